@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* liblmdb, and our code that needs its insides, as one translation unit.
+ *
+ * Everything that reads or writes a liblmdb struct is in this file, each piece
+ * under a comment that states the invariant it relies on.  A build against a
+ * system liblmdb (PYLMDB_SYSTEM) compiles only the plain versions at the end.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdlib.h>
+
+#include "shim.h"
+
+#ifndef PYLMDB_SYSTEM
+
+#include <pthread.h>
+
+#if defined(__linux__)
+#define PYLMDB_ROBUST_LOCKS 1
+int pylmdb_mutex_lock(pthread_mutex_t *mutex);
+int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
+#include "writer_lock.c"
+/* mdb.c takes and gives back its locks by these names only. */
+#define pthread_mutex_lock(mutex) pylmdb_mutex_lock(mutex)
+#define pthread_mutex_unlock(mutex) pylmdb_mutex_unlock(mutex)
+#endif
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#include "mdb.c"
+#include "midl.c"
+#pragma GCC diagnostic pop
+
+#ifdef PYLMDB_ROBUST_LOCKS
+#undef pthread_mutex_lock
+#undef pthread_mutex_unlock
+#endif
+
+int pylmdb_has_shim(void)
+{
+    return 1;
+}
+
+int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
+                     int wait_ms, MDB_txn **txn)
+{
+    int rc = 0;
+
+    /* mdb_txn_begin() takes one mutex that can be held for long: the writer
+     * lock, in a top-level write transaction.  It returns the code of a failed
+     * lock unchanged and has touched nothing by then. */
+#ifdef PYLMDB_ROBUST_LOCKS
+    if (!parent && !(flags & MDB_RDONLY))
+        rc = writer_lock_wait_begin(wait_ms);
+    if (!rc)
+        rc = mdb_txn_begin(env, parent, flags, txn);
+    writer_lock_wait_end();
+#else
+    (void)wait_ms;
+    rc = mdb_txn_begin(env, parent, flags, txn);
+#endif
+    return rc;
+}
+
+/* Database handles.
+ *
+ * liblmdb gives a new handle the slot mt_numdbs of the transaction that opens
+ * it and publishes it in the environment when that transaction commits; two
+ * transactions that open handles at once are given the same slot.  Three steps
+ * remove that rule from our callers:
+ *  - before opening, the transaction learns of all slots that are taken (adopt);
+ *  - a handle opened by a read transaction stands for a database of a committed
+ *    snapshot, so it is published at once (as mdb_txn_commit would);
+ *  - a handle opened by a write transaction may name a database that an abort
+ *    takes back, so its slot is only reserved (me_numdbs) and liblmdb publishes
+ *    or frees it at the end; until then the slot is invalid in others, because
+ *    me_dbflags has no MDB_VALID.
+ * A stale handle (DB_STALE) is looked up by name in the transaction's own
+ * snapshot at its first use, so adopting one is right whatever the snapshot's
+ * age: a database that it does not have is MDB_BAD_DBI or MDB_NOTFOUND. */
+void pylmdb_txn_adopt(MDB_txn *txn)
+{
+    MDB_env *env = txn->mt_env;
+    MDB_dbi i;
+
+    for (i = CORE_DBS; i < env->me_numdbs; i++) {
+        uint16_t flags = env->me_dbflags[i];
+
+        if (i < txn->mt_numdbs && txn->mt_dbflags[i])
+            continue;
+        memset(&txn->mt_dbs[i], 0, sizeof(MDB_db));
+        txn->mt_dbs[i].md_flags = flags & PERSISTENT_FLAGS;
+        txn->mt_dbflags[i] =
+            (flags & MDB_VALID) ? DB_VALID | DB_USRVALID | DB_STALE : 0;
+        if (txn->mt_cursors && i >= txn->mt_numdbs)
+            txn->mt_cursors[i] = NULL;
+        if (txn->mt_dbiseqs != env->me_dbiseqs)
+            txn->mt_dbiseqs[i] = env->me_dbiseqs[i];
+    }
+    if (txn->mt_numdbs < env->me_numdbs)
+        txn->mt_numdbs = env->me_numdbs;
+}
+
+int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
+                    MDB_dbi *dbi)
+{
+    MDB_env *env = txn->mt_env;
+    int rc;
+
+    if (name && !(txn->mt_flags & MDB_TXN_BLOCKED))
+        pylmdb_txn_adopt(txn);
+    rc = mdb_dbi_open(txn, name, flags, dbi);
+    if (rc || !name || !(txn->mt_dbflags[*dbi] & DB_NEW))
+        return rc;
+    if (F_ISSET(txn->mt_flags, MDB_TXN_RDONLY) && !txn->mt_parent) {
+        env->me_dbflags[*dbi] = txn->mt_dbs[*dbi].md_flags | MDB_VALID;
+        txn->mt_dbflags[*dbi] &= ~DB_NEW;
+    }
+    if (env->me_numdbs <= *dbi)
+        env->me_numdbs = *dbi + 1;
+    return rc;
+}
+
+/* A record of the main database describes a named database exactly when its
+ * node has F_SUBDATA without F_DUPDATA. */
+int pylmdb_cursor_is_db(MDB_cursor *mc)
+{
+    MDB_page *mp;
+    MDB_node *leaf;
+
+    if (!mc || !(mc->mc_flags & C_INITIALIZED) || !mc->mc_snum)
+        return 0;
+    mp = mc->mc_pg[mc->mc_top];
+    if (!IS_LEAF(mp) || IS_LEAF2(mp) || mc->mc_ki[mc->mc_top] >= NUMKEYS(mp))
+        return 0;
+    leaf = NODEPTR(mp, mc->mc_ki[mc->mc_top]);
+    return (leaf->mn_flags & (F_DUPDATA | F_SUBDATA)) == F_SUBDATA;
+}
+
+/* A child of fork() shares no descriptor table with its parent, so closing
+ * ours takes nothing from the parent; the maps stay, views may lie in them.
+ * Closing a lock file drops the POSIX locks of the *calling process* on it,
+ * which is why this must happen before the child opens the file anew. */
+void pylmdb_env_abandon(MDB_env *env)
+{
+#ifndef _WIN32
+    if (env->me_fd != INVALID_HANDLE_VALUE)
+        (void)close(env->me_fd);
+    if (env->me_mfd != INVALID_HANDLE_VALUE && env->me_mfd != env->me_fd)
+        (void)close(env->me_mfd);
+    if (env->me_lfd != INVALID_HANDLE_VALUE)
+        (void)close(env->me_lfd);
+    env->me_fd = env->me_mfd = env->me_lfd = INVALID_HANDLE_VALUE;
+#else
+    (void)env;
+#endif
+}
+
+void *pylmdb_env_map(MDB_env *env, size_t *size)
+{
+    *size = env->me_mapsize;
+    return env->me_map;
+}
+
+/* mdb_drop() of the main database frees the pages of the named ones too, but
+ * leaves their handles in this transaction: a dirty one would write its record,
+ * with roots on freed pages, back at commit.  What mdb_drop() does to the one
+ * handle that it deletes is right for all of them. */
+int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
+{
+    int rc = mdb_drop(txn, dbi, del);
+    MDB_dbi i;
+
+    if (!rc && dbi == MAIN_DBI) {
+        for (i = CORE_DBS; i < txn->mt_numdbs; i++) {
+            txn->mt_dbflags[i] = DB_STALE;
+            mdb_dbi_close(txn->mt_env, i);
+        }
+    }
+    return rc;
+}
+
+#else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
+
+int pylmdb_has_shim(void)
+{
+    return 0;
+}
+
+int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
+                     int wait_ms, MDB_txn **txn)
+{
+    (void)wait_ms;
+    return mdb_txn_begin(env, parent, flags, txn);
+}
+
+void pylmdb_txn_adopt(MDB_txn *txn)
+{
+    (void)txn;
+}
+
+int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
+                    MDB_dbi *dbi)
+{
+    return mdb_dbi_open(txn, name, flags, dbi);
+}
+
+int pylmdb_cursor_is_db(MDB_cursor *cursor)
+{
+    (void)cursor;
+    return -1;
+}
+
+void pylmdb_env_abandon(MDB_env *env)
+{
+    (void)env;
+}
+
+void *pylmdb_env_map(MDB_env *env, size_t *size)
+{
+    (void)env;
+    *size = 0;
+    return NULL;
+}
+
+int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
+{
+    return mdb_drop(txn, dbi, del);
+}
+
+#endif

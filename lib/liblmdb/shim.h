@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What the shim adds to liblmdb.  Both engines and the build against a system
+ * liblmdb have all of these; shim.c says what each one relies on. */
+#ifndef PYLMDB_SHIM_H
+#define PYLMDB_SHIM_H
+
+#include "lmdb.h"
+
+/* Begin a transaction.  A top-level write transaction waits at most wait_ms
+ * milliseconds for the writer lock (for ever when negative) and returns
+ * ETIMEDOUT when it is not had by then. */
+int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
+                     int wait_ms, MDB_txn **txn);
+
+/* Open a handle to a named database so that no other transaction of this
+ * process can be given the same slot meanwhile.  The caller serialises calls. */
+int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
+                    MDB_dbi *dbi);
+
+/* Let a transaction use handles that were opened after it began.  The caller
+ * serialises this with pylmdb_dbi_open(). */
+void pylmdb_txn_adopt(MDB_txn *txn);
+
+/* 1 if the record that the cursor shows describes a named database, 0 if it is
+ * an ordinary record, -1 if this build cannot tell. */
+int pylmdb_cursor_is_db(MDB_cursor *cursor);
+
+/* In a forked child: close the descriptors of an inherited environment and
+ * touch nothing else of it. */
+void pylmdb_env_abandon(MDB_env *env);
+
+/* mdb_drop(); emptying the main database also ends the handles of the named
+ * ones, whose pages go with it. */
+int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
+
+/* Where the map lies; NULL if this build cannot tell. */
+void *pylmdb_env_map(MDB_env *env, size_t *size);
+
+/* 1 when a write transaction may be ended on another thread than its own and
+ * a begin can time out; 0 for a system liblmdb. */
+int pylmdb_has_shim(void);
+
+#endif

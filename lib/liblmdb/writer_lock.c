@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* The writer lock: waits that end, and release from any thread.
+ *
+ * liblmdb keeps its two locks in the lock file as robust, process-shared
+ * pthread mutexes.  Such a mutex can be unlocked by no other thread than the
+ * one that locked it, while Python drops a write transaction in whatever
+ * thread its collector runs.  So:
+ *
+ *  - a lock taken inside writer_lock_wait_begin()/end() is a writer lock.  It
+ *    is waited for with a deadline, and noted in a table with the thread that
+ *    got it;
+ *  - unlocking a noted mutex on another thread marks the note as orphaned and
+ *    sends the owner a real-time signal; its handler unlocks there.  The signal
+ *    is chosen, and the handler installed, at the first time that this is
+ *    needed; it restarts system calls.  If the owner has ended meanwhile the
+ *    kernel has released the mutex already (that is what robust means);
+ *  - the handler runs only between lock operations: while a thread is inside
+ *    one, `inside` is set and the handler leaves the work to the way out.
+ *
+ * The table is guarded by a mutex that is held for a few instructions and only
+ * while `inside` is set, so the handler can never wait for its own thread.
+ * This file is included by shim.c, once per engine.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+struct held_lock {
+    pthread_mutex_t *mutex;
+    pid_t thread;
+    int orphaned;
+    struct held_lock *next;
+};
+
+static pthread_mutex_t held_guard = PTHREAD_MUTEX_INITIALIZER;
+static struct held_lock *held_locks;
+static struct held_lock *spare_notes; /* a signal handler must not free() */
+static int release_signal;
+
+static __thread pid_t this_thread;
+static __thread volatile sig_atomic_t inside;
+static __thread volatile sig_atomic_t release_wanted;
+static __thread struct held_lock *reserved_note;
+static __thread int writer_wait_ms;
+
+static pid_t thread_id(void)
+{
+    if (!this_thread)
+        this_thread = (pid_t)syscall(SYS_gettid);
+    return this_thread;
+}
+
+/* Called with held_guard held, as is every use of the two lists. */
+static void drop_note(struct held_lock **link)
+{
+    struct held_lock *held = *link;
+
+    __atomic_store_n(link, held->next, __ATOMIC_RELAXED);
+    held->next = spare_notes;
+    spare_notes = held;
+}
+
+/* Called with `inside` set.  Takes the calling thread's orphaned notes off the
+ * table one by one and unlocks what they stand for. */
+static void release_orphans(void)
+{
+    struct held_lock **link, *held;
+    pthread_mutex_t *mutex;
+
+    do {
+        mutex = NULL;
+        release_wanted = 0;
+        pthread_mutex_lock(&held_guard);
+        for (link = &held_locks; (held = *link) != NULL; link = &held->next) {
+            if (held->orphaned && held->thread == thread_id()) {
+                mutex = held->mutex;
+                drop_note(link);
+                break;
+            }
+        }
+        pthread_mutex_unlock(&held_guard);
+        if (mutex)
+            pthread_mutex_unlock(mutex);
+    } while (mutex || release_wanted);
+}
+
+static void enter(void)
+{
+    inside = 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void leave(void)
+{
+    for (;;) {
+        if (release_wanted)
+            release_orphans();
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        inside = 0;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (!release_wanted)
+            return;
+        enter();
+    }
+}
+
+static void on_release_signal(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    release_wanted = 1;
+    if (!inside) {
+        enter();
+        leave();
+    }
+    errno = saved;
+}
+
+/* The highest real-time signal that nobody uses.  Called with held_guard held. */
+static int choose_release_signal(void)
+{
+    struct sigaction old, action;
+    int number;
+
+    if (release_signal)
+        return release_signal;
+    for (number = SIGRTMAX; number >= SIGRTMIN; number--) {
+        if (sigaction(number, NULL, &old) || (old.sa_flags & SA_SIGINFO) ||
+            old.sa_handler != SIG_DFL)
+            continue;
+        memset(&action, 0, sizeof(action));
+        action.sa_handler = on_release_signal;
+        action.sa_flags = SA_RESTART;
+        sigfillset(&action.sa_mask);
+        if (!sigaction(number, &action, NULL))
+            return release_signal = number;
+    }
+    return 0;
+}
+
+static int lock_with_deadline(pthread_mutex_t *mutex)
+{
+    struct timespec until;
+
+    if (writer_wait_ms < 0)
+        return pthread_mutex_lock(mutex);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += writer_wait_ms / 1000;
+    until.tv_nsec += (long)(writer_wait_ms % 1000) * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    return pthread_mutex_timedlock(mutex, &until);
+}
+
+int pylmdb_mutex_lock(pthread_mutex_t *mutex)
+{
+    struct held_lock *held;
+    int rc;
+
+    if (!reserved_note)
+        return pthread_mutex_lock(mutex);
+    enter();
+    release_orphans();
+    if (!(rc = lock_with_deadline(mutex)) || rc == EOWNERDEAD) {
+        held = reserved_note;
+        reserved_note = NULL;
+        pthread_mutex_lock(&held_guard);
+        held->mutex = mutex;
+        held->thread = thread_id();
+        held->orphaned = 0;
+        held->next = held_locks;
+        __atomic_store_n(&held_locks, held, __ATOMIC_RELAXED);
+        pthread_mutex_unlock(&held_guard);
+    }
+    leave();
+    return rc;
+}
+
+/* Finds the note of a mutex.  There can be two while an orphan waits for its
+ * thread and the lock is not free yet: the live one is meant. */
+static struct held_lock **find_held(pthread_mutex_t *mutex)
+{
+    struct held_lock **link;
+
+    for (link = &held_locks; *link; link = &(*link)->next)
+        if ((*link)->mutex == mutex && !(*link)->orphaned)
+            break;
+    return link;
+}
+
+int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
+{
+    struct held_lock **link, *held;
+    int mine = 1, rc = 0;
+
+    /* Whoever noted this mutex did so before we could get here. */
+    if (!__atomic_load_n(&held_locks, __ATOMIC_RELAXED))
+        return pthread_mutex_unlock(mutex);
+    enter();
+    pthread_mutex_lock(&held_guard);
+    link = find_held(mutex);
+    held = *link;
+    if (held && held->thread != thread_id()) {
+        mine = 0;
+        held->orphaned = 1;
+        if (choose_release_signal() &&
+            syscall(SYS_tgkill, getpid(), held->thread, release_signal) &&
+            errno == ESRCH)
+            drop_note(link);
+    } else if (held) {
+        drop_note(link);
+    }
+    pthread_mutex_unlock(&held_guard);
+    if (mine)
+        rc = pthread_mutex_unlock(mutex);
+    leave();
+    return rc;
+}
+
+/* The note is had before the lock, so that a lock can always be noted. */
+static int writer_lock_wait_begin(int wait_ms)
+{
+    struct held_lock *note;
+
+    enter();
+    pthread_mutex_lock(&held_guard);
+    if ((note = spare_notes))
+        spare_notes = note->next;
+    pthread_mutex_unlock(&held_guard);
+    leave();
+    if (!note && !(note = malloc(sizeof(*note))))
+        return ENOMEM;
+    reserved_note = note;
+    writer_wait_ms = wait_ms;
+    return 0;
+}
+
+static void writer_lock_wait_end(void)
+{
+    struct held_lock *note = reserved_note;
+
+    if (!note)
+        return;
+    reserved_note = NULL;
+    enter();
+    pthread_mutex_lock(&held_guard);
+    note->next = spare_notes;
+    spare_notes = note;
+    pthread_mutex_unlock(&held_guard);
+    leave();
+}
+
+/* A child of fork() has one thread, holds none of its parent's locks, and may
+ * have inherited the guard while another thread held it. */
+static void forget_locks_in_child(void)
+{
+    held_locks = NULL;
+    this_thread = 0;
+    inside = 0;
+    release_wanted = 0;
+    reserved_note = NULL;
+    pthread_mutex_init(&held_guard, NULL);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_locks_in_child);
+}

@@ -1,0 +1,486 @@
+# SPDX-License-Identifier: MIT
+"""The cursor core in cffi: movements, reads and writes through one cursor.
+
+The native cursor belongs to its transaction, which closes it at its end; a
+Cursor object holds its number.  A cursor is *positioned* after a movement that
+found something, until one that did not; its key and value are read from liblmdb
+anew at each call, so changes made in any other way show at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from . import _core_cffi
+from ._core_cffi import append_flag, as_buffer, put_flags
+from .errors import Error, InvalidParameterError, closed, error
+
+
+_numbers = itertools.count(1)
+
+
+class CursorCore:
+    """A native cursor and its operations."""
+
+    _engine: Any
+    _lib: Any
+    _ffi: Any
+
+    __slots__ = (
+        "__weakref__",
+        "_key",
+        "_moves",
+        "_number",
+        "_positioned",
+        "_slot",
+        "_value",
+        "db",
+        "txn",
+    )
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = object.__new__(cls)
+        self.txn = self.db = self._slot = None
+        self._number = self._moves = 0
+        self._positioned = False
+        return self
+
+    def __init__(self, db: Any, txn: Any) -> None:
+        if self.txn is not None:
+            raise Error("this cursor was opened already", hint="open another one")
+        if not isinstance(txn, _core_cffi.TransactionCore):
+            raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+        self._key, self._value = self._ffi.new("MDB_val *"), self._ffi.new("MDB_val *")
+        txn._do(self._open, txn, db)
+
+    def _open(self, ptr: Any, txn: Any, db: Any) -> None:
+        lib, slot = self._lib, txn._slot_in(ptr, db)
+        out = self._ffi.new("MDB_cursor **")
+
+        def call() -> int:
+            return int(lib.mdb_cursor_open(ptr, slot.dbi, out))
+
+        code = call()
+        if code:
+            code = txn._retry_adopted(ptr, code, call)
+        if code:
+            raise error("mdb_cursor_open", code)
+        self.txn, self.db, self._slot = txn, txn._handle(db), slot
+        self._number = next(_numbers)
+        txn._cursors[self._number] = (out[0], slot)
+
+    def close(self) -> None:
+        if self.txn is None or not self._number:
+            return
+        number, self._number, self._positioned = self._number, 0, False
+        if not self.txn._shared.forked:
+            self.txn._drop_cursor(number)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """True once nothing can be done with this cursor any more."""
+        return self.txn is None or self._number not in self.txn._cursors or not self._slot.alive
+
+    # -- the guard ------------------------------------------------------------
+
+    def _do(self, operation: Any, *args: Any) -> Any:
+        """Run ``operation(native cursor, *args)`` where it is allowed."""
+        if self.txn is None:
+            raise closed("cursor", "it was never opened")
+        return self.txn._do(self._checked, operation, args)
+
+    def _checked(self, ptr: Any, operation: Any, args: tuple[Any, ...]) -> Any:
+        native = self.txn._cursors.get(self._number)
+        if native is None or not self._slot.alive:
+            raise closed("cursor", "open a new one")
+        return operation(native[0], *args)
+
+    # -- movements --------------------------------------------------------------
+
+    def _settle(self, code: int) -> bool:
+        """Note where a movement that returned ``code`` has left the cursor."""
+        self._positioned = not code
+        if code:
+            self._key.mv_size = self._value.mv_size = 0
+            if code != self._lib.MDB_NOTFOUND:
+                raise error("mdb_cursor_get", code)
+        return self._positioned
+
+    def _move(self, native: Any, op: int) -> bool:
+        self._moves += 1
+        return self._settle(self._lib.mdb_cursor_get(native, self._key, self._value, op))
+
+    def _seek(self, native: Any, key: Any, value: Any, op: int) -> bool:
+        ffi = self._ffi
+        raw_key = key if type(key) is bytes else ffi.from_buffer(key)
+        raw_value = value if type(value) is bytes else ffi.from_buffer(value)
+        self._moves += 1
+        code = self._lib.pylmdb_cursor_seek(
+            native, self._slot.flags, raw_key, len(key), raw_value, len(value), op,
+            self._key, self._value,
+        )  # fmt: skip
+        return self._settle(code)
+
+    def first(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_FIRST))
+
+    def first_dup(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_FIRST_DUP))
+
+    def last(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_LAST))
+
+    def last_dup(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_LAST_DUP))
+
+    def next(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_NEXT))
+
+    def next_dup(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_NEXT_DUP))
+
+    def next_nodup(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_NEXT_NODUP))
+
+    def prev(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_PREV))
+
+    def prev_dup(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_PREV_DUP))
+
+    def prev_nodup(self) -> bool:
+        return bool(self._do(self._move, self._lib.MDB_PREV_NODUP))
+
+    def set_key(self, key: Any, /) -> bool:
+        return bool(self._do(self._seek, as_buffer("key", key), b"", self._lib.MDB_SET_KEY))
+
+    def set_key_dup(self, key: Any, value: Any) -> bool:
+        key, value = as_buffer("key", key), as_buffer("value", value)
+        return bool(self._do(self._seek, key, value, self._lib.MDB_GET_BOTH))
+
+    def set_range(self, key: Any, /) -> bool:
+        key = as_buffer("key", key)
+        if not len(key):
+            return self.first()
+        return bool(self._do(self._seek, key, b"", self._lib.MDB_SET_RANGE))
+
+    def set_range_dup(self, key: Any, value: Any) -> bool:
+        key, value = as_buffer("key", key), as_buffer("value", value)
+        return bool(self._do(self._seek, key, value, self._lib.MDB_GET_BOTH_RANGE))
+
+    # -- reads --------------------------------------------------------------------
+
+    def _refresh(self, native: Any) -> bool:
+        """Read the record under the cursor; False where there is none."""
+        if self._positioned:
+            code = self._lib.mdb_cursor_get(
+                native, self._key, self._value, self._lib.MDB_GET_CURRENT
+            )
+            if code not in (0, self._lib.MDB_NOTFOUND, errno.EINVAL):
+                raise error("mdb_cursor_get", code)
+            self._positioned = not code
+        if not self._positioned:
+            self._key.mv_size = self._value.mv_size = 0
+        return self._positioned
+
+    def _empty(self) -> Any:
+        return memoryview(b"") if self.txn._buffers else b""
+
+    def _read_key(self, native: Any) -> Any:
+        return self.txn._to_python(self._key) if self._refresh(native) else self._empty()
+
+    def _read_value(self, native: Any) -> Any:
+        return self.txn._to_python(self._value) if self._refresh(native) else self._empty()
+
+    def _read_item(self, native: Any) -> Any:
+        if not self._refresh(native):
+            return self._empty(), self._empty()
+        return self.txn._to_python(self._key), self.txn._to_python(self._value)
+
+    def key(self) -> Any:
+        return self._do(self._read_key)
+
+    def value(self) -> Any:
+        return self._do(self._read_value)
+
+    def item(self) -> Any:
+        return self._do(self._read_item)
+
+    def _seek_value(self, native: Any, key: Any, default: Any) -> Any:
+        if not self._seek(native, key, b"", self._lib.MDB_SET_KEY):
+            return default
+        return self.txn._to_python(self._value)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self._do(self._seek_value, as_buffer("key", key), default)
+
+    def _count(self, native: Any) -> int:
+        out = self._ffi.new("size_t *")
+        code = self._lib.mdb_cursor_count(native, out)
+        if code:
+            raise error("mdb_cursor_count", code)
+        return int(out[0])
+
+    def count(self) -> int:
+        return int(self._do(self._count))
+
+    # -- writes -------------------------------------------------------------------
+
+    def _put_native(self, native: Any, key: Any, value: Any, flags: int) -> int:
+        ffi = self._ffi
+        raw_key = key if type(key) is bytes else ffi.from_buffer(key)
+        raw_value = value if type(value) is bytes else ffi.from_buffer(value)
+        self.txn._mutations += 1
+        self._moves += 1
+        code = self._lib.pylmdb_cursor_put(
+            native, self._slot.flags, raw_key, len(key), raw_value, len(value), flags
+        )
+        if code and code != self._lib.MDB_KEYEXIST:
+            raise error("mdb_cursor_put", code)
+        return int(code)
+
+    def _put(self, native: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
+        flags |= append_flag(self._lib, self._slot, append)
+        code = self._put_native(native, key, value, flags)
+        self._positioned = True  # on the new record, or on the one that is there
+        return not code
+
+    def put(
+        self,
+        key: Any,
+        value: Any,
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+    ) -> bool:
+        flags = put_flags(self._lib, dupdata, overwrite)
+        key, value, append = as_buffer("key", key), as_buffer("value", value), bool(append)
+        return bool(self._do(self._put, key, value, flags, append))
+
+    def putmulti(
+        self, items: Any, dupdata: bool = True, overwrite: bool = True, append: bool = False
+    ) -> tuple[int, int]:
+        flags, append = put_flags(self._lib, dupdata, overwrite), bool(append)
+        consumed = added = 0
+        for item in items:
+            if type(item) is not tuple or len(item) != 2:
+                raise TypeError("putmulti takes 2-tuples of key and value")
+            key, value = as_buffer("key", item[0]), as_buffer("value", item[1])
+            added += self._do(self._put, key, value, flags, append)
+            consumed += 1
+        self._do(self._refresh)
+        return consumed, added
+
+    def _delete(self, native: Any, dupdata: bool) -> bool:
+        if not self._refresh(native):
+            return False
+        lib, deleted = self._lib, self._ffi.new("int *")
+        flags = lib.MDB_NODUPDATA if dupdata else 0
+        code = lib.pylmdb_cursor_del(
+            native, self._slot.flags, flags, self._key, self._value, deleted
+        )
+        self.txn._mutations += 1
+        if code and not deleted[0]:
+            raise error("mdb_cursor_del", code)
+        self._settle(code)
+        return True
+
+    def delete(self, dupdata: bool = False) -> bool:
+        return bool(self._do(self._delete, bool(dupdata)))
+
+    def _pop(self, native: Any, key: Any) -> bytes | None:
+        if not self._seek(native, key, b"", self._lib.MDB_SET_KEY):
+            return None
+        old: bytes = self._ffi.buffer(self._value.mv_data, self._value.mv_size)[:]
+        self._delete(native, False)
+        return old
+
+    def pop(self, key: Any) -> bytes | None:
+        result: bytes | None = self._do(self._pop, as_buffer("key", key))
+        return result
+
+    def _replace(self, native: Any, key: Any, value: Any) -> bytes | None:
+        old = None
+        if self._seek(native, key, b"", self._lib.MDB_SET_KEY):
+            old = self._ffi.buffer(self._value.mv_data, self._value.mv_size)[:]
+            if self._slot.flags & self._lib.MDB_DUPSORT:
+                self._delete(native, True)
+        self._put(native, key, value, 0, False)
+        return old
+
+    def replace(self, key: Any, value: Any) -> bytes | None:
+        key, value = as_buffer("key", key), as_buffer("value", value)
+        result: bytes | None = self._do(self._replace, key, value)
+        return result
+
+    # -- iteration ------------------------------------------------------------------
+
+    def _iterate(self, start: int | None, op: int, keys: Any, values: Any) -> Iterator[Any]:
+        keys, values = bool(keys), bool(values)
+        self._do(self._start, start)
+        return CursorIterator(self, op, keys or not values, values)
+
+    def _start(self, native: Any, op: int | None) -> None:
+        if op is not None and not self._positioned:
+            self._move(native, op)
+
+    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+        return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT, keys, values)
+
+    __iter__ = iternext
+
+    def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+        return self._iterate(None, self._lib.MDB_NEXT_DUP, keys, values)
+
+    def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+        return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT_NODUP, keys, values)
+
+    def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+        return self._iterate(self._lib.MDB_LAST, self._lib.MDB_PREV, keys, values)
+
+    def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+        return self._iterate(None, self._lib.MDB_PREV_DUP, keys, values)
+
+    def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+        return self._iterate(self._lib.MDB_LAST, self._lib.MDB_PREV_NODUP, keys, values)
+
+    # -- batches ----------------------------------------------------------------------
+
+    def _collect(self, native: Any, key: Any, dupdata: bool, width: int, result: list[Any]) -> None:
+        """Append the records of one key; ``width`` splits pages of fixed-size values."""
+        lib, to_python = self._lib, self.txn._to_python
+        if not self._seek(native, key, b"", lib.MDB_SET_KEY):
+            return
+        first, step = lib.MDB_GET_CURRENT, lib.MDB_NEXT_DUP
+        if width:
+            first, step = lib.MDB_GET_MULTIPLE, lib.MDB_NEXT_MULTIPLE
+        if width and self._slot.flags & lib.MDB_DUPFIXED and self._value.mv_size != width:
+            raise InvalidParameterError(
+                f"getmulti: values have {self._value.mv_size} bytes, not dupfixed_bytes={width}",
+                errno.EINVAL,
+            )
+        found_key = to_python(self._key)
+        self._move(native, first)
+        while self._positioned:
+            page = to_python(self._value)
+            if width:
+                result += [(found_key, page[i : i + width]) for i in range(0, len(page), width)]
+            else:
+                result.append((found_key, page))
+            if not dupdata:
+                break
+            self._move(native, step)
+
+    def _found_key(self, native: Any, key: Any, result: list[Any]) -> None:
+        if self._seek(native, key, b"", self._lib.MDB_SET_KEY):
+            result.append(self.txn._to_python(self._key))
+
+    def getmulti(
+        self,
+        keys: Any,
+        dupdata: bool = False,
+        dupfixed_bytes: int | None = None,
+        keyfixed: bool = False,
+        values: bool = True,
+    ) -> Any:
+        dupdata, keyfixed, values = bool(dupdata), bool(keyfixed), bool(values)
+        width = checked_width(dupfixed_bytes, dupdata, keyfixed, values)
+        result: list[Any] = []
+        for key in keys:
+            key = as_buffer("key", key)
+            if values:
+                self._do(self._collect, key, dupdata, width, result)
+            else:
+                self._do(self._found_key, key, result)
+        return join_records(result) if keyfixed else result
+
+
+class CursorIterator:
+    """Yields the record under the cursor, then moves on, in one direction.
+
+    It moves the cursor itself, so a program that moves the cursor in between
+    continues from there.  Where records were deleted in between, it continues
+    from the record it gave last, whether or not that still exists.
+    """
+
+    __slots__ = ("_cursor", "_keys", "_last", "_moves", "_mutations", "_op", "_values")
+
+    def __init__(self, cursor: CursorCore, op: int, keys: bool, values: bool) -> None:
+        self._cursor, self._op = cursor, op
+        self._keys, self._values = keys, values
+        self._last: tuple[bytes, bytes] | None = None
+        self._moves = self._mutations = 0
+
+    def __iter__(self) -> CursorIterator:
+        return self
+
+    def __next__(self) -> Any:
+        result = self._cursor._do(self._advance)
+        if result is None:
+            raise StopIteration
+        return result[0]
+
+    def _advance(self, native: Any) -> tuple[Any] | None:
+        cursor, txn = self._cursor, self._cursor.txn
+        if self._last is not None:
+            if cursor._moves == self._moves and txn._mutations != self._mutations:
+                self._continue(native, *self._last)
+            else:
+                cursor._move(native, self._op)
+        if not cursor._refresh(native):
+            return None
+        self._moves, self._mutations = cursor._moves, txn._mutations
+        self._last = (b"", b"")
+        if txn._write:
+            self._last = (self._raw(cursor._key), self._raw(cursor._value))
+        if not self._values:
+            return (txn._to_python(cursor._key),)
+        if not self._keys:
+            return (txn._to_python(cursor._value),)
+        return ((txn._to_python(cursor._key), txn._to_python(cursor._value)),)
+
+    def _raw(self, field: Any) -> bytes:
+        raw: bytes = self._cursor._ffi.buffer(field.mv_data, field.mv_size)[:]
+        return raw
+
+    def _continue(self, native: Any, key: bytes, value: bytes) -> None:
+        cursor = self._cursor
+        cursor._moves += 1
+        code = cursor._lib.pylmdb_cursor_continue(
+            native, cursor._slot.flags, key, len(key), value, len(value), self._op,
+            cursor._key, cursor._value,
+        )  # fmt: skip
+        cursor._settle(code)
+
+
+def checked_width(dupfixed_bytes: Any, dupdata: bool, keyfixed: bool, values: bool) -> int:
+    """The size of each value for getmulti, 0 where it is not given."""
+    width = 0 if dupfixed_bytes is None else dupfixed_bytes.__index__()
+    if width < 0:
+        raise OverflowError(f"dupfixed_bytes must be at least 0, not {width}")
+    if (width or keyfixed) and not dupdata:
+        raise TypeError("dupfixed_bytes and keyfixed need dupdata=True")
+    if keyfixed and not width:
+        raise TypeError("keyfixed needs dupfixed_bytes")
+    if not values and dupdata:
+        raise TypeError("values=False cannot be combined with dupdata=True")
+    return int(width)
+
+
+def join_records(records: list[tuple[Any, Any]]) -> memoryview:
+    """Keys and values one after another, all keys of one width."""
+    if len({len(key) for key, _ in records}) > 1:
+        raise ValueError("keyfixed needs keys of one width")
+    return memoryview(bytearray().join(part for record in records for part in record))

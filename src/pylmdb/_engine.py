@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""The compiled engines: one extension module per LMDB release line.
+
+Only this file imports compiled extensions and knows how many there are.  An
+engine is liblmdb 0.9 (data format 1), liblmdb 1.0 (data format 3), or, where the
+package was built so, the system's liblmdb as the only one.  Above it the same
+code serves them all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import struct
+from typing import Any
+
+from ._core_cffi import TransactionCore
+from ._core_cffi_cursor import CursorCore
+from ._version import __version__
+from .cursor import Cursor
+from .errors import Error, VersionMismatchError
+from .transaction import Transaction
+
+_MAGIC = 0xBEEFC0DE
+_FORMATS = {0: 1, 1: 3}
+_MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
+
+
+class Engine:
+    """One liblmdb: ``ffi`` and ``lib`` of cffi, and the classes that stand on it."""
+
+    def __init__(self, module: Any) -> None:
+        self.ffi = module.ffi
+        self.lib = module.lib
+        self.version: tuple[int, int, int] = (
+            self.lib.MDB_VERSION_MAJOR,
+            self.lib.MDB_VERSION_MINOR,
+            self.lib.MDB_VERSION_PATCH,
+        )
+        self.data_format = _FORMATS[self.version[0]]
+        self.hardened = bool(self.lib.pylmdb_has_shim())
+        self._classes: dict[type, type] = {}
+        self._cores: dict[type, type] = {
+            Transaction: _bind(TransactionCore, self),
+            Cursor: _bind(CursorCore, self),
+        }
+        self.transaction_class = self.concrete(Transaction)
+        self.cursor_class = self.concrete(Cursor)
+
+        self.ffi.def_extern(name="pylmdb_on_reader_line")(self._on_reader_line)
+
+    def _on_reader_line(self, line: Any, context: Any) -> int:
+        self.ffi.from_handle(context).append(self.ffi.string(line).decode("ascii", "replace"))
+        return 0
+
+    def reader_text(self, shared: Any) -> str:
+        """The reader table of an environment as text (``mdb_reader_list``)."""
+        lines: list[str] = []
+        context = self.ffi.new_handle(lines)
+        shared.call(
+            "mdb_reader_list", self.lib.mdb_reader_list, self.lib.pylmdb_on_reader_line, context
+        )
+        return "".join(lines)
+
+    def concrete(self, cls: type) -> Any:
+        """The class that joins ``cls`` (Transaction, Cursor or a subclass of one)
+        with this engine's core.  The core comes before the public class, which
+        documents it, and after the user's, which may override it."""
+        found = self._classes.get(cls)
+        if found is None:
+            public = Transaction if issubclass(cls, Transaction) else Cursor
+            bases = (self._cores[cls], cls) if cls is public else (cls, self.concrete(public))
+            body = {"__slots__": (), "__module__": cls.__module__, "__doc__": cls.__doc__}
+            found = self._classes[cls] = type(cls.__name__, bases, body)
+            found.__qualname__ = cls.__qualname__
+        return found
+
+
+def _bind(core: type, engine: Engine) -> type:
+    body = {"__slots__": (), "_engine": engine, "_lib": engine.lib, "_ffi": engine.ffi}
+    return type(core.__name__, (core,), body)
+
+
+def _load() -> list[Engine]:
+    engines = []
+    for name in _MODULES:
+        try:
+            module = importlib.import_module(f"pylmdb.{name}")
+        except ModuleNotFoundError:
+            continue
+        built = module.ffi.string(module.lib.PYLMDB_VERSION_STRING).decode()
+        if built != __version__:
+            raise ImportError(
+                f"pylmdb.{name} was compiled for pylmdb {built}, but this is {__version__};"
+                " install pylmdb again"
+            )
+        engines.append(Engine(module))
+    if not engines:
+        raise ImportError("pylmdb has no compiled engine; install it with pip")
+    return engines
+
+
+engines = _load()
+
+
+def of_major(major: int) -> Engine:
+    """The engine of an LMDB major version (0 or 1)."""
+    for engine in engines:
+        if engine.version[0] == major:
+            return engine
+    raise Error(
+        f"lib_version={major}: this build has no LMDB {major}.x engine",
+        hint="built in are " + ", ".join(".".join(map(str, e.version)) for e in engines),
+    )
+
+
+def default() -> Engine:
+    """The engine for new files: 0.9, whose format every LMDB program reads."""
+    return engines[0]
+
+
+def choose(data_path: bytes, lib_version: int | None, given_path: str) -> Engine:
+    """The engine for a file: the one wanted, the one of its format, the default."""
+    if lib_version is not None:
+        return of_major(lib_version)
+    data_format = _read_format(data_path)
+    if data_format is None:
+        return default()
+    for engine in engines:
+        if engine.data_format == data_format:
+            return engine
+    known = ", ".join(f"v{engine.data_format}" for engine in engines)
+    raise VersionMismatchError(
+        f"open: {given_path!r} has LMDB data format v{data_format}; this build reads {known}",
+        hint="no released LMDB writes format v2" if data_format == 2 else "",
+    )
+
+
+def _read_format(data_path: bytes) -> int | None:
+    """The format number behind the magic of the first page; None for no file.
+
+    The magic stands at byte 16 in format 1 and at byte 24 in format 3.
+    """
+    try:
+        with open(data_path, "rb") as file:
+            head = file.read(64)
+    except OSError:
+        return None
+    for offset in range(0, len(head) - 7, 4):
+        magic, data_format = struct.unpack_from("=II", head, offset)
+        if magic == _MAGIC:
+            return int(data_format)
+    return None
+
+

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""Describes the compiled extensions to cffi: one module per LMDB release line, or one for the
+system's liblmdb.
+
+``setup.py`` runs this file once per module and takes ``ffi_0_9``, ``ffi_1_0`` or ``ffi_system``
+from it.  Nothing is compiled here and liblmdb's sources are not read, so the file can run before
+they are placed.
+
+The environment chooses what is built:
+
+PYLMDB_SYSTEM_LIBLMDB=1   the system's liblmdb as the only engine, ``pylmdb._lmdbsys``
+PYLMDB_SANITIZE=1         AddressSanitizer and UndefinedBehaviorSanitizer
+PYLMDB_WERROR=1           a warning in our own C stops the build
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from cffi import FFI
+
+# cffi runs this text with exec(), and setuptools always runs in the project's root.
+ROOT = Path.cwd()
+NATIVE = Path("src/pylmdb/_native")
+LIBLMDB = Path("lib/liblmdb")
+WINDOWS = sys.platform == "win32"
+
+PREAMBLE = """
+#include "shim.h"
+#include "compat.h"
+#include "helpers.h"
+"""
+
+
+def option(name: str) -> bool:
+    return os.environ.get(name, "") not in ("", "0")
+
+
+def version() -> str:
+    text = (ROOT / "src/pylmdb/_version.py").read_text("utf-8")
+    found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
+    if not found:
+        raise RuntimeError("src/pylmdb/_version.py does not define __version__")
+    return found[1]
+
+
+def declarations() -> str:
+    """The text for ffi.cdef(): liblmdb's names, then those of our shim and helpers."""
+    text = (ROOT / NATIVE / "lmdb.cdef.h").read_text("utf-8")
+    if WINDOWS:
+        text = text.replace("typedef int mdb_filehandle_t;", "typedef void *mdb_filehandle_t;")
+    return text + (ROOT / NATIVE / "pylmdb.cdef.h").read_text("utf-8")
+
+
+def compiler_flags() -> list[str]:
+    if WINDOWS:
+        return ["/O2", "/std:c11", "/UNDEBUG"]
+    flags = [
+        "-O2",
+        "-std=c11",
+        "-D_GNU_SOURCE",
+        "-UNDEBUG",
+        "-fvisibility=hidden",
+        "-pthread",
+        "-Wall",
+        "-Wextra",
+    ]
+    # What cffi's generated glue trips, whatever we write.
+    flags += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type"]
+    if option("PYLMDB_WERROR"):
+        flags.append("-Werror")
+    if option("PYLMDB_SANITIZE"):
+        flags += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g", "-O1"]
+    return flags
+
+
+def linker_flags() -> list[str]:
+    if WINDOWS:
+        return []
+    return ["-pthread", *(["-fsanitize=address,undefined"] if option("PYLMDB_SANITIZE") else [])]
+
+
+def libraries() -> list[str]:
+    if WINDOWS:
+        return ["advapi32"]
+    return ["dl"] if sys.platform.startswith("linux") else []
+
+
+def inputs(liblmdb: Path | None) -> list[str]:
+    """Every file that a compiled module depends on, so that a changed one is never missed."""
+    folders = [LIBLMDB, NATIVE, *([liblmdb] if liblmdb else [])]
+    files = {path for folder in folders for path in (ROOT / folder).rglob("*.[ch]")}
+    other = {path for path in files if path.relative_to(ROOT).parts[2] in ("0.9", "1.0")}
+    own = {path for path in other if liblmdb and path.is_relative_to(ROOT / liblmdb)}
+    files = files - other | own
+    files |= {ROOT / NATIVE / "build.py", ROOT / "src/pylmdb/_version.py", settings_file()}
+    return sorted(str(path.relative_to(ROOT)) for path in files)
+
+
+def settings_file() -> Path:
+    """A file that changes when the compiler's flags do; compiled modules depend on it."""
+    path = ROOT / "build" / "compiler-settings.txt"
+    text = repr((compiler_flags(), linker_flags(), os.environ.get("CC"), os.environ.get("CFLAGS")))
+    if not path.is_file() or path.read_text("utf-8") != text:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    return path
+
+
+def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
+    """One extension: ``module``, around the liblmdb in the directory ``liblmdb``, or the
+    system's.
+    """
+    macros: list[tuple[str, str | None]] = [("PYLMDB_VERSION_STRING", f'"{version()}"')]
+    if liblmdb is None:
+        macros.append(("PYLMDB_SYSTEM", "1"))
+    else:
+        macros += [("PYLMDB_ENGINE_FORMAT", str(file_format)), ("PYLMDB_HAVE_SHIM", "1")]
+    ffi = FFI()
+    ffi.cdef(declarations())
+    ffi.set_source(
+        module,
+        PREAMBLE,
+        sources=[
+            str(LIBLMDB / "shim.c"),
+            str(NATIVE / "helpers.c"),
+        ],  # shim.c includes mdb.c and midl.c
+        include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE) if folder],
+        define_macros=macros,
+        extra_compile_args=compiler_flags(),
+        extra_link_args=linker_flags(),
+        libraries=[*libraries(), *(["lmdb"] if liblmdb is None else [])],
+        depends=inputs(liblmdb),
+        # The C core shares the object file and uses the whole C API.
+        py_limited_api=False,
+    )
+    return ffi
+
+
+def ffi_0_9() -> FFI:
+    return make_ffi("pylmdb._lmdb09", LIBLMDB / "0.9", 1)
+
+
+def ffi_1_0() -> FFI:
+    return make_ffi("pylmdb._lmdb10", LIBLMDB / "1.0", 3)
+
+
+def ffi_system() -> FFI:
+    return make_ffi("pylmdb._lmdbsys", None, None)

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+#include "helpers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* liblmdb compares the keys of an integerkey database by the width of the one
+ * it is given, 4 or 8 bytes, and reads as many of the other.  So all keys of
+ * one database must have one width, and so must all values of a dupfixed one.
+ * The first record tells which; an empty database takes either. */
+static int right_width(MDB_cursor *cursor, unsigned int dbflags,
+                       const MDB_val *key, const MDB_val *value)
+{
+    const unsigned int integer_values = MDB_INTEGERDUP;
+    MDB_val first_key, first_value;
+    int rc;
+
+    if ((dbflags & MDB_INTEGERKEY) && key &&
+        key->mv_size != sizeof(unsigned int) && key->mv_size != sizeof(size_t))
+        return MDB_BAD_VALSIZE;
+    if ((dbflags & integer_values) && value &&
+        value->mv_size != sizeof(unsigned int) &&
+        value->mv_size != sizeof(size_t))
+        return MDB_BAD_VALSIZE;
+    rc = mdb_cursor_get(cursor, &first_key, &first_value, MDB_FIRST);
+    if (rc)
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    if ((dbflags & MDB_INTEGERKEY) && key && key->mv_size != first_key.mv_size)
+        return MDB_BAD_VALSIZE;
+    if ((dbflags & MDB_DUPFIXED) && value &&
+        value->mv_size != first_value.mv_size)
+        return MDB_BAD_VALSIZE;
+    return 0;
+}
+
+static int check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                        const MDB_val *key, const MDB_val *value)
+{
+    MDB_cursor *cursor;
+    int rc;
+
+    if (!(dbflags & (MDB_INTEGERKEY | MDB_DUPFIXED)))
+        return 0;
+    if (!(dbflags & MDB_INTEGERKEY) && !value)
+        return 0;
+    if ((rc = mdb_cursor_open(txn, dbi, &cursor)))
+        return rc;
+    rc = right_width(cursor, dbflags, key, value);
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const void *key, size_t key_size, MDB_val *value)
+{
+    MDB_val k = {key_size, (void *)key};
+    int rc = check_widths(txn, dbi, dbflags, &k, NULL);
+
+    return rc ? rc : mdb_get(txn, dbi, &k, value);
+}
+
+int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const void *key, size_t key_size,
+               const void *value, size_t value_size, unsigned int flags)
+{
+    MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
+    int rc = check_widths(txn, dbi, dbflags, &k, &v);
+
+    return rc ? rc : mdb_put(txn, dbi, &k, &v, flags);
+}
+
+int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const void *key, size_t key_size,
+               const void *value, size_t value_size)
+{
+    MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
+    MDB_val *one = value ? &v : NULL;
+    int rc = check_widths(txn, dbi, dbflags, &k, one);
+
+    return rc ? rc : mdb_del(txn, dbi, &k, one);
+}
+
+int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
+                       const void *key, size_t key_size,
+                       const void *value, size_t value_size, int op,
+                       MDB_val *found_key, MDB_val *found_value)
+{
+    const int with_value = op == MDB_GET_BOTH || op == MDB_GET_BOTH_RANGE;
+    int rc = 0;
+
+    found_key->mv_size = key_size;
+    found_key->mv_data = (void *)key;
+    found_value->mv_size = value_size;
+    found_value->mv_data = (void *)value;
+    if (key)
+        rc = check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
+                          dbflags, found_key, with_value ? found_value : NULL);
+    if (!rc)
+        rc = mdb_cursor_get(cursor, found_key, found_value, (MDB_cursor_op)op);
+    /* These two leave the caller's own bytes in place of the record's. */
+    if (!rc && with_value)
+        rc = mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+    if (rc)
+        found_key->mv_size = found_value->mv_size = 0;
+    return rc;
+}
+
+int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
+                      const void *key, size_t key_size,
+                      const void *value, size_t value_size,
+                      unsigned int flags)
+{
+    MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
+    int rc = check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
+                          dbflags, &k, &v);
+
+    return rc ? rc : mdb_cursor_put(cursor, &k, &v, flags);
+}
+
+static int same(const MDB_val *a, const void *data, size_t size)
+{
+    return a->mv_size == size && (!size || !memcmp(a->mv_data, data, size));
+}
+
+/* Places the cursor on the record (key, value) or, when it is gone, on its
+ * successor in the whole database; *exact tells which. */
+static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
+                  MDB_val *v, int *exact)
+{
+    const MDB_val key = *k, value = *v;
+    int rc;
+
+    *exact = 0;
+    if (dbflags & MDB_DUPSORT) {
+        rc = mdb_cursor_get(cursor, k, v, MDB_GET_BOTH_RANGE);
+        if (!rc)
+            rc = mdb_cursor_get(cursor, k, v, MDB_GET_CURRENT);
+        if (!rc)
+            *exact = same(v, value.mv_data, value.mv_size);
+        if (rc != MDB_NOTFOUND)
+            return rc;
+        *k = key;
+    }
+    rc = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
+    if (rc || !same(k, key.mv_data, key.mv_size))
+        return rc;
+    if (!(dbflags & MDB_DUPSORT)) {
+        *exact = 1;
+        return 0;
+    }
+    /* The key is still there, but all its values are smaller. */
+    return mdb_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
+}
+
+/* From the successor of a record that is gone, op forward. */
+static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op,
+                            MDB_val *k, MDB_val *v)
+{
+    const int same_key = same(k, key->mv_data, key->mv_size);
+
+    if (op == MDB_NEXT_DUP)
+        return same_key ? 0 : MDB_NOTFOUND;
+    if (op == MDB_NEXT_NODUP && same_key)
+        return mdb_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
+    return 0;
+}
+
+/* From the successor of a record that is gone (or from the end), op backward. */
+static int continue_backward(MDB_cursor *cursor, const MDB_val *key, int op,
+                             int at_end, MDB_val *k, MDB_val *v)
+{
+    int rc = mdb_cursor_get(cursor, k, v, at_end ? MDB_LAST : MDB_PREV);
+
+    if (rc || op == MDB_PREV)
+        return rc;
+    if (!same(k, key->mv_data, key->mv_size))
+        return op == MDB_PREV_DUP ? MDB_NOTFOUND : 0;
+    return op == MDB_PREV_DUP ? 0 : mdb_cursor_get(cursor, k, v, op);
+}
+
+int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
+                           const void *key, size_t key_size,
+                           const void *value, size_t value_size, int op,
+                           MDB_val *found_key, MDB_val *found_value)
+{
+    const int backward =
+        op == MDB_PREV || op == MDB_PREV_DUP || op == MDB_PREV_NODUP;
+    const MDB_val last = {key_size, (void *)key};
+    int rc, exact, at_end;
+
+    *found_key = last;
+    found_value->mv_size = value_size;
+    found_value->mv_data = (void *)value;
+    rc = resume(cursor, dbflags, found_key, found_value, &exact);
+    at_end = rc == MDB_NOTFOUND;
+    if (!rc && exact)
+        rc = mdb_cursor_get(cursor, found_key, found_value, (MDB_cursor_op)op);
+    else if (backward && (!rc || at_end))
+        rc = continue_backward(cursor, &last, op, at_end, found_key, found_value);
+    else if (!rc)
+        rc = continue_forward(cursor, &last, op, found_key, found_value);
+    /* SET_RANGE and GET_BOTH_RANGE may have left the caller's bytes. */
+    if (!rc)
+        rc = mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+    if (rc)
+        found_key->mv_size = found_value->mv_size = 0;
+    return rc;
+}
+
+/* In a database with duplicates liblmdb's own idea of where the cursor stands
+ * after a deletion, and of which duplicate it stands on after some movements,
+ * cannot be relied on.  So the record is sought again by its content before,
+ * and its successor afterwards. */
+static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags,
+                         unsigned int flags, MDB_val *k, MDB_val *v,
+                         int *deleted)
+{
+    const MDB_val key = *k, value = *v;
+    char *copy = malloc(key.mv_size + value.mv_size + 1);
+    int rc;
+
+    if (!copy)
+        return ENOMEM;
+    memcpy(copy, key.mv_data, key.mv_size);
+    memcpy(copy + key.mv_size, value.mv_data, value.mv_size);
+    k->mv_data = copy;
+    v->mv_data = copy + key.mv_size;
+    rc = mdb_cursor_get(cursor, k, v, MDB_GET_BOTH);
+    if (!rc)
+        rc = mdb_cursor_del(cursor, flags);
+    if (!rc) {
+        *deleted = 1;
+        rc = pylmdb_cursor_continue(cursor, dbflags, copy, key.mv_size,
+                                    copy + key.mv_size, value.mv_size,
+                                    MDB_NEXT, k, v);
+    }
+    free(copy);
+    return rc;
+}
+
+int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
+                      unsigned int flags, MDB_val *found_key,
+                      MDB_val *found_value, int *deleted)
+{
+    int rc;
+
+    *deleted = 0;
+    rc = mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+    if (rc)
+        return rc;
+    if (dbflags & MDB_DUPSORT)
+        return del_duplicate(cursor, dbflags, flags, found_key, found_value,
+                             deleted);
+    if ((rc = mdb_cursor_del(cursor, flags)))
+        return rc;
+    *deleted = 1;
+    return mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+}
+
+int pylmdb_commit(MDB_env *env, MDB_txn *txn, unsigned int sync_flags)
+{
+    const unsigned int all = MDB_NOSYNC | MDB_NOMETASYNC;
+
+    mdb_env_set_flags(env, all & ~sync_flags, 0);
+    mdb_env_set_flags(env, all & sync_flags, 1);
+    return mdb_txn_commit(txn);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* Plain C that both cores call: one call per operation, arguments checked for
+ * what liblmdb would accept and mangle.  No Python objects here. */
+#ifndef PYLMDB_HELPERS_H
+#define PYLMDB_HELPERS_H
+
+#include <errno.h>
+
+#include "shim.h"
+
+/* The code of a begin that did not get the writer lock in time. */
+#define PYLMDB_ETIMEDOUT ETIMEDOUT
+
+int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const void *key, size_t key_size, MDB_val *value);
+int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const void *key, size_t key_size,
+               const void *value, size_t value_size, unsigned int flags);
+/* value NULL: the key with all its values. */
+int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const void *key, size_t key_size,
+               const void *value, size_t value_size);
+/* Moves the cursor by op and gives the record it then shows. */
+int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
+                       const void *key, size_t key_size,
+                       const void *value, size_t value_size, int op,
+                       MDB_val *found_key, MDB_val *found_value);
+int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
+                      const void *key, size_t key_size,
+                      const void *value, size_t value_size,
+                      unsigned int flags);
+/* Moves the cursor from the record (key, value), which may be gone by now, to
+ * the one that op (NEXT, PREV and their DUP and NODUP forms) leads to. */
+int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
+                           const void *key, size_t key_size,
+                           const void *value, size_t value_size, int op,
+                           MDB_val *found_key, MDB_val *found_value);
+/* Deletes the record that the cursor shows, or with MDB_NODUPDATA all values of
+ * its key, and moves to the successor; MDB_NOTFOUND: it was the last.  *deleted
+ * tells whether the deletion itself succeeded. */
+int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
+                      unsigned int flags, MDB_val *found_key,
+                      MDB_val *found_value, int *deleted);
+/* Commits with MDB_NOSYNC and MDB_NOMETASYNC as sync_flags says.  The caller
+ * holds the writer lock, so no other commit sees the flags in between. */
+int pylmdb_commit(MDB_env *env, MDB_txn *txn, unsigned int sync_flags);
+
+#endif

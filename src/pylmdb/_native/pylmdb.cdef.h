@@ -1,0 +1,42 @@
+/* What shim.h and helpers.h add to liblmdb, as cffi reads it. */
+
+int pylmdb_has_shim(void);
+int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
+                     int wait_ms, MDB_txn **txn);
+int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
+                    MDB_dbi *dbi);
+void pylmdb_txn_adopt(MDB_txn *txn);
+int pylmdb_cursor_is_db(MDB_cursor *cursor);
+void pylmdb_env_abandon(MDB_env *env);
+
+int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const char *key, size_t key_size, MDB_val *value);
+int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const char *key, size_t key_size,
+               const char *value, size_t value_size, unsigned int flags);
+int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+               const char *key, size_t key_size,
+               const char *value, size_t value_size);
+int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
+                       const char *key, size_t key_size,
+                       const char *value, size_t value_size, int op,
+                       MDB_val *found_key, MDB_val *found_value);
+int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
+                      const char *key, size_t key_size,
+                      const char *value, size_t value_size,
+                      unsigned int flags);
+int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
+                           const char *key, size_t key_size,
+                           const char *value, size_t value_size, int op,
+                           MDB_val *found_key, MDB_val *found_value);
+int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
+                      unsigned int flags, MDB_val *found_key,
+                      MDB_val *found_value, int *deleted);
+int pylmdb_commit(MDB_env *env, MDB_txn *txn, unsigned int sync_flags);
+int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
+void *pylmdb_env_map(MDB_env *env, size_t *size);
+
+static const int PYLMDB_ETIMEDOUT;
+static char *const PYLMDB_VERSION_STRING;
+
+extern "Python" int pylmdb_on_reader_line(const char *line, void *ctx);

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""How an environment was asked for: what pickling carries and reopening uses."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+DEFAULT_MAP_SIZE = 10 * 1024 * 1024
+DEFAULT_MAX_DBS = 128
+_INT_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of ``pylmdb.open``, checked; ``path`` is absolute."""
+
+    path: bytes
+    given_path: str
+    map_size: int | None
+    subdir: bool
+    readonly: bool
+    metasync: bool
+    sync: bool
+    map_async: bool
+    mode: int
+    create: bool
+    readahead: bool
+    writemap: bool
+    meminit: bool
+    max_readers: int
+    max_dbs: int | None
+    max_spare_txns: int
+    lock: bool
+    lib_version: int | None
+
+    @property
+    def data_path(self) -> bytes:
+        """The file that holds the pages."""
+        return os.path.join(self.path, b"data.mdb") if self.subdir else self.path
+
+    @property
+    def lock_path(self) -> bytes:
+        """The file that holds the reader table and the locks."""
+        return os.path.join(self.path, b"lock.mdb") if self.subdir else self.path + b"-lock"
+
+
+def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
+    """Options from the arguments of ``open``; what does not fit raises here."""
+    name = os.fspath(path)
+    if isinstance(name, str):
+        given_path, raw = name, os.fsencode(name)
+    else:
+        given_path, raw = os.fsdecode(name), name
+    if b"\0" in raw:
+        raise ValueError(f"path must not contain a NUL character: {given_path!r}")
+    absolute = os.path.join(os.getcwdb(), raw)
+    if subdir is None:
+        subdir = not _is_file(absolute)
+    for field in ("map_size", "max_readers", "max_dbs", "max_spare_txns", "lib_version", "mode"):
+        given[field] = _checked_integer(field, given[field])
+    for field in ("readonly", "metasync", "sync", "map_async", "create"):
+        given[field] = bool(given[field])
+    for field in ("readahead", "writemap", "meminit", "lock"):
+        given[field] = bool(given[field])
+    return Options(path=absolute, given_path=given_path, subdir=bool(subdir), **given)
+
+
+def _is_file(path: bytes) -> bool:
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _checked_integer(field: str, value: Any) -> int | None:
+    if value is None and field in ("map_size", "max_dbs", "lib_version"):
+        return None
+    try:
+        number = value.__index__()
+    except AttributeError:
+        raise TypeError(f"{field} must be an integer, not {type(value).__name__}") from None
+    if field == "lib_version" and number == -1:
+        return None
+    limit = 2**63 - 1 if field == "map_size" else _INT_LIMIT
+    if not 0 <= number <= limit:
+        raise OverflowError(f"{field} must be between 0 and {limit}, not {number}")
+    return int(number)

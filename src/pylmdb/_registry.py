@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""The environments that are open in this process: the only global state.
+
+A file is known by device and inode of its data file and of its lock file, so
+links and relative paths lead to the same environment, and a file that was
+deleted and made anew is another one.  One lock is held across looking, opening
+and noting, so two threads cannot open one file twice.
+
+After ``fork`` the child forgets them all: what it inherited belongs to its
+parent.  Each inherited Environment opens itself afresh when it is next used.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+from typing import Any
+
+from . import _engine
+from ._options import DEFAULT_MAP_SIZE, DEFAULT_MAX_DBS, Options
+from ._shared_env import SharedEnv
+from .errors import Error, InvalidParameterError, error
+
+FileKey = tuple[int, int]
+
+_lock = threading.RLock()
+_open: dict[FileKey, SharedEnv] = {}
+
+
+def open_shared(options: Options) -> SharedEnv:
+    """The native environment of a file: the one this process has, or a new one.
+
+    The caller owns one count of it and gives it back with ``release``.
+    """
+    with _lock:
+        shared = _find(options)
+        if shared is not None:
+            _check_shareable(shared, options)
+            shared.max_spares = max(shared.max_spares, options.max_spare_txns)
+            return shared
+        return _open_native(options)
+
+
+def _find(options: Options) -> SharedEnv | None:
+    """The open environment of these files, retained; closing ones are finished."""
+    for path in (options.data_path, options.lock_path):
+        key = _file_key(path)
+        shared = None if key is None else _open.get(key)
+        if shared is None:
+            continue
+        if shared.retain():
+            return shared
+        _finish(shared)
+    return None
+
+
+def _file_key(path: bytes) -> FileKey | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
+    """Raise, and give the count back, where one native environment cannot serve both."""
+    has = shared.options
+    conflict = None
+    if has.readonly and not wanted.readonly:
+        conflict = "readonly=True; it cannot be written to"
+    elif has.writemap != wanted.writemap and not wanted.readonly:
+        conflict = f"writemap={has.writemap}"
+    elif has.lock != wanted.lock and not wanted.readonly:
+        conflict = f"lock={has.lock}"
+    elif wanted.max_dbs is not None and wanted.max_dbs > _max_dbs(has):
+        conflict = f"max_dbs={_max_dbs(has)}, and {wanted.max_dbs} are wanted"
+    elif wanted.lib_version is not None and wanted.lib_version != shared.engine.version[0]:
+        conflict = f"lib_version={shared.engine.version[0]}"
+    if conflict is not None:
+        shared.release()
+        raise Error(
+            f"open: {wanted.given_path!r} is open in this process with {conflict}",
+            hint="close it first, or open it with the same options",
+        )
+
+
+def _max_dbs(options: Options) -> int:
+    return DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
+
+
+def _open_native(options: Options) -> SharedEnv:
+    if options.create and options.subdir and not options.readonly:
+        try:
+            os.mkdir(options.path, options.mode)
+        except FileExistsError:
+            pass
+    engine = _engine.choose(options.data_path, options.lib_version, options.given_path)
+    _refuse_other_binding(options)
+    lib, ffi = engine.lib, engine.ffi
+    out = ffi.new("MDB_env **")
+    code = lib.mdb_env_create(out)
+    if code:
+        raise error("mdb_env_create", code)
+    shared = SharedEnv(engine, out[0], options, _close_last)
+    try:
+        _configure(shared, options)
+        code = lib.mdb_env_open(shared.ptr, options.path, _flags(lib, options), options.mode & ~0o111)
+        if code:
+            raise error(f"mdb_env_open: {options.given_path!r}", code, _open_hint(code, options))
+        _load_main(shared)
+        keys = [_descriptor_key(shared), _file_key(options.lock_path) if options.lock else None]
+        if _file_key(options.data_path) != keys[0]:
+            raise Error(
+                f"open: {options.given_path!r} was replaced while it was being opened",
+                hint="open it again",
+            )
+    except BaseException:
+        shared.closed = True
+        shared.close_native()
+        raise
+    for key in keys:
+        if key is not None:
+            _open[key] = shared
+    shared.key = keys[0]
+    return shared
+
+
+def _configure(shared: SharedEnv, options: Options) -> None:
+    lib = shared.engine.lib
+    map_size = DEFAULT_MAP_SIZE if options.map_size is None else options.map_size
+    for what, code in (
+        ("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(shared.ptr, map_size)),
+        ("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(shared.ptr, options.max_readers)),
+        ("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(shared.ptr, _max_dbs(options))),
+    ):
+        if code:
+            raise error(what, code)
+
+
+def _flags(lib: Any, options: Options) -> int:
+    """``mdb_env_open`` flags.  sync and metasync are given per transaction, so
+    that Environments which differ in them can share one native environment."""
+    flags: int = lib.MDB_NOTLS
+    for given, flag in (
+        (not options.subdir, lib.MDB_NOSUBDIR),
+        (options.readonly, lib.MDB_RDONLY),
+        (options.map_async, lib.MDB_MAPASYNC),
+        (not options.readahead, lib.MDB_NORDAHEAD),
+        (options.writemap, lib.MDB_WRITEMAP),
+        (not options.meminit, lib.MDB_NOMEMINIT),
+        (not options.lock, lib.MDB_NOLOCK),
+    ):
+        if given:
+            flags |= flag
+    return flags
+
+
+def _open_hint(code: int, options: Options) -> str | None:
+    if code == errno.ENOENT:
+        return "create it with create=True and readonly=False" if not options.subdir else (
+            "the directory must exist, or be created with create=True; its parent always must"
+        )
+    return None
+
+
+def _load_main(shared: SharedEnv) -> None:
+    """Learn the main database's flags, and let liblmdb learn its key order."""
+    txn = shared.begin_reader()
+    try:
+        shared.open_slot(txn, None, 0)
+    finally:
+        shared.engine.lib.mdb_txn_abort(txn)
+        shared.end_live()
+
+
+def _descriptor_key(shared: SharedEnv) -> FileKey:
+    out = shared.engine.ffi.new("mdb_filehandle_t *")
+    code = shared.engine.lib.mdb_env_get_fd(shared.ptr, out)
+    if code:
+        raise error("mdb_env_get_fd", code)
+    found = os.fstat(int(out[0]))
+    return found.st_dev, found.st_ino
+
+
+def _refuse_other_binding(options: Options) -> None:
+    """Another LMDB binding (or another copy of this one) that holds the lock
+    file open in this process would lose its locks when we close ours."""
+    key = _file_key(options.lock_path)
+    if key is None or not sys.platform.startswith("linux"):
+        return
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found = os.stat(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == key:
+            raise Error(
+                f"open: another LMDB binding has {options.given_path!r} open in this process",
+                hint="close it there first; two would break each other's locks",
+            )
+
+
+def _close_last(shared: SharedEnv) -> None:
+    with _lock:
+        _finish(shared)
+
+
+def _finish(shared: SharedEnv) -> None:
+    """Close natively and forget; does nothing the second time."""
+    for key in [key for key, value in _open.items() if value is shared]:
+        del _open[key]
+    shared.close_native()
+
+
+def reopen_failed(options: Options) -> InvalidParameterError:
+    """The exception for a handle whose environment is not the one in use."""
+    return InvalidParameterError(
+        f"the database handle belongs to another environment ({options.given_path!r})",
+        hint="open it in this one with open_db()",
+    )
+
+
+def _forget_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+    inherited = list(_open.values())
+    _open.clear()
+    for shared in inherited:
+        shared.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Who is calling: an identity per thread, and what must end with the thread.
+
+A write transaction belongs to the thread that began it.  The operating system
+and :func:`threading.get_ident` give the numbers of ended threads to new ones, so
+the identity here is a counter value that is never given twice.
+
+The identity object dies when Python clears the ending thread's state, which
+happens on that very thread.  Write transactions still open then are aborted, so
+the writer lock is given back by the thread that took it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from typing import Protocol
+
+
+class _Revocable(Protocol):
+    def _revoke(self) -> None: ...
+
+
+_numbers = itertools.count(1)
+
+
+class ThreadIdentity:
+    """The calling thread: ``number`` is unique in the life of the process."""
+
+    __slots__ = ("number", "writers")
+
+    def __init__(self) -> None:
+        self.number = next(_numbers)
+        self.writers: dict[int, weakref.ref[_Revocable]] = {}
+
+    def __del__(self) -> None:
+        for reference in list(self.writers.values()):
+            transaction = reference()
+            if transaction is not None:
+                transaction._revoke()
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.identity = ThreadIdentity()
+
+
+_local = _Local()
+
+
+def current() -> ThreadIdentity:
+    """The identity of the calling thread."""
+    return _local.identity

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Who may hold a view into the map, and until when.
+
+A read transaction with ``buffers=True`` has one exporter: a read-only memoryview
+over the whole map whose owner ends the native transaction when it dies.  Every
+view is a slice of it, and Python keeps the owner of a memoryview alive for its
+slices, casts, and the arrays made from them.  So the snapshot, its reader slot
+and the map stay until the transaction has ended *and* the last view is gone, in
+whatever order and on whatever thread that happens; no view needs an object of
+its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._shared_env import SharedEnv
+
+
+class Exporter:
+    """Hands out views of one native read transaction and owns its end."""
+
+    __slots__ = ("_base", "_number", "_shared", "_whole")
+
+    def __init__(self, ffi: Any, lib: Any, shared: SharedEnv, txn: Any) -> None:
+        size = ffi.new("size_t *")
+        base = lib.pylmdb_env_map(shared.ptr, size)
+        number = int(ffi.cast("uintptr_t", txn))
+
+        def end(_owner: object) -> None:
+            shared.pinned.pop(number, None)
+            shared.end_reader(txn)
+
+        # Without the map's address the memoryview starts at address 0.
+        owner = ffi.gc(ffi.cast("char *", base), end)
+        self._number, self._shared = number, shared
+        self._base = int(ffi.cast("uintptr_t", base))
+        self._whole = memoryview(ffi.buffer(owner, size[0] or sys.maxsize)).toreadonly()
+
+    def view(self, address: int, size: int) -> memoryview:
+        """The read-only view of ``size`` bytes at ``address``."""
+        start = address - self._base
+        return self._whole[start : start + size]
+
+    def let_go(self) -> None:
+        """The transaction has ended: its snapshot lasts as long as its views."""
+        self._shared.pinned[self._number] = time.monotonic()
+        del self._whole

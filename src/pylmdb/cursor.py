@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: MIT
+"""Cursor: a position in a database, and what can be done from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+
+from ._ranges import walk
+from .types import BytesLike, ValueT
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .database import Database
+    from .transaction import Transaction
+
+T = TypeVar("T")
+
+
+class Cursor(Generic[ValueT]):
+    """A cursor (``MDB_cursor``), opened by :meth:`Transaction.cursor`.
+
+    It starts without a position.  A movement returns True and leaves it on a
+    record, or False, and then it has no position: its key and value are empty.
+    It can be used as long as its transaction.  ``cursor.db`` and ``cursor.txn``
+    are the database handle and the transaction.
+
+    :param db: the :class:`Database` to walk in.
+    :param txn: the :class:`Transaction`.
+
+    ``mdb_cursor_open``.
+    """
+
+    __slots__ = ()
+
+    db: Database
+    txn: Transaction[ValueT]
+
+    if TYPE_CHECKING:
+        closed: bool
+
+        def __init__(self, db: Database, txn: Transaction[ValueT]) -> None: ...
+        def __enter__(self) -> Self: ...
+        def __exit__(self, *exc: object) -> None: ...
+        def __iter__(self) -> Iterator[tuple[ValueT, ValueT]]: ...
+    else:
+
+        def __new__(cls, db, txn, *args, **kwargs):
+            engine = getattr(txn, "_engine", None)
+            if engine is None:
+                raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+            concrete = engine.concrete(cls)
+            return concrete.__new__(concrete, db, txn, *args, **kwargs)
+
+    # -- movements ----------------------------------------------------------------
+
+    def first(self) -> bool:
+        """Move to the first record; False if the database is empty.  ``MDB_FIRST``."""
+        raise NotImplementedError
+
+    def first_dup(self) -> bool:
+        """Move to the first value of the current key.  ``MDB_FIRST_DUP``.
+
+        :raises IncompatibleError: the database has no duplicates.
+        :raises InvalidParameterError: the cursor has no position.
+        """
+        raise NotImplementedError
+
+    def last(self) -> bool:
+        """Move to the last record; False if the database is empty.  ``MDB_LAST``."""
+        raise NotImplementedError
+
+    def last_dup(self) -> bool:
+        """Move to the last value of the current key.  ``MDB_LAST_DUP``.
+
+        :raises IncompatibleError: the database has no duplicates.
+        :raises InvalidParameterError: the cursor has no position.
+        """
+        raise NotImplementedError
+
+    def next(self) -> bool:
+        """Move to the next record; False at the end.  ``MDB_NEXT``.
+
+        A cursor without a position moves to the first one.
+        """
+        raise NotImplementedError
+
+    def next_dup(self) -> bool:
+        """Move to the next value of the current key; False if there is none.  ``MDB_NEXT_DUP``."""
+        raise NotImplementedError
+
+    def next_nodup(self) -> bool:
+        """Move to the first value of the next key; False at the end.  ``MDB_NEXT_NODUP``."""
+        raise NotImplementedError
+
+    def prev(self) -> bool:
+        """Move to the previous record; False at the beginning.  ``MDB_PREV``.
+
+        A cursor without a position moves to the last one.
+        """
+        raise NotImplementedError
+
+    def prev_dup(self) -> bool:
+        """Move to the previous value of the key; False if there is none.  ``MDB_PREV_DUP``."""
+        raise NotImplementedError
+
+    def prev_nodup(self) -> bool:
+        """Move to the last value of the previous key; False at the beginning.
+        ``MDB_PREV_NODUP``."""
+        raise NotImplementedError
+
+    def set_key(self, key: BytesLike, /) -> bool:
+        """Move to ``key``, at its first value; False if it does not exist.  ``MDB_SET_KEY``.
+
+        :raises BadValsizeError: the key is empty.
+        """
+        raise NotImplementedError
+
+    def set_key_dup(self, key: BytesLike, value: BytesLike) -> bool:
+        """Move to the pair of ``key`` and ``value``; False if it does not exist.
+        ``MDB_GET_BOTH``."""
+        raise NotImplementedError
+
+    def set_range(self, key: BytesLike, /) -> bool:
+        """Move to the first key that is not smaller than ``key``; False if there is none.
+
+        An empty ``key`` means the first one.  ``MDB_SET_RANGE``.
+        """
+        raise NotImplementedError
+
+    def set_range_dup(self, key: BytesLike, value: BytesLike) -> bool:
+        """Move to the first value of ``key`` that is not smaller than ``value``; False if
+        there is none.  ``MDB_GET_BOTH_RANGE``."""
+        raise NotImplementedError
+
+    # -- reads ----------------------------------------------------------------------
+
+    def key(self) -> ValueT:
+        """The current key; empty without a position."""
+        raise NotImplementedError
+
+    def value(self) -> ValueT:
+        """The current value; empty without a position."""
+        raise NotImplementedError
+
+    def item(self) -> tuple[ValueT, ValueT]:
+        """The current key and value."""
+        raise NotImplementedError
+
+    def get(self, key: BytesLike, default: T = None) -> ValueT | T:  # type: ignore[assignment]
+        """Move to ``key`` and return its value, or ``default`` if it does not exist."""
+        raise NotImplementedError
+
+    def count(self) -> int:
+        """The number of values of the current key.  ``mdb_cursor_count``.
+
+        :raises IncompatibleError: the database has no duplicates.
+        """
+        raise NotImplementedError
+
+    @overload
+    def getmulti(
+        self,
+        keys: Iterable[BytesLike],
+        dupdata: bool = False,
+        dupfixed_bytes: int | None = None,
+        keyfixed: Literal[False] = False,
+        values: Literal[True] = True,
+    ) -> list[tuple[ValueT, ValueT]]: ...
+    @overload
+    def getmulti(
+        self,
+        keys: Iterable[BytesLike],
+        dupdata: bool = False,
+        dupfixed_bytes: int | None = None,
+        keyfixed: bool = False,
+        values: bool = True,
+    ) -> Any: ...
+    def getmulti(
+        self,
+        keys: Iterable[BytesLike],
+        dupdata: bool = False,
+        dupfixed_bytes: int | None = None,
+        keyfixed: bool = False,
+        values: bool = True,
+    ) -> Any:
+        """The records of many keys, as a list of (key, value); missing keys are left out.
+
+        :param dupdata: True for all values of each key, not just the first.
+        :param dupfixed_bytes: the size of every value of a ``dupfixed`` database:
+            values are then read a page at a time.
+        :param keyfixed: True, with ``dupfixed_bytes``, to get one memoryview of
+            all records one after another, each the key and then the value; all
+            keys must have one width.
+        :param values: False for the list of the keys that exist; no value is read.
+
+        ``MDB_SET_KEY``, ``MDB_GET_MULTIPLE``, ``MDB_NEXT_MULTIPLE``.
+        """
+        raise NotImplementedError
+
+    # -- writes -----------------------------------------------------------------------
+
+    def put(
+        self,
+        key: BytesLike,
+        value: BytesLike,
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+    ) -> bool:
+        """Store a record and move to it; see :meth:`Transaction.put`.
+
+        When it returns False the cursor is on the record that is in the way.
+        ``mdb_cursor_put``.
+        """
+        raise NotImplementedError
+
+    def putmulti(
+        self,
+        items: Iterable[tuple[BytesLike, BytesLike]],
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+    ) -> tuple[int, int]:
+        """Store many records, 2-tuples of key and value.
+
+        :return: how many were taken from ``items``, and how many were written.
+        :raises TypeError: an element is not a 2-tuple; those before it are written.
+
+        ``mdb_cursor_put``.
+        """
+        raise NotImplementedError
+
+    def delete(self, dupdata: bool = False) -> bool:
+        """Delete the current record and move to the next; False without a position.
+
+        :param dupdata: True to delete all values of the key.
+
+        ``mdb_cursor_del``.
+        """
+        raise NotImplementedError
+
+    def pop(self, key: BytesLike) -> bytes | None:
+        """Delete ``key`` and return its value as bytes, or None; see :meth:`Transaction.pop`."""
+        raise NotImplementedError
+
+    def replace(self, key: BytesLike, value: BytesLike) -> bytes | None:
+        """Store a record and return the previous value as bytes, or None.
+
+        See :meth:`Transaction.replace`.
+        """
+        raise NotImplementedError
+
+    # -- iteration ----------------------------------------------------------------------
+
+    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+        """Iterate forward from the current record, or from the first one.
+
+        Yields (key, value) pairs, keys (``values=False``) or values
+        (``keys=False``), and moves the cursor as it goes.  Records may be changed
+        and deleted meanwhile: nothing that is still there is left out.
+        ``iter(cursor)`` is the same.
+        """
+        raise NotImplementedError
+
+    def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+        """Iterate forward over the values of the current key, from the current one."""
+        raise NotImplementedError
+
+    def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+        """Iterate forward over the keys, each once, with its first value."""
+        raise NotImplementedError
+
+    def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
+        """Iterate backward from the current record, or from the last one."""
+        raise NotImplementedError
+
+    def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
+        """Iterate backward over the values of the current key, from the current one."""
+        raise NotImplementedError
+
+    def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+        """Iterate backward over the keys, each once, with its last value."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the cursor; does nothing the second time.  ``mdb_cursor_close``."""
+        raise NotImplementedError
+
+    # -- what is written once -----------------------------------------------------------
+
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: bool = True,
+        values: bool = True,
+    ) -> Iterator[Any]:
+        """Iterate over the records with ``start <= key < stop``, moving this cursor.
+
+        See :meth:`Transaction.range`.
+        """
+        return walk(self, start, stop, prefix, reverse, keys, values)
+
+    def _iter_from(self, k: BytesLike, reverse: bool) -> Iterator[tuple[ValueT, ValueT]]:
+        """Iterate from ``k`` on (kept for programs written for py-lmdb)."""
+        found = self.set_range(k) if k or reverse else self.first()
+        if reverse:
+            if not found:
+                self.last()
+            return self.iterprev()
+        return self.iternext() if found else iter(())
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a cursor cannot be pickled or copied; open another one")
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<pylmdb.Cursor closed>"
+        return f"<pylmdb.Cursor on {self.db!r}>"

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Database: a handle to one named database, or to the main one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import ClosedError, InvalidParameterError
+from .types import DbFlags
+
+if TYPE_CHECKING:
+    from ._shared_env import DbSlot, SharedEnv
+    from .environment import Environment
+
+REVERSEKEY, DUPSORT, INTEGERKEY, DUPFIXED, INTEGERDUP = 0x02, 0x04, 0x08, 0x10, 0x20
+
+_FLAG_NAMES = {
+    "reverse_key": REVERSEKEY,
+    "dupsort": DUPSORT,
+    "integerkey": INTEGERKEY,
+    "integerdup": INTEGERDUP,
+    "dupfixed": DUPFIXED,
+}
+
+
+def flags_from(**wanted: Any) -> int:
+    """The ``mdb_dbi_open`` flags for the keywords of ``open_db``.
+
+    Fixed-size values are duplicates, and integer values have a fixed size.
+    """
+    flags = 0
+    for name, flag in _FLAG_NAMES.items():
+        if wanted[name]:
+            flags |= flag
+    if flags & INTEGERDUP:
+        flags |= DUPFIXED
+    if flags & DUPFIXED:
+        flags |= DUPSORT
+    return flags
+
+
+def flag_words(flags: int) -> DbFlags:
+    """``flags`` as the keywords of ``open_db``."""
+    return DbFlags({name: bool(flags & flag) for name, flag in _FLAG_NAMES.items()})
+
+
+class Database:
+    """A handle to a database, returned by :meth:`Environment.open_db`.
+
+    It is a name and flags, good for every transaction of its environment and in
+    every thread.  It pickles as these, and finds its database again in a forked
+    or another process.  It dies when the database is dropped, when the
+    transaction that created it is aborted, and when the environment is closed;
+    using it then raises :class:`InvalidParameterError`, also when a database of
+    that name exists again.
+    """
+
+    __slots__ = ("__weakref__", "_env", "_flags", "_name", "_slot")
+
+    def __init__(self, env: Environment, name: bytes | None, slot: DbSlot | None) -> None:
+        self._env = env
+        self._name = name
+        self._slot = slot
+        self._flags = 0 if slot is None else slot.flags
+
+    @property
+    def name(self) -> bytes | None:
+        """The name, or None for the main database."""
+        return self._name
+
+    @property
+    def closed(self) -> bool:
+        """True once the handle is dead."""
+        slot = self._slot
+        return self._env.closed or (slot is not None and not (slot.alive or slot.shared.forked))
+
+    def flags(self, txn: Any = None, /) -> DbFlags:
+        """The database's flags, as the keywords of ``open_db``.
+
+        ``txn`` is accepted for compatibility and not used.
+        """
+        if self._slot is None:
+            with self._env.begin() as reader:
+                reader._do(self._load, reader)
+        elif self.closed:
+            raise ClosedError(
+                "Attempt to operate on closed/deleted/dropped object.",
+                hint="open the database again with open_db()",
+            )
+        return flag_words(self._flags)
+
+    def _load(self, ptr: Any, txn: Any) -> None:
+        txn._slot_in(ptr, self)
+
+    def _slot_for(self, shared: SharedEnv, ptr: Any, txn: Any) -> DbSlot:
+        """The native handle in ``shared``; found anew after fork or unpickling."""
+        slot = self._slot
+        if slot is not None and slot.alive and slot.shared is shared:
+            return slot
+        if slot is not None and not slot.shared.forked:
+            if slot.shared is shared:
+                return slot
+            raise InvalidParameterError(
+                "the database handle belongs to another environment",
+                hint="open it in this one with open_db()",
+            )
+        if self._env._use() is not shared:
+            raise InvalidParameterError(
+                "the database handle belongs to another environment",
+                hint="open it in this one with open_db()",
+            )
+        self._slot = txn._open_slot(ptr, self._name, 0)
+        self._flags = self._slot.flags
+        return self._slot
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Database, (self._env, self._name, None)
+
+    def __repr__(self) -> str:
+        name = "main" if self._name is None else repr(self._name)
+        set_flags = [word for word, value in flag_words(self._flags).items() if value]
+        state = " closed" if self.closed else ""
+        return f"<pylmdb.Database {' '.join([name, *set_flags])}{state}>"

@@ -1,0 +1,643 @@
+# SPDX-License-Identifier: MIT
+"""Environment: an LMDB file, opened; and the functions around it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import weakref
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
+
+from . import _engine, _registry, _threads
+from ._options import make_options
+from .database import Database, flags_from
+from .errors import Error, IncompatibleError, NotFoundError, closed, error
+from .transaction import Transaction, stat_from
+from .types import EnvFlags, EnvInfo, Reader, Stat
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from typing_extensions import Self
+
+    from ._shared_env import DbSlot, SharedEnv
+
+_NOSYNC, _NOMETASYNC, _CREATE = 0x10000, 0x40000, 0x40000
+
+
+class Environment:
+    """An LMDB environment (``MDB_env``): a data file with its lock file.
+
+    Opening a file that this process has open already shares it: both
+    Environments work on one native environment, which is closed with the last of
+    them.  In a forked child an inherited Environment opens itself afresh when it
+    is first used.  It pickles as its path and options.
+
+    :param path: a directory, or with ``subdir=False`` a file; str, bytes or
+        PathLike.
+    :param map_size: the size in bytes that the data can reach; 10 MiB by default.
+    :param subdir: True if ``path`` is a directory that holds ``data.mdb`` and
+        ``lock.mdb``; False if it is the data file itself, and the lock file has
+        ``-lock`` appended.  Left out, an existing file decides, else True.
+    :param readonly: True to refuse all writes.
+    :param metasync: False to leave the flush of the meta page to the next commit:
+        a power failure may undo the last transaction, and nothing else.
+    :param sync: False to leave flushes to the system: a power failure may undo
+        the last transactions, or damage the file if the file system reorders
+        writes.  :meth:`sync` flushes.
+    :param map_async: True, with ``writemap``, to flush without waiting.
+    :param mode: permissions of the directory; the files get them without the
+        execute bits.  The umask applies.
+    :param create: False to refuse a directory that does not exist.
+    :param readahead: False to turn the system's read-ahead off: better for random
+        reads of data larger than memory.
+    :param writemap: True to write through the map: faster, and unprotected from
+        stray writes of other C code.  No nested transactions.
+    :param meminit: False to leave unused bytes of new pages uninitialised.
+    :param max_readers: how many read transactions may be open at once, over all
+        processes; what the first process says holds.
+    :param max_dbs: how many named databases may be open; 128 by default.
+    :param max_spare_txns: how many idle read transactions are kept for reuse.
+        Each keeps its reader slot.
+    :param lock: False to do without the lock file; then other processes must be
+        kept away by other means.  Inside the process writers stay apart.
+    :param lib_version: which LMDB makes a *new* file: 0 for the 0.9 format that
+        every LMDB program reads (the default), 1 for the 1.0 format.  An existing
+        file is opened with its own format; naming the other one raises.
+    :raises InvalidError: the file is not an LMDB file.
+    :raises VersionMismatchError: its format is not known.
+    :raises Error: it cannot be opened; ``code`` is the system's error number.
+
+    ``mdb_env_open``.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_children",
+        "_handles",
+        "_metasync",
+        "_options",
+        "_shared",
+        "_sync",
+    )
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        self._shared: SharedEnv | None = None
+        self._options: Any = None
+        self._children: dict[int, weakref.ref[Any]] = {}
+        self._handles: weakref.WeakValueDictionary[bytes | None, Database] = (
+            weakref.WeakValueDictionary()
+        )
+        self._sync = self._metasync = True
+        return self
+
+    def __init__(
+        self,
+        path: str | bytes | PathLike[str] | PathLike[bytes],
+        map_size: int | None = None,
+        subdir: bool | None = None,
+        readonly: bool = False,
+        metasync: bool = True,
+        sync: bool = True,
+        map_async: bool = False,
+        mode: int = 0o755,
+        create: bool = True,
+        readahead: bool = True,
+        writemap: bool = False,
+        meminit: bool = True,
+        max_readers: int = 126,
+        max_dbs: int | None = None,
+        max_spare_txns: int = 0,
+        lock: bool = True,
+        lib_version: int | None = None,
+    ) -> None:
+        if self._options is not None:
+            raise Error("this environment was opened already", hint="open another one")
+        options = make_options(
+            path, subdir, map_size=map_size, readonly=readonly, metasync=metasync, sync=sync,
+            map_async=map_async, mode=mode, create=create, readahead=readahead,
+            writemap=writemap, meminit=meminit, max_readers=max_readers, max_dbs=max_dbs,
+            max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
+        )  # fmt: skip
+        self._shared = _registry.open_shared(options)
+        self._options = options
+        self._sync, self._metasync = options.sync, options.metasync
+
+    # -- life -------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """True once the environment is closed."""
+        return self._shared is None
+
+    @property
+    def readonly(self) -> bool:
+        """True if the environment was opened with ``readonly=True``."""
+        return bool(self._options is not None and self._options.readonly)
+
+    def _use(self) -> SharedEnv:
+        """The native environment; a forked child gets its own first."""
+        shared = self._shared
+        if shared is None:
+            raise closed("environment", "open it again")
+        if shared.forked:
+            self._children = {}
+            shared = self._shared = _registry.open_shared(replace(self._options, create=False))
+        return shared
+
+    def close(self) -> None:
+        """Close the environment; does nothing the second time.
+
+        Its transactions are ended, the newest first, and nothing is waited for:
+        a call in progress in another thread ends by itself.  Views and arrays
+        made from the map stay valid.
+
+        ``mdb_env_close``, once nothing uses the file in this process any more.
+        """
+        shared, self._shared = self._shared, None
+        if shared is None or shared.forked:
+            return
+        self._revoke_children()
+        shared.release()
+
+    def _revoke_children(self) -> None:
+        for reference in reversed(list(self._children.values())):
+            transaction = reference()
+            if transaction is not None:
+                transaction._revoke()
+
+    def _adopt(self, transaction: Any) -> None:
+        """Note a transaction, so that closing ends it."""
+        children, key = self._children, id(transaction)
+        children[key] = weakref.ref(transaction, lambda _: children.pop(key, None))
+        if self._shared is None:
+            raise closed("environment", "open it again")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        self._use()
+        options = {name: getattr(self._options, name) for name in _PICKLED}
+        return _open_pickled, (type(self), self._options.path, options)
+
+    def __repr__(self) -> str:
+        if self._options is None:
+            return "<pylmdb.Environment never opened>"
+        state = " closed" if self.closed else " readonly" if self.readonly else ""
+        return f"<pylmdb.Environment {self._options.given_path!r}{state}>"
+
+    # -- transactions ------------------------------------------------------------
+
+    @overload
+    def begin(
+        self,
+        db: Database | None = None,
+        parent: Transaction[Any] | None = None,
+        write: bool = False,
+        buffers: Literal[False] = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Transaction[bytes]: ...
+    @overload
+    def begin(
+        self,
+        db: Database | None = None,
+        parent: Transaction[Any] | None = None,
+        write: bool = False,
+        *,
+        buffers: Literal[True],
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Transaction[memoryview]: ...
+    @overload
+    def begin(
+        self,
+        db: Database | None,
+        parent: Transaction[Any] | None,
+        write: bool,
+        buffers: Literal[True],
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Transaction[memoryview]: ...
+    def begin(
+        self,
+        db: Database | None = None,
+        parent: Transaction[Any] | None = None,
+        write: bool = False,
+        buffers: bool = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Transaction[Any]:
+        """Begin a transaction; the parameters are those of :class:`Transaction`."""
+        cls = self._use().engine.transaction_class
+        return cast(
+            "Transaction[Any]",
+            cls(self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync),
+        )
+
+    def _sync_flags(self, sync: bool | None, metasync: bool | None) -> int:
+        """The ``MDB_NOSYNC`` and ``MDB_NOMETASYNC`` of one transaction."""
+        sync = self._sync if sync is None else bool(sync)
+        metasync = self._metasync if metasync is None else bool(metasync)
+        return (0 if sync else _NOSYNC) | (0 if metasync else _NOMETASYNC)
+
+    # -- databases ------------------------------------------------------------------
+
+    def open_db(
+        self,
+        key: bytes | None = None,
+        txn: Transaction[Any] | None = None,
+        reverse_key: bool = False,
+        dupsort: bool = False,
+        create: bool = True,
+        integerkey: bool = False,
+        integerdup: bool = False,
+        dupfixed: bool = False,
+    ) -> Database:
+        """A handle to a database.
+
+        Without ``txn`` the database is looked up, and created if need be, in this
+        thread's open write transaction if there is one, else in a transaction of
+        its own.
+
+        :param key: the name; None for the main database.
+        :param txn: the transaction to do it in.
+        :param reverse_key: keys are compared from their last byte.
+        :param dupsort: a key can have several values, in order.
+        :param create: False to raise NotFoundError for a missing database.
+        :param integerkey: keys are native integers of 4 or of 8 bytes.
+        :param integerdup: values are such integers (implies ``dupfixed``).
+        :param dupfixed: all values have one size (implies ``dupsort``).
+        :raises IncompatibleError: the database exists without a flag that is
+            asked for, or the main database has an ordinary record of this name.
+        :raises DbsFullError: ``max_dbs`` databases are open.
+
+        ``mdb_dbi_open``.
+        """
+        flags = flags_from(
+            reverse_key=reverse_key,
+            dupsort=dupsort,
+            integerkey=integerkey,
+            integerdup=integerdup,
+            dupfixed=dupfixed,
+        )
+        create = bool(create)
+        shared = self._use()
+        if key is None:
+            if flags:
+                raise ValueError("the main database takes no flags; give a name to set some")
+            return self._handle(None, shared.main)
+        name = _checked_name(key, shared.engine.version[0])
+        slot = None if txn is not None else shared.slots.get(name)
+        if slot is None or slot.pending or not slot.alive:
+            slot = self._open_slot(shared, name, txn, flags, create)
+        if flags & ~slot.flags:
+            raise IncompatibleError(
+                f"open_db: {name!r} exists with other flags: {Database(self, name, slot)!r}",
+                hint="open it with these flags, or drop it first",
+            )
+        return self._handle(name, slot)
+
+    def _handle(self, name: bytes | None, slot: DbSlot) -> Database:
+        handle = self._handles.get(name)
+        if handle is None or handle._slot is not slot:
+            handle = self._handles[name] = Database(self, name, slot)
+        return handle
+
+    def _open_slot(
+        self, shared: SharedEnv, name: bytes, txn: Any, flags: int, create: bool
+    ) -> DbSlot:
+        if txn is None:
+            txn = _own_writer(shared)
+        flags |= _CREATE if create else 0
+        if txn is not None:
+            if not isinstance(txn, Transaction):
+                raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+            if txn._shared is not shared and not txn.closed:
+                raise error("open_db: txn belongs to another environment", errno.EINVAL)
+            return cast("DbSlot", txn._do(txn._open_slot, name, flags))
+        if self.readonly:
+            return self._open_slot_in(name, flags, write=False)
+        try:
+            return self._open_slot_in(name, flags & ~_CREATE, write=False)
+        except NotFoundError:
+            if not create:
+                raise
+        return self._open_slot_in(name, flags, write=True)
+
+    def _open_slot_in(self, name: bytes, flags: int, write: bool) -> DbSlot:
+        with self.begin(write=write) as txn:
+            return cast("DbSlot", txn._do(txn._open_slot, name, flags))
+
+    @overload
+    def dbs(self, txn: None = None) -> list[bytes]: ...
+    @overload
+    def dbs(self, txn: Transaction[memoryview]) -> list[memoryview]: ...
+    @overload
+    def dbs(self, txn: Transaction[bytes]) -> list[bytes]: ...
+    def dbs(self, txn: Transaction[Any] | None = None) -> list[Any]:
+        """The names of all named databases, in order, and nothing else.
+
+        :param txn: the transaction to look in; a new read transaction by default.
+
+        ``mdb_cursor_is_db``.
+        """
+        if txn is None:
+            with self.begin() as reader:
+                return self._names(reader)
+        if not isinstance(txn, Transaction):
+            raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+        names = self._names(txn)
+        return [memoryview(name) for name in names] if txn._buffers else names
+
+    def _names(self, txn: Transaction[Any]) -> list[bytes]:
+        names = []
+        if txn._shared is not None and txn._shared is not self._use():
+            raise error("dbs: txn belongs to another environment", errno.EINVAL)
+        main = self._handle(None, self._use().main)
+        with txn.cursor(main) as cursor:
+            for key in cursor.iternext(True, False):
+                name = bytes(key)
+                if self._names_a_database(cursor, name, txn):
+                    names.append(name[:-1] if name.endswith(b"\0") else name)
+        return names
+
+    def _names_a_database(self, cursor: Any, name: bytes, txn: Any) -> bool:
+        answer = cursor._do(cursor._lib.pylmdb_cursor_is_db)
+        if answer >= 0:
+            return bool(answer)
+        try:  # a system liblmdb does not tell: whatever opens is one
+            self.open_db(name, txn, create=False)
+        except Error:
+            return False
+        return True
+
+    # -- information ---------------------------------------------------------------
+
+    def path(self) -> str:
+        """The path that the environment was opened with."""
+        self._use()
+        return str(self._options.given_path)
+
+    def lib_version(self) -> tuple[int, int, int]:
+        """The version of the liblmdb that serves this environment."""
+        return self._use().engine.version
+
+    def stat(self) -> Stat:
+        """Numbers of entries, pages and levels of the main database.  ``mdb_env_stat``."""
+        shared = self._use()
+        out = shared.engine.ffi.new("MDB_stat *")
+        shared.call("mdb_env_stat", shared.engine.lib.mdb_env_stat, out)
+        return stat_from(out)
+
+    def info(self) -> EnvInfo:
+        """Sizes and counters of the environment.  ``mdb_env_info``.
+
+        ``map_size`` in bytes; ``last_pgno`` and ``last_txnid``, the last page and
+        transaction in use; ``max_readers`` and ``num_readers``, reader slots and
+        how many of them have been used at once; ``map_addr``, the map's address
+        where the engine tells it; ``pinned``, how many ended transactions are
+        held by views.
+        """
+        shared = self._use()
+        ffi = shared.engine.ffi
+        out = ffi.new("MDB_envinfo *")
+        shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
+        return EnvInfo(
+            map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
+            map_size=int(out.me_mapsize),
+            last_pgno=int(out.me_last_pgno),
+            last_txnid=int(out.me_last_txnid),
+            max_readers=int(out.me_maxreaders),
+            num_readers=int(out.me_numreaders),
+            pinned=len(shared.pinned),
+        )
+
+    def flags(self) -> EnvFlags:
+        """The options that this environment works with, as the keywords of ``open``."""
+        self._use()
+        names = ("subdir", "readonly", "metasync", "sync", "map_async", "readahead")
+        fields = {name: getattr(self._options, name) for name in names}
+        fields.update(sync=self._sync, metasync=self._metasync)
+        for name in ("writemap", "meminit", "lock"):
+            fields[name] = getattr(self._options, name)
+        return EnvFlags(fields)
+
+    def set_flags(
+        self,
+        *,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+        map_async: bool | None = None,
+        meminit: bool | None = None,
+    ) -> None:
+        """Change options of ``open`` that can be changed; None leaves one as it is.
+
+        ``sync`` and ``metasync`` hold for this Environment's next transactions.
+        ``mdb_env_set_flags``.
+        """
+        shared = self._use()
+        lib = shared.engine.lib
+        if sync is not None:
+            self._sync = bool(sync)
+        if metasync is not None:
+            self._metasync = bool(metasync)
+        if map_async is not None:
+            shared.call("mdb_env_set_flags", lib.mdb_env_set_flags, lib.MDB_MAPASYNC, bool(map_async))
+            self._options = replace(self._options, map_async=bool(map_async))
+        if meminit is not None:
+            shared.call("mdb_env_set_flags", lib.mdb_env_set_flags, lib.MDB_NOMEMINIT, not meminit)
+            self._options = replace(self._options, meminit=bool(meminit))
+
+    def max_key_size(self) -> int:
+        """The greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with 1.0 and
+        pages of 4 KiB.  ``mdb_env_get_maxkeysize``."""
+        shared = self._use()
+        return int(shared.engine.lib.mdb_env_get_maxkeysize(shared.ptr))
+
+    def max_readers(self) -> int:
+        """How many read transactions may be open at once.  ``mdb_env_get_maxreaders``."""
+        shared = self._use()
+        out = shared.engine.ffi.new("unsigned int *")
+        shared.call("mdb_env_get_maxreaders", shared.engine.lib.mdb_env_get_maxreaders, out)
+        return int(out[0])
+
+    # -- readers -------------------------------------------------------------------
+
+    def readers(self) -> str:
+        """The reader table as text, a line each.  ``mdb_reader_list``."""
+        shared = self._use()
+        return shared.engine.reader_text(shared)
+
+    def reader_list(self) -> list[Reader]:
+        """The reader table as records of ``pid``, ``thread`` and ``txnid``."""
+        rows = [line.split() for line in self.readers().splitlines()]
+        return [
+            Reader(pid=int(row[0]), thread=row[1], txnid=None if row[2] == "-" else int(row[2]))
+            for row in rows
+            if len(row) == 3 and row[0].isdigit()
+        ]
+
+    def reader_check(self) -> int:
+        """Free the slots of readers whose process has died; returns how many.
+
+        ``mdb_reader_check``.
+        """
+        shared = self._use()
+        out = shared.engine.ffi.new("int *")
+        shared.call("mdb_reader_check", shared.engine.lib.mdb_reader_check, out)
+        return int(out[0])
+
+    # -- the file ---------------------------------------------------------------------
+
+    def sync(self, force: bool = False) -> None:
+        """Flush to disk what commits have left to the system.
+
+        Without ``force`` it does nothing for an environment opened with
+        ``sync=False``.  ``mdb_env_sync``.
+        """
+        shared, force = self._use(), bool(force)
+        if self._sync or force:
+            wait = force or not self._options.map_async
+            shared.call("mdb_env_sync", shared.engine.lib.mdb_env_sync, wait)
+
+    def set_mapsize(self, map_size: int) -> None:
+        """Change the size in bytes that the data can reach.
+
+        Read transactions of this Environment are ended first.  0 adopts the size
+        that another process has set; a size below the data's means the data's.
+
+        :raises Error: a write transaction is open, or views into the map are alive.
+
+        ``mdb_env_set_mapsize``.
+        """
+        size = map_size.__index__()
+        if not 0 <= size < 2**63:
+            raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
+        shared = self._use()
+        if shared.gate.holder is not None:
+            raise Error("set_mapsize: a write transaction is open", hint="end it first")
+        self._revoke_children()
+        shared.set_mapsize(size)
+
+    def copy(
+        self,
+        path: str | bytes | PathLike[str] | PathLike[bytes],
+        compact: bool = False,
+        txn: Transaction[Any] | None = None,
+    ) -> None:
+        """Copy the environment, as it is now, while others go on using it.
+
+        :param path: an existing empty directory, or with ``subdir=False`` a file
+            that does not exist.
+        :param compact: True to leave free pages out and number the rest anew.
+        :param txn: with ``compact``: the read transaction whose snapshot is copied.
+
+        ``mdb_env_copy3``.
+        """
+        name = os.fsencode(path)
+        if b"\0" in name:
+            raise ValueError("path must not contain a NUL character")
+        self._copy("mdb_env_copy3", name, bool(compact), txn)
+
+    def copyfd(
+        self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None
+    ) -> None:
+        """Write a copy of the data file to a file descriptor; see :meth:`copy`.
+
+        ``mdb_env_copyfd3``.
+        """
+        self._copy("mdb_env_copyfd3", fd.__index__(), bool(compact), txn)
+
+    def _copy(self, what: str, target: Any, compact: bool, txn: Any) -> None:
+        shared = self._use()
+        lib, ffi = shared.engine.lib, shared.engine.ffi
+        flags = lib.MDB_CP_COMPACT if compact else 0
+        if txn is None:
+            shared.call(what, getattr(lib, what), target, flags, ffi.NULL)
+            return
+        if not isinstance(txn, Transaction):
+            raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+        if not compact:
+            raise TypeError("copy: txn needs compact=True")
+        if txn._shared is not None and txn._shared is not shared:
+            raise error("copy: txn belongs to another environment", errno.EINVAL)
+        code = txn._do(lambda ptr: getattr(lib, what)(shared.ptr, target, flags, ptr))
+        if code:
+            raise error(what, code)
+
+
+_PICKLED = (
+    "map_size", "subdir", "readonly", "metasync", "sync", "map_async", "mode", "readahead",
+    "writemap", "meminit", "max_readers", "max_dbs", "max_spare_txns", "lock",
+)  # fmt: skip
+
+
+def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) -> Environment:
+    return cls(path, create=False, **options)
+
+
+def _own_writer(shared: SharedEnv) -> Any:
+    """The innermost write transaction that this thread has open, or None."""
+    claim = shared.gate.holder
+    if claim is None or claim.owner != _threads.current().number or claim.transaction is None:
+        return None
+    txn = claim.transaction()
+    while txn is not None:
+        children: Iterable[Any] = (reference() for reference in list(txn._children.values()))
+        open_children = [c for c in children if c is not None and not c.closed and c.write]
+        if not open_children:
+            return None if txn.closed else txn
+        txn = open_children[-1]
+    return None
+
+
+def _checked_name(key: Any, major: int) -> bytes:
+    if isinstance(key, str):
+        raise TypeError("a database name must be bytes, not str; use key.encode()")
+    name = bytes(memoryview(key))
+    if major >= 1 and name.endswith(b"\0"):
+        name = name[:-1]  # as LMDB 1.0 stores it in the main database
+    if b"\0" in name:
+        raise error(f"open_db: the name {name!r} contains a NUL byte", errno.EINVAL)
+    return name
+
+
+def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
+    """The version of a built-in liblmdb, as (major, minor, patch).
+
+    :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
+    :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
+        one that makes new files.
+    """
+    if lib_version is None or lib_version == -1:
+        engine = _engine.default()
+    else:
+        if lib_version < 0:
+            raise OverflowError(f"lib_version must be 0 or 1, not {lib_version}")
+        engine = _engine.of_major(lib_version)
+    return (*engine.version, int(engine.hardened)) if subpatch else engine.version
+
+
+def enable_drop_gil() -> None:
+    """Does nothing (kept for programs written for py-lmdb)."""
+
+
+open = Environment

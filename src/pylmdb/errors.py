@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: MIT
+"""The exceptions of pylmdb: one tree, one table from error code to class.
+
+Every failure of liblmdb arrives as a subclass of :class:`Error` with three
+attributes: ``what``, the C function or the subject; ``code``, liblmdb's or the
+system's number (0 when Python code found the fault); ``reason``, liblmdb's or
+the system's words for it.  Where it is true, a class is also a builtin one: a
+:class:`DiskError` is an :class:`OSError` whose ``errno`` is set.
+"""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import os
+from typing import ClassVar
+
+
+class Error(Exception):
+    """Base of every exception that pylmdb raises for a failed operation."""
+
+    what: str
+    code: int
+    reason: str
+    MDB_NAME: ClassVar[str] = ""
+    MDB_HINT: ClassVar[str] = ""
+
+    def __init__(self, what: str = "", code: int = 0, hint: str | None = None) -> None:
+        self.what = what
+        self.code = code
+        self.reason = _reason(code)
+        self.hint = self.MDB_HINT if hint is None else hint
+        message = f"{what}: {self.reason}" if code else what
+        if self.hint:
+            message = f"{message} ({self.hint})"
+        super().__init__(message)
+        if isinstance(self, OSError):
+            self.errno, self.strerror = (code if code > 0 else errno.EIO), self.reason
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.what, self.code, self.hint)
+
+
+class KeyExistsError(Error):
+    """The key, or the pair of key and value, exists already."""
+
+    MDB_NAME = "MDB_KEYEXIST"
+
+
+class NotFoundError(Error, KeyError):
+    """There is no such record or database.
+
+    A missing key is usually a result (``None``, a default, ``False``) and not
+    an exception; a missing database is this exception.
+    """
+
+    MDB_NAME = "MDB_NOTFOUND"
+
+
+class PageNotFoundError(Error):
+    """A page that the tree refers to does not exist: the file is damaged."""
+
+    MDB_NAME = "MDB_PAGE_NOTFOUND"
+    MDB_HINT = "the file is damaged; restore it from a copy"
+
+
+class CorruptedError(Error):
+    """A page of the file has the wrong type or content: the file is damaged."""
+
+    MDB_NAME = "MDB_CORRUPTED"
+    MDB_HINT = "the file is damaged; restore it from a copy"
+
+
+class PanicError(Error):
+    """An update failed half-way; this environment cannot be used further."""
+
+    MDB_NAME = "MDB_PANIC"
+    MDB_HINT = "close the environment and open it again"
+
+
+class VersionMismatchError(Error):
+    """The file was written in a format that this engine does not read."""
+
+    MDB_NAME = "MDB_VERSION_MISMATCH"
+    MDB_HINT = "leave lib_version out, so that the file's own format decides"
+
+
+class InvalidError(Error):
+    """The file is not an LMDB file."""
+
+    MDB_NAME = "MDB_INVALID"
+    MDB_HINT = "check the path; this is no LMDB data file of the wanted format"
+
+
+class MapFullError(Error):
+    """The environment has reached its ``map_size``."""
+
+    MDB_NAME = "MDB_MAP_FULL"
+    MDB_HINT = "Please use a larger Environment(map_size=) parameter, or call set_mapsize()"
+
+
+class DbsFullError(Error):
+    """The environment has reached its ``max_dbs``."""
+
+    MDB_NAME = "MDB_DBS_FULL"
+    MDB_HINT = "Please use a larger Environment(max_dbs=) parameter"
+
+
+class ReadersFullError(Error):
+    """All ``max_readers`` slots of the lock file are in use."""
+
+    MDB_NAME = "MDB_READERS_FULL"
+    MDB_HINT = "Please use a larger Environment(max_readers=) parameter, or end read transactions"
+
+
+class TlsFullError(Error):
+    """The system has no thread-local storage key left."""
+
+    MDB_NAME = "MDB_TLS_FULL"
+
+
+class TxnFullError(Error):
+    """The transaction has changed too many pages."""
+
+    MDB_NAME = "MDB_TXN_FULL"
+    MDB_HINT = "Please do less work within your transaction"
+
+
+class CursorFullError(Error):
+    """The tree is deeper than a cursor can follow: the file is damaged."""
+
+    MDB_NAME = "MDB_CURSOR_FULL"
+
+
+class PageFullError(Error):
+    """liblmdb found no room where it had made some."""
+
+    MDB_NAME = "MDB_PAGE_FULL"
+
+
+class MapResizedError(Error):
+    """Another process has grown the file beyond this environment's map."""
+
+    MDB_NAME = "MDB_MAP_RESIZED"
+    MDB_HINT = "end this process's transactions, then call set_mapsize(0)"
+
+
+class IncompatibleError(Error):
+    """The operation does not fit the database, or its flags have changed."""
+
+    MDB_NAME = "MDB_INCOMPATIBLE"
+
+
+class BadRslotError(Error):
+    """A reader slot was used by two transactions."""
+
+    MDB_NAME = "MDB_BAD_RSLOT"
+
+
+class BadDbiError(Error):
+    """The database behind a handle was dropped or does not exist here."""
+
+    MDB_NAME = "MDB_BAD_DBI"
+    MDB_HINT = "open the database again with open_db()"
+
+
+class BadTxnError(Error):
+    """The transaction failed earlier, or has an open child."""
+
+    MDB_NAME = "MDB_BAD_TXN"
+    MDB_HINT = "end its child transaction, or abort it and begin anew"
+
+
+class BadValsizeError(Error):
+    """A key or value has a size that the database cannot take."""
+
+    MDB_NAME = "MDB_BAD_VALSIZE"
+    MDB_HINT = (
+        "keys have 1 to max_key_size() bytes; integer keys and fixed-size values"
+        " must have the width of those already stored"
+    )
+
+
+class ReadonlyError(Error, OSError):
+    """A write was tried in a read-only transaction or environment."""
+
+    MDB_NAME = "EACCES"
+    MDB_HINT = "begin(write=True) in an environment opened with readonly=False"
+
+
+class InvalidParameterError(Error, ValueError):
+    """An argument does not fit, or its object can no longer be used."""
+
+    MDB_NAME = "EINVAL"
+
+
+class LockError(Error):
+    """Another process holds the lock."""
+
+    MDB_NAME = "EAGAIN"
+
+
+class LockTimeoutError(LockError, TimeoutError):
+    """The writer lock was not free within ``timeout`` seconds."""
+
+    MDB_NAME = "ETIMEDOUT"
+    MDB_HINT = "another write transaction is open; wait longer or end it"
+
+
+class BusyError(LockError):
+    """The operation cannot wait for what is in its way."""
+
+    MDB_NAME = "EBUSY"
+
+
+class MemoryError(Error, builtins.MemoryError):
+    """The system has no memory left."""
+
+    MDB_NAME = "ENOMEM"
+
+
+class DiskError(Error, OSError):
+    """The disk is full or failed; ``errno`` says which."""
+
+    MDB_NAME = "ENOSPC"
+
+
+class ProblemError(Error):
+    """liblmdb met an unexpected state (1.0)."""
+
+    MDB_NAME = "MDB_PROBLEM"
+    MDB_HINT = "abort the transaction"
+
+
+class BadChecksumError(Error):
+    """The checksum of a page is wrong (1.0)."""
+
+    MDB_NAME = "MDB_BAD_CHECKSUM"
+
+
+class CryptoFailError(Error):
+    """A page could not be encrypted or decrypted (1.0)."""
+
+    MDB_NAME = "MDB_CRYPTO_FAIL"
+
+
+class EnvEncryptionError(Error):
+    """The file is encrypted and the environment not, or the reverse (1.0)."""
+
+    MDB_NAME = "MDB_ENV_ENCRYPTION"
+
+
+class TxnPendingError(Error):
+    """The transaction was prepared already (1.0)."""
+
+    MDB_NAME = "MDB_TXN_PENDING"
+    MDB_HINT = "only commit or abort may follow"
+
+
+class CantRollbackError(Error):
+    """The last transaction cannot be rolled back (1.0)."""
+
+    MDB_NAME = "MDB_CANT_ROLLBACK"
+
+
+class DbsBusyError(Error):
+    """The main database cannot be emptied while named ones are open (1.0)."""
+
+    MDB_NAME = "MDB_DBIS_BUSY"
+
+
+class ShortWriteError(DiskError):
+    """A write to the file was incomplete (1.0)."""
+
+    MDB_NAME = "MDB_SHORT_WRITE"
+
+
+class EnvBusyError(LockError):
+    """The previous snapshot cannot be used: the environment is in use (1.0)."""
+
+    MDB_NAME = "MDB_ENV_BUSY"
+
+
+class AddrBusyError(Error):
+    """The wanted map address is taken (1.0)."""
+
+    MDB_NAME = "MDB_ADDR_BUSY"
+
+
+class ClosedError(Error, ValueError):
+    """The environment, transaction, cursor or database is closed or ended."""
+
+
+class ForkedError(ClosedError):
+    """The object was inherited over fork() and belongs to the parent process."""
+
+
+class WrongThreadError(Error):
+    """A write transaction was used outside the thread that began it."""
+
+
+_BY_CODE: dict[int, type[Error]] = {
+    -30799: KeyExistsError,
+    -30798: NotFoundError,
+    -30797: PageNotFoundError,
+    -30796: CorruptedError,
+    -30795: PanicError,
+    -30794: VersionMismatchError,
+    -30793: InvalidError,
+    -30792: MapFullError,
+    -30791: DbsFullError,
+    -30790: ReadersFullError,
+    -30789: TlsFullError,
+    -30788: TxnFullError,
+    -30787: CursorFullError,
+    -30786: PageFullError,
+    -30785: MapResizedError,
+    -30784: IncompatibleError,
+    -30783: BadRslotError,
+    -30782: BadTxnError,
+    -30781: BadValsizeError,
+    -30780: BadDbiError,
+    -30779: ProblemError,
+    -30778: BadChecksumError,
+    -30777: CryptoFailError,
+    -30776: EnvEncryptionError,
+    -30775: TxnPendingError,
+    -30774: CantRollbackError,
+    -30773: DbsBusyError,
+    -30772: ShortWriteError,
+    -30771: EnvBusyError,
+    -30770: ReadonlyError,
+    -30769: AddrBusyError,
+    errno.EACCES: ReadonlyError,
+    errno.EROFS: ReadonlyError,
+    errno.EINVAL: InvalidParameterError,
+    errno.EAGAIN: LockError,
+    errno.EBUSY: BusyError,
+    errno.ETIMEDOUT: LockTimeoutError,
+    errno.ENOMEM: MemoryError,
+    errno.ENOSPC: DiskError,
+    errno.EDQUOT: DiskError,
+    errno.EIO: DiskError,
+}
+
+# liblmdb's own codes in words; the system's come from os.strerror().
+_REASONS: dict[int, str] = {
+    -30799: "the key/data pair exists already",
+    -30798: "no matching key/data pair found",
+    -30797: "a page was not found",
+    -30796: "a page is damaged or of the wrong type",
+    -30795: "an earlier update failed half-way",
+    -30794: "the file has another format than this engine",
+    -30793: "the file is not an LMDB file",
+    -30792: "the map is full (mapsize limit reached)",
+    -30791: "too many named databases (maxdbs limit reached)",
+    -30790: "too many readers (maxreaders limit reached)",
+    -30789: "too many thread-local storage keys in use",
+    -30788: "the transaction has too many dirty pages",
+    -30787: "the cursor's page stack is full",
+    -30786: "a page has no room left",
+    -30785: "another process has grown the file beyond the map",
+    -30784: "the operation does not fit the database, or its flags changed",
+    -30783: "a reader slot was used twice",
+    -30782: "the transaction must be aborted, has a child, or is invalid",
+    -30781: "unsupported size of key, database name or value",
+    -30780: "the database handle was closed or changed",
+    -30779: "unexpected problem, the transaction should be aborted",
+    -30778: "a page has a wrong checksum",
+    -30777: "encryption or decryption of a page failed",
+    -30776: "the environment's encryption does not match",
+    -30775: "the transaction was prepared already",
+    -30774: "the last transaction cannot be rolled back",
+    -30773: "named databases are open",
+    -30772: "a write was incomplete",
+    -30771: "the environment is in use",
+    -30770: "the environment or transaction is read-only",
+    -30769: "the map address is not available",
+}
+
+_NAMES: dict[int, str] = {code: cls.MDB_NAME for code, cls in _BY_CODE.items() if code < 0}
+_NAMES[-30770] = "MDB_IS_READONLY"
+
+
+def _reason(code: int) -> str:
+    if code == 0:
+        return ""
+    if code in _REASONS:
+        return f"{_NAMES[code]}: {_REASONS[code]}"
+    return os.strerror(code) if code > 0 else f"unknown liblmdb error {code}"
+
+
+def error(what: str, code: int, hint: str | None = None) -> Error:
+    """The exception for a non-zero return ``code`` of the C function ``what``."""
+    return _BY_CODE.get(code, Error)(what, code, hint)
+
+
+CLOSED = "Attempt to operate on closed/deleted/dropped object."
+
+
+def closed(subject: str, advice: str) -> ClosedError:
+    """The exception for using ``subject`` after its end."""
+    return ClosedError(CLOSED, hint=f"this {subject} has ended; {advice}")

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""liblmdb itself, for libraries that embed pylmdb and make calls of their own.
+
+Each engine has ``ffi`` and ``lib``, the two objects of a cffi module: every
+function of ``lmdb.h`` is ``engine.lib.mdb_...``, every constant
+``engine.lib.MDB_...``, every struct ``engine.ffi.new("MDB_val *")`` and so on.
+What LMDB 1.0 adds exists in both engines; in 0.9 the functions return ENOSYS.
+
+    >>> import pylmdb, pylmdb.lowlevel
+    >>> env = pylmdb.open("/tmp/example")
+    >>> engine = pylmdb.lowlevel.engine(env)
+    >>> with env.begin() as txn:
+    ...     engine.lib.mdb_txn_id(pylmdb.lowlevel.handle(txn))
+
+A raw handle is good until the object it came from ends, and the rules of lmdb.h
+hold for calls with it: above all, do not close, commit or abort it, and use a
+write transaction in its own thread only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._engine import Engine, engines
+from .cursor import Cursor
+from .database import Database
+from .environment import Environment
+from .transaction import Transaction
+
+__all__ = ["Engine", "database_number", "engine", "engines", "handle"]
+
+
+def engine(obj: Environment | Transaction[Any] | Cursor[Any]) -> Engine:
+    """The :class:`Engine` that serves an environment, transaction or cursor."""
+    if isinstance(obj, Cursor):
+        obj = obj.txn
+    env = obj.env if isinstance(obj, Transaction) else obj
+    return env._use().engine
+
+
+def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> Any:
+    """The ``MDB_env *``, ``MDB_txn *`` or ``MDB_cursor *`` of an object, as cffi data.
+
+    :raises ClosedError: the object has ended.
+    """
+    if isinstance(obj, Environment):
+        return obj._use().ptr
+    if isinstance(obj, (Transaction, Cursor)):
+        return obj._do(lambda native: native)  # type: ignore[union-attr]
+    raise TypeError(f"no native handle stands behind {type(obj).__name__}")
+
+
+def database_number(db: Database, txn: Transaction[Any]) -> int:
+    """The ``MDB_dbi`` of a database handle, as ``txn`` knows it."""
+    return int(txn._do(lambda native: txn._slot_in(native, db).dbi))

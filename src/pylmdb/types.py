@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""What the calls of pylmdb return beside bytes: dicts with named fields.
+
+py-lmdb returns plain dicts, so these are dicts; each key can also be read as an
+attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the same.
+"""
+
+from __future__ import annotations
+
+import array
+import mmap
+from typing import Any, TypeVar, Union
+
+# bytes, or read-only memoryviews where a transaction was begun with buffers=True
+ValueT = TypeVar("ValueT", bytes, memoryview)
+# any object with a C-contiguous buffer; str is refused
+BytesLike = Union[bytes, bytearray, memoryview, "array.array[Any]", mmap.mmap, Any]
+
+
+class Record(dict[str, Any]):
+    """A dict whose keys can be read as attributes."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}") from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{key}={value!r}" for key, value in self.items())
+        return f"{type(self).__name__}({fields})"
+
+
+class Stat(Record):
+    """Sizes of one database (``MDB_stat``): numbers of pages and of entries."""
+
+    __slots__ = ()
+    psize: int
+    depth: int
+    branch_pages: int
+    leaf_pages: int
+    overflow_pages: int
+    entries: int
+
+
+class EnvInfo(Record):
+    """State of an environment (``MDB_envinfo``); ``map_size`` is in bytes."""
+
+    __slots__ = ()
+    map_addr: int
+    map_size: int
+    last_pgno: int
+    last_txnid: int
+    max_readers: int
+    num_readers: int
+    pinned: int
+
+
+class EnvFlags(Record):
+    """The options that an environment was opened with."""
+
+    __slots__ = ()
+    subdir: bool
+    readonly: bool
+    metasync: bool
+    sync: bool
+    map_async: bool
+    readahead: bool
+    writemap: bool
+    meminit: bool
+    lock: bool
+
+
+class DbFlags(Record):
+    """The flags of a database, named as the parameters of ``open_db``."""
+
+    __slots__ = ()
+    reverse_key: bool
+    dupsort: bool
+    integerkey: bool
+    integerdup: bool
+    dupfixed: bool
+
+
+class Reader(Record):
+    """One slot of the reader table: ``pid``, ``thread`` (hexadecimal), and
+    ``txnid``, the snapshot that it reads (None when idle)."""
+
+    __slots__ = ()
+    pid: int
+    thread: str
+    txnid: int | None

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""The sdist builds without a network, and the wheel that is built from it holds what it should and
+nothing else.
+"""
+
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINES = {"0.9": "_lmdb09", "1.0": "_lmdb10"}
+PLACED = {
+    f"lib/liblmdb/{engine}/{name}"
+    for engine in ENGINES
+    for name in ("LICENSE", "lmdb.h", "mdb.c", "midl.c", "midl.h", "placed.json")
+}
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command, cwd, **environment):
+    """Run a program without a network for pip; show its output when it fails."""
+    offline = {
+        "PIP_NO_INDEX": "1",
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    unset = (
+        "PYTHONPATH",
+        "PYLMDB_SYSTEM_LIBLMDB",
+        "PYLMDB_SANITIZE",
+        "PIP_EXTRA_INDEX_URL",
+        "PIP_FIND_LINKS",
+    )
+    inherited = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**inherited, **offline, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def build(kind, source, target):
+    run(
+        sys.executable,
+        "-m",
+        "build",
+        f"--{kind}",
+        "--no-isolation",
+        "--outdir",
+        target,
+        source,
+        cwd=target,
+    )
+    return next(target.glob("*.tar.gz" if kind == "sdist" else "*.whl"))
+
+
+def members(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the sources, so that building leaves nothing behind in the tree under test."""
+    copy = tmp_path_factory.mktemp("checkout")
+    leave = {".git", "build", "dist", "__pycache__"}
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        if (
+            path.is_file()
+            and not leave & set(parts)
+            and not parts[0].startswith(".venv")
+            and path.suffix != ".so"
+        ):
+            target = copy.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return copy
+
+
+@pytest.fixture(scope="module")
+def sdist(checkout, tmp_path_factory):
+    return build("sdist", checkout, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(sdist, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as tar:
+        for member in tar.getmembers():
+            if member.isfile():
+                target = folder.joinpath(*Path(member.name).parts[1:])
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(tar.extractfile(member).read())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked, tmp_path_factory):
+    return build("wheel", unpacked, tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_sdist_carries_what_it_needs(unpacked):
+    names = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
+    assert names >= PLACED
+    assert names >= {
+        "LICENSE",
+        "pyproject.toml",
+        "setup.py",
+        "src/pylmdb/py.typed",
+        "src/pylmdb/_native/build.py",
+    }
+    assert names >= {
+        f"lib/liblmdb/{name}"
+        for name in ("pin.json", "place.py", "source_edits.py", "shim.c", "README.md")
+    }
+    native = {
+        path for path in (ROOT / "src/pylmdb/_native").rglob("*") if path.suffix in (".c", ".h")
+    }
+    assert names >= {str(path.relative_to(ROOT)) for path in native}
+    assert not [name for name in names if name.endswith((".so", ".pyc", ".o", ".mdb"))]
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = Parser().parsestr(archive.read("pylmdb-0.1.0.dist-info/METADATA").decode())
+    package = {name for name in names if not name.startswith("pylmdb-")}
+    assert {name.rpartition("/")[0] for name in package} == {"pylmdb"}
+    extensions = {name for name in package if name.endswith((".so", ".pyd"))}
+    assert {Path(name).name.partition(".")[0] for name in extensions} == set(ENGINES.values())
+    sources = {
+        f"pylmdb/{path.name}"
+        for path in (ROOT / "src/pylmdb").iterdir()
+        if path.suffix in (".py", ".pyi")
+    }
+    assert package - extensions == sources | {"pylmdb/py.typed"}
+
+    licences = {name.partition("/licenses/")[2] for name in names if "/licenses/" in name}
+    assert licences == {"LICENSE"} | {f"lib/liblmdb/{engine}/LICENSE" for engine in ENGINES}
+    assert metadata["License-Expression"] == "MIT AND OLDAP-2.8"
+    assert set(metadata.get_all("License-File")) == licences
+    required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
+    assert required == ["cffi>=1.16"]
+    assert set(metadata.get_all("Provides-Extra")) >= {"numpy", "test", "demo", "bench", "docs"}
+
+
+def test_the_wheel_carries_the_openldap_licence(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        for engine in ENGINES:
+            text = archive.read(f"pylmdb-0.1.0.dist-info/licenses/lib/liblmdb/{engine}/LICENSE")
+            assert text.startswith(b"The OpenLDAP Public License\n  Version 2.8")
+
+
+def test_the_installed_wheel_imports(wheel, tmp_path):
+    venv.create(tmp_path / "env", with_pip=False, system_site_packages=True)
+    python = tmp_path / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    site = run(
+        python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path
+    ).strip()
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        site,
+        wheel,
+    ]
+    run(*command, cwd=tmp_path)
+    # The environment that runs the tests lends its cffi, behind the wheel's own directory.
+    lender = str(Path(__import__("cffi").__file__).resolve().parent.parent)
+    program = (
+        f"import sys; sys.path.append({lender!r})\n"
+        "import pylmdb, pylmdb._lmdb09 as old, pylmdb._lmdb10 as new\n"
+        f"assert pylmdb.__file__.startswith({site!r}), pylmdb.__file__\n"
+        "print([m.ffi.string(m.lib.mdb_version(*[m.ffi.NULL] * 3))[:9] for m in (old, new)])"
+    )
+    assert run(python, "-I", "-c", program, cwd=tmp_path).strip() == "[b'LMDB 0.9.', b'LMDB 1.0.']"
+
+
+def test_a_changed_input_is_compiled_again(unpacked, tmp_path):
+    """A second build in the same tree takes over neither old objects nor deleted modules."""
+    stale = unpacked / "src" / "pylmdb" / "stale.py"
+    stale.write_text("")
+    try:
+        first = build("wheel", unpacked, tmp_path)
+        assert "pylmdb/stale.py" in members(first)
+    finally:
+        stale.unlink()
+    objects = sorted((unpacked / "build").rglob("shim.o"))
+    assert len(objects) == len(ENGINES)
+    before = [path.stat().st_mtime_ns for path in objects]
+    first.unlink()
+    assert "pylmdb/stale.py" not in members(build("wheel", unpacked, tmp_path))
+    assert [path.stat().st_mtime_ns for path in objects] == before
+
+    header = unpacked / "src" / "pylmdb" / "_native" / "compat.h"
+    os.utime(header)
+    build("wheel", unpacked, tmp_path)
+    assert all(path.stat().st_mtime_ns > old for path, old in zip(objects, before, strict=True))

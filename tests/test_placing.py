@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: MIT
+"""The program that puts liblmdb's sources in place: what it verifies, refuses, leaves alone and
+never half-does.
+
+Most tests run it on a tiny archive with a pin of its own; the last ones look at the real sources.
+"""
+
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+LIBLMDB = Path(__file__).resolve().parent.parent / "lib" / "liblmdb"
+TOP = "fake-1.0"
+FILES = {
+    "LICENSE": b"a licence\n",
+    "lib/mdb.c": b"one\ntwo\nthree\nfour\n",
+    "lib/lmdb.h": b"header\n",
+    "lib1/mdb.c": b"eins\nzwei\n",
+    "lib/fixes/second.patch": (
+        b"--- x/mdb.c\n+++ x/mdb.c\n@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three\n"
+    ),
+}
+PATCHED = b"one\nTWO\nthree\nfour\n"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, LIBLMDB / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+load("source_edits")
+placing = load("place")
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_archive(path, files):
+    with tarfile.open(path, "w:gz") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"{TOP}/{name}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def fake_pin(archive):
+    engine_sources = {"0.9": ("lib", ["lmdb.h", "mdb.c"]), "1.0": ("lib1", ["mdb.c"])}
+    pin = {
+        "archive": {
+            "requirement": "fake==1.0",
+            "sha256": sha256(archive.read_bytes()),
+            "folder": TOP,
+        },
+        "licence": {"path": "LICENSE", "sha256": sha256(FILES["LICENSE"])},
+        "patch_folder": "fixes",
+        "patch_strip": 1,
+        "engines": {},
+    }
+    for engine, (folder, names) in engine_sources.items():
+        sources = {name: sha256(FILES[f"{folder}/{name}"]) for name in names}
+        placed = {**sources, "LICENSE": pin["licence"]["sha256"]}
+        patches = []
+        if engine == "0.9":
+            patches = [{"name": "second", "sha256": sha256(FILES["lib/fixes/second.patch"])}]
+            placed["mdb.c"] = sha256(PATCHED)
+        pin["engines"][engine] = {
+            "version": engine,
+            "folder": folder,
+            "sources": sources,
+            "patches": patches,
+            "placed": placed,
+        }
+    return pin
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return write_archive(tmp_path / "fake.tar.gz", FILES)
+
+
+@pytest.fixture
+def root(tmp_path, archive):
+    folder = tmp_path / "liblmdb"
+    folder.mkdir()
+    placing.save_pin(folder, fake_pin(archive))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """A test that reaches pip without saying so fails at once."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("pip was started")
+
+    monkeypatch.setattr(placing.subprocess, "run", refuse)
+
+
+def write_tree(folder, **changed):
+    for name, data in {**FILES, **changed}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def contents(root):
+    return {
+        str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()
+    }
+
+
+def names(root):
+    return sorted(path.name for path in root.iterdir())
+
+
+def change_pin(root, change):
+    pin = placing.load_pin(root)
+    change(pin)
+    placing.save_pin(root, pin)
+
+
+def add_edit(root, **fields):
+    folder = root / "edits"
+    folder.mkdir(exist_ok=True)
+    (folder / "ours.c").write_bytes(b"OURS\n")
+    record = {
+        "file": "0.9/mdb.c",
+        "first": 2,
+        "last": 3,
+        "sha256": sha256(b"TWO\nthree\n"),
+        "replacement": "ours.c",
+        "why": "a test",
+    }
+    (folder / f"{len(list(folder.glob('*.json')))}.json").write_text(
+        json.dumps([{**record, **fields}])
+    )
+
+
+# ---- placing ----
+
+
+def test_from_archive(root, archive):
+    assert placing.place(root, archive) is True
+    assert (root / "0.9" / "mdb.c").read_bytes() == PATCHED
+    assert (root / "1.0" / "mdb.c").read_bytes() == FILES["lib1/mdb.c"]
+    assert (root / "1.0" / "LICENSE").read_bytes() == FILES["LICENSE"]
+    assert names(root) == ["0.9", "1.0", "pin.json"]
+
+
+@pytest.mark.parametrize("inner", ["", TOP])
+def test_from_tree(root, tmp_path, inner):
+    write_tree(tmp_path / "tree" / inner)
+    assert placing.place(root, tmp_path / "tree") is True
+    assert (root / "0.9" / "mdb.c").read_bytes() == PATCHED
+
+
+def test_a_second_run_writes_nothing_and_needs_no_source(root, archive):
+    placing.place(root, archive)
+    before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
+    assert placing.place(root) is False
+    assert {p: p.stat().st_mtime_ns for p in root.rglob("*")} == before
+
+
+def test_a_missing_file_is_placed_again(root, archive):
+    placing.place(root, archive)
+    (root / "1.0" / "mdb.c").unlink()
+    assert placing.place(root, archive) is True
+    assert (root / "1.0" / "mdb.c").exists()
+
+
+def test_an_older_pin_is_replaced_silently(root, archive, tmp_path):
+    placing.place(root, archive)
+    newer = write_archive(tmp_path / "newer.tar.gz", {**FILES, "lib1/mdb.c": b"drei\n"})
+
+    def change(pin):
+        pin["archive"]["sha256"] = sha256(newer.read_bytes())
+        pin["engines"]["1.0"]["sources"]["mdb.c"] = sha256(b"drei\n")
+        pin["engines"]["1.0"]["placed"]["mdb.c"] = sha256(b"drei\n")
+
+    change_pin(root, change)
+    assert placing.place(root, newer) is True
+    assert (root / "1.0" / "mdb.c").read_bytes() == b"drei\n"
+
+
+# ---- refusals ----
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_wrong_file_is_named_and_nothing_is_placed(root, tmp_path, name):
+    tree = write_tree(tmp_path / "tree", **{name: FILES[name] + b"\n"})
+    before = contents(root)
+    with pytest.raises(placing.PlacingError) as caught:
+        placing.place(root, tree)
+    message = str(caught.value)
+    assert name in message
+    assert sha256(FILES[name]) in message
+    assert sha256(FILES[name] + b"\n") in message
+    assert contents(root) == before
+
+
+def test_a_wrong_archive_is_refused_whatever_it_holds(root, tmp_path):
+    other = write_archive(tmp_path / "other.tar.gz", {**FILES, "extra": b""})
+    with pytest.raises(
+        placing.PlacingError,
+        match=r"other\.tar\.gz is not the file.*\n  expected sha256 [0-9a-f]{64}",
+    ):
+        placing.place(root, other)
+    assert names(root) == ["pin.json"]
+
+
+def test_a_wrong_result_is_refused(root, archive):
+    change_pin(root, lambda pin: pin["engines"]["0.9"]["placed"].update({"mdb.c": "0" * 64}))
+    with pytest.raises(
+        placing.PlacingError, match=r"the patched 0\.9/mdb\.c .*\n.*0000\n(.*\n)+.*--record"
+    ):
+        placing.place(root, archive)
+    assert names(root) == ["pin.json"]
+
+
+def test_a_patch_that_does_not_apply_is_refused(root, archive, capfd):
+    change_pin(root, lambda pin: pin.update(patch_strip=0))
+    with pytest.raises(placing.PlacingError, match=r"lib/fixes/second\.patch does not apply"):
+        placing.place(root, archive)
+    assert names(root) == ["pin.json"]
+
+
+def test_a_changed_file_stops_until_forced(root, archive):
+    placing.place(root, archive)
+    (root / "0.9" / "mdb.c").write_bytes(b"mine\n")
+    with pytest.raises(placing.PlacingError, match=r"0\.9/mdb\.c\n(.*\n)*.*--force"):
+        placing.place(root, archive)
+    assert (root / "0.9" / "mdb.c").read_bytes() == b"mine\n"
+    assert placing.place(root, archive, force=True) is True
+    assert (root / "0.9" / "mdb.c").read_bytes() == PATCHED
+
+
+def test_a_file_that_the_archive_lacks(root, tmp_path):
+    short = write_archive(
+        tmp_path / "short.tar.gz", {k: v for k, v in FILES.items() if k != "lib1/mdb.c"}
+    )
+    change_pin(root, lambda pin: pin["archive"].update(sha256=sha256(short.read_bytes())))
+    with pytest.raises(placing.PlacingError, match=r"has no file fake-1\.0/lib1/mdb\.c"):
+        placing.place(root, short)
+    with pytest.raises(placing.PlacingError, match="no such file or directory"):
+        placing.place(root, tmp_path / "nowhere")
+
+
+# ---- downloading ----
+
+
+def test_the_download_is_pinned_and_pure(root, archive, monkeypatch):
+    def pip(command, env, **kwargs):
+        assert command[:4] == [sys.executable, "-m", "pip", "download"]
+        assert {"--no-deps", "--require-hashes", "--no-binary"} <= set(command)
+        assert env["LMDB_PURE"] == "1"
+        listing = Path(command[command.index("-r") + 1]).read_text()
+        assert listing == f"fake==1.0 --hash=sha256:{sha256(archive.read_bytes())}\n"
+        target = Path(command[command.index("-d") + 1]) / "fake-1.0.tar.gz"
+        target.write_bytes(archive.read_bytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(placing.subprocess, "run", pip)
+    assert placing.place(root) is True
+
+
+def test_a_failed_download_says_how_to_go_on(root, monkeypatch):
+    def pip(command, **kwargs):
+        return subprocess.CompletedProcess(command, 1, "", "No module named pip\n")
+
+    monkeypatch.setattr(placing.subprocess, "run", pip)
+    with pytest.raises(placing.PlacingError, match=r"No module named pip\n(.*\n)*.*--from PATH"):
+        placing.place(root)
+    assert names(root) == ["pin.json"]
+
+
+# ---- interruption ----
+
+
+@pytest.mark.parametrize("failing", range(4))
+@pytest.mark.parametrize("after", [False, True])
+def test_an_interrupted_exchange_leaves_the_old(root, archive, monkeypatch, failing, after):
+    placing.place(root, archive)
+    before = contents(root)
+    calls = []
+    replace = os.replace
+
+    def interrupted(source, target):
+        calls.append(target)
+        if len(calls) - 1 == failing:
+            if after:
+                replace(source, target)
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(placing.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        placing.place(root, archive, force=True)
+    monkeypatch.undo()
+    assert contents(root) == before
+
+
+@pytest.mark.parametrize("step", ["prepare", "verify_result", "swap_in"])
+def test_an_interrupted_first_run_leaves_nothing(root, archive, monkeypatch, step):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(placing, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        placing.place(root, archive)
+    assert names(root) == ["pin.json"]
+
+
+def test_leftovers_of_a_killed_run_are_cleared(root, archive):
+    pytest.importorskip("fcntl")
+    (root / ".placing-dead" / "new").mkdir(parents=True)
+    placing.place(root, archive)
+    assert names(root) == ["0.9", "1.0", "pin.json"]
+
+
+# ---- edits ----
+
+
+def test_an_edit_replaces_lines_after_the_patches(root, archive):
+    add_edit(root)
+    assert placing.place(root, archive, record=True) is True
+    assert (root / "0.9" / "mdb.c").read_bytes() == b"one\nOURS\nfour\n"
+    assert placing.load_pin(root)["engines"]["0.9"]["placed"]["mdb.c"] == sha256(
+        b"one\nOURS\nfour\n"
+    )
+    assert placing.place(root) is False
+
+
+def test_edits_count_lines_before_any_edit(root, archive):
+    add_edit(root, first=1, last=1, sha256=sha256(b"one\n"))
+    add_edit(root, first=3, last=2, sha256=sha256(b"three\n"))
+    add_edit(root, first=4, last=4, sha256=sha256(b"four\n"), replacement=None)
+    placing.place(root, archive, record=True)
+    assert (root / "0.9" / "mdb.c").read_bytes() == b"OURS\nTWO\nOURS\nthree\n"
+
+
+def test_a_new_edit_is_noticed(root, archive):
+    placing.place(root, archive)
+    add_edit(root)
+    with pytest.raises(placing.PlacingError, match="--record"):
+        placing.place(root, archive)
+    assert (root / "0.9" / "mdb.c").read_bytes() == PATCHED
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"sha256": "0" * 64},
+            r"not those it was written for\n.*0000\n.*" + sha256(b"TWO\nthree\n"),
+        ),
+        ({"first": 4, "last": 9}, "not those it was written for"),
+        ({"first": 5, "last": 4, "sha256": sha256(b"")}, "not those it was written for"),
+        ({"first": 3, "last": 1}, "no range of lines"),
+        ({"first": 0, "last": 1}, "no range of lines"),
+        ({"why": " "}, "why is empty"),
+        ({"replacement": "missing.c"}, "cannot read its replacement"),
+        ({"file": "0.9/other.c"}, "there is no file other.c"),
+        ({"extra": 1}, "exactly the fields"),
+    ],
+)
+def test_a_wrong_edit_is_refused(root, archive, fields, message):
+    add_edit(root, **fields)
+    with pytest.raises(placing.PlacingError, match=message):
+        placing.place(root, archive, record=True)
+    assert not (root / "0.9").exists()
+
+
+def test_overlapping_edits_are_refused(root, archive):
+    add_edit(root)
+    add_edit(root, first=3, last=3, sha256=sha256(b"three\n"))
+    with pytest.raises(placing.PlacingError, match="overlaps"):
+        placing.place(root, archive, record=True)
+
+
+# ---- the program, and the real sources ----
+
+
+def test_the_program_reports_errors_in_one_message(root, tmp_path, capsys):
+    assert placing.main(["--root", str(root), "--from", str(tmp_path / "nowhere")]) == 1
+    assert capsys.readouterr().err.startswith("place.py: --from")
+    tree = write_tree(tmp_path / "tree")
+    assert placing.main(["--root", str(root), "--from", str(tree)]) == 0
+    assert placing.main(["--root", str(root)]) == 0
+    assert (
+        capsys.readouterr().out
+        == "liblmdb's sources: placed\nliblmdb's sources: already in place\n"
+    )
+
+
+def test_the_real_sources_match_the_pin():
+    pin = placing.load_pin(LIBLMDB)
+    assert placing.survey(LIBLMDB, pin) == (True, [])
+    for engine, spec in pin["engines"].items():
+        names = {p.name for p in (LIBLMDB / engine).iterdir()}
+        assert names == {*spec["sources"], "LICENSE", "placed.json"}
+        assert set(spec["placed"]) == {*spec["sources"], "LICENSE"}
+
+
+def test_the_ledger_names_every_patch():
+    pin = placing.load_pin(LIBLMDB)
+    rows = [line.split("|") for line in (LIBLMDB / "README.md").read_text("utf-8").splitlines()]
+    ledger = {
+        row[1].strip().strip("`"): row[3].strip()
+        for row in rows
+        if len(row) == 5 and row[1].startswith(" `")
+    }
+    for engine, spec in pin["engines"].items():
+        other = {
+            p["name"] for name, s in pin["engines"].items() if name != engine for p in s["patches"]
+        }
+        for patch in spec["patches"]:
+            assert ledger.pop(patch["name"], "both") == (
+                "both" if patch["name"] in other else engine
+            )
+    assert not ledger
