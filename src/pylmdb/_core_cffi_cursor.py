@@ -36,6 +36,7 @@ class CursorCore:
         "_number",
         "_positioned",
         "_slot",
+        "_unseen",
         "_value",
         "db",
         "txn",
@@ -45,7 +46,7 @@ class CursorCore:
         self = object.__new__(cls)
         self.txn = self.db = self._slot = None
         self._number = self._moves = 0
-        self._positioned = False
+        self._positioned = self._unseen = False
         return self
 
     def __init__(self, db: Any, txn: Any) -> None:
@@ -195,17 +196,26 @@ class CursorCore:
             self._key.mv_size = self._value.mv_size = 0
         return self._positioned
 
+    def _show(self, native: Any) -> bool:
+        """Read the record for the caller.  Who looks at the successor of a record
+        that was deleted under an iterator has had it from the cursor, and the
+        iterator goes on behind it."""
+        if self._unseen:
+            self._unseen = False
+            self._moves += 1
+        return self._refresh(native)
+
     def _empty(self) -> Any:
         return memoryview(b"") if self.txn._buffers else b""
 
     def _read_key(self, native: Any) -> Any:
-        return self.txn._to_python(self._key) if self._refresh(native) else self._empty()
+        return self.txn._to_python(self._key) if self._show(native) else self._empty()
 
     def _read_value(self, native: Any) -> Any:
-        return self.txn._to_python(self._value) if self._refresh(native) else self._empty()
+        return self.txn._to_python(self._value) if self._show(native) else self._empty()
 
     def _read_item(self, native: Any) -> Any:
-        if not self._refresh(native):
+        if not self._show(native):
             return self._empty(), self._empty()
         return self.txn._to_python(self._key), self.txn._to_python(self._value)
 
@@ -295,6 +305,7 @@ class CursorCore:
         if code and not deleted[0]:
             raise error("mdb_cursor_del", code)
         self._settle(code)
+        self._unseen = True
         return True
 
     def delete(self, dupdata: bool = False) -> bool:
@@ -441,6 +452,7 @@ class CursorIterator:
                 cursor._move(native, self._op)
         if not cursor._refresh(native):
             return None
+        cursor._unseen = False
         self._moves, self._mutations = cursor._moves, txn._mutations
         self._last = (b"", b"")
         if txn._write:

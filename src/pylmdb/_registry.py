@@ -45,14 +45,22 @@ def open_shared(options: Options) -> SharedEnv:
 
 def _find(options: Options) -> SharedEnv | None:
     """The open environment of these files, retained; closing ones are finished."""
-    for path in (options.data_path, options.lock_path):
-        key = _file_key(path)
+    data_key = _file_key(options.data_path)
+    for key in (data_key, _file_key(options.lock_path)):
         shared = None if key is None else _open.get(key)
         if shared is None:
             continue
-        if shared.retain():
+        if not shared.retain():
+            _finish(shared)
+        elif shared.key == data_key:
             return shared
-        _finish(shared)
+        else:
+            shared.release()
+            raise Error(
+                f"open: the lock file of {options.given_path!r} is in use in this process by an"
+                " environment whose data file was deleted or moved",
+                hint="close that environment, or delete its lock file too",
+            )
     return None
 
 

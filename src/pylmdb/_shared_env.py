@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ._options import Options
 
 MAIN_DBI = 1
+# How long set_mapsize waits for calls in other threads to leave the map.  Seconds.
+_RESIZE_WAIT = 1.0
 
 
 class DbSlot:
@@ -59,6 +61,7 @@ class SharedEnv:
         "engine",
         "forked",
         "gate",
+        "idle",
         "key",
         "live",
         "lock",
@@ -69,6 +72,7 @@ class SharedEnv:
         "pid",
         "pinned",
         "ptr",
+        "resizing",
         "slots",
         "spares",
         "users",
@@ -88,6 +92,8 @@ class SharedEnv:
         self.pid = os.getpid()
         self.key: tuple[int, int] | None = None
         self.lock = threading.RLock()
+        self.idle = threading.Condition(self.lock)
+        self.resizing = False
         self.dbi_lock = threading.RLock()
         self.gate = WriterGate()
         self.users = 1
@@ -132,13 +138,12 @@ class SharedEnv:
         self.engine.lib.mdb_env_close(ptr)
 
     def call(self, what: str, function: Callable[..., int], *args: Any) -> None:
-        """Run ``function(env, *args)`` while the environment cannot be closed."""
-        if not self.retain():
-            raise closed("environment", "open it again")
+        """Run ``function(env, *args)``; neither the environment nor its map goes meanwhile."""
+        self.count_live()
         try:
             code = function(self.ptr, *args)
         finally:
-            self.release()
+            self.end_live()
         if code:
             raise error(what, code)
 
@@ -218,17 +223,20 @@ class SharedEnv:
         return True
 
     def count_live(self) -> None:
-        """A native transaction is about to begin; ClosedError if it must not."""
-        with self.lock:
+        """A transaction or call is about to use the map; ClosedError if it must not."""
+        with self.idle:
+            self.idle.wait_for(lambda: not self.resizing)
             if self.closed:
                 raise closed("environment", "open it again")
             self.users += 1
             self.live += 1
 
     def end_live(self) -> None:
-        """A native transaction has ended."""
-        with self.lock:
+        """A transaction or call uses the map no longer."""
+        with self.idle:
             self.live -= 1
+            if self.resizing and not self.live:
+                self.idle.notify_all()
         self.release()
 
     # -- the map ------------------------------------------------------------------
@@ -242,20 +250,30 @@ class SharedEnv:
             self.drop_spares()
             return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
 
-    def set_mapsize(self, size: int) -> None:
-        """``mdb_env_set_mapsize``; refused while any transaction is alive."""
-        with self.lock:
+    def set_mapsize(self, size: int, end_transactions: Callable[[], None]) -> None:
+        """``mdb_env_set_mapsize``.  The map is replaced, so nothing may lie in it:
+        transactions are ended, and new ones wait for the moment it takes."""
+        with self.idle:
             if self.closed:
                 raise closed("environment", "open it again")
-            if self.pinned:
-                raise Error(
-                    "set_mapsize: views into the map are alive",
-                    hint="drop the memoryviews and arrays of ended transactions first",
-                )
-            if self.live:
-                raise Error("set_mapsize: a transaction is open", hint="end it first")
-            self.drop_spares()
-            code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
+            holder = self.gate.holder
+            if self.resizing or (holder is not None and holder.transaction is not None):
+                raise Error("set_mapsize: a write transaction is open", hint="end it first")
+            self.resizing = True
+            try:
+                end_transactions()
+                if self.pinned:
+                    raise Error(
+                        "set_mapsize: views into the map are alive",
+                        hint="drop the memoryviews and arrays of ended transactions first",
+                    )
+                if not self.idle.wait_for(lambda: not self.live, timeout=_RESIZE_WAIT):
+                    raise Error("set_mapsize: a transaction is open", hint="end it first")
+                self.drop_spares()
+                code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
+            finally:
+                self.resizing = False
+                self.idle.notify_all()
         if code:
             raise error("mdb_env_set_mapsize", code)
 
@@ -299,6 +317,7 @@ class SharedEnv:
         self.forked = True
         self.closed = True
         self.lock = threading.RLock()
+        self.idle = threading.Condition(self.lock)
         self.dbi_lock = threading.RLock()
         ptr, self.ptr = self.ptr, None
         if ptr is not None:

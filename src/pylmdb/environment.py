@@ -531,11 +531,7 @@ class Environment:
         size = map_size.__index__()
         if not 0 <= size < 2**63:
             raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
-        shared = self._use()
-        if shared.gate.holder is not None:
-            raise Error("set_mapsize: a write transaction is open", hint="end it first")
-        self._revoke_children()
-        shared.set_mapsize(size)
+        self._use().set_mapsize(size, self._revoke_children)
 
     def copy(
         self,

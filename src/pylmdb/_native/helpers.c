@@ -105,6 +105,15 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
     return rc;
 }
 
+/* The record under the cursor; MDB_NOTFOUND where there is none, also when the
+ * database has become empty, for which liblmdb says EINVAL. */
+static int current(MDB_cursor *cursor, MDB_val *key, MDB_val *value)
+{
+    int rc = mdb_cursor_get(cursor, key, value, MDB_GET_CURRENT);
+
+    return rc == EINVAL ? MDB_NOTFOUND : rc;
+}
+
 int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
                       const void *key, size_t key_size,
                       const void *value, size_t value_size,
@@ -134,7 +143,7 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
     if (dbflags & MDB_DUPSORT) {
         rc = mdb_cursor_get(cursor, k, v, MDB_GET_BOTH_RANGE);
         if (!rc)
-            rc = mdb_cursor_get(cursor, k, v, MDB_GET_CURRENT);
+            rc = current(cursor, k, v);
         if (!rc)
             *exact = same(v, value.mv_data, value.mv_size);
         if (rc != MDB_NOTFOUND)
@@ -201,7 +210,7 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
         rc = continue_forward(cursor, &last, op, found_key, found_value);
     /* SET_RANGE and GET_BOTH_RANGE may have left the caller's bytes. */
     if (!rc)
-        rc = mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+        rc = current(cursor, found_key, found_value);
     if (rc)
         found_key->mv_size = found_value->mv_size = 0;
     return rc;
@@ -245,7 +254,7 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
     int rc;
 
     *deleted = 0;
-    rc = mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+    rc = current(cursor, found_key, found_value);
     if (rc)
         return rc;
     if (dbflags & MDB_DUPSORT)
@@ -254,7 +263,7 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
     if ((rc = mdb_cursor_del(cursor, flags)))
         return rc;
     *deleted = 1;
-    return mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+    return current(cursor, found_key, found_value);
 }
 
 int pylmdb_commit(MDB_env *env, MDB_txn *txn, unsigned int sync_flags)
