@@ -21,15 +21,13 @@ user's code, which may end the transaction, which the guard then sees.
 from __future__ import annotations
 
 import errno
-import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from . import _threads
-from ._shared_env import DbSlot, SharedEnv
+from ._core_cffi_end import Family, NativeEnd
+from ._shared_env import DbSlot
 from ._views import Exporter
 from ._writer_gate import Claim, Deadline
 from .database import Database
@@ -63,40 +61,25 @@ def as_buffer(name: str, value: Any) -> Any:
     return view.cast("B") if view.nbytes and view.c_contiguous else view.tobytes()
 
 
-class Family:
-    """What a top-level transaction and those nested in it have in common."""
-
-    __slots__ = ("busy", "depth", "ends", "lock")
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.busy = False
-        self.depth = 0
-        self.ends: deque[Callable[[], None]] = deque()
-
-    def drain(self) -> None:
-        """Carry out the pending ends, unless an operation is in progress: it will."""
-        while self.ends:
-            if not self.lock.acquire(blocking=False):
-                return
-            try:
-                if self.busy:
-                    return
-                try:
-                    end = self.ends.popleft()
-                except IndexError:
-                    return
-                end()
-            finally:
-                self.lock.release()
-
-
 class TransactionCore:
     """The native transaction: its life, and its operations per record."""
 
     _engine: Any
     _lib: Any
     _ffi: Any
+    env: Any
+    cursor: Any
+    _ptr: Any
+    _shared: Any
+    _family: Any
+    _claim: Claim | None
+    _parent: Any
+    _exporter: Exporter | None
+    _children: dict[int, weakref.ref[Any]]
+    _cursors: dict[int, tuple[Any, DbSlot]]
+    _opened: list[DbSlot]
+    _mutations: int
+    _thread: int
 
     __slots__ = (
         "__weakref__",
@@ -265,12 +248,11 @@ class TransactionCore:
 
     def _slot_in(self, ptr: Any, db: Any) -> DbSlot:
         """The slot of a database handle; InvalidParameterError if it is dead."""
-        if db is None:
-            slot = self._slot
-        else:
-            slot = db._slot_for(self._shared, ptr, self) if isinstance(db, Database) else None
-            if slot is None:
+        slot: DbSlot = self._slot
+        if db is not None:
+            if not isinstance(db, Database):
                 raise TypeError(f"db must be a database handle, not {type(db).__name__}")
+            slot = db._slot_for(self._shared, ptr, self)
         if not slot.alive:
             raise InvalidParameterError(
                 "the database handle is dead: its database was dropped, or its creation aborted",
@@ -328,7 +310,7 @@ class TransactionCore:
 
     def _take_end(self, ptr: Any, commit: Callable[[Any], int] | None) -> Callable[[], None]:
         """What is left to do natively, free of this object."""
-        state = _End(self, ptr, commit)
+        state = NativeEnd(self, ptr, commit)
         self._cursors, self._opened, self._exporter = {}, [], None
         return state.run
 
@@ -343,9 +325,9 @@ class TransactionCore:
         self._ptr = None
         flags = self._sync_flags
         if self._parent is not None:
-            end = _End(self, ptr, lib.mdb_txn_commit)
+            end = NativeEnd(self, ptr, lib.mdb_txn_commit)
         else:
-            end = _End(self, ptr, lambda txn: lib.pylmdb_commit(env, txn, flags))
+            end = NativeEnd(self, ptr, lambda txn: lib.pylmdb_commit(env, txn, flags))
         self._cursors, self._opened, self._exporter = {}, [], None
         end.run()
         return end.code
@@ -493,75 +475,6 @@ class TransactionCore:
         return [self._do(self._get, db, as_buffer("key", key), default) for key in keys]
 
 
-class _End:
-    """The native end of a transaction, carried out once, by whoever may."""
-
-    __slots__ = (
-        "claim",
-        "code",
-        "commit",
-        "cursors",
-        "exporter",
-        "family",
-        "identity",
-        "lib",
-        "nested",
-        "opened",
-        "parent_opened",
-        "ptr",
-        "shared",
-        "write",
-    )
-
-    def __init__(self, txn: TransactionCore, ptr: Any, commit: Callable[[Any], int] | None) -> None:
-        self.ptr, self.commit, self.code = ptr, commit, 0
-        self.lib, self.shared, self.family = txn._lib, txn._shared, txn._family
-        self.write, self.nested = txn._write, txn._parent is not None
-        self.cursors, self.opened = txn._cursors, txn._opened
-        self.exporter, self.claim, self.identity = txn._exporter, txn._claim, id(txn)
-        self.parent_opened = txn._parent._opened if txn._parent is not None else None
-        if txn._parent is not None:
-            txn._parent._children.pop(self.identity, None)
-
-    def run(self) -> None:
-        shared, lib = self.shared, self.lib
-        if shared.forked or shared.ptr is None:
-            return
-        while self.cursors:
-            lib.mdb_cursor_close(self.cursors.popitem()[1][0])
-        if not self.write and not self.nested:
-            self._end_reader()
-            return
-        with shared.dbi_lock if self.opened else nullcontext():
-            if self.commit is None:
-                lib.mdb_txn_abort(self.ptr)
-            else:
-                self.code = self.commit(self.ptr)
-        self._settle_handles(kept=self.commit is not None and not self.code)
-        if self.nested:
-            self.family.depth -= 1
-        if self.claim is not None:
-            self.claim.writers.pop(self.identity, None)
-            shared.gate.leave(self.claim)
-        shared.end_live()
-
-    def _end_reader(self) -> None:
-        exporter, self.exporter = self.exporter, None
-        if exporter is None:
-            self.shared.end_reader(self.ptr)
-            return
-        exporter.let_go()  # ends the native transaction now, or with the last view
-
-    def _settle_handles(self, kept: bool) -> None:
-        for slot in self.opened:
-            if not kept:
-                self.shared.forget_slot(slot)
-            elif self.parent_opened is None:
-                slot.pending = False
-        if kept and self.parent_opened is not None:
-            self.parent_opened.extend(self.opened)
-
-
 def put_flags(lib: Any, dupdata: Any, overwrite: Any) -> int:
     """The flags of ``mdb_put`` for two of put's keywords."""
     flags = 0 if dupdata else lib.MDB_NODUPDATA
@@ -573,5 +486,3 @@ def append_flag(lib: Any, slot: DbSlot, append: bool) -> int:
     if not append:
         return 0
     return int(lib.MDB_APPENDDUP if slot.flags & lib.MDB_DUPSORT else lib.MDB_APPEND)
-
-

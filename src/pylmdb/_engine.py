@@ -150,5 +150,3 @@ def _read_format(data_path: bytes) -> int | None:
         if magic == _MAGIC:
             return int(data_format)
     return None
-
-

@@ -56,7 +56,7 @@ def _prefix_bounds(
         raise TypeError("range: give start and stop, or prefix, not both")
     if flags & (_INTEGERKEY | _REVERSEKEY):
         raise InvalidParameterError(
-            "range: keys of this database are not ordered by their first bytes; prefix has no meaning"
+            "range: prefix has no meaning where keys are not ordered by their first bytes"
         )
     return prefix or None, _successor(prefix)
 
@@ -74,8 +74,8 @@ def _comparison(cursor: Any, flags: int) -> Callable[[Any, bytes], int]:
 
 
 def _compare_bytes(key: Any, bound: bytes) -> int:
-    key = bytes(key)
-    return (key > bound) - (key < bound)
+    own = bytes(key)
+    return (own > bound) - (own < bound)
 
 
 def _compare_native(native: Any, cursor: Any, key: bytes, bound: bytes) -> int:

@@ -12,6 +12,7 @@ parent.  Each inherited Environment opens itself afresh when it is next used.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -21,7 +22,7 @@ from typing import Any
 from . import _engine
 from ._options import DEFAULT_MAP_SIZE, DEFAULT_MAX_DBS, Options
 from ._shared_env import SharedEnv
-from .errors import Error, InvalidParameterError, error
+from .errors import Error, error
 
 FileKey = tuple[int, int]
 
@@ -100,26 +101,20 @@ def _max_dbs(options: Options) -> int:
 
 def _open_native(options: Options) -> SharedEnv:
     if options.create and options.subdir and not options.readonly:
-        try:
+        with contextlib.suppress(FileExistsError):
             os.mkdir(options.path, options.mode)
-        except FileExistsError:
-            pass
     engine = _engine.choose(options.data_path, options.lib_version, options.given_path)
     _refuse_other_binding(options)
-    lib, ffi = engine.lib, engine.ffi
-    out = ffi.new("MDB_env **")
-    code = lib.mdb_env_create(out)
+    out = engine.ffi.new("MDB_env **")
+    code = engine.lib.mdb_env_create(out)
     if code:
         raise error("mdb_env_create", code)
     shared = SharedEnv(engine, out[0], options, _close_last)
     try:
-        _configure(shared, options)
-        code = lib.mdb_env_open(shared.ptr, options.path, _flags(lib, options), options.mode & ~0o111)
-        if code:
-            raise error(f"mdb_env_open: {options.given_path!r}", code, _open_hint(code, options))
+        _open_files(shared, options)
         _load_main(shared)
-        keys = [_descriptor_key(shared), _file_key(options.lock_path) if options.lock else None]
-        if _file_key(options.data_path) != keys[0]:
+        shared.key = _descriptor_key(shared)
+        if _file_key(options.data_path) != shared.key:
             raise Error(
                 f"open: {options.given_path!r} was replaced while it was being opened",
                 hint="open it again",
@@ -128,11 +123,20 @@ def _open_native(options: Options) -> SharedEnv:
         shared.closed = True
         shared.close_native()
         raise
-    for key in keys:
-        if key is not None:
-            _open[key] = shared
-    shared.key = keys[0]
+    _open[shared.key] = shared
+    lock_key = _file_key(options.lock_path) if options.lock else None
+    if lock_key is not None:
+        _open[lock_key] = shared
     return shared
+
+
+def _open_files(shared: SharedEnv, options: Options) -> None:
+    _configure(shared, options)
+    lib = shared.engine.lib
+    flags, mode = _flags(lib, options), options.mode & ~0o111
+    code = lib.mdb_env_open(shared.ptr, options.path, flags, mode)
+    if code:
+        raise error(f"mdb_env_open: {options.given_path!r}", code, _open_hint(code, options))
 
 
 def _configure(shared: SharedEnv, options: Options) -> None:
@@ -166,11 +170,11 @@ def _flags(lib: Any, options: Options) -> int:
 
 
 def _open_hint(code: int, options: Options) -> str | None:
-    if code == errno.ENOENT:
-        return "create it with create=True and readonly=False" if not options.subdir else (
-            "the directory must exist, or be created with create=True; its parent always must"
-        )
-    return None
+    if code != errno.ENOENT:
+        return None
+    if options.subdir:
+        return "the directory must exist, or be created with create=True; its parent always must"
+    return "the file can be created with readonly=False; its directory must exist"
 
 
 def _load_main(shared: SharedEnv) -> None:
@@ -220,14 +224,6 @@ def _finish(shared: SharedEnv) -> None:
     for key in [key for key, value in _open.items() if value is shared]:
         del _open[key]
     shared.close_native()
-
-
-def reopen_failed(options: Options) -> InvalidParameterError:
-    """The exception for a handle whose environment is not the one in use."""
-    return InvalidParameterError(
-        f"the database handle belongs to another environment ({options.given_path!r})",
-        hint="open it in this one with open_db()",
-    )
 
 
 def _forget_in_child() -> None:

@@ -14,6 +14,7 @@ nothing if it was not had.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 import time
@@ -25,7 +26,6 @@ from .errors import LockTimeoutError, error
 # How long a wait sleeps before it looks around: for a closed environment, and
 # (in the wait for other processes) for signals.  Seconds.
 SLICE = 0.05
-
 
 
 class Deadline:
@@ -99,7 +99,5 @@ class WriterGate:
         """Give the gate back; does nothing if ``claim`` does not hold it."""
         if self._granted.get("claim") is claim:
             del self._granted["claim"]
-            try:
+            with contextlib.suppress(RuntimeError):  # it is signalled already
                 self._wake.release()
-            except RuntimeError:
-                pass  # it is signalled already

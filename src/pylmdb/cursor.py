@@ -12,13 +12,16 @@ from .types import BytesLike, ValueT
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ._core import CursorCore
     from .database import Database
     from .transaction import Transaction
+else:
+    CursorCore = object
 
 T = TypeVar("T")
 
 
-class Cursor(Generic[ValueT]):
+class Cursor(Generic[ValueT], CursorCore):
     """A cursor (``MDB_cursor``), opened by :meth:`Transaction.cursor`.
 
     It starts without a position.  A movement returns True and leaves it on a
@@ -34,11 +37,9 @@ class Cursor(Generic[ValueT]):
 
     __slots__ = ()
 
-    db: Database
-    txn: Transaction[ValueT]
-
     if TYPE_CHECKING:
-        closed: bool
+        db: Database
+        txn: Transaction[ValueT]
 
         def __init__(self, db: Database, txn: Transaction[ValueT]) -> None: ...
         def __enter__(self) -> Self: ...
@@ -148,7 +149,11 @@ class Cursor(Generic[ValueT]):
         """The current key and value."""
         raise NotImplementedError
 
-    def get(self, key: BytesLike, default: T = None) -> ValueT | T:  # type: ignore[assignment]
+    @overload
+    def get(self, key: BytesLike, default: None = None) -> ValueT | None: ...
+    @overload
+    def get(self, key: BytesLike, default: T) -> ValueT | T: ...
+    def get(self, key: BytesLike, default: Any = None) -> Any:
         """Move to ``key`` and return its value, or ``default`` if it does not exist."""
         raise NotImplementedError
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 import errno
 import os
 import weakref
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from . import _engine, _registry, _threads
+from . import _catalog, _engine, _registry
+from ._inspection import Inspection
 from ._options import make_options
 from .database import Database, flags_from
-from .errors import Error, IncompatibleError, NotFoundError, closed, error
-from .transaction import Transaction, stat_from
-from .types import EnvFlags, EnvInfo, Reader, Stat
+from .errors import Error, IncompatibleError, closed, error
+from .transaction import Transaction
+from .types import EnvFlags
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from ._shared_env import DbSlot, SharedEnv
 
-_NOSYNC, _NOMETASYNC, _CREATE = 0x10000, 0x40000, 0x40000
+_NOSYNC, _NOMETASYNC = 0x10000, 0x40000
 
 
-class Environment:
+class Environment(Inspection):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
     Opening a file that this process has open already shares it: both
@@ -83,14 +83,18 @@ class Environment:
         "_sync",
     )
 
+    _shared: SharedEnv | None
+    _options: Any
+    _children: dict[int, weakref.ref[Any]]
+    _handles: weakref.WeakValueDictionary[bytes | None, Database]
+    _sync: bool
+    _metasync: bool
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        self._shared: SharedEnv | None = None
-        self._options: Any = None
-        self._children: dict[int, weakref.ref[Any]] = {}
-        self._handles: weakref.WeakValueDictionary[bytes | None, Database] = (
-            weakref.WeakValueDictionary()
-        )
+        self._shared = self._options = None
+        self._children = {}
+        self._handles = weakref.WeakValueDictionary()
         self._sync = self._metasync = True
         return self
 
@@ -304,10 +308,10 @@ class Environment:
             if flags:
                 raise ValueError("the main database takes no flags; give a name to set some")
             return self._handle(None, shared.main)
-        name = _checked_name(key, shared.engine.version[0])
+        name = _catalog.checked_name(key, shared.engine.version[0])
         slot = None if txn is not None else shared.slots.get(name)
         if slot is None or slot.pending or not slot.alive:
-            slot = self._open_slot(shared, name, txn, flags, create)
+            slot = _catalog.open_slot(self, name, txn, flags, create)
         if flags & ~slot.flags:
             raise IncompatibleError(
                 f"open_db: {name!r} exists with other flags: {Database(self, name, slot)!r}",
@@ -320,31 +324,6 @@ class Environment:
         if handle is None or handle._slot is not slot:
             handle = self._handles[name] = Database(self, name, slot)
         return handle
-
-    def _open_slot(
-        self, shared: SharedEnv, name: bytes, txn: Any, flags: int, create: bool
-    ) -> DbSlot:
-        if txn is None:
-            txn = _own_writer(shared)
-        flags |= _CREATE if create else 0
-        if txn is not None:
-            if not isinstance(txn, Transaction):
-                raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
-            if txn._shared is not shared and not txn.closed:
-                raise error("open_db: txn belongs to another environment", errno.EINVAL)
-            return cast("DbSlot", txn._do(txn._open_slot, name, flags))
-        if self.readonly:
-            return self._open_slot_in(name, flags, write=False)
-        try:
-            return self._open_slot_in(name, flags & ~_CREATE, write=False)
-        except NotFoundError:
-            if not create:
-                raise
-        return self._open_slot_in(name, flags, write=True)
-
-    def _open_slot_in(self, name: bytes, flags: int, write: bool) -> DbSlot:
-        with self.begin(write=write) as txn:
-            return cast("DbSlot", txn._do(txn._open_slot, name, flags))
 
     @overload
     def dbs(self, txn: None = None) -> list[bytes]: ...
@@ -359,76 +338,14 @@ class Environment:
 
         ``mdb_cursor_is_db``.
         """
-        if txn is None:
-            with self.begin() as reader:
-                return self._names(reader)
-        if not isinstance(txn, Transaction):
-            raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
-        names = self._names(txn)
-        return [memoryview(name) for name in names] if txn._buffers else names
+        return _catalog.names(self, txn)
 
-    def _names(self, txn: Transaction[Any]) -> list[bytes]:
-        names = []
-        if txn._shared is not None and txn._shared is not self._use():
-            raise error("dbs: txn belongs to another environment", errno.EINVAL)
-        main = self._handle(None, self._use().main)
-        with txn.cursor(main) as cursor:
-            for key in cursor.iternext(True, False):
-                name = bytes(key)
-                if self._names_a_database(cursor, name, txn):
-                    names.append(name[:-1] if name.endswith(b"\0") else name)
-        return names
-
-    def _names_a_database(self, cursor: Any, name: bytes, txn: Any) -> bool:
-        answer = cursor._do(cursor._lib.pylmdb_cursor_is_db)
-        if answer >= 0:
-            return bool(answer)
-        try:  # a system liblmdb does not tell: whatever opens is one
-            self.open_db(name, txn, create=False)
-        except Error:
-            return False
-        return True
-
-    # -- information ---------------------------------------------------------------
+    # -- options ------------------------------------------------------------------
 
     def path(self) -> str:
         """The path that the environment was opened with."""
         self._use()
         return str(self._options.given_path)
-
-    def lib_version(self) -> tuple[int, int, int]:
-        """The version of the liblmdb that serves this environment."""
-        return self._use().engine.version
-
-    def stat(self) -> Stat:
-        """Numbers of entries, pages and levels of the main database.  ``mdb_env_stat``."""
-        shared = self._use()
-        out = shared.engine.ffi.new("MDB_stat *")
-        shared.call("mdb_env_stat", shared.engine.lib.mdb_env_stat, out)
-        return stat_from(out)
-
-    def info(self) -> EnvInfo:
-        """Sizes and counters of the environment.  ``mdb_env_info``.
-
-        ``map_size`` in bytes; ``last_pgno`` and ``last_txnid``, the last page and
-        transaction in use; ``max_readers`` and ``num_readers``, reader slots and
-        how many of them have been used at once; ``map_addr``, the map's address
-        where the engine tells it; ``pinned``, how many ended transactions are
-        held by views.
-        """
-        shared = self._use()
-        ffi = shared.engine.ffi
-        out = ffi.new("MDB_envinfo *")
-        shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
-        return EnvInfo(
-            map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
-            map_size=int(out.me_mapsize),
-            last_pgno=int(out.me_last_pgno),
-            last_txnid=int(out.me_last_txnid),
-            max_readers=int(out.me_maxreaders),
-            num_readers=int(out.me_numreaders),
-            pinned=len(shared.pinned),
-        )
 
     def flags(self) -> EnvFlags:
         """The options that this environment works with, as the keywords of ``open``."""
@@ -460,50 +377,12 @@ class Environment:
         if metasync is not None:
             self._metasync = bool(metasync)
         if map_async is not None:
-            shared.call("mdb_env_set_flags", lib.mdb_env_set_flags, lib.MDB_MAPASYNC, bool(map_async))
-            self._options = replace(self._options, map_async=bool(map_async))
+            map_async = bool(map_async)
+            shared.call("mdb_env_set_flags", lib.mdb_env_set_flags, lib.MDB_MAPASYNC, map_async)
+            self._options = replace(self._options, map_async=map_async)
         if meminit is not None:
             shared.call("mdb_env_set_flags", lib.mdb_env_set_flags, lib.MDB_NOMEMINIT, not meminit)
             self._options = replace(self._options, meminit=bool(meminit))
-
-    def max_key_size(self) -> int:
-        """The greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with 1.0 and
-        pages of 4 KiB.  ``mdb_env_get_maxkeysize``."""
-        shared = self._use()
-        return int(shared.engine.lib.mdb_env_get_maxkeysize(shared.ptr))
-
-    def max_readers(self) -> int:
-        """How many read transactions may be open at once.  ``mdb_env_get_maxreaders``."""
-        shared = self._use()
-        out = shared.engine.ffi.new("unsigned int *")
-        shared.call("mdb_env_get_maxreaders", shared.engine.lib.mdb_env_get_maxreaders, out)
-        return int(out[0])
-
-    # -- readers -------------------------------------------------------------------
-
-    def readers(self) -> str:
-        """The reader table as text, a line each.  ``mdb_reader_list``."""
-        shared = self._use()
-        return shared.engine.reader_text(shared)
-
-    def reader_list(self) -> list[Reader]:
-        """The reader table as records of ``pid``, ``thread`` and ``txnid``."""
-        rows = [line.split() for line in self.readers().splitlines()]
-        return [
-            Reader(pid=int(row[0]), thread=row[1], txnid=None if row[2] == "-" else int(row[2]))
-            for row in rows
-            if len(row) == 3 and row[0].isdigit()
-        ]
-
-    def reader_check(self) -> int:
-        """Free the slots of readers whose process has died; returns how many.
-
-        ``mdb_reader_check``.
-        """
-        shared = self._use()
-        out = shared.engine.ffi.new("int *")
-        shared.call("mdb_reader_check", shared.engine.lib.mdb_reader_check, out)
-        return int(out[0])
 
     # -- the file ---------------------------------------------------------------------
 
@@ -553,9 +432,7 @@ class Environment:
             raise ValueError("path must not contain a NUL character")
         self._copy("mdb_env_copy3", name, bool(compact), txn)
 
-    def copyfd(
-        self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None
-    ) -> None:
+    def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
         """Write a copy of the data file to a file descriptor; see :meth:`copy`.
 
         ``mdb_env_copyfd3``.
@@ -588,32 +465,6 @@ _PICKLED = (
 
 def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) -> Environment:
     return cls(path, create=False, **options)
-
-
-def _own_writer(shared: SharedEnv) -> Any:
-    """The innermost write transaction that this thread has open, or None."""
-    claim = shared.gate.holder
-    if claim is None or claim.owner != _threads.current().number or claim.transaction is None:
-        return None
-    txn = claim.transaction()
-    while txn is not None:
-        children: Iterable[Any] = (reference() for reference in list(txn._children.values()))
-        open_children = [c for c in children if c is not None and not c.closed and c.write]
-        if not open_children:
-            return None if txn.closed else txn
-        txn = open_children[-1]
-    return None
-
-
-def _checked_name(key: Any, major: int) -> bytes:
-    if isinstance(key, str):
-        raise TypeError("a database name must be bytes, not str; use key.encode()")
-    name = bytes(memoryview(key))
-    if major >= 1 and name.endswith(b"\0"):
-        name = name[:-1]  # as LMDB 1.0 stores it in the main database
-    if b"\0" in name:
-        raise error(f"open_db: the name {name!r} contains a NUL byte", errno.EINVAL)
-    return name
 
 
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:

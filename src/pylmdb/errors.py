@@ -35,7 +35,8 @@ class Error(Exception):
             message = f"{message} ({self.hint})"
         super().__init__(message)
         if isinstance(self, OSError):
-            self.errno, self.strerror = (code if code > 0 else errno.EIO), self.reason
+            OSError.__init__(self, code if code > 0 else errno.EIO, self.reason)
+            self.args = (message,)
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

@@ -46,7 +46,7 @@ def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> Any:
     if isinstance(obj, Environment):
         return obj._use().ptr
     if isinstance(obj, (Transaction, Cursor)):
-        return obj._do(lambda native: native)  # type: ignore[union-attr]
+        return obj._do(lambda native: native)
     raise TypeError(f"no native handle stands behind {type(obj).__name__}")
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._ranges import walk
 from .errors import closed, error
@@ -13,14 +13,17 @@ from .types import BytesLike, Stat, ValueT
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ._core import TransactionCore
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
+else:
+    TransactionCore = object
 
 T = TypeVar("T")
 
 
-class Transaction(Generic[ValueT]):
+class Transaction(Generic[ValueT], TransactionCore):
     """A transaction (``MDB_txn``), begun by :meth:`Environment.begin`.
 
     A read transaction sees the environment as it was when it began, whatever is
@@ -55,16 +58,7 @@ class Transaction(Generic[ValueT]):
 
     __slots__ = ()
 
-    env: Environment
-
     if TYPE_CHECKING:
-        _ptr: Any
-        _write: bool
-        _buffers: bool
-        _shared: Any
-        _opened: list[Any]
-        _thread: int
-        _mutations: int
 
         def __init__(
             self,
@@ -78,11 +72,7 @@ class Transaction(Generic[ValueT]):
             sync: bool | None = None,
             metasync: bool | None = None,
         ) -> None: ...
-        def _do(self, operation: Any, *args: Any) -> Any: ...
-        def _slot_in(self, ptr: Any, db: Any) -> Any: ...
-        def _revoke(self) -> None: ...
-        def _drop_cursors_of(self, slot: Any) -> None: ...
-        def _retry_adopted(self, ptr: Any, code: int, call: Any) -> int: ...
+
     else:
 
         def __new__(cls, env, *args, **kwargs):
@@ -91,7 +81,13 @@ class Transaction(Generic[ValueT]):
 
     # -- what both cores implement ------------------------------------------------
 
-    def get(self, key: BytesLike, default: T = None, db: Database | None = None) -> ValueT | T:  # type: ignore[assignment]
+    @overload
+    def get(
+        self, key: BytesLike, default: None = None, db: Database | None = None
+    ) -> ValueT | None: ...
+    @overload
+    def get(self, key: BytesLike, default: T, db: Database | None = None) -> ValueT | T: ...
+    def get(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
         """The value of ``key``, or ``default`` if there is none.
 
         In a database with duplicates it is the first value.
@@ -103,9 +99,17 @@ class Transaction(Generic[ValueT]):
         """
         raise NotImplementedError
 
+    @overload
     def get_many(
-        self, keys: Iterable[BytesLike], default: T = None, db: Database | None = None  # type: ignore[assignment]
-    ) -> list[ValueT | T]:
+        self, keys: Iterable[BytesLike], default: None = None, db: Database | None = None
+    ) -> list[ValueT | None]: ...
+    @overload
+    def get_many(
+        self, keys: Iterable[BytesLike], default: T, db: Database | None = None
+    ) -> list[ValueT | T]: ...
+    def get_many(
+        self, keys: Iterable[BytesLike], default: Any = None, db: Database | None = None
+    ) -> list[Any]:
         """The values of many keys, in the order of ``keys``.
 
         The list has one element per key: its value, or ``default``.
@@ -159,9 +163,7 @@ class Transaction(Generic[ValueT]):
         """
         raise NotImplementedError
 
-    def replace(
-        self, key: BytesLike, value: BytesLike, db: Database | None = None
-    ) -> bytes | None:
+    def replace(self, key: BytesLike, value: BytesLike, db: Database | None = None) -> bytes | None:
         """Store a record and return the key's previous value as bytes, or None.
 
         In a database with duplicates all values are replaced, and the first is
@@ -342,5 +344,3 @@ def stat_from(out: Any) -> Stat:
         overflow_pages=int(out.ms_overflow_pages),
         entries=int(out.ms_entries),
     )
-
-

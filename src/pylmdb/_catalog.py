@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Which named databases an environment has: finding, creating and listing them.
+
+A named database is a record of the main database.  Opening one takes a
+transaction: the caller's, or else the write transaction that the calling thread
+has open (another one would wait for it for ever), or else one of its own, which
+writes only if there is something to create.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, cast
+
+from . import _threads
+from .errors import Error, NotFoundError, error
+from .transaction import Transaction
+
+if TYPE_CHECKING:
+    from ._shared_env import DbSlot, SharedEnv
+    from .environment import Environment
+
+_CREATE = 0x40000
+
+
+def checked_name(key: Any, major: int) -> bytes:
+    """A database name as liblmdb takes it; what it would cut or mangle raises."""
+    if isinstance(key, str):
+        raise TypeError("a database name must be bytes, not str; use key.encode()")
+    name = bytes(memoryview(key))
+    if major >= 1 and name.endswith(b"\0"):
+        name = name[:-1]  # as LMDB 1.0 stores it in the main database
+    if b"\0" in name:
+        raise error(f"open_db: the name {name!r} contains a NUL byte", errno.EINVAL)
+    return name
+
+
+def open_slot(env: Environment, name: bytes, txn: Any, flags: int, create: bool) -> DbSlot:
+    """The native handle of a database, which is created if need be."""
+    shared = env._use()
+    if txn is None:
+        txn = own_writer(shared)
+    else:
+        _check_transaction("open_db", shared, txn)
+    creating = flags | _CREATE
+    if txn is not None:
+        return _open_in(txn, name, creating if create else flags)
+    if env.readonly:
+        return _open_alone(env, name, creating if create else flags, write=False)
+    try:
+        return _open_alone(env, name, flags, write=False)
+    except NotFoundError:
+        if not create:
+            raise
+    return _open_alone(env, name, creating, write=True)
+
+
+def _open_alone(env: Environment, name: bytes, flags: int, write: bool) -> DbSlot:
+    with env.begin(write=write) as txn:
+        return _open_in(txn, name, flags)
+
+
+def _open_in(txn: Any, name: bytes, flags: int) -> DbSlot:
+    return cast("DbSlot", txn._do(txn._open_slot, name, flags))
+
+
+def _check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
+    if not isinstance(txn, Transaction):
+        raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+    if txn._ptr is not None and txn._shared is not shared:
+        raise error(f"{what}: txn belongs to another environment", errno.EINVAL)
+
+
+def own_writer(shared: SharedEnv) -> Any:
+    """The innermost write transaction that this thread has open, or None."""
+    claim = shared.gate.holder
+    if claim is None or claim.owner != _threads.current().number or claim.transaction is None:
+        return None
+    txn, found = claim.transaction(), None
+    while txn is not None and not txn.closed:
+        found = txn
+        children = [reference() for reference in list(txn._children.values())]
+        writing = [child for child in children if child is not None and child._write]
+        txn = writing[-1] if writing else None
+    return found
+
+
+def names(env: Environment, txn: Any) -> list[Any]:
+    """The names of all named databases: bytes, or views where ``txn`` gives views."""
+    if txn is None:
+        with env.begin() as reader:
+            return _list(env, reader)
+    _check_transaction("dbs", env._use(), txn)
+    found = _list(env, txn)
+    return [memoryview(name) for name in found] if txn._buffers else found
+
+
+def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
+    found = []
+    with txn.cursor(env.open_db()) as cursor:
+        for key in cursor.iternext(True, False):
+            name = bytes(key)
+            if _is_database(env, cursor, name, txn):
+                found.append(name[:-1] if name.endswith(b"\0") else name)
+    return found
+
+
+def _is_database(env: Environment, cursor: Any, name: bytes, txn: Any) -> bool:
+    answer = cursor._do(cursor._lib.pylmdb_cursor_is_db)
+    if answer >= 0:
+        return bool(answer)
+    try:  # a system liblmdb does not tell: whatever opens is one
+        open_slot(env, name, txn, 0, create=False)
+    except Error:
+        return False
+    return True

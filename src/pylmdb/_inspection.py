@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What can be asked of an environment: its sizes, limits, and readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .transaction import stat_from
+from .types import EnvInfo, Reader, Stat
+
+if TYPE_CHECKING:
+    from ._shared_env import SharedEnv
+
+
+class Inspection:
+    """The questions to :class:`~pylmdb.Environment`, which inherits them."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def _use(self) -> SharedEnv: ...
+
+    def lib_version(self) -> tuple[int, int, int]:
+        """The version of the liblmdb that serves this environment."""
+        return self._use().engine.version
+
+    def stat(self) -> Stat:
+        """Numbers of entries, pages and levels of the main database.  ``mdb_env_stat``."""
+        shared = self._use()
+        out = shared.engine.ffi.new("MDB_stat *")
+        shared.call("mdb_env_stat", shared.engine.lib.mdb_env_stat, out)
+        return stat_from(out)
+
+    def info(self) -> EnvInfo:
+        """Sizes and counters of the environment.  ``mdb_env_info``.
+
+        ``map_size`` in bytes; ``last_pgno`` and ``last_txnid``, the last page and
+        transaction in use; ``max_readers`` and ``num_readers``, reader slots and
+        how many of them have been used at once; ``map_addr``, the map's address
+        where the engine tells it; ``pinned``, how many ended transactions are
+        held by views.
+        """
+        shared = self._use()
+        ffi = shared.engine.ffi
+        out = ffi.new("MDB_envinfo *")
+        shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
+        return EnvInfo(
+            map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
+            map_size=int(out.me_mapsize),
+            last_pgno=int(out.me_last_pgno),
+            last_txnid=int(out.me_last_txnid),
+            max_readers=int(out.me_maxreaders),
+            num_readers=int(out.me_numreaders),
+            pinned=len(shared.pinned),
+        )
+
+    def max_key_size(self) -> int:
+        """The greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with 1.0 and
+        pages of 4 KiB.  ``mdb_env_get_maxkeysize``."""
+        shared = self._use()
+        return int(shared.engine.lib.mdb_env_get_maxkeysize(shared.ptr))
+
+    def max_readers(self) -> int:
+        """How many read transactions may be open at once.  ``mdb_env_get_maxreaders``."""
+        shared = self._use()
+        out = shared.engine.ffi.new("unsigned int *")
+        shared.call("mdb_env_get_maxreaders", shared.engine.lib.mdb_env_get_maxreaders, out)
+        return int(out[0])
+
+    def readers(self) -> str:
+        """The reader table as text, a line each.  ``mdb_reader_list``."""
+        shared = self._use()
+        return shared.engine.reader_text(shared)
+
+    def reader_list(self) -> list[Reader]:
+        """The reader table as records of ``pid``, ``thread`` and ``txnid``."""
+        rows = [line.split() for line in self.readers().splitlines()]
+        return [
+            Reader(pid=int(row[0]), thread=row[1], txnid=None if row[2] == "-" else int(row[2]))
+            for row in rows
+            if len(row) == 3 and row[0].isdigit()
+        ]
+
+    def reader_check(self) -> int:
+        """Free the slots of readers whose process has died; returns how many.
+
+        ``mdb_reader_check``.
+        """
+        shared = self._use()
+        out = shared.engine.ffi.new("int *")
+        shared.call("mdb_reader_check", shared.engine.lib.mdb_reader_check, out)
+        return int(out[0])
