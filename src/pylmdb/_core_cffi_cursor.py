@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -427,7 +428,7 @@ class CursorCore:
 
 def checked_width(dupfixed_bytes: Any, dupdata: bool, keyfixed: bool, values: bool) -> int:
     """The size of each value for getmulti, 0 where it is not given."""
-    width = 0 if dupfixed_bytes is None else dupfixed_bytes.__index__()
+    width = 0 if dupfixed_bytes is None else operator.index(dupfixed_bytes)
     if width < 0:
         raise OverflowError(f"dupfixed_bytes must be at least 0, not {width}")
     if (width or keyfixed) and not dupdata:

@@ -9,6 +9,7 @@ no operation in progress; an operation in progress drains it as it leaves.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -79,7 +80,8 @@ class NativeEnd:
 
     def run(self) -> None:
         shared, lib = self.shared, self.lib
-        if shared.forked or shared.ptr is None:
+        # In a forked child, which may get here before it is told: all of this is the parent's.
+        if shared.forked or shared.ptr is None or os.getpid() != shared.pid:
             return
         while self.cursors:
             lib.mdb_cursor_close(self.cursors.popitem()[1][0])

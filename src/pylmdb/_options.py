@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import stat
 from dataclasses import dataclass
@@ -79,12 +80,12 @@ def _checked_integer(field: str, value: Any) -> int | None:
     if value is None and field in ("map_size", "max_dbs", "lib_version"):
         return None
     try:
-        number = value.__index__()
-    except AttributeError:
+        number = operator.index(value)
+    except TypeError:
         raise TypeError(f"{field} must be an integer, not {type(value).__name__}") from None
     if field == "lib_version" and number == -1:
         return None
     limit = 2**63 - 1 if field == "map_size" else _INT_LIMIT
     if not 0 <= number <= limit:
         raise OverflowError(f"{field} must be between 0 and {limit}, not {number}")
-    return int(number)
+    return number

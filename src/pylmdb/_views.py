@@ -29,16 +29,19 @@ class Exporter:
         size = ffi.new("size_t *")
         base = lib.pylmdb_env_map(shared.ptr, size)
         number = int(ffi.cast("uintptr_t", txn))
+        owning: list[bool] = []
 
         def end(_owner: object) -> None:
-            shared.pinned.pop(number, None)
-            shared.end_reader(txn)
+            if owning:
+                shared.pinned.pop(number, None)
+                shared.end_reader(txn)
 
         # Without the map's address the memoryview starts at address 0.
         owner = ffi.gc(ffi.cast("char *", base), end)
         self._number, self._shared = number, shared
         self._base = int(ffi.cast("uintptr_t", base))
         self._whole = memoryview(ffi.buffer(owner, size[0] or sys.maxsize)).toreadonly()
+        owning.append(True)
 
     def view(self, address: int, size: int) -> memoryview:
         """The read-only view of ``size`` bytes at ``address``."""

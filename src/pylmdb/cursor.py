@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from ._ranges import walk
+from ._signature import InitSignature
 from .types import BytesLike, ValueT
 
 if TYPE_CHECKING:
@@ -37,14 +38,12 @@ class Cursor(Generic[ValueT], CursorCore):
 
     __slots__ = ()
 
+    __signature__ = InitSignature()
+
     if TYPE_CHECKING:
         db: Database
         txn: Transaction[ValueT]
 
-        def __init__(self, db: Database, txn: Transaction[ValueT]) -> None: ...
-        def __enter__(self) -> Self: ...
-        def __exit__(self, *exc: object) -> None: ...
-        def __iter__(self) -> Iterator[tuple[ValueT, ValueT]]: ...
     else:
 
         def __new__(cls, db, txn, *args, **kwargs):
@@ -53,6 +52,23 @@ class Cursor(Generic[ValueT], CursorCore):
                 raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
             concrete = engine.concrete(cls)
             return concrete.__new__(concrete, db, txn, *args, **kwargs)
+
+    # -- life -------------------------------------------------------------------
+
+    def __init__(self, db: Database, txn: Transaction[ValueT]) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """The cursor itself."""
+        raise NotImplementedError
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the cursor."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[tuple[ValueT, ValueT]]:
+        """The same as :meth:`iternext`."""
+        raise NotImplementedError
 
     # -- movements ----------------------------------------------------------------
 

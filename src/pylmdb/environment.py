@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import weakref
 from dataclasses import replace
@@ -73,30 +74,10 @@ class Environment(Inspection):
     ``mdb_env_open``.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_children",
-        "_handles",
-        "_metasync",
-        "_options",
-        "_shared",
-        "_sync",
-    )
-
-    _shared: SharedEnv | None
-    _options: Any
-    _children: dict[int, weakref.ref[Any]]
-    _handles: weakref.WeakValueDictionary[bytes | None, Database]
-    _sync: bool
-    _metasync: bool
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        self = super().__new__(cls)
-        self._shared = self._options = None
-        self._children = {}
-        self._handles = weakref.WeakValueDictionary()
-        self._sync = self._metasync = True
-        return self
+    # An object that was never opened is a closed one.
+    _shared: SharedEnv | None = None
+    _options: Any = None
+    _sync = _metasync = True
 
     def __init__(
         self,
@@ -126,6 +107,10 @@ class Environment(Inspection):
             writemap=writemap, meminit=meminit, max_readers=max_readers, max_dbs=max_dbs,
             max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
         )  # fmt: skip
+        self._children: dict[int, weakref.ref[Any]] = {}
+        self._handles: weakref.WeakValueDictionary[bytes | None, Database] = (
+            weakref.WeakValueDictionary()
+        )
         self._shared = _registry.open_shared(options)
         self._options = options
         self._sync, self._metasync = options.sync, options.metasync
@@ -407,7 +392,7 @@ class Environment(Inspection):
 
         ``mdb_env_set_mapsize``.
         """
-        size = map_size.__index__()
+        size = operator.index(map_size)
         if not 0 <= size < 2**63:
             raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
         self._use().set_mapsize(size, self._revoke_children)
@@ -437,7 +422,7 @@ class Environment(Inspection):
 
         ``mdb_env_copyfd3``.
         """
-        self._copy("mdb_env_copyfd3", fd.__index__(), bool(compact), txn)
+        self._copy("mdb_env_copyfd3", operator.index(fd), bool(compact), txn)
 
     def _copy(self, what: str, target: Any, compact: bool, txn: Any) -> None:
         shared = self._use()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._ranges import walk
+from ._signature import InitSignature
 from .errors import closed, error
 from .types import BytesLike, Stat, ValueT
 
@@ -58,28 +59,44 @@ class Transaction(Generic[ValueT], TransactionCore):
 
     __slots__ = ()
 
-    if TYPE_CHECKING:
+    __signature__ = InitSignature()
 
-        def __init__(
-            self,
-            env: Environment,
-            db: Database | None = None,
-            parent: Transaction[Any] | None = None,
-            write: bool = False,
-            buffers: bool = False,
-            *,
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
-        ) -> None: ...
-
-    else:
+    if not TYPE_CHECKING:
 
         def __new__(cls, env, *args, **kwargs):
-            concrete = env._use().engine.concrete(cls)
+            use = getattr(env, "_use", None)
+            if use is None:
+                raise TypeError(f"env must be an Environment, not {type(env).__name__}")
+            concrete = use().engine.concrete(cls)
             return concrete.__new__(concrete, env, *args, **kwargs)
 
     # -- what both cores implement ------------------------------------------------
+
+    def __init__(
+        self,
+        env: Environment,
+        db: Database | None = None,
+        parent: Transaction[Any] | None = None,
+        write: bool = False,
+        buffers: bool = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """The transaction itself."""
+        raise NotImplementedError
+
+    def __exit__(self, *exc: object) -> None:
+        """Commit, or abort when the block has raised; nothing if it has ended.
+
+        :raises ClosedError: the transaction had writes and was ended by something
+            else, such as closing the environment: they are lost.
+        """
+        raise NotImplementedError
 
     @overload
     def get(
@@ -190,11 +207,6 @@ class Transaction(Generic[ValueT], TransactionCore):
         It may be called from any thread.  ``mdb_txn_abort``.
         """
         raise NotImplementedError
-
-    if TYPE_CHECKING:
-
-        def __enter__(self) -> Self: ...
-        def __exit__(self, *exc: object) -> None: ...
 
     # -- what is written once -------------------------------------------------------
 
