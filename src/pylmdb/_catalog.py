@@ -13,6 +13,7 @@ import errno
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _threads
+from ._buffers import as_buffer
 from .errors import Error, NotFoundError, error
 from .transaction import Transaction
 
@@ -25,9 +26,7 @@ _CREATE = 0x40000
 
 def checked_name(key: Any, major: int) -> bytes:
     """A database name as liblmdb takes it; what it would cut or mangle raises."""
-    if isinstance(key, str):
-        raise TypeError("a database name must be bytes, not str; use key.encode()")
-    name = bytes(memoryview(key))
+    name = bytes(as_buffer("key", key))
     if major >= 1 and name.endswith(b"\0"):
         name = name[:-1]  # as LMDB 1.0 stores it in the main database
     if b"\0" in name:

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _threads
+from ._buffers import as_buffer
 from ._core_cffi_end import Family, NativeEnd
 from ._shared_env import DbSlot
 from ._views import Exporter
@@ -44,21 +45,6 @@ from .errors import (
 )
 
 MAX_DEPTH = 512
-
-
-def as_buffer(name: str, value: Any) -> Any:
-    """``value`` as bytes or a C-contiguous buffer; its bytes are what is stored."""
-    if type(value) is bytes:
-        return value
-    if isinstance(value, str):
-        raise TypeError(f"{name} must be bytes, not str; use {name}.encode()")
-    try:
-        view = memoryview(value)
-    except TypeError:
-        raise TypeError(
-            f"{name} must be bytes or another buffer, not {type(value).__name__}"
-        ) from None
-    return view.cast("B") if view.nbytes and view.c_contiguous else view.tobytes()
 
 
 class TransactionCore:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import _core_cffi
-from ._core_cffi import append_flag, as_buffer, put_flags
+from ._buffers import as_buffer
+from ._core_cffi import append_flag, put_flags
 from ._core_cffi_iterator import CursorIterator
 from .errors import Error, InvalidParameterError, closed, error
 

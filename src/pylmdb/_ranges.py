@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ._buffers import as_buffer
 from .errors import InvalidParameterError
 
 _INTEGERKEY, _REVERSEKEY = 0x08, 0x02
@@ -18,9 +19,12 @@ def walk(
     if not keys and not values:
         raise ValueError("range: keys=False and values=False leave nothing to return")
     flags = cursor._slot.flags
-    start, stop = (None if key is None else bytes(memoryview(key)) for key in (start, stop))
+    start, stop, prefix = (
+        None if key is None else bytes(as_buffer(name, key))
+        for name, key in (("start", start), ("stop", stop), ("prefix", prefix))
+    )
     if prefix is not None:
-        start, stop = _prefix_bounds(bytes(memoryview(prefix)), start, stop, flags)
+        start, stop = _prefix_bounds(prefix, start, stop, flags)
     compare = _comparison(cursor, flags)
     if reverse:
         found = _seek_last(cursor, stop)
