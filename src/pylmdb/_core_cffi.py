@@ -458,6 +458,7 @@ class TransactionCore:
             return cursor.replace(key, value)  # type: ignore[no-any-return]
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
+        self._do(self._slot_in, db)
         return [self._do(self._get, db, as_buffer("key", key), default) for key in keys]
 
 

@@ -36,6 +36,9 @@ class CursorCore:
     _number: int
     _moves: int
     _positioned: bool
+    # positioned by nothing but a write: iteration starts at an end, as from no position
+    _only_written: bool
+    # moved to a successor by delete(), which nobody has looked at yet
     _unseen: bool
 
     __slots__ = (
@@ -43,6 +46,7 @@ class CursorCore:
         "_key",
         "_moves",
         "_number",
+        "_only_written",
         "_positioned",
         "_slot",
         "_unseen",
@@ -55,7 +59,7 @@ class CursorCore:
         self = object.__new__(cls)
         self.txn = self.db = self._slot = None
         self._number = self._moves = 0
-        self._positioned = self._unseen = False
+        self._positioned = self._only_written = self._unseen = False
         return self
 
     def __init__(self, db: Any, txn: Any) -> None:
@@ -117,11 +121,15 @@ class CursorCore:
             raise closed("cursor", "open a new one")
         return operation(native[0], *args)
 
+    def _nothing(self, native: Any) -> None:
+        """To be refused where anything would be."""
+
     # -- movements --------------------------------------------------------------
 
     def _settle(self, code: int) -> bool:
         """Note where a movement that returned ``code`` has left the cursor."""
         self._positioned = not code
+        self._only_written = False
         if code:
             self._key.mv_size = self._value.mv_size = 0
             if code != self._lib.MDB_NOTFOUND:
@@ -212,6 +220,7 @@ class CursorCore:
         if self._unseen:
             self._unseen = False
             self._moves += 1
+        self._only_written = False
         return self._refresh(native)
 
     def _empty(self) -> Any:
@@ -273,7 +282,9 @@ class CursorCore:
     def _put(self, native: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
         flags |= append_flag(self._lib, self._slot, append)
         code = self._put_native(native, key, value, flags)
-        self._positioned = True  # on the new record, or on the one that is there
+        # The cursor is on the new record, or on the one that is in its way.
+        self._only_written = self._only_written or not self._positioned
+        self._positioned = True
         return not code
 
     def put(
@@ -293,6 +304,7 @@ class CursorCore:
     ) -> tuple[int, int]:
         flags, append = put_flags(self._lib, dupdata, overwrite), bool(append)
         consumed = added = 0
+        self._do(self._nothing)
         for item in items:
             if type(item) is not tuple or len(item) != 2:
                 raise TypeError("putmulti takes 2-tuples of key and value")
@@ -353,7 +365,7 @@ class CursorCore:
         return CursorIterator(self, op, keys or not values, values)
 
     def _start(self, native: Any, op: int | None) -> None:
-        if op is not None and not self._positioned:
+        if op is not None and (not self._positioned or self._only_written):
             self._move(native, op)
 
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
@@ -399,7 +411,7 @@ class CursorCore:
                 result += [(found_key, page[i : i + width]) for i in range(0, len(page), width)]
             else:
                 result.append((found_key, page))
-            if not dupdata:
+            if not dupdata or not self._slot.flags & lib.MDB_DUPSORT:
                 break
             self._move(native, step)
 
@@ -418,6 +430,7 @@ class CursorCore:
         dupdata, keyfixed, values = bool(dupdata), bool(keyfixed), bool(values)
         width = checked_width(dupfixed_bytes, dupdata, keyfixed, values)
         result: list[Any] = []
+        self._do(self._nothing)
         for key in keys:
             key = as_buffer("key", key)
             if values:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Every test that opens an environment runs over both engines and every core."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import pylmdb
+
+CORES = ["cffi"]  # the C core joins here
+
+
+@pytest.fixture(params=CORES)
+def core(request: pytest.FixtureRequest) -> str:
+    """The core that the operations per record run through."""
+    return request.param
+
+
+@pytest.fixture(params=[0, 1], ids=["0.9", "1.0"])
+def lib_version(request: pytest.FixtureRequest) -> int:
+    """The LMDB release line that new files are made with."""
+    return request.param
+
+
+@pytest.fixture
+def env_path(tmp_path: Path) -> str:
+    """A directory name at which nothing exists yet."""
+    return str(tmp_path / "env")
+
+
+@pytest.fixture
+def open_env(
+    core: str, lib_version: int, env_path: str
+) -> Iterator[Callable[..., pylmdb.Environment]]:
+    """``pylmdb.open`` with the engine of the test; closes all that it opened."""
+    opened = []
+
+    def open_one(path: object = env_path, *args: object, **options: object) -> pylmdb.Environment:
+        options.setdefault("lib_version", lib_version)
+        opened.append(pylmdb.open(path, *args, **options))
+        return opened[-1]
+
+    yield open_one
+    for env in reversed(opened):
+        env.close()
+
+
+@pytest.fixture
+def env(open_env: Callable[..., pylmdb.Environment]) -> pylmdb.Environment:
+    """A fresh environment with default options."""
+    return open_env()
