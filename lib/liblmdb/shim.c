@@ -64,6 +64,44 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     return rc;
 }
 
+/* mdb_env_copyfd2() begins its read transaction and then locks the writer
+ * mutex, before it writes the first byte. */
+int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
+                      int wait_ms)
+{
+    int rc = 0;
+
+#ifdef PYLMDB_ROBUST_LOCKS
+    rc = writer_lock_wait_begin(wait_ms);
+    if (!rc)
+        rc = mdb_env_copyfd2(env, fd, flags);
+    writer_lock_wait_end();
+#else
+    (void)wait_ms;
+    rc = mdb_env_copyfd2(env, fd, flags);
+#endif
+    return rc;
+}
+
+/* The mutex lies in the lock file's map.  A thread that has not given it back
+ * yet would unlock it there, and its list of robust mutexes leads through it,
+ * so then the map is left in place: a few pages, once.  What mdb_env_close()
+ * does with me_txns besides unmapping it is to free our reader slots. */
+void pylmdb_env_close(MDB_env *env)
+{
+#ifdef PYLMDB_ROBUST_LOCKS
+    if (env->me_txns && !writer_lock_settled(env->me_wmutex)) {
+        int i;
+
+        for (i = env->me_close_readers; --i >= 0;)
+            if (env->me_txns->mti_readers[i].mr_pid == env->me_pid)
+                env->me_txns->mti_readers[i].mr_pid = 0;
+        env->me_txns = NULL;
+    }
+#endif
+    mdb_env_close(env);
+}
+
 /* Database handles.
  *
  * liblmdb gives a new handle the slot mt_numdbs of the transaction that opens
@@ -194,6 +232,18 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
 {
     (void)wait_ms;
     return mdb_txn_begin(env, parent, flags, txn);
+}
+
+void pylmdb_env_close(MDB_env *env)
+{
+    mdb_env_close(env);
+}
+
+int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
+                      int wait_ms)
+{
+    (void)wait_ms;
+    return mdb_env_copyfd2(env, fd, flags);
 }
 
 void pylmdb_txn_adopt(MDB_txn *txn)

@@ -36,6 +36,15 @@ int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 /* Where the map lies; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
+/* mdb_env_close(), also while a thread of this process still has to give back
+ * the writer lock that another one has ended for it. */
+void pylmdb_env_close(MDB_env *env);
+
+/* mdb_env_copyfd2(), which takes the writer lock for a moment unless it
+ * compacts; ETIMEDOUT, with nothing written, when that was not had in wait_ms. */
+int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
+                      int wait_ms);
+
 /* 1 when a write transaction may be ended on another thread than its own and
  * a begin can time out; 0 for a system liblmdb. */
 int pylmdb_has_shim(void);

@@ -121,13 +121,23 @@ static void on_release_signal(int number)
     errno = saved;
 }
 
-/* The highest real-time signal that nobody uses.  Called with held_guard held. */
-static int choose_release_signal(void)
+static int is_ours(int number)
+{
+    struct sigaction now;
+
+    return number && !sigaction(number, NULL, &now) &&
+           now.sa_handler == on_release_signal;
+}
+
+/* Makes sure that a real-time signal leads to our handler: the one chosen
+ * before if it still does, else the highest that nobody uses.  Returns 0 if all
+ * are in use.  Called with held_guard held. */
+static int have_release_signal(void)
 {
     struct sigaction old, action;
     int number;
 
-    if (release_signal)
+    if (is_ours(release_signal))
         return release_signal;
     for (number = SIGRTMAX; number >= SIGRTMIN; number--) {
         if (sigaction(number, NULL, &old) || (old.sa_flags & SA_SIGINFO) ||
@@ -135,12 +145,24 @@ static int choose_release_signal(void)
             continue;
         memset(&action, 0, sizeof(action));
         action.sa_handler = on_release_signal;
-        action.sa_flags = SA_RESTART;
+        action.sa_flags = SA_RESTART | SA_ONSTACK;
         sigfillset(&action.sa_mask);
         if (!sigaction(number, &action, NULL))
             return release_signal = number;
     }
     return 0;
+}
+
+/* Asks the owner of an orphaned mutex to unlock it.  Where that cannot be, the
+ * owner unlocks it at its next lock operation, or the kernel when it ends.
+ * Called with held_guard held; drops the note of an ended thread. */
+static void ask_owner(struct held_lock **link)
+{
+    const int number = have_release_signal();
+
+    if (syscall(SYS_tgkill, getpid(), (*link)->thread, number) &&
+        errno == ESRCH)
+        drop_note(link);
 }
 
 static int lock_with_deadline(pthread_mutex_t *mutex)
@@ -164,9 +186,12 @@ int pylmdb_mutex_lock(pthread_mutex_t *mutex)
     struct held_lock *held;
     int rc;
 
-    if (!reserved_note)
-        return pthread_mutex_lock(mutex);
     enter();
+    if (!reserved_note) {
+        rc = pthread_mutex_lock(mutex);
+        leave();
+        return rc;
+    }
     release_orphans();
     if (!(rc = lock_with_deadline(mutex)) || rc == EOWNERDEAD) {
         held = reserved_note;
@@ -200,28 +225,54 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
     struct held_lock **link, *held;
     int mine = 1, rc = 0;
 
-    /* Whoever noted this mutex did so before we could get here. */
-    if (!__atomic_load_n(&held_locks, __ATOMIC_RELAXED))
-        return pthread_mutex_unlock(mutex);
     enter();
-    pthread_mutex_lock(&held_guard);
-    link = find_held(mutex);
-    held = *link;
-    if (held && held->thread != thread_id()) {
-        mine = 0;
-        held->orphaned = 1;
-        if (choose_release_signal() &&
-            syscall(SYS_tgkill, getpid(), held->thread, release_signal) &&
-            errno == ESRCH)
+    /* Whoever noted this mutex did so before we could get here. */
+    if (__atomic_load_n(&held_locks, __ATOMIC_RELAXED)) {
+        pthread_mutex_lock(&held_guard);
+        link = find_held(mutex);
+        held = *link;
+        if (held && held->thread != thread_id()) {
+            mine = 0;
+            held->orphaned = 1;
+            ask_owner(link);
+        } else if (held) {
             drop_note(link);
-    } else if (held) {
-        drop_note(link);
+        }
+        pthread_mutex_unlock(&held_guard);
     }
-    pthread_mutex_unlock(&held_guard);
     if (mine)
         rc = pthread_mutex_unlock(mutex);
     leave();
     return rc;
+}
+
+/* 1 when no thread of this process has to give this mutex back any more; asks
+ * and waits a second for it. */
+static int writer_lock_settled(pthread_mutex_t *mutex)
+{
+    const struct timespec pause = {0, 1000000};
+    struct held_lock **link;
+    int tries, found = 1;
+
+    for (tries = 0; found && tries < 1000; tries++) {
+        enter();
+        found = 0;
+        pthread_mutex_lock(&held_guard);
+        for (link = &held_locks; *link; link = &(*link)->next) {
+            if ((*link)->mutex == mutex) {
+                found = 1;
+                if (tries % 100 == 0)
+                    ask_owner(link);
+                break;
+            }
+        }
+        pthread_mutex_unlock(&held_guard);
+        release_wanted = 1;
+        leave();
+        if (found)
+            nanosleep(&pause, NULL);
+    }
+    return !found;
 }
 
 /* The note is had before the lock, so that a lock can always be noted. */

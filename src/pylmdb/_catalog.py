@@ -72,16 +72,11 @@ def _check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
 
 def own_writer(shared: SharedEnv) -> Any:
     """The innermost write transaction that this thread has open, or None."""
-    claim = shared.gate.holder
-    if claim is None or claim.owner != _threads.current().number or claim.transaction is None:
-        return None
-    txn, found = claim.transaction(), None
-    while txn is not None and not txn.closed:
-        found = txn
-        children = [reference() for reference in list(txn._children.values())]
-        writing = [child for child in children if child is not None and child._write]
-        txn = writing[-1] if writing else None
-    return found
+    for reference in reversed(list(_threads.current().writers.values())):
+        txn: Any = reference()
+        if txn is not None and txn._shared is shared and not txn.closed:
+            return txn
+    return None
 
 
 def names(env: Environment, txn: Any) -> list[Any]:

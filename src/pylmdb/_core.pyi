@@ -10,7 +10,6 @@ seam with ``_do``.  ``_core_cffi.py`` is one core; a C core keeps the same names
 
 from collections.abc import Callable
 from typing import Any
-from weakref import ref
 
 from ._shared_env import DbSlot, SharedEnv
 from .environment import Environment
@@ -20,18 +19,15 @@ class TransactionCore:
     _shared: SharedEnv
     # the native transaction; None once it has ended for the user
     _ptr: Any
-    _parent: Any
-    _children: dict[int, ref[Any]]
+    # what the core keeps apart from the object, so that no end is lost: its
+    # attributes opened, parent, children and revoked are used above the seam
+    _native: Any
     _write: bool
     _buffers: bool
     # the number of the thread it belongs to; 0 where threads may share it
     _thread: int
     # counts changes made by this transaction
     _mutations: int
-    # database handles opened here that die if it is aborted
-    _opened: list[DbSlot]
-    # closed by something else than its user while it had writes
-    _commit_lost: bool
 
     def _do(self, operation: Callable[..., Any], *args: Any) -> Any:
         """The guard: run ``operation(native transaction, *args)``, or raise."""
@@ -47,6 +43,9 @@ class TransactionCore:
 
     def _retry_adopted(self, ptr: Any, code: int, call: Callable[[], int]) -> int:
         """Inside ``_do``: repeat ``call`` if it failed for a handle opened later."""
+
+    def _note_opened(self, slot: DbSlot) -> None:
+        """A handle that dies if this transaction is aborted."""
 
     def _drop_cursors_of(self, slot: DbSlot) -> None:
         """Inside ``_do``: close the native cursors of a database."""

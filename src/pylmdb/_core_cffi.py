@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The core in cffi: operations that run once per record, and begin and end.
 
-``_core.pyi`` is the contract; the C core keeps the same.  Everything that holds
-or ends a native transaction is in :class:`TransactionCore`:
-
-* One guard.  Every operation runs inside :meth:`TransactionCore._do`.  It holds
-  the lock of the transaction's family (a top-level transaction and all nested
-  in it), so threads take turns; it refuses ended, inherited and foreign-thread
-  use; and while it runs, ``busy`` is set, so code that Python runs in between
-  (signal handlers, finalizers) is refused too.
-* One closer.  :meth:`TransactionCore._revoke` takes the native handle out of the
-  object at once and leaves the native end to the family, which carries it out
-  now or, when an operation is in progress, as that operation's last act.  So
-  ending never waits and never frees what is in use.
+``_core.pyi`` is the contract; the C core keeps the same.  Every operation on a
+transaction or on a cursor of it runs inside one guard, :meth:`TransactionCore._do`.
+It holds the lock of the transaction's family (a top-level transaction and all
+nested in it), so threads take turns; it refuses ended, inherited and
+foreign-thread use; and while it runs the family is busy, so code that Python
+runs in between (signal handlers, finalizers) is refused, and what it ends is
+finished when the operation leaves.  How ending works is in
+``_core_cffi_native.py``.
 
 Arguments become buffers before the guard is entered: a conversion may run the
 user's code, which may end the transaction, which the guard then sees.
@@ -27,7 +23,7 @@ from typing import Any
 
 from . import _threads
 from ._buffers import as_buffer
-from ._core_cffi_end import Family, NativeEnd
+from ._core_cffi_native import NativeTxn
 from ._shared_env import DbSlot
 from ._views import Exporter
 from ._writer_gate import Claim, Deadline
@@ -48,39 +44,30 @@ MAX_DEPTH = 512
 
 
 class TransactionCore:
-    """The native transaction: its life, and its operations per record."""
+    """A transaction: its life, and its operations per record."""
 
     _engine: Any
     _lib: Any
     _ffi: Any
-    env: Any
     cursor: Any
-    _ptr: Any
+    env: Any
+    _native: NativeTxn | None
     _shared: Any
-    _family: Any
-    _claim: Claim | None
     _parent: Any
-    _exporter: Exporter | None
-    _children: dict[int, weakref.ref[Any]]
-    _cursors: dict[int, tuple[Any, DbSlot]]
-    _opened: list[DbSlot]
+    _db: Any
+    _begun: bool
     _mutations: int
     _thread: int
 
     __slots__ = (
         "__weakref__",
+        "_begun",
         "_buffers",
-        "_children",
-        "_claim",
-        "_commit_lost",
-        "_cursors",
         "_db",
-        "_exporter",
-        "_family",
+        "_ended",
         "_mutations",
-        "_opened",
+        "_native",
         "_parent",
-        "_ptr",
         "_shared",
         "_slot",
         "_sync_flags",
@@ -92,12 +79,11 @@ class TransactionCore:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
-        self._ptr = self._shared = self._family = self._claim = self._parent = None
-        self._exporter = self._db = None
-        self._write = self._buffers = self._commit_lost = False
-        self._cursors, self._children, self._opened = {}, {}, []
+        self._native = None
+        self._shared = None
+        self._begun = self._ended = self._write = self._buffers = False
+        self._parent = self._db = self.env = None
         self._mutations = self._thread = self._sync_flags = 0
-        self.env = None
         return self
 
     def __init__(
@@ -112,25 +98,24 @@ class TransactionCore:
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> None:
-        if self._family is not None:
+        write, buffers, deadline = bool(write), bool(buffers), Deadline(timeout)
+        sync_flags, shared = env._sync_flags(sync, metasync), env._use()
+        if self._begun:
             raise Error("this transaction has begun already", hint="begin another one")
-        write, self._buffers = bool(write), bool(buffers)
-        deadline = Deadline(timeout)
-        self._sync_flags = env._sync_flags(sync, metasync)
-        shared = env._use()
+        self._begun = True
         if write and env.readonly:
             raise error("begin: the environment was opened with readonly=True", errno.EACCES)
-        self.env, self._shared, self._write = env, shared, write
+        self.env, self._shared, self._write, self._buffers = env, shared, write, buffers
+        self._sync_flags, self._slot = sync_flags, shared.main
         self._value = self._ffi.new("MDB_val *")
-        if parent is not None:
-            self._begin_child(parent)
-        elif write:
-            self._begin_writer(deadline)
-        else:
-            self._family = Family()
-            self._ptr = shared.begin_reader()
         try:
-            self._slot, self._db = shared.main, None
+            if parent is not None:
+                self._begin_child(parent)
+            elif write:
+                self._begin_writer(deadline)
+            else:
+                self._native = NativeTxn(shared, None, write=False)
+                shared.begin_reader(self._native.box, self._native.token)
             if db is not None:
                 self._slot, self._db = self._do(self._slot_in, db), db
             env._adopt(self)
@@ -155,39 +140,26 @@ class TransactionCore:
         parent._do(self._nest, parent)
 
     def _nest(self, native_parent: Any, parent: Any) -> None:
-        family = parent._family
-        if family.depth >= MAX_DEPTH:
+        family = parent._native.family
+        if len(family.members) > MAX_DEPTH:
             raise BadTxnError(f"begin: transactions are nested {MAX_DEPTH} deep already")
+        self._parent, self._thread = parent, parent._thread
+        native = self._native = NativeTxn(self._shared, parent._native, self._write)
+        if self._write:
+            native.writers[native.token] = weakref.ref(self)
         flags = 0 if self._write else self._lib.MDB_RDONLY
-        self._ptr = self._shared.begin_child(native_parent, flags)
-        family.depth += 1
-        self._family, self._parent, self._thread = family, parent, parent._thread
-        parent._children[id(self)] = weakref.ref(self)
+        self._shared.begin_child(native.box, native.token, native_parent, flags)
 
     def _begin_writer(self, deadline: Deadline) -> None:
         shared, thread = self._shared, _threads.current()
-        claim, out = Claim(thread), self._ffi.new("MDB_txn **")
-        counted = False
-        try:
-            while not shared.gate.try_enter(claim):
-                self._wait_slice(shared.gate.sleep, deadline)
-            shared.count_live()
-            counted = True
-            while not shared.try_begin(out, deadline):
-                self._wait_slice(Deadline.check, deadline)
-            self._claim, self._thread, self._family = claim, thread.number, Family()
-            claim.transaction = weakref.ref(self)
-            thread.writers[id(self)] = claim.transaction
-            self._ptr = out[0]
-        except BaseException:
-            self._ptr = None
-            thread.writers.pop(id(self), None)
-            if out[0]:
-                self._lib.mdb_txn_abort(out[0])
-            if counted:
-                shared.end_live()
-            shared.gate.leave(claim)
-            raise
+        native = self._native = NativeTxn(shared, None, write=True)
+        claim = native.claim = Claim(thread, native)
+        while not shared.gate.try_enter(claim):
+            self._wait_slice(shared.gate.sleep, deadline)
+        while not shared.try_begin_writer(native.box, native.token, deadline):
+            self._wait_slice(Deadline.check, deadline)
+        self._thread, native.writers = thread.number, thread.writers
+        thread.writers[native.token] = weakref.ref(self)
 
     def _wait_slice(self, wait: Callable[[Deadline], None], deadline: Deadline) -> None:
         wait(deadline)
@@ -196,41 +168,53 @@ class TransactionCore:
 
     # -- the guard --------------------------------------------------------------
 
+    @property
+    def _ptr(self) -> Any:
+        """The native transaction; None once it has ended for its user."""
+        native = self._native
+        return None if native is None or native.revoked else native.box.ptr or None
+
     def _do(self, operation: Callable[..., Any], *args: Any) -> Any:
         """Run ``operation(native transaction, *args)`` where it is allowed."""
-        family = self._family
-        if family is None:
+        return self._guard(False, operation, args)
+
+    def _guard(self, ending: bool, operation: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        native = self._native
+        if native is None:
             raise closed("transaction", "it was never begun")
         if self._shared.forked:
             raise ForkedError("this transaction belongs to the parent process; begin a new one")
-        with family.lock:
-            if self._ptr is None:
-                raise closed("transaction", "begin a new one")
-            if family.busy:
-                raise BusyError("another operation of this transaction is in progress")
-            if self._thread and self._thread != _threads.current().number:
-                raise WrongThreadError(
-                    "a write transaction was used outside the thread that began it",
-                    hint="begin, use and commit it in one thread",
-                )
-            if self._children and operation != self._finish_commit and self._has_child():
-                raise BadTxnError(
-                    "the transaction has an open child",
-                    self._lib.MDB_BAD_TXN,
-                    "end the child transaction first",
-                )
-            try:
-                family.busy = True
-                result = operation(self._ptr, *args)
-            finally:
-                family.busy = False
-        if family.ends:
-            family.drain()
-        return result
+        family = native.family
+        try:
+            with family.lock:
+                if family.busy:
+                    raise BusyError("another operation of this transaction is in progress")
+                if family.dirty:
+                    family.finish_revoked()
+                self._check(native, ending)
+                try:
+                    family.busy = True
+                    return operation(native.box.ptr, *args)
+                finally:
+                    family.busy = False
+        finally:
+            if family.dirty:
+                family.drain()
 
-    def _has_child(self) -> bool:
-        children = [reference() for reference in list(self._children.values())]
-        return any(child is not None and child._ptr is not None for child in children)
+    def _check(self, native: NativeTxn, ending: bool) -> None:
+        if native.revoked or not native.box.ptr:
+            raise closed("transaction", "begin a new one")
+        if self._thread and self._thread != _threads.current().number:
+            raise WrongThreadError(
+                "a write transaction was used outside the thread that began it",
+                hint="begin, use and commit it in one thread",
+            )
+        if native.children and not ending and any(not c.revoked for c in native.children):
+            raise BadTxnError(
+                "the transaction has an open child",
+                self._lib.MDB_BAD_TXN,
+                "end the child transaction first",
+            )
 
     def _slot_in(self, ptr: Any, db: Any) -> DbSlot:
         """The slot of a database handle; InvalidParameterError if it is dead."""
@@ -253,18 +237,13 @@ class TransactionCore:
             db = self._db
         return self.env.open_db() if db is None else db
 
-    def _drop_cursor(self, number: int) -> None:
-        """Close a native cursor, after the operation in progress if there is one."""
-        native = self._cursors.pop(number, None)
-        if native is not None:
-            self._family.ends.append(lambda: self._lib.mdb_cursor_close(native[0]))
-            self._family.drain()
-
     def _drop_cursors_of(self, slot: DbSlot) -> None:
-        """Close the native cursors of a database that is no more."""
-        for number, (native, of) in list(self._cursors.items()):
-            if of is slot and self._cursors.pop(number, None) is not None:
-                self._lib.mdb_cursor_close(native)
+        if self._native is not None:
+            self._native.close_cursors_of(slot)
+
+    def _note_opened(self, slot: DbSlot) -> None:
+        if self._native is not None:
+            self._native.opened.append(slot)
 
     def _retry_adopted(self, ptr: Any, code: int, call: Callable[[], int]) -> int:
         """A handle opened after this transaction began is unknown to it: try again
@@ -279,59 +258,36 @@ class TransactionCore:
 
     def _revoke(self) -> None:
         """End the transaction, from any thread, without waiting.  Writes are lost."""
-        family = self._family
-        if family is None or self._ptr is None:
-            return
-        for reference in reversed(list(self._children.values())):
-            child = reference()
-            if child is not None:
-                child._revoke()
-        ptr, self._ptr = self._ptr, None
-        if ptr is None:
-            return
-        self._commit_lost = self._write
-        family.ends.append(self._take_end(ptr, None))
-        if not self._shared.forked:
-            family.drain()
-
-    def _take_end(self, ptr: Any, commit: Callable[[Any], int] | None) -> Callable[[], None]:
-        """What is left to do natively, free of this object."""
-        state = NativeEnd(self, ptr, commit)
-        self._cursors, self._opened, self._exporter = {}, [], None
-        return state.run
-
-    def _finish_commit(self, ptr: Any) -> int:
-        for reference in reversed(list(self._children.values())):
-            child = reference()
-            if child is not None and child._ptr is not None:
-                child._ptr, child_ptr = None, child._ptr
-                child._commit_lost = child._write
-                child._take_end(child_ptr, None)()
-        lib, env = self._lib, self._shared.ptr
-        self._ptr = None
-        flags = self._sync_flags
-        if self._parent is not None:
-            end = NativeEnd(self, ptr, lib.mdb_txn_commit)
-        else:
-            end = NativeEnd(self, ptr, lambda txn: lib.pylmdb_commit(env, txn, flags))
-        self._cursors, self._opened, self._exporter = {}, [], None
-        end.run()
-        return end.code
+        native = self._native
+        if native is not None and not native.finished:
+            native.revoke()
 
     def commit(self) -> None:
-        if self._ptr is None or not self._write:
-            self._do(lambda ptr: None)
+        if not self._write:
+            self._do(self._nothing)
             self._revoke()
             return
-        code = self._do(self._finish_commit)
-        if code:
-            raise error("mdb_txn_commit", code)
+        native: Any = self._native
+        self._guard(True, self._commit, (native,))
+        self._ended = True
+        if native.box.code:
+            raise error("mdb_txn_commit", native.box.code)
+
+    def _nothing(self, ptr: Any) -> None:
+        """To be refused where anything would be."""
+
+    def _commit(self, ptr: Any, native: NativeTxn) -> None:
+        """Also ends its children, which are aborted."""
+        native.commit_flags = self._sync_flags
+        native.family.dirty = True
+        native.revoked = True
+        native.finish()
 
     def abort(self) -> None:
         if self._shared is not None and self._shared.forked:
             raise ForkedError("this transaction belongs to the parent process; begin a new one")
         self._revoke()
-        self._commit_lost = False
+        self._ended = True
 
     def __enter__(self) -> Any:
         return self
@@ -345,16 +301,16 @@ class TransactionCore:
             except WrongThreadError:
                 self._revoke()
                 raise
-        elif self._commit_lost:
-            self._commit_lost = False
+        elif self._write and not self._ended:
             raise ClosedError(
                 "the transaction was ended from outside; its writes are lost",
                 hint="do not close the environment or end the parent inside its with block",
             )
 
     def __del__(self) -> None:
-        if self._ptr is not None:
-            self._revoke()
+        native = self._native
+        if native is not None and not native.finished:
+            native.revoke()
 
     # -- records ------------------------------------------------------------------
 
@@ -364,9 +320,11 @@ class TransactionCore:
             return self._ffi.buffer(value.mv_data, value.mv_size)[:]
         if self._thread:
             return memoryview(self._ffi.buffer(value.mv_data, value.mv_size)[:])
-        if self._exporter is None:
-            self._exporter = Exporter(self._ffi, self._lib, self._shared, self._ptr)
-        return self._exporter.view(int(self._ffi.cast("uintptr_t", value.mv_data)), value.mv_size)
+        native: Any = self._native
+        if native.exporter is None:
+            native.exporter = Exporter(self._shared, native.box, native.token)
+        address = int(self._ffi.cast("uintptr_t", value.mv_data))
+        return native.exporter.view(address, value.mv_size)
 
     def _get(self, ptr: Any, db: Any, key: Any, default: Any) -> Any:
         lib, value, slot = self._lib, self._value, self._slot_in(ptr, db)

@@ -84,14 +84,14 @@ class CursorCore:
             raise error("mdb_cursor_open", code)
         self.txn, self.db, self._slot = txn, txn._handle(db), slot
         self._number = next(_numbers)
-        txn._cursors[self._number] = (out[0], slot)
+        txn._native.cursors[self._number] = (out[0], slot)
 
     def close(self) -> None:
         if self.txn is None or not self._number:
             return
         number, self._number, self._positioned = self._number, 0, False
         if not self.txn._shared.forked:
-            self.txn._drop_cursor(number)
+            self.txn._native.drop_cursor(number)
 
     def __del__(self) -> None:
         self.close()
@@ -105,7 +105,9 @@ class CursorCore:
     @property
     def closed(self) -> bool:
         """True once nothing can be done with this cursor any more."""
-        return self.txn is None or self._number not in self.txn._cursors or not self._slot.alive
+        if self.txn is None or self.txn.closed or not self._slot.alive:
+            return True
+        return self._number not in self.txn._native.cursors
 
     # -- the guard ------------------------------------------------------------
 
@@ -116,7 +118,7 @@ class CursorCore:
         return self.txn._do(self._checked, operation, args)
 
     def _checked(self, ptr: Any, operation: Any, args: tuple[Any, ...]) -> Any:
-        native = self.txn._cursors.get(self._number)
+        native = self.txn._native.cursors.get(self._number)
         if native is None or not self._slot.alive:
             raise closed("cursor", "open a new one")
         return operation(native[0], *args)

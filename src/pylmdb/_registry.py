@@ -21,47 +21,55 @@ from typing import Any
 
 from . import _engine
 from ._options import DEFAULT_MAP_SIZE, DEFAULT_MAX_DBS, Options
-from ._shared_env import SharedEnv
+from ._shared_env import SharedEnv, tokens
 from .errors import Error, error
 
 FileKey = tuple[int, int]
 
 _lock = threading.RLock()
+_pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
+# being opened or closed: not to be found, but a forked child inherits them too
+_half_open: set[SharedEnv] = set()
 
 
-def open_shared(options: Options) -> SharedEnv:
+def lock() -> threading.RLock:
+    """The lock under which environments are opened and closed."""
+    return _lock
+
+
+def open_shared(options: Options, token: int) -> SharedEnv:
     """The native environment of a file: the one this process has, or a new one.
 
-    The caller owns one count of it and gives it back with ``release``.
+    ``token`` is counted among its users; the caller gives it back with ``leave``.
     """
     with _lock:
+        if _pid != os.getpid():
+            forget_in_child()
         shared = _find(options)
-        if shared is not None:
+        if shared is None:
+            shared = _open_native(options)
+        else:
             _check_shareable(shared, options)
             shared.max_spares = max(shared.max_spares, options.max_spare_txns)
-            return shared
-        return _open_native(options)
+        shared.users[token] = None
+        return shared
 
 
 def _find(options: Options) -> SharedEnv | None:
-    """The open environment of these files, retained; closing ones are finished."""
+    """The open environment of these files."""
     data_key = _file_key(options.data_path)
     for key in (data_key, _file_key(options.lock_path)):
         shared = None if key is None else _open.get(key)
         if shared is None:
             continue
-        if not shared.retain():
-            _finish(shared)
-        elif shared.key == data_key:
+        if shared.key == data_key:
             return shared
-        else:
-            shared.release()
-            raise Error(
-                f"open: the lock file of {options.given_path!r} is in use in this process by an"
-                " environment whose data file was deleted or moved",
-                hint="close that environment, or delete its lock file too",
-            )
+        raise Error(
+            f"open: the lock file of {options.given_path!r} is in use in this process by an"
+            " environment whose data file was deleted or moved",
+            hint="close that environment, or delete its lock file too",
+        )
     return None
 
 
@@ -74,7 +82,7 @@ def _file_key(path: bytes) -> FileKey | None:
 
 
 def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
-    """Raise, and give the count back, where one native environment cannot serve both."""
+    """Raise where one native environment cannot serve both."""
     has = shared.options
     conflict = None
     if has.readonly and not wanted.readonly:
@@ -88,7 +96,6 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
     elif wanted.lib_version is not None and wanted.lib_version != shared.engine.version[0]:
         conflict = f"lib_version={shared.engine.version[0]}"
     if conflict is not None:
-        shared.release()
         raise Error(
             f"open: {wanted.given_path!r} is open in this process with {conflict}",
             hint="close it first, or open it with the same options",
@@ -109,7 +116,8 @@ def _open_native(options: Options) -> SharedEnv:
     code = engine.lib.mdb_env_create(out)
     if code:
         raise error("mdb_env_create", code)
-    shared = SharedEnv(engine, out[0], options, _close_last)
+    shared = SharedEnv(engine, out[0], options, _close_if_last)
+    _half_open.add(shared)
     try:
         _open_files(shared, options)
         _load_main(shared)
@@ -123,6 +131,8 @@ def _open_native(options: Options) -> SharedEnv:
         shared.closed = True
         shared.close_native()
         raise
+    finally:
+        _half_open.discard(shared)
     _open[shared.key] = shared
     lock_key = _file_key(options.lock_path) if options.lock else None
     if lock_key is not None:
@@ -179,12 +189,14 @@ def _open_hint(code: int, options: Options) -> str | None:
 
 def _load_main(shared: SharedEnv) -> None:
     """Learn the main database's flags, and let liblmdb learn its key order."""
-    txn = shared.begin_reader()
+    box = shared.engine.ffi.new("struct pylmdb_txn *")
+    token = next(tokens)
+    shared.begin_reader(box, token)
     try:
-        shared.open_slot(txn, None, 0)
+        shared.open_slot(box.ptr, None, 0)
     finally:
-        shared.engine.lib.mdb_txn_abort(txn)
-        shared.end_live()
+        shared.engine.lib.pylmdb_abort(box)
+        del shared.calls[token]  # not leave(): an environment without users would close
 
 
 def _descriptor_key(shared: SharedEnv) -> FileKey:
@@ -197,43 +209,62 @@ def _descriptor_key(shared: SharedEnv) -> FileKey:
 
 
 def _refuse_other_binding(options: Options) -> None:
-    """Another LMDB binding (or another copy of this one) that holds the lock
-    file open in this process would lose its locks when we close ours."""
+    """Another LMDB binding (or another copy of this one) that has the lock file
+    open for writing in this process would lose its locks when we close ours."""
     key = _file_key(options.lock_path)
     if key is None or not sys.platform.startswith("linux"):
         return
     for name in os.listdir("/proc/self/fd"):
         try:
             found = os.stat(f"/proc/self/fd/{name}")
-        except OSError:
+            if (found.st_dev, found.st_ino) != key:
+                continue
+            with open(f"/proc/self/fdinfo/{name}") as file:
+                flags = int(file.read().split("flags:")[1].split()[0], 8)
+        except (OSError, IndexError):
             continue
-        if (found.st_dev, found.st_ino) == key:
+        if flags & os.O_ACCMODE == os.O_RDWR:
             raise Error(
                 f"open: another LMDB binding has {options.given_path!r} open in this process",
                 hint="close it there first; two would break each other's locks",
             )
 
 
-def _close_last(shared: SharedEnv) -> None:
+def _close_if_last(shared: SharedEnv) -> None:
     with _lock:
-        _finish(shared)
+        if shared.closed or shared.users or shared.calls or shared in _half_open:
+            return
+        shared.closed = True
+        if shared.users or shared.calls:
+            shared.closed = False  # somebody has entered in between
+            return
+        _half_open.add(shared)
+        for key in [key for key, value in _open.items() if value is shared]:
+            del _open[key]
+        shared.close_native()
+        _half_open.discard(shared)
 
 
-def _finish(shared: SharedEnv) -> None:
-    """Close natively and forget; does nothing the second time."""
-    for key in [key for key, value in _open.items() if value is shared]:
-        del _open[key]
-    shared.close_native()
-
-
-def _forget_in_child() -> None:
-    global _lock
-    _lock = threading.RLock()
-    inherited = list(_open.values())
+def forget_in_child() -> None:
+    """In a forked child: what is open belongs to the parent."""
+    global _lock, _pid
+    _lock, _pid = threading.RLock(), os.getpid()
+    inherited = {*_open.values(), *_half_open}
     _open.clear()
+    _half_open.clear()
     for shared in inherited:
         shared.abandon()
 
 
+def _lock_for_fork() -> None:
+    _lock.acquire()
+
+
+def _unlock_after_fork() -> None:
+    _lock.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+    os.register_at_fork(
+        before=_lock_for_fork, after_in_parent=_unlock_after_fork, after_in_child=forget_in_child
+    )

@@ -2,19 +2,25 @@
 """The native environment: one per file and process, whoever uses it.
 
 liblmdb must not open one file twice in a process, so every :class:`Environment`
-of that file stands on one :class:`SharedEnv`.  Its life is counted: each open
-Environment, each native transaction and each call in progress holds it, and the
-last one to let go closes it.  So closing an Environment never pulls memory from
-under a view, a transaction of another Environment, or a call in another thread.
+of that file stands on one :class:`SharedEnv`.  It is counted: each open
+Environment is one of its ``users``, each native transaction and each call in
+progress one of its ``calls``; the last to leave closes it.  So closing an
+Environment never pulls memory from under a view, a transaction of another
+Environment, or a call in another thread.
 
-Lock order: the registry's lock, then ``lock``, then ``dbi_lock``.  None of them
-is held while waiting for the writer lock, nor while user code runs.
+Both are dicts of tokens, because adding and removing a token is atomic and can
+be repeated: neither threads, nor finalizers, nor an exception between any two
+steps can make the count wrong.  Who enters puts his token in and then looks at
+``closed`` and ``resizing``; who closes or resizes sets these and then looks for
+tokens; so one of the two sees the other.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +32,12 @@ if TYPE_CHECKING:
     from ._options import Options
 
 MAIN_DBI = 1
-# How long set_mapsize waits for calls in other threads to leave the map.  Seconds.
-_RESIZE_WAIT = 1.0
+# How long set_mapsize waits for calls in other threads to leave the map, and how
+# often it looks.  Seconds.
+_RESIZE_WAIT, _RESIZE_LOOK = 1.0, 0.001
+
+# tells the users and calls of all environments apart
+tokens = itertools.count(1)
 
 
 class DbSlot:
@@ -56,18 +66,15 @@ class SharedEnv:
 
     __slots__ = (
         "__weakref__",
+        "calls",
         "closed",
         "dbi_lock",
         "engine",
-        "forked",
         "gate",
-        "idle",
         "key",
-        "live",
-        "lock",
         "main",
         "max_spares",
-        "on_last_release",
+        "on_last_leave",
         "options",
         "pid",
         "pinned",
@@ -83,23 +90,21 @@ class SharedEnv:
         engine: Engine,
         ptr: Any,
         options: Options,
-        on_last_release: Callable[[SharedEnv], None],
+        on_last_leave: Callable[[SharedEnv], None],
     ) -> None:
         self.engine = engine
         self.ptr = ptr
         self.options = options
-        self.on_last_release = on_last_release
+        self.on_last_leave = on_last_leave
         self.pid = os.getpid()
         self.key: tuple[int, int] | None = None
-        self.lock = threading.RLock()
-        self.idle = threading.Condition(self.lock)
-        self.resizing = False
+        self.users: dict[int, None] = {}
+        self.calls: dict[int, None] = {}
+        self.closed = False
+        self.resizing: dict[str, int] = {}
         self.dbi_lock = threading.RLock()
         self.gate = WriterGate()
-        self.users = 1
-        self.live = 0
-        self.closed = False
-        self.forked = False
+        # idle native read transactions, reset, each with its reader slot
         self.spares: list[Any] = []
         self.max_spares = options.max_spare_txns
         self.slots: dict[bytes, DbSlot] = {}
@@ -109,77 +114,86 @@ class SharedEnv:
 
     # -- life -----------------------------------------------------------------
 
-    def retain(self) -> bool:
-        """Count one more user; False when the environment is closed already."""
-        with self.lock:
-            if self.closed:
-                return False
-            self.users += 1
-            return True
+    @property
+    def forked(self) -> bool:
+        """True in a child of fork(): all of this belongs to the parent."""
+        return os.getpid() != self.pid
 
-    def release(self) -> None:
-        """Count one user less; the last one closes the native environment."""
-        with self.lock:
-            self.users -= 1
-            if self.users or self.closed:
+    def enter(self, token: int) -> None:
+        """A transaction or call is about to use the environment and its map."""
+        while True:
+            self.calls[token] = None
+            if self.closed:
+                self.leave(token)
+                raise closed("environment", "open it again")
+            if not self.resizing:
                 return
-            self.closed = True
-        if os.getpid() == self.pid:
-            self.on_last_release(self)
+            self.leave(token)
+            time.sleep(_RESIZE_LOOK)
+
+    def leave(self, token: int) -> None:
+        """A transaction or call (or an Environment) is done; the last one closes."""
+        self.calls.pop(token, None)
+        self.users.pop(token, None)
+        if not self.users and not self.calls and not self.closed and not self.forked:
+            self.on_last_leave(self)
 
     def close_native(self) -> None:
-        """``mdb_env_close``.  Called once, by the registry, under its lock."""
+        """``mdb_env_close``.  Called by the registry, under its lock."""
         ptr, self.ptr = self.ptr, None
         if ptr is None:
             return
         for slot in (self.main, *self.slots.values()):
             slot.kill()
         self.drop_spares()
-        self.engine.lib.mdb_env_close(ptr)
+        self.engine.lib.pylmdb_env_close(ptr)
+
+    def abandon(self) -> None:
+        """In a forked child: close what the child has inherited for itself."""
+        self.dbi_lock = threading.RLock()
+        ptr, self.ptr = self.ptr, None
+        if ptr is not None:
+            self.engine.lib.pylmdb_env_abandon(ptr)
 
     def call(self, what: str, function: Callable[..., int], *args: Any) -> None:
         """Run ``function(env, *args)``; neither the environment nor its map goes meanwhile."""
-        self.count_live()
+        token = next(tokens)
+        self.enter(token)
         try:
             code = function(self.ptr, *args)
         finally:
-            self.end_live()
+            self.leave(token)
         if code:
             raise error(what, code)
 
-    # -- read transactions ------------------------------------------------------
+    # -- transactions -----------------------------------------------------------
 
-    def begin_reader(self) -> Any:
-        """A native read transaction, renewed from an idle one where there is one."""
+    def begin_reader(self, box: Any, token: int) -> None:
+        """Begin a native read transaction, renewing an idle one where there is one."""
         lib, ffi = self.engine.lib, self.engine.ffi
-        self.count_live()
-        try:
-            while self.spares:
-                try:
-                    spare = self.spares.pop()
-                except IndexError:
-                    break
-                if not lib.mdb_txn_renew(spare):
-                    return spare
-                lib.mdb_txn_abort(spare)
-            out = ffi.new("MDB_txn **")
-            self._begin(out, ffi.NULL, lib.MDB_RDONLY, -1)
-            return out[0]
-        except BaseException:
-            self.end_live()
-            raise
+        self.enter(token)
+        while self.spares:
+            try:
+                spare = self.spares.pop()
+            except IndexError:
+                break
+            if not lib.mdb_txn_renew(spare):
+                box.ptr = spare
+                return
+            lib.mdb_txn_abort(spare)
+        self._begin(box, ffi.NULL, lib.MDB_RDONLY, -1)
 
-    def end_reader(self, ptr: Any) -> None:
+    def end_reader(self, box: Any, token: int) -> None:
         """End a native read transaction, or keep it idle for the next one."""
-        if os.getpid() != self.pid:
+        if self.forked:
             return
         lib = self.engine.lib
-        if len(self.spares) < self.max_spares and not self.closed:
-            lib.mdb_txn_reset(ptr)
-            self.spares.append(ptr)
-        else:
-            lib.mdb_txn_abort(ptr)
-        self.end_live()
+        if box.ptr and len(self.spares) < self.max_spares and self.users:
+            spare, box.ptr = box.ptr, self.engine.ffi.NULL
+            lib.mdb_txn_reset(spare)
+            self.spares.append(spare)
+        lib.pylmdb_abort(box)
+        self.leave(token)
 
     def drop_spares(self) -> None:
         """End all idle read transactions."""
@@ -189,93 +203,80 @@ class SharedEnv:
             except IndexError:
                 break
 
-    # -- all transactions -------------------------------------------------------
+    def begin_child(self, box: Any, token: int, parent: Any, flags: int) -> None:
+        """Begin a native transaction nested in ``parent``."""
+        self.enter(token)
+        self._begin(box, parent, flags, -1)
 
-    def begin_child(self, parent: Any, flags: int) -> Any:
-        """A native transaction nested in ``parent``."""
-        out = self.engine.ffi.new("MDB_txn **")
-        self.count_live()
-        try:
-            self._begin(out, parent, flags, -1)
-        except BaseException:
-            self.end_live()
-            raise
-        return out[0]
-
-    def try_begin(self, out: Any, deadline: Deadline) -> bool:
+    def try_begin_writer(self, box: Any, token: int, deadline: Deadline) -> bool:
         """Begin a native write transaction; False if the lock was not free yet."""
-        null = self.engine.ffi.NULL
-        return self._begin(out, null, 0, int(deadline.slice() * 1000))
+        self.enter(token)
+        begun = self._begin(box, self.engine.ffi.NULL, 0, int(deadline.slice() * 1000))
+        if not begun:
+            self.leave(token)
+        return begun
 
-    def _begin(self, out: Any, parent: Any, flags: int, wait_ms: int) -> bool:
+    def _begin(self, box: Any, parent: Any, flags: int, wait_ms: int) -> bool:
         lib, ffi = self.engine.lib, self.engine.ffi
-        code = lib.pylmdb_txn_begin(self.ptr, parent, flags, wait_ms, out)
+        code = lib.pylmdb_begin(box, self.ptr, parent, flags, wait_ms)
         if code == lib.MDB_READERS_FULL:
             self.drop_spares()
             lib.mdb_reader_check(self.ptr, ffi.NULL)
-            code = lib.pylmdb_txn_begin(self.ptr, parent, flags, wait_ms, out)
+            code = lib.pylmdb_begin(box, self.ptr, parent, flags, wait_ms)
         if code == lib.MDB_MAP_RESIZED and self._adopt_map_size():
-            code = lib.pylmdb_txn_begin(self.ptr, parent, flags, wait_ms, out)
+            code = lib.pylmdb_begin(box, self.ptr, parent, flags, wait_ms)
         if code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0:
             return False
         if code:
             raise error("mdb_txn_begin", code)
         return True
 
-    def count_live(self) -> None:
-        """A transaction or call is about to use the map; ClosedError if it must not."""
-        with self.idle:
-            self.idle.wait_for(lambda: not self.resizing)
-            if self.closed:
-                raise closed("environment", "open it again")
-            self.users += 1
-            self.live += 1
-
-    def end_live(self) -> None:
-        """A transaction or call uses the map no longer."""
-        with self.idle:
-            self.live -= 1
-            if self.resizing and not self.live:
-                self.idle.notify_all()
-        self.release()
-
     # -- the map ------------------------------------------------------------------
 
     def _adopt_map_size(self) -> bool:
         """Take over the size that another process gave the map, if nothing of
         this process (but the beginning transaction) lies in the old one."""
-        with self.lock:
-            if self.live > 1:
+        mark = next(tokens)
+        if self.resizing.setdefault("by", mark) != mark:
+            return False
+        try:
+            if len(self.calls) > 1:
                 return False
             self.drop_spares()
             return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
+        finally:
+            self.resizing.pop("by", None)
 
     def set_mapsize(self, size: int, end_transactions: Callable[[], None]) -> None:
         """``mdb_env_set_mapsize``.  The map is replaced, so nothing may lie in it:
         transactions are ended, and new ones wait for the moment it takes."""
-        with self.idle:
-            if self.closed:
-                raise closed("environment", "open it again")
-            holder = self.gate.holder
-            if self.resizing or (holder is not None and holder.transaction is not None):
-                raise Error("set_mapsize: a write transaction is open", hint="end it first")
-            self.resizing = True
-            try:
-                end_transactions()
-                if self.pinned:
-                    raise Error(
-                        "set_mapsize: views into the map are alive",
-                        hint="drop the memoryviews and arrays of ended transactions first",
-                    )
-                if not self.idle.wait_for(lambda: not self.live, timeout=_RESIZE_WAIT):
-                    raise Error("set_mapsize: a transaction is open", hint="end it first")
-                self.drop_spares()
-                code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
-            finally:
-                self.resizing = False
-                self.idle.notify_all()
+        mark = next(tokens)
+        holder = self.gate.holder
+        if (holder is not None and not holder.native.revoked) or (
+            self.resizing.setdefault("by", mark) != mark
+        ):
+            raise Error("set_mapsize: a write transaction is open", hint="end it first")
+        try:
+            end_transactions()
+            self._wait_for_calls()
+            self.drop_spares()
+            code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
+        finally:
+            self.resizing.pop("by", None)
         if code:
             raise error("mdb_env_set_mapsize", code)
+
+    def _wait_for_calls(self) -> None:
+        if self.pinned:
+            raise Error(
+                "set_mapsize: views into the map are alive",
+                hint="drop the memoryviews and arrays of ended transactions first",
+            )
+        until = time.monotonic() + _RESIZE_WAIT
+        while self.calls:
+            if time.monotonic() > until:
+                raise Error("set_mapsize: a transaction is open", hint="end it first")
+            time.sleep(_RESIZE_LOOK)
 
     # -- database handles ---------------------------------------------------------
 
@@ -309,16 +310,3 @@ class SharedEnv:
         with self.dbi_lock:
             if slot.name is not None and self.slots.get(slot.name) is slot:
                 del self.slots[slot.name]
-
-    # -- fork ---------------------------------------------------------------------
-
-    def abandon(self) -> None:
-        """In a forked child: this belongs to the parent; touch nothing shared."""
-        self.forked = True
-        self.closed = True
-        self.lock = threading.RLock()
-        self.idle = threading.Condition(self.lock)
-        self.dbi_lock = threading.RLock()
-        ptr, self.ptr = self.ptr, None
-        if ptr is not None:
-            self.engine.lib.pylmdb_env_abandon(ptr)

@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 class Exporter:
     """Hands out views of one native read transaction and owns its end."""
 
-    __slots__ = ("_base", "_number", "_shared", "_whole")
+    __slots__ = ("_base", "_shared", "_token", "_whole")
 
-    def __init__(self, ffi: Any, lib: Any, shared: SharedEnv, txn: Any) -> None:
+    def __init__(self, shared: SharedEnv, box: Any, token: int) -> None:
+        ffi, lib = shared.engine.ffi, shared.engine.lib
         size = ffi.new("size_t *")
         base = lib.pylmdb_env_map(shared.ptr, size)
-        number = int(ffi.cast("uintptr_t", txn))
         owning: list[bool] = []
 
         def end(_owner: object) -> None:
             if owning:
-                shared.pinned.pop(number, None)
-                shared.end_reader(txn)
+                shared.pinned.pop(token, None)
+                shared.end_reader(box, token)
 
         # Without the map's address the memoryview starts at address 0.
         owner = ffi.gc(ffi.cast("char *", base), end)
-        self._number, self._shared = number, shared
+        self._shared, self._token = shared, token
         self._base = int(ffi.cast("uintptr_t", base))
         self._whole = memoryview(ffi.buffer(owner, size[0] or sys.maxsize)).toreadonly()
         owning.append(True)
@@ -50,5 +50,5 @@ class Exporter:
 
     def let_go(self) -> None:
         """The transaction has ended: its snapshot lasts as long as its views."""
-        self._shared.pinned[self._number] = time.monotonic()
+        self._shared.pinned[self._token] = time.monotonic()
         del self._whole

@@ -53,13 +53,12 @@ class Deadline:
 class Claim:
     """A thread's wish for the gate, and its hold on it once granted."""
 
-    __slots__ = ("owner", "transaction", "writers")
+    __slots__ = ("native", "owner")
 
-    def __init__(self, thread: ThreadIdentity) -> None:
+    def __init__(self, thread: ThreadIdentity, native: Any) -> None:
         self.owner = thread.number
-        self.writers = thread.writers
-        # a weak reference to the write transaction, once there is one
-        self.transaction: Any = None
+        # what the core knows of the native transaction
+        self.native = native
 
 
 class WriterGate:
@@ -82,6 +81,10 @@ class WriterGate:
         granted = self._granted.setdefault("claim", claim)
         if granted is claim:
             return True
+        if granted.native.revoked:
+            # Its end was interrupted, or an operation is just leaving: help it along.
+            granted.native.revoke()
+            return self._granted.setdefault("claim", claim) is claim
         if granted.owner == claim.owner:
             raise error(
                 "begin: this thread has a write transaction open already and would wait for itself",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from . import _catalog, _engine, _registry
 from ._inspection import Inspection
 from ._options import make_options
+from ._shared_env import tokens
 from .database import Database, flags_from
 from .errors import Error, IncompatibleError, closed, error
 from .transaction import Transaction
@@ -99,20 +100,21 @@ class Environment(Inspection):
         lock: bool = True,
         lib_version: int | None = None,
     ) -> None:
-        if self._options is not None:
-            raise Error("this environment was opened already", hint="open another one")
         options = make_options(
             path, subdir, map_size=map_size, readonly=readonly, metasync=metasync, sync=sync,
             map_async=map_async, mode=mode, create=create, readahead=readahead,
             writemap=writemap, meminit=meminit, max_readers=max_readers, max_dbs=max_dbs,
             max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
         )  # fmt: skip
+        if self._options is not None:
+            raise Error("this environment was opened already", hint="open another one")
         self._children: dict[int, weakref.ref[Any]] = {}
         self._handles: weakref.WeakValueDictionary[bytes | None, Database] = (
             weakref.WeakValueDictionary()
         )
-        self._shared = _registry.open_shared(options)
+        self._token = next(tokens)
         self._options = options
+        self._shared = _registry.open_shared(options, self._token)
         self._sync, self._metasync = options.sync, options.metasync
 
     # -- life -------------------------------------------------------------------
@@ -132,10 +134,15 @@ class Environment(Inspection):
         shared = self._shared
         if shared is None:
             raise closed("environment", "open it again")
-        if shared.forked:
-            self._children = {}
-            shared = self._shared = _registry.open_shared(replace(self._options, create=False))
-        return shared
+        return self._reopen(shared) if shared.forked else shared
+
+    def _reopen(self, inherited: SharedEnv) -> SharedEnv:
+        with _registry.lock():
+            if self._shared is inherited:
+                self._children, self._token = {}, next(tokens)
+                options = replace(self._options, create=False)
+                self._shared = _registry.open_shared(options, self._token)
+        return self._use()
 
     def close(self) -> None:
         """Close the environment; does nothing the second time.
@@ -150,7 +157,7 @@ class Environment(Inspection):
         if shared is None or shared.forked:
             return
         self._revoke_children()
-        shared.release()
+        shared.leave(self._token)
 
     def _revoke_children(self) -> None:
         for reference in reversed(list(self._children.values())):

@@ -323,18 +323,17 @@ class Transaction(Generic[ValueT], TransactionCore):
         slot, is_new = self._shared.open_slot(ptr, name, flags)
         if is_new and self._thread:
             slot.pending = True
-            self._opened.append(slot)
-        if slot.pending and slot not in self._visible_slots():
+            self._note_opened(slot)
+        if slot.pending and slot not in self._own_slots():
             raise error("mdb_dbi_open", self._shared.engine.lib.MDB_NOTFOUND)
         return slot
 
-    def _visible_slots(self) -> list[Any]:
-        found: list[Any] = []
-        txn: Any = self
-        while txn is not None:
-            found += txn._opened
-            txn = txn._parent
-        return found
+    def _own_slots(self) -> Iterator[Any]:
+        """Handles opened by this transaction or an ancestor, not yet committed."""
+        native = self._native
+        while native is not None:
+            yield from native.opened
+            native = native.parent
 
     def __reduce__(self) -> Any:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")

@@ -266,11 +266,34 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
     return current(cursor, found_key, found_value);
 }
 
-int pylmdb_commit(MDB_env *env, MDB_txn *txn, unsigned int sync_flags)
+int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
+                 unsigned int flags, int wait_ms)
+{
+    txn->ptr = NULL;
+    return pylmdb_txn_begin(env, parent, flags, wait_ms, &txn->ptr);
+}
+
+void pylmdb_abort(struct pylmdb_txn *txn)
+{
+    MDB_txn *ptr = txn->ptr;
+
+    txn->ptr = NULL;
+    if (ptr)
+        mdb_txn_abort(ptr);
+}
+
+void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
+                   unsigned int sync_flags)
 {
     const unsigned int all = MDB_NOSYNC | MDB_NOMETASYNC;
+    MDB_txn *ptr = txn->ptr;
 
-    mdb_env_set_flags(env, all & ~sync_flags, 0);
-    mdb_env_set_flags(env, all & sync_flags, 1);
-    return mdb_txn_commit(txn);
+    txn->ptr = NULL;
+    if (!ptr)
+        return;
+    if (env) {
+        mdb_env_set_flags(env, all & ~sync_flags, 0);
+        mdb_env_set_flags(env, all & sync_flags, 1);
+    }
+    txn->code = mdb_txn_commit(ptr);
 }

@@ -41,8 +41,21 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
-/* Commits with MDB_NOSYNC and MDB_NOMETASYNC as sync_flags says.  The caller
- * holds the writer lock, so no other commit sees the flags in between. */
-int pylmdb_commit(MDB_env *env, MDB_txn *txn, unsigned int sync_flags);
+/* A native transaction with the outcome of its commit.  The three functions
+ * take the handle out before they end it, within one call, so that a caller who
+ * is interrupted between calls can repeat them: the second does nothing. */
+struct pylmdb_txn {
+    MDB_txn *ptr;
+    int code;
+};
+
+int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
+                 unsigned int flags, int wait_ms);
+void pylmdb_abort(struct pylmdb_txn *txn);
+/* sync_flags: MDB_NOSYNC and MDB_NOMETASYNC for this commit; the caller holds
+ * the writer lock, so no other commit sees them.  Nested transactions have no
+ * sync of their own: env is NULL. */
+void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
+                   unsigned int sync_flags);
 
 #endif

@@ -1,8 +1,6 @@
 /* What shim.h and helpers.h add to liblmdb, as cffi reads it. */
 
 int pylmdb_has_shim(void);
-int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
-                     int wait_ms, MDB_txn **txn);
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 void pylmdb_txn_adopt(MDB_txn *txn);
@@ -32,7 +30,18 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
-int pylmdb_commit(MDB_env *env, MDB_txn *txn, unsigned int sync_flags);
+struct pylmdb_txn {
+    MDB_txn *ptr;
+    int code;
+};
+int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
+                 unsigned int flags, int wait_ms);
+void pylmdb_abort(struct pylmdb_txn *txn);
+void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
+                   unsigned int sync_flags);
+void pylmdb_env_close(MDB_env *env);
+int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
+                      int wait_ms);
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""Native transactions of the cffi core, and their end.
+
+A Transaction may be dropped, closed and interrupted at any moment and in any
+thread, by a finalizer, a signal handler or a KeyboardInterrupt.  So what must
+not be lost is kept apart from it, in a :class:`NativeTxn`, and every step of its
+end can be repeated: a call that takes the handle out and ends it is one call of
+C, and all else is taking entries out of dicts.
+
+Ending has two halves.  *Revoking* sets a flag: from then on the transaction is
+ended for its user.  *Finishing* does the native part, and only while no
+operation of the family is in progress, be it in another thread or further down
+on the stack of this one.  Whoever leaves last finishes what was revoked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+from . import _views
+from ._shared_env import DbSlot, SharedEnv, tokens
+
+
+class Family:
+    """A top-level transaction and those nested in it: one lock, one guard."""
+
+    __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members")
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        # an operation is in progress; nothing may be ended under it
+        self.busy = False
+        # there is something to finish
+        self.dirty = False
+        self.members: list[NativeTxn] = []
+        self.dropped_cursors: deque[tuple[NativeTxn, int]] = deque()
+
+    def drain(self) -> None:
+        """Finish what was revoked, unless somebody is inside: he will do it.
+
+        A thread that holds the lock further down on its stack is inside, too.
+        """
+        while self.dirty and not self.lock._is_owned():  # type: ignore[attr-defined]
+            try:
+                if not self.lock.acquire(blocking=False):
+                    return
+                self.finish_revoked()
+            finally:
+                if self.lock._is_owned():  # type: ignore[attr-defined]
+                    self.lock.release()
+
+    def finish_revoked(self) -> None:
+        """The native half of ending; the caller holds the lock and is not busy."""
+        try:
+            self.busy = True
+            while self.dropped_cursors:
+                native, number = self.dropped_cursors.popleft()
+                native.close_cursor(number)
+            for native in reversed(self.members):
+                if native.revoked:
+                    native.finish()
+            self.members = [native for native in self.members if not native.finished]
+            self.dirty = False
+        finally:
+            self.busy = False
+
+
+class NativeTxn:
+    """One native transaction with everything that has to be given back."""
+
+    __slots__ = (
+        "box",
+        "children",
+        "claim",
+        "commit_flags",
+        "cursors",
+        "exporter",
+        "family",
+        "finished",
+        "opened",
+        "parent",
+        "revoked",
+        "shared",
+        "token",
+        "write",
+        "writers",
+    )
+
+    def __init__(self, shared: SharedEnv, parent: NativeTxn | None, write: bool) -> None:
+        self.shared = shared
+        self.parent = parent
+        self.write = write
+        self.family: Family = Family() if parent is None else parent.family
+        self.box = shared.engine.ffi.new("struct pylmdb_txn *")
+        self.token = next(tokens)
+        self.claim: Any = None
+        # the open write transactions of the thread that this one belongs to
+        self.writers: dict[int, Any] = {} if parent is None else parent.writers
+        self.exporter: _views.Exporter | None = None
+        self.children: list[NativeTxn] = []
+        self.cursors: dict[int, tuple[Any, DbSlot]] = {}
+        # database handles opened here, which an abort takes back
+        self.opened: list[DbSlot] = []
+        # the sync flags to commit with; None means abort
+        self.commit_flags: int | None = None
+        self.revoked = self.finished = False
+        self.family.members.append(self)
+        if parent is not None:
+            parent.children.append(self)
+
+    def revoke(self) -> None:
+        """End it for the user, with its children, and natively as soon as may be."""
+        for child in self.children:
+            child.revoke()
+        self.revoked = True
+        self.family.dirty = True
+        self.family.drain()
+
+    def finish(self) -> None:
+        """End it natively.  Repeatable: an interrupted call is made again."""
+        if self.finished or self.shared.forked:
+            self.finished = True
+            return
+        for child in reversed(self.children):
+            child.revoked = True
+            child.finish()
+        while self.cursors:
+            self.close_cursor(next(reversed(self.cursors)))
+        if self.write or self.parent is not None:
+            self._finish_writer()
+        elif self.exporter is not None:
+            exporter, self.exporter = self.exporter, None
+            exporter.let_go()
+        else:
+            self.shared.end_reader(self.box, self.token)
+        self.finished = True
+
+    def _finish_writer(self) -> None:
+        shared, lib = self.shared, self.shared.engine.lib
+        if self.opened:
+            with shared.dbi_lock:
+                self._end_native(lib)
+        else:
+            self._end_native(lib)
+        self._settle_handles(kept=self.commit_flags is not None and not self.box.code)
+        self.writers.pop(self.token, None)
+        if self.claim is not None:
+            shared.gate.leave(self.claim)
+        if self.parent is not None and self in self.parent.children:
+            self.parent.children.remove(self)
+        shared.leave(self.token)
+
+    def _end_native(self, lib: Any) -> None:
+        if self.commit_flags is None:
+            lib.pylmdb_abort(self.box)
+        else:
+            env = self.shared.engine.ffi.NULL if self.parent is not None else self.shared.ptr
+            lib.pylmdb_commit(self.box, env, self.commit_flags)
+
+    def _settle_handles(self, kept: bool) -> None:
+        for slot in self.opened:
+            if not kept:
+                self.shared.forget_slot(slot)
+            elif self.parent is None:
+                slot.pending = False
+            elif slot not in self.parent.opened:
+                self.parent.opened.append(slot)
+        self.opened = []
+
+    # -- cursors ----------------------------------------------------------------
+
+    def drop_cursor(self, number: int) -> None:
+        """Close a native cursor as soon as no operation is in progress."""
+        if number in self.cursors:
+            self.family.dropped_cursors.append((self, number))
+            self.family.dirty = True
+            self.family.drain()
+
+    def close_cursor(self, number: int) -> None:
+        """Close a native cursor now; the caller is the family's only user."""
+        entry = self.cursors.pop(number, None)
+        if entry is not None and not self.shared.forked:
+            self.shared.engine.lib.mdb_cursor_close(entry[0])
+
+    def close_cursors_of(self, slot: DbSlot) -> None:
+        """Close the native cursors of a database that is no more."""
+        for number, (_, of) in list(self.cursors.items()):
+            if of is slot:
+                self.close_cursor(number)
