@@ -118,7 +118,7 @@ void pylmdb_env_close(MDB_env *env)
  * A stale handle (DB_STALE) is looked up by name in the transaction's own
  * snapshot at its first use, so adopting one is right whatever the snapshot's
  * age: a database that it does not have is MDB_BAD_DBI or MDB_NOTFOUND. */
-void pylmdb_txn_adopt(MDB_txn *txn)
+static void adopt_slots(MDB_txn *txn)
 {
     MDB_env *env = txn->mt_env;
     MDB_dbi i;
@@ -141,6 +141,29 @@ void pylmdb_txn_adopt(MDB_txn *txn)
         txn->mt_numdbs = env->me_numdbs;
 }
 
+int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
+{
+    MDB_cursor mc;
+    MDB_xcursor mx;
+
+    if (txn->mt_flags & MDB_TXN_BLOCKED)
+        return MDB_BAD_TXN;
+    adopt_slots(txn);
+    if (dbi >= txn->mt_numdbs || !(txn->mt_dbflags[dbi] & DB_VALID))
+        return MDB_BAD_DBI;
+    if (txn->mt_dbflags[dbi] & DB_STALE) {
+        /* Looks the record up by name and clears DB_STALE if it is there. */
+        mdb_cursor_init(&mc, txn, dbi, &mx);
+        if (txn->mt_dbflags[dbi] & DB_STALE)
+            (void)mdb_page_search(&mc, NULL, MDB_PS_ROOTONLY);
+    }
+    if (txn->mt_dbflags[dbi] & DB_STALE) {
+        txn->mt_dbflags[dbi] = 0;
+        return MDB_BAD_DBI;
+    }
+    return MDB_SUCCESS;
+}
+
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi)
 {
@@ -148,7 +171,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
     int rc;
 
     if (name && !(txn->mt_flags & MDB_TXN_BLOCKED))
-        pylmdb_txn_adopt(txn);
+        adopt_slots(txn);
     rc = mdb_dbi_open(txn, name, flags, dbi);
     if (rc || !name || !(txn->mt_dbflags[*dbi] & DB_NEW))
         return rc;
@@ -246,9 +269,11 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
     return mdb_env_copyfd2(env, fd, flags);
 }
 
-void pylmdb_txn_adopt(MDB_txn *txn)
+int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
 {
     (void)txn;
+    (void)dbi;
+    return MDB_BAD_DBI;
 }
 
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,

@@ -17,9 +17,10 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 
-/* Let a transaction use handles that were opened after it began.  The caller
- * serialises this with pylmdb_dbi_open(). */
-void pylmdb_txn_adopt(MDB_txn *txn);
+/* Let a transaction use a handle that was opened after it began; MDB_BAD_DBI if
+ * its snapshot does not have the database.  The caller serialises this with
+ * pylmdb_dbi_open(). */
+int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 
 /* 1 if the record that the cursor shows describes a named database, 0 if it is
  * an ordinary record, -1 if this build cannot tell. */

@@ -11,9 +11,9 @@
  *    got it;
  *  - unlocking a noted mutex on another thread marks the note as orphaned and
  *    sends the owner a real-time signal; its handler unlocks there.  The signal
- *    is chosen, and the handler installed, at the first time that this is
- *    needed; it restarts system calls.  If the owner has ended meanwhile the
- *    kernel has released the mutex already (that is what robust means);
+ *    is one that nobody uses, chosen at the first write transaction; its handler
+ *    restarts system calls.  If the owner has ended meanwhile the kernel has
+ *    released the mutex already (that is what robust means);
  *  - the handler runs only between lock operations: while a thread is inside
  *    one, `inside` is set and the handler leaves the work to the way out.
  *
@@ -46,6 +46,7 @@ static __thread volatile sig_atomic_t inside;
 static __thread volatile sig_atomic_t release_wanted;
 static __thread struct held_lock *reserved_note;
 static __thread int writer_wait_ms;
+static __thread int unblocked_signal;
 
 static pid_t thread_id(void)
 {
@@ -108,49 +109,71 @@ static void leave(void)
     }
 }
 
-static void on_release_signal(int number)
-{
-    int saved = errno;
+/* Who else wants the signal: a handler that was there before ours. */
+static struct sigaction previous_action;
 
-    (void)number;
+static void on_release_signal(int number, siginfo_t *info, void *context)
+{
+    const int saved = errno;
+
     release_wanted = 1;
     if (!inside) {
         enter();
         leave();
     }
+    if (!info || info->si_code != SI_TKILL || info->si_pid != getpid()) {
+        if (previous_action.sa_flags & SA_SIGINFO)
+            previous_action.sa_sigaction(number, info, context);
+        else if (previous_action.sa_handler != SIG_DFL &&
+                 previous_action.sa_handler != SIG_IGN)
+            previous_action.sa_handler(number);
+    }
     errno = saved;
 }
 
-static int is_ours(int number)
+static int install(int number)
 {
-    struct sigaction now;
+    struct sigaction action;
 
-    return number && !sigaction(number, NULL, &now) &&
-           now.sa_handler == on_release_signal;
+    memset(&action, 0, sizeof(action));
+    action.sa_sigaction = on_release_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    sigfillset(&action.sa_mask);
+    if (sigaction(number, &action, &previous_action))
+        return 0;
+    return number;
 }
 
 /* Makes sure that a real-time signal leads to our handler: the one chosen
- * before if it still does, else the highest that nobody uses.  Returns 0 if all
- * are in use.  Called with held_guard held. */
+ * before if it still does, else the highest that nobody uses, else the highest,
+ * whose handler then is called from ours.  Called with held_guard held. */
 static int have_release_signal(void)
 {
-    struct sigaction old, action;
+    struct sigaction now;
     int number;
 
-    if (is_ours(release_signal))
+    if (release_signal && !sigaction(release_signal, NULL, &now) &&
+        (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_release_signal)
         return release_signal;
-    for (number = SIGRTMAX; number >= SIGRTMIN; number--) {
-        if (sigaction(number, NULL, &old) || (old.sa_flags & SA_SIGINFO) ||
-            old.sa_handler != SIG_DFL)
-            continue;
-        memset(&action, 0, sizeof(action));
-        action.sa_handler = on_release_signal;
-        action.sa_flags = SA_RESTART | SA_ONSTACK;
-        sigfillset(&action.sa_mask);
-        if (!sigaction(number, &action, NULL))
-            return release_signal = number;
-    }
-    return 0;
+    for (number = SIGRTMAX; number >= SIGRTMIN; number--)
+        if (!sigaction(number, NULL, &now) && !(now.sa_flags & SA_SIGINFO) &&
+            now.sa_handler == SIG_DFL)
+            break;
+    return release_signal = install(number < SIGRTMIN ? SIGRTMAX : number);
+}
+
+/* A thread that blocks the signal could not be asked: called by each thread
+ * before it first takes the writer lock. */
+static void unblock_release_signal(int number)
+{
+    sigset_t set;
+
+    if (number == unblocked_signal)
+        return;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    unblocked_signal = number;
 }
 
 /* Asks the owner of an orphaned mutex to unlock it.  Where that cannot be, the
@@ -279,12 +302,16 @@ static int writer_lock_settled(pthread_mutex_t *mutex)
 static int writer_lock_wait_begin(int wait_ms)
 {
     struct held_lock *note;
+    int number;
 
     enter();
     pthread_mutex_lock(&held_guard);
     if ((note = spare_notes))
         spare_notes = note->next;
+    if (!(number = release_signal))
+        number = have_release_signal();
     pthread_mutex_unlock(&held_guard);
+    unblock_release_signal(number);
     leave();
     if (!note && !(note = malloc(sizeof(*note))))
         return ENOMEM;

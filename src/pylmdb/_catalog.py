@@ -40,7 +40,7 @@ def open_slot(env: Environment, name: bytes, txn: Any, flags: int, create: bool)
     if txn is None:
         txn = own_writer(shared)
     else:
-        _check_transaction("open_db", shared, txn)
+        check_transaction("open_db", shared, txn)
     creating = flags | _CREATE
     if txn is not None:
         return _open_in(txn, name, creating if create else flags)
@@ -63,7 +63,7 @@ def _open_in(txn: Any, name: bytes, flags: int) -> DbSlot:
     return cast("DbSlot", txn._do(txn._open_slot, name, flags))
 
 
-def _check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
+def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
     if not isinstance(txn, Transaction):
         raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
     if txn._ptr is not None and txn._shared is not shared:
@@ -72,21 +72,20 @@ def _check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
 
 def own_writer(shared: SharedEnv) -> Any:
     """The innermost write transaction that this thread has open, or None."""
-    for reference in reversed(list(_threads.current().writers.values())):
+    for reference, _ in reversed(list(_threads.current().writers.values())):
         txn: Any = reference()
         if txn is not None and txn._shared is shared and not txn.closed:
             return txn
     return None
 
 
-def names(env: Environment, txn: Any) -> list[Any]:
-    """The names of all named databases: bytes, or views where ``txn`` gives views."""
+def names(env: Environment, txn: Any) -> list[bytes]:
+    """The names of all named databases."""
     if txn is None:
         with env.begin() as reader:
             return _list(env, reader)
-    _check_transaction("dbs", env._use(), txn)
-    found = _list(env, txn)
-    return [memoryview(name) for name in found] if txn._buffers else found
+    check_transaction("dbs", env._use(), txn)
+    return _list(env, txn)
 
 
 def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:

@@ -41,7 +41,7 @@ class TransactionCore:
     def _handle(self, db: Any) -> Any:
         """The database handle that a ``db`` argument means."""
 
-    def _retry_adopted(self, ptr: Any, code: int, call: Callable[[], int]) -> int:
+    def _retry_adopted(self, ptr: Any, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
         """Inside ``_do``: repeat ``call`` if it failed for a handle opened later."""
 
     def _note_opened(self, slot: DbSlot) -> None:

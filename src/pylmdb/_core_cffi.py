@@ -17,7 +17,6 @@ user's code, which may end the transaction, which the guard then sees.
 from __future__ import annotations
 
 import errno
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -114,7 +113,7 @@ class TransactionCore:
             elif write:
                 self._begin_writer(deadline)
             else:
-                self._native = NativeTxn(shared, None, write=False)
+                self._native = NativeTxn(self, shared, None, write=False)
                 shared.begin_reader(self._native.box, self._native.token)
             if db is not None:
                 self._slot, self._db = self._do(self._slot_in, db), db
@@ -144,22 +143,22 @@ class TransactionCore:
         if len(family.members) > MAX_DEPTH:
             raise BadTxnError(f"begin: transactions are nested {MAX_DEPTH} deep already")
         self._parent, self._thread = parent, parent._thread
-        native = self._native = NativeTxn(self._shared, parent._native, self._write)
+        native = self._native = NativeTxn(self, self._shared, parent._native, self._write)
         if self._write:
-            native.writers[native.token] = weakref.ref(self)
+            native.writers[native.token] = native.owner, native
         flags = 0 if self._write else self._lib.MDB_RDONLY
         self._shared.begin_child(native.box, native.token, native_parent, flags)
 
     def _begin_writer(self, deadline: Deadline) -> None:
         shared, thread = self._shared, _threads.current()
-        native = self._native = NativeTxn(shared, None, write=True)
-        claim = native.claim = Claim(thread, native)
+        native = self._native = NativeTxn(self, shared, None, write=True)
+        native.claim = claim = Claim(thread, native)
         while not shared.gate.try_enter(claim):
             self._wait_slice(shared.gate.sleep, deadline)
         while not shared.try_begin_writer(native.box, native.token, deadline):
             self._wait_slice(Deadline.check, deadline)
         self._thread, native.writers = thread.number, thread.writers
-        thread.writers[native.token] = weakref.ref(self)
+        thread.writers[native.token] = native.owner, native
 
     def _wait_slice(self, wait: Callable[[Deadline], None], deadline: Deadline) -> None:
         wait(deadline)
@@ -245,14 +244,20 @@ class TransactionCore:
         if self._native is not None:
             self._native.opened.append(slot)
 
-    def _retry_adopted(self, ptr: Any, code: int, call: Callable[[], int]) -> int:
+    def _retry_adopted(self, ptr: Any, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
         """A handle opened after this transaction began is unknown to it: try again
         after liblmdb has learned of it."""
-        if code in (errno.EINVAL, self._lib.MDB_BAD_DBI) and self._shared.engine.hardened:
-            with self._shared.dbi_lock:
-                self._lib.pylmdb_txn_adopt(ptr)
-            code = call()
-        return code
+        if code not in (errno.EINVAL, self._lib.MDB_BAD_DBI):
+            return code
+        with self._shared.dbi_lock:
+            missing = self._lib.pylmdb_txn_adopt(ptr, slot.dbi)
+        if missing:
+            raise InvalidParameterError(
+                f"this transaction does not have the database {slot.name!r}",
+                errno.EINVAL,
+                "it was created later, or dropped; begin a new transaction",
+            )
+        return call()
 
     # -- the closer --------------------------------------------------------------
 
@@ -308,7 +313,8 @@ class TransactionCore:
             )
 
     def __del__(self) -> None:
-        native = self._native
+        # An exception can strike inside __new__, too.
+        native = getattr(self, "_native", None)
         if native is not None and not native.finished:
             native.revoke()
 
@@ -335,7 +341,7 @@ class TransactionCore:
         raw = key if type(key) is bytes else self._ffi.from_buffer(key)
         code = call()
         if code and code != lib.MDB_NOTFOUND:
-            code = self._retry_adopted(ptr, code, call)
+            code = self._retry_adopted(ptr, slot, code, call)
         if code == lib.MDB_NOTFOUND:
             return default
         if code:
@@ -360,7 +366,7 @@ class TransactionCore:
         raw_value = value if type(value) is bytes else self._ffi.from_buffer(value)
         code = call()
         if code and code != lib.MDB_KEYEXIST:
-            code = self._retry_adopted(ptr, code, call)
+            code = self._retry_adopted(ptr, slot, code, call)
         self._mutations += 1
         if code == lib.MDB_KEYEXIST:
             return False
@@ -394,7 +400,7 @@ class TransactionCore:
         raw_value = ffi.NULL if value is None else ffi.from_buffer(value)
         code = call()
         if code and code != lib.MDB_NOTFOUND:
-            code = self._retry_adopted(ptr, code, call)
+            code = self._retry_adopted(ptr, slot, code, call)
         self._mutations += 1
         if code == lib.MDB_NOTFOUND:
             return False

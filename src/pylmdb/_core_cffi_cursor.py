@@ -79,7 +79,7 @@ class CursorCore:
 
         code = call()
         if code:
-            code = txn._retry_adopted(ptr, code, call)
+            code = txn._retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_cursor_open", code)
         self.txn, self.db, self._slot = txn, txn._handle(db), slot
@@ -350,6 +350,8 @@ class CursorCore:
         if self._seek(native, key, b"", self._lib.MDB_SET_KEY):
             old = self._ffi.buffer(self._value.mv_data, self._value.mv_size)[:]
             if self._slot.flags & self._lib.MDB_DUPSORT:
+                # What cannot be stored must be refused before anything is deleted.
+                self._put(native, key, value, 0, False)
                 self._delete(native, True)
         self._put(native, key, value, 0, False)
         return old

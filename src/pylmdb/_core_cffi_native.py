@@ -16,11 +16,15 @@ on the stack of this one.  Whoever leaves last finishes what was revoked.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _views
 from ._shared_env import DbSlot, SharedEnv, tokens
+
+if TYPE_CHECKING:
+    from ._core_cffi import TransactionCore
 
 
 class Family:
@@ -80,6 +84,7 @@ class NativeTxn:
         "family",
         "finished",
         "opened",
+        "owner",
         "parent",
         "revoked",
         "shared",
@@ -88,12 +93,17 @@ class NativeTxn:
         "writers",
     )
 
-    def __init__(self, shared: SharedEnv, parent: NativeTxn | None, write: bool) -> None:
+    def __init__(
+        self, owner: TransactionCore, shared: SharedEnv, parent: NativeTxn | None, write: bool
+    ) -> None:
+        self.owner = weakref.ref(owner)
         self.shared = shared
         self.parent = parent
         self.write = write
         self.family: Family = Family() if parent is None else parent.family
-        self.box = shared.engine.ffi.new("struct pylmdb_txn *")
+        ffi, lib = shared.engine.ffi, shared.engine.lib
+        # If everything else fails, its death frees the reader slot or writer lock.
+        self.box = ffi.gc(ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
         self.token = next(tokens)
         self.claim: Any = None
         # the open write transactions of the thread that this one belongs to
@@ -110,12 +120,24 @@ class NativeTxn:
         if parent is not None:
             parent.children.append(self)
 
+    @property
+    def abandoned(self) -> bool:
+        """Nobody will use it any more, though it may not be finished."""
+        return self.revoked or self.owner() is None
+
     def revoke(self) -> None:
         """End it for the user, with its children, and natively as soon as may be."""
-        for child in self.children:
+        for child in list(self.children):
             child.revoke()
         self.revoked = True
         self.family.dirty = True
+        self.family.drain()
+
+    def revoke_and_wait(self) -> None:
+        """End it, and return only when no other thread is at it any more."""
+        self.revoke()
+        with self.family.lock:
+            pass
         self.family.drain()
 
     def finish(self) -> None:

@@ -10,14 +10,17 @@ code serves them all.
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
+import importlib.util
 import struct
+import sys
 from typing import Any
 
 from ._core_cffi import TransactionCore
 from ._core_cffi_cursor import CursorCore
 from ._version import __version__
 from .cursor import Cursor
-from .errors import Error, VersionMismatchError
+from .errors import Error, InvalidError, VersionMismatchError
 from .transaction import Transaction
 
 _MAGIC = 0xBEEFC0DE
@@ -29,6 +32,8 @@ class Engine:
     """One liblmdb: ``ffi`` and ``lib`` of cffi, and the classes that stand on it."""
 
     def __init__(self, module: Any) -> None:
+        core = _load_core(module)
+        self.exporter_class: Any = getattr(core, "Exporter", None)
         self.ffi = module.ffi
         self.lib = module.lib
         self.version: tuple[int, int, int] = (
@@ -75,6 +80,17 @@ class Engine:
         return found
 
 
+def _load_core(module: Any) -> Any:
+    """The second module in an engine's shared object; None where there is none (PyPy)."""
+    if sys.implementation.name != "cpython":
+        return None
+    loader = importlib.machinery.ExtensionFileLoader("pylmdb._core", module.__file__)
+    spec = importlib.machinery.ModuleSpec("pylmdb._core", loader, origin=module.__file__)
+    core = importlib.util.module_from_spec(spec)
+    loader.exec_module(core)
+    return core
+
+
 def _bind(core: type, engine: Engine) -> type:
     body = {"__slots__": (), "_engine": engine, "_lib": engine.lib, "_ffi": engine.ffi}
     return type(core.__name__, (core,), body)
@@ -119,12 +135,17 @@ def default() -> Engine:
 
 
 def choose(data_path: bytes, lib_version: int | None, given_path: str) -> Engine:
-    """The engine for a file: the one wanted, the one of its format, the default."""
-    if lib_version is not None:
-        return of_major(lib_version)
+    """The engine for a file: that of its format, and for a new one the one wanted."""
+    wanted = None if lib_version is None else of_major(lib_version)
     data_format = _read_format(data_path)
     if data_format is None:
-        return default()
+        return wanted or default()
+    if wanted is not None and wanted.data_format != data_format:
+        raise InvalidError(
+            f"open: {given_path!r} has LMDB data format v{data_format},"
+            f" but lib_version={lib_version} means v{wanted.data_format}",
+            hint="leave lib_version out, so that the file's own format decides",
+        )
     for engine in engines:
         if engine.data_format == data_format:
             return engine

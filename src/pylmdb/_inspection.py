@@ -59,7 +59,7 @@ class Inspection:
         """The greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with 1.0 and
         pages of 4 KiB.  ``mdb_env_get_maxkeysize``."""
         shared = self._use()
-        return int(shared.engine.lib.mdb_env_get_maxkeysize(shared.ptr))
+        return int(shared.run(shared.engine.lib.mdb_env_get_maxkeysize))
 
     def max_readers(self) -> int:
         """How many read transactions may be open at once.  ``mdb_env_get_maxreaders``."""

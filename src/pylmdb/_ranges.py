@@ -28,13 +28,20 @@ def walk(
     compare = _comparison(cursor, flags)
     if reverse:
         found = _seek_last(cursor, stop)
-        items = cursor.iterprev(True, bool(values)) if found else iter(())
+        items = cursor.iterprev(True, bool(values)) if found else nothing(cursor)
         outside = None if start is None else (lambda key: compare(key, start) < 0)
     else:
         found = cursor.first() if start is None else cursor.set_range(start)
-        items = cursor.iternext(True, bool(values)) if found else iter(())
+        items = cursor.iternext(True, bool(values)) if found else nothing(cursor)
         outside = None if stop is None else (lambda key: compare(key, stop) >= 0)
     return _take(items, outside, bool(keys), bool(values))
+
+
+def nothing(cursor: Any) -> Iterator[Any]:
+    """An iterator that gives nothing, but is refused when its cursor is."""
+    cursor._do(lambda native: None)
+    return
+    yield
 
 
 def _take(

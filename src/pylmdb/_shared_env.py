@@ -155,14 +155,18 @@ class SharedEnv:
         if ptr is not None:
             self.engine.lib.pylmdb_env_abandon(ptr)
 
-    def call(self, what: str, function: Callable[..., int], *args: Any) -> None:
-        """Run ``function(env, *args)``; neither the environment nor its map goes meanwhile."""
+    def run(self, function: Callable[..., int], *args: Any) -> int:
+        """``function(env, *args)``; neither the environment nor its map goes meanwhile."""
         token = next(tokens)
         self.enter(token)
         try:
-            code = function(self.ptr, *args)
+            return function(self.ptr, *args)
         finally:
             self.leave(token)
+
+    def call(self, what: str, function: Callable[..., int], *args: Any) -> None:
+        """The same for a function that returns an error code, which is raised."""
+        code = self.run(function, *args)
         if code:
             raise error(what, code)
 
@@ -252,7 +256,7 @@ class SharedEnv:
         transactions are ended, and new ones wait for the moment it takes."""
         mark = next(tokens)
         holder = self.gate.holder
-        if (holder is not None and not holder.native.revoked) or (
+        if (holder is not None and not holder.native.abandoned) or (
             self.resizing.setdefault("by", mark) != mark
         ):
             raise Error("set_mapsize: a write transaction is open", hint="end it first")

@@ -15,11 +15,11 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
 
-class _Revocable(Protocol):
-    def _revoke(self) -> None: ...
+class _Native(Protocol):
+    def revoke_and_wait(self) -> None: ...
 
 
 _numbers = itertools.count(1)
@@ -32,13 +32,12 @@ class ThreadIdentity:
 
     def __init__(self) -> None:
         self.number = next(_numbers)
-        self.writers: dict[int, weakref.ref[_Revocable]] = {}
+        # the open write transactions of this thread, and what is natively behind them
+        self.writers: dict[int, tuple[weakref.ref[Any], _Native]] = {}
 
     def __del__(self) -> None:
-        for reference in list(self.writers.values()):
-            transaction = reference()
-            if transaction is not None:
-                transaction._revoke()
+        for _, native in list(self.writers.values()):
+            native.revoke_and_wait()
 
 
 class _Local(threading.local):

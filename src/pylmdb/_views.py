@@ -31,16 +31,16 @@ class Exporter:
         base = lib.pylmdb_env_map(shared.ptr, size)
         owning: list[bool] = []
 
-        def end(_owner: object) -> None:
+        def end(_owner: object = None) -> None:
             if owning:
                 shared.pinned.pop(token, None)
                 shared.end_reader(box, token)
 
-        # Without the map's address the memoryview starts at address 0.
-        owner = ffi.gc(ffi.cast("char *", base), end)
         self._shared, self._token = shared, token
         self._base = int(ffi.cast("uintptr_t", base))
-        self._whole = memoryview(ffi.buffer(owner, size[0] or sys.maxsize)).toreadonly()
+        # Without the map's address the memoryview starts at address 0.
+        length = size[0] or sys.maxsize
+        self._whole = _whole(shared.engine, base, length, end)
         owning.append(True)
 
     def view(self, address: int, size: int) -> memoryview:
@@ -52,3 +52,11 @@ class Exporter:
         """The transaction has ended: its snapshot lasts as long as its views."""
         self._shared.pinned[self._token] = time.monotonic()
         del self._whole
+
+
+def _whole(engine: Any, base: Any, length: int, end: Any) -> memoryview:
+    if engine.exporter_class is not None:
+        address = int(engine.ffi.cast("uintptr_t", base))
+        return memoryview(engine.exporter_class(address, length, end))
+    owner = engine.ffi.gc(engine.ffi.cast("char *", base), end)
+    return memoryview(engine.ffi.buffer(owner, length)).toreadonly()

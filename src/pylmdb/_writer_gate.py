@@ -81,7 +81,7 @@ class WriterGate:
         granted = self._granted.setdefault("claim", claim)
         if granted is claim:
             return True
-        if granted.native.revoked:
+        if granted.native.abandoned:
             # Its end was interrupted, or an operation is just leaving: help it along.
             granted.native.revoke()
             return self._granted.setdefault("claim", claim) is claim

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from ._ranges import walk
+from ._ranges import nothing, walk
 from ._signature import InitSignature
 from .types import BytesLike, ValueT
 
@@ -26,8 +26,8 @@ class Cursor(Generic[ValueT], CursorCore):
     """A cursor (``MDB_cursor``), opened by :meth:`Transaction.cursor`.
 
     It starts without a position.  A movement returns True and leaves it on a
-    record, or False, and then it has no position: its key and value are empty.
-    It can be used as long as its transaction.  ``cursor.db`` and ``cursor.txn``
+    record, or False, and then its key and value are empty; the next movement
+    still starts from where it was.  It can be used as long as its transaction.  ``cursor.db`` and ``cursor.txn``
     are the database handle and the transaction.
 
     :param db: the :class:`Database` to walk in.
@@ -99,7 +99,7 @@ class Cursor(Generic[ValueT], CursorCore):
     def next(self) -> bool:
         """Move to the next record; False at the end.  ``MDB_NEXT``.
 
-        A cursor without a position moves to the first one.
+        A cursor that was never moved goes to the first one.
         """
         raise NotImplementedError
 
@@ -114,7 +114,7 @@ class Cursor(Generic[ValueT], CursorCore):
     def prev(self) -> bool:
         """Move to the previous record; False at the beginning.  ``MDB_PREV``.
 
-        A cursor without a position moves to the last one.
+        A cursor that was never moved goes to the last one.
         """
         raise NotImplementedError
 
@@ -334,7 +334,7 @@ class Cursor(Generic[ValueT], CursorCore):
             if not found:
                 self.last()
             return self.iterprev()
-        return self.iternext() if found else iter(())
+        return self.iternext() if found else nothing(self)
 
     def __reduce__(self) -> Any:
         raise TypeError("a cursor cannot be pickled or copied; open another one")

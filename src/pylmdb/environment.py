@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import errno
 import operator
-import os
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from . import _catalog, _engine, _registry
+from . import _catalog, _copying, _engine, _registry
 from ._inspection import Inspection
 from ._options import make_options
 from ._shared_env import tokens
 from .database import Database, flags_from
-from .errors import Error, IncompatibleError, closed, error
+from .errors import Error, IncompatibleError, closed
 from .transaction import Transaction
 from .types import EnvFlags
 
@@ -317,13 +315,7 @@ class Environment(Inspection):
             handle = self._handles[name] = Database(self, name, slot)
         return handle
 
-    @overload
-    def dbs(self, txn: None = None) -> list[bytes]: ...
-    @overload
-    def dbs(self, txn: Transaction[memoryview]) -> list[memoryview]: ...
-    @overload
-    def dbs(self, txn: Transaction[bytes]) -> list[bytes]: ...
-    def dbs(self, txn: Transaction[Any] | None = None) -> list[Any]:
+    def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
         """The names of all named databases, in order, and nothing else.
 
         :param txn: the transaction to look in; a new read transaction by default.
@@ -416,37 +408,19 @@ class Environment(Inspection):
             that does not exist.
         :param compact: True to leave free pages out and number the rest anew.
         :param txn: with ``compact``: the read transaction whose snapshot is copied.
+        :raises BusyError: without ``compact``, in a thread that has a write
+            transaction open.
 
-        ``mdb_env_copy3``.
+        ``mdb_env_copyfd3``.
         """
-        name = os.fsencode(path)
-        if b"\0" in name:
-            raise ValueError("path must not contain a NUL character")
-        self._copy("mdb_env_copy3", name, bool(compact), txn)
+        _copying.copy_to_path(self, path, bool(compact), txn)
 
     def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
         """Write a copy of the data file to a file descriptor; see :meth:`copy`.
 
         ``mdb_env_copyfd3``.
         """
-        self._copy("mdb_env_copyfd3", operator.index(fd), bool(compact), txn)
-
-    def _copy(self, what: str, target: Any, compact: bool, txn: Any) -> None:
-        shared = self._use()
-        lib, ffi = shared.engine.lib, shared.engine.ffi
-        flags = lib.MDB_CP_COMPACT if compact else 0
-        if txn is None:
-            shared.call(what, getattr(lib, what), target, flags, ffi.NULL)
-            return
-        if not isinstance(txn, Transaction):
-            raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
-        if not compact:
-            raise TypeError("copy: txn needs compact=True")
-        if txn._shared is not None and txn._shared is not shared:
-            raise error("copy: txn belongs to another environment", errno.EINVAL)
-        code = txn._do(lambda ptr: getattr(lib, what)(shared.ptr, target, flags, ptr))
-        if code:
-            raise error(what, code)
+        _copying.copy_to_descriptor(self, operator.index(fd), bool(compact), txn)
 
 
 _PICKLED = (

@@ -241,7 +241,7 @@ class Transaction(Generic[ValueT], TransactionCore):
 
         code = call()
         if code:
-            code = self._retry_adopted(ptr, code, call)
+            code = self._retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_stat", code)
         return stat_from(out)
@@ -269,7 +269,7 @@ class Transaction(Generic[ValueT], TransactionCore):
         with shared.dbi_lock:
             code = call()
             if code:
-                code = self._retry_adopted(ptr, code, call)
+                code = self._retry_adopted(ptr, slot, code, call)
             self._mutations += 1
             if code:
                 raise error("mdb_drop", code)

@@ -101,13 +101,24 @@ def inputs(liblmdb: Path | None) -> list[str]:
 
 
 def settings_file() -> Path:
-    """A file that changes when the compiler's flags do; compiled modules depend on it."""
-    path = ROOT / "build" / "compiler-settings.txt"
+    """A file that changes when the compiler's flags do; compiled modules depend on it.
+
+    Each kind of build has its own, as it has its own objects.
+    """
+    kind = "sanitize" if option("PYLMDB_SANITIZE") else "plain"
+    path = ROOT / "build" / f"compiler-settings-{kind}.txt"
     text = repr((compiler_flags(), linker_flags(), os.environ.get("CC"), os.environ.get("CFLAGS")))
     if not path.is_file() or path.read_text("utf-8") != text:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, "utf-8")
     return path
+
+
+def core_sources() -> list[str]:
+    """What uses CPython's own interface: a second module in the same shared object."""
+    if sys.implementation.name != "cpython":
+        return []
+    return [str(NATIVE / "core" / "exporter.c")]
 
 
 def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
@@ -124,10 +135,8 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
     ffi.set_source(
         module,
         PREAMBLE,
-        sources=[
-            str(LIBLMDB / "shim.c"),
-            str(NATIVE / "helpers.c"),
-        ],  # shim.c includes mdb.c and midl.c
+        # shim.c includes mdb.c and midl.c
+        sources=[str(LIBLMDB / "shim.c"), str(NATIVE / "helpers.c"), *core_sources()],
         include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE) if folder],
         define_macros=macros,
         extra_compile_args=compiler_flags(),

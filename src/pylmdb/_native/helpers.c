@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifndef _WIN32
+#include <unistd.h>
+#endif
 
 /* liblmdb compares the keys of an integerkey database by the width of the one
  * it is given, 4 or 8 bytes, and reads as many of the other.  So all keys of
@@ -74,10 +77,16 @@ int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *value, size_t value_size)
 {
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
-    MDB_val *one = value ? &v : NULL;
+    MDB_val *one = value && (dbflags & MDB_DUPSORT) ? &v : NULL;
     int rc = check_widths(txn, dbi, dbflags, &k, one);
 
-    return rc ? rc : mdb_del(txn, dbi, &k, one);
+    if (rc)
+        return rc;
+    rc = mdb_del(txn, dbi, &k, one);
+    /* A value that could not have been stored is not there. */
+    if (rc == MDB_BAD_VALSIZE && one && !pylmdb_get(txn, dbi, dbflags, key, key_size, &v))
+        rc = MDB_NOTFOUND;
+    return rc;
 }
 
 int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
@@ -266,18 +275,35 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
     return current(cursor, found_key, found_value);
 }
 
+static int this_process(void)
+{
+#ifdef _WIN32
+    return 0;
+#else
+    return (int)getpid();
+#endif
+}
+
+static MDB_txn *take(struct pylmdb_txn *txn)
+{
+    MDB_txn *ptr = txn->ptr;
+
+    txn->ptr = NULL;
+    return txn->pid == this_process() ? ptr : NULL;
+}
+
 int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
                  unsigned int flags, int wait_ms)
 {
     txn->ptr = NULL;
+    txn->pid = this_process();
     return pylmdb_txn_begin(env, parent, flags, wait_ms, &txn->ptr);
 }
 
 void pylmdb_abort(struct pylmdb_txn *txn)
 {
-    MDB_txn *ptr = txn->ptr;
+    MDB_txn *ptr = take(txn);
 
-    txn->ptr = NULL;
     if (ptr)
         mdb_txn_abort(ptr);
 }
@@ -286,9 +312,8 @@ void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags)
 {
     const unsigned int all = MDB_NOSYNC | MDB_NOMETASYNC;
-    MDB_txn *ptr = txn->ptr;
+    MDB_txn *ptr = take(txn);
 
-    txn->ptr = NULL;
     if (!ptr)
         return;
     if (env) {

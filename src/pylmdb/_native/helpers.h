@@ -43,10 +43,12 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       MDB_val *found_value, int *deleted);
 /* A native transaction with the outcome of its commit.  The three functions
  * take the handle out before they end it, within one call, so that a caller who
- * is interrupted between calls can repeat them: the second does nothing. */
+ * is interrupted between calls can repeat them: the second does nothing.  Nor
+ * do they in a forked child, where the handle is the parent's. */
 struct pylmdb_txn {
     MDB_txn *ptr;
     int code;
+    int pid;
 };
 
 int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,

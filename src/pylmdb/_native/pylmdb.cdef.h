@@ -3,7 +3,7 @@
 int pylmdb_has_shim(void);
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
-void pylmdb_txn_adopt(MDB_txn *txn);
+int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 void pylmdb_env_abandon(MDB_env *env);
 
@@ -33,6 +33,7 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
 struct pylmdb_txn {
     MDB_txn *ptr;
     int code;
+    int pid;
 };
 int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
                  unsigned int flags, int wait_ms);

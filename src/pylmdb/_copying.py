@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Copies of an environment.
+
+A copy that does not compact takes the writer lock for a moment, to copy the meta
+pages while nobody changes them.  That wait is made in slices, so that signals
+and the end of the environment are seen, and a thread that holds the lock itself
+is told so instead of waiting for ever.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import _catalog
+from ._writer_gate import SLICE
+from .errors import error
+
+if TYPE_CHECKING:
+    from .environment import Environment
+
+_CP_COMPACT = 0x01
+
+
+def copy_to_path(env: Environment, path: Any, compact: bool, txn: Any) -> None:
+    """Copy to a new file; it is removed again if the copy fails."""
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError("path must not contain a NUL character")
+    if env.flags().subdir:
+        name = os.path.join(name, b"data.mdb")
+    try:
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as failure:
+        what = f"copy: {os.fsdecode(path)!r}"
+        raise error(what, failure.errno or errno.EIO, _hint(failure)) from failure
+    try:
+        copy_to_descriptor(env, fd, compact, txn)
+        os.fsync(fd)
+    except BaseException:
+        os.close(fd)
+        os.unlink(name)
+        raise
+    os.close(fd)
+
+
+def _hint(failure: OSError) -> str | None:
+    if failure.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "the directory to copy to must exist"
+    if failure.errno == errno.EEXIST:
+        return "a copy is not written over an existing file"
+    return None
+
+
+def copy_to_descriptor(env: Environment, fd: int, compact: bool, txn: Any) -> None:
+    """Copy to an open file."""
+    shared = env._use()
+    lib, null = shared.engine.lib, shared.engine.ffi.NULL
+    if txn is not None:
+        _catalog.check_transaction("copy", shared, txn)
+        if not compact:
+            raise TypeError("copy: txn needs compact=True")
+        code = txn._do(lambda ptr: lib.mdb_env_copyfd3(shared.ptr, fd, _CP_COMPACT, ptr))
+        if code:
+            raise error("mdb_env_copyfd3", code)
+    elif compact:
+        shared.call("mdb_env_copyfd3", lib.mdb_env_copyfd3, fd, _CP_COMPACT, null)
+    else:
+        if _catalog.own_writer(shared) is not None:
+            raise error(
+                "copy: this thread has a write transaction open and would wait for itself",
+                errno.EBUSY,
+                "end it first, or copy with compact=True",
+            )
+        _copy_plain(env, fd)
+
+
+def _copy_plain(env: Environment, fd: int) -> None:
+    while True:
+        shared = env._use()
+        lib = shared.engine.lib
+        code = shared.run(lib.pylmdb_env_copyfd, fd, 0, int(SLICE * 1000))
+        if not code:
+            return
+        if code != lib.PYLMDB_ETIMEDOUT:
+            raise error("mdb_env_copyfd2", code)
