@@ -181,10 +181,8 @@ class SharedEnv:
                 spare = self.spares.pop()
             except IndexError:
                 break
-            if not lib.mdb_txn_renew(spare):
-                box.ptr = spare
+            if not lib.pylmdb_renew(box, spare):
                 return
-            lib.mdb_txn_abort(spare)
         self._begin(box, ffi.NULL, lib.MDB_RDONLY, -1)
 
     def end_reader(self, box: Any, token: int) -> None:

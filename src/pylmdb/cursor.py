@@ -27,8 +27,8 @@ class Cursor(Generic[ValueT], CursorCore):
 
     It starts without a position.  A movement returns True and leaves it on a
     record, or False, and then its key and value are empty; the next movement
-    still starts from where it was.  It can be used as long as its transaction.  ``cursor.db`` and ``cursor.txn``
-    are the database handle and the transaction.
+    still starts from where it was.  It can be used as long as its transaction.
+    ``cursor.db`` and ``cursor.txn`` are the database handle and the transaction.
 
     :param db: the :class:`Database` to walk in.
     :param txn: the :class:`Transaction`.

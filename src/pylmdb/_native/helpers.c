@@ -300,6 +300,19 @@ int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
     return pylmdb_txn_begin(env, parent, flags, wait_ms, &txn->ptr);
 }
 
+int pylmdb_renew(struct pylmdb_txn *txn, MDB_txn *idle)
+{
+    int rc = mdb_txn_renew(idle);
+
+    if (rc) {
+        mdb_txn_abort(idle);
+        return rc;
+    }
+    txn->ptr = idle;
+    txn->pid = this_process();
+    return 0;
+}
+
 void pylmdb_abort(struct pylmdb_txn *txn)
 {
     MDB_txn *ptr = take(txn);

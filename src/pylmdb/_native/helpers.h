@@ -41,10 +41,11 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
-/* A native transaction with the outcome of its commit.  The three functions
- * take the handle out before they end it, within one call, so that a caller who
- * is interrupted between calls can repeat them: the second does nothing.  Nor
- * do they in a forked child, where the handle is the parent's. */
+
+/* A native transaction with the outcome of its commit.  The functions that end
+ * it take the handle out first, within one call, so that a caller who is
+ * interrupted between calls can repeat them: the second does nothing.  Nor do
+ * they in a forked child, where the handle is the parent's. */
 struct pylmdb_txn {
     MDB_txn *ptr;
     int code;
@@ -53,6 +54,8 @@ struct pylmdb_txn {
 
 int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
                  unsigned int flags, int wait_ms);
+/* Makes an idle read transaction the one of txn, or ends it when it cannot. */
+int pylmdb_renew(struct pylmdb_txn *txn, MDB_txn *idle);
 void pylmdb_abort(struct pylmdb_txn *txn);
 /* sync_flags: MDB_NOSYNC and MDB_NOMETASYNC for this commit; the caller holds
  * the writer lock, so no other commit sees them.  Nested transactions have no

@@ -37,6 +37,7 @@ struct pylmdb_txn {
 };
 int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
                  unsigned int flags, int wait_ms);
+int pylmdb_renew(struct pylmdb_txn *txn, MDB_txn *idle);
 void pylmdb_abort(struct pylmdb_txn *txn);
 void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags);
