@@ -27,12 +27,25 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #define pthread_mutex_unlock(mutex) pylmdb_mutex_unlock(mutex)
 #endif
 
+#ifndef _WIN32
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* No descriptor outlives exec(), from its first moment on. */
+static int open_closing_on_exec(const char *path, int flags, mode_t mode)
+{
+    return open(path, flags | O_CLOEXEC, mode);
+}
+#define open(path, flags, mode) open_closing_on_exec(path, flags, mode)
+#endif
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #include "mdb.c"
 #include "midl.c"
 #pragma GCC diagnostic pop
 
+#undef open
 #ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock
@@ -200,6 +213,16 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
     return (leaf->mn_flags & (F_DUPDATA | F_SUBDATA)) == F_SUBDATA;
 }
 
+/* A seek that finds nothing leaves a cursor between two records, and in a
+ * database with duplicates with a sub-cursor that was never initialised, which
+ * the next relative movement would follow. */
+void pylmdb_cursor_unset(MDB_cursor *mc)
+{
+    mc->mc_flags &= ~(C_INITIALIZED | C_EOF);
+    if (mc->mc_xcursor)
+        mc->mc_xcursor->mx_cursor.mc_flags &= ~(C_INITIALIZED | C_EOF);
+}
+
 /* A child of fork() shares no descriptor table with its parent, so closing
  * ours takes nothing from the parent; the maps stay, views may lie in them.
  * Closing a lock file drops the POSIX locks of the *calling process* on it,
@@ -286,6 +309,11 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor)
 {
     (void)cursor;
     return -1;
+}
+
+void pylmdb_cursor_unset(MDB_cursor *cursor)
+{
+    (void)cursor;
 }
 
 void pylmdb_env_abandon(MDB_env *env)

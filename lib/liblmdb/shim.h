@@ -26,6 +26,9 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
  * an ordinary record, -1 if this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 
+/* Take a cursor's position away, as if it had never been moved. */
+void pylmdb_cursor_unset(MDB_cursor *cursor);
+
 /* In a forked child: close the descriptors of an inherited environment and
  * touch nothing else of it. */
 void pylmdb_env_abandon(MDB_env *env);

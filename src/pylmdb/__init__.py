@@ -5,7 +5,8 @@ from . import errors, types
 from ._version import __version__
 from .cursor import Cursor
 from .database import Database
-from .environment import Environment, enable_drop_gil, open, version
+from .environment import Environment, enable_drop_gil, version
+from .environment import open as open
 from .errors import (
     AddrBusyError,
     BadChecksumError,
@@ -53,6 +54,7 @@ from .transaction import Transaction
 
 _Database = Database
 
+# As in py-lmdb, a star import leaves the builtin open() alone.
 __all__ = [
     "AddrBusyError",
     "BadChecksumError",
@@ -103,7 +105,6 @@ __all__ = [
     "__version__",
     "enable_drop_gil",
     "errors",
-    "open",
     "types",
     "version",
 ]

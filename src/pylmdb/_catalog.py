@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import _threads
 from ._buffers import as_buffer
-from .errors import Error, NotFoundError, error
+from .errors import Error, NotFoundError, ReadersFullError, error
 from .transaction import Transaction
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def open_slot(env: Environment, name: bytes, txn: Any, flags: int, create: bool)
     except NotFoundError:
         if not create:
             raise
-    return _open_alone(env, name, creating, write=True)
+    except ReadersFullError:
+        pass  # a write transaction needs no reader slot
+    return _open_alone(env, name, creating if create else flags, write=True)
 
 
 def _open_alone(env: Environment, name: bytes, flags: int, write: bool) -> DbSlot:

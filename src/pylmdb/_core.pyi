@@ -59,7 +59,3 @@ class CursorCore:
 
     def _do(self, operation: Callable[..., Any], *args: Any) -> Any:
         """The guard: run ``operation(native cursor, *args)``, or raise."""
-
-    @property
-    def closed(self) -> bool:
-        """True once nothing can be done with this cursor any more."""

@@ -136,7 +136,13 @@ class TransactionCore:
                 "begin: read-only child transactions need LMDB 1.0",
                 hint="open a new environment with lib_version=1, or pass write=True",
             )
-        parent._do(self._nest, parent)
+        # LMDB 1.0 allows any number of read-only children, and nothing beside them.
+        beside = not self._write and parent._has_only_readers()
+        parent._guard(beside, self._nest, (parent,))
+
+    def _has_only_readers(self) -> bool:
+        native = self._native
+        return native is not None and not any(c.write and not c.revoked for c in native.children)
 
     def _nest(self, native_parent: Any, parent: Any) -> None:
         family = parent._native.family
@@ -295,6 +301,10 @@ class TransactionCore:
         self._ended = True
 
     def __enter__(self) -> Any:
+        if self._shared is not None and self._shared.forked:
+            raise ForkedError("this transaction belongs to the parent process; begin a new one")
+        if self._ptr is None:
+            raise closed("transaction", "begin a new one")
         return self
 
     def __exit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:

@@ -87,7 +87,8 @@ class CursorCore:
         txn._native.cursors[self._number] = (out[0], slot)
 
     def close(self) -> None:
-        if self.txn is None or not self._number:
+        # An exception can strike inside __new__, before there is anything to close.
+        if getattr(self, "txn", None) is None or not self._number:
             return
         number, self._number, self._positioned = self._number, 0, False
         if not self.txn._shared.forked:
@@ -97,6 +98,9 @@ class CursorCore:
         self.close()
 
     def __enter__(self) -> Any:
+        if self.closed:
+            self._do(self._nothing)
+            raise closed("cursor", "open a new one")
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -13,8 +13,9 @@ class CursorIterator:
     """Yields the record under the cursor, then moves on, in one direction.
 
     It moves the cursor itself, so a program that moves the cursor in between
-    continues from there.  Where records were deleted in between, it continues
-    from the record it gave last, whether or not that still exists.
+    continues from there, and ends if that was nowhere.  Where records were
+    deleted in between, it continues from the record it gave last, whether or not
+    that still exists.
     """
 
     __slots__ = ("_cursor", "_keys", "_last", "_moves", "_mutations", "_op", "_values")
@@ -39,7 +40,7 @@ class CursorIterator:
         if self._last is not None:
             if cursor._moves == self._moves and txn._mutations != self._mutations:
                 self._continue(native, *self._last)
-            else:
+            elif cursor._moves == self._moves or cursor._positioned:
                 cursor._move(native, self._op)
         if not cursor._refresh(native):
             return None

@@ -18,6 +18,7 @@ def walk(
     """The records of ``cursor``'s database with ``start <= key < stop``."""
     if not keys and not values:
         raise ValueError("range: keys=False and values=False leave nothing to return")
+    cursor._do(lambda native: None)  # a cursor that cannot be used is refused here
     flags = cursor._slot.flags
     start, stop, prefix = (
         None if key is None else bytes(as_buffer(name, key))

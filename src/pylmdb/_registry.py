@@ -31,6 +31,8 @@ _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
 # being opened or closed: not to be found, but a forked child inherits them too
 _half_open: set[SharedEnv] = set()
+# open in the parent of this forked child, whose maps the child has, too
+_inherited: set[FileKey] = set()
 
 
 def lock() -> threading.RLock:
@@ -209,21 +211,20 @@ def _descriptor_key(shared: SharedEnv) -> FileKey:
 
 
 def _refuse_other_binding(options: Options) -> None:
-    """Another LMDB binding (or another copy of this one) that has the lock file
-    open for writing in this process would lose its locks when we close ours."""
-    key = _file_key(options.lock_path)
-    if key is None or not sys.platform.startswith("linux"):
+    """Another LMDB binding (or another copy of this one) that has the file open in
+    this process would lose its locks when we close ours.  It has the data file in
+    its memory map, and so had the parent of a forked child, which is no matter."""
+    key = _file_key(options.data_path)
+    if key is None or key in _inherited or not sys.platform.startswith("linux"):
         return
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found = os.stat(f"/proc/self/fd/{name}")
-            if (found.st_dev, found.st_ino) != key:
-                continue
-            with open(f"/proc/self/fdinfo/{name}") as file:
-                flags = int(file.read().split("flags:")[1].split()[0], 8)
-        except (OSError, IndexError):
-            continue
-        if flags & os.O_ACCMODE == os.O_RDWR:
+    with open("/proc/self/maps", "rb") as file:
+        maps = file.read()
+    if b" %d " % key[1] not in maps:
+        return
+    real = os.path.realpath(options.data_path)
+    for line in maps.splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and int(fields[4]) == key[1] and fields[5] == real:
             raise Error(
                 f"open: another LMDB binding has {options.given_path!r} open in this process",
                 hint="close it there first; two would break each other's locks",
@@ -250,6 +251,8 @@ def forget_in_child() -> None:
     global _lock, _pid
     _lock, _pid = threading.RLock(), os.getpid()
     inherited = {*_open.values(), *_half_open}
+    _inherited.update(_open)
+    _inherited.update(shared.key for shared in _half_open if shared.key is not None)
     _open.clear()
     _half_open.clear()
     for shared in inherited:

@@ -259,12 +259,16 @@ class SharedEnv:
         ):
             raise Error("set_mapsize: a write transaction is open", hint="end it first")
         try:
+            self.users[mark] = None
+            if self.closed:
+                raise closed("environment", "open it again")
             end_transactions()
             self._wait_for_calls()
             self.drop_spares()
             code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
         finally:
             self.resizing.pop("by", None)
+            self.leave(mark)
         if code:
             raise error("mdb_env_set_mapsize", code)
 

@@ -70,6 +70,11 @@ class Cursor(Generic[ValueT], CursorCore):
         """The same as :meth:`iternext`."""
         raise NotImplementedError
 
+    @property
+    def closed(self) -> bool:
+        """True once nothing can be done with this cursor any more."""
+        raise NotImplementedError
+
     # -- movements ----------------------------------------------------------------
 
     def first(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import ClosedError, InvalidParameterError
+from .errors import Error, InvalidParameterError, closed
 from .types import DbFlags
 
 if TYPE_CHECKING:
@@ -55,9 +55,15 @@ class Database:
     that name exists again.
     """
 
-    __slots__ = ("__weakref__", "_env", "_flags", "_name", "_slot")
+    # A handle that was never initialised is a closed one.
+    _env: Environment | None = None
+    _name: bytes | None = None
+    _slot: DbSlot | None = None
+    _flags = 0
 
     def __init__(self, env: Environment, name: bytes | None, slot: DbSlot | None) -> None:
+        if self._env is not None:
+            raise Error("this handle was made already", hint="make another one with open_db()")
         self._env = env
         self._name = name
         self._slot = slot
@@ -72,22 +78,25 @@ class Database:
     def closed(self) -> bool:
         """True once the handle is dead."""
         slot = self._slot
-        return self._env.closed or (slot is not None and not (slot.alive or slot.shared.forked))
+        if self._env is None or self._env.closed:
+            return True
+        return slot is not None and not slot.alive and not slot.shared.forked
 
     def flags(self, txn: Any = None, /) -> DbFlags:
         """The database's flags, as the keywords of ``open_db``.
 
         ``txn`` is accepted for compatibility and not used.
         """
+        env = self._usable()
         if self._slot is None:
-            with self._env.begin() as reader:
+            with env.begin() as reader:
                 reader._do(self._load, reader)
-        elif self.closed:
-            raise ClosedError(
-                "Attempt to operate on closed/deleted/dropped object.",
-                hint="open the database again with open_db()",
-            )
         return flag_words(self._flags)
+
+    def _usable(self) -> Environment:
+        if self._env is None or self.closed:
+            raise closed("database handle", "open the database again with open_db()")
+        return self._env
 
     def _load(self, ptr: Any, txn: Any) -> None:
         txn._slot_in(ptr, self)
@@ -104,7 +113,7 @@ class Database:
                 "the database handle belongs to another environment",
                 hint="open it in this one with open_db()",
             )
-        if self._env._use() is not shared:
+        if self._usable()._use() is not shared:
             raise InvalidParameterError(
                 "the database handle belongs to another environment",
                 hint="open it in this one with open_db()",
@@ -114,9 +123,11 @@ class Database:
         return self._slot
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Database, (self._env, self._name, None)
+        return Database, (self._usable(), self._name, None)
 
     def __repr__(self) -> str:
+        if self._env is None:
+            return "<pylmdb.Database never opened>"
         name = "main" if self._name is None else repr(self._name)
         set_flags = [word for word, value in flag_words(self._flags).items() if value]
         state = " closed" if self.closed else ""

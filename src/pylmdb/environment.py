@@ -171,6 +171,7 @@ class Environment(Inspection):
             raise closed("environment", "open it again")
 
     def __enter__(self) -> Self:
+        self._use()
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -4,7 +4,8 @@
 Each engine has ``ffi`` and ``lib``, the two objects of a cffi module: every
 function of ``lmdb.h`` is ``engine.lib.mdb_...``, every constant
 ``engine.lib.MDB_...``, every struct ``engine.ffi.new("MDB_val *")`` and so on.
-What LMDB 1.0 adds exists in both engines; in 0.9 the functions return ENOSYS.
+What LMDB 1.0 adds exists in both engines; in 0.9 the functions return ENOSYS
+(``mdb_cursor_is_db``, whose result is no error code, -ENOSYS).
 
     >>> import pylmdb, pylmdb.lowlevel
     >>> env = pylmdb.open("/tmp/example")
@@ -35,6 +36,8 @@ def engine(obj: Environment | Transaction[Any] | Cursor[Any]) -> Engine:
     if isinstance(obj, Cursor):
         obj = obj.txn
     env = obj.env if isinstance(obj, Transaction) else obj
+    if not isinstance(env, Environment):
+        raise TypeError(f"no engine stands behind {type(obj).__name__}")
     return env._use().engine
 
 
@@ -52,4 +55,6 @@ def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> Any:
 
 def database_number(db: Database, txn: Transaction[Any]) -> int:
     """The ``MDB_dbi`` of a database handle, as ``txn`` knows it."""
+    if not isinstance(txn, Transaction):
+        raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
     return int(txn._do(lambda native: txn._slot_in(native, db).dbi))

@@ -109,6 +109,8 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
     /* These two leave the caller's own bytes in place of the record's. */
     if (!rc && with_value)
         rc = mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+    if (rc == MDB_NOTFOUND && op != MDB_SET_RANGE)
+        pylmdb_cursor_unset(cursor);
     if (rc)
         found_key->mv_size = found_value->mv_size = 0;
     return rc;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What shim.h and helpers.h add to liblmdb, as cffi reads it. */
 
 int pylmdb_has_shim(void);
