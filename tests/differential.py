@@ -9,7 +9,7 @@ class of the exception (ours may be a subclass of theirs).
 py-lmdb can crash on hostile programs.  So programs run in a child process (this
 file as a script), which notes in a small file what it is about to do.
 
-    python tests/differential.py FIRST_SEED COUNT    runs programs and prints differences
+    python tests/differential.py FIRST_SEED COUNT FOLDER [alone]
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ import itertools
 import json
 import os
 import random
+import re
+import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +52,11 @@ class Difference(NamedTuple):
 def take(iterator: Any, count: int) -> list[Any]:
     """The next ``count`` items, or as many as there are."""
     return list(itertools.islice(iterator, count))
+
+
+def iter_from(cursor: Any, key: Any, reverse: bool, count: int) -> list[Any]:
+    """The start of what the undocumented method gives."""
+    return take(cursor._iter_from(key, reverse), count)
 
 
 def leave(transaction: Any, failing: bool) -> Any:
@@ -79,8 +88,8 @@ def reopen(env: Any, options: dict[str, Any]) -> Any:
     )
 
 
-TOOLS = {"take": take, "leave": leave, "dump": dump, "reopen": reopen, "array": array.array,
-         "numpy": numpy}  # fmt: skip
+TOOLS = {"take": take, "iter_from": iter_from, "leave": leave, "dump": dump, "reopen": reopen,
+         "array": array.array, "numpy": numpy}  # fmt: skip
 
 
 # -- running one program ----------------------------------------------------------------
@@ -148,28 +157,46 @@ class Intended:
     def __init__(self, about: dict[str, About], names: dict[str, Any]) -> None:
         self.about, self.names = about, names
         self.writes = self.deletes = 0
+        self.transactions: list[tuple[weakref.ref[Any], str]] = []  # with the parent's name
+        self.default: dict[str, list[str]] = {}  # transaction -> its database
         self.fresh: dict[str, int] = {}  # iterator -> deletes when last used
         self.placed: dict[str, int] = {}  # cursor -> writes when last placed
         self.unset: dict[str, int] = {}  # cursor without position -> writes when it missed
         self.written: set[str] = set()  # cursors placed by nothing but a write
-        self.replaced: set[str] = set()  # the same, by replace() of a missing key
+        self.lost: set[str] = set()  # cursors that cannot be compared until placed anew
 
-    def open_transactions(self, write: bool = False) -> bool:
-        found = (self.names.get(name) for name, what in self.about.items() if what.sort == "txn")
-        return any(txn and not txn.closed and (txn.write or not write) for txn in found)
+    def open_transactions(self) -> list[Any]:
+        found = [reference() for reference, _ in self.transactions]
+        return [txn for txn in found if txn is not None and not txn.closed]
+
+    def used(self, step: Step, sort: str) -> list[str]:
+        """The variables of a sort among a step's arguments."""
+        found = re.findall(rf"\b{sort}\d+", step.args)
+        return [name for name in found if name in self.names]
 
     def has_open_child(self, txn: str) -> bool:
-        return any(
-            what.sort == "txn" and what.owner == txn and name in self.names
-            and not self.names[name].closed
-            for name, what in self.about.items()
-        )  # fmt: skip
+        for reference, parent in self.transactions:
+            child = reference()
+            if parent == txn and child is not None and not child.closed:
+                return True
+        return False
 
     def allows(self, step: Step) -> bool:
         method, target = step.method, step.target
         what = self.about.get(target)
+        # Theirs crashes on an ended transaction, and works in another database by a dead handle.
+        if method == "open_db" and any(self.names[txn].closed for txn in self.used(step, "txn")):
+            return False
+        databases = self.used(step, "db") + self.default.get(target, [])
+        if any(self.names[db].closed for db in databases):
+            return False
+        # Cursors of theirs may let go of the transaction.
+        if method == "del" and any(each.owner == target for each in self.about.values()):
+            return False
         # Without txn=, and while this thread writes, ours uses the write transaction.
-        if method == "open_db" and "txn=" not in step.args and self.open_transactions(write=True):
+        if method == "open_db" and "txn=" not in step.args and any(
+            txn.write for txn in self.open_transactions()
+        ):
             return False
         # The map grows without ending transactions.
         if method == "set_mapsize" and self.open_transactions():
@@ -177,20 +204,26 @@ class Intended:
         if what is None or what.sort not in ("cursor", "iterator"):
             return method in self.ENDING or not self.has_open_child(target)
         cursor = target if what.sort == "cursor" else what.owner
+        native = self.names.get(cursor)
+        # Theirs may work on in whatever database has taken the place of a dropped one.
+        if native is not None and native.db is not None and native.db.closed:
+            return False
         # No part of a parent can be used while a child is open.
         if self.has_open_child(self.about[cursor].owner):
             return False
         if what.sort == "iterator":
             # Deleting under an iterator makes theirs skip records.
-            return self.fresh.get(target, self.deletes) == self.deletes
+            stands = not any(cursor in each for each in (self.unset, self.written, self.lost))
+            return stands and self.fresh.get(target) == self.deletes
         return self.allows_cursor(method, target, what)
 
     def allows_cursor(self, method: str, target: str, what: About) -> bool:
-        reading = method in ("key", "value", "item")
-        starting = method == "delete" or "iter" in method
-        # Theirs does not take a cursor as positioned by its first write alone, until read;
-        # and replace() of a missing key leaves it nowhere.
-        if (target in self.written and starting) or (target in self.replaced and reading):
+        reading = method in ("key", "value", "item", "count")
+        starting = method == "delete" or method.startswith("iter")
+        if target in self.lost:
+            return not (reading or starting or method in self.RELATIVE)
+        # Theirs does not take a cursor as positioned by its first write alone, until read.
+        if target in self.written and starting:
             return False
         # Theirs reads the native cursor again after any write, though it has missed.
         if target in self.unset and (reading or starting):
@@ -200,7 +233,26 @@ class Intended:
             return self.placed.get(target) == self.writes
         return True
 
-    ENDING = frozenset(["commit", "abort", "leave", "del", "begin", "get", "put", "delete", "pop"])
+    def excuses(self, step: Step, mine: Any, other: Any) -> bool:
+        """Differences that show only in the outcome."""
+        what = self.about.get(step.target if step.target != "e" else step.result)
+        if isinstance(other, Raised) and other.names[0] == "InvalidParameterError":
+            # Theirs does not see in a reader what another transaction has opened since.
+            return (what is not None and not what.write) or "open child" in repr(mine)
+        if isinstance(other, Raised) and other.names[0] == "ReadersFullError":
+            return True  # it keeps the slots of ended transactions
+        if not isinstance(mine, Raised):
+            return False
+        # Theirs leaves a ``with`` block whose writes are lost, knows its version after close(),
+        # and lets a parent have several read-only children.
+        excuse = {"leave": "writes are lost", "lib_version": CLOSED, "begin": "open child"}
+        return step.method in excuse and excuse[step.method] in mine.text
+
+    ENDING = frozenset(["commit", "abort", "leave", "del", "begin"])
+    SEEKING = frozenset(["set_key", "set_range", "set_key_dup", "set_range_dup", "get"])
+    RELATIVE = frozenset(["next", "prev", "first_dup", "last_dup", "next_dup", "prev_dup",
+                          "next_nodup", "prev_nodup"])  # fmt: skip
+    LOSING = frozenset(["first_dup", "last_dup", "pop", "getmulti", "iter_from"])
     PLACING = frozenset(["first", "last", "set_key", "set_range", "set_key_dup", "set_range_dup"])
     DELETING = frozenset(["delete", "pop", "replace", "drop"])
     PUTTING = frozenset(["put", "putmulti", "replace"])
@@ -213,45 +265,67 @@ class Intended:
         self.deletes += method in self.DELETING
         if what and what.sort == "cursor":
             self.note_cursor(method, target, result)
-        if what and what.sort == "iterator":
+        if what and what.sort == "iterator" and not isinstance(result, Raised):
             self.placed.pop(what.owner, None)
-            self.unset[what.owner] = self.writes
+            self.unset.pop(what.owner, None)
+            self.lost.discard(what.owner)
+            if len(result) < int(step.args):
+                self.unset[what.owner] = self.writes
+        new = self.names.get(step.result)
+        if isinstance(new, pylmdb.Transaction):
+            parent = self.about[step.result].owner
+            self.default[step.result] = self.used(step, "db")
+            self.transactions.append((weakref.ref(new), parent))
+        if method == "drop":  # theirs iterates over what is no more
+            self.lost |= {name for name, each in self.about.items() if each.sort == "cursor"}
         if step.result in self.about:
             self.fresh[step.result] = self.deletes
+            if self.about[step.result].sort == "iterator" and "_dup" not in method:
+                self.unset.pop(target, None)
             if self.about[step.result].sort == "cursor":
                 self.unset[step.result] = self.writes
 
     def note_cursor(self, method: str, target: str, result: Any) -> None:
-        if method in ("key", "value", "item", "count"):
+        if method in ("count", "__enter__") or (method == "putmulti" and result == (0, 0)):
+            return
+        if method in ("key", "value", "item"):
             self.written.discard(target)
             return
         self.placed.pop(target, None)
+        missed = result is False or result is None or isinstance(result, Raised)
+        # After these liblmdb's cursor, and so theirs, is somewhere, or shows no key.
+        if (
+            isinstance(result, Raised) or method in self.LOSING
+            or (missed and (method in self.SEEKING or method == "replace"))
+            or (method == "get" and result == b"none")
+            or (method == "delete" and "dup" in self.about[target].kind)
+        ):  # fmt: skip
+            self.lost.add(target)
+            return
         if method in self.PUTTING:
-            if target in self.unset or (method == "replace" and result is None):
+            if target in self.unset:
                 self.written.add(target)
-            if method == "replace" and result is None:
-                self.replaced.add(target)
             self.unset.pop(target, None)
             return
         self.written.discard(target)
-        self.replaced.discard(target)
-        if method in self.PLACING and result is True:
-            self.placed[target] = self.writes
-        if result is True or (method == "get" and isinstance(result, bytes)):
-            self.unset.pop(target, None)
-        else:
+        if method in self.SEEKING or method in ("first", "last"):
+            self.lost.discard(target)
+        if missed:
             self.unset[target] = self.writes
+        else:
+            self.unset.pop(target, None)
+            if method in self.PLACING:
+                self.placed[target] = self.writes
 
 
 class Progress:
     """Tells the parent process what is about to run, should that be the last."""
 
-    def __init__(self, path: str | None) -> None:
-        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600) if path else -1
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
 
     def note(self, seed: int, step: int, library: str) -> None:
-        if self.fd >= 0:
-            os.pwrite(self.fd, f"{seed} {step} {library:8}\n".encode(), 0)
+        os.pwrite(self.fd, f"{seed} {step} {library:8}\n".encode(), 0)
 
 
 def run(program: Program, folder: str, progress: Progress) -> Difference | None:
@@ -263,7 +337,7 @@ def run(program: Program, folder: str, progress: Progress) -> Difference | None:
             Path(old).unlink(missing_ok=True)
         progress.note(program.seed, -1, library)
         names[library] = {**TOOLS, "e": module.open(path, **program.options)}
-    ours, theirs = names.values()
+    ours, theirs = names["pylmdb"], names.get("py-lmdb", {})
     intended = Intended(program.about, ours)
     difference = None
     for number, step in enumerate(program.steps):
@@ -273,9 +347,14 @@ def run(program: Program, folder: str, progress: Progress) -> Difference | None:
         progress.note(program.seed, number, "pylmdb")
         mine = outcome(step, code, ours)
         progress.note(program.seed, number, "py-lmdb")
-        other = outcome(step, code, theirs)
+        other = outcome(step, code, theirs) if theirs else mine
         intended.note(step, mine)
-        if not agree(mine, other):
+        if agree(mine, other):
+            continue
+        if intended.excuses(step, mine, other):
+            for variables in names.values():
+                variables.pop(step.result, None)
+        else:
             difference = Difference(number, mine, other)
             break
     for library, variables in names.items():
@@ -320,29 +399,74 @@ def text(program: Program, difference: Difference) -> str:
     return "\n".join(lines)
 
 
-def run_seeds(seeds: Iterator[int], folder: str, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Differences as they are found, then how much was run."""
-    programs = steps = 0
+# -- many programs, in child processes ---------------------------------------------------------
+
+
+def run_here(seeds: Iterable[int], folder: str, progress: Progress) -> Iterator[dict[str, Any]]:
+    """The differences that programs show: each as found, then shrunk."""
     for seed in seeds:
+        signal.alarm(PATIENCE)
         program = make_program(random.Random(seed), seed)
         found = run(program, folder, progress)
         if found is not None:
+            yield {"seed": seed, "difference": text(program, found)}
             yield {"seed": seed, "difference": text(*shrink(program, found, folder, progress))}
-        programs += 1
-        steps += len(program.steps)
-    yield {"programs": programs, "steps": steps}
+
+
+PATIENCE = 30  # seconds for one program and its shrinking; then the child is ended
+
+
+class Report:
+    """What a survey has found."""
+
+    def __init__(self) -> None:
+        self.programs = 0
+        self.differences: dict[int, str] = {}
+        self.rival_failures: list[str] = []  # crashes and hangs of py-lmdb
+
+
+def survey(first: int, count: int) -> Report:
+    """Run the programs of ``count`` seeds in child processes."""
+    report, end = Report(), first + count
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    while first < end:
+        with tempfile.TemporaryDirectory(dir=memory) as folder:
+            first = _survey_until_failure(report, first, end, folder)
+    report.programs = count
+    return report
+
+
+def _survey_until_failure(report: Report, first: int, end: int, folder: str) -> int:
+    """Start a child on the seeds; returns the seed to go on with."""
+    arguments = [sys.executable, __file__, str(first), str(end - first), folder]
+    child = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    for line in child.stdout.splitlines():
+        found = json.loads(line)
+        report.differences[found["seed"]] = found["difference"]
+    if not child.returncode:
+        return end
+    progress = Path(folder, "progress")
+    seed, step, library = progress.read_text().split()[:3] if progress.exists() else (first, 0, "?")
+    failure = f"seed {seed}, step {step}, {library}: status {child.returncode}"
+    if library == "py-lmdb" and child.returncode < 0 and survives(int(seed), folder):
+        report.rival_failures.append(failure)
+    else:
+        report.differences[int(seed)] = f"{failure}\n{child.stderr.decode()[-2000:]}"
+    return int(seed) + 1
+
+
+def survives(seed: int, folder: str) -> bool:
+    """Whether pylmdb alone runs a program on which py-lmdb has crashed."""
+    arguments = [sys.executable, __file__, str(seed), "1", folder, "alone"]
+    return subprocess.run(arguments, check=False).returncode == 0
 
 
 def main() -> None:
-    first, count = int(sys.argv[1]), int(sys.argv[2])
-    progress = Progress(sys.argv[3] if len(sys.argv) > 3 else None)
-    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
-        for report in run_seeds(iter(range(first, first + count)), folder, progress):
-            if progress.fd >= 0:
-                print(json.dumps(report), flush=True)
-            else:
-                print(report.pop("difference", report), flush=True)
+    first, count, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    if len(sys.argv) > 4:
+        del LIBRARIES["py-lmdb"]
+    for found in run_here(range(first, first + count), folder, Progress(f"{folder}/progress")):
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

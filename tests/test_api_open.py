@@ -86,6 +86,14 @@ def test_nul_in_a_path(open_env, path):
         open_env(path)
 
 
+@pytest.mark.parametrize("empty", ["", b""])
+def test_the_empty_path(open_env, tmp_path, monkeypatch, empty):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((pylmdb.Error, OSError, ValueError)):
+        open_env(empty)
+    assert os.listdir(tmp_path) == []
+
+
 def test_relative_paths_survive_a_change_of_directory(open_env, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     env = open_env("here")
@@ -232,6 +240,16 @@ def test_new_files_are_0_9_by_default(open_env):
 
 def test_map_size(open_env):
     assert open_env(map_size=1 << 21).info()["map_size"] == 1 << 21
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_000_001, 1 << 40])
+def test_odd_map_sizes_hold_what_is_there(open_env, size):
+    with open_env() as env, env.begin(write=True) as txn:
+        txn.put(b"k", b"v" * 100_000)
+    env = open_env(map_size=size)
+    assert env.info()["map_size"] >= 100_000
+    with env.begin() as txn:
+        assert txn.get(b"k") == b"v" * 100_000
 
 
 def test_readonly(open_env):

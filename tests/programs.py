@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""Runs the programs of the tests in processes of their own, and helps these.
+
+What may crash, hang, fork or be killed is a program: ``run`` starts it, waits for
+it, and fails the test unless it ends in time, with the status it should have, and
+with nothing on stderr (an exception in a finalizer shows there).  A program finds
+``path``, ``lib_version`` and the names of this module in its namespace.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROUNDS = int(os.environ.get("PYLMDB_ROUNDS", "1"))
+
+PRELUDE = """\
+import gc, os, signal, sys, threading, time, weakref
+import pylmdb
+from programs import *
+path, lib_version = sys.argv[1], int(sys.argv[2])
+"""
+
+
+def start(source, path, lib_version, prelude=PRELUDE, **options):
+    """Start a program; the caller waits for it."""
+    environment = dict(os.environ)
+    inherited = environment.get("PYTHONPATH", "").split(os.pathsep)
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, inherited)])
+    command = [sys.executable, "-X", "faulthandler", "-W", "ignore::DeprecationWarning"]
+    return subprocess.Popen(
+        [*command, "-c", prelude + source, str(path), str(lib_version)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        **options,
+    )
+
+
+def finish(process, status=0, timeout=20, errors=False):
+    """Wait for a program, check how it ended, and return what it printed."""
+    __tracebackhide__ = True
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)  # faulthandler shows where it hangs
+        out, err = process.communicate()
+        raise AssertionError(f"the program hangs; it printed {out!r} and\n{err}") from None
+    assert process.returncode == status, f"status {process.returncode}; it printed {out!r} and\n{err}"
+    assert errors or not err, err
+    return out
+
+
+def run(source, path, lib_version, status=0, timeout=20, errors=False, prelude=PRELUDE):
+    """Run a program to its end and return what it printed."""
+    __tracebackhide__ = True
+    return finish(start(source, path, lib_version, prelude), status, timeout, errors)
+
+
+class Rival:
+    """Another process that has the same environment open, and does as it is told."""
+
+    SOURCE = """\
+import os, signal, sys, pylmdb
+path, lib_version = sys.argv[1], int(sys.argv[2])
+env = txn = reader = None
+print("ready", flush=True)
+for line in sys.stdin:
+    word, *rest = line.split()
+    if env is None:
+        env = pylmdb.open(path, lib_version=lib_version)
+    if word == "try":
+        try:
+            with env.begin(write=True, timeout=float(rest[0])) as txn:
+                answer = "free"
+        except pylmdb.LockTimeoutError:
+            answer = "held"
+    elif word == "hold":
+        txn = env.begin(write=True, timeout=10)
+        answer = "holds"
+    elif word == "drop":
+        txn = txn.abort()
+        answer = "dropped"
+    elif word == "put":
+        with env.begin(write=True, timeout=10) as txn:
+            txn.put(rest[0].encode(), rest[1].encode())
+        answer = "put"
+    elif word == "check":
+        answer = str(env.reader_check())
+    elif word == "pids":
+        answer = ",".join(str(row.pid) for row in env.reader_list()) or "none"
+    elif word == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print(answer, flush=True)
+"""
+
+    def __init__(self, path, lib_version):
+        command = [sys.executable, "-c", self.SOURCE, str(path), str(lib_version)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def tell(self, *words):
+        """Send a command without waiting for its answer."""
+        print(*words, file=self.process.stdin, flush=True)
+
+    def answer(self):
+        """The answer to the oldest command that has had none."""
+        return self.process.stdout.readline().strip()
+
+    def ask(self, *words):
+        """Send a command and return its answer."""
+        self.tell(*words)
+        return self.answer()
+
+    def can_write(self, timeout=1.0):
+        """Whether that process gets the writer lock within ``timeout`` seconds."""
+        return self.ask("try", timeout) == "free"
+
+    def reader_pids(self):
+        """The processes in the reader table, one number for each slot in use."""
+        text = self.ask("pids")
+        return [] if text == "none" else [int(pid) for pid in text.split(",")]
+
+    def kill(self):
+        """End it without a chance to clean up."""
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.stdin.close()
+        if exc[0] is not None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def in_child(function, *args):
+    """Run ``function`` in a forked child; its exit status (-n: killed by signal n)."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if not pid:
+        status = 70
+        try:
+            function(*args)
+            status = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(status)
+    return wait_for(pid)
+
+
+def wait_for(pid):
+    """The exit status of a child process; a hanging one is ended after 10 seconds."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGABRT)
+    os.waitpid(pid, 0)
+    return "hangs"
+
+
+def in_threads(*functions, timeout=15):
+    """Run functions at once, each in a thread; re-raise what one of them raised."""
+    errors = []
+
+    def call(function):
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call, args=(f,), daemon=True) for f in functions]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+        assert not thread.is_alive(), "a thread hangs"
+    if errors:
+        raise errors[0]
+
+
+def raised_by(function, *args, **kwargs):
+    """The class of the exception that a call raises, None if it returns."""
+    try:
+        function(*args, **kwargs)
+    except Exception as error:
+        return type(error)
+    return None
+
+
+def descriptors(path):
+    """How many descriptors this process has for files below ``path``."""
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        found += target.startswith(str(path))
+    return found
+
+
+def maps(path):
+    """How many maps of files below ``path`` this process has."""
+    with open("/proc/self/maps") as file:
+        return sum(str(path) in line for line in file)

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""Nested transactions: what a child sees and leaves, and what its parent may do meanwhile."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+import pylmdb
+
+
+@pytest.fixture
+def parent(env):
+    """A write transaction with one record."""
+    txn = env.begin(write=True)
+    txn.put(b"parent", b"1")
+    yield txn
+    txn.abort()
+
+
+def keys(txn):
+    return list(txn.range(values=False))
+
+
+def test_a_committed_child(env, parent):
+    with env.begin(parent=parent, write=True) as child:
+        assert child.get(b"parent") == b"1"
+        child.put(b"child", b"1")
+        child.delete(b"parent")
+    assert keys(parent) == [b"child"]
+    parent.commit()
+    with env.begin() as reader:
+        assert keys(reader) == [b"child"]
+
+
+def test_an_aborted_child(env, parent):
+    child = env.begin(parent=parent, write=True)
+    child.put(b"child", b"1")
+    child.delete(b"parent")
+    child.abort()
+    assert keys(parent) == [b"parent"]
+
+
+def test_a_child_s_changes_go_with_its_parent(env, parent):
+    with env.begin(parent=parent, write=True) as child:
+        child.put(b"child", b"1")
+    parent.abort()
+    with env.begin() as reader:
+        assert keys(reader) == []
+
+
+def test_an_exception_in_the_child_s_block(env, parent):
+    def failing():
+        with env.begin(parent=parent, write=True) as child:
+            child.put(b"child", b"1")
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        failing()
+    assert keys(parent) == [b"parent"]
+
+
+PARENT_USES = {
+    "get": lambda txn: txn.get(b"k"),
+    "get_many": lambda txn: txn.get_many([b"k"]),
+    "put": lambda txn: txn.put(b"k", b"v"),
+    "delete": lambda txn: txn.delete(b"k"),
+    "pop": lambda txn: txn.pop(b"k"),
+    "replace": lambda txn: txn.replace(b"k", b"v"),
+    "cursor": lambda txn: txn.cursor(),
+    "stat": lambda txn: txn.stat(),
+    "range": lambda txn: list(txn.range()),
+    "drop": lambda txn: txn.drop(txn.env.open_db()),
+    "open_db": lambda txn: txn.env.open_db(b"new", txn),
+    "second child": lambda txn: txn.env.begin(parent=txn, write=True),
+}
+
+
+@pytest.mark.parametrize("name", PARENT_USES)
+def test_the_parent_is_refused_while_its_child_is_open(env, parent, name):
+    child = env.begin(parent=parent, write=True)
+    with pytest.raises(pylmdb.BadTxnError):
+        PARENT_USES[name](parent)
+    assert child.put(b"child", b"1")
+    child.commit()
+    PARENT_USES[name](parent)
+
+
+def test_the_parent_s_cursor_is_refused_and_then_works_again(env, parent):
+    cursor = parent.cursor()
+    cursor.first()
+    child = env.begin(parent=parent, write=True)
+    with pytest.raises(pylmdb.BadTxnError):
+        cursor.key()
+    child.put(b"child", b"1")
+    child.commit()
+    assert cursor.key() == b"parent"
+    assert list(cursor.iterprev(values=False)) == [b"parent", b"child"]
+
+
+def test_committing_the_parent_ends_its_child(env, parent):
+    child = env.begin(parent=parent, write=True)
+    child.put(b"child", b"1")
+    grandchild = env.begin(parent=child, write=True)
+    parent.commit()
+    assert child.closed
+    assert grandchild.closed
+    with pytest.raises(pylmdb.Error):
+        child.put(b"k", b"v")
+    with env.begin() as reader:
+        assert keys(reader) == [b"parent"]
+
+
+def test_aborting_the_parent_ends_its_children(env, parent):
+    child = env.begin(parent=parent, write=True)
+    cursor = child.cursor()
+    parent.abort()
+    assert child.closed
+    assert cursor.closed
+    child.abort()
+    with env.begin(write=True) as txn:
+        assert txn.put(b"k", b"v")
+
+
+def test_leaving_a_child_s_block_after_its_parent_ended_tells_of_the_loss(env):
+    def careless():
+        parent = env.begin(write=True)
+        with env.begin(parent=parent, write=True) as child:
+            child.put(b"child", b"1")
+            parent.commit()
+
+    with pytest.raises(pylmdb.Error):
+        careless()
+
+
+def test_a_dropped_child_is_aborted(env, parent):
+    child = env.begin(parent=parent, write=True)
+    child.put(b"child", b"1")
+    del child
+    assert keys(parent) == [b"parent"]
+
+
+def test_the_end_of_a_child_keeps_the_writer_lock(env, parent):
+    env.begin(parent=parent, write=True).commit()
+    env.begin(parent=parent, write=True).abort()
+    with pytest.raises(pylmdb.BusyError):
+        env.begin(write=True)
+    caught = []
+
+    def other():
+        try:
+            env.begin(write=True, timeout=0)
+        except pylmdb.LockTimeoutError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join(10)
+    assert len(caught) == 1
+
+
+def test_values_of_a_child_outlive_it(env, parent):
+    child = env.begin(parent=parent, write=True, buffers=True)
+    value = child.get(b"parent")
+    child.put(b"parent", b"2")
+    child.abort()
+    assert value == b"1"
+
+
+def test_a_child_of_a_reader(env):
+    with env.begin() as reader:
+        for write in (False, True):
+            with pytest.raises(pylmdb.InvalidParameterError):
+                env.begin(parent=reader, write=write)
+
+
+def test_a_parent_of_another_environment(env, open_env, tmp_path):
+    other = open_env(tmp_path / "other")
+    with other.begin(write=True) as stranger, pytest.raises(pylmdb.InvalidParameterError):
+        env.begin(parent=stranger, write=True)
+
+
+def test_what_is_no_parent(env):
+    for wrong in (env, b"txn", 7):
+        with pytest.raises(TypeError):
+            env.begin(parent=wrong, write=True)
+
+
+def test_a_child_on_another_thread(env, parent):
+    caught = []
+
+    def other():
+        try:
+            env.begin(parent=parent, write=True)
+        except pylmdb.WrongThreadError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join(10)
+    assert len(caught) == 1
+    assert parent.get(b"parent") == b"1"
+
+
+def test_a_read_only_child(env, parent, lib_version):
+    if lib_version == 0:
+        with pytest.raises(pylmdb.InvalidParameterError):
+            env.begin(parent=parent)
+        assert parent.put(b"k", b"v")
+        return
+    with env.begin(parent=parent) as child:
+        assert child.write is False
+        assert child.get(b"parent") == b"1"
+        assert keys(child) == [b"parent"]
+        with pytest.raises(pylmdb.ReadonlyError):
+            child.put(b"k", b"v")
+        with pytest.raises(pylmdb.BadTxnError):
+            parent.get(b"parent")
+    assert parent.put(b"k", b"v")
+
+
+def test_views_of_a_read_only_child_are_copies(open_env):
+    env = open_env(lib_version=1)
+    with env.begin(write=True) as parent:
+        parent.put(b"k", b"before")
+        child = env.begin(parent=parent, buffers=True)
+        value = child.get(b"k")
+        child.abort()
+        parent.put(b"k", b"after!")
+        assert value == b"before"
+
+
+def test_nested_transactions_under_writemap(open_env):
+    env = open_env(writemap=True)
+    with env.begin(write=True) as parent:
+        parent.put(b"k", b"v")
+        try:
+            child = env.begin(parent=parent, write=True)
+        except pylmdb.Error:
+            pass
+        else:
+            child.abort()
+        assert parent.get(b"k") == b"v"
+
+
+def test_depth_is_bounded_and_1500_deep_does_not_crash(lib_version, env_path):
+    """In a process of its own: what is tested for is a crash."""
+    program = textwrap.dedent(
+        """
+        import sys, pylmdb
+        env = pylmdb.open(sys.argv[1], lib_version=int(sys.argv[2]))
+        chain = [env.begin(write=True)]
+        refusal = None
+        for depth in range(1500):
+            try:
+                chain.append(env.begin(parent=chain[-1], write=True))
+            except pylmdb.Error as error:
+                refusal = error
+                break
+            chain[-1].put(b"%d" % depth, b"v")
+        assert len(chain) > 100, len(chain)
+        assert refusal is None or "nested" in str(refusal), refusal
+        if sys.argv[3] == "commit":
+            while chain:
+                chain.pop().commit()
+            assert env.stat()["entries"] > 99
+        elif sys.argv[3] == "abort":
+            chain[0].abort()
+            assert all(txn.closed for txn in chain)
+        elif sys.argv[3] == "drop":
+            del chain
+        elif sys.argv[3] == "close":
+            env.close()
+            assert all(txn.closed for txn in chain)
+        print("fine")
+        """
+    )
+    for end in ("commit", "abort", "drop", "close", "exit"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, env_path + end, str(lib_version), end],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stdout) == (0, "fine\n"), (end, done.stderr)

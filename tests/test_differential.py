@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""pylmdb and py-lmdb 3.0.0 give the same results for random programs.
+
+PYLMDB_PROGRAMS sets how many programs with new seeds are run (2,000 by default).
+"""
+
+import os
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+pytest.importorskip("lmdb")
+
+from differential import Report, survey  # noqa: E402
+
+PROGRAMS = int(os.environ.get("PYLMDB_PROGRAMS", "2000"))
+# Each child process runs this many: few enough to share the work evenly.
+BATCH = 250
+
+
+def survey_in_parallel(first: int, count: int) -> list[Report]:
+    starts = range(first, first + count, BATCH)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(
+            pool.map(lambda start: survey(start, min(BATCH, first + count - start)), starts)
+        )
+
+
+def check(reports: list[Report]) -> None:
+    found = [text for report in reports for text in report.differences.values()]
+    if found:
+        pytest.fail("\n\n".join([f"{len(found)} programs differ", *found[:5]]), pytrace=False)
+    programs = sum(report.programs for report in reports)
+    failures = [text for report in reports for text in report.rival_failures]
+    print(f"{programs} programs agree; py-lmdb failed in {len(failures)}: {failures}")
+    # More would mean that the programs end before they have compared much.
+    assert len(failures) <= programs // 20
+
+
+def test_known_programs() -> None:
+    check(survey_in_parallel(1, 500))
+
+
+def test_new_programs() -> None:
+    seed = random.SystemRandom().randrange(10**9)
+    print(f"first seed {seed}")
+    check(survey_in_parallel(seed, PROGRAMS))

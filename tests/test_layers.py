@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""The shape of the source: import arrows point down only, one file knows the compiled engines, and
+every file can be read to its end.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "pylmdb"
+MODULES = {path.stem: path for path in PACKAGE.glob("*.py")}
+
+# From the top down.  A module imports from layers below its own, never from its own layer.
+LAYERS = [
+    {"__init__", "lowlevel"},
+    {"environment"},
+    {"_copying", "_inspection"},
+    {"_catalog"},
+    {"_registry"},
+    {"_engine"},
+    {"_core_cffi_cursor"},
+    {"_core_cffi"},
+    {"_core_cffi_iterator", "_core_cffi_native"},
+    {"transaction", "cursor", "database", "arrays"},
+    {"_ranges", "_shared_env", "_signature"},
+    {"_growth", "_options", "_views", "_writer_gate"},
+    {"_buffers", "_threads"},
+    {"_version", "errors", "types"},
+]
+DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
+
+COMPILED = {"_lmdb09", "_lmdb10", "_lmdbsys"}
+LOADERS = {"importlib", "imp", "ctypes", "cffi"}
+
+PYTHON_LINES, C_LINES = 500, 600
+C_FILES = [
+    path
+    for folder in (PACKAGE / "_native", ROOT / "lib" / "liblmdb")
+    for pattern in ("*.c", "*.h", "core/*.c", "core/*.h")
+    for path in folder.glob(pattern)
+]
+
+
+def is_for_type_checkers(node):
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def statements(node):
+    """All nodes below ``node`` that exist at run time."""
+    for child in ast.iter_child_nodes(node):
+        if is_for_type_checkers(child):
+            for other in child.orelse:
+                yield other
+                yield from statements(other)
+        else:
+            yield child
+            yield from statements(child)
+
+
+def parse(name):
+    return ast.parse(MODULES[name].read_text())
+
+
+def imports(name):
+    """(own modules, top-level names of others) that a module imports, wherever in it."""
+    own, others = set(), set()
+    for node in statements(parse(name)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                head, _, rest = alias.name.partition(".")
+                if head == "pylmdb":
+                    own.add(rest or "__init__")
+                else:
+                    others.add(head)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level or module.partition(".")[0] == "pylmdb":
+                rest = module if node.level else module.partition(".")[2]
+                own |= {rest} if rest else {alias.name for alias in node.names}
+            else:
+                others.add(module.partition(".")[0])
+    return own, others
+
+
+def test_the_source_was_found():
+    assert {"__init__", "environment", "transaction", "cursor", "_engine"} <= set(MODULES)
+    assert imports("environment")[0] >= {"_engine", "transaction"}
+    assert len(C_FILES) >= 4
+
+
+def test_every_module_has_a_layer():
+    assert set(MODULES) - set(DEPTH) == set()
+    assert len(DEPTH) == sum(map(len, LAYERS)), "a module is in two layers"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_point_down(name):
+    own, _ = imports(name)
+    for other in own & set(MODULES):
+        assert DEPTH[other] > DEPTH[name], f"{name} imports {other}, which is not below it"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imported_modules_exist(name):
+    own, _ = imports(name)
+    assert own - set(MODULES) - COMPILED == set()
+
+
+def test_transaction_and_cursor_never_meet():
+    assert "cursor" not in imports("transaction")[0]
+    assert "transaction" not in imports("cursor")[0]
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"_engine"}))
+def test_only_the_engine_module_loads_compiled_code(name):
+    own, others = imports(name)
+    assert own & COMPILED == set()
+    assert others & LOADERS == set()
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"_engine"}))
+def test_only_the_engine_module_names_the_engines(name):
+    constants = {
+        node.value
+        for node in ast.walk(parse(name))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert constants & COMPILED == set()
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_only_the_standard_library_is_imported_at_the_top(name):
+    optional = {"numpy", "tqdm", "rich"}
+    for node in parse(name).body:
+        if isinstance(node, ast.Import):
+            assert not optional & {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert (node.module or "").partition(".")[0] not in optional
+
+
+def test_the_package_itself_only_re_exports():
+    for node in parse("__init__").body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        assert is_docstring or isinstance(node, (ast.ImportFrom, ast.Assign)), ast.unparse(node)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_python_files_are_short(name):
+    assert len(MODULES[name].read_text().splitlines()) < PYTHON_LINES
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("*.py")), ids=lambda path: path.name)
+def test_tests_are_short(path):
+    assert len(path.read_text().splitlines()) < PYTHON_LINES
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=lambda path: path.name)
+def test_c_files_are_short(path):
+    assert len(path.read_text().splitlines()) < C_LINES
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*MODULES.values(), *C_FILES, *(ROOT / "tests").glob("*.py")],
+    ids=lambda path: path.name,
+)
+def test_every_file_names_its_licence(path):
+    assert "SPDX-License-Identifier: MIT" in "".join(path.read_text().splitlines()[:2])
