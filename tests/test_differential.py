@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("lmdb")
 
-from differential import Report, survey  # noqa: E402
+from differential import Report, survey
 
 PROGRAMS = int(os.environ.get("PYLMDB_PROGRAMS", "2000"))
 # Each child process runs this many: few enough to share the work evenly.

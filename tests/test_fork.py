@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Fork: the child gets its own environment, and the parent notices nothing (K1)."""
 
+import subprocess
+import sys
+
 import pytest
-from programs import ROUNDS, run
+from programs import PRELUDE, ROUNDS, run
 
 SETUP = """\
 env = pylmdb.open(path, lib_version=lib_version, max_spare_txns=1)
@@ -137,7 +140,7 @@ def exit_inside():
             txn.__exit__(*sys.exc_info())
         raise
 def execute():
-    os.execv(sys.executable, [sys.executable, "-c", "import os; print(len(os.listdir('/proc/self/fd')))"])
+    os.execv(sys.executable, [sys.executable, "-c", "import os"])
 def crash():
     os.kill(os.getpid(), signal.SIGKILL)
 def leave_at_once():
@@ -283,8 +286,6 @@ def test_a_fork_hook_that_came_first_sees_a_fresh_environment(env_path, lib_vers
         "        seen.extend(row.pid for row in env.reader_list())\n"
         "os.register_at_fork(after_in_child=hook)\n"
     )
-    from programs import PRELUDE
-
     run(SETUP + """
 reader = env.begin()
 def child():
@@ -360,16 +361,13 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_process_pools(tmp_path, env_path, lib_version, method):
-    import subprocess
-    import sys
-
     program = tmp_path / "pools.py"
     program.write_text(POOLS)
     done = subprocess.run(
         [sys.executable, str(program), env_path, str(lib_version), method],
         capture_output=True, text=True, timeout=30,
     )  # fmt: skip
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_view_of_the_parent_lives_on_in_both(env_path, lib_version):

@@ -190,9 +190,11 @@ class Mine(pylmdb.Environment):
 
 
 def test_subclasses_keep_their_class(env_path, lib_version):
-    with Mine(env_path, lib_version=lib_version) as env:
-        with pickle.loads(pickle.dumps(env)) as again:
-            assert type(again) is Mine
+    with (
+        Mine(env_path, lib_version=lib_version) as env,
+        pickle.loads(pickle.dumps(env)) as again,
+    ):
+        assert type(again) is Mine
 
 
 def test_exceptions_travel():

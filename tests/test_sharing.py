@@ -273,28 +273,6 @@ pylmdb.open(path).close()
 """, env_path, lib_version)
 
 
-def test_py_lmdb_opens_what_is_open_here(env_path, lib_version):
-    """It cannot be kept from it; but our readers must survive its coming and going."""
-    run("""
-import lmdb
-env = pylmdb.open(path, lib_version=lib_version)
-with env.begin(write=True) as txn:
-    txn.put(b"k", b"v")
-reader = env.begin()
-with Rival(path, lib_version) as rival:
-    other = lmdb.open(path)
-    with other.begin(write=True) as txn:
-        txn.put(b"k", b"w")
-    other.close()
-    rival.ask("check")
-    assert os.getpid() in rival.reader_pids(), "another process took us for dead"
-    for i in range(5):
-        rival.ask("put", "k", f"x{i}")
-assert reader.get(b"k") == b"v"
-env.begin(write=True, timeout=1).commit()
-""", env_path, lib_version)
-
-
 def test_a_plain_reader_of_the_files_is_no_binding(env, env_path):
     env.close()
     with open(f"{env_path}/lock.mdb", "rb") as lock, open(f"{env_path}/data.mdb", "rb") as data:

@@ -2,6 +2,7 @@
 """Threads: read transactions move, write transactions stay, nothing is damaged or stuck."""
 
 from programs import ROUNDS, run
+from test_fork import METHODS
 
 SETUP = """\
 from concurrent.futures import ThreadPoolExecutor
@@ -58,8 +59,6 @@ assert not env.reader_list()
 
 
 def test_a_write_transaction_raises_in_every_other_thread(env_path, lib_version):
-    from test_fork import METHODS
-
     run(SETUP + METHODS + """
 db = env.open_db(b"named")
 txn = env.begin(write=True)
@@ -313,7 +312,7 @@ def own(mask, rounds):
         other.begin(write=True, timeout=1).abort()
         other.close()
 in_threads(lambda: own(False, ROUNDS))
-in_threads(lambda: own(True, 3))
+in_threads(lambda: own(True, 2))
 pylmdb.open(path).begin(write=True, timeout=1).abort()
 """, env_path, lib_version)
 
@@ -438,7 +437,7 @@ with env.begin() as txn:
 
 
 def test_map_size_and_copy_among_readers_and_writers(env_path, lib_version):
-    run(SETUP + f"SECONDS = {1.0 * ROUNDS}\n" + """
+    run(SETUP + f"SECONDS = {0.6 * ROUNDS}\n" + """
 until = time.monotonic() + SECONDS
 def going():
     return time.monotonic() < until

@@ -113,7 +113,7 @@ def storm(body, rounds, interval):
 """
 
 
-@pytest.mark.parametrize("interval", [0.0003, 0.0011])
+@pytest.mark.parametrize("interval", [0.0007, 0.0017])
 def test_a_storm_of_interrupts_leaves_nothing_behind(env_path, lib_version, interval):
     """An exception out of a signal handler strikes anywhere in begin, put and commit.
 
@@ -159,7 +159,7 @@ assert not descriptors(path), "a count was lost: the environment is not closed"
 
 
 def test_a_storm_of_interrupts_while_waiting(env_path, lib_version):
-    run(SETUP + STORM + f"ROUNDS = {100 * ROUNDS}\n" + """
+    run(SETUP + STORM + f"ROUNDS = {30 * ROUNDS}\n" + """
 def body(round):
     env.begin(write=True)
     raise AssertionError("got it")

@@ -159,6 +159,8 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
     MDB_cursor mc;
     MDB_xcursor mx;
 
+    if (!txn)
+        return EINVAL;
     if (txn->mt_flags & MDB_TXN_BLOCKED)
         return MDB_BAD_TXN;
     adopt_slots(txn);

@@ -6,9 +6,8 @@
  * one that locked it, while Python drops a write transaction in whatever
  * thread its collector runs.  So:
  *
- *  - a lock taken inside writer_lock_wait_begin()/end() is a writer lock.  It
- *    is waited for with a deadline, and noted in a table with the thread that
- *    got it;
+ *  - a lock taken inside writer_lock_wait_begin()/end() is waited for with a
+ *    deadline, and noted in a table with the thread that got it;
  *  - unlocking a noted mutex on another thread marks the note as orphaned and
  *    sends the owner a real-time signal; its handler unlocks there.  The signal
  *    is one that nobody uses, chosen at the first write transaction; its handler
@@ -44,9 +43,9 @@ static int release_signal;
 static __thread pid_t this_thread;
 static __thread volatile sig_atomic_t inside;
 static __thread volatile sig_atomic_t release_wanted;
+static __thread int waiting_for_writer;
 static __thread struct held_lock *reserved_note;
 static __thread int writer_wait_ms;
-static __thread int unblocked_signal;
 
 static pid_t thread_id(void)
 {
@@ -109,11 +108,12 @@ static void leave(void)
     }
 }
 
-/* Who else wants the signal: a handler that was there before ours. */
-static struct sigaction previous_action;
+/* Who else wants a signal: the handlers that were there before ours. */
+static struct sigaction previous_actions[_NSIG];
 
 static void on_release_signal(int number, siginfo_t *info, void *context)
 {
+    const struct sigaction *previous = &previous_actions[number];
     const int saved = errno;
 
     release_wanted = 1;
@@ -122,11 +122,11 @@ static void on_release_signal(int number, siginfo_t *info, void *context)
         leave();
     }
     if (!info || info->si_code != SI_TKILL || info->si_pid != getpid()) {
-        if (previous_action.sa_flags & SA_SIGINFO)
-            previous_action.sa_sigaction(number, info, context);
-        else if (previous_action.sa_handler != SIG_DFL &&
-                 previous_action.sa_handler != SIG_IGN)
-            previous_action.sa_handler(number);
+        if (previous->sa_flags & SA_SIGINFO)
+            previous->sa_sigaction(number, info, context);
+        else if (previous->sa_handler != SIG_DFL &&
+                 previous->sa_handler != SIG_IGN)
+            previous->sa_handler(number);
     }
     errno = saved;
 }
@@ -139,7 +139,7 @@ static int install(int number)
     action.sa_sigaction = on_release_signal;
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     sigfillset(&action.sa_mask);
-    if (sigaction(number, &action, &previous_action))
+    if (sigaction(number, &action, &previous_actions[number]))
         return 0;
     return number;
 }
@@ -163,17 +163,14 @@ static int have_release_signal(void)
 }
 
 /* A thread that blocks the signal could not be asked: called by each thread
- * before it first takes the writer lock. */
+ * before it takes the writer lock. */
 static void unblock_release_signal(int number)
 {
     sigset_t set;
 
-    if (number == unblocked_signal)
-        return;
     sigemptyset(&set);
     sigaddset(&set, number);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    unblocked_signal = number;
 }
 
 /* Asks the owner of an orphaned mutex to unlock it.  Where that cannot be, the
@@ -210,7 +207,7 @@ int pylmdb_mutex_lock(pthread_mutex_t *mutex)
     int rc;
 
     enter();
-    if (!reserved_note) {
+    if (!waiting_for_writer || !reserved_note) {
         rc = pthread_mutex_lock(mutex);
         leave();
         return rc;
@@ -260,6 +257,11 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
             ask_owner(link);
         } else if (held) {
             drop_note(link);
+            if (waiting_for_writer && !reserved_note) {
+                /* It was the reader lock, taken and given back on the way. */
+                reserved_note = spare_notes;
+                spare_notes = spare_notes->next;
+            }
         }
         pthread_mutex_unlock(&held_guard);
     }
@@ -317,6 +319,7 @@ static int writer_lock_wait_begin(int wait_ms)
         return ENOMEM;
     reserved_note = note;
     writer_wait_ms = wait_ms;
+    waiting_for_writer = 1;
     return 0;
 }
 
@@ -324,6 +327,7 @@ static void writer_lock_wait_end(void)
 {
     struct held_lock *note = reserved_note;
 
+    waiting_for_writer = 0;
     if (!note)
         return;
     reserved_note = NULL;
@@ -343,6 +347,7 @@ static void forget_locks_in_child(void)
     this_thread = 0;
     inside = 0;
     release_wanted = 0;
+    waiting_for_writer = 0;
     reserved_note = NULL;
     pthread_mutex_init(&held_guard, NULL);
 }

@@ -68,7 +68,7 @@ def _open_in(txn: Any, name: bytes, flags: int) -> DbSlot:
 def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
     if not isinstance(txn, Transaction):
         raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
-    if txn._ptr is not None and txn._shared is not shared:
+    if txn._ptr is not None and txn._shared is not shared and not txn._shared.forked:
         raise error(f"{what}: txn belongs to another environment", errno.EINVAL)
 
 

@@ -114,7 +114,7 @@ class TransactionCore:
                 self._begin_writer(deadline)
             else:
                 self._native = NativeTxn(self, shared, None, write=False)
-                shared.begin_reader(self._native.box, self._native.token)
+                shared.begin_reader(self._native.box)
             if db is not None:
                 self._slot, self._db = self._do(self._slot_in, db), db
             env._adopt(self)
@@ -127,6 +127,8 @@ class TransactionCore:
     def _begin_child(self, parent: Any) -> None:
         if not isinstance(parent, TransactionCore):
             raise TypeError(f"parent must be a Transaction, not {type(parent).__name__}")
+        if parent._shared is not None and parent._shared.forked:
+            raise ForkedError("parent belongs to the parent process; begin a new transaction")
         if parent._ptr is not None and not parent._write:
             raise InvalidParameterError("begin: a read-only transaction cannot have children")
         if parent._ptr is not None and parent._shared is not self._shared:
@@ -153,7 +155,7 @@ class TransactionCore:
         if self._write:
             native.writers[native.token] = native.owner, native
         flags = 0 if self._write else self._lib.MDB_RDONLY
-        self._shared.begin_child(native.box, native.token, native_parent, flags)
+        self._shared.begin_child(native.box, native_parent, flags)
 
     def _begin_writer(self, deadline: Deadline) -> None:
         shared, thread = self._shared, _threads.current()
@@ -161,7 +163,7 @@ class TransactionCore:
         native.claim = claim = Claim(thread, native)
         while not shared.gate.try_enter(claim):
             self._wait_slice(shared.gate.sleep, deadline)
-        while not shared.try_begin_writer(native.box, native.token, deadline):
+        while not shared.try_begin_writer(native.box, deadline):
             self._wait_slice(Deadline.check, deadline)
         self._thread, native.writers = thread.number, thread.writers
         thread.writers[native.token] = native.owner, native
@@ -194,11 +196,11 @@ class TransactionCore:
             with family.lock:
                 if family.busy:
                     raise BusyError("another operation of this transaction is in progress")
-                if family.dirty:
-                    family.finish_revoked()
-                self._check(native, ending)
                 try:
                     family.busy = True
+                    if family.dirty:
+                        family.finish_revoked()
+                    self._check(native, ending)
                     return operation(native.box.ptr, *args)
                 finally:
                     family.busy = False
@@ -338,7 +340,7 @@ class TransactionCore:
             return memoryview(self._ffi.buffer(value.mv_data, value.mv_size)[:])
         native: Any = self._native
         if native.exporter is None:
-            native.exporter = Exporter(self._shared, native.box, native.token)
+            native.exporter = Exporter(self._shared, native.box)
         address = int(self._ffi.cast("uintptr_t", value.mv_data))
         return native.exporter.view(address, value.mv_size)
 

@@ -15,6 +15,7 @@ on the stack of this one.  Whoever leaves last finishes what was revoked.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections import deque
@@ -25,6 +26,11 @@ from ._shared_env import DbSlot, SharedEnv, tokens
 
 if TYPE_CHECKING:
     from ._core_cffi import TransactionCore
+
+
+# How long an ending thread waits for another one that is ending its transaction,
+# so that the system does not release the writer lock under it.  Seconds.
+_PATIENCE = 1.0
 
 
 class Family:
@@ -46,19 +52,20 @@ class Family:
 
         A thread that holds the lock further down on its stack is inside, too.
         """
-        while self.dirty and not self.lock._is_owned():  # type: ignore[attr-defined]
-            try:
-                if not self.lock.acquire(blocking=False):
+        while self.dirty and not self.busy and not self.lock._is_owned():  # type: ignore[attr-defined]
+            with self.lock:
+                if self.busy:
                     return
-                self.finish_revoked()
-            finally:
-                if self.lock._is_owned():  # type: ignore[attr-defined]
-                    self.lock.release()
+                try:
+                    self.busy = True
+                    self.finish_revoked()
+                finally:
+                    self.busy = False
 
     def finish_revoked(self) -> None:
-        """The native half of ending; the caller holds the lock and is not busy."""
+        """The native half of ending; the caller holds the lock and has set ``busy``."""
         try:
-            self.busy = True
+            self.dirty = False
             while self.dropped_cursors:
                 native, number = self.dropped_cursors.popleft()
                 native.close_cursor(number)
@@ -66,9 +73,9 @@ class Family:
                 if native.revoked:
                     native.finish()
             self.members = [native for native in self.members if not native.finished]
-            self.dirty = False
-        finally:
-            self.busy = False
+        except BaseException:
+            self.dirty = True  # there is something left
+            raise
 
 
 class NativeTxn:
@@ -134,10 +141,12 @@ class NativeTxn:
         self.family.drain()
 
     def revoke_and_wait(self) -> None:
-        """End it, and return only when no other thread is at it any more."""
+        """End it, and give other threads that are at it a moment to leave it."""
         self.revoke()
-        with self.family.lock:
-            pass
+        if self.finished or self.shared.forked or sys.is_finalizing():
+            return
+        if self.family.lock.acquire(timeout=_PATIENCE):
+            self.family.lock.release()
         self.family.drain()
 
     def finish(self) -> None:
@@ -153,10 +162,10 @@ class NativeTxn:
         if self.write or self.parent is not None:
             self._finish_writer()
         elif self.exporter is not None:
-            exporter, self.exporter = self.exporter, None
-            exporter.let_go()
+            self.exporter.let_go()
+            self.exporter = None
         else:
-            self.shared.end_reader(self.box, self.token)
+            self.shared.end_reader(self.box)
         self.finished = True
 
     def _finish_writer(self) -> None:
@@ -172,7 +181,7 @@ class NativeTxn:
             shared.gate.leave(self.claim)
         if self.parent is not None and self in self.parent.children:
             self.parent.children.remove(self)
-        shared.leave(self.token)
+        shared.leave()
 
     def _end_native(self, lib: Any) -> None:
         if self.commit_flags is None:

@@ -52,7 +52,7 @@ class Inspection:
             last_txnid=int(out.me_last_txnid),
             max_readers=int(out.me_maxreaders),
             num_readers=int(out.me_numreaders),
-            pinned=len(shared.pinned),
+            pinned=shared.pins(),
         )
 
     def max_key_size(self) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import operator
 import os
 import stat
@@ -57,6 +58,8 @@ def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
         given_path, raw = os.fsdecode(name), name
     if b"\0" in raw:
         raise ValueError(f"path must not contain a NUL character: {given_path!r}")
+    if not raw:
+        raise FileNotFoundError(errno.ENOENT, "the path of an environment must not be empty")
     absolute = os.path.join(os.getcwdb(), raw)
     if subdir is None:
         subdir = not _is_file(absolute)

@@ -21,7 +21,7 @@ from typing import Any
 
 from . import _engine
 from ._options import DEFAULT_MAP_SIZE, DEFAULT_MAX_DBS, Options
-from ._shared_env import SharedEnv, tokens
+from ._shared_env import SharedEnv
 from .errors import Error, error
 
 FileKey = tuple[int, int]
@@ -148,7 +148,8 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
     flags, mode = _flags(lib, options), options.mode & ~0o111
     code = lib.mdb_env_open(shared.ptr, options.path, flags, mode)
     if code:
-        raise error(f"mdb_env_open: {options.given_path!r}", code, _open_hint(code, options))
+        hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
+        raise error("mdb_env_open", code, hint)
 
 
 def _configure(shared: SharedEnv, options: Options) -> None:
@@ -181,24 +182,22 @@ def _flags(lib: Any, options: Options) -> int:
     return flags
 
 
-def _open_hint(code: int, options: Options) -> str | None:
+def _open_hints(code: int, options: Options) -> list[str]:
     if code != errno.ENOENT:
-        return None
+        return []
     if options.subdir:
-        return "the directory must exist, or be created with create=True; its parent always must"
-    return "the file can be created with readonly=False; its directory must exist"
+        return ["the directory must exist, or be created with create=True; its parent always must"]
+    return ["the file can be created with readonly=False; its directory must exist"]
 
 
 def _load_main(shared: SharedEnv) -> None:
     """Learn the main database's flags, and let liblmdb learn its key order."""
     box = shared.engine.ffi.new("struct pylmdb_txn *")
-    token = next(tokens)
-    shared.begin_reader(box, token)
+    shared.begin_reader(box)
     try:
         shared.open_slot(box.ptr, None, 0)
     finally:
         shared.engine.lib.pylmdb_abort(box)
-        del shared.calls[token]  # not leave(): an environment without users would close
 
 
 def _descriptor_key(shared: SharedEnv) -> FileKey:
@@ -233,10 +232,10 @@ def _refuse_other_binding(options: Options) -> None:
 
 def _close_if_last(shared: SharedEnv) -> None:
     with _lock:
-        if shared.closed or shared.users or shared.calls or shared in _half_open:
+        if shared.closed or shared.users or shared.in_use or shared in _half_open:
             return
         shared.closed = True
-        if shared.users or shared.calls:
+        if shared.users or shared.in_use:
             shared.closed = False  # somebody has entered in between
             return
         _half_open.add(shared)
@@ -247,8 +246,13 @@ def _close_if_last(shared: SharedEnv) -> None:
 
 
 def forget_in_child() -> None:
-    """In a forked child: what is open belongs to the parent."""
+    """In a forked child: what is open belongs to the parent.
+
+    Called by the first hook or use that comes, and then again for nothing.
+    """
     global _lock, _pid
+    if _pid == os.getpid():
+        return
     _lock, _pid = threading.RLock(), os.getpid()
     inherited = {*_open.values(), *_half_open}
     _inherited.update(_open)

@@ -2,17 +2,17 @@
 """The native environment: one per file and process, whoever uses it.
 
 liblmdb must not open one file twice in a process, so every :class:`Environment`
-of that file stands on one :class:`SharedEnv`.  It is counted: each open
-Environment is one of its ``users``, each native transaction and each call in
-progress one of its ``calls``; the last to leave closes it.  So closing an
-Environment never pulls memory from under a view, a transaction of another
-Environment, or a call in another thread.
+of that file stands on one :class:`SharedEnv`.  It is counted: by its ``users``,
+the open Environments; by its ``calls``, which are in progress; and by the native
+transactions that are alive, which C counts.  The last to leave closes it.  So
+closing an Environment never pulls memory from under a view, a transaction of
+another Environment, or a call in another thread.
 
-Both are dicts of tokens, because adding and removing a token is atomic and can
-be repeated: neither threads, nor finalizers, nor an exception between any two
-steps can make the count wrong.  Who enters puts his token in and then looks at
-``closed`` and ``resizing``; who closes or resizes sets these and then looks for
-tokens; so one of the two sees the other.
+Users and calls are dicts of tokens, because adding and removing a token is
+atomic and can be repeated: neither threads, nor finalizers, nor an exception
+between any two steps can make the count wrong.  Who enters puts his token in and
+then looks at ``closed`` and ``resizing``; who closes or resizes sets these and
+then looks for tokens; so one of the two sees the other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import itertools
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ class SharedEnv:
         "__weakref__",
         "calls",
         "closed",
+        "counter",
         "dbi_lock",
         "engine",
         "gate",
@@ -100,6 +102,8 @@ class SharedEnv:
         self.key: tuple[int, int] | None = None
         self.users: dict[int, None] = {}
         self.calls: dict[int, None] = {}
+        lib = engine.lib
+        self.counter = engine.ffi.gc(lib.pylmdb_counter_new(), lib.pylmdb_counter_release)
         self.closed = False
         self.resizing: dict[str, int] = {}
         self.dbi_lock = threading.RLock()
@@ -108,8 +112,8 @@ class SharedEnv:
         self.spares: list[Any] = []
         self.max_spares = options.max_spare_txns
         self.slots: dict[bytes, DbSlot] = {}
-        # ended transactions whose views still hold their snapshot, and since when
-        self.pinned: dict[int, float] = {}
+        # what ended transactions have left to their views, and since when
+        self.pinned: dict[int, tuple[float, weakref.ref[Any]]] = {}
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
@@ -119,8 +123,20 @@ class SharedEnv:
         """True in a child of fork(): all of this belongs to the parent."""
         return os.getpid() != self.pid
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a transaction or call lies in the map."""
+        return bool(self.calls or self.counter.live)
+
+    def pins(self) -> int:
+        """How many ended transactions are held by views."""
+        for token, (_, box) in list(self.pinned.items()):
+            if box() is None:
+                self.pinned.pop(token, None)
+        return len(self.pinned)
+
     def enter(self, token: int) -> None:
-        """A transaction or call is about to use the environment and its map."""
+        """A call is about to use the environment and its map."""
         while True:
             self.calls[token] = None
             if self.closed:
@@ -131,11 +147,11 @@ class SharedEnv:
             self.leave(token)
             time.sleep(_RESIZE_LOOK)
 
-    def leave(self, token: int) -> None:
-        """A transaction or call (or an Environment) is done; the last one closes."""
+    def leave(self, token: int = 0) -> None:
+        """A call, a transaction or an Environment is done; the last one closes."""
         self.calls.pop(token, None)
         self.users.pop(token, None)
-        if not self.users and not self.calls and not self.closed and not self.forked:
+        if not self.users and not self.in_use and not self.closed and not self.forked:
             self.on_last_leave(self)
 
     def close_native(self) -> None:
@@ -172,30 +188,32 @@ class SharedEnv:
 
     # -- transactions -----------------------------------------------------------
 
-    def begin_reader(self, box: Any, token: int) -> None:
+    def begin_reader(self, box: Any) -> None:
         """Begin a native read transaction, renewing an idle one where there is one."""
+        self.run(self._begin_reader, box)
+
+    def _begin_reader(self, env: Any, box: Any) -> int:
         lib, ffi = self.engine.lib, self.engine.ffi
-        self.enter(token)
         while self.spares:
             try:
                 spare = self.spares.pop()
             except IndexError:
                 break
-            if not lib.pylmdb_renew(box, spare):
-                return
-        self._begin(box, ffi.NULL, lib.MDB_RDONLY, -1)
+            if not lib.pylmdb_renew(box, self.counter, spare):
+                return 0
+        return self._begin(env, box, ffi.NULL, lib.MDB_RDONLY, -1)
 
-    def end_reader(self, box: Any, token: int) -> None:
+    def end_reader(self, box: Any) -> None:
         """End a native read transaction, or keep it idle for the next one."""
         if self.forked:
             return
         lib = self.engine.lib
-        if box.ptr and len(self.spares) < self.max_spares and self.users:
-            spare, box.ptr = box.ptr, self.engine.ffi.NULL
-            lib.mdb_txn_reset(spare)
-            self.spares.append(spare)
+        if len(self.spares) < self.max_spares and self.users:
+            spare = lib.pylmdb_reset(box)
+            if spare:
+                self.spares.append(spare)
         lib.pylmdb_abort(box)
-        self.leave(token)
+        self.leave()
 
     def drop_spares(self) -> None:
         """End all idle read transactions."""
@@ -205,33 +223,32 @@ class SharedEnv:
             except IndexError:
                 break
 
-    def begin_child(self, box: Any, token: int, parent: Any, flags: int) -> None:
+    def begin_child(self, box: Any, parent: Any, flags: int) -> None:
         """Begin a native transaction nested in ``parent``."""
-        self.enter(token)
-        self._begin(box, parent, flags, -1)
+        self.run(self._begin, box, parent, flags, -1)
 
-    def try_begin_writer(self, box: Any, token: int, deadline: Deadline) -> bool:
+    def try_begin_writer(self, box: Any, deadline: Deadline) -> bool:
         """Begin a native write transaction; False if the lock was not free yet."""
-        self.enter(token)
-        begun = self._begin(box, self.engine.ffi.NULL, 0, int(deadline.slice() * 1000))
-        if not begun:
-            self.leave(token)
-        return begun
+        wait_ms = int(deadline.slice() * 1000)
+        return not self.run(self._begin, box, self.engine.ffi.NULL, 0, wait_ms)
 
-    def _begin(self, box: Any, parent: Any, flags: int, wait_ms: int) -> bool:
+    def _begin(self, env: Any, box: Any, parent: Any, flags: int, wait_ms: int) -> int:
+        """0, or the code of a time-out; raises for all others."""
         lib, ffi = self.engine.lib, self.engine.ffi
-        code = lib.pylmdb_begin(box, self.ptr, parent, flags, wait_ms)
+
+        def begin() -> int:
+            return int(lib.pylmdb_begin(box, self.counter, env, parent, flags, wait_ms))
+
+        code = begin()
         if code == lib.MDB_READERS_FULL:
             self.drop_spares()
-            lib.mdb_reader_check(self.ptr, ffi.NULL)
-            code = lib.pylmdb_begin(box, self.ptr, parent, flags, wait_ms)
+            lib.mdb_reader_check(env, ffi.NULL)
+            code = begin()
         if code == lib.MDB_MAP_RESIZED and self._adopt_map_size():
-            code = lib.pylmdb_begin(box, self.ptr, parent, flags, wait_ms)
-        if code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0:
-            return False
-        if code:
+            code = begin()
+        if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
             raise error("mdb_txn_begin", code)
-        return True
+        return code
 
     # -- the map ------------------------------------------------------------------
 
@@ -242,7 +259,7 @@ class SharedEnv:
         if self.resizing.setdefault("by", mark) != mark:
             return False
         try:
-            if len(self.calls) > 1:
+            if len(self.calls) > 1 or self.counter.live:
                 return False
             self.drop_spares()
             return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
@@ -273,13 +290,13 @@ class SharedEnv:
             raise error("mdb_env_set_mapsize", code)
 
     def _wait_for_calls(self) -> None:
-        if self.pinned:
+        if self.pins():
             raise Error(
                 "set_mapsize: views into the map are alive",
                 hint="drop the memoryviews and arrays of ended transactions first",
             )
         until = time.monotonic() + _RESIZE_WAIT
-        while self.calls:
+        while self.in_use:
             if time.monotonic() > until:
                 raise Error("set_mapsize: a transaction is open", hint="end it first")
             time.sleep(_RESIZE_LOOK)

@@ -14,44 +14,49 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import Any
 
-if TYPE_CHECKING:
-    from ._shared_env import SharedEnv
+from ._shared_env import SharedEnv, tokens
+from .errors import closed
 
 
 class Exporter:
     """Hands out views of one native read transaction and owns its end."""
 
-    __slots__ = ("_base", "_shared", "_token", "_whole")
+    __slots__ = ("_base", "_box", "_shared", "_token", "_whole")
 
-    def __init__(self, shared: SharedEnv, box: Any, token: int) -> None:
+    def __init__(self, shared: SharedEnv, box: Any) -> None:
         ffi, lib = shared.engine.ffi, shared.engine.lib
         size = ffi.new("size_t *")
         base = lib.pylmdb_env_map(shared.ptr, size)
+        token = next(tokens)
         owning: list[bool] = []
 
         def end(_owner: object = None) -> None:
             if owning:
                 shared.pinned.pop(token, None)
-                shared.end_reader(box, token)
+                shared.end_reader(box)
 
-        self._shared, self._token = shared, token
+        self._shared, self._token, self._box = shared, token, weakref.ref(box)
         self._base = int(ffi.cast("uintptr_t", base))
         # Without the map's address the memoryview starts at address 0.
         length = size[0] or sys.maxsize
-        self._whole = _whole(shared.engine, base, length, end)
+        self._whole: memoryview | None = _whole(shared.engine, base, length, end)
         owning.append(True)
 
     def view(self, address: int, size: int) -> memoryview:
         """The read-only view of ``size`` bytes at ``address``."""
+        if self._whole is None:
+            raise closed("transaction", "begin a new one")
         start = address - self._base
         return self._whole[start : start + size]
 
     def let_go(self) -> None:
         """The transaction has ended: its snapshot lasts as long as its views."""
-        self._shared.pinned[self._token] = time.monotonic()
-        del self._whole
+        if self._whole is not None:
+            self._shared.pinned[self._token] = time.monotonic(), self._box
+            self._whole = None
 
 
 def _whole(engine: Any, base: Any, length: int, end: Any) -> memoryview:

@@ -3,8 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#ifndef _WIN32
+#ifdef _WIN32
+#include <intrin.h>
+#define ADD(number, by) (_InterlockedExchangeAdd((long *)(number), by) + (by))
+#else
 #include <unistd.h>
+#define ADD(number, by) __atomic_add_fetch(number, by, __ATOMIC_SEQ_CST)
 #endif
 
 /* liblmdb compares the keys of an integerkey database by the width of the one
@@ -286,6 +290,38 @@ static int this_process(void)
 #endif
 }
 
+struct pylmdb_counter *pylmdb_counter_new(void)
+{
+    struct pylmdb_counter *counter = calloc(1, sizeof(*counter));
+
+    if (counter)
+        counter->refs = 1;
+    return counter;
+}
+
+void pylmdb_counter_release(struct pylmdb_counter *counter)
+{
+    if (!ADD(&counter->refs, -1))
+        free(counter);
+}
+
+static void count_on(struct pylmdb_txn *txn, struct pylmdb_counter *counter)
+{
+    (void)ADD(&counter->refs, 1);
+    (void)ADD(&counter->live, 1);
+    txn->counter = counter;
+    txn->pid = this_process();
+}
+
+static void count_off(struct pylmdb_txn *txn)
+{
+    struct pylmdb_counter *counter = txn->counter;
+
+    txn->counter = NULL;
+    (void)ADD(&counter->live, -1);
+    pylmdb_counter_release(counter);
+}
+
 static MDB_txn *take(struct pylmdb_txn *txn)
 {
     MDB_txn *ptr = txn->ptr;
@@ -294,15 +330,22 @@ static MDB_txn *take(struct pylmdb_txn *txn)
     return txn->pid == this_process() ? ptr : NULL;
 }
 
-int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
-                 unsigned int flags, int wait_ms)
+int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
+                 MDB_env *env, MDB_txn *parent, unsigned int flags,
+                 int wait_ms)
 {
-    txn->ptr = NULL;
-    txn->pid = this_process();
-    return pylmdb_txn_begin(env, parent, flags, wait_ms, &txn->ptr);
+    MDB_txn *begun;
+    int rc = pylmdb_txn_begin(env, parent, flags, wait_ms, &begun);
+
+    if (!rc) {
+        count_on(txn, counter);
+        txn->ptr = begun;
+    }
+    return rc;
 }
 
-int pylmdb_renew(struct pylmdb_txn *txn, MDB_txn *idle)
+int pylmdb_renew(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
+                 MDB_txn *idle)
 {
     int rc = mdb_txn_renew(idle);
 
@@ -310,17 +353,30 @@ int pylmdb_renew(struct pylmdb_txn *txn, MDB_txn *idle)
         mdb_txn_abort(idle);
         return rc;
     }
+    count_on(txn, counter);
     txn->ptr = idle;
-    txn->pid = this_process();
     return 0;
+}
+
+MDB_txn *pylmdb_reset(struct pylmdb_txn *txn)
+{
+    MDB_txn *ptr = take(txn);
+
+    if (ptr) {
+        mdb_txn_reset(ptr);
+        count_off(txn);
+    }
+    return ptr;
 }
 
 void pylmdb_abort(struct pylmdb_txn *txn)
 {
     MDB_txn *ptr = take(txn);
 
-    if (ptr)
+    if (ptr) {
         mdb_txn_abort(ptr);
+        count_off(txn);
+    }
 }
 
 void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
@@ -336,4 +392,5 @@ void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
         mdb_env_set_flags(env, all & sync_flags, 1);
     }
     txn->code = mdb_txn_commit(ptr);
+    count_off(txn);
 }

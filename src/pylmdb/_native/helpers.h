@@ -42,20 +42,35 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
 
+/* How many native transactions of an environment are alive.  It lives as long
+ * as its environment's record or one of them. */
+struct pylmdb_counter {
+    int refs;
+    int live;
+};
+
+struct pylmdb_counter *pylmdb_counter_new(void);
+void pylmdb_counter_release(struct pylmdb_counter *counter);
+
 /* A native transaction with the outcome of its commit.  The functions that end
- * it take the handle out first, within one call, so that a caller who is
- * interrupted between calls can repeat them: the second does nothing.  Nor do
- * they in a forked child, where the handle is the parent's. */
+ * it take the handle out, end it and count it off within one call, so that a
+ * caller who is interrupted between calls can repeat them: the second does
+ * nothing.  Nor do they in a forked child, where the handle is the parent's. */
 struct pylmdb_txn {
     MDB_txn *ptr;
+    struct pylmdb_counter *counter;
     int code;
     int pid;
 };
 
-int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
-                 unsigned int flags, int wait_ms);
+int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
+                 MDB_env *env, MDB_txn *parent, unsigned int flags,
+                 int wait_ms);
 /* Makes an idle read transaction the one of txn, or ends it when it cannot. */
-int pylmdb_renew(struct pylmdb_txn *txn, MDB_txn *idle);
+int pylmdb_renew(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
+                 MDB_txn *idle);
+/* The reverse: NULL if there is none. */
+MDB_txn *pylmdb_reset(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
 /* sync_flags: MDB_NOSYNC and MDB_NOMETASYNC for this commit; the caller holds
  * the writer lock, so no other commit sees them.  Nested transactions have no

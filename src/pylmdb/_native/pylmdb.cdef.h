@@ -31,14 +31,24 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
+struct pylmdb_counter {
+    int refs;
+    int live;
+};
+struct pylmdb_counter *pylmdb_counter_new(void);
+void pylmdb_counter_release(struct pylmdb_counter *counter);
 struct pylmdb_txn {
     MDB_txn *ptr;
+    struct pylmdb_counter *counter;
     int code;
     int pid;
 };
-int pylmdb_begin(struct pylmdb_txn *txn, MDB_env *env, MDB_txn *parent,
-                 unsigned int flags, int wait_ms);
-int pylmdb_renew(struct pylmdb_txn *txn, MDB_txn *idle);
+int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
+                 MDB_env *env, MDB_txn *parent, unsigned int flags,
+                 int wait_ms);
+int pylmdb_renew(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
+                 MDB_txn *idle);
+MDB_txn *pylmdb_reset(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
 void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags);
