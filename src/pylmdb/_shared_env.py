@@ -62,6 +62,15 @@ class DbSlot:
         self.alive = False
 
 
+class _Call:
+    """A call in progress; it dies with its frame."""
+
+    __slots__ = ("__weakref__", "token")
+
+    def __init__(self) -> None:
+        self.token = next(tokens)
+
+
 class SharedEnv:
     """A native environment (``MDB_env``) and what this process keeps about it."""
 
@@ -101,7 +110,8 @@ class SharedEnv:
         self.pid = os.getpid()
         self.key: tuple[int, int] | None = None
         self.users: dict[int, None] = {}
-        self.calls: dict[int, None] = {}
+        # by token, while the frame of the call holds what the reference leads to
+        self.calls: dict[int, weakref.ref[_Call]] = {}
         lib = engine.lib
         self.counter = engine.ffi.gc(lib.pylmdb_counter_new(), lib.pylmdb_counter_release)
         self.closed = False
@@ -126,7 +136,13 @@ class SharedEnv:
     @property
     def in_use(self) -> bool:
         """Whether a transaction or call lies in the map."""
-        return bool(self.calls or self.counter.live)
+        return bool(self.counter.live) or self._calls_in_progress() > 0
+
+    def _calls_in_progress(self) -> int:
+        for token, call in list(self.calls.items()):
+            if call() is None:  # its leave() was interrupted
+                self.calls.pop(token, None)
+        return len(self.calls)
 
     def pins(self) -> int:
         """How many ended transactions are held by views."""
@@ -135,23 +151,11 @@ class SharedEnv:
                 self.pinned.pop(token, None)
         return len(self.pinned)
 
-    def enter(self, token: int) -> None:
-        """A call is about to use the environment and its map."""
-        while True:
-            self.calls[token] = None
-            if self.closed:
-                self.leave(token)
-                raise closed("environment", "open it again")
-            if not self.resizing:
-                return
-            self.leave(token)
-            time.sleep(_RESIZE_LOOK)
-
     def leave(self, token: int = 0) -> None:
         """A call, a transaction or an Environment is done; the last one closes."""
         self.calls.pop(token, None)
         self.users.pop(token, None)
-        if not self.users and not self.in_use and not self.closed and not self.forked:
+        if not self.users and not self.closed and not self.in_use and not self.forked:
             self.on_last_leave(self)
 
     def close_native(self) -> None:
@@ -173,12 +177,18 @@ class SharedEnv:
 
     def run(self, function: Callable[..., int], *args: Any) -> int:
         """``function(env, *args)``; neither the environment nor its map goes meanwhile."""
-        token = next(tokens)
-        self.enter(token)
+        call = _Call()
         try:
-            return function(self.ptr, *args)
+            while True:
+                self.calls[call.token] = weakref.ref(call)
+                if self.closed:
+                    raise closed("environment", "open it again")
+                if not self.resizing:
+                    return function(self.ptr, *args)
+                self.calls.pop(call.token, None)
+                time.sleep(_RESIZE_LOOK)
         finally:
-            self.leave(token)
+            self.leave(call.token)
 
     def call(self, what: str, function: Callable[..., int], *args: Any) -> None:
         """The same for a function that returns an error code, which is raised."""
@@ -259,7 +269,7 @@ class SharedEnv:
         if self.resizing.setdefault("by", mark) != mark:
             return False
         try:
-            if len(self.calls) > 1 or self.counter.live:
+            if self.counter.live or self._calls_in_progress() > 1:
                 return False
             self.drop_spares()
             return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
