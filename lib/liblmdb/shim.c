@@ -131,6 +131,8 @@ void pylmdb_env_close(MDB_env *env)
  * A stale handle (DB_STALE) is looked up by name in the transaction's own
  * snapshot at its first use, so adopting one is right whatever the snapshot's
  * age: a database that it does not have is MDB_BAD_DBI or MDB_NOTFOUND. */
+#define RETIRED ((size_t)-1) /* the size of no name; see pylmdb_drop() */
+
 static void adopt_slots(MDB_txn *txn)
 {
     MDB_env *env = txn->mt_env;
@@ -179,15 +181,44 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
     return MDB_SUCCESS;
 }
 
+/* mdb_dbi_open() takes the first slot of the right name for the one meant, also
+ * one that is invalid in this transaction, such as that of a database which it
+ * has dropped.  For the time of the call these have no name that could be
+ * meant.  Returns the slot that was hidden, 0 if there was none. */
+static MDB_dbi hide_invalid(MDB_txn *txn, const char *name, size_t *size)
+{
+    MDB_dbi i;
+
+    for (i = CORE_DBS; i < txn->mt_numdbs; i++) {
+        MDB_val *own = &txn->mt_dbxs[i].md_name;
+
+        if (!(txn->mt_dbflags[i] & DB_VALID) && own->mv_size &&
+            own->mv_size != RETIRED && !strcmp(own->mv_data, name)) {
+            *size = own->mv_size;
+            own->mv_size = RETIRED;
+            return i;
+        }
+    }
+    return 0;
+}
+
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi)
 {
     MDB_env *env = txn->mt_env;
-    int rc;
+    MDB_dbi hidden[4];
+    size_t sizes[4];
+    int count = 0, rc;
 
-    if (name && !(txn->mt_flags & MDB_TXN_BLOCKED))
+    if (name && !(txn->mt_flags & MDB_TXN_BLOCKED)) {
         adopt_slots(txn);
+        while (count < 4 &&
+               (hidden[count] = hide_invalid(txn, name, &sizes[count])))
+            count++;
+    }
     rc = mdb_dbi_open(txn, name, flags, dbi);
+    while (count--)
+        env->me_dbxs[hidden[count]].md_name.mv_size = sizes[count];
     if (rc || !name || !(txn->mt_dbflags[*dbi] & DB_NEW))
         return rc;
     if (F_ISSET(txn->mt_flags, MDB_TXN_RDONLY) && !txn->mt_parent) {
@@ -250,22 +281,57 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
     return env->me_map;
 }
 
-/* mdb_drop() of the main database frees the pages of the named ones too, but
- * leaves their handles in this transaction: a dirty one would write its record,
- * with roots on freed pages, back at commit.  What mdb_drop() does to the one
- * handle that it deletes is right for all of them. */
+/* Dropping a database.
+ *
+ * mdb_drop() closes the handle at once, though the transaction may be aborted
+ * and though others may be using the slot, and gives the slot to the next
+ * database that is opened.  Here it is only invalid for the transaction
+ * (DB_STALE without DB_VALID); DB_NEW stays, so that liblmdb takes a slot back
+ * whose creation is aborted.  After the commit the slot is retired: its name
+ * gets a size that none has, so that it is neither found nor free.  It is freed
+ * when no transaction is alive that could have known it.
+ *
+ * Emptying the main database frees the pages of the named ones too, so all of
+ * them are treated like the one that is dropped. */
+static void invalidate(MDB_txn *txn, MDB_dbi dbi)
+{
+    txn->mt_dbflags[dbi] = DB_STALE | (txn->mt_dbflags[dbi] & DB_NEW);
+}
+
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
 {
-    int rc = mdb_drop(txn, dbi, del);
+    int rc = mdb_drop(txn, dbi, 0);
     MDB_dbi i;
 
     if (!rc && dbi == MAIN_DBI) {
-        for (i = CORE_DBS; i < txn->mt_numdbs; i++) {
-            txn->mt_dbflags[i] = DB_STALE;
-            mdb_dbi_close(txn->mt_env, i);
-        }
+        for (i = CORE_DBS; i < txn->mt_numdbs; i++)
+            invalidate(txn, i);
+    } else if (!rc && del) {
+        rc = mdb_del0(txn, MAIN_DBI, &txn->mt_dbxs[dbi].md_name, NULL, F_SUBDATA);
+        if (rc)
+            txn->mt_flags |= MDB_TXN_ERROR;
+        else
+            invalidate(txn, dbi);
     }
     return rc;
+}
+
+void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
+{
+    if (dbi >= CORE_DBS && dbi < env->me_numdbs && env->me_dbxs[dbi].md_name.mv_size) {
+        env->me_dbflags[dbi] = 0;
+        env->me_dbiseqs[dbi]++;
+        env->me_dbxs[dbi].md_name.mv_size = RETIRED;
+    }
+}
+
+void pylmdb_dbi_reclaim(MDB_env *env)
+{
+    MDB_dbi i;
+
+    for (i = CORE_DBS; i < env->me_numdbs; i++)
+        if (env->me_dbxs[i].md_name.mv_size == RETIRED)
+            mdb_dbi_close(env, i);
 }
 
 #else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
@@ -333,6 +399,17 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
 {
     return mdb_drop(txn, dbi, del);
+}
+
+void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
+{
+    (void)env;
+    (void)dbi;
+}
+
+void pylmdb_dbi_reclaim(MDB_env *env)
+{
+    (void)env;
 }
 
 #endif

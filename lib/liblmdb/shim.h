@@ -33,9 +33,14 @@ void pylmdb_cursor_unset(MDB_cursor *cursor);
  * touch nothing else of it. */
 void pylmdb_env_abandon(MDB_env *env);
 
-/* mdb_drop(); emptying the main database also ends the handles of the named
- * ones, whose pages go with it. */
+/* mdb_drop(), which can be aborted: the handle is dead in the transaction, and
+ * is retired by the caller once that has committed. */
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
+void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
+
+/* Free the slots of retired handles; no transaction may be alive that began
+ * before they were retired, but the caller's own. */
+void pylmdb_dbi_reclaim(MDB_env *env);
 
 /* Where the map lies; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);

@@ -47,8 +47,8 @@ class TransactionCore:
     def _note_opened(self, slot: DbSlot) -> None:
         """A handle that dies if this transaction is aborted."""
 
-    def _drop_cursors_of(self, slot: DbSlot) -> None:
-        """Inside ``_do``: close the native cursors of a database."""
+    def _note_dropped(self, slot: DbSlot) -> None:
+        """Inside ``_do``: the slot's database was dropped by this transaction."""
 
 class CursorCore:
     db: Any

@@ -244,9 +244,10 @@ class TransactionCore:
             db = self._db
         return self.env.open_db() if db is None else db
 
-    def _drop_cursors_of(self, slot: DbSlot) -> None:
+    def _note_dropped(self, slot: DbSlot) -> None:
         if self._native is not None:
             self._native.close_cursors_of(slot)
+            self._native.dropped.append(slot.dbi)
 
     def _note_opened(self, slot: DbSlot) -> None:
         if self._native is not None:
@@ -379,7 +380,7 @@ class TransactionCore:
         code = call()
         if code and code != lib.MDB_KEYEXIST:
             code = self._retry_adopted(ptr, slot, code, call)
-        self._mutations += 1
+        self._mutations += self._write
         if code == lib.MDB_KEYEXIST:
             return False
         if code:
@@ -413,7 +414,7 @@ class TransactionCore:
         code = call()
         if code and code != lib.MDB_NOTFOUND:
             code = self._retry_adopted(ptr, slot, code, call)
-        self._mutations += 1
+        self._mutations += self._write
         if code == lib.MDB_NOTFOUND:
             return False
         if code:
@@ -426,10 +427,12 @@ class TransactionCore:
         return bool(self._do(self._delete, db, key, value))
 
     def pop(self, key: Any, db: Any = None) -> bytes | None:
+        key = as_buffer("key", key)
         with self.cursor(db) as cursor:
             return cursor.pop(key)  # type: ignore[no-any-return]
 
     def replace(self, key: Any, value: Any, db: Any = None) -> bytes | None:
+        key, value = as_buffer("key", key), as_buffer("value", value)
         with self.cursor(db) as cursor:
             return cursor.replace(key, value)  # type: ignore[no-any-return]
 

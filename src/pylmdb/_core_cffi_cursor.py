@@ -262,7 +262,7 @@ class CursorCore:
 
     def _count(self, native: Any) -> int:
         out = self._ffi.new("size_t *")
-        code = self._lib.mdb_cursor_count(native, out)
+        code = self._lib.pylmdb_cursor_count(native, self._slot.flags, out)
         if code:
             raise error("mdb_cursor_count", code)
         return int(out[0])
@@ -276,7 +276,7 @@ class CursorCore:
         ffi = self._ffi
         raw_key = key if type(key) is bytes else ffi.from_buffer(key)
         raw_value = value if type(value) is bytes else ffi.from_buffer(value)
-        self.txn._mutations += 1
+        self.txn._mutations += self.txn._write
         self._moves += 1
         code = self._lib.pylmdb_cursor_put(
             native, self._slot.flags, raw_key, len(key), raw_value, len(value), flags

@@ -87,6 +87,7 @@ class NativeTxn:
         "claim",
         "commit_flags",
         "cursors",
+        "dropped",
         "exporter",
         "family",
         "finished",
@@ -120,6 +121,8 @@ class NativeTxn:
         self.cursors: dict[int, tuple[Any, DbSlot]] = {}
         # database handles opened here, which an abort takes back
         self.opened: list[DbSlot] = []
+        # numbers of native handles whose databases were dropped here
+        self.dropped: list[int] = []
         # the sync flags to commit with; None means abort
         self.commit_flags: int | None = None
         self.revoked = self.finished = False
@@ -170,12 +173,12 @@ class NativeTxn:
 
     def _finish_writer(self) -> None:
         shared, lib = self.shared, self.shared.engine.lib
-        if self.opened:
+        if self.opened or self.dropped:
             with shared.dbi_lock:
                 self._end_native(lib)
+                self._settle_handles(kept=self.commit_flags is not None and not self.box.code)
         else:
             self._end_native(lib)
-        self._settle_handles(kept=self.commit_flags is not None and not self.box.code)
         self.writers.pop(self.token, None)
         if self.claim is not None:
             shared.gate.leave(self.claim)
@@ -199,6 +202,12 @@ class NativeTxn:
             elif slot not in self.parent.opened:
                 self.parent.opened.append(slot)
         self.opened = []
+        while kept and self.dropped:
+            number = self.dropped.pop()
+            if self.parent is not None:
+                self.parent.dropped.append(number)
+            else:
+                self.shared.engine.lib.pylmdb_dbi_retire(self.shared.ptr, number)
 
     # -- cursors ----------------------------------------------------------------
 

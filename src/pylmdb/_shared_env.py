@@ -321,6 +321,8 @@ class SharedEnv:
         lib, ffi = self.engine.lib, self.engine.ffi
         dbi, found = ffi.new("MDB_dbi *"), ffi.new("unsigned int *")
         with self.dbi_lock:
+            if self.counter.live <= 1:
+                lib.pylmdb_dbi_reclaim(self.ptr)
             code = lib.pylmdb_dbi_open(txn, ffi.NULL if name is None else name, flags, dbi)
             if code:
                 raise error("mdb_dbi_open", code)

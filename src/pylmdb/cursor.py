@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
+from ._buffers import as_buffer
 from ._ranges import nothing, walk
 from ._signature import InitSignature
 from .types import BytesLike, ValueT
@@ -334,7 +335,8 @@ class Cursor(Generic[ValueT], CursorCore):
 
     def _iter_from(self, k: BytesLike, reverse: bool) -> Iterator[tuple[ValueT, ValueT]]:
         """Iterate from ``k`` on (kept for programs written for py-lmdb)."""
-        found = self.set_range(k) if k or reverse else self.first()
+        start = bytes(as_buffer("key", k))
+        found = self.set_range(start) if start or reverse else self.first()
         if reverse:
             if not found:
                 self.last()

@@ -277,7 +277,7 @@ class Transaction(Generic[ValueT], TransactionCore):
             if slot is shared.main:
                 gone = list(shared.slots.values())
             for each in gone:
-                self._drop_cursors_of(each)
+                self._note_dropped(each)
                 shared.forget_slot(each)
 
     def cursor(self, db: Database | None = None) -> Cursor[ValueT]:

@@ -231,32 +231,56 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
     return rc;
 }
 
-/* In a database with duplicates liblmdb's own idea of where the cursor stands
- * after a deletion, and of which duplicate it stands on after some movements,
- * cannot be relied on.  So the record is sought again by its content before,
- * and its successor afterwards. */
+/* In a database with duplicates liblmdb's own idea of which duplicate a cursor
+ * stands on, and of how many there are, cannot be relied on after some movements
+ * and after changes made in another way.  So the record that it shows is sought
+ * again by its content, of which *copy holds key and value; the caller frees it. */
+static int seek_again(MDB_cursor *cursor, MDB_val *k, MDB_val *v, char **copy)
+{
+    int rc = current(cursor, k, v);
+
+    *copy = NULL;
+    if (rc)
+        return rc;
+    if (!(*copy = malloc(k->mv_size + v->mv_size + 1)))
+        return ENOMEM;
+    memcpy(*copy, k->mv_data, k->mv_size);
+    memcpy(*copy + k->mv_size, v->mv_data, v->mv_size);
+    k->mv_data = *copy;
+    v->mv_data = *copy + k->mv_size;
+    return mdb_cursor_get(cursor, k, v, MDB_GET_BOTH);
+}
+
+int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count)
+{
+    MDB_val k, v;
+    char *copy = NULL;
+    int rc = 0;
+
+    if (dbflags & MDB_DUPSORT)
+        rc = seek_again(cursor, &k, &v, &copy);
+    free(copy);
+    /* Without a position it is liblmdb that says so. */
+    return rc && rc != MDB_NOTFOUND ? rc : mdb_cursor_count(cursor, count);
+}
+
+/* Where liblmdb leaves the cursor afterwards cannot be relied on either. */
 static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags,
                          unsigned int flags, MDB_val *k, MDB_val *v,
                          int *deleted)
 {
-    const MDB_val key = *k, value = *v;
-    char *copy = malloc(key.mv_size + value.mv_size + 1);
-    int rc;
+    size_t key_size, value_size;
+    char *copy;
+    int rc = seek_again(cursor, k, v, &copy);
 
-    if (!copy)
-        return ENOMEM;
-    memcpy(copy, key.mv_data, key.mv_size);
-    memcpy(copy + key.mv_size, value.mv_data, value.mv_size);
-    k->mv_data = copy;
-    v->mv_data = copy + key.mv_size;
-    rc = mdb_cursor_get(cursor, k, v, MDB_GET_BOTH);
+    key_size = k->mv_size;
+    value_size = v->mv_size;
     if (!rc)
         rc = mdb_cursor_del(cursor, flags);
     if (!rc) {
         *deleted = 1;
-        rc = pylmdb_cursor_continue(cursor, dbflags, copy, key.mv_size,
-                                    copy + key.mv_size, value.mv_size,
-                                    MDB_NEXT, k, v);
+        rc = pylmdb_cursor_continue(cursor, dbflags, copy, key_size,
+                                    copy + key_size, value_size, MDB_NEXT, k, v);
     }
     free(copy);
     return rc;
@@ -269,13 +293,11 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
     int rc;
 
     *deleted = 0;
-    rc = current(cursor, found_key, found_value);
-    if (rc)
-        return rc;
     if (dbflags & MDB_DUPSORT)
         return del_duplicate(cursor, dbflags, flags, found_key, found_value,
                              deleted);
-    if ((rc = mdb_cursor_del(cursor, flags)))
+    if ((rc = current(cursor, found_key, found_value)) ||
+        (rc = mdb_cursor_del(cursor, flags)))
         return rc;
     *deleted = 1;
     return current(cursor, found_key, found_value);

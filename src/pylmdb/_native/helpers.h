@@ -35,6 +35,9 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
                            const void *key, size_t key_size,
                            const void *value, size_t value_size, int op,
                            MDB_val *found_key, MDB_val *found_value);
+/* The number of values of the key that the cursor shows. */
+int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
+                        size_t *count);
 /* Deletes the record that the cursor shows, or with MDB_NODUPDATA all values of
  * its key, and moves to the successor; MDB_NOTFOUND: it was the last.  *deleted
  * tells whether the deletion itself succeeded. */

@@ -28,6 +28,8 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
                            const char *key, size_t key_size,
                            const char *value, size_t value_size, int op,
                            MDB_val *found_key, MDB_val *found_value);
+int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
+                        size_t *count);
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
@@ -56,6 +58,8 @@ void pylmdb_env_close(MDB_env *env);
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
+void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
+void pylmdb_dbi_reclaim(MDB_env *env);
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
 static const int PYLMDB_ETIMEDOUT;
