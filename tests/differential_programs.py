@@ -198,8 +198,22 @@ class Maker:
 
     def environment(self) -> None:
         rng = self.rng
-        method = rng.choice(["stat", "info", "dbs", "flags", "max_key_size", "max_readers", "dump",
-                             "reader_check", "sync", "set_mapsize", "path_is_text", "lib_version"])
+        method = rng.choice(
+            [
+                "stat",
+                "info",
+                "dbs",
+                "flags",
+                "max_key_size",
+                "max_readers",
+                "dump",
+                "reader_check",
+                "sync",
+                "set_mapsize",
+                "path_is_text",
+                "lib_version",
+            ]
+        )
         if method in ("dbs", "dump") and self.options["max_dbs"] < 12:
             return  # theirs does not list what it has no room to open
         if method == "dbs" and self.chance(0.6):
@@ -246,8 +260,25 @@ class Maker:
         if txn is None:
             return
         db, kind = self.target(txn)
-        method = self.rng.choice(["get", "get", "put", "put", "put", "put", "delete", "pop",
-                                  "replace", "stat", "id", "drop", "cursor", "cursor", "misuse"])
+        method = self.rng.choice(
+            [
+                "get",
+                "get",
+                "put",
+                "put",
+                "put",
+                "put",
+                "delete",
+                "pop",
+                "replace",
+                "stat",
+                "id",
+                "drop",
+                "cursor",
+                "cursor",
+                "misuse",
+            ]
+        )
         if method == "get":
             self.add(txn, "get", self.key(kind), self.flag("default", 0.2, "b'none'"), db)
         elif method == "put":
@@ -271,10 +302,19 @@ class Maker:
         elif method == "cursor":
             self.add(txn, "cursor", db, result=About("cursor", kind, txn))
         elif method == "misuse" and self.hostile:
-            call = self.rng.choice([("get", ""), ("get", "b'a', nope=1"),
-                                    ("put", "b'a', b'b', 1, 1, 1, 1"), ("stat", "nope=1"),
-                                    ("delete", "5"), ("cursor", "'text'"), ("drop", "None"),
-                                    ("stat", "5"), ("commit", "1")])
+            call = self.rng.choice(
+                [
+                    ("get", ""),
+                    ("get", "b'a', nope=1"),
+                    ("put", "b'a', b'b', 1, 1, 1, 1"),
+                    ("stat", "nope=1"),
+                    ("delete", "5"),
+                    ("cursor", "'text'"),
+                    ("drop", "None"),
+                    ("stat", "5"),
+                    ("commit", "1"),
+                ]
+            )
             self.add(txn, *call)
 
     def put_flags(self) -> list[str]:
@@ -329,8 +369,18 @@ class Maker:
             some = [f"({self.key(kind)}, {self.value(kind)})" for _ in range(self.rng.randrange(5))]
             return f"[{', '.join(some)}]"
         if self.hostile and self.chance(0.2) and "int" not in kind and kind != "dupfixed":
-            return self.rng.choice(["None", "5", "[b'a']", "[(b'a',)]", "[[b'a', b'b']]", "b'ab'",
-                                    "[(b'a', b'b', b'c')]", "[(b'b', b'b'), (b'c', 'text')]"])
+            return self.rng.choice(
+                [
+                    "None",
+                    "5",
+                    "[b'a']",
+                    "[(b'a',)]",
+                    "[[b'a', b'b']]",
+                    "b'ab'",
+                    "[(b'a', b'b', b'c')]",
+                    "[(b'b', b'b'), (b'c', 'text')]",
+                ]
+            )
         count = self.rng.choice([3, 30, 300])
         value = {"dupfixed": "b'%03d' % i", "dupint": "b'%08d' % i"}.get(kind, "b'v' * (i % 90)")
         key = {"intkey": "i.to_bytes(8, 'little')", "intkey_dup": "i.to_bytes(8, 'little')",
@@ -358,7 +408,7 @@ class Maker:
             args = [self.flag("keys", 0.25), self.flag("values", 0.25)]
             if self.chance(0.1):
                 key = self.key(kind)
-                if "numpy" not in key:
+                if "numpy" not in key and key != "b''":
                     self.add(cursor, "iter_from", key, str(self.chance(0.5)), "3")
                 return
             iterator = self.add(cursor, self.rng.choice(ITERATORS), *args, result=about)

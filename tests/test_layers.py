@@ -23,9 +23,10 @@ LAYERS = [
     {"_core_cffi_cursor"},
     {"_core_cffi"},
     {"_core_cffi_iterator", "_core_cffi_native"},
-    {"transaction", "cursor", "database", "arrays"},
-    {"_ranges", "_shared_env", "_signature"},
-    {"_growth", "_options", "_views", "_writer_gate"},
+    {"transaction", "cursor", "database"},
+    {"_ranges", "_signature", "_views"},
+    {"_shared_env"},
+    {"_options", "_writer_gate"},
     {"_buffers", "_threads"},
     {"_version", "errors", "types"},
 ]

@@ -356,8 +356,10 @@ class Environments(RuleBasedStateMachine):
             self.fill(each, data, data.draw(st.sampled_from([0, 2, 20, 150]), "size"))
             self.open_cursor(number, each, data)
 
-    @rule(data=st.data(), ways=st.lists(st.sampled_from(STEPS + WRITES + ["seek"]), min_size=1,
-                                        max_size=15))
+    @rule(
+        data=st.data(),
+        ways=st.lists(st.sampled_from(STEPS + WRITES + ["seek"]), min_size=1, max_size=15),
+    )
     def use_cursors(self, data: Any, ways: list[str]) -> None:
         """Several steps with the open cursors, each with any of them."""
         for way in ways:

@@ -206,7 +206,7 @@ class NativeTxn:
             number = self.dropped.pop()
             if self.parent is not None:
                 self.parent.dropped.append(number)
-            else:
+            elif not any(slot.alive and slot.dbi == number for slot in self.shared.all_slots()):
                 self.shared.engine.lib.pylmdb_dbi_retire(self.shared.ptr, number)
 
     # -- cursors ----------------------------------------------------------------

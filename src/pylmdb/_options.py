@@ -12,6 +12,8 @@ from typing import Any
 
 DEFAULT_MAP_SIZE = 10 * 1024 * 1024
 DEFAULT_MAX_DBS = 128
+# slots beyond max_dbs, for databases that are dropped but still seen by somebody
+SPARE_SLOTS = 8
 _INT_LIMIT = 2**31 - 1
 
 

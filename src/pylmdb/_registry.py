@@ -20,7 +20,7 @@ import threading
 from typing import Any
 
 from . import _engine
-from ._options import DEFAULT_MAP_SIZE, DEFAULT_MAX_DBS, Options
+from ._options import DEFAULT_MAP_SIZE, SPARE_SLOTS, Options
 from ._shared_env import SharedEnv
 from .errors import Error, error
 
@@ -93,8 +93,8 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
         conflict = f"writemap={has.writemap}"
     elif has.lock != wanted.lock and not wanted.readonly:
         conflict = f"lock={has.lock}"
-    elif wanted.max_dbs is not None and wanted.max_dbs > _max_dbs(has):
-        conflict = f"max_dbs={_max_dbs(has)}, and {wanted.max_dbs} are wanted"
+    elif wanted.max_dbs is not None and wanted.max_dbs > shared.max_dbs:
+        conflict = f"max_dbs={shared.max_dbs}, and {wanted.max_dbs} are wanted"
     elif wanted.lib_version is not None and wanted.lib_version != shared.engine.version[0]:
         conflict = f"lib_version={shared.engine.version[0]}"
     if conflict is not None:
@@ -102,10 +102,6 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
             f"open: {wanted.given_path!r} is open in this process with {conflict}",
             hint="close it first, or open it with the same options",
         )
-
-
-def _max_dbs(options: Options) -> int:
-    return DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
 
 
 def _open_native(options: Options) -> SharedEnv:
@@ -158,7 +154,7 @@ def _configure(shared: SharedEnv, options: Options) -> None:
     for what, code in (
         ("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(shared.ptr, map_size)),
         ("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(shared.ptr, options.max_readers)),
-        ("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(shared.ptr, _max_dbs(options))),
+        ("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(shared.ptr, shared.max_dbs + SPARE_SLOTS)),
     ):
         if code:
             raise error(what, code)

@@ -25,6 +25,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ._options import DEFAULT_MAX_DBS
 from ._writer_gate import Deadline, WriterGate
 from .errors import Error, closed, error
 
@@ -84,6 +85,7 @@ class SharedEnv:
         "gate",
         "key",
         "main",
+        "max_dbs",
         "max_spares",
         "on_last_leave",
         "options",
@@ -121,6 +123,7 @@ class SharedEnv:
         # idle native read transactions, reset, each with its reader slot
         self.spares: list[Any] = []
         self.max_spares = options.max_spare_txns
+        self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.slots: dict[bytes, DbSlot] = {}
         # what ended transactions have left to their views, and since when
         self.pinned: dict[int, tuple[float, weakref.ref[Any]]] = {}
@@ -323,6 +326,8 @@ class SharedEnv:
         with self.dbi_lock:
             if self.counter.live <= 1:
                 lib.pylmdb_dbi_reclaim(self.ptr)
+            if name is not None and name not in self.slots and len(self.slots) >= self.max_dbs:
+                raise error("mdb_dbi_open", lib.MDB_DBS_FULL)
             code = lib.pylmdb_dbi_open(txn, ffi.NULL if name is None else name, flags, dbi)
             if code:
                 raise error("mdb_dbi_open", code)
@@ -338,6 +343,10 @@ class SharedEnv:
             slot = DbSlot(self, dbi[0], found[0], name)
             self.slots[name] = slot
             return slot, True
+
+    def all_slots(self) -> list[DbSlot]:
+        """The handles of all named databases that are open."""
+        return list(self.slots.values())
 
     def forget_slot(self, slot: DbSlot) -> None:
         """The native handle is gone: dropped, or its creation was aborted."""

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* Handles of named databases: opening, adopting, dropping and retiring them.
+ * Included by shim.c, after mdb.c. */
+
+/* Database handles.
+ *
+ * liblmdb gives a new handle the slot mt_numdbs of the transaction that opens
+ * it and publishes it in the environment when that transaction commits; two
+ * transactions that open handles at once are given the same slot.  Three steps
+ * remove that rule from our callers:
+ *  - before opening, the transaction learns of all slots that are taken (adopt);
+ *  - a handle opened by a read transaction stands for a database of a committed
+ *    snapshot, so it is published at once (as mdb_txn_commit would);
+ *  - a handle opened by a write transaction may name a database that an abort
+ *    takes back, so its slot is only reserved (me_numdbs) and liblmdb publishes
+ *    or frees it at the end; until then the slot is invalid in others, because
+ *    me_dbflags has no MDB_VALID.
+ * A stale handle (DB_STALE) is looked up by name in the transaction's own
+ * snapshot at its first use, so adopting one is right whatever the snapshot's
+ * age: a database that it does not have is MDB_BAD_DBI or MDB_NOTFOUND. */
+#define RETIRED ((size_t)-1) /* the size of no name; see pylmdb_drop() */
+/* LMDB 1.0 counts the NUL of a name in its size. */
+#define NAME_NUL (MDB_VERSION_MAJOR > 0)
+
+static void adopt_slots(MDB_txn *txn)
+{
+    MDB_env *env = txn->mt_env;
+    MDB_dbi i;
+
+    for (i = CORE_DBS; i < env->me_numdbs; i++) {
+        uint16_t flags = env->me_dbflags[i];
+
+        if (i < txn->mt_numdbs && txn->mt_dbflags[i])
+            continue;
+        memset(&txn->mt_dbs[i], 0, sizeof(MDB_db));
+        txn->mt_dbs[i].md_flags = flags & PERSISTENT_FLAGS;
+        txn->mt_dbflags[i] =
+            (flags & MDB_VALID) ? DB_VALID | DB_USRVALID | DB_STALE : 0;
+        if (txn->mt_cursors && i >= txn->mt_numdbs)
+            txn->mt_cursors[i] = NULL;
+        if (txn->mt_dbiseqs != env->me_dbiseqs)
+            txn->mt_dbiseqs[i] = env->me_dbiseqs[i];
+    }
+    if (txn->mt_numdbs < env->me_numdbs)
+        txn->mt_numdbs = env->me_numdbs;
+}
+
+int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
+{
+    MDB_cursor mc;
+    MDB_xcursor mx;
+
+    if (!txn)
+        return EINVAL;
+    if (txn->mt_flags & MDB_TXN_BLOCKED)
+        return MDB_BAD_TXN;
+    adopt_slots(txn);
+    if (dbi >= txn->mt_numdbs || !(txn->mt_dbflags[dbi] & DB_VALID))
+        return MDB_BAD_DBI;
+    if (txn->mt_dbflags[dbi] & DB_STALE) {
+        /* Looks the record up by name and clears DB_STALE if it is there. */
+        mdb_cursor_init(&mc, txn, dbi, &mx);
+        if (txn->mt_dbflags[dbi] & DB_STALE)
+            (void)mdb_page_search(&mc, NULL, MDB_PS_ROOTONLY);
+    }
+    if (txn->mt_dbflags[dbi] & DB_STALE) {
+        txn->mt_dbflags[dbi] = 0;
+        return MDB_BAD_DBI;
+    }
+    return MDB_SUCCESS;
+}
+
+/* What the caller of mdb_dbi_open() has to do for a new handle. */
+static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
+{
+    MDB_env *env = txn->mt_env;
+
+    if (rc || !name || !(txn->mt_dbflags[dbi] & DB_NEW))
+        return rc;
+    if (F_ISSET(txn->mt_flags, MDB_TXN_RDONLY) && !txn->mt_parent) {
+        env->me_dbflags[dbi] = txn->mt_dbs[dbi].md_flags | MDB_VALID;
+        txn->mt_dbflags[dbi] &= ~DB_NEW;
+    }
+    if (env->me_numdbs <= dbi)
+        env->me_numdbs = dbi + 1;
+    return rc;
+}
+
+/* mdb_dbi_open() takes the first slot of the right name for the one meant, also
+ * one that is invalid in this transaction, such as that of a database which it
+ * has dropped.  For the time of the call these have no name that could be
+ * meant. */
+static int hide_invalid(MDB_txn *txn, const char *name, MDB_dbi hidden[],
+                        int room)
+{
+    MDB_dbi i;
+    int count = 0;
+
+    for (i = CORE_DBS; i < txn->mt_numdbs && count < room; i++) {
+        MDB_val *own = &txn->mt_dbxs[i].md_name;
+
+        if (!(txn->mt_dbflags[i] & DB_VALID) && own->mv_size &&
+            own->mv_size != RETIRED && !strcmp(own->mv_data, name)) {
+            own->mv_size = RETIRED;
+            hidden[count++] = i;
+        }
+    }
+    return count;
+}
+
+/* A database that this transaction has dropped comes back with the same flags:
+ * its slot, which mdb_drop() has emptied, serves again.  What mdb_dbi_open() does
+ * for a new one is to put its record, and to have it written at commit. */
+static int recreate(MDB_txn *txn, MDB_dbi dbi, unsigned int flags)
+{
+    MDB_val key = txn->mt_dbxs[dbi].md_name, data;
+    MDB_db empty = txn->mt_dbs[dbi];
+    MDB_cursor mc;
+    int rc;
+
+    if ((empty.md_flags ^ flags) & PERSISTENT_FLAGS)
+        return MDB_NOTFOUND;
+    if ((rc = mdb_get(txn, MAIN_DBI, &key, &data)) != MDB_NOTFOUND)
+        return rc ? rc : MDB_NOTFOUND;
+    data.mv_size = sizeof(empty);
+    data.mv_data = &empty;
+    mdb_cursor_init(&mc, txn, MAIN_DBI, NULL);
+    WITH_CURSOR_TRACKING(mc, rc = _mdb_cursor_put(&mc, &key, &data, F_SUBDATA));
+    if (!rc)
+        txn->mt_dbflags[dbi] = DB_VALID | DB_USRVALID | DB_DIRTY |
+                               (txn->mt_dbflags[dbi] & DB_NEW);
+    return rc;
+}
+
+#define MAX_HIDDEN 64
+
+int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
+                    MDB_dbi *dbi)
+{
+    MDB_env *env = txn->mt_env;
+    MDB_dbi hidden[MAX_HIDDEN];
+    int i, count = 0, rc;
+
+    if (name && !(txn->mt_flags & MDB_TXN_BLOCKED)) {
+        adopt_slots(txn);
+        count = hide_invalid(txn, name, hidden, MAX_HIDDEN);
+    }
+    rc = count ? mdb_dbi_open(txn, name, flags & ~MDB_CREATE, dbi) : MDB_NOTFOUND;
+    for (i = 0; i < count; i++) {
+        env->me_dbxs[hidden[i]].md_name.mv_size = strlen(name) + NAME_NUL;
+        if ((rc == MDB_NOTFOUND || rc == MDB_DBS_FULL) && (flags & MDB_CREATE) &&
+            (txn->mt_dbflags[hidden[i]] & DB_STALE) &&
+            !(rc = recreate(txn, hidden[i], flags)))
+            *dbi = hidden[i];
+    }
+    if (rc != MDB_NOTFOUND && rc != MDB_DBS_FULL)
+        return reserve_slot(txn, rc, name, *dbi);
+    count = name ? hide_invalid(txn, name, hidden, MAX_HIDDEN) : 0;
+    rc = mdb_dbi_open(txn, name, flags, dbi);
+    for (i = 0; i < count; i++)
+        env->me_dbxs[hidden[i]].md_name.mv_size = strlen(name) + NAME_NUL;
+    return reserve_slot(txn, rc, name, *dbi);
+}
+
+/* Dropping a database.
+ *
+ * mdb_drop() closes the handle at once, though the transaction may be aborted
+ * and though others may be using the slot, and gives the slot to the next
+ * database that is opened.  Here it is only invalid for the transaction
+ * (DB_STALE without DB_VALID); DB_NEW stays, so that liblmdb takes a slot back
+ * whose creation is aborted.  After the commit the slot is retired: its name
+ * gets a size that none has, so that it is neither found nor free.  It is freed
+ * when no transaction is alive that could have known it.
+ *
+ * Emptying the main database frees the pages of the named ones too, so all of
+ * them are treated like the one that is dropped. */
+static void invalidate(MDB_txn *txn, MDB_dbi dbi)
+{
+    txn->mt_dbflags[dbi] = DB_STALE | (txn->mt_dbflags[dbi] & DB_NEW);
+}
+
+int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
+{
+    int rc = mdb_drop(txn, dbi, 0);
+    MDB_dbi i;
+
+    if (!rc && dbi == MAIN_DBI) {
+        for (i = CORE_DBS; i < txn->mt_numdbs; i++)
+            invalidate(txn, i);
+    } else if (!rc && del) {
+        rc = mdb_del0(txn, MAIN_DBI, &txn->mt_dbxs[dbi].md_name, NULL, F_SUBDATA);
+        if (rc)
+            txn->mt_flags |= MDB_TXN_ERROR;
+        else
+            invalidate(txn, dbi);
+    }
+    return rc;
+}
+
+void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
+{
+    const size_t size = env->me_dbxs[dbi].md_name.mv_size;
+
+    if (dbi >= CORE_DBS && dbi < env->me_numdbs && size && size != RETIRED) {
+        env->me_dbflags[dbi] = 0;
+        env->me_dbiseqs[dbi]++;
+        env->me_dbxs[dbi].md_name.mv_size = RETIRED;
+    }
+}
+
+void pylmdb_dbi_reclaim(MDB_env *env)
+{
+    MDB_dbi i;
+
+    for (i = CORE_DBS; i < env->me_numdbs; i++)
+        if (env->me_dbxs[i].md_name.mv_size == RETIRED)
+            mdb_dbi_close(env, i);
+}
