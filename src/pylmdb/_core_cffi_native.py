@@ -157,7 +157,7 @@ class NativeTxn:
         if self.finished or self.shared.forked:
             self.finished = True
             return
-        for child in reversed(self.children):
+        for child in reversed(list(self.children)):
             child.revoked = True
             child.finish()
         while self.cursors:
