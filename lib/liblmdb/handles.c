@@ -145,7 +145,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
         adopt_slots(txn);
         count = hide_invalid(txn, name, hidden, MAX_HIDDEN);
     }
-    rc = count ? mdb_dbi_open(txn, name, flags & ~MDB_CREATE, dbi) : MDB_NOTFOUND;
+    rc = count ? guarded_dbi_open(txn, name, flags & ~MDB_CREATE, dbi) : MDB_NOTFOUND;
     for (i = 0; i < count; i++) {
         env->me_dbxs[hidden[i]].md_name.mv_size = strlen(name) + NAME_NUL;
         if ((rc == MDB_NOTFOUND || rc == MDB_DBS_FULL) && (flags & MDB_CREATE) &&
@@ -156,7 +156,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
     if (rc != MDB_NOTFOUND && rc != MDB_DBS_FULL)
         return reserve_slot(txn, rc, name, *dbi);
     count = name ? hide_invalid(txn, name, hidden, MAX_HIDDEN) : 0;
-    rc = mdb_dbi_open(txn, name, flags, dbi);
+    rc = guarded_dbi_open(txn, name, flags, dbi);
     for (i = 0; i < count; i++)
         env->me_dbxs[hidden[i]].md_name.mv_size = strlen(name) + NAME_NUL;
     return reserve_slot(txn, rc, name, *dbi);
@@ -181,7 +181,7 @@ static void invalidate(MDB_txn *txn, MDB_dbi dbi)
 
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
 {
-    int rc = mdb_drop(txn, dbi, 0);
+    int rc = guarded_drop(txn, dbi);
     MDB_dbi i;
 
     if (!rc && dbi == MAIN_DBI) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* liblmdb, and our code that needs its insides, as one translation unit.
+/* liblmdb, and our code that needs its insides, as one translation unit: this
+ * file and those that it includes (writer_lock.c, assertions.c, handles.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -44,6 +45,9 @@ static int open_closing_on_exec(const char *path, int flags, mode_t mode)
 #include "mdb.c"
 #include "midl.c"
 #pragma GCC diagnostic pop
+
+#include "assertions.c"
+#include "handles.c"
 
 #undef open
 #ifdef PYLMDB_ROBUST_LOCKS
@@ -115,8 +119,6 @@ void pylmdb_env_close(MDB_env *env)
     mdb_env_close(env);
 }
 
-#include "handles.c"
-
 /* A record of the main database describes a named database exactly when its
  * node has F_SUBDATA without F_DUPDATA. */
 int pylmdb_cursor_is_db(MDB_cursor *mc)
@@ -170,80 +172,6 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
 
 #else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
 
-int pylmdb_has_shim(void)
-{
-    return 0;
-}
-
-int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
-                     int wait_ms, MDB_txn **txn)
-{
-    (void)wait_ms;
-    return mdb_txn_begin(env, parent, flags, txn);
-}
-
-void pylmdb_env_close(MDB_env *env)
-{
-    mdb_env_close(env);
-}
-
-int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
-                      int wait_ms)
-{
-    (void)wait_ms;
-    return mdb_env_copyfd2(env, fd, flags);
-}
-
-int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
-{
-    (void)txn;
-    (void)dbi;
-    return MDB_BAD_DBI;
-}
-
-int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
-                    MDB_dbi *dbi)
-{
-    return mdb_dbi_open(txn, name, flags, dbi);
-}
-
-int pylmdb_cursor_is_db(MDB_cursor *cursor)
-{
-    (void)cursor;
-    return -1;
-}
-
-void pylmdb_cursor_unset(MDB_cursor *cursor)
-{
-    (void)cursor;
-}
-
-void pylmdb_env_abandon(MDB_env *env)
-{
-    (void)env;
-}
-
-void *pylmdb_env_map(MDB_env *env, size_t *size)
-{
-    (void)env;
-    *size = 0;
-    return NULL;
-}
-
-int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
-{
-    return mdb_drop(txn, dbi, del);
-}
-
-void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
-{
-    (void)env;
-    (void)dbi;
-}
-
-void pylmdb_dbi_reclaim(MDB_env *env)
-{
-    (void)env;
-}
+#include "system.c"
 
 #endif

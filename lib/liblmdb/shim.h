@@ -54,6 +54,21 @@ void pylmdb_env_close(MDB_env *env);
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 
+/* Calls into liblmdb whose failed assertions are MDB_PANIC instead of the end of
+ * the process, in an environment for which pylmdb_env_guard() was called. */
+void pylmdb_env_guard(MDB_env *env);
+int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data,
+                    unsigned int flags);
+int pylmdb_safe_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                           int op);
+int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                           unsigned int flags);
+int pylmdb_safe_cursor_del(MDB_cursor *cursor, unsigned int flags);
+int pylmdb_safe_commit(MDB_txn *txn);
+void pylmdb_safe_abort(MDB_txn *txn);
+
 /* 1 when a write transaction may be ended on another thread than its own and
  * a begin can time out; 0 for a system liblmdb. */
 int pylmdb_has_shim(void);

@@ -144,7 +144,7 @@ class CursorCore:
 
     def _move(self, native: Any, op: int) -> bool:
         self._moves += 1
-        return self._settle(self._lib.mdb_cursor_get(native, self._key, self._value, op))
+        return self._settle(self._lib.pylmdb_safe_cursor_get(native, self._key, self._value, op))
 
     def _seek(self, native: Any, key: Any, value: Any, op: int) -> bool:
         ffi = self._ffi
@@ -209,7 +209,7 @@ class CursorCore:
     def _refresh(self, native: Any) -> bool:
         """Read the record under the cursor; False where there is none."""
         if self._positioned:
-            code = self._lib.mdb_cursor_get(
+            code = self._lib.pylmdb_safe_cursor_get(
                 native, self._key, self._value, self._lib.MDB_GET_CURRENT
             )
             if code not in (0, self._lib.MDB_NOTFOUND, errno.EINVAL):

@@ -150,6 +150,7 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
 
 def _configure(shared: SharedEnv, options: Options) -> None:
     lib = shared.engine.lib
+    lib.pylmdb_env_guard(shared.ptr)
     map_size = DEFAULT_MAP_SIZE if options.map_size is None else options.map_size
     for what, code in (
         ("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(shared.ptr, map_size)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import array
 import mmap
-from typing import Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 # bytes, or read-only memoryviews where a transaction was begun with buffers=True
 ValueT = TypeVar("ValueT", bytes, memoryview)
@@ -22,11 +22,13 @@ class Record(dict[str, Any]):
 
     __slots__ = ()
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no field {name!r}") from None
+    if not TYPE_CHECKING:  # which knows the fields of each, and would believe in any
+
+        def __getattr__(self, name):
+            try:
+                return self[name]
+            except KeyError:
+                raise AttributeError(f"{type(self).__name__} has no field {name!r}") from None
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]

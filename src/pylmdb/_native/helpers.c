@@ -29,7 +29,7 @@ static int right_width(MDB_cursor *cursor, unsigned int dbflags,
         value->mv_size != sizeof(unsigned int) &&
         value->mv_size != sizeof(size_t))
         return MDB_BAD_VALSIZE;
-    rc = mdb_cursor_get(cursor, &first_key, &first_value, MDB_FIRST);
+    rc = pylmdb_safe_cursor_get(cursor, &first_key, &first_value, MDB_FIRST);
     if (rc)
         return rc == MDB_NOTFOUND ? 0 : rc;
     if ((dbflags & MDB_INTEGERKEY) && key && key->mv_size != first_key.mv_size)
@@ -63,7 +63,7 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     MDB_val k = {key_size, (void *)key};
     int rc = check_widths(txn, dbi, dbflags, &k, NULL);
 
-    return rc ? rc : mdb_get(txn, dbi, &k, value);
+    return rc ? rc : pylmdb_safe_get(txn, dbi, &k, value);
 }
 
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -73,7 +73,7 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
     int rc = check_widths(txn, dbi, dbflags, &k, &v);
 
-    return rc ? rc : mdb_put(txn, dbi, &k, &v, flags);
+    return rc ? rc : pylmdb_safe_put(txn, dbi, &k, &v, flags);
 }
 
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -86,7 +86,7 @@ int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 
     if (rc)
         return rc;
-    rc = mdb_del(txn, dbi, &k, one);
+    rc = pylmdb_safe_del(txn, dbi, &k, one);
     /* A value that could not have been stored is not there. */
     if (rc == MDB_BAD_VALSIZE && one && !pylmdb_get(txn, dbi, dbflags, key, key_size, &v))
         rc = MDB_NOTFOUND;
@@ -109,10 +109,10 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
         rc = check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
                           dbflags, found_key, with_value ? found_value : NULL);
     if (!rc)
-        rc = mdb_cursor_get(cursor, found_key, found_value, (MDB_cursor_op)op);
+        rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, op);
     /* These two leave the caller's own bytes in place of the record's. */
     if (!rc && with_value)
-        rc = mdb_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
+        rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
     if (rc == MDB_NOTFOUND && op != MDB_SET_RANGE)
         pylmdb_cursor_unset(cursor);
     if (rc)
@@ -124,7 +124,7 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
  * database has become empty, for which liblmdb says EINVAL. */
 static int current(MDB_cursor *cursor, MDB_val *key, MDB_val *value)
 {
-    int rc = mdb_cursor_get(cursor, key, value, MDB_GET_CURRENT);
+    int rc = pylmdb_safe_cursor_get(cursor, key, value, MDB_GET_CURRENT);
 
     return rc == EINVAL ? MDB_NOTFOUND : rc;
 }
@@ -138,7 +138,7 @@ int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
     int rc = check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
                           dbflags, &k, &v);
 
-    return rc ? rc : mdb_cursor_put(cursor, &k, &v, flags);
+    return rc ? rc : pylmdb_safe_cursor_put(cursor, &k, &v, flags);
 }
 
 static int same(const MDB_val *a, const void *data, size_t size)
@@ -156,7 +156,7 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
 
     *exact = 0;
     if (dbflags & MDB_DUPSORT) {
-        rc = mdb_cursor_get(cursor, k, v, MDB_GET_BOTH_RANGE);
+        rc = pylmdb_safe_cursor_get(cursor, k, v, MDB_GET_BOTH_RANGE);
         if (!rc)
             rc = current(cursor, k, v);
         if (!rc)
@@ -165,7 +165,7 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
             return rc;
         *k = key;
     }
-    rc = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
+    rc = pylmdb_safe_cursor_get(cursor, k, v, MDB_SET_RANGE);
     if (rc || !same(k, key.mv_data, key.mv_size))
         return rc;
     if (!(dbflags & MDB_DUPSORT)) {
@@ -173,7 +173,7 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
         return 0;
     }
     /* The key is still there, but all its values are smaller. */
-    return mdb_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
+    return pylmdb_safe_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
 }
 
 /* From the successor of a record that is gone, op forward. */
@@ -185,7 +185,7 @@ static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op,
     if (op == MDB_NEXT_DUP)
         return same_key ? 0 : MDB_NOTFOUND;
     if (op == MDB_NEXT_NODUP && same_key)
-        return mdb_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
+        return pylmdb_safe_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
     return 0;
 }
 
@@ -193,13 +193,13 @@ static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op,
 static int continue_backward(MDB_cursor *cursor, const MDB_val *key, int op,
                              int at_end, MDB_val *k, MDB_val *v)
 {
-    int rc = mdb_cursor_get(cursor, k, v, at_end ? MDB_LAST : MDB_PREV);
+    int rc = pylmdb_safe_cursor_get(cursor, k, v, at_end ? MDB_LAST : MDB_PREV);
 
     if (rc || op == MDB_PREV)
         return rc;
     if (!same(k, key->mv_data, key->mv_size))
         return op == MDB_PREV_DUP ? MDB_NOTFOUND : 0;
-    return op == MDB_PREV_DUP ? 0 : mdb_cursor_get(cursor, k, v, op);
+    return op == MDB_PREV_DUP ? 0 : pylmdb_safe_cursor_get(cursor, k, v, op);
 }
 
 int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
@@ -218,7 +218,7 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
     rc = resume(cursor, dbflags, found_key, found_value, &exact);
     at_end = rc == MDB_NOTFOUND;
     if (!rc && exact)
-        rc = mdb_cursor_get(cursor, found_key, found_value, (MDB_cursor_op)op);
+        rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, op);
     else if (backward && (!rc || at_end))
         rc = continue_backward(cursor, &last, op, at_end, found_key, found_value);
     else if (!rc)
@@ -248,7 +248,7 @@ static int seek_again(MDB_cursor *cursor, MDB_val *k, MDB_val *v, char **copy)
     memcpy(*copy + k->mv_size, v->mv_data, v->mv_size);
     k->mv_data = *copy;
     v->mv_data = *copy + k->mv_size;
-    return mdb_cursor_get(cursor, k, v, MDB_GET_BOTH);
+    return pylmdb_safe_cursor_get(cursor, k, v, MDB_GET_BOTH);
 }
 
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count)
@@ -276,7 +276,7 @@ static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags,
     key_size = k->mv_size;
     value_size = v->mv_size;
     if (!rc)
-        rc = mdb_cursor_del(cursor, flags);
+        rc = pylmdb_safe_cursor_del(cursor, flags);
     if (!rc) {
         *deleted = 1;
         rc = pylmdb_cursor_continue(cursor, dbflags, copy, key_size,
@@ -297,7 +297,7 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
         return del_duplicate(cursor, dbflags, flags, found_key, found_value,
                              deleted);
     if ((rc = current(cursor, found_key, found_value)) ||
-        (rc = mdb_cursor_del(cursor, flags)))
+        (rc = pylmdb_safe_cursor_del(cursor, flags)))
         return rc;
     *deleted = 1;
     return current(cursor, found_key, found_value);
@@ -396,7 +396,7 @@ void pylmdb_abort(struct pylmdb_txn *txn)
     MDB_txn *ptr = take(txn);
 
     if (ptr) {
-        mdb_txn_abort(ptr);
+        pylmdb_safe_abort(ptr);
         count_off(txn);
     }
 }
@@ -413,6 +413,6 @@ void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
         mdb_env_set_flags(env, all & ~sync_flags, 0);
         mdb_env_set_flags(env, all & sync_flags, 1);
     }
-    txn->code = mdb_txn_commit(ptr);
+    txn->code = pylmdb_safe_commit(ptr);
     count_off(txn);
 }

@@ -8,6 +8,10 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 void pylmdb_env_abandon(MDB_env *env);
 
+void pylmdb_env_guard(MDB_env *env);
+int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                           int op);
+
 int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const char *key, size_t key_size, MDB_val *value);
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* A failed assertion of liblmdb is an error, not the end of the process.
+ *
+ * mdb_assert_fail() calls the environment's function and aborts if that comes
+ * back, so the function leaves by longjmp() to the call that was made from
+ * outside.  What the transaction was doing is torn off in the middle: the
+ * environment is marked as failed (liblmdb then answers MDB_PANIC to every
+ * begin), its write transaction is never touched again, and nothing of it has
+ * reached the meta page, so the file is as it was.
+ *
+ * Included by shim.c, after mdb.c.
+ */
+#include <setjmp.h>
+
+static __thread jmp_buf *assertion_exit;
+
+static void on_failed_assertion(MDB_env *env, const char *message)
+{
+    (void)env;
+    (void)message;
+    if (assertion_exit)
+        longjmp(*assertion_exit, 1);
+}
+
+void pylmdb_env_guard(MDB_env *env)
+{
+    mdb_env_set_assert(env, on_failed_assertion);
+}
+
+static int panic(MDB_env *env)
+{
+    env->me_flags |= MDB_FATAL_ERROR;
+    if (env->me_txn)
+        env->me_txn->mt_flags |= MDB_TXN_ERROR;
+    return MDB_PANIC;
+}
+
+/* The body of a function that makes one call into liblmdb. */
+#define GUARDED(environment, call)           \
+    jmp_buf here;                            \
+    MDB_env *volatile env = (environment);   \
+    volatile int rc;                         \
+    if (assertion_exit)                      \
+        return (call);                       \
+    assertion_exit = &here;                  \
+    rc = _setjmp(here) ? panic(env) : (call); \
+    assertion_exit = NULL;                   \
+    return rc
+
+int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    GUARDED(txn->mt_env, mdb_get(txn, dbi, key, data));
+}
+
+int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data,
+                    unsigned int flags)
+{
+    GUARDED(txn->mt_env, mdb_put(txn, dbi, key, data, flags));
+}
+
+int pylmdb_safe_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    GUARDED(txn->mt_env, mdb_del(txn, dbi, key, data));
+}
+
+int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                           int op)
+{
+    GUARDED(cursor->mc_txn->mt_env,
+            mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op));
+}
+
+int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                           unsigned int flags)
+{
+    GUARDED(cursor->mc_txn->mt_env, mdb_cursor_put(cursor, key, data, flags));
+}
+
+int pylmdb_safe_cursor_del(MDB_cursor *cursor, unsigned int flags)
+{
+    GUARDED(cursor->mc_txn->mt_env, mdb_cursor_del(cursor, flags));
+}
+
+static int guarded_drop(MDB_txn *txn, MDB_dbi dbi)
+{
+    GUARDED(txn->mt_env, mdb_drop(txn, dbi, 0));
+}
+
+static int guarded_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
+                            MDB_dbi *dbi)
+{
+    GUARDED(txn->mt_env, mdb_dbi_open(txn, name, flags, dbi));
+}
+
+static int guarded_commit(MDB_txn *txn)
+{
+    GUARDED(txn->mt_env, mdb_txn_commit(txn));
+}
+
+/* In a failed environment a write transaction is only forgotten, and the lock
+ * given back, when the top-level one ends. */
+static int forget_failed(MDB_env *env, MDB_txn *txn)
+{
+    if (!(env->me_flags & MDB_FATAL_ERROR) || F_ISSET(txn->mt_flags, MDB_TXN_RDONLY))
+        return 0;
+    if (txn == env->me_txn0 && env->me_txn) {
+        env->me_txn = NULL;
+        if (env->me_txns)
+            UNLOCK_MUTEX(env->me_wmutex);
+    }
+    return 1;
+}
+
+int pylmdb_safe_commit(MDB_txn *txn)
+{
+    MDB_env *env = txn->mt_env;
+    int rc;
+
+    if (forget_failed(env, txn))
+        return MDB_PANIC;
+    rc = guarded_commit(txn);
+    if (rc == MDB_PANIC && env->me_txn)
+        (void)forget_failed(env, env->me_txn0);
+    return rc;
+}
+
+void pylmdb_safe_abort(MDB_txn *txn)
+{
+    if (!forget_failed(txn->mt_env, txn))
+        mdb_txn_abort(txn);
+}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""What a type checker sees of the installed package."""
+
+import re
+
+import pytest
+from mypy import api
+
+PROGRAM = """\
+import pylmdb
+env = pylmdb.open("x")
+with env.begin() as plain:
+    reveal_type(plain)
+    reveal_type(plain.get(b"k"))
+    reveal_type(plain.get(b"k", 0))
+    reveal_type(plain.get_many([b"k"]))
+    reveal_type(plain.cursor().item())
+with env.begin(buffers=True) as viewing:
+    reveal_type(viewing.get(b"k"))
+    reveal_type(viewing.cursor().key())
+    reveal_type(viewing.pop(b"k"))
+reveal_type(env.begin(None, None, True, True))
+reveal_type(env.stat().entries)
+reveal_type(env.open_db(b"name"))
+reveal_type(env.dbs())
+"""
+
+REVEALED = [
+    "pylmdb.transaction.Transaction[bytes]",
+    "bytes | None",
+    "bytes | int",
+    "list[bytes | None]",
+    "tuple[bytes, bytes]",
+    "memoryview[int] | None",
+    "memoryview[int]",
+    "bytes | None",
+    "pylmdb.transaction.Transaction[memoryview[int]]",
+    "int",
+    "pylmdb.database.Database",
+    "list[bytes]",
+]
+
+MISTAKES = {
+    "env.begin(wriet=True)": "Unexpected keyword argument",
+    "env.begin(timeout='soon')": "No overload variant",
+    "env.begin().put(b'k')": "Missing positional argument",
+    "env.open_db('text')": "incompatible type",
+    "env.stat().sizes": "has no attribute",
+}
+
+
+def check(program, tmp_path):
+    file = tmp_path / "program.py"
+    file.write_text(program)
+    cache = f"--cache-dir={tmp_path}"
+    output, errors, _ = api.run(["--strict", "--no-error-summary", cache, str(file)])
+    assert not errors, errors
+    return output
+
+
+def test_values_are_bytes_or_views(tmp_path):
+    output = check(PROGRAM, tmp_path)
+    found = re.findall(r'Revealed type is "(.*)"', output.replace("builtins.", ""))
+    assert found == REVEALED
+    assert "error:" not in output
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_found(tmp_path, mistake):
+    output = check(f"import pylmdb\nenv = pylmdb.open('x')\n{mistake}\n", tmp_path)
+    assert MISTAKES[mistake] in output, output
