@@ -169,8 +169,10 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
  * database that is opened.  Here it is only invalid for the transaction
  * (DB_STALE without DB_VALID); DB_NEW stays, so that liblmdb takes a slot back
  * whose creation is aborted.  After the commit the slot is retired: its name
- * gets a size that none has, so that it is neither found nor free.  It is freed
- * when no transaction is alive that could have known it.
+ * gets a size that none has, so that it is neither found nor free.  It is given
+ * to another database when no transaction is alive that could have known it, or
+ * when there is no other slot: then the caller keeps older transactions away
+ * from the new handle.
  *
  * Emptying the main database frees the pages of the named ones too, so all of
  * them are treated like the one that is dropped. */
@@ -208,11 +210,18 @@ void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
     }
 }
 
-void pylmdb_dbi_reclaim(MDB_env *env)
+void pylmdb_dbi_reclaim(MDB_env *env, int alone)
 {
     MDB_dbi i;
 
-    for (i = CORE_DBS; i < env->me_numdbs; i++)
-        if (env->me_dbxs[i].md_name.mv_size == RETIRED)
+    for (i = CORE_DBS; i < env->me_numdbs; i++) {
+        MDB_val *name = &env->me_dbxs[i].md_name;
+
+        if (name->mv_size != RETIRED)
+            continue;
+        if (!alone) /* a thread may be comparing it: it is not freed */
+            name->mv_data = strdup("");
+        if (name->mv_data)
             mdb_dbi_close(env, i);
+    }
 }

@@ -38,9 +38,9 @@ void pylmdb_env_abandon(MDB_env *env);
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
 
-/* Free the slots of retired handles; no transaction may be alive that began
- * before they were retired, but the caller's own. */
-void pylmdb_dbi_reclaim(MDB_env *env);
+/* Free the slots of retired handles.  alone: the caller's transaction is the
+ * only one; else others, which are older, must not use what gets these slots. */
+void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 
 /* Where the map lies; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);

@@ -73,9 +73,10 @@ void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
     (void)dbi;
 }
 
-void pylmdb_dbi_reclaim(MDB_env *env)
+void pylmdb_dbi_reclaim(MDB_env *env, int alone)
 {
     (void)env;
+    (void)alone;
 }
 
 void pylmdb_env_guard(MDB_env *env)

@@ -236,6 +236,8 @@ class TransactionCore:
                 errno.EINVAL,
                 "open it again with open_db()",
             )
+        if slot.since and self._lib.mdb_txn_id(ptr) < slot.since:
+            raise missing_database(slot)
         return slot
 
     def _handle(self, db: Any) -> Any:
@@ -261,11 +263,7 @@ class TransactionCore:
         with self._shared.dbi_lock:
             missing = self._lib.pylmdb_txn_adopt(ptr, slot.dbi)
         if missing:
-            raise InvalidParameterError(
-                f"this transaction does not have the database {slot.name!r}",
-                errno.EINVAL,
-                "it was created later, or dropped; begin a new transaction",
-            )
+            raise missing_database(slot)
         return call()
 
     # -- the closer --------------------------------------------------------------
@@ -439,6 +437,15 @@ class TransactionCore:
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         self._do(self._slot_in, db)
         return [self._do(self._get, db, as_buffer("key", key), default) for key in keys]
+
+
+def missing_database(slot: DbSlot) -> InvalidParameterError:
+    """The exception for a handle whose database is not in a transaction's snapshot."""
+    return InvalidParameterError(
+        f"this transaction does not have the database {slot.name!r}",
+        errno.EINVAL,
+        "it was created later, or dropped; begin a new transaction",
+    )
 
 
 def put_flags(lib: Any, dupdata: Any, overwrite: Any) -> int:

@@ -47,7 +47,7 @@ class DbSlot:
     the environment closed) and is never revived: opening the same name again
     makes another slot, so a stale handle cannot address what took its number."""
 
-    __slots__ = ("alive", "dbi", "flags", "name", "pending", "shared")
+    __slots__ = ("alive", "dbi", "flags", "name", "pending", "shared", "since")
 
     def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None) -> None:
         self.shared = shared
@@ -57,6 +57,8 @@ class DbSlot:
         self.alive = True
         # opened by a write transaction that has not committed yet
         self.pending = False
+        # the first transaction that may use it: to older ones its number means another
+        self.since = 0
 
     def kill(self) -> None:
         """Make every handle on this slot useless for good."""
@@ -95,6 +97,7 @@ class SharedEnv:
         "resizing",
         "slots",
         "spares",
+        "used_numbers",
         "users",
     )
 
@@ -125,6 +128,7 @@ class SharedEnv:
         self.max_spares = options.max_spare_txns
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.slots: dict[bytes, DbSlot] = {}
+        self.used_numbers: set[int] = set()
         # what ended transactions have left to their views, and since when
         self.pinned: dict[int, tuple[float, weakref.ref[Any]]] = {}
         self.main = DbSlot(self, MAIN_DBI, 0, None)
@@ -324,11 +328,7 @@ class SharedEnv:
         lib, ffi = self.engine.lib, self.engine.ffi
         dbi, found = ffi.new("MDB_dbi *"), ffi.new("unsigned int *")
         with self.dbi_lock:
-            if self.counter.live <= 1:
-                lib.pylmdb_dbi_reclaim(self.ptr)
-            if name is not None and name not in self.slots and len(self.slots) >= self.max_dbs:
-                raise error("mdb_dbi_open", lib.MDB_DBS_FULL)
-            code = lib.pylmdb_dbi_open(txn, ffi.NULL if name is None else name, flags, dbi)
+            code = self._open_dbi(txn, name, flags, dbi)
             if code:
                 raise error("mdb_dbi_open", code)
             code = lib.mdb_dbi_flags(txn, dbi[0], found)
@@ -341,8 +341,25 @@ class SharedEnv:
             if known is not None and known.alive and known.dbi == dbi[0]:
                 return known, False
             slot = DbSlot(self, dbi[0], found[0], name)
+            if slot.dbi in self.used_numbers:
+                slot.since = int(lib.mdb_txn_id(txn))
+            self.used_numbers.add(slot.dbi)
             self.slots[name] = slot
             return slot, True
+
+    def _open_dbi(self, txn: Any, name: bytes | None, flags: int, dbi: Any) -> int:
+        lib = self.engine.lib
+        if name is None:
+            return int(lib.pylmdb_dbi_open(txn, self.engine.ffi.NULL, flags, dbi))
+        if name not in self.slots and len(self.slots) >= self.max_dbs:
+            return int(lib.MDB_DBS_FULL)
+        if self.counter.live <= 1:
+            lib.pylmdb_dbi_reclaim(self.ptr, True)
+        code = int(lib.pylmdb_dbi_open(txn, name, flags, dbi))
+        if code == lib.MDB_DBS_FULL:
+            lib.pylmdb_dbi_reclaim(self.ptr, False)
+            code = int(lib.pylmdb_dbi_open(txn, name, flags, dbi))
+        return code
 
     def all_slots(self) -> list[DbSlot]:
         """The handles of all named databases that are open."""

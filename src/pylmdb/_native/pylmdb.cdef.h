@@ -63,7 +63,7 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
-void pylmdb_dbi_reclaim(MDB_env *env);
+void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
 static const int PYLMDB_ETIMEDOUT;
