@@ -2,7 +2,7 @@
 # Each target makes the virtual environment that it needs; a second run starts at once.
 #
 #   make demo     pack a real data set and read it back       make lint    ruff and mypy
-#   make test     the whole suite, on the installed package   make docs    the documentation as HTML
+#   make test     the whole suite, on the installed package
 #   make bench    pylmdb beside py-lmdb                       make place   liblmdb's sources only
 #
 #   make sanitize      the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -20,7 +20,6 @@ VENV ?= .venv-test
 SANITIZE_VENV ?= .venv-sanitize
 DEMO_VENV ?= .venv-demo
 BENCH_VENV ?= .venv-bench
-DOCS_VENV ?= .venv-docs
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
@@ -46,7 +45,7 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-short sanitize debug-malloc bench docs lint place clean
+.PHONY: demo test test-short sanitize debug-malloc bench lint place clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
@@ -77,9 +76,6 @@ debug-malloc: $(VENV)/installed-test
 bench: $(BENCH_VENV)/installed-bench
 	$(BENCH_VENV)/bin/python benchmarks/compare.py $(BENCH_ARGS)
 
-docs: $(DOCS_VENV)/installed-docs
-	$(DOCS_VENV)/bin/sphinx-build -W -b html docs docs/_build/html
-
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -89,7 +85,7 @@ place: $(VENV)/created
 	$(VENV)/bin/python lib/liblmdb/place.py
 
 clean:
-	rm -rf build dist docs/_build .venv-* src/pylmdb.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist .venv-* src/pylmdb.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests examples benchmarks lib -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment, and in it pylmdb as a user gets it (not editable) with the extra that the target is named after.
@@ -121,10 +117,6 @@ endef
 
 %/installed-bench: %/created $(INPUTS)
 	$(call install,bench)
-	touch $@
-
-%/installed-docs: %/created $(INPUTS)
-	$(call install,docs)
 	touch $@
 
 .PRECIOUS: %/created
