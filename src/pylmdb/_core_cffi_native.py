@@ -136,7 +136,14 @@ class NativeTxn:
         return self.revoked or self.owner() is None
 
     def revoke(self) -> None:
-        """End it for the user, with its children, and natively as soon as may be."""
+        """End it for the user, with its children, and natively as soon as may be.
+
+        In a forked child it is the parent's, and its lock may be held by a thread
+        that does not exist here: it is only forgotten.
+        """
+        if self.shared.forked:
+            self.revoked = self.finished = True
+            return
         for child in list(self.children):
             child.revoke()
         self.revoked = True
@@ -213,7 +220,7 @@ class NativeTxn:
 
     def drop_cursor(self, number: int) -> None:
         """Close a native cursor as soon as no operation is in progress."""
-        if number in self.cursors:
+        if number in self.cursors and not self.shared.forked:
             self.family.dropped_cursors.append((self, number))
             self.family.dirty = True
             self.family.drain()
