@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .errors import ReadersFullError, error
 from .transaction import stat_from
 from .types import EnvInfo, Reader, Stat
 
@@ -74,13 +75,42 @@ class Inspection:
         return shared.engine.reader_text(shared)
 
     def reader_list(self) -> list[Reader]:
-        """The reader table as records of ``pid``, ``thread`` and ``txnid``."""
+        """The reader table as records of ``pid``, ``thread``, ``txnid`` and ``pages``.
+
+        ``pages`` is the number of pages that the reader's snapshot keeps from being
+        used again: a file that grows without need has a reader with many.  It is None
+        where there is no reader slot left to look with.
+        """
         rows = [line.split() for line in self.readers().splitlines()]
-        return [
+        readers = [
             Reader(pid=int(row[0]), thread=row[1], txnid=None if row[2] == "-" else int(row[2]))
             for row in rows
             if len(row) == 3 and row[0].isdigit()
         ]
+        snapshots = {reader.txnid for reader in readers if reader.txnid is not None}
+        pages: dict[int | None, int] | None = self._pages_kept(snapshots) if snapshots else {}
+        for reader in readers:
+            reader["pages"] = pages.get(reader.txnid, 0) if pages is not None else None
+        return readers
+
+    def _pages_kept(self, snapshots: set[int]) -> dict[int | None, int] | None:
+        shared = self._use()
+        lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
+        box = shared.engine.ffi.new("struct pylmdb_txn *")
+        found: dict[int | None, int] = {}
+        try:
+            shared.begin_reader(box)
+        except ReadersFullError:
+            return None
+        try:
+            for snapshot in snapshots:
+                code = lib.pylmdb_pages_freed(box.ptr, snapshot, out)
+                if code:
+                    raise error("mdb_cursor_get", code)
+                found[snapshot] = int(out[0])
+        finally:
+            shared.end_reader(box)
+        return found
 
     def reader_check(self) -> int:
         """Free the slots of readers whose process has died; returns how many.

@@ -118,6 +118,8 @@ def _open_native(options: Options) -> SharedEnv:
     _half_open.add(shared)
     try:
         _open_files(shared, options)
+        # Readers that have died keep pages, and slots, from everybody.
+        engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
         _load_main(shared)
         shared.key = _descriptor_key(shared)
         if _file_key(options.data_path) != shared.key:

@@ -90,10 +90,12 @@ class DbFlags(Record):
 
 
 class Reader(Record):
-    """One slot of the reader table: ``pid``, ``thread`` (hexadecimal), and
-    ``txnid``, the snapshot that it reads (None when idle)."""
+    """One slot of the reader table: ``pid``, ``thread`` (hexadecimal), ``txnid``,
+    the snapshot that it reads (None when idle), and ``pages``, how many pages that
+    were freed since it keeps from being used again."""
 
     __slots__ = ()
     pid: int
     thread: str
     txnid: int | None
+    pages: int | None

@@ -312,6 +312,32 @@ static int this_process(void)
 #endif
 }
 
+/* Database 0 has a list of page numbers for each transaction that freed some,
+ * with its length in front. */
+int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages)
+{
+    MDB_cursor *cursor;
+    MDB_val key = {sizeof(since), &since}, list;
+    size_t count;
+    int rc;
+
+    *pages = 0;
+    if ((rc = mdb_cursor_open(txn, 0, &cursor)))
+        return rc;
+    rc = pylmdb_safe_cursor_get(cursor, &key, &list, MDB_SET_RANGE);
+    while (!rc) {
+        if (list.mv_size < sizeof(count)) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
+        memcpy(&count, list.mv_data, sizeof(count));
+        *pages += count;
+        rc = pylmdb_safe_cursor_get(cursor, &key, &list, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 struct pylmdb_counter *pylmdb_counter_new(void)
 {
     struct pylmdb_counter *counter = calloc(1, sizeof(*counter));

@@ -45,6 +45,11 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
 
+/* The number of pages that were freed by the transaction since and later ones,
+ * as a read transaction sees it: what a reader of that snapshot keeps from being
+ * used again. */
+int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
+
 /* How many native transactions of an environment are alive.  It lives as long
  * as its environment's record or one of them. */
 struct pylmdb_counter {
