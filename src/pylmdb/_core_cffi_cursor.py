@@ -373,7 +373,7 @@ class CursorCore:
         return CursorIterator(self, op, keys or not values, values)
 
     def _start(self, native: Any, op: int | None) -> None:
-        if op is not None and (not self._positioned or self._only_written):
+        if op is not None and (not self._refresh(native) or self._only_written):
             self._move(native, op)
 
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
