@@ -100,13 +100,16 @@ def storm(body, rounds, interval):
     try:
         for round in range(rounds):
             try:
-                armed = True
-                body(round)
+                try:
+                    armed = True
+                    body(round)
+                    armed = False
+                    written += 1
+                except Storm:
+                    armed = False
+                    struck += 1
+            except Storm:  # it struck again before it was disarmed
                 armed = False
-                written += 1
-            except Storm:
-                armed = False
-                struck += 1
     finally:
         armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
