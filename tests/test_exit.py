@@ -75,7 +75,7 @@ END = "\nsys.exit(5)"
 def test_the_interpreter_ends_with_it_alive(env_path, lib_version, alive):
     start = time.monotonic()
     run(OPEN + ALIVE[alive] + END, env_path, lib_version, status=5)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 6
     with Rival(env_path, lib_version) as rival:
         assert rival.can_write()
 
@@ -141,7 +141,7 @@ def spawn(function):
 def test_the_interpreter_ends_with_a_daemon_thread(env_path, lib_version, thread):
     start = time.monotonic()
     run(OPEN + SPAWN + THREADS[thread] + END, env_path, lib_version, status=5)
-    assert time.monotonic() - start < 2.5
+    assert time.monotonic() - start < 7
     with Rival(env_path, lib_version) as rival:
         assert rival.can_write()
 

@@ -208,7 +208,7 @@ def read():
 def write():
     while not stop.is_set():
         try:
-            with env.begin(write=True, timeout=1) as txn:
+            with env.begin(write=True, timeout=5) as txn:
                 txn.put(b"w", b"x" * 100)
         except pylmdb.LockTimeoutError:
             pass

@@ -18,7 +18,7 @@ with env.begin(write=True) as txn:
         txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dup)
 def lock_is_free():
     env = pylmdb.open(path)
-    env.begin(write=True, timeout=1).abort()
+    env.begin(write=True, timeout=5).abort()
     assert not env.reader_list(), env.readers()
     return True
 allowed = (pylmdb.ClosedError, pylmdb.BusyError, pylmdb.BadTxnError, pylmdb.InvalidParameterError)
@@ -174,7 +174,7 @@ for name, call in calls.items():
         for write in (True, False):
             begin(write)
             attempt(name, call, deed_name, deed)
-            env.begin(write=True, timeout=1).abort()
+            env.begin(write=True, timeout=5).abort()
             assert not env.reader_list(), (name, deed_name, write, env.readers())
 assert lock_is_free()
 env.close()
@@ -358,7 +358,7 @@ for round in range(ROUNDS):
         pass
     txn = cur = child = None
     gc.collect()
-    env.begin(write=True, timeout=1).abort()
+    env.begin(write=True, timeout=5).abort()
 gc.set_threshold(700, 10, 10)
 assert lock_is_free()
 env.close()
@@ -388,7 +388,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 until = time.monotonic() + SECONDS
 while time.monotonic() < until:
     try:
-        txn = env.begin(write=True, timeout=1)
+        txn = env.begin(write=True, timeout=5)
         current[:2] = txn, txn.cursor(db)
         for i in range(5):
             txn.put(b"%03d" % i, b"v" * 20, db=db)

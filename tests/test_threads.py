@@ -94,7 +94,7 @@ with env.begin(write=True) as txn:
         assert raised_by(wrong.begin, write=True, timeout=5) is pylmdb.BusyError
     start = time.monotonic()
     assert elsewhere(raised_by, env.begin, write=True, timeout=0.2) is pylmdb.LockTimeoutError
-    assert 0.19 <= time.monotonic() - start < 0.6
+    assert 0.19 <= time.monotonic() - start < 2
     assert elsewhere(raised_by, env.begin, write=True, timeout=0) is pylmdb.LockTimeoutError
     db = env.open_db(b"mine")
     txn.put(b"k", b"k", db=db)
@@ -136,7 +136,7 @@ with Rival(path, lib_version) as rival:
         env.copy(path + "-copy")
     except Stop:
         pass
-    assert time.monotonic() - start < 0.4
+    assert time.monotonic() - start < 2
     assert rival.ask("drop") == "dropped"
 assert lock_is_free()
 """, env_path, lib_version)
@@ -309,11 +309,11 @@ def own(mask, rounds):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         other = pylmdb.open(path + "-other", map_size=1 << 20, lib_version=lib_version)
-        other.begin(write=True, timeout=1).abort()
+        other.begin(write=True, timeout=5).abort()
         other.close()
 in_threads(lambda: own(False, ROUNDS))
 in_threads(lambda: own(True, 2))
-pylmdb.open(path).begin(write=True, timeout=1).abort()
+pylmdb.open(path).begin(write=True, timeout=5).abort()
 """, env_path, lib_version)
 
 

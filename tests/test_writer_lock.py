@@ -49,13 +49,13 @@ with Rival(path, lib_version) as rival:
         killer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
         killer.start()
         seconds, found = waits(timeout=timeout)
-        assert found is KeyboardInterrupt and 0.09 < seconds < 0.3, (seconds, found)
+        assert found is KeyboardInterrupt and 0.09 < seconds < 1.0, (seconds, found)
         killer.join()
     signal.signal(signal.SIGALRM, lambda *_: None)  # a handler that does not raise
     signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     seconds, found = waits(timeout=0.3)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    assert found is pylmdb.LockTimeoutError and 0.29 < seconds < 0.6, (seconds, found)
+    assert found is pylmdb.LockTimeoutError and 0.29 < seconds < 1.5, (seconds, found)
     end()
     assert rival.can_write() and lock_is_free()
 """, env_path, lib_version)
@@ -68,7 +68,7 @@ with Rival(path, lib_version) as rival:
         for timeout in (0, 0.01, 0.12, 0.3):
             seconds, found = waits(timeout=timeout)
             assert found is pylmdb.LockTimeoutError, found
-            assert timeout - 0.002 <= seconds < timeout + 0.15, (timeout, seconds)
+            assert timeout - 0.002 <= seconds < timeout + 0.8, (timeout, seconds)
         end()
         if env is not None:
             assert waits(timeout=0)[1] is None and waits(timeout=float("inf"))[1] is None
@@ -192,7 +192,7 @@ for round in range(ROUNDS):
         assert found is pylmdb.LockTimeoutError
         threading.Timer(0.1 if round % 2 else 0, rival.process.kill).start()
         seconds, found = waits(timeout=3)
-        assert found is None and seconds < 0.5, (seconds, found)
+        assert found is None and seconds < 2, (seconds, found)
         assert lock_is_free()
     with env.begin(write=True) as txn:
         txn.put(b"%d" % round, b"x")
@@ -235,7 +235,7 @@ with env.begin(write=True) as txn:
 held = []
 in_threads(lambda: held.append(env.begin(write=True)))
 held.clear()
-again.begin(write=True, timeout=1).abort()
+again.begin(write=True, timeout=5).abort()
 """, tmp_path / "env", lib_version)
 
 
@@ -283,7 +283,7 @@ with Rival(path, lib_version) as rival:
             held.clear()
         assert rival.can_write(1.0), "another process cannot write"
         assert lock_is_free()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 4
         done.set()
         os.write(w, b"x")
         thread.join(5)
@@ -370,7 +370,7 @@ with Rival(path, lib_version) as rival:
     # its exception, and the lock is free when the thread ends or uses LMDB again.
     end = orphan(in_owner=block)
     seconds, found = waits(timeout=0.3)
-    assert found in (None, pylmdb.LockTimeoutError) and seconds < 0.6
+    assert found in (None, pylmdb.LockTimeoutError) and seconds < 2
     end()
     assert rival.can_write(1.0) and lock_is_free()
 """, env_path, lib_version)
@@ -403,7 +403,7 @@ for round in range(ROUNDS):
     ready.wait()
     time.sleep(0.002)
     held.clear()
-    env.begin(write=True, timeout=1).abort()
+    env.begin(write=True, timeout=5).abort()
     os.write(w, b"x"), b.send(b"x")
     thread.join(5)
     assert not thread.is_alive() and not errors, errors
