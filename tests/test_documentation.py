@@ -234,3 +234,11 @@ def test_the_core_keeps_its_contract(core, version, stub, cls):
             assert hasattr(concrete, node.target.id), node.target.id
             names.add(node.target.id)
     assert len(names) > 4
+
+
+def test_objects_tell_what_their_class_does(env):
+    with env.begin(write=True) as txn, txn.cursor() as cursor:
+        assert pydoc.getdoc(txn.get) == pydoc.getdoc(pylmdb.Transaction.get) != ""
+        assert pydoc.getdoc(cursor.next_dup) == pydoc.getdoc(pylmdb.Cursor.next_dup) != ""
+        with pytest.raises(TypeError, match=r"^Transaction\.put\(\) missing"):
+            txn.put(b"k")

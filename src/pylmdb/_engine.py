@@ -115,6 +115,17 @@ def _load() -> list[Engine]:
     return engines
 
 
+def _document(core: type, public: type) -> None:
+    """Give a core's functions the names and words of the public class they implement."""
+    for name, function in vars(core).items():
+        documented = getattr(vars(public).get(name), "__doc__", None)
+        if documented and callable(function):
+            function.__doc__ = documented
+            function.__qualname__ = f"{public.__qualname__}.{name}"
+
+
+_document(TransactionCore, Transaction)
+_document(CursorCore, Cursor)
 engines = _load()
 
 
