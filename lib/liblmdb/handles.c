@@ -9,12 +9,13 @@
  * transactions that open handles at once are given the same slot.  Three steps
  * remove that rule from our callers:
  *  - before opening, the transaction learns of all slots that are taken (adopt);
- *  - a handle opened by a read transaction stands for a database of a committed
- *    snapshot, so it is published at once (as mdb_txn_commit would);
- *  - a handle opened by a write transaction may name a database that an abort
- *    takes back, so its slot is only reserved (me_numdbs) and liblmdb publishes
- *    or frees it at the end; until then the slot is invalid in others, because
- *    me_dbflags has no MDB_VALID.
+ *  - a handle to a database that exists is published at once (as mdb_txn_commit
+ *    would), so that there is never a second slot for one database, whose two
+ *    roots would go apart in a write transaction;
+ *  - a handle to a database that the transaction has just created (DB_DIRTY),
+ *    and that an abort takes back, only has its slot reserved (me_numdbs), and
+ *    liblmdb publishes or frees it at the end; until then the slot is invalid in
+ *    others, because me_dbflags has no MDB_VALID.
  * A stale handle (DB_STALE) is looked up by name in the transaction's own
  * snapshot at its first use, so adopting one is right whatever the snapshot's
  * age: a database that it does not have is MDB_BAD_DBI or MDB_NOTFOUND. */
@@ -70,6 +71,12 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
     return MDB_SUCCESS;
 }
 
+/* 1 if an abort of this transaction takes the handle back. */
+int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
+{
+    return dbi >= CORE_DBS && dbi < txn->mt_numdbs && (txn->mt_dbflags[dbi] & DB_DIRTY);
+}
+
 /* What the caller of mdb_dbi_open() has to do for a new handle. */
 static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
 {
@@ -77,7 +84,7 @@ static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
 
     if (rc || !name || !(txn->mt_dbflags[dbi] & DB_NEW))
         return rc;
-    if (F_ISSET(txn->mt_flags, MDB_TXN_RDONLY) && !txn->mt_parent) {
+    if (!(txn->mt_dbflags[dbi] & DB_DIRTY)) {
         env->me_dbflags[dbi] = txn->mt_dbs[dbi].md_flags | MDB_VALID;
         txn->mt_dbflags[dbi] &= ~DB_NEW;
     }

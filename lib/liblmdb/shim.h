@@ -17,6 +17,9 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 
+/* After opening: 1 if an abort of the transaction takes the database back. */
+int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
+
 /* Let a transaction use a handle that was opened after it began; MDB_BAD_DBI if
  * its snapshot does not have the database.  The caller serialises this with
  * pylmdb_dbi_open(). */

@@ -67,6 +67,13 @@ int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
     return mdb_drop(txn, dbi, del);
 }
 
+int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
+{
+    (void)txn;
+    (void)dbi;
+    return 1;
+}
+
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
 {
     (void)env;

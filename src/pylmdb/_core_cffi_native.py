@@ -201,6 +201,15 @@ class NativeTxn:
             lib.pylmdb_commit(self.box, env, self.commit_flags)
 
     def _settle_handles(self, kept: bool) -> None:
+        # Databases that were dropped and have come back in the same slot.
+        again = {slot.dbi for slot in self.opened if slot.alive}
+        while kept and self.dropped:
+            number = self.dropped[-1]
+            if self.parent is not None:
+                self.parent.dropped.append(number)
+            elif number not in again:
+                self.shared.retire(number)
+            self.dropped.pop()
         for slot in self.opened:
             if not kept:
                 self.shared.forget_slot(slot)
@@ -209,12 +218,6 @@ class NativeTxn:
             elif slot not in self.parent.opened:
                 self.parent.opened.append(slot)
         self.opened = []
-        while kept and self.dropped:
-            number = self.dropped.pop()
-            if self.parent is not None:
-                self.parent.dropped.append(number)
-            elif not any(slot.alive and slot.dbi == number for slot in self.shared.all_slots()):
-                self.shared.engine.lib.pylmdb_dbi_retire(self.shared.ptr, number)
 
     # -- cursors ----------------------------------------------------------------
 

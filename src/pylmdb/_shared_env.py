@@ -365,6 +365,13 @@ class SharedEnv:
         """The handles of all named databases that are open."""
         return list(self.slots.values())
 
+    def retire(self, number: int) -> None:
+        """The database of a native handle is gone for good: so is every slot on it."""
+        for slot in self.all_slots():
+            if slot.dbi == number:
+                self.forget_slot(slot)
+        self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
+
     def forget_slot(self, slot: DbSlot) -> None:
         """The native handle is gone: dropped, or its creation was aborted."""
         slot.kill()

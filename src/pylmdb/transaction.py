@@ -321,11 +321,12 @@ class Transaction(Generic[ValueT], TransactionCore):
 
     def _open_slot(self, ptr: Any, name: bytes | None, flags: int) -> Any:
         slot, is_new = self._shared.open_slot(ptr, name, flags)
-        if is_new and self._thread:
+        lib = self._shared.engine.lib
+        if is_new and self._thread and lib.pylmdb_dbi_pending(ptr, slot.dbi):
             slot.pending = True
             self._note_opened(slot)
         if slot.pending and slot not in self._own_slots():
-            raise error("mdb_dbi_open", self._shared.engine.lib.MDB_NOTFOUND)
+            raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
         return slot
 
     def _own_slots(self) -> Iterator[Any]:

@@ -4,6 +4,7 @@
 int pylmdb_has_shim(void);
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
+int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 void pylmdb_env_abandon(MDB_env *env);

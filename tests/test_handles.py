@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Handles of one database, opened by several transactions at once: one slot, one database."""
+
+import threading
+
+import pytest
+
+import pylmdb
+
+
+@pytest.fixture
+def path(tmp_path, lib_version):
+    """An environment with the databases x (duplicates) and y, closed."""
+    path = tmp_path / "env"
+    with pylmdb.open(path, lib_version=lib_version) as env:
+        env.open_db(b"x", dupsort=True)
+        env.open_db(b"y")
+    return path
+
+
+@pytest.fixture
+def env(path):
+    with pylmdb.open(path) as env:
+        yield env
+
+
+def elsewhere(function):
+    """The result of ``function``, called in another thread."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def test_a_reader_and_a_writer_open_one_database(env):
+    def open_in_reader():
+        with env.begin() as reader:
+            return env.open_db(b"x", txn=reader, create=False)
+
+    writer = env.begin(write=True)
+    handle = env.open_db(b"x", txn=writer)
+    writer.put(b"k", b"1", db=handle)
+    theirs = elsewhere(open_in_reader)
+    writer.put(b"k", b"2", db=theirs)
+    writer.put(b"k", b"3", db=env.open_db(b"x"))
+    writer.commit()
+    with env.begin(db=handle) as txn:
+        assert list(txn.cursor().iternext(False)) == [b"1", b"2", b"3"]
+
+
+def test_an_abort_takes_back_what_was_created_and_nothing_else(env):
+    writer = env.begin(write=True)
+    there, made = env.open_db(b"y", txn=writer), env.open_db(b"z", txn=writer)
+    writer.abort()
+    assert made.closed
+    assert not there.closed
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v", db=there)
+        with pytest.raises(pylmdb.InvalidParameterError):
+            txn.put(b"k", b"v", db=made)
+
+
+def test_an_aborted_child_has_opened_for_its_parent_too(env):
+    with env.begin(write=True) as parent:
+        with env.begin(parent=parent, write=True) as child:
+            handle = env.open_db(b"y", txn=child)
+            child.abort()
+        parent.put(b"k", b"v", db=handle)
+    with env.begin(db=handle) as txn:
+        assert txn.get(b"k") == b"v"
+
+
+def test_an_old_reader_opens_what_a_writer_makes_anew(env):
+    def open_in_reader():
+        with env.begin() as reader:
+            old = env.open_db(b"x", txn=reader, create=False)
+            return old, list(reader.cursor(old))
+
+    old = env.open_db(b"x")
+    with env.begin(write=True, db=old) as txn:
+        txn.put(b"k", b"old")
+    writer = env.begin(write=True)
+    writer.drop(old)
+    new = env.open_db(b"x", txn=writer, integerkey=True)
+    theirs, records = elsewhere(open_in_reader)
+    assert records == [(b"k", b"old")]
+    writer.put(b"\1\0\0\0", b"new", db=new)
+    writer.commit()
+    assert theirs.closed
+    again = env.open_db(b"x")
+    assert again.flags() == new.flags()
+    with env.begin(db=again) as txn:
+        assert list(txn.cursor()) == [(b"\1\0\0\0", b"new")]
+
+
+def test_slots_last_while_a_reader_stays(path):
+    with pylmdb.open(path, max_dbs=4) as env:
+        y = env.open_db(b"y")
+        reader = env.begin(db=y)
+        for number in range(60):
+            with env.begin(write=True) as txn:
+                made = env.open_db(b"%d" % number, txn=txn, dupsort=bool(number % 2))
+                txn.put(b"k", b"v", db=made)
+            with pytest.raises(pylmdb.InvalidParameterError, match="does not have"):
+                reader.get(b"k", db=made)
+            with env.begin(write=True) as txn:
+                assert txn.get(b"k", db=made) == b"v"
+                txn.drop(made)
+        assert reader.get(b"k") is None
+        assert env.dbs() == [b"x", b"y"]
