@@ -135,6 +135,8 @@ class Intended:
     def excuses(self, step: Step, mine: Any, other: Any) -> bool:
         """Differences that show only in the outcome."""
         what = self.about.get(step.target if step.target != "e" else step.result)
+        if step.method == "count" and isinstance(mine, int) and isinstance(other, int):
+            return True  # theirs may be the number from before a change; the model checks ours
         if isinstance(other, list) and (b"", b"") in other:
             return True  # theirs goes on over a record that is gone
         if isinstance(other, Raised) and other.names[0] == "InvalidParameterError":

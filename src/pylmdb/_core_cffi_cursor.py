@@ -373,8 +373,15 @@ class CursorCore:
         return CursorIterator(self, op, keys or not values, values)
 
     def _start(self, native: Any, op: int | None) -> None:
-        if op is not None and (not self._refresh(native) or self._only_written):
-            self._move(native, op)
+        if op is None:
+            return
+        if self._positioned and not self._only_written:
+            lib = self._lib
+            get = lib.pylmdb_safe_cursor_get
+            code = get(native, self._key, self._value, lib.MDB_GET_CURRENT)
+            if code not in (lib.MDB_NOTFOUND, errno.EINVAL):
+                return  # there is a record; or the first step will say what is wrong
+        self._move(native, op)
 
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT, keys, values)
