@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Nested transactions: what a child sees and leaves, and what its parent may do meanwhile."""
 
+import gc
 import subprocess
 import sys
 import textwrap
@@ -286,3 +287,15 @@ def test_depth_is_bounded_and_1500_deep_does_not_crash(lib_version, env_path):
             timeout=60,
         )
         assert (done.returncode, done.stdout) == (0, "fine\n"), (end, done.stderr)
+
+
+def test_a_child_keeps_its_parent_alive(env):
+    child = env.begin(parent=env.begin(write=True), write=True)
+    gc.collect()
+    assert child.put(b"k", b"v")
+    assert child.get(b"k") == b"v"
+    child.commit()
+    del child
+    gc.collect()
+    with env.begin(write=True, timeout=1) as txn:  # nobody has committed the parent
+        assert txn.get(b"k") is None

@@ -52,6 +52,7 @@ class TransactionCore:
     env: Any
     _native: NativeTxn | None
     _shared: Any
+    # held only to keep it alive: an ended parent ends its children
     _parent: Any
     _db: Any
     _begun: bool
