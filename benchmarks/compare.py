@@ -3,168 +3,217 @@
 
 Both run in one process, in turn, several rounds; the best round of each counts,
 so what else the machine does disturbs both alike.  A ratio above 1 means that
-pylmdb is faster.
-
-    python benchmarks/compare.py [--rounds N] [--json FILE]
+pylmdb is faster.  README.md says how each case is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+import os
+import platform
 import tempfile
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from fnmatch import fnmatchcase
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cases_process
+import cases_read
+import cases_write
 import lmdb
+import memory
+import picture
+from data import QUICK, Sizes, Stage
+from floor import FloorMissingError, Floors
+from measure import Timed, best
+from registry import Case
 
 import pylmdb
 
-HOT, MANY = 1_000, 200_000
-VALUE = b"v" * 96
+# Those of cases_process last, for the reason that it gives.
+CASES = [*cases_read.CASES, *cases_write.CASES, *cases_process.CASES]
 
-
-def key(i: int) -> bytes:
-    return b"%016d" % i
-
-
-class Stage:
-    """One binding with its data: 1,000 hot records and 200,000 more."""
-
-    def __init__(self, binding: ModuleType, folder: Path) -> None:
-        self.hot = binding.open(str(folder / "hot"), map_size=2**28)
-        self.large = binding.open(str(folder / "large"), map_size=2**28)
-        for env, count in ((self.hot, HOT), (self.large, MANY)):
-            with env.begin(write=True) as txn:
-                txn.cursor().putmulti([(key(i), VALUE) for i in range(count)], append=True)
-
-
-def get_hot(stage: Stage) -> tuple[int, Callable[[], Any]]:
-    get, wanted = stage.hot.begin().get, key(500)
-
-    def run() -> None:
-        for _ in range(20_000):
-            get(wanted)
-
-    return 20_000, run
-
-
-def get_missing(stage: Stage) -> tuple[int, Callable[[], Any]]:
-    get = stage.hot.begin().get
-
-    def run() -> None:
-        for _ in range(20_000):
-            get(b"0000000000000500x")
-
-    return 20_000, run
-
-
-def get_view(stage: Stage) -> tuple[int, Callable[[], Any]]:
-    get, wanted = stage.hot.begin(buffers=True).get, key(500)
-
-    def run() -> None:
-        for _ in range(20_000):
-            get(wanted)
-
-    return 20_000, run
-
-
-def scan(stage: Stage) -> tuple[int, Callable[[], Any]]:
-    txn = stage.large.begin()
-
-    def run() -> None:
-        for _item in txn.cursor():
-            pass
-
-    return MANY, run
-
-
-def scan_keys(stage: Stage) -> tuple[int, Callable[[], Any]]:
-    txn = stage.large.begin()
-
-    def run() -> None:
-        for _key in txn.cursor().iternext(True, False):
-            pass
-
-    return MANY, run
-
-
-def begin_get_end(stage: Stage) -> tuple[int, Callable[[], Any]]:
-    env, wanted = stage.hot, key(500)
-
-    def run() -> None:
-        for _ in range(5_000):
-            with env.begin() as txn:
-                txn.get(wanted)
-
-    return 5_000, run
-
-
-def put_hot(stage: Stage) -> tuple[int, Callable[[], Any]]:
-    keys = [key(i) for i in range(HOT)] * 10
-
-    def run() -> None:
-        txn = stage.hot.begin(write=True)
-        put = txn.put
-        for each in keys:
-            put(each, VALUE)
-        txn.abort()
-
-    return len(keys), run
-
-
-def getmulti(stage: Stage) -> tuple[int, Callable[[], Any]]:
-    cursor = stage.large.begin().cursor()
-    keys = [key(i * 7919 % MANY) for i in range(50_000)]
-    return len(keys), lambda: cursor.getmulti(keys)
-
-
-CASES = (
-    get_hot,
-    get_missing,
-    get_view,
-    scan,
-    scan_keys,
-    begin_get_end,
-    put_hot,
-    getmulti,
+HEADER = (
+    f"{'case':40} {'pylmdb':>9} {'py-lmdb':>9} {'ratio':>7} {'at least':>9} {'met':>4}"
+    f" {'C floor':>9} {'ours/C':>7} {'at most':>8} {'met':>4}"
 )
 
 
-def measure(rounds: int) -> list[dict[str, Any]]:
+def arguments() -> tuple[argparse.Namespace, list[Case]]:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, help="rounds of each case (default 9, quick: 3)")
+    parser.add_argument(
+        "--case",
+        action="append",
+        metavar="PATTERN",
+        help="only cases whose name or title contains this (* and ? allowed); repeatable",
+    )
+    parser.add_argument("--quick", action="store_true", help="less data and fewer rounds")
+    parser.add_argument(
+        "--threaded",
+        action="store_true",
+        help="start a thread before all cases, as most larger programs have done (see README.md)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the ratios there (SVG)")
+    parser.add_argument(
+        "--memory", action="store_true", help="only see whether memory grows while pylmdb works"
+    )
+    given = parser.parse_args()
+    given.rounds = given.rounds or (3 if given.quick else 9)
+    selected = [case for case in CASES if matches(case, given.case)]
+    if not selected:
+        parser.error("no case matches; the names are " + ", ".join(case.name for case in CASES))
+    return given, selected
+
+
+def matches(case: Case, patterns: Sequence[str] | None) -> bool:
+    return not patterns or any(
+        fnmatchcase(text.lower(), f"*{pattern.lower()}*")
+        for pattern in patterns
+        for text in (case.name, case.title)
+    )
+
+
+def measure(
+    case: Case, stages: Sequence[Stage], floors: Floors | None, rounds: int
+) -> dict[str, Any]:
+    """The figures of one case."""
+    with ExitStack() as stack:
+        contenders: dict[str, Timed] = {
+            stage.binding.__name__: stack.enter_context(case.prepare(stage)) for stage in stages
+        }
+        if floors and case.floor:
+            contenders["floor"] = stack.enter_context(floors.job(case.floor, stages[0]))
+        found = best(contenders, max(rounds, case.rounds))
+    ours, theirs, floor = found["pylmdb"], found["lmdb"], found.get("floor")
+    over, at_most = floor and ours / floor, case.floor and case.floor.at_most
+    if case.at_most_more is not None:
+        met: bool | None = ours <= theirs + case.at_most_more
+    else:
+        met = None if case.at_least is None else theirs / ours >= case.at_least
+    return {
+        "case": case.name,
+        "title": case.title,
+        "pylmdb_ns": ours,
+        "py_lmdb_ns": theirs,
+        "ratio": theirs / ours,
+        "at_least": case.at_least,
+        "at_most_more_ns": case.at_most_more,
+        "met": met,
+        "floor_ns": floor,
+        "over_floor": over,
+        "over_floor_at_most": at_most,
+        "floor_met": over <= at_most if over and at_most else None,
+    }
+
+
+def time_text(ns: float | None) -> str:
+    if ns is None:
+        return "-"
+    return f"{ns:,.0f}" if ns < 1e6 else f"{ns / 1e6:.1f} ms"
+
+
+def ratio_text(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"
+
+
+def met_text(met: bool | None) -> str:
+    return {None: "", True: "yes", False: "NO"}[met]
+
+
+def line(row: dict[str, Any]) -> str:
+    wanted, at_most = ratio_text(row["at_least"]), row["over_floor_at_most"]
+    if row["at_most_more_ns"] is not None:
+        wanted = f"+{row['at_most_more_ns'] / 1e6:.0f} ms"
+    return (
+        f"{row['title']:40} {time_text(row['pylmdb_ns']):>9} {time_text(row['py_lmdb_ns']):>9}"
+        f" {row['ratio']:7.2f} {wanted:>9} {met_text(row['met']):>4}"
+        f" {time_text(row['floor_ns']):>9} {ratio_text(row['over_floor']):>7}"
+        f" {ratio_text(at_most):>8} {met_text(row['floor_met']):>4}"
+    ).rstrip()
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what this ran."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        models = [text for text in cpuinfo.read_text().splitlines() if "model name" in text]
+        model = models[0].partition(":")[2].strip() if models else model
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "processor": model,
+        "processors": os.cpu_count(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "pylmdb": pylmdb.__version__,
+        "pylmdb_liblmdb": ".".join(map(str, pylmdb.version())),
+        "py_lmdb": lmdb.__version__,
+        "py_lmdb_liblmdb": ".".join(map(str, lmdb.version())),
+    }
+
+
+def compiled_floors() -> Floors | None:
+    try:
+        return Floors()
+    except FloorMissingError as error:
+        print(f"no C floor: {error}")
+        return None
+
+
+def run(cases: Sequence[Case], sizes: Sizes, rounds: int) -> list[dict[str, Any]]:
+    """Measure and print the cases one after another."""
+    floors = compiled_floors()
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        stages = {}
-        for binding in (pylmdb, lmdb):
-            (Path(folder) / binding.__name__).mkdir()
-            stages[binding.__name__] = Stage(binding, Path(folder) / binding.__name__)
-        for case in CASES:
-            runs = {name: case(stage) for name, stage in stages.items()}
-            best = dict.fromkeys(runs, float("inf"))
-            for _ in range(rounds):
-                for name, (count, run) in runs.items():
-                    start = time.perf_counter()
-                    run()
-                    best[name] = min(best[name], (time.perf_counter() - start) / count * 1e9)
-            row = {"case": case.__name__, **best, "ratio": best["lmdb"] / best["pylmdb"]}
-            print(f"{row['case']:16} {best['pylmdb']:9.0f} {best['lmdb']:9.0f} {row['ratio']:7.2f}")
-            rows.append(row)
+    with tempfile.TemporaryDirectory(prefix="pylmdb-bench-") as folder, ExitStack() as stack:
+        stages = [
+            Stage(binding, Path(folder) / binding.__name__, sizes, ours=binding is pylmdb)
+            for binding in (pylmdb, lmdb)
+        ]
+        for stage in stages:
+            stack.callback(stage.close)
+        print(f"{HEADER}\n(nanoseconds per operation, unless marked; best of {rounds} rounds)")
+        for case in cases:
+            rows.append(measure(case, stages, floors, rounds))
+            print(line(rows[-1]), flush=True)
+    for what, key in (("ratios", "met"), ("distances from C", "floor_met")):
+        judged = [row for row in rows if row[key] is not None]
+        missed = [row["case"] for row in judged if not row[key]]
+        text = f"{len(judged) - len(missed)} of {len(judged)} {what} met"
+        print(f"{text}; not: {', '.join(missed)}" if missed else text)
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    arguments = parser.parse_args()
-    print(f"{'case':16} {'pylmdb':>9} {'py-lmdb':>9} {'ratio':>7}   (ns per operation)")
-    rows = measure(arguments.rounds)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+def main() -> int:
+    given, cases = arguments()
+    if given.memory:
+        return memory.check()
+    where = machine()
+    print(
+        f"pylmdb {where['pylmdb']}, py-lmdb {where['py_lmdb']}; {where['python']},"
+        f" {where['platform']}, {where['processors']} x {where['processor']}"
+    )
+    if given.threaded:
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+    rows = run(cases, QUICK if given.quick else Sizes(), given.rounds)
+    if given.json:
+        settings = {name: getattr(given, name) for name in ("rounds", "quick", "threaded")}
+        result = {"machine": where, **settings, "rows": rows}
+        given.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    if given.picture:
+        system = f"{where['machine']} {platform.system()}"
+        note = f"{where['python']}, {system}, best of {given.rounds} rounds"
+        picture.draw(rows, note, given.picture)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every test that opens an environment runs over both engines and every core."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,18 +9,20 @@ import pytest
 
 import pylmdb
 
-CORES = ["cffi"]  # the C core joins here
+# pylmdb chooses its core by this when it opens an environment; so do child processes.
+CORES = ["c", "cffi"] if sys.implementation.name == "cpython" else ["cffi"]
 
 
 @pytest.fixture(params=CORES)
-def core(request: pytest.FixtureRequest) -> str:
+def core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The core that the operations per record run through."""
+    monkeypatch.setenv("PYLMDB_CORE", request.param)
     return request.param
 
 
 @pytest.fixture(params=[0, 1], ids=["0.9", "1.0"])
-def lib_version(request: pytest.FixtureRequest) -> int:
-    """The LMDB release line that new files are made with."""
+def lib_version(request: pytest.FixtureRequest, core: str) -> int:
+    """The LMDB release line that new files are made with, with each core."""
     return request.param
 
 

@@ -16,7 +16,7 @@ import pytest
 import pylmdb
 from pylmdb import _engine
 
-ENGINES = {".".join(map(str, engine.version)): engine for engine in _engine.engines}
+ENGINES = {".".join(map(str, engine.version)): engine for engine in _engine.engines()}
 CLASSES = [
     value
     for value in (getattr(pylmdb, name) for name in pylmdb.__all__)

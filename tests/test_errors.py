@@ -90,7 +90,7 @@ def test_the_headers_were_read():
 
 
 def test_both_engines_have_these_codes():
-    for engine in lowlevel.engines:
+    for engine in lowlevel.engines():
         for name, number in CODES.items():
             assert getattr(engine.lib, name) == number
 

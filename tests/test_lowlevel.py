@@ -41,9 +41,9 @@ def raw(env):
 
 
 def test_engines(lib_version, env):
-    assert [engine.version[0] for engine in lowlevel.engines] == [0, 1]
+    assert [engine.version[0] for engine in lowlevel.engines()] == [0, 1]
     engine = lowlevel.engine(env)
-    assert engine is lowlevel.engines[lib_version]
+    assert engine is lowlevel.engines()[lib_version]
     assert isinstance(engine, lowlevel.Engine)
     assert engine.version == env.lib_version()
     with env.begin() as txn:
@@ -284,7 +284,7 @@ def test_cursor_is_db(env, raw, lib_version):
 
 def test_another_page_size(open_env, env_path):
     """mdb_env_set_pagesize must come before the file exists: an environment of their own."""
-    engine = lowlevel.engines[1]
+    engine = lowlevel.engines()[1]
     ffi, lib = engine.ffi, engine.lib
     out = ffi.new("MDB_env **")
     assert lib.mdb_env_create(out) == 0
@@ -309,12 +309,12 @@ def test_another_page_size(open_env, env_path):
 
 
 def test_what_only_1_0_has_answers_enosys_in_0_9():
-    lib, ffi = lowlevel.engines[0].lib, lowlevel.engines[0].ffi
+    lib, ffi = lowlevel.engines()[0].lib, lowlevel.engines()[0].ffi
     out = ffi.new("MDB_env **")
     assert lib.mdb_env_create(out) == 0
     assert lib.mdb_env_set_pagesize(out[0], 16384) == errno.ENOSYS
     lib.mdb_env_close(out[0])
-    assert lowlevel.engines[1].lib.PYLMDB_HAS_1_0 == 1
+    assert lowlevel.engines()[1].lib.PYLMDB_HAS_1_0 == 1
 
 
 def test_the_engines_share_nothing(tmp_path):
@@ -327,7 +327,7 @@ def test_the_engines_share_nothing(tmp_path):
         with env.begin() as txn:
             assert txn.get(b"k") == b"%d" % number
         env.close()
-    assert lowlevel.engines[0].lib is not lowlevel.engines[1].lib
+    assert lowlevel.engines()[0].lib is not lowlevel.engines()[1].lib
 
 
 def test_the_symbols_are_hidden():

@@ -18,7 +18,7 @@ PROGRAM = """
 import os, struct, sys, tempfile, threading
 import pylmdb, pylmdb.lowlevel
 
-assert [engine.version[0] for engine in pylmdb.lowlevel.engines] == [0]
+assert [engine.version[0] for engine in pylmdb.lowlevel.engines()] == [0]
 assert pylmdb.version() >= (0, 9, 14), pylmdb.version()
 assert pylmdb.version(subpatch=True)[3] == 0
 try:

@@ -94,11 +94,13 @@ def strike(*_):
         raise Storm
 signal.signal(signal.SIGALRM, strike)
 def storm(body, rounds, interval):
-    "Run ``body`` many times; the handler's exception strikes anywhere in it."
+    "Run ``body`` until the handler's exception has struck it often, anywhere in it."
     global armed, struck, written
     signal.setitimer(signal.ITIMER_REAL, interval, interval)
+    round = 0
     try:
-        for round in range(rounds):
+        while round < rounds or struck < 30:
+            round += 1
             try:
                 try:
                     armed = True
@@ -129,7 +131,7 @@ def body(round):
             child.put(b"child", b"%d" % round)
 with Rival(path, lib_version) as rival:
     storm(body, ROUNDS, INTERVAL)
-    assert struck > 20 and written > 20, (struck, written)
+    assert written > 20, (struck, written)
     assert lock_is_free()
     assert rival.can_write()
 with env.begin() as txn:

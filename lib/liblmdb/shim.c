@@ -69,16 +69,51 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
      * lock, in a top-level write transaction.  It returns the code of a failed
      * lock unchanged and has touched nothing by then. */
 #ifdef PYLMDB_ROBUST_LOCKS
-    if (!parent && !(flags & MDB_RDONLY))
+    if (flags & MDB_RDONLY) {
+        only_try = !wait_ms;
+        rc = mdb_txn_begin(env, parent, flags, txn);
+        only_try = 0;
+        return rc;
+    }
+    if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
     if (!rc)
         rc = mdb_txn_begin(env, parent, flags, txn);
-    writer_lock_wait_end();
+    if (!parent)
+        writer_lock_wait_end();
 #else
     (void)wait_ms;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
     return rc;
+}
+
+int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
+{
+    int rc;
+
+#ifdef PYLMDB_ROBUST_LOCKS
+    only_try = !wait_ms;
+    rc = mdb_txn_renew(txn);
+    only_try = 0;
+#else
+    (void)wait_ms;
+    rc = mdb_txn_renew(txn);
+#endif
+    return rc;
+}
+
+/* A reset transaction owns its reader slot until it is aborted; one without a
+ * slot is given a new one by mdb_txn_renew().  A slot is free when it has no
+ * process number, which is written without the lock by mdb_txn_end() too. */
+int pylmdb_txn_park(MDB_txn *txn)
+{
+    mdb_txn_reset(txn);
+    if (txn->mt_u.reader) {
+        txn->mt_u.reader->mr_pid = 0;
+        txn->mt_u.reader = NULL;
+    }
+    return 1;
 }
 
 /* mdb_env_copyfd2() begins its read transaction and then locks the writer
@@ -133,6 +168,33 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
         return 0;
     leaf = NODEPTR(mp, mc->mc_ki[mc->mc_top]);
     return (leaf->mn_flags & (F_DUPDATA | F_SUBDATA)) == F_SUBDATA;
+}
+
+/* The neighbour on the same leaf page, in a database without duplicates, from a
+ * position that is one: mdb_cursor_next() and mdb_cursor_prev() would do the same
+ * after looking for everything else that may be the case. */
+int pylmdb_cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+{
+    if ((op == MDB_NEXT || op == MDB_PREV) && !mc->mc_xcursor &&
+        (mc->mc_flags & (C_INITIALIZED | C_EOF | C_DEL)) == C_INITIALIZED &&
+        !(mc->mc_txn->mt_flags & MDB_TXN_BLOCKED)) {
+        MDB_page *mp = mc->mc_pg[mc->mc_top];
+        const unsigned int i = mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? 1u : -1u);
+
+        if (i < NUMKEYS(mp) && IS_LEAF(mp) && !IS_LEAF2(mp)) {
+            MDB_node *leaf = NODEPTR(mp, i);
+            int rc;
+
+            if (!(leaf->mn_flags & F_DUPDATA)) {
+                if ((rc = mdb_node_read(mc, leaf, data)))
+                    return rc;
+                mc->mc_ki[mc->mc_top] = (indx_t)i;
+                MDB_GET_KEY(leaf, key);
+                return MDB_SUCCESS;
+            }
+        }
+    }
+    return pylmdb_safe_cursor_get(mc, key, data, op);
 }
 
 /* A seek that finds nothing leaves a cursor between two records, and in a

@@ -8,9 +8,17 @@
 
 /* Begin a transaction.  A top-level write transaction waits at most wait_ms
  * milliseconds for the writer lock (for ever when negative) and returns
- * ETIMEDOUT when it is not had by then. */
+ * ETIMEDOUT when it is not had by then.  A read transaction waits for the lock
+ * of the reader table, unless wait_ms is 0: then it returns EBUSY. */
 int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
                      int wait_ms, MDB_txn **txn);
+
+/* mdb_txn_renew() with the same wait_ms. */
+int pylmdb_txn_renew(MDB_txn *txn, int wait_ms);
+
+/* Ends a read transaction and gives its reader slot back, but keeps its memory
+ * for pylmdb_txn_renew(); 0 if this build cannot. */
+int pylmdb_txn_park(MDB_txn *txn);
 
 /* Open a handle to a named database so that no other transaction of this
  * process can be given the same slot meanwhile.  The caller serialises calls. */
@@ -28,6 +36,9 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 /* 1 if the record that the cursor shows describes a named database, 0 if it is
  * an ordinary record, -1 if this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
+
+/* mdb_cursor_get() for movements without a key; quicker for MDB_NEXT and MDB_PREV. */
+int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 
 /* Take a cursor's position away, as if it had never been moved. */
 void pylmdb_cursor_unset(MDB_cursor *cursor);

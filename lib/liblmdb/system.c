@@ -14,6 +14,18 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     return mdb_txn_begin(env, parent, flags, txn);
 }
 
+int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
+{
+    (void)wait_ms;
+    return mdb_txn_renew(txn);
+}
+
+int pylmdb_txn_park(MDB_txn *txn)
+{
+    (void)txn;
+    return 0;
+}
+
 void pylmdb_env_close(MDB_env *env)
 {
     mdb_env_close(env);
@@ -43,6 +55,11 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor)
 {
     (void)cursor;
     return -1;
+}
+
+int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
+{
+    return mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op);
 }
 
 void pylmdb_cursor_unset(MDB_cursor *cursor)

@@ -7,7 +7,8 @@
  * thread its collector runs.  So:
  *
  *  - a lock taken inside writer_lock_wait_begin()/end() is waited for with a
- *    deadline, and noted in a table with the thread that got it;
+ *    deadline, and noted in a table with the thread that got it; any other is
+ *    waited for, or with only_try set not;
  *  - unlocking a noted mutex on another thread marks the note as orphaned and
  *    sends the owner a real-time signal; its handler unlocks there.  The signal
  *    is one that nobody uses, chosen at the first write transaction; its handler
@@ -46,6 +47,7 @@ static __thread volatile sig_atomic_t release_wanted;
 static __thread int waiting_for_writer;
 static __thread struct held_lock *reserved_note;
 static __thread int writer_wait_ms;
+static __thread int only_try;
 
 static pid_t thread_id(void)
 {
@@ -208,7 +210,7 @@ int pylmdb_mutex_lock(pthread_mutex_t *mutex)
 
     enter();
     if (!waiting_for_writer || !reserved_note) {
-        rc = pthread_mutex_lock(mutex);
+        rc = only_try ? pthread_mutex_trylock(mutex) : pthread_mutex_lock(mutex);
         leave();
         return rc;
     }

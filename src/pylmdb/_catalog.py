@@ -12,13 +12,13 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, cast
 
-from . import _threads
 from ._buffers import as_buffer
 from .errors import Error, NotFoundError, ReadersFullError, error
 from .transaction import Transaction
 
 if TYPE_CHECKING:
-    from ._shared_env import DbSlot, SharedEnv
+    from ._core import DbSlot
+    from ._shared_env import SharedEnv
     from .environment import Environment
 
 _CREATE = 0x40000
@@ -38,7 +38,7 @@ def open_slot(env: Environment, name: bytes, txn: Any, flags: int, create: bool)
     """The native handle of a database, which is created if need be."""
     shared = env._use()
     if txn is None:
-        txn = own_writer(shared)
+        txn = shared.own_writer()
     else:
         check_transaction("open_db", shared, txn)
     creating = flags | _CREATE
@@ -68,17 +68,8 @@ def _open_in(txn: Any, name: bytes, flags: int) -> DbSlot:
 def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
     if not isinstance(txn, Transaction):
         raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
-    if txn._ptr is not None and txn._shared is not shared and not txn._shared.forked:
+    if not txn.closed and txn._shared is not shared:
         raise error(f"{what}: txn belongs to another environment", errno.EINVAL)
-
-
-def own_writer(shared: SharedEnv) -> Any:
-    """The innermost write transaction that this thread has open, or None."""
-    for reference, _ in reversed(list(_threads.current().writers.values())):
-        txn: Any = reference()
-        if txn is not None and txn._shared is shared and not txn.closed:
-            return txn
-    return None
 
 
 def names(env: Environment, txn: Any) -> list[bytes]:

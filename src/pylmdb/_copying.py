@@ -67,7 +67,7 @@ def copy_to_descriptor(env: Environment, fd: int, compact: bool, txn: Any) -> No
     elif compact:
         shared.call("mdb_env_copyfd3", lib.mdb_env_copyfd3, fd, _CP_COMPACT, null)
     else:
-        if _catalog.own_writer(shared) is not None:
+        if shared.own_writer() is not None:
             raise error(
                 "copy: this thread has a write transaction open and would wait for itself",
                 errno.EBUSY,

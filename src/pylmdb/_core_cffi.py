@@ -23,7 +23,7 @@ from typing import Any
 from . import _threads
 from ._buffers import as_buffer
 from ._core_cffi_native import NativeTxn
-from ._shared_env import DbSlot
+from ._core_cffi_shared import DbSlot
 from ._views import Exporter
 from ._writer_gate import Claim, Deadline
 from .database import Database
@@ -48,7 +48,6 @@ class TransactionCore:
     _engine: Any
     _lib: Any
     _ffi: Any
-    cursor: Any
     env: Any
     _native: NativeTxn | None
     _shared: Any
@@ -118,7 +117,7 @@ class TransactionCore:
                 shared.begin_reader(self._native.box)
             if db is not None:
                 self._slot, self._db = self._do(self._slot_in, db), db
-            env._adopt(self)
+            shared.adopt_child(self)
         except BaseException:
             self._revoke()
             raise
@@ -238,7 +237,7 @@ class TransactionCore:
                 "open it again with open_db()",
             )
         if slot.since and self._lib.mdb_txn_id(ptr) < slot.since:
-            raise missing_database(slot)
+            self._shared.refuse_missing(slot)
         return slot
 
     def _handle(self, db: Any) -> Any:
@@ -247,25 +246,23 @@ class TransactionCore:
             db = self._db
         return self.env.open_db() if db is None else db
 
-    def _note_dropped(self, slot: DbSlot) -> None:
+    def _close_cursors_of(self, slot: DbSlot) -> None:
         if self._native is not None:
             self._native.close_cursors_of(slot)
-            self._native.dropped.append(slot.dbi)
 
-    def _note_opened(self, slot: DbSlot) -> None:
-        if self._native is not None:
-            self._native.opened.append(slot)
+    @property
+    def _opened(self) -> list[DbSlot]:
+        return [] if self._native is None else self._native.opened
 
-    def _retry_adopted(self, ptr: Any, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
-        """A handle opened after this transaction began is unknown to it: try again
-        after liblmdb has learned of it."""
-        if code not in (errno.EINVAL, self._lib.MDB_BAD_DBI):
-            return code
-        with self._shared.dbi_lock:
-            missing = self._lib.pylmdb_txn_adopt(ptr, slot.dbi)
-        if missing:
-            raise missing_database(slot)
-        return call()
+    @property
+    def _dropped(self) -> list[int]:
+        return [] if self._native is None else self._native.dropped
+
+    @property
+    def closed(self) -> bool:
+        """True once the transaction has ended."""
+        native = self._native
+        return native is None or native.revoked or not native.box.ptr or self._shared.forked
 
     # -- the closer --------------------------------------------------------------
 
@@ -353,7 +350,7 @@ class TransactionCore:
         raw = key if type(key) is bytes else self._ffi.from_buffer(key)
         code = call()
         if code and code != lib.MDB_NOTFOUND:
-            code = self._retry_adopted(ptr, slot, code, call)
+            code = self._shared.retry_adopted(ptr, slot, code, call)
         if code == lib.MDB_NOTFOUND:
             return default
         if code:
@@ -378,7 +375,7 @@ class TransactionCore:
         raw_value = value if type(value) is bytes else self._ffi.from_buffer(value)
         code = call()
         if code and code != lib.MDB_KEYEXIST:
-            code = self._retry_adopted(ptr, slot, code, call)
+            code = self._shared.retry_adopted(ptr, slot, code, call)
         self._mutations += self._write
         if code == lib.MDB_KEYEXIST:
             return False
@@ -412,7 +409,7 @@ class TransactionCore:
         raw_value = ffi.NULL if value is None else ffi.from_buffer(value)
         code = call()
         if code and code != lib.MDB_NOTFOUND:
-            code = self._retry_adopted(ptr, slot, code, call)
+            code = self._shared.retry_adopted(ptr, slot, code, call)
         self._mutations += self._write
         if code == lib.MDB_NOTFOUND:
             return False
@@ -435,18 +432,14 @@ class TransactionCore:
         with self.cursor(db) as cursor:
             return cursor.replace(key, value)  # type: ignore[no-any-return]
 
+    def cursor(self, db: Any = None) -> Any:
+        if self._shared is None:
+            raise closed("transaction", "it was never begun")
+        return self._engine.cursor_class(db, self)
+
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         self._do(self._slot_in, db)
         return [self._do(self._get, db, as_buffer("key", key), default) for key in keys]
-
-
-def missing_database(slot: DbSlot) -> InvalidParameterError:
-    """The exception for a handle whose database is not in a transaction's snapshot."""
-    return InvalidParameterError(
-        f"this transaction does not have the database {slot.name!r}",
-        errno.EINVAL,
-        "it was created later, or dropped; begin a new transaction",
-    )
 
 
 def put_flags(lib: Any, dupdata: Any, overwrite: Any) -> int:

@@ -79,7 +79,7 @@ class CursorCore:
 
         code = call()
         if code:
-            code = txn._retry_adopted(ptr, slot, code, call)
+            code = txn._shared.retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_cursor_open", code)
         self.txn, self.db, self._slot = txn, txn._handle(db), slot

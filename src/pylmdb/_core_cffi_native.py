@@ -22,7 +22,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from . import _views
-from ._shared_env import DbSlot, SharedEnv, tokens
+from ._core_cffi_shared import DbSlot
+from ._shared_env import SharedEnv, tokens
 
 if TYPE_CHECKING:
     from ._core_cffi import TransactionCore
@@ -183,7 +184,10 @@ class NativeTxn:
         if self.opened or self.dropped:
             with shared.dbi_lock:
                 self._end_native(lib)
-                self._settle_handles(kept=self.commit_flags is not None and not self.box.code)
+                kept, parent = self.commit_flags is not None and not self.box.code, self.parent
+                above = (None, None) if parent is None else (parent.opened, parent.dropped)
+                shared.settle(self.opened, self.dropped, kept, *above)
+                self.opened, self.dropped = [], []
         else:
             self._end_native(lib)
         self.writers.pop(self.token, None)
@@ -199,25 +203,6 @@ class NativeTxn:
         else:
             env = self.shared.engine.ffi.NULL if self.parent is not None else self.shared.ptr
             lib.pylmdb_commit(self.box, env, self.commit_flags)
-
-    def _settle_handles(self, kept: bool) -> None:
-        # Databases that were dropped and have come back in the same slot.
-        again = {slot.dbi for slot in self.opened if slot.alive}
-        while kept and self.dropped:
-            number = self.dropped[-1]
-            if self.parent is not None:
-                self.parent.dropped.append(number)
-            elif number not in again:
-                self.shared.retire(number)
-            self.dropped.pop()
-        for slot in self.opened:
-            if not kept:
-                self.shared.forget_slot(slot)
-            elif self.parent is None:
-                slot.pending = False
-            elif slot not in self.parent.opened:
-                self.parent.opened.append(slot)
-        self.opened = []
 
     # -- cursors ----------------------------------------------------------------
 

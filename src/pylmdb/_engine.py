@@ -12,12 +12,14 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import struct
 import sys
 from typing import Any
 
-from ._core_cffi import TransactionCore
-from ._core_cffi_cursor import CursorCore
+from . import _core_cffi_shared
+from ._core_c import Slow
+from ._shared_env import SharedEnv
 from ._version import __version__
 from .cursor import Cursor
 from .errors import Error, InvalidError, VersionMismatchError
@@ -29,11 +31,12 @@ _MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
 
 
 class Engine:
-    """One liblmdb: ``ffi`` and ``lib`` of cffi, and the classes that stand on it."""
+    """One liblmdb with one core: ``ffi`` and ``lib`` of cffi, and the classes on them."""
 
-    def __init__(self, module: Any) -> None:
-        core = _load_core(module)
-        self.exporter_class: Any = getattr(core, "Exporter", None)
+    def __init__(self, module: Any, core: Any, native: Any) -> None:
+        # the C type behind views; None where there is none
+        self.exporter_class: Any = getattr(native, "Exporter", None)
+        self.slot_class: Any = core.DbSlot
         self.ffi = module.ffi
         self.lib = module.lib
         self.version: tuple[int, int, int] = (
@@ -45,11 +48,14 @@ class Engine:
         self.hardened = bool(self.lib.pylmdb_has_shim())
         self._classes: dict[type, type] = {}
         self._cores: dict[type, type] = {
-            Transaction: _bind(TransactionCore, self),
-            Cursor: _bind(CursorCore, self),
+            Transaction: _bind(core.TransactionCore, self),
+            Cursor: _bind(core.CursorCore, self),
         }
         self.transaction_class = self.concrete(Transaction)
         self.cursor_class = self.concrete(Cursor)
+        self.shared_class: Any = type("SharedEnv", (core.SharedCore, SharedEnv), {})
+        if core is native:
+            core.bind(self.transaction_class, self.cursor_class, Slow(self.ffi, core))
 
         self.ffi.def_extern(name="pylmdb_on_reader_line")(self._on_reader_line)
 
@@ -96,8 +102,9 @@ def _bind(core: type, engine: Engine) -> type:
     return type(core.__name__, (core,), body)
 
 
-def _load() -> list[Engine]:
-    engines = []
+def _load() -> list[tuple[Any, Any]]:
+    """Each compiled module, and the C core in it."""
+    modules = []
     for name in _MODULES:
         try:
             module = importlib.import_module(f"pylmdb.{name}")
@@ -109,40 +116,55 @@ def _load() -> list[Engine]:
                 f"pylmdb.{name} was compiled for pylmdb {built}, but this is {__version__};"
                 " install pylmdb again"
             )
-        engines.append(Engine(module))
-    if not engines:
+        modules.append((module, _load_core(module)))
+    if not modules:
         raise ImportError("pylmdb has no compiled engine; install it with pip")
-    return engines
+    return modules
 
 
-def _document(core: type, public: type) -> None:
-    """Give a core's functions the names and words of the public class they implement."""
-    for name, function in vars(core).items():
-        documented = getattr(vars(public).get(name), "__doc__", None)
-        if documented and callable(function):
-            function.__doc__ = documented
-            function.__qualname__ = f"{public.__qualname__}.{name}"
+_modules = _load()
+_native = _modules[0][1]
+_by_core: dict[str, list[Engine]] = {}
+EnvironmentCore: Any = (_native or _core_cffi_shared).EnvironmentCore
 
 
-_document(TransactionCore, Transaction)
-_document(CursorCore, Cursor)
-engines = _load()
+def engines() -> list[Engine]:
+    """The engines, with the C core where there is one, or with that which the
+    environment variable PYLMDB_CORE names: ``c`` or ``cffi``."""
+    wanted = os.environ.get("PYLMDB_CORE") or ("cffi" if _native is None else "c")
+    found = _by_core.get(wanted)
+    if found is None:
+        found = _by_core[wanted] = _make_engines(wanted)
+    return found
+
+
+def _make_engines(core: str) -> list[Engine]:
+    if core == "cffi":
+        from . import _core_cffi_all
+
+        return [Engine(module, _core_cffi_all, native) for module, native in _modules]
+    if core == "c" and _native is not None:
+        return [Engine(module, native, native) for module, native in _modules]
+    raise Error(
+        f"PYLMDB_CORE={core}: there is no such core here",
+        hint="it can be " + ("cffi" if _native is None else "c or cffi"),
+    )
 
 
 def of_major(major: int) -> Engine:
     """The engine of an LMDB major version (0 or 1)."""
-    for engine in engines:
+    for engine in engines():
         if engine.version[0] == major:
             return engine
     raise Error(
         f"lib_version={major}: this build has no LMDB {major}.x engine",
-        hint="built in are " + ", ".join(".".join(map(str, e.version)) for e in engines),
+        hint="built in are " + ", ".join(".".join(map(str, e.version)) for e in engines()),
     )
 
 
 def default() -> Engine:
     """The engine for new files: 0.9, whose format every LMDB program reads."""
-    return engines[0]
+    return engines()[0]
 
 
 def choose(data_path: bytes, lib_version: int | None, given_path: str) -> Engine:
@@ -157,10 +179,10 @@ def choose(data_path: bytes, lib_version: int | None, given_path: str) -> Engine
             f" but lib_version={lib_version} means v{wanted.data_format}",
             hint="leave lib_version out, so that the file's own format decides",
         )
-    for engine in engines:
+    for engine in engines():
         if engine.data_format == data_format:
             return engine
-    known = ", ".join(f"v{engine.data_format}" for engine in engines)
+    known = ", ".join(f"v{engine.data_format}" for engine in engines())
     raise VersionMismatchError(
         f"open: {given_path!r} has LMDB data format v{data_format}; this build reads {known}",
         hint="no released LMDB writes format v2" if data_format == 2 else "",

@@ -53,8 +53,8 @@ def open_shared(options: Options, token: int) -> SharedEnv:
             shared = _open_native(options)
         else:
             _check_shareable(shared, options)
-            shared.max_spares = max(shared.max_spares, options.max_spare_txns)
-        shared.users[token] = None
+            shared.keep_spares(options.max_spare_txns)
+        shared.enter(token)
         return shared
 
 
@@ -114,7 +114,7 @@ def _open_native(options: Options) -> SharedEnv:
     code = engine.lib.mdb_env_create(out)
     if code:
         raise error("mdb_env_create", code)
-    shared = SharedEnv(engine, out[0], options, _close_if_last)
+    shared: SharedEnv = engine.shared_class(engine, out[0], options, _close_if_last)
     _half_open.add(shared)
     try:
         _open_files(shared, options)

@@ -17,6 +17,7 @@ then looks for tokens; so one of the two sees the other.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import threading
@@ -27,9 +28,10 @@ from typing import TYPE_CHECKING, Any
 
 from ._options import DEFAULT_MAX_DBS
 from ._writer_gate import Deadline, WriterGate
-from .errors import Error, closed, error
+from .errors import Error, InvalidParameterError, closed, error
 
 if TYPE_CHECKING:
+    from ._core import DbSlot
     from ._engine import Engine
     from ._options import Options
 
@@ -40,29 +42,6 @@ _RESIZE_WAIT, _RESIZE_LOOK = 1.0, 0.001
 
 # tells the users and calls of all environments apart
 tokens = itertools.count(1)
-
-
-class DbSlot:
-    """A native database handle.  It dies once (dropped, its creation aborted,
-    the environment closed) and is never revived: opening the same name again
-    makes another slot, so a stale handle cannot address what took its number."""
-
-    __slots__ = ("alive", "dbi", "flags", "name", "pending", "shared", "since")
-
-    def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None) -> None:
-        self.shared = shared
-        self.dbi = dbi
-        self.flags = flags
-        self.name = name
-        self.alive = True
-        # opened by a write transaction that has not committed yet
-        self.pending = False
-        # the first transaction that may use it: to older ones its number means another
-        self.since = 0
-
-    def kill(self) -> None:
-        """Make every handle on this slot useless for good."""
-        self.alive = False
 
 
 class _Call:
@@ -77,29 +56,10 @@ class _Call:
 class SharedEnv:
     """A native environment (``MDB_env``) and what this process keeps about it."""
 
-    __slots__ = (
-        "__weakref__",
-        "calls",
-        "closed",
-        "counter",
-        "dbi_lock",
-        "engine",
-        "gate",
-        "key",
-        "main",
-        "max_dbs",
-        "max_spares",
-        "on_last_leave",
-        "options",
-        "pid",
-        "pinned",
-        "ptr",
-        "resizing",
-        "slots",
-        "spares",
-        "used_numbers",
-        "users",
-    )
+    # of the core: see _core.pyi
+    admitting: bool
+    writer_open: bool
+    attach: Callable[[int], None]
 
     def __init__(
         self,
@@ -117,21 +77,21 @@ class SharedEnv:
         self.users: dict[int, None] = {}
         # by token, while the frame of the call holds what the reference leads to
         self.calls: dict[int, weakref.ref[_Call]] = {}
-        lib = engine.lib
-        self.counter = engine.ffi.gc(lib.pylmdb_counter_new(), lib.pylmdb_counter_release)
+        ffi, lib = engine.ffi, engine.lib
+        self.pool = ffi.gc(
+            lib.pylmdb_pool_new(ptr, options.max_spare_txns), lib.pylmdb_pool_release
+        )
+        if not self.pool:
+            raise MemoryError
+        self.attach(int(ffi.cast("uintptr_t", self.pool)))
         self.closed = False
         self.resizing: dict[str, int] = {}
         self.dbi_lock = threading.RLock()
         self.gate = WriterGate()
-        # idle native read transactions, reset, each with its reader slot
-        self.spares: list[Any] = []
-        self.max_spares = options.max_spare_txns
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.slots: dict[bytes, DbSlot] = {}
         self.used_numbers: set[int] = set()
-        # what ended transactions have left to their views, and since when
-        self.pinned: dict[int, tuple[float, weakref.ref[Any]]] = {}
-        self.main = DbSlot(self, MAIN_DBI, 0, None)
+        self.main = engine.slot_class(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
 
@@ -143,7 +103,10 @@ class SharedEnv:
     @property
     def in_use(self) -> bool:
         """Whether a transaction or call lies in the map."""
-        return bool(self.counter.live) or self._calls_in_progress() > 0
+        return bool(self._live()) or self._calls_in_progress() > 0
+
+    def _live(self) -> int:
+        return int(self.engine.lib.pylmdb_pool_live(self.pool))
 
     def _calls_in_progress(self) -> int:
         for token, call in list(self.calls.items()):
@@ -153,17 +116,33 @@ class SharedEnv:
 
     def pins(self) -> int:
         """How many ended transactions are held by views."""
-        for token, (_, box) in list(self.pinned.items()):
-            if box() is None:
-                self.pinned.pop(token, None)
-        return len(self.pinned)
+        return int(self.pool.pinned)
+
+    def keep_spares(self, count: int) -> None:
+        """Keep at least so many idle read transactions for reuse."""
+        wanted = max(int(self.pool.keep), count)
+        self.pool.keep = min(wanted, self.engine.lib.PYLMDB_MAX_IDLE)
+
+    def admit(self) -> None:
+        """Let the core begin transactions at once, if nothing speaks against it.
+
+        Who closes or resizes takes that back before he looks who is inside.
+        """
+        self.admitting = bool(self.users) and not self.closed and not self.resizing
+
+    def enter(self, token: int) -> None:
+        """Count an Environment among the users."""
+        self.users[token] = None
+        self.admit()
 
     def leave(self, token: int = 0) -> None:
         """A call, a transaction or an Environment is done; the last one closes."""
+        self.admitting = False
         self.calls.pop(token, None)
         self.users.pop(token, None)
         if not self.users and not self.closed and not self.in_use and not self.forked:
             self.on_last_leave(self)
+        self.admit()
 
     def close_native(self) -> None:
         """``mdb_env_close``.  Called by the registry, under its lock."""
@@ -172,7 +151,7 @@ class SharedEnv:
             return
         for slot in (self.main, *self.slots.values()):
             slot.kill()
-        self.drop_spares()
+        self.engine.lib.pylmdb_pool_drain(self.pool)
         self.engine.lib.pylmdb_env_close(ptr)
 
     def abandon(self) -> None:
@@ -207,62 +186,35 @@ class SharedEnv:
 
     def begin_reader(self, box: Any) -> None:
         """Begin a native read transaction, renewing an idle one where there is one."""
-        self.run(self._begin_reader, box)
-
-    def _begin_reader(self, env: Any, box: Any) -> int:
-        lib, ffi = self.engine.lib, self.engine.ffi
-        while self.spares:
-            try:
-                spare = self.spares.pop()
-            except IndexError:
-                break
-            if not lib.pylmdb_renew(box, self.counter, spare):
-                return 0
-        return self._begin(env, box, ffi.NULL, lib.MDB_RDONLY, -1)
+        self.run(self._begin, self.engine.lib.pylmdb_begin_reader, box, -1)
 
     def end_reader(self, box: Any) -> None:
         """End a native read transaction, or keep it idle for the next one."""
-        if self.forked:
-            return
-        lib = self.engine.lib
-        if len(self.spares) < self.max_spares and self.users:
-            spare = lib.pylmdb_reset(box)
-            if spare:
-                self.spares.append(spare)
-        lib.pylmdb_abort(box)
-        self.leave()
-
-    def drop_spares(self) -> None:
-        """End all idle read transactions."""
-        while self.spares:
-            try:
-                self.engine.lib.mdb_txn_abort(self.spares.pop())
-            except IndexError:
-                break
+        self.engine.lib.pylmdb_end_reader(box)
+        if not self.forked:
+            self.leave()
 
     def begin_child(self, box: Any, parent: Any, flags: int) -> None:
         """Begin a native transaction nested in ``parent``."""
-        self.run(self._begin, box, parent, flags, -1)
+        self.run(self._begin, self.engine.lib.pylmdb_begin, box, -1, parent, flags)
 
     def try_begin_writer(self, box: Any, deadline: Deadline) -> bool:
         """Begin a native write transaction; False if the lock was not free yet."""
-        wait_ms = int(deadline.slice() * 1000)
-        return not self.run(self._begin, box, self.engine.ffi.NULL, 0, wait_ms)
+        begin, wait_ms = self.engine.lib.pylmdb_begin, int(deadline.slice() * 1000)
+        return not self.run(self._begin, begin, box, wait_ms, self.engine.ffi.NULL, 0)
 
-    def _begin(self, env: Any, box: Any, parent: Any, flags: int, wait_ms: int) -> int:
+    def _begin(
+        self, env: Any, function: Callable[..., int], box: Any, wait_ms: int, *args: Any
+    ) -> int:
         """0, or the code of a time-out; raises for all others."""
         lib, ffi = self.engine.lib, self.engine.ffi
-
-        def begin() -> int:
-            return int(lib.pylmdb_begin(box, self.counter, env, parent, flags, wait_ms))
-
-        code = begin()
+        code = function(box, self.pool, *args, wait_ms)
         if code == lib.MDB_READERS_FULL:
-            self.drop_spares()
+            lib.pylmdb_pool_drain(self.pool)
             lib.mdb_reader_check(env, ffi.NULL)
-            code = begin()
+            code = function(box, self.pool, *args, wait_ms)
         if code == lib.MDB_MAP_RESIZED and self._adopt_map_size():
-            code = begin()
+            code = function(box, self.pool, *args, wait_ms)
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
             raise error("mdb_txn_begin", code)
         return code
@@ -276,29 +228,28 @@ class SharedEnv:
         if self.resizing.setdefault("by", mark) != mark:
             return False
         try:
-            if self.counter.live or self._calls_in_progress() > 1:
+            self.admit()
+            if self._live() or self._calls_in_progress() > 1:
                 return False
-            self.drop_spares()
+            self.engine.lib.pylmdb_pool_drain(self.pool)
             return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
         finally:
             self.resizing.pop("by", None)
+            self.admit()
 
     def set_mapsize(self, size: int, end_transactions: Callable[[], None]) -> None:
         """``mdb_env_set_mapsize``.  The map is replaced, so nothing may lie in it:
         transactions are ended, and new ones wait for the moment it takes."""
         mark = next(tokens)
-        holder = self.gate.holder
-        if (holder is not None and not holder.native.abandoned) or (
-            self.resizing.setdefault("by", mark) != mark
-        ):
+        if self.writer_open or self.resizing.setdefault("by", mark) != mark:
             raise Error("set_mapsize: a write transaction is open", hint="end it first")
         try:
-            self.users[mark] = None
+            self.enter(mark)
             if self.closed:
                 raise closed("environment", "open it again")
             end_transactions()
             self._wait_for_calls()
-            self.drop_spares()
+            self.engine.lib.pylmdb_pool_drain(self.pool)
             code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
         finally:
             self.resizing.pop("by", None)
@@ -340,7 +291,7 @@ class SharedEnv:
             known = self.slots.get(name)
             if known is not None and known.alive and known.dbi == dbi[0]:
                 return known, False
-            slot = DbSlot(self, dbi[0], found[0], name)
+            slot: DbSlot = self.engine.slot_class(self, dbi[0], found[0], name)
             if slot.dbi in self.used_numbers:
                 slot.since = int(lib.mdb_txn_id(txn))
             self.used_numbers.add(slot.dbi)
@@ -353,7 +304,7 @@ class SharedEnv:
             return int(lib.pylmdb_dbi_open(txn, self.engine.ffi.NULL, flags, dbi))
         if name not in self.slots and len(self.slots) >= self.max_dbs:
             return int(lib.MDB_DBS_FULL)
-        if self.counter.live <= 1:
+        if self._live() <= 1:
             lib.pylmdb_dbi_reclaim(self.ptr, True)
         code = int(lib.pylmdb_dbi_open(txn, name, flags, dbi))
         if code == lib.MDB_DBS_FULL:
@@ -371,6 +322,56 @@ class SharedEnv:
             if slot.dbi == number:
                 self.forget_slot(slot)
         self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
+
+    def adopt(self, txn: Any, slot: DbSlot) -> None:
+        """Let liblmdb learn of a handle that was opened after ``txn`` began."""
+        with self.dbi_lock:
+            missing = self.engine.lib.pylmdb_txn_adopt(txn, slot.dbi)
+        if missing:
+            self.refuse_missing(slot)
+
+    def retry_adopted(self, txn: Any, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
+        """Repeat ``call`` if it failed for a handle opened after ``txn`` began."""
+        if code not in (errno.EINVAL, self.engine.lib.MDB_BAD_DBI):
+            return code
+        self.adopt(txn, slot)
+        return call()
+
+    def refuse_missing(self, slot: DbSlot) -> None:
+        """A handle is used whose database is not in the transaction's snapshot."""
+        raise InvalidParameterError(
+            f"this transaction does not have the database {slot.name!r}",
+            errno.EINVAL,
+            "it was created later, or dropped; begin a new transaction",
+        )
+
+    def settle(
+        self,
+        opened: list[DbSlot] | None,
+        dropped: list[int] | None,
+        kept: bool,
+        parent_opened: list[DbSlot] | None,
+        parent_dropped: list[int] | None,
+    ) -> None:
+        """What an ended transaction opened and dropped is now everybody's, or its
+        parent's, or (not ``kept``) undone.  Repeatable; under ``dbi_lock``."""
+        opened, dropped = opened or [], dropped or []
+        # Databases that were dropped and have come back in the same slot.
+        again = {slot.dbi for slot in opened if slot.alive}
+        while kept and dropped:
+            number = dropped[-1]
+            if parent_dropped is not None:
+                parent_dropped.append(number)
+            elif number not in again:
+                self.retire(number)
+            dropped.pop()
+        for slot in opened:
+            if not kept:
+                self.forget_slot(slot)
+            elif parent_opened is None:
+                slot.pending = False
+            elif slot not in parent_opened:
+                parent_opened.append(slot)
 
     def forget_slot(self, slot: DbSlot) -> None:
         """The native handle is gone: dropped, or its creation was aborted."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -23,6 +24,8 @@ class _Native(Protocol):
 
 
 _numbers = itertools.count(1)
+# called by each thread that ends
+at_end: list[Callable[[], object]] = []
 
 
 class ThreadIdentity:
@@ -38,6 +41,8 @@ class ThreadIdentity:
     def __del__(self) -> None:
         for _, native in list(self.writers.values()):
             native.revoke_and_wait()
+        for end in at_end:
+            end()
 
 
 class _Local(threading.local):

@@ -13,32 +13,29 @@ its own.
 from __future__ import annotations
 
 import sys
-import time
 import weakref
 from typing import Any
 
-from ._shared_env import SharedEnv, tokens
+from ._shared_env import SharedEnv
 from .errors import closed
 
 
 class Exporter:
     """Hands out views of one native read transaction and owns its end."""
 
-    __slots__ = ("_base", "_box", "_shared", "_token", "_whole")
+    __slots__ = ("_base", "_box", "_lib", "_whole")
 
     def __init__(self, shared: SharedEnv, box: Any) -> None:
         ffi, lib = shared.engine.ffi, shared.engine.lib
         size = ffi.new("size_t *")
         base = lib.pylmdb_env_map(shared.ptr, size)
-        token = next(tokens)
         owning: list[bool] = []
 
         def end(_owner: object = None) -> None:
             if owning:
-                shared.pinned.pop(token, None)
                 shared.end_reader(box)
 
-        self._shared, self._token, self._box = shared, token, weakref.ref(box)
+        self._lib, self._box = lib, weakref.ref(box)
         self._base = int(ffi.cast("uintptr_t", base))
         # Without the map's address the memoryview starts at address 0.
         length = size[0] or sys.maxsize
@@ -54,9 +51,10 @@ class Exporter:
 
     def let_go(self) -> None:
         """The transaction has ended: its snapshot lasts as long as its views."""
-        if self._whole is not None:
-            self._shared.pinned[self._token] = time.monotonic(), self._box
-            self._whole = None
+        box = self._box()
+        if self._whole is not None and box is not None:
+            self._lib.pylmdb_pin(box)
+        self._whole = None
 
 
 def _whole(engine: Any, base: Any, length: int, end: Any) -> memoryview:

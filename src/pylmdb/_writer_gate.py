@@ -102,5 +102,9 @@ class WriterGate:
         """Give the gate back; does nothing if ``claim`` does not hold it."""
         if self._granted.get("claim") is claim:
             del self._granted["claim"]
-            with contextlib.suppress(RuntimeError):  # it is signalled already
-                self._wake.release()
+            self.wake()
+
+    def wake(self) -> None:
+        """Let one of those who sleep look again."""
+        with contextlib.suppress(RuntimeError):  # it is signalled already
+            self._wake.release()

@@ -9,7 +9,8 @@ from .errors import Error, InvalidParameterError, closed
 from .types import DbFlags
 
 if TYPE_CHECKING:
-    from ._shared_env import DbSlot, SharedEnv
+    from ._core import DbSlot
+    from ._shared_env import SharedEnv
     from .environment import Environment
 
 REVERSEKEY, DUPSORT, INTEGERKEY, DUPFIXED, INTEGERDUP = 0x02, 0x04, 0x08, 0x10, 0x20

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._shared_env import DbSlot, SharedEnv
+    from ._core import DbSlot, EnvironmentCore
+    from ._shared_env import SharedEnv
+else:
+    EnvironmentCore = _engine.EnvironmentCore
 
 _NOSYNC, _NOMETASYNC = 0x10000, 0x40000
 
 
-class Environment(Inspection):
+class Environment(EnvironmentCore, Inspection):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
     Opening a file that this process has open already shares it: both
@@ -74,7 +77,6 @@ class Environment(Inspection):
     """
 
     # An object that was never opened is a closed one.
-    _shared: SharedEnv | None = None
     _options: Any = None
     _sync = _metasync = True
 
@@ -106,7 +108,6 @@ class Environment(Inspection):
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
-        self._children: dict[int, weakref.ref[Any]] = {}
         self._handles: weakref.WeakValueDictionary[bytes | None, Database] = (
             weakref.WeakValueDictionary()
         )
@@ -137,7 +138,7 @@ class Environment(Inspection):
     def _reopen(self, inherited: SharedEnv) -> SharedEnv:
         with _registry.lock():
             if self._shared is inherited:
-                self._children, self._token = {}, next(tokens)
+                self._token = next(tokens)
                 options = replace(self._options, create=False)
                 self._shared = _registry.open_shared(options, self._token)
         return self._use()
@@ -154,21 +155,8 @@ class Environment(Inspection):
         shared, self._shared = self._shared, None
         if shared is None or shared.forked:
             return
-        self._revoke_children()
+        shared.revoke_children(self)
         shared.leave(self._token)
-
-    def _revoke_children(self) -> None:
-        for reference in reversed(list(self._children.values())):
-            transaction = reference()
-            if transaction is not None:
-                transaction._revoke()
-
-    def _adopt(self, transaction: Any) -> None:
-        """Note a transaction, so that closing ends it."""
-        children, key = self._children, id(transaction)
-        children[key] = weakref.ref(transaction, lambda _: children.pop(key, None))
-        if self._shared is None:
-            raise closed("environment", "open it again")
 
     def __enter__(self) -> Self:
         self._use()
@@ -193,59 +181,57 @@ class Environment(Inspection):
 
     # -- transactions ------------------------------------------------------------
 
-    @overload
-    def begin(
-        self,
-        db: Database | None = None,
-        parent: Transaction[Any] | None = None,
-        write: bool = False,
-        buffers: Literal[False] = False,
-        *,
-        timeout: float | None = None,
-        sync: bool | None = None,
-        metasync: bool | None = None,
-    ) -> Transaction[bytes]: ...
-    @overload
-    def begin(
-        self,
-        db: Database | None = None,
-        parent: Transaction[Any] | None = None,
-        write: bool = False,
-        *,
-        buffers: Literal[True],
-        timeout: float | None = None,
-        sync: bool | None = None,
-        metasync: bool | None = None,
-    ) -> Transaction[memoryview]: ...
-    @overload
-    def begin(
-        self,
-        db: Database | None,
-        parent: Transaction[Any] | None,
-        write: bool,
-        buffers: Literal[True],
-        *,
-        timeout: float | None = None,
-        sync: bool | None = None,
-        metasync: bool | None = None,
-    ) -> Transaction[memoryview]: ...
-    def begin(
-        self,
-        db: Database | None = None,
-        parent: Transaction[Any] | None = None,
-        write: bool = False,
-        buffers: bool = False,
-        *,
-        timeout: float | None = None,
-        sync: bool | None = None,
-        metasync: bool | None = None,
-    ) -> Transaction[Any]:
-        """Begin a transaction; the parameters are those of :class:`Transaction`."""
-        cls = self._use().engine.transaction_class
-        return cast(
-            "Transaction[Any]",
-            cls(self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync),
-        )
+    if TYPE_CHECKING:  # the core has it
+
+        @overload
+        def begin(
+            self,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            buffers: Literal[False] = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> Transaction[bytes]: ...
+        @overload
+        def begin(
+            self,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            *,
+            buffers: Literal[True],
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> Transaction[memoryview]: ...
+        @overload
+        def begin(
+            self,
+            db: Database | None,
+            parent: Transaction[Any] | None,
+            write: bool,
+            buffers: Literal[True],
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> Transaction[memoryview]: ...
+        def begin(
+            self,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            buffers: bool = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> Transaction[Any]:
+            """Begin a transaction; the parameters are those of :class:`Transaction`."""
+            raise NotImplementedError
 
     def _sync_flags(self, sync: bool | None, metasync: bool | None) -> int:
         """The ``MDB_NOSYNC`` and ``MDB_NOMETASYNC`` of one transaction."""
@@ -395,7 +381,8 @@ class Environment(Inspection):
         size = operator.index(map_size)
         if not 0 <= size < 2**63:
             raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
-        self._use().set_mapsize(size, self._revoke_children)
+        shared = self._use()
+        shared.set_mapsize(size, lambda: shared.revoke_children(self))
 
     def copy(
         self,

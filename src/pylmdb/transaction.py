@@ -208,12 +208,19 @@ class Transaction(Generic[ValueT], TransactionCore):
         """
         raise NotImplementedError
 
-    # -- what is written once -------------------------------------------------------
-
     @property
     def closed(self) -> bool:
         """True once the transaction has ended."""
-        return self._ptr is None or self._shared.forked
+        raise NotImplementedError
+
+    def cursor(self, db: Database | None = None) -> Cursor[ValueT]:
+        """A cursor on ``db``, or on the transaction's database.
+
+        ``mdb_cursor_open``.
+        """
+        raise NotImplementedError
+
+    # -- what is written once -------------------------------------------------------
 
     @property
     def write(self) -> bool:
@@ -241,7 +248,7 @@ class Transaction(Generic[ValueT], TransactionCore):
 
         code = call()
         if code:
-            code = self._retry_adopted(ptr, slot, code, call)
+            code = self._shared.retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_stat", code)
         return stat_from(out)
@@ -269,7 +276,7 @@ class Transaction(Generic[ValueT], TransactionCore):
         with shared.dbi_lock:
             code = call()
             if code:
-                code = self._retry_adopted(ptr, slot, code, call)
+                code = self._shared.retry_adopted(ptr, slot, code, call)
             self._mutations += 1
             if code:
                 raise error("mdb_drop", code)
@@ -277,16 +284,9 @@ class Transaction(Generic[ValueT], TransactionCore):
             if slot is shared.main:
                 gone = list(shared.slots.values())
             for each in gone:
-                self._note_dropped(each)
+                self._close_cursors_of(each)
+                self._dropped.append(each.dbi)
                 shared.forget_slot(each)
-
-    def cursor(self, db: Database | None = None) -> Cursor[ValueT]:
-        """A cursor on ``db``, or on the transaction's database.
-
-        ``mdb_cursor_open``.
-        """
-        opened: Cursor[ValueT] = self._shared_engine().cursor_class(db, self)
-        return opened
 
     def _shared_engine(self) -> Any:
         if self._shared is None:
@@ -324,17 +324,17 @@ class Transaction(Generic[ValueT], TransactionCore):
         lib = self._shared.engine.lib
         if is_new and self._thread and lib.pylmdb_dbi_pending(ptr, slot.dbi):
             slot.pending = True
-            self._note_opened(slot)
+            self._opened.append(slot)
         if slot.pending and slot not in self._own_slots():
             raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
         return slot
 
     def _own_slots(self) -> Iterator[Any]:
         """Handles opened by this transaction or an ancestor, not yet committed."""
-        native = self._native
-        while native is not None:
-            yield from native.opened
-            native = native.parent
+        txn: Any = self
+        while txn is not None:
+            yield from txn._opened
+            txn = txn._parent
 
     def __reduce__(self) -> Any:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -97,6 +98,7 @@ def inputs(liblmdb: Path | None) -> list[str]:
     own = {path for path in other if liblmdb and path.is_relative_to(ROOT / liblmdb)}
     files = files - other | own
     files |= {ROOT / NATIVE / "build.py", ROOT / "src/pylmdb/_version.py", settings_file()}
+    files.add(ROOT / core_docs() / "core_docs.h")
     return sorted(str(path.relative_to(ROOT)) for path in files)
 
 
@@ -118,7 +120,18 @@ def core_sources() -> list[str]:
     """What uses CPython's own interface: a second module in the same shared object."""
     if sys.implementation.name != "cpython":
         return []
-    return [str(NATIVE / "core" / "exporter.c")]
+    return sorted(str(NATIVE / "core" / path.name) for path in (ROOT / NATIVE / "core").glob("*.c"))
+
+
+def core_docs() -> str:
+    """The folder with core_docs.h, which holds the docstrings of the C core."""
+    folder = ROOT / "build" / "core-docs"
+    header = runpy.run_path(str(ROOT / NATIVE / "docstrings.py"))["header"](ROOT / "src/pylmdb")
+    path = folder / "core_docs.h"
+    if not path.is_file() or path.read_text("utf-8") != header:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(header, "utf-8")
+    return str(folder.relative_to(ROOT))
 
 
 def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
@@ -130,14 +143,21 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         macros.append(("PYLMDB_SYSTEM", "1"))
     else:
         macros += [("PYLMDB_ENGINE_FORMAT", str(file_format)), ("PYLMDB_HAVE_SHIM", "1")]
+    docs = core_docs()
     ffi = FFI()
     ffi.cdef(declarations())
     ffi.set_source(
         module,
         PREAMBLE,
         # shim.c includes mdb.c and midl.c
-        sources=[str(LIBLMDB / "shim.c"), str(NATIVE / "helpers.c"), *core_sources()],
-        include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE) if folder],
+        sources=[
+            str(LIBLMDB / "shim.c"),
+            str(NATIVE / "helpers.c"),
+            str(NATIVE / "pool.c"),
+            str(NATIVE / "batch.c"),
+            *core_sources(),
+        ],
+        include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE, docs) if folder],
         define_macros=macros,
         extra_compile_args=compiler_flags(),
         extra_link_args=linker_flags(),

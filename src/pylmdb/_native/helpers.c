@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #ifdef _WIN32
-#include <intrin.h>
-#define ADD(number, by) (_InterlockedExchangeAdd((long *)(number), by) + (by))
+#include <windows.h>
 #else
-#include <unistd.h>
-#define ADD(number, by) __atomic_add_fetch(number, by, __ATOMIC_SEQ_CST)
+#include <time.h>
 #endif
 
 /* liblmdb compares the keys of an integerkey database by the width of the one
@@ -303,15 +301,6 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
     return current(cursor, found_key, found_value);
 }
 
-static int this_process(void)
-{
-#ifdef _WIN32
-    return 0;
-#else
-    return (int)getpid();
-#endif
-}
-
 /* Database 0 has a list of page numbers for each transaction that freed some,
  * with its length in front. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages)
@@ -338,107 +327,13 @@ int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-struct pylmdb_counter *pylmdb_counter_new(void)
+void pylmdb_pause(void)
 {
-    struct pylmdb_counter *counter = calloc(1, sizeof(*counter));
+#ifdef _WIN32
+    Sleep(1);
+#else
+    const struct timespec moment = {0, 50000};
 
-    if (counter)
-        counter->refs = 1;
-    return counter;
-}
-
-void pylmdb_counter_release(struct pylmdb_counter *counter)
-{
-    if (!ADD(&counter->refs, -1))
-        free(counter);
-}
-
-static void count_on(struct pylmdb_txn *txn, struct pylmdb_counter *counter)
-{
-    (void)ADD(&counter->refs, 1);
-    (void)ADD(&counter->live, 1);
-    txn->counter = counter;
-    txn->pid = this_process();
-}
-
-static void count_off(struct pylmdb_txn *txn)
-{
-    struct pylmdb_counter *counter = txn->counter;
-
-    txn->counter = NULL;
-    (void)ADD(&counter->live, -1);
-    pylmdb_counter_release(counter);
-}
-
-static MDB_txn *take(struct pylmdb_txn *txn)
-{
-    MDB_txn *ptr = txn->ptr;
-
-    txn->ptr = NULL;
-    return txn->pid == this_process() ? ptr : NULL;
-}
-
-int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
-                 MDB_env *env, MDB_txn *parent, unsigned int flags,
-                 int wait_ms)
-{
-    MDB_txn *begun;
-    int rc = pylmdb_txn_begin(env, parent, flags, wait_ms, &begun);
-
-    if (!rc) {
-        count_on(txn, counter);
-        txn->ptr = begun;
-    }
-    return rc;
-}
-
-int pylmdb_renew(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
-                 MDB_txn *idle)
-{
-    int rc = mdb_txn_renew(idle);
-
-    if (rc) {
-        mdb_txn_abort(idle);
-        return rc;
-    }
-    count_on(txn, counter);
-    txn->ptr = idle;
-    return 0;
-}
-
-MDB_txn *pylmdb_reset(struct pylmdb_txn *txn)
-{
-    MDB_txn *ptr = take(txn);
-
-    if (ptr) {
-        mdb_txn_reset(ptr);
-        count_off(txn);
-    }
-    return ptr;
-}
-
-void pylmdb_abort(struct pylmdb_txn *txn)
-{
-    MDB_txn *ptr = take(txn);
-
-    if (ptr) {
-        pylmdb_safe_abort(ptr);
-        count_off(txn);
-    }
-}
-
-void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
-                   unsigned int sync_flags)
-{
-    const unsigned int all = MDB_NOSYNC | MDB_NOMETASYNC;
-    MDB_txn *ptr = take(txn);
-
-    if (!ptr)
-        return;
-    if (env) {
-        mdb_env_set_flags(env, all & ~sync_flags, 0);
-        mdb_env_set_flags(env, all & sync_flags, 1);
-    }
-    txn->code = pylmdb_safe_commit(ptr);
-    count_off(txn);
+    nanosleep(&moment, NULL);
+#endif
 }

@@ -45,20 +45,68 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
 
+/* -- batch.c: many records in one call -- */
+
+/* One key to look up, and what was found: value.mv_data is NULL if nothing was. */
+struct pylmdb_lookup {
+    MDB_val key, value;
+    size_t index;
+};
+
+/* Sorts lookups so that looking them up in turn goes through the database from its
+ * beginning to its end, or nearly so. */
+void pylmdb_order_lookups(struct pylmdb_lookup *lookups, size_t count, unsigned int dbflags);
+/* MDB_SET_KEY for each; a key that is not there is no error. */
+int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *lookups,
+                   size_t count);
+
+/* Records of one width one after another: key, value, key, value... */
+struct pylmdb_records {
+    char *data; /* from malloc() */
+    size_t size, room;
+};
+
+/* Adds a record for each width bytes of values. */
+int pylmdb_add_records(struct pylmdb_records *records, const MDB_val *key, const MDB_val *values,
+                       size_t width);
+
 /* The number of pages that were freed by the transaction since and later ones,
  * as a read transaction sees it: what a reader of that snapshot keeps from being
  * used again. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 
-/* How many native transactions of an environment are alive.  It lives as long
- * as its environment's record or one of them. */
-struct pylmdb_counter {
-    int refs;
-    int live;
+/* Sleeps for a moment: somebody else is expected to be done soon. */
+void pylmdb_pause(void);
+
+/* What is counted and kept for all transactions of an environment.  It lives as
+ * long as its environment's record or one of them. */
+#define PYLMDB_MAX_IDLE 64
+#define PYLMDB_MAX_PARKED 4
+
+struct pylmdb_pool {
+    MDB_env *env;
+    /* twice the number of native transactions that are alive, and 1 while the
+     * environment's record is */
+    int count;
+    /* of these, how many have ended for their user and are held by views */
+    int pinned;
+    /* how many idle read transactions may keep their reader slots */
+    int keep;
+    /* idle read transactions: the first with reader slots, the others only with
+     * their memory (see pylmdb_txn_park) */
+    MDB_txn *idle[PYLMDB_MAX_IDLE];
+    MDB_txn *parked[PYLMDB_MAX_PARKED];
 };
 
-struct pylmdb_counter *pylmdb_counter_new(void);
-void pylmdb_counter_release(struct pylmdb_counter *counter);
+struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
+void pylmdb_pool_release(struct pylmdb_pool *pool);
+int pylmdb_pool_live(const struct pylmdb_pool *pool);
+/* Ends all idle transactions. */
+void pylmdb_pool_drain(struct pylmdb_pool *pool);
+
+/* Counts the forks between the first process that loaded this and the calling
+ * one: what was begun with another number belongs to a parent. */
+extern int pylmdb_generation;
 
 /* A native transaction with the outcome of its commit.  The functions that end
  * it take the handle out, end it and count it off within one call, so that a
@@ -66,19 +114,23 @@ void pylmdb_counter_release(struct pylmdb_counter *counter);
  * nothing.  Nor do they in a forked child, where the handle is the parent's. */
 struct pylmdb_txn {
     MDB_txn *ptr;
-    struct pylmdb_counter *counter;
+    struct pylmdb_pool *pool;
     int code;
-    int pid;
+    int generation;
+    int pinned;
 };
 
-int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
-                 MDB_env *env, MDB_txn *parent, unsigned int flags,
-                 int wait_ms);
-/* Makes an idle read transaction the one of txn, or ends it when it cannot. */
-int pylmdb_renew(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
-                 MDB_txn *idle);
-/* The reverse: NULL if there is none. */
-MDB_txn *pylmdb_reset(struct pylmdb_txn *txn);
+/* A write transaction (flags 0) or a nested one. */
+int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
+                 MDB_txn *parent, unsigned int flags, int wait_ms);
+/* A read transaction; an idle one is renewed where there is one.  wait_ms 0: EBUSY
+ * instead of waiting for the lock of the reader table. */
+int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
+                        int wait_ms);
+/* Ends a read transaction, or keeps it idle. */
+void pylmdb_end_reader(struct pylmdb_txn *txn);
+/* Notes that the transaction has ended for its user, but is held by views. */
+void pylmdb_pin(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
 /* sync_flags: MDB_NOSYNC and MDB_NOMETASYNC for this commit; the caller holds
  * the writer lock, so no other commit sees them.  Nested transactions have no

@@ -39,24 +39,26 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
-struct pylmdb_counter {
-    int refs;
-    int live;
+struct pylmdb_pool {
+    int pinned;
+    int keep;
+    ...;
 };
-struct pylmdb_counter *pylmdb_counter_new(void);
-void pylmdb_counter_release(struct pylmdb_counter *counter);
+struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
+void pylmdb_pool_release(struct pylmdb_pool *pool);
+int pylmdb_pool_live(const struct pylmdb_pool *pool);
+void pylmdb_pool_drain(struct pylmdb_pool *pool);
 struct pylmdb_txn {
     MDB_txn *ptr;
-    struct pylmdb_counter *counter;
     int code;
-    int pid;
+    ...;
 };
-int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
-                 MDB_env *env, MDB_txn *parent, unsigned int flags,
-                 int wait_ms);
-int pylmdb_renew(struct pylmdb_txn *txn, struct pylmdb_counter *counter,
-                 MDB_txn *idle);
-MDB_txn *pylmdb_reset(struct pylmdb_txn *txn);
+int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
+                 MDB_txn *parent, unsigned int flags, int wait_ms);
+int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
+                        int wait_ms);
+void pylmdb_end_reader(struct pylmdb_txn *txn);
+void pylmdb_pin(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
 void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags);
@@ -69,6 +71,7 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
 static const int PYLMDB_ETIMEDOUT;
+static const int PYLMDB_MAX_IDLE;
 static char *const PYLMDB_VERSION_STRING;
 
 extern "Python" int pylmdb_on_reader_line(const char *line, void *ctx);

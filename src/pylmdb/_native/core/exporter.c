@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The object behind the views of one read transaction.
  *
- * It exports the memory map, read-only, and calls a function when it dies: when
- * the last memoryview, slice, cast or array that leads to it is gone.  It has no
- * other way to its memory, so nothing that holds a view can write through it,
- * and it hashes by identity, so views can be hashed.
+ * It exports the memory map, read-only, and when it dies it ends what it keeps:
+ * that is when the last memoryview, slice, cast or array that leads to it is
+ * gone.  It has no other way to its memory, so nothing that holds a view can
+ * write through it, and it hashes by identity, so views can be hashed.
  *
- * The function holds no reference to the exporter, so there is no cycle and the
- * type needs no part in garbage collection.
+ * In the C core it owns a native transaction, once the Transaction has ended; for
+ * the cffi core it calls a function.  Neither leads back to the exporter, so there
+ * is no cycle and the type needs no part in garbage collection.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
-typedef struct {
-    PyObject_HEAD
-    char *base;
-    Py_ssize_t size;
-    PyObject *on_last_view;
-} Exporter;
+#include "core.h"
 
 static PyObject *exporter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -46,14 +39,9 @@ static PyObject *exporter_new(PyTypeObject *type, PyObject *args, PyObject *kwar
 static void exporter_dealloc(Exporter *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    PyObject *result;
-#if PY_VERSION_HEX >= 0x030C0000
-    PyObject *pending = PyErr_GetRaisedException();
-#else
-    PyObject *kind, *value, *traceback;
+    PyObject *result, *kind, *value, *traceback;
 
     PyErr_Fetch(&kind, &value, &traceback);
-#endif
     if (self->on_last_view) {
         result = PyObject_CallNoArgs(self->on_last_view);
         if (result)
@@ -62,11 +50,11 @@ static void exporter_dealloc(Exporter *self)
             PyErr_WriteUnraisable(self->on_last_view);
         Py_CLEAR(self->on_last_view);
     }
-#if PY_VERSION_HEX >= 0x030C0000
-    PyErr_SetRaisedException(pending);
-#else
+    if (self->shared) {
+        end_reader(self->shared, &self->native);
+        Py_CLEAR(self->shared);
+    }
     PyErr_Restore(kind, value, traceback);
-#endif
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
@@ -88,38 +76,9 @@ static PyType_Slot exporter_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec exporter_spec = {
+PyType_Spec exporter_spec = {
     .name = "pylmdb._core.Exporter",
     .basicsize = sizeof(Exporter),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = exporter_slots,
 };
-
-static int core_exec(PyObject *module)
-{
-    PyObject *type = PyType_FromModuleAndSpec(module, &exporter_spec, NULL);
-    int rc;
-
-    if (!type)
-        return -1;
-    rc = PyModule_AddType(module, (PyTypeObject *)type);
-    Py_DECREF(type);
-    return rc;
-}
-
-static PyModuleDef_Slot core_slots[] = {
-    {Py_mod_exec, core_exec},
-    {0, NULL},
-};
-
-static struct PyModuleDef core_module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "pylmdb._core",
-    .m_doc = "The part of an engine that CPython's own interface is needed for.",
-    .m_slots = core_slots,
-};
-
-PyMODINIT_FUNC PyInit__core(void)
-{
-    return PyModuleDef_Init(&core_module);
-}

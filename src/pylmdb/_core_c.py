@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What the C core leaves to Python: all that waits, or happens once in a while."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _threads
+from ._writer_gate import Deadline
+from .errors import closed
+
+
+class Slow:
+    """The rare paths of one engine's C core, which calls these methods.
+
+    A native transaction or cursor comes as its address; ``address`` is that of a
+    ``struct pylmdb_txn``.
+    """
+
+    deadline = staticmethod(Deadline)
+    know_thread = staticmethod(_threads.current)
+
+    def __init__(self, ffi: Any, core: Any) -> None:
+        self._cast = ffi.cast
+        _threads.at_end.append(core.end_thread)
+
+    def transaction_pointer(self, address: int) -> Any:
+        return self._cast("MDB_txn *", address)
+
+    def cursor_pointer(self, address: int) -> Any:
+        return self._cast("MDB_cursor *", address)
+
+    def begin_reader(self, shared: Any, address: int, _env: None, _deadline: None) -> None:
+        shared.begin_reader(self._cast("struct pylmdb_txn *", address))
+
+    def begin_writer(
+        self, shared: Any, address: int, env: Any, deadline: Deadline | None
+    ) -> None:
+        """Wait for the lock that keeps other processes away."""
+        box = self._cast("struct pylmdb_txn *", address)
+        deadline = deadline or Deadline(None)
+        while not shared.try_begin_writer(box, deadline):
+            deadline.check()
+            self.check_open(shared, address, env, None)
+
+    def wait_for_gate(
+        self, shared: Any, address: int, env: Any, deadline: Deadline | None
+    ) -> None:
+        """Wait a moment for the end of this process's writer."""
+        shared.gate.sleep(deadline or Deadline(None))
+        self.check_open(shared, address, env, None)
+
+    def check_open(self, shared: Any, _address: int, env: Any, _none: None) -> None:
+        """The environment may have been closed while its transaction began."""
+        if env.closed:
+            raise closed("environment", "it was closed while begin() waited for the writer lock")

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""The native environment's half in the cffi core: handles, and who is open."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from . import _threads
+from .errors import closed
+
+if TYPE_CHECKING:
+    from ._shared_env import SharedEnv
+
+
+class DbSlot:
+    """A native database handle.  It dies once (dropped, its creation aborted,
+    the environment closed) and is never revived: opening the same name again
+    makes another slot, so a stale handle cannot address what took its number."""
+
+    __slots__ = ("alive", "dbi", "flags", "name", "pending", "shared", "since")
+
+    def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None) -> None:
+        self.shared = shared
+        self.dbi = dbi
+        self.flags = flags
+        self.name = name
+        self.alive = True
+        # opened by a write transaction that has not committed yet
+        self.pending = False
+        # the first transaction that may use it: to older ones its number means another
+        self.since = 0
+
+    def kill(self) -> None:
+        """Make every handle on this slot useless for good."""
+        self.alive = False
+
+
+class SharedCore:
+    """The transactions of a native environment; SharedEnv stands on it."""
+
+    # the transactions that are open, by identity; made by attach()
+    _children: dict[int, weakref.ref[Any]]
+    admitting = False
+
+    if TYPE_CHECKING:
+        engine: Any
+        gate: Any
+
+    def attach(self, pool: int) -> None:
+        """Take the address of the pool, which this core reaches otherwise."""
+        self._children = {}
+
+    def begin(self, env: Any, *args: Any, **kwargs: Any) -> Any:
+        """Begin a transaction of one of its Environments."""
+        return self.engine.transaction_class(env, *args, **kwargs)
+
+    def adopt_child(self, transaction: Any) -> None:
+        """Note a transaction, so that closing its Environment ends it."""
+        children, key = self._children, id(transaction)
+        children[key] = weakref.ref(transaction, lambda _: children.pop(key, None))
+        if transaction.env._shared is not self:
+            raise closed("environment", "open it again")
+
+    def revoke_children(self, env: Any) -> None:
+        """End the transactions of an Environment, the newest first."""
+        for reference in reversed(list(self._children.values())):
+            transaction = reference()
+            if transaction is not None and transaction.env is env:
+                transaction._revoke()
+
+    @property
+    def writer_open(self) -> bool:
+        """Whether a write transaction of this process is open."""
+        holder = self.gate.holder
+        return holder is not None and not holder.native.abandoned
+
+    def own_writer(self) -> Any:
+        """The innermost write transaction that the calling thread has open, or None."""
+        for reference, _ in reversed(list(_threads.current().writers.values())):
+            txn: Any = reference()
+            if txn is not None and txn._shared is self and not txn.closed:
+                return txn
+        return None
+
+
+class EnvironmentCore:
+    """The base of Environment where there is no C core."""
+
+    _shared: Any = None
+
+    if TYPE_CHECKING:
+
+        def _use(self) -> Any: ...
+
+    def begin(
+        self,
+        db: Any = None,
+        parent: Any = None,
+        write: bool = False,
+        buffers: bool = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Any:
+        """Begin a transaction; the parameters are those of :class:`Transaction`."""
+        return self._use().begin(
+            self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync
+        )

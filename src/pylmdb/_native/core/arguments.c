@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* From the caller's arguments to C: by name or position, without format strings,
+ * and keys and values as bytes. */
+#include "core.h"
+
+static int wrong_count(const Signature *signature, Py_ssize_t given)
+{
+    PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
+                 signature->function, signature->positional, given);
+    return -1;
+}
+
+static int set_keyword(CoreState *state, const Signature *signature,
+                       PyObject *name, PyObject *value, PyObject **out)
+{
+    int i, same;
+
+    for (i = 0; i < signature->count; i++) {
+        PyObject *known = state->names[signature->names[i]];
+
+        if (name != known) {
+            same = PyUnicode_Check(name) ? PyUnicode_Compare(name, known) : 1;
+            if (same == -1 && PyErr_Occurred())
+                return -1;
+            if (same)
+                continue;
+        }
+        if (out[i]) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
+                         signature->function, known);
+            return -1;
+        }
+        out[i] = value;
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R",
+                 signature->function, name);
+    return -1;
+}
+
+static int check_required(CoreState *state, const Signature *signature, PyObject **out)
+{
+    int i;
+
+    for (i = 0; i < signature->required; i++)
+        if (!out[i]) {
+            PyErr_Format(PyExc_TypeError, "%s() missing required argument: '%U'",
+                         signature->function, state->names[signature->names[i]]);
+            return -1;
+        }
+    return 0;
+}
+
+/* Borrowed references; NULL where nothing was given. */
+int parse_arguments(CoreState *state, const Signature *signature,
+                    PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                    PyObject **out)
+{
+    Py_ssize_t i, keywords = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+
+    if (nargs > signature->positional)
+        return wrong_count(signature, nargs);
+    for (i = 0; i < nargs; i++)
+        out[i] = args[i];
+    for (; i < signature->count; i++)
+        out[i] = NULL;
+    for (i = 0; i < keywords; i++)
+        if (set_keyword(state, signature, PyTuple_GET_ITEM(kwnames, i), args[nargs + i], out))
+            return -1;
+    return check_required(state, signature, out);
+}
+
+int parse_call(CoreState *state, const Signature *signature, PyObject *args,
+               PyObject *kwargs, PyObject **out)
+{
+    Py_ssize_t i, position = 0, nargs = PyTuple_GET_SIZE(args);
+    PyObject *name, *value;
+
+    if (nargs > signature->positional)
+        return wrong_count(signature, nargs);
+    for (i = 0; i < nargs; i++)
+        out[i] = PyTuple_GET_ITEM(args, i);
+    for (; i < signature->count; i++)
+        out[i] = NULL;
+    while (kwargs && PyDict_Next(kwargs, &position, &name, &value))
+        if (set_keyword(state, signature, name, value, out))
+            return -1;
+    return check_required(state, signature, out);
+}
+
+static int refuse_bytes(const char *name, PyObject *object)
+{
+    if (PyUnicode_Check(object))
+        PyErr_Format(PyExc_TypeError, "%s must be bytes, not str; use %s.encode()", name, name);
+    else
+        PyErr_Format(PyExc_TypeError, "%s must be bytes or another buffer, not %.100s", name,
+                     Py_TYPE(object)->tp_name);
+    return -1;
+}
+
+/* The bytes of a buffer that is not contiguous, in C order. */
+static int copy_strided(PyObject *object, Bytes *out)
+{
+    Py_buffer view;
+    int rc;
+
+    if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO))
+        return -1;
+    out->owner = PyBytes_FromStringAndSize(NULL, view.len);
+    rc = out->owner ? PyBuffer_ToContiguous(PyBytes_AS_STRING(out->owner), &view, view.len, 'C')
+                    : -1;
+    PyBuffer_Release(&view);
+    if (rc) {
+        Py_CLEAR(out->owner);
+        return -1;
+    }
+    out->view.obj = NULL;
+    out->data = PyBytes_AS_STRING(out->owner);
+    out->size = (size_t)PyBytes_GET_SIZE(out->owner);
+    return 0;
+}
+
+int get_bytes_slow(const char *name, PyObject *object, Bytes *out)
+{
+    out->owner = NULL;
+    if (!PyObject_CheckBuffer(object))
+        return refuse_bytes(name, object);
+    if (PyObject_GetBuffer(object, &out->view, PyBUF_SIMPLE)) {
+        if (!PyErr_ExceptionMatches(PyExc_BufferError) &&
+            !PyErr_ExceptionMatches(PyExc_ValueError))
+            return -1;
+        PyErr_Clear();
+        return copy_strided(object, out);
+    }
+    out->owner = Py_NewRef(object);
+    out->data = out->view.buf;
+    out->size = (size_t)out->view.len;
+    return 0;
+}
+
+void drop_bytes_slow(Bytes *bytes)
+{
+    if (bytes->view.obj)
+        PyBuffer_Release(&bytes->view);
+    Py_CLEAR(bytes->owner);
+}
+
+int get_flag(PyObject *object, int otherwise)
+{
+    if (!object)
+        return otherwise;
+    if (object == Py_True || object == Py_False)
+        return object == Py_True;
+    return PyObject_IsTrue(object);
+}

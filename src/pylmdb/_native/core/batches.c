@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/* Many records in one call: getmulti, get_many, putmulti.
+ *
+ * Keys are looked up in key order, whatever order they came in, through a cursor
+ * of the batch's own, with the GIL let go; what they lead to becomes Python objects
+ * in that order too, while it is near, and is put in its place afterwards.  All
+ * keys are taken from the caller, and their bytes held, before the first is looked
+ * up, so no code of the caller runs in between.
+ */
+#include "core.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* How many records are looked up before they are made objects of. */
+#define CHUNK 512
+/* From this many keys on the GIL is let go. */
+#define MANY 64
+
+typedef struct {
+    PyObject *keys;
+    Py_ssize_t count;
+    Bytes *others; /* for keys that are not bytes; or NULL */
+    struct pylmdb_lookup *lookups;
+    PyObject **results;
+} Batch;
+
+static void drop_batch(Batch *batch)
+{
+    Py_ssize_t i;
+
+    for (i = 0; batch->others && i < batch->count; i++)
+        drop_bytes(&batch->others[i]);
+    for (i = 0; batch->results && i < batch->count; i++)
+        Py_XDECREF(batch->results[i]);
+    PyMem_Free(batch->others);
+    PyMem_Free(batch->lookups);
+    PyMem_Free(batch->results);
+    Py_CLEAR(batch->keys);
+}
+
+static int take_key(Batch *batch, Py_ssize_t i)
+{
+    PyObject *key = PyTuple_GET_ITEM(batch->keys, i);
+    struct pylmdb_lookup *lookup = &batch->lookups[i];
+    Bytes *other;
+
+    lookup->index = (size_t)i;
+    if (LIKELY(PyBytes_CheckExact(key))) {
+        lookup->key.mv_data = PyBytes_AS_STRING(key);
+        lookup->key.mv_size = (size_t)PyBytes_GET_SIZE(key);
+        return 0;
+    }
+    if (!batch->others &&
+        !(batch->others = PyMem_Calloc((size_t)batch->count, sizeof(*batch->others)))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    other = &batch->others[i];
+    if (get_bytes_slow("key", key, other))
+        return -1;
+    lookup->key.mv_data = (void *)other->data;
+    lookup->key.mv_size = other->size;
+    return 0;
+}
+
+/* Takes the keys from any iterable. */
+static int fill_batch(Batch *batch, PyObject *keys)
+{
+    Py_ssize_t i;
+
+    memset(batch, 0, sizeof(*batch));
+    if (!(batch->keys = PySequence_Tuple(keys)))
+        return -1;
+    batch->count = PyTuple_GET_SIZE(batch->keys);
+    batch->lookups = PyMem_Calloc((size_t)batch->count + 1, sizeof(*batch->lookups));
+    batch->results = PyMem_Calloc((size_t)batch->count + 1, sizeof(*batch->results));
+    if (!batch->lookups || !batch->results) {
+        PyErr_NoMemory();
+        drop_batch(batch);
+        return -1;
+    }
+    for (i = 0; i < batch->count; i++)
+        if (take_key(batch, i)) {
+            drop_batch(batch);
+            return -1;
+        }
+    return 0;
+}
+
+/* Which objects a batch makes of a record. */
+enum kind { VALUES, KEYS, PAIRS };
+
+static PyObject *make_result(Transaction *txn, const Batch *batch,
+                             const struct pylmdb_lookup *lookup, enum kind kind)
+{
+    PyObject *key = PyTuple_GET_ITEM(batch->keys, (Py_ssize_t)lookup->index), *value, *pair;
+
+    if (kind == VALUES)
+        return to_python(txn, &lookup->value);
+    if (txn->buffers || !PyBytes_CheckExact(key))
+        key = to_python(txn, &lookup->key);
+    else
+        Py_INCREF(key);
+    if (kind == KEYS || !key)
+        return key;
+    if (!(value = to_python(txn, &lookup->value))) {
+        Py_DECREF(key);
+        return NULL;
+    }
+    pair = make_pair(key, value);
+    if (pair && !txn->buffers)
+        PyObject_GC_UnTrack(pair); /* of bytes only: nothing to watch */
+    return pair;
+}
+
+static int look_up_chunk(MDB_cursor *native, unsigned int flags, Batch *batch, Py_ssize_t from,
+                         Py_ssize_t size)
+{
+    int code;
+
+    if (batch->count < MANY)
+        return pylmdb_look_up(native, flags, batch->lookups + from, (size_t)size);
+    Py_BEGIN_ALLOW_THREADS
+    if (!from)
+        pylmdb_order_lookups(batch->lookups, (size_t)batch->count, flags);
+    code = pylmdb_look_up(native, flags, batch->lookups + from, (size_t)size);
+    Py_END_ALLOW_THREADS
+    return code;
+}
+
+/* Nobody else uses the transaction meanwhile: the caller holds it. */
+static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags, Batch *batch,
+                       const char *what, enum kind kind)
+{
+    Py_ssize_t from, size, i;
+    int code;
+
+    for (from = 0; from < batch->count; from += size) {
+        size = batch->count - from < CHUNK ? batch->count - from : CHUNK;
+        if ((code = look_up_chunk(native, flags, batch, from, size))) {
+            fail(txn->state, what, code);
+            return -1;
+        }
+        for (i = from; i < from + size; i++) {
+            const struct pylmdb_lookup *lookup = &batch->lookups[i];
+
+            if (lookup->value.mv_data &&
+                !(batch->results[lookup->index] = make_result(txn, batch, lookup, kind)))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *what, enum kind kind)
+{
+    MDB_cursor *native;
+    int rc;
+
+    Py_INCREF(slot);
+    if (!(rc = open_native(txn, slot, &native))) {
+        hold(txn);
+        rc = look_up_all(txn, native, slot->flags, batch, what, kind);
+        mdb_cursor_close(native);
+        release(txn);
+    }
+    Py_DECREF(slot);
+    return rc;
+}
+
+/* The results in the order of the keys; without otherwise, what is missing is left
+ * out.  Takes the results out of the batch. */
+static PyObject *list_results(Batch *batch, PyObject *otherwise)
+{
+    Py_ssize_t i, count = 0, at = 0;
+    PyObject *list;
+
+    for (i = 0; i < batch->count; i++)
+        count += otherwise || batch->results[i];
+    if (!(list = PyList_New(count)))
+        return NULL;
+    for (i = 0; i < batch->count; i++) {
+        PyObject *result = batch->results[i];
+
+        if (!result && !otherwise)
+            continue;
+        PyList_SET_ITEM(list, at++, result ? result : Py_NewRef(otherwise));
+        batch->results[i] = NULL;
+    }
+    return list;
+}
+
+PyObject *transaction_get_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *kwnames)
+{
+    static const Signature signature = {"get_many", 1, 3, 3, {ARG_KEYS, ARG_DEFAULT, ARG_DB}};
+    Transaction *self = (Transaction *)object;
+    PyObject *given[3], *result = NULL;
+    Batch batch;
+    Slot *slot;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) || guard(self) ||
+        !slot_for(self, given[2]) || fill_batch(&batch, given[0]))
+        return NULL;
+    if (!guard(self) && (slot = slot_for(self, given[2])) &&
+        !look_up(self, slot, &batch, "mdb_get", VALUES))
+        result = list_results(&batch, given[1] ? given[1] : Py_None);
+    drop_batch(&batch);
+    return result;
+}
+
+/* -- getmulti ------------------------------------------------------------------- */
+
+/* The size of each value for getmulti, 0 where it is not given; -1: raised. */
+static Py_ssize_t get_width(PyObject *object, int dupdata, int keyfixed, int values)
+{
+    Py_ssize_t width = 0;
+
+    if (object && object != Py_None) {
+        width = PyNumber_AsSsize_t(object, PyExc_OverflowError);
+        if (width == -1 && PyErr_Occurred())
+            return -1;
+        if (width < 0) {
+            PyErr_Format(PyExc_OverflowError, "dupfixed_bytes must be at least 0, not %zd", width);
+            return -1;
+        }
+    }
+    if ((width || keyfixed) && !dupdata)
+        PyErr_SetString(PyExc_TypeError, "dupfixed_bytes and keyfixed need dupdata=True");
+    else if (keyfixed && !width)
+        PyErr_SetString(PyExc_TypeError, "keyfixed needs dupfixed_bytes");
+    else if (!values && dupdata)
+        PyErr_SetString(PyExc_TypeError, "values=False cannot be combined with dupdata=True");
+    else
+        return width;
+    return -1;
+}
+
+/* What getmulti collects of keys with all their values: a list of pairs, or with
+ * keyfixed the bytes of all records one after another. */
+typedef struct {
+    PyObject *list;
+    struct pylmdb_records records;
+    size_t key_size;
+    int keyfixed;
+} Collection;
+
+static int collect_records(Cursor *cursor, Collection *into, const MDB_val *key,
+                           const MDB_val *page, size_t width)
+{
+    if (into->records.size && key->mv_size != into->key_size) {
+        PyErr_SetString(PyExc_ValueError, "keyfixed needs keys of one width");
+        return -1;
+    }
+    into->key_size = key->mv_size;
+    if (pylmdb_add_records(&into->records, key, page, width)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    (void)cursor;
+    return 0;
+}
+
+static int collect_pairs(Cursor *cursor, PyObject *list, PyObject *key, const MDB_val *page,
+                         size_t width)
+{
+    size_t at, step = width ? width : page->mv_size;
+
+    for (at = 0; at < page->mv_size || !step; at += step) {
+        MDB_val piece = {page->mv_size - at < step ? page->mv_size - at : step,
+                         (char *)page->mv_data + at};
+        PyObject *value = to_python(cursor->txn, &piece), *pair;
+        int rc;
+
+        if (!value || !(pair = make_pair(Py_NewRef(key), value)))
+            return -1;
+        rc = PyList_Append(list, pair);
+        Py_DECREF(pair);
+        if (rc || !step)
+            return rc;
+    }
+    return 0;
+}
+
+static int wrong_width(Cursor *cursor, size_t width)
+{
+    PyObject *what = PyUnicode_FromFormat("getmulti: values have %zu bytes, not dupfixed_bytes=%zu",
+                                          cursor->value.mv_size, width);
+
+    if (what)
+        fail_as(cursor->state->invalid_parameter_error, PyUnicode_AsUTF8(what), EINVAL, NULL);
+    Py_XDECREF(what);
+    return -1;
+}
+
+/* Appends the records of one key; width splits pages of fixed-size values. */
+static int collect(Cursor *cursor, const struct pylmdb_lookup *lookup, size_t width,
+                   Collection *into)
+{
+    const Bytes wanted = {lookup->key.mv_data, lookup->key.mv_size, NULL, {0}};
+    const unsigned int flags = cursor->slot->flags;
+    PyObject *key = NULL;
+    MDB_val found_key;
+    int found = seek_cursor(cursor, &wanted, NULL, MDB_SET_KEY), rc = 0;
+
+    if (found <= 0)
+        return found;
+    if (width && flags & MDB_DUPFIXED && cursor->value.mv_size != width)
+        return wrong_width(cursor, width);
+    found_key = cursor->key;
+    if (!into->keyfixed && !(key = to_python(cursor->txn, &found_key)))
+        return -1;
+    found = move_cursor(cursor, width ? MDB_GET_MULTIPLE : MDB_GET_CURRENT);
+    while (found > 0 && !rc) {
+        rc = into->keyfixed ? collect_records(cursor, into, &found_key, &cursor->value, width)
+                            : collect_pairs(cursor, into->list, key, &cursor->value, width);
+        if (rc || !(flags & MDB_DUPSORT))
+            break;
+        found = move_cursor(cursor, width ? MDB_NEXT_MULTIPLE : MDB_NEXT_DUP);
+    }
+    Py_XDECREF(key);
+    return rc || found < 0 ? -1 : 0;
+}
+
+/* The records as a memoryview of a bytearray. */
+static PyObject *view_records(const struct pylmdb_records *records)
+{
+    PyObject *bytes = PyByteArray_FromStringAndSize(records->data, (Py_ssize_t)records->size);
+    PyObject *view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
+
+    Py_XDECREF(bytes);
+    return view;
+}
+
+static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyfixed)
+{
+    Collection into = {keyfixed ? NULL : PyList_New(0), {NULL, 0, 0}, 0, keyfixed};
+    PyObject *result = NULL;
+    Py_ssize_t i;
+    int rc = 0;
+
+    if (!keyfixed && !into.list)
+        return NULL;
+    if (!guard_cursor(self)) {
+        hold(self->txn);
+        for (i = 0; i < batch->count && !rc; i++)
+            rc = collect(self, &batch->lookups[i], width, &into);
+        release(self->txn);
+        if (!rc)
+            result = keyfixed ? view_records(&into.records) : Py_NewRef(into.list);
+    }
+    Py_XDECREF(into.list);
+    free(into.records.data);
+    return result;
+}
+
+/* At most one record of each key.  The cursor ends where one that had sought each
+ * key in turn would be. */
+static PyObject *getmulti_first(Cursor *self, Batch *batch, int values)
+{
+    const struct pylmdb_lookup *last;
+    MDB_val key;
+    Bytes sought;
+
+    if (guard_cursor(self))
+        return NULL;
+    if (!batch->count)
+        return PyList_New(0);
+    last = &batch->lookups[batch->count - 1];
+    key = last->key;
+    if (look_up(self->txn, self->slot, batch, "mdb_cursor_get", values ? PAIRS : KEYS) ||
+        guard_cursor(self))
+        return NULL;
+    sought.data = key.mv_data;
+    sought.size = key.mv_size;
+    if (seek_cursor(self, &sought, NULL, MDB_SET_KEY) < 0)
+        return NULL;
+    return list_results(batch, NULL);
+}
+
+PyObject *cursor_getmulti(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
+{
+    static const Signature signature = {
+        "getmulti", 1, 5, 5, {ARG_KEYS, ARG_DUPDATA, ARG_DUPFIXED_BYTES, ARG_KEYFIXED, ARG_VALUES}};
+    Cursor *self = (Cursor *)object;
+    PyObject *given[5], *result;
+    int dupdata, keyfixed, values;
+    Py_ssize_t width;
+    Batch batch;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        (dupdata = get_flag(given[1], 0)) < 0 || (keyfixed = get_flag(given[3], 0)) < 0 ||
+        (values = get_flag(given[4], 1)) < 0 ||
+        (width = get_width(given[2], dupdata, keyfixed, values)) < 0 || guard_cursor(self) ||
+        fill_batch(&batch, given[0]))
+        return NULL;
+    result = dupdata ? getmulti_all(self, &batch, (size_t)width, keyfixed)
+                     : getmulti_first(self, &batch, values);
+    drop_batch(&batch);
+    return result;
+}
+
+/* -- putmulti ------------------------------------------------------------------- */
+
+static int put_item(Cursor *cursor, PyObject *item, int flags)
+{
+    Bytes key, value;
+    int written = -1;
+
+    if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2) {
+        PyErr_SetString(PyExc_TypeError, "putmulti takes 2-tuples of key and value");
+        return -1;
+    }
+    if (get_bytes("key", PyTuple_GET_ITEM(item, 0), &key))
+        return -1;
+    if (!get_bytes("value", PyTuple_GET_ITEM(item, 1), &value)) {
+        if (!guard_cursor(cursor))
+            written = cursor_put_record(cursor, &key, &value, flags);
+        drop_bytes(&value);
+    }
+    drop_bytes(&key);
+    return written;
+}
+
+static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
+{
+    PyObject *iterator = PyObject_GetIter(items), *item;
+    int written = 0;
+
+    if (!iterator)
+        return -1;
+    while (written >= 0 && (item = PyIter_Next(iterator))) {
+        written = put_item(cursor, item, flags);
+        Py_DECREF(item);
+        if (written >= 0) {
+            ++*consumed;
+            *added += (size_t)written;
+        }
+    }
+    Py_DECREF(iterator);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+PyObject *cursor_putmulti(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
+{
+    static const Signature signature = {
+        "putmulti", 1, 4, 4, {ARG_ITEMS, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND}};
+    Cursor *self = (Cursor *)object;
+    PyObject *given[4];
+    size_t consumed = 0, added = 0;
+    int flags;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        (flags = put_flags(given[1], given[2], given[3])) < 0 || guard_cursor(self) ||
+        put_items(self, given[0], flags, &consumed, &added) || guard_cursor(self) ||
+        refresh_cursor(self) < 0)
+        return NULL;
+    return Py_BuildValue("(nn)", (Py_ssize_t)consumed, (Py_ssize_t)added);
+}

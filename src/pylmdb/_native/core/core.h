@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* The C core: what its files share.
+ *
+ * Everything here runs under the GIL unless it says otherwise, so a sequence of
+ * C statements is atomic as long as none of them can run Python code.  What can:
+ * any call of a Python object, the conversion of an argument, and, up to Python
+ * 3.11, the creation of any object that the collector tracks, because it may
+ * collect, and finalizers are Python code.  Whoever lets such code run between
+ * looking at a native handle and using it holds the transaction with hold() and
+ * release(): then nothing that the code does can end the handle.
+ *
+ * Nothing here is static but constants: the module's state hangs on its types,
+ * and each object has a pointer to it.
+ */
+#ifndef PYLMDB_CORE_H
+#define PYLMDB_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "core_docs.h"
+#include "helpers.h"
+
+#if defined(__GNUC__)
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#else
+#define LIKELY(x) (x)
+#endif
+
+/* The names of all keyword arguments. */
+enum argument {
+    ARG_KEY, ARG_VALUE, ARG_DEFAULT, ARG_DB, ARG_DUPDATA, ARG_OVERWRITE,
+    ARG_APPEND, ARG_KEYS, ARG_VALUES, ARG_ITEMS, ARG_DUPFIXED_BYTES,
+    ARG_KEYFIXED, ARG_ENV, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT,
+    ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COUNT
+};
+
+typedef struct {
+    PyTypeObject *transaction_type, *cursor_type, *iterator_type;
+    PyTypeObject *shared_type, *slot_type, *exporter_type, *environment_type;
+    /* the classes that are made of these types, and the rare paths in Python:
+     * given by bind() */
+    PyObject *transaction_class, *cursor_class, *slow;
+    /* of pylmdb.errors and pylmdb.database */
+    PyObject *error, *closed, *database_class;
+    PyObject *busy_error, *forked_error, *wrong_thread_error, *bad_txn_error,
+        *invalid_parameter_error, *plain_error, *closed_error;
+    PyObject *empty, *names[ARG_COUNT];
+} CoreState;
+
+struct Transaction;
+struct Cursor;
+
+/* A native cursor, which belongs to its transaction.  It can outlive its Cursor
+ * for a moment: until no operation is in progress (see transaction_end.c). */
+typedef struct Handle {
+    MDB_cursor *native;
+    struct Cursor *owner;
+    struct Handle *next, *previous;
+} Handle;
+
+/* A native environment and what this process keeps about it: the C half of
+ * SharedEnv. */
+typedef struct {
+    PyObject_HEAD
+    CoreState *state;
+    struct pylmdb_pool *pool;
+    int generation;
+    /* a transaction may begin at once: an Environment is open, and nobody is
+     * closing or resizing.  Else Python decides (SharedEnv.begin_reader). */
+    char admitting;
+    /* threads that wait for the writer's end */
+    int waiting;
+    /* the top-level write transaction, and all transactions, the newest first */
+    struct Transaction *writer, *newest;
+    /* the next one that has a writer */
+    PyObject *next_writing;
+} Shared;
+
+/* A native database handle. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *shared, *name;
+    unsigned int dbi, flags;
+    char alive, pending;
+    size_t since;
+} Slot;
+
+/* The memory of a read transaction's views, and what ends with the last one. */
+typedef struct {
+    PyObject_HEAD
+    char *base;
+    Py_ssize_t size;
+    PyObject *on_last_view;
+    Shared *shared;
+    struct pylmdb_txn native;
+} Exporter;
+
+typedef struct Transaction {
+    PyObject_HEAD
+    CoreState *state;
+    PyObject *weakrefs;
+    struct pylmdb_txn native;
+    /* begun, not revoked, and no child open: it may be used */
+    char ready;
+    char write, buffers, begun, ended, revoked, finished;
+    /* its thread; 0 where threads may share it */
+    unsigned long long thread;
+    /* the top-level transaction of its family: itself or an ancestor */
+    struct Transaction *top;
+    /* in the top one: operations in progress that run Python code or have let
+     * the GIL go (whose thread), copies in progress, ends that wait for both */
+    int holders, copiers;
+    unsigned long long holding_thread;
+    char dirty;
+    int depth;
+    unsigned int sync_flags;
+    Py_ssize_t mutations;
+    Slot *slot;
+    /* the last database named, and its slot */
+    PyObject *last_db;
+    Slot *last_slot;
+    /* a memoryview of the whole map, once a view was asked for */
+    PyObject *whole;
+    Handle *cursors;
+    struct Transaction *children, *next_sibling;
+    struct Transaction *older, *newer;
+    /* owned: what keeps it working */
+    Shared *shared;
+    PyObject *env, *db;
+    struct Transaction *parent;
+    /* lists of database handles opened and dropped here, or NULL */
+    PyObject *opened, *dropped;
+} Transaction;
+
+typedef struct Cursor {
+    PyObject_HEAD
+    CoreState *state;
+    PyObject *weakrefs;
+    /* NULL before it is opened and after it is closed */
+    MDB_cursor *native;
+    Handle *handle;
+    Transaction *txn;
+    PyObject *db;
+    Slot *slot;
+    MDB_val key, value;
+    size_t moves;
+    /* on a record; on one by nothing but a write; on the successor of one that
+     * was deleted, which nobody has looked at yet */
+    char positioned, only_written, unseen;
+    /* key and value are the record's, as it is in a read transaction for ever */
+    char fresh;
+} Cursor;
+
+/* -- arguments.c -- */
+
+/* A key or value: bytes, or the buffer of another object. */
+typedef struct {
+    const void *data;
+    size_t size;
+    PyObject *owner;
+    Py_buffer view;
+} Bytes;
+
+typedef struct {
+    const char *function;
+    int required, positional, count;
+    enum argument names[9];
+} Signature;
+
+int parse_arguments(CoreState *state, const Signature *signature,
+                    PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                    PyObject **out);
+int parse_call(CoreState *state, const Signature *signature, PyObject *args,
+               PyObject *kwargs, PyObject **out);
+int get_bytes_slow(const char *name, PyObject *object, Bytes *out);
+void drop_bytes_slow(Bytes *bytes);
+/* The value of a flag; NULL means the default. */
+int get_flag(PyObject *object, int otherwise);
+
+static inline int get_bytes(const char *name, PyObject *object, Bytes *out)
+{
+    if (LIKELY(PyBytes_CheckExact(object))) {
+        out->owner = NULL;
+        out->data = PyBytes_AS_STRING(object);
+        out->size = (size_t)PyBytes_GET_SIZE(object);
+        return 0;
+    }
+    return get_bytes_slow(name, object, out);
+}
+
+static inline void drop_bytes(Bytes *bytes)
+{
+    if (bytes->owner)
+        drop_bytes_slow(bytes);
+}
+
+/* -- failures.c: exceptions.  They return NULL. -- */
+
+PyObject *fail(CoreState *state, const char *what, int code);
+PyObject *fail_with_hint(CoreState *state, const char *what, int code, const char *hint);
+PyObject *fail_closed(CoreState *state, const char *what, const char *hint);
+PyObject *fail_as(PyObject *exception, const char *what, int code, const char *hint);
+/* Calls function(first, *rest). */
+PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, Py_ssize_t count);
+/* Calls a method of the Python side; its arguments are as for Py_BuildValue. */
+PyObject *ask(PyObject *object, const char *method, const char *format, ...);
+
+/* -- transaction_use.c: who may use a transaction, and its databases -- */
+
+unsigned long long current_thread(void);
+int refuse(Transaction *txn, int ending);
+int guard_again(Transaction *txn);
+Slot *find_slot(Transaction *txn, PyObject *db);
+Slot *use_slot(Transaction *txn, Slot *slot);
+/* Lets liblmdb learn of a handle that is newer than the transaction, when that
+ * is what the code means; 1: try again, 0: it means something else, -1: raised. */
+int adopt_slot(Transaction *txn, Slot *slot, int code);
+
+static inline int is_usable(const Transaction *txn)
+{
+    return txn->ready && txn->native.generation == pylmdb_generation &&
+           !txn->top->holders &&
+           (!txn->thread || txn->thread == current_thread());
+}
+
+/* 0 if an operation may go on, else -1 with an exception. */
+static inline int guard(Transaction *txn)
+{
+    return LIKELY(is_usable(txn)) ? 0 : refuse(txn, 0);
+}
+
+static inline Slot *slot_for(Transaction *txn, PyObject *db)
+{
+    if (LIKELY(!db || db == Py_None)) {
+        if (LIKELY(txn->slot->alive && !txn->slot->since))
+            return txn->slot;
+        return use_slot(txn, txn->slot);
+    }
+    if (LIKELY(db == txn->last_db && txn->last_slot->alive && !txn->last_slot->since))
+        return txn->last_slot;
+    return find_slot(txn, db);
+}
+
+/* -- transaction_end.c -- */
+
+void hold(Transaction *txn);
+void release(Transaction *txn);
+void finish_waiting(Transaction *top);
+void revoke_transaction(Transaction *txn);
+PyObject *transaction_commit(Transaction *txn);
+PyObject *end_thread(PyObject *module, PyObject *ignored);
+/* The gate: one write transaction at a time in this process. */
+void take_gate(Shared *shared, Transaction *txn);
+void leave_gate(Shared *shared);
+void close_handle(Transaction *txn, Handle *handle);
+/* A Cursor lets its native cursor go. */
+void drop_handle(Transaction *txn, Handle *handle);
+
+/* Ends a native read transaction, and its environment if it was the last of it. */
+void end_reader(Shared *shared, struct pylmdb_txn *native);
+
+/* -- transaction_begin.c -- */
+
+int transaction_begin(Transaction *txn, PyObject *env, Shared *shared,
+                      PyObject *const *args);
+PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args,
+                    Py_ssize_t nargs, PyObject *kwnames);
+extern const Signature transaction_signature;
+
+/* -- environment.c -- */
+
+PyObject *begin_capsule(PyObject *self, void *ignored);
+
+/* -- values.c: what the caller gets -- */
+
+PyObject *to_python(Transaction *txn, const MDB_val *value);
+/* Both of a record, either of which may be left out with NULL. */
+int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
+                     PyObject **key_out, PyObject **value_out);
+PyObject *to_bytes(Transaction *txn, const MDB_val *value);
+PyObject *empty_value(Transaction *txn);
+void end_views(Transaction *txn);
+
+/* -- cursor.c -- */
+
+/* Takes both references. */
+PyObject *make_pair(PyObject *first, PyObject *second);
+PyObject *open_cursor(Transaction *txn, PyObject *db);
+/* Opens a native cursor; the caller has passed the guard. */
+int open_native(Transaction *txn, Slot *slot, MDB_cursor **native);
+int move_cursor(Cursor *cursor, int op);
+int seek_cursor(Cursor *cursor, const Bytes *key, const Bytes *value, int op);
+int settle_cursor(Cursor *cursor, int code);
+int refresh_cursor(Cursor *cursor);
+int guard_cursor_slow(Cursor *cursor);
+
+static inline int guard_cursor(Cursor *cursor)
+{
+    if (LIKELY(cursor->native && cursor->slot->alive && is_usable(cursor->txn)))
+        return 0;
+    return guard_cursor_slow(cursor);
+}
+
+/* -- cursor_write.c -- */
+
+int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
+#define PUT_APPEND 0x40000000 /* put_flags: MDB_APPEND or MDB_APPENDDUP */
+unsigned int flags_for(const Slot *slot, int flags);
+int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags);
+int cursor_delete_record(Cursor *cursor, int all);
+PyObject *cursor_put(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_delete(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_pop(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_replace(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *pop_record(Cursor *cursor, const Bytes *key);
+PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
+
+/* -- batches.c -- */
+
+PyObject *cursor_getmulti(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_putmulti(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
+/* -- iterator.c -- */
+
+PyObject *iterate(Cursor *cursor, int start, int op, int keys, int values);
+
+/* -- the types -- */
+
+extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, shared_spec,
+    slot_spec, exporter_spec, environment_spec;
+extern struct PyModuleDef core_module;
+
+/* The state behind a type of this module, or a class made from one. */
+CoreState *state_of(PyTypeObject *type);
+
+#define METHOD(name) ((PyCFunction)(void (*)(void))(name))
+#define KEYWORDS (METH_FASTCALL | METH_KEYWORDS)
+
+#endif

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: MIT */
+/* CursorCore: its life, movements and reads.
+ *
+ * A cursor is positioned after a movement that found something, until one that
+ * did not.  In a write transaction its record is read from liblmdb anew at each
+ * call, so changes made in any other way show at once; in a read transaction
+ * nothing changes, and what the movement found is good until the next one.
+ */
+#include "core.h"
+
+#include <errno.h>
+
+/* -- life ----------------------------------------------------------------------- */
+
+int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
+{
+    int again, rc = mdb_cursor_open(txn->native.ptr, slot->dbi, native);
+
+    if (rc) {
+        if ((again = adopt_slot(txn, slot, rc)) < 0)
+            return -1;
+        if (again)
+            rc = mdb_cursor_open(txn->native.ptr, slot->dbi, native);
+        if (rc) {
+            fail(txn->state, "mdb_cursor_open", rc);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
+{
+    Handle *handle;
+    Slot *slot;
+
+    if (guard(txn) || !(slot = slot_for(txn, db)))
+        return -1;
+    if (!(handle = PyMem_Calloc(1, sizeof(*handle)))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    Py_INCREF(slot);
+    if (open_native(txn, slot, &handle->native)) {
+        Py_DECREF(slot);
+        PyMem_Free(handle);
+        return -1;
+    }
+    handle->owner = cursor;
+    handle->next = txn->cursors;
+    if (handle->next)
+        handle->next->previous = handle;
+    txn->cursors = handle;
+    cursor->handle = handle;
+    cursor->native = handle->native;
+    cursor->slot = slot;
+    cursor->txn = (Transaction *)Py_NewRef((PyObject *)txn);
+    cursor->db = Py_XNewRef(db && db != Py_None ? db : txn->db);
+    return 0;
+}
+
+PyObject *open_cursor(Transaction *txn, PyObject *db)
+{
+    PyTypeObject *type = (PyTypeObject *)txn->state->cursor_class;
+    Cursor *cursor = (Cursor *)type->tp_alloc(type, 0);
+
+    if (!cursor)
+        return NULL;
+    cursor->state = txn->state;
+    if (open_in(cursor, txn, db)) {
+        Py_DECREF(cursor);
+        return NULL;
+    }
+    return (PyObject *)cursor;
+}
+
+static PyObject *cursor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    CoreState *state = state_of(type);
+    Cursor *cursor = state ? (Cursor *)type->tp_alloc(type, 0) : NULL;
+
+    (void)args;
+    (void)kwargs;
+    if (cursor)
+        cursor->state = state;
+    return (PyObject *)cursor;
+}
+
+static int cursor_init(Cursor *self, PyObject *args, PyObject *kwargs)
+{
+    static const Signature signature = {"Cursor", 2, 2, 2, {ARG_DB, ARG_TXN}};
+    PyObject *given[2];
+
+    if (parse_call(self->state, &signature, args, kwargs, given))
+        return -1;
+    if (!PyObject_TypeCheck(given[1], self->state->transaction_type)) {
+        PyErr_Format(PyExc_TypeError, "txn must be a Transaction, not %.100s",
+                     Py_TYPE(given[1])->tp_name);
+        return -1;
+    }
+    if (self->txn) {
+        fail_as(self->state->plain_error, "this cursor was opened already", 0,
+                "open another one");
+        return -1;
+    }
+    return open_in(self, (Transaction *)given[1], given[0]);
+}
+
+static void drop_native(Cursor *cursor)
+{
+    Handle *handle = cursor->handle;
+
+    cursor->native = NULL;
+    cursor->handle = NULL;
+    cursor->positioned = 0;
+    if (handle)
+        drop_handle(cursor->txn, handle);
+}
+
+static PyObject *cursor_close(Cursor *self, PyObject *ignored)
+{
+    (void)ignored;
+    drop_native(self);
+    Py_RETURN_NONE;
+}
+
+static int is_closed(Cursor *self)
+{
+    return !self->native || !self->slot->alive || self->txn->revoked ||
+           self->txn->native.generation != pylmdb_generation;
+}
+
+static PyObject *cursor_get_closed(Cursor *self, void *ignored)
+{
+    (void)ignored;
+    return PyBool_FromLong(is_closed(self));
+}
+
+static PyObject *cursor_enter(Cursor *self, PyObject *ignored)
+{
+    (void)ignored;
+    if (is_closed(self) && guard_cursor_slow(self))
+        return NULL;
+    return Py_NewRef((PyObject *)self);
+}
+
+static PyObject *cursor_exit(Cursor *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    (void)args;
+    (void)nargs;
+    drop_native(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *cursor_get_db(Cursor *self, void *ignored)
+{
+    (void)ignored;
+    if (!self->txn)
+        Py_RETURN_NONE;
+    if (!self->db)
+        self->db = PyObject_CallMethod(self->txn->env, "_handle", "OO", Py_None, self->slot);
+    return Py_XNewRef(self->db);
+}
+
+static int cursor_traverse(Cursor *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->txn);
+    Py_VISIT(self->db);
+    Py_VISIT(self->slot);
+    return 0;
+}
+
+/* There is no tp_clear: every cycle leads through an Environment, a subclass or
+ * some other object that has one. */
+static void cursor_dealloc(Cursor *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs)
+        PyObject_ClearWeakRefs((PyObject *)self);
+    drop_native(self);
+    Py_CLEAR(self->slot);
+    Py_CLEAR(self->db);
+    Py_CLEAR(self->txn);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* -- the guard ------------------------------------------------------------------ */
+
+int guard_cursor_slow(Cursor *cursor)
+{
+    if (!cursor->txn) {
+        fail_closed(cursor->state, "cursor", "it was never opened");
+        return -1;
+    }
+    if (guard(cursor->txn))
+        return -1;
+    if (cursor->native && cursor->slot->alive)
+        return 0;
+    fail_closed(cursor->state, "cursor", "open a new one");
+    return -1;
+}
+
+/* _do(operation, *args): operation(native cursor, *args), for what is in Python. */
+static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *pointer, *result = NULL;
+
+    if (nargs < 1 || guard_cursor(self))
+        return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
+    hold(self->txn);
+    pointer = ask(self->state->slow, "cursor_pointer", "(K)",
+                  (unsigned long long)(uintptr_t)self->native);
+    if (pointer)
+        result = call_with(args[0], pointer, args + 1, nargs - 1);
+    Py_XDECREF(pointer);
+    release(self->txn);
+    return result;
+}
+
+/* -- movements ------------------------------------------------------------------ */
+
+/* Notes where a movement that returned code has left the cursor: 1 on a record, 0
+ * on none, -1 raised. */
+int settle_cursor(Cursor *cursor, int code)
+{
+    cursor->positioned = !code;
+    cursor->only_written = 0;
+    cursor->fresh = 0;
+    if (LIKELY(!code))
+        return 1;
+    cursor->key.mv_size = cursor->value.mv_size = 0;
+    if (code == MDB_NOTFOUND)
+        return 0;
+    fail(cursor->state, "mdb_cursor_get", code);
+    return -1;
+}
+
+int move_cursor(Cursor *cursor, int op)
+{
+    int found;
+
+    cursor->moves++;
+    found = settle_cursor(
+        cursor, pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, op));
+    /* Movements among duplicates do not always tell the key. */
+    if (found > 0)
+        cursor->fresh = !cursor->txn->thread && op != MDB_NEXT_DUP && op != MDB_PREV_DUP &&
+                        op != MDB_FIRST_DUP && op != MDB_LAST_DUP &&
+                        op != MDB_GET_MULTIPLE && op != MDB_NEXT_MULTIPLE;
+    return found;
+}
+
+int seek_cursor(Cursor *cursor, const Bytes *key, const Bytes *value, int op)
+{
+    int found;
+
+    cursor->moves++;
+    found = settle_cursor(
+        cursor, pylmdb_cursor_seek(cursor->native, cursor->slot->flags, key->data, key->size,
+                                   value ? value->data : "", value ? value->size : 0, op,
+                                   &cursor->key, &cursor->value));
+    if (found > 0)
+        cursor->fresh = !cursor->txn->thread;
+    return found;
+}
+
+static PyObject *answer(int found)
+{
+    return found < 0 ? NULL : PyBool_FromLong(found);
+}
+
+#define MOVEMENT(name, op)                                          \
+    static PyObject *cursor_##name(Cursor *self, PyObject *ignored) \
+    {                                                               \
+        (void)ignored;                                              \
+        return guard_cursor(self) ? NULL : answer(move_cursor(self, op)); \
+    }
+
+MOVEMENT(first, MDB_FIRST)
+MOVEMENT(first_dup, MDB_FIRST_DUP)
+MOVEMENT(last, MDB_LAST)
+MOVEMENT(last_dup, MDB_LAST_DUP)
+MOVEMENT(next, MDB_NEXT)
+MOVEMENT(next_dup, MDB_NEXT_DUP)
+MOVEMENT(next_nodup, MDB_NEXT_NODUP)
+MOVEMENT(prev, MDB_PREV)
+MOVEMENT(prev_dup, MDB_PREV_DUP)
+MOVEMENT(prev_nodup, MDB_PREV_NODUP)
+
+static PyObject *seek_one(Cursor *self, PyObject *object, int op)
+{
+    Bytes key;
+    int found = -1;
+
+    if (get_bytes("key", object, &key))
+        return NULL;
+    if (!guard_cursor(self))
+        found = op == MDB_SET_RANGE && !key.size ? move_cursor(self, MDB_FIRST)
+                                                 : seek_cursor(self, &key, NULL, op);
+    drop_bytes(&key);
+    return answer(found);
+}
+
+static PyObject *cursor_set_key(Cursor *self, PyObject *key)
+{
+    return seek_one(self, key, MDB_SET_KEY);
+}
+
+static PyObject *cursor_set_range(Cursor *self, PyObject *key)
+{
+    return seek_one(self, key, MDB_SET_RANGE);
+}
+
+static PyObject *seek_both(Cursor *self, const Signature *signature, PyObject *const *args,
+                           Py_ssize_t nargs, PyObject *kwnames, int op)
+{
+    PyObject *given[2];
+    Bytes key, value;
+    int found = -1;
+
+    if (parse_arguments(self->state, signature, args, nargs, kwnames, given) ||
+        get_bytes("key", given[0], &key))
+        return NULL;
+    if (!get_bytes("value", given[1], &value)) {
+        if (!guard_cursor(self))
+            found = seek_cursor(self, &key, &value, op);
+        drop_bytes(&value);
+    }
+    drop_bytes(&key);
+    return answer(found);
+}
+
+static PyObject *cursor_set_key_dup(Cursor *self, PyObject *const *args, Py_ssize_t nargs,
+                                    PyObject *kwnames)
+{
+    static const Signature signature = {"set_key_dup", 2, 2, 2, {ARG_KEY, ARG_VALUE}};
+
+    return seek_both(self, &signature, args, nargs, kwnames, MDB_GET_BOTH);
+}
+
+static PyObject *cursor_set_range_dup(Cursor *self, PyObject *const *args, Py_ssize_t nargs,
+                                      PyObject *kwnames)
+{
+    static const Signature signature = {"set_range_dup", 2, 2, 2, {ARG_KEY, ARG_VALUE}};
+
+    return seek_both(self, &signature, args, nargs, kwnames, MDB_GET_BOTH_RANGE);
+}
+
+/* -- reads ---------------------------------------------------------------------- */
+
+/* Reads the record under the cursor: 1, 0 where there is none, -1 raised. */
+int refresh_cursor(Cursor *cursor)
+{
+    int code;
+
+    if (LIKELY(cursor->fresh))
+        return 1;
+    if (cursor->positioned) {
+        code = pylmdb_safe_cursor_get(cursor->native, &cursor->key, &cursor->value,
+                                      MDB_GET_CURRENT);
+        if (code && code != MDB_NOTFOUND && code != EINVAL) {
+            fail(cursor->state, "mdb_cursor_get", code);
+            return -1;
+        }
+        cursor->positioned = !code;
+    }
+    if (!cursor->positioned)
+        cursor->key.mv_size = cursor->value.mv_size = 0;
+    return cursor->positioned;
+}
+
+/* Reads it for the caller.  Who looks at the successor of a record that was
+ * deleted under an iterator has had it from the cursor, and the iterator goes on
+ * behind it. */
+static int show(Cursor *cursor)
+{
+    if (guard_cursor(cursor))
+        return -1;
+    if (cursor->unseen) {
+        cursor->unseen = 0;
+        cursor->moves++;
+    }
+    cursor->only_written = 0;
+    return refresh_cursor(cursor);
+}
+
+static PyObject *cursor_key(Cursor *self, PyObject *ignored)
+{
+    const int found = show(self);
+
+    (void)ignored;
+    if (found <= 0)
+        return found ? NULL : empty_value(self->txn);
+    return to_python(self->txn, &self->key);
+}
+
+static PyObject *cursor_value(Cursor *self, PyObject *ignored)
+{
+    const int found = show(self);
+
+    (void)ignored;
+    if (found <= 0)
+        return found ? NULL : empty_value(self->txn);
+    return to_python(self->txn, &self->value);
+}
+
+PyObject *make_pair(PyObject *first, PyObject *second)
+{
+    PyObject *pair = PyTuple_New(2);
+
+    if (!pair) {
+        Py_DECREF(first);
+        Py_DECREF(second);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, first);
+    PyTuple_SET_ITEM(pair, 1, second);
+    return pair;
+}
+
+static PyObject *cursor_item(Cursor *self, PyObject *ignored)
+{
+    PyObject *key = NULL, *value = NULL;
+    const int found = show(self);
+
+    (void)ignored;
+    if (found < 0)
+        return NULL;
+    if (found) {
+        if (record_to_python(self->txn, &self->key, &self->value, &key, &value))
+            return NULL;
+    } else {
+        if (!(key = empty_value(self->txn)))
+            return NULL;
+        if (!(value = empty_value(self->txn))) {
+            Py_DECREF(key);
+            return NULL;
+        }
+    }
+    return make_pair(key, value);
+}
+
+static PyObject *cursor_get(Cursor *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames)
+{
+    static const Signature signature = {"get", 1, 2, 2, {ARG_KEY, ARG_DEFAULT}};
+    PyObject *given[2], *result = NULL;
+    Bytes key;
+    int found;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        get_bytes("key", given[0], &key))
+        return NULL;
+    if (!guard_cursor(self)) {
+        found = seek_cursor(self, &key, NULL, MDB_SET_KEY);
+        if (found > 0)
+            result = to_python(self->txn, &self->value);
+        else if (!found)
+            result = Py_NewRef(given[1] ? given[1] : Py_None);
+    }
+    drop_bytes(&key);
+    return result;
+}
+
+static PyObject *cursor_count(Cursor *self, PyObject *ignored)
+{
+    size_t count;
+    int code;
+
+    (void)ignored;
+    if (guard_cursor(self))
+        return NULL;
+    self->fresh = 0;
+    if ((code = pylmdb_cursor_count(self->native, self->slot->flags, &count)))
+        return fail(self->state, "mdb_cursor_count", code);
+    return PyLong_FromSize_t(count);
+}
+
+/* -- iteration ------------------------------------------------------------------ */
+
+static PyObject *start_iterator(Cursor *self, const Signature *signature, PyObject *const *args,
+                                Py_ssize_t nargs, PyObject *kwnames, int first, int op)
+{
+    const int duplicates = op == MDB_NEXT_DUP || op == MDB_PREV_DUP;
+    const int keys_only = op == MDB_NEXT_NODUP || op == MDB_PREV_NODUP;
+    PyObject *given[2];
+    int keys, values;
+
+    if (parse_arguments(self->state, signature, args, nargs, kwnames, given) ||
+        (keys = get_flag(given[0], !duplicates)) < 0 ||
+        (values = get_flag(given[1], !keys_only)) < 0)
+        return NULL;
+    return iterate(self, first, op, keys || !values, values);
+}
+
+#define ITERATION(name, first, op)                                                         \
+    static PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs,  \
+                                   PyObject *kwnames)                                      \
+    {                                                                                      \
+        static const Signature signature = {#name, 0, 2, 2, {ARG_KEYS, ARG_VALUES}};       \
+                                                                                           \
+        return start_iterator(self, &signature, args, nargs, kwnames, first, op);          \
+    }
+
+ITERATION(iternext, MDB_FIRST, MDB_NEXT)
+ITERATION(iternext_dup, -1, MDB_NEXT_DUP)
+ITERATION(iternext_nodup, MDB_FIRST, MDB_NEXT_NODUP)
+ITERATION(iterprev, MDB_LAST, MDB_PREV)
+ITERATION(iterprev_dup, -1, MDB_PREV_DUP)
+ITERATION(iterprev_nodup, MDB_LAST, MDB_PREV_NODUP)
+
+static PyObject *cursor_iter(Cursor *self)
+{
+    return iterate(self, MDB_FIRST, MDB_NEXT, 1, 1);
+}
+
+/* -- the type ------------------------------------------------------------------- */
+
+#define PLAIN(name, doc) {#name, METHOD(cursor_##name), METH_NOARGS, doc}
+#define WITH_KEYWORDS(name, doc) {#name, METHOD(cursor_##name), KEYWORDS, doc}
+
+static PyMethodDef cursor_methods[] = {
+    PLAIN(first, DOC_CURSOR_FIRST),
+    PLAIN(first_dup, DOC_CURSOR_FIRST_DUP),
+    PLAIN(last, DOC_CURSOR_LAST),
+    PLAIN(last_dup, DOC_CURSOR_LAST_DUP),
+    PLAIN(next, DOC_CURSOR_NEXT),
+    PLAIN(next_dup, DOC_CURSOR_NEXT_DUP),
+    PLAIN(next_nodup, DOC_CURSOR_NEXT_NODUP),
+    PLAIN(prev, DOC_CURSOR_PREV),
+    PLAIN(prev_dup, DOC_CURSOR_PREV_DUP),
+    PLAIN(prev_nodup, DOC_CURSOR_PREV_NODUP),
+    {"set_key", METHOD(cursor_set_key), METH_O, DOC_CURSOR_SET_KEY},
+    {"set_range", METHOD(cursor_set_range), METH_O, DOC_CURSOR_SET_RANGE},
+    WITH_KEYWORDS(set_key_dup, DOC_CURSOR_SET_KEY_DUP),
+    WITH_KEYWORDS(set_range_dup, DOC_CURSOR_SET_RANGE_DUP),
+    PLAIN(key, DOC_CURSOR_KEY),
+    PLAIN(value, DOC_CURSOR_VALUE),
+    PLAIN(item, DOC_CURSOR_ITEM),
+    WITH_KEYWORDS(get, DOC_CURSOR_GET),
+    PLAIN(count, DOC_CURSOR_COUNT),
+    WITH_KEYWORDS(put, DOC_CURSOR_PUT),
+    WITH_KEYWORDS(putmulti, DOC_CURSOR_PUTMULTI),
+    WITH_KEYWORDS(delete, DOC_CURSOR_DELETE),
+    WITH_KEYWORDS(pop, DOC_CURSOR_POP),
+    WITH_KEYWORDS(replace, DOC_CURSOR_REPLACE),
+    WITH_KEYWORDS(getmulti, DOC_CURSOR_GETMULTI),
+    WITH_KEYWORDS(iternext, DOC_CURSOR_ITERNEXT),
+    WITH_KEYWORDS(iternext_dup, DOC_CURSOR_ITERNEXT_DUP),
+    WITH_KEYWORDS(iternext_nodup, DOC_CURSOR_ITERNEXT_NODUP),
+    WITH_KEYWORDS(iterprev, DOC_CURSOR_ITERPREV),
+    WITH_KEYWORDS(iterprev_dup, DOC_CURSOR_ITERPREV_DUP),
+    WITH_KEYWORDS(iterprev_nodup, DOC_CURSOR_ITERPREV_NODUP),
+    PLAIN(close, DOC_CURSOR_CLOSE),
+    {"__enter__", METHOD(cursor_enter), METH_NOARGS, DOC_CURSOR___ENTER__},
+    {"__exit__", METHOD(cursor_exit), METH_FASTCALL, DOC_CURSOR___EXIT__},
+    {"_do", METHOD(cursor_do), METH_FASTCALL,
+     PyDoc_STR("_do($self, operation, /, *args)\n--\n\n"
+               "The guard: run operation(native cursor, *args), or raise.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef cursor_getset[] = {
+    {"closed", (getter)cursor_get_closed, NULL,
+     PyDoc_STR("True once nothing can be done with this cursor any more."), NULL},
+    {"db", (getter)cursor_get_db, NULL, PyDoc_STR("The database handle."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef cursor_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Cursor, weakrefs), READONLY, NULL},
+    {"txn", T_OBJECT, offsetof(Cursor, txn), READONLY, NULL},
+    {"_slot", T_OBJECT, offsetof(Cursor, slot), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot cursor_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("The C half of Cursor.")},
+    {Py_tp_new, cursor_new},
+    {Py_tp_init, cursor_init},
+    {Py_tp_traverse, cursor_traverse},
+    {Py_tp_dealloc, cursor_dealloc},
+    {Py_tp_iter, cursor_iter},
+    {Py_tp_methods, cursor_methods},
+    {Py_tp_getset, cursor_getset},
+    {Py_tp_members, cursor_members},
+    {0, NULL},
+};
+
+PyType_Spec cursor_spec = {
+    .name = "pylmdb._core.CursorCore",
+    .basicsize = sizeof(Cursor),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = cursor_slots,
+};

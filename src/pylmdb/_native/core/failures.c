@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls into Python, and exceptions: the table from code to class is pylmdb.errors. */
+#include "core.h"
+
+#include <stdarg.h>
+
+static PyObject *raise_made(PyObject *exception)
+{
+    if (exception) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        Py_DECREF(exception);
+    }
+    return NULL;
+}
+
+PyObject *fail(CoreState *state, const char *what, int code)
+{
+    return raise_made(PyObject_CallFunction(state->error, "si", what, code));
+}
+
+PyObject *fail_with_hint(CoreState *state, const char *what, int code, const char *hint)
+{
+    return raise_made(PyObject_CallFunction(state->error, "sis", what, code, hint));
+}
+
+PyObject *fail_closed(CoreState *state, const char *what, const char *hint)
+{
+    return raise_made(PyObject_CallFunction(state->closed, "ss", what, hint));
+}
+
+PyObject *fail_as(PyObject *exception, const char *what, int code, const char *hint)
+{
+    return raise_made(PyObject_CallFunction(exception, "siz", what, code, hint));
+}
+
+PyObject *ask(PyObject *object, const char *method, const char *format, ...)
+{
+    PyObject *function = PyObject_GetAttrString(object, method), *args, *result = NULL;
+    va_list values;
+
+    if (!function)
+        return NULL;
+    va_start(values, format);
+    args = Py_VaBuildValue(format, values);
+    va_end(values);
+    if (args)
+        result = PyObject_Call(function, args, NULL);
+    Py_XDECREF(args);
+    Py_DECREF(function);
+    return result;
+}
+
+PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, Py_ssize_t count)
+{
+    PyObject *args = PyTuple_New(count + 1), *result;
+    Py_ssize_t i;
+
+    if (!args)
+        return NULL;
+    PyTuple_SET_ITEM(args, 0, Py_NewRef(first));
+    for (i = 0; i < count; i++)
+        PyTuple_SET_ITEM(args, i + 1, Py_NewRef(rest[i]));
+    result = PyObject_CallObject(function, args);
+    Py_DECREF(args);
+    return result;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* Iteration with a cursor.
+ *
+ * It yields the record under the cursor, then moves on, in one direction.  It
+ * moves the cursor itself, so a program that moves the cursor in between continues
+ * from there, and ends if that was nowhere.  Where records were deleted in
+ * between, it continues from the record it gave last, whether or not that still
+ * exists; so in a write transaction it keeps a copy of it.
+ *
+ * A pair of bytes that it gave is used again when the caller has let it go.
+ */
+#include "core.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef struct {
+    PyObject_HEAD
+    Cursor *cursor;
+    int op;
+    char keys, values, started;
+    size_t moves;
+    Py_ssize_t mutations;
+    PyObject *pair;
+    /* the last key and value, one behind the other */
+    char *last;
+    size_t last_room, last_key, last_value;
+} Iterator;
+
+/* Moves to the first record that there is, if the cursor has none. */
+static int start(Cursor *cursor, int first)
+{
+    int code;
+
+    if (first < 0)
+        return 0;
+    if (cursor->positioned && !cursor->only_written) {
+        if (cursor->fresh)
+            return 0;
+        code = pylmdb_safe_cursor_get(cursor->native, &cursor->key, &cursor->value,
+                                      MDB_GET_CURRENT);
+        if (code != MDB_NOTFOUND && code != EINVAL)
+            return 0; /* there is one; or the first step will say what is wrong */
+    }
+    return move_cursor(cursor, first) < 0 ? -1 : 0;
+}
+
+PyObject *iterate(Cursor *cursor, int first, int op, int keys, int values)
+{
+    PyTypeObject *type = cursor->state->iterator_type;
+    Iterator *self = (Iterator *)type->tp_alloc(type, 0);
+
+    if (!self)
+        return NULL;
+    self->cursor = (Cursor *)Py_NewRef((PyObject *)cursor);
+    self->op = op;
+    self->keys = (char)keys;
+    self->values = (char)values;
+    if (guard_cursor(cursor) || start(cursor, first)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static int remember(Iterator *self, const Cursor *cursor)
+{
+    const size_t size = cursor->key.mv_size + cursor->value.mv_size;
+
+    if (size > self->last_room) {
+        char *bigger = PyMem_Realloc(self->last, size);
+
+        if (!bigger) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        self->last = bigger;
+        self->last_room = size;
+    }
+    if (cursor->key.mv_size)
+        memcpy(self->last, cursor->key.mv_data, cursor->key.mv_size);
+    if (cursor->value.mv_size)
+        memcpy(self->last + cursor->key.mv_size, cursor->value.mv_data, cursor->value.mv_size);
+    self->last_key = cursor->key.mv_size;
+    self->last_value = cursor->value.mv_size;
+    return 0;
+}
+
+static int go_on(Iterator *self, Cursor *cursor)
+{
+    if (LIKELY(cursor->moves == self->moves)) {
+        if (LIKELY(cursor->txn->mutations == self->mutations))
+            return move_cursor(cursor, self->op);
+        cursor->moves++;
+        return settle_cursor(
+            cursor, pylmdb_cursor_continue(cursor->native, cursor->slot->flags, self->last,
+                                           self->last_key, self->last + self->last_key,
+                                           self->last_value, self->op, &cursor->key,
+                                           &cursor->value));
+    }
+    return cursor->positioned ? move_cursor(cursor, self->op) : 0;
+}
+
+/* The pair given last, if nobody else has it, with new contents; else a new one.
+ * Takes both references.  Views are not kept here: they would keep the snapshot. */
+static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
+{
+    PyObject *pair = self->pair, *old_key, *old_value;
+
+    if (LIKELY(pair && Py_REFCNT(pair) == 1)) {
+        old_key = PyTuple_GET_ITEM(pair, 0);
+        old_value = PyTuple_GET_ITEM(pair, 1);
+        PyTuple_SET_ITEM(pair, 0, key);
+        PyTuple_SET_ITEM(pair, 1, value);
+        Py_INCREF(pair);
+        Py_DECREF(old_key);
+        Py_DECREF(old_value);
+        return pair;
+    }
+    pair = make_pair(key, value);
+    if (pair && !self->cursor->txn->buffers)
+        Py_XSETREF(self->pair, Py_NewRef(pair));
+    return pair;
+}
+
+static PyObject *iterator_next(Iterator *self)
+{
+    Cursor *cursor = self->cursor;
+    Transaction *txn = cursor->txn;
+    PyObject *key = NULL, *value = NULL;
+    int found = 1;
+
+    if (guard_cursor(cursor))
+        return NULL;
+    if (LIKELY(self->started))
+        found = go_on(self, cursor);
+    if (LIKELY(found >= 0))
+        found = refresh_cursor(cursor);
+    if (found <= 0)
+        return NULL;
+    cursor->unseen = 0;
+    self->started = 1;
+    self->moves = cursor->moves;
+    self->mutations = txn->mutations;
+    if (txn->write && remember(self, cursor))
+        return NULL;
+    if (record_to_python(txn, self->keys ? &cursor->key : NULL,
+                         self->values ? &cursor->value : NULL, &key, &value))
+        return NULL;
+    if (!self->values)
+        return key;
+    return self->keys ? fill_pair(self, key, value) : value;
+}
+
+static int iterator_traverse(Iterator *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->cursor);
+    Py_VISIT(self->pair);
+    return 0;
+}
+
+static int iterator_clear(Iterator *self)
+{
+    Py_CLEAR(self->pair);
+    return 0;
+}
+
+static void iterator_dealloc(Iterator *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    PyMem_Free(self->last);
+    Py_CLEAR(self->pair);
+    Py_CLEAR(self->cursor);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot iterator_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Yields the record under a cursor and moves it on.")},
+    {Py_tp_traverse, iterator_traverse},
+    {Py_tp_clear, iterator_clear},
+    {Py_tp_dealloc, iterator_dealloc},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, iterator_next},
+    {0, NULL},
+};
+
+PyType_Spec iterator_spec = {
+    .name = "pylmdb._core.CursorIterator",
+    .basicsize = sizeof(Iterator),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = iterator_slots,
+};

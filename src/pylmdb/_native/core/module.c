@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* The second module in an engine's shared object: types, state, and bind(). */
+#include "core.h"
+
+static const char *const argument_names[ARG_COUNT] = {
+    [ARG_KEY] = "key", [ARG_VALUE] = "value", [ARG_DEFAULT] = "default",
+    [ARG_DB] = "db", [ARG_DUPDATA] = "dupdata", [ARG_OVERWRITE] = "overwrite",
+    [ARG_APPEND] = "append", [ARG_KEYS] = "keys", [ARG_VALUES] = "values",
+    [ARG_ITEMS] = "items", [ARG_DUPFIXED_BYTES] = "dupfixed_bytes",
+    [ARG_KEYFIXED] = "keyfixed", [ARG_ENV] = "env", [ARG_PARENT] = "parent",
+    [ARG_WRITE] = "write", [ARG_BUFFERS] = "buffers", [ARG_TIMEOUT] = "timeout",
+    [ARG_SYNC] = "sync", [ARG_METASYNC] = "metasync", [ARG_TXN] = "txn",
+};
+
+CoreState *state_of(PyTypeObject *type)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    PyObject *module = PyType_GetModuleByDef(type, &core_module);
+
+    return module ? PyModule_GetState(module) : NULL;
+#else
+    Py_ssize_t i;
+
+    for (i = 0; type->tp_mro && i < PyTuple_GET_SIZE(type->tp_mro); i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i);
+        PyObject *module;
+
+        if (!(base->tp_flags & Py_TPFLAGS_HEAPTYPE))
+            continue;
+        module = ((PyHeapTypeObject *)base)->ht_module;
+        if (module && PyModule_GetDef(module) == &core_module)
+            return PyModule_GetState(module);
+    }
+    PyErr_SetString(PyExc_TypeError, "not a type of pylmdb's core");
+    return NULL;
+#endif
+}
+
+/* bind(transaction_class, cursor_class, slow) */
+static PyObject *core_bind(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    CoreState *state = PyModule_GetState(module);
+
+    if (nargs != 3)
+        return PyErr_Format(PyExc_TypeError, "bind() takes 3 arguments");
+    Py_XSETREF(state->transaction_class, Py_NewRef(args[0]));
+    Py_XSETREF(state->cursor_class, Py_NewRef(args[1]));
+    Py_XSETREF(state->slow, Py_NewRef(args[2]));
+    Py_RETURN_NONE;
+}
+
+static int take_attribute(const char *module, const char *name, PyObject **out)
+{
+    PyObject *imported = PyImport_ImportModule(module);
+
+    *out = imported ? PyObject_GetAttrString(imported, name) : NULL;
+    Py_XDECREF(imported);
+    return *out ? 0 : -1;
+}
+
+static int take_python_side(CoreState *state)
+{
+    const struct {
+        const char *name;
+        PyObject **out;
+    } wanted[] = {
+        {"error", &state->error},
+        {"closed", &state->closed},
+        {"Error", &state->plain_error},
+        {"BusyError", &state->busy_error},
+        {"ForkedError", &state->forked_error},
+        {"WrongThreadError", &state->wrong_thread_error},
+        {"BadTxnError", &state->bad_txn_error},
+        {"InvalidParameterError", &state->invalid_parameter_error},
+        {"ClosedError", &state->closed_error},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
+        if (take_attribute("pylmdb.errors", wanted[i].name, wanted[i].out))
+            return -1;
+    return take_attribute("pylmdb.database", "Database", &state->database_class);
+}
+
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **out)
+{
+    *out = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *out ? PyModule_AddType(module, *out) : -1;
+}
+
+static int core_exec(PyObject *module)
+{
+    CoreState *state = PyModule_GetState(module);
+    int i;
+
+    /* The table of open environments is one per interpreter, and a process must
+     * not open a file twice. */
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "pylmdb works in the main interpreter only");
+        return -1;
+    }
+    for (i = 0; i < ARG_COUNT; i++)
+        if (!(state->names[i] = PyUnicode_InternFromString(argument_names[i])))
+            return -1;
+    if (!(state->empty = PyBytes_FromStringAndSize(NULL, 0)))
+        return -1;
+    if (take_python_side(state))
+        return -1;
+    return add_type(module, &transaction_spec, &state->transaction_type) ||
+                   add_type(module, &cursor_spec, &state->cursor_type) ||
+                   add_type(module, &iterator_spec, &state->iterator_type) ||
+                   add_type(module, &shared_spec, &state->shared_type) ||
+                   add_type(module, &slot_spec, &state->slot_type) ||
+                   add_type(module, &exporter_spec, &state->exporter_type) ||
+                   add_type(module, &environment_spec, &state->environment_type)
+               ? -1
+               : 0;
+}
+
+#define EACH_OBJECT(each)                                                     \
+    each(transaction_type); each(cursor_type); each(iterator_type);           \
+    each(shared_type); each(slot_type); each(exporter_type);                  \
+    each(environment_type); each(transaction_class); each(cursor_class);      \
+    each(slow); each(error); each(closed); each(database_class);              \
+    each(busy_error); each(forked_error); each(wrong_thread_error);           \
+    each(bad_txn_error); each(invalid_parameter_error); each(plain_error);    \
+    each(closed_error)
+
+static int core_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    CoreState *state = PyModule_GetState(module);
+
+#define VISIT(name) Py_VISIT(state->name)
+    EACH_OBJECT(VISIT);
+    return 0;
+}
+
+static int core_clear(PyObject *module)
+{
+    CoreState *state = PyModule_GetState(module);
+    int i;
+
+#define CLEAR(name) Py_CLEAR(state->name)
+    EACH_OBJECT(CLEAR);
+    CLEAR(empty);
+    for (i = 0; i < ARG_COUNT; i++)
+        CLEAR(names[i]);
+    return 0;
+}
+
+static void core_free(void *module)
+{
+    core_clear(module);
+}
+
+static PyMethodDef core_methods[] = {
+    {"bind", METHOD(core_bind), METH_FASTCALL,
+     PyDoc_STR("bind($module, transaction_class, cursor_class, slow, /)\n--\n\n"
+               "Give the core the classes that are made of its types, and the rare\n"
+               "paths that are written in Python.")},
+    {"end_thread", METHOD(end_thread), METH_NOARGS,
+     PyDoc_STR("end_thread($module)\n--\n\n"
+               "End the write transactions that the calling thread has open.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot core_slots[] = {
+    {Py_mod_exec, core_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    /* Py_mod_gil is left out: the core relies on the GIL. */
+    {0, NULL},
+};
+
+struct PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "pylmdb._core",
+    .m_doc = "The C core of an engine; see _core.pyi for what it gives.",
+    .m_size = sizeof(CoreState),
+    .m_methods = core_methods,
+    .m_slots = core_slots,
+    .m_traverse = core_traverse,
+    .m_clear = core_clear,
+    .m_free = core_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&core_module);
+}

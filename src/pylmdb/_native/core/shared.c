@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* SharedCore: the half of SharedEnv that beginning and ending needs at once: who
+ * writes, and which transactions are open. */
+#include "core.h"
+
+/* attach(address of the pool, which its cffi owner keeps alive) */
+static PyObject *shared_attach(Shared *self, PyObject *address)
+{
+    void *pool = PyLong_AsVoidPtr(address);
+
+    if (!pool)
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    if (!self->state && !(self->state = state_of(Py_TYPE(self))))
+        return NULL;
+    self->pool = pool;
+    self->generation = pylmdb_generation;
+    Py_RETURN_NONE;
+}
+
+/* Ends the transactions of one Environment, the newest first.  What ends may run
+ * Python code, which may change the list: it is looked through anew each time. */
+static PyObject *shared_revoke_children(Shared *self, PyObject *env)
+{
+    Transaction *txn = self->newest;
+
+    while (txn) {
+        if (txn->env == env && !txn->revoked) {
+            Py_INCREF(txn);
+            revoke_transaction(txn);
+            Py_DECREF(txn);
+            txn = self->newest;
+        } else {
+            txn = txn->older;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *shared_own_writer(Shared *self, PyObject *ignored)
+{
+    Transaction *txn = self->writer, *child;
+
+    (void)ignored;
+    if (!txn || !txn->native.ptr || txn->revoked || txn->thread != current_thread() ||
+        self->generation != pylmdb_generation)
+        Py_RETURN_NONE;
+    do {
+        for (child = txn->children; child && (!child->write || child->revoked);)
+            child = child->next_sibling;
+        txn = child ? child : txn;
+    } while (child);
+    return Py_NewRef(txn);
+}
+
+static PyObject *shared_writer_open(Shared *self, void *ignored)
+{
+    (void)ignored;
+    return PyBool_FromLong(self->writer != NULL);
+}
+
+/* What is left at the end of an environment's record (or of its module) is not
+ * owned: transactions hold their record, so there are none. */
+static int shared_traverse(Shared *self, visitproc visit, void *arg)
+{
+    (void)arg;
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static void shared_dealloc(Shared *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef shared_methods[] = {
+    {"attach", METHOD(shared_attach), METH_O,
+     PyDoc_STR("attach($self, pool, /)\n--\n\nTake the address of the pool.")},
+    {"revoke_children", METHOD(shared_revoke_children), METH_O,
+     PyDoc_STR("revoke_children($self, env, /)\n--\n\n"
+               "End the transactions of an Environment, the newest first.")},
+    {"own_writer", METHOD(shared_own_writer), METH_NOARGS,
+     PyDoc_STR("own_writer($self)\n--\n\n"
+               "The innermost write transaction that the calling thread has open, or None.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef shared_getset[] = {
+    {"writer_open", (getter)shared_writer_open, NULL,
+     PyDoc_STR("Whether a write transaction of this process is open."), NULL},
+    {"_begin_capsule", begin_capsule, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef shared_members[] = {
+    {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot shared_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("The C half of SharedEnv.")},
+    {Py_tp_traverse, shared_traverse},
+    {Py_tp_dealloc, shared_dealloc},
+    {Py_tp_methods, shared_methods},
+    {Py_tp_getset, shared_getset},
+    {Py_tp_members, shared_members},
+    {0, NULL},
+};
+
+PyType_Spec shared_spec = {
+    .name = "pylmdb._core.SharedCore",
+    .basicsize = sizeof(Shared),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = shared_slots,
+};

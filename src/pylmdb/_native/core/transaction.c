@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: MIT */
+/* TransactionCore: its operations per record, its life as Python sees it, and the
+ * type. */
+#include "core.h"
+
+/* In place of liblmdb's code where there is an exception already. */
+#define RAISED INT_MIN
+
+/* -- records -------------------------------------------------------------------- */
+
+static int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val *value)
+{
+    int again, code = pylmdb_get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                                 value);
+
+    if (LIKELY(!code || code == MDB_NOTFOUND))
+        return code;
+    if ((again = adopt_slot(txn, slot, code)) < 0)
+        return RAISED;
+    if (again)
+        code = pylmdb_get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value);
+    return code;
+}
+
+static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code)
+{
+    return code == RAISED ? NULL : fail(txn->state, what, code);
+}
+
+static PyObject *get_value(Transaction *self, PyObject *object, PyObject *otherwise, PyObject *db)
+{
+    PyObject *result = NULL;
+    Bytes key;
+    MDB_val value;
+    Slot *slot;
+    int code;
+
+    if (get_bytes("key", object, &key))
+        return NULL;
+    if (LIKELY(!guard(self) && (slot = slot_for(self, db)))) {
+        code = get_in(self, slot, &key, &value);
+        if (LIKELY(!code))
+            result = to_python(self, &value);
+        else if (LIKELY(code == MDB_NOTFOUND))
+            result = Py_NewRef(otherwise ? otherwise : Py_None);
+        else
+            fail_unless_raised(self, "mdb_get", code);
+    }
+    drop_bytes(&key);
+    return result;
+}
+
+static PyObject *transaction_get(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames)
+{
+    static const Signature signature = {"get", 1, 3, 3, {ARG_KEY, ARG_DEFAULT, ARG_DB}};
+    PyObject *given[3];
+
+    if (LIKELY(nargs == 1 && !kwnames))
+        return get_value(self, args[0], NULL, NULL);
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
+        return NULL;
+    return get_value(self, given[0], given[1], given[2]);
+}
+
+static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags)
+{
+    const unsigned int put = flags_for(slot, flags);
+    int again, code = pylmdb_put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                                 value->data, value->size, put);
+
+    if (code && code != MDB_KEYEXIST) {
+        if ((again = adopt_slot(txn, slot, code)) < 0)
+            return RAISED;
+        if (again)
+            code = pylmdb_put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                              value->data, value->size, put);
+    }
+    txn->mutations += txn->write;
+    return code;
+}
+
+static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames)
+{
+    static const Signature signature = {
+        "put", 2, 6, 6, {ARG_KEY, ARG_VALUE, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND, ARG_DB}};
+    PyObject *given[6], *result = NULL;
+    Bytes key, value;
+    Slot *slot;
+    int flags, code;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        (flags = put_flags(given[2], given[3], given[4])) < 0 ||
+        get_bytes("key", given[0], &key))
+        return NULL;
+    if (!get_bytes("value", given[1], &value)) {
+        if (!guard(self) && (slot = slot_for(self, given[5]))) {
+            code = put_in(self, slot, &key, &value, flags);
+            if (!code || code == MDB_KEYEXIST)
+                result = PyBool_FromLong(!code);
+            else
+                fail_unless_raised(self, "mdb_put", code);
+        }
+        drop_bytes(&value);
+    }
+    drop_bytes(&key);
+    return result;
+}
+
+static int delete_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
+{
+    const void *data = value ? value->data : NULL;
+    const size_t size = value ? value->size : 0;
+    int again, code = pylmdb_del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                                 data, size);
+
+    if (code && code != MDB_NOTFOUND) {
+        if ((again = adopt_slot(txn, slot, code)) < 0)
+            return RAISED;
+        if (again)
+            code = pylmdb_del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, data,
+                              size);
+    }
+    txn->mutations += txn->write;
+    return code;
+}
+
+static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                                    PyObject *kwnames)
+{
+    static const Signature signature = {"delete", 1, 3, 3, {ARG_KEY, ARG_VALUE, ARG_DB}};
+    PyObject *given[3], *result = NULL;
+    Bytes key, value;
+    Slot *slot;
+    int code, one;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        get_bytes("key", given[0], &key))
+        return NULL;
+    one = given[1] && given[1] != Py_None;
+    value.owner = NULL;
+    if (!one || !get_bytes("value", given[1], &value)) {
+        if (!guard(self) && (slot = slot_for(self, given[2]))) {
+            code = delete_in(self, slot, &key, one ? &value : NULL);
+            if (!code || code == MDB_NOTFOUND)
+                result = PyBool_FromLong(!code);
+            else
+                fail_unless_raised(self, "mdb_del", code);
+        }
+        drop_bytes(&value);
+    }
+    drop_bytes(&key);
+    return result;
+}
+
+/* pop() and replace() in a database without duplicates; the caller holds txn. */
+static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
+{
+    PyObject *old = NULL;
+    MDB_val found;
+    int code = get_in(txn, slot, key, &found);
+
+    if (code && code != MDB_NOTFOUND)
+        return fail_unless_raised(txn, "mdb_cursor_get", code);
+    if (!code && !(old = to_bytes(txn, &found)))
+        return NULL;
+    if (value)
+        code = put_in(txn, slot, key, value, 0);
+    else if (old)
+        code = delete_in(txn, slot, key, NULL);
+    else
+        code = 0;
+    if (code) {
+        Py_XDECREF(old);
+        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code);
+    }
+    return old ? old : Py_NewRef(Py_None);
+}
+
+static PyObject *take_with_cursor(Transaction *txn, PyObject *db, const Bytes *key,
+                                  const Bytes *value)
+{
+    Cursor *cursor = (Cursor *)open_cursor(txn, db);
+    PyObject *result;
+
+    if (!cursor)
+        return NULL;
+    hold(txn);
+    result = value ? replace_record(cursor, key, value) : pop_record(cursor, key);
+    release(txn);
+    Py_DECREF(cursor);
+    return result;
+}
+
+static PyObject *take_record(Transaction *txn, PyObject *db, const Bytes *key, const Bytes *value)
+{
+    PyObject *result;
+    Slot *slot;
+
+    if (guard(txn) || !(slot = slot_for(txn, db)))
+        return NULL;
+    if (slot->flags & MDB_DUPSORT)
+        return take_with_cursor(txn, db, key, value);
+    hold(txn);
+    Py_INCREF(slot);
+    result = take_value(txn, slot, key, value);
+    Py_DECREF(slot);
+    release(txn);
+    return result;
+}
+
+static PyObject *transaction_pop(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames)
+{
+    static const Signature signature = {"pop", 1, 2, 2, {ARG_KEY, ARG_DB}};
+    PyObject *given[2], *result;
+    Bytes key;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        get_bytes("key", given[0], &key))
+        return NULL;
+    result = take_record(self, given[1], &key, NULL);
+    drop_bytes(&key);
+    return result;
+}
+
+static PyObject *transaction_replace(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                                     PyObject *kwnames)
+{
+    static const Signature signature = {"replace", 2, 3, 3, {ARG_KEY, ARG_VALUE, ARG_DB}};
+    PyObject *given[3], *result = NULL;
+    Bytes key, value;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        get_bytes("key", given[0], &key))
+        return NULL;
+    if (!get_bytes("value", given[1], &value)) {
+        result = take_record(self, given[2], &key, &value);
+        drop_bytes(&value);
+    }
+    drop_bytes(&key);
+    return result;
+}
+
+static PyObject *transaction_cursor(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                                    PyObject *kwnames)
+{
+    static const Signature signature = {"cursor", 0, 1, 1, {ARG_DB}};
+    PyObject *given[1];
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
+        return NULL;
+    return open_cursor(self, given[0]);
+}
+
+/* -- life ----------------------------------------------------------------------- */
+
+static PyObject *transaction_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    CoreState *state = state_of(type);
+    Transaction *txn = state ? (Transaction *)type->tp_alloc(type, 0) : NULL;
+
+    (void)args;
+    (void)kwargs;
+    if (txn)
+        txn->state = state;
+    return (PyObject *)txn;
+}
+
+static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)
+{
+    CoreState *state = self->state;
+    PyObject *given[8], *shared;
+    int rc;
+
+    if (parse_call(state, &transaction_signature, args, kwargs, given) ||
+        !(shared = PyObject_CallMethod(given[0], "_use", NULL)))
+        return -1;
+    if (PyObject_TypeCheck(shared, state->shared_type)) {
+        rc = transaction_begin(self, given[0], (Shared *)shared, given + 1);
+    } else {
+        PyErr_SetString(PyExc_TypeError, "env belongs to another engine");
+        rc = -1;
+    }
+    Py_DECREF(shared);
+    return rc;
+}
+
+static int is_forked(Transaction *self)
+{
+    return self->native.generation && self->native.generation != pylmdb_generation;
+}
+
+static int is_closed(Transaction *self)
+{
+    return !self->native.ptr || self->revoked || is_forked(self);
+}
+
+static PyObject *refuse_forked(Transaction *self)
+{
+    return fail_as(self->state->forked_error,
+                   "this transaction belongs to the parent process; begin a new one", 0, NULL);
+}
+
+static PyObject *transaction_commit_method(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    return transaction_commit(self);
+}
+
+static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    if (is_forked(self))
+        return refuse_forked(self);
+    revoke_transaction(self);
+    self->ended = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *transaction_enter(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    if (is_forked(self))
+        return refuse_forked(self);
+    if (is_closed(self))
+        return fail_closed(self->state, "transaction", "begin a new one");
+    return Py_NewRef((PyObject *)self);
+}
+
+static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *result;
+
+    if (nargs && args[0] != Py_None) {
+        revoke_transaction(self);
+        Py_RETURN_NONE;
+    }
+    if (self->native.ptr && !self->revoked) {
+        result = transaction_commit(self);
+        if (!result && PyErr_ExceptionMatches(self->state->wrong_thread_error))
+            revoke_transaction(self);
+        return result;
+    }
+    if (self->write && !self->ended)
+        return fail_as(self->state->closed_error,
+                       "the transaction was ended from outside; its writes are lost", 0,
+                       "do not close the environment or end the parent inside its with block");
+    Py_RETURN_NONE;
+}
+
+static PyObject *transaction_revoke(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    revoke_transaction(self);
+    Py_RETURN_NONE;
+}
+
+/* There is no tp_clear: every cycle leads through an Environment, a subclass or
+ * some other object that has one. */
+static int transaction_traverse(Transaction *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->env);
+    Py_VISIT(self->shared);
+    Py_VISIT(self->db);
+    Py_VISIT(self->slot);
+    Py_VISIT(self->last_db);
+    Py_VISIT(self->last_slot);
+    Py_VISIT(self->parent);
+    Py_VISIT(self->opened);
+    Py_VISIT(self->dropped);
+    return 0;
+}
+
+static void transaction_dealloc(Transaction *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs)
+        PyObject_ClearWeakRefs((PyObject *)self);
+    revoke_transaction(self);
+    Py_CLEAR(self->opened);
+    Py_CLEAR(self->dropped);
+    Py_CLEAR(self->last_db);
+    Py_CLEAR(self->last_slot);
+    Py_CLEAR(self->slot);
+    Py_CLEAR(self->db);
+    Py_CLEAR(self->parent);
+    Py_CLEAR(self->shared);
+    Py_CLEAR(self->env);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* -- for what is written in Python ---------------------------------------------- */
+
+static PyObject *transaction_do(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *pointer, *result = NULL;
+
+    if (nargs < 1 || guard(self))
+        return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
+    hold(self);
+    pointer = ask(self->state->slow, "transaction_pointer", "(K)",
+                  (unsigned long long)(uintptr_t)self->native.ptr);
+    if (pointer)
+        result = call_with(args[0], pointer, args + 1, nargs - 1);
+    Py_XDECREF(pointer);
+    release(self);
+    return result;
+}
+
+static PyObject *transaction_slot_in(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Slot *slot;
+
+    if (nargs != 2)
+        return PyErr_Format(PyExc_TypeError, "_slot_in() takes 2 arguments");
+    slot = slot_for(self, args[1]);
+    return slot ? Py_NewRef((PyObject *)slot) : NULL;
+}
+
+static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
+{
+    Handle *handle = self->cursors, *next;
+
+    for (; handle; handle = next) {
+        next = handle->next;
+        if (handle->owner && (PyObject *)handle->owner->slot == slot)
+            close_handle(self, handle);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *list_of(PyObject **list)
+{
+    if (!*list)
+        *list = PyList_New(0);
+    return Py_XNewRef(*list);
+}
+
+static PyObject *transaction_get_opened(Transaction *self, void *ignored)
+{
+    (void)ignored;
+    return list_of(&self->opened);
+}
+
+static PyObject *transaction_get_dropped(Transaction *self, void *ignored)
+{
+    (void)ignored;
+    return list_of(&self->dropped);
+}
+
+static PyObject *transaction_get_closed(Transaction *self, void *ignored)
+{
+    (void)ignored;
+    return PyBool_FromLong(is_closed(self));
+}
+
+/* -- the type ------------------------------------------------------------------- */
+
+#define WITH_KEYWORDS(name, doc) {#name, METHOD(transaction_##name), KEYWORDS, doc}
+
+static PyMethodDef transaction_methods[] = {
+    WITH_KEYWORDS(get, DOC_TRANSACTION_GET),
+    WITH_KEYWORDS(get_many, DOC_TRANSACTION_GET_MANY),
+    WITH_KEYWORDS(put, DOC_TRANSACTION_PUT),
+    WITH_KEYWORDS(delete, DOC_TRANSACTION_DELETE),
+    WITH_KEYWORDS(pop, DOC_TRANSACTION_POP),
+    WITH_KEYWORDS(replace, DOC_TRANSACTION_REPLACE),
+    WITH_KEYWORDS(cursor, DOC_TRANSACTION_CURSOR),
+    {"commit", METHOD(transaction_commit_method), METH_NOARGS, DOC_TRANSACTION_COMMIT},
+    {"abort", METHOD(transaction_abort), METH_NOARGS, DOC_TRANSACTION_ABORT},
+    {"__enter__", METHOD(transaction_enter), METH_NOARGS, DOC_TRANSACTION___ENTER__},
+    {"__exit__", METHOD(transaction_exit), METH_FASTCALL, DOC_TRANSACTION___EXIT__},
+    {"_do", METHOD(transaction_do), METH_FASTCALL,
+     PyDoc_STR("_do($self, operation, /, *args)\n--\n\n"
+               "The guard: run operation(native transaction, *args), or raise.")},
+    {"_slot_in", METHOD(transaction_slot_in), METH_FASTCALL,
+     PyDoc_STR("_slot_in($self, pointer, db, /)\n--\n\n"
+               "Inside _do: the native handle that a db argument means.")},
+    {"_close_cursors_of", METHOD(transaction_close_cursors_of), METH_O,
+     PyDoc_STR("_close_cursors_of($self, slot, /)\n--\n\n"
+               "Inside _do: close the cursors of a database that is no more.")},
+    {"_revoke", METHOD(transaction_revoke), METH_NOARGS,
+     PyDoc_STR("_revoke($self)\n--\n\nEnd it from any thread, without waiting.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef transaction_getset[] = {
+    {"closed", (getter)transaction_get_closed, NULL,
+     PyDoc_STR("True once the transaction has ended."), NULL},
+    {"_opened", (getter)transaction_get_opened, NULL, NULL, NULL},
+    {"_dropped", (getter)transaction_get_dropped, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef transaction_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Transaction, weakrefs), READONLY, NULL},
+    {"env", T_OBJECT, offsetof(Transaction, env), READONLY, NULL},
+    {"_shared", T_OBJECT, offsetof(Transaction, shared), READONLY, NULL},
+    {"_parent", T_OBJECT, offsetof(Transaction, parent), READONLY, NULL},
+    {"_write", T_BOOL, offsetof(Transaction, write), READONLY, NULL},
+    {"_buffers", T_BOOL, offsetof(Transaction, buffers), READONLY, NULL},
+    {"_thread", T_ULONGLONG, offsetof(Transaction, thread), READONLY, NULL},
+    {"_mutations", T_PYSSIZET, offsetof(Transaction, mutations), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot transaction_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("The C half of Transaction.")},
+    {Py_tp_new, transaction_new},
+    {Py_tp_init, transaction_init},
+    {Py_tp_traverse, transaction_traverse},
+    {Py_tp_dealloc, transaction_dealloc},
+    {Py_tp_methods, transaction_methods},
+    {Py_tp_getset, transaction_getset},
+    {Py_tp_members, transaction_members},
+    {0, NULL},
+};
+
+PyType_Spec transaction_spec = {
+    .name = "pylmdb._core.TransactionCore",
+    .basicsize = sizeof(Transaction),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = transaction_slots,
+};

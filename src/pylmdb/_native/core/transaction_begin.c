@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* How transactions begin: at once where nothing is in the way, else through the
+ * Python side, which waits, clears dead readers and adopts a grown map. */
+#include "core.h"
+
+#include <errno.h>
+
+#define MAX_DEPTH 512
+
+const Signature transaction_signature = {
+    "Transaction", 1, 5, 8,
+    {ARG_ENV, ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
+};
+
+static const Signature begin_signature = {
+    "begin", 0, 4, 7,
+    {ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
+};
+
+static PyObject *address_of(void *pointer)
+{
+    return PyLong_FromVoidPtr(pointer);
+}
+
+/* Calls slow.<method>(shared, address of the native transaction, extra...). */
+static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObject *second)
+{
+    PyObject *address = address_of(&txn->native);
+    PyObject *result = NULL;
+
+    if (address)
+        result = PyObject_CallMethod(txn->state->slow, method, "OOOO", txn->shared, address,
+                                     first ? first : Py_None, second ? second : Py_None);
+    Py_XDECREF(address);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static int begin_reader(Transaction *txn)
+{
+    if (LIKELY(txn->shared->admitting) &&
+        LIKELY(!pylmdb_begin_reader(&txn->native, txn->shared->pool, 0)))
+        return 0;
+    return ask_slow(txn, "begin_reader", NULL, NULL);
+}
+
+/* -- children ------------------------------------------------------------------ */
+
+static int check_parent(Transaction *txn, Transaction *parent)
+{
+    CoreState *state = txn->state;
+    const char *what = NULL;
+
+    if (parent->top && parent->native.generation != pylmdb_generation) {
+        fail_as(state->forked_error,
+                "parent belongs to the parent process; begin a new transaction", 0, NULL);
+        return -1;
+    }
+    if (parent->native.ptr && !parent->revoked) {
+        if (!parent->write)
+            what = "begin: a read-only transaction cannot have children";
+        else if (parent->shared != txn->shared)
+            what = "begin: parent belongs to another environment";
+    }
+    if (what) {
+        fail_as(state->invalid_parameter_error, what, 0, NULL);
+        return -1;
+    }
+    if (!txn->write && MDB_VERSION_MAJOR < 1) {
+        fail_as(state->invalid_parameter_error,
+                "begin: read-only child transactions need LMDB 1.0", 0,
+                "open a new environment with lib_version=1, or pass write=True");
+        return -1;
+    }
+    return 0;
+}
+
+static int has_only_readers(Transaction *parent)
+{
+    Transaction *child;
+
+    for (child = parent->children; child; child = child->next_sibling)
+        if (child->write && !child->revoked)
+            return 0;
+    return 1;
+}
+
+static int begin_child(Transaction *txn, PyObject *object)
+{
+    CoreState *state = txn->state;
+    Transaction *parent = (Transaction *)object;
+    int rc;
+
+    if (!PyObject_TypeCheck(object, state->transaction_type)) {
+        PyErr_Format(PyExc_TypeError, "parent must be a Transaction, not %.100s",
+                     Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    if (check_parent(txn, parent))
+        return -1;
+    /* LMDB 1.0 allows any number of read-only children, and nothing beside them. */
+    if (refuse(parent, !txn->write && has_only_readers(parent)))
+        return -1;
+    if (parent->depth >= MAX_DEPTH) {
+        char what[80];
+
+        PyOS_snprintf(what, sizeof(what), "begin: transactions are nested %d deep already",
+                      MAX_DEPTH);
+        fail_as(state->bad_txn_error, what, 0, NULL);
+        return -1;
+    }
+    rc = pylmdb_begin(&txn->native, parent->native.pool, parent->native.ptr,
+                      txn->write ? 0 : MDB_RDONLY, -1);
+    if (rc) {
+        fail(state, "mdb_txn_begin", rc);
+        return -1;
+    }
+    txn->parent = (Transaction *)Py_NewRef(object);
+    txn->top = parent->top;
+    txn->thread = parent->thread;
+    txn->depth = parent->depth + 1;
+    txn->next_sibling = parent->children;
+    parent->children = txn;
+    parent->ready = 0;
+    return 0;
+}
+
+/* -- writers ------------------------------------------------------------------- */
+
+/* So that write transactions which a thread leaves open end with it. */
+static int know_thread(CoreState *state)
+{
+    static _Thread_local int known;
+    PyObject *result;
+
+    if (LIKELY(known))
+        return 0;
+    if (!(result = PyObject_CallMethod(state->slow, "know_thread", NULL)))
+        return -1;
+    Py_DECREF(result);
+    known = 1;
+    return 0;
+}
+
+static int enter_gate(Transaction *txn, PyObject *deadline)
+{
+    Shared *shared = txn->shared;
+    int rc;
+
+    while (shared->writer) {
+        if (shared->writer->thread == current_thread()) {
+            fail_with_hint(txn->state,
+                           "begin: this thread has a write transaction open already and would "
+                           "wait for itself",
+                           EBUSY, "end it first, or nest with begin(parent=)");
+            return -1;
+        }
+        shared->waiting++;
+        rc = ask_slow(txn, "wait_for_gate", txn->env, deadline);
+        shared->waiting--;
+        if (rc)
+            return -1;
+    }
+    take_gate(shared, txn);
+    return 0;
+}
+
+static int begin_writer(Transaction *txn, PyObject *deadline)
+{
+    Shared *shared = txn->shared;
+
+    if (know_thread(txn->state))
+        return -1;
+    txn->thread = current_thread();
+    if (enter_gate(txn, deadline))
+        return -1;
+    if (LIKELY(shared->admitting) && LIKELY(!pylmdb_begin(&txn->native, shared->pool, NULL, 0, 0)))
+        return 0;
+    if (!ask_slow(txn, "begin_writer", txn->env, deadline))
+        return 0;
+    return -1;
+}
+
+static int check_writable(Transaction *txn)
+{
+    PyObject *readonly = PyObject_GetAttrString(txn->env, "readonly");
+    int refused = readonly ? PyObject_IsTrue(readonly) : -1;
+
+    Py_XDECREF(readonly);
+    if (refused > 0)
+        fail(txn->state, "begin: the environment was opened with readonly=True", EACCES);
+    return refused ? -1 : 0;
+}
+
+static int get_sync_flags(PyObject *env, PyObject *sync, PyObject *metasync, unsigned int *out)
+{
+    PyObject *flags = PyObject_CallMethod(env, "_sync_flags", "OO", sync ? sync : Py_None,
+                                          metasync ? metasync : Py_None);
+
+    *out = flags ? (unsigned int)PyLong_AsUnsignedLongMask(flags) : 0;
+    Py_XDECREF(flags);
+    return flags ? 0 : -1;
+}
+
+/* -- all ----------------------------------------------------------------------- */
+
+static int is_given(PyObject *argument)
+{
+    return argument && argument != Py_None;
+}
+
+/* The environment may have been closed while its transaction began. */
+static int join_environment(Transaction *txn)
+{
+    Shared *shared = txn->shared;
+
+    txn->older = shared->newest;
+    if (txn->older)
+        txn->older->newer = txn;
+    shared->newest = txn;
+    txn->ready = 1;
+    if (LIKELY(shared->admitting))
+        return 0;
+    return ask_slow(txn, "check_open", txn->env, NULL);
+}
+
+static int begin_native(Transaction *txn, PyObject *parent, PyObject *deadline)
+{
+    txn->top = txn;
+    if (is_given(parent))
+        return begin_child(txn, parent);
+    if (!txn->write)
+        return begin_reader(txn);
+    return begin_writer(txn, deadline);
+}
+
+static int set_database(Transaction *txn, PyObject *db)
+{
+    Slot *slot = slot_for(txn, db);
+
+    if (!slot)
+        return -1;
+    Py_XSETREF(txn->slot, (Slot *)Py_NewRef((PyObject *)slot));
+    txn->db = Py_NewRef(db);
+    return 0;
+}
+
+static Slot *main_slot(Shared *shared)
+{
+    PyObject *slot = PyObject_GetAttrString((PyObject *)shared, "main");
+
+    if (slot && !PyObject_TypeCheck(slot, shared->state->slot_type)) {
+        Py_DECREF(slot);
+        PyErr_SetString(PyExc_TypeError, "the environment belongs to another core");
+        return NULL;
+    }
+    return (Slot *)slot;
+}
+
+/* args: those of begin(); a child of fork has opened its own environment. */
+int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject *const *args)
+{
+    PyObject *const db = args[0], *const parent = args[1], *deadline = NULL;
+    const int write = get_flag(args[2], 0);
+    const int buffers = write < 0 ? -1 : get_flag(args[3], 0);
+    unsigned int sync_flags = 0;
+    int rc;
+
+    if (buffers < 0)
+        return -1;
+    if (is_given(args[4]) &&
+        !(deadline = PyObject_CallMethod(txn->state->slow, "deadline", "O", args[4])))
+        return -1;
+    if ((write || is_given(args[5]) || is_given(args[6])) &&
+        get_sync_flags(env, args[5], args[6], &sync_flags)) {
+        Py_XDECREF(deadline);
+        return -1;
+    }
+    if (txn->begun) {
+        fail_as(txn->state->plain_error, "this transaction has begun already", 0,
+                "begin another one");
+        Py_XDECREF(deadline);
+        return -1;
+    }
+    txn->begun = 1;
+    txn->write = (char)write;
+    txn->buffers = (char)buffers;
+    txn->sync_flags = sync_flags;
+    txn->env = Py_NewRef(env);
+    txn->shared = (Shared *)Py_NewRef((PyObject *)shared);
+    rc = (write && check_writable(txn)) || !(txn->slot = main_slot(shared)) ||
+         begin_native(txn, parent, deadline) || join_environment(txn) ||
+         (is_given(db) && set_database(txn, db));
+    Py_XDECREF(deadline);
+    if (rc)
+        revoke_transaction(txn);
+    return rc ? -1 : 0;
+}
+
+/* Environment.begin, once it is known which native environment it has. */
+PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames)
+{
+    CoreState *state = shared->state;
+    PyTypeObject *type = (PyTypeObject *)state->transaction_class;
+    PyObject *given[7];
+    Transaction *txn;
+
+    if (parse_arguments(state, &begin_signature, args, nargs, kwnames, given))
+        return NULL;
+    if (!(txn = (Transaction *)type->tp_alloc(type, 0)))
+        return NULL;
+    txn->state = state;
+    if (transaction_begin(txn, env, shared, given)) {
+        Py_DECREF(txn);
+        return NULL;
+    }
+    return (PyObject *)txn;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/* How transactions end.
+ *
+ * A Transaction may be dropped, closed and interrupted at any moment and in any
+ * thread.  Ending has two halves.  Revoking sets a flag: from then on it is ended
+ * for its user.  Finishing does the native part, and only while no operation of
+ * the family (a top-level transaction and those nested in it) is in progress, be
+ * it in another thread, which has let the GIL go, or further down on the stack of
+ * this one.  Whoever leaves last finishes what was revoked.  So an end never
+ * waits, and an operation never finds its handle gone.
+ *
+ * Nothing here raises.  What runs Python code at an end (the bookkeeping of
+ * database handles, closing the environment) is repeated when a signal handler's
+ * exception interrupts it.
+ */
+#include "core.h"
+
+/* Environments of this process that have a writer (borrowed; under the GIL). */
+static Shared *writing;
+
+void take_gate(Shared *shared, Transaction *txn)
+{
+    shared->writer = txn;
+    shared->next_writing = (PyObject *)writing;
+    writing = shared;
+}
+
+static void wake_waiters(Shared *shared)
+{
+    PyObject *gate = PyObject_GetAttrString((PyObject *)shared, "gate");
+    PyObject *result = gate ? PyObject_CallMethod(gate, "wake", NULL) : NULL;
+
+    if (!result)
+        PyErr_WriteUnraisable((PyObject *)shared);
+    Py_XDECREF(result);
+    Py_XDECREF(gate);
+}
+
+void leave_gate(Shared *shared)
+{
+    Shared **link = &writing;
+
+    shared->writer = NULL;
+    while (*link && *link != shared)
+        link = (Shared **)&(*link)->next_writing;
+    if (*link)
+        *link = (Shared *)shared->next_writing;
+    shared->next_writing = NULL;
+    if (shared->waiting)
+        wake_waiters(shared);
+}
+
+/* end_thread(): what the calling thread leaves open ends with it. */
+PyObject *end_thread(PyObject *module, PyObject *ignored)
+{
+    Shared *shared = writing;
+
+    (void)module;
+    (void)ignored;
+    while (shared) {
+        Transaction *txn = shared->writer;
+
+        if (txn->thread == current_thread() && !txn->revoked) {
+            Py_INCREF(txn);
+            revoke_transaction(txn);
+            Py_DECREF(txn);
+            shared = writing;
+        } else {
+            shared = (Shared *)shared->next_writing;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+/* The environment may have been waiting for this end. */
+static void leave_shared(Shared *shared)
+{
+    PyObject *result;
+    int tries;
+
+    if (LIKELY(shared->admitting))
+        return;
+    Py_INCREF(shared);
+    for (tries = 0; tries < 100; tries++) {
+        if ((result = PyObject_CallMethod((PyObject *)shared, "leave", NULL))) {
+            Py_DECREF(result);
+            break;
+        }
+        PyErr_WriteUnraisable((PyObject *)shared);
+    }
+    Py_DECREF(shared);
+}
+
+void end_reader(Shared *shared, struct pylmdb_txn *native)
+{
+    pylmdb_end_reader(native);
+    leave_shared(shared);
+}
+
+/* -- cursors ------------------------------------------------------------------ */
+
+/* Nobody is inside. */
+void close_handle(Transaction *txn, Handle *handle)
+{
+    if (handle->previous)
+        handle->previous->next = handle->next;
+    else
+        txn->cursors = handle->next;
+    if (handle->next)
+        handle->next->previous = handle->previous;
+    if (handle->owner) {
+        handle->owner->native = NULL;
+        handle->owner->handle = NULL;
+    }
+    if (txn->native.generation == pylmdb_generation)
+        mdb_cursor_close(handle->native);
+    PyMem_Free(handle);
+}
+
+void drop_handle(Transaction *txn, Handle *handle)
+{
+    handle->owner = NULL;
+    if (txn->top->holders)
+        txn->top->dirty = 1;
+    else
+        close_handle(txn, handle);
+}
+
+static void close_dropped(Transaction *txn)
+{
+    Handle *handle = txn->cursors, *next;
+
+    for (; handle; handle = next) {
+        next = handle->next;
+        if (!handle->owner)
+            close_handle(txn, handle);
+    }
+}
+
+/* -- finishing ------------------------------------------------------------------ */
+
+/* Returns what the lists and the lock of the handles' bookkeeping say. */
+static void settle_handles(Transaction *txn, int kept)
+{
+    Transaction *parent = txn->parent;
+    PyObject *result = NULL;
+    int tries;
+
+    if (parent && !parent->opened)
+        parent->opened = PyList_New(0);
+    if (parent && !parent->dropped)
+        parent->dropped = PyList_New(0);
+    for (tries = 0; !result && tries < 100; tries++) {
+        result = PyObject_CallMethod(
+            (PyObject *)txn->shared, "settle", "OOOOO", txn->opened ? txn->opened : Py_None,
+            txn->dropped ? txn->dropped : Py_None, kept ? Py_True : Py_False,
+            parent && parent->opened ? parent->opened : Py_None,
+            parent && parent->dropped ? parent->dropped : Py_None);
+        if (!result)
+            PyErr_WriteUnraisable((PyObject *)txn->shared);
+    }
+    Py_XDECREF(result);
+    Py_CLEAR(txn->opened);
+    Py_CLEAR(txn->dropped);
+}
+
+/* Takes or gives back the lock of database handles. */
+static void handles_lock(Transaction *txn, const char *method)
+{
+    PyObject *lock = PyObject_GetAttrString((PyObject *)txn->shared, "dbi_lock");
+    PyObject *result = NULL;
+    int tries;
+
+    for (tries = 0; lock && !result && tries < 100; tries++)
+        if (!(result = PyObject_CallMethod(lock, method, NULL)))
+            PyErr_WriteUnraisable(lock);
+    if (!lock)
+        PyErr_WriteUnraisable((PyObject *)txn->shared);
+    Py_XDECREF(result);
+    Py_XDECREF(lock);
+}
+
+static void end_native_writer(Transaction *txn, int commit)
+{
+    MDB_env *env = txn->parent ? NULL : txn->native.pool->env;
+
+    if (!commit) {
+        pylmdb_abort(&txn->native);
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    pylmdb_commit(&txn->native, env, txn->sync_flags);
+    Py_END_ALLOW_THREADS
+}
+
+static void end_writer(Transaction *txn, int commit)
+{
+    const int handles = txn->opened || txn->dropped;
+
+    if (!handles && !commit) {
+        pylmdb_abort(&txn->native);
+        return;
+    }
+    hold(txn);
+    if (handles)
+        handles_lock(txn, "acquire");
+    end_native_writer(txn, commit);
+    if (handles) {
+        settle_handles(txn, commit && !txn->native.code);
+        handles_lock(txn, "release");
+    }
+    if (txn->parent)
+        txn->parent->mutations++;
+    txn->top->holders--;
+}
+
+static void unlink_transaction(Transaction *txn)
+{
+    Transaction **link;
+
+    if (txn->parent) {
+        for (link = &txn->parent->children; *link && *link != txn;)
+            link = &(*link)->next_sibling;
+        if (*link)
+            *link = txn->next_sibling;
+        txn->parent->ready =
+            !txn->parent->children && !txn->parent->revoked && txn->parent->native.ptr;
+    }
+    if (txn->newer)
+        txn->newer->older = txn->older;
+    else if (txn->shared->newest == txn)
+        txn->shared->newest = txn->older;
+    if (txn->older)
+        txn->older->newer = txn->newer;
+    txn->older = txn->newer = NULL;
+    if (txn->shared->writer == txn)
+        leave_gate(txn->shared);
+}
+
+/* The native half; nobody is inside. */
+static void finish(Transaction *txn, int commit)
+{
+    if (txn->finished)
+        return;
+    txn->finished = 1;
+    while (txn->children) {
+        Transaction *child = txn->children;
+
+        child->revoked = 1;
+        child->ready = 0;
+        if (child->finished)
+            unlink_transaction(child);
+        else
+            finish(child, 0);
+    }
+    while (txn->cursors)
+        close_handle(txn, txn->cursors);
+    if (txn->native.generation == pylmdb_generation) {
+        if (txn->write || txn->parent)
+            end_writer(txn, commit);
+        else if (txn->whole)
+            end_views(txn);
+        else
+            pylmdb_end_reader(&txn->native);
+    }
+    unlink_transaction(txn);
+    leave_shared(txn->shared);
+}
+
+/* An innermost transaction of a family that was revoked meanwhile. */
+static Transaction *find_revoked(Transaction *txn)
+{
+    Transaction *child, *found;
+
+    for (child = txn->children; child; child = child->next_sibling)
+        if ((found = find_revoked(child)))
+            return found;
+    return txn->revoked && !txn->finished ? txn : NULL;
+}
+
+static void close_dropped_in_family(Transaction *txn)
+{
+    Transaction *child;
+
+    for (child = txn->children; child; child = child->next_sibling)
+        close_dropped_in_family(child);
+    close_dropped(txn);
+}
+
+/* The last operation has left: finishes what was revoked meanwhile. */
+void finish_waiting(Transaction *top)
+{
+    Transaction *txn;
+    PyObject *kind, *value, *traceback;
+
+    if (LIKELY(!top->dirty) || top->holders || top->copiers)
+        return;
+    PyErr_Fetch(&kind, &value, &traceback);
+    Py_INCREF(top);
+    while (top->dirty && !top->holders && !top->copiers) {
+        top->dirty = 0;
+        close_dropped_in_family(top);
+        while ((txn = find_revoked(top)))
+            finish(txn, 0);
+    }
+    Py_DECREF(top);
+    PyErr_Restore(kind, value, traceback);
+}
+
+void hold(Transaction *txn)
+{
+    txn->top->holders++;
+    txn->top->holding_thread = current_thread();
+}
+
+void release(Transaction *txn)
+{
+    txn->top->holders--;
+    finish_waiting(txn->top);
+}
+
+/* In a forked child everything belongs to the parent: it is only forgotten. */
+void revoke_transaction(Transaction *txn)
+{
+    Transaction *const top = txn->top;
+    PyObject *kind, *value, *traceback;
+    Transaction *child;
+
+    if (txn->finished || !top)
+        return;
+    for (child = txn->children; child; child = child->next_sibling) {
+        child->revoked = 1;
+        child->ready = 0;
+    }
+    txn->revoked = 1;
+    txn->ready = 0;
+    if (txn->native.generation == pylmdb_generation && (top->holders || top->copiers)) {
+        top->dirty = 1;
+        return;
+    }
+    PyErr_Fetch(&kind, &value, &traceback);
+    finish(txn, 0);
+    if (top != txn)
+        finish_waiting(top);
+    PyErr_Restore(kind, value, traceback);
+}
+
+PyObject *transaction_commit(Transaction *txn)
+{
+    CoreState *const state = txn->state;
+    int code;
+
+    if (refuse(txn, txn->write))
+        return NULL;
+    if (!txn->write) {
+        revoke_transaction(txn);
+        Py_RETURN_NONE;
+    }
+    Py_INCREF(txn);
+    txn->revoked = 1;
+    txn->ready = 0;
+    finish(txn, 1);
+    txn->ended = 1;
+    finish_waiting(txn->top);
+    code = txn->native.code;
+    Py_DECREF(txn);
+    if (code)
+        return fail(state, "mdb_txn_commit", code);
+    Py_RETURN_NONE;
+}

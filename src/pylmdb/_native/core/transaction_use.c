@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* Who may use a transaction, and which native handle a database has in it. */
+#include "core.h"
+
+#include <errno.h>
+
+/* Numbers of threads, never given twice: the system gives those of ended threads
+ * to new ones. */
+unsigned long long current_thread(void)
+{
+    static unsigned long long last;
+    static _Thread_local unsigned long long number;
+
+    if (!number)
+        number = ++last; /* under the GIL */
+    return number;
+}
+
+/* Another thread's operation is in progress: let it get on. */
+static int wait_for_holder(void)
+{
+    Py_BEGIN_ALLOW_THREADS
+    pylmdb_pause();
+    Py_END_ALLOW_THREADS
+    return PyErr_CheckSignals();
+}
+
+static int refuse_busy(Transaction *txn)
+{
+    if (txn->top->holding_thread != current_thread())
+        return wait_for_holder();
+    fail_as(txn->state->busy_error, "another operation of this transaction is in progress", 0,
+            NULL);
+    return -1;
+}
+
+/* What guard() does not let through: raises, or waits until it may go on. */
+int refuse(Transaction *txn, int ending)
+{
+    CoreState *state = txn->state;
+
+    if (!txn->begun || !txn->top) {
+        fail_closed(state, "transaction", "it was never begun");
+        return -1;
+    }
+    if (txn->native.generation != pylmdb_generation) {
+        fail_as(state->forked_error,
+                "this transaction belongs to the parent process; begin a new one", 0, NULL);
+        return -1;
+    }
+    while (txn->top->holders)
+        if (refuse_busy(txn))
+            return -1;
+    if (txn->revoked || !txn->native.ptr) {
+        fail_closed(state, "transaction", "begin a new one");
+        return -1;
+    }
+    if (txn->thread && txn->thread != current_thread()) {
+        fail_as(state->wrong_thread_error,
+                "a write transaction was used outside the thread that began it", 0,
+                "begin, use and commit it in one thread");
+        return -1;
+    }
+    if (txn->children && !ending) {
+        fail_as(state->bad_txn_error, "the transaction has an open child", MDB_BAD_TXN,
+                "end the child transaction first");
+        return -1;
+    }
+    return 0;
+}
+
+/* The guard again, in the middle of an operation that has run Python code; the
+ * operation may hold the transaction. */
+int guard_again(Transaction *txn)
+{
+    if (!txn->top->holders || txn->top->holding_thread != current_thread())
+        return guard(txn);
+    if (txn->native.ptr && txn->native.generation == pylmdb_generation)
+        return 0;
+    fail_closed(txn->state, "transaction", "begin a new one");
+    return -1;
+}
+
+static Slot *refuse_missing(Transaction *txn, Slot *slot)
+{
+    PyObject *ignored = ask((PyObject *)txn->shared, "refuse_missing", "(O)", slot);
+
+    Py_XDECREF(ignored);
+    return NULL;
+}
+
+Slot *use_slot(Transaction *txn, Slot *slot)
+{
+    if (!slot->alive) {
+        fail_as(txn->state->invalid_parameter_error,
+                "the database handle is dead: its database was dropped, or its creation aborted",
+                EINVAL, "open it again with open_db()");
+        return NULL;
+    }
+    if (slot->since && mdb_txn_id(txn->native.ptr) < slot->since)
+        return refuse_missing(txn, slot);
+    return slot;
+}
+
+/* The handle of a Database that this transaction has not used last.  The caller
+ * has passed the guard. */
+Slot *find_slot(Transaction *txn, PyObject *db)
+{
+    CoreState *state = txn->state;
+    PyObject *found, *pointer;
+    int known;
+
+    if (!PyObject_TypeCheck(db, (PyTypeObject *)state->database_class)) {
+        PyErr_Format(PyExc_TypeError, "db must be a database handle, not %.100s",
+                     Py_TYPE(db)->tp_name);
+        return NULL;
+    }
+    if (!(found = PyObject_GetAttrString(db, "_slot")))
+        return NULL;
+    if (guard_again(txn)) {
+        Py_DECREF(found);
+        return NULL;
+    }
+    known = PyObject_TypeCheck(found, state->slot_type) && ((Slot *)found)->alive &&
+            ((Slot *)found)->shared == (PyObject *)txn->shared;
+    if (!known) {
+        Py_DECREF(found);
+        hold(txn);
+        pointer = ask(state->slow, "transaction_pointer", "(K)",
+                      (unsigned long long)(uintptr_t)txn->native.ptr);
+        found = pointer ? PyObject_CallMethod(db, "_slot_for", "OOO", txn->shared, pointer, txn)
+                        : NULL;
+        Py_XDECREF(pointer);
+        release(txn);
+        if (!found)
+            return NULL;
+        if (!PyObject_TypeCheck(found, state->slot_type)) {
+            Py_DECREF(found);
+            PyErr_SetString(PyExc_TypeError, "db belongs to another core");
+            return NULL;
+        }
+        if (guard_again(txn)) {
+            Py_DECREF(found);
+            return NULL;
+        }
+    }
+    Py_XSETREF(txn->last_slot, (Slot *)found);
+    Py_XSETREF(txn->last_db, Py_NewRef(db));
+    return use_slot(txn, txn->last_slot);
+}
+
+int adopt_slot(Transaction *txn, Slot *slot, int code)
+{
+    PyObject *pointer, *result = NULL;
+
+    if (code != EINVAL && code != MDB_BAD_DBI)
+        return 0;
+    hold(txn);
+    pointer = ask(txn->state->slow, "transaction_pointer", "(K)",
+                  (unsigned long long)(uintptr_t)txn->native.ptr);
+    if (pointer)
+        result = PyObject_CallMethod((PyObject *)txn->shared, "adopt", "OO", pointer, slot);
+    Py_XDECREF(pointer);
+    release(txn);
+    Py_XDECREF(result);
+    return !result || guard_again(txn) ? -1 : 1;
+}

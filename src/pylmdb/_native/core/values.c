@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* What the caller gets: bytes, or views into the map that keep it.
+ *
+ * A view is a memoryview of the exporter of its transaction.  memoryview(m) of a
+ * memoryview m makes one object that shares m's exporter; narrowing the new one,
+ * which nobody else has yet, to the value's place costs two stores.  In a write
+ * transaction, where the next write may move what is under a view, and where the
+ * place of the map is not known, views are of copies.
+ */
+#include "core.h"
+
+#include <string.h>
+
+/* Copies of this size and more let the GIL go. */
+#define LARGE (64 * 1024)
+
+static PyObject *copy_large(Transaction *txn, const MDB_val *value)
+{
+    Transaction *top = txn->top;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)value->mv_size);
+
+    if (!bytes)
+        return NULL;
+    top->copiers++;
+    Py_INCREF(txn);
+    Py_BEGIN_ALLOW_THREADS
+    memcpy(PyBytes_AS_STRING(bytes), value->mv_data, value->mv_size);
+    Py_END_ALLOW_THREADS
+    top->copiers--;
+    finish_waiting(top);
+    Py_DECREF(txn);
+    return bytes;
+}
+
+PyObject *to_bytes(Transaction *txn, const MDB_val *value)
+{
+    if (LIKELY(value->mv_size < LARGE))
+        return PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size);
+    if (value->mv_size > PY_SSIZE_T_MAX)
+        return PyErr_NoMemory();
+    return copy_large(txn, value);
+}
+
+static PyObject *view_of_copy(Transaction *txn, const MDB_val *value)
+{
+    PyObject *bytes = to_bytes(txn, value), *view;
+
+    if (!bytes)
+        return NULL;
+    view = PyMemoryView_FromObject(bytes);
+    Py_DECREF(bytes);
+    return view;
+}
+
+/* The view of the whole map, made at the first need.  What its creation runs can
+ * end the transaction: then there is an exception. */
+static int make_whole(Transaction *txn)
+{
+    Exporter *exporter;
+    PyObject *whole;
+    size_t size;
+    char *base = pylmdb_env_map(txn->native.pool->env, &size);
+    PyTypeObject *type = txn->state->exporter_type;
+
+    if (!(exporter = (Exporter *)type->tp_alloc(type, 0)))
+        return -1;
+    exporter->base = base;
+    /* Without the map's address the view starts at address 0. */
+    exporter->size = size ? (Py_ssize_t)size : PY_SSIZE_T_MAX;
+    hold(txn);
+    whole = PyMemoryView_FromObject((PyObject *)exporter);
+    Py_DECREF(exporter);
+    release(txn);
+    if (!whole)
+        return -1;
+    if (guard_again(txn)) {
+        Py_DECREF(whole);
+        return -1;
+    }
+    if (txn->whole)
+        Py_DECREF(whole);
+    else
+        txn->whole = whole;
+    return 0;
+}
+
+static PyObject *view_in(PyObject *whole, const MDB_val *value)
+{
+    PyObject *view = PyMemoryView_FromObject(whole);
+    Py_buffer *buffer;
+
+    if (!view)
+        return NULL;
+    buffer = PyMemoryView_GET_BUFFER(view);
+    buffer->buf = value->mv_data;
+    buffer->len = buffer->shape[0] = (Py_ssize_t)value->mv_size;
+    return view;
+}
+
+static PyObject *view_of_map(Transaction *txn, const MDB_val *value)
+{
+    PyObject *whole, *view;
+
+    if (!txn->whole && make_whole(txn))
+        return NULL;
+    whole = Py_NewRef(txn->whole);
+    view = view_in(whole, value);
+    Py_DECREF(whole);
+    return view;
+}
+
+PyObject *to_python(Transaction *txn, const MDB_val *value)
+{
+    if (LIKELY(!txn->buffers))
+        return to_bytes(txn, value);
+    return txn->thread ? view_of_copy(txn, value) : view_of_map(txn, value);
+}
+
+/* What makes the first of two objects may run Python code, which must not move the
+ * second: in a write transaction it is held meanwhile, a snapshot by its views. */
+static int views_of_record(Transaction *txn, const MDB_val *key, const MDB_val *value,
+                           PyObject **key_out, PyObject **value_out)
+{
+    PyObject *whole;
+    int rc = -1;
+
+    if (!txn->thread && !txn->whole && make_whole(txn))
+        return -1;
+    whole = Py_XNewRef(txn->whole);
+    if (txn->thread)
+        hold(txn);
+    if (!key || (*key_out = txn->thread ? view_of_copy(txn, key) : view_in(whole, key))) {
+        if (!value || (*value_out = txn->thread ? view_of_copy(txn, value) : view_in(whole, value)))
+            rc = 0;
+        else if (key)
+            Py_CLEAR(*key_out);
+    }
+    if (txn->thread)
+        release(txn);
+    Py_XDECREF(whole);
+    return rc;
+}
+
+int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
+                     PyObject **key_out, PyObject **value_out)
+{
+    if (txn->buffers)
+        return views_of_record(txn, key, value, key_out, value_out);
+    if (key && !(*key_out = to_bytes(txn, key)))
+        return -1;
+    if (value && !(*value_out = to_bytes(txn, value))) {
+        if (key)
+            Py_CLEAR(*key_out);
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *empty_value(Transaction *txn)
+{
+    if (txn->buffers)
+        return PyMemoryView_FromObject(txn->state->empty);
+    return Py_NewRef(txn->state->empty);
+}
+
+/* The read transaction has ended: its snapshot lasts as long as its views. */
+void end_views(Transaction *txn)
+{
+    Py_buffer *buffer = PyMemoryView_GET_BUFFER(txn->whole);
+    Exporter *exporter = (Exporter *)buffer->obj;
+
+    exporter->native = txn->native;
+    exporter->shared = (Shared *)Py_NewRef((PyObject *)txn->shared);
+    txn->native.ptr = NULL;
+    txn->native.pool = NULL;
+    pylmdb_pin(&exporter->native);
+    Py_CLEAR(txn->whole);
+}

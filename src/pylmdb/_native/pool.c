@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* Beginning and ending native transactions: counted, and with a pool of idle
+ * read transactions.
+ *
+ * The pool's places are taken and filled by atomic exchange, so any thread may
+ * begin and end at any time.  An idle transaction is one of two kinds: reset,
+ * with its reader slot (as many as max_spare_txns allows), or parked, with
+ * nothing but its memory, which spares the next one that allocation.
+ */
+#include "helpers.h"
+
+#include <stdlib.h>
+#ifdef _WIN32
+#include <intrin.h>
+#define ADD(number, by) (_InterlockedExchangeAdd((long *)(number), by) + (by))
+#define SWAP(place, value) _InterlockedExchangePointer((void *volatile *)(place), value)
+#define FILL(place, value) \
+    (!_InterlockedCompareExchangePointer((void *volatile *)(place), value, NULL))
+#else
+#include <pthread.h>
+#define ADD(number, by) __atomic_add_fetch(number, by, __ATOMIC_SEQ_CST)
+#define SWAP(place, value) __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL)
+#define FILL(place, value) fill(place, value)
+
+static int fill(MDB_txn **place, MDB_txn *txn)
+{
+    MDB_txn *expected = NULL;
+
+    return __atomic_compare_exchange_n(place, &expected, txn, 0,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+#endif
+
+int pylmdb_generation = 1;
+
+#ifndef _WIN32
+static void count_fork(void)
+{
+    pylmdb_generation++;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork);
+}
+#endif
+
+struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep)
+{
+    struct pylmdb_pool *pool = calloc(1, sizeof(*pool));
+
+    if (pool) {
+        pool->env = env;
+        pool->count = 1;
+        pool->keep = keep < PYLMDB_MAX_IDLE ? keep : PYLMDB_MAX_IDLE;
+    }
+    return pool;
+}
+
+void pylmdb_pool_release(struct pylmdb_pool *pool)
+{
+    if (!ADD(&pool->count, -1))
+        free(pool);
+}
+
+int pylmdb_pool_live(const struct pylmdb_pool *pool)
+{
+    return pool->count / 2;
+}
+
+void pylmdb_pool_drain(struct pylmdb_pool *pool)
+{
+    MDB_txn *txn;
+    int i;
+
+    for (i = 0; i < PYLMDB_MAX_IDLE; i++)
+        if (pool->idle[i] && (txn = SWAP(&pool->idle[i], NULL)))
+            mdb_txn_abort(txn);
+    for (i = 0; i < PYLMDB_MAX_PARKED; i++)
+        if (pool->parked[i] && (txn = SWAP(&pool->parked[i], NULL)))
+            mdb_txn_abort(txn);
+}
+
+static MDB_txn *take_place(MDB_txn **places, int count)
+{
+    MDB_txn *txn;
+    int i;
+
+    for (i = 0; i < count; i++)
+        if (places[i] && (txn = SWAP(&places[i], NULL)))
+            return txn;
+    return NULL;
+}
+
+static int fill_place(MDB_txn **places, int count, MDB_txn *txn)
+{
+    int i;
+
+    for (i = 0; i < count; i++)
+        if (!places[i] && FILL(&places[i], txn))
+            return 1;
+    return 0;
+}
+
+static void count_on(struct pylmdb_txn *txn, struct pylmdb_pool *pool)
+{
+    (void)ADD(&pool->count, 2);
+    txn->pool = pool;
+    txn->code = txn->pinned = 0;
+    txn->generation = pylmdb_generation;
+}
+
+static void count_off(struct pylmdb_txn *txn)
+{
+    struct pylmdb_pool *pool = txn->pool;
+
+    txn->pool = NULL;
+    if (txn->pinned) {
+        txn->pinned = 0;
+        (void)ADD(&pool->pinned, -1);
+    }
+    if (!ADD(&pool->count, -2))
+        free(pool);
+}
+
+static MDB_txn *take(struct pylmdb_txn *txn)
+{
+    MDB_txn *ptr = txn->ptr;
+
+    txn->ptr = NULL;
+    return txn->generation == pylmdb_generation ? ptr : NULL;
+}
+
+int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
+                 MDB_txn *parent, unsigned int flags, int wait_ms)
+{
+    MDB_txn *begun;
+    int rc = pylmdb_txn_begin(pool->env, parent, flags, wait_ms, &begun);
+
+    if (!rc) {
+        count_on(txn, pool);
+        txn->ptr = begun;
+    }
+    return rc;
+}
+
+int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
+                        int wait_ms)
+{
+    MDB_txn *idle = pool->keep ? take_place(pool->idle, PYLMDB_MAX_IDLE) : NULL;
+    int rc;
+
+    if (!idle)
+        idle = take_place(pool->parked, PYLMDB_MAX_PARKED);
+    if (!idle)
+        return pylmdb_begin(txn, pool, NULL, MDB_RDONLY, wait_ms);
+    rc = pylmdb_txn_renew(idle, wait_ms);
+    if (rc) {
+        mdb_txn_abort(idle);
+        return rc;
+    }
+    count_on(txn, pool);
+    txn->ptr = idle;
+    return 0;
+}
+
+void pylmdb_end_reader(struct pylmdb_txn *txn)
+{
+    struct pylmdb_pool *pool = txn->pool;
+    MDB_txn *ptr = take(txn);
+
+    if (!ptr)
+        return;
+    if (pool->keep && pool->count & 1) {
+        mdb_txn_reset(ptr);
+        if (fill_place(pool->idle, pool->keep, ptr))
+            ptr = NULL;
+    }
+    if (ptr && (!pylmdb_txn_park(ptr) ||
+                !fill_place(pool->parked, PYLMDB_MAX_PARKED, ptr)))
+        mdb_txn_abort(ptr);
+    count_off(txn);
+}
+
+void pylmdb_pin(struct pylmdb_txn *txn)
+{
+    if (txn->ptr && !txn->pinned) {
+        txn->pinned = 1;
+        (void)ADD(&txn->pool->pinned, 1);
+    }
+}
+
+void pylmdb_abort(struct pylmdb_txn *txn)
+{
+    MDB_txn *ptr = take(txn);
+
+    if (ptr) {
+        pylmdb_safe_abort(ptr);
+        count_off(txn);
+    }
+}
+
+void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
+                   unsigned int sync_flags)
+{
+    const unsigned int all = MDB_NOSYNC | MDB_NOMETASYNC;
+    MDB_txn *ptr = take(txn);
+
+    if (!ptr)
+        return;
+    if (env) {
+        mdb_env_set_flags(env, all & ~sync_flags, 0);
+        mdb_env_set_flags(env, all & sync_flags, 1);
+    }
+    txn->code = pylmdb_safe_commit(ptr);
+    count_off(txn);
+}
