@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import pylmdb
-from pylmdb import _engine
+from pylmdb import _core_cffi_shared, _engine
 
-ENGINES = {".".join(map(str, engine.version)): engine for engine in _engine.engines()}
+PACKAGE = Path(pylmdb.__file__).parent
 CLASSES = [
     value
     for value in (getattr(pylmdb, name) for name in pylmdb.__all__)
@@ -38,18 +38,57 @@ def public_members():
 
 MEMBERS = dict(public_members())
 METHODS = {name: member for name, member in MEMBERS.items() if inspect.isroutine(member)}
-ABSTRACT = [
-    (cls, name)
-    for cls in (pylmdb.Transaction, pylmdb.Cursor)
-    for name, member in vars(cls).items()
-    if not name.startswith("_") and inspect.isfunction(member) and is_abstract(member)
+
+
+def abstract_members(kind):
+    """What Transaction and Cursor document and a core implements."""
+    return [
+        (cls, name)
+        for cls in (pylmdb.Transaction, pylmdb.Cursor)
+        for name, member in vars(cls).items()
+        if isinstance(member, kind) and is_abstract(getattr(member, "fget", member))
+    ]
+
+
+FUNCTIONS = abstract_members(types.FunctionType)
+ABSTRACT = [(cls, name) for cls, name in FUNCTIONS if not name.startswith("_")]
+DOCUMENTED = [
+    *ABSTRACT,
+    *abstract_members(property),
+    *((cls, name) for cls, name in FUNCTIONS if name in ("__enter__", "__exit__")),
 ]
+
+# The types of the C core, where there is one; each engine has its own, all made alike.
+NATIVE_TYPES = {
+    name: value
+    for name, value in (vars(_engine._native) if _engine._native else {}).items()
+    if isinstance(value, type)
+}
+NATIVE_METHODS = {
+    f"{cls.__name__}.{name}": member
+    for cls in NATIVE_TYPES.values()
+    for name, member in vars(cls).items()
+    if isinstance(member, types.MethodDescriptorType)
+}
+CONTRACT = {
+    node.name: node
+    for node in ast.parse((PACKAGE / "_core.pyi").read_text()).body
+    if isinstance(node, ast.ClassDef)
+}
+
+
+@pytest.fixture
+def engine(lib_version):
+    """Every engine, with every core."""
+    return _engine.of_major(lib_version)
 
 
 def test_the_members_were_found():
     assert {"Environment.begin", "Transaction.get", "Cursor.iternext"} <= set(METHODS)
     assert len(METHODS) > 60
     assert len(ABSTRACT) > 35
+    assert len(DOCUMENTED) == len(ABSTRACT) + 6
+    assert set(CONTRACT) <= set(NATIVE_TYPES) or not NATIVE_TYPES
 
 
 def test_import_exports_exactly_all():
@@ -73,7 +112,7 @@ def test_a_star_import_hides_no_builtin_but_py_lmdb_s():
 
 
 def test_types_for_checkers_are_announced():
-    assert Path(pylmdb.__file__).with_name("py.typed").exists()
+    assert (PACKAGE / "py.typed").exists()
 
 
 @pytest.mark.parametrize("name", sorted(set(pylmdb.__all__) - {"__version__"}))
@@ -154,8 +193,8 @@ def test_help_works_and_shows_the_operations(cls):
             assert f" {method}(" in text
 
 
-def test_help_on_objects(tmp_path):
-    with pylmdb.open(tmp_path / "env") as env, env.begin() as txn, txn.cursor() as cursor:
+def test_help_on_objects(env):
+    with env.begin() as txn, txn.cursor() as cursor:
         for thing, words in (
             (env.begin, "transaction"),
             (txn.get, "default"),
@@ -183,62 +222,172 @@ def test_protocols():
         assert issubclass(cls, contextlib.AbstractContextManager)
 
 
+# -- both cores -----------------------------------------------------------------------
+
+
 def shape(function):
+    """What it takes, without annotations, which C functions cannot have."""
     return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
 
 
-@pytest.mark.parametrize("version", ENGINES)
-@pytest.mark.parametrize(
-    ("cls", "name"), ABSTRACT, ids=lambda part: getattr(part, "__name__", part)
-)
-def test_the_core_implements_what_is_documented(core, version, cls, name):
-    concrete = ENGINES[version].concrete(cls)
-    implementation = getattr(concrete, name)
+def own_shape(method):
+    """The same behind ``self``, which C functions take by position only."""
+    return shape(method)[1:]
+
+
+def label(part):
+    return getattr(part, "__name__", part)
+
+
+@pytest.mark.parametrize(("cls", "name"), ABSTRACT, ids=label)
+def test_the_core_implements_what_is_documented(engine, cls, name):
+    implementation = getattr(engine.concrete(cls), name)
     assert implementation is not getattr(cls, name)
-    assert shape(implementation) == shape(getattr(cls, name))
+    assert own_shape(implementation) == own_shape(getattr(cls, name))
 
 
-@pytest.mark.parametrize("version", ENGINES)
+@pytest.mark.parametrize(("cls", "name"), DOCUMENTED, ids=label)
+def test_the_core_repeats_the_documentation(engine, cls, name):
+    text = inspect.getdoc(getattr(cls, name))
+    assert inspect.getdoc(getattr(engine.concrete(cls), name)) == text != ""
+
+
 @pytest.mark.parametrize("cls", [pylmdb.Transaction, pylmdb.Cursor])
-def test_the_core_adds_nothing_undocumented(core, version, cls):
-    concrete = ENGINES[version].concrete(cls)
-    for name in dir(concrete):
-        if isinstance(getattr(concrete, name), types.MemberDescriptorType):
-            assert name.startswith("_") or name in cls.__doc__
-        elif not name.startswith("_"):
-            assert name in dir(cls)
+def test_the_core_adds_nothing_undocumented(engine, cls):
+    concrete = engine.concrete(cls)
+    for name in set(dir(concrete)) - set(dir(cls)):
+        is_attribute = inspect.isdatadescriptor(inspect.getattr_static(concrete, name))
+        assert name.startswith("_") or (is_attribute and name in cls.__doc__), name
 
 
-@pytest.mark.parametrize("version", ENGINES)
-@pytest.mark.parametrize(
-    ("stub", "cls"), [("TransactionCore", pylmdb.Transaction), ("CursorCore", pylmdb.Cursor)]
-)
-def test_the_core_keeps_its_contract(core, version, stub, cls):
-    """What _core.pyi promises exists, with the parameters it gives."""
-    tree = ast.parse(Path(pylmdb.__file__).with_name("_core.pyi").read_text())
-    [contract] = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == stub]
-    concrete = ENGINES[version].concrete(cls)
-    names = set()
-    for node in contract.body:
-        if isinstance(node, ast.FunctionDef) and node.decorator_list:
-            assert isinstance(inspect.getattr_static(concrete, node.name), property)
-        elif isinstance(node, ast.FunctionDef):
-            args = node.args
-            expected = [a.arg for a in args.posonlyargs + args.args]
-            expected += [args.vararg.arg] if args.vararg else []
-            expected += [a.arg for a in args.kwonlyargs]
-            got = list(inspect.signature(getattr(concrete, node.name)).parameters)
-            assert got == expected, node.name
-            names.add(node.name)
-        elif isinstance(node, ast.AnnAssign):
-            assert hasattr(concrete, node.target.id), node.target.id
-            names.add(node.target.id)
-    assert len(names) > 4
+@pytest.mark.parametrize("cls", [pylmdb.Transaction, pylmdb.Cursor])
+def test_the_class_of_an_object_says_what_the_public_one_says(engine, cls):
+    concrete = engine.concrete(cls)
+    assert shape(concrete) == shape(cls)
+    assert inspect.getdoc(concrete) == inspect.getdoc(cls)
+    assert cls.__doc__.splitlines()[0] in pydoc.render_doc(concrete, renderer=pydoc.plaintext)
 
 
 def test_objects_tell_what_their_class_does(env):
     with env.begin(write=True) as txn, txn.cursor() as cursor:
-        assert pydoc.getdoc(txn.get) == pydoc.getdoc(pylmdb.Transaction.get) != ""
-        assert pydoc.getdoc(cursor.next_dup) == pydoc.getdoc(pylmdb.Cursor.next_dup) != ""
-        with pytest.raises(TypeError, match=r"^Transaction\.put\(\) missing"):
+        objects = {pylmdb.Transaction: txn, pylmdb.Cursor: cursor}
+        for cls, name in ABSTRACT:
+            bound, public = getattr(objects[cls], name), getattr(cls, name)
+            assert pydoc.getdoc(bound) == pydoc.getdoc(public) != ""
+            assert shape(bound) == own_shape(public)
+        with pytest.raises(TypeError, match=r"^(Transaction\.)?put\(\) missing .*'value'"):
             txn.put(b"k")
+
+
+def documented_begin():
+    tree = ast.parse((PACKAGE / "environment.py").read_text())
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "begin"]
+    [text] = filter(None, map(ast.get_docstring, functions))
+    return text
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [pylmdb.Environment.begin, _core_cffi_shared.EnvironmentCore.begin],
+    ids=["this", "cffi"],
+)
+def test_begin_takes_what_a_transaction_takes(begin):
+    taken = own_shape(begin)
+    assert taken[:4] == [
+        (name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default)
+        for name, default in [("db", None), ("parent", None), ("write", False), ("buffers", False)]
+    ]
+    assert taken[4:] == [
+        (name, inspect.Parameter.KEYWORD_ONLY, None) for name in ("timeout", "sync", "metasync")
+    ]
+    assert taken == shape(pylmdb.Transaction)[1:], "all but env"
+    assert inspect.getdoc(begin) == documented_begin()
+
+
+@pytest.mark.parametrize("name", NATIVE_TYPES)
+def test_help_on_the_types_of_the_c_core(name):
+    text = pydoc.render_doc(NATIVE_TYPES[name], renderer=pydoc.plaintext)
+    assert NATIVE_TYPES[name].__doc__.splitlines()[0] in text
+
+
+@pytest.mark.parametrize("name", NATIVE_METHODS)
+def test_help_on_the_methods_of_the_c_core(name):
+    method = NATIVE_METHODS[name]
+    text = pydoc.render_doc(method, renderer=pydoc.plaintext)
+    assert inspect.getdoc(method).splitlines()[0] in text
+    assert f"{name.partition('.')[2]}(self, " in text
+    assert "\n--\n" not in method.__doc__, "the signature was not understood"
+
+
+# -- the contract of the seam ---------------------------------------------------------
+
+
+def base_of(engine, core, stub):
+    """What a core gives as the type ``stub``, apart from what stands on it."""
+    if stub == "EnvironmentCore":
+        return (_engine if core == "c" else _core_cffi_shared).EnvironmentCore
+    if stub == "DbSlot":
+        return engine.slot_class
+    joined = {
+        "TransactionCore": engine.transaction_class,
+        "CursorCore": engine.cursor_class,
+        "SharedCore": engine.shared_class,
+    }
+    return joined[stub].__bases__[0]
+
+
+def check_parameters(function, args, skip=0):
+    """Those that have names above the seam have the same names here."""
+    expected = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs]
+    expected = [arg.arg for arg in expected if arg][skip:]
+    got = list(inspect.signature(function).parameters)
+    unnamed = len(args.posonlyargs) - skip if args.posonlyargs else 0
+    assert len(got) == len(expected)
+    assert got[unnamed:] == expected[unnamed:]
+
+
+@pytest.mark.parametrize("stub", CONTRACT)
+def test_the_core_keeps_its_contract(engine, core, stub):
+    """What _core.pyi promises exists, with the parameters it gives."""
+    base = base_of(engine, core, stub)
+    assert base.__name__ == stub
+    for node in CONTRACT[stub].body:
+        if isinstance(node, ast.AnnAssign):
+            assert hasattr(base, node.target.id), node.target.id
+        elif isinstance(node, ast.FunctionDef) and node.decorator_list:
+            assert inspect.isdatadescriptor(inspect.getattr_static(base, node.name)), node.name
+        elif isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            check_parameters(base, node.args, skip=1)
+        elif isinstance(node, ast.FunctionDef):
+            check_parameters(getattr(base, node.name), node.args)
+
+
+def names_above_the_seam():
+    """(attributes that are used, names that are defined) in all modules but the cores'."""
+    used, defined = set(), set()
+    for path in PACKAGE.glob("*.py"):
+        if path.name.startswith("_core_"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                used.add(node.attr)
+                defined |= {node.attr} if isinstance(node.ctx, ast.Store) else set()
+            elif isinstance(node, ast.FunctionDef):
+                defined.add(node.name)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
+                used.add(getattr(node.args[1], "value", None))
+    return used, defined
+
+
+def test_the_contract_is_what_is_used_above_the_seam():
+    promised = {
+        getattr(node, "name", None) or node.target.id
+        for stub in CONTRACT.values()
+        for node in stub.body
+        if isinstance(node, (ast.FunctionDef, ast.AnnAssign))
+    }
+    used, defined = names_above_the_seam()
+    private = {name for name in used if str(name).startswith("_") and not name.endswith("__")}
+    assert private - defined - promised == set(), "it is missing in _core.pyi"
+    # A program begins transactions; the rest is for the classes above.
+    assert promised - used - {"__init__", "begin"} == set(), "nobody needs it"

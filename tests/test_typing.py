@@ -20,6 +20,7 @@ with env.begin(buffers=True) as viewing:
     reveal_type(viewing.cursor().key())
     reveal_type(viewing.pop(b"k"))
 reveal_type(env.begin(None, None, True, True))
+reveal_type(env.begin(buffers=bool(env.stat().depth)))
 reveal_type(env.stat().entries)
 reveal_type(env.open_db(b"name"))
 reveal_type(env.dbs())
@@ -35,6 +36,7 @@ REVEALED = [
     "memoryview[int]",
     "bytes | None",
     "pylmdb.transaction.Transaction[memoryview[int]]",
+    "pylmdb.transaction.Transaction[Any]",
     "int",
     "pylmdb.database.Database",
     "list[bytes]",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (writer_lock.c, assertions.c, handles.c).
+ * file and those that it includes (writer_lock.c, search.c, assertions.c, handles.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -40,16 +40,34 @@ static int open_closing_on_exec(const char *path, int flags, mode_t mode)
 #define open(path, flags, mode) open_closing_on_exec(path, flags, mode)
 #endif
 
+/* One call in place of lseek() and writev(), which mdb_page_flush() makes one after
+ * the other with the position in wpos.  (It has a switch for that, which does not
+ * compile.) */
+#if defined(__linux__)
+#include <sys/uio.h>
+#define lseek(fd, offset, whence) \
+    (__builtin_strcmp(#offset, "wpos") ? (lseek)(fd, offset, whence) : 0)
+#define writev(fd, iov, n) pwritev(fd, iov, n, wpos)
+#endif
+
+/* Called from mdb.c; see search.c. */
+#define PYLMDB_SEARCH
+struct MDB_node;
+static struct MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp);
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #include "mdb.c"
 #include "midl.c"
 #pragma GCC diagnostic pop
 
+#include "search.c"
 #include "assertions.c"
 #include "handles.c"
 
 #undef open
+#undef lseek
+#undef writev
 #ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock

@@ -37,6 +37,10 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
  * an ordinary record, -1 if this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 
+/* mdb_get(), quicker, where it can be; else PYLMDB_NOT_QUICK. */
+#define PYLMDB_NOT_QUICK (-1)
+int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+
 /* mdb_cursor_get() for movements without a key; quicker for MDB_NEXT and MDB_PREV. */
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 

@@ -57,6 +57,15 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor)
     return -1;
 }
 
+int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    (void)txn;
+    (void)dbi;
+    (void)key;
+    (void)data;
+    return PYLMDB_NOT_QUICK;
+}
+
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
     return mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op);

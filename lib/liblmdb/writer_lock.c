@@ -48,6 +48,7 @@ static __thread int waiting_for_writer;
 static __thread struct held_lock *reserved_note;
 static __thread int writer_wait_ms;
 static __thread int only_try;
+static __thread int unblocked_signal;
 
 static pid_t thread_id(void)
 {
@@ -165,11 +166,14 @@ static int have_release_signal(void)
 }
 
 /* A thread that blocks the signal could not be asked: called by each thread
- * before it takes the writer lock. */
+ * before it takes the writer lock, which it may do many times. */
 static void unblock_release_signal(int number)
 {
     sigset_t set;
 
+    if (unblocked_signal == number)
+        return;
+    unblocked_signal = number;
     sigemptyset(&set);
     sigaddset(&set, number);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -193,6 +197,11 @@ static int lock_with_deadline(pthread_mutex_t *mutex)
 
     if (writer_wait_ms < 0)
         return pthread_mutex_lock(mutex);
+    if (!writer_wait_ms) {
+        const int rc = pthread_mutex_trylock(mutex);
+
+        return rc == EBUSY ? ETIMEDOUT : rc;
+    }
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += writer_wait_ms / 1000;
     until.tv_nsec += (long)(writer_wait_ms % 1000) * 1000000L;

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def as_buffer(name: str, value: Any) -> Any:

@@ -10,13 +10,15 @@ writes only if there is something to create.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any, cast
 
 from ._buffers import as_buffer
+from ._typing import TYPE_CHECKING
 from .errors import Error, NotFoundError, ReadersFullError, error
 from .transaction import Transaction
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._core import DbSlot
     from ._shared_env import SharedEnv
     from .environment import Environment
@@ -62,7 +64,8 @@ def _open_alone(env: Environment, name: bytes, flags: int, write: bool) -> DbSlo
 
 
 def _open_in(txn: Any, name: bytes, flags: int) -> DbSlot:
-    return cast("DbSlot", txn._do(txn._open_slot, name, flags))
+    slot: DbSlot = txn._do(txn._open_slot, name, flags)
+    return slot
 
 
 def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:

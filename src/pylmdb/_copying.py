@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any
 
 from . import _catalog
+from ._typing import TYPE_CHECKING
 from ._writer_gate import SLICE
 from .errors import error
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .environment import Environment
 
 _CP_COMPACT = 0x01

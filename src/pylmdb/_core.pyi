@@ -1,61 +1,130 @@
 # SPDX-License-Identifier: MIT
 """The seam: what a core gives to the classes that stand on it.
 
-A core is two types.  Each engine joins them with the public classes: Transaction
-with TransactionCore, Cursor with CursorCore (``_engine.Engine.concrete``).  They
-implement the operations that run once per record, which Transaction and Cursor
-document, and begin, commit and abort; everything else is written once above the
-seam with ``_do``.  ``_core_cffi.py`` is one core; a C core keeps the same names.
+A core is a few types.  Each engine joins them with the classes that stand on it:
+Transaction with TransactionCore, Cursor with CursorCore (``_engine.Engine.concrete``),
+SharedEnv with SharedCore; Environment stands on EnvironmentCore, and DbSlot is used
+as it is.  They implement the operations that run once per record, which Transaction
+and Cursor document, and begin, commit and abort; everything else is written once
+above the seam with ``_do``.  There are two cores that keep these names: the C one
+(``_native/core``) and the one in cffi (``_core_cffi*.py``).  What is named here is
+used above the seam, and what is not named here stays inside a core.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from ._shared_env import DbSlot, SharedEnv
+from ._engine import Engine
+from ._shared_env import SharedEnv
+from .database import Database
 from .environment import Environment
+from .transaction import Transaction
 
 class TransactionCore:
+    """A transaction: its life, and its operations per record."""
+
     env: Environment
+    # None until it has begun
     _shared: SharedEnv
-    # the native transaction; None once it has ended for the user
-    _ptr: Any
-    # what the core keeps apart from the object, so that no end is lost: its
-    # attributes opened, parent, children and revoked are used above the seam
-    _native: Any
+    # None at the top
+    _parent: Transaction[Any] | None
     _write: bool
-    _buffers: bool
     # the number of the thread it belongs to; 0 where threads may share it
     _thread: int
-    # counts changes made by this transaction
+    # counts changes made by this transaction, by whatever layer makes them
     _mutations: int
+    # of the engine, which sets it
+    _engine: Engine
 
-    def _do(self, operation: Callable[..., Any], *args: Any) -> Any:
+    def _do(self, operation: Callable[..., Any], /, *args: Any) -> Any:
         """The guard: run ``operation(native transaction, *args)``, or raise."""
 
-    def _revoke(self) -> None:
-        """The closer: end the transaction from any thread, without waiting."""
-
-    def _slot_in(self, ptr: Any, db: Any) -> DbSlot:
+    def _slot_in(self, ptr: Any, db: Any, /) -> DbSlot:
         """Inside ``_do``: the native handle that a ``db`` argument means."""
 
-    def _handle(self, db: Any) -> Any:
-        """The database handle that a ``db`` argument means."""
+    def _close_cursors_of(self, slot: DbSlot, /) -> None:
+        """Inside ``_do``: close the native cursors of a database that is no more."""
 
-    def _retry_adopted(self, ptr: Any, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
-        """Inside ``_do``: repeat ``call`` if it failed for a handle opened later."""
+    @property
+    def _opened(self) -> list[DbSlot]:
+        """Handles that die if this transaction is aborted; the list is added to."""
 
-    def _note_opened(self, slot: DbSlot) -> None:
-        """A handle that dies if this transaction is aborted."""
-
-    def _note_dropped(self, slot: DbSlot) -> None:
-        """Inside ``_do``: the slot's database was dropped by this transaction."""
+    @property
+    def _dropped(self) -> list[int]:
+        """Numbers of the handles dropped by this transaction; the list is added to."""
 
 class CursorCore:
+    """A native cursor and its operations."""
+
     db: Any
     txn: Any
     _slot: DbSlot
+    # of the engine, which sets them
     _lib: Any
     _ffi: Any
 
-    def _do(self, operation: Callable[..., Any], *args: Any) -> Any:
+    def _do(self, operation: Callable[..., Any], /, *args: Any) -> Any:
         """The guard: run ``operation(native cursor, *args)``, or raise."""
+
+class SharedCore:
+    """The transactions of a native environment; SharedEnv stands on it."""
+
+    # a transaction may begin at once; else it asks SharedEnv
+    admitting: bool
+    # read transactions that the pool does not count, and how many views hold
+    live: int
+    pinned: int
+
+    def attach(self, pool: int, /) -> None:
+        """Take the address of the ``struct pylmdb_pool``, before anything begins."""
+
+    def drop_parked(self) -> None:
+        """Free the memory of ended read transactions that the pool does not have."""
+
+    def revoke_children(self, env: Environment, /) -> None:
+        """End the transactions of an Environment, the newest first."""
+
+    def own_writer(self) -> Any:
+        """The innermost write transaction that the calling thread has open, or None."""
+
+    @property
+    def writer_open(self) -> bool:
+        """Whether a write transaction of this process is open."""
+
+class EnvironmentCore:
+    """The base of Environment, for ``begin`` alone."""
+
+    # None once it is closed
+    _shared: SharedEnv | None
+
+    def begin(
+        self,
+        db: Database | None = None,
+        parent: Transaction[Any] | None = None,
+        write: bool = False,
+        buffers: bool = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Transaction[Any]:
+        """Begin a transaction; the parameters are those of Transaction."""
+
+class DbSlot:
+    """A native database handle (``MDB_dbi``).  It dies once and is never revived."""
+
+    shared: SharedEnv
+    name: bytes | None
+    dbi: int
+    flags: int
+    alive: bool
+    # opened by a write transaction that has not committed yet
+    pending: bool
+    # the first transaction that may use it: to older ones its number means another
+    since: int
+
+    def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None, /) -> None:
+        """A handle that is alive."""
+
+    def kill(self) -> None:
+        """Make every handle on this slot useless for good."""

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import _threads
+from ._typing import TYPE_CHECKING
 from ._writer_gate import Deadline
 from .errors import closed
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Slow:
@@ -33,9 +35,7 @@ class Slow:
     def begin_reader(self, shared: Any, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))
 
-    def begin_writer(
-        self, shared: Any, address: int, env: Any, deadline: Deadline | None
-    ) -> None:
+    def begin_writer(self, shared: Any, address: int, env: Any, deadline: Deadline | None) -> None:
         """Wait for the lock that keeps other processes away."""
         box = self._cast("struct pylmdb_txn *", address)
         deadline = deadline or Deadline(None)
@@ -43,9 +43,7 @@ class Slow:
             deadline.check()
             self.check_open(shared, address, env, None)
 
-    def wait_for_gate(
-        self, shared: Any, address: int, env: Any, deadline: Deadline | None
-    ) -> None:
+    def wait_for_gate(self, shared: Any, address: int, env: Any, deadline: Deadline | None) -> None:
         """Wait a moment for the end of this process's writer."""
         shared.gate.sleep(deadline or Deadline(None))
         self.check_open(shared, address, env, None)

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _threads
 from ._buffers import as_buffer
 from ._core_cffi_native import NativeTxn
-from ._core_cffi_shared import DbSlot
 from ._views import Exporter
 from ._writer_gate import Claim, Deadline
 from .database import Database
@@ -38,6 +37,9 @@ from .errors import (
     closed,
     error,
 )
+
+if TYPE_CHECKING:
+    from ._core import DbSlot
 
 MAX_DEPTH = 512
 

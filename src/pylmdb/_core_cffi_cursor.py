@@ -386,7 +386,8 @@ class CursorCore:
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT, keys, values)
 
-    __iter__ = iternext
+    def __iter__(self) -> Iterator[Any]:
+        return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT, True, True)
 
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
         return self._iterate(None, self._lib.MDB_NEXT_DUP, keys, values)

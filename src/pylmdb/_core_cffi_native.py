@@ -22,10 +22,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from . import _views
-from ._core_cffi_shared import DbSlot
 from ._shared_env import SharedEnv, tokens
 
 if TYPE_CHECKING:
+    from ._core import DbSlot
     from ._core_cffi import TransactionCore
 
 

@@ -42,6 +42,8 @@ class SharedCore:
     # the transactions that are open, by identity; made by attach()
     _children: dict[int, weakref.ref[Any]]
     admitting = False
+    # what a core counts beside the pool
+    live = pinned = 0
 
     if TYPE_CHECKING:
         engine: Any
@@ -50,6 +52,9 @@ class SharedCore:
     def attach(self, pool: int) -> None:
         """Take the address of the pool, which this core reaches otherwise."""
         self._children = {}
+
+    def drop_parked(self) -> None:
+        """Free the memory of ended transactions; here the pool has all of it."""
 
     def begin(self, env: Any, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction of one of its Environments."""
@@ -88,6 +93,7 @@ class EnvironmentCore:
     """The base of Environment where there is no C core."""
 
     _shared: Any = None
+    _readonly, _sync, _metasync = False, True, True
 
     if TYPE_CHECKING:
 

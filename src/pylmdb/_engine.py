@@ -55,7 +55,8 @@ class Engine:
         self.cursor_class = self.concrete(Cursor)
         self.shared_class: Any = type("SharedEnv", (core.SharedCore, SharedEnv), {})
         if core is native:
-            core.bind(self.transaction_class, self.cursor_class, Slow(self.ffi, core))
+            classes = self.transaction_class, self.cursor_class, EnvironmentCore
+            core.bind(*classes, Slow(self.ffi, core))
 
         self.ffi.def_extern(name="pylmdb_on_reader_line")(self._on_reader_line)
 

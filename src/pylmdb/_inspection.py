@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ._typing import TYPE_CHECKING
 from .errors import ReadersFullError, error
 from .transaction import stat_from
 from .types import EnvInfo, Reader, Stat

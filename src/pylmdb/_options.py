@@ -7,8 +7,11 @@ import errno
 import operator
 import os
 import stat
-from dataclasses import dataclass
-from typing import Any
+
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 DEFAULT_MAP_SIZE = 10 * 1024 * 1024
 DEFAULT_MAX_DBS = 128
@@ -17,7 +20,6 @@ SPARE_SLOTS = 8
 _INT_LIMIT = 2**31 - 1
 
 
-@dataclass(frozen=True)
 class Options:
     """The arguments of ``pylmdb.open``, checked; ``path`` is absolute."""
 
@@ -39,6 +41,13 @@ class Options:
     max_spare_txns: int
     lock: bool
     lib_version: int | None
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+    def replaced(self, **fields: Any) -> Options:
+        """The same options but for these."""
+        return Options(**{**self.__dict__, **fields})
 
     @property
     def data_path(self) -> bytes:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 from ._buffers import as_buffer
+from ._typing import TYPE_CHECKING
 from .errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 _INTEGERKEY, _REVERSEKEY = 0x08, 0x02
 

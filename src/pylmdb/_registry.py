@@ -12,21 +12,25 @@ parent.  Each inherited Environment opens itself afresh when it is next used.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import sys
-import threading
-from typing import Any
+from _thread import RLock
 
 from . import _engine
-from ._options import DEFAULT_MAP_SIZE, SPARE_SLOTS, Options
-from ._shared_env import SharedEnv
+from ._options import DEFAULT_MAP_SIZE, SPARE_SLOTS
+from ._typing import TYPE_CHECKING
 from .errors import Error, error
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._options import Options
+    from ._shared_env import SharedEnv
 
 FileKey = tuple[int, int]
 
-_lock = threading.RLock()
+_lock = RLock()
 _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
 # being opened or closed: not to be found, but a forked child inherits them too
@@ -35,7 +39,7 @@ _half_open: set[SharedEnv] = set()
 _inherited: set[FileKey] = set()
 
 
-def lock() -> threading.RLock:
+def lock() -> RLock:
     """The lock under which environments are opened and closed."""
     return _lock
 
@@ -106,8 +110,7 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
 
 def _open_native(options: Options) -> SharedEnv:
     if options.create and options.subdir and not options.readonly:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(options.path, options.mode)
+        _make_directory(options.path, options.mode)
     engine = _engine.choose(options.data_path, options.lib_version, options.given_path)
     _refuse_other_binding(options)
     out = engine.ffi.new("MDB_env **")
@@ -138,6 +141,13 @@ def _open_native(options: Options) -> SharedEnv:
     if lock_key is not None:
         _open[lock_key] = shared
     return shared
+
+
+def _make_directory(path: bytes, mode: int) -> None:
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return
 
 
 def _open_files(shared: SharedEnv, options: Options) -> None:
@@ -252,7 +262,7 @@ def forget_in_child() -> None:
     global _lock, _pid
     if _pid == os.getpid():
         return
-    _lock, _pid = threading.RLock(), os.getpid()
+    _lock, _pid = RLock(), os.getpid()
     inherited = {*_open.values(), *_half_open}
     _inherited.update(_open)
     _inherited.update(shared.key for shared in _half_open if shared.key is not None)

@@ -20,20 +20,25 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import threading
 import time
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from _thread import RLock
 
 from ._options import DEFAULT_MAX_DBS
-from ._writer_gate import Deadline, WriterGate
+from ._typing import TYPE_CHECKING
+from ._writer_gate import WriterGate
 from .errors import Error, InvalidParameterError, closed, error
 
 if TYPE_CHECKING:
-    from ._core import DbSlot
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._core import DbSlot, SharedCore
     from ._engine import Engine
     from ._options import Options
+    from ._writer_gate import Deadline
+else:
+    SharedCore = object
 
 MAIN_DBI = 1
 # How long set_mapsize waits for calls in other threads to leave the map, and how
@@ -53,13 +58,8 @@ class _Call:
         self.token = next(tokens)
 
 
-class SharedEnv:
+class SharedEnv(SharedCore):
     """A native environment (``MDB_env``) and what this process keeps about it."""
-
-    # of the core: see _core.pyi
-    admitting: bool
-    writer_open: bool
-    attach: Callable[[int], None]
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class SharedEnv:
         self.attach(int(ffi.cast("uintptr_t", self.pool)))
         self.closed = False
         self.resizing: dict[str, int] = {}
-        self.dbi_lock = threading.RLock()
+        self.dbi_lock = RLock()
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.slots: dict[bytes, DbSlot] = {}
@@ -106,7 +106,7 @@ class SharedEnv:
         return bool(self._live()) or self._calls_in_progress() > 0
 
     def _live(self) -> int:
-        return int(self.engine.lib.pylmdb_pool_live(self.pool))
+        return self.live + int(self.engine.lib.pylmdb_pool_live(self.pool))
 
     def _calls_in_progress(self) -> int:
         for token, call in list(self.calls.items()):
@@ -116,7 +116,12 @@ class SharedEnv:
 
     def pins(self) -> int:
         """How many ended transactions are held by views."""
-        return int(self.pool.pinned)
+        return self.pinned + int(self.pool.pinned)
+
+    def drain(self) -> None:
+        """End all idle transactions."""
+        self.drop_parked()
+        self.engine.lib.pylmdb_pool_drain(self.pool)
 
     def keep_spares(self, count: int) -> None:
         """Keep at least so many idle read transactions for reuse."""
@@ -151,12 +156,12 @@ class SharedEnv:
             return
         for slot in (self.main, *self.slots.values()):
             slot.kill()
-        self.engine.lib.pylmdb_pool_drain(self.pool)
+        self.drain()
         self.engine.lib.pylmdb_env_close(ptr)
 
     def abandon(self) -> None:
         """In a forked child: close what the child has inherited for itself."""
-        self.dbi_lock = threading.RLock()
+        self.dbi_lock = RLock()
         ptr, self.ptr = self.ptr, None
         if ptr is not None:
             self.engine.lib.pylmdb_env_abandon(ptr)
@@ -210,7 +215,7 @@ class SharedEnv:
         lib, ffi = self.engine.lib, self.engine.ffi
         code = function(box, self.pool, *args, wait_ms)
         if code == lib.MDB_READERS_FULL:
-            lib.pylmdb_pool_drain(self.pool)
+            self.drain()
             lib.mdb_reader_check(env, ffi.NULL)
             code = function(box, self.pool, *args, wait_ms)
         if code == lib.MDB_MAP_RESIZED and self._adopt_map_size():
@@ -231,7 +236,7 @@ class SharedEnv:
             self.admit()
             if self._live() or self._calls_in_progress() > 1:
                 return False
-            self.engine.lib.pylmdb_pool_drain(self.pool)
+            self.drain()
             return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
         finally:
             self.resizing.pop("by", None)
@@ -249,7 +254,7 @@ class SharedEnv:
                 raise closed("environment", "open it again")
             end_transactions()
             self._wait_for_calls()
-            self.engine.lib.pylmdb_pool_drain(self.pool)
+            self.drain()
             code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
         finally:
             self.resizing.pop("by", None)

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from inspect import Signature
+    from typing import Any
 
 
 class InitSignature:
@@ -15,5 +16,7 @@ class InitSignature:
     def __get__(self, instance: Any, cls: Any) -> Signature:
         import inspect  # costs milliseconds, and few programs ask
 
-        signature = inspect.signature(cls.__init__)
+        # That of a C type has no signature; the public class behind it has.
+        inits = (vars(base).get("__init__") for base in cls.__mro__)
+        signature = inspect.signature(next(filter(inspect.isfunction, inits)))
         return signature.replace(parameters=list(signature.parameters.values())[1:])

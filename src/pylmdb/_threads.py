@@ -13,14 +13,17 @@ the writer lock is given back by the thread that took it.
 from __future__ import annotations
 
 import itertools
-import threading
-import weakref
-from collections.abc import Callable
-from typing import Any, Protocol
+from _thread import _local as local
 
+from ._typing import TYPE_CHECKING
 
-class _Native(Protocol):
-    def revoke_and_wait(self) -> None: ...
+if TYPE_CHECKING:
+    import weakref
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    class _Native(Protocol):
+        def revoke_and_wait(self) -> None: ...
 
 
 _numbers = itertools.count(1)
@@ -45,7 +48,7 @@ class ThreadIdentity:
             end()
 
 
-class _Local(threading.local):
+class _Local(local):
     def __init__(self) -> None:
         self.identity = ThreadIdentity()
 

@@ -14,14 +14,17 @@ nothing if it was not had.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import threading
 import time
-from typing import Any
+from _thread import allocate_lock
 
-from ._threads import ThreadIdentity
+from ._typing import TYPE_CHECKING
 from .errors import LockTimeoutError, error
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._threads import ThreadIdentity
 
 # How long a wait sleeps before it looks around: for a closed environment, and
 # (in the wait for other processes) for signals.  Seconds.
@@ -68,7 +71,7 @@ class WriterGate:
 
     def __init__(self) -> None:
         self._granted: dict[str, Claim] = {}
-        self._wake = threading.Lock()
+        self._wake = allocate_lock()
         self._wake.acquire()
 
     @property
@@ -106,5 +109,7 @@ class WriterGate:
 
     def wake(self) -> None:
         """Let one of those who sleep look again."""
-        with contextlib.suppress(RuntimeError):  # it is signalled already
+        try:
             self._wake.release()
+        except RuntimeError:
+            return  # it is signalled already

@@ -3,24 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
-
 from ._buffers import as_buffer
 from ._ranges import nothing, walk
 from ._signature import InitSignature
-from .types import BytesLike, ValueT
+from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, Literal, TypeVar
+
     from typing_extensions import Self
 
     from ._core import CursorCore
     from .database import Database
     from .transaction import Transaction
+    from .types import BytesLike
+
+    T = TypeVar("T")
 else:
     CursorCore = object
-
-T = TypeVar("T")
 
 
 class Cursor(Generic[ValueT], CursorCore):

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+from ._typing import TYPE_CHECKING
 from .errors import Error, InvalidParameterError, closed
 from .types import DbFlags
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._core import DbSlot
     from ._shared_env import SharedEnv
     from .environment import Environment

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import operator
 import weakref
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from . import _catalog, _copying, _engine, _registry
 from ._inspection import Inspection
 from ._options import make_options
 from ._shared_env import tokens
+from ._typing import TYPE_CHECKING
 from .database import Database, flags_from
 from .errors import Error, IncompatibleError, closed
 from .transaction import Transaction
@@ -19,6 +18,7 @@ from .types import EnvFlags
 
 if TYPE_CHECKING:
     from os import PathLike
+    from typing import Any, Literal, overload
 
     from typing_extensions import Self
 
@@ -78,7 +78,6 @@ class Environment(EnvironmentCore, Inspection):
 
     # An object that was never opened is a closed one.
     _options: Any = None
-    _sync = _metasync = True
 
     def __init__(
         self,
@@ -114,6 +113,7 @@ class Environment(EnvironmentCore, Inspection):
         self._token = next(tokens)
         self._options = options
         self._shared = _registry.open_shared(options, self._token)
+        self._readonly = options.readonly
         self._sync, self._metasync = options.sync, options.metasync
 
     # -- life -------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Environment(EnvironmentCore, Inspection):
         with _registry.lock():
             if self._shared is inherited:
                 self._token = next(tokens)
-                options = replace(self._options, create=False)
+                options = self._options.replaced(create=False)
                 self._shared = _registry.open_shared(options, self._token)
         return self._use()
 
@@ -219,6 +219,18 @@ class Environment(EnvironmentCore, Inspection):
             sync: bool | None = None,
             metasync: bool | None = None,
         ) -> Transaction[memoryview]: ...
+        @overload
+        def begin(
+            self,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            buffers: bool = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> Transaction[Any]: ...
         def begin(
             self,
             db: Database | None = None,
@@ -350,10 +362,10 @@ class Environment(EnvironmentCore, Inspection):
         if map_async is not None:
             map_async = bool(map_async)
             shared.call("mdb_env_set_flags", lib.mdb_env_set_flags, lib.MDB_MAPASYNC, map_async)
-            self._options = replace(self._options, map_async=map_async)
+            self._options = self._options.replaced(map_async=map_async)
         if meminit is not None:
             shared.call("mdb_env_set_flags", lib.mdb_env_set_flags, lib.MDB_NOMEMINIT, not meminit)
-            self._options = replace(self._options, meminit=bool(meminit))
+            self._options = self._options.replaced(meminit=bool(meminit))
 
     # -- the file ---------------------------------------------------------------------
 

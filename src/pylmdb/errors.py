@@ -13,7 +13,11 @@ from __future__ import annotations
 import builtins
 import errno
 import os
-from typing import ClassVar
+
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class Error(Exception):

@@ -3,25 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
-
 from ._ranges import walk
 from ._signature import InitSignature
+from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from .errors import closed, error
-from .types import BytesLike, Stat, ValueT
+from .types import Stat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, TypeVar
+
     from typing_extensions import Self
 
     from ._core import TransactionCore
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
+    from .types import BytesLike
+
+    T = TypeVar("T")
 else:
     TransactionCore = object
-
-T = TypeVar("T")
 
 
 class Transaction(Generic[ValueT], TransactionCore):

@@ -7,17 +7,24 @@ attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the same.
 
 from __future__ import annotations
 
-import array
-import mmap
-from typing import TYPE_CHECKING, Any, TypeVar, Union
+from ._typing import TYPE_CHECKING
 
-# bytes, or read-only memoryviews where a transaction was begun with buffers=True
-ValueT = TypeVar("ValueT", bytes, memoryview)
-# any object with a C-contiguous buffer; str is refused
-BytesLike = Union[bytes, bytearray, memoryview, "array.array[Any]", mmap.mmap, Any]
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._aliases import BytesLike as BytesLike
+    from ._aliases import ValueT as ValueT
+else:
+
+    def __getattr__(name):
+        if name not in ("BytesLike", "ValueT"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import _aliases  # costs milliseconds, and few programs ask
+
+        return getattr(_aliases, name)
 
 
-class Record(dict[str, Any]):
+class Record(dict[str, "Any"]):
     """A dict whose keys can be read as attributes."""
 
     __slots__ = ()

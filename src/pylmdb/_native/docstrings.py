@@ -36,9 +36,7 @@ def _signature(function: ast.FunctionDef) -> str:
         if star is not None:
             star.annotation = None
     (arguments.posonlyargs or arguments.args)[0].arg = "$self"
-    text = ast.unparse(arguments)
-    # What Python calls without keywords has none; METH_NOARGS and METH_O take none.
-    return f"{function.name}({text})"
+    return f"{function.name}({ast.unparse(arguments)})"
 
 
 def _quoted(signature: str, text: str) -> str:

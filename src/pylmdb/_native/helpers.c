@@ -59,8 +59,11 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size, MDB_val *value)
 {
     MDB_val k = {key_size, (void *)key};
-    int rc = check_widths(txn, dbi, dbflags, &k, NULL);
+    int rc = pylmdb_quick_get(txn, dbi, &k, value);
 
+    if (rc != PYLMDB_NOT_QUICK)
+        return rc;
+    rc = check_widths(txn, dbi, dbflags, &k, NULL);
     return rc ? rc : pylmdb_safe_get(txn, dbi, &k, value);
 }
 

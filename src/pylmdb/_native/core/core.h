@@ -41,7 +41,7 @@ typedef struct {
     PyTypeObject *shared_type, *slot_type, *exporter_type, *environment_type;
     /* the classes that are made of these types, and the rare paths in Python:
      * given by bind() */
-    PyObject *transaction_class, *cursor_class, *slow;
+    PyObject *transaction_class, *cursor_class, *slow, *environment_class;
     /* of pylmdb.errors and pylmdb.database */
     PyObject *error, *closed, *database_class;
     PyObject *busy_error, *forked_error, *wrong_thread_error, *bad_txn_error,
@@ -60,6 +60,15 @@ typedef struct Handle {
     struct Handle *next, *previous;
 } Handle;
 
+/* A native database handle. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *shared, *name;
+    unsigned int dbi, flags;
+    char alive, pending;
+    size_t since;
+} Slot;
+
 /* A native environment and what this process keeps about it: the C half of
  * SharedEnv. */
 typedef struct {
@@ -72,20 +81,29 @@ typedef struct {
     char admitting;
     /* threads that wait for the writer's end */
     int waiting;
+    /* read transactions that began at once, which the pool does not count, how
+     * many of them are held by views, and the memory of ended ones */
+    int live, pinned, parked_count;
+    MDB_txn *parked[PYLMDB_MAX_PARKED];
     /* the top-level write transaction, and all transactions, the newest first */
     struct Transaction *writer, *newest;
+    /* of the main database */
+    Slot *main;
     /* the next one that has a writer */
     PyObject *next_writing;
 } Shared;
 
-/* A native database handle. */
+typedef PyObject *BeginFunction(Shared *shared, PyObject *env, PyObject *const *args,
+                                Py_ssize_t nargs, PyObject *kwnames);
+
+/* The base of Environment: of one module, used by all. */
 typedef struct {
     PyObject_HEAD
-    PyObject *shared, *name;
-    unsigned int dbi, flags;
-    char alive, pending;
-    size_t since;
-} Slot;
+    PyObject *weakrefs;
+    PyObject *shared;
+    BeginFunction *begin;
+    char readonly, sync, metasync;
+} EnvironmentCore;
 
 /* The memory of a read transaction's views, and what ends with the last one. */
 typedef struct {
@@ -258,8 +276,13 @@ void close_handle(Transaction *txn, Handle *handle);
 /* A Cursor lets its native cursor go. */
 void drop_handle(Transaction *txn, Handle *handle);
 
-/* Ends a native read transaction, and its environment if it was the last of it. */
+/* Read transactions that begin and end at once, under the GIL: like those of the
+ * pool, without its atomic operations.  begin_quick(): 0, or a code. */
+int begin_quick(Shared *shared, struct pylmdb_txn *native);
+void end_native_reader(Shared *shared, struct pylmdb_txn *native);
+/* The same, and its environment if it was the last of it. */
 void end_reader(Shared *shared, struct pylmdb_txn *native);
+void pin_reader(Shared *shared, struct pylmdb_txn *native);
 
 /* -- transaction_begin.c -- */
 

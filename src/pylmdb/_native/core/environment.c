@@ -8,15 +8,6 @@
 
 #define CAPSULE "pylmdb.begin"
 
-typedef PyObject *BeginFunction(Shared *shared, PyObject *env, PyObject *const *args,
-                                Py_ssize_t nargs, PyObject *kwnames);
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *weakrefs;
-    PyObject *shared;
-    BeginFunction *begin;
-} EnvironmentCore;
 
 static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
                                    Py_ssize_t nargs, PyObject *kwnames)
@@ -116,6 +107,9 @@ static PyGetSetDef environment_getset[] = {
 
 static PyMemberDef environment_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(EnvironmentCore, weakrefs), READONLY, NULL},
+    {"_readonly", T_BOOL, offsetof(EnvironmentCore, readonly), 0, NULL},
+    {"_sync", T_BOOL, offsetof(EnvironmentCore, sync), 0, NULL},
+    {"_metasync", T_BOOL, offsetof(EnvironmentCore, metasync), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -36,16 +36,17 @@ CoreState *state_of(PyTypeObject *type)
 #endif
 }
 
-/* bind(transaction_class, cursor_class, slow) */
+/* bind(transaction_class, cursor_class, environment_class, slow) */
 static PyObject *core_bind(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     CoreState *state = PyModule_GetState(module);
 
-    if (nargs != 3)
-        return PyErr_Format(PyExc_TypeError, "bind() takes 3 arguments");
+    if (nargs != 4)
+        return PyErr_Format(PyExc_TypeError, "bind() takes 4 arguments");
     Py_XSETREF(state->transaction_class, Py_NewRef(args[0]));
     Py_XSETREF(state->cursor_class, Py_NewRef(args[1]));
-    Py_XSETREF(state->slow, Py_NewRef(args[2]));
+    Py_XSETREF(state->environment_class, Py_NewRef(args[2]));
+    Py_XSETREF(state->slow, Py_NewRef(args[3]));
     Py_RETURN_NONE;
 }
 
@@ -121,7 +122,7 @@ static int core_exec(PyObject *module)
     each(transaction_type); each(cursor_type); each(iterator_type);           \
     each(shared_type); each(slot_type); each(exporter_type);                  \
     each(environment_type); each(transaction_class); each(cursor_class);      \
-    each(slow); each(error); each(closed); each(database_class);              \
+    each(slow); each(environment_class); each(error); each(closed); each(database_class);              \
     each(busy_error); each(forked_error); each(wrong_thread_error);           \
     each(bad_txn_error); each(invalid_parameter_error); each(plain_error);    \
     each(closed_error)
@@ -155,9 +156,9 @@ static void core_free(void *module)
 
 static PyMethodDef core_methods[] = {
     {"bind", METHOD(core_bind), METH_FASTCALL,
-     PyDoc_STR("bind($module, transaction_class, cursor_class, slow, /)\n--\n\n"
-               "Give the core the classes that are made of its types, and the rare\n"
-               "paths that are written in Python.")},
+     PyDoc_STR("bind($module, transaction_class, cursor_class, environment_class, slow, /)\n--\n\n"
+               "Give the core the classes that are made of its types, that of\n"
+               "environments, and the rare paths that are written in Python.")},
     {"end_thread", METHOD(end_thread), METH_NOARGS,
      PyDoc_STR("end_thread($module)\n--\n\n"
                "End the write transactions that the calling thread has open.")},

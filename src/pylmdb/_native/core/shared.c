@@ -17,6 +17,67 @@ static PyObject *shared_attach(Shared *self, PyObject *address)
     Py_RETURN_NONE;
 }
 
+int begin_quick(Shared *shared, struct pylmdb_txn *native)
+{
+    MDB_txn *ptr;
+    int rc;
+
+    if (shared->pool->keep)
+        return pylmdb_begin_reader(native, shared->pool, 0);
+    if (LIKELY(shared->parked_count)) {
+        ptr = shared->parked[--shared->parked_count];
+        if ((rc = pylmdb_txn_renew(ptr, 0)))
+            mdb_txn_abort(ptr);
+    } else {
+        rc = pylmdb_txn_begin(shared->pool->env, NULL, MDB_RDONLY, 0, &ptr);
+    }
+    if (rc)
+        return rc;
+    native->ptr = ptr;
+    native->pool = NULL;
+    native->code = native->pinned = 0;
+    native->generation = pylmdb_generation;
+    shared->live++;
+    return 0;
+}
+
+void end_native_reader(Shared *shared, struct pylmdb_txn *native)
+{
+    MDB_txn *ptr = native->ptr;
+
+    if (native->pool) {
+        pylmdb_end_reader(native);
+        return;
+    }
+    native->ptr = NULL;
+    if (!ptr || native->generation != pylmdb_generation)
+        return;
+    if (shared->parked_count < PYLMDB_MAX_PARKED && pylmdb_txn_park(ptr))
+        shared->parked[shared->parked_count++] = ptr;
+    else
+        mdb_txn_abort(ptr);
+    shared->live--;
+    shared->pinned -= native->pinned;
+}
+
+void pin_reader(Shared *shared, struct pylmdb_txn *native)
+{
+    if (native->pool) {
+        pylmdb_pin(native);
+    } else {
+        native->pinned = 1;
+        shared->pinned++;
+    }
+}
+
+static PyObject *shared_drop_parked(Shared *self, PyObject *ignored)
+{
+    (void)ignored;
+    while (self->parked_count)
+        mdb_txn_abort(self->parked[--self->parked_count]);
+    Py_RETURN_NONE;
+}
+
 /* Ends the transactions of one Environment, the newest first.  What ends may run
  * Python code, which may change the list: it is looked through anew each time. */
 static PyObject *shared_revoke_children(Shared *self, PyObject *env)
@@ -52,6 +113,25 @@ static PyObject *shared_own_writer(Shared *self, PyObject *ignored)
     return Py_NewRef(txn);
 }
 
+static PyObject *shared_get_main(Shared *self, void *ignored)
+{
+    (void)ignored;
+    return Py_NewRef(self->main ? (PyObject *)self->main : Py_None);
+}
+
+static int shared_set_main(Shared *self, PyObject *slot, void *ignored)
+{
+    (void)ignored;
+    if (!self->state && !(self->state = state_of(Py_TYPE(self))))
+        return -1;
+    if (!slot || !PyObject_TypeCheck(slot, self->state->slot_type)) {
+        PyErr_SetString(PyExc_TypeError, "main must be a DbSlot");
+        return -1;
+    }
+    Py_XSETREF(self->main, (Slot *)Py_NewRef(slot));
+    return 0;
+}
+
 static PyObject *shared_writer_open(Shared *self, void *ignored)
 {
     (void)ignored;
@@ -62,8 +142,14 @@ static PyObject *shared_writer_open(Shared *self, void *ignored)
  * owned: transactions hold their record, so there are none. */
 static int shared_traverse(Shared *self, visitproc visit, void *arg)
 {
-    (void)arg;
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->main);
+    return 0;
+}
+
+static int shared_clear(Shared *self)
+{
+    Py_CLEAR(self->main);
     return 0;
 }
 
@@ -72,6 +158,7 @@ static void shared_dealloc(Shared *self)
     PyTypeObject *type = Py_TYPE(self);
 
     PyObject_GC_UnTrack(self);
+    shared_clear(self);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -82,6 +169,8 @@ static PyMethodDef shared_methods[] = {
     {"revoke_children", METHOD(shared_revoke_children), METH_O,
      PyDoc_STR("revoke_children($self, env, /)\n--\n\n"
                "End the transactions of an Environment, the newest first.")},
+    {"drop_parked", METHOD(shared_drop_parked), METH_NOARGS,
+     PyDoc_STR("drop_parked($self)\n--\n\nFree the memory of ended transactions.")},
     {"own_writer", METHOD(shared_own_writer), METH_NOARGS,
      PyDoc_STR("own_writer($self)\n--\n\n"
                "The innermost write transaction that the calling thread has open, or None.")},
@@ -91,18 +180,23 @@ static PyMethodDef shared_methods[] = {
 static PyGetSetDef shared_getset[] = {
     {"writer_open", (getter)shared_writer_open, NULL,
      PyDoc_STR("Whether a write transaction of this process is open."), NULL},
+    {"main", (getter)shared_get_main, (setter)shared_set_main,
+     PyDoc_STR("The handle of the main database."), NULL},
     {"_begin_capsule", begin_capsule, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef shared_members[] = {
     {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
+    {"live", T_INT, offsetof(Shared, live), READONLY, NULL},
+    {"pinned", T_INT, offsetof(Shared, pinned), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot shared_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("The C half of SharedEnv.")},
     {Py_tp_traverse, shared_traverse},
+    {Py_tp_clear, shared_clear},
     {Py_tp_dealloc, shared_dealloc},
     {Py_tp_methods, shared_methods},
     {Py_tp_getset, shared_getset},

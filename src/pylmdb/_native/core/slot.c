@@ -70,7 +70,7 @@ static PyMemberDef slot_members[] = {
 };
 
 PyDoc_STRVAR(slot_doc,
-"DbSlot(shared, dbi, flags, name)\n--\n\n"
+"DbSlot(shared, dbi, flags, name, /)\n--\n\n"
 "A native database handle (MDB_dbi).  It dies once and is never revived.");
 
 static PyType_Slot slot_slots[] = {

@@ -274,8 +274,14 @@ static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)
     PyObject *given[8], *shared;
     int rc;
 
-    if (parse_call(state, &transaction_signature, args, kwargs, given) ||
-        !(shared = PyObject_CallMethod(given[0], "_use", NULL)))
+    if (parse_call(state, &transaction_signature, args, kwargs, given))
+        return -1;
+    if (!PyObject_TypeCheck(given[0], (PyTypeObject *)state->environment_class)) {
+        PyErr_Format(PyExc_TypeError, "env must be an Environment, not %.100s",
+                     Py_TYPE(given[0])->tp_name);
+        return -1;
+    }
+    if (!(shared = PyObject_CallMethod(given[0], "_use", NULL)))
         return -1;
     if (PyObject_TypeCheck(shared, state->shared_type)) {
         rc = transaction_begin(self, given[0], (Shared *)shared, given + 1);
@@ -347,13 +353,6 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
         return fail_as(self->state->closed_error,
                        "the transaction was ended from outside; its writes are lost", 0,
                        "do not close the environment or end the parent inside its with block");
-    Py_RETURN_NONE;
-}
-
-static PyObject *transaction_revoke(Transaction *self, PyObject *ignored)
-{
-    (void)ignored;
-    revoke_transaction(self);
     Py_RETURN_NONE;
 }
 
@@ -485,8 +484,6 @@ static PyMethodDef transaction_methods[] = {
     {"_close_cursors_of", METHOD(transaction_close_cursors_of), METH_O,
      PyDoc_STR("_close_cursors_of($self, slot, /)\n--\n\n"
                "Inside _do: close the cursors of a database that is no more.")},
-    {"_revoke", METHOD(transaction_revoke), METH_NOARGS,
-     PyDoc_STR("_revoke($self)\n--\n\nEnd it from any thread, without waiting.")},
     {NULL, NULL, 0, NULL},
 };
 
@@ -504,7 +501,6 @@ static PyMemberDef transaction_members[] = {
     {"_shared", T_OBJECT, offsetof(Transaction, shared), READONLY, NULL},
     {"_parent", T_OBJECT, offsetof(Transaction, parent), READONLY, NULL},
     {"_write", T_BOOL, offsetof(Transaction, write), READONLY, NULL},
-    {"_buffers", T_BOOL, offsetof(Transaction, buffers), READONLY, NULL},
     {"_thread", T_ULONGLONG, offsetof(Transaction, thread), READONLY, NULL},
     {"_mutations", T_PYSSIZET, offsetof(Transaction, mutations), 0, NULL},
     {NULL, 0, 0, 0, NULL},

@@ -39,7 +39,7 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
 static int begin_reader(Transaction *txn)
 {
     if (LIKELY(txn->shared->admitting) &&
-        LIKELY(!pylmdb_begin_reader(&txn->native, txn->shared->pool, 0)))
+        LIKELY(!begin_quick(txn->shared, &txn->native)))
         return 0;
     return ask_slow(txn, "begin_reader", NULL, NULL);
 }
@@ -181,28 +181,21 @@ static int begin_writer(Transaction *txn, PyObject *deadline)
     return -1;
 }
 
-static int check_writable(Transaction *txn)
-{
-    PyObject *readonly = PyObject_GetAttrString(txn->env, "readonly");
-    int refused = readonly ? PyObject_IsTrue(readonly) : -1;
-
-    Py_XDECREF(readonly);
-    if (refused > 0)
-        fail(txn->state, "begin: the environment was opened with readonly=True", EACCES);
-    return refused ? -1 : 0;
-}
-
-static int get_sync_flags(PyObject *env, PyObject *sync, PyObject *metasync, unsigned int *out)
-{
-    PyObject *flags = PyObject_CallMethod(env, "_sync_flags", "OO", sync ? sync : Py_None,
-                                          metasync ? metasync : Py_None);
-
-    *out = flags ? (unsigned int)PyLong_AsUnsignedLongMask(flags) : 0;
-    Py_XDECREF(flags);
-    return flags ? 0 : -1;
-}
-
 /* -- all ----------------------------------------------------------------------- */
+
+/* MDB_NOSYNC and MDB_NOMETASYNC for the commit. */
+static int get_sync_flags(const EnvironmentCore *env, PyObject *sync, PyObject *metasync,
+                          unsigned int *out)
+{
+    const int wanted = get_flag(sync == Py_None ? NULL : sync, env->sync);
+    const int meta = wanted < 0 ? -1 : get_flag(metasync == Py_None ? NULL : metasync,
+                                                env->metasync);
+
+    if (meta < 0)
+        return -1;
+    *out = (wanted ? 0 : MDB_NOSYNC) | (meta ? 0 : MDB_NOMETASYNC);
+    return 0;
+}
 
 static int is_given(PyObject *argument)
 {
@@ -245,56 +238,58 @@ static int set_database(Transaction *txn, PyObject *db)
     return 0;
 }
 
-static Slot *main_slot(Shared *shared)
+/* What the arguments of begin() say; it may run Python code. */
+static int read_options(Transaction *txn, PyObject *env, PyObject *const *args,
+                        PyObject **deadline)
 {
-    PyObject *slot = PyObject_GetAttrString((PyObject *)shared, "main");
-
-    if (slot && !PyObject_TypeCheck(slot, shared->state->slot_type)) {
-        Py_DECREF(slot);
-        PyErr_SetString(PyExc_TypeError, "the environment belongs to another core");
-        return NULL;
-    }
-    return (Slot *)slot;
-}
-
-/* args: those of begin(); a child of fork has opened its own environment. */
-int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject *const *args)
-{
-    PyObject *const db = args[0], *const parent = args[1], *deadline = NULL;
     const int write = get_flag(args[2], 0);
     const int buffers = write < 0 ? -1 : get_flag(args[3], 0);
-    unsigned int sync_flags = 0;
-    int rc;
 
-    if (buffers < 0)
+    unsigned int sync_flags;
+
+    if (buffers < 0 || get_sync_flags((EnvironmentCore *)env, args[5], args[6], &sync_flags))
         return -1;
     if (is_given(args[4]) &&
-        !(deadline = PyObject_CallMethod(txn->state->slow, "deadline", "O", args[4])))
+        !(*deadline = PyObject_CallMethod(txn->state->slow, "deadline", "O", args[4])))
         return -1;
-    if ((write || is_given(args[5]) || is_given(args[6])) &&
-        get_sync_flags(env, args[5], args[6], &sync_flags)) {
-        Py_XDECREF(deadline);
-        return -1;
-    }
     if (txn->begun) {
         fail_as(txn->state->plain_error, "this transaction has begun already", 0,
                 "begin another one");
-        Py_XDECREF(deadline);
         return -1;
     }
     txn->begun = 1;
     txn->write = (char)write;
     txn->buffers = (char)buffers;
     txn->sync_flags = sync_flags;
-    txn->env = Py_NewRef(env);
-    txn->shared = (Shared *)Py_NewRef((PyObject *)shared);
-    rc = (write && check_writable(txn)) || !(txn->slot = main_slot(shared)) ||
-         begin_native(txn, parent, deadline) || join_environment(txn) ||
-         (is_given(db) && set_database(txn, db));
+    return 0;
+}
+
+static int begin_with(Transaction *txn, PyObject *const *args, PyObject *deadline)
+{
+    if (txn->write && ((EnvironmentCore *)txn->env)->readonly) {
+        fail(txn->state, "begin: the environment was opened with readonly=True", EACCES);
+        return -1;
+    }
+    if (begin_native(txn, args[1], deadline) || join_environment(txn))
+        return -1;
+    return is_given(args[0]) ? set_database(txn, args[0]) : 0;
+}
+
+/* env is an Environment; args are those of begin(). */
+int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject *const *args)
+{
+    PyObject *deadline = NULL;
+    int rc = read_options(txn, env, args, &deadline);
+
+    if (!rc) {
+        txn->env = Py_NewRef(env);
+        txn->shared = (Shared *)Py_NewRef((PyObject *)shared);
+        txn->slot = (Slot *)Py_NewRef((PyObject *)shared->main);
+        if ((rc = begin_with(txn, args, deadline)))
+            revoke_transaction(txn);
+    }
     Py_XDECREF(deadline);
-    if (rc)
-        revoke_transaction(txn);
-    return rc ? -1 : 0;
+    return rc;
 }
 
 /* Environment.begin, once it is known which native environment it has. */

@@ -93,7 +93,7 @@ static void leave_shared(Shared *shared)
 
 void end_reader(Shared *shared, struct pylmdb_txn *native)
 {
-    pylmdb_end_reader(native);
+    end_native_reader(shared, native);
     leave_shared(shared);
 }
 
@@ -182,7 +182,7 @@ static void handles_lock(Transaction *txn, const char *method)
 
 static void end_native_writer(Transaction *txn, int commit)
 {
-    MDB_env *env = txn->parent ? NULL : txn->native.pool->env;
+    MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
 
     if (!commit) {
         pylmdb_abort(&txn->native);
@@ -261,7 +261,7 @@ static void finish(Transaction *txn, int commit)
         else if (txn->whole)
             end_views(txn);
         else
-            pylmdb_end_reader(&txn->native);
+            end_native_reader(txn->shared, &txn->native);
     }
     unlink_transaction(txn);
     leave_shared(txn->shared);

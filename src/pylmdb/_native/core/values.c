@@ -59,7 +59,7 @@ static int make_whole(Transaction *txn)
     Exporter *exporter;
     PyObject *whole;
     size_t size;
-    char *base = pylmdb_env_map(txn->native.pool->env, &size);
+    char *base = pylmdb_env_map(txn->shared->pool->env, &size);
     PyTypeObject *type = txn->state->exporter_type;
 
     if (!(exporter = (Exporter *)type->tp_alloc(type, 0)))
@@ -173,6 +173,6 @@ void end_views(Transaction *txn)
     exporter->shared = (Shared *)Py_NewRef((PyObject *)txn->shared);
     txn->native.ptr = NULL;
     txn->native.pool = NULL;
-    pylmdb_pin(&exporter->native);
+    pin_reader(txn->shared, &exporter->native);
     Py_CLEAR(txn->whole);
 }
