@@ -31,6 +31,7 @@ LAYERS = [
     {"_options", "_writer_gate"},
     {"_buffers", "_threads"},
     {"_version", "errors", "types"},
+    {"_aliases", "_typing"},
 ]
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 

@@ -115,3 +115,83 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
         return PYLMDB_NOT_QUICK;
     return mdb_node_read(&mc, node, data);
 }
+
+/* Where a key belongs on the leaf page that the cursor is on, if it is between the
+ * first and the last one there. */
+static int is_on_page(const MDB_cursor *mc, const MDB_val *key)
+{
+    MDB_page *mp;
+    MDB_node *first, *last;
+
+    if (!(mc->mc_flags & C_INITIALIZED))
+        return 0;
+    mp = mc->mc_pg[mc->mc_top];
+    if (NUMKEYS(mp) < 2 || !IS_LEAF(mp))
+        return 0;
+    first = NODEPTR(mp, 0);
+    if (compare_bytes(key->mv_data, key->mv_size, NODEKEY(first), NODEKSZ(first)) < 0)
+        return 0;
+    last = NODEPTR(mp, NUMKEYS(mp) - 1);
+    return compare_bytes(key->mv_data, key->mv_size, NODEKEY(last), NODEKSZ(last)) <= 0;
+}
+
+/* Without a position a cursor has no page that liblmdb could look at: it is not
+ * told when pages go. */
+static int lose_position(MDB_cursor *mc, int rc)
+{
+    mc->mc_flags &= ~(C_INITIALIZED | C_EOF);
+    mc->mc_pg[0] = NULL;
+    return rc;
+}
+
+/* Walks from the root to the leaf page of a key, noting the way in the cursor. */
+static int walk_to_leaf(MDB_cursor *mc, MDB_val *key)
+{
+    pgno_t pgno = mc->mc_db->md_root;
+    MDB_page *mp;
+    MDB_node *node;
+    int level, exact, rc;
+
+    if (pgno < NUM_METAS || pgno == P_INVALID)
+        return PYLMDB_NOT_QUICK;
+    for (level = 0; level < CURSOR_STACK; level++) {
+        if ((rc = GET_PAGE(mc, pgno, &mp)))
+            return rc;
+        mc->mc_pg[level] = mp;
+        mc->mc_top = (unsigned short)level;
+        mc->mc_snum = (unsigned short)(level + 1);
+        if (!IS_BRANCH(mp))
+            return IS_LEAF(mp) && !IS_LEAF2(mp) ? MDB_SUCCESS : PYLMDB_NOT_QUICK;
+        if (NUMKEYS(mp) < 2)
+            return PYLMDB_NOT_QUICK;
+        node = search_node(mc, key, &exact);
+        mc->mc_ki[level] =
+            (indx_t)(node ? mc->mc_ki[level] - (unsigned int)!exact : NUMKEYS(mp) - 1);
+        pgno = NODEPGNO(NODEPTR(mp, mc->mc_ki[level]));
+    }
+    return PYLMDB_NOT_QUICK;
+}
+
+/* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the
+ * ordinary.  A key that is not found leaves the cursor without a position. */
+int pylmdb_quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+{
+    MDB_node *node;
+    int exact, rc;
+
+    if (mc->mc_xcursor || mc->mc_dbx->md_cmp != mdb_cmp_memn || !key->mv_size ||
+        (mc->mc_txn->mt_flags & MDB_TXN_BLOCKED) || (*mc->mc_dbflag & DB_STALE))
+        return PYLMDB_NOT_QUICK;
+    if (!is_on_page(mc, key) && (rc = walk_to_leaf(mc, key)))
+        return lose_position(mc, rc);
+    node = search_node(mc, key, &exact);
+    if (!exact && op != MDB_SET_RANGE)
+        return lose_position(mc, MDB_NOTFOUND);
+    if (!node || (node->mn_flags & F_DUPDATA)) /* the next page's first, or damaged */
+        return lose_position(mc, PYLMDB_NOT_QUICK);
+    if ((rc = mdb_node_read(mc, node, data)))
+        return lose_position(mc, rc);
+    mc->mc_flags = (mc->mc_flags & ~(C_EOF | C_DEL)) | C_INITIALIZED;
+    MDB_GET_KEY(node, key);
+    return MDB_SUCCESS;
+}

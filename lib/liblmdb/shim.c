@@ -221,6 +221,7 @@ int pylmdb_cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 void pylmdb_cursor_unset(MDB_cursor *mc)
 {
     mc->mc_flags &= ~(C_INITIALIZED | C_EOF);
+    mc->mc_pg[0] = NULL;
     if (mc->mc_xcursor)
         mc->mc_xcursor->mx_cursor.mc_flags &= ~(C_INITIALIZED | C_EOF);
 }

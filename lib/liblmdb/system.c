@@ -66,6 +66,15 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return PYLMDB_NOT_QUICK;
 }
 
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
+{
+    (void)cursor;
+    (void)key;
+    (void)data;
+    (void)op;
+    return PYLMDB_NOT_QUICK;
+}
+
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
     return mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op);

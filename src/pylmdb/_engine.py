@@ -9,23 +9,24 @@ code serves them all.
 
 from __future__ import annotations
 
-import importlib
-import importlib.machinery
-import importlib.util
 import os
-import struct
 import sys
-from typing import Any
+from _thread import RLock
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
-from . import _core_cffi_shared
 from ._core_c import Slow
 from ._shared_env import SharedEnv
+from ._typing import TYPE_CHECKING
 from ._version import __version__
 from .cursor import Cursor
 from .errors import Error, InvalidError, VersionMismatchError
 from .transaction import Transaction
 
-_MAGIC = 0xBEEFC0DE
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 _FORMATS = {0: 1, 1: 3}
 _MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
 
@@ -87,74 +88,108 @@ class Engine:
         return found
 
 
-def _load_core(module: Any) -> Any:
-    """The second module in an engine's shared object; None where there is none (PyPy)."""
-    if sys.implementation.name != "cpython":
-        return None
-    loader = importlib.machinery.ExtensionFileLoader("pylmdb._core", module.__file__)
-    spec = importlib.machinery.ModuleSpec("pylmdb._core", loader, origin=module.__file__)
-    core = importlib.util.module_from_spec(spec)
-    loader.exec_module(core)
-    return core
-
-
 def _bind(core: type, engine: Engine) -> type:
     body = {"__slots__": (), "_engine": engine, "_lib": engine.lib, "_ffi": engine.ffi}
     return type(core.__name__, (core,), body)
 
 
-def _load() -> list[tuple[Any, Any]]:
-    """Each compiled module, and the C core in it."""
-    modules = []
+def _compiled(name: str) -> Any:
+    """A compiled module; None where it was not built."""
+    try:
+        module = __import__(f"pylmdb.{name}", fromlist=["lib"])
+    except ModuleNotFoundError:
+        return None
+    built = module.ffi.string(module.lib.PYLMDB_VERSION_STRING).decode()
+    if built != __version__:
+        raise ImportError(
+            f"pylmdb.{name} was compiled for pylmdb {built}, but this is {__version__};"
+            " install pylmdb again"
+        )
+    return module
+
+
+def _core_in(module: Any) -> Any:
+    """The second module in an engine's shared object; None where there is none (PyPy)."""
+    if sys.implementation.name != "cpython":
+        return None
+    core = _cores.get(module.__name__)
+    if core is None:
+        loader = ExtensionFileLoader("pylmdb._core", module.__file__)
+        spec = ModuleSpec("pylmdb._core", loader, origin=module.__file__)
+        core = loader.create_module(spec)
+        core.__spec__, core.__loader__ = spec, loader
+        loader.exec_module(core)
+        _cores[module.__name__] = core
+    return core
+
+
+def _load() -> Any:
+    """The C core in the first compiled module, which every program needs."""
     for name in _MODULES:
-        try:
-            module = importlib.import_module(f"pylmdb.{name}")
-        except ModuleNotFoundError:
-            continue
-        built = module.ffi.string(module.lib.PYLMDB_VERSION_STRING).decode()
-        if built != __version__:
-            raise ImportError(
-                f"pylmdb.{name} was compiled for pylmdb {built}, but this is {__version__};"
-                " install pylmdb again"
-            )
-        modules.append((module, _load_core(module)))
-    if not modules:
-        raise ImportError("pylmdb has no compiled engine; install it with pip")
-    return modules
+        module = _compiled(name)
+        if module is not None:
+            return _core_in(module)
+    raise ImportError("pylmdb has no compiled engine; install it with pip")
 
 
-_modules = _load()
-_native = _modules[0][1]
-_by_core: dict[str, list[Engine]] = {}
-EnvironmentCore: Any = (_native or _core_cffi_shared).EnvironmentCore
+# held while a compiled module is loaded or an engine is made of it
+_lock = RLock()
+_cores: dict[str, Any] = {}
+# by name of the core and of the module; None where there is no such module
+_engines: dict[tuple[str, str], Engine | None] = {}
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+_native = _load()
+if TYPE_CHECKING:
+    EnvironmentCore: Any
+elif _native is not None:
+    EnvironmentCore = _native.EnvironmentCore
+else:
+    from ._core_cffi_shared import EnvironmentCore
 
 
 def engines() -> list[Engine]:
     """The engines, with the C core where there is one, or with that which the
     environment variable PYLMDB_CORE names: ``c`` or ``cffi``."""
-    wanted = os.environ.get("PYLMDB_CORE") or ("cffi" if _native is None else "c")
-    found = _by_core.get(wanted)
-    if found is None:
-        found = _by_core[wanted] = _make_engines(wanted)
-    return found
+    return list(_each_engine())
 
 
-def _make_engines(core: str) -> list[Engine]:
-    if core == "cffi":
-        from . import _core_cffi_all
+def _each_engine() -> Iterator[Engine]:
+    """The same one by one: few programs need more than the first."""
+    core = os.environ.get("PYLMDB_CORE") or ("cffi" if _native is None else "c")
+    if core != "cffi" and (core != "c" or _native is None):
+        raise Error(
+            f"PYLMDB_CORE={core}: there is no such core here",
+            hint="it can be " + ("cffi" if _native is None else "c or cffi"),
+        )
+    for name in _MODULES:
+        with _lock:
+            if (core, name) not in _engines:
+                _engines[core, name] = _make_engine(core, name)
+        engine = _engines[core, name]
+        if engine is not None:
+            yield engine
 
-        return [Engine(module, _core_cffi_all, native) for module, native in _modules]
-    if core == "c" and _native is not None:
-        return [Engine(module, native, native) for module, native in _modules]
-    raise Error(
-        f"PYLMDB_CORE={core}: there is no such core here",
-        hint="it can be " + ("cffi" if _native is None else "c or cffi"),
-    )
+
+def _make_engine(core: str, name: str) -> Engine | None:
+    module = _compiled(name)
+    if module is None:
+        return None
+    native = _core_in(module)
+    if core == "c":
+        return Engine(module, native, native)
+    from . import _core_cffi_all
+
+    return Engine(module, _core_cffi_all, native)
 
 
 def of_major(major: int) -> Engine:
     """The engine of an LMDB major version (0 or 1)."""
-    for engine in engines():
+    for engine in _each_engine():
         if engine.version[0] == major:
             return engine
     raise Error(
@@ -165,7 +200,7 @@ def of_major(major: int) -> Engine:
 
 def default() -> Engine:
     """The engine for new files: 0.9, whose format every LMDB program reads."""
-    return engines()[0]
+    return next(_each_engine())
 
 
 def choose(data_path: bytes, lib_version: int | None, given_path: str) -> Engine:
@@ -180,7 +215,7 @@ def choose(data_path: bytes, lib_version: int | None, given_path: str) -> Engine
             f" but lib_version={lib_version} means v{wanted.data_format}",
             hint="leave lib_version out, so that the file's own format decides",
         )
-    for engine in engines():
+    for engine in _each_engine():
         if engine.data_format == data_format:
             return engine
     known = ", ".join(f"v{engine.data_format}" for engine in engines())
@@ -201,7 +236,6 @@ def _read_format(data_path: bytes) -> int | None:
     except OSError:
         return None
     for offset in range(0, len(head) - 7, 4):
-        magic, data_format = struct.unpack_from("=II", head, offset)
-        if magic == _MAGIC:
-            return int(data_format)
+        if head[offset : offset + 4] == _MAGIC:
+            return int.from_bytes(head[offset + 4 : offset + 8], sys.byteorder)
     return None

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import errno
-import operator
 import os
 import stat
+from _operator import index
 
 from ._typing import TYPE_CHECKING
 
@@ -94,7 +94,7 @@ def _checked_integer(field: str, value: Any) -> int | None:
     if value is None and field in ("map_size", "max_dbs", "lib_version"):
         return None
     try:
-        number = operator.index(value)
+        number = index(value)
     except TypeError:
         raise TypeError(f"{field} must be an integer, not {type(value).__name__}") from None
     if field == "lib_version" and number == -1:

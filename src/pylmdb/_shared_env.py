@@ -21,8 +21,8 @@ import errno
 import itertools
 import os
 import time
-import weakref
 from _thread import RLock
+from _weakref import ref
 
 from ._options import DEFAULT_MAX_DBS
 from ._typing import TYPE_CHECKING
@@ -76,7 +76,7 @@ class SharedEnv(SharedCore):
         self.key: tuple[int, int] | None = None
         self.users: dict[int, None] = {}
         # by token, while the frame of the call holds what the reference leads to
-        self.calls: dict[int, weakref.ref[_Call]] = {}
+        self.calls: dict[int, ref[_Call]] = {}
         ffi, lib = engine.ffi, engine.lib
         self.pool = ffi.gc(
             lib.pylmdb_pool_new(ptr, options.max_spare_txns), lib.pylmdb_pool_release
@@ -171,7 +171,7 @@ class SharedEnv(SharedCore):
         call = _Call()
         try:
             while True:
-                self.calls[call.token] = weakref.ref(call)
+                self.calls[call.token] = ref(call)
                 if self.closed:
                     raise closed("environment", "open it again")
                 if not self.resizing:

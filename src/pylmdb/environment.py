@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import operator
-import weakref
+from _operator import index
 
 from . import _catalog, _copying, _engine, _registry
 from ._inspection import Inspection
@@ -19,6 +18,7 @@ from .types import EnvFlags
 if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal, overload
+    from weakref import WeakValueDictionary
 
     from typing_extensions import Self
 
@@ -78,6 +78,8 @@ class Environment(EnvironmentCore, Inspection):
 
     # An object that was never opened is a closed one.
     _options: Any = None
+    # the handles that somebody has, by name
+    _handles: WeakValueDictionary[bytes | None, Database] | None = None
 
     def __init__(
         self,
@@ -107,9 +109,6 @@ class Environment(EnvironmentCore, Inspection):
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
-        self._handles: weakref.WeakValueDictionary[bytes | None, Database] = (
-            weakref.WeakValueDictionary()
-        )
         self._token = next(tokens)
         self._options = options
         self._shared = _registry.open_shared(options, self._token)
@@ -309,9 +308,14 @@ class Environment(EnvironmentCore, Inspection):
         return self._handle(name, slot)
 
     def _handle(self, name: bytes | None, slot: DbSlot) -> Database:
-        handle = self._handles.get(name)
+        handles = self._handles
+        if handles is None:
+            from weakref import WeakValueDictionary  # costs a millisecond, the first time
+
+            handles = self._handles = WeakValueDictionary()
+        handle = handles.get(name)
         if handle is None or handle._slot is not slot:
-            handle = self._handles[name] = Database(self, name, slot)
+            handle = handles[name] = Database(self, name, slot)
         return handle
 
     def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
@@ -390,7 +394,7 @@ class Environment(EnvironmentCore, Inspection):
 
         ``mdb_env_set_mapsize``.
         """
-        size = operator.index(map_size)
+        size = index(map_size)
         if not 0 <= size < 2**63:
             raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
         shared = self._use()
@@ -420,7 +424,7 @@ class Environment(EnvironmentCore, Inspection):
 
         ``mdb_env_copyfd3``.
         """
-        _copying.copy_to_descriptor(self, operator.index(fd), bool(compact), txn)
+        _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)
 
 
 _PICKLED = (

@@ -131,7 +131,7 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_looku
         if (widths)
             rc = pylmdb_cursor_seek(cursor, dbflags, key.mv_data, key.mv_size, "", 0, MDB_SET_KEY,
                                     &key, &value);
-        else
+        else if ((rc = pylmdb_quick_seek(cursor, &key, &value, MDB_SET_KEY)) == PYLMDB_NOT_QUICK)
             rc = pylmdb_safe_cursor_get(cursor, &key, &value, MDB_SET_KEY);
         if (!rc) {
             lookups[i].key = key;
