@@ -4,7 +4,8 @@
  * mdb_node_search() calls the database's comparison function for each key that it
  * looks at.  Nearly all databases have the same one, and keys in neighbouring
  * records differ late or early, but in a whole word; so here keys are compared a
- * word at a time, in place.  edits/quick-search.json leads there.
+ * word at a time, in place.  edits/quick-search.json leads there, and
+ * edits/append-at-end.json to is_on_last_page().
  *
  * Included by shim.c, after mdb.c.
  */
@@ -21,23 +22,21 @@ static inline uint64_t word_of(const unsigned char *b)
 static inline int compare_bytes(const unsigned char *a, size_t a_size,
                                 const unsigned char *b, size_t b_size)
 {
-    size_t both = a_size < b_size ? a_size : b_size;
-    int diff;
+    const size_t both = a_size < b_size ? a_size : b_size;
+    size_t at = 0;
 
-    while (both >= 8) {
-        const uint64_t left = word_of(a), right = word_of(b);
-
-        if (left != right)
-            return left < right ? -1 : 1;
-        a += 8;
-        b += 8;
-        a_size -= 8;
-        b_size -= 8;
-        both -= 8;
+    for (; at + 8 <= both; at += 8)
+        if (word_of(a + at) != word_of(b + at))
+            return word_of(a + at) < word_of(b + at) ? -1 : 1;
+    if (at < both && both >= 8) { /* the rest, with equal bytes in front */
+        at = both - 8;
+        if (word_of(a + at) != word_of(b + at))
+            return word_of(a + at) < word_of(b + at) ? -1 : 1;
+    } else {
+        for (; at < both; at++)
+            if (a[at] != b[at])
+                return a[at] - b[at];
     }
-    while (both--)
-        if ((diff = *a++ - *b++))
-            return diff;
     return a_size < b_size ? -1 : a_size > b_size;
 }
 
@@ -67,6 +66,19 @@ static MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp)
         *exactp = !diff && count > 0;
     mc->mc_ki[mc->mc_top] = (indx_t)i;
     return i < count ? node : NULL;
+}
+
+/* Whether a cursor's leaf page is the last of the tree. */
+static int is_on_last_page(const MDB_cursor *mc)
+{
+    int level;
+
+    if (!(mc->mc_flags & C_INITIALIZED))
+        return 0;
+    for (level = 0; level < mc->mc_top; level++)
+        if (mc->mc_ki[level] + 1u != NUMKEYS(mc->mc_pg[level]))
+            return 0;
+    return 1;
 }
 
 #if MDB_VERSION_MAJOR > 0
@@ -139,8 +151,7 @@ static int is_on_page(const MDB_cursor *mc, const MDB_val *key)
  * told when pages go. */
 static int lose_position(MDB_cursor *mc, int rc)
 {
-    mc->mc_flags &= ~(C_INITIALIZED | C_EOF);
-    mc->mc_pg[0] = NULL;
+    pylmdb_cursor_unset(mc);
     return rc;
 }
 
@@ -172,26 +183,41 @@ static int walk_to_leaf(MDB_cursor *mc, MDB_val *key)
     return PYLMDB_NOT_QUICK;
 }
 
+/* The record of a node: in a database with duplicates, the first of them. */
+static int read_first(MDB_cursor *mc, MDB_node *node, MDB_val *data)
+{
+    if (mc->mc_xcursor)
+        mc->mc_xcursor->mx_cursor.mc_flags &= ~(C_INITIALIZED | C_EOF);
+    if (!(node->mn_flags & F_DUPDATA))
+        return mdb_node_read(mc, node, data);
+    if (!mc->mc_xcursor)
+        return MDB_CORRUPTED;
+    mdb_xcursor_init1(mc, node);
+    return mdb_cursor_first(&mc->mc_xcursor->mx_cursor, data, NULL);
+}
+
 /* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the
  * ordinary.  A key that is not found leaves the cursor without a position. */
-int pylmdb_quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+int pylmdb_quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
 {
+    const MDB_page *before = mc->mc_flags & C_INITIALIZED ? mc->mc_pg[mc->mc_top] : NULL;
     MDB_node *node;
     int exact, rc;
 
-    if (mc->mc_xcursor || mc->mc_dbx->md_cmp != mdb_cmp_memn || !key->mv_size ||
+    if (mc->mc_dbx->md_cmp != mdb_cmp_memn || !key->mv_size ||
         (mc->mc_txn->mt_flags & MDB_TXN_BLOCKED) || (*mc->mc_dbflag & DB_STALE))
         return PYLMDB_NOT_QUICK;
-    if (!is_on_page(mc, key) && (rc = walk_to_leaf(mc, key)))
+    if (!(*near && is_on_page(mc, key)) && (rc = walk_to_leaf(mc, key)))
         return lose_position(mc, rc);
+    *near = mc->mc_pg[mc->mc_top] == before;
     node = search_node(mc, key, &exact);
     if (!exact && op != MDB_SET_RANGE)
         return lose_position(mc, MDB_NOTFOUND);
-    if (!node || (node->mn_flags & F_DUPDATA)) /* the next page's first, or damaged */
+    if (!node) /* the next page's first */
         return lose_position(mc, PYLMDB_NOT_QUICK);
-    if ((rc = mdb_node_read(mc, node, data)))
-        return lose_position(mc, rc);
     mc->mc_flags = (mc->mc_flags & ~(C_EOF | C_DEL)) | C_INITIALIZED;
+    if ((rc = read_first(mc, node, data)))
+        return lose_position(mc, rc);
     MDB_GET_KEY(node, key);
     return MDB_SUCCESS;
 }

@@ -54,6 +54,7 @@ static int open_closing_on_exec(const char *path, int flags, mode_t mode)
 #define PYLMDB_SEARCH
 struct MDB_node;
 static struct MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp);
+static int is_on_last_page(const MDB_cursor *mc);
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"

@@ -42,8 +42,9 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor);
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 
 /* The same of mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE; a key that is not
- * found leaves the cursor without a position. */
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
+ * found leaves the cursor without a position.  *near: look on the page that the
+ * cursor is on first; then whether that is where the key was. */
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near);
 
 /* mdb_cursor_get() for movements without a key; quicker for MDB_NEXT and MDB_PREV. */
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);

@@ -66,8 +66,9 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return PYLMDB_NOT_QUICK;
 }
 
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
 {
+    (void)near;
     (void)cursor;
     (void)key;
     (void)data;

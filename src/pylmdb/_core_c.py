@@ -20,11 +20,14 @@ class Slow:
     """
 
     deadline = staticmethod(Deadline)
-    know_thread = staticmethod(_threads.current)
 
     def __init__(self, ffi: Any, core: Any) -> None:
         self._cast = ffi.cast
         _threads.at_end.append(core.end_thread)
+
+    def know_thread(self, _shared: Any, _address: int, _env: None, _deadline: None) -> None:
+        """Make sure that the end of the calling thread is noticed."""
+        _threads.current()
 
     def transaction_pointer(self, address: int) -> Any:
         return self._cast("MDB_txn *", address)

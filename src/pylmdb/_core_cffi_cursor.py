@@ -328,7 +328,7 @@ class CursorCore:
         code = lib.pylmdb_cursor_del(
             native, self._slot.flags, flags, self._key, self._value, deleted
         )
-        self.txn._mutations += 1
+        self.txn._mutations += self.txn._write
         if code and not deleted[0]:
             raise error("mdb_cursor_del", code)
         self._settle(code)

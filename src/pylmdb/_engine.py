@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+# how much of a data file tells its format
+HEAD_SIZE = 64
 _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 _FORMATS = {0: 1, 1: 3}
 _MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
@@ -167,24 +169,26 @@ def _each_engine() -> Iterator[Engine]:
             hint="it can be " + ("cffi" if _native is None else "c or cffi"),
         )
     for name in _MODULES:
-        with _lock:
-            if (core, name) not in _engines:
-                _engines[core, name] = _make_engine(core, name)
+        if (core, name) not in _engines:
+            _make_engine(core, name)
         engine = _engines[core, name]
         if engine is not None:
             yield engine
 
 
-def _make_engine(core: str, name: str) -> Engine | None:
-    module = _compiled(name)
-    if module is None:
-        return None
-    native = _core_in(module)
-    if core == "c":
-        return Engine(module, native, native)
-    from . import _core_cffi_all
-
-    return Engine(module, _core_cffi_all, native)
+def _make_engine(core: str, name: str) -> None:
+    with _lock:
+        if (core, name) in _engines:
+            return
+        module, engine = _compiled(name), None
+        if module is not None:
+            native = _core_in(module)
+            if core == "c":
+                chosen = native
+            else:
+                from . import _core_cffi_all as chosen
+            engine = Engine(module, chosen, native)
+        _engines[core, name] = engine
 
 
 def of_major(major: int) -> Engine:
@@ -203,10 +207,11 @@ def default() -> Engine:
     return next(_each_engine())
 
 
-def choose(data_path: bytes, lib_version: int | None, given_path: str) -> Engine:
-    """The engine for a file: that of its format, and for a new one the one wanted."""
+def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
+    """The engine for a file that begins with ``head``: that of its format, and for a
+    new one, whose head is empty, the one wanted."""
     wanted = None if lib_version is None else of_major(lib_version)
-    data_format = _read_format(data_path)
+    data_format = _format_in(head)
     if data_format is None:
         return wanted or default()
     if wanted is not None and wanted.data_format != data_format:
@@ -225,16 +230,11 @@ def choose(data_path: bytes, lib_version: int | None, given_path: str) -> Engine
     )
 
 
-def _read_format(data_path: bytes) -> int | None:
-    """The format number behind the magic of the first page; None for no file.
+def _format_in(head: bytes) -> int | None:
+    """The format number behind the magic of the first page; None if there is no magic.
 
     The magic stands at byte 16 in format 1 and at byte 24 in format 3.
     """
-    try:
-        with open(data_path, "rb") as file:
-            head = file.read(64)
-    except OSError:
-        return None
     for offset in range(0, len(head) - 7, 4):
         if head[offset : offset + 4] == _MAGIC:
             return int.from_bytes(head[offset + 4 : offset + 8], sys.byteorder)

@@ -18,6 +18,15 @@ DEFAULT_MAX_DBS = 128
 # slots beyond max_dbs, for databases that are dropped but still seen by somebody
 SPARE_SLOTS = 8
 _INT_LIMIT = 2**31 - 1
+# the integers and how large they may be
+_LIMITS = {
+    "map_size": 2**63 - 1, "max_readers": _INT_LIMIT, "max_dbs": _INT_LIMIT,
+    "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT, "mode": _INT_LIMIT,
+}  # fmt: skip
+_SWITCHES = (
+    "readonly", "metasync", "sync", "map_async", "create", "readahead", "writemap", "meminit",
+    "lock",
+)  # fmt: skip
 
 
 class Options:
@@ -42,22 +51,20 @@ class Options:
     lock: bool
     lib_version: int | None
 
-    def __init__(self, **fields: Any) -> None:
+    # the file that holds the pages, and the one with the reader table and the locks
+    data_path: bytes
+    lock_path: bytes
+
+    def __init__(self, fields: dict[str, Any]) -> None:
         self.__dict__.update(fields)
+        if self.subdir:
+            self.data_path, self.lock_path = self.path + b"/data.mdb", self.path + b"/lock.mdb"
+        else:
+            self.data_path, self.lock_path = self.path, self.path + b"-lock"
 
     def replaced(self, **fields: Any) -> Options:
         """The same options but for these."""
-        return Options(**{**self.__dict__, **fields})
-
-    @property
-    def data_path(self) -> bytes:
-        """The file that holds the pages."""
-        return os.path.join(self.path, b"data.mdb") if self.subdir else self.path
-
-    @property
-    def lock_path(self) -> bytes:
-        """The file that holds the reader table and the locks."""
-        return os.path.join(self.path, b"lock.mdb") if self.subdir else self.path + b"-lock"
+        return Options({**self.__dict__, **fields})
 
 
 def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
@@ -71,16 +78,15 @@ def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
         raise ValueError(f"path must not contain a NUL character: {given_path!r}")
     if not raw:
         raise FileNotFoundError(errno.ENOENT, "the path of an environment must not be empty")
-    absolute = os.path.join(os.getcwdb(), raw)
+    absolute = raw if os.path.isabs(raw) else os.path.join(os.getcwdb(), raw)
     if subdir is None:
         subdir = not _is_file(absolute)
-    for field in ("map_size", "max_readers", "max_dbs", "max_spare_txns", "lib_version", "mode"):
-        given[field] = _checked_integer(field, given[field])
-    for field in ("readonly", "metasync", "sync", "map_async", "create"):
+    for field, limit in _LIMITS.items():
+        given[field] = _checked_integer(field, given[field], limit)
+    for field in _SWITCHES:
         given[field] = bool(given[field])
-    for field in ("readahead", "writemap", "meminit", "lock"):
-        given[field] = bool(given[field])
-    return Options(path=absolute, given_path=given_path, subdir=bool(subdir), **given)
+    given.update(path=absolute, given_path=given_path, subdir=bool(subdir))
+    return Options(given)
 
 
 def _is_file(path: bytes) -> bool:
@@ -90,7 +96,7 @@ def _is_file(path: bytes) -> bool:
         return False
 
 
-def _checked_integer(field: str, value: Any) -> int | None:
+def _checked_integer(field: str, value: Any, limit: int) -> int | None:
     if value is None and field in ("map_size", "max_dbs", "lib_version"):
         return None
     try:
@@ -99,7 +105,6 @@ def _checked_integer(field: str, value: Any) -> int | None:
         raise TypeError(f"{field} must be an integer, not {type(value).__name__}") from None
     if field == "lib_version" and number == -1:
         return None
-    limit = 2**63 - 1 if field == "map_size" else _INT_LIMIT
     if not 0 <= number <= limit:
         raise OverflowError(f"{field} must be between 0 and {limit}, not {number}")
     return number

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ._shared_env import SharedEnv
 
 FileKey = tuple[int, int]
+# with more, it is quicker to read what is mapped
+_MANY_DESCRIPTORS = 200
 
 _lock = RLock()
 _pid = os.getpid()
@@ -64,6 +66,8 @@ def open_shared(options: Options, token: int) -> SharedEnv:
 
 def _find(options: Options) -> SharedEnv | None:
     """The open environment of these files."""
+    if not _open:
+        return None
     data_key = _file_key(options.data_path)
     for key in (data_key, _file_key(options.lock_path)):
         shared = None if key is None else _open.get(key)
@@ -109,10 +113,12 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
 
 
 def _open_native(options: Options) -> SharedEnv:
-    if options.create and options.subdir and not options.readonly:
+    head, key = _read_head(options.data_path)
+    if key is None and options.create and options.subdir and not options.readonly:
         _make_directory(options.path, options.mode)
-    engine = _engine.choose(options.data_path, options.lib_version, options.given_path)
-    _refuse_other_binding(options)
+    engine = _engine.choose(head, options.lib_version, options.given_path)
+    if key is not None:
+        _refuse_other_binding(options, key)
     out = engine.ffi.new("MDB_env **")
     code = engine.lib.mdb_env_create(out)
     if code:
@@ -125,11 +131,8 @@ def _open_native(options: Options) -> SharedEnv:
         engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
         _load_main(shared)
         shared.key = _descriptor_key(shared)
-        if _file_key(options.data_path) != shared.key:
-            raise Error(
-                f"open: {options.given_path!r} was replaced while it was being opened",
-                hint="open it again",
-            )
+        if shared.key != (key or _file_key(options.data_path)):
+            raise _replaced(options)
     except BaseException:
         shared.closed = True
         shared.close_native()
@@ -141,6 +144,28 @@ def _open_native(options: Options) -> SharedEnv:
     if lock_key is not None:
         _open[lock_key] = shared
     return shared
+
+
+def _read_head(path: bytes) -> tuple[bytes, FileKey | None]:
+    """How a data file begins, as far as it can be read, and what it is known by."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b"", _file_key(path)
+    try:
+        found = os.fstat(fd)
+        return os.read(fd, _engine.HEAD_SIZE), (found.st_dev, found.st_ino)
+    except OSError:
+        return b"", _file_key(path)
+    finally:
+        os.close(fd)
+
+
+def _replaced(options: Options) -> Error:
+    return Error(
+        f"open: {options.given_path!r} was replaced while it was being opened",
+        hint="open it again",
+    )
 
 
 def _make_directory(path: bytes, mode: int) -> None:
@@ -201,12 +226,13 @@ def _open_hints(code: int, options: Options) -> list[str]:
 
 def _load_main(shared: SharedEnv) -> None:
     """Learn the main database's flags, and let liblmdb learn its key order."""
-    box = shared.engine.ffi.new("struct pylmdb_txn *")
-    shared.begin_reader(box)
+    lib, box = shared.engine.lib, shared.engine.ffi.new("struct pylmdb_txn *")
+    if lib.pylmdb_begin_reader(box, shared.pool, -1):
+        shared.begin_reader(box)  # finds a way, or says what the matter is
     try:
         shared.open_slot(box.ptr, None, 0)
     finally:
-        shared.engine.lib.pylmdb_abort(box)
+        lib.pylmdb_abort(box)
 
 
 def _descriptor_key(shared: SharedEnv) -> FileKey:
@@ -218,12 +244,13 @@ def _descriptor_key(shared: SharedEnv) -> FileKey:
     return found.st_dev, found.st_ino
 
 
-def _refuse_other_binding(options: Options) -> None:
+def _refuse_other_binding(options: Options, key: FileKey) -> None:
     """Another LMDB binding (or another copy of this one) that has the file open in
     this process would lose its locks when we close ours.  It has the data file in
     its memory map, and so had the parent of a forked child, which is no matter."""
-    key = _file_key(options.data_path)
-    if key is None or key in _inherited or not sys.platform.startswith("linux"):
+    if key in _open:
+        raise _replaced(options)  # since we looked for it
+    if key in _inherited or not sys.platform.startswith("linux") or not _has_descriptor(key):
         return
     with open("/proc/self/maps", "rb") as file:
         maps = file.read()
@@ -237,6 +264,22 @@ def _refuse_other_binding(options: Options) -> None:
                 f"open: another LMDB binding has {options.given_path!r} open in this process",
                 hint="close it there first; two would break each other's locks",
             )
+
+
+def _has_descriptor(key: FileKey) -> bool:
+    """False if no descriptor of this process leads to a file.  That is quick to see, and
+    whoever has an environment open keeps one for its data file."""
+    names = os.listdir("/proc/self/fd")
+    if len(names) > _MANY_DESCRIPTORS:
+        return True
+    for name in names:
+        try:
+            found = os.fstat(int(name))
+        except OSError:
+            continue  # closed since, as that of the folder itself
+        if found.st_ino == key[1] and found.st_dev == key[0]:
+            return True
+    return False
 
 
 def _close_if_last(shared: SharedEnv) -> None:

@@ -279,7 +279,7 @@ class Transaction(Generic[ValueT], TransactionCore):
             code = call()
             if code:
                 code = self._shared.retry_adopted(ptr, slot, code, call)
-            self._mutations += 1
+            self._mutations += self._write
             if code:
                 raise error("mdb_drop", code)
             gone = [slot] if delete and slot is not shared.main else []

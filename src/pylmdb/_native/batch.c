@@ -12,16 +12,16 @@
  * is worth far more than the sorting costs.  Only that depends on the order, so 8
  * bytes of each key are enough to sort by: those behind what all keys begin with. */
 
-static size_t common_prefix(const struct pylmdb_lookup *lookups, size_t count)
+static size_t common_prefix(const MDB_val *keys, size_t count)
 {
-    const unsigned char *first = lookups[0].key.mv_data;
-    size_t i, j, length = lookups[0].key.mv_size;
+    const unsigned char *first = keys[0].mv_data;
+    size_t i, j, length = keys[0].mv_size;
 
     for (i = 1; i < count && length; i++) {
-        const unsigned char *key = lookups[i].key.mv_data;
+        const unsigned char *key = keys[i].mv_data;
 
-        if (lookups[i].key.mv_size < length)
-            length = lookups[i].key.mv_size;
+        if (keys[i].mv_size < length)
+            length = keys[i].mv_size;
         for (j = 0; j < length && key[j] == first[j];)
             j++;
         length = j;
@@ -49,14 +49,9 @@ static unsigned long long order_of(const MDB_val *key, size_t skip, int native)
     return order;
 }
 
-struct place {
-    unsigned long long order;
-    size_t index;
-};
-
 /* One pass of a radix sort: by the byte at shift, keeping the order of equals. */
-static void sort_by_byte(const struct place *from, struct place *to, size_t count, int shift,
-                         const size_t *sizes)
+static void sort_by_byte(const struct pylmdb_place *from, struct pylmdb_place *to, size_t count,
+                         int shift, const size_t *sizes)
 {
     size_t starts[256], i, at = 0;
 
@@ -68,10 +63,10 @@ static void sort_by_byte(const struct place *from, struct place *to, size_t coun
         to[starts[from[i].order >> shift & 0xff]++] = from[i];
 }
 
-/* Sorts places, with as much room behind them; returns where the result is. */
-static struct place *sort_places(struct place *places, size_t count)
+static struct pylmdb_place *sort_places(struct pylmdb_place *places, struct pylmdb_place *other,
+                                        size_t count)
 {
-    struct place *other = places + count, *swap;
+    struct pylmdb_place *swap;
     size_t sizes[8][256], i;
     int byte;
 
@@ -90,55 +85,55 @@ static struct place *sort_places(struct place *places, size_t count)
     return places;
 }
 
-void pylmdb_order_lookups(struct pylmdb_lookup *lookups, size_t count, unsigned int dbflags)
+struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
+                                       struct pylmdb_place *places)
 {
-    const int native = dbflags & MDB_INTEGERKEY;
-    struct place *places, *sorted;
-    struct pylmdb_lookup *copy;
-    size_t i, skip;
+    const size_t skip = count ? common_prefix(keys, count) : 0;
+    int sorted = 1;
+    size_t i;
 
-    if (count < 2)
-        return;
-    skip = common_prefix(lookups, count);
-    places = malloc(2 * count * sizeof(*places));
-    copy = malloc(count * sizeof(*copy));
-    if (places && copy) { /* else any order will do */
-        for (i = 0; i < count; i++) {
-            places[i].order = order_of(&lookups[i].key, skip, native);
-            places[i].index = i;
-        }
-        sorted = sort_places(places, count);
-        memcpy(copy, lookups, count * sizeof(*copy));
-        for (i = 0; i < count; i++)
-            lookups[i] = copy[sorted[i].index];
+    for (i = 0; i < count; i++) {
+        places[i].order = order_of(&keys[i], skip, dbflags & MDB_INTEGERKEY);
+        places[i].index = i;
+        sorted = sorted && (!i || places[i - 1].order <= places[i].order);
     }
-    free(places);
-    free(copy);
+    return sorted ? places : sort_places(places, places + count, count);
 }
 
 /* -- lookups ---------------------------------------------------------------------- */
 
-int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *lookups,
-                   size_t count)
+#define AHEAD 8
+
+static int look_up_one(MDB_cursor *cursor, unsigned int dbflags, MDB_val *key, MDB_val *value,
+                       int *near)
 {
-    const int widths = dbflags & MDB_INTEGERKEY;
+    const MDB_val wanted = *key;
+    int rc = pylmdb_quick_seek(cursor, key, value, MDB_SET_KEY, near);
+
+    if (!rc || rc == MDB_NOTFOUND)
+        return rc;
+    return pylmdb_cursor_seek(cursor, dbflags, wanted.mv_data, wanted.mv_size, "", 0, MDB_SET_KEY,
+                              key, value);
+}
+
+int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
+                   const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
+{
+    int rc = 0, near = 1;
     size_t i;
-    int rc = 0;
 
     for (i = 0; i < count && !rc; i++) {
-        MDB_val key = lookups[i].key, value;
-
-        if (widths)
-            rc = pylmdb_cursor_seek(cursor, dbflags, key.mv_data, key.mv_size, "", 0, MDB_SET_KEY,
-                                    &key, &value);
-        else if ((rc = pylmdb_quick_seek(cursor, &key, &value, MDB_SET_KEY)) == PYLMDB_NOT_QUICK)
-            rc = pylmdb_safe_cursor_get(cursor, &key, &value, MDB_SET_KEY);
-        if (!rc) {
-            lookups[i].key = key;
-            lookups[i].value = value;
-        } else if (rc == MDB_NOTFOUND) {
-            lookups[i].value.mv_data = NULL;
+        if (i + AHEAD < count)
+            PYLMDB_FETCH(keys[places[i + AHEAD].index].mv_data);
+        out[i].index = places[i].index;
+        out[i].key = keys[places[i].index];
+        rc = look_up_one(cursor, dbflags, &out[i].key, &out[i].value, &near);
+        near = 1;
+        if (rc == MDB_NOTFOUND) {
+            out[i].value.mv_data = NULL;
             rc = 0;
+        } else {
+            PYLMDB_FETCH(out[i].value.mv_data);
         }
     }
     return rc;
@@ -146,34 +141,40 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_looku
 
 /* -- records ---------------------------------------------------------------------- */
 
-int pylmdb_add_records(struct pylmdb_records *records, const MDB_val *key, const MDB_val *values,
-                       size_t width)
+static void copy_words(char *out, const char *key, size_t key_size, const char *value,
+                       size_t width, size_t count)
 {
-    const size_t count = (values->mv_size + width - 1) / width;
-    const size_t more = count * key->mv_size + values->mv_size;
-    const char *value = values->mv_data;
-    size_t i, left = values->mv_size;
-    char *out;
+    const size_t key_words = key_size / 8, words = width / 8;
+    uint64_t word;
+    size_t i, j;
 
-    if (records->size + more > records->room) {
-        size_t room = 2 * records->room + more;
-        char *bigger = realloc(records->data, room);
-
-        if (!bigger)
-            return ENOMEM;
-        records->data = bigger;
-        records->room = room;
-    }
-    out = records->data + records->size;
     for (i = 0; i < count; i++) {
-        const size_t size = left < width ? left : width;
+        for (j = 0; j < key_words; j++, out += 8) {
+            memcpy(&word, key + 8 * j, 8);
+            memcpy(out, &word, 8);
+        }
+        for (j = 0; j < words; j++, out += 8, value += 8) {
+            memcpy(&word, value, 8);
+            memcpy(out, &word, 8);
+        }
+    }
+}
 
+void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, size_t width)
+{
+    const char *value = values->mv_data;
+    size_t left = values->mv_size, size;
+
+    if (!(key->mv_size % 8) && !(width % 8) && !(left % width)) {
+        copy_words(out, key->mv_data, key->mv_size, value, width, left / width);
+        return;
+    }
+    while (left) {
+        size = left < width ? left : width;
         memcpy(out, key->mv_data, key->mv_size);
         memcpy(out + key->mv_size, value, size);
         out += key->mv_size + size;
         value += size;
         left -= size;
     }
-    records->size += more;
-    return 0;
 }

@@ -106,14 +106,6 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
     found_key->mv_data = (void *)key;
     found_value->mv_size = value_size;
     found_value->mv_data = (void *)value;
-    if (op == MDB_SET_KEY || op == MDB_SET_RANGE) {
-        rc = pylmdb_quick_seek(cursor, found_key, found_value, op);
-        if (!rc)
-            return 0;
-        if (rc == MDB_NOTFOUND)
-            goto missed;
-        rc = 0;
-    }
     if (key)
         rc = check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
                           dbflags, found_key, with_value ? found_value : NULL);
@@ -124,7 +116,6 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
         rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
     if (rc == MDB_NOTFOUND && op != MDB_SET_RANGE)
         pylmdb_cursor_unset(cursor);
-missed:
     if (rc)
         found_key->mv_size = found_value->mv_size = 0;
     return rc;

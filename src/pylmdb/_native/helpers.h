@@ -8,6 +8,13 @@
 
 #include "shim.h"
 
+/* Memory that will be read soon, and is often far from what was read last. */
+#if defined(__GNUC__)
+#define PYLMDB_FETCH(address) __builtin_prefetch(address)
+#else
+#define PYLMDB_FETCH(address) ((void)(address))
+#endif
+
 /* The code of a begin that did not get the writer lock in time. */
 #define PYLMDB_ETIMEDOUT ETIMEDOUT
 
@@ -47,28 +54,30 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
 
 /* -- batch.c: many records in one call -- */
 
-/* One key to look up, and what was found: value.mv_data is NULL if nothing was. */
+/* The place of a key in key order: index is its number among those given. */
+struct pylmdb_place {
+    unsigned long long order;
+    size_t index;
+};
+
+/* The order in which looking the keys up goes through the database from its
+ * beginning to its end, or nearly so.  places has room for 2 * count; the result is
+ * one half of it. */
+struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
+                                       struct pylmdb_place *places);
+
+/* What was found of a key; value.mv_data is NULL if nothing was. */
 struct pylmdb_lookup {
     MDB_val key, value;
     size_t index;
 };
 
-/* Sorts lookups so that looking them up in turn goes through the database from its
- * beginning to its end, or nearly so. */
-void pylmdb_order_lookups(struct pylmdb_lookup *lookups, size_t count, unsigned int dbflags);
-/* MDB_SET_KEY for each; a key that is not there is no error. */
-int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *lookups,
-                   size_t count);
+/* MDB_SET_KEY for the keys of count places; one that is not there is no error. */
+int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
+                   const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
 
-/* Records of one width one after another: key, value, key, value... */
-struct pylmdb_records {
-    char *data; /* from malloc() */
-    size_t size, room;
-};
-
-/* Adds a record for each width bytes of values. */
-int pylmdb_add_records(struct pylmdb_records *records, const MDB_val *key, const MDB_val *values,
-                       size_t width);
+/* Writes a record, key and value, for each width bytes of values. */
+void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, size_t width);
 
 /* The number of pages that were freed by the transaction since and later ones,
  * as a read transaction sees it: what a reader of that snapshot keeps from being

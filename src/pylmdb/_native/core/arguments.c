@@ -144,12 +144,3 @@ void drop_bytes_slow(Bytes *bytes)
         PyBuffer_Release(&bytes->view);
     Py_CLEAR(bytes->owner);
 }
-
-int get_flag(PyObject *object, int otherwise)
-{
-    if (!object)
-        return otherwise;
-    if (object == Py_True || object == Py_False)
-        return object == Py_True;
-    return PyObject_IsTrue(object);
-}

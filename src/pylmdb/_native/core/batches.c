@@ -13,15 +13,16 @@
 #include <string.h>
 
 /* How many records are looked up before they are made objects of. */
-#define CHUNK 512
-/* From this many keys on the GIL is let go. */
-#define MANY 64
+#define CHUNK 256
+/* How far ahead the caller's objects are fetched. */
+#define AHEAD 8
 
 typedef struct {
-    PyObject *keys;
+    PyObject *objects; /* the keys, as a tuple */
     Py_ssize_t count;
+    MDB_val *keys;
     Bytes *others; /* for keys that are not bytes; or NULL */
-    struct pylmdb_lookup *lookups;
+    struct pylmdb_place *places;
     PyObject **results;
 } Batch;
 
@@ -34,21 +35,20 @@ static void drop_batch(Batch *batch)
     for (i = 0; batch->results && i < batch->count; i++)
         Py_XDECREF(batch->results[i]);
     PyMem_Free(batch->others);
-    PyMem_Free(batch->lookups);
+    PyMem_Free(batch->keys);
+    PyMem_Free(batch->places);
     PyMem_Free(batch->results);
-    Py_CLEAR(batch->keys);
+    Py_CLEAR(batch->objects);
 }
 
 static int take_key(Batch *batch, Py_ssize_t i)
 {
-    PyObject *key = PyTuple_GET_ITEM(batch->keys, i);
-    struct pylmdb_lookup *lookup = &batch->lookups[i];
+    PyObject *object = PyTuple_GET_ITEM(batch->objects, i);
     Bytes *other;
 
-    lookup->index = (size_t)i;
-    if (LIKELY(PyBytes_CheckExact(key))) {
-        lookup->key.mv_data = PyBytes_AS_STRING(key);
-        lookup->key.mv_size = (size_t)PyBytes_GET_SIZE(key);
+    if (LIKELY(PyBytes_CheckExact(object))) {
+        batch->keys[i].mv_data = PyBytes_AS_STRING(object);
+        batch->keys[i].mv_size = (size_t)PyBytes_GET_SIZE(object);
         return 0;
     }
     if (!batch->others &&
@@ -57,10 +57,10 @@ static int take_key(Batch *batch, Py_ssize_t i)
         return -1;
     }
     other = &batch->others[i];
-    if (get_bytes_slow("key", key, other))
+    if (get_bytes_slow("key", object, other))
         return -1;
-    lookup->key.mv_data = (void *)other->data;
-    lookup->key.mv_size = other->size;
+    batch->keys[i].mv_data = (void *)other->data;
+    batch->keys[i].mv_size = other->size;
     return 0;
 }
 
@@ -70,21 +70,25 @@ static int fill_batch(Batch *batch, PyObject *keys)
     Py_ssize_t i;
 
     memset(batch, 0, sizeof(*batch));
-    if (!(batch->keys = PySequence_Tuple(keys)))
+    if (!(batch->objects = PySequence_Tuple(keys)))
         return -1;
-    batch->count = PyTuple_GET_SIZE(batch->keys);
-    batch->lookups = PyMem_Calloc((size_t)batch->count + 1, sizeof(*batch->lookups));
+    batch->count = PyTuple_GET_SIZE(batch->objects);
+    batch->keys = PyMem_New(MDB_val, batch->count + 1);
+    batch->places = PyMem_New(struct pylmdb_place, 2 * batch->count + 1);
     batch->results = PyMem_Calloc((size_t)batch->count + 1, sizeof(*batch->results));
-    if (!batch->lookups || !batch->results) {
+    if (!batch->keys || !batch->places || !batch->results) {
         PyErr_NoMemory();
         drop_batch(batch);
         return -1;
     }
-    for (i = 0; i < batch->count; i++)
+    for (i = 0; i < batch->count; i++) {
+        if (i + AHEAD < batch->count)
+            PYLMDB_FETCH(PyTuple_GET_ITEM(batch->objects, i + AHEAD));
         if (take_key(batch, i)) {
             drop_batch(batch);
             return -1;
         }
+    }
     return 0;
 }
 
@@ -94,7 +98,7 @@ enum kind { VALUES, KEYS, PAIRS };
 static PyObject *make_result(Transaction *txn, const Batch *batch,
                              const struct pylmdb_lookup *lookup, enum kind kind)
 {
-    PyObject *key = PyTuple_GET_ITEM(batch->keys, (Py_ssize_t)lookup->index), *value, *pair;
+    PyObject *key = PyTuple_GET_ITEM(batch->objects, (Py_ssize_t)lookup->index), *value, *pair;
 
     if (kind == VALUES)
         return to_python(txn, &lookup->value);
@@ -114,17 +118,17 @@ static PyObject *make_result(Transaction *txn, const Batch *batch,
     return pair;
 }
 
-static int look_up_chunk(MDB_cursor *native, unsigned int flags, Batch *batch, Py_ssize_t from,
-                         Py_ssize_t size)
+/* Looks up the keys of some places; *places is NULL before the first. */
+static int look_up_chunk(MDB_cursor *native, unsigned int flags, Batch *batch,
+                         struct pylmdb_place **places, Py_ssize_t from,
+                         struct pylmdb_lookup *found, Py_ssize_t size)
 {
     int code;
 
-    if (batch->count < MANY)
-        return pylmdb_look_up(native, flags, batch->lookups + from, (size_t)size);
     Py_BEGIN_ALLOW_THREADS
-    if (!from)
-        pylmdb_order_lookups(batch->lookups, (size_t)batch->count, flags);
-    code = pylmdb_look_up(native, flags, batch->lookups + from, (size_t)size);
+    if (!*places)
+        *places = pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->places);
+    code = pylmdb_look_up(native, flags, batch->keys, *places + from, found, (size_t)size);
     Py_END_ALLOW_THREADS
     return code;
 }
@@ -133,20 +137,20 @@ static int look_up_chunk(MDB_cursor *native, unsigned int flags, Batch *batch, P
 static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags, Batch *batch,
                        const char *what, enum kind kind)
 {
+    struct pylmdb_lookup found[CHUNK];
+    struct pylmdb_place *places = NULL;
     Py_ssize_t from, size, i;
     int code;
 
     for (from = 0; from < batch->count; from += size) {
         size = batch->count - from < CHUNK ? batch->count - from : CHUNK;
-        if ((code = look_up_chunk(native, flags, batch, from, size))) {
+        if ((code = look_up_chunk(native, flags, batch, &places, from, found, size))) {
             fail(txn->state, what, code);
             return -1;
         }
-        for (i = from; i < from + size; i++) {
-            const struct pylmdb_lookup *lookup = &batch->lookups[i];
-
-            if (lookup->value.mv_data &&
-                !(batch->results[lookup->index] = make_result(txn, batch, lookup, kind)))
+        for (i = 0; i < size; i++) {
+            if (found[i].value.mv_data && !(batch->results[found[i].index] = make_result(
+                                                txn, batch, &found[i], kind)))
                 return -1;
         }
     }
@@ -238,27 +242,28 @@ static Py_ssize_t get_width(PyObject *object, int dupdata, int keyfixed, int val
 }
 
 /* What getmulti collects of keys with all their values: a list of pairs, or with
- * keyfixed the bytes of all records one after another. */
+ * keyfixed a bytearray of all records one after another, used up to size. */
 typedef struct {
-    PyObject *list;
-    struct pylmdb_records records;
-    size_t key_size;
-    int keyfixed;
+    PyObject *list, *records;
+    size_t size, key_size;
 } Collection;
 
-static int collect_records(Cursor *cursor, Collection *into, const MDB_val *key,
-                           const MDB_val *page, size_t width)
+static int collect_records(Collection *into, const MDB_val *key, const MDB_val *page,
+                           size_t width)
 {
-    if (into->records.size && key->mv_size != into->key_size) {
+    const size_t count = (page->mv_size + width - 1) / width;
+    const size_t end = into->size + count * key->mv_size + page->mv_size;
+
+    if (into->size && key->mv_size != into->key_size) {
         PyErr_SetString(PyExc_ValueError, "keyfixed needs keys of one width");
         return -1;
     }
     into->key_size = key->mv_size;
-    if (pylmdb_add_records(&into->records, key, page, width)) {
-        PyErr_NoMemory();
+    if (end > (size_t)PyByteArray_GET_SIZE(into->records) &&
+        PyByteArray_Resize(into->records, (Py_ssize_t)(2 * end)))
         return -1;
-    }
-    (void)cursor;
+    pylmdb_copy_records(PyByteArray_AS_STRING(into->records) + into->size, key, page, width);
+    into->size = end;
     return 0;
 }
 
@@ -295,10 +300,9 @@ static int wrong_width(Cursor *cursor, size_t width)
 }
 
 /* Appends the records of one key; width splits pages of fixed-size values. */
-static int collect(Cursor *cursor, const struct pylmdb_lookup *lookup, size_t width,
-                   Collection *into)
+static int collect(Cursor *cursor, const MDB_val *sought, size_t width, Collection *into)
 {
-    const Bytes wanted = {lookup->key.mv_data, lookup->key.mv_size, NULL, {0}};
+    const Bytes wanted = {sought->mv_data, sought->mv_size, NULL, {0}};
     const unsigned int flags = cursor->slot->flags;
     PyObject *key = NULL;
     MDB_val found_key;
@@ -309,12 +313,12 @@ static int collect(Cursor *cursor, const struct pylmdb_lookup *lookup, size_t wi
     if (width && flags & MDB_DUPFIXED && cursor->value.mv_size != width)
         return wrong_width(cursor, width);
     found_key = cursor->key;
-    if (!into->keyfixed && !(key = to_python(cursor->txn, &found_key)))
+    if (into->list && !(key = to_python(cursor->txn, &found_key)))
         return -1;
     found = move_cursor(cursor, width ? MDB_GET_MULTIPLE : MDB_GET_CURRENT);
     while (found > 0 && !rc) {
-        rc = into->keyfixed ? collect_records(cursor, into, &found_key, &cursor->value, width)
-                            : collect_pairs(cursor, into->list, key, &cursor->value, width);
+        rc = into->list ? collect_pairs(cursor, into->list, key, &cursor->value, width)
+                        : collect_records(into, &found_key, &cursor->value, width);
         if (rc || !(flags & MDB_DUPSORT))
             break;
         found = move_cursor(cursor, width ? MDB_NEXT_MULTIPLE : MDB_NEXT_DUP);
@@ -323,35 +327,30 @@ static int collect(Cursor *cursor, const struct pylmdb_lookup *lookup, size_t wi
     return rc || found < 0 ? -1 : 0;
 }
 
-/* The records as a memoryview of a bytearray. */
-static PyObject *view_records(const struct pylmdb_records *records)
-{
-    PyObject *bytes = PyByteArray_FromStringAndSize(records->data, (Py_ssize_t)records->size);
-    PyObject *view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
-
-    Py_XDECREF(bytes);
-    return view;
-}
-
 static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyfixed)
 {
-    Collection into = {keyfixed ? NULL : PyList_New(0), {NULL, 0, 0}, 0, keyfixed};
+    Collection into = {NULL, NULL, 0, 0};
     PyObject *result = NULL;
     Py_ssize_t i;
-    int rc = 0;
+    int rc = -1;
 
-    if (!keyfixed && !into.list)
-        return NULL;
-    if (!guard_cursor(self)) {
+    if (keyfixed)
+        into.records = PyByteArray_FromStringAndSize(NULL, 0);
+    else
+        into.list = PyList_New(0);
+    if ((into.records || into.list) && !guard_cursor(self)) {
+        rc = 0;
         hold(self->txn);
         for (i = 0; i < batch->count && !rc; i++)
-            rc = collect(self, &batch->lookups[i], width, &into);
+            rc = collect(self, &batch->keys[i], width, &into);
         release(self->txn);
-        if (!rc)
-            result = keyfixed ? view_records(&into.records) : Py_NewRef(into.list);
     }
+    if (!rc && into.list)
+        result = Py_NewRef(into.list);
+    else if (!rc && !PyByteArray_Resize(into.records, (Py_ssize_t)into.size))
+        result = PyMemoryView_FromObject(into.records);
     Py_XDECREF(into.list);
-    free(into.records.data);
+    Py_XDECREF(into.records);
     return result;
 }
 
@@ -359,22 +358,18 @@ static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyf
  * key in turn would be. */
 static PyObject *getmulti_first(Cursor *self, Batch *batch, int values)
 {
-    const struct pylmdb_lookup *last;
-    MDB_val key;
-    Bytes sought;
+    Bytes last;
 
     if (guard_cursor(self))
         return NULL;
     if (!batch->count)
         return PyList_New(0);
-    last = &batch->lookups[batch->count - 1];
-    key = last->key;
+    last.data = batch->keys[batch->count - 1].mv_data;
+    last.size = batch->keys[batch->count - 1].mv_size;
     if (look_up(self->txn, self->slot, batch, "mdb_cursor_get", values ? PAIRS : KEYS) ||
         guard_cursor(self))
         return NULL;
-    sought.data = key.mv_data;
-    sought.size = key.mv_size;
-    if (seek_cursor(self, &sought, NULL, MDB_SET_KEY) < 0)
+    if (seek_cursor(self, &last, NULL, MDB_SET_KEY) < 0)
         return NULL;
     return list_results(batch, NULL);
 }
@@ -424,12 +419,37 @@ static int put_item(Cursor *cursor, PyObject *item, int flags)
     return written;
 }
 
-static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
+/* The same as for any iterable, without an iterator.  The list may change under us:
+ * what is put is an object's memory, and getting that can run Python code. */
+static int put_list(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
 {
-    PyObject *iterator = PyObject_GetIter(items), *item;
+    PyObject *item, *ahead;
+    Py_ssize_t i;
     int written = 0;
 
-    if (!iterator)
+    for (i = 0; written >= 0 && i < PyList_GET_SIZE(items); i++) {
+        if (i + AHEAD < PyList_GET_SIZE(items)) {
+            ahead = PyList_GET_ITEM(items, i + AHEAD);
+            if (PyTuple_CheckExact(ahead) && PyTuple_GET_SIZE(ahead))
+                PYLMDB_FETCH(PyTuple_GET_ITEM(ahead, 0));
+        }
+        item = Py_NewRef(PyList_GET_ITEM(items, i));
+        written = put_item(cursor, item, flags);
+        Py_DECREF(item);
+        *consumed += written >= 0;
+        *added += written > 0;
+    }
+    return written < 0 ? -1 : 0;
+}
+
+static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
+{
+    PyObject *iterator, *item;
+    int written = 0;
+
+    if (PyList_CheckExact(items))
+        return put_list(cursor, items, flags, consumed, added);
+    if (!(iterator = PyObject_GetIter(items)))
         return -1;
     while (written >= 0 && (item = PyIter_Next(iterator))) {
         written = put_item(cursor, item, flags);

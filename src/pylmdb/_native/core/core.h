@@ -57,6 +57,8 @@ struct Cursor;
 typedef struct Handle {
     MDB_cursor *native;
     struct Cursor *owner;
+    /* to be closed when no operation is in progress any more */
+    int dropped;
     struct Handle *next, *previous;
 } Handle;
 
@@ -123,6 +125,8 @@ typedef struct Transaction {
     /* begun, not revoked, and no child open: it may be used */
     char ready;
     char write, buffers, begun, ended, revoked, finished;
+    /* it is being deallocated: there may be no new reference to it */
+    char dying;
     /* its thread; 0 where threads may share it */
     unsigned long long thread;
     /* the top-level transaction of its family: itself or an ancestor */
@@ -164,6 +168,8 @@ typedef struct Cursor {
     Slot *slot;
     MDB_val key, value;
     size_t moves;
+    /* the last key sought was on the page of the one before */
+    int near;
     /* on a record; on one by nothing but a write; on the successor of one that
      * was deleted, which nobody has looked at yet */
     char positioned, only_written, unseen;
@@ -195,7 +201,14 @@ int parse_call(CoreState *state, const Signature *signature, PyObject *args,
 int get_bytes_slow(const char *name, PyObject *object, Bytes *out);
 void drop_bytes_slow(Bytes *bytes);
 /* The value of a flag; NULL means the default. */
-int get_flag(PyObject *object, int otherwise);
+static inline int get_flag(PyObject *object, int otherwise)
+{
+    if (LIKELY(!object))
+        return otherwise;
+    if (object == Py_True || object == Py_False)
+        return object == Py_True;
+    return PyObject_IsTrue(object);
+}
 
 static inline int get_bytes(const char *name, PyObject *object, Bytes *out)
 {
@@ -273,8 +286,11 @@ PyObject *end_thread(PyObject *module, PyObject *ignored);
 void take_gate(Shared *shared, Transaction *txn);
 void leave_gate(Shared *shared);
 void close_handle(Transaction *txn, Handle *handle);
-/* A Cursor lets its native cursor go. */
+/* Closes a native cursor now, or when the operations in progress have left. */
 void drop_handle(Transaction *txn, Handle *handle);
+/* The end of a transaction that nobody has any more. */
+void finish_dying(Transaction *txn);
+void forget_thread(void);
 
 /* Read transactions that begin and end at once, under the GIL: like those of the
  * pool, without its atomic operations.  begin_quick(): 0, or a code. */
@@ -348,7 +364,13 @@ PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObje
 
 /* -- iterator.c -- */
 
-PyObject *iterate(Cursor *cursor, int start, int op, int keys, int values);
+PyObject *cursor_iter(PyObject *);
+PyObject *cursor_iternext(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_iternext_dup(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_iternext_nodup(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_iterprev(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_iterprev_dup(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *cursor_iterprev_nodup(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* -- the types -- */
 

@@ -29,6 +29,12 @@ int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
     return 0;
 }
 
+static int refuse_again(Cursor *cursor)
+{
+    fail_as(cursor->state->plain_error, "this cursor was opened already", 0, "open another one");
+    return -1;
+}
+
 static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
 {
     Handle *handle;
@@ -45,6 +51,12 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
         Py_DECREF(slot);
         PyMem_Free(handle);
         return -1;
+    }
+    if (cursor->txn) { /* by what ran in between */
+        mdb_cursor_close(handle->native);
+        PyMem_Free(handle);
+        Py_DECREF(slot);
+        return refuse_again(cursor);
     }
     handle->owner = cursor;
     handle->next = txn->cursors;
@@ -98,35 +110,23 @@ static int cursor_init(Cursor *self, PyObject *args, PyObject *kwargs)
                      Py_TYPE(given[1])->tp_name);
         return -1;
     }
-    if (self->txn) {
-        fail_as(self->state->plain_error, "this cursor was opened already", 0,
-                "open another one");
-        return -1;
-    }
+    if (self->txn)
+        return refuse_again(self);
     return open_in(self, (Transaction *)given[1], given[0]);
 }
 
-static void drop_native(Cursor *cursor)
-{
-    Handle *handle = cursor->handle;
-
-    cursor->native = NULL;
-    cursor->handle = NULL;
-    cursor->positioned = 0;
-    if (handle)
-        drop_handle(cursor->txn, handle);
-}
 
 static PyObject *cursor_close(Cursor *self, PyObject *ignored)
 {
     (void)ignored;
-    drop_native(self);
+    if (self->handle)
+        drop_handle(self->txn, self->handle);
     Py_RETURN_NONE;
 }
 
 static int is_closed(Cursor *self)
 {
-    return !self->native || !self->slot->alive || self->txn->revoked ||
+    return !self->native || self->handle->dropped || !self->slot->alive || self->txn->revoked ||
            self->txn->native.generation != pylmdb_generation;
 }
 
@@ -148,8 +148,7 @@ static PyObject *cursor_exit(Cursor *self, PyObject *const *args, Py_ssize_t nar
 {
     (void)args;
     (void)nargs;
-    drop_native(self);
-    Py_RETURN_NONE;
+    return cursor_close(self, NULL);
 }
 
 static PyObject *cursor_get_db(Cursor *self, void *ignored)
@@ -180,7 +179,10 @@ static void cursor_dealloc(Cursor *self)
     PyObject_GC_UnTrack(self);
     if (self->weakrefs)
         PyObject_ClearWeakRefs((PyObject *)self);
-    drop_native(self);
+    if (self->handle) {
+        self->handle->owner = NULL;
+        drop_handle(self->txn, self->handle);
+    }
     Py_CLEAR(self->slot);
     Py_CLEAR(self->db);
     Py_CLEAR(self->txn);
@@ -246,12 +248,27 @@ int move_cursor(Cursor *cursor, int op)
     cursor->moves++;
     found = settle_cursor(
         cursor, pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, op));
-    /* Movements among duplicates do not always tell the key. */
+    /* Some movements do not always tell the key. */
     if (found > 0)
-        cursor->fresh = !cursor->txn->thread && op != MDB_NEXT_DUP && op != MDB_PREV_DUP &&
-                        op != MDB_FIRST_DUP && op != MDB_LAST_DUP &&
+        cursor->fresh = !cursor->txn->thread && op != MDB_FIRST_DUP && op != MDB_LAST_DUP &&
                         op != MDB_GET_MULTIPLE && op != MDB_NEXT_MULTIPLE;
     return found;
+}
+
+static int seek_native(Cursor *cursor, const Bytes *key, const Bytes *value, int op)
+{
+    int rc;
+
+    if (!value) {
+        cursor->key.mv_data = (void *)key->data;
+        cursor->key.mv_size = key->size;
+        rc = pylmdb_quick_seek(cursor->native, &cursor->key, &cursor->value, op, &cursor->near);
+        if (LIKELY(!rc || rc == MDB_NOTFOUND))
+            return rc;
+    }
+    return pylmdb_cursor_seek(cursor->native, cursor->slot->flags, key->data, key->size,
+                              value ? value->data : "", value ? value->size : 0, op, &cursor->key,
+                              &cursor->value);
 }
 
 int seek_cursor(Cursor *cursor, const Bytes *key, const Bytes *value, int op)
@@ -259,10 +276,7 @@ int seek_cursor(Cursor *cursor, const Bytes *key, const Bytes *value, int op)
     int found;
 
     cursor->moves++;
-    found = settle_cursor(
-        cursor, pylmdb_cursor_seek(cursor->native, cursor->slot->flags, key->data, key->size,
-                                   value ? value->data : "", value ? value->size : 0, op,
-                                   &cursor->key, &cursor->value));
+    found = settle_cursor(cursor, seek_native(cursor, key, value, op));
     if (found > 0)
         cursor->fresh = !cursor->txn->thread;
     return found;
@@ -478,44 +492,6 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
     if ((code = pylmdb_cursor_count(self->native, self->slot->flags, &count)))
         return fail(self->state, "mdb_cursor_count", code);
     return PyLong_FromSize_t(count);
-}
-
-/* -- iteration ------------------------------------------------------------------ */
-
-static PyObject *start_iterator(Cursor *self, const Signature *signature, PyObject *const *args,
-                                Py_ssize_t nargs, PyObject *kwnames, int first, int op)
-{
-    const int duplicates = op == MDB_NEXT_DUP || op == MDB_PREV_DUP;
-    const int keys_only = op == MDB_NEXT_NODUP || op == MDB_PREV_NODUP;
-    PyObject *given[2];
-    int keys, values;
-
-    if (parse_arguments(self->state, signature, args, nargs, kwnames, given) ||
-        (keys = get_flag(given[0], !duplicates)) < 0 ||
-        (values = get_flag(given[1], !keys_only)) < 0)
-        return NULL;
-    return iterate(self, first, op, keys || !values, values);
-}
-
-#define ITERATION(name, first, op)                                                         \
-    static PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs,  \
-                                   PyObject *kwnames)                                      \
-    {                                                                                      \
-        static const Signature signature = {#name, 0, 2, 2, {ARG_KEYS, ARG_VALUES}};       \
-                                                                                           \
-        return start_iterator(self, &signature, args, nargs, kwnames, first, op);          \
-    }
-
-ITERATION(iternext, MDB_FIRST, MDB_NEXT)
-ITERATION(iternext_dup, -1, MDB_NEXT_DUP)
-ITERATION(iternext_nodup, MDB_FIRST, MDB_NEXT_NODUP)
-ITERATION(iterprev, MDB_LAST, MDB_PREV)
-ITERATION(iterprev_dup, -1, MDB_PREV_DUP)
-ITERATION(iterprev_nodup, MDB_LAST, MDB_PREV_NODUP)
-
-static PyObject *cursor_iter(Cursor *self)
-{
-    return iterate(self, MDB_FIRST, MDB_NEXT, 1, 1);
 }
 
 /* -- the type ------------------------------------------------------------------- */

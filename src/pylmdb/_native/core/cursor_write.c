@@ -53,7 +53,7 @@ int cursor_delete_record(Cursor *cursor, int all)
         return found;
     code = pylmdb_cursor_del(cursor->native, cursor->slot->flags, all ? MDB_NODUPDATA : 0,
                              &cursor->key, &cursor->value, &deleted);
-    cursor->txn->mutations++;
+    cursor->txn->mutations += cursor->txn->write;
     cursor->fresh = 0;
     if (code && !deleted) {
         fail(cursor->state, "mdb_cursor_del", code);

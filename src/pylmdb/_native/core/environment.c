@@ -14,8 +14,12 @@ static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
 {
     PyObject *shared, *begin, *result = NULL;
 
-    if (LIKELY(self->begin && ((Shared *)self->shared)->generation == pylmdb_generation))
-        return self->begin((Shared *)self->shared, (PyObject *)self, args, nargs, kwnames);
+    if (LIKELY(self->begin && ((Shared *)self->shared)->generation == pylmdb_generation)) {
+        shared = Py_NewRef(self->shared); /* the arguments may close the environment */
+        result = self->begin((Shared *)shared, (PyObject *)self, args, nargs, kwnames);
+        Py_DECREF(shared);
+        return result;
+    }
     /* Closed, inherited over fork, or of the cffi core. */
     if (!(shared = PyObject_CallMethod((PyObject *)self, "_use", NULL)))
         return NULL;
@@ -49,9 +53,10 @@ static int environment_set_shared(EnvironmentCore *self, PyObject *value, void *
         capsule = PyObject_GetAttrString(value, "_begin_capsule");
         if (capsule && PyCapsule_IsValid(capsule, CAPSULE))
             *(void **)&begin = PyCapsule_GetPointer(capsule, CAPSULE);
-        else
-            PyErr_Clear();
         Py_XDECREF(capsule);
+        if (!capsule && !PyErr_ExceptionMatches(PyExc_AttributeError))
+            return -1;
+        PyErr_Clear(); /* the cffi core has none */
     } else {
         value = NULL;
     }

@@ -45,7 +45,7 @@ static int start(Cursor *cursor, int first)
     return move_cursor(cursor, first) < 0 ? -1 : 0;
 }
 
-PyObject *iterate(Cursor *cursor, int first, int op, int keys, int values)
+static PyObject *iterate(Cursor *cursor, int first, int op, int keys, int values)
 {
     PyTypeObject *type = cursor->state->iterator_type;
     Iterator *self = (Iterator *)type->tp_alloc(type, 0);
@@ -61,6 +61,42 @@ PyObject *iterate(Cursor *cursor, int first, int op, int keys, int values)
         return NULL;
     }
     return (PyObject *)self;
+}
+
+static PyObject *start_iterator(Cursor *self, const Signature *signature, PyObject *const *args,
+                                Py_ssize_t nargs, PyObject *kwnames, int first, int op)
+{
+    const int duplicates = op == MDB_NEXT_DUP || op == MDB_PREV_DUP;
+    const int keys_only = op == MDB_NEXT_NODUP || op == MDB_PREV_NODUP;
+    PyObject *given[2];
+    int keys, values;
+
+    if (parse_arguments(self->state, signature, args, nargs, kwnames, given) ||
+        (keys = get_flag(given[0], !duplicates)) < 0 ||
+        (values = get_flag(given[1], !keys_only)) < 0)
+        return NULL;
+    return iterate(self, first, op, keys || !values, values);
+}
+
+#define ITERATION(name, first, op)                                                         \
+    PyObject *cursor_##name(PyObject *self, PyObject *const *args, Py_ssize_t nargs,         \
+                            PyObject *kwnames)                                             \
+    {                                                                                      \
+        static const Signature signature = {#name, 0, 2, 2, {ARG_KEYS, ARG_VALUES}};       \
+                                                                                           \
+        return start_iterator((Cursor *)self, &signature, args, nargs, kwnames, first, op);          \
+    }
+
+ITERATION(iternext, MDB_FIRST, MDB_NEXT)
+ITERATION(iternext_dup, -1, MDB_NEXT_DUP)
+ITERATION(iternext_nodup, MDB_FIRST, MDB_NEXT_NODUP)
+ITERATION(iterprev, MDB_LAST, MDB_PREV)
+ITERATION(iterprev_dup, -1, MDB_PREV_DUP)
+ITERATION(iterprev_nodup, MDB_LAST, MDB_PREV_NODUP)
+
+PyObject *cursor_iter(PyObject *self)
+{
+    return iterate((Cursor *)self, MDB_FIRST, MDB_NEXT, 1, 1);
 }
 
 static int remember(Iterator *self, const Cursor *cursor)
@@ -123,6 +159,18 @@ static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
     return pair;
 }
 
+/* The next record of a read transaction, where nothing has touched the cursor since
+ * the last one: go_on() and refresh_cursor() would do the same. */
+static inline int step(Iterator *self, Cursor *cursor)
+{
+    const int code = pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, self->op);
+
+    if (code)
+        return settle_cursor(cursor, code);
+    self->moves = ++cursor->moves;
+    return 1;
+}
+
 static PyObject *iterator_next(Iterator *self)
 {
     Cursor *cursor = self->cursor;
@@ -132,6 +180,13 @@ static PyObject *iterator_next(Iterator *self)
 
     if (guard_cursor(cursor))
         return NULL;
+    if (LIKELY(cursor->fresh && self->started && cursor->moves == self->moves)) {
+        if ((found = step(self, cursor)) <= 0)
+            return NULL;
+        if (LIKELY(!txn->buffers && !self->values))
+            return to_bytes(txn, &cursor->key);
+        goto found_record;
+    }
     if (LIKELY(self->started))
         found = go_on(self, cursor);
     if (LIKELY(found >= 0))
@@ -142,11 +197,13 @@ static PyObject *iterator_next(Iterator *self)
     self->started = 1;
     self->moves = cursor->moves;
     self->mutations = txn->mutations;
-    if (txn->write && remember(self, cursor))
+found_record:
+    if ((txn->write && remember(self, cursor)) ||
+        record_to_python(txn, self->keys ? &cursor->key : NULL,
+                         self->values ? &cursor->value : NULL, &key, &value)) {
+        self->started = 0; /* the next call gives this record */
         return NULL;
-    if (record_to_python(txn, self->keys ? &cursor->key : NULL,
-                         self->values ? &cursor->value : NULL, &key, &value))
-        return NULL;
+    }
     if (!self->values)
         return key;
     return self->keys ? fill_pair(self, key, value) : value;

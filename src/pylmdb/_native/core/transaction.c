@@ -378,9 +378,13 @@ static void transaction_dealloc(Transaction *self)
     PyTypeObject *type = Py_TYPE(self);
 
     PyObject_GC_UnTrack(self);
+    /* Callbacks of weak references may end the environment, and that its transactions. */
+    self->revoked = self->dying = 1;
+    self->ready = 0;
     if (self->weakrefs)
         PyObject_ClearWeakRefs((PyObject *)self);
-    revoke_transaction(self);
+    finish_dying(self);
+    Py_CLEAR(self->whole);
     Py_CLEAR(self->opened);
     Py_CLEAR(self->dropped);
     Py_CLEAR(self->last_db);
@@ -418,6 +422,8 @@ static PyObject *transaction_slot_in(Transaction *self, PyObject *const *args, P
 
     if (nargs != 2)
         return PyErr_Format(PyExc_TypeError, "_slot_in() takes 2 arguments");
+    if (guard_again(self))
+        return NULL;
     slot = slot_for(self, args[1]);
     return slot ? Py_NewRef((PyObject *)slot) : NULL;
 }
@@ -428,7 +434,7 @@ static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
 
     for (; handle; handle = next) {
         next = handle->next;
-        if (handle->owner && (PyObject *)handle->owner->slot == slot)
+        if (handle->owner && !handle->dropped && (PyObject *)handle->owner->slot == slot)
             close_handle(self, handle);
     }
     Py_RETURN_NONE;

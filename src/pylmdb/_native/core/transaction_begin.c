@@ -28,11 +28,17 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
     PyObject *address = address_of(&txn->native);
     PyObject *result = NULL;
 
+    hold(txn); /* who ends it meanwhile has it ended afterwards */
     if (address)
         result = PyObject_CallMethod(txn->state->slow, method, "OOOO", txn->shared, address,
                                      first ? first : Py_None, second ? second : Py_None);
     Py_XDECREF(address);
     Py_XDECREF(result);
+    release(txn);
+    if (result && txn->revoked) {
+        fail_closed(txn->state, "transaction", "it was ended while it began");
+        return -1;
+    }
     return result ? 0 : -1;
 }
 
@@ -127,19 +133,24 @@ static int begin_child(Transaction *txn, PyObject *object)
 
 /* -- writers ------------------------------------------------------------------- */
 
-/* So that write transactions which a thread leaves open end with it. */
-static int know_thread(CoreState *state)
-{
-    static _Thread_local int known;
-    PyObject *result;
+static _Thread_local int known_thread;
 
-    if (LIKELY(known))
+/* So that write transactions which a thread leaves open end with it. */
+static int know_thread(Transaction *txn)
+{
+    if (LIKELY(known_thread))
         return 0;
-    if (!(result = PyObject_CallMethod(state->slow, "know_thread", NULL)))
+    if (ask_slow(txn, "know_thread", NULL, NULL))
         return -1;
-    Py_DECREF(result);
-    known = 1;
+    known_thread = 1;
     return 0;
+}
+
+/* What told of this thread's end is gone: a thread of somebody else's has one for
+ * each time that it calls Python. */
+void forget_thread(void)
+{
+    known_thread = 0;
 }
 
 static int enter_gate(Transaction *txn, PyObject *deadline)
@@ -169,9 +180,9 @@ static int begin_writer(Transaction *txn, PyObject *deadline)
 {
     Shared *shared = txn->shared;
 
-    if (know_thread(txn->state))
-        return -1;
     txn->thread = current_thread();
+    if (know_thread(txn))
+        return -1;
     if (enter_gate(txn, deadline))
         return -1;
     if (LIKELY(shared->admitting) && LIKELY(!pylmdb_begin(&txn->native, shared->pool, NULL, 0, 0)))
@@ -212,7 +223,7 @@ static int join_environment(Transaction *txn)
         txn->older->newer = txn;
     shared->newest = txn;
     txn->ready = 1;
-    if (LIKELY(shared->admitting))
+    if (LIKELY(((EnvironmentCore *)txn->env)->shared == (PyObject *)shared))
         return 0;
     return ask_slow(txn, "check_open", txn->env, NULL);
 }
@@ -220,6 +231,7 @@ static int join_environment(Transaction *txn)
 static int begin_native(Transaction *txn, PyObject *parent, PyObject *deadline)
 {
     txn->top = txn;
+    txn->native.generation = pylmdb_generation;
     if (is_given(parent))
         return begin_child(txn, parent);
     if (!txn->write)
@@ -245,9 +257,12 @@ static int read_options(Transaction *txn, PyObject *env, PyObject *const *args,
     const int write = get_flag(args[2], 0);
     const int buffers = write < 0 ? -1 : get_flag(args[3], 0);
 
-    unsigned int sync_flags;
+    unsigned int sync_flags = 0;
 
-    if (buffers < 0 || get_sync_flags((EnvironmentCore *)env, args[5], args[6], &sync_flags))
+    if (buffers < 0)
+        return -1;
+    if ((write || args[5] || args[6]) &&
+        get_sync_flags((EnvironmentCore *)env, args[5], args[6], &sync_flags))
         return -1;
     if (is_given(args[4]) &&
         !(*deadline = PyObject_CallMethod(txn->state->slow, "deadline", "O", args[4])))

@@ -15,6 +15,8 @@
  */
 #include "core.h"
 
+#include <errno.h>
+
 /* Environments of this process that have a writer (borrowed; under the GIL). */
 static Shared *writing;
 
@@ -57,6 +59,7 @@ PyObject *end_thread(PyObject *module, PyObject *ignored)
 
     (void)module;
     (void)ignored;
+    forget_thread();
     while (shared) {
         Transaction *txn = shared->writer;
 
@@ -119,9 +122,8 @@ void close_handle(Transaction *txn, Handle *handle)
 
 void drop_handle(Transaction *txn, Handle *handle)
 {
-    handle->owner = NULL;
     if (txn->top->holders)
-        txn->top->dirty = 1;
+        handle->dropped = txn->top->dirty = 1;
     else
         close_handle(txn, handle);
 }
@@ -132,7 +134,7 @@ static void close_dropped(Transaction *txn)
 
     for (; handle; handle = next) {
         next = handle->next;
-        if (!handle->owner)
+        if (handle->dropped)
             close_handle(txn, handle);
     }
 }
@@ -146,16 +148,11 @@ static void settle_handles(Transaction *txn, int kept)
     PyObject *result = NULL;
     int tries;
 
-    if (parent && !parent->opened)
-        parent->opened = PyList_New(0);
-    if (parent && !parent->dropped)
-        parent->dropped = PyList_New(0);
     for (tries = 0; !result && tries < 100; tries++) {
         result = PyObject_CallMethod(
             (PyObject *)txn->shared, "settle", "OOOOO", txn->opened ? txn->opened : Py_None,
             txn->dropped ? txn->dropped : Py_None, kept ? Py_True : Py_False,
-            parent && parent->opened ? parent->opened : Py_None,
-            parent && parent->dropped ? parent->dropped : Py_None);
+            parent ? parent->opened : Py_None, parent ? parent->dropped : Py_None);
         if (!result)
             PyErr_WriteUnraisable((PyObject *)txn->shared);
     }
@@ -180,6 +177,21 @@ static void handles_lock(Transaction *txn, const char *method)
     Py_XDECREF(lock);
 }
 
+/* Where a parent takes over what its child did to handles; 0 if there is no memory. */
+static int make_parent_lists(Transaction *parent)
+{
+    if (!parent)
+        return 1;
+    if (!parent->opened)
+        parent->opened = PyList_New(0);
+    if (!parent->dropped)
+        parent->dropped = PyList_New(0);
+    if (parent->opened && parent->dropped)
+        return 1;
+    PyErr_Clear();
+    return 0;
+}
+
 static void end_native_writer(Transaction *txn, int commit)
 {
     MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
@@ -202,12 +214,17 @@ static void end_writer(Transaction *txn, int commit)
         return;
     }
     hold(txn);
-    if (handles)
-        handles_lock(txn, "acquire");
-    end_native_writer(txn, commit);
-    if (handles) {
-        settle_handles(txn, commit && !txn->native.code);
-        handles_lock(txn, "release");
+    if (handles && !make_parent_lists(txn->parent)) {
+        pylmdb_abort(&txn->native);
+        txn->native.code = ENOMEM;
+    } else {
+        if (handles)
+            handles_lock(txn, "acquire");
+        end_native_writer(txn, commit);
+        if (handles) {
+            settle_handles(txn, commit && !txn->native.code);
+            handles_lock(txn, "release");
+        }
     }
     if (txn->parent)
         txn->parent->mutations++;
@@ -248,10 +265,14 @@ static void finish(Transaction *txn, int commit)
 
         child->revoked = 1;
         child->ready = 0;
+        if (!child->dying)
+            Py_INCREF(child);
         if (child->finished)
             unlink_transaction(child);
         else
             finish(child, 0);
+        if (!child->dying)
+            Py_DECREF(child);
     }
     while (txn->cursors)
         close_handle(txn, txn->cursors);
@@ -275,7 +296,7 @@ static Transaction *find_revoked(Transaction *txn)
     for (child = txn->children; child; child = child->next_sibling)
         if ((found = find_revoked(child)))
             return found;
-    return txn->revoked && !txn->finished ? txn : NULL;
+    return txn->revoked && !txn->finished && !txn->dying ? txn : NULL;
 }
 
 static void close_dropped_in_family(Transaction *txn)
@@ -293,15 +314,18 @@ void finish_waiting(Transaction *top)
     Transaction *txn;
     PyObject *kind, *value, *traceback;
 
-    if (LIKELY(!top->dirty) || top->holders || top->copiers)
+    if (LIKELY(!top->dirty) || top->dying || top->holders || top->copiers)
         return;
     PyErr_Fetch(&kind, &value, &traceback);
     Py_INCREF(top);
     while (top->dirty && !top->holders && !top->copiers) {
         top->dirty = 0;
         close_dropped_in_family(top);
-        while ((txn = find_revoked(top)))
+        while ((txn = find_revoked(top))) {
+            Py_INCREF(txn);
             finish(txn, 0);
+            Py_DECREF(txn);
+        }
     }
     Py_DECREF(top);
     PyErr_Restore(kind, value, traceback);
@@ -319,6 +343,21 @@ void release(Transaction *txn)
     finish_waiting(txn->top);
 }
 
+/* The end of a read transaction that nothing hangs on, and whose environment stays
+ * open: what finish() would do. */
+static int finish_quickly(Transaction *txn)
+{
+    if (txn->write || txn->parent || txn->cursors || txn->whole || txn->holders ||
+        txn->copiers || !txn->native.ptr || !txn->shared->admitting ||
+        txn->native.generation != pylmdb_generation)
+        return 0;
+    txn->revoked = txn->finished = 1;
+    txn->ready = 0;
+    end_native_reader(txn->shared, &txn->native);
+    unlink_transaction(txn);
+    return 1;
+}
+
 /* In a forked child everything belongs to the parent: it is only forgotten. */
 void revoke_transaction(Transaction *txn)
 {
@@ -326,7 +365,7 @@ void revoke_transaction(Transaction *txn)
     PyObject *kind, *value, *traceback;
     Transaction *child;
 
-    if (txn->finished || !top)
+    if (txn->finished || !top || LIKELY(finish_quickly(txn)))
         return;
     for (child = txn->children; child; child = child->next_sibling) {
         child->revoked = 1;
@@ -345,12 +384,37 @@ void revoke_transaction(Transaction *txn)
     PyErr_Restore(kind, value, traceback);
 }
 
+/* Nobody uses it, so an operation of its family further down on this stack does
+ * not either, and it can end under it; one in another thread may be inside liblmdb.
+ * What runs here is Python code, which must not take it for unreferenced. */
+void finish_dying(Transaction *txn)
+{
+    PyObject *kind, *value, *traceback;
+    Transaction *const top = txn->top;
+
+    if (!top || txn->finished || LIKELY(finish_quickly(txn)))
+        return;
+    PyErr_Fetch(&kind, &value, &traceback);
+    Py_SET_REFCNT(txn, 1);
+    while (top->holders && top->holding_thread != current_thread() &&
+           txn->native.generation == pylmdb_generation) {
+        Py_BEGIN_ALLOW_THREADS
+        pylmdb_pause();
+        Py_END_ALLOW_THREADS
+    }
+    finish(txn, 0);
+    if (top != txn)
+        finish_waiting(top);
+    Py_SET_REFCNT(txn, 0);
+    PyErr_Restore(kind, value, traceback);
+}
+
 PyObject *transaction_commit(Transaction *txn)
 {
     CoreState *const state = txn->state;
     int code;
 
-    if (refuse(txn, txn->write))
+    if ((!is_usable(txn) || txn->children) && refuse(txn, txn->write))
         return NULL;
     if (!txn->write) {
         revoke_transaction(txn);

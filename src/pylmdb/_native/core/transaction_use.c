@@ -73,7 +73,7 @@ int refuse(Transaction *txn, int ending)
  * operation may hold the transaction. */
 int guard_again(Transaction *txn)
 {
-    if (!txn->top->holders || txn->top->holding_thread != current_thread())
+    if (!txn->top || !txn->top->holders || txn->top->holding_thread != current_thread())
         return guard(txn);
     if (txn->native.ptr && txn->native.generation == pylmdb_generation)
         return 0;
@@ -100,6 +100,22 @@ Slot *use_slot(Transaction *txn, Slot *slot)
     if (slot->since && mdb_txn_id(txn->native.ptr) < slot->since)
         return refuse_missing(txn, slot);
     return slot;
+}
+
+/* Takes the reference to slot.  The last reference to the database before it can be
+ * this one, and its end runs Python code. */
+static int remember_slot(Transaction *txn, PyObject *db, Slot *slot)
+{
+    PyObject *old_db = txn->last_db;
+    Slot *old_slot = txn->last_slot;
+
+    txn->last_slot = slot;
+    txn->last_db = Py_NewRef(db);
+    hold(txn);
+    Py_XDECREF(old_slot);
+    Py_XDECREF(old_db);
+    release(txn);
+    return guard_again(txn);
 }
 
 /* The handle of a Database that this transaction has not used last.  The caller
@@ -144,9 +160,7 @@ Slot *find_slot(Transaction *txn, PyObject *db)
             return NULL;
         }
     }
-    Py_XSETREF(txn->last_slot, (Slot *)found);
-    Py_XSETREF(txn->last_db, Py_NewRef(db));
-    return use_slot(txn, txn->last_slot);
+    return remember_slot(txn, db, (Slot *)found) ? NULL : use_slot(txn, txn->last_slot);
 }
 
 int adopt_slot(Transaction *txn, Slot *slot, int code)

@@ -16,15 +16,16 @@
 
 static PyObject *copy_large(Transaction *txn, const MDB_val *value)
 {
+    const MDB_val source = *value; /* another thread may move the cursor whose it is */
     Transaction *top = txn->top;
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)value->mv_size);
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)source.mv_size);
 
     if (!bytes)
         return NULL;
     top->copiers++;
     Py_INCREF(txn);
     Py_BEGIN_ALLOW_THREADS
-    memcpy(PyBytes_AS_STRING(bytes), value->mv_data, value->mv_size);
+    memcpy(PyBytes_AS_STRING(bytes), source.mv_data, source.mv_size);
     Py_END_ALLOW_THREADS
     top->copiers--;
     finish_waiting(top);
@@ -118,9 +119,12 @@ PyObject *to_python(Transaction *txn, const MDB_val *value)
 
 /* What makes the first of two objects may run Python code, which must not move the
  * second: in a write transaction it is held meanwhile, a snapshot by its views. */
-static int views_of_record(Transaction *txn, const MDB_val *key, const MDB_val *value,
-                           PyObject **key_out, PyObject **value_out)
+static int views_of_record(Transaction *txn, const MDB_val *given_key,
+                           const MDB_val *given_value, PyObject **key_out, PyObject **value_out)
 {
+    const MDB_val key_copy = given_key ? *given_key : (MDB_val){0, NULL};
+    const MDB_val value_copy = given_value ? *given_value : (MDB_val){0, NULL};
+    const MDB_val *key = given_key ? &key_copy : NULL, *value = given_value ? &value_copy : NULL;
     PyObject *whole;
     int rc = -1;
 

@@ -1,0 +1,3 @@
+#ifdef PYLMDB_SEARCH
+	if (!is_on_last_page(mc))
+#endif
