@@ -33,7 +33,7 @@ BUILDING := tests/test_packaging.py tests/test_placing.py tests/test_system_libl
 # PYTHONMALLOC=malloc lets them see Python's own blocks.  Python leaves memory to the system when it
 # exits, so leaks are not looked for.  liblmdb reads its pages in place, which on x86 and arm64 is
 # good at any address but is misaligned to the letter of the standard: .ci/ubsan-suppressions.txt
-# excludes that check for mdb.c, and nothing else anywhere.  AddressSanitizer keeps freed blocks for
+# excludes that check for what reads pages, and nothing else anywhere.  AddressSanitizer keeps freed blocks for
 # a while, so the test that memory stays flat is left out.
 PRELOAD = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (writer_lock.c, search.c, assertions.c, handles.c).
+ * file and those that it includes (writer_lock.c, search.c, assertions.c, handles.c,
+ * exchange.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -65,6 +66,7 @@ static int is_on_last_page(const MDB_cursor *mc);
 #include "search.c"
 #include "assertions.c"
 #include "handles.c"
+#include "exchange.c"
 
 #undef open
 #undef lseek

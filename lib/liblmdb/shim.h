@@ -46,6 +46,13 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
  * cursor is on first; then whether that is where the key was. */
 int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near);
 
+/* Stores value for a key, or deletes the key where value is NULL, in a database
+ * without duplicates.  What is there already is shown to seen(), if given, before;
+ * a code that it returns is returned at once.  PYLMDB_NOT_QUICK: nothing was done. */
+typedef int pylmdb_seen(void *context, const MDB_val *old);
+int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
+                    pylmdb_seen *seen, void *context);
+
 /* mdb_cursor_get() for movements without a key; quicker for MDB_NEXT and MDB_PREV. */
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 

@@ -76,6 +76,18 @@ int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, i
     return PYLMDB_NOT_QUICK;
 }
 
+int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
+                    pylmdb_seen *seen, void *context)
+{
+    (void)txn;
+    (void)dbi;
+    (void)key;
+    (void)value;
+    (void)seen;
+    (void)context;
+    return PYLMDB_NOT_QUICK;
+}
+
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
     return mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op);

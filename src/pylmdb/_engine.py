@@ -235,7 +235,5 @@ def _format_in(head: bytes) -> int | None:
 
     The magic stands at byte 16 in format 1 and at byte 24 in format 3.
     """
-    for offset in range(0, len(head) - 7, 4):
-        if head[offset : offset + 4] == _MAGIC:
-            return int.from_bytes(head[offset + 4 : offset + 8], sys.byteorder)
-    return None
+    _, _, rest = head.partition(_MAGIC)
+    return int.from_bytes(rest[:4], sys.byteorder) if len(rest) >= 4 else None

@@ -118,6 +118,8 @@ def _open_native(options: Options) -> SharedEnv:
         _make_directory(options.path, options.mode)
     engine = _engine.choose(head, options.lib_version, options.given_path)
     if key is not None:
+        if key in _open:
+            raise _replaced(options)  # since it was looked for
         _refuse_other_binding(options, key)
     out = engine.ffi.new("MDB_env **")
     code = engine.lib.mdb_env_create(out)
@@ -248,8 +250,6 @@ def _refuse_other_binding(options: Options, key: FileKey) -> None:
     """Another LMDB binding (or another copy of this one) that has the file open in
     this process would lose its locks when we close ours.  It has the data file in
     its memory map, and so had the parent of a forked child, which is no matter."""
-    if key in _open:
-        raise _replaced(options)  # since we looked for it
     if key in _inherited or not sys.platform.startswith("linux") or not _has_descriptor(key):
         return
     with open("/proc/self/maps", "rb") as file:

@@ -83,9 +83,11 @@ int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 {
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
     MDB_val *one = value && (dbflags & MDB_DUPSORT) ? &v : NULL;
-    int rc = check_widths(txn, dbi, dbflags, &k, one);
+    int rc = pylmdb_exchange(txn, dbi, &k, NULL, NULL, NULL);
 
-    if (rc)
+    if (rc != PYLMDB_NOT_QUICK)
+        return rc;
+    if ((rc = check_widths(txn, dbi, dbflags, &k, one)))
         return rc;
     rc = pylmdb_safe_del(txn, dbi, &k, one);
     /* A value that could not have been stored is not there. */

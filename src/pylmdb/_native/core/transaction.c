@@ -154,8 +154,8 @@ static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py
     return result;
 }
 
-/* pop() and replace() in a database without duplicates; the caller holds txn. */
-static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
+/* pop() and replace() where they take two searches. */
+static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
 {
     PyObject *old = NULL;
     MDB_val found;
@@ -176,6 +176,38 @@ static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, cons
         return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code);
     }
     return old ? old : Py_NewRef(Py_None);
+}
+
+/* What pop() and replace() return. */
+typedef struct {
+    Transaction *txn;
+    PyObject *old;
+} Taken;
+
+static int take_old(void *context, const MDB_val *old)
+{
+    Taken *taken = context;
+
+    return (taken->old = to_bytes(taken->txn, old)) ? 0 : RAISED;
+}
+
+/* pop() and replace() in a database without duplicates; the caller holds txn. */
+static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
+{
+    const MDB_val wanted = {key->size, (void *)key->data};
+    MDB_val wanted_value = {value ? value->size : 0, value ? (void *)value->data : NULL};
+    Taken taken = {txn, NULL};
+    int code = pylmdb_exchange(txn->native.ptr, slot->dbi, &wanted, value ? &wanted_value : NULL,
+                               take_old, &taken);
+
+    if (code == PYLMDB_NOT_QUICK)
+        return take_slowly(txn, slot, key, value);
+    txn->mutations += txn->write;
+    if (code && (code != MDB_NOTFOUND || value)) {
+        Py_XDECREF(taken.old);
+        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code);
+    }
+    return taken.old ? taken.old : Py_NewRef(Py_None);
 }
 
 static PyObject *take_with_cursor(Transaction *txn, PyObject *db, const Bytes *key,
