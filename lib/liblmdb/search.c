@@ -40,19 +40,24 @@ static inline int compare_bytes(const unsigned char *a, size_t a_size,
     return a_size < b_size ? -1 : a_size > b_size;
 }
 
-static MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp)
+static inline int compare_node(const MDB_val *key, MDB_node *node)
+{
+    return compare_bytes(key->mv_data, key->mv_size, NODEKEY(node), NODEKSZ(node));
+}
+
+/* Searches the nodes from low to high; the key is not smaller than those before. */
+static inline MDB_node *search_between(MDB_cursor *mc, MDB_val *key, int *exactp, int low,
+                                       int high)
 {
     MDB_page *mp = mc->mc_pg[mc->mc_top];
-    const unsigned char *wanted = key->mv_data;
-    const size_t size = key->mv_size;
     const int count = (int)NUMKEYS(mp);
-    int low = IS_LEAF(mp) ? 0 : 1, high = count - 1, i = 0, diff = 0;
+    int i = 0, diff = 0;
     MDB_node *node = NULL;
 
     while (low <= high) {
         i = (low + high) >> 1;
         node = NODEPTR(mp, i);
-        diff = compare_bytes(wanted, size, NODEKEY(node), NODEKSZ(node));
+        diff = compare_node(key, node);
         if (!diff)
             break;
         if (diff > 0)
@@ -66,6 +71,28 @@ static MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp)
         *exactp = !diff && count > 0;
     mc->mc_ki[mc->mc_top] = (indx_t)i;
     return i < count ? node : NULL;
+}
+
+static MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp)
+{
+    MDB_page *mp = mc->mc_pg[mc->mc_top];
+
+    return search_between(mc, key, exactp, IS_LEAF(mp) ? 0 : 1, (int)NUMKEYS(mp) - 1);
+}
+
+/* The same for a key that is greater than the cursor's and not greater than the last
+ * of its page: near by, if keys are sought in their order. */
+static MDB_node *search_onwards(MDB_cursor *mc, MDB_val *key, int *exactp)
+{
+    MDB_page *mp = mc->mc_pg[mc->mc_top];
+    const int last = (int)NUMKEYS(mp) - 1;
+    int low = mc->mc_ki[mc->mc_top] + 1, reach = 1;
+
+    while (low + reach < last && compare_node(key, NODEPTR(mp, low + reach)) > 0) {
+        low += reach + 1;
+        reach *= 2;
+    }
+    return search_between(mc, key, exactp, low, low + reach < last ? low + reach : last);
 }
 
 /* Whether a cursor's leaf page is the last of the tree. */
@@ -128,23 +155,19 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return mdb_node_read(&mc, node, data);
 }
 
-/* Where a key belongs on the leaf page that the cursor is on, if it is between the
- * first and the last one there. */
-static int is_on_page(const MDB_cursor *mc, const MDB_val *key)
+/* Whether a key is behind the cursor's on its leaf page, or between two there. */
+static int is_onwards(const MDB_cursor *mc, const MDB_val *key)
 {
     MDB_page *mp;
-    MDB_node *first, *last;
+    unsigned int at;
 
     if (!(mc->mc_flags & C_INITIALIZED))
         return 0;
     mp = mc->mc_pg[mc->mc_top];
-    if (NUMKEYS(mp) < 2 || !IS_LEAF(mp))
-        return 0;
-    first = NODEPTR(mp, 0);
-    if (compare_bytes(key->mv_data, key->mv_size, NODEKEY(first), NODEKSZ(first)) < 0)
-        return 0;
-    last = NODEPTR(mp, NUMKEYS(mp) - 1);
-    return compare_bytes(key->mv_data, key->mv_size, NODEKEY(last), NODEKSZ(last)) <= 0;
+    at = mc->mc_ki[mc->mc_top];
+    return IS_LEAF(mp) && !IS_LEAF2(mp) && at + 1 < NUMKEYS(mp) &&
+           compare_node(key, NODEPTR(mp, at)) > 0 &&
+           compare_node(key, NODEPTR(mp, NUMKEYS(mp) - 1)) <= 0;
 }
 
 /* Without a position a cursor has no page that liblmdb could look at: it is not
@@ -207,10 +230,14 @@ int pylmdb_quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *
     if (mc->mc_dbx->md_cmp != mdb_cmp_memn || !key->mv_size ||
         (mc->mc_txn->mt_flags & MDB_TXN_BLOCKED) || (*mc->mc_dbflag & DB_STALE))
         return PYLMDB_NOT_QUICK;
-    if (!(*near && is_on_page(mc, key)) && (rc = walk_to_leaf(mc, key)))
-        return lose_position(mc, rc);
-    *near = mc->mc_pg[mc->mc_top] == before;
-    node = search_node(mc, key, &exact);
+    if (*near && is_onwards(mc, key)) {
+        node = search_onwards(mc, key, &exact);
+    } else {
+        if ((rc = walk_to_leaf(mc, key)))
+            return lose_position(mc, rc);
+        *near = mc->mc_pg[mc->mc_top] == before;
+        node = search_node(mc, key, &exact);
+    }
     if (!exact && op != MDB_SET_RANGE)
         return lose_position(mc, MDB_NOTFOUND);
     if (!node) /* the next page's first */

@@ -44,8 +44,10 @@ static unsigned long long order_of(const MDB_val *key, size_t skip, int native)
         memcpy(&narrow, bytes, sizeof(narrow));
         return narrow;
     }
-    for (i = skip; i < skip + sizeof(order); i++)
-        order = order << 8 | (i < key->mv_size ? bytes[i] : 0);
+    for (i = skip; i < skip + sizeof(order) && i < key->mv_size; i++)
+        order = order << 8 | bytes[i];
+    for (; i < skip + sizeof(order); i++)
+        order <<= 8;
     return order;
 }
 
