@@ -4,6 +4,8 @@ every file can be read to its end.
 """
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ LAYERS = [
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 
 COMPILED = {"_lmdb09", "_lmdb10", "_lmdbsys"}
+ENGINES = {f"pylmdb.{name}" for name in COMPILED}
 LOADERS = {"importlib", "imp", "ctypes", "cffi"}
 
 PYTHON_LINES, C_LINES = 500, 600
@@ -142,6 +145,17 @@ def test_only_the_standard_library_is_imported_at_the_top(name):
             assert not optional & {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert (node.module or "").partition(".")[0] not in optional
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="the core in cffi needs more")
+def test_the_import_loads_nothing_slow():
+    """Each of these takes longer to import than most modules of ours."""
+    source = "import sys; before = {*sys.modules}; import pylmdb; print(*{*sys.modules} - before)"
+    loaded = subprocess.check_output([sys.executable, "-c", source], text=True).split()
+    assert not {"typing", "collections", "functools", "contextlib", "weakref", "threading", "re",
+                "enum", "dataclasses", "inspect", "operator", "struct", "importlib.util",
+                "importlib.metadata", "mmap", "array", "cffi", "pathlib"} & {*loaded}  # fmt: skip
+    assert len({name for name in loaded if name.count(".") == 1} & ENGINES) == 1
 
 
 def test_the_package_itself_only_re_exports():

@@ -273,6 +273,20 @@ pylmdb.open(path).close()
 """, env_path, lib_version)
 
 
+def test_py_lmdb_holds_the_file_beside_many_others(env_path, lib_version):
+    run("""
+import lmdb
+pylmdb.open(path, lib_version=lib_version).close()
+many = [open(os.devnull) for _ in range(300)]
+with pylmdb.open(path):
+    pass
+other = lmdb.open(path, readonly=True)
+assert raised_by(pylmdb.open, path) is pylmdb.Error
+other.close()
+pylmdb.open(path).close()
+""", env_path, lib_version)
+
+
 def test_a_plain_reader_of_the_files_is_no_binding(env, env_path):
     env.close()
     with open(f"{env_path}/lock.mdb", "rb") as lock, open(f"{env_path}/data.mdb", "rb") as data:

@@ -2,9 +2,12 @@
 """What a type checker sees of the installed package."""
 
 import re
+from typing import get_args, get_origin
 
 import pytest
 from mypy import api
+
+import pylmdb
 
 PROGRAM = """\
 import pylmdb
@@ -49,6 +52,18 @@ MISTAKES = {
     "env.open_db('text')": "incompatible type",
     "env.stat().sizes": "has no attribute",
 }
+
+
+def test_what_annotations_need_exists_at_run_time():
+    class Own(pylmdb.Transaction[memoryview]):
+        pass
+
+    assert issubclass(Own, pylmdb.Transaction)
+    assert get_origin(pylmdb.Cursor[bytes]) is pylmdb.Cursor
+    assert bytearray in get_args(pylmdb.types.BytesLike)
+    assert pylmdb.types.ValueT.__constraints__ == (bytes, memoryview)
+    with pytest.raises(AttributeError, match="no_such_type"):
+        _ = pylmdb.types.no_such_type
 
 
 def check(program, tmp_path):

@@ -23,11 +23,11 @@ class Slow:
 
     def __init__(self, ffi: Any, core: Any) -> None:
         self._cast = ffi.cast
-        _threads.at_end.append(core.end_thread)
+        self._end_thread = core.end_thread
 
-    def know_thread(self, _shared: Any, _address: int, _env: None, _deadline: None) -> None:
+    def know_thread(self, _shared: Any, _address: int, number: int, _none: None) -> None:
         """Make sure that the end of the calling thread is noticed."""
-        _threads.current()
+        _threads.current().at_end.append((self._end_thread, number))
 
     def transaction_pointer(self, address: int) -> Any:
         return self._cast("MDB_txn *", address)

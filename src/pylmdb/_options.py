@@ -23,6 +23,7 @@ _LIMITS = {
     "map_size": 2**63 - 1, "max_readers": _INT_LIMIT, "max_dbs": _INT_LIMIT,
     "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT, "mode": _INT_LIMIT,
 }  # fmt: skip
+_MAY_BE_NONE = ("map_size", "max_dbs", "lib_version")
 _SWITCHES = (
     "readonly", "metasync", "sync", "map_async", "create", "readahead", "writemap", "meminit",
     "lock",
@@ -82,7 +83,8 @@ def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
     if subdir is None:
         subdir = not _is_file(absolute)
     for field, limit in _LIMITS.items():
-        given[field] = _checked_integer(field, given[field], limit)
+        if given[field] is not None or field not in _MAY_BE_NONE:
+            given[field] = _checked_integer(field, given[field], limit)
     for field in _SWITCHES:
         given[field] = bool(given[field])
     given.update(path=absolute, given_path=given_path, subdir=bool(subdir))
@@ -97,8 +99,6 @@ def _is_file(path: bytes) -> bool:
 
 
 def _checked_integer(field: str, value: Any, limit: int) -> int | None:
-    if value is None and field in ("map_size", "max_dbs", "lib_version"):
-        return None
     try:
         number = index(value)
     except TypeError:

@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 
 _numbers = itertools.count(1)
-# called by each thread that ends
-at_end: list[Callable[[], object]] = []
 
 
 class ThreadIdentity:
     """The calling thread: ``number`` is unique in the life of the process."""
 
-    __slots__ = ("number", "writers")
+    __slots__ = ("at_end", "number", "writers")
 
     def __init__(self) -> None:
         self.number = next(_numbers)
         # the open write transactions of this thread, and what is natively behind them
         self.writers: dict[int, tuple[weakref.ref[Any], _Native]] = {}
+        # what else is to be told that this thread has ended, and by which number
+        self.at_end: list[tuple[Callable[[int], object], int]] = []
 
     def __del__(self) -> None:
         for _, native in list(self.writers.values()):
             native.revoke_and_wait()
-        for end in at_end:
-            end()
+        for end, number in list(self.at_end):
+            end(number)
 
 
 class _Local(local):

@@ -159,9 +159,9 @@ static PyMethodDef core_methods[] = {
      PyDoc_STR("bind($module, transaction_class, cursor_class, environment_class, slow, /)\n--\n\n"
                "Give the core the classes that are made of its types, that of\n"
                "environments, and the rare paths that are written in Python.")},
-    {"end_thread", METHOD(end_thread), METH_NOARGS,
-     PyDoc_STR("end_thread($module)\n--\n\n"
-               "End the write transactions that the calling thread has open.")},
+    {"end_thread", METHOD(end_thread), METH_O,
+     PyDoc_STR("end_thread($module, number, /)\n--\n\n"
+               "End the write transactions that a thread has left open.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -138,12 +138,17 @@ static _Thread_local int known_thread;
 /* So that write transactions which a thread leaves open end with it. */
 static int know_thread(Transaction *txn)
 {
+    PyObject *number;
+    int rc;
+
     if (LIKELY(known_thread))
         return 0;
-    if (ask_slow(txn, "know_thread", NULL, NULL))
+    if (!(number = PyLong_FromUnsignedLongLong(txn->thread)))
         return -1;
-    known_thread = 1;
-    return 0;
+    if (!(rc = ask_slow(txn, "know_thread", number, NULL)))
+        known_thread = 1;
+    Py_DECREF(number);
+    return rc;
 }
 
 /* What told of this thread's end is gone: a thread of somebody else's has one for

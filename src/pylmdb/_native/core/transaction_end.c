@@ -52,18 +52,22 @@ void leave_gate(Shared *shared)
         wake_waiters(shared);
 }
 
-/* end_thread(): what the calling thread leaves open ends with it. */
-PyObject *end_thread(PyObject *module, PyObject *ignored)
+/* end_thread(number): what a thread leaves open ends with it.  It may be another
+ * thread that notices. */
+PyObject *end_thread(PyObject *module, PyObject *object)
 {
+    const unsigned long long number = PyLong_AsUnsignedLongLong(object);
     Shared *shared = writing;
 
     (void)module;
-    (void)ignored;
-    forget_thread();
+    if (number == (unsigned long long)-1 && PyErr_Occurred())
+        return NULL;
+    if (number == current_thread())
+        forget_thread();
     while (shared) {
         Transaction *txn = shared->writer;
 
-        if (txn->thread == current_thread() && !txn->revoked) {
+        if (txn->thread == number && !txn->revoked) {
             Py_INCREF(txn);
             revoke_transaction(txn);
             Py_DECREF(txn);
