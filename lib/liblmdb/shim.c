@@ -196,6 +196,8 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
  * after looking for everything else that may be the case. */
 int pylmdb_cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
+    MDB_val unwanted;
+
     if ((op == MDB_NEXT || op == MDB_PREV) && !mc->mc_xcursor &&
         (mc->mc_flags & (C_INITIALIZED | C_EOF | C_DEL)) == C_INITIALIZED &&
         !(mc->mc_txn->mt_flags & MDB_TXN_BLOCKED)) {
@@ -207,7 +209,7 @@ int pylmdb_cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
             int rc;
 
             if (!(leaf->mn_flags & F_DUPDATA)) {
-                if ((rc = mdb_node_read(mc, leaf, data)))
+                if (data && (rc = mdb_node_read(mc, leaf, data)))
                     return rc;
                 mc->mc_ki[mc->mc_top] = (indx_t)i;
                 MDB_GET_KEY(leaf, key);
@@ -215,7 +217,7 @@ int pylmdb_cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
             }
         }
     }
-    return pylmdb_safe_cursor_get(mc, key, data, op);
+    return pylmdb_safe_cursor_get(mc, key, data ? data : &unwanted, op);
 }
 
 /* A seek that finds nothing leaves a cursor between two records, and in a

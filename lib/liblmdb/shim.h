@@ -53,7 +53,8 @@ typedef int pylmdb_seen(void *context, const MDB_val *old);
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
                     pylmdb_seen *seen, void *context);
 
-/* mdb_cursor_get() for movements without a key; quicker for MDB_NEXT and MDB_PREV. */
+/* mdb_cursor_get() for movements without a key; quicker for MDB_NEXT and MDB_PREV.
+ * data may be NULL. */
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 
 /* Take a cursor's position away, as if it had never been moved. */

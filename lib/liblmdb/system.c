@@ -90,7 +90,9 @@ int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *valu
 
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
-    return mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op);
+    MDB_val unwanted;
+
+    return mdb_cursor_get(cursor, key, data ? data : &unwanted, (MDB_cursor_op)op);
 }
 
 void pylmdb_cursor_unset(MDB_cursor *cursor)

@@ -173,8 +173,9 @@ typedef struct Cursor {
     /* on a record; on one by nothing but a write; on the successor of one that
      * was deleted, which nobody has looked at yet */
     char positioned, only_written, unseen;
-    /* key and value are the record's, as it is in a read transaction for ever */
-    char fresh;
+    /* key, or key and value, are the record's, as it is in a read transaction for
+     * ever; else they are read anew */
+    enum { NOT_FRESH, KEY_FRESH, BOTH_FRESH } fresh;
 } Cursor;
 
 /* -- arguments.c -- */

@@ -231,7 +231,7 @@ int settle_cursor(Cursor *cursor, int code)
 {
     cursor->positioned = !code;
     cursor->only_written = 0;
-    cursor->fresh = 0;
+    cursor->fresh = NOT_FRESH;
     if (LIKELY(!code))
         return 1;
     cursor->key.mv_size = cursor->value.mv_size = 0;
@@ -251,7 +251,9 @@ int move_cursor(Cursor *cursor, int op)
     /* Some movements do not always tell the key. */
     if (found > 0)
         cursor->fresh = !cursor->txn->thread && op != MDB_FIRST_DUP && op != MDB_LAST_DUP &&
-                        op != MDB_GET_MULTIPLE && op != MDB_NEXT_MULTIPLE;
+                                op != MDB_GET_MULTIPLE && op != MDB_NEXT_MULTIPLE
+                            ? BOTH_FRESH
+                            : NOT_FRESH;
     return found;
 }
 
@@ -278,7 +280,7 @@ int seek_cursor(Cursor *cursor, const Bytes *key, const Bytes *value, int op)
     cursor->moves++;
     found = settle_cursor(cursor, seek_native(cursor, key, value, op));
     if (found > 0)
-        cursor->fresh = !cursor->txn->thread;
+        cursor->fresh = cursor->txn->thread ? NOT_FRESH : BOTH_FRESH;
     return found;
 }
 
@@ -371,7 +373,7 @@ int refresh_cursor(Cursor *cursor)
 {
     int code;
 
-    if (LIKELY(cursor->fresh))
+    if (LIKELY(cursor->fresh == BOTH_FRESH))
         return 1;
     if (cursor->positioned) {
         code = pylmdb_safe_cursor_get(cursor->native, &cursor->key, &cursor->value,
@@ -488,7 +490,7 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
     (void)ignored;
     if (guard_cursor(self))
         return NULL;
-    self->fresh = 0;
+    self->fresh = NOT_FRESH;
     if ((code = pylmdb_cursor_count(self->native, self->slot->flags, &count)))
         return fail(self->state, "mdb_cursor_count", code);
     return PyLong_FromSize_t(count);

@@ -40,7 +40,7 @@ int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int 
     /* The cursor is on the new record, or on the one that is in its way. */
     cursor->only_written = cursor->only_written || !cursor->positioned;
     cursor->positioned = 1;
-    cursor->fresh = 0;
+    cursor->fresh = NOT_FRESH;
     return !code;
 }
 
@@ -54,7 +54,7 @@ int cursor_delete_record(Cursor *cursor, int all)
     code = pylmdb_cursor_del(cursor->native, cursor->slot->flags, all ? MDB_NODUPDATA : 0,
                              &cursor->key, &cursor->value, &deleted);
     cursor->txn->mutations += cursor->txn->write;
-    cursor->fresh = 0;
+    cursor->fresh = NOT_FRESH;
     if (code && !deleted) {
         fail(cursor->state, "mdb_cursor_del", code);
         return -1;

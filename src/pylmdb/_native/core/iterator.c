@@ -7,7 +7,8 @@
  * between, it continues from the record it gave last, whether or not that still
  * exists; so in a write transaction it keeps a copy of it.
  *
- * A pair of bytes that it gave is used again when the caller has let it go.
+ * What it gave is used again when the caller has let it go: the pair at the next
+ * step, a key or value, which a loop's variable still has then, at the one after.
  */
 #include "core.h"
 
@@ -22,6 +23,9 @@ typedef struct {
     size_t moves;
     Py_ssize_t mutations;
     PyObject *pair;
+    /* the keys and values given last and before that */
+    PyObject *given[2][2];
+    int turn;
     /* the last key and value, one behind the other */
     char *last;
     size_t last_room, last_key, last_value;
@@ -137,6 +141,53 @@ static int go_on(Iterator *self, Cursor *cursor)
     return cursor->positioned ? move_cursor(cursor, self->op) : 0;
 }
 
+/* Greater ones would keep memory that nobody expects here. */
+#define GREATEST_KEPT 1024
+
+/* bytes whose only reference is ours, with other contents of the same size: nobody
+ * can have seen the object, so nobody can see it change. */
+static PyObject *fill_bytes(PyObject *bytes, const MDB_val *value)
+{
+    memcpy(PyBytes_AS_STRING(bytes), value->mv_data, value->mv_size);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    ((PyBytesObject *)bytes)->ob_shash = -1;
+#pragma GCC diagnostic pop
+    return Py_NewRef(bytes);
+}
+
+static inline PyObject *next_bytes(Transaction *txn, PyObject **given, const MDB_val *value)
+{
+    PyObject *bytes = *given;
+
+    if (LIKELY(bytes && Py_REFCNT(bytes) == 1 &&
+               (size_t)PyBytes_GET_SIZE(bytes) == value->mv_size))
+        return fill_bytes(bytes, value);
+    bytes = to_bytes(txn, value);
+    /* Python has just one b"", and one for each single byte. */
+    if (bytes && value->mv_size > 1 && value->mv_size <= GREATEST_KEPT)
+        Py_XSETREF(*given, Py_NewRef(bytes));
+    return bytes;
+}
+
+/* The objects of the cursor's record that are wanted. */
+static int make_record(Iterator *self, Cursor *cursor, PyObject **key, PyObject **value)
+{
+    Transaction *const txn = cursor->txn;
+    PyObject **given = self->given[self->turn ^= 1];
+
+    if (txn->buffers)
+        return record_to_python(txn, self->keys ? &cursor->key : NULL,
+                                self->values ? &cursor->value : NULL, key, value);
+    if (self->keys && !(*key = next_bytes(txn, &given[0], &cursor->key)))
+        return -1;
+    if (self->values && !(*value = next_bytes(txn, &given[1], &cursor->value))) {
+        Py_CLEAR(*key);
+        return -1;
+    }
+    return 0;
+}
+
 /* The pair given last, if nobody else has it, with new contents; else a new one.
  * Takes both references.  Views are not kept here: they would keep the snapshot. */
 static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
@@ -163,10 +214,12 @@ static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
  * the last one: go_on() and refresh_cursor() would do the same. */
 static inline int step(Iterator *self, Cursor *cursor)
 {
-    const int code = pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, self->op);
+    const int code = pylmdb_cursor_step(cursor->native, &cursor->key,
+                                        self->values ? &cursor->value : NULL, self->op);
 
     if (code)
         return settle_cursor(cursor, code);
+    cursor->fresh = self->values ? BOTH_FRESH : KEY_FRESH;
     self->moves = ++cursor->moves;
     return 1;
 }
@@ -183,8 +236,6 @@ static PyObject *iterator_next(Iterator *self)
     if (LIKELY(cursor->fresh && self->started && cursor->moves == self->moves)) {
         if ((found = step(self, cursor)) <= 0)
             return NULL;
-        if (LIKELY(!txn->buffers && !self->values))
-            return to_bytes(txn, &cursor->key);
         goto found_record;
     }
     if (LIKELY(self->started))
@@ -199,8 +250,7 @@ static PyObject *iterator_next(Iterator *self)
     self->mutations = txn->mutations;
 found_record:
     if ((txn->write && remember(self, cursor)) ||
-        record_to_python(txn, self->keys ? &cursor->key : NULL,
-                         self->values ? &cursor->value : NULL, &key, &value)) {
+        make_record(self, cursor, &key, &value)) {
         self->started = 0; /* the next call gives this record */
         return NULL;
     }
@@ -226,10 +276,13 @@ static int iterator_clear(Iterator *self)
 static void iterator_dealloc(Iterator *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    int i;
 
     PyObject_GC_UnTrack(self);
     PyMem_Free(self->last);
     Py_CLEAR(self->pair);
+    for (i = 0; i < 4; i++)
+        Py_CLEAR(self->given[i / 2][i % 2]);
     Py_CLEAR(self->cursor);
     type->tp_free(self);
     Py_DECREF(type);
