@@ -125,7 +125,11 @@ def _open_native(options: Options) -> SharedEnv:
     code = engine.lib.mdb_env_create(out)
     if code:
         raise error("mdb_env_create", code)
-    shared: SharedEnv = engine.shared_class(engine, out[0], options, _close_if_last)
+    try:
+        shared: SharedEnv = engine.shared_class(engine, out[0], options, _close_if_last)
+    except BaseException:
+        engine.lib.mdb_env_close(out[0])
+        raise
     _half_open.add(shared)
     try:
         _open_files(shared, options)

@@ -111,7 +111,12 @@ class Environment(EnvironmentCore, Inspection):
             raise Error("this environment was opened already", hint="open another one")
         self._token = next(tokens)
         self._options = options
-        self._shared = _registry.open_shared(options, self._token)
+        shared = _registry.open_shared(options, self._token)
+        try:
+            self._shared = shared
+        except BaseException:
+            shared.leave(self._token)
+            raise
         self._readonly = options.readonly
         self._sync, self._metasync = options.sync, options.metasync
 

@@ -59,7 +59,7 @@ struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep)
 
 void pylmdb_pool_release(struct pylmdb_pool *pool)
 {
-    if (!ADD(&pool->count, -1))
+    if (pool && !ADD(&pool->count, -1))
         free(pool);
 }
 

@@ -338,7 +338,8 @@ int guard_cursor_slow(Cursor *cursor);
 
 static inline int guard_cursor(Cursor *cursor)
 {
-    if (LIKELY(cursor->native && cursor->slot->alive && is_usable(cursor->txn)))
+    if (LIKELY(cursor->native && !cursor->handle->dropped && cursor->slot->alive &&
+               is_usable(cursor->txn)))
         return 0;
     return guard_cursor_slow(cursor);
 }

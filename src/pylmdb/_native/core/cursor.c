@@ -200,7 +200,7 @@ int guard_cursor_slow(Cursor *cursor)
     }
     if (guard(cursor->txn))
         return -1;
-    if (cursor->native && cursor->slot->alive)
+    if (cursor->native && !cursor->handle->dropped && cursor->slot->alive)
         return 0;
     fail_closed(cursor->state, "cursor", "open a new one");
     return -1;

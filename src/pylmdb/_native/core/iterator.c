@@ -205,7 +205,9 @@ static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
         return pair;
     }
     pair = make_pair(key, value);
-    if (pair && !self->cursor->txn->buffers)
+    if (!pair)
+        self->started = 0;
+    else if (!self->cursor->txn->buffers)
         Py_XSETREF(self->pair, Py_NewRef(pair));
     return pair;
 }

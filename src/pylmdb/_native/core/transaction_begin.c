@@ -107,6 +107,10 @@ static int begin_child(Transaction *txn, PyObject *object)
     /* LMDB 1.0 allows any number of read-only children, and nothing beside them. */
     if (refuse(parent, !txn->write && has_only_readers(parent)))
         return -1;
+    if (txn->revoked) { /* while refuse() waited */
+        fail_closed(state, "transaction", "it was ended while it began");
+        return -1;
+    }
     if (parent->depth >= MAX_DEPTH) {
         char what[80];
 

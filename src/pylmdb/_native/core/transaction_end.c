@@ -266,16 +266,17 @@ static void finish(Transaction *txn, int commit)
     txn->finished = 1;
     while (txn->children) {
         Transaction *child = txn->children;
+        const int dying = child->dying; /* its memory can go once it is finished */
 
         child->revoked = 1;
         child->ready = 0;
-        if (!child->dying)
+        if (!dying)
             Py_INCREF(child);
         if (child->finished)
             unlink_transaction(child);
         else
             finish(child, 0);
-        if (!child->dying)
+        if (!dying)
             Py_DECREF(child);
     }
     while (txn->cursors)

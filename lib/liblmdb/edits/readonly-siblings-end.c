@@ -1,0 +1,2 @@
+				if (txn->mt_parent->mt_child == txn)
+					txn->mt_parent->mt_child = NULL;
