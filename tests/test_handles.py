@@ -109,3 +109,20 @@ def test_slots_last_while_a_reader_stays(path):
                 txn.drop(made)
         assert reader.get(b"k") is None
         assert env.dbs() == [b"x", b"y"]
+
+
+def test_a_reused_number_opened_by_a_transaction_that_is_aborted(open_env, env_path):
+    """Readers that begin later may have the same number as its snapshot."""
+    with open_env() as env, env.begin(write=True) as txn:
+        other = env.open_db(b"other", txn=txn)
+        txn.put(b"k", b"v", db=other)
+    env = open_env()
+    with env.begin(write=True) as txn:
+        gone = env.open_db(b"gone", txn=txn)
+    with env.begin(write=True) as txn:
+        txn.drop(gone)
+    txn = env.begin(write=True)
+    other = env.open_db(b"other", txn=txn)
+    txn.abort()
+    with env.begin() as reader:
+        assert reader.get(b"k", db=other) == b"v"

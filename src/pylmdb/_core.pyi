@@ -74,6 +74,8 @@ class SharedCore:
     # read transactions that the pool does not count, and how many views hold
     live: int
     pinned: int
+    # how often the number of a database handle was used again
+    reuses: int
 
     def attach(self, pool: int, /) -> None:
         """Take the address of the ``struct pylmdb_pool``, before anything begins."""
@@ -120,7 +122,9 @@ class DbSlot:
     alive: bool
     # opened by a write transaction that has not committed yet
     pending: bool
-    # the first transaction that may use it: to older ones its number means another
+    # where its number has meant another database before: how often a number was
+    # used again by then, and the transaction that did it
+    reuse: int
     since: int
 
     def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None, /) -> None:

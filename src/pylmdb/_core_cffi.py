@@ -69,6 +69,7 @@ class TransactionCore:
         "_mutations",
         "_native",
         "_parent",
+        "_reuses",
         "_shared",
         "_slot",
         "_sync_flags",
@@ -84,7 +85,7 @@ class TransactionCore:
         self._shared = None
         self._begun = self._ended = self._write = self._buffers = False
         self._parent = self._db = self.env = None
-        self._mutations = self._thread = self._sync_flags = 0
+        self._mutations = self._thread = self._sync_flags = self._reuses = 0
         return self
 
     def __init__(
@@ -108,6 +109,7 @@ class TransactionCore:
             raise error("begin: the environment was opened with readonly=True", errno.EACCES)
         self.env, self._shared, self._write, self._buffers = env, shared, write, buffers
         self._sync_flags, self._slot = sync_flags, shared.main
+        self._reuses = shared.reuses
         self._value = self._ffi.new("MDB_val *")
         try:
             if parent is not None:
@@ -238,7 +240,9 @@ class TransactionCore:
                 errno.EINVAL,
                 "open it again with open_db()",
             )
-        if slot.since and self._lib.mdb_txn_id(ptr) < slot.since:
+        # To a transaction that is older than the handle its number means another one.
+        older = slot.since and self._reuses < slot.reuse
+        if older and self._lib.mdb_txn_id(ptr) < slot.since:
             self._shared.refuse_missing(slot)
         return slot
 

@@ -18,7 +18,7 @@ class DbSlot:
     the environment closed) and is never revived: opening the same name again
     makes another slot, so a stale handle cannot address what took its number."""
 
-    __slots__ = ("alive", "dbi", "flags", "name", "pending", "shared", "since")
+    __slots__ = ("alive", "dbi", "flags", "name", "pending", "reuse", "shared", "since")
 
     def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None) -> None:
         self.shared = shared
@@ -28,8 +28,9 @@ class DbSlot:
         self.alive = True
         # opened by a write transaction that has not committed yet
         self.pending = False
-        # the first transaction that may use it: to older ones its number means another
-        self.since = 0
+        # where its number has meant another database before: how often a number was
+        # used again by then, and the transaction that did it
+        self.reuse = self.since = 0
 
     def kill(self) -> None:
         """Make every handle on this slot useless for good."""
@@ -44,6 +45,8 @@ class SharedCore:
     admitting = False
     # what a core counts beside the pool
     live = pinned = 0
+    # how often the number of a database handle was used again
+    reuses = 0
 
     if TYPE_CHECKING:
         engine: Any

@@ -298,7 +298,8 @@ class SharedEnv(SharedCore):
                 return known, False
             slot: DbSlot = self.engine.slot_class(self, dbi[0], found[0], name)
             if slot.dbi in self.used_numbers:
-                slot.since = int(lib.mdb_txn_id(txn))
+                self.reuses += 1
+                slot.reuse, slot.since = self.reuses, int(lib.mdb_txn_id(txn))
             self.used_numbers.add(slot.dbi)
             self.slots[name] = slot
             return slot, True

@@ -68,6 +68,9 @@ typedef struct {
     PyObject *shared, *name;
     unsigned int dbi, flags;
     char alive, pending;
+    /* where its number has meant another database before: how often a number was
+     * used again by then, and the transaction that did it */
+    Py_ssize_t reuse;
     size_t since;
 } Slot;
 
@@ -86,6 +89,8 @@ typedef struct {
     /* read transactions that began at once, which the pool does not count, how
      * many of them are held by views, and the memory of ended ones */
     int live, pinned, parked_count;
+    /* how often the number of a database handle was used again */
+    Py_ssize_t reuses;
     MDB_txn *parked[PYLMDB_MAX_PARKED];
     /* the top-level write transaction, and all transactions, the newest first */
     struct Transaction *writer, *newest;
@@ -139,6 +144,8 @@ typedef struct Transaction {
     int depth;
     unsigned int sync_flags;
     Py_ssize_t mutations;
+    /* the environment's when it began */
+    Py_ssize_t reuses;
     Slot *slot;
     /* the last database named, and its slot */
     PyObject *last_db;

@@ -188,6 +188,7 @@ static PyGetSetDef shared_getset[] = {
 
 static PyMemberDef shared_members[] = {
     {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
+    {"reuses", T_PYSSIZET, offsetof(Shared, reuses), 0, NULL},
     {"live", T_INT, offsetof(Shared, live), READONLY, NULL},
     {"pinned", T_INT, offsetof(Shared, pinned), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},

@@ -65,6 +65,7 @@ static PyMemberDef slot_members[] = {
     {"flags", T_UINT, offsetof(Slot, flags), 0, NULL},
     {"alive", T_BOOL, offsetof(Slot, alive), READONLY, NULL},
     {"pending", T_BOOL, offsetof(Slot, pending), 0, NULL},
+    {"reuse", T_PYSSIZET, offsetof(Slot, reuse), 0, NULL},
     {"since", T_PYSSIZET, offsetof(Slot, since), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };

@@ -309,6 +309,7 @@ int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject 
         txn->env = Py_NewRef(env);
         txn->shared = (Shared *)Py_NewRef((PyObject *)shared);
         txn->slot = (Slot *)Py_NewRef((PyObject *)shared->main);
+        txn->reuses = shared->reuses;
         if ((rc = begin_with(txn, args, deadline)))
             revoke_transaction(txn);
     }

@@ -97,7 +97,8 @@ Slot *use_slot(Transaction *txn, Slot *slot)
                 EINVAL, "open it again with open_db()");
         return NULL;
     }
-    if (slot->since && mdb_txn_id(txn->native.ptr) < slot->since)
+    /* To a transaction that is older than the handle its number means another one. */
+    if (slot->since && txn->reuses < slot->reuse && mdb_txn_id(txn->native.ptr) < slot->since)
         return refuse_missing(txn, slot);
     return slot;
 }
