@@ -119,12 +119,21 @@ class TransactionCore:
             else:
                 self._native = NativeTxn(self, shared, None, write=False)
                 shared.begin_reader(self._native.box)
+            self._refuse_if_ended()
             if db is not None:
                 self._slot, self._db = self._do(self._slot_in, db), db
             shared.adopt_child(self)
         except BaseException:
             self._revoke()
             raise
+
+    def _refuse_if_ended(self) -> None:
+        """It may have been ended while it began, when there was nothing native yet."""
+        native: Any = self._native
+        if native.revoked:
+            native.finished = False
+            native.finish()
+            raise closed("transaction", "it was ended while it began")
 
     # -- begin ----------------------------------------------------------------
 

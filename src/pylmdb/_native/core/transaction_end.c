@@ -156,7 +156,8 @@ static void settle_handles(Transaction *txn, int kept)
         result = PyObject_CallMethod(
             (PyObject *)txn->shared, "settle", "OOOOO", txn->opened ? txn->opened : Py_None,
             txn->dropped ? txn->dropped : Py_None, kept ? Py_True : Py_False,
-            parent ? parent->opened : Py_None, parent ? parent->dropped : Py_None);
+            parent && parent->opened ? parent->opened : Py_None,
+            parent && parent->dropped ? parent->dropped : Py_None);
         if (!result)
             PyErr_WriteUnraisable((PyObject *)txn->shared);
     }
@@ -165,20 +166,34 @@ static void settle_handles(Transaction *txn, int kept)
     Py_CLEAR(txn->dropped);
 }
 
-/* Takes or gives back the lock of database handles. */
-static void handles_lock(Transaction *txn, const char *method)
+/* Takes the lock of database handles.  Returns the method that gives it back, had
+ * beforehand, because calling it must need nothing; NULL where there is no memory. */
+static PyObject *lock_handles(Transaction *txn)
 {
     PyObject *lock = PyObject_GetAttrString((PyObject *)txn->shared, "dbi_lock");
+    PyObject *give_back = lock ? PyObject_GetAttrString(lock, "release") : NULL;
     PyObject *result = NULL;
     int tries;
 
-    for (tries = 0; lock && !result && tries < 100; tries++)
-        if (!(result = PyObject_CallMethod(lock, method, NULL)))
+    for (tries = 0; give_back && !result && tries < 100; tries++)
+        if (!(result = PyObject_CallMethod(lock, "acquire", NULL)))
             PyErr_WriteUnraisable(lock);
-    if (!lock)
-        PyErr_WriteUnraisable((PyObject *)txn->shared);
+    if (!result)
+        Py_CLEAR(give_back);
+    PyErr_Clear();
     Py_XDECREF(result);
     Py_XDECREF(lock);
+    return give_back;
+}
+
+static void unlock_handles(PyObject *give_back)
+{
+    PyObject *result = give_back ? PyObject_CallNoArgs(give_back) : NULL;
+
+    if (give_back && !result)
+        PyErr_WriteUnraisable(give_back);
+    Py_XDECREF(result);
+    Py_XDECREF(give_back);
 }
 
 /* Where a parent takes over what its child did to handles; 0 if there is no memory. */
@@ -212,24 +227,23 @@ static void end_native_writer(Transaction *txn, int commit)
 static void end_writer(Transaction *txn, int commit)
 {
     const int handles = txn->opened || txn->dropped;
+    PyObject *give_back;
 
     if (!handles && !commit) {
         pylmdb_abort(&txn->native);
         return;
     }
     hold(txn);
-    if (handles && !make_parent_lists(txn->parent)) {
+    give_back = handles ? lock_handles(txn) : NULL;
+    if (handles && (!make_parent_lists(txn->parent) || !give_back)) {
         pylmdb_abort(&txn->native);
         txn->native.code = ENOMEM;
     } else {
-        if (handles)
-            handles_lock(txn, "acquire");
         end_native_writer(txn, commit);
-        if (handles) {
-            settle_handles(txn, commit && !txn->native.code);
-            handles_lock(txn, "release");
-        }
     }
+    if (handles)
+        settle_handles(txn, commit && !txn->native.code);
+    unlock_handles(give_back);
     if (txn->parent)
         txn->parent->mutations++;
     txn->top->holders--;

@@ -1,0 +1,2 @@
+	if (ret)
+		ret->mp_flags = 0;

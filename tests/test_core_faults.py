@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: MIT
+"""Memory runs out in the middle of any call: it raises, and nothing is broken or left behind.
+
+Each call is made again and again, with its first allocation failing, then its second, and so on;
+where there are very many, with some of them.  What it raises is a MemoryError, or liblmdb's ENOMEM
+or what follows from it; what it returns is what it returns otherwise.  Afterwards no reference,
+reader slot or writer lock is left, the data is whole, and the call works.
+"""
+
+import pytest
+from faults import PRELUDE_WITH_FAULTS, environment
+from programs import run
+
+HUNT = """\
+POINTS = 12 * ROUNDS
+what = CORE if sys.argv.pop() == "core" else ENGINES
+
+KEY, VALUE, DEFAULT = bytes(bytearray(b"050")), bytes(bytearray(b"value of mine")), object()
+INT, NAME = (5).to_bytes(8, sys.byteorder), bytes(bytearray(b"name"))
+ARRAY, VIEW = bytearray(b"050"), memoryview(bytes(bytearray(b"050")))
+STRIDED = memoryview(bytes(bytearray(b"0.5.0.")))[::2]
+KEYS = [b"%03d" % i for i in range(70)]
+watched = {name: globals()[name] for name in "KEY VALUE DEFAULT INT ARRAY VIEW STRIDED".split()}
+
+def make_env(path):
+    env = pylmdb.open(path, map_size=1 << 24, lib_version=lib_version, sync=False)
+    dbs = {
+        "dup": env.open_db(b"dup", dupsort=True),
+        "fixed": env.open_db(b"fixed", dupfixed=True),
+        "int": env.open_db(b"int", integerkey=True),
+    }
+    with env.begin(write=True) as txn:
+        for i in range(100):
+            txn.put(b"%03d" % i, VALUE)
+            txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dbs["dup"])
+            txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dbs["fixed"])
+            txn.put(i.to_bytes(8, sys.byteorder), VALUE, db=dbs["int"])
+        txn.put(b"large", b"x" * 100_000)
+    return env, dbs
+
+def watch(**objects):
+    for name, each in objects.items():
+        watched[name] = each
+        watched["type of " + name] = type(each)
+        for attribute in ("_shared", "_slot"):
+            value = getattr(each, attribute, None)
+            if value is not None:
+                watched[name + "." + attribute] = value
+
+def counts():
+    return {name: sys.getrefcount(each) for name, each in watched.items()}
+
+def plain(result):
+    "What a call returned, without what lives in it."
+    if isinstance(result, memoryview):
+        return bytes(result)
+    if isinstance(result, (list, tuple)):
+        return [plain(each) for each in result]
+    return None if isinstance(result, (pylmdb.Transaction, pylmdb.Environment)) else result
+
+env, dbs = make_env(path)
+dup, fixed, ints = dbs["dup"], dbs["fixed"], dbs["int"]
+watch_core()
+watch_engines()
+gc.collect()
+gc.freeze()
+txn = cur = None
+def begin(**options):
+    global txn, cur
+    if options is not None:
+        txn = env.begin(**options)
+        cur = txn.cursor()
+        cur.first()
+def end():
+    global txn, cur
+    if txn is not None:
+        cur.close(), txn.abort()
+    txn = cur = None
+
+def contents(env):
+    with env.begin() as txn:
+        return [list(txn.cursor(db)) for db in (None, dup, fixed, ints)]
+
+def attempt(call, first, count):
+    result = []
+    failure, seen = outcome(what, lambda: result.append(call()), first, count)
+    return plain(result), failure, seen
+
+# A finalizer cannot raise; but it has nothing else to say than that memory ran out.
+odd = []
+def unraisable(args):
+    if not issubclass(args.exc_type, (MemoryError, pylmdb.Error)):
+        odd.append(f"{args.exc_type.__name__}: {args.exc_value}")
+sys.unraisablehook = unraisable
+
+def points(total):
+    "Which allocations fail: all of them, or the first ones and some of the others."
+    if total <= 3 * POINTS:
+        return range(total)
+    return [*range(POINTS), *range(POINTS, total, total // POINTS)]
+
+def hunt(calls, before=lambda: None, after=lambda: None, retry=False):
+    "All calls, with all of their allocations failing; before and after each, before() and after()."
+    wrong = []
+    for name, call in calls.items():
+        before()
+        call()
+        after()
+        before()
+        expected, failure, total = attempt(call, -1, 0)
+        assert failure is None, (name, failure)
+        after()
+        gc.collect()
+        whole, had = contents(env), counts()
+        tries = [(first, count) for first in points(total) for count in (1, 3)]
+        for first, count in tries:
+            before()
+            result, failure, seen = attempt(call, first, count)
+            said = f"{name} without allocation {first} to {first + count - 1} of {total}"
+            if failure is not None and not isinstance(failure, (MemoryError, pylmdb.Error)):
+                wrong.append(f"{said}: {failure!r}")
+            elif failure is None and result != expected:
+                wrong.append(f"{said}: returned {result!r}, not {expected!r}")
+            elif failure is not None and retry and plain([call()]) != expected:
+                wrong.append(f"{said}: not the same when it is repeated")
+            failed, failure = repr(failure), None
+            wrong += {f"{said}: said {text}" for text in odd}
+            odd.clear()
+            after()
+            gc.collect()
+            now = counts()
+            wrong += [f"{said}: {now[each] - count} references to {each} after {failed}"
+                      for each, count in had.items() if now[each] != count]
+            had = now
+            if env.reader_list():
+                wrong.append(f"{said}: left {env.readers()} after {failed}")
+            env.begin(write=True, timeout=0).abort()
+            found = contents(env)
+            if found != whole:
+                wrong.append(f"{said}: changed the data, {failed}")
+    assert not wrong, "\\n".join(wrong[:40])
+"""
+
+
+@pytest.fixture(params=["core", "engines"])
+def source(request, monkeypatch):
+    """Whose allocations fail; the variables that the program needs are set."""
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    return request.param
+
+
+def hunt(program, path, lib_version, source):
+    """Run a program that hunts; what finalizers could not do is said on stderr."""
+    prelude = PRELUDE_WITH_FAULTS.replace(
+        "sys.argv[2])", f"sys.argv[2]); sys.argv.append({source!r})"
+    )
+    return run(HUNT + program, path, lib_version, errors=True, prelude=prelude, timeout=60)
+
+
+READS = """\
+reads = {
+    "get": lambda: txn.get(KEY),
+    "get missing": lambda: txn.get(b"missing", DEFAULT) is DEFAULT,
+    "get by name": lambda: txn.get(key=b"005", default=None, db=dup),
+    "get in two": lambda: (txn.get(b"005", db=dup), txn.get(b"005", db=fixed)),
+    "get integer": lambda: txn.get(INT, db=ints),
+    "get buffers": lambda: (txn.get(ARRAY), txn.get(STRIDED)),
+    "get large": lambda: txn.get(b"large"),
+    "get_many": lambda: txn.get_many([KEY, VIEW, STRIDED, b"missing"]),
+    "get_many of many": lambda: txn.get_many(KEYS),
+    "get_many in": lambda: txn.get_many([INT] * 70, db=ints),
+    "cursor": lambda: txn.cursor().first(),
+    "cursor in": lambda: txn.cursor(dup).last(),
+    "cursor class": lambda: pylmdb.Cursor(dup, txn).first(),
+    "walk": lambda: (cur.last(), cur.prev(), cur.item(), cur.key(), cur.value(), cur.next()),
+    "walk over duplicates": lambda: walk(txn.cursor(dup)),
+    "set_key": lambda: (cur.set_key(ARRAY), cur.item(), cur.set_key(STRIDED), cur.key()),
+    "set_range": lambda: (cur.set_range(VIEW), cur.item()),
+    "cursor.get": lambda: (cur.get(KEY), cur.get(b"missing", VALUE)),
+    "getmulti": lambda: cur.getmulti([KEY, VIEW, STRIDED, b"missing"]),
+    "getmulti of many": lambda: cur.getmulti(KEYS),
+    "getmulti keys": lambda: cur.getmulti(KEYS, values=False),
+    "getmulti all": lambda: txn.cursor(dup).getmulti([b"005", b"006"], dupdata=True),
+    "getmulti fixed": lambda: txn.cursor(fixed).getmulti([b"005", b"006"], True, 4, True),
+    "iterate": lambda: (cur.first(), list(cur))[1][:40],
+    "iterate some": lambda: (cur.first(), [next(each) for each in [cur.iternext()] * 3])[1],
+    "iterate keys": lambda: (cur.last(), list(cur.iterprev(values=False)))[1][:40],
+    "iterate over duplicates": lambda: values_of(txn.cursor(dup)),
+    "range": lambda: list(txn.range(b"010", b"013")),
+    "stat": lambda: txn.stat(dup).entries,
+}
+def walk(cursor):
+    cursor.set_key(b"005"), cursor.next_dup(), cursor.last_dup(), cursor.first_dup()
+    return cursor.set_key_dup(b"005", b"0055"), cursor.item(), cursor.count()
+def values_of(cursor):
+    cursor.set_key(b"005")
+    return list(cursor.iternext_dup())
+watch(env=env, dup=dup, fixed=fixed)
+begin()
+watched.update({"type of txn": type(txn), "type of cur": type(cur)})
+end()
+"""
+
+
+@pytest.mark.parametrize("options", ["", "buffers=True", "write=True", "write=True, buffers=True"])
+def test_reads(env_path, lib_version, source, options):
+    program = f"hunt(reads, lambda: begin({options}), end, retry=True)"
+    hunt(READS + program, env_path, lib_version, source)
+
+
+WRITES = """\
+writes = {
+    "put": lambda: txn.put(KEY, VALUE),
+    "put in": lambda: txn.put(ARRAY, STRIDED, db=dup),
+    "put new": lambda: [txn.put(b"new%d" % i, VALUE * 50) for i in range(20)],
+    "put large": lambda: txn.put(KEY, b"y" * 100_000),
+    "put existing": lambda: txn.put(KEY, VALUE, overwrite=False),
+    "put integer": lambda: txn.put(INT, VIEW, db=ints),
+    "delete": lambda: (txn.delete(VIEW), txn.delete(b"005", b"0055", db=dup)),
+    "pop": lambda: (txn.pop(VIEW), txn.pop(b"005", db=dup), txn.pop(b"large")),
+    "replace": lambda: (txn.replace(VIEW, VALUE), txn.replace(b"005", VALUE, db=dup)),
+    "drop": lambda: txn.drop(dup, False),
+    "cursor.put": lambda: (cur.put(VIEW, VALUE), cur.key()),
+    "cursor.delete": lambda: (cur.delete(), cur.key(), walk(txn.cursor(dup))),
+    "cursor.pop": lambda: (cur.pop(VIEW), txn.cursor(dup).pop(b"005")),
+    "cursor.replace": lambda: (cur.replace(VIEW, VALUE), txn.cursor(dup).replace(b"005", VALUE)),
+    "putmulti": lambda: cur.putmulti([(VIEW, VALUE), (KEY, STRIDED)] * 20),
+    "change while iterating": lambda: change(iter(cur)),
+    "child": lambda: child("commit"),
+    "child aborted": lambda: child("abort"),
+    "child left": lambda: child("id"),
+}
+def walk(cursor):
+    return cursor.set_key(b"005"), cursor.delete(), cursor.key(), cursor.delete(True)
+def change(iterator):
+    return next(iterator), txn.delete(b"001"), next(iterator), txn.put(b"0015", KEY), next(iterator)
+def child(end):
+    inner = env.begin(parent=txn, write=True, db=dup)
+    inner.put(b"005", KEY), inner.cursor().first(), inner.put(KEY, b"0050", db=fixed)
+    getattr(inner, end)()
+watch(env=env, dup=dup, fixed=fixed)
+"""
+
+
+def test_writes(env_path, lib_version, source):
+    hunt(WRITES + "hunt(writes, lambda: begin(write=True), end)", env_path, lib_version, source)
+
+
+LIVES = """\
+def use(**options):
+    with env.begin(**options) as txn:
+        return txn.get(b"005"), next(iter(txn.cursor(dup)))
+def views():
+    txn = env.begin(buffers=True)
+    found = txn.get(b"005"), txn.get(b"large")[:10]
+    txn.abort()
+    return [bytes(each) for each in found]
+def write(end):
+    txn = env.begin(write=True)
+    txn.put(KEY, VALUE), txn.put(b"005", b"0055", db=dup)
+    return getattr(txn, end)()
+def nested():
+    with env.begin(write=True) as txn, env.begin(dup, txn, write=True, buffers=True) as child:
+        child.put(b"005", b"0055")
+def readers():
+    with env.begin(write=True) as txn:
+        both = [env.begin(parent=txn), env.begin(parent=txn)]
+        return [each.get(b"005") for each in both]
+def new():
+    with env.begin(write=True) as txn:
+        env.open_db(NAME, txn)
+        txn.abort()
+def new_in_child():
+    with env.begin(write=True) as txn:
+        with env.begin(parent=txn, write=True) as child:
+            new = env.open_db(NAME, child, dupsort=True)
+            child.put(KEY, VALUE, db=new)
+        txn.put(KEY, VALUE, db=new)
+        txn.abort()
+def another():
+    with pylmdb.open(path + "-another", lib_version=lib_version) as another:
+        with another.begin(write=True) as txn:
+            txn.put(KEY, VALUE)
+        view = another.begin(buffers=True).get(KEY)
+    return bytes(view)
+class Txn(pylmdb.Transaction):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.mine = self.get(KEY)
+def check():
+    gc.collect()
+    assert not descriptors(path + "-another") and not maps(path + "-another")
+lives = {
+    "begin": use,
+    "begin in": lambda: use(db=dup, timeout=5),
+    "begin buffers": lambda: bytes(use(buffers=True)[0]),
+    "begin write": lambda: use(write=True, sync=False),
+    "views": views,
+    "class": lambda: Txn(env, write=True).mine,
+    "commit": lambda: write("commit"),
+    "abort": lambda: write("abort"),
+    "nested": nested,
+    **({"readers": readers} if lib_version else {}),
+    "open_db": lambda: env.open_db(b"dup").name,
+    "open_db new": new,
+    "open_db in child": new_in_child,
+    "dbs": env.dbs,
+    "another": another,
+    "again": lambda: pylmdb.open(path).close(),
+    "stat": lambda: (env.stat(), env.info().map_size, env.reader_list(), env.flags()),
+}
+watch(env=env, dup=dup)
+hunt(lives, after=check)
+with pylmdb.open(path + "-another") as another, another.begin() as txn:
+    assert txn.get(KEY) in (None, VALUE)
+"""
+
+
+def test_lives(env_path, lib_version, source):
+    """From begin to end, and what surrounds it."""
+    hunt(LIVES, env_path, lib_version, source)
+
+
+ITERATORS = """\
+ITERATORS = {
+    "iternext": lambda: cur.iternext(),
+    "iternext keys": lambda: cur.iternext(values=False),
+    "iternext values": lambda: cur.iternext(keys=False),
+    "iterprev": lambda: (cur.last(), cur.iterprev())[1],
+    "iternext_dup": lambda: (sub.set_key(b"005"), sub.iternext_dup())[1],
+    "iternext_nodup": lambda: sub.iternext_nodup(),
+}
+def take(iterator, kept, first=None):
+    "The first items; without an allocation, the third is taken a second time."
+    found, seen = [], 0
+    while len(found) < 6:
+        if first is None or len(found) != 2:
+            found.append(next(iterator))
+        else:
+            result, failure, seen = attempt(lambda: next(iterator), first, 1)
+            assert failure is None or isinstance(failure, (MemoryError, pylmdb.Error)), failure
+            found += result
+            first = None
+        if kept:
+            found[-1:] = [plain(found[-1])]  # the iterator's last pair is free
+    return [plain(each) for each in found], seen
+wrong = []
+for options in ({}, {"buffers": True}, {"write": True}, {"write": True, "buffers": True}):
+    for name, make in ITERATORS.items():
+        for kept in (False, True):
+            begin(**options)
+            sub = txn.cursor(dup)
+            expected, _ = take(make(), kept)
+            for first in range(20):
+                end(), begin(**options)
+                sub = txn.cursor(dup)
+                found, seen = take(make(), kept, first)
+                if found != expected:
+                    wrong.append(f"{name} {options} {first} of {seen}: {found} {expected}")
+                if seen <= first:
+                    break
+            sub = None
+            end()
+assert not wrong, "\\n".join(wrong[:20])
+"""
+
+
+def test_an_iterator_goes_on(env_path, lib_version, source):
+    """The record for which there was no memory is the one that comes next."""
+    hunt(ITERATORS, env_path, lib_version, source)
