@@ -453,8 +453,11 @@ def write():
     i = 0
     while going():
         i += 1
-        with env.begin(write=True) as txn:
-            txn.put(b"%05d" % (i % 5000), b"%05d" % (i % 5000) * 5)
+        try:
+            with env.begin(write=True) as txn:
+                txn.put(b"%05d" % (i % 5000), b"%05d" % (i % 5000) * 5)
+        except pylmdb.MapFullError:  # readers keep old pages, and the map is not larger yet
+            time.sleep(0.01)
 def resize():
     size = 1 << 26
     while going():

@@ -12,6 +12,7 @@
 #endif
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "shim.h"
 
@@ -51,6 +52,18 @@ static int open_closing_on_exec(const char *path, int flags, mode_t mode)
 #define writev(fd, iov, n) pwritev(fd, iov, n, wpos)
 #endif
 
+/* mdb_env_open() has the two megabytes of its list of dirty pages cleared.  The list's
+ * length stands in its first element, and nothing is read behind that many. */
+static void *uncleared_list(size_t count, size_t size)
+{
+    void *list = malloc(count * size);
+
+    return list ? memset(list, 0, size) : NULL;
+}
+#define calloc(count, size)                                             \
+    (__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? (calloc)(count, size) \
+                                                : uncleared_list(count, size))
+
 /* Called from mdb.c; see search.c. */
 #define PYLMDB_SEARCH
 struct MDB_node;
@@ -71,6 +84,7 @@ static int is_on_last_page(const MDB_cursor *mc);
 #undef open
 #undef lseek
 #undef writev
+#undef calloc
 #ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ._shared_env import SharedEnv
 
 FileKey = tuple[int, int]
-# with more, it is quicker to read what is mapped
-_MANY_DESCRIPTORS = 200
 
 _lock = RLock()
 _pid = os.getpid()
@@ -120,7 +118,7 @@ def _open_native(options: Options) -> SharedEnv:
     if key is not None:
         if key in _open:
             raise _replaced(options)  # since it was looked for
-        _refuse_other_binding(options, key)
+        _refuse_other_binding(engine.lib, options, key)
     out = engine.ffi.new("MDB_env **")
     code = engine.lib.mdb_env_create(out)
     if code:
@@ -250,11 +248,14 @@ def _descriptor_key(shared: SharedEnv) -> FileKey:
     return found.st_dev, found.st_ino
 
 
-def _refuse_other_binding(options: Options, key: FileKey) -> None:
+def _refuse_other_binding(lib: Any, options: Options, key: FileKey) -> None:
     """Another LMDB binding (or another copy of this one) that has the file open in
     this process would lose its locks when we close ours.  It has the data file in
     its memory map, and so had the parent of a forked child, which is no matter."""
-    if key in _inherited or not sys.platform.startswith("linux") or not _has_descriptor(key):
+    if key in _inherited or not sys.platform.startswith("linux"):
+        return
+    # Whoever has an environment open keeps a descriptor of its data file.
+    if not lib.pylmdb_has_descriptor(*key):
         return
     with open("/proc/self/maps", "rb") as file:
         maps = file.read()
@@ -268,22 +269,6 @@ def _refuse_other_binding(options: Options, key: FileKey) -> None:
                 f"open: another LMDB binding has {options.given_path!r} open in this process",
                 hint="close it there first; two would break each other's locks",
             )
-
-
-def _has_descriptor(key: FileKey) -> bool:
-    """False if no descriptor of this process leads to a file.  That is quick to see, and
-    whoever has an environment open keeps one for its data file."""
-    names = os.listdir("/proc/self/fd")
-    if len(names) > _MANY_DESCRIPTORS:
-        return True
-    for name in names:
-        try:
-            found = os.fstat(int(name))
-        except OSError:
-            continue  # closed since, as that of the folder itself
-        if found.st_ino == key[1] and found.st_dev == key[0]:
-            return True
-    return False
 
 
 def _close_if_last(shared: SharedEnv) -> None:

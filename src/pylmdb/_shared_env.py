@@ -246,10 +246,12 @@ class SharedEnv(SharedCore):
         """``mdb_env_set_mapsize``.  The map is replaced, so nothing may lie in it:
         transactions are ended, and new ones wait for the moment it takes."""
         mark = next(tokens)
-        if self.writer_open or self.resizing.setdefault("by", mark) != mark:
-            raise Error("set_mapsize: a write transaction is open", hint="end it first")
         try:
+            first = self.resizing.setdefault("by", mark) == mark
             self.enter(mark)
+            # Who begins from here on waits, so what is open now is all there is.
+            if self.writer_open or not first:
+                raise Error("set_mapsize: a write transaction is open", hint="end it first")
             if self.closed:
                 raise closed("environment", "open it again")
             end_transactions()
@@ -257,7 +259,8 @@ class SharedEnv(SharedCore):
             self.drain()
             code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
         finally:
-            self.resizing.pop("by", None)
+            if self.resizing.get("by") == mark:
+                del self.resizing["by"]
             self.leave(mark)
         if code:
             raise error("mdb_env_set_mapsize", code)

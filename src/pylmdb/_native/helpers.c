@@ -3,6 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <dirent.h>
+#include <sys/stat.h>
+#endif
 #ifdef _WIN32
 #include <windows.h>
 #else
@@ -340,5 +344,26 @@ void pylmdb_pause(void)
     const struct timespec moment = {0, 50000};
 
     nanosleep(&moment, NULL);
+#endif
+}
+
+int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode)
+{
+#ifdef __linux__
+    DIR *folder = opendir("/proc/self/fd");
+    struct dirent *entry;
+    struct stat found;
+    int has = !folder;
+
+    while (!has && (entry = readdir(folder)) != NULL)
+        has = entry->d_name[0] != '.' && !fstat(atoi(entry->d_name), &found) &&
+              found.st_dev == device && found.st_ino == inode;
+    if (folder)
+        closedir(folder);
+    return has;
+#else
+    (void)device;
+    (void)inode;
+    return 1;
 #endif
 }

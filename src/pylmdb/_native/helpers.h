@@ -84,6 +84,10 @@ void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, s
  * used again. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 
+/* 0 if no descriptor of this process leads to the file, else, and where that cannot be
+ * told, 1. */
+int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
+
 /* Sleeps for a moment: somebody else is expected to be done soon. */
 void pylmdb_pause(void);
 

@@ -241,20 +241,22 @@ int settle_cursor(Cursor *cursor, int code)
     return -1;
 }
 
+/* Movements that do not always tell the key. */
+#define UNTOLD                                                            \
+    (1u << MDB_FIRST_DUP | 1u << MDB_LAST_DUP | 1u << MDB_GET_MULTIPLE | \
+     1u << MDB_NEXT_MULTIPLE)
+
 int move_cursor(Cursor *cursor, int op)
 {
-    int found;
+    const int code = pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, op);
 
     cursor->moves++;
-    found = settle_cursor(
-        cursor, pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, op));
-    /* Some movements do not always tell the key. */
-    if (found > 0)
-        cursor->fresh = !cursor->txn->thread && op != MDB_FIRST_DUP && op != MDB_LAST_DUP &&
-                                op != MDB_GET_MULTIPLE && op != MDB_NEXT_MULTIPLE
-                            ? BOTH_FRESH
-                            : NOT_FRESH;
-    return found;
+    if (code)
+        return settle_cursor(cursor, code);
+    cursor->positioned = 1;
+    cursor->only_written = 0;
+    cursor->fresh = cursor->txn->thread || UNTOLD >> op & 1 ? NOT_FRESH : BOTH_FRESH;
+    return 1;
 }
 
 static int seek_native(Cursor *cursor, const Bytes *key, const Bytes *value, int op)
