@@ -343,11 +343,13 @@ def outliving_another():
 def ended_inside():
     txn = env.begin(write=True)
     txn._do(lambda pointer: txn.abort())
+# Made once: each new or changed class takes entries in the interpreter's cache of attributes.
+class Odd(pylmdb.Database):
+    _slot = property(lambda self: self.txn.abort() or dup._slot)
 def found_and_ended():
-    class Odd(pylmdb.Database):
-        _slot = property(lambda self: txn.abort() or dup._slot)
-    txn = env.begin()
-    assert raised_by(txn.get, KEY, db=Odd.__new__(Odd)) is pylmdb.ClosedError
+    odd = Odd.__new__(Odd)
+    odd.txn = txn = env.begin()
+    assert raised_by(txn.get, KEY, db=odd) is pylmdb.ClosedError
 def newer_handle():
     env.open_db(NAME)
     with pylmdb.open(path + "-newer", lib_version=lib_version) as newer:
