@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 LIBLMDB = HERE.parent / "lib" / "liblmdb" / "0.9"
 BUILD = HERE.parent / "build" / "floor"
 # pylmdb compiles the engine with these, too: assertions on, and nothing exported.
-FLAGS = ["-O2", "-UNDEBUG", "-fvisibility=hidden", "-pthread", "-w"]
+FLAGS = ["-O3", "-fno-plt", "-UNDEBUG", "-fvisibility=hidden", "-pthread", "-w"]
 MDB_RDONLY, MDB_NOSYNC = 0x20000, 0x10000
 
 LOOPS = (

@@ -18,6 +18,11 @@
 
 #ifndef PYLMDB_SYSTEM
 
+/* Smaller is faster here, by measurement; the core is compiled with -O3. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize ("O2")
+#endif
+
 #include <pthread.h>
 
 #if defined(__linux__)

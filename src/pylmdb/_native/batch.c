@@ -118,6 +118,17 @@ static int look_up_one(MDB_cursor *cursor, unsigned int dbflags, MDB_val *key, M
                               key, value);
 }
 
+/* The lines of a small value; of a large one the processor fetches the rest. */
+static void fetch_value(const MDB_val *value)
+{
+    const char *data = value->mv_data;
+    size_t last = value->mv_size < 128 ? value->mv_size : 128;
+
+    PYLMDB_FETCH(data);
+    PYLMDB_FETCH(data + last / 2);
+    PYLMDB_FETCH(data + last);
+}
+
 int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                    const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
 {
@@ -135,7 +146,7 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
             out[i].value.mv_data = NULL;
             rc = 0;
         } else {
-            PYLMDB_FETCH(out[i].value.mv_data);
+            fetch_value(&out[i].value);
         }
     }
     return rc;

@@ -60,7 +60,8 @@ def compiler_flags() -> list[str]:
     if WINDOWS:
         return ["/O2", "/std:c11", "/UNDEBUG"]
     flags = [
-        "-O2",
+        "-O3",
+        "-fno-plt",
         "-std=c11",
         "-D_GNU_SOURCE",
         "-UNDEBUG",

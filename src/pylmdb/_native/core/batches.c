@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Many records in one call: getmulti, get_many, putmulti.
+/* Many lookups in one call: getmulti and get_many.
  *
  * Keys are looked up in key order, whatever order they came in, through a cursor
  * of the batch's own, with the GIL let go; what they lead to becomes Python objects
@@ -12,8 +12,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* How many records are looked up before they are made objects of. */
-#define CHUNK 256
+/* How many records are looked up before they are made objects of: so few that the
+ * processor still has near what it has fetched. */
+#define CHUNK 64
 /* How far ahead the caller's objects are fetched. */
 #define AHEAD 8
 
@@ -395,88 +396,4 @@ PyObject *cursor_getmulti(PyObject *object, PyObject *const *args, Py_ssize_t na
                      : getmulti_first(self, &batch, values);
     drop_batch(&batch);
     return result;
-}
-
-/* -- putmulti ------------------------------------------------------------------- */
-
-static int put_item(Cursor *cursor, PyObject *item, int flags)
-{
-    Bytes key, value;
-    int written = -1;
-
-    if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2) {
-        PyErr_SetString(PyExc_TypeError, "putmulti takes 2-tuples of key and value");
-        return -1;
-    }
-    if (get_bytes("key", PyTuple_GET_ITEM(item, 0), &key))
-        return -1;
-    if (!get_bytes("value", PyTuple_GET_ITEM(item, 1), &value)) {
-        if (!guard_cursor(cursor))
-            written = cursor_put_record(cursor, &key, &value, flags);
-        drop_bytes(&value);
-    }
-    drop_bytes(&key);
-    return written;
-}
-
-/* The same as for any iterable, without an iterator.  The list may change under us:
- * what is put is an object's memory, and getting that can run Python code. */
-static int put_list(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
-{
-    PyObject *item, *ahead;
-    Py_ssize_t i;
-    int written = 0;
-
-    for (i = 0; written >= 0 && i < PyList_GET_SIZE(items); i++) {
-        if (i + AHEAD < PyList_GET_SIZE(items)) {
-            ahead = PyList_GET_ITEM(items, i + AHEAD);
-            if (PyTuple_CheckExact(ahead) && PyTuple_GET_SIZE(ahead))
-                PYLMDB_FETCH(PyTuple_GET_ITEM(ahead, 0));
-        }
-        item = Py_NewRef(PyList_GET_ITEM(items, i));
-        written = put_item(cursor, item, flags);
-        Py_DECREF(item);
-        *consumed += written >= 0;
-        *added += written > 0;
-    }
-    return written < 0 ? -1 : 0;
-}
-
-static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
-{
-    PyObject *iterator, *item;
-    int written = 0;
-
-    if (PyList_CheckExact(items))
-        return put_list(cursor, items, flags, consumed, added);
-    if (!(iterator = PyObject_GetIter(items)))
-        return -1;
-    while (written >= 0 && (item = PyIter_Next(iterator))) {
-        written = put_item(cursor, item, flags);
-        Py_DECREF(item);
-        if (written >= 0) {
-            ++*consumed;
-            *added += (size_t)written;
-        }
-    }
-    Py_DECREF(iterator);
-    return PyErr_Occurred() ? -1 : 0;
-}
-
-PyObject *cursor_putmulti(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames)
-{
-    static const Signature signature = {
-        "putmulti", 1, 4, 4, {ARG_ITEMS, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND}};
-    Cursor *self = (Cursor *)object;
-    PyObject *given[4];
-    size_t consumed = 0, added = 0;
-    int flags;
-
-    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
-        (flags = put_flags(given[1], given[2], given[3])) < 0 || guard_cursor(self) ||
-        put_items(self, given[0], flags, &consumed, &added) || guard_cursor(self) ||
-        refresh_cursor(self) < 0)
-        return NULL;
-    return Py_BuildValue("(nn)", (Py_ssize_t)consumed, (Py_ssize_t)added);
 }

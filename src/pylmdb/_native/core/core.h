@@ -36,6 +36,8 @@ enum argument {
     ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COUNT
 };
 
+struct Transaction;
+
 typedef struct {
     PyTypeObject *transaction_type, *cursor_type, *iterator_type;
     PyTypeObject *shared_type, *slot_type, *exporter_type, *environment_type;
@@ -47,9 +49,10 @@ typedef struct {
     PyObject *busy_error, *forked_error, *wrong_thread_error, *bad_txn_error,
         *invalid_parameter_error, *plain_error, *closed_error;
     PyObject *empty, *names[ARG_COUNT];
+    /* the memory of the last Transaction that went */
+    struct Transaction *spare;
 } CoreState;
 
-struct Transaction;
 struct Cursor;
 
 /* A native cursor, which belongs to its transaction.  It can outlive its Cursor
@@ -316,6 +319,13 @@ PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args,
                     Py_ssize_t nargs, PyObject *kwnames);
 extern const Signature transaction_signature;
 
+/* -- transaction_memory.c -- */
+
+/* A Transaction of the class that was bound, not begun. */
+Transaction *new_transaction(CoreState *state);
+int transaction_traverse(Transaction *self, visitproc visit, void *arg);
+void transaction_dealloc(Transaction *self);
+
 /* -- environment.c -- */
 
 PyObject *begin_capsule(PyObject *self, void *ignored);
@@ -368,8 +378,11 @@ PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
 /* -- batches.c -- */
 
 PyObject *cursor_getmulti(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_putmulti(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
+/* -- putmulti.c -- */
+
+PyObject *cursor_putmulti(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* -- iterator.c -- */
 

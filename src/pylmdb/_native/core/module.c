@@ -36,6 +36,16 @@ CoreState *state_of(PyTypeObject *type)
 #endif
 }
 
+/* The class statement gives a class a function that looks for what this class may
+ * have (slots, a dict, a finalizer) and calls the type's own.  These have nothing. */
+static void shorten_dealloc(PyObject *class, PyTypeObject *type)
+{
+    PyTypeObject *made = (PyTypeObject *)class;
+
+    if (made->tp_basicsize == type->tp_basicsize && !made->tp_finalize && !made->tp_del)
+        made->tp_dealloc = type->tp_dealloc;
+}
+
 /* bind(transaction_class, cursor_class, environment_class, slow) */
 static PyObject *core_bind(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -47,6 +57,8 @@ static PyObject *core_bind(PyObject *module, PyObject *const *args, Py_ssize_t n
     Py_XSETREF(state->cursor_class, Py_NewRef(args[1]));
     Py_XSETREF(state->environment_class, Py_NewRef(args[2]));
     Py_XSETREF(state->slow, Py_NewRef(args[3]));
+    shorten_dealloc(args[0], state->transaction_type);
+    shorten_dealloc(args[1], state->cursor_type);
     Py_RETURN_NONE;
 }
 
@@ -122,10 +134,10 @@ static int core_exec(PyObject *module)
     each(transaction_type); each(cursor_type); each(iterator_type);           \
     each(shared_type); each(slot_type); each(exporter_type);                  \
     each(environment_type); each(transaction_class); each(cursor_class);      \
-    each(slow); each(environment_class); each(error); each(closed); each(database_class);              \
-    each(busy_error); each(forked_error); each(wrong_thread_error);           \
-    each(bad_txn_error); each(invalid_parameter_error); each(plain_error);    \
-    each(closed_error)
+    each(slow); each(environment_class); each(error); each(closed);           \
+    each(database_class); each(busy_error); each(forked_error);                   \
+    each(wrong_thread_error); each(bad_txn_error);                            \
+    each(invalid_parameter_error); each(plain_error); each(closed_error)
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg)
 {
@@ -139,6 +151,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
 static int core_clear(PyObject *module)
 {
     CoreState *state = PyModule_GetState(module);
+    PyObject *class = Py_XNewRef(state->transaction_class); /* freeing an object needs its type */
     int i;
 
 #define CLEAR(name) Py_CLEAR(state->name)
@@ -146,6 +159,10 @@ static int core_clear(PyObject *module)
     CLEAR(empty);
     for (i = 0; i < ARG_COUNT; i++)
         CLEAR(names[i]);
+    if (state->spare) /* no other will come: its class is no longer the one that was bound */
+        PyObject_GC_Del(state->spare);
+    state->spare = NULL;
+    Py_XDECREF(class);
     return 0;
 }
 

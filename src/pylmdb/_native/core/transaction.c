@@ -388,48 +388,6 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
     Py_RETURN_NONE;
 }
 
-/* There is no tp_clear: every cycle leads through an Environment, a subclass or
- * some other object that has one. */
-static int transaction_traverse(Transaction *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->env);
-    Py_VISIT(self->shared);
-    Py_VISIT(self->db);
-    Py_VISIT(self->slot);
-    Py_VISIT(self->last_db);
-    Py_VISIT(self->last_slot);
-    Py_VISIT(self->parent);
-    Py_VISIT(self->opened);
-    Py_VISIT(self->dropped);
-    return 0;
-}
-
-static void transaction_dealloc(Transaction *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-
-    PyObject_GC_UnTrack(self);
-    /* Callbacks of weak references may end the environment, and that its transactions. */
-    self->revoked = self->dying = 1;
-    self->ready = 0;
-    if (self->weakrefs)
-        PyObject_ClearWeakRefs((PyObject *)self);
-    finish_dying(self);
-    Py_CLEAR(self->whole);
-    Py_CLEAR(self->opened);
-    Py_CLEAR(self->dropped);
-    Py_CLEAR(self->last_db);
-    Py_CLEAR(self->last_slot);
-    Py_CLEAR(self->slot);
-    Py_CLEAR(self->db);
-    Py_CLEAR(self->parent);
-    Py_CLEAR(self->shared);
-    Py_CLEAR(self->env);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
 /* -- for what is written in Python ---------------------------------------------- */
 
 static PyObject *transaction_do(Transaction *self, PyObject *const *args, Py_ssize_t nargs)

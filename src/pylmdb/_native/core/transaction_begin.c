@@ -322,15 +322,13 @@ PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args, Py_ssi
                     PyObject *kwnames)
 {
     CoreState *state = shared->state;
-    PyTypeObject *type = (PyTypeObject *)state->transaction_class;
     PyObject *given[7];
     Transaction *txn;
 
     if (parse_arguments(state, &begin_signature, args, nargs, kwnames, given))
         return NULL;
-    if (!(txn = (Transaction *)type->tp_alloc(type, 0)))
+    if (!(txn = new_transaction(state)))
         return NULL;
-    txn->state = state;
     if (transaction_begin(txn, env, shared, given)) {
         Py_DECREF(txn);
         return NULL;

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* putmulti: many writes in one call.
+ *
+ * The records of a list are put in key order where only that can be told of it,
+ * because each page is then searched, copied and split while it is near.  Those of
+ * one key keep their order, so what is in the database afterwards is the same. */
+#include "core.h"
+
+#include <string.h>
+
+/* How far ahead the caller's objects are fetched. */
+#define AHEAD 8
+/* How many records are sorted at once, at most and at least. */
+#define MANY 262144
+#define FEW 16
+/* What liblmdb takes as a key in any build, and as a value. */
+#define MAX_KEY 511
+#define MAX_VALUE 0x7fffffff
+
+static int put_item(Cursor *cursor, PyObject *item, int flags)
+{
+    Bytes key, value;
+    int written = -1;
+
+    if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2) {
+        PyErr_SetString(PyExc_TypeError, "putmulti takes 2-tuples of key and value");
+        return -1;
+    }
+    if (get_bytes("key", PyTuple_GET_ITEM(item, 0), &key))
+        return -1;
+    if (!get_bytes("value", PyTuple_GET_ITEM(item, 1), &value)) {
+        if (!guard_cursor(cursor))
+            written = cursor_put_record(cursor, &key, &value, flags);
+        drop_bytes(&value);
+    }
+    drop_bytes(&key);
+    return written;
+}
+
+/* -- in key order ----------------------------------------------------------------- */
+
+/* Records on their way into the database. */
+typedef struct {
+    PyObject **items; /* owned */
+    MDB_val *keys;
+    struct pylmdb_place *places;
+    Py_ssize_t count;
+} Load;
+
+static void drop_load(Load *load)
+{
+    while (load->count)
+        Py_DECREF(load->items[--load->count]);
+    PyMem_Free(load->items);
+    PyMem_Free(load->keys);
+    PyMem_Free(load->places);
+}
+
+static int is_in_range(PyObject *object, Py_ssize_t least, Py_ssize_t most)
+{
+    return PyBytes_CheckExact(object) && PyBytes_GET_SIZE(object) >= least &&
+           PyBytes_GET_SIZE(object) <= most;
+}
+
+/* A record that can be put without running anybody's code, and of which nothing but
+ * a lack of room or a damaged file can be said. */
+static int is_plain(PyObject *item)
+{
+    return PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2 &&
+           is_in_range(PyTuple_GET_ITEM(item, 0), 1, MAX_KEY) &&
+           is_in_range(PyTuple_GET_ITEM(item, 1), 0, MAX_VALUE);
+}
+
+/* How many plain records there are from i on, before the first other. */
+static Py_ssize_t count_plain(PyObject *list, Py_ssize_t i)
+{
+    const Py_ssize_t room = PyList_GET_SIZE(list) - i < MANY ? PyList_GET_SIZE(list) - i : MANY;
+    Py_ssize_t count = 0;
+
+    for (; count < room; count++) {
+        if (count + AHEAD < room)
+            PYLMDB_FETCH(PyList_GET_ITEM(list, i + count + AHEAD));
+        if (!is_plain(PyList_GET_ITEM(list, i + count)))
+            break;
+    }
+    return count;
+}
+
+static int fill_load(Load *load, PyObject *list, Py_ssize_t i, Py_ssize_t count)
+{
+    memset(load, 0, sizeof(*load));
+    load->items = PyMem_New(PyObject *, count);
+    load->keys = PyMem_New(MDB_val, count);
+    load->places = PyMem_New(struct pylmdb_place, 2 * count);
+    if (!load->items || !load->keys || !load->places) {
+        PyErr_NoMemory();
+        drop_load(load);
+        return -1;
+    }
+    for (; load->count < count; load->count++, i++) {
+        PyObject *item = PyList_GET_ITEM(list, i), *key = PyTuple_GET_ITEM(item, 0);
+
+        load->items[load->count] = Py_NewRef(item);
+        load->keys[load->count].mv_data = PyBytes_AS_STRING(key);
+        load->keys[load->count].mv_size = (size_t)PyBytes_GET_SIZE(key);
+    }
+    return 0;
+}
+
+static int put_load(Cursor *cursor, const Load *load, int flags, size_t *added)
+{
+    /* The last one is put last: the cursor stays there. */
+    const Py_ssize_t last = load->count - 1;
+    const struct pylmdb_place *places =
+        pylmdb_order_keys(load->keys, (size_t)last, 0, load->places);
+    Py_ssize_t i;
+    int written = 0;
+
+    for (i = 0; i <= last && written >= 0; i++) {
+        if (i + AHEAD < last)
+            PYLMDB_FETCH(load->keys[places[i + AHEAD].index].mv_data);
+        written = put_item(cursor, load->items[i < last ? places[i].index : (size_t)last], flags);
+        *added += written > 0;
+    }
+    return written < 0 ? -1 : 0;
+}
+
+static int put_sorted(Cursor *cursor, PyObject *list, Py_ssize_t i, Py_ssize_t count, int flags,
+                      size_t *added)
+{
+    Load load;
+    int rc = fill_load(&load, list, i, count);
+
+    if (!rc) {
+        rc = put_load(cursor, &load, flags, added);
+        drop_load(&load);
+    }
+    return rc;
+}
+
+/* -- all -------------------------------------------------------------------------- */
+
+/* Keys in the order of their bytes, one value each; appending says that the caller
+ * has sorted. */
+static int may_sort(const Cursor *cursor, int flags)
+{
+    return !(flags & PUT_APPEND) &&
+           !(cursor->slot->flags & (MDB_DUPSORT | MDB_INTEGERKEY | MDB_REVERSEKEY));
+}
+
+/* The same as for any iterable, without an iterator.  The list may change under us:
+ * what is put is an object's memory, and getting that can run Python code. */
+static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed, size_t *added)
+{
+    Py_ssize_t i, count;
+    PyObject *item;
+    int written;
+
+    for (i = 0; i < PyList_GET_SIZE(list); i += count, *consumed += (size_t)count) {
+        count = may_sort(cursor, flags) ? count_plain(list, i) : 0;
+        if (count >= FEW) {
+            if (put_sorted(cursor, list, i, count, flags, added))
+                return -1;
+            continue;
+        }
+        count = 1;
+        item = Py_NewRef(PyList_GET_ITEM(list, i));
+        written = put_item(cursor, item, flags);
+        Py_DECREF(item);
+        if (written < 0)
+            return -1;
+        *added += (size_t)written;
+    }
+    return 0;
+}
+
+static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
+{
+    PyObject *iterator, *item;
+    int written = 0;
+
+    if (PyList_CheckExact(items))
+        return put_list(cursor, items, flags, consumed, added);
+    if (!(iterator = PyObject_GetIter(items)))
+        return -1;
+    while (written >= 0 && (item = PyIter_Next(iterator))) {
+        written = put_item(cursor, item, flags);
+        Py_DECREF(item);
+        if (written >= 0) {
+            ++*consumed;
+            *added += (size_t)written;
+        }
+    }
+    Py_DECREF(iterator);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+PyObject *cursor_putmulti(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
+{
+    static const Signature signature = {
+        "putmulti", 1, 4, 4, {ARG_ITEMS, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND}};
+    Cursor *self = (Cursor *)object;
+    PyObject *given[4];
+    size_t consumed = 0, added = 0;
+    int flags;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        (flags = put_flags(given[1], given[2], given[3])) < 0 || guard_cursor(self) ||
+        put_items(self, given[0], flags, &consumed, &added) || guard_cursor(self) ||
+        refresh_cursor(self) < 0)
+        return NULL;
+    return Py_BuildValue("(nn)", (Py_ssize_t)consumed, (Py_ssize_t)added);
+}

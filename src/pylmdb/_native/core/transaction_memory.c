@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* How the memory of Transactions comes and goes. */
+#include "core.h"
+
+#include <string.h>
+
+/* There is no tp_clear: every cycle leads through an Environment, a subclass or
+ * some other object that has one. */
+int transaction_traverse(Transaction *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->env);
+    Py_VISIT(self->shared);
+    Py_VISIT(self->db);
+    Py_VISIT(self->slot);
+    Py_VISIT(self->last_db);
+    Py_VISIT(self->last_slot);
+    Py_VISIT(self->parent);
+    Py_VISIT(self->opened);
+    Py_VISIT(self->dropped);
+    return 0;
+}
+
+/* Programs begin and end one transaction after the other: the memory of one is
+ * kept.  Not where a sanitizer watches who uses freed memory. */
+#ifdef __SANITIZE_ADDRESS__
+enum { KEEPS_SPARE = 0 };
+#else
+enum { KEEPS_SPARE = 1 };
+#endif
+
+Transaction *new_transaction(CoreState *state)
+{
+    PyTypeObject *type = (PyTypeObject *)state->transaction_class;
+    Transaction *txn = state->spare;
+
+    if (LIKELY(txn)) {
+        state->spare = NULL;
+        /* Of a size that the compiler does not know, so that it calls memset. */
+        memset((char *)txn + sizeof(PyObject), 0, (size_t)type->tp_basicsize - sizeof(PyObject));
+        PyObject_Init((PyObject *)txn, type);
+        PyObject_GC_Track(txn);
+    } else if (!(txn = (Transaction *)type->tp_alloc(type, 0))) {
+        return NULL;
+    }
+    txn->state = state;
+    return txn;
+}
+
+static void free_transaction(Transaction *self, PyTypeObject *type)
+{
+    CoreState *state = self->state;
+
+    if (LIKELY(KEEPS_SPARE && state && (PyObject *)type == state->transaction_class &&
+               !state->spare && type->tp_basicsize == sizeof(*self)))
+        state->spare = self;
+    else
+        type->tp_free(self);
+}
+
+void transaction_dealloc(Transaction *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    /* Callbacks of weak references may end the environment, and that its transactions. */
+    self->revoked = self->dying = 1;
+    self->ready = 0;
+    if (self->weakrefs)
+        PyObject_ClearWeakRefs((PyObject *)self);
+    finish_dying(self);
+    Py_CLEAR(self->whole);
+    Py_CLEAR(self->opened);
+    Py_CLEAR(self->dropped);
+    Py_CLEAR(self->last_db);
+    Py_CLEAR(self->last_slot);
+    Py_CLEAR(self->slot);
+    Py_CLEAR(self->db);
+    Py_CLEAR(self->parent);
+    Py_CLEAR(self->shared);
+    Py_CLEAR(self->env);
+    free_transaction(self, type);
+    Py_DECREF(type);
+}
