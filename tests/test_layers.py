@@ -18,7 +18,7 @@ MODULES = {path.stem: path for path in PACKAGE.glob("*.py")}
 LAYERS = [
     {"__init__", "lowlevel"},
     {"environment"},
-    {"_copying", "_inspection"},
+    {"_compaction", "_copying", "_inspection"},
     {"_catalog"},
     {"_registry"},
     {"_engine"},
@@ -30,6 +30,7 @@ LAYERS = [
     {"transaction", "cursor", "database"},
     {"_ranges", "_signature", "_views"},
     {"_shared_env"},
+    {"_alone", "_growth"},
     {"_options", "_writer_gate"},
     {"_buffers", "_threads"},
     {"_version", "errors", "types"},

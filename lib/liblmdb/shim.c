@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (writer_lock.c, search.c, assertions.c, handles.c,
- * exchange.c).
+ * file and those that it includes (writer_lock.c, search.c, assertions.c, whole_writes.c,
+ * handles.c, exchange.c, growth.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -50,11 +50,14 @@ static int open_closing_on_exec(const char *path, int flags, mode_t mode)
 /* One call in place of lseek() and writev(), which mdb_page_flush() makes one after
  * the other with the position in wpos.  (It has a switch for that, which does not
  * compile.) */
+#ifndef _WIN32
+#include "whole_writes.c"
+#define pwrite(fd, data, size, at) write_whole(fd, data, size, at)
+#endif
 #if defined(__linux__)
-#include <sys/uio.h>
 #define lseek(fd, offset, whence) \
     (__builtin_strcmp(#offset, "wpos") ? (lseek)(fd, offset, whence) : 0)
-#define writev(fd, iov, n) pwritev(fd, iov, n, wpos)
+#define writev(fd, iov, n) write_whole_list(fd, iov, n, wpos)
 #endif
 
 /* mdb_env_open() has the two megabytes of its list of dirty pages cleared.  The list's
@@ -65,9 +68,34 @@ static void *uncleared_list(size_t count, size_t size)
 
     return list ? memset(list, 0, size) : NULL;
 }
-#define calloc(count, size)                                             \
-    (__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? (calloc)(count, size) \
-                                                : uncleared_list(count, size))
+
+/* An environment has our struct growth behind it. */
+enum { GROWTH_SIZE = 64 };
+#define calloc(count, size)                                                            \
+    (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
+     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + GROWTH_SIZE) \
+                                                   : (calloc)(count, size))
+
+/* The mapping of the data file and its end; see growth.c. */
+#ifndef _WIN32
+#define PYLMDB_GROWTH
+#include <sys/mman.h>
+static void *map_data(MDB_env *env, void *addr, int prot, int flags);
+static int unmap_data(MDB_env *env);
+static size_t mapped_size(MDB_env *env);
+static int extend_whole_file(int fd, size_t size);
+static int make_room(MDB_txn *txn, size_t pages);
+static void take_in_growth(MDB_env *env, size_t pages);
+#define IS_MAP_SIZE(size) (!__builtin_strcmp(#size, "env->me_mapsize"))
+#define mmap(addr, size, prot, flags, fd, offset)                \
+    (IS_MAP_SIZE(size) ? map_data(env, addr, prot, flags)        \
+                       : (mmap)(addr, size, prot, flags, fd, offset))
+#define munmap(addr, size) (IS_MAP_SIZE(size) ? unmap_data(env) : (munmap)(addr, size))
+#define madvise(addr, size, advice) \
+    (madvise)(addr, IS_MAP_SIZE(size) ? mapped_size(env) : (size), advice)
+#define ftruncate(fd, size) \
+    (IS_MAP_SIZE(size) ? extend_whole_file(fd, size) : (ftruncate)(fd, size))
+#endif
 
 /* Called from mdb.c; see search.c. */
 #define PYLMDB_SEARCH
@@ -87,9 +115,20 @@ static int is_on_last_page(const MDB_cursor *mc);
 #include "exchange.c"
 
 #undef open
+#undef pwrite
 #undef lseek
 #undef writev
 #undef calloc
+#ifdef PYLMDB_GROWTH
+#undef mmap
+#undef munmap
+#undef madvise
+#undef ftruncate
+#include "growth.c"
+#else
+#include "fixed_map.c"
+#endif
+#include "compaction.c"
 #ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock
@@ -278,5 +317,6 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
 #else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
 
 #include "system.c"
+#include "fixed_map.c"
 
 #endif

@@ -4,6 +4,8 @@
 #ifndef PYLMDB_SHIM_H
 #define PYLMDB_SHIM_H
 
+#include <stddef.h>
+
 #include "lmdb.h"
 
 /* Begin a transaction.  A top-level write transaction waits at most wait_ms
@@ -75,6 +77,34 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 
 /* Where the map lies; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);
+
+/* Before an environment is opened: how large its map is at first, how large it may
+ * become (never less than it has), how much of the address space it should
+ * have, and whether the user has fixed the size, which is then what he is told. */
+void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
+
+/* Set the limit of an open environment's map, and 0 means what the file says, whatever
+ * is alive; never below what is used.  MDB_MAP_RESIZED: nothing has changed, because
+ * the addresses that were reserved do not reach so far; ENOSYS: this build cannot. */
+int pylmdb_env_limit(MDB_env *env, size_t size);
+
+/* The same by another map, in which nothing must lie that anybody uses. */
+int pylmdb_env_replace_map(MDB_env *env, size_t size);
+
+/* An open environment is opened again with such a plan: the wider one holds. */
+void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
+
+/* The limit of an open environment's map, how far it may rise by itself, and how much
+ * address space is reserved. */
+void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);
+
+/* How large a map becomes when it grows by a part of itself; sizes in bytes. */
+size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part);
+
+/* Have an environment for this process alone (EBUSY: others have it open), or share it
+ * again; and tell those who wait to open it of the file that was put in its place. */
+int pylmdb_env_alone(MDB_env *env, int alone);
+int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
 /* mdb_env_close(), also while a thread of this process still has to give back
  * the writer lock that another one has ended for it. */

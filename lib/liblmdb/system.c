@@ -183,3 +183,17 @@ void pylmdb_safe_abort(MDB_txn *txn)
 {
     mdb_txn_abort(txn);
 }
+
+int pylmdb_env_alone(MDB_env *env, int alone)
+{
+    (void)env;
+    (void)alone;
+    return ENOSYS;
+}
+
+int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
+{
+    (void)env;
+    (void)fd;
+    return ENOSYS;
+}

@@ -9,6 +9,8 @@ from .transaction import stat_from
 from .types import EnvInfo, Reader, Stat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._shared_env import SharedEnv
 
 
@@ -35,7 +37,11 @@ class Inspection:
     def info(self) -> EnvInfo:
         """Sizes and counters of the environment.  ``mdb_env_info``.
 
-        ``map_size`` in bytes; ``last_pgno`` and ``last_txnid``, the last page and
+        ``map_size``, how large the data can become, in bytes: the size that was fixed, or
+        that at present, which grows by itself up to ``max_map_size``; ``reserved``, how
+        large it can become without moving; ``used``, the bytes up to the last page in use,
+        and ``free_pages``, how many of these pages hold nothing (None where there is no
+        reader slot left to look with); ``last_pgno`` and ``last_txnid``, the last page and
         transaction in use; ``max_readers`` and ``num_readers``, reader slots and
         how many of them have been used at once; ``map_addr``, the map's address
         where the engine tells it; ``pinned``, how many ended transactions are
@@ -45,14 +51,19 @@ class Inspection:
         ffi = shared.engine.ffi
         out = ffi.new("MDB_envinfo *")
         shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
+        limit, most, reserved = shared.room()
         return EnvInfo(
             map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
-            map_size=int(out.me_mapsize),
+            map_size=limit,
             last_pgno=int(out.me_last_pgno),
             last_txnid=int(out.me_last_txnid),
             max_readers=int(out.me_maxreaders),
             num_readers=int(out.me_numreaders),
             pinned=shared.pins(),
+            max_map_size=most,
+            reserved=reserved,
+            used=(int(out.me_last_pgno) + 1) * self.stat().psize,
+            free_pages=self._pages_freed([0])[0],
         )
 
     def max_key_size(self) -> int:
@@ -87,20 +98,22 @@ class Inspection:
             if len(row) == 3 and row[0].isdigit()
         ]
         snapshots = {reader.txnid for reader in readers if reader.txnid is not None}
-        pages: dict[int | None, int] | None = self._pages_kept(snapshots) if snapshots else {}
+        pages: dict[int | None, int | None] = self._pages_freed(snapshots) if snapshots else {}
         for reader in readers:
-            reader["pages"] = pages.get(reader.txnid, 0) if pages is not None else None
+            reader["pages"] = pages.get(reader.txnid, 0)
         return readers
 
-    def _pages_kept(self, snapshots: set[int]) -> dict[int | None, int] | None:
+    def _pages_freed(self, snapshots: Iterable[int]) -> dict[int | None, int | None]:
+        """How many pages have been freed since each snapshot; None where that cannot be
+        looked up."""
         shared = self._use()
         lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
         box = shared.engine.ffi.new("struct pylmdb_txn *")
-        found: dict[int | None, int] = {}
+        found: dict[int | None, int | None] = {}
         try:
             shared.begin_reader(box)
         except ReadersFullError:
-            return None
+            return dict.fromkeys(snapshots)
         try:
             for snapshot in snapshots:
                 code = lib.pylmdb_pages_freed(box.ptr, snapshot, out)

@@ -13,17 +13,17 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-DEFAULT_MAP_SIZE = 10 * 1024 * 1024
 DEFAULT_MAX_DBS = 128
 # slots beyond max_dbs, for databases that are dropped but still seen by somebody
 SPARE_SLOTS = 8
 _INT_LIMIT = 2**31 - 1
 # the integers and how large they may be
 _LIMITS = {
-    "map_size": 2**63 - 1, "max_readers": _INT_LIMIT, "max_dbs": _INT_LIMIT,
-    "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT, "mode": _INT_LIMIT,
+    "map_size": 2**63 - 1, "max_map_size": 2**63 - 1, "max_readers": _INT_LIMIT,
+    "max_dbs": _INT_LIMIT, "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT,
+    "mode": _INT_LIMIT,
 }  # fmt: skip
-_MAY_BE_NONE = ("map_size", "max_dbs", "lib_version")
+_MAY_BE_NONE = ("map_size", "max_map_size", "max_dbs", "lib_version")
 _SWITCHES = (
     "readonly", "metasync", "sync", "map_async", "create", "readahead", "writemap", "meminit",
     "lock",
@@ -36,6 +36,7 @@ class Options:
     path: bytes
     given_path: str
     map_size: int | None
+    max_map_size: int | None
     subdir: bool
     readonly: bool
     metasync: bool
@@ -87,6 +88,9 @@ def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
             given[field] = _checked_integer(field, given[field], limit)
     for field in _SWITCHES:
         given[field] = bool(given[field])
+    size, most = given["map_size"], given["max_map_size"]
+    if most is not None and most < (size or 1):
+        raise ValueError(f"max_map_size={most} is less than map_size={size or 1}")
     given.update(path=absolute, given_path=given_path, subdir=bool(subdir))
     return Options(given)
 

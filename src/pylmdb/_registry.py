@@ -18,7 +18,8 @@ import sys
 from _thread import RLock
 
 from . import _engine
-from ._options import DEFAULT_MAP_SIZE, SPARE_SLOTS
+from ._growth import plan
+from ._options import SPARE_SLOTS
 from ._typing import TYPE_CHECKING
 from .errors import Error, error
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ._shared_env import SharedEnv
 
 FileKey = tuple[int, int]
+# How often opening a file is tried that is replaced meanwhile.
+_CHANCES = 10
 
 _lock = RLock()
 _pid = os.getpid()
@@ -52,14 +55,24 @@ def open_shared(options: Options, token: int) -> SharedEnv:
     with _lock:
         if _pid != os.getpid():
             forget_in_child()
-        shared = _find(options)
-        if shared is None:
-            shared = _open_native(options)
-        else:
-            _check_shareable(shared, options)
-            shared.keep_spares(options.max_spare_txns)
+        shared = _find_or_open(options)
         shared.enter(token)
         return shared
+
+
+def _find_or_open(options: Options) -> SharedEnv:
+    for chances in reversed(range(_CHANCES)):
+        shared = _find(options)
+        if shared is not None:
+            _check_shareable(shared, options)
+            shared.widen(options)
+            return shared
+        try:
+            return _open_native(options)
+        except _ReplacedError:
+            if not chances:
+                raise
+    raise AssertionError
 
 
 def _find(options: Options) -> SharedEnv | None:
@@ -133,6 +146,8 @@ def _open_native(options: Options) -> SharedEnv:
         _open_files(shared, options)
         # Readers that have died keep pages, and slots, from everybody.
         engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
+        if options.map_size == 0:
+            engine.lib.pylmdb_env_limit(shared.ptr, 0)
         _load_main(shared)
         shared.key = _descriptor_key(shared)
         if shared.key != (key or _file_key(options.data_path)):
@@ -165,8 +180,12 @@ def _read_head(path: bytes) -> tuple[bytes, FileKey | None]:
         os.close(fd)
 
 
+class _ReplacedError(Error):
+    """The file is another one now, as after somebody's compact()."""
+
+
 def _replaced(options: Options) -> Error:
-    return Error(
+    return _ReplacedError(
         f"open: {options.given_path!r} was replaced while it was being opened",
         hint="open it again",
     )
@@ -192,9 +211,8 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
 def _configure(shared: SharedEnv, options: Options) -> None:
     lib = shared.engine.lib
     lib.pylmdb_env_guard(shared.ptr)
-    map_size = DEFAULT_MAP_SIZE if options.map_size is None else options.map_size
+    lib.pylmdb_env_plan(shared.ptr, *plan(options, bool(lib.pylmdb_has_shim())))
     for what, code in (
-        ("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(shared.ptr, map_size)),
         ("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(shared.ptr, options.max_readers)),
         ("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(shared.ptr, shared.max_dbs + SPARE_SLOTS)),
     ):
@@ -279,11 +297,21 @@ def _close_if_last(shared: SharedEnv) -> None:
         if shared.users or shared.in_use:
             shared.closed = False  # somebody has entered in between
             return
-        _half_open.add(shared)
-        for key in [key for key, value in _open.items() if value is shared]:
-            del _open[key]
-        shared.close_native()
-        _half_open.discard(shared)
+        _close(shared)
+
+
+def _close(shared: SharedEnv) -> None:
+    _half_open.add(shared)
+    for key in [key for key, value in _open.items() if value is shared]:
+        del _open[key]
+    shared.close_native()
+    _half_open.discard(shared)
+
+
+def close_replaced(shared: SharedEnv) -> None:
+    """Close an environment whose file was replaced; the caller has it for himself."""
+    shared.closed = True
+    _close(shared)
 
 
 def forget_in_child() -> None:

@@ -24,10 +24,12 @@ import time
 from _thread import RLock
 from _weakref import ref
 
+from ._alone import LOOK, Alone
+from ._growth import plan
 from ._options import DEFAULT_MAX_DBS
 from ._typing import TYPE_CHECKING
 from ._writer_gate import WriterGate
-from .errors import Error, InvalidParameterError, closed, error
+from .errors import BusyError, InvalidParameterError, closed, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +43,6 @@ else:
     SharedCore = object
 
 MAIN_DBI = 1
-# How long set_mapsize waits for calls in other threads to leave the map, and how
-# often it looks.  Seconds.
-_RESIZE_WAIT, _RESIZE_LOOK = 1.0, 0.001
 
 # tells the users and calls of all environments apart
 tokens = itertools.count(1)
@@ -84,7 +83,7 @@ class SharedEnv(SharedCore):
         if not self.pool:
             raise MemoryError
         self.attach(int(ffi.cast("uintptr_t", self.pool)))
-        self.closed = False
+        self.closed = self.replaced = False
         self.resizing: dict[str, int] = {}
         self.dbi_lock = RLock()
         self.gate = WriterGate()
@@ -95,10 +94,21 @@ class SharedEnv(SharedCore):
 
     # -- life -----------------------------------------------------------------
 
+    @staticmethod
+    def new_token() -> int:
+        """What a user or call is counted by."""
+        return next(tokens)
+
     @property
     def forked(self) -> bool:
         """True in a child of fork(): all of this belongs to the parent."""
         return os.getpid() != self.pid
+
+    @property
+    def left_behind(self) -> bool:
+        """True where its Environments have another one now: in a forked child, and
+        after compact()."""
+        return self.replaced or self.forked
 
     @property
     def in_use(self) -> bool:
@@ -123,10 +133,13 @@ class SharedEnv(SharedCore):
         self.drop_parked()
         self.engine.lib.pylmdb_pool_drain(self.pool)
 
-    def keep_spares(self, count: int) -> None:
-        """Keep at least so many idle read transactions for reuse."""
-        wanted = max(int(self.pool.keep), count)
+    def widen(self, options: Options) -> None:
+        """Somebody else opens the environment, too: he gets at least as many idle
+        transactions and as much room as he asks for."""
+        wanted = max(int(self.pool.keep), options.max_spare_txns)
         self.pool.keep = min(wanted, self.engine.lib.PYLMDB_MAX_IDLE)
+        _, most, _, fixed = plan(options)
+        self.engine.lib.pylmdb_env_widen(self.ptr, most, fixed)
 
     def admit(self) -> None:
         """Let the core begin transactions at once, if nothing speaks against it.
@@ -172,12 +185,14 @@ class SharedEnv(SharedCore):
         try:
             while True:
                 self.calls[call.token] = ref(call)
+                if self.replaced:
+                    raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:
                     raise closed("environment", "open it again")
                 if not self.resizing:
                     return function(self.ptr, *args)
                 self.calls.pop(call.token, None)
-                time.sleep(_RESIZE_LOOK)
+                time.sleep(LOOK)
         finally:
             self.leave(call.token)
 
@@ -242,40 +257,34 @@ class SharedEnv(SharedCore):
             self.resizing.pop("by", None)
             self.admit()
 
-    def set_mapsize(self, size: int, end_transactions: Callable[[], None]) -> None:
-        """``mdb_env_set_mapsize``.  The map is replaced, so nothing may lie in it:
-        transactions are ended, and new ones wait for the moment it takes."""
-        mark = next(tokens)
-        try:
-            first = self.resizing.setdefault("by", mark) == mark
-            self.enter(mark)
-            # Who begins from here on waits, so what is open now is all there is.
-            if self.writer_open or not first:
-                raise Error("set_mapsize: a write transaction is open", hint="end it first")
-            if self.closed:
-                raise closed("environment", "open it again")
-            end_transactions()
-            self._wait_for_calls()
-            self.drain()
-            code = self.engine.lib.mdb_env_set_mapsize(self.ptr, size)
-        finally:
-            if self.resizing.get("by") == mark:
-                del self.resizing["by"]
-            self.leave(mark)
+    def set_mapsize(self, size: int) -> None:
+        """Set the limit of the map: in place, or else by another map."""
+        code = self.run(self.engine.lib.pylmdb_env_limit, size)
+        if code in (errno.ENOSYS, self.engine.lib.MDB_MAP_RESIZED):
+            self._replace_map(size)
+        elif code:
+            raise error("mdb_env_set_mapsize", code)
+
+    def _replace_map(self, size: int) -> None:
+        """``mdb_env_set_mapsize``: nothing may lie in the map."""
+        with Alone(
+            self,
+            "set_mapsize: the map must move to become so large",
+            ", or give max_map_size to open(), which reserves room to grow in place",
+        ):
+            code = self.engine.lib.pylmdb_env_replace_map(self.ptr, size)
         if code:
             raise error("mdb_env_set_mapsize", code)
 
-    def _wait_for_calls(self) -> None:
-        if self.pins():
-            raise Error(
-                "set_mapsize: views into the map are alive",
-                hint="drop the memoryviews and arrays of ended transactions first",
-            )
-        until = time.monotonic() + _RESIZE_WAIT
-        while self.in_use:
-            if time.monotonic() > until:
-                raise Error("set_mapsize: a transaction is open", hint="end it first")
-            time.sleep(_RESIZE_LOOK)
+    def room(self) -> tuple[int, int, int]:
+        """The limit of the map, how far it may rise by itself, and what is reserved."""
+        out = self.engine.ffi.new("size_t[3]")
+        self.run(self._room, out)
+        return int(out[0]), int(out[1]), int(out[2])
+
+    def _room(self, env: Any, out: Any) -> int:
+        self.engine.lib.pylmdb_env_room(env, out, out + 1, out + 2)
+        return 0
 
     # -- database handles ---------------------------------------------------------
 

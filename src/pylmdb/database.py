@@ -82,7 +82,7 @@ class Database:
         slot = self._slot
         if self._env is None or self._env.closed:
             return True
-        return slot is not None and not slot.alive and not slot.shared.forked
+        return slot is not None and not slot.alive and not slot.shared.left_behind
 
     def flags(self, txn: Any = None, /) -> DbFlags:
         """The database's flags, as the keywords of ``open_db``.
@@ -104,11 +104,11 @@ class Database:
         txn._slot_in(ptr, self)
 
     def _slot_for(self, shared: SharedEnv, ptr: Any, txn: Any) -> DbSlot:
-        """The native handle in ``shared``; found anew after fork or unpickling."""
+        """The native handle in ``shared``; found anew after fork, compact() or unpickling."""
         slot = self._slot
         if slot is not None and slot.alive and slot.shared is shared:
             return slot
-        if slot is not None and not slot.shared.forked:
+        if slot is not None and not slot.shared.left_behind:
             if slot.shared is shared:
                 return slot
             raise InvalidParameterError(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._core import DbSlot, EnvironmentCore
+    from ._options import Options
     from ._shared_env import SharedEnv
 else:
     EnvironmentCore = _engine.EnvironmentCore
@@ -40,7 +41,10 @@ class Environment(EnvironmentCore, Inspection):
 
     :param path: a directory, or with ``subdir=False`` a file; str, bytes or
         PathLike.
-    :param map_size: the size in bytes that the data can reach; 10 MiB by default.
+    :param map_size: the size in bytes that the data can reach: a fixed limit, beyond
+        which a write raises MapFullError.  Left out, the map grows as it is needed.
+        With ``max_map_size`` it is where the map starts.
+    :param max_map_size: how far the map may grow.
     :param subdir: True if ``path`` is a directory that holds ``data.mdb`` and
         ``lock.mdb``; False if it is the data file itself, and the lock file has
         ``-lock`` appended.  Left out, an existing file decides, else True.
@@ -100,12 +104,14 @@ class Environment(EnvironmentCore, Inspection):
         max_spare_txns: int = 0,
         lock: bool = True,
         lib_version: int | None = None,
+        *,
+        max_map_size: int | None = None,
     ) -> None:
         options = make_options(
-            path, subdir, map_size=map_size, readonly=readonly, metasync=metasync, sync=sync,
-            map_async=map_async, mode=mode, create=create, readahead=readahead,
-            writemap=writemap, meminit=meminit, max_readers=max_readers, max_dbs=max_dbs,
-            max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
+            path, subdir, map_size=map_size, max_map_size=max_map_size, readonly=readonly,
+            metasync=metasync, sync=sync, map_async=map_async, mode=mode, create=create,
+            readahead=readahead, writemap=writemap, meminit=meminit, max_readers=max_readers,
+            max_dbs=max_dbs, max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
@@ -142,10 +148,13 @@ class Environment(EnvironmentCore, Inspection):
     def _reopen(self, inherited: SharedEnv) -> SharedEnv:
         with _registry.lock():
             if self._shared is inherited:
-                self._token = next(tokens)
-                options = self._options.replaced(create=False)
-                self._shared = _registry.open_shared(options, self._token)
+                self._open_again(self._options.replaced(create=False))
         return self._use()
+
+    def _open_again(self, options: Options) -> None:
+        """Have another native environment in place of the one that was left behind."""
+        self._token = next(tokens)
+        self._shared = _registry.open_shared(options, self._token)
 
     def close(self) -> None:
         """Close the environment; does nothing the second time.
@@ -390,20 +399,21 @@ class Environment(EnvironmentCore, Inspection):
             shared.call("mdb_env_sync", shared.engine.lib.mdb_env_sync, wait)
 
     def set_mapsize(self, map_size: int) -> None:
-        """Change the size in bytes that the data can reach.
+        """Change the size in bytes that the data can reach, whatever is alive.
 
-        Read transactions of this Environment are ended first.  0 adopts the size
-        that another process has set; a size below the data's means the data's.
+        An environment whose size is fixed (``map_size`` without ``max_map_size``) has
+        this fixed size then; another one goes on growing.  0 takes the size that the
+        file says, which another process may have set; a size below the data's means
+        the data's.
 
-        :raises Error: a write transaction is open, or views into the map are alive.
-
-        ``mdb_env_set_mapsize``.
+        :raises Error: the size is so large that the map must move, and transactions or
+            views are alive; nothing has changed.
+        :raises DiskError: with ``writemap``, the disk has no room for it.
         """
         size = index(map_size)
         if not 0 <= size < 2**63:
             raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
-        shared = self._use()
-        shared.set_mapsize(size, lambda: shared.revoke_children(self))
+        self._use().set_mapsize(size)
 
     def copy(
         self,
@@ -432,9 +442,27 @@ class Environment(EnvironmentCore, Inspection):
         _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)
 
 
+    def compact(self) -> None:
+        """Rewrite the data file without its free pages, and go on with the new one.
+
+        A copy is written beside the file, flushed to disk and renamed over it.  Handles
+        stay good.  What other threads begin meanwhile waits and then raises BusyError.
+
+        :raises BusyError: somebody else has the environment open, in this process or in
+            another, or a transaction or a view is alive; the message says who or what.
+        :raises ReadonlyError: the environment was opened with ``readonly=True``.
+        :raises DiskError: there is no room for the copy; nothing has changed.
+
+        ``mdb_env_copyfd3``, with ``MDB_CP_COMPACT``.
+        """
+        from . import _compaction  # few programs need it
+
+        _compaction.compact(self)
+
+
 _PICKLED = (
-    "map_size", "subdir", "readonly", "metasync", "sync", "map_async", "mode", "readahead",
-    "writemap", "meminit", "max_readers", "max_dbs", "max_spare_txns", "lock",
+    "map_size", "max_map_size", "subdir", "readonly", "metasync", "sync", "map_async", "mode",
+    "readahead", "writemap", "meminit", "max_readers", "max_dbs", "max_spare_txns", "lock",
 )  # fmt: skip
 
 

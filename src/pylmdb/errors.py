@@ -101,10 +101,13 @@ class InvalidError(Error):
 
 
 class MapFullError(Error):
-    """The environment has reached its ``map_size``."""
+    """The environment has reached the ``map_size`` or ``max_map_size`` that it was given."""
 
     MDB_NAME = "MDB_MAP_FULL"
-    MDB_HINT = "Please use a larger Environment(map_size=) parameter, or call set_mapsize()"
+    MDB_HINT = (
+        "Please use a larger Environment(map_size=) parameter, or max_map_size= or none at all,"
+        " with which the map grows, or call set_mapsize()"
+    )
 
 
 class DbsFullError(Error):
@@ -348,6 +351,7 @@ _BY_CODE: dict[int, type[Error]] = {
     errno.ENOMEM: MemoryError,
     errno.ENOSPC: DiskError,
     errno.EDQUOT: DiskError,
+    errno.EFBIG: DiskError,
     errno.EIO: DiskError,
 }
 

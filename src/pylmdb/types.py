@@ -58,7 +58,7 @@ class Stat(Record):
 
 
 class EnvInfo(Record):
-    """State of an environment (``MDB_envinfo``); ``map_size`` is in bytes."""
+    """State of an environment (``MDB_envinfo``); sizes are in bytes."""
 
     __slots__ = ()
     map_addr: int
@@ -68,6 +68,10 @@ class EnvInfo(Record):
     max_readers: int
     num_readers: int
     pinned: int
+    max_map_size: int
+    reserved: int
+    used: int
+    free_pages: int | None
 
 
 class EnvFlags(Record):

@@ -10,6 +10,14 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor);
 void pylmdb_env_abandon(MDB_env *env);
 
 void pylmdb_env_guard(MDB_env *env);
+void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
+int pylmdb_env_limit(MDB_env *env, size_t size);
+int pylmdb_env_replace_map(MDB_env *env, size_t size);
+void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
+int pylmdb_env_alone(MDB_env *env, int alone);
+int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
+void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);
+size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part);
 int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
                            int op);
 

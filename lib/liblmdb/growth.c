@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* The map grows in place.  Included by shim.c, after mdb.c.
+ *
+ * liblmdb maps as much of the file as the data may ever take, and puts one number to
+ * two uses: the length of the mapping and the limit of the data.  Mapping a range
+ * behind the end of the file costs nothing but addresses; so here the mapping is
+ * long (reserved) and the limit short (me_mapsize, and me_maxpg in pages), and to
+ * grow is to raise the limit.  Nothing moves, so neither readers, cursors and views
+ * nor the write transaction in progress notice.
+ *
+ * Why that is safe:
+ *
+ * - me_maxpg is read in two places.  mdb_page_alloc() asks whether a page behind all
+ *   others may be used; it runs in a write transaction, that is under the writer
+ *   lock, and edits/growth.json has it call make_room() just before.  All pages come
+ *   from there: those of a put, of the free list that a commit writes, of nested
+ *   transactions (an aborted child leaves the limit raised, which is no harm).
+ *   mdb_txn_renew0() asks whether the snapshot fits; there the same edit calls
+ *   take_in_growth(), which raises the limit to the snapshot.
+ * - me_mapsize is read when the meta page is written, which stores it for other
+ *   programs to open with, and by msync() under writemap, as the length to flush.
+ *   So it never exceeds what is mapped, nor, under writemap, what has been allocated.
+ * - Both only rise while transactions are alive (pylmdb_env_limit() may lower them,
+ *   never below what the last snapshot uses), by compare-and-swap, because a thread
+ *   that begins a read raises them without a lock.
+ * - Dirty pages that are spilled to make room in memory are written to the file at
+ *   their place and read back through the map: it reaches that far already, and the
+ *   file does since the write.
+ * - Other processes see growth as a snapshot whose last page lies behind their limit;
+ *   take_in_growth() in theirs (MDB_MAP_RESIZED in other programs') is the answer.
+ *   What they store as the map's size only ever rises.
+ *
+ * Under writemap pages are written by storing into the map, and a store into a page
+ * that the disk has no room for is a SIGBUS.  So there the limit is also what is
+ * allocated: the file is extended by allocation, not by truncation to a length, before
+ * the limit rises; when that fails, the put fails with the system's error number.  The
+ * limit that the user set is then reached in steps.  The file is never truncated, so
+ * a process with a smaller map takes nothing from one with a larger.
+ *
+ * LMDB 1.0 has the same two fields and the same two places. */
+
+#include <sys/resource.h>
+
+/* Behind the MDB_env of every environment: see calloc in shim.c. */
+struct growth {
+    /* how far the limit may rise */
+    size_t most;
+    /* how much to map, and how much is mapped */
+    size_t wanted, reserved;
+    /* most is what the user set, and what he is told */
+    int fixed;
+};
+
+static struct growth *growth_of(MDB_env *env)
+{
+    return (struct growth *)(env + 1);
+}
+
+/* -- reservations -------------------------------------------------------------------
+ *
+ * A process has 128 TiB of addresses on most 64-bit systems, or as few as its
+ * resource limit says.  Each environment takes a part of what is left at most, so
+ * that any number can be open and something is left for everything else. */
+
+static size_t reserved_in_all;
+
+static size_t addresses_left(void)
+{
+    size_t all = sizeof(void *) > 4 ? (size_t)1 << 46 : (size_t)1 << 30;
+    const size_t used = __atomic_load_n(&reserved_in_all, __ATOMIC_RELAXED);
+    struct rlimit limit;
+    size_t parts = 32;
+
+    if (!getrlimit(RLIMIT_AS, &limit) && limit.rlim_cur != RLIM_INFINITY &&
+        limit.rlim_cur / 2 < all) {
+        all = (size_t)limit.rlim_cur / 2;
+        parts = 2;
+    }
+    return used < all ? (all - used) / parts : 0;
+}
+
+static void *map_data(MDB_env *env, void *addr, int prot, int flags)
+{
+    struct growth *growth = growth_of(env);
+    const size_t least = env->me_mapsize, left = addresses_left();
+    size_t size = growth->wanted < left ? growth->wanted : left;
+    void *map = MAP_FAILED;
+
+    for (; map == MAP_FAILED && size > least; size /= 2)
+        if ((map = mmap(addr, size, prot, flags, env->me_fd, 0)) != MAP_FAILED)
+            break;
+    if (map == MAP_FAILED) {
+        size = least;
+        map = mmap(addr, size, prot, flags, env->me_fd, 0);
+    }
+    if (map != MAP_FAILED) {
+        growth->reserved = size;
+        __atomic_add_fetch(&reserved_in_all, size, __ATOMIC_RELAXED);
+        if (growth->most < least)
+            growth->most = least; /* what is there stays */
+    }
+    return map;
+}
+
+static size_t mapped_size(MDB_env *env)
+{
+    const struct growth *growth = growth_of(env);
+
+    return growth->reserved ? growth->reserved : env->me_mapsize;
+}
+
+static int unmap_data(MDB_env *env)
+{
+    const size_t size = mapped_size(env);
+
+    __atomic_sub_fetch(&reserved_in_all, growth_of(env)->reserved, __ATOMIC_RELAXED);
+    growth_of(env)->reserved = 0;
+    return munmap(env->me_map, size);
+}
+
+/* Grows a mapping that was made too small, if nothing lies behind it. */
+static int reserve_more(MDB_env *env, size_t size)
+{
+#ifdef MAP_FIXED_NOREPLACE
+    struct growth *growth = growth_of(env);
+    const int writable = env->me_flags & MDB_WRITEMAP ? PROT_WRITE : 0;
+    char *end = env->me_map + growth->reserved, *more;
+    const size_t missing = size - growth->reserved;
+
+    if (growth->reserved & (env->me_os_psize - 1))
+        return 0; /* the rest of its last page is mapped, too */
+    more = mmap(end, missing, PROT_READ | writable, MAP_SHARED | MAP_FIXED_NOREPLACE, env->me_fd,
+                (off_t)growth->reserved);
+    if (more == end) {
+        __atomic_add_fetch(&reserved_in_all, missing, __ATOMIC_RELAXED);
+        growth->reserved = size;
+        return 1;
+    }
+    if (more != MAP_FAILED)
+        munmap(more, missing);
+#else
+    (void)env;
+    (void)size;
+#endif
+    return 0;
+}
+
+/* -- the limit ---------------------------------------------------------------------- */
+
+static void raise_to(size_t *field, size_t value)
+{
+    size_t now = __atomic_load_n(field, __ATOMIC_RELAXED);
+
+    while (now < value && !__atomic_compare_exchange_n(field, &now, value, 0, __ATOMIC_RELEASE,
+                                                       __ATOMIC_RELAXED))
+        ;
+}
+
+/* me_mapsize first: whoever sees the new me_maxpg may write the meta page. */
+static void raise_limit(MDB_env *env, size_t size)
+{
+    raise_to(&env->me_mapsize, size);
+    raise_to(&env->me_maxpg, size / env->me_psize);
+}
+
+/* Makes the file so long, with blocks behind all of it where the system can do that.
+ * Never shortens it. */
+static int extend_file(int fd, size_t from, size_t to)
+{
+    struct stat found;
+
+#ifdef __linux__
+    int rc;
+
+    while ((rc = fallocate(fd, 0, (off_t)from, (off_t)(to - from))) && errno == EINTR)
+        ;
+    if (!rc)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS)
+        return errno;
+#endif
+    (void)from;
+    if (fstat(fd, &found))
+        return errno;
+    return (size_t)found.st_size < to && (ftruncate)(fd, (off_t)to) ? errno : 0;
+}
+
+static int extend_whole_file(int fd, size_t size)
+{
+    const int rc = extend_file(fd, 0, size);
+
+    errno = rc;
+    return rc ? -1 : 0;
+}
+
+/* How large a map becomes that has to have at least `needed` bytes and may have
+ * `most`: larger by such a part of what it is (1 doubles it), and by 1 GiB at most. */
+size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part)
+{
+    const size_t grain = (size_t)1 << 16, gib = (size_t)1 << 30;
+    size_t size = now + (now / part < gib ? now / part : gib);
+
+    if (size < needed)
+        size = needed;
+    if (size < most)
+        size = (size + grain - 1) / grain * grain;
+    return size < most ? size : most;
+}
+
+/* Raises the limit so that size bytes fit, or says why not. */
+static int grow(MDB_env *env, size_t size)
+{
+    const struct growth *growth = growth_of(env);
+    const size_t now = env->me_mapsize;
+    /* A limit costs nothing, but blocks do. */
+    const unsigned int part = env->me_flags & MDB_WRITEMAP ? 8 : 1;
+    size_t wanted;
+    int rc = 0;
+
+    mdb_reader_check(env, NULL); /* dead readers keep pages from being used again */
+    if (size > growth->most || (size > growth->reserved && !reserve_more(env, size)))
+        return MDB_MAP_FULL;
+    wanted = pylmdb_grown_size(
+        now, size, growth->most < growth->reserved ? growth->most : growth->reserved, part);
+    if (env->me_flags & MDB_WRITEMAP) {
+        rc = extend_file(env->me_fd, now, wanted);
+        if (rc == ENOSPC || rc == EDQUOT || rc == EFBIG) {
+            wanted = size; /* there may be room for that much */
+            rc = extend_file(env->me_fd, now, wanted);
+        }
+    }
+    if (!rc)
+        raise_limit(env, wanted);
+    return rc;
+}
+
+/* Called by mdb_page_alloc() before it takes a page behind all others: pages is the
+ * number that it will have then.  liblmdb leaves the last page of the map unused. */
+static int make_room(MDB_txn *txn, size_t pages)
+{
+    MDB_env *env = txn->mt_env;
+
+    if (__builtin_expect(pages < env->me_maxpg, 1))
+        return MDB_SUCCESS;
+    return grow(env, (pages + 1) * env->me_psize);
+}
+
+/* Called by mdb_txn_renew0(): another process may have made the snapshot larger than
+ * the limit.  What is not raised here is found missing by liblmdb. */
+static void take_in_growth(MDB_env *env, size_t pages)
+{
+    struct growth *growth = growth_of(env);
+    size_t size = pages * env->me_psize, said;
+
+    if (__builtin_expect(pages <= env->me_maxpg, 1) || size > growth->reserved)
+        return;
+    raise_limit(env, size);
+    if (growth->fixed) { /* the other one was told a larger limit */
+        said = mdb_env_pick_meta(env)->mm_mapsize;
+        raise_to(&growth->most, said > size ? said : size);
+        if (!(env->me_flags & MDB_WRITEMAP))
+            raise_limit(env, said < growth->reserved ? said : size);
+    }
+}
+
+/* -- for Python --------------------------------------------------------------------- */
+
+void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
+{
+    struct growth *growth = growth_of(env);
+
+    mdb_env_set_mapsize(env, start);
+    growth->most = most;
+    growth->wanted = reserve;
+    growth->fixed = fixed;
+}
+
+int pylmdb_env_limit(MDB_env *env, size_t size)
+{
+    struct growth *growth = growth_of(env);
+    const MDB_meta *meta = mdb_env_pick_meta(env);
+    size_t used = (meta->mm_last_pg + 1) * env->me_psize;
+    int rc;
+
+    if (!size)
+        size = meta->mm_mapsize;
+    if (size < used)
+        size = used;
+    if (size > growth->reserved && !reserve_more(env, size))
+        return MDB_MAP_RESIZED;
+    if (growth->fixed)
+        growth->most = size;
+    else
+        raise_to(&growth->most, size);
+    if (env->me_flags & MDB_WRITEMAP) {
+        if (growth->fixed || size <= env->me_mapsize)
+            return MDB_SUCCESS; /* allocated as it is used */
+        if ((rc = extend_file(env->me_fd, env->me_mapsize, size)))
+            return rc;
+        raise_limit(env, size);
+        return MDB_SUCCESS;
+    }
+    __atomic_store_n(&env->me_mapsize, size, __ATOMIC_RELEASE);
+    __atomic_store_n(&env->me_maxpg, size / env->me_psize, __ATOMIC_RELEASE);
+    return MDB_SUCCESS;
+}
+
+int pylmdb_env_replace_map(MDB_env *env, size_t size)
+{
+    struct growth *growth = growth_of(env);
+    void *trial = mmap(NULL, size, PROT_READ, MAP_SHARED, env->me_fd, 0);
+    int rc;
+
+    if (trial == MAP_FAILED) /* mdb_env_set_mapsize() would leave no map at all */
+        return errno;
+    munmap(trial, size);
+    if (growth->wanted < size)
+        growth->wanted = size;
+    if ((rc = mdb_env_set_mapsize(env, size)))
+        return rc;
+    if (growth->fixed)
+        growth->most = env->me_mapsize;
+    else
+        raise_to(&growth->most, env->me_mapsize);
+    return MDB_SUCCESS;
+}
+
+void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
+{
+    struct growth *growth = growth_of(env);
+
+    raise_to(&growth->most, most);
+    growth->fixed = growth->fixed && fixed;
+    if (growth->fixed && growth->most <= growth->reserved && !(env->me_flags & MDB_WRITEMAP))
+        raise_limit(env, growth->most);
+}
+
+void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved)
+{
+    const struct growth *growth = growth_of(env);
+
+    *limit = growth->fixed && growth->most ? growth->most : env->me_mapsize;
+    *most = growth->most < growth->reserved ? growth->most : growth->reserved;
+    *reserved = growth->reserved;
+}

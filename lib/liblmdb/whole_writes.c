@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Writes that go on after a part was written.  Included by shim.c, before mdb.c.
+ *
+ * A disk that fills up takes the first part of a write and refuses the rest only when
+ * it is asked again; mdb.c takes the part for an answer and reports EIO.  An interrupted
+ * write is repeated here, too. */
+#include <sys/uio.h>
+
+static ssize_t write_whole(int fd, const void *data, size_t size, off_t at)
+{
+    size_t done = 0;
+    ssize_t written;
+
+    while (done < size) {
+        written = pwrite(fd, (const char *)data + done, size - done, at + (off_t)done);
+        if (written > 0)
+            done += (size_t)written;
+        else if (!written || errno != EINTR)
+            break;
+    }
+    if (done < size && !written)
+        errno = EIO;
+    return done < size ? -1 : (ssize_t)done;
+}
+
+#ifdef __linux__
+static ssize_t write_whole_list(int fd, struct iovec *list, int count, off_t at)
+{
+    ssize_t written = pwritev(fd, list, count, at), all = 0;
+    size_t done = written > 0 ? (size_t)written : 0;
+    int i;
+
+    if (written < 0 && errno != EINTR)
+        return -1;
+    for (i = 0; i < count; all += (ssize_t)list[i++].iov_len) {
+        const size_t had = done < list[i].iov_len ? done : list[i].iov_len;
+
+        if (had < list[i].iov_len &&
+            write_whole(fd, (char *)list[i].iov_base + had, list[i].iov_len - had,
+                        at + all + (off_t)had) < 0)
+            return -1;
+        done -= had;
+    }
+    return all;
+}
+#endif

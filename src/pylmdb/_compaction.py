@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Rewriting an environment in place.
+
+A compacted copy is written beside the data file, flushed, and renamed over it; at
+every moment the name leads to a whole file.  Nobody else may have the environment
+open: the others would go on with the old file.  The lock file tells, and keeps those
+away who open it meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from . import _registry
+from ._alone import Alone
+from ._typing import TYPE_CHECKING
+from .errors import BusyError, Error, ReadonlyError, error
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._options import Options
+    from ._shared_env import SharedEnv
+    from .environment import Environment
+
+_CP_COMPACT = 0x01
+_WHAT = "compact: the data file is replaced"
+
+
+def compact(env: Environment) -> None:
+    """``Environment.compact``."""
+    shared = env._use()
+    options: Options = env._options
+    if options.readonly:
+        raise ReadonlyError("compact", errno.EACCES, "open the environment with readonly=False")
+    if not shared.options.lock:
+        raise Error(
+            "compact: with lock=False nobody knows who else has the file open",
+            hint="open the environment with lock=True",
+        )
+    with _registry.lock():
+        others = len(shared.users) - 1
+        if others:
+            raise BusyError(
+                f"compact: this process has {others} more Environment(s) of the file open",
+                hint="close them first",
+            )
+        with Alone(shared, _WHAT, ""):
+            _replace(shared, options)
+            shared.replaced = True
+            _registry.close_replaced(shared)
+        env._open_again(options.replaced(create=False))
+
+
+def _replace(shared: SharedEnv, options: Options) -> None:
+    lib = shared.engine.lib
+    code = lib.pylmdb_env_alone(shared.ptr, True)
+    if code == errno.EBUSY:
+        who = ", ".join(map(str, sorted(_processes(shared)))) or "it cannot be told which"
+        raise BusyError(
+            f"compact: other processes have the environment open: {who}", hint="end them first"
+        )
+    if code:
+        raise error("compact", code)
+    try:
+        _write_and_rename(shared, options)
+    except BaseException:
+        lib.pylmdb_env_alone(shared.ptr, False)
+        raise
+
+
+def _write_and_rename(shared: SharedEnv, options: Options) -> None:
+    new = options.data_path + b".compact"
+    _unlink_if_there(new)  # of one that was killed; nobody else is at work here
+    fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _fill(shared, fd, os.stat(options.data_path))
+        os.rename(new, options.data_path)
+        code = shared.engine.lib.pylmdb_env_replaced(shared.ptr, fd)
+    except BaseException as failure:
+        _unlink_if_there(new)
+        if isinstance(failure, OSError) and not isinstance(failure, Error):
+            raise error("compact", failure.errno or errno.EIO) from failure
+        raise
+    finally:
+        os.close(fd)
+    _sync_directory(os.path.dirname(new))
+    if code:
+        raise error("compact", code)
+
+
+def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
+    code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, _CP_COMPACT, shared.engine.ffi.NULL)
+    if code:
+        raise error("mdb_env_copyfd3", code)
+    if hasattr(os, "fchown") and (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+        os.fchown(fd, like.st_uid, like.st_gid)
+    os.chmod(fd, like.st_mode & 0o7777)
+    os.fsync(fd)
+
+
+def _unlink_if_there(path: bytes) -> None:
+    with suppress(OSError):
+        os.unlink(path)
+
+
+def _sync_directory(path: bytes) -> None:
+    if os.name == "nt":
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _processes(shared: SharedEnv) -> set[int]:
+    """Who else has the data file open, as far as this process may know."""
+    found: set[int] = set()
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return found
+    for pid in pids:
+        if pid != os.getpid() and _has_open(pid, shared.key):
+            found.add(pid)
+    return found
+
+
+def _has_open(pid: int, key: Any) -> bool:
+    folder = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    for name in names:
+        try:
+            found = os.stat(f"{folder}/{name}")
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == key:
+            return True
+    return False

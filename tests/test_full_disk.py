@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""A disk without room: an exception, nothing lost, and on it goes when there is room.
+
+The programs run with a small C library before the C library, which lets a disk of so many bytes
+as they say take what is written to it, to a byte, and refuses the rest.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+
+import programs
+import pytest
+
+DISK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+static off_t capacity = -1;
+static int error = ENOSPC;
+
+void disk_set(long long bytes, int number)
+{
+    capacity = bytes;
+    error = number;
+}
+
+/* How much of a write to a regular file there is room for; -1 for none. */
+static ssize_t room(int fd, off_t at, size_t size)
+{
+    struct stat found;
+    off_t end = at + (off_t)size;
+
+    if (capacity < 0 || fstat(fd, &found) || !S_ISREG(found.st_mode) || end <= capacity ||
+        end <= found.st_size)
+        return (ssize_t)size;
+    if (at < capacity)
+        return (ssize_t)(capacity - at);
+    errno = error;
+    return -1;
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off_t at)
+{
+    ssize_t (*real)(int, const void *, size_t, off_t) = dlsym(RTLD_NEXT, "pwrite64");
+    const ssize_t fits = room(fd, at, size);
+
+    return fits < 0 ? -1 : real(fd, data, (size_t)fits, at);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t size, off_t at)
+{
+    return pwrite64(fd, data, size, at);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *list, int count, off_t at)
+{
+    ssize_t done = 0, part;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        part = pwrite64(fd, list[i].iov_base, list[i].iov_len, at + done);
+        if (part < 0)
+            return done ? done : -1;
+        done += part;
+        if ((size_t)part < list[i].iov_len)
+            break;
+    }
+    return done;
+}
+
+ssize_t pwritev(int fd, const struct iovec *list, int count, off_t at)
+{
+    return pwritev64(fd, list, count, at);
+}
+
+int fallocate64(int fd, int mode, off_t at, off_t size)
+{
+    int (*real)(int, int, off_t, off_t) = dlsym(RTLD_NEXT, "fallocate64");
+
+    if (room(fd, at, (size_t)size) == (ssize_t)size)
+        return real(fd, mode, at, size);
+    errno = error;
+    return -1;
+}
+
+int fallocate(int fd, int mode, off_t at, off_t size)
+{
+    return fallocate64(fd, mode, at, size);
+}
+"""
+
+SETUP = """
+import ctypes, errno
+set_disk = ctypes.CDLL(os.environ["DISK"]).disk_set
+set_disk.argtypes = [ctypes.c_longlong, ctypes.c_int]
+def disk(size, number=errno.ENOSPC):
+    set_disk(size, number)
+writemap = sys.argv[3] == "True"
+MIB = 1 << 20
+def open_env(**options):
+    return pylmdb.open(path, lib_version=lib_version, writemap=writemap, **options)
+def fill(env, size, name=b"k"):
+    with env.begin(write=True) as txn:
+        for i in range(size // 4000):
+            txn.put(name + b"%08d" % i, b"v" * 3900)
+def refused(call, number=errno.ENOSPC):
+    try:
+        call()
+    except pylmdb.DiskError as error:
+        assert error.errno == number and isinstance(error, OSError), error
+    else:
+        raise AssertionError("there was room")
+def count(env):
+    with env.begin() as txn:
+        assert all(value == b"v" * 3900 for _, value in txn.cursor())
+        return txn.stat().entries
+"""
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """The path of the library."""
+    folder = tmp_path_factory.mktemp("disk")
+    (folder / "disk.c").write_text(DISK)
+    library = folder / "disk.so"
+    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
+    command = [*compiler, "-shared", "-fPIC", "-O1", "-o", library, folder / "disk.c", "-ldl"]
+    subprocess.run(command, check=True)
+    return str(library)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "writemap"])
+def run(request, disk, env_path, lib_version, monkeypatch):
+    """Run a program on a disk whose size it sets."""
+    before = os.environ.get("LD_PRELOAD")
+    monkeypatch.setenv("LD_PRELOAD", f"{before} {disk}" if before else disk)
+    monkeypatch.setenv("DISK", disk)
+    head = f"sys.argv.append({str(request.param)!r})\n"
+    return lambda source: programs.run(head + SETUP + source, env_path, lib_version, timeout=60)
+
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the library stands before glibc"
+)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2048, 4096, 5000])
+def test_nothing_that_was_committed_is_lost(run, size):
+    run(f"MORE = {size}\n" + """
+env = open_env()
+fill(env, 4 * MIB)
+had = count(env)
+reader = env.begin()
+disk(os.stat(path + "/data.mdb").st_size + MORE)
+for _ in range(3):
+    refused(lambda: fill(env, 6 * MIB, b"new"))
+    assert count(env) == had
+    assert open_env().stat().entries == had
+disk(-1)
+fill(env, 6 * MIB, b"new")
+assert count(env) > 2 * had and reader.stat().entries == had
+env.close()
+assert count(open_env()) > 2 * had
+""")
+
+
+def test_the_disk_says_what_the_matter_is(run):
+    run("""
+env = open_env()
+fill(env, MIB)
+for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+    disk(os.stat(path + "/data.mdb").st_size, number)
+    refused(lambda: fill(env, 20 * MIB, b"new"), number)
+    disk(-1)
+assert count(env) == MIB // 4000
+""")
+
+
+def test_what_there_is_room_for_is_taken(run):
+    """The map grows by less than it would where the disk has no more."""
+    run("""
+env = open_env()
+fill(env, 8 * MIB)
+size = os.stat(path + "/data.mdb").st_size
+disk(size + 200_000)
+with env.begin(write=True) as txn:
+    for i in range(20):
+        txn.put(b"new%d" % i, b"v" * 3900)
+assert count(env) == 8 * MIB // 4000 + 20
+""")
+
+
+def test_opening_allocates_what_is_stored_into(run):
+    run("""
+env = open_env(map_size=64 * MIB)
+fill(env, MIB)
+env.close()
+with open(path + "/data.mdb", "r+b") as file:  # a copy may have holes where nothing was
+    size = os.fstat(file.fileno()).st_size
+    file.truncate(size + 8 * MIB)
+env = open_env(map_size=64 * MIB)
+found = os.stat(path + "/data.mdb")
+assert not writemap or found.st_blocks * 512 >= env.info().used
+fill(env, 2 * MIB)
+assert count(env) == 2 * MIB // 4000
+""")
+
+
+def test_compact_needs_room_for_the_copy(run):
+    run("""
+env = open_env()
+fill(env, 4 * MIB)
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, limit[1]))
+refused(env.compact, errno.EFBIG)
+resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+assert os.listdir(path) and not os.path.exists(path + "/data.mdb.compact")
+assert count(env) == 4 * MIB // 4000
+env.compact()
+assert count(env) == 4 * MIB // 4000
+""")
