@@ -20,6 +20,8 @@ reached in steps, too; the user is told the size that he fixed.
 
 from __future__ import annotations
 
+import sys
+
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 # Where a map starts: a limit costs nothing, but with writemap it costs its blocks.
 START, WRITEMAP_START = 10 << 20, 1 << 20
 # As much as nearly all files will ever need; many of it fit the address space.
-RESERVE = 1 << 40
-UNLIMITED = (1 << 63) - 1
+RESERVE = 1 << 40 if sys.maxsize > 1 << 32 else 1 << 28
+UNLIMITED = sys.maxsize
 
 
 def plan(options: Options, grows: bool = True) -> tuple[int, int, int, bool]:

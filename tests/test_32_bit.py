@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""What is plain C compiles where addresses have 32 bits."""
+
+import platform
+import shlex
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBLMDB, NATIVE = ROOT / "lib" / "liblmdb", ROOT / "src" / "pylmdb" / "_native"
+FLAGS = "-m32 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror -fsyntax-only"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="no other machine has -m32")
+@pytest.mark.parametrize("line", ["0.9", "1.0"])
+@pytest.mark.parametrize("source", [
+    LIBLMDB / "shim.c", NATIVE / "helpers.c", NATIVE / "pool.c", NATIVE / "batch.c",
+], ids=lambda path: path.name)
+def test_it_compiles(source, line):
+    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
+    folders = [f"-I{each}" for each in (LIBLMDB / line, LIBLMDB, NATIVE)]
+    command = [*compiler, *FLAGS.split(), *folders, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
