@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (writer_lock.c, search.c, assertions.c, whole_writes.c,
- * handles.c, exchange.c, growth.c).
+ * handles.c, exchange.c, creation.c, growth.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -52,7 +52,14 @@ static int open_closing_on_exec(const char *path, int flags, mode_t mode)
  * compile.) */
 #ifndef _WIN32
 #include "whole_writes.c"
-#define pwrite(fd, data, size, at) write_whole(fd, data, size, at)
+#define pwrite(fd, data, size, at)                                                   \
+    (__builtin_strcmp(#at, "0") ? write_whole(fd, data, size, at)                    \
+                                : write_new_file(fd, data, size, at))
+
+/* A file that is being created; see creation.c. */
+static ssize_t write_new_file(int fd, const void *data, size_t size, off_t at);
+static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
+#define pread(fd, data, size, at) read_header(env, data, size, at)
 #endif
 #if defined(__linux__)
 #define lseek(fd, offset, whence) \
@@ -116,6 +123,7 @@ static int is_on_last_page(const MDB_cursor *mc);
 
 #undef open
 #undef pwrite
+#undef pread
 #undef lseek
 #undef writev
 #undef calloc
@@ -124,6 +132,7 @@ static int is_on_last_page(const MDB_cursor *mc);
 #undef munmap
 #undef madvise
 #undef ftruncate
+#include "creation.c"
 #include "growth.c"
 #else
 #include "fixed_map.c"

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* A new file is whole, or is begun anew.  Included by shim.c, after mdb.c.
+ *
+ * mdb.c writes the two meta pages of a new file without a flush.  When the power fails
+ * before the first commit has flushed them, one may be there without the other, or
+ * behind neither of them a longer file: a file that no open accepts, and nobody but the
+ * user can remove.  So they are flushed before anything follows them, and what is no
+ * longer than they are and lacks part of them is made anew when it is opened: no
+ * transaction was ever in it.  (What is not zero in a new meta page lies in its first
+ * sector, so it is there or it is not.) */
+
+/* Called by mdb_env_init_meta() in place of pwrite(). */
+static ssize_t write_new_file(int fd, const void *data, size_t size, off_t at)
+{
+    const ssize_t written = write_whole(fd, data, size, at);
+
+    return written < 0 || MDB_FDATASYNC(fd) ? -1 : written;
+}
+
+static int is_zero(const char *data, size_t size)
+{
+    return !size || (!*data && !memcmp(data, data + 1, size - 1));
+}
+
+/* Whether a file is what a creation that was cut short leaves. */
+static int is_begun(int fd, size_t page_size)
+{
+    struct stat found;
+    char *pages;
+    int i, lacking, other = 0;
+
+    if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR || fstat(fd, &found) ||
+        !found.st_size || (size_t)found.st_size > NUM_METAS * page_size ||
+        !(pages = (calloc)(NUM_METAS, page_size)))
+        return 0;
+    lacking = (size_t)found.st_size < NUM_METAS * page_size;
+    if (pread(fd, pages, NUM_METAS * page_size, 0) != found.st_size)
+        other = 1;
+    for (i = 0; i < NUM_METAS; i++) {
+        const char *page = pages + i * page_size;
+        const MDB_meta *meta = METADATA(page);
+
+        if (is_zero(page, page_size))
+            lacking = 1;
+        else if (!F_ISSET(((const MDB_page *)page)->mp_flags, P_META) ||
+                 meta->mm_magic != MDB_MAGIC || meta->mm_txnid)
+            other = 1;
+    }
+    free(pages);
+    return lacking && !other;
+}
+
+/* Called by mdb_env_read_header() in place of pread(); a file of which nothing can be read
+ * at the start is a new one to it.  LMDB 1.0 wants a length that holds the meta pages. */
+static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
+{
+    const off_t last = (off_t)NUM_METAS * env->me_os_psize - 1;
+
+    if (!at && is_begun(env->me_fd, env->me_os_psize))
+        return pwrite(env->me_fd, "", 1, last) == 1 ? 0 : -1;
+    return pread(env->me_fd, data, size, at);
+}
