@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: MIT
+"""What a writer does until it is killed, and what must be there afterwards.
+
+The transactions of a writer are numbered, and what each of them does follows from a seed, the
+writer and the number.  So a file is compared, record by record, with what its writers' numbers
+say: a transaction that is there in part shows, and so does one that is lost.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import struct
+import time
+
+import recorder
+from lmdb import verify
+from programs import in_child, wait_for
+
+import pylmdb
+
+# Every way to write, by what a crash may cost.
+MODES = {
+    "default": {},
+    "writemap": {"writemap": True},
+    "metasync=False": {"metasync": False},
+    "metasync=False, writemap": {"metasync": False, "writemap": True},
+    "sync=False": {"sync": False},
+    "sync=False, writemap": {"sync": False, "writemap": True},
+    "map_async, writemap": {"map_async": True, "writemap": True},
+    "lock=False": {"lock": False},
+}
+DATABASES = (b"left", b"right")
+KEYS = 40
+SIZES = (0, 10, 100, 100, 700, 1500, 3000, 5000, 20_000)
+GROWTH = {"map_size": 1 << 16, "max_map_size": 1 << 30}  # it is met at once and often
+
+
+def open_env(path, lib_version, options):
+    return pylmdb.open(path, lib_version=lib_version, **GROWTH, **options)
+
+
+def changes(seed, writer, number):
+    """What a transaction does: (database, key, size), where no size means to delete.
+
+    No key twice: liblmdb leaves pages behind a large value that the same transaction replaces by
+    a smaller one, which is harmless, but which ``verify`` takes for damage.
+    """
+    chance = random.Random(f"{seed} {writer} {number}")
+    for choice in chance.sample(range(KEYS), chance.randrange(1, 10)):
+        size = chance.choice(SIZES) * (1 + number // 50)
+        name, key = chance.choice(DATABASES), b"%d-%d" % (writer, choice)
+        yield name, key, size if chance.random() < 0.7 else None
+    for name in DATABASES:
+        yield name, b"%d" % writer, 30
+
+
+def value(key, number, size):
+    """What transaction ``number`` stores there: no two of them store the same."""
+    word = b"%d:%s;" % (number, key)
+    return (word * (size // len(word) + 1))[:size]
+
+
+@functools.cache
+def _states(seed, writer):
+    return [{}]
+
+
+def state(seed, writer, number):
+    """What a writer's transactions leave: {(database, key): (number, size)}."""
+    known = _states(seed, writer)
+    while len(known) <= number:
+        now = dict(known[-1])
+        for name, key, size in changes(seed, writer, len(known)):
+            now.pop((name, key), None)
+            if size is not None:
+                now[name, key] = len(known), size
+        known.append(now)
+    return known[number]
+
+
+def write(env, handles, seed, writer, number):
+    """Make transaction ``number``."""
+    with env.begin(write=True, timeout=20) as txn:
+        for name, key, size in changes(seed, writer, number):
+            if size is None:
+                txn.delete(key, db=handles[name])
+            else:
+                assert txn.put(key, value(key, number, size), db=handles[name])
+
+
+def contents(env):
+    """{(database, key): value} of one snapshot."""
+    found = {}
+    with env.begin() as txn:
+        for name in DATABASES:
+            with contextlib.suppress(pylmdb.NotFoundError):
+                handle = env.open_db(name, txn=txn, create=False)
+                found.update(((name, key), data) for key, data in txn.cursor(db=handle))
+    return found
+
+
+def numbers(found):
+    """The last transaction of every writer, by what is there."""
+    first = DATABASES[0]
+    return {
+        int(key): int(data.split(b":")[0])
+        for (name, key), data in found.items()
+        if name == first and b"-" not in key
+    }
+
+
+def compare(found, seed):
+    """Raise unless every transaction is wholly there or not at all; return the numbers."""
+    there = numbers(found)
+    wanted = {}
+    for writer, number in there.items():
+        for (name, key), (by, size) in state(seed, writer, number).items():
+            wanted[name, key] = value(key, by, size)
+    wrong = sorted(at for at in found.keys() | wanted.keys() if found.get(at) != wanted.get(at))
+    assert not wrong, (there, wrong)
+    return there
+
+
+def in_fresh_process(function, *args):
+    """What a function returns in a process that has opened nothing yet; (None, status) if it
+    does not return."""
+    answer, mouth = os.pipe()
+
+    def call():
+        os.write(mouth, json.dumps(function(*args)).encode())
+
+    status = in_child(call)
+    os.close(mouth)
+    with open(answer, "rb") as file:
+        text = file.read()
+    return (json.loads(text), status) if status == 0 else (None, status)
+
+
+# -- killed processes ---------------------------------------------------------------------
+
+
+class Writer:
+    """A process that writes until it is killed, and says each transaction that is committed."""
+
+    FORMAT = struct.Struct("I")
+
+    def __init__(self, path, lib_version, options, seed, writer):
+        self.answers, mouth = os.pipe()
+        self.last = 0
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                os.close(self.answers)
+                self._write(mouth, path, lib_version, options, seed, writer)
+            except BaseException as error:
+                print(repr(error), flush=True)
+            finally:
+                os._exit(70)
+        os.close(mouth)
+
+    def _write(self, mouth, path, lib_version, options, seed, writer):
+        chance = random.Random()
+        env = open_env(path, lib_version, options)
+        number = numbers(contents(env)).get(writer, 0)
+        handles = {name: env.open_db(name) for name in DATABASES}
+        reader = None
+        while True:
+            number += 1
+            write(env, handles, seed, writer, number)
+            os.write(mouth, self.FORMAT.pack(number))
+            if chance.random() < 0.1:  # dies with a reader slot, or without
+                reader = env.begin() if reader is None else reader.abort()
+
+    def hear(self, timeout=0.0):
+        """Take in what it has said; whether there was anything."""
+        if not select.select([self.answers], [], [], timeout)[0]:
+            return False
+        text = os.read(self.answers, 1 << 16)
+        if text:
+            self.last = self.FORMAT.unpack(text[-self.FORMAT.size :])[0]
+        return bool(text)
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        status = wait_for(self.pid)
+        assert status == -signal.SIGKILL, status
+        while self.hear():
+            pass
+        os.close(self.answers)
+
+
+def look(path, lib_version, options, seed, quiet):
+    """What is there when a writer has been killed, and that the next one can write."""
+    env = open_env(path, lib_version, options)
+    there = compare(contents(env), seed)
+    if quiet or options.get("lock", True):
+        with env.begin(write=True, timeout=20) as txn:
+            txn.put(b"another", b"writer")
+    env.close()
+    if quiet:
+        problems = verify.verify(path, subdir=True)
+        assert problems == [], problems
+    return sorted(there.items())
+
+
+def kill_writers(path, lib_version, options, kills, seed):
+    """Kill writers at random moments, one of several or all, until there were that many."""
+    chance = random.Random(seed)
+    committed = killed = 0
+    os.mkdir(path)
+    while killed < kills:
+        place = os.path.join(path, str(killed))
+        there: dict[int, int] = {}
+        for _ in range(8):
+            count = 1 if options.get("lock") is False else chance.choice([1, 1, 2, 3])
+            writers = {
+                writer: Writer(place, lib_version, options, seed, writer)
+                for writer in range(min(count, kills - killed))
+            }
+            while writers:
+                if chance.random() < 0.9:  # else it may still be opening
+                    assert all(each.hear(20) for each in writers.values()), "no one commits"
+                time.sleep(chance.choice([0.001, 0.01, 0.05]) * chance.random())
+                number = chance.choice(list(writers))
+                dead = writers.pop(number)
+                dead.kill()
+                killed += 1
+                for each in writers.values():
+                    each.hear()
+                known = {
+                    writer: max(there.get(writer, 0), each.last)
+                    for writer, each in {number: dead, **writers}.items()
+                }
+                known = {**there, **known}
+                found, status = in_fresh_process(
+                    look, place, lib_version, options, seed, not writers
+                )
+                assert status == 0, (seed, killed, status)
+                found = dict(found)
+                for writer, last in known.items():
+                    now = found.get(writer, 0)
+                    assert now >= last, f"seed {seed}: writer {writer} lost {now}..{last}"
+                    assert writer in writers or now <= last + 1, (seed, now, last)
+                committed += sum(found.values()) - sum(there.values())
+                there = found
+            if killed >= kills:
+                break
+    return {"kills": killed, "transactions": committed}
+
+
+# -- power failures -----------------------------------------------------------------------
+
+
+def write_recorded(recorder, path, lib_version, options, seed, transactions):
+    """Write, and say each transaction that is committed, until the power is gone."""
+    recorder.recorder_start(os.fsencode(path + ".log"))
+    env = open_env(path, lib_version, options)
+    handles = {name: env.open_db(name) for name in DATABASES}
+    for number in range(1, transactions + 1):
+        write(env, handles, seed, 0, number)
+        recorder.recorder_acknowledge(number)
+    recorder.recorder_stop()
+
+
+def look_at_image(path, lib_version, seed):
+    """What is in a file after a power failure: what is wrong, or its last transaction."""
+    try:
+        env = open_env(path, lib_version, {"sync": False})
+    except pylmdb.Error as error:
+        return {"cannot be opened": repr(error)}
+    try:
+        there = compare(contents(env), seed).get(0, 0)
+        env.close()
+        problems = verify.verify(path, subdir=True)
+        env = open_env(path, lib_version, {"sync": False})
+        write(env, {name: env.open_db(name) for name in DATABASES}, seed, 0, there + 1)
+        assert compare(contents(env), seed) == {0: there + 1}
+        env.close()
+        problems += verify.verify(path, subdir=True)
+    except Exception as error:
+        return {"damaged": repr(error)}
+    return {"damaged": problems} if problems else {"last": there}
+
+
+def fail_power(path, lib_version, seed, images):
+    """Look at what power failures at random moments of a recording leave: one line for each."""
+    chance = random.Random(seed)
+    log = list(recorder.events(path + ".log"))
+    disk, done = recorder.Disk(), 0
+    place = path + ".image"
+    for moment in sorted(chance.choices(range(len(log) + 1), k=images)):
+        for event in log[done:moment]:
+            disk.happen(*event)
+        done, in_order = moment, chance.random() < 0.5
+        os.makedirs(place)
+        with open(os.path.join(place, "data.mdb"), "wb") as file:
+            file.write(disk.image(chance, in_order))
+        if chance.random() < 0.5:  # the lock file is never flushed
+            with open(os.path.join(place, "lock.mdb"), "wb") as file:
+                file.write(chance.randbytes(chance.choice([0, 100, 8192, 10_000])))
+        found, status = in_fresh_process(look_at_image, place, lib_version, seed)
+        shutil.rmtree(place)
+        found = found or {"damaged": f"ends the process: {status}"}
+        if "last" in found:
+            assert found["last"] <= disk.acknowledged + 1, (seed, moment, found)
+            found["lost"] = max(0, disk.acknowledged - found.pop("last"))
+        yield {"moment": moment, "in_order": in_order, "acknowledged": disk.acknowledged, **found}
