@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A new file is whole, or is begun anew.  Included by shim.c, after mdb.c.
+/* What is being created when its creator dies: a file is whole, or is made anew.  Included by shim.c, after mdb.c.
  *
  * mdb.c writes the two meta pages of a new file without a flush.  When the power fails
  * before the first commit has flushed them, one may be there without the other, or
@@ -59,4 +59,19 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
     if (!at && is_begun(env->me_fd, env->me_os_psize))
         return pwrite(env->me_fd, "", 1, last) == 1 ? 0 : -1;
     return pread(env->me_fd, data, size, at);
+}
+
+/* mdb.c has the lock file say transaction number 0 while it opens the environment alone, and
+ * at the end the file's.  If it dies or fails in between, one that waits for it goes on: its
+ * first commits would have small numbers, take the newest for the oldest, and write over
+ * pages in use.  With us nobody begins a transaction before this has run, so a 0 here is
+ * right, as in a new file, or left behind. */
+void pylmdb_env_opened(MDB_env *env)
+{
+    txnid_t none = 0;
+
+    if (env->me_txns && !env->me_txns->mti_txnid)
+        __atomic_compare_exchange_n(&env->me_txns->mti_txnid, &none,
+                                    mdb_env_pick_meta(env)->mm_txnid, 0, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED);
 }

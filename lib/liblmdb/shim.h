@@ -106,6 +106,10 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 int pylmdb_env_alone(MDB_env *env, int alone);
 int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
+/* To be called after mdb_env_open() and before the first transaction: puts right what a
+ * process that died while it opened the environment has left in the lock file. */
+void pylmdb_env_opened(MDB_env *env);
+
 /* mdb_env_close(), also while a thread of this process still has to give back
  * the writer lock that another one has ended for it. */
 void pylmdb_env_close(MDB_env *env);

@@ -136,6 +136,11 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone)
     (void)alone;
 }
 
+void pylmdb_env_opened(MDB_env *env)
+{
+    (void)env;
+}
+
 void pylmdb_env_guard(MDB_env *env)
 {
     (void)env;

@@ -206,6 +206,7 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
     if code:
         hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
         raise error("mdb_env_open", code, hint)
+    lib.pylmdb_env_opened(shared.ptr)
 
 
 def _configure(shared: SharedEnv, options: Options) -> None:
