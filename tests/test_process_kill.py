@@ -40,39 +40,39 @@ print(crashes.kill_writers(path, lib_version, {crashes.MODES[mode]}, {KILLS}, {S
     print(f"PYLMDB_SEED={SEED} {mode}: {found}")
 
 
-def test_one_that_dies_while_it_opens_leaves_the_numbers_alone(env_path, lib_version):
-    """It has the lock file to itself, and has begun to fill it in, when another one waits."""
+@pytest.mark.parametrize("unready", ["number", "magic", "everything"])
+def test_one_that_dies_while_it_opens_leaves_the_numbers_alone(env_path, lib_version, unready):
+    """It has the lock file to itself, and has begun to fill it in, when two others wait."""
     with pylmdb.open(env_path, lib_version=lib_version, sync=False) as env:
         while env.info().last_txnid < 777:
             with env.begin(write=True) as txn:
                 txn.put(b"k", b"%d" % (env.info().last_txnid + 1))
     with open(os.path.join(env_path, "lock.mdb"), "r+b") as file:
         fcntl.lockf(file, fcntl.LOCK_EX, 1)
-        waits = start(
-            """
-env = pylmdb.open(path, lib_version=lib_version)
-with env.begin() as txn:
-    assert txn.get(b"k") == b"777"
-with env.begin(write=True) as txn:
-    assert txn.id() == 778
-    txn.put(b"k", b"778")
-""",
-            env_path,
-            lib_version,
-        )
-        while f"{os.fstat(file.fileno()).st_ino} " not in waiting_locks():
-            assert waits.poll() is None
-        at = file.read().index(struct.pack("Q", 777))
-        file.seek(at)
-        file.write(bytes(8))
-        file.flush()
-    finish(waits)
+        waiting = [start(NEXT, env_path, lib_version) for _ in range(2)]
+        while waiting_for(file) < len(waiting):
+            assert not any(each.poll() for each in waiting)
+        at = {"number": file.read().index(struct.pack("Q", 777)), "magic": 0, "everything": 0}
+        if unready == "everything":
+            file.truncate(0)
+        os.pwrite(file.fileno(), bytes(8), at[unready])
+    assert sorted(finish(each) for each in waiting) == ["778", "779"]
     assert verify.verify(env_path, subdir=True) == []
     with pylmdb.open(env_path) as env, env.begin() as txn:
-        assert (txn.get(b"k"), txn.id()) == (b"778", 778)
+        assert (txn.get(b"k"), txn.id()) == (b"779", 779)
 
 
-def waiting_locks():
-    """What the system says of locks that somebody waits for."""
-    with open("/proc/locks") as file:
-        return "".join(line.replace(":", " ") for line in file if "->" in line)
+NEXT = """
+env = pylmdb.open(path, lib_version=lib_version)
+with env.begin(write=True, timeout=10) as txn:
+    assert txn.get(b"k") == b"%d" % (txn.id() - 1)
+    txn.put(b"k", b"%d" % txn.id())
+    print(txn.id(), end="")
+"""
+
+
+def waiting_for(file):
+    """How many processes wait for a lock of the file, as the system says."""
+    inode = f":{os.fstat(file.fileno()).st_ino} "
+    with open("/proc/locks") as locks:
+        return sum("->" in line and inode in line for line in locks)

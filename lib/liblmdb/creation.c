@@ -61,6 +61,54 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
     return pread(env->me_fd, data, size, at);
 }
 
+/* Whoever gets the lock file for himself makes it anew; all others wait, and then use it.
+ * So that they notice when he has died before it was ready, it has no magic number from
+ * the moment that he has it until mdb.c gives it one, which is when its mutexes are made.
+ * Then they try again to get it for themselves. */
+static int take_lock_file(int fd, struct flock *wanted)
+{
+    const off_t at = offsetof(MDB_txninfo, mti_magic);
+    struct timespec pause = {0, 100000};
+    struct flock lock = *wanted;
+    uint32_t magic = 0;
+    int tries;
+
+    for (tries = 0; tries < 1000; tries++) {
+        lock.l_type = F_WRLCK;
+        if (!fcntl(fd, F_SETLK, &lock))
+            return pwrite(fd, &magic, sizeof(magic), at) == sizeof(magic) ? 0 : -1;
+        if (errno != EAGAIN && errno != EACCES)
+            return -1;
+        lock.l_type = F_RDLCK;
+        if (fcntl(fd, F_SETLKW, &lock))
+            return -1;
+        if (pread(fd, &magic, sizeof(magic), at) == sizeof(magic) && magic == MDB_MAGIC)
+            break;
+        magic = 0;
+        lock.l_type = F_UNLCK;
+        if (fcntl(fd, F_SETLK, &lock))
+            return -1;
+        pause.tv_nsec = 100000 + getpid() % 16 * 100000; /* so that two do not keep step */
+        nanosleep(&pause, NULL);
+    }
+    errno = EAGAIN; /* mdb.c asks for the shared lock next */
+    return -1;
+}
+
+static int lock_file_call(int fd, int command, ...)
+{
+    va_list more;
+    void *argument;
+
+    va_start(more, command);
+    argument = va_arg(more, void *);
+    va_end(more);
+    if (command == F_SETLK && ((struct flock *)argument)->l_type == F_WRLCK &&
+        !((struct flock *)argument)->l_start)
+        return take_lock_file(fd, argument);
+    return fcntl(fd, command, argument);
+}
+
 /* mdb.c has the lock file say transaction number 0 while it opens the environment alone, and
  * at the end the file's.  If it dies or fails in between, one that waits for it goes on: its
  * first commits would have small numbers, take the newest for the oldest, and write over

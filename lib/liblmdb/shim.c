@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,8 @@ static int open_closing_on_exec(const char *path, int flags, mode_t mode)
 static ssize_t write_new_file(int fd, const void *data, size_t size, off_t at);
 static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
 #define pread(fd, data, size, at) read_header(env, data, size, at)
+static int lock_file_call(int fd, int command, ...);
+#define fcntl(...) lock_file_call(__VA_ARGS__)
 #endif
 #if defined(__linux__)
 #define lseek(fd, offset, whence) \
@@ -124,6 +127,7 @@ static int is_on_last_page(const MDB_cursor *mc);
 #undef open
 #undef pwrite
 #undef pread
+#undef fcntl
 #undef lseek
 #undef writev
 #undef calloc
