@@ -35,16 +35,17 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #define pthread_mutex_unlock(mutex) pylmdb_mutex_unlock(mutex)
 #endif
 
+/* How files are opened and locked.  A data file may be a symbolic link where the user
+ * named it, or where nothing is written to it. */
 #ifndef _WIN32
-#include <fcntl.h>
-#include <sys/stat.h>
-
-/* No descriptor outlives exec(), from its first moment on. */
-static int open_closing_on_exec(const char *path, int flags, mode_t mode)
-{
-    return open(path, flags | O_CLOEXEC, mode);
-}
-#define open(path, flags, mode) open_closing_on_exec(path, flags, mode)
+#include "files.c"
+#define MAY_FOLLOW \
+    (which != MDB_O_LOCKS && (env->me_flags & (MDB_NOSUBDIR | MDB_RDONLY)))
+#define open(path, flags, mode) open_regular(path, flags, mode, MAY_FOLLOW)
+#define fcntl(fd, command, ...)                                                    \
+    (!__builtin_strcmp(#__VA_ARGS__, "&lock_info")                                 \
+         ? set_lock(fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0))        \
+         : (fcntl)(fd, command, ##__VA_ARGS__))
 #endif
 
 /* One call in place of lseek() and writev(), which mdb_page_flush() makes one after
@@ -69,28 +70,35 @@ static void *uncleared_list(size_t count, size_t size)
     return list ? memset(list, 0, size) : NULL;
 }
 
-/* An environment has our struct growth behind it. */
-enum { GROWTH_SIZE = 64 };
+/* An environment has our struct extra behind it. */
+enum { EXTRA_SIZE = 128 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
-     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + GROWTH_SIZE) \
+     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTRA_SIZE) \
                                                    : (calloc)(count, size))
 
-/* The mapping of the data file and its end; see growth.c. */
+/* The mappings of the data file and the lock file, and their ends; see growth.c and
+ * lock_file.c. */
 #ifndef _WIN32
-#define PYLMDB_GROWTH
+#define PYLMDB_GROWTH /* edits/growth.json */
 #include <sys/mman.h>
 static void *map_data(MDB_env *env, void *addr, int prot, int flags);
+static void *map_locks(MDB_env *env, size_t size);
+static int unmap_locks(MDB_env *env);
 static int unmap_data(MDB_env *env);
 static size_t mapped_size(MDB_env *env);
 static int extend_whole_file(int fd, size_t size);
 static int make_room(MDB_txn *txn, size_t pages);
 static void take_in_growth(MDB_env *env, size_t pages);
 #define IS_MAP_SIZE(size) (!__builtin_strcmp(#size, "env->me_mapsize"))
-#define mmap(addr, size, prot, flags, fd, offset)                \
-    (IS_MAP_SIZE(size) ? map_data(env, addr, prot, flags)        \
-                       : (mmap)(addr, size, prot, flags, fd, offset))
-#define munmap(addr, size) (IS_MAP_SIZE(size) ? unmap_data(env) : (munmap)(addr, size))
+#define mmap(addr, size, prot, flags, fd, offset)                              \
+    (IS_MAP_SIZE(size)                           ? map_data(env, addr, prot, flags) \
+     : !__builtin_strcmp(#fd, "env->me_lfd") ? map_locks(env, size)            \
+                                             : (mmap)(addr, size, prot, flags, fd, offset))
+#define munmap(addr, size)                                                     \
+    (IS_MAP_SIZE(size)                                       ? unmap_data(env) \
+     : !__builtin_strcmp(#addr, "(void *)env->me_txns") ? unmap_locks(env)     \
+                                                        : (munmap)(addr, size))
 #define madvise(addr, size, advice) \
     (madvise)(addr, IS_MAP_SIZE(size) ? mapped_size(env) : (size), advice)
 #define ftruncate(fd, size) \
@@ -105,6 +113,7 @@ static int is_on_last_page(const MDB_cursor *mc);
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wparentheses"
 #include "mdb.c"
 #include "midl.c"
 #pragma GCC diagnostic pop
@@ -119,12 +128,15 @@ static int is_on_last_page(const MDB_cursor *mc);
 #undef lseek
 #undef writev
 #undef calloc
-#ifdef PYLMDB_GROWTH
+#ifndef _WIN32
 #undef mmap
 #undef munmap
 #undef madvise
 #undef ftruncate
+#undef fcntl
+#include "extra.c"
 #include "growth.c"
+#include "lock_file.c"
 #else
 #include "fixed_map.c"
 #endif
@@ -154,6 +166,8 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = 0;
         return rc;
     }
+    if (!parent && files_are_replaced(env))
+        return ESTALE;
     if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
     if (!rc)
@@ -227,6 +241,7 @@ void pylmdb_env_close(MDB_env *env)
         for (i = env->me_close_readers; --i >= 0;)
             if (env->me_txns->mti_readers[i].mr_pid == env->me_pid)
                 env->me_txns->mti_readers[i].mr_pid = 0;
+        release_locks(env);
         env->me_txns = NULL;
     }
 #endif
@@ -290,9 +305,9 @@ void pylmdb_cursor_unset(MDB_cursor *mc)
 }
 
 /* A child of fork() shares no descriptor table with its parent, so closing
- * ours takes nothing from the parent; the maps stay, views may lie in them.
- * Closing a lock file drops the POSIX locks of the *calling process* on it,
- * which is why this must happen before the child opens the file anew. */
+ * ours takes nothing from the parent; the data's map stays, views may lie in it.
+ * Where locks belong to the process, closing a lock file drops those of the *calling
+ * process* on it, which is why this must happen before the child opens the file anew. */
 void pylmdb_env_abandon(MDB_env *env)
 {
 #ifndef _WIN32
