@@ -11,6 +11,8 @@ struct extra {
     size_t locks_size;
     MDB_env *next_with_locks;
     long long looked;
+    /* truncation.c: whether reads are guarded, and the map's place among those */
+    int guard, place;
 };
 
 static struct extra *extra_of(MDB_env *env)

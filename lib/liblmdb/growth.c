@@ -80,6 +80,7 @@ static void *map_data(MDB_env *env, void *addr, int prot, int flags)
     }
     if (map != MAP_FAILED) {
         growth->reserved = size;
+        guard_map(env, map);
         __atomic_add_fetch(&reserved_in_all, size, __ATOMIC_RELAXED);
         if (growth->most < least)
             growth->most = least; /* what is there stays */
@@ -98,6 +99,7 @@ static int unmap_data(MDB_env *env)
 {
     const size_t size = mapped_size(env);
 
+    unguard_map(env);
     __atomic_sub_fetch(&reserved_in_all, extra_of(env)->reserved, __ATOMIC_RELAXED);
     extra_of(env)->reserved = 0;
     return munmap(env->me_map, size);
@@ -119,6 +121,8 @@ static int reserve_more(MDB_env *env, size_t size)
     if (more == end) {
         __atomic_add_fetch(&reserved_in_all, missing, __ATOMIC_RELAXED);
         growth->reserved = size;
+        unguard_map(env);
+        guard_map(env, env->me_map);
         return 1;
     }
     if (more != MAP_FAILED)

@@ -117,7 +117,7 @@ static int is_on_last_page(const MDB_cursor *mc)
 /* mdb_get() where nothing is out of the ordinary: a database without duplicates,
  * of ordinary keys, that this transaction knows, with a tree of branch pages over
  * leaf pages.  Anything else is left to mdb_get(), errors in the file too. */
-int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+static int quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
     MDB_cursor mc;
     MDB_page *mp = NULL;
@@ -221,7 +221,7 @@ static int read_first(MDB_cursor *mc, MDB_node *node, MDB_val *data)
 
 /* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the
  * ordinary.  A key that is not found leaves the cursor without a position. */
-int pylmdb_quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
+static int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
 {
     const MDB_page *before = mc->mc_flags & C_INITIALIZED ? mc->mc_pg[mc->mc_top] : NULL;
     MDB_node *node;

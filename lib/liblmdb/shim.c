@@ -118,6 +118,8 @@ static int is_on_last_page(const MDB_cursor *mc);
 #include "midl.c"
 #pragma GCC diagnostic pop
 
+#include "extra.c"
+static int is_cut(MDB_env *env);
 #include "search.c"
 #include "assertions.c"
 #include "handles.c"
@@ -134,7 +136,8 @@ static int is_on_last_page(const MDB_cursor *mc);
 #undef madvise
 #undef ftruncate
 #undef fcntl
-#include "extra.c"
+static void guard_map(MDB_env *env, char *map);
+static void unguard_map(MDB_env *env);
 #include "growth.c"
 #include "lock_file.c"
 #else
@@ -151,6 +154,15 @@ int pylmdb_has_shim(void)
     return 1;
 }
 
+/* A transaction that has begun on pages that the file does not have any more. */
+static int end_if_cut(int rc, MDB_txn *txn)
+{
+    if (rc || !is_cut(txn->mt_env))
+        return rc;
+    mdb_txn_abort(txn);
+    return MDB_CORRUPTED;
+}
+
 int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
                      int wait_ms, MDB_txn **txn)
 {
@@ -164,7 +176,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
         only_try = 0;
-        return rc;
+        return end_if_cut(rc, rc ? NULL : *txn);
     }
     if (!parent && files_are_replaced(env))
         return ESTALE;
@@ -178,7 +190,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     (void)wait_ms;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
-    return rc;
+    return end_if_cut(rc, rc ? NULL : *txn);
 }
 
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
@@ -193,7 +205,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     (void)wait_ms;
     rc = mdb_txn_renew(txn);
 #endif
-    return rc;
+    return !rc && is_cut(txn->mt_env) ? MDB_CORRUPTED : rc;
 }
 
 /* A reset transaction owns its reader slot until it is aborted; one without a
@@ -267,7 +279,7 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
 /* The neighbour on the same leaf page, in a database without duplicates, from a
  * position that is one: mdb_cursor_next() and mdb_cursor_prev() would do the same
  * after looking for everything else that may be the case. */
-int pylmdb_cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
     MDB_val unwanted;
 
@@ -328,6 +340,8 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
     *size = env->me_mapsize;
     return env->me_map;
 }
+
+#include "truncation.c"
 
 #else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
 

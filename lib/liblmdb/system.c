@@ -184,6 +184,26 @@ void pylmdb_safe_abort(MDB_txn *txn)
     mdb_txn_abort(txn);
 }
 
+int pylmdb_any_cut;
+
+int pylmdb_env_is_cut(MDB_env *env)
+{
+    (void)env;
+    return 0;
+}
+
+void pylmdb_env_guard_reads(MDB_env *env, int guard)
+{
+    (void)env;
+    (void)guard;
+}
+
+void pylmdb_touch(const void *data, size_t size)
+{
+    (void)data;
+    (void)size;
+}
+
 int pylmdb_env_alone(MDB_env *env, int alone)
 {
     (void)env;

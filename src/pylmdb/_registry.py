@@ -226,6 +226,7 @@ def _is_empty(path: bytes) -> bool:
 def _configure(shared: SharedEnv, options: Options) -> None:
     lib = shared.engine.lib
     lib.pylmdb_env_guard(shared.ptr)
+    lib.pylmdb_env_guard_reads(shared.ptr, options.guard)
     lib.pylmdb_env_plan(shared.ptr, *plan(options, bool(lib.pylmdb_has_shim())))
     for what, code in (
         ("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(shared.ptr, options.max_readers)),

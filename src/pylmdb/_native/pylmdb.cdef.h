@@ -14,6 +14,9 @@ void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, in
 int pylmdb_env_limit(MDB_env *env, size_t size);
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
+void pylmdb_env_guard_reads(MDB_env *env, int guard);
+int pylmdb_env_is_cut(MDB_env *env);
+void pylmdb_touch(const void *data, size_t size);
 int pylmdb_env_alone(MDB_env *env, int alone);
 int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);

@@ -337,6 +337,7 @@ PyObject *to_python(Transaction *txn, const MDB_val *value);
 int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
                      PyObject **key_out, PyObject **value_out);
 PyObject *to_bytes(Transaction *txn, const MDB_val *value);
+PyObject *unless_cut(Transaction *txn, PyObject *copy);
 PyObject *empty_value(Transaction *txn);
 void end_views(Transaction *txn);
 
