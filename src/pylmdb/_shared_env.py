@@ -21,13 +21,13 @@ import errno
 import itertools
 import os
 import time
-from _thread import RLock
+from _thread import RLock, get_ident
 from _weakref import ref
 
 from ._options import DEFAULT_MAX_DBS
 from ._typing import TYPE_CHECKING
 from ._writer_gate import WriterGate
-from .errors import Error, InvalidParameterError, closed, error
+from .errors import BusyError, Error, InvalidParameterError, closed, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,8 @@ class SharedEnv(SharedCore):
             raise MemoryError
         self.attach(int(ffi.cast("uintptr_t", self.pool)))
         self.closed = False
-        self.resizing: dict[str, int] = {}
+        # who is replacing the map: a token of his, and his thread
+        self.resizing: dict[str, tuple[int, int]] = {}
         self.dbi_lock = RLock()
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
@@ -166,17 +167,30 @@ class SharedEnv(SharedCore):
         if ptr is not None:
             self.engine.lib.pylmdb_env_abandon(ptr)
 
-    def run(self, function: Callable[..., int], *args: Any) -> int:
-        """``function(env, *args)``; neither the environment nor its map goes meanwhile."""
+    def run(
+        self, function: Callable[..., int], *args: Any, deadline: Deadline | None = None
+    ) -> int:
+        """``function(env, *args)``; neither the environment nor its map goes meanwhile.
+
+        A map that is being replaced is waited for, until the deadline.
+        """
         call = _Call()
         try:
             while True:
                 self.calls[call.token] = ref(call)
                 if self.closed:
                     raise closed("environment", "open it again")
-                if not self.resizing:
+                resizing = self.resizing.get("by")
+                if resizing is None:
                     return function(self.ptr, *args)
                 self.calls.pop(call.token, None)
+                if resizing[1] == get_ident():
+                    raise BusyError(
+                        "this thread is replacing the map, and would wait for itself",
+                        hint="finalizers and signal handlers can run inside set_mapsize()",
+                    )
+                if deadline is not None:
+                    deadline.check()
                 time.sleep(_RESIZE_LOOK)
         finally:
             self.leave(call.token)
@@ -206,7 +220,8 @@ class SharedEnv(SharedCore):
     def try_begin_writer(self, box: Any, deadline: Deadline) -> bool:
         """Begin a native write transaction; False if the lock was not free yet."""
         begin, wait_ms = self.engine.lib.pylmdb_begin, int(deadline.slice() * 1000)
-        return not self.run(self._begin, begin, box, wait_ms, self.engine.ffi.NULL, 0)
+        top = self.engine.ffi.NULL
+        return not self.run(self._begin, begin, box, wait_ms, top, 0, deadline=deadline)
 
     def _begin(
         self, env: Any, function: Callable[..., int], box: Any, wait_ms: int, *args: Any
@@ -229,7 +244,7 @@ class SharedEnv(SharedCore):
     def _adopt_map_size(self) -> bool:
         """Take over the size that another process gave the map, if nothing of
         this process (but the beginning transaction) lies in the old one."""
-        mark = next(tokens)
+        mark = next(tokens), get_ident()
         if self.resizing.setdefault("by", mark) != mark:
             return False
         try:
@@ -245,10 +260,11 @@ class SharedEnv(SharedCore):
     def set_mapsize(self, size: int, end_transactions: Callable[[], None]) -> None:
         """``mdb_env_set_mapsize``.  The map is replaced, so nothing may lie in it:
         transactions are ended, and new ones wait for the moment it takes."""
-        mark = next(tokens)
+        token = next(tokens)
+        mark = token, get_ident()
         try:
             first = self.resizing.setdefault("by", mark) == mark
-            self.enter(mark)
+            self.enter(token)
             # Who begins from here on waits, so what is open now is all there is.
             if self.writer_open or not first:
                 raise Error("set_mapsize: a write transaction is open", hint="end it first")
@@ -261,7 +277,7 @@ class SharedEnv(SharedCore):
         finally:
             if self.resizing.get("by") == mark:
                 del self.resizing["by"]
-            self.leave(mark)
+            self.leave(token)
         if code:
             raise error("mdb_env_set_mapsize", code)
 
