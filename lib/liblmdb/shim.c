@@ -257,6 +257,7 @@ void pylmdb_env_close(MDB_env *env)
         env->me_txns = NULL;
     }
 #endif
+    free_forgotten(env);
     mdb_env_close(env);
 }
 

@@ -145,7 +145,7 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
         if (rc == MDB_NOTFOUND) {
             out[i].value.mv_data = NULL;
             rc = 0;
-        } else {
+        } else if (!rc) {
             fetch_value(&out[i].value);
         }
     }

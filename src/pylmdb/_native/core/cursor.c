@@ -176,6 +176,8 @@ static void cursor_dealloc(Cursor *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    if (finalize((PyObject *)self))
+        return;
     PyObject_GC_UnTrack(self);
     if (self->weakrefs)
         PyObject_ClearWeakRefs((PyObject *)self);
