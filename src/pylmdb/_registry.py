@@ -184,6 +184,7 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
     lib = shared.engine.lib
     flags, mode = _flags(lib, options), options.mode & ~0o111
     code = lib.mdb_env_open(shared.ptr, options.path, flags, mode)
+    code = code or lib.pylmdb_env_check(shared.ptr)
     if code:
         hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
         raise error("mdb_env_open", code, hint)

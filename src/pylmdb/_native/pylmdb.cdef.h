@@ -9,6 +9,7 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 void pylmdb_env_abandon(MDB_env *env);
 
+int pylmdb_env_check(MDB_env *env);
 void pylmdb_env_guard(MDB_env *env);
 int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
                            int op);
