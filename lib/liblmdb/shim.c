@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (writer_lock.c, search.c, assertions.c, whole_writes.c,
- * handles.c, exchange.c, growth.c).
+ * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
+ * assertions.c, handles.c, exchange.c, extra.c, growth.c, lock_file.c, compaction.c,
+ * truncation.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -111,6 +112,24 @@ struct MDB_node;
 static struct MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp);
 static int is_on_last_page(const MDB_cursor *mc);
 
+/* Called from mdb.c; see pages.c. */
+#define PYLMDB_PAGES
+struct MDB_page;
+struct pylmdb_seen;
+static inline int page_is_sound(MDB_txn *txn, size_t pgno, struct MDB_page *mp);
+static inline int page_suits(const MDB_cursor *mc, struct MDB_page *mp);
+static int duplicates_suit(const MDB_cursor *mc, struct MDB_node *node);
+static int same_level(struct MDB_page *a, struct MDB_page *b);
+static int large_value_fits(const MDB_txn *txn, const struct MDB_page *mp, size_t size);
+static int free_list_is_sound(const MDB_txn *txn, const size_t *list);
+static int snapshot_is_sound(MDB_txn *txn);
+static int pages_are_held(const MDB_cursor *mc, size_t pgno, size_t count);
+static void forget_pages(MDB_env *env, size_t pgno, size_t count);
+static void note_written(MDB_txn *txn, int keep);
+static void note_commit(MDB_txn *txn);
+static void forget_seen(MDB_env *env);
+static int file_size(MDB_env *env, size_t *size);
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wparentheses"
@@ -120,6 +139,7 @@ static int is_on_last_page(const MDB_cursor *mc);
 
 #include "extra.c"
 static int is_cut(MDB_env *env);
+#include "pages.c"
 #include "search.c"
 #include "assertions.c"
 #include "handles.c"

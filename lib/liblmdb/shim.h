@@ -135,6 +135,9 @@ void pylmdb_env_close(MDB_env *env);
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 
+/* After opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
+int pylmdb_env_check(MDB_env *env);
+
 /* Calls into liblmdb whose failed assertions are MDB_PANIC instead of the end of
  * the process, in an environment for which pylmdb_env_guard() was called. */
 void pylmdb_env_guard(MDB_env *env);

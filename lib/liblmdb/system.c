@@ -136,6 +136,12 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone)
     (void)alone;
 }
 
+int pylmdb_env_check(MDB_env *env)
+{
+    (void)env;
+    return 0;
+}
+
 void pylmdb_env_guard(MDB_env *env)
 {
     (void)env;

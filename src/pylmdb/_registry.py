@@ -211,6 +211,7 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
     if code and options.lock and _is_empty(options.lock_path):
         # Whoever was making the lock file has died, or is still about it.
         raise _replaced(options)
+    code = code or lib.pylmdb_env_check(shared.ptr)
     if code:
         hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
         raise error("mdb_env_open", code, hint)

@@ -9,6 +9,7 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 void pylmdb_env_abandon(MDB_env *env);
 
+int pylmdb_env_check(MDB_env *env);
 void pylmdb_env_guard(MDB_env *env);
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 int pylmdb_env_limit(MDB_env *env, size_t size);
