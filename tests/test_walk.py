@@ -195,8 +195,9 @@ class Walk:
             return
         assert added is True
         self.stored(table, key, new, low, high)
-        if not table.dups and place.record and place.record[0] == key:
-            place.record = key, new
+        if place.record and place.record[0] == key:
+            # Among duplicates a cursor may lose its way to the next one of the key.
+            place.record = None if table.dups else (key, new)
 
     def stored(self, table, key, new, low, high):
         if table.dups:
