@@ -7,10 +7,12 @@ struct extra {
     size_t most, wanted, reserved;
     int fixed;
     /* lock_file.c: the size of the lock file's mapping, the next environment that has
-     * one, and when the files were last looked at, in milliseconds */
+     * one, when the files were last looked at, in milliseconds, and whether the write
+     * transaction that begins does so */
     size_t locks_size;
     MDB_env *next_with_locks;
     long long looked;
+    int look;
     /* truncation.c: whether reads are guarded, and the map's place among those */
     int guard, place;
 };

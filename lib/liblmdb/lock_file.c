@@ -107,7 +107,8 @@ static int files_are_replaced(MDB_env *env)
 
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     stamp = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    if (stamp - __atomic_load_n(&extra->looked, __ATOMIC_RELAXED) < 10)
+    extra->look = stamp - __atomic_load_n(&extra->looked, __ATOMIC_RELAXED) >= 10;
+    if (!extra->look)
         return 0;
     if (is_replaced(env->me_fd, env->me_path, inside ? "/data.mdb" : "") ||
         is_replaced(env->me_lfd, env->me_path, inside ? "/lock.mdb" : "-lock"))
