@@ -90,8 +90,7 @@ class Maker:
         }  # fmt: skip
         sizes = [10 << 20] * 8 + [1 << 16, 1 << 17]
         options["map_size"] = rng.choice(sizes)
-        # With 1.0 and writemap a commit can fail an assertion of liblmdb (mdb_freelist_save).
-        if rng.random() < 0.1 and not options["lib_version"]:
+        if rng.random() < 0.1:
             options["writemap"] = True
         if rng.random() < 0.1:
             options["max_spare_txns"] = rng.choice([1, 2])

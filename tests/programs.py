@@ -174,6 +174,17 @@ def wait_for(pid):
     return "hangs"
 
 
+def join(thread, timeout=None):
+    """Wait until a thread is gone, which for a moment it is not when join() returns.
+
+    Python frees its state then; with PYTHONMALLOC=debug that crashes if the
+    interpreter is ending, because then the allocator is another one at times.
+    """
+    thread.join(timeout)
+    while not thread.is_alive() and os.path.exists(f"/proc/self/task/{thread.native_id}"):
+        time.sleep(0.0005)
+
+
 def in_threads(*functions, timeout=15):
     """Run functions at once, each in a thread; re-raise what one of them raised."""
     errors = []
@@ -189,7 +200,7 @@ def in_threads(*functions, timeout=15):
         thread.start()
     until = time.monotonic() + timeout
     for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+        join(thread, max(0.0, until - time.monotonic()))
         assert not thread.is_alive(), "a thread hangs"
     if errors:
         raise errors[0]

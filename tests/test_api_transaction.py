@@ -463,3 +463,16 @@ def test_none_is_no_key(txn, name):
         return
     with pytest.raises(TypeError):
         CALLS[name](txn, None)
+
+
+def test_what_is_put_and_deleted_in_a_writable_map(open_env):
+    env = open_env(writemap=True)
+    db = env.open_db(b"db")
+    for _ in range(20):
+        with env.begin(write=True) as txn:
+            txn.put(b"kept", b"1")
+            txn.put(b"gone", b"2", db=db)
+            txn.delete(b"gone", db=db)
+    with env.begin() as txn:
+        assert txn.get(b"kept") == b"1"
+        assert list(txn.cursor(db)) == []

@@ -69,7 +69,7 @@ def during(prepare):
             result = "closed"
         order.append("call")
         sys.setswitchinterval(0.005)
-        thread.join()
+        join(thread)
         look(result)
         if order[0] == "deed":
             return
@@ -153,7 +153,7 @@ thread = threading.Thread(target=hold)
 thread.start()
 began.wait()
 attempt(env, "sleep", end.set, write=True)
-thread.join()
+join(thread)
 check()
 # It waits for another process.
 with Rival(path, lib_version) as rival:

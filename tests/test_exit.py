@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The end: interpreter exit with anything alive (L5), and nothing is ever leaked (L6)."""
 
+import gc
 import time
 
 import pytest
@@ -38,6 +39,10 @@ it = gen(); next(it)""",
 class Node: pass
 node = Node(); node.me = node; node.env = env; node.txn = env.begin(write=True)
 node.cur = node.txn.cursor(); node.txn.put(b'lost', b'x'); del node""",
+    "cycle that holds the class": """
+class Node: pass
+node = Node(); node.me = node; node.txn = env.begin(); node.cur = node.txn.cursor()
+type(node.txn).node = node; del node""",
     "finalizer": """
 class Last:
     def __init__(self): self.env, self.txn = env, env.begin()
@@ -275,3 +280,24 @@ gc.collect()
 assert len(gc.get_objects()) < objects + 200, (objects, len(gc.get_objects()))
 assert rss() < before + 2500, (before, rss())
 """, env_path, lib_version)
+
+
+@pytest.mark.parametrize("kind", ["transaction", "cursor"])
+def test_a_finalizer_that_a_class_is_given_later(env, monkeypatch, kind):
+    """It is called once, also if it brings its object back."""
+    def make():
+        return env.begin() if kind == "transaction" else env.begin().cursor()
+
+    def finalizer(self):
+        seen.append(self)
+
+    seen = []
+    monkeypatch.setattr(type(make()), "__del__", finalizer, raising=False)
+    make(), make()
+    gc.collect()
+    assert len(seen) == 2
+    assert not any(each.closed for each in seen)
+    seen.clear()
+    gc.collect()
+    assert not seen
+    assert not env.reader_list()

@@ -4,6 +4,8 @@
 import threading
 
 import pytest
+from leaks import MEASURE
+from programs import run
 
 import pylmdb
 
@@ -126,3 +128,34 @@ def test_a_reused_number_opened_by_a_transaction_that_is_aborted(open_env, env_p
     txn.abort()
     with env.begin() as reader:
         assert reader.get(b"k", db=other) == b"v"
+
+
+def test_the_name_of_a_dropped_database_is_not_lost(env_path, lib_version):
+    """A reader keeps it, because it may be comparing it."""
+    run(MEASURE + """
+env, _ = make_env(path, max_dbs=5)
+reader = env.begin()
+def again():
+    db = env.open_db(NAME)
+    with env.begin(write=True) as txn:
+        txn.drop(db)
+measure({"again": again})
+""", env_path, lib_version)
+
+
+def test_names_come_back_in_any_order(open_env):
+    env = open_env(max_dbs=3)
+    reader = env.begin()
+    for number in range(60):
+        name, text = (b"a", b"b", b"a", b"a longer one")[number % 4], b"%d" % number
+        with env.begin(write=True) as txn:
+            made = env.open_db(name, txn=txn)
+            txn.put(b"k", text, db=made)
+            assert env.open_db(name, txn=txn, create=False) == made
+        if number == 40:
+            reader.abort()
+        with env.begin(db=made) as txn:
+            assert txn.get(b"k") == text
+        assert env.dbs() == [name]
+        with env.begin(write=True) as txn:
+            txn.drop(made)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """putmulti: a list may be put in another order than it has, and nobody can tell."""
 
+import os
 import random
 
 import pytest
 
 import pylmdb
+from pylmdb import lowlevel
 
 VALUE = b"v" * 40
 
@@ -114,3 +116,22 @@ def test_large_values(env):
     with env.begin(write=True) as txn:
         assert txn.cursor().putmulti(items) == (40, 40)
         assert list(txn.cursor()) == sorted(items)
+
+
+def test_a_key_that_is_too_long_for_small_pages(open_env, env_path):
+    """LMDB 1.0 takes keys of what fits a page: in these less than the usual 511 bytes."""
+    engine = lowlevel.engines()[1]
+    out = engine.ffi.new("MDB_env **")
+    assert engine.lib.mdb_env_create(out) == 0
+    assert engine.lib.mdb_env_set_pagesize(out[0], 512) == 0
+    os.mkdir(env_path)
+    assert engine.lib.mdb_env_open(out[0], os.fsencode(env_path), 0, 0o644) == 0
+    engine.lib.mdb_env_close(out[0])
+    env, keys = open_env(lib_version=None), shuffled(100)
+    long = b"000000" * 80
+    assert env.max_key_size() < len(long) < 511
+    items = [(key, VALUE) for key in keys]
+    with env.begin(write=True) as txn:
+        with pytest.raises(pylmdb.BadValsizeError):
+            txn.cursor().putmulti([*items[:60], (long, VALUE), *items[60:]])
+        assert list(txn.cursor().iternext(values=False)) == sorted(keys[:60])

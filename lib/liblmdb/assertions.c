@@ -52,10 +52,12 @@ static int panic(MDB_env *env)
     volatile int rc;                         \
     if (assertion_exit)                      \
         return (call);                       \
+    if (is_cut(env))                         \
+        return MDB_CORRUPTED;                \
     assertion_exit = &here;                  \
     rc = MARK_EXIT(here) ? panic(env) : (call); \
     assertion_exit = NULL;                   \
-    return rc
+    return is_cut(env) ? MDB_CORRUPTED : rc
 
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
@@ -128,6 +130,10 @@ int pylmdb_safe_commit(MDB_txn *txn)
 
     if (forget_failed(env, txn))
         return MDB_PANIC;
+    if (is_cut(env)) {
+        mdb_txn_abort(txn);
+        return MDB_CORRUPTED;
+    }
     rc = guarded_commit(txn);
     if (rc == MDB_PANIC && env->me_txn)
         (void)forget_failed(env, env->me_txn0);

@@ -24,7 +24,7 @@ int pylmdb_env_alone(MDB_env *env, int alone)
     lock.l_type = alone ? F_WRLCK : F_RDLCK;
     lock.l_whence = SEEK_SET;
     lock.l_len = 1;
-    while ((rc = fcntl(env->me_lfd, F_SETLK, &lock) ? errno : 0) == EINTR)
+    while ((rc = set_lock(env->me_lfd, F_SETLK, &lock) ? errno : 0) == EINTR)
         ;
     return rc == EACCES || rc == EAGAIN ? EBUSY : rc;
 #endif

@@ -75,18 +75,18 @@ static int take_lock_file(int fd, struct flock *wanted)
 
     for (tries = 0; tries < 1000; tries++) {
         lock.l_type = F_WRLCK;
-        if (!fcntl(fd, F_SETLK, &lock))
+        if (!set_lock(fd, F_SETLK, &lock))
             return pwrite(fd, &magic, sizeof(magic), at) == sizeof(magic) ? 0 : -1;
         if (errno != EAGAIN && errno != EACCES)
             return -1;
         lock.l_type = F_RDLCK;
-        if (fcntl(fd, F_SETLKW, &lock))
+        if (set_lock(fd, F_SETLKW, &lock))
             return -1;
         if (pread(fd, &magic, sizeof(magic), at) == sizeof(magic) && magic == MDB_MAGIC)
             break;
         magic = 0;
         lock.l_type = F_UNLCK;
-        if (fcntl(fd, F_SETLK, &lock))
+        if (set_lock(fd, F_SETLK, &lock))
             return -1;
         pause.tv_nsec = 100000 + getpid() % 16 * 100000; /* so that two do not keep step */
         nanosleep(&pause, NULL);
@@ -95,18 +95,12 @@ static int take_lock_file(int fd, struct flock *wanted)
     return -1;
 }
 
-static int lock_file_call(int fd, int command, ...)
+/* Called by mdb.c in place of fcntl() for every lock; see set_lock() in files.c. */
+static int lock_of_file(int fd, int command, struct flock *lock)
 {
-    va_list more;
-    void *argument;
-
-    va_start(more, command);
-    argument = va_arg(more, void *);
-    va_end(more);
-    if (command == F_SETLK && ((struct flock *)argument)->l_type == F_WRLCK &&
-        !((struct flock *)argument)->l_start)
-        return take_lock_file(fd, argument);
-    return fcntl(fd, command, argument);
+    return command == F_SETLK && lock->l_type == F_WRLCK && !lock->l_start
+               ? take_lock_file(fd, lock)
+               : set_lock(fd, command, lock);
 }
 
 /* mdb.c has the lock file say transaction number 0 while it opens the environment alone, and

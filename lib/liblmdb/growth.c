@@ -41,21 +41,6 @@
 
 #include <sys/resource.h>
 
-/* Behind the MDB_env of every environment: see calloc in shim.c. */
-struct growth {
-    /* how far the limit may rise */
-    size_t most;
-    /* how much to map, and how much is mapped */
-    size_t wanted, reserved;
-    /* most is what the user set, and what he is told */
-    int fixed;
-};
-
-static struct growth *growth_of(MDB_env *env)
-{
-    return (struct growth *)(env + 1);
-}
-
 /* -- reservations -------------------------------------------------------------------
  *
  * A process has 128 TiB of addresses on most 64-bit systems, or as few as its
@@ -81,7 +66,7 @@ static size_t addresses_left(void)
 
 static void *map_data(MDB_env *env, void *addr, int prot, int flags)
 {
-    struct growth *growth = growth_of(env);
+    struct extra *growth = extra_of(env);
     const size_t least = env->me_mapsize, left = addresses_left();
     size_t size = growth->wanted < left ? growth->wanted : left;
     void *map = MAP_FAILED;
@@ -95,6 +80,7 @@ static void *map_data(MDB_env *env, void *addr, int prot, int flags)
     }
     if (map != MAP_FAILED) {
         growth->reserved = size;
+        guard_map(env, map);
         __atomic_add_fetch(&reserved_in_all, size, __ATOMIC_RELAXED);
         if (growth->most < least)
             growth->most = least; /* what is there stays */
@@ -104,7 +90,7 @@ static void *map_data(MDB_env *env, void *addr, int prot, int flags)
 
 static size_t mapped_size(MDB_env *env)
 {
-    const struct growth *growth = growth_of(env);
+    const struct extra *growth = extra_of(env);
 
     return growth->reserved ? growth->reserved : env->me_mapsize;
 }
@@ -113,8 +99,9 @@ static int unmap_data(MDB_env *env)
 {
     const size_t size = mapped_size(env);
 
-    __atomic_sub_fetch(&reserved_in_all, growth_of(env)->reserved, __ATOMIC_RELAXED);
-    growth_of(env)->reserved = 0;
+    unguard_map(env);
+    __atomic_sub_fetch(&reserved_in_all, extra_of(env)->reserved, __ATOMIC_RELAXED);
+    extra_of(env)->reserved = 0;
     return munmap(env->me_map, size);
 }
 
@@ -122,7 +109,7 @@ static int unmap_data(MDB_env *env)
 static int reserve_more(MDB_env *env, size_t size)
 {
 #ifdef MAP_FIXED_NOREPLACE
-    struct growth *growth = growth_of(env);
+    struct extra *growth = extra_of(env);
     const int writable = env->me_flags & MDB_WRITEMAP ? PROT_WRITE : 0;
     char *end = env->me_map + growth->reserved, *more;
     const size_t missing = size - growth->reserved;
@@ -134,6 +121,8 @@ static int reserve_more(MDB_env *env, size_t size)
     if (more == end) {
         __atomic_add_fetch(&reserved_in_all, missing, __ATOMIC_RELAXED);
         growth->reserved = size;
+        unguard_map(env);
+        guard_map(env, env->me_map);
         return 1;
     }
     if (more != MAP_FAILED)
@@ -210,7 +199,7 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 /* Raises the limit so that size bytes fit, or says why not. */
 static int grow(MDB_env *env, size_t size)
 {
-    const struct growth *growth = growth_of(env);
+    const struct extra *growth = extra_of(env);
     const size_t now = env->me_mapsize;
     /* A limit costs nothing, but blocks do. */
     const unsigned int part = env->me_flags & MDB_WRITEMAP ? 8 : 1;
@@ -249,7 +238,7 @@ static int make_room(MDB_txn *txn, size_t pages)
  * the limit.  What is not raised here is found missing by liblmdb. */
 static void take_in_growth(MDB_env *env, size_t pages)
 {
-    struct growth *growth = growth_of(env);
+    struct extra *growth = extra_of(env);
     size_t size = pages * env->me_psize, said;
 
     if (__builtin_expect(pages <= env->me_maxpg, 1) || size > growth->reserved)
@@ -267,7 +256,7 @@ static void take_in_growth(MDB_env *env, size_t pages)
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {
-    struct growth *growth = growth_of(env);
+    struct extra *growth = extra_of(env);
 
     mdb_env_set_mapsize(env, start);
     growth->most = most;
@@ -277,7 +266,7 @@ void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, in
 
 int pylmdb_env_limit(MDB_env *env, size_t size)
 {
-    struct growth *growth = growth_of(env);
+    struct extra *growth = extra_of(env);
     const MDB_meta *meta = mdb_env_pick_meta(env);
     size_t used = (meta->mm_last_pg + 1) * env->me_psize;
     int rc;
@@ -307,7 +296,7 @@ int pylmdb_env_limit(MDB_env *env, size_t size)
 
 int pylmdb_env_replace_map(MDB_env *env, size_t size)
 {
-    struct growth *growth = growth_of(env);
+    struct extra *growth = extra_of(env);
     void *trial = mmap(NULL, size, PROT_READ, MAP_SHARED, env->me_fd, 0);
     int rc;
 
@@ -327,7 +316,7 @@ int pylmdb_env_replace_map(MDB_env *env, size_t size)
 
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
 {
-    struct growth *growth = growth_of(env);
+    struct extra *growth = extra_of(env);
 
     raise_to(&growth->most, most);
     growth->fixed = growth->fixed && fixed;
@@ -337,7 +326,7 @@ void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
 
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved)
 {
-    const struct growth *growth = growth_of(env);
+    const struct extra *growth = extra_of(env);
 
     *limit = growth->fixed && growth->most ? growth->most : env->me_mapsize;
     *most = growth->most < growth->reserved ? growth->most : growth->reserved;

@@ -77,6 +77,64 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
     return dbi >= CORE_DBS && dbi < txn->mt_numdbs && (txn->mt_dbflags[dbi] & DB_DIRTY);
 }
 
+/* Names of retired handles whose slots are free again.  A transaction that is older
+ * can be comparing one, so they are freed when there is none; and a database that
+ * comes back takes its own, so that they do not become more while a reader stays. */
+struct forgotten_name {
+    struct forgotten_name *next;
+    char *name;
+};
+
+/* The list hangs on an environment where nothing else does. */
+static struct forgotten_name **forgotten_names(MDB_env *env)
+{
+    return (struct forgotten_name **)&env->me_dbxs[FREE_DBI].md_relctx;
+}
+
+static int forget_name(MDB_env *env, MDB_val *name)
+{
+    struct forgotten_name *forgotten = malloc(sizeof(*forgotten));
+
+    if (!forgotten)
+        return ENOMEM;
+    forgotten->name = name->mv_data;
+    forgotten->next = *forgotten_names(env);
+    *forgotten_names(env) = forgotten;
+    name->mv_data = NULL;
+    return 0;
+}
+
+/* Takes the first one out of a list. */
+static char *take_name(struct forgotten_name **list)
+{
+    struct forgotten_name *taken = *list;
+    char *name = taken->name;
+
+    *list = taken->next;
+    free(taken);
+    return name;
+}
+
+/* The name of a handle that nobody else knows yet. */
+static void take_forgotten(MDB_env *env, MDB_val *name)
+{
+    struct forgotten_name **list = forgotten_names(env);
+
+    while (*list && strcmp((*list)->name, name->mv_data))
+        list = &(*list)->next;
+    if (*list) {
+        free(name->mv_data);
+        name->mv_data = take_name(list);
+    }
+}
+
+/* An environment that could not be opened has none: what it had is freed. */
+static void free_forgotten(MDB_env *env)
+{
+    while (env->me_flags & MDB_ENV_ACTIVE && *forgotten_names(env))
+        free(take_name(forgotten_names(env)));
+}
+
 /* What the caller of mdb_dbi_open() has to do for a new handle. */
 static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
 {
@@ -84,6 +142,7 @@ static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
 
     if (rc || !name || !(txn->mt_dbflags[dbi] & DB_NEW))
         return rc;
+    take_forgotten(env, &env->me_dbxs[dbi].md_name);
     if (!(txn->mt_dbflags[dbi] & DB_DIRTY)) {
         env->me_dbflags[dbi] = txn->mt_dbs[dbi].md_flags | MDB_VALID;
         txn->mt_dbflags[dbi] &= ~DB_NEW;
@@ -224,11 +283,9 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone)
     for (i = CORE_DBS; i < env->me_numdbs; i++) {
         MDB_val *name = &env->me_dbxs[i].md_name;
 
-        if (name->mv_size != RETIRED)
-            continue;
-        if (!alone) /* a thread may be comparing it: it is not freed */
-            name->mv_data = strdup("");
-        if (name->mv_data)
-            mdb_dbi_close(env, i);
+        if (name->mv_size == RETIRED && !forget_name(env, name))
+            name->mv_size = 0; /* now liblmdb takes the slot for a free one */
     }
+    if (alone)
+        free_forgotten(env);
 }

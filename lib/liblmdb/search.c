@@ -109,15 +109,28 @@ static int is_on_last_page(const MDB_cursor *mc)
 }
 
 #if MDB_VERSION_MAJOR > 0
-#define GET_PAGE(mc, pgno, out) MDB_PAGE_GET(mc, pgno, 1, out)
+#define FETCH_PAGE(mc, pgno, out) MDB_PAGE_GET(mc, pgno, 1, out)
 #else
-#define GET_PAGE(mc, pgno, out) mdb_page_get(mc, pgno, out, NULL)
+#define FETCH_PAGE(mc, pgno, out) mdb_page_get(mc, pgno, out, NULL)
 #endif
+
+/* A reader finds a page that was checked where it lies, without being asked more. */
+static inline int get_page(MDB_cursor *mc, pgno_t pgno, MDB_page **out)
+{
+    const MDB_txn *txn = mc->mc_txn;
+
+    if ((txn->mt_flags & MDB_TXN_RDONLY) && !txn->mt_parent && pgno < txn->mt_next_pgno &&
+        page_is_known(txn->mt_env, pgno)) {
+        *out = (MDB_page *)(txn->mt_env->me_map + (size_t)txn->mt_env->me_psize * pgno);
+        return MDB_SUCCESS;
+    }
+    return FETCH_PAGE(mc, pgno, out);
+}
 
 /* mdb_get() where nothing is out of the ordinary: a database without duplicates,
  * of ordinary keys, that this transaction knows, with a tree of branch pages over
  * leaf pages.  Anything else is left to mdb_get(), errors in the file too. */
-int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+static int quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
     MDB_cursor mc;
     MDB_page *mp = NULL;
@@ -134,7 +147,7 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     if (pgno < NUM_METAS || pgno == P_INVALID)
         return PYLMDB_NOT_QUICK;
     for (level = 0; level < CURSOR_STACK; level++) {
-        if ((rc = GET_PAGE(&mc, pgno, &mp)))
+        if ((rc = get_page(&mc, pgno, &mp)))
             return rc;
         mc.mc_pg[0] = mp;
         if (!IS_BRANCH(mp))
@@ -189,7 +202,7 @@ static int walk_to_leaf(MDB_cursor *mc, MDB_val *key)
     if (pgno < NUM_METAS || pgno == P_INVALID)
         return PYLMDB_NOT_QUICK;
     for (level = 0; level < CURSOR_STACK; level++) {
-        if ((rc = GET_PAGE(mc, pgno, &mp)))
+        if ((rc = get_page(mc, pgno, &mp)))
             return rc;
         mc->mc_pg[level] = mp;
         mc->mc_top = (unsigned short)level;
@@ -221,7 +234,7 @@ static int read_first(MDB_cursor *mc, MDB_node *node, MDB_val *data)
 
 /* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the
  * ordinary.  A key that is not found leaves the cursor without a position. */
-int pylmdb_quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
+static int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
 {
     const MDB_page *before = mc->mc_flags & C_INITIALIZED ? mc->mc_pg[mc->mc_top] : NULL;
     MDB_node *node;

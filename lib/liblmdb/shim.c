@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (writer_lock.c, search.c, assertions.c, whole_writes.c,
- * handles.c, exchange.c, creation.c, growth.c).
+ * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
+ * assertions.c, handles.c, exchange.c, extra.c, creation.c, growth.c, lock_file.c,
+ * compaction.c, truncation.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -11,7 +12,6 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,16 +36,18 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #define pthread_mutex_unlock(mutex) pylmdb_mutex_unlock(mutex)
 #endif
 
+/* How files are opened and locked.  A data file may be a symbolic link where the user
+ * named it, or where nothing is written to it. */
 #ifndef _WIN32
-#include <fcntl.h>
-#include <sys/stat.h>
-
-/* No descriptor outlives exec(), from its first moment on. */
-static int open_closing_on_exec(const char *path, int flags, mode_t mode)
-{
-    return open(path, flags | O_CLOEXEC, mode);
-}
-#define open(path, flags, mode) open_closing_on_exec(path, flags, mode)
+#include "files.c"
+#define MAY_FOLLOW \
+    (which != MDB_O_LOCKS && (env->me_flags & (MDB_NOSUBDIR | MDB_RDONLY)))
+#define open(path, flags, mode) open_regular(path, flags, mode, MAY_FOLLOW)
+static int lock_of_file(int fd, int command, struct flock *lock);
+#define fcntl(fd, command, ...)                                                    \
+    (!__builtin_strcmp(#__VA_ARGS__, "&lock_info")                                 \
+         ? lock_of_file(fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0))    \
+         : (fcntl)(fd, command, ##__VA_ARGS__))
 #endif
 
 /* One call in place of lseek() and writev(), which mdb_page_flush() makes one after
@@ -61,8 +63,6 @@ static int open_closing_on_exec(const char *path, int flags, mode_t mode)
 static ssize_t write_new_file(int fd, const void *data, size_t size, off_t at);
 static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
 #define pread(fd, data, size, at) read_header(env, data, size, at)
-static int lock_file_call(int fd, int command, ...);
-#define fcntl(...) lock_file_call(__VA_ARGS__)
 #endif
 #if defined(__linux__)
 #define lseek(fd, offset, whence) \
@@ -79,28 +79,35 @@ static void *uncleared_list(size_t count, size_t size)
     return list ? memset(list, 0, size) : NULL;
 }
 
-/* An environment has our struct growth behind it. */
-enum { GROWTH_SIZE = 64 };
+/* An environment has our struct extra behind it. */
+enum { EXTRA_SIZE = 128 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
-     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + GROWTH_SIZE) \
+     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTRA_SIZE) \
                                                    : (calloc)(count, size))
 
-/* The mapping of the data file and its end; see growth.c. */
+/* The mappings of the data file and the lock file, and their ends; see growth.c and
+ * lock_file.c. */
 #ifndef _WIN32
-#define PYLMDB_GROWTH
+#define PYLMDB_GROWTH /* edits/growth.json */
 #include <sys/mman.h>
 static void *map_data(MDB_env *env, void *addr, int prot, int flags);
+static void *map_locks(MDB_env *env, size_t size);
+static int unmap_locks(MDB_env *env);
 static int unmap_data(MDB_env *env);
 static size_t mapped_size(MDB_env *env);
 static int extend_whole_file(int fd, size_t size);
 static int make_room(MDB_txn *txn, size_t pages);
 static void take_in_growth(MDB_env *env, size_t pages);
 #define IS_MAP_SIZE(size) (!__builtin_strcmp(#size, "env->me_mapsize"))
-#define mmap(addr, size, prot, flags, fd, offset)                \
-    (IS_MAP_SIZE(size) ? map_data(env, addr, prot, flags)        \
-                       : (mmap)(addr, size, prot, flags, fd, offset))
-#define munmap(addr, size) (IS_MAP_SIZE(size) ? unmap_data(env) : (munmap)(addr, size))
+#define mmap(addr, size, prot, flags, fd, offset)                              \
+    (IS_MAP_SIZE(size)                           ? map_data(env, addr, prot, flags) \
+     : !__builtin_strcmp(#fd, "env->me_lfd") ? map_locks(env, size)            \
+                                             : (mmap)(addr, size, prot, flags, fd, offset))
+#define munmap(addr, size)                                                     \
+    (IS_MAP_SIZE(size)                                       ? unmap_data(env) \
+     : !__builtin_strcmp(#addr, "(void *)env->me_txns") ? unmap_locks(env)     \
+                                                        : (munmap)(addr, size))
 #define madvise(addr, size, advice) \
     (madvise)(addr, IS_MAP_SIZE(size) ? mapped_size(env) : (size), advice)
 #define ftruncate(fd, size) \
@@ -113,12 +120,34 @@ struct MDB_node;
 static struct MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp);
 static int is_on_last_page(const MDB_cursor *mc);
 
+/* Called from mdb.c; see pages.c. */
+#define PYLMDB_PAGES
+struct MDB_page;
+struct pylmdb_seen;
+static inline int page_is_sound(MDB_txn *txn, size_t pgno, struct MDB_page *mp);
+static inline int page_suits(const MDB_cursor *mc, struct MDB_page *mp);
+static int duplicates_suit(const MDB_cursor *mc, struct MDB_node *node);
+static int same_level(struct MDB_page *a, struct MDB_page *b);
+static int large_value_fits(const MDB_txn *txn, const struct MDB_page *mp, size_t size);
+static int free_list_is_sound(const MDB_txn *txn, const size_t *list);
+static int snapshot_is_sound(MDB_txn *txn);
+static int pages_are_held(const MDB_cursor *mc, size_t pgno, size_t count);
+static void forget_pages(MDB_env *env, size_t pgno, size_t count);
+static void note_written(MDB_txn *txn, int keep);
+static void note_commit(MDB_txn *txn);
+static void forget_seen(MDB_env *env);
+static int file_size(MDB_env *env, size_t *size);
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wparentheses"
 #include "mdb.c"
 #include "midl.c"
 #pragma GCC diagnostic pop
 
+#include "extra.c"
+static int is_cut(MDB_env *env);
+#include "pages.c"
 #include "search.c"
 #include "assertions.c"
 #include "handles.c"
@@ -127,17 +156,20 @@ static int is_on_last_page(const MDB_cursor *mc);
 #undef open
 #undef pwrite
 #undef pread
-#undef fcntl
 #undef lseek
 #undef writev
 #undef calloc
-#ifdef PYLMDB_GROWTH
+#ifndef _WIN32
 #undef mmap
 #undef munmap
 #undef madvise
 #undef ftruncate
+#undef fcntl
+static void guard_map(MDB_env *env, char *map);
+static void unguard_map(MDB_env *env);
 #include "creation.c"
 #include "growth.c"
+#include "lock_file.c"
 #else
 #include "fixed_map.c"
 #endif
@@ -150,6 +182,15 @@ static int is_on_last_page(const MDB_cursor *mc);
 int pylmdb_has_shim(void)
 {
     return 1;
+}
+
+/* A transaction that has begun on pages that the file does not have any more. */
+static int end_if_cut(int rc, MDB_txn *txn)
+{
+    if (rc || !is_cut(txn->mt_env))
+        return rc;
+    mdb_txn_abort(txn);
+    return MDB_CORRUPTED;
 }
 
 int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
@@ -165,8 +206,10 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
         only_try = 0;
-        return rc;
+        return end_if_cut(rc, rc ? NULL : *txn);
     }
+    if (!parent && files_are_replaced(env))
+        return ESTALE;
     if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
     if (!rc)
@@ -177,7 +220,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     (void)wait_ms;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
-    return rc;
+    return end_if_cut(rc, rc ? NULL : *txn);
 }
 
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
@@ -192,7 +235,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     (void)wait_ms;
     rc = mdb_txn_renew(txn);
 #endif
-    return rc;
+    return !rc && is_cut(txn->mt_env) ? MDB_CORRUPTED : rc;
 }
 
 /* A reset transaction owns its reader slot until it is aborted; one without a
@@ -240,9 +283,11 @@ void pylmdb_env_close(MDB_env *env)
         for (i = env->me_close_readers; --i >= 0;)
             if (env->me_txns->mti_readers[i].mr_pid == env->me_pid)
                 env->me_txns->mti_readers[i].mr_pid = 0;
+        release_locks(env);
         env->me_txns = NULL;
     }
 #endif
+    free_forgotten(env);
     mdb_env_close(env);
 }
 
@@ -265,7 +310,7 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
 /* The neighbour on the same leaf page, in a database without duplicates, from a
  * position that is one: mdb_cursor_next() and mdb_cursor_prev() would do the same
  * after looking for everything else that may be the case. */
-int pylmdb_cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
     MDB_val unwanted;
 
@@ -303,9 +348,9 @@ void pylmdb_cursor_unset(MDB_cursor *mc)
 }
 
 /* A child of fork() shares no descriptor table with its parent, so closing
- * ours takes nothing from the parent; the maps stay, views may lie in them.
- * Closing a lock file drops the POSIX locks of the *calling process* on it,
- * which is why this must happen before the child opens the file anew. */
+ * ours takes nothing from the parent; the data's map stays, views may lie in it.
+ * Where locks belong to the process, closing a lock file drops those of the *calling
+ * process* on it, which is why this must happen before the child opens the file anew. */
 void pylmdb_env_abandon(MDB_env *env)
 {
 #ifndef _WIN32
@@ -326,6 +371,8 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
     *size = env->me_mapsize;
     return env->me_map;
 }
+
+#include "truncation.c"
 
 #else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
 

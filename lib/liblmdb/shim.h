@@ -101,6 +101,26 @@ void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved
 /* How large a map becomes when it grows by a part of itself; sizes in bytes. */
 size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part);
 
+/* Before an environment is opened: whether a data file that is cut short under its map
+ * makes reads fail with MDB_CORRUPTED, and not the process. */
+void pylmdb_env_guard_reads(MDB_env *env, int guard);
+
+/* Whether that has happened to any environment, and to this one: whoever copies a value
+ * touches it before, and asks afterwards. */
+extern int pylmdb_any_cut;
+int pylmdb_env_is_cut(MDB_env *env);
+void pylmdb_touch(const void *data, size_t size);
+static inline void touch_pages(const void *data, size_t size)
+{
+    const volatile char *bytes = data;
+    size_t at;
+
+    for (at = 0; at < size; at += 4096)
+        (void)bytes[at];
+    if (size)
+        (void)bytes[size - 1];
+}
+
 /* Have an environment for this process alone (EBUSY: others have it open), or share it
  * again; and tell those who wait to open it of the file that was put in its place. */
 int pylmdb_env_alone(MDB_env *env, int alone);
@@ -118,6 +138,9 @@ void pylmdb_env_close(MDB_env *env);
  * compacts; ETIMEDOUT, with nothing written, when that was not had in wait_ms. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
+
+/* After opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
+int pylmdb_env_check(MDB_env *env);
 
 /* Calls into liblmdb whose failed assertions are MDB_PANIC instead of the end of
  * the process, in an environment for which pylmdb_env_guard() was called. */

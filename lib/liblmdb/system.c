@@ -141,6 +141,12 @@ void pylmdb_env_opened(MDB_env *env)
     (void)env;
 }
 
+int pylmdb_env_check(MDB_env *env)
+{
+    (void)env;
+    return 0;
+}
+
 void pylmdb_env_guard(MDB_env *env)
 {
     (void)env;
@@ -187,6 +193,26 @@ int pylmdb_safe_commit(MDB_txn *txn)
 void pylmdb_safe_abort(MDB_txn *txn)
 {
     mdb_txn_abort(txn);
+}
+
+int pylmdb_any_cut;
+
+int pylmdb_env_is_cut(MDB_env *env)
+{
+    (void)env;
+    return 0;
+}
+
+void pylmdb_env_guard_reads(MDB_env *env, int guard)
+{
+    (void)env;
+    (void)guard;
+}
+
+void pylmdb_touch(const void *data, size_t size)
+{
+    (void)data;
+    (void)size;
 }
 
 int pylmdb_env_alone(MDB_env *env, int alone)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from _thread import get_ident
 
 from ._typing import TYPE_CHECKING
 from .errors import BusyError, closed
@@ -22,7 +23,8 @@ class Alone:
 
     def __init__(self, shared: SharedEnv, what: str, advice: str) -> None:
         self.shared, self.what, self.advice = shared, what, advice
-        self.mark = shared.new_token()
+        self.token = shared.new_token()
+        self.mark = self.token, get_ident()
 
     def __enter__(self) -> None:
         try:
@@ -37,12 +39,12 @@ class Alone:
         shared = self.shared
         if shared.resizing.get("by") == self.mark:
             del shared.resizing["by"]
-        shared.leave(self.mark)
+        shared.leave(self.token)
 
     def _claim(self) -> None:
         shared = self.shared
         first = shared.resizing.setdefault("by", self.mark) == self.mark
-        shared.enter(self.mark)
+        shared.enter(self.token)
         # Who begins from here on waits, so what is open now is all there is.
         if shared.closed:
             raise closed("environment", "open it again")

@@ -344,12 +344,20 @@ class TransactionCore:
 
     # -- records ------------------------------------------------------------------
 
+    def _copy(self, value: Any) -> bytes:
+        lib = self._lib
+        lib.pylmdb_touch(value.mv_data, value.mv_size)
+        copy: bytes = self._ffi.buffer(value.mv_data, value.mv_size)[:]
+        if lib.pylmdb_env_is_cut(self._shared.ptr):
+            raise error("read", lib.MDB_CORRUPTED)
+        return copy
+
     def _to_python(self, value: Any) -> Any:
         """bytes, or a view of a snapshot; what a write can move is copied first."""
         if not self._buffers:
-            return self._ffi.buffer(value.mv_data, value.mv_size)[:]
+            return self._copy(value)
         if self._thread:
-            return memoryview(self._ffi.buffer(value.mv_data, value.mv_size)[:])
+            return memoryview(self._copy(value))
         native: Any = self._native
         if native.exporter is None:
             native.exporter = Exporter(self._shared, native.box)

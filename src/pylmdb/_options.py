@@ -26,7 +26,7 @@ _LIMITS = {
 _MAY_BE_NONE = ("map_size", "max_map_size", "max_dbs", "lib_version")
 _SWITCHES = (
     "readonly", "metasync", "sync", "map_async", "create", "readahead", "writemap", "meminit",
-    "lock",
+    "lock", "guard",
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ class Options:
     max_dbs: int | None
     max_spare_txns: int
     lock: bool
+    guard: bool
     lib_version: int | None
 
     # the file that holds the pages, and the one with the reader table and the locks

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
+import time
 from _thread import RLock
 
 from . import _engine
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from ._shared_env import SharedEnv
 
 FileKey = tuple[int, int]
-# How often opening a file is tried that is replaced meanwhile.
-_CHANCES = 10
+# How often opening a file is tried that is replaced meanwhile, and seconds in between.
+_CHANCES, _PAUSE = 20, 0.01
 
 _lock = RLock()
 _pid = os.getpid()
@@ -72,6 +74,7 @@ def _find_or_open(options: Options) -> SharedEnv:
         except _ReplacedError:
             if not chances:
                 raise
+            time.sleep(_PAUSE)
     raise AssertionError
 
 
@@ -168,11 +171,13 @@ def _open_native(options: Options) -> SharedEnv:
 def _read_head(path: bytes) -> tuple[bytes, FileKey | None]:
     """How a data file begins, as far as it can be read, and what it is known by."""
     try:
-        fd = os.open(path, os.O_RDONLY)
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return b"", _file_key(path)
     try:
         found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            return b"", (found.st_dev, found.st_ino)
         return os.read(fd, _engine.HEAD_SIZE), (found.st_dev, found.st_ino)
     except OSError:
         return b"", _file_key(path)
@@ -203,15 +208,27 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
     lib = shared.engine.lib
     flags, mode = _flags(lib, options), options.mode & ~0o111
     code = lib.mdb_env_open(shared.ptr, options.path, flags, mode)
+    if code and options.lock and _is_empty(options.lock_path):
+        # Whoever was making the lock file has died, or is still about it.
+        raise _replaced(options)
+    code = code or lib.pylmdb_env_check(shared.ptr)
     if code:
         hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
         raise error("mdb_env_open", code, hint)
     lib.pylmdb_env_opened(shared.ptr)
 
 
+def _is_empty(path: bytes) -> bool:
+    try:
+        return not os.stat(path).st_size
+    except OSError:
+        return False
+
+
 def _configure(shared: SharedEnv, options: Options) -> None:
     lib = shared.engine.lib
     lib.pylmdb_env_guard(shared.ptr)
+    lib.pylmdb_env_guard_reads(shared.ptr, options.guard)
     lib.pylmdb_env_plan(shared.ptr, *plan(options, bool(lib.pylmdb_has_shim())))
     for what, code in (
         ("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(shared.ptr, options.max_readers)),
@@ -240,6 +257,8 @@ def _flags(lib: Any, options: Options) -> int:
 
 
 def _open_hints(code: int, options: Options) -> list[str]:
+    if code in (errno.ELOOP, errno.ENXIO):
+        return ["the lock file and the data file must be regular files and no symbolic links"]
     if code != errno.ENOENT:
         return []
     if options.subdir:

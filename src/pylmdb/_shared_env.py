@@ -21,7 +21,7 @@ import errno
 import itertools
 import os
 import time
-from _thread import RLock
+from _thread import RLock, get_ident
 from _weakref import ref
 
 from ._alone import LOOK, Alone
@@ -84,7 +84,8 @@ class SharedEnv(SharedCore):
             raise MemoryError
         self.attach(int(ffi.cast("uintptr_t", self.pool)))
         self.closed = self.replaced = False
-        self.resizing: dict[str, int] = {}
+        # who has it for himself alone: a token of his, and his thread
+        self.resizing: dict[str, tuple[int, int]] = {}
         self.dbi_lock = RLock()
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
@@ -179,8 +180,13 @@ class SharedEnv(SharedCore):
         if ptr is not None:
             self.engine.lib.pylmdb_env_abandon(ptr)
 
-    def run(self, function: Callable[..., int], *args: Any) -> int:
-        """``function(env, *args)``; neither the environment nor its map goes meanwhile."""
+    def run(
+        self, function: Callable[..., int], *args: Any, deadline: Deadline | None = None
+    ) -> int:
+        """``function(env, *args)``; neither the environment nor its map goes meanwhile.
+
+        A map that is being replaced is waited for, until the deadline.
+        """
         call = _Call()
         try:
             while True:
@@ -189,9 +195,17 @@ class SharedEnv(SharedCore):
                     raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:
                     raise closed("environment", "open it again")
-                if not self.resizing:
+                resizing = self.resizing.get("by")
+                if resizing is None:
                     return function(self.ptr, *args)
                 self.calls.pop(call.token, None)
+                if resizing[1] == get_ident():
+                    raise BusyError(
+                        "this thread is replacing the map or the file, and would wait for itself",
+                        hint="finalizers and signal handlers can run inside such a call",
+                    )
+                if deadline is not None:
+                    deadline.check()
                 time.sleep(LOOK)
         finally:
             self.leave(call.token)
@@ -221,7 +235,8 @@ class SharedEnv(SharedCore):
     def try_begin_writer(self, box: Any, deadline: Deadline) -> bool:
         """Begin a native write transaction; False if the lock was not free yet."""
         begin, wait_ms = self.engine.lib.pylmdb_begin, int(deadline.slice() * 1000)
-        return not self.run(self._begin, begin, box, wait_ms, self.engine.ffi.NULL, 0)
+        top = self.engine.ffi.NULL
+        return not self.run(self._begin, begin, box, wait_ms, top, 0, deadline=deadline)
 
     def _begin(
         self, env: Any, function: Callable[..., int], box: Any, wait_ms: int, *args: Any
@@ -244,7 +259,7 @@ class SharedEnv(SharedCore):
     def _adopt_map_size(self) -> bool:
         """Take over the size that another process gave the map, if nothing of
         this process (but the beginning transaction) lies in the old one."""
-        mark = next(tokens)
+        mark = next(tokens), get_ident()
         if self.resizing.setdefault("by", mark) != mark:
             return False
         try:

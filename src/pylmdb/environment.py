@@ -73,6 +73,9 @@ class Environment(EnvironmentCore, Inspection):
     :param lib_version: which LMDB makes a *new* file: 0 for the 0.9 format that
         every LMDB program reads (the default), 1 for the 1.0 format.  An existing
         file is opened with its own format; naming the other one raises.
+    :param guard: False to do without the handler of SIGBUS that turns the end of the
+        process into CorruptedError when somebody cuts the data file short while it is
+        read here.  It covers what returns bytes, not views.
     :raises InvalidError: the file is not an LMDB file.
     :raises VersionMismatchError: its format is not known.
     :raises Error: it cannot be opened; ``code`` is the system's error number.
@@ -106,12 +109,14 @@ class Environment(EnvironmentCore, Inspection):
         lib_version: int | None = None,
         *,
         max_map_size: int | None = None,
+        guard: bool = True,
     ) -> None:
         options = make_options(
             path, subdir, map_size=map_size, max_map_size=max_map_size, readonly=readonly,
             metasync=metasync, sync=sync, map_async=map_async, mode=mode, create=create,
             readahead=readahead, writemap=writemap, meminit=meminit, max_readers=max_readers,
             max_dbs=max_dbs, max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
+            guard=guard,
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
@@ -462,7 +467,7 @@ class Environment(EnvironmentCore, Inspection):
 
 _PICKLED = (
     "map_size", "max_map_size", "subdir", "readonly", "metasync", "sync", "map_async", "mode",
-    "readahead", "writemap", "meminit", "max_readers", "max_dbs", "max_spare_txns", "lock",
+    "readahead", "writemap", "meminit", "max_readers", "max_dbs", "max_spare_txns", "lock", "guard",
 )  # fmt: skip
 
 

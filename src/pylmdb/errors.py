@@ -236,6 +236,13 @@ class DiskError(Error, OSError):
     MDB_NAME = "ENOSPC"
 
 
+class ReplacedError(Error):
+    """The data file or the lock file was deleted, or is another one now."""
+
+    MDB_NAME = "ESTALE"
+    MDB_HINT = "close the environment and open it again"
+
+
 class ProblemError(Error):
     """liblmdb met an unexpected state (1.0)."""
 
@@ -353,6 +360,7 @@ _BY_CODE: dict[int, type[Error]] = {
     errno.EDQUOT: DiskError,
     errno.EFBIG: DiskError,
     errno.EIO: DiskError,
+    errno.ESTALE: ReplacedError,
 }
 
 # liblmdb's own codes in words; the system's come from os.strerror().

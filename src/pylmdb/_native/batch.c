@@ -112,7 +112,7 @@ static int look_up_one(MDB_cursor *cursor, unsigned int dbflags, MDB_val *key, M
     const MDB_val wanted = *key;
     int rc = pylmdb_quick_seek(cursor, key, value, MDB_SET_KEY, near);
 
-    if (!rc || rc == MDB_NOTFOUND)
+    if (rc != PYLMDB_NOT_QUICK)
         return rc;
     return pylmdb_cursor_seek(cursor, dbflags, wanted.mv_data, wanted.mv_size, "", 0, MDB_SET_KEY,
                               key, value);
@@ -145,7 +145,7 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
         if (rc == MDB_NOTFOUND) {
             out[i].value.mv_data = NULL;
             rc = 0;
-        } else {
+        } else if (!rc) {
             fetch_value(&out[i].value);
         }
     }

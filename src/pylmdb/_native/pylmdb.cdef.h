@@ -9,12 +9,16 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 void pylmdb_env_abandon(MDB_env *env);
 
+int pylmdb_env_check(MDB_env *env);
 void pylmdb_env_guard(MDB_env *env);
 void pylmdb_env_opened(MDB_env *env);
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 int pylmdb_env_limit(MDB_env *env, size_t size);
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
+void pylmdb_env_guard_reads(MDB_env *env, int guard);
+int pylmdb_env_is_cut(MDB_env *env);
+void pylmdb_touch(const void *data, size_t size);
 int pylmdb_env_alone(MDB_env *env, int alone);
 int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);

@@ -39,6 +39,7 @@ enum argument {
 struct Transaction;
 
 typedef struct {
+    PyObject *module; /* not owned: it owns the state */
     PyTypeObject *transaction_type, *cursor_type, *iterator_type;
     PyTypeObject *shared_type, *slot_type, *exporter_type, *environment_type;
     /* the classes that are made of these types, and the rare paths in Python:
@@ -321,8 +322,8 @@ extern const Signature transaction_signature;
 
 /* -- transaction_memory.c -- */
 
-/* A Transaction of the class that was bound, not begun. */
-Transaction *new_transaction(CoreState *state);
+/* A Transaction that has not begun. */
+Transaction *new_transaction(CoreState *state, PyTypeObject *type);
 int transaction_traverse(Transaction *self, visitproc visit, void *arg);
 void transaction_dealloc(Transaction *self);
 
@@ -337,6 +338,7 @@ PyObject *to_python(Transaction *txn, const MDB_val *value);
 int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
                      PyObject **key_out, PyObject **value_out);
 PyObject *to_bytes(Transaction *txn, const MDB_val *value);
+PyObject *unless_cut(Transaction *txn, PyObject *copy);
 PyObject *empty_value(Transaction *txn);
 void end_views(Transaction *txn);
 
@@ -402,6 +404,13 @@ extern struct PyModuleDef core_module;
 
 /* The state behind a type of this module, or a class made from one. */
 CoreState *state_of(PyTypeObject *type);
+
+/* Calls a finalizer that a program has given the class; -1: it has brought the
+ * object back. */
+static inline int finalize(PyObject *object)
+{
+    return LIKELY(!Py_TYPE(object)->tp_finalize) ? 0 : PyObject_CallFinalizerFromDealloc(object);
+}
 
 #define METHOD(name) ((PyCFunction)(void (*)(void))(name))
 #define KEYWORDS (METH_FASTCALL | METH_KEYWORDS)

@@ -176,6 +176,8 @@ static void cursor_dealloc(Cursor *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    if (finalize((PyObject *)self))
+        return;
     PyObject_GC_UnTrack(self);
     if (self->weakrefs)
         PyObject_ClearWeakRefs((PyObject *)self);
@@ -267,7 +269,7 @@ static int seek_native(Cursor *cursor, const Bytes *key, const Bytes *value, int
         cursor->key.mv_data = (void *)key->data;
         cursor->key.mv_size = key->size;
         rc = pylmdb_quick_seek(cursor->native, &cursor->key, &cursor->value, op, &cursor->near);
-        if (LIKELY(!rc || rc == MDB_NOTFOUND))
+        if (LIKELY(rc != PYLMDB_NOT_QUICK))
             return rc;
     }
     return pylmdb_cursor_seek(cursor->native, cursor->slot->flags, key->data, key->size,

@@ -148,6 +148,7 @@ static int go_on(Iterator *self, Cursor *cursor)
  * can have seen the object, so nobody can see it change. */
 static PyObject *fill_bytes(PyObject *bytes, const MDB_val *value)
 {
+    touch_pages(value->mv_data, value->mv_size);
     memcpy(PyBytes_AS_STRING(bytes), value->mv_data, value->mv_size);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -162,7 +163,7 @@ static inline PyObject *next_bytes(Transaction *txn, PyObject **given, const MDB
 
     if (LIKELY(bytes && Py_REFCNT(bytes) == 1 &&
                (size_t)PyBytes_GET_SIZE(bytes) == value->mv_size))
-        return fill_bytes(bytes, value);
+        return unless_cut(txn, fill_bytes(bytes, value));
     bytes = to_bytes(txn, value);
     /* Python has just one b"", and one for each single byte. */
     if (bytes && value->mv_size > 1 && value->mv_size <= GREATEST_KEPT)

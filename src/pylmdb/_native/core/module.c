@@ -37,12 +37,13 @@ CoreState *state_of(PyTypeObject *type)
 }
 
 /* The class statement gives a class a function that looks for what this class may
- * have (slots, a dict, a finalizer) and calls the type's own.  These have nothing. */
+ * have (slots, a dict, a finalizer) and calls the type's own.  These have nothing but
+ * the finalizer that a program may give them later, which the type's own calls. */
 static void shorten_dealloc(PyObject *class, PyTypeObject *type)
 {
     PyTypeObject *made = (PyTypeObject *)class;
 
-    if (made->tp_basicsize == type->tp_basicsize && !made->tp_finalize && !made->tp_del)
+    if (made->tp_basicsize == type->tp_basicsize && made->tp_dictoffset == type->tp_dictoffset)
         made->tp_dealloc = type->tp_dealloc;
 }
 
@@ -106,6 +107,7 @@ static int core_exec(PyObject *module)
     CoreState *state = PyModule_GetState(module);
     int i;
 
+    state->module = module;
     /* The table of open environments is one per interpreter, and a process must
      * not open a file twice. */
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {

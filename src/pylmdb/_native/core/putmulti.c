@@ -13,8 +13,7 @@
 /* How many records are sorted at once, at most and at least. */
 #define MANY 262144
 #define FEW 16
-/* What liblmdb takes as a key in any build, and as a value. */
-#define MAX_KEY 511
+/* What liblmdb takes as a value. */
 #define MAX_VALUE 0x7fffffff
 
 static int put_item(Cursor *cursor, PyObject *item, int flags)
@@ -64,15 +63,15 @@ static int is_in_range(PyObject *object, Py_ssize_t least, Py_ssize_t most)
 
 /* A record that can be put without running anybody's code, and of which nothing but
  * a lack of room or a damaged file can be said. */
-static int is_plain(PyObject *item)
+static int is_plain(PyObject *item, int max_key)
 {
     return PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2 &&
-           is_in_range(PyTuple_GET_ITEM(item, 0), 1, MAX_KEY) &&
+           is_in_range(PyTuple_GET_ITEM(item, 0), 1, max_key) &&
            is_in_range(PyTuple_GET_ITEM(item, 1), 0, MAX_VALUE);
 }
 
 /* How many plain records there are from i on, before the first other. */
-static Py_ssize_t count_plain(PyObject *list, Py_ssize_t i)
+static Py_ssize_t count_plain(PyObject *list, Py_ssize_t i, int max_key)
 {
     const Py_ssize_t room = PyList_GET_SIZE(list) - i < MANY ? PyList_GET_SIZE(list) - i : MANY;
     Py_ssize_t count = 0;
@@ -80,7 +79,7 @@ static Py_ssize_t count_plain(PyObject *list, Py_ssize_t i)
     for (; count < room; count++) {
         if (count + AHEAD < room)
             PYLMDB_FETCH(PyList_GET_ITEM(list, i + count + AHEAD));
-        if (!is_plain(PyList_GET_ITEM(list, i + count)))
+        if (!is_plain(PyList_GET_ITEM(list, i + count), max_key))
             break;
     }
     return count;
@@ -152,12 +151,14 @@ static int may_sort(const Cursor *cursor, int flags)
  * what is put is an object's memory, and getting that can run Python code. */
 static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed, size_t *added)
 {
+    /* That depends on the size of the file's pages. */
+    const int max_key = mdb_env_get_maxkeysize(cursor->txn->shared->pool->env);
     Py_ssize_t i, count;
     PyObject *item;
     int written;
 
     for (i = 0; i < PyList_GET_SIZE(list); i += count, *consumed += (size_t)count) {
-        count = may_sort(cursor, flags) ? count_plain(list, i) : 0;
+        count = may_sort(cursor, flags) ? count_plain(list, i, max_key) : 0;
         if (count >= FEW) {
             if (put_sorted(cursor, list, i, count, flags, added))
                 return -1;

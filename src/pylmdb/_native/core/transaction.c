@@ -291,13 +291,10 @@ static PyObject *transaction_cursor(Transaction *self, PyObject *const *args, Py
 static PyObject *transaction_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     CoreState *state = state_of(type);
-    Transaction *txn = state ? (Transaction *)type->tp_alloc(type, 0) : NULL;
 
     (void)args;
     (void)kwargs;
-    if (txn)
-        txn->state = state;
-    return (PyObject *)txn;
+    return state ? (PyObject *)new_transaction(state, type) : NULL;
 }
 
 static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)

@@ -327,7 +327,7 @@ PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args, Py_ssi
 
     if (parse_arguments(state, &begin_signature, args, nargs, kwnames, given))
         return NULL;
-    if (!(txn = new_transaction(state)))
+    if (!(txn = new_transaction(state, (PyTypeObject *)state->transaction_class)))
         return NULL;
     if (transaction_begin(txn, env, shared, given)) {
         Py_DECREF(txn);

@@ -9,6 +9,7 @@
 int transaction_traverse(Transaction *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->state->module);
     Py_VISIT(self->env);
     Py_VISIT(self->shared);
     Py_VISIT(self->db);
@@ -22,19 +23,20 @@ int transaction_traverse(Transaction *self, visitproc visit, void *arg)
 }
 
 /* Programs begin and end one transaction after the other: the memory of one is
- * kept.  Not where a sanitizer watches who uses freed memory. */
+ * kept.  Not where a sanitizer watches who uses freed memory.  A Transaction owns
+ * its module, because it looks into the state at its end: a collection that takes
+ * everything can take the module first. */
 #ifdef __SANITIZE_ADDRESS__
 enum { KEEPS_SPARE = 0 };
 #else
 enum { KEEPS_SPARE = 1 };
 #endif
 
-Transaction *new_transaction(CoreState *state)
+Transaction *new_transaction(CoreState *state, PyTypeObject *type)
 {
-    PyTypeObject *type = (PyTypeObject *)state->transaction_class;
     Transaction *txn = state->spare;
 
-    if (LIKELY(txn)) {
+    if (LIKELY(txn && (PyObject *)type == state->transaction_class)) {
         state->spare = NULL;
         /* Of a size that the compiler does not know, so that it calls memset. */
         memset((char *)txn + sizeof(PyObject), 0, (size_t)type->tp_basicsize - sizeof(PyObject));
@@ -44,6 +46,7 @@ Transaction *new_transaction(CoreState *state)
         return NULL;
     }
     txn->state = state;
+    Py_INCREF(state->module);
     return txn;
 }
 
@@ -51,8 +54,9 @@ static void free_transaction(Transaction *self, PyTypeObject *type)
 {
     CoreState *state = self->state;
 
-    if (LIKELY(KEEPS_SPARE && state && (PyObject *)type == state->transaction_class &&
-               !state->spare && type->tp_basicsize == sizeof(*self)))
+    /* The collector's note that an object was finalized stays in its memory. */
+    if (LIKELY((PyObject *)type == state->transaction_class && KEEPS_SPARE && !state->spare &&
+               !type->tp_finalize && type->tp_basicsize == sizeof(*self)))
         state->spare = self;
     else
         type->tp_free(self);
@@ -61,7 +65,10 @@ static void free_transaction(Transaction *self, PyTypeObject *type)
 void transaction_dealloc(Transaction *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject *module = self->state->module;
 
+    if (finalize((PyObject *)self))
+        return;
     PyObject_GC_UnTrack(self);
     /* Callbacks of weak references may end the environment, and that its transactions. */
     self->revoked = self->dying = 1;
@@ -81,4 +88,5 @@ void transaction_dealloc(Transaction *self)
     Py_CLEAR(self->env);
     free_transaction(self, type);
     Py_DECREF(type);
+    Py_DECREF(module);
 }

@@ -33,13 +33,24 @@ static PyObject *copy_large(Transaction *txn, const MDB_val *value)
     return bytes;
 }
 
+/* The copy of a value, unless the file was cut short under it. */
+PyObject *unless_cut(Transaction *txn, PyObject *copy)
+{
+    if (LIKELY(!pylmdb_any_cut) || !copy || !pylmdb_env_is_cut(txn->shared->pool->env))
+        return copy;
+    Py_DECREF(copy);
+    return fail(txn->state, "read", MDB_CORRUPTED);
+}
+
 PyObject *to_bytes(Transaction *txn, const MDB_val *value)
 {
+    touch_pages(value->mv_data, value->mv_size);
     if (LIKELY(value->mv_size < LARGE))
-        return PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size);
+        return unless_cut(
+            txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
     if (value->mv_size > PY_SSIZE_T_MAX)
         return PyErr_NoMemory();
-    return copy_large(txn, value);
+    return unless_cut(txn, copy_large(txn, value));
 }
 
 static PyObject *view_of_copy(Transaction *txn, const MDB_val *value)

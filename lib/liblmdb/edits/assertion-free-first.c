@@ -1,0 +1,2 @@
+			if (pglast > env->me_pglast)
+				return MDB_CORRUPTED;

@@ -1,0 +1,2 @@
+				if (x > dl[0].mid)
+					continue;

@@ -1,0 +1,4 @@
+	if (indx >= numkeys) {
+		mc->mc_txn->mt_flags |= MDB_TXN_ERROR;
+		return;
+	}

@@ -1,0 +1,1 @@
+		mc->mc_flags &= ~C_EOF;

@@ -1,0 +1,3 @@
+			if (txn->mt_flags & MDB_TXN_WRITEMAP)
+				continue;
+			{

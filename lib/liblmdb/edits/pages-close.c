@@ -1,0 +1,3 @@
+#ifdef PYLMDB_PAGES
+	forget_seen(env);
+#endif

@@ -1,0 +1,3 @@
+#ifdef PYLMDB_PAGES
+	note_commit(txn);
+#endif

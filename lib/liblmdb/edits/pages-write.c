@@ -1,0 +1,3 @@
+#ifdef PYLMDB_PAGES
+	note_written(txn, keep);
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What we keep about an environment, behind its MDB_env: see calloc in shim.c. */
+
+struct extra {
+    /* growth.c: how far the limit may rise, how much to map, how much is mapped, and
+     * whether the user has fixed the size, which is then what he is told */
+    size_t most, wanted, reserved;
+    int fixed;
+    /* lock_file.c: the size of the lock file's mapping, the next environment that has
+     * one, when the files were last looked at, in milliseconds, and whether the write
+     * transaction that begins does so */
+    size_t locks_size;
+    MDB_env *next_with_locks;
+    long long looked;
+    int look;
+    /* truncation.c: whether reads are guarded, and the map's place among those */
+    int guard, place;
+};
+
+static struct extra *extra_of(MDB_env *env)
+{
+    _Static_assert(sizeof(struct extra) <= EXTRA_SIZE, "there is no room for it");
+    return (struct extra *)(env + 1);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening an environment's files, and locks on them.  Included by shim.c, before
+ * mdb.c. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* Opens a regular file and nothing else, so a FIFO does not make anybody wait; its
+ * descriptor does not outlive exec(), from its first moment on.  A symbolic link is
+ * followed only where that is said. */
+static int open_regular(const char *path, int flags, mode_t mode, int follow)
+{
+    const int fd =
+        open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW), mode);
+    struct stat found;
+
+    if (fd >= 0 && (fstat(fd, &found) || !S_ISREG(found.st_mode))) {
+        (void)close(fd);
+        errno = ENXIO;
+        return -1;
+    }
+    return fd;
+}
+
+/* Locks that belong to the open file and not to the process, where the system has
+ * them: then nothing is lost when somebody else in the process opens and closes the
+ * same file.  Against locks of processes they hold as these do. */
+#if defined(F_OFD_SETLK)
+static int set_lock(int fd, int command, struct flock *lock)
+{
+    static int unknown;
+    const int open_file = command == F_SETLK    ? F_OFD_SETLK
+                          : command == F_SETLKW ? F_OFD_SETLKW
+                                                : F_OFD_GETLK;
+
+    if (!__atomic_load_n(&unknown, __ATOMIC_RELAXED)) {
+        const int rc = fcntl(fd, open_file, lock);
+
+        if (!rc || errno != EINVAL)
+            return rc;
+        __atomic_store_n(&unknown, 1, __ATOMIC_RELAXED);
+    }
+    return fcntl(fd, command, lock);
+}
+#else
+static int set_lock(int fd, int command, struct flock *lock)
+{
+    return fcntl(fd, command, lock);
+}
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* The lock file, from its mapping to its end, and files that are others now.  Included
+ * by shim.c, after mdb.c.
+ *
+ * An open file's locks last as long as anything leads to it: a descriptor or a
+ * mapping, of this process or of one that was forked off.  So they are given back
+ * explicitly when an environment is closed, and a forked child lets go of the lock file
+ * at once: else a parent that dies would seem to be alive to those who look whether its
+ * readers are. */
+
+/* Environments with a lock file, and what guards the list. */
+static MDB_env *with_locks;
+static pthread_mutex_t with_locks_guard = PTHREAD_MUTEX_INITIALIZER;
+
+static void *map_locks(MDB_env *env, size_t size)
+{
+    struct extra *extra = extra_of(env);
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, env->me_lfd, 0);
+
+    if (map != MAP_FAILED) {
+        extra->locks_size = size;
+        pthread_mutex_lock(&with_locks_guard);
+        extra->next_with_locks = with_locks;
+        with_locks = env;
+        pthread_mutex_unlock(&with_locks_guard);
+    }
+    return map;
+}
+
+static void release_locks(MDB_env *env)
+{
+    struct flock whole;
+    MDB_env **link;
+
+    pthread_mutex_lock(&with_locks_guard);
+    for (link = &with_locks; *link && *link != env;)
+        link = &extra_of(*link)->next_with_locks;
+    if (*link)
+        *link = extra_of(env)->next_with_locks;
+    pthread_mutex_unlock(&with_locks_guard);
+    memset(&whole, 0, sizeof(whole));
+    whole.l_type = F_UNLCK;
+    whole.l_whence = SEEK_SET;
+    (void)set_lock(env->me_lfd, F_SETLK, &whole);
+}
+
+static int unmap_locks(MDB_env *env)
+{
+    release_locks(env);
+    return munmap((void *)env->me_txns, extra_of(env)->locks_size);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&with_locks_guard);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&with_locks_guard);
+}
+
+static void after_fork_in_child(void)
+{
+    MDB_env *env;
+
+    for (env = with_locks; env; env = extra_of(env)->next_with_locks) {
+        (void)close(env->me_lfd);
+        env->me_lfd = INVALID_HANDLE_VALUE;
+        (void)munmap((void *)env->me_txns, extra_of(env)->locks_size);
+        env->me_txns = NULL;
+    }
+    with_locks = NULL;
+    pthread_mutex_init(&with_locks_guard, NULL);
+}
+
+__attribute__((constructor)) static void let_go_in_children(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* -- files that are gone ------------------------------------------------------------- */
+
+/* A file is another one when its name leads to one, or when no name leads to it. */
+static int is_replaced(int fd, const char *path, const char *name)
+{
+    char full[PATH_MAX];
+    struct stat has, named;
+
+    if (fd == INVALID_HANDLE_VALUE || fstat(fd, &has))
+        return 0;
+    if (!has.st_nlink)
+        return 1;
+    if (snprintf(full, sizeof(full), "%s%s", path, name) >= (int)sizeof(full) ||
+        stat(full, &named))
+        return 0;
+    return named.st_dev != has.st_dev || named.st_ino != has.st_ino;
+}
+
+/* Looks at most every 10 ms, because looking takes a tenth of a small transaction. */
+static int files_are_replaced(MDB_env *env)
+{
+    struct extra *extra = extra_of(env);
+    const int inside = !(env->me_flags & MDB_NOSUBDIR);
+    struct timespec now;
+    long long stamp;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    stamp = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    extra->look = stamp - __atomic_load_n(&extra->looked, __ATOMIC_RELAXED) >= 10;
+    if (!extra->look)
+        return 0;
+    if (is_replaced(env->me_fd, env->me_path, inside ? "/data.mdb" : "") ||
+        is_replaced(env->me_lfd, env->me_path, inside ? "/lock.mdb" : "-lock"))
+        return 1;
+    __atomic_store_n(&extra->looked, stamp, __ATOMIC_RELAXED);
+    return 0;
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: MIT */
+/* What a file says is looked at before it is believed.
+ *
+ * liblmdb follows offsets, sizes and page numbers that it finds in the file.  Here a
+ * page is checked as a whole when mdb_page_get() takes it from the map, so that all
+ * code behind it, ours and liblmdb's, may follow what is on it.  me_seen notes which
+ * pages were checked, so that each is checked once, until its content changes.
+ *
+ * A page that passes has its type, its nodes lie within it and apart from each other,
+ * and so do the nodes of pages of duplicates inside its nodes.  What depends on the
+ * database that the page is read for is checked at every fetch.
+ *
+ * edits/checked-pages.json and its neighbours lead here.  Included by shim.c, after mdb.c.
+ */
+
+/* A page's slot holds the number of the page, as far as the slot's place does not say
+ * it, and the epoch in which it was checked.  A slot that another page has taken costs
+ * a second check. */
+#define SEEN_BITS 18u
+#define SEEN_SLOTS ((size_t)1 << SEEN_BITS)
+#define EPOCH_BITS 44u
+
+struct pylmdb_seen {
+    uint64_t epoch;
+    uint64_t settled; /* the newest snapshot for which the epoch holds, plus one; 0 if none */
+    uint64_t file_pages;
+    uint64_t slots[SEEN_SLOTS];
+};
+
+#define LOAD(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+#define STORE(place, value) __atomic_store_n(&(place), value, __ATOMIC_RELAXED)
+
+static inline struct pylmdb_seen *seen_of(MDB_env *env)
+{
+    return __atomic_load_n(&env->me_seen, __ATOMIC_ACQUIRE);
+}
+
+/* ---- the nodes of one page ---- */
+
+#define CELL 2u /* nodes are laid out in units of this many bytes */
+#define MAX_CELLS (MAX_PAGESIZE / CELL)
+
+#if MDB_VERSION_MAJOR > 0
+#define BIG_REFERENCE sizeof(MDB_ovpage)
+#else
+#define BIG_REFERENCE sizeof(pgno_t)
+#endif
+
+static int subpage_is_sound(MDB_page *sp, size_t size);
+
+/* The bytes that a node takes, or 0 if it is none that belongs on a leaf. */
+static size_t leaf_node_size(MDB_node *node, size_t room)
+{
+    const unsigned int flags = node->mn_flags;
+    const size_t head = NODESIZE + NODEKSZ(node), data = NODEDSZ(node);
+
+    if (flags & ~(unsigned int)(F_BIGDATA | F_SUBDATA | F_DUPDATA))
+        return 0;
+    if (flags & F_BIGDATA)
+        return flags == F_BIGDATA ? head + BIG_REFERENCE : 0;
+    if (head + data > room)
+        return 0;
+    if (flags & F_SUBDATA)
+        return data == sizeof(MDB_db) ? head + data : 0;
+    if (flags & F_DUPDATA)
+        return subpage_is_sound(NODEDATA(node), data) ? head + data : 0;
+    return head + data;
+}
+
+/* Whether the nodes of a page lie between its upper bound and its end, apart from
+ * each other: with that, moving them about within the page stays within it. */
+static int nodes_are_sound(MDB_page *mp, size_t size, int is_leaf, int is_sub)
+{
+    uint64_t starts[MAX_CELLS / 64 + 1];
+    const unsigned int count = NUMKEYS(mp);
+    const size_t first = (size_t)MP_UPPER(mp) + PAGEBASE;
+    const size_t words = size / CELL / 64 + 1;
+    size_t word, end = first;
+    unsigned int i;
+
+    memset(starts, 0, words * sizeof(*starts));
+    for (i = 0; i < count; i++) {
+        const size_t at = (size_t)MP_PTRS(mp)[i] + PAGEBASE, cell = at / CELL;
+
+        if (at < first || at + NODESIZE > size || at % CELL != 0 ||
+            (starts[cell / 64] >> cell % 64 & 1))
+            return 0;
+        starts[cell / 64] |= (uint64_t)1 << cell % 64;
+    }
+    for (word = first / CELL / 64; word < words; word++) {
+        uint64_t rest = starts[word];
+
+        for (; rest; rest &= rest - 1) {
+            const size_t at = (word * 64 + (size_t)__builtin_ctzll(rest)) * CELL;
+            MDB_node *node = (MDB_node *)((char *)mp + at);
+            size_t length;
+
+            if (at < end)
+                return 0;
+            if (is_sub && node->mn_flags)
+                return 0;
+            length = is_leaf ? leaf_node_size(node, size - at) : NODESIZE + NODEKSZ(node);
+            end = at + EVEN(length);
+            if (!length || end > size)
+                return 0;
+        }
+    }
+    return 1;
+}
+
+static int bounds_are_sound(MDB_page *mp, size_t size)
+{
+    return MP_LOWER(mp) >= PAGEHDRSZ - PAGEBASE && MP_LOWER(mp) % sizeof(indx_t) == 0 &&
+           MP_LOWER(mp) <= MP_UPPER(mp) && (size_t)MP_UPPER(mp) + PAGEBASE <= size;
+}
+
+/* Values of one size: there are no nodes, and the bounds only count.  A value takes
+ * two bytes from below and the rest of its size from above. */
+static int fixed_values_fit(MDB_page *mp, size_t value_size, size_t size)
+{
+    return value_size && MP_LOWER(mp) % sizeof(indx_t) == 0 &&
+           NUMKEYS(mp) * value_size + SIZELEFT(mp) <= size - PAGEHDRSZ;
+}
+
+static int subpage_is_sound(MDB_page *sp, size_t size)
+{
+    const unsigned int type = P_LEAF | P_SUBP;
+    unsigned int flags;
+
+    if (size < PAGEHDRSZ)
+        return 0;
+    flags = MP_FLAGS(sp);
+    if ((flags & (type | P_BRANCH | P_OVERFLOW | P_META)) != type ||
+        MP_LOWER(sp) < PAGEHDRSZ - PAGEBASE || MP_LOWER(sp) > MP_UPPER(sp) || !NUMKEYS(sp))
+        return 0;
+    if (flags & P_LEAF2)
+        return fixed_values_fit(sp, MP_PAD(sp), size);
+    return bounds_are_sound(sp, size) && nodes_are_sound(sp, size, 1, 1);
+}
+
+/* ---- one page of the file ---- */
+
+static int file_size(MDB_env *env, size_t *size)
+{
+#ifdef _WIN32
+    return mdb_fsize(env->me_fd, size);
+#else
+    /* A third of what fstat() costs; nobody relies on the descriptor's position. */
+    const off_t end = (lseek)(env->me_fd, 0, SEEK_END);
+
+    *size = (size_t)end;
+    return end < 0 ? errno : 0;
+#endif
+}
+
+/* Whether the file has so many pages.  It only grows while it is open, so its size is
+ * asked for again when what was found last is too small. */
+static int file_has_pages(MDB_env *env, uint64_t count)
+{
+    struct pylmdb_seen *seen = seen_of(env);
+    size_t size;
+
+    if (seen && count <= LOAD(seen->file_pages))
+        return 1;
+    if (file_size(env, &size))
+        return 0;
+    if (seen)
+        STORE(seen->file_pages, size / env->me_psize);
+    return count <= size / env->me_psize;
+}
+
+/* A page that has no keys yet is not in a file, but may be in a writable map. */
+static int is_new_in_map(const MDB_txn *txn, const MDB_page *mp)
+{
+    if ((txn->mt_flags & MDB_TXN_RDONLY) || !(txn->mt_env->me_flags & MDB_WRITEMAP))
+        return 0;
+#if MDB_VERSION_MAJOR > 0
+    return mp->mp_txnid == txn->mt_txnid;
+#else
+    return mp->mp_flags & P_DIRTY;
+#endif
+}
+
+static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
+{
+    const size_t size = txn->mt_env->me_psize;
+    const unsigned int unstored = P_META | P_SUBP | P_LOOSE | P_KEEP;
+    unsigned int flags;
+
+    if (pgno < NUM_METAS || !file_has_pages(txn->mt_env, (uint64_t)pgno + 1))
+        return 0;
+    flags = mp->mp_flags;
+    if (mp->mp_pgno != pgno || (flags & unstored))
+        return 0;
+    if (!(flags & P_OVERFLOW) && MP_LOWER(mp) <= PAGEHDRSZ - PAGEBASE && !is_new_in_map(txn, mp))
+        return 0;
+    switch (flags & (P_BRANCH | P_LEAF | P_LEAF2 | P_OVERFLOW)) {
+    case P_OVERFLOW:
+        return mp->mp_pages > 0 && mp->mp_pages <= txn->mt_next_pgno - pgno &&
+               file_has_pages(txn->mt_env, (uint64_t)pgno + mp->mp_pages);
+    case P_BRANCH:
+        return bounds_are_sound(mp, size) && nodes_are_sound(mp, size, 0, 0);
+    case P_LEAF:
+        return bounds_are_sound(mp, size) && nodes_are_sound(mp, size, 1, 0);
+    case P_LEAF | P_LEAF2:
+        return bounds_are_sound(mp, size) && fixed_values_fit(mp, MP_PAD(mp), size);
+    default:
+        return 0;
+    }
+}
+
+/* ---- once for each page and content ---- */
+
+/* What is noted holds for the content of the map, and that changes in two ways.  This
+ * process writes: what it writes is sound, large values excepted, and it notes that.
+ * Or another one does: then the next transaction to begin finds a snapshot that is not
+ * the settled one, and a new epoch makes all notes void.  While our own pages are being
+ * written, no snapshot is settled, so a commit that fails leads there too. */
+
+static void forget_seen(MDB_env *env)
+{
+    if (env->me_seen)
+        (munmap)(env->me_seen, sizeof(*env->me_seen));
+    env->me_seen = NULL;
+}
+
+/* The snapshot that a transaction began with, plus one. */
+static inline uint64_t snapshot_of(const MDB_txn *txn)
+{
+    return (uint64_t)txn->mt_txnid + ((txn->mt_flags & MDB_TXN_RDONLY) != 0);
+}
+
+static struct pylmdb_seen *new_seen(MDB_txn *txn)
+{
+    struct pylmdb_seen *seen, *other = NULL;
+
+    /* Zeroed as it is touched: most of it never is. */
+    seen = (mmap)(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (seen == MAP_FAILED)
+        return NULL;
+    seen->settled = snapshot_of(txn);
+    if (__atomic_compare_exchange_n(&txn->mt_env->me_seen, &other, seen, 0, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
+        return seen;
+    (munmap)(seen, sizeof(*seen));
+    return other;
+}
+
+/* The note about a page, never 0, and whether there can be one. */
+static inline uint64_t note_about(uint64_t epoch, pgno_t pgno)
+{
+    return 1 + ((uint64_t)pgno >> SEEN_BITS << EPOCH_BITS | epoch);
+}
+
+static inline int can_be_noted(pgno_t pgno)
+{
+    return (uint64_t)pgno >> SEEN_BITS < ((uint64_t)1 << (64 - EPOCH_BITS)) - 1;
+}
+
+static inline int page_is_known(MDB_env *env, pgno_t pgno)
+{
+    struct pylmdb_seen *seen = seen_of(env);
+
+    return seen && LOAD(seen->slots[pgno % SEEN_SLOTS]) == note_about(LOAD(seen->epoch), pgno) &&
+           can_be_noted(pgno);
+}
+
+static __attribute__((noinline)) int look_at_page(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
+{
+    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    uint64_t epoch;
+
+    if (!seen)
+        seen = new_seen(txn);
+    epoch = seen ? LOAD(seen->epoch) : 0;
+    if (!stored_page_is_sound(txn, pgno, mp)) {
+        txn->mt_flags |= MDB_TXN_ERROR;
+        return 0;
+    }
+    if (seen && can_be_noted(pgno))
+        STORE(seen->slots[pgno % SEEN_SLOTS], note_about(epoch, pgno));
+    return 1;
+}
+
+/* Called for each page that is taken from the map. */
+static inline int page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
+{
+    return page_is_known(txn->mt_env, pgno) || look_at_page(txn, pgno, mp);
+}
+
+/* The pages' content is about to become something else than a page of a tree. */
+static void forget_pages(MDB_env *env, pgno_t pgno, pgno_t count)
+{
+    struct pylmdb_seen *seen = seen_of(env);
+
+    for (; seen && count; count--, pgno++)
+        STORE(seen->slots[pgno % SEEN_SLOTS], 0);
+}
+
+static int cursor_holds(const MDB_cursor *mc, const char *first, size_t size)
+{
+    unsigned int level;
+
+    if (!(mc->mc_flags & C_INITIALIZED))
+        return 0;
+    for (level = 0; level < mc->mc_snum; level++)
+        if ((size_t)((const char *)mc->mc_pg[level] - first) < size)
+            return 1;
+    return 0;
+}
+
+/* Whether pages that are to be used anew, in place, are ones that a cursor is on: then
+ * the file says of them that they are free and that they are not. */
+static int pages_are_held(const MDB_cursor *mc, pgno_t pgno, pgno_t count)
+{
+    const MDB_txn *txn = mc->mc_txn;
+    const MDB_env *env = txn->mt_env;
+    const char *first = env->me_map + (size_t)env->me_psize * pgno;
+    const size_t size = (size_t)env->me_psize * count;
+    const MDB_cursor *other;
+    MDB_dbi dbi;
+
+    if (!(env->me_flags & MDB_WRITEMAP))
+        return 0;
+    if (cursor_holds(mc, first, size))
+        return 1;
+    for (dbi = 0; dbi < txn->mt_numdbs; dbi++)
+        for (other = txn->mt_cursors[dbi]; other; other = other->mc_next)
+            if (cursor_holds(other, first, size) ||
+                (other->mc_xcursor && cursor_holds(&other->mc_xcursor->mx_cursor, first, size)))
+                return 1;
+    return 0;
+}
+
+/* The pages in the list of dirty pages, but for the first, are about to be written. */
+static void note_written(MDB_txn *txn, int keep)
+{
+    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    MDB_ID2L list = txn->mt_u.dirty_list;
+    const uint64_t epoch = seen ? LOAD(seen->epoch) : 0;
+    unsigned int i;
+
+    if (!seen)
+        return;
+    __atomic_store_n(&seen->settled, 0, __ATOMIC_SEQ_CST);
+    for (i = (unsigned int)keep + 1; i <= list[0].mid; i++) {
+        MDB_page *mp = list[i].mptr;
+        const pgno_t pgno = list[i].mid;
+
+        if (IS_OVERFLOW(mp))
+            forget_pages(txn->mt_env, pgno, mp->mp_pages);
+        else if (can_be_noted(pgno) && !(mp->mp_flags & (P_LOOSE | P_KEEP)))
+            STORE(seen->slots[pgno % SEEN_SLOTS], note_about(epoch, pgno));
+    }
+}
+
+/* A commit of this process has succeeded; the writer lock is still held. */
+static void note_commit(MDB_txn *txn)
+{
+    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+
+    if (seen)
+        __atomic_store_n(&seen->settled, (uint64_t)txn->mt_txnid + 1, __ATOMIC_SEQ_CST);
+}
+
+/* A transaction begins. */
+static void note_begin(MDB_txn *txn)
+{
+    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    const uint64_t snapshot = snapshot_of(txn);
+    uint64_t settled;
+
+    if (!seen)
+        return;
+    settled = LOAD(seen->settled);
+    if (settled == snapshot)
+        return;
+    __atomic_fetch_add(&seen->epoch, 1, __ATOMIC_SEQ_CST);
+    (void)__atomic_compare_exchange_n(&seen->settled, &settled, snapshot, 0, __ATOMIC_SEQ_CST,
+                                      __ATOMIC_RELAXED);
+}
+
+/* ---- what depends on the database ---- */
+
+/* Whether a page of tree nodes suits the cursor's database.  A cursor without one
+ * walks all databases, to copy them. */
+static inline int page_suits(const MDB_cursor *mc, MDB_page *mp)
+{
+    if (!mc->mc_db || !IS_LEAF(mp))
+        return 1;
+    if (IS_LEAF2(mp))
+        return (mc->mc_flags & C_SUB) && (mc->mc_db->md_flags & MDB_DUPFIXED) &&
+               NUMKEYS(mp) * (size_t)mc->mc_db->md_pad + SIZELEFT(mp) <=
+                   mc->mc_txn->mt_env->me_psize - PAGEHDRSZ;
+    return !((mc->mc_flags & C_SUB) && (mc->mc_db->md_flags & MDB_DUPFIXED));
+}
+
+/* Whether the record of a key with duplicates suits the database that it is in. */
+static int duplicates_suit(const MDB_cursor *mc, MDB_node *node)
+{
+    const unsigned int fixed = mc->mc_db->md_flags & MDB_DUPFIXED;
+    MDB_db db;
+
+    if (!(node->mn_flags & F_SUBDATA))
+        return !IS_LEAF2((MDB_page *)NODEDATA(node)) == !fixed;
+    if (NODEDSZ(node) != sizeof(db))
+        return 0;
+    memcpy(&db, NODEDATA(node), sizeof(db));
+    return (db.md_flags & (MDB_DUPSORT | MDB_DUPFIXED)) == fixed && db.md_depth <= CURSOR_STACK &&
+           (fixed || !db.md_pad);
+}
+
+/* Whether a page can be at the side of another in a tree. */
+static int same_level(MDB_page *a, MDB_page *b)
+{
+    return a != b && NUMKEYS(a) > 0 && !((MP_FLAGS(a) ^ MP_FLAGS(b)) & (P_BRANCH | P_LEAF | P_OVERFLOW));
+}
+
+/* Whether a run of pages holds a large value of this size. */
+static int large_value_fits(const MDB_txn *txn, const MDB_page *mp, size_t size)
+{
+    return IS_OVERFLOW(mp) &&
+           size <= (size_t)mp->mp_pages * txn->mt_env->me_psize - PAGEHDRSZ;
+}
+
+/* Whether a list of free pages, the longest number first, names none twice. */
+static int free_list_is_sound(const MDB_txn *txn, const MDB_ID *list)
+{
+    MDB_ID i;
+
+    for (i = 1; i <= list[0]; i++)
+        if (list[i] < NUM_METAS || list[i] >= (i > 1 ? list[i - 1] : txn->mt_next_pgno))
+            return 0;
+    return 1;
+}
+
+/* ---- the file as a whole ---- */
+
+/* A file may end before its last page: when the pages behind its end were taken and
+ * given up again in one transaction.  Then they are in the list of free pages. */
+static int missing_pages_are_free(MDB_txn *txn, pgno_t pages)
+{
+    pgno_t missing = txn->mt_next_pgno - pages;
+    MDB_cursor mc;
+    MDB_val key, data;
+    int rc;
+
+    mdb_cursor_init(&mc, txn, FREE_DBI, NULL);
+    rc = mdb_cursor_get(&mc, &key, &data, MDB_FIRST);
+    for (; !rc; rc = mdb_cursor_get(&mc, &key, &data, MDB_NEXT)) {
+        const MDB_ID *list = data.mv_data;
+        const size_t room = data.mv_size / sizeof(MDB_ID);
+        size_t i;
+
+        if (!room || list[0] >= room)
+            return 0;
+        for (i = 1; i <= list[0] && list[i] >= pages; i++)
+            missing--;
+    }
+    return rc == MDB_NOTFOUND && !missing;
+}
+
+/* A file of this size has all pages that the transaction's snapshot can use. */
+static int file_is_whole(MDB_txn *txn, size_t size)
+{
+    MDB_env *env = txn->mt_env;
+    const size_t needed = (size_t)txn->mt_next_pgno * env->me_psize;
+
+    if (size >= needed)
+        return 1;
+    if (!missing_pages_are_free(txn, size / env->me_psize))
+        return 0;
+#ifndef _WIN32
+    if (!(txn->mt_flags & MDB_TXN_RDONLY) && extend_whole_file(env->me_fd, needed))
+        return 0;
+#endif
+    return 1;
+}
+
+/* What a transaction begins with. */
+static int snapshot_is_sound(MDB_txn *txn)
+{
+    const MDB_db *free_db = &txn->mt_dbs[FREE_DBI], *main_db = &txn->mt_dbs[MAIN_DBI];
+    const int whole = txn->mt_next_pgno >= NUM_METAS && !(free_db->md_flags & MDB_DUPSORT) &&
+                      free_db->md_depth <= CURSOR_STACK && main_db->md_depth <= CURSOR_STACK;
+    size_t size;
+
+    if (!whole)
+        return 0;
+    note_begin(txn);
+    if (txn->mt_flags & MDB_TXN_RDONLY)
+        return 1;
+    /* Asking the system takes a tenth of a small transaction. */
+    if (!extra_of(txn->mt_env)->look && file_has_pages(txn->mt_env, txn->mt_next_pgno))
+        return 1;
+    return !file_size(txn->mt_env, &size) && file_is_whole(txn, size);
+}
+
+int pylmdb_env_check(MDB_env *env)
+{
+    const MDB_meta *meta = mdb_env_pick_meta(env);
+    MDB_txn *txn;
+    int rc;
+
+    if (meta->mm_last_pg < env->me_found_size / env->me_psize)
+        return MDB_SUCCESS;
+    if ((rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn)) != 0)
+        return rc;
+    if (!file_is_whole(txn, env->me_found_size))
+        rc = MDB_CORRUPTED;
+    mdb_txn_abort(txn);
+    return rc;
+}

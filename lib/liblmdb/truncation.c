@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* A data file that is cut short under a live map.  Included by shim.c, after mdb.c.
+ *
+ * Reading a page of the map that the file no longer has is a SIGBUS.  The handler here
+ * puts a page of zeros in its place, notes that the environment is cut, and lets the
+ * reading go on; everybody who reads through this module looks at the note before and
+ * after, and reports damage instead of what was read.  So a read costs a look at one
+ * variable, and no way has to be found out of the middle of anything.
+ *
+ * The handler acts for what is in one of our maps, and only while it is this module
+ * that reads: its own code, or a function of the C library that it has called, as far
+ * as the return address on the stack tells.  Values are touched here, a byte of each
+ * page, before others copy them.  A view that somebody else reads is none of this. */
+#include <signal.h>
+#include <ucontext.h>
+
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
+#define CAN_GUARD 1
+#else
+#define CAN_GUARD 0
+#endif
+
+enum { MAX_GUARDED = 1024 };
+
+/* The maps that are guarded: free places have no size. */
+static struct guarded {
+    char *map;
+    size_t size;
+    int cut;
+} guarded[MAX_GUARDED];
+static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
+static struct sigaction action_before;
+
+/* Whether any map of this process was found cut. */
+int pylmdb_any_cut;
+
+#if CAN_GUARD
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char etext[] __attribute__((visibility("hidden")));
+
+static int is_our_code(uintptr_t address)
+{
+    return address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext;
+}
+
+static int we_are_reading(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    const uintptr_t at = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+    const uintptr_t *stack = (const uintptr_t *)context->uc_mcontext.gregs[REG_RSP];
+
+    return is_our_code(at) || is_our_code(*stack);
+#else
+    return is_our_code(context->uc_mcontext.pc) || is_our_code(context->uc_mcontext.regs[30]);
+#endif
+}
+
+/* Puts zeros where a page of a guarded map is missing; 0 if it is none. */
+static int fill_page(char *address, const ucontext_t *context)
+{
+    const size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    char *page = (char *)((uintptr_t)address & ~(uintptr_t)(size - 1));
+    int i;
+
+    for (i = 0; i < MAX_GUARDED; i++) {
+        const size_t mapped = __atomic_load_n(&guarded[i].size, __ATOMIC_ACQUIRE);
+
+        if (!mapped || address < guarded[i].map || address >= guarded[i].map + mapped)
+            continue;
+        if (!we_are_reading(context) ||
+            mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                 0) == MAP_FAILED)
+            return 0;
+        __atomic_store_n(&guarded[i].cut, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
+        return 1;
+    }
+    return 0;
+}
+
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+    const int saved = errno;
+
+    if (info->si_code == BUS_ADRERR && fill_page(info->si_addr, context)) {
+        errno = saved;
+        return;
+    }
+    if (action_before.sa_flags & SA_SIGINFO)
+        action_before.sa_sigaction(number, info, context);
+    else if (action_before.sa_handler != SIG_DFL && action_before.sa_handler != SIG_IGN)
+        action_before.sa_handler(number);
+    else
+        (void)sigaction(number, &action_before, NULL); /* and it happens again */
+    errno = saved;
+}
+
+static void install_guard(void)
+{
+    struct sigaction action, now;
+
+    if (!sigaction(SIGBUS, NULL, &now) && (now.sa_flags & SA_SIGINFO) &&
+        now.sa_sigaction == on_bus_error)
+        return;
+    memset(&action, 0, sizeof(action));
+    action.sa_sigaction = on_bus_error;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGBUS, &action, &action_before);
+}
+
+static void guard_map(MDB_env *env, char *map)
+{
+    struct extra *extra = extra_of(env);
+    int i;
+
+    extra->place = -1;
+    if (!extra->guard)
+        return;
+    pthread_mutex_lock(&guarded_guard);
+    install_guard();
+    for (i = 0; i < MAX_GUARDED && guarded[i].size; i++)
+        ;
+    if (i < MAX_GUARDED) {
+        extra->place = i;
+        guarded[i].map = map;
+        guarded[i].cut = 0;
+        __atomic_store_n(&guarded[i].size, extra->reserved, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&guarded_guard);
+}
+
+static void unguard_map(MDB_env *env)
+{
+    const int place = extra_of(env)->guard ? extra_of(env)->place : -1;
+
+    if (place >= 0)
+        __atomic_store_n(&guarded[place].size, 0, __ATOMIC_RELEASE);
+    extra_of(env)->place = -1;
+}
+
+static int is_cut_slowly(MDB_env *env)
+{
+    const int place = extra_of(env)->guard ? extra_of(env)->place : -1;
+
+    return place >= 0 && __atomic_load_n(&guarded[place].cut, __ATOMIC_RELAXED);
+}
+#else
+static void guard_map(MDB_env *env, char *map)
+{
+    (void)env;
+    (void)map;
+}
+
+static void unguard_map(MDB_env *env)
+{
+    (void)env;
+}
+
+static int is_cut_slowly(MDB_env *env)
+{
+    (void)env;
+    return 0;
+}
+#endif
+
+/* Whether something that was read may be zeros that the file did not have. */
+static inline int is_cut(MDB_env *env)
+{
+    return __builtin_expect(__atomic_load_n(&pylmdb_any_cut, __ATOMIC_ACQUIRE), 0) &&
+           is_cut_slowly(env);
+}
+
+int pylmdb_env_is_cut(MDB_env *env)
+{
+    return is_cut(env);
+}
+
+/* -- reads ---------------------------------------------------------------------------- */
+
+/* A read of an environment, before and after which it is looked at. */
+#define READING(env, read)                                  \
+    int rc_;                                                \
+    if (is_cut(env))                                        \
+        return MDB_CORRUPTED;                               \
+    rc_ = (read);                                           \
+    return is_cut(env) ? MDB_CORRUPTED : rc_
+
+int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    READING(txn->mt_env, quick_get(txn, dbi, key, data));
+}
+
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
+{
+    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near));
+}
+
+int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
+{
+    READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
+}
+
+void pylmdb_env_guard_reads(MDB_env *env, int guard)
+{
+    extra_of(env)->guard = guard;
+}
+
+void pylmdb_touch(const void *data, size_t size)
+{
+    touch_pages(data, size);
+}

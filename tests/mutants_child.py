@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Opens and uses damaged files, one after the other, and says which one it is at.
+
+    python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
+
+MODE is read, write or writemap.  The program is meant to be killed by what it does: whoever
+runs it sees by the last line which mutant it was.  An exception that is not pylmdb's is one that
+ends it too.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import struct
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import mutants
+
+import pylmdb
+
+MANY = 3000  # records that a walk may see at most, in a file with fewer
+MAP_SIZE = 1 << 22
+LARGEST_FILE = 1 << 26
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Any answer is good but one that says that liblmdb gave up."""
+    try:
+        yield
+    except pylmdb.PanicError:
+        raise
+    except pylmdb.Error:
+        pass
+
+
+def keys(rng: Random) -> list[bytes]:
+    made = [b"key%04d" % rng.randrange(260), b"large0", b"large1", b"only", b"", b"zz"]
+    made += [b"%c%02d" % (rng.choice(b"dfi"), rng.randrange(12)) for _ in range(3)]
+    made += [struct.pack("=Q", rng.randrange(160)), rng.randbytes(rng.randrange(1, 40))]
+    return made
+
+
+def values(name: bytes | None, rng: Random) -> bytes:
+    if name in (b"fixed", b"integers"):
+        return struct.pack("=Q", rng.randrange(400))
+    if name == b"dups":
+        return b"value%05d" % rng.randrange(900)
+    return rng.randbytes(rng.choice([1, 10, 100, 1000, 2500, 9000]))
+
+
+def walk(cursor: pylmdb.Cursor, rng: Random) -> None:
+    for iterator in ("iternext", "iterprev", "iternext_nodup", "iterprev_nodup"):
+        with refused():
+            for item in islice(getattr(cursor, iterator)(True, True), MANY):
+                bytes(item[0]), bytes(item[1])
+    for key in keys(rng):
+        for method in ("set_key", "set_range", "get"):
+            with refused():
+                getattr(cursor, method)(key)
+                if method != "get" and cursor.key():
+                    cursor.value()
+                    for move in ("next", "prev_dup", "last_dup", "prev", "next_nodup", "first_dup"):
+                        getattr(cursor, move)()
+        with refused():
+            if cursor.set_key(key):
+                cursor.count()
+        with refused():
+            cursor.set_range_dup(key, b"value00100")
+    with refused():
+        cursor.last()
+        cursor.prev()
+    with refused():
+        list(cursor.getmulti(keys(rng), dupdata=True))
+    with refused():
+        list(cursor.getmulti(keys(rng), dupdata=True, dupfixed_bytes=8))
+
+
+def each_database(env: pylmdb.Environment, use: Callable[[bytes | None, object], None]) -> None:
+    names: list[bytes | None] = [None, *mutants.DATABASES]
+    with refused():
+        names += [name for name in env.dbs()[:20] if name not in names]
+    for name in names:
+        with refused():
+            use(name, env.open_db(name) if name is None else env.open_db(name, create=False))
+
+
+def read(env: pylmdb.Environment, rng: Random) -> None:
+    def use(name: bytes | None, db: object) -> None:
+        for buffers in (False, True):
+            with refused(), env.begin(buffers=buffers) as txn:
+                txn.stat(db)
+                with refused():
+                    walk(txn.cursor(db), rng)
+        with env.begin() as txn:
+            for key in keys(rng):
+                with refused():
+                    txn.get(key, db=db)
+            with refused():
+                txn.get_many(keys(rng), db=db)
+
+    each_database(env, use)
+    with tempfile.TemporaryDirectory() as folder:
+        for compact in (True, False):
+            with refused():
+                env.copy(Path(folder, f"copy{compact:d}"), compact=compact)
+
+
+def change(txn: pylmdb.Transaction, name: bytes | None, db: object, rng: Random) -> None:
+    for _ in range(rng.randrange(1, 30)):
+        key = rng.choice(keys(rng))
+        kind = rng.randrange(10)
+        with refused():
+            if kind < 4:
+                txn.put(key, values(name, rng), db=db)
+            elif kind < 6:
+                txn.delete(key, db=db)
+            elif kind == 6:
+                txn.replace(key, values(name, rng), db)
+            elif kind == 7:
+                cursor = txn.cursor(db)
+                if cursor.set_range(key):
+                    for _ in range(rng.randrange(1, 40)):
+                        cursor.delete(dupdata=rng.random() < 0.2)
+            elif kind == 8:
+                txn.cursor(db).put(b"zz" + rng.randbytes(4), values(name, rng), append=True)
+            else:
+                walk(txn.cursor(db), rng)
+    if rng.random() < 0.1:
+        with refused():
+            txn.drop(db, delete=rng.random() < 0.5)
+
+
+def write(env: pylmdb.Environment, rng: Random) -> None:
+    for _ in range(3):
+        with refused(), env.begin(write=True, timeout=5) as txn:
+
+            def use(name: bytes | None, db: object, txn: pylmdb.Transaction = txn) -> None:
+                if rng.random() < 0.25 and not env.flags().writemap:
+                    with env.begin(write=True, parent=txn) as child:
+                        change(child, name, db, rng)
+                else:
+                    change(txn, name, db, rng)
+
+            each_database(env, use)
+    read(env, rng)
+
+
+def run(path: Path, lib_version: int, mode: str, seed: int) -> None:
+    rng = Random(~seed)
+    options = {"writemap": True} if mode == "writemap" else {}
+    with refused(), pylmdb.open(
+        path, lib_version=lib_version, map_size=MAP_SIZE, sync=False, subdir=False, **options
+    ) as env:
+        (read if mode == "read" else write)(env, rng)
+    if path.stat().st_size > LARGEST_FILE:
+        raise AssertionError("the file has grown without bound")
+
+
+def main() -> None:
+    healthy_path, lib_version, mode, first, count = sys.argv[1:]
+    healthy = Path(healthy_path).read_bytes()
+    if "libasan" not in os.environ.get("LD_PRELOAD", ""):
+        resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "data.mdb")
+        for seed in range(int(first), int(first) + int(count)):
+            print(seed, flush=True)
+            path.write_bytes(mutants.mutant(healthy, int(lib_version), seed))
+            run(path, int(lib_version), mode, seed)
+            path.unlink()
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

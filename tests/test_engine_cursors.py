@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""liblmdb's cursors, as we ship them, do in databases with duplicates what a model says."""
+
+import os
+import random
+import struct
+
+import pytest
+from engine_cursors import Walk
+
+from pylmdb import lowlevel
+
+KINDS = {
+    "dupsort": {"dupsort": True},
+    "dupfixed": {"dupsort": True, "dupfixed": True},
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return KINDS[request.param]
+
+
+def test_random_walks(open_env, tmp_path, kind):
+    seed = int(os.environ.get("PYLMDB_WALK_SEED", random.SystemRandom().randrange(1 << 40)))
+    print(f"PYLMDB_WALK_SEED={seed}")
+    rng = random.Random(seed)
+    for walk in range(10):
+        with open_env(tmp_path / str(walk), sync=False) as env:
+            Walk(env, kind, rng).run(2000)
+
+
+@pytest.mark.parametrize("count", [2, 3, 400])
+@pytest.mark.parametrize("direction", ["NEXT", "PREV"])
+def test_a_delete_after_duplicates(env, kind, count, direction):
+    """From the duplicates of one key to the single value of the next: that one is deleted."""
+    db = env.open_db(b"db", **kind)
+    many = [struct.pack(">Q", i) for i in range(count)]
+    records = [(b"a", value) for value in many]
+    records += [(b"b", b"one only"), *((b"c", value) for value in many)]
+    start = ["FIRST", "LAST_DUP", "PREV_DUP"]
+    if direction == "PREV":
+        start = ["LAST", "FIRST_DUP", "NEXT_DUP"]
+    engine = lowlevel.engine(env)
+    lib, ffi = engine.lib, engine.ffi
+    with env.begin(write=True) as txn:
+        for key, value in records:
+            txn.put(key, value, db=db)
+        opened, key, data = ffi.new("MDB_cursor **"), ffi.new("MDB_val *"), ffi.new("MDB_val *")
+        number = lowlevel.database_number(db, txn)
+        assert lib.mdb_cursor_open(lowlevel.handle(txn), number, opened) == 0
+
+        def shown(move):
+            assert lib.mdb_cursor_get(opened[0], key, data, getattr(lib, f"MDB_{move}")) == 0
+            return tuple(ffi.buffer(part.mv_data, part.mv_size)[:] for part in (key, data))
+
+        for move in start:
+            shown(move)
+        while shown(direction) != (b"b", b"one only"):
+            pass
+        for _ in range(2):
+            gone = shown("GET_CURRENT")
+            assert lib.mdb_cursor_del(opened[0], 0) == 0
+            records.remove(gone)
+            assert shown("GET_CURRENT") == (b"c", many[len(records) == 2 * count - 1])
+        lib.mdb_cursor_close(opened[0])
+        assert list(txn.cursor(db)) == records

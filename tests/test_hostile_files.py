@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+"""Damaged files end in an exception or in data, never in the end of the process, in a hang or in
+growth without bound.
+
+Each mutant is opened and used in a child process (``mutants_child.py``).  The seed is printed; the
+same seed makes the same mutants:
+
+    PYLMDB_MUTANTS_SEED=17 PYLMDB_MUTANTS=1 pytest tests/test_hostile_files.py
+
+PYLMDB_MUTANTS is the number of mutants for each engine and way of using them.
+"""
+
+import os
+import queue
+import random
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import mutants
+import pytest
+
+import pylmdb
+
+CHILD = Path(__file__).with_name("mutants_child.py")
+MODES = ["read", "write", "writemap"]
+PATIENCE = 60  # seconds for one mutant, on a machine that is busy and with sanitizers
+
+
+@pytest.fixture(params=[0, 1], ids=["0.9", "1.0"])
+def version(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    """A file that nothing is wrong with, by engine."""
+    files = {}
+    for version in (0, 1):
+        folder = tmp_path_factory.mktemp("healthy") / "env"
+        mutants.fill(folder, version)
+        files[version] = folder / "data.mdb"
+    return files
+
+
+def use(path, version, mode, first, count):
+    """Run mutants in a child; return what it says last, and what went wrong."""
+    command = [sys.executable, "-X", "faulthandler", str(CHILD)]
+    command += [str(path), str(version), mode, str(first), str(count)]
+    lines = queue.SimpleQueue()
+    last = "nothing"
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as child:
+
+        def listen():
+            for line in child.stdout:
+                lines.put(line.strip())
+            lines.put(None)
+
+        errors = []
+        threads = [
+            threading.Thread(target=listen, daemon=True),
+            threading.Thread(target=lambda: errors.append(child.stderr.read()), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while (line := lines.get(timeout=PATIENCE)) is not None:
+                last = line
+        except queue.Empty:
+            child.kill()
+            return last, "it hangs"
+        child.wait()
+        threads[1].join()
+    return last, f"status {child.returncode}\n{''.join(errors)[-3000:]}"
+
+
+def check(path, version, mode, count):
+    count = int(os.environ.get("PYLMDB_MUTANTS", count))
+    seed = int(os.environ.get("PYLMDB_MUTANTS_SEED", random.SystemRandom().randrange(1 << 40)))
+    print(f"PYLMDB_MUTANTS_SEED={seed}")
+    last, wrong = use(path, version, mode, seed, count)
+    assert last == "done", f"mutant {last} of {version}, {mode}: {wrong}"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_some_mutants(healthy, version, mode):
+    check(healthy[version], version, mode, 150)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_many_mutants(healthy, version, mode):
+    check(healthy[version], version, mode, 2000)
+
+
+def test_a_mutant_is_made_again_by_its_seed(healthy, version):
+    data = healthy[version].read_bytes()
+    made = {mutants.mutant(data, version, 5) for _ in range(2)}
+    assert len(made) == 1
+    assert made != {data}
+
+
+# ---- single faults, each of which ended a process or read foreign memory ----
+
+
+class File:
+    """A data file whose pages can be changed."""
+
+    def __init__(self, path, version):
+        self.path, self.version, self.at = path, version, mutants.FORMATS[version]
+        self.data = bytearray((path / "data.mdb").read_bytes())
+
+    def set(self, code, offset, value):
+        struct.pack_into("=" + code, self.data, offset, value)
+
+    def get(self, code, offset):
+        return struct.unpack_from("=" + code, self.data, offset)[0]
+
+    def pages(self, kind):
+        for start in range(2 * mutants.PAGE, len(self.data), mutants.PAGE):
+            number = self.get("Q", start)
+            if number == start // mutants.PAGE and self.get("H", start + self.at["flags"]) == kind:
+                yield start
+
+    def nodes(self, start):
+        count = self.get("H", start + self.at["lower"]) - self.at["nodes"] + self.at["base"]
+        for i in range(count // 2):
+            offset = self.get("H", start + self.at["nodes"] + 2 * i)
+            yield start + offset + self.at["base"]
+
+    def node(self, key):
+        """All places of the node with this key: old copies of its page may lie about."""
+        head = struct.pack("=H", len(key)) + key
+        return [
+            node
+            for start in self.pages(mutants.LEAF)
+            for node in self.nodes(start)
+            if self.data[node + 6 : node + 6 + len(head)] == head
+        ]
+
+    def save(self):
+        (self.path / "data.mdb").write_bytes(self.data)
+
+
+@pytest.fixture
+def file_of(open_env, lib_version):
+    """Fill an environment, close it, and give its file."""
+
+    def make(fill, **flags):
+        with open_env() as env:
+            db = env.open_db(b"db", **flags)
+            with env.begin(write=True) as txn:
+                fill(txn, db)
+            path = Path(env.path())
+        return File(path, lib_version)
+
+    return make
+
+
+REFUSED = (pylmdb.CorruptedError, pylmdb.PageNotFoundError)
+
+
+def refuses(open_env, use, **flags):
+    with open_env() as env:
+        db = env.open_db(b"db", create=False, **flags)
+        for _ in range(2):
+            with pytest.raises(REFUSED), env.begin(write=True) as txn:
+                use(txn, db)
+
+
+def test_a_large_value_that_claims_more_than_its_pages(file_of, open_env):
+    file = file_of(lambda txn, db: txn.put(b"large", b"x" * 5000, db=db))
+    for node in file.node(b"large"):
+        file.set("I", node, 9000)
+    file.save()
+    refuses(open_env, lambda txn, db: txn.get(b"large", db=db))
+    refuses(open_env, lambda txn, db: txn.put(b"large", b"y" * 100, db=db))
+
+
+def test_a_large_value_among_duplicates(file_of, open_env):
+    file = file_of(lambda txn, db: txn.put(b"key", b"x" * 40, db=db), dupsort=True)
+    for node in file.node(b"key"):
+        file.set("I", node, 20000)
+        file.set("H", node + 4, 1)
+    file.save()
+    refuses(open_env, lambda txn, db: txn.put(b"key", b"y", db=db), dupsort=True)
+
+
+@pytest.mark.parametrize("kind", [mutants.OVERFLOW, mutants.BRANCH, 0])
+def test_a_page_of_another_kind(file_of, open_env, kind):
+    def fill(txn, db):
+        for i in range(400):
+            txn.put(b"%04d" % i, b"v" * 40, db=db)
+
+    file = file_of(fill)
+    for node in file.node(b"0200"):
+        start = node // mutants.PAGE * mutants.PAGE
+        file.set("H", start + file.at["flags"], kind)
+    file.save()
+    refuses(open_env, lambda txn, db: list(txn.cursor(db)))
+    refuses(open_env, lambda txn, db: list(txn.cursor(db).iterprev()))
+
+
+def test_a_node_outside_its_page(file_of, open_env):
+    file = file_of(lambda txn, db: txn.put(b"key", b"value", db=db))
+    for node in file.node(b"key"):
+        start = node // mutants.PAGE * mutants.PAGE
+        file.set("H", start + file.at["nodes"], 0xFFF0)
+    file.save()
+    for use in (
+        lambda txn, db: txn.get(b"key", db=db),
+        lambda txn, db: txn.cursor(db).set_range(b"k"),
+        lambda txn, db: txn.put(b"key", b"other", db=db),
+        lambda txn, db: txn.delete(b"key", db=db),
+    ):
+        refuses(open_env, use)
+
+
+# ---- files that are too short ----
+
+
+def many_pages(txn, db):
+    for i in range(2000):
+        txn.put(b"%05d" % i, b"v" * 50, db=db)
+
+
+def test_a_file_without_its_last_page_is_not_opened(file_of, open_env):
+    file = file_of(many_pages)
+    del file.data[-mutants.PAGE :]
+    file.save()
+    for options in ({}, {"readonly": True}, {"writemap": True}):
+        with pytest.raises(pylmdb.CorruptedError):
+            open_env(**options)
+
+
+def test_a_file_that_is_cut_while_it_is_open(file_of, open_env):
+    path = file_of(many_pages).path / "data.mdb"
+    env = open_env()
+    os.truncate(path, path.stat().st_size - mutants.PAGE)
+    with pytest.raises(pylmdb.CorruptedError):
+        env.begin(write=True)
+
+
+def test_a_file_whose_last_pages_are_free_may_end_before_them(file_of, open_env):
+    def fill(txn, db):
+        txn.put(b"key", b"value", db=db)
+        txn.put(b"large", b"x" * 50_000, db=db)
+        txn.delete(b"large", db=db)
+
+    path = file_of(fill).path / "data.mdb"
+    with open_env() as env:
+        with env.begin() as txn:
+            assert list(txn.cursor(env.open_db(b"db"))) == [(b"key", b"value")]
+        with env.begin(write=True) as txn:
+            txn.put(b"more", b"data")
+        size = path.stat().st_size
+    with open_env() as env, env.begin() as txn:
+        assert txn.get(b"more") == b"data"
+        assert path.stat().st_size >= size

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""The data file is cut short while it is open: what returns bytes raises, and nobody dies."""
+
+import platform
+import signal
+import sys
+
+import programs
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "aarch64"),
+    reason="there is no guard elsewhere",
+)
+
+SETUP = """
+import shutil
+KEYS = [b"%05d" % i for i in range(1000)]
+def value(key):
+    return key * (10 + int(key) % 7 * 200)
+def make(name="", **options):
+    env = pylmdb.open(path + name, lib_version=lib_version, **options)
+    dups = env.open_db(b"dups", dupfixed=True)
+    with env.begin(write=True) as txn:
+        for key in KEYS:
+            txn.put(key, value(key))
+            txn.put(key[:3], key, db=dups)
+    return env, dups
+def cut(env, size):
+    os.truncate(env.path() + "/data.mdb", size)
+def attempt(call, right):
+    "1 if it raises what it should, 0 if the answer is right."
+    try:
+        found = call()
+    except (pylmdb.CorruptedError, pylmdb.BadTxnError):  # it has failed after the first
+        return 1
+    assert right(found), found
+    return 0
+"""
+
+
+def run(source, env_path, lib_version, **options):
+    return programs.run(SETUP + source, env_path, lib_version, **options)
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192, 100_000])
+def test_every_read_raises_or_is_right(env_path, lib_version, size):
+    run(f"SIZE = {size}\n" + """
+READS = {
+    "get": lambda txn, dups, key: attempt(lambda: txn.get(key), lambda v: v == value(key)),
+    "get_many": lambda txn, dups, key: attempt(
+        lambda: txn.get_many([key]), lambda v: v == [value(key)]),
+    "getmulti": lambda txn, dups, key: attempt(
+        lambda: txn.cursor().getmulti([key]), lambda v: v == [(key, value(key))]),
+    "fixed": lambda txn, dups, key: attempt(
+        lambda: bytes(txn.cursor(dups).getmulti([key[:3]], True, 5, True)),
+        lambda v: v[:3] == key[:3] and len(v) == 800),
+    "set_key": lambda txn, dups, key: attempt(
+        lambda: (lambda cursor: cursor.set_key(key) and cursor.item())(txn.cursor()),
+        lambda v: v == (key, value(key))),
+    "set_range": lambda txn, dups, key: attempt(
+        lambda: (lambda cursor: cursor.set_range(key) and cursor.value())(txn.cursor()),
+        lambda v: v == value(key)),
+    "missing": lambda txn, dups, key: attempt(
+        lambda: txn.get(key + b"0", DEFAULT), lambda v: v is DEFAULT),
+    "iterate": lambda txn, dups, key: attempt(
+        lambda: [each for each, _ in txn.cursor()], lambda v: v[:-1] == KEYS),
+    "reverse": lambda txn, dups, key: attempt(
+        lambda: list(txn.cursor().iterprev(values=False)), lambda v: v[:0:-1] == KEYS),
+    "count": lambda txn, dups, key: attempt(
+        lambda: txn.cursor(dups).set_key(key[:3]), lambda v: v is True),
+}
+DEFAULT = object()
+for name, read in READS.items():
+    env, dups = make(name)
+    reader = env.begin()
+    assert not any(read(reader, dups, key) for key in KEYS[::100])
+    cut(env, SIZE)
+    raised = sum(read(reader, dups, key) for key in KEYS[::-1])
+    assert raised > 900, (name, raised)
+    assert attempt(lambda: env.begin(), lambda txn: False)
+    assert attempt(lambda: env.begin(write=True), lambda txn: False)
+    reader.abort()
+    env.close()
+""", env_path, lib_version, timeout=60)
+
+
+@pytest.mark.parametrize("writemap", [False, True])
+def test_a_writer_commits_nothing(env_path, lib_version, writemap):
+    run(f"WRITEMAP = {writemap}\n" + """
+env, dups = make(writemap=WRITEMAP)
+shutil.copy(path + "/data.mdb", path + ".whole")
+writer = env.begin(write=True)
+writer.put(b"new", b"v" * 10000)
+cut(env, 100_000)
+try:
+    for key in KEYS:
+        writer.put(key, b"other")
+        writer.get(key)
+    writer.commit()
+except (pylmdb.CorruptedError, pylmdb.BadTxnError):
+    writer.abort()
+else:
+    raise AssertionError("committed")
+env.close()
+shutil.copy(path + ".whole", path + "/data.mdb")
+env = pylmdb.open(path)
+with env.begin() as txn:
+    assert txn.get(b"new") is None and all(txn.get(key) == value(key) for key in KEYS)
+""", env_path, lib_version)
+
+
+def test_other_environments_go_on(env_path, lib_version):
+    run("""
+env, dups = make()
+other, _ = make("-other")
+bad = env.begin()
+cut(env, 8192)
+with other.begin() as good:
+    for key in KEYS:
+        assert attempt(lambda: bad.get(key), lambda v: False)
+        assert good.get(key) == value(key)
+bad.abort()
+env.close()
+os.remove(path + "/data.mdb")
+env, dups = make()
+with env.begin() as txn:
+    assert txn.get(b"00001") == value(b"00001")
+""", env_path, lib_version)
+
+
+@pytest.mark.parametrize("how", ["view", "no guard"])
+def test_what_is_not_guarded_is_as_without(env_path, lib_version, how):
+    read = {
+        "view": "view = env.begin(buffers=True).get(b'00999'); cut(env, 8192); bytes(view)",
+        "no guard": "txn = env.begin(); cut(env, 8192); txn.get(b'00999')",
+    }[how]
+    source = f"env, dups = make(guard={how == 'view'})\n{read}\n"
+    run(source, env_path, lib_version, status=-signal.SIGBUS, errors=True)
+
+
+def test_the_handler_that_was_there_is_called_for_what_is_not_ours(env_path, lib_version):
+    run("""
+import mmap
+with open(path + "-file", "wb+") as file:
+    file.truncate(8192)
+    other = mmap.mmap(file.fileno(), 8192)
+    file.truncate(0)
+env, dups = make()
+reader = env.begin()
+cut(env, 8192)
+assert attempt(lambda: reader.get(b"00999"), lambda v: False)
+print(other[5000])
+""", env_path, lib_version, status=-signal.SIGBUS, errors=True)
