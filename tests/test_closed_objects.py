@@ -35,6 +35,7 @@ ENVIRONMENT = {
     "readers": lambda env, live: env.readers(),
     "set_flags": lambda env, live: env.set_flags(sync=True),
     "set_mapsize": lambda env, live: env.set_mapsize(1 << 24),
+    "compact": lambda env, live: env.compact(),
     "stat": lambda env, live: env.stat(),
     "sync": lambda env, live: env.sync(),
     "sync forced": lambda env, live: env.sync(True),

@@ -60,6 +60,10 @@ def work(module, path, seed, lib_version, **options):
     return (path / "data.mdb").read_bytes()
 
 
+def without(content, part):
+    return content[: part.start] + bytes(part.stop - part.start) + content[part.stop :]
+
+
 @pytest.mark.parametrize("writemap", [False, True])
 def test_the_file_is_that_of_py_lmdb(core, lib_version, tmp_path, writemap):
     if writemap and lib_version:
@@ -68,6 +72,12 @@ def test_the_file_is_that_of_py_lmdb(core, lib_version, tmp_path, writemap):
     print(f"{seed=}")
     ours = work(pylmdb, tmp_path / "ours", seed, lib_version, writemap=writemap)
     theirs = work(lmdb, tmp_path / "theirs", seed, lib_version, writemap=writemap)
+    if writemap:  # theirs is as long at once as the map may become, and says so in the meta pages
+        assert not theirs[len(ours) :].strip(b"\0")
+        theirs = theirs[: len(ours)]
+        for meta in (0, 4096):
+            size = slice(meta + 32, meta + 40)
+            ours, theirs = without(ours, size), without(theirs, size)
     assert len(ours) == len(theirs)
     pages = range(0, len(ours), 4096)
     assert [at for at in pages if ours[at : at + 4096] != theirs[at : at + 4096]] == []
