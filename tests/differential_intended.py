@@ -52,6 +52,7 @@ class Intended:
         self.default: dict[str, list[str]] = {}  # transaction -> its database
         self.fresh: dict[str, int] = {}  # iterator -> deletes when last used
         self.placed: dict[str, int] = {}  # cursor -> writes when last placed
+        self.moved: dict[str, int] = {}  # cursor -> writes when it last moved or wrote
         self.unset: dict[str, int] = {}  # cursor without position -> writes when it missed
         self.written: set[str] = set()  # cursors placed by nothing but a write
         self.lost: set[str] = set()  # cursors that cannot be compared until placed anew
@@ -119,6 +120,10 @@ class Intended:
             return not (reading or starting or method in self.RELATIVE)
         if target in self.lost and reading:
             return False
+        # Theirs may lose a cursor among duplicates when others write.
+        left = "dup" in what.kind and self.moved.get(target, self.writes) != self.writes
+        if left and (reading or starting or method in self.RELATIVE):
+            return False
         # Theirs does not take a cursor as positioned by its first write alone, until read.
         if target in self.written and starting:
             return False
@@ -177,6 +182,7 @@ class Intended:
         if what and what.sort == "cursor":
             self.note_cursor(method, target, result)
         if what and what.sort == "iterator" and not isinstance(result, Raised):
+            self.moved[what.owner] = self.writes
             self.placed.pop(what.owner, None)
             self.unset.pop(what.owner, None)
             self.lost.discard(what.owner)
@@ -204,6 +210,7 @@ class Intended:
         if method in ("key", "value", "item"):
             self.written.discard(target)
             return
+        self.moved[target] = self.writes
         self.placed.pop(target, None)
         missed = result is False or result is None or isinstance(result, Raised)
         # After these liblmdb's cursor, and so theirs, is somewhere, or shows no key.

@@ -299,3 +299,41 @@ def test_a_child_keeps_its_parent_alive(env):
     gc.collect()
     with env.begin(write=True, timeout=1) as txn:  # nobody has committed the parent
         assert txn.get(b"k") is None
+
+
+@pytest.mark.parametrize("move", ["first", "last"])
+def test_a_parent_s_cursor_of_a_database_that_was_emptied(env, move):
+    """It was on the page that is the root again by now, and has been written by a child since."""
+    dbs = [env.open_db(b"%d" % n) for n in range(8)]
+    with env.begin(write=True) as txn:
+        cursors = [txn.cursor(db) for db in dbs]
+        for db, cursor in zip(dbs, cursors, strict=True):
+            txn.put(b"a", b"first", db=db)
+            assert cursor.set_key(b"a")
+            txn.delete(b"a", db=db)
+            txn.put(b"b", b"old", db=db)
+        with env.begin(parent=txn, write=True) as child:
+            for db in dbs:
+                child.put(b"b", b"new", db=db)
+        for cursor in cursors:
+            assert getattr(cursor, move)()
+            assert cursor.item() == (b"b", b"new")
+
+
+@pytest.mark.parametrize("options", [{}, {"dupsort": True}], ids=["plain", "dup"])
+def test_a_parent_s_cursor_goes_on_after_a_child(env, parent, options):
+    db = env.open_db(b"kept", txn=parent, **options)
+    cursor = parent.cursor(db)
+    cursor.putmulti([(b"a", b"1"), (b"c", b"3")])
+    assert cursor.first()
+    with env.begin(parent=parent, write=True) as child:
+        child.put(b"b", b"2", db=db)
+        child.put(b"0", b"0", db=db)
+    assert cursor.item() == (b"a", b"1")
+    assert cursor.next()
+    assert cursor.item() == (b"b", b"2")
+    iterator = cursor.iternext()
+    assert next(iterator) == (b"b", b"2")
+    with env.begin(parent=parent, write=True) as child:
+        child.delete(b"b", db=db)
+    assert list(iterator) == [(b"c", b"3")]

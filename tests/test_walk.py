@@ -96,11 +96,17 @@ class Place:
 
 
 class Level:
-    """An open transaction, what it must show, and a cursor for each database."""
+    """An open transaction, what it must show, and two cursors for each database."""
 
     def __init__(self, txn, tables, dbs):
         self.txn, self.tables = txn, tables
-        self.places = {name: Place(txn.cursor(dbs[name])) for name in KINDS}
+        self.places = {name: [Place(txn.cursor(dbs[name])) for _ in "12"] for name in KINDS}
+
+    def look_again(self):
+        """A child may have given the records under the cursors other values."""
+        for name, table in self.tables.items():
+            for place in self.places[name]:
+                place.record = place.record and table.at(table.left(place.record))
 
 
 class Walk:
@@ -127,15 +133,13 @@ class Walk:
         if self.chance.random() < 0.7:
             done.txn.commit()
             if self.levels:
-                parent = self.levels.pop()
-                self.levels.append(Level(parent.txn, done.tables, self.dbs))
+                self.levels[-1].tables = done.tables
             else:
                 self.committed = done.tables
         else:
             done.txn.abort()
-            if self.levels:
-                parent = self.levels.pop()
-                self.levels.append(Level(parent.txn, parent.tables, self.dbs))
+        if self.levels:
+            self.levels[-1].look_again()
         if not self.levels and self.chance.random() < 0.05:
             self.env.close()
             self.open()
@@ -157,7 +161,7 @@ class Walk:
             return self.end()
         level = self.levels[-1]
         name = self.chance.choice(list(KINDS))
-        table, place = level.tables[name], level.places[name]
+        table, place = level.tables[name], self.chance.choice(level.places[name])
         size = len(table.records)
         # Databases grow and shrink in turn.
         falling = (self.count // 8000) % 2
@@ -177,10 +181,13 @@ class Walk:
             return self.chance.choice(table.records)
         return self.key(table), table.new_value(self.chance)
 
-    def note_gone(self, place, gone):
-        """A record under the cursor went otherwise: where that stands then is not asked."""
-        if place.record in gone:
-            place.record = None
+    def note_gone(self, table, gone):
+        """Where a cursor stands whose record went otherwise is not asked."""
+        orders = {table.order(each) for each in gone}
+        for level in self.levels:
+            for place in level.places[table.name]:
+                if place.record and table.order(place.record) in orders:
+                    place.record = None
 
     def put(self, txn, table, place):
         key, new = self.record(table)
@@ -195,9 +202,6 @@ class Walk:
             return
         assert added is True
         self.stored(table, key, new, low, high)
-        if place.record and place.record[0] == key:
-            # Among duplicates a cursor may lose its way to the next one of the key.
-            place.record = None if table.dups else (key, new)
 
     def stored(self, table, key, new, low, high):
         if table.dups:
@@ -206,6 +210,9 @@ class Walk:
                 table.records.insert(index, (key, new))
         elif high > low:
             table.records[low] = key, new
+            for place in self.levels[-1].places[table.name]:
+                if place.record and place.record[0] == key:
+                    place.record = key, new
         else:
             table.records.insert(low, (key, new))
 
@@ -233,7 +240,7 @@ class Walk:
             assert txn.delete(key, db=db) is bool(gone)
         for each in gone:
             del table.records[table.left(each)]
-        self.note_gone(place, gone)
+        self.note_gone(table, gone)
 
     def delete_at(self, txn, table, place):
         if place.record is None:
@@ -241,7 +248,7 @@ class Walk:
         index = table.left(place.record)
         assert table.records[index] == place.record
         assert place.cursor.delete() is True
-        del table.records[index]
+        self.note_gone(table, [table.records.pop(index)])
         place.record = table.at(index)
         assert place.cursor.item() == (place.record or (b"", b""))
 
@@ -250,6 +257,7 @@ class Walk:
             return
         low, high = table.span(place.record[0])
         assert place.cursor.delete(dupdata=True) is True
+        self.note_gone(table, table.records[low:high])
         del table.records[low:high]
         place.record = table.at(low)
         assert place.cursor.item() == (place.record or (b"", b""))

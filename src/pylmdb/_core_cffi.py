@@ -164,6 +164,7 @@ class TransactionCore:
         if len(family.members) > MAX_DEPTH:
             raise BadTxnError(f"begin: transactions are nested {MAX_DEPTH} deep already")
         self._parent, self._thread = parent, parent._thread
+        parent._mutations += self._write
         native = self._native = NativeTxn(self, self._shared, parent._native, self._write)
         if self._write:
             native.writers[native.token] = native.owner, native

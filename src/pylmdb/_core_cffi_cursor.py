@@ -40,6 +40,8 @@ class CursorCore:
     _only_written: bool
     # moved to a successor by delete(), which nobody has looked at yet
     _unseen: bool
+    # its record, where liblmdb may lose it; or NULL
+    _stand: Any
 
     __slots__ = (
         "__weakref__",
@@ -49,6 +51,7 @@ class CursorCore:
         "_only_written",
         "_positioned",
         "_slot",
+        "_stand",
         "_unseen",
         "_value",
         "db",
@@ -57,7 +60,7 @@ class CursorCore:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
-        self.txn = self.db = self._slot = None
+        self.txn = self.db = self._slot = self._stand = None
         self._number = self._moves = 0
         self._positioned = self._only_written = self._unseen = False
         return self
@@ -71,7 +74,11 @@ class CursorCore:
         txn._do(self._open, txn, db)
 
     def _open(self, ptr: Any, txn: Any, db: Any) -> None:
-        lib, slot = self._lib, txn._slot_in(ptr, db)
+        lib, slot, stand = self._lib, txn._slot_in(ptr, db), self._ffi.NULL
+        if txn._write and slot.flags & lib.MDB_DUPSORT:
+            stand = self._ffi.gc(lib.pylmdb_stand_new(ptr), lib.pylmdb_stand_free)
+            if not stand:
+                raise MemoryError
         out = self._ffi.new("MDB_cursor **")
 
         def call() -> int:
@@ -82,7 +89,7 @@ class CursorCore:
             code = txn._shared.retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_cursor_open", code)
-        self.txn, self.db, self._slot = txn, txn._handle(db), slot
+        self.txn, self.db, self._slot, self._stand = txn, txn._handle(db), slot, stand
         self._number = next(_numbers)
         txn._native.cursors[self._number] = (out[0], slot)
 
@@ -132,8 +139,24 @@ class CursorCore:
 
     # -- movements --------------------------------------------------------------
 
-    def _settle(self, code: int) -> bool:
+    def _note(self, native: Any) -> int:
+        return int(self._lib.pylmdb_stand_note(self._stand, self.txn._mutations, native))
+
+    def _move_native(self, native: Any, op: int) -> int:
+        code = self._lib.pylmdb_stand_move(
+            self._stand, self.txn._mutations, native, self._slot.flags, op, self._key, self._value
+        )
+        return int(code)
+
+    def _read_current(self, native: Any) -> int:
+        """Read the record under the cursor; MDB_NOTFOUND where there is none."""
+        code = self._move_native(native, self._lib.MDB_GET_CURRENT)
+        return int(self._lib.MDB_NOTFOUND) if code == errno.EINVAL else code
+
+    def _settle(self, native: Any, code: int) -> bool:
         """Note where a movement that returned ``code`` has left the cursor."""
+        if code in (0, self._lib.MDB_NOTFOUND):
+            code = self._note(native) or code
         self._positioned = not code
         self._only_written = False
         if code:
@@ -144,18 +167,19 @@ class CursorCore:
 
     def _move(self, native: Any, op: int) -> bool:
         self._moves += 1
-        return self._settle(self._lib.pylmdb_safe_cursor_get(native, self._key, self._value, op))
+        return self._settle(native, self._move_native(native, op))
 
     def _seek(self, native: Any, key: Any, value: Any, op: int) -> bool:
         ffi = self._ffi
         raw_key = key if type(key) is bytes else ffi.from_buffer(key)
         raw_value = value if type(value) is bytes else ffi.from_buffer(value)
         self._moves += 1
+        self._lib.pylmdb_stand_forget(self._stand)
         code = self._lib.pylmdb_cursor_seek(
             native, self._slot.flags, raw_key, len(key), raw_value, len(value), op,
             self._key, self._value,
         )  # fmt: skip
-        return self._settle(code)
+        return self._settle(native, code)
 
     def first(self) -> bool:
         return bool(self._do(self._move, self._lib.MDB_FIRST))
@@ -209,10 +233,8 @@ class CursorCore:
     def _refresh(self, native: Any) -> bool:
         """Read the record under the cursor; False where there is none."""
         if self._positioned:
-            code = self._lib.pylmdb_safe_cursor_get(
-                native, self._key, self._value, self._lib.MDB_GET_CURRENT
-            )
-            if code not in (0, self._lib.MDB_NOTFOUND, errno.EINVAL):
+            code = self._read_current(native)
+            if code not in (0, self._lib.MDB_NOTFOUND):
                 raise error("mdb_cursor_get", code)
             self._positioned = not code
         if not self._positioned:
@@ -262,7 +284,10 @@ class CursorCore:
 
     def _count(self, native: Any) -> int:
         out = self._ffi.new("size_t *")
-        code = self._lib.pylmdb_cursor_count(native, self._slot.flags, out)
+        code = self._read_current(native)
+        # Without a position it is liblmdb that says so.
+        if code in (0, self._lib.MDB_NOTFOUND):
+            code = self._lib.pylmdb_cursor_count(native, self._slot.flags, out)
         if code:
             raise error("mdb_cursor_count", code)
         return int(out[0])
@@ -281,8 +306,9 @@ class CursorCore:
         code = self._lib.pylmdb_cursor_put(
             native, self._slot.flags, raw_key, len(key), raw_value, len(value), flags
         )
-        if code and code != self._lib.MDB_KEYEXIST:
-            raise error("mdb_cursor_put", code)
+        noted = self._note(native) if code in (0, self._lib.MDB_KEYEXIST) else code
+        if noted:
+            raise error("mdb_cursor_put", noted)
         return int(code)
 
     def _put(self, native: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
@@ -331,7 +357,7 @@ class CursorCore:
         self.txn._mutations += self.txn._write
         if code and not deleted[0]:
             raise error("mdb_cursor_del", code)
-        self._settle(code)
+        self._settle(native, code)
         self._unseen = True
         return True
 
@@ -375,13 +401,10 @@ class CursorCore:
     def _start(self, native: Any, op: int | None) -> None:
         if op is None:
             return
-        if self._positioned and not self._only_written:
-            lib = self._lib
-            get = lib.pylmdb_safe_cursor_get
-            code = get(native, self._key, self._value, lib.MDB_GET_CURRENT)
-            if code not in (lib.MDB_NOTFOUND, errno.EINVAL):
-                return  # there is a record; or the first step will say what is wrong
-        self._move(native, op)
+        placed = self._positioned and not self._only_written
+        # Where there is a record; or the first step will say what is wrong.
+        if not placed or self._read_current(native) == self._lib.MDB_NOTFOUND:
+            self._move(native, op)
 
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT, keys, values)

@@ -66,4 +66,4 @@ class CursorIterator:
             native, cursor._slot.flags, key, len(key), value, len(value), self._op,
             cursor._key, cursor._value,
         )  # fmt: skip
-        cursor._settle(code)
+        cursor._settle(native, code)

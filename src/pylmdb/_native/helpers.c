@@ -183,7 +183,7 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
     return pylmdb_safe_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
 }
 
-/* From the successor of a record that is gone, op forward. */
+/* From the successor of a record that is gone, op forward or no direction at all. */
 static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op,
                             MDB_val *k, MDB_val *v)
 {
@@ -191,9 +191,9 @@ static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op,
 
     if (op == MDB_NEXT_DUP)
         return same_key ? 0 : MDB_NOTFOUND;
-    if (op == MDB_NEXT_NODUP && same_key)
-        return pylmdb_safe_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
-    return 0;
+    if (op == MDB_NEXT || (op == MDB_NEXT_NODUP && !same_key))
+        return 0;
+    return pylmdb_safe_cursor_get(cursor, k, v, op);
 }
 
 /* From the successor of a record that is gone (or from the end), op backward. */
@@ -236,6 +236,85 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
     if (rc)
         found_key->mv_size = found_value->mv_size = 0;
     return rc;
+}
+
+struct pylmdb_stand {
+    size_t writes, room, key_size, value_size;
+    char *record;
+    int known;
+};
+
+/* With room for all that can be stored: noting where a write has led must not fail. */
+struct pylmdb_stand *pylmdb_stand_new(MDB_txn *txn)
+{
+    struct pylmdb_stand *stand = calloc(1, sizeof(*stand));
+
+    if (!stand)
+        return NULL;
+    stand->room = 2 * (size_t)mdb_env_get_maxkeysize(mdb_txn_env(txn));
+    if (!(stand->record = malloc(stand->room))) {
+        free(stand);
+        return NULL;
+    }
+    return stand;
+}
+
+void pylmdb_stand_free(struct pylmdb_stand *stand)
+{
+    if (stand)
+        free(stand->record);
+    free(stand);
+}
+
+void pylmdb_stand_forget(struct pylmdb_stand *stand)
+{
+    if (stand)
+        stand->known = 0;
+}
+
+int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor)
+{
+    MDB_val k, v;
+    size_t size;
+    char *bigger;
+    int rc;
+
+    if (!stand)
+        return 0;
+    if ((rc = current(cursor, &k, &v)))
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    /* A liblmdb that was built for larger ones may have stored it. */
+    if ((size = k.mv_size + v.mv_size) > stand->room) {
+        if (!(bigger = realloc(stand->record, size)))
+            return ENOMEM;
+        stand->record = bigger;
+        stand->room = size;
+    }
+    memcpy(stand->record, k.mv_data, k.mv_size);
+    memcpy(stand->record + k.mv_size, v.mv_data, v.mv_size);
+    stand->key_size = k.mv_size;
+    stand->value_size = v.mv_size;
+    stand->writes = writes;
+    stand->known = 1;
+    return 0;
+}
+
+int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
+                      unsigned int dbflags, int op, MDB_val *found_key, MDB_val *found_value)
+{
+    int noted = 0, rc;
+
+    if (stand && stand->known && stand->writes != writes && op != MDB_FIRST && op != MDB_LAST)
+        rc = pylmdb_cursor_continue(cursor, dbflags, stand->record, stand->key_size,
+                                    stand->record + stand->key_size, stand->value_size, op,
+                                    found_key, found_value);
+    else if (op == MDB_GET_CURRENT)
+        return current(cursor, found_key, found_value);
+    else
+        rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, op);
+    if (!rc || rc == MDB_NOTFOUND)
+        noted = pylmdb_stand_note(stand, writes, cursor);
+    return noted ? noted : rc;
 }
 
 /* In a database with duplicates liblmdb's own idea of which duplicate a cursor

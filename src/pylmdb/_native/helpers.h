@@ -37,11 +37,34 @@ int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
                       const void *value, size_t value_size,
                       unsigned int flags);
 /* Moves the cursor from the record (key, value), which may be gone by now, to
- * the one that op (NEXT, PREV and their DUP and NODUP forms) leads to. */
+ * the one that op leads to: NEXT, PREV and their DUP and NODUP forms; others begin
+ * at its successor if it is gone. */
 int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
                            const void *key, size_t key_size,
                            const void *value, size_t value_size, int op,
                            MDB_val *found_key, MDB_val *found_value);
+/* The record on which a cursor of a write transaction stands, in a database with
+ * duplicates.  liblmdb does not always keep a cursor there when others write: one on
+ * a key with a single value does not see a second one come, and one among duplicates
+ * can be led to what their page was before.  So once others have written, the record
+ * is sought again before the cursor is used. */
+struct pylmdb_stand;
+
+/* For a cursor of the transaction that has no position; NULL: without memory.  The
+ * others take NULL for a cursor that needs none. */
+struct pylmdb_stand *pylmdb_stand_new(MDB_txn *txn);
+void pylmdb_stand_free(struct pylmdb_stand *stand);
+/* Before a seek: from now on the cursor stands where liblmdb has it. */
+void pylmdb_stand_forget(struct pylmdb_stand *stand);
+/* Notes where the cursor has come to, or if that is nowhere, that it stands behind
+ * the record that it came from.  writes is a number that changes with each write in
+ * the transaction. */
+int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor);
+/* Moves the cursor by any op without a key from where it stands, and notes where it
+ * has come to; GET_CURRENT reads what is there.  From a record that is gone it is as
+ * with pylmdb_cursor_continue(). */
+int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
+                      unsigned int dbflags, int op, MDB_val *found_key, MDB_val *found_value);
 /* The number of values of the key that the cursor shows. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
                         size_t *count);

@@ -46,6 +46,13 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
                            const char *key, size_t key_size,
                            const char *value, size_t value_size, int op,
                            MDB_val *found_key, MDB_val *found_value);
+struct pylmdb_stand;
+struct pylmdb_stand *pylmdb_stand_new(MDB_txn *txn);
+void pylmdb_stand_free(struct pylmdb_stand *stand);
+void pylmdb_stand_forget(struct pylmdb_stand *stand);
+int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor);
+int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
+                      unsigned int dbflags, int op, MDB_val *found_key, MDB_val *found_value);
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
                         size_t *count);
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,

@@ -178,6 +178,8 @@ typedef struct Cursor {
     PyObject *db;
     Slot *slot;
     MDB_val key, value;
+    /* its record, where liblmdb may lose it; or NULL */
+    struct pylmdb_stand *stand;
     size_t moves;
     /* the last key sought was on the page of the one before */
     int near;
@@ -361,6 +363,30 @@ static inline int guard_cursor(Cursor *cursor)
                is_usable(cursor->txn)))
         return 0;
     return guard_cursor_slow(cursor);
+}
+
+/* Notes where a movement or a write has left the cursor. */
+static inline int note_stand(Cursor *cursor)
+{
+    if (LIKELY(!cursor->stand))
+        return 0;
+    return pylmdb_stand_note(cursor->stand, (size_t)cursor->txn->mutations, cursor->native);
+}
+
+static inline int move_native(Cursor *cursor, int op)
+{
+    if (LIKELY(!cursor->stand))
+        return pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, op);
+    return pylmdb_stand_move(cursor->stand, (size_t)cursor->txn->mutations, cursor->native,
+                             cursor->slot->flags, op, &cursor->key, &cursor->value);
+}
+
+/* Reads the record under the cursor; MDB_NOTFOUND where there is none. */
+static inline int read_current(Cursor *cursor)
+{
+    const int code = move_native(cursor, MDB_GET_CURRENT);
+
+    return code == EINVAL ? MDB_NOTFOUND : code;
 }
 
 /* -- cursor_write.c -- */

@@ -8,8 +8,6 @@
  */
 #include "core.h"
 
-#include <errno.h>
-
 /* -- life ----------------------------------------------------------------------- */
 
 int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
@@ -37,23 +35,29 @@ static int refuse_again(Cursor *cursor)
 
 static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
 {
+    struct pylmdb_stand *stand = NULL;
     Handle *handle;
     Slot *slot;
 
     if (guard(txn) || !(slot = slot_for(txn, db)))
         return -1;
-    if (!(handle = PyMem_Calloc(1, sizeof(*handle)))) {
+    if (!(handle = PyMem_Calloc(1, sizeof(*handle))) ||
+        (txn->write && slot->flags & MDB_DUPSORT &&
+         !(stand = pylmdb_stand_new(txn->native.ptr)))) {
+        PyMem_Free(handle);
         PyErr_NoMemory();
         return -1;
     }
     Py_INCREF(slot);
     if (open_native(txn, slot, &handle->native)) {
         Py_DECREF(slot);
+        pylmdb_stand_free(stand);
         PyMem_Free(handle);
         return -1;
     }
     if (cursor->txn) { /* by what ran in between */
         mdb_cursor_close(handle->native);
+        pylmdb_stand_free(stand);
         PyMem_Free(handle);
         Py_DECREF(slot);
         return refuse_again(cursor);
@@ -64,6 +68,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
         handle->next->previous = handle;
     txn->cursors = handle;
     cursor->handle = handle;
+    cursor->stand = stand;
     cursor->native = handle->native;
     cursor->slot = slot;
     cursor->txn = (Transaction *)Py_NewRef((PyObject *)txn);
@@ -185,6 +190,7 @@ static void cursor_dealloc(Cursor *self)
         self->handle->owner = NULL;
         drop_handle(self->txn, self->handle);
     }
+    pylmdb_stand_free(self->stand);
     Py_CLEAR(self->slot);
     Py_CLEAR(self->db);
     Py_CLEAR(self->txn);
@@ -231,6 +237,10 @@ static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs
  * on none, -1 raised. */
 int settle_cursor(Cursor *cursor, int code)
 {
+    const int noted = code && code != MDB_NOTFOUND ? 0 : note_stand(cursor);
+
+    if (noted)
+        code = noted;
     cursor->positioned = !code;
     cursor->only_written = 0;
     cursor->fresh = NOT_FRESH;
@@ -250,7 +260,7 @@ int settle_cursor(Cursor *cursor, int code)
 
 int move_cursor(Cursor *cursor, int op)
 {
-    const int code = pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, op);
+    const int code = move_native(cursor, op);
 
     cursor->moves++;
     if (code)
@@ -265,6 +275,7 @@ static int seek_native(Cursor *cursor, const Bytes *key, const Bytes *value, int
 {
     int rc;
 
+    pylmdb_stand_forget(cursor->stand);
     if (!value) {
         cursor->key.mv_data = (void *)key->data;
         cursor->key.mv_size = key->size;
@@ -380,9 +391,8 @@ int refresh_cursor(Cursor *cursor)
     if (LIKELY(cursor->fresh == BOTH_FRESH))
         return 1;
     if (cursor->positioned) {
-        code = pylmdb_safe_cursor_get(cursor->native, &cursor->key, &cursor->value,
-                                      MDB_GET_CURRENT);
-        if (code && code != MDB_NOTFOUND && code != EINVAL) {
+        code = read_current(cursor);
+        if (code && code != MDB_NOTFOUND) {
             fail(cursor->state, "mdb_cursor_get", code);
             return -1;
         }
@@ -495,7 +505,11 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
     if (guard_cursor(self))
         return NULL;
     self->fresh = NOT_FRESH;
-    if ((code = pylmdb_cursor_count(self->native, self->slot->flags, &count)))
+    code = self->stand ? read_current(self) : 0;
+    /* Without a position it is liblmdb that says so. */
+    if (!code || code == MDB_NOTFOUND)
+        code = pylmdb_cursor_count(self->native, self->slot->flags, &count);
+    if (code)
         return fail(self->state, "mdb_cursor_count", code);
     return PyLong_FromSize_t(count);
 }

@@ -27,14 +27,14 @@ unsigned int flags_for(const Slot *slot, int flags)
 /* 1: written, 0: it was there, -1: raised. */
 int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags)
 {
-    int code;
+    int code, noted = 0;
 
     cursor->txn->mutations += cursor->txn->write;
     cursor->moves++;
     code = pylmdb_cursor_put(cursor->native, cursor->slot->flags, key->data, key->size,
                              value->data, value->size, flags_for(cursor->slot, flags));
-    if (code && code != MDB_KEYEXIST) {
-        fail(cursor->state, "mdb_cursor_put", code);
+    if ((code && code != MDB_KEYEXIST) || (noted = note_stand(cursor))) {
+        fail(cursor->state, "mdb_cursor_put", noted ? noted : code);
         return -1;
     }
     /* The cursor is on the new record, or on the one that is in its way. */

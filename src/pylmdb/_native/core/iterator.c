@@ -12,7 +12,6 @@
  */
 #include "core.h"
 
-#include <errno.h>
 #include <string.h>
 
 typedef struct {
@@ -41,9 +40,8 @@ static int start(Cursor *cursor, int first)
     if (cursor->positioned && !cursor->only_written) {
         if (cursor->fresh)
             return 0;
-        code = pylmdb_safe_cursor_get(cursor->native, &cursor->key, &cursor->value,
-                                      MDB_GET_CURRENT);
-        if (code != MDB_NOTFOUND && code != EINVAL)
+        code = read_current(cursor);
+        if (code != MDB_NOTFOUND)
             return 0; /* there is one; or the first step will say what is wrong */
     }
     return move_cursor(cursor, first) < 0 ? -1 : 0;
