@@ -135,3 +135,6 @@ def test_a_key_that_is_too_long_for_small_pages(open_env, env_path):
         with pytest.raises(pylmdb.BadValsizeError):
             txn.cursor().putmulti([*items[:60], (long, VALUE), *items[60:]])
         assert list(txn.cursor().iternext(values=False)) == sorted(keys[:60])
+    env.close()
+    with open_env(lib_version=None) as env:
+        assert env.stat().psize == 512

@@ -7,7 +7,10 @@
  * user can remove.  So they are flushed before anything follows them, and what is no
  * longer than they are and lacks part of them is made anew when it is opened: no
  * transaction was ever in it.  (What is not zero in a new meta page lies in its first
- * sector, so it is there or it is not.) */
+ * sector, so it is there or it is not.  A file of another length than whole sectors was
+ * cut short by somebody, and is refused.) */
+
+enum { SECTOR = 512 };
 
 /* Called by mdb_env_init_meta() in place of pwrite(). */
 static ssize_t write_new_file(int fd, const void *data, size_t size, off_t at)
@@ -30,7 +33,8 @@ static int is_begun(int fd, size_t page_size)
     int i, lacking, other = 0;
 
     if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR || fstat(fd, &found) ||
-        !found.st_size || (size_t)found.st_size > NUM_METAS * page_size ||
+        !found.st_size || found.st_size % SECTOR ||
+        (size_t)found.st_size > NUM_METAS * page_size ||
         !(pages = (calloc)(NUM_METAS, page_size)))
         return 0;
     lacking = (size_t)found.st_size < NUM_METAS * page_size;
@@ -43,7 +47,7 @@ static int is_begun(int fd, size_t page_size)
         if (is_zero(page, page_size))
             lacking = 1;
         else if (!F_ISSET(((const MDB_page *)page)->mp_flags, P_META) ||
-                 meta->mm_magic != MDB_MAGIC || meta->mm_txnid)
+                 meta->mm_magic != MDB_MAGIC || meta->mm_psize != page_size || meta->mm_txnid)
             other = 1;
     }
     free(pages);
