@@ -11,6 +11,7 @@ import pytest
 from programs import Rival, finish, run, start
 
 import pylmdb
+from pylmdb import lowlevel
 
 NOT_REGULAR = {
     "fifo": os.mkfifo,
@@ -125,6 +126,25 @@ def test_a_directory_that_was_moved_is_no_matter(open_env, env_path):
     put(env, b"after")
     env.close()
     assert open_env(env_path + "-moved").stat().entries == 2
+
+
+def test_a_small_file_with_small_pages_is_no_unfinished_one(tmp_path):
+    """What is shorter than two pages of ours can be five of another program's."""
+    path = tmp_path / "env"
+    path.mkdir()
+    engine = lowlevel.engines()[1]
+    out = engine.ffi.new("MDB_env **")
+    assert engine.lib.mdb_env_create(out) == 0
+    assert engine.lib.mdb_env_set_pagesize(out[0], 512) == 0
+    assert engine.lib.mdb_env_open(out[0], os.fsencode(path), 0, 0o644) == 0
+    engine.lib.mdb_env_close(out[0])
+    for i in range(3):
+        with pylmdb.open(path) as env:
+            assert env.stat().psize == 512
+            with env.begin(write=True) as txn:
+                assert txn.stat().entries == i
+                txn.put(b"%d" % i, b"v")
+    assert (path / "data.mdb").stat().st_size < 8192
 
 
 # -- locks -----------------------------------------------------------------------------------

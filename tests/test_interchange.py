@@ -16,7 +16,6 @@ import lmdb
 import pytest
 
 import pylmdb
-from pylmdb import lowlevel
 
 BOTH = [pytest.param(lmdb, pylmdb, id="py-lmdb"), pytest.param(pylmdb, lmdb, id="pylmdb")]
 FORMATS = {0: 1, 1: 3}  # LMDB major version: data format
@@ -497,22 +496,3 @@ def test_mdb_copy_and_our_copy(tool, env_path, tmp_path, compact):
     assert read(pylmdb, str(tmp_path / "theirs")) == EXPECTED
     copy(pylmdb, env_path, tmp_path / "ours", compact)
     assert parse_dump(tool("mdb_dump", "-a", tmp_path / "ours")) == NAMED
-
-
-def test_a_small_file_with_small_pages_is_no_unfinished_one(tmp_path):
-    """What is shorter than two pages of ours can be five of another program's."""
-    path = tmp_path / "env"
-    path.mkdir()
-    engine = lowlevel.engines()[1]
-    out = engine.ffi.new("MDB_env **")
-    assert engine.lib.mdb_env_create(out) == 0
-    assert engine.lib.mdb_env_set_pagesize(out[0], 512) == 0
-    assert engine.lib.mdb_env_open(out[0], os.fsencode(path), 0, 0o644) == 0
-    engine.lib.mdb_env_close(out[0])
-    for i in range(3):
-        with pylmdb.open(path) as env:
-            assert env.stat().psize == 512
-            with env.begin(write=True) as txn:
-                assert txn.stat().entries == i
-                txn.put(b"%d" % i, b"v")
-    assert (path / "data.mdb").stat().st_size < 8192
