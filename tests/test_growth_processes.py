@@ -103,3 +103,24 @@ with env.begin(write=True) as txn:
         assert txn.get(b"large") == b"v" * (20 << 20)
         assert txn.get(b"k") == b"v"
     assert os.stat(os.path.join(env_path, "data.mdb")).st_size >= size
+
+
+DYING = """
+env = pylmdb.open(path)
+reader = env.begin()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_dead_readers_do_not_make_the_file_grow(open_env, env_path, lib_version):
+    """What they keep is found out before the map grows, by those who have it open already."""
+    env = open_env(sync=False)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v" * (1 << 20))
+    finish(start(DYING, env_path, lib_version), status=-9)
+    assert len(env.reader_list()) == 1
+    for _ in range(60):
+        with env.begin(write=True) as txn:
+            txn.put(b"k", b"v" * (1 << 20))
+    assert env.reader_list() == []
+    assert env.info().used < 20 << 20
