@@ -143,10 +143,8 @@ class CursorCore:
         return int(self._lib.pylmdb_stand_note(self._stand, self.txn._mutations, native))
 
     def _move_native(self, native: Any, op: int) -> int:
-        code = self._lib.pylmdb_stand_move(
-            self._stand, self.txn._mutations, native, self._slot.flags, op, self._key, self._value
-        )
-        return int(code)
+        writes, flags, found = self.txn._mutations, self._slot.flags, (self._key, self._value)
+        return int(self._lib.pylmdb_stand_move(self._stand, writes, native, flags, op, *found))
 
     def _read_current(self, native: Any) -> int:
         """Read the record under the cursor; MDB_NOTFOUND where there is none."""
