@@ -290,6 +290,8 @@ int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cur
         stand->record = bigger;
         stand->room = size;
     }
+    touch_pages(k.mv_data, k.mv_size);
+    touch_pages(v.mv_data, v.mv_size);
     memcpy(stand->record, k.mv_data, k.mv_size);
     memcpy(stand->record + k.mv_size, v.mv_data, v.mv_size);
     stand->key_size = k.mv_size;
