@@ -107,7 +107,11 @@ void pylmdb_env_guard_reads(MDB_env *env, int guard);
 
 /* Whether that has happened to any environment, and to this one: whoever copies a value
  * touches it before, and asks afterwards. */
+#if defined(__GNUC__)
+extern int pylmdb_any_cut __attribute__((visibility("hidden")));
+#else
 extern int pylmdb_any_cut;
+#endif
 int pylmdb_env_is_cut(MDB_env *env);
 void pylmdb_touch(const void *data, size_t size);
 static inline void touch_pages(const void *data, size_t size)

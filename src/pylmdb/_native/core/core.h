@@ -340,7 +340,12 @@ PyObject *to_python(Transaction *txn, const MDB_val *value);
 int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
                      PyObject **key_out, PyObject **value_out);
 PyObject *to_bytes(Transaction *txn, const MDB_val *value);
-PyObject *unless_cut(Transaction *txn, PyObject *copy);
+/* The copy of a value, unless the file was cut short under it. */
+PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy);
+static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
+{
+    return LIKELY(!pylmdb_any_cut) ? copy : unless_cut_slowly(txn, copy);
+}
 PyObject *empty_value(Transaction *txn);
 void end_views(Transaction *txn);
 

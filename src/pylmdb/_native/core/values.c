@@ -33,10 +33,9 @@ static PyObject *copy_large(Transaction *txn, const MDB_val *value)
     return bytes;
 }
 
-/* The copy of a value, unless the file was cut short under it. */
-PyObject *unless_cut(Transaction *txn, PyObject *copy)
+PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy)
 {
-    if (LIKELY(!pylmdb_any_cut) || !copy || !pylmdb_env_is_cut(txn->shared->pool->env))
+    if (!copy || !pylmdb_env_is_cut(txn->shared->pool->env))
         return copy;
     Py_DECREF(copy);
     return fail(txn->state, "read", MDB_CORRUPTED);
