@@ -470,3 +470,14 @@ except (pylmdb.MapFullError, MemoryError):
 assert 4 < written < 999
 assert env.stat().entries == written
 """, env_path, lib_version)
+
+
+def test_more_pages_than_a_transaction_keeps_in_memory(open_env, writemap):
+    """512 MiB: pages are spilled, and visited again, also where they never leave the map."""
+    env = open_env(writemap=writemap, sync=False)
+    count, part = 170_000, b"v" * 3000
+    with env.begin(write=True) as txn:
+        txn.cursor().putmulti([(b"%012d" % (i * 7919 % count), part) for i in range(count)])
+        assert txn.stat().entries == count
+    with env.begin() as txn:
+        assert txn.get(b"%012d" % (count - 1)) == part

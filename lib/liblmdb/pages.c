@@ -169,7 +169,8 @@ static int file_has_pages(MDB_env *env, uint64_t count)
     return count <= size / env->me_psize;
 }
 
-/* A page that has no keys yet is not in a file, but may be in a writable map. */
+/* A page of this transaction's own, in a writable map: it may have no keys yet, which no
+ * page in a file has. */
 static int is_new_in_map(const MDB_txn *txn, const MDB_page *mp)
 {
     if ((txn->mt_flags & MDB_TXN_RDONLY) || !(txn->mt_env->me_flags & MDB_WRITEMAP))
@@ -184,7 +185,9 @@ static int is_new_in_map(const MDB_txn *txn, const MDB_page *mp)
 static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
 {
     const size_t size = txn->mt_env->me_psize;
-    const unsigned int unstored = P_META | P_SUBP | P_LOOSE | P_KEEP;
+    /* A page is kept while others are spilled; with a writable map it is there meanwhile. */
+    const unsigned int kept = is_new_in_map(txn, mp) ? 0 : P_KEEP;
+    const unsigned int unstored = P_META | P_SUBP | P_LOOSE | kept;
     unsigned int flags;
 
     if (pgno < NUM_METAS || !file_has_pages(txn->mt_env, (uint64_t)pgno + 1))
