@@ -83,6 +83,7 @@ calls = {
     "get key": lambda t: txn.get(t, db=db),
     "get default": lambda t: txn.get(b"nope", t, db=db),
     "get db": lambda t: txn.get(b"000", db=t),
+    "view key": lambda t: kept.append(txn.view(t, db=db)),
     "get_many": lambda t: txn.get_many(t, db=db),
     "get_many keys": lambda t: txn.get_many(keys(t.act), db=db),
     "get_many key": lambda t: txn.get_many([b"000", t, b"001"], db=db),

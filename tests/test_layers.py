@@ -20,7 +20,7 @@ LAYERS = [
     {"environment"},
     {"_compaction", "_copying", "_inspection"},
     {"_catalog"},
-    {"_registry"},
+    {"_held", "_registry"},
     {"_engine"},
     {"_core_c", "_core_cffi_all"},
     {"_core_cffi_cursor"},

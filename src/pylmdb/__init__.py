@@ -2,10 +2,11 @@
 """LMDB for Python: an embedded, ordered, transactional key-value store."""
 
 from . import errors, types
+from ._engine import version
 from ._version import __version__
 from .cursor import Cursor
 from .database import Database
-from .environment import Environment, enable_drop_gil, version
+from .environment import Environment, enable_drop_gil
 from .environment import open as open
 from .errors import (
     AddrBusyError,

@@ -42,6 +42,11 @@ class TransactionCore:
     def _slot_in(self, ptr: Any, db: Any, /) -> DbSlot:
         """Inside ``_do``: the native handle that a ``db`` argument means."""
 
+    def _whole(self) -> memoryview:
+        """Inside ``_do``, in a read transaction: the read-only view of the whole map.
+        It begins at the address that ``pylmdb_env_map`` tells, at 0 where that is not
+        known.  As long as a slice of it is alive, so is the snapshot."""
+
     def _close_cursors_of(self, slot: DbSlot, /) -> None:
         """Inside ``_do``: close the native cursors of a database that is no more."""
 
@@ -71,14 +76,17 @@ class SharedCore:
 
     # a transaction may begin at once; else it asks SharedEnv
     admitting: bool
-    # read transactions that the pool does not count, and how many views hold
+    # read transactions that the pool does not count
     live: int
-    pinned: int
     # how often the number of a database handle was used again
     reuses: int
 
     def attach(self, pool: int, /) -> None:
         """Take the address of the ``struct pylmdb_pool``, before anything begins."""
+
+    def held(self) -> list[tuple[int, float]]:
+        """The snapshots whose transactions have ended and which views alone hold: their
+        numbers, and since when in seconds of Unix time."""
 
     def drop_parked(self) -> None:
         """Free the memory of ended read transactions that the pool does not have."""

@@ -354,18 +354,29 @@ class TransactionCore:
         return copy
 
     def _to_python(self, value: Any) -> Any:
-        """bytes, or a view of a snapshot; what a write can move is copied first."""
-        if not self._buffers:
-            return self._copy(value)
+        """bytes, or a view."""
+        return self._to_view(value) if self._buffers else self._copy(value)
+
+    def _to_view(self, value: Any) -> memoryview:
+        """A view of a snapshot; what a write can move is copied first."""
         if self._thread:
             return memoryview(self._copy(value))
+        address = int(self._ffi.cast("uintptr_t", value.mv_data))
+        return self._exporter().view(address, value.mv_size)
+
+    def _exporter(self) -> Exporter:
         native: Any = self._native
         if native.exporter is None:
             native.exporter = Exporter(self._shared, native.box)
-        address = int(self._ffi.cast("uintptr_t", value.mv_data))
-        return native.exporter.view(address, value.mv_size)
+        exporter: Exporter = native.exporter
+        return exporter
 
-    def _get(self, ptr: Any, db: Any, key: Any, default: Any) -> Any:
+    def _whole(self) -> memoryview:
+        if self._thread:
+            raise TypeError("the map is viewed in read transactions only")
+        return self._exporter().whole()
+
+    def _get(self, ptr: Any, db: Any, key: Any, default: Any, convert: Any) -> Any:
         lib, value, slot = self._lib, self._value, self._slot_in(ptr, db)
 
         def call() -> int:
@@ -379,10 +390,13 @@ class TransactionCore:
             return default
         if code:
             raise error("mdb_get", code)
-        return self._to_python(value)
+        return convert(value)
 
     def get(self, key: Any, default: Any = None, db: Any = None) -> Any:
-        return self._do(self._get, db, as_buffer("key", key), default)
+        return self._do(self._get, db, as_buffer("key", key), default, self._to_python)
+
+    def view(self, key: Any, default: Any = None, db: Any = None) -> Any:
+        return self._do(self._get, db, as_buffer("key", key), default, self._to_view)
 
     def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
         lib, slot = self._lib, self._slot_in(ptr, db)
@@ -463,7 +477,7 @@ class TransactionCore:
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         self._do(self._slot_in, db)
-        return [self._do(self._get, db, as_buffer("key", key), default) for key in keys]
+        return [self.get(key, default, db) for key in keys]
 
 
 def put_flags(lib: Any, dupdata: Any, overwrite: Any) -> int:

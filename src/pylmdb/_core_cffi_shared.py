@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -43,18 +44,34 @@ class SharedCore:
     # the transactions that are open, by identity; made by attach()
     _children: dict[int, weakref.ref[Any]]
     admitting = False
+    # what views alone hold, by address: the snapshot's number, and since when
+    _held: dict[int, tuple[int, float]]
     # what a core counts beside the pool
-    live = pinned = 0
+    live = 0
     # how often the number of a database handle was used again
     reuses = 0
 
     if TYPE_CHECKING:
         engine: Any
         gate: Any
+        forked: bool
 
     def attach(self, pool: int) -> None:
         """Take the address of the pool, which this core reaches otherwise."""
         self._children = {}
+        self._held = {}
+
+    def held(self) -> list[tuple[int, float]]:
+        """The snapshots that views alone hold: their numbers, and since when."""
+        return [] if self.forked else list(self._held.values())
+
+    def note_held(self, key: int, number: int) -> None:
+        """From now on views alone hold a snapshot."""
+        self._held[key] = number, time.time()
+
+    def forget_held(self, key: int) -> None:
+        """The last view of a snapshot has gone."""
+        self._held.pop(key, None)
 
     def drop_parked(self) -> None:
         """Free the memory of ended transactions; here the pool has all of it."""

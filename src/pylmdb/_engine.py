@@ -207,6 +207,22 @@ def default() -> Engine:
     return next(_each_engine())
 
 
+def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
+    """The version of a built-in liblmdb, as (major, minor, patch).
+
+    :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
+    :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
+        one that makes new files.
+    """
+    if lib_version is None or lib_version == -1:
+        engine = default()
+    else:
+        if lib_version < 0:
+            raise OverflowError(f"lib_version must be 0 or 1, not {lib_version}")
+        engine = of_major(lib_version)
+    return (*engine.version, int(engine.hardened)) if subpatch else engine.version
+
+
 def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
     """The engine for a file that begins with ``head``: that of its format, and for a
     new one, whose head is empty, the one wanted."""

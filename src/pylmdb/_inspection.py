@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ._typing import TYPE_CHECKING
 from .errors import ReadersFullError, error
 from .transaction import stat_from
@@ -85,11 +87,14 @@ class Inspection:
         return shared.engine.reader_text(shared)
 
     def reader_list(self) -> list[Reader]:
-        """The reader table as records of ``pid``, ``thread``, ``txnid`` and ``pages``.
+        """The reader table as records of ``pid``, ``thread``, ``txnid``, ``pages`` and
+        ``held_since``.
 
         ``pages`` is the number of pages that the reader's snapshot keeps from being
         used again: a file that grows without need has a reader with many.  It is None
-        where there is no reader slot left to look with.
+        where there is no reader slot left to look with.  ``held_since`` is when the
+        transaction ended, in seconds of Unix time, if it was one of this process and
+        nothing but views and arrays holds its snapshot; else it is None.
         """
         rows = [line.split() for line in self.readers().splitlines()]
         readers = [
@@ -101,6 +106,13 @@ class Inspection:
         pages: dict[int | None, int | None] = self._pages_freed(snapshots) if snapshots else {}
         for reader in readers:
             reader["pages"] = pages.get(reader.txnid, 0)
+            reader["held_since"] = None
+        # Which slot of those with one snapshot it is makes no difference.
+        for number, since in self._use().held():
+            for reader in readers:
+                if (reader.pid, reader.txnid, reader.held_since) == (os.getpid(), number, None):
+                    reader["held_since"] = since
+                    break
         return readers
 
     def _pages_freed(self, snapshots: Iterable[int]) -> dict[int | None, int | None]:

@@ -127,7 +127,7 @@ class SharedEnv(SharedCore):
 
     def pins(self) -> int:
         """How many ended transactions are held by views."""
-        return self.pinned + int(self.pool.pinned)
+        return len(self.held())
 
     def drain(self) -> None:
         """End all idle transactions."""

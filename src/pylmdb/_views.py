@@ -16,26 +16,27 @@ import sys
 import weakref
 from typing import Any
 
-from ._shared_env import SharedEnv
 from .errors import closed
 
 
 class Exporter:
     """Hands out views of one native read transaction and owns its end."""
 
-    __slots__ = ("_base", "_box", "_lib", "_whole")
+    __slots__ = ("_base", "_box", "_shared", "_whole")
 
-    def __init__(self, shared: SharedEnv, box: Any) -> None:
+    def __init__(self, shared: Any, box: Any) -> None:
         ffi, lib = shared.engine.ffi, shared.engine.lib
         size = ffi.new("size_t *")
         base = lib.pylmdb_env_map(shared.ptr, size)
         owning: list[bool] = []
+        key = id(box)
 
         def end(_owner: object = None) -> None:
             if owning:
+                shared.forget_held(key)
                 shared.end_reader(box)
 
-        self._lib, self._box = lib, weakref.ref(box)
+        self._shared, self._box = shared, weakref.ref(box)
         self._base = int(ffi.cast("uintptr_t", base))
         # Without the map's address the memoryview starts at address 0.
         length = size[0] or sys.maxsize
@@ -44,16 +45,21 @@ class Exporter:
 
     def view(self, address: int, size: int) -> memoryview:
         """The read-only view of ``size`` bytes at ``address``."""
+        start = address - self._base
+        return self.whole()[start : start + size]
+
+    def whole(self) -> memoryview:
+        """The view of the whole map."""
         if self._whole is None:
             raise closed("transaction", "begin a new one")
-        start = address - self._base
-        return self._whole[start : start + size]
+        return self._whole
 
     def let_go(self) -> None:
         """The transaction has ended: its snapshot lasts as long as its views."""
         box = self._box()
         if self._whole is not None and box is not None:
-            self._lib.pylmdb_pin(box)
+            number = self._shared.engine.lib.mdb_txn_id(box.ptr)
+            self._shared.note_held(id(box), int(number))
         self._whole = None
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from _operator import index
 
-from . import _catalog, _copying, _engine, _registry
+from . import _catalog, _copying, _engine, _held, _registry
 from ._inspection import Inspection
 from ._options import make_options
 from ._shared_env import tokens
 from ._typing import TYPE_CHECKING
+from ._writer_gate import Deadline
 from .database import Database, flags_from
 from .errors import Error, IncompatibleError, closed
 from .transaction import Transaction
@@ -161,20 +162,30 @@ class Environment(EnvironmentCore, Inspection):
         self._token = next(tokens)
         self._shared = _registry.open_shared(options, self._token)
 
-    def close(self) -> None:
+    def close(self, *, wait: float | None = None) -> None:
         """Close the environment; does nothing the second time.
 
-        Its transactions are ended, the newest first, and nothing is waited for:
-        a call in progress in another thread ends by itself.  Views and arrays
-        made from the map stay valid.
+        Its transactions are ended, the newest first, and a call in progress in
+        another thread ends by itself.  Views and arrays made from the map stay
+        valid, and with them their snapshots and the map, for as long as they are
+        alive: after a minute of that closing issues a ResourceWarning.
+
+        :param wait: how many seconds to wait for the views of this process to go;
+            by default nothing is waited for.
+        :raises BusyError: there are still some after ``wait`` seconds.  The
+            environment is closed all the same.
 
         ``mdb_env_close``, once nothing uses the file in this process any more.
         """
+        deadline = None if wait is None else Deadline(wait)
         shared, self._shared = self._shared, None
         if shared is None or shared.forked:
             return
         shared.revoke_children(self)
+        held = shared.held()
         shared.leave(self._token)
+        if held:
+            _held.after_close(shared, deadline, str(self._options.given_path))
 
     def __enter__(self) -> Self:
         self._use()
@@ -473,22 +484,6 @@ _PICKLED = (
 
 def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) -> Environment:
     return cls(path, create=False, **options)
-
-
-def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
-    """The version of a built-in liblmdb, as (major, minor, patch).
-
-    :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
-    :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
-        one that makes new files.
-    """
-    if lib_version is None or lib_version == -1:
-        engine = _engine.default()
-    else:
-        if lib_version < 0:
-            raise OverflowError(f"lib_version must be 0 or 1, not {lib_version}")
-        engine = _engine.of_major(lib_version)
-    return (*engine.version, int(engine.hardened)) if subpatch else engine.version
 
 
 def enable_drop_gil() -> None:

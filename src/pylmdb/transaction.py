@@ -119,6 +119,26 @@ class Transaction(Generic[ValueT], TransactionCore):
         raise NotImplementedError
 
     @overload
+    def view(
+        self, key: BytesLike, default: None = None, db: Database | None = None
+    ) -> memoryview | None: ...
+    @overload
+    def view(self, key: BytesLike, default: T, db: Database | None = None) -> memoryview | T: ...
+    def view(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+        """The value of ``key`` as a read-only memoryview, whatever ``buffers`` says.
+
+        In a read transaction it lies in the memory map, without a copy, and it and
+        everything made from it stay valid whatever ends: they keep the snapshot.  In a
+        write transaction it is a copy.  A view costs the same for every size; bytes are
+        cheaper up to about 200 of them.
+
+        :return: a view of the bytes, shape (size,), format ``B``; or ``default``.
+
+        ``mdb_get``.
+        """
+        raise NotImplementedError
+
+    @overload
     def get_many(
         self, keys: Iterable[BytesLike], default: None = None, db: Database | None = None
     ) -> list[ValueT | None]: ...

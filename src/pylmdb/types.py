@@ -102,11 +102,14 @@ class DbFlags(Record):
 
 class Reader(Record):
     """One slot of the reader table: ``pid``, ``thread`` (hexadecimal), ``txnid``,
-    the snapshot that it reads (None when idle), and ``pages``, how many pages that
-    were freed since it keeps from being used again."""
+    the snapshot that it reads (None when idle), ``pages``, how many pages that were
+    freed since it keeps from being used again, and ``held_since``: where its
+    transaction has ended in this process and only views and arrays hold it, since
+    when, in seconds of Unix time; else None."""
 
     __slots__ = ()
     pid: int
     thread: str
     txnid: int | None
     pages: int | None
+    held_since: float | None

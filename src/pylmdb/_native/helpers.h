@@ -124,8 +124,6 @@ struct pylmdb_pool {
     /* twice the number of native transactions that are alive, and 1 while the
      * environment's record is */
     int count;
-    /* of these, how many have ended for their user and are held by views */
-    int pinned;
     /* how many idle read transactions may keep their reader slots */
     int keep;
     /* idle read transactions: the first with reader slots, the others only with
@@ -153,7 +151,6 @@ struct pylmdb_txn {
     struct pylmdb_pool *pool;
     int code;
     int generation;
-    int pinned;
 };
 
 /* A write transaction (flags 0) or a nested one. */
@@ -165,8 +162,6 @@ int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
                         int wait_ms);
 /* Ends a read transaction, or keeps it idle. */
 void pylmdb_end_reader(struct pylmdb_txn *txn);
-/* Notes that the transaction has ended for its user, but is held by views. */
-void pylmdb_pin(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
 /* sync_flags: MDB_NOSYNC and MDB_NOMETASYNC for this commit; the caller holds
  * the writer lock, so no other commit sees them.  Nested transactions have no

@@ -106,7 +106,7 @@ static void count_on(struct pylmdb_txn *txn, struct pylmdb_pool *pool)
 {
     (void)ADD(&pool->count, 2);
     txn->pool = pool;
-    txn->code = txn->pinned = 0;
+    txn->code = 0;
     txn->generation = pylmdb_generation;
 }
 
@@ -115,10 +115,6 @@ static void count_off(struct pylmdb_txn *txn)
     struct pylmdb_pool *pool = txn->pool;
 
     txn->pool = NULL;
-    if (txn->pinned) {
-        txn->pinned = 0;
-        (void)ADD(&pool->pinned, -1);
-    }
     if (!ADD(&pool->count, -2))
         free(pool);
 }
@@ -180,14 +176,6 @@ void pylmdb_end_reader(struct pylmdb_txn *txn)
                 !fill_place(pool->parked, PYLMDB_MAX_PARKED, ptr)))
         mdb_txn_abort(ptr);
     count_off(txn);
-}
-
-void pylmdb_pin(struct pylmdb_txn *txn)
-{
-    if (txn->ptr && !txn->pinned) {
-        txn->pinned = 1;
-        (void)ADD(&txn->pool->pinned, 1);
-    }
 }
 
 void pylmdb_abort(struct pylmdb_txn *txn)

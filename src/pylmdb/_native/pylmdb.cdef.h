@@ -61,7 +61,6 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
 int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 struct pylmdb_pool {
-    int pinned;
     int keep;
     ...;
 };
@@ -79,7 +78,6 @@ int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
 int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
                         int wait_ms);
 void pylmdb_end_reader(struct pylmdb_txn *txn);
-void pylmdb_pin(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
 void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags);

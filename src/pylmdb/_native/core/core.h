@@ -90,12 +90,14 @@ typedef struct {
     char admitting;
     /* threads that wait for the writer's end */
     int waiting;
-    /* read transactions that began at once, which the pool does not count, how
-     * many of them are held by views, and the memory of ended ones */
-    int live, pinned, parked_count;
+    /* read transactions that began at once, which the pool does not count, and the
+     * memory of ended ones */
+    int live, parked_count;
     /* how often the number of a database handle was used again */
     Py_ssize_t reuses;
     MDB_txn *parked[PYLMDB_MAX_PARKED];
+    /* what views alone hold, the latest first */
+    struct Exporter *held;
     /* the top-level write transaction, and all transactions, the newest first */
     struct Transaction *writer, *newest;
     /* of the main database */
@@ -117,13 +119,16 @@ typedef struct {
 } EnvironmentCore;
 
 /* The memory of a read transaction's views, and what ends with the last one. */
-typedef struct {
+typedef struct Exporter {
     PyObject_HEAD
     char *base;
     Py_ssize_t size;
     PyObject *on_last_view;
+    /* once only views hold the transaction: since when, in seconds of Unix time */
     Shared *shared;
     struct pylmdb_txn native;
+    double since;
+    struct Exporter *older, *newer;
 } Exporter;
 
 typedef struct Transaction {
@@ -312,7 +317,9 @@ int begin_quick(Shared *shared, struct pylmdb_txn *native);
 void end_native_reader(Shared *shared, struct pylmdb_txn *native);
 /* The same, and its environment if it was the last of it. */
 void end_reader(Shared *shared, struct pylmdb_txn *native);
-void pin_reader(Shared *shared, struct pylmdb_txn *native);
+/* The transaction has ended for its user: from now on the exporter is what holds it. */
+void take_over(Exporter *exporter, Shared *shared, struct pylmdb_txn *native);
+void let_go(Exporter *exporter);
 
 /* -- transaction_begin.c -- */
 
@@ -336,6 +343,10 @@ PyObject *begin_capsule(PyObject *self, void *ignored);
 /* -- values.c: what the caller gets -- */
 
 PyObject *to_python(Transaction *txn, const MDB_val *value);
+/* A view of the snapshot's record, or of a copy in a write transaction. */
+PyObject *to_view(Transaction *txn, const MDB_val *value);
+/* The view of the whole map, whose slices keep the snapshot. */
+PyObject *whole_map(Transaction *txn);
 /* Both of a record, either of which may be left out with NULL. */
 int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
                      PyObject **key_out, PyObject **value_out);

@@ -50,10 +50,7 @@ static void exporter_dealloc(Exporter *self)
             PyErr_WriteUnraisable(self->on_last_view);
         Py_CLEAR(self->on_last_view);
     }
-    if (self->shared) {
-        end_reader(self->shared, &self->native);
-        Py_CLEAR(self->shared);
-    }
+    let_go(self);
     PyErr_Restore(kind, value, traceback);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);

@@ -3,6 +3,8 @@
  * writes, and which transactions are open. */
 #include "core.h"
 
+#include <time.h>
+
 /* attach(address of the pool, which its cffi owner keeps alive) */
 static PyObject *shared_attach(Shared *self, PyObject *address)
 {
@@ -35,7 +37,7 @@ int begin_quick(Shared *shared, struct pylmdb_txn *native)
         return rc;
     native->ptr = ptr;
     native->pool = NULL;
-    native->code = native->pinned = 0;
+    native->code = 0;
     native->generation = pylmdb_generation;
     shared->live++;
     return 0;
@@ -57,17 +59,73 @@ void end_native_reader(Shared *shared, struct pylmdb_txn *native)
     else
         mdb_txn_abort(ptr);
     shared->live--;
-    shared->pinned -= native->pinned;
 }
 
-void pin_reader(Shared *shared, struct pylmdb_txn *native)
+static double unix_time(void)
 {
-    if (native->pool) {
-        pylmdb_pin(native);
-    } else {
-        native->pinned = 1;
-        shared->pinned++;
+    struct timespec now = {0, 0};
+
+    (void)timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+void take_over(Exporter *exporter, Shared *shared, struct pylmdb_txn *native)
+{
+    exporter->shared = (Shared *)Py_NewRef((PyObject *)shared);
+    exporter->native = *native;
+    native->ptr = NULL;
+    native->pool = NULL;
+    exporter->since = unix_time();
+    exporter->older = shared->held;
+    if (exporter->older)
+        exporter->older->newer = exporter;
+    shared->held = exporter;
+}
+
+void let_go(Exporter *exporter)
+{
+    Shared *shared = exporter->shared;
+
+    if (!shared)
+        return;
+    if (exporter->newer)
+        exporter->newer->older = exporter->older;
+    else
+        shared->held = exporter->older;
+    if (exporter->older)
+        exporter->older->newer = exporter->newer;
+    end_reader(shared, &exporter->native);
+    Py_CLEAR(exporter->shared);
+}
+
+/* What making objects runs may end some of them, so they are noted beforehand.  In a
+ * forked child there are none: they are the parent's. */
+static PyObject *shared_held(Shared *self, PyObject *ignored)
+{
+    struct Exporter *first = self->generation == pylmdb_generation ? self->held : NULL, *each;
+    Py_ssize_t count = 0, i = 0;
+    struct note {
+        size_t number;
+        double since;
+    } *notes;
+    PyObject *list, *item;
+
+    (void)ignored;
+    for (each = first; each; each = each->older)
+        count++;
+    if (!(notes = PyMem_New(struct note, count + 1)))
+        return PyErr_NoMemory();
+    for (each = first; each; each = each->older, i++)
+        notes[i] = (struct note){mdb_txn_id(each->native.ptr), each->since};
+    list = PyList_New(count);
+    for (i = 0; list && i < count; i++) {
+        if ((item = Py_BuildValue("(nd)", (Py_ssize_t)notes[i].number, notes[i].since)))
+            PyList_SET_ITEM(list, i, item);
+        else
+            Py_CLEAR(list);
     }
+    PyMem_Free(notes);
+    return list;
 }
 
 static PyObject *shared_drop_parked(Shared *self, PyObject *ignored)
@@ -171,6 +229,9 @@ static PyMethodDef shared_methods[] = {
                "End the transactions of an Environment, the newest first.")},
     {"drop_parked", METHOD(shared_drop_parked), METH_NOARGS,
      PyDoc_STR("drop_parked($self)\n--\n\nFree the memory of ended transactions.")},
+    {"held", METHOD(shared_held), METH_NOARGS,
+     PyDoc_STR("held($self)\n--\n\n"
+               "The snapshots that views alone hold: their numbers, and since when.")},
     {"own_writer", METHOD(shared_own_writer), METH_NOARGS,
      PyDoc_STR("own_writer($self)\n--\n\n"
                "The innermost write transaction that the calling thread has open, or None.")},
@@ -190,7 +251,6 @@ static PyMemberDef shared_members[] = {
     {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
     {"reuses", T_PYSSIZET, offsetof(Shared, reuses), 0, NULL},
     {"live", T_INT, offsetof(Shared, live), READONLY, NULL},
-    {"pinned", T_INT, offsetof(Shared, pinned), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

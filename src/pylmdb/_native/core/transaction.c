@@ -27,7 +27,10 @@ static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code
     return code == RAISED ? NULL : fail(txn->state, what, code);
 }
 
-static PyObject *get_value(Transaction *self, PyObject *object, PyObject *otherwise, PyObject *db)
+typedef PyObject *Converter(Transaction *txn, const MDB_val *value);
+
+static inline PyObject *get_as(Transaction *self, PyObject *object, PyObject *otherwise,
+                               PyObject *db, Converter *convert)
 {
     PyObject *result = NULL;
     Bytes key;
@@ -40,7 +43,7 @@ static PyObject *get_value(Transaction *self, PyObject *object, PyObject *otherw
     if (LIKELY(!guard(self) && (slot = slot_for(self, db)))) {
         code = get_in(self, slot, &key, &value);
         if (LIKELY(!code))
-            result = to_python(self, &value);
+            result = convert(self, &value);
         else if (LIKELY(code == MDB_NOTFOUND))
             result = Py_NewRef(otherwise ? otherwise : Py_None);
         else
@@ -57,10 +60,21 @@ static PyObject *transaction_get(Transaction *self, PyObject *const *args, Py_ss
     PyObject *given[3];
 
     if (LIKELY(nargs == 1 && !kwnames))
-        return get_value(self, args[0], NULL, NULL);
+        return get_as(self, args[0], NULL, NULL, to_python);
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
         return NULL;
-    return get_value(self, given[0], given[1], given[2]);
+    return get_as(self, given[0], given[1], given[2], to_python);
+}
+
+static PyObject *transaction_view(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                                  PyObject *kwnames)
+{
+    static const Signature signature = {"view", 1, 3, 3, {ARG_KEY, ARG_DEFAULT, ARG_DB}};
+    PyObject *given[3];
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
+        return NULL;
+    return get_as(self, given[0], given[1], given[2], to_view);
 }
 
 static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags)
@@ -415,6 +429,12 @@ static PyObject *transaction_slot_in(Transaction *self, PyObject *const *args, P
     return slot ? Py_NewRef((PyObject *)slot) : NULL;
 }
 
+static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    return guard_again(self) ? NULL : whole_map(self);
+}
+
 static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
 {
     Handle *handle = self->cursors, *next;
@@ -458,6 +478,7 @@ static PyObject *transaction_get_closed(Transaction *self, void *ignored)
 
 static PyMethodDef transaction_methods[] = {
     WITH_KEYWORDS(get, DOC_TRANSACTION_GET),
+    WITH_KEYWORDS(view, DOC_TRANSACTION_VIEW),
     WITH_KEYWORDS(get_many, DOC_TRANSACTION_GET_MANY),
     WITH_KEYWORDS(put, DOC_TRANSACTION_PUT),
     WITH_KEYWORDS(delete, DOC_TRANSACTION_DELETE),
@@ -474,6 +495,9 @@ static PyMethodDef transaction_methods[] = {
     {"_slot_in", METHOD(transaction_slot_in), METH_FASTCALL,
      PyDoc_STR("_slot_in($self, pointer, db, /)\n--\n\n"
                "Inside _do: the native handle that a db argument means.")},
+    {"_whole", METHOD(transaction_whole), METH_NOARGS,
+     PyDoc_STR("_whole($self, /)\n--\n\n"
+               "Inside _do: the view of the whole map, whose slices keep the snapshot.")},
     {"_close_cursors_of", METHOD(transaction_close_cursors_of), METH_O,
      PyDoc_STR("_close_cursors_of($self, slot, /)\n--\n\n"
                "Inside _do: close the cursors of a database that is no more.")},

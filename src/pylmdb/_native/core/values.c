@@ -120,11 +120,25 @@ static PyObject *view_of_map(Transaction *txn, const MDB_val *value)
     return view;
 }
 
+PyObject *to_view(Transaction *txn, const MDB_val *value)
+{
+    return txn->thread ? view_of_copy(txn, value) : view_of_map(txn, value);
+}
+
 PyObject *to_python(Transaction *txn, const MDB_val *value)
 {
-    if (LIKELY(!txn->buffers))
-        return to_bytes(txn, value);
-    return txn->thread ? view_of_copy(txn, value) : view_of_map(txn, value);
+    return LIKELY(!txn->buffers) ? to_bytes(txn, value) : to_view(txn, value);
+}
+
+PyObject *whole_map(Transaction *txn)
+{
+    if (txn->thread) {
+        PyErr_SetString(PyExc_TypeError, "the map is viewed in read transactions only");
+        return NULL;
+    }
+    if (!txn->whole && make_whole(txn))
+        return NULL;
+    return Py_NewRef(txn->whole);
 }
 
 /* What makes the first of two objects may run Python code, which must not move the
@@ -183,10 +197,6 @@ void end_views(Transaction *txn)
     Py_buffer *buffer = PyMemoryView_GET_BUFFER(txn->whole);
     Exporter *exporter = (Exporter *)buffer->obj;
 
-    exporter->native = txn->native;
-    exporter->shared = (Shared *)Py_NewRef((PyObject *)txn->shared);
-    txn->native.ptr = NULL;
-    txn->native.pool = NULL;
-    pin_reader(txn->shared, &exporter->native);
+    take_over(exporter, txn->shared, &txn->native);
     Py_CLEAR(txn->whole);
 }

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""Snapshots that only views hold any more: their transactions have ended."""
+
+from __future__ import annotations
+
+import time
+from _warnings import warn  # that of warnings, without its import
+
+from ._typing import TYPE_CHECKING
+from .errors import BusyError
+
+if TYPE_CHECKING:
+    from ._shared_env import SharedEnv
+    from ._writer_gate import Deadline
+
+# for how many seconds views may hold a snapshot before closing warns of them
+LONG = 60.0
+_LOOK = 0.002
+
+
+def after_close(shared: SharedEnv, deadline: Deadline | None, path: str) -> None:
+    """An environment was closed: wait for the views that are left, or warn of old ones."""
+    while deadline is not None and shared.held():
+        if not deadline.slice():
+            raise BusyError(
+                f"close: memoryviews or arrays still hold {len(shared.held())} snapshot(s)"
+                f" of {path!r}; it is closed, but its map stays until they are gone",
+                hint="drop the memoryviews and arrays, or copy what they show",
+            )
+        time.sleep(_LOOK)
+    ages = [time.time() - since for _, since in shared.held()]
+    if ages and max(ages) > LONG:
+        warn(
+            f"{path!r} was closed while memoryviews or arrays hold {len(ages)} snapshot(s) of"
+            f" it, one for {max(ages):.0f} seconds; pages that they show cannot be used again",
+            ResourceWarning,
+            stacklevel=3,
+        )
