@@ -9,6 +9,7 @@ import copy
 import pickle
 import types
 
+import numpy as np
 import pytest
 
 import pylmdb
@@ -36,6 +37,7 @@ ENVIRONMENT = {
     "set_flags": lambda env, live: env.set_flags(sync=True),
     "set_mapsize": lambda env, live: env.set_mapsize(1 << 24),
     "compact": lambda env, live: env.compact(),
+    "snapshot": lambda env, live: env.snapshot(),
     "stat": lambda env, live: env.stat(),
     "sync": lambda env, live: env.sync(),
     "sync forced": lambda env, live: env.sync(True),
@@ -49,6 +51,13 @@ TRANSACTION = {
     "get": lambda txn, live: txn.get(b"k"),
     "get_many": lambda txn, live: txn.get_many([b"k"]),
     "view": lambda txn, live: txn.view(b"k"),
+    "put_array": lambda txn, live: txn.put_array(b"k", np.arange(3)),
+    "get_array": lambda txn, live: txn.get_array(b"k"),
+    "reserve": lambda txn, live: txn.reserve(b"k", 3).__enter__(),
+    "take": lambda txn, live: txn.take([b"k"], "u1"),
+    "range_arrays": lambda txn, live: txn.range_arrays(None, None, "u1"),
+    "dup_array": lambda txn, live: txn.dup_array(b"k", "u1"),
+    "put_arrays": lambda txn, live: txn.put_arrays([b"k"], np.zeros((1, 3))),
     "id": lambda txn, live: txn.id(),
     "pop": lambda txn, live: txn.pop(b"k"),
     "put": lambda txn, live: txn.put(b"k", b"v"),
@@ -94,6 +103,8 @@ CURSOR = {
     "set_range of nothing": lambda cur, live: cur.set_range(b""),
     "set_range_dup": lambda cur, live: cur.set_range_dup(b"k", b"v"),
     "value": lambda cur, live: cur.value(),
+    "view": lambda cur, live: cur.view(),
+    "array": lambda cur, live: cur.array(),
     "_iter_from": lambda cur, live: cur._iter_from(b"k", False),
     "__iter__": lambda cur, live: iter(cur),
 }
@@ -351,6 +362,13 @@ def test_dead_databases_as_arguments(live, open_env, tmp_path, state):
             lambda txn=txn: txn.get(b"k", db=dead),
             lambda txn=txn: txn.get_many([b"k"], db=dead),
             lambda txn=txn: txn.view(b"k", db=dead),
+            lambda txn=txn: txn.put_array(b"k", np.arange(3), db=dead),
+            lambda txn=txn: txn.reserve(b"k", 3, db=dead).__enter__(),
+            lambda txn=txn: txn.take([b"k"], "u1", db=dead),
+            lambda txn=txn: txn.range_arrays(None, None, "u1", db=dead),
+            lambda txn=txn: txn.dup_array(b"k", "u1", db=dead),
+            lambda txn=txn: txn.put_arrays([b"k"], np.zeros((1, 3)), db=dead),
+            lambda env=env: env.snapshot(dead),
             lambda txn=txn: txn.pop(b"k", dead),
             lambda txn=txn: txn.put(b"k", b"v", db=dead),
             lambda txn=txn: txn.range(db=dead),

@@ -44,6 +44,7 @@ deeds = {
 """
 
 TRAPS = """\
+import numpy as np
 class Trap:
     "Does its deed when Python asks it for anything."
     def __init__(self, deed): self.deed, self.left = deed, 1
@@ -83,6 +84,17 @@ calls = {
     "get key": lambda t: txn.get(t, db=db),
     "get default": lambda t: txn.get(b"nope", t, db=db),
     "get db": lambda t: txn.get(b"000", db=t),
+    "put_array key": lambda t: txn.put_array(t, np.arange(3), db=db),
+    "put_array flags": lambda t: txn.put_array(b"k", [1], overwrite=t, append=t, db=db),
+    "put_arrays keys": lambda t: txn.put_arrays([b"000", t], np.zeros((2, 3)), db=db),
+    "put_arrays flag": lambda t: txn.put_arrays([b"000"], [0], overwrite=t, db=db),
+    "take keys": lambda t: txn.take([t, b"001"], "V20", db=db),
+    "take threads": lambda t: txn.take([b"001"], "V20", threads=t, db=db),
+    "take shape": lambda t: txn.take([b"001"], "V1", (t,), missing="fill", db=db),
+    "range_arrays": lambda t: txn.range_arrays(t, t, "V20", db=db),
+    "dup_array": lambda t: txn.dup_array(t, "V20", db=db),
+    "reserve": lambda t: txn.reserve(t, t, overwrite=t, append=t, db=db).__enter__(),
+    "snapshot": lambda t: kept.append(env.snapshot(t)),
     "view key": lambda t: kept.append(txn.view(t, db=db)),
     "get_many": lambda t: txn.get_many(t, db=db),
     "get_many keys": lambda t: txn.get_many(keys(t.act), db=db),

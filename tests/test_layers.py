@@ -16,7 +16,7 @@ MODULES = {path.stem: path for path in PACKAGE.glob("*.py")}
 
 # From the top down.  A module imports from layers below its own, never from its own layer.
 LAYERS = [
-    {"__init__", "lowlevel"},
+    {"__init__", "arrays", "lowlevel"},
     {"environment"},
     {"_compaction", "_copying", "_inspection"},
     {"_catalog"},
@@ -25,14 +25,18 @@ LAYERS = [
     {"_core_c", "_core_cffi_all"},
     {"_core_cffi_cursor"},
     {"_core_cffi"},
-    {"_core_cffi_iterator", "_core_cffi_native"},
+    {"_core_cffi_batches", "_core_cffi_iterator", "_core_cffi_native"},
     {"_core_cffi_shared"},
     {"transaction", "cursor", "database"},
-    {"_ranges", "_signature", "_views"},
+    {"_array_methods", "_ranges", "_signature", "_views"},
+    {"_snapshot"},
+    {"_array_ranges", "_array_store"},
+    {"_gather"},
+    {"_array_keys", "_npy", "_reserve"},
     {"_shared_env"},
     {"_alone", "_growth"},
     {"_options", "_writer_gate"},
-    {"_buffers", "_threads"},
+    {"_buffers", "_numpy", "_put_flags", "_threads"},
     {"_version", "errors", "types"},
     {"_aliases", "_typing"},
 ]

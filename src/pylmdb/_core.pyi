@@ -47,6 +47,13 @@ class TransactionCore:
         It begins at the address that ``pylmdb_env_map`` tells, at 0 where that is not
         known.  As long as a slice of it is alive, so is the snapshot."""
 
+    def _begin_reservation(self) -> None:
+        """Inside ``_do``: until the reservation ends, operations raise BufferError, and the
+        transaction does not end natively."""
+
+    def _end_reservation(self) -> None:
+        """Nobody can reach the reserved memory any more."""
+
     def _close_cursors_of(self, slot: DbSlot, /) -> None:
         """Inside ``_do``: close the native cursors of a database that is no more."""
 

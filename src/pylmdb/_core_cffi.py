@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from . import _threads
 from ._buffers import as_buffer
 from ._core_cffi_native import NativeTxn
+from ._put_flags import append_flag, put_flags
 from ._views import Exporter
 from ._writer_gate import Claim, Deadline
 from .database import Database
@@ -212,7 +213,7 @@ class TransactionCore:
                     raise BusyError("another operation of this transaction is in progress")
                 try:
                     family.busy = True
-                    if family.dirty:
+                    if family.dirty and not family.reserved:
                         family.finish_revoked()
                     self._check(native, ending)
                     return operation(native.box.ptr, *args)
@@ -229,6 +230,11 @@ class TransactionCore:
             raise WrongThreadError(
                 "a write transaction was used outside the thread that began it",
                 hint="begin, use and commit it in one thread",
+            )
+        if native.family.reserved:
+            raise BufferError(
+                "the buffer of reserve() is still in use; leave its block, and drop what was"
+                " made of it, before the transaction does anything else"
             )
         if native.children and not ending and any(not c.revoked for c in native.children):
             raise BadTxnError(
@@ -261,6 +267,15 @@ class TransactionCore:
         if db is None:
             db = self._db
         return self.env.open_db() if db is None else db
+
+    def _begin_reservation(self) -> None:
+        native: Any = self._native
+        native.family.reserved += 1
+
+    def _end_reservation(self) -> None:
+        family: Any = self._native.family  # type: ignore[union-attr]
+        family.reserved -= 1
+        family.drain()
 
     def _close_cursors_of(self, slot: DbSlot) -> None:
         if self._native is not None:
@@ -400,7 +415,7 @@ class TransactionCore:
 
     def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
         lib, slot = self._lib, self._slot_in(ptr, db)
-        flags |= append_flag(lib, slot, append)
+        flags |= append_flag(slot, append)
 
         def call() -> int:
             return int(
@@ -430,7 +445,7 @@ class TransactionCore:
         append: bool = False,
         db: Any = None,
     ) -> bool:
-        flags = put_flags(self._lib, dupdata, overwrite)
+        flags = put_flags(dupdata, overwrite)
         key, value, append = as_buffer("key", key), as_buffer("value", value), bool(append)
         return bool(self._do(self._put, db, key, value, flags, append))
 
@@ -478,16 +493,3 @@ class TransactionCore:
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         self._do(self._slot_in, db)
         return [self.get(key, default, db) for key in keys]
-
-
-def put_flags(lib: Any, dupdata: Any, overwrite: Any) -> int:
-    """The flags of ``mdb_put`` for two of put's keywords."""
-    flags = 0 if dupdata else lib.MDB_NODUPDATA
-    return int(flags if overwrite else flags | lib.MDB_NOOVERWRITE)
-
-
-def append_flag(lib: Any, slot: DbSlot, append: bool) -> int:
-    """MDB_APPEND, or its form for databases with duplicates."""
-    if not append:
-        return 0
-    return int(lib.MDB_APPENDDUP if slot.flags & lib.MDB_DUPSORT else lib.MDB_APPEND)

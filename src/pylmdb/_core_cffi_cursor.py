@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import errno
 import itertools
-import operator
 from collections.abc import Iterator
 from typing import Any
 
 from . import _core_cffi
 from ._buffers import as_buffer
-from ._core_cffi import append_flag, put_flags
+from ._core_cffi_batches import checked_width, join_records
 from ._core_cffi_iterator import CursorIterator
+from ._put_flags import append_flag, put_flags
 from .errors import Error, InvalidParameterError, closed, error
 
 _numbers = itertools.count(1)
@@ -272,6 +272,16 @@ class CursorCore:
     def item(self) -> Any:
         return self._do(self._read_item)
 
+    def _read_view(self, native: Any) -> memoryview:
+        found: memoryview = (
+            self.txn._to_view(self._value) if self._show(native) else memoryview(b"")
+        )
+        return found
+
+    def view(self) -> memoryview:
+        view: memoryview = self._do(self._read_view)
+        return view
+
     def _seek_value(self, native: Any, key: Any, default: Any) -> Any:
         if not self._seek(native, key, b"", self._lib.MDB_SET_KEY):
             return default
@@ -310,7 +320,7 @@ class CursorCore:
         return int(code)
 
     def _put(self, native: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
-        flags |= append_flag(self._lib, self._slot, append)
+        flags |= append_flag(self._slot, append)
         code = self._put_native(native, key, value, flags)
         # The cursor is on the new record, or on the one that is in its way.
         self._only_written = self._only_written or not self._positioned
@@ -325,14 +335,14 @@ class CursorCore:
         overwrite: bool = True,
         append: bool = False,
     ) -> bool:
-        flags = put_flags(self._lib, dupdata, overwrite)
+        flags = put_flags(dupdata, overwrite)
         key, value, append = as_buffer("key", key), as_buffer("value", value), bool(append)
         return bool(self._do(self._put, key, value, flags, append))
 
     def putmulti(
         self, items: Any, dupdata: bool = True, overwrite: bool = True, append: bool = False
     ) -> tuple[int, int]:
-        flags, append = put_flags(self._lib, dupdata, overwrite), bool(append)
+        flags, append = put_flags(dupdata, overwrite), bool(append)
         consumed = added = 0
         self._do(self._nothing)
         for item in items:
@@ -475,24 +485,3 @@ class CursorCore:
             else:
                 self._do(self._found_key, key, result)
         return join_records(result) if keyfixed else result
-
-
-def checked_width(dupfixed_bytes: Any, dupdata: bool, keyfixed: bool, values: bool) -> int:
-    """The size of each value for getmulti, 0 where it is not given."""
-    width = 0 if dupfixed_bytes is None else operator.index(dupfixed_bytes)
-    if width < 0:
-        raise OverflowError(f"dupfixed_bytes must be at least 0, not {width}")
-    if (width or keyfixed) and not dupdata:
-        raise TypeError("dupfixed_bytes and keyfixed need dupdata=True")
-    if keyfixed and not width:
-        raise TypeError("keyfixed needs dupfixed_bytes")
-    if not values and dupdata:
-        raise TypeError("values=False cannot be combined with dupdata=True")
-    return int(width)
-
-
-def join_records(records: list[tuple[Any, Any]]) -> memoryview:
-    """Keys and values one after another, all keys of one width."""
-    if len({len(key) for key, _ in records}) > 1:
-        raise ValueError("keyfixed needs keys of one width")
-    return memoryview(bytearray().join(part for record in records for part in record))

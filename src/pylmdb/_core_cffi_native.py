@@ -37,12 +37,14 @@ _PATIENCE = 1.0
 class Family:
     """A top-level transaction and those nested in it: one lock, one guard."""
 
-    __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members")
+    __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members", "reserved")
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         # an operation is in progress; nothing may be ended under it
         self.busy = False
+        # how often memory of a page is lent for writing: the same holds then
+        self.reserved = 0
         # there is something to finish
         self.dirty = False
         self.members: list[NativeTxn] = []
@@ -53,15 +55,18 @@ class Family:
 
         A thread that holds the lock further down on its stack is inside, too.
         """
-        while self.dirty and not self.busy and not self.lock._is_owned():  # type: ignore[attr-defined]
+        while self.dirty and not (self.busy or self.reserved or self._is_inside()):
             with self.lock:
-                if self.busy:
+                if self.busy or self.reserved:
                     return
                 try:
                     self.busy = True
                     self.finish_revoked()
                 finally:
                     self.busy = False
+
+    def _is_inside(self) -> bool:
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]
 
     def finish_revoked(self) -> None:
         """The native half of ending; the caller holds the lock and has set ``busy``."""

@@ -39,6 +39,8 @@ class Engine:
     def __init__(self, module: Any, core: Any, native: Any) -> None:
         # the C type behind views; None where there is none
         self.exporter_class: Any = getattr(native, "Exporter", None)
+        # and of memory that is lent for writing
+        self.lease_class: Any = getattr(native, "Lease", None)
         self.slot_class: Any = core.DbSlot
         self.ffi = module.ffi
         self.lib = module.lib

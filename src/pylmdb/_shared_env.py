@@ -60,6 +60,9 @@ class _Call:
 class SharedEnv(SharedCore):
     """A native environment (``MDB_env``) and what this process keeps about it."""
 
+    # of the data file, once somebody has asked
+    page_size: int | None = None
+
     def __init__(
         self,
         engine: Engine,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ._array_methods import CursorArrays
 from ._buffers import as_buffer
 from ._ranges import nothing, walk
 from ._signature import InitSignature
@@ -24,7 +25,7 @@ else:
     CursorCore = object
 
 
-class Cursor(Generic[ValueT], CursorCore):
+class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     """A cursor (``MDB_cursor``), opened by :meth:`Transaction.cursor`.
 
     It starts without a position.  A movement returns True and leaves it on a
@@ -166,6 +167,14 @@ class Cursor(Generic[ValueT], CursorCore):
 
     def value(self) -> ValueT:
         """The current value; empty without a position."""
+        raise NotImplementedError
+
+    def view(self) -> memoryview:
+        """The current value as a read-only memoryview, whatever ``buffers`` says.
+
+        It is empty without a position; for its life see :meth:`Transaction.view`.
+        ``mdb_cursor_get`` with ``MDB_GET_CURRENT``.
+        """
         raise NotImplementedError
 
     def item(self) -> tuple[ValueT, ValueT]:

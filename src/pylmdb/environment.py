@@ -6,6 +6,7 @@ from __future__ import annotations
 from _operator import index
 
 from . import _catalog, _copying, _engine, _held, _registry
+from ._array_methods import EnvironmentArrays
 from ._inspection import Inspection
 from ._options import make_options
 from ._shared_env import tokens
@@ -32,7 +33,7 @@ else:
 _NOSYNC, _NOMETASYNC = 0x10000, 0x40000
 
 
-class Environment(EnvironmentCore, Inspection):
+class Environment(EnvironmentCore, Inspection, EnvironmentArrays):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
     Opening a file that this process has open already shares it: both

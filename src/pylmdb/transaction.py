@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ._array_methods import TransactionArrays
 from ._ranges import walk
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
@@ -26,7 +27,7 @@ else:
     TransactionCore = object
 
 
-class Transaction(Generic[ValueT], TransactionCore):
+class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     """A transaction (``MDB_txn``), begun by :meth:`Environment.begin`.
 
     A read transaction sees the environment as it was when it began, whatever is

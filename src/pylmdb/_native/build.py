@@ -32,7 +32,7 @@ WINDOWS = sys.platform == "win32"
 PREAMBLE = """
 #include "shim.h"
 #include "compat.h"
-#include "helpers.h"
+#include "arrays.h"
 """
 
 
@@ -156,6 +156,7 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
             str(NATIVE / "helpers.c"),
             str(NATIVE / "pool.c"),
             str(NATIVE / "batch.c"),
+            *(str(NATIVE / f"arrays_{part}.c") for part in ("keys", "read", "write")),
             *core_sources(),
         ],
         include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE, docs) if folder],

@@ -42,8 +42,8 @@ static int right_width(MDB_cursor *cursor, unsigned int dbflags,
     return 0;
 }
 
-static int check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                        const MDB_val *key, const MDB_val *value)
+int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
+                        const MDB_val *value)
 {
     MDB_cursor *cursor;
     int rc;
@@ -67,7 +67,7 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
-    rc = check_widths(txn, dbi, dbflags, &k, NULL);
+    rc = pylmdb_check_widths(txn, dbi, dbflags, &k, NULL);
     return rc ? rc : pylmdb_safe_get(txn, dbi, &k, value);
 }
 
@@ -76,7 +76,7 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *value, size_t value_size, unsigned int flags)
 {
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
-    int rc = check_widths(txn, dbi, dbflags, &k, &v);
+    int rc = pylmdb_check_widths(txn, dbi, dbflags, &k, &v);
 
     return rc ? rc : pylmdb_safe_put(txn, dbi, &k, &v, flags);
 }
@@ -91,7 +91,7 @@ int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
-    if ((rc = check_widths(txn, dbi, dbflags, &k, one)))
+    if ((rc = pylmdb_check_widths(txn, dbi, dbflags, &k, one)))
         return rc;
     rc = pylmdb_safe_del(txn, dbi, &k, one);
     /* A value that could not have been stored is not there. */
@@ -113,7 +113,7 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
     found_value->mv_size = value_size;
     found_value->mv_data = (void *)value;
     if (key)
-        rc = check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
+        rc = pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
                           dbflags, found_key, with_value ? found_value : NULL);
     if (!rc)
         rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, op);
@@ -142,7 +142,7 @@ int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags)
 {
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
-    int rc = check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
+    int rc = pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor),
                           dbflags, &k, &v);
 
     return rc ? rc : pylmdb_safe_cursor_put(cursor, &k, &v, flags);

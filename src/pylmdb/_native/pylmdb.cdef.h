@@ -89,6 +89,44 @@ void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
 void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
+int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
+                        const MDB_val *value);
+struct pylmdb_keys {
+    const char *bytes;
+    const size_t *ends;
+    size_t count, width;
+};
+size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *prefix,
+                          size_t prefix_size, const char *suffix, size_t suffix_size,
+                          size_t width, int zeros, char *out, size_t *ends);
+int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                  const struct pylmdb_keys *keys, MDB_val *values);
+struct pylmdb_record {
+    MDB_val key, value;
+};
+struct pylmdb_records {
+    struct pylmdb_record *records;
+    size_t count, room;
+};
+int pylmdb_scan(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *start,
+                const MDB_val *stop, struct pylmdb_records *out);
+void pylmdb_scan_free(struct pylmdb_records *records);
+int pylmdb_count_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                        size_t key_size, size_t *count, size_t *size);
+int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                       size_t key_size, char *out, size_t count, size_t *size);
+int pylmdb_copy_rows(MDB_env *env, const MDB_val *rows, size_t count, size_t size, char *out,
+                     ptrdiff_t stride, int threads);
+int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses, size_t count,
+                         const long long *numbers, size_t wanted, size_t size, char *out,
+                         ptrdiff_t stride, int threads, size_t *bad);
+int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                   size_t key_size, size_t size, unsigned int flags, void **out);
+int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                    const struct pylmdb_keys *keys, const char *values, ptrdiff_t stride,
+                    size_t size, unsigned int flags, size_t *written, size_t *bad);
+
+static const int PYLMDB_MISFIT;
 static const int PYLMDB_ETIMEDOUT;
 static const int PYLMDB_MAX_IDLE;
 static char *const PYLMDB_VERSION_STRING;

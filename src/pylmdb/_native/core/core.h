@@ -41,7 +41,8 @@ struct Transaction;
 typedef struct {
     PyObject *module; /* not owned: it owns the state */
     PyTypeObject *transaction_type, *cursor_type, *iterator_type;
-    PyTypeObject *shared_type, *slot_type, *exporter_type, *environment_type;
+    PyTypeObject *shared_type, *slot_type, *exporter_type, *lease_type,
+        *environment_type;
     /* the classes that are made of these types, and the rare paths in Python:
      * given by bind() */
     PyObject *transaction_class, *cursor_class, *slow, *environment_class;
@@ -148,6 +149,8 @@ typedef struct Transaction {
     /* in the top one: operations in progress that run Python code or have let
      * the GIL go (whose thread), copies in progress, ends that wait for both */
     int holders, copiers;
+    /* of the holders: memory of a page that is lent for writing */
+    int reserved;
     unsigned long long holding_thread;
     char dirty;
     int depth;
@@ -357,13 +360,13 @@ static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
 {
     return LIKELY(!pylmdb_any_cut) ? copy : unless_cut_slowly(txn, copy);
 }
+/* Takes both references. */
+PyObject *make_pair(PyObject *first, PyObject *second);
 PyObject *empty_value(Transaction *txn);
 void end_views(Transaction *txn);
 
 /* -- cursor.c -- */
 
-/* Takes both references. */
-PyObject *make_pair(PyObject *first, PyObject *second);
 PyObject *open_cursor(Transaction *txn, PyObject *db);
 /* Opens a native cursor; the caller has passed the guard. */
 int open_native(Transaction *txn, Slot *slot, MDB_cursor **native);
@@ -441,7 +444,7 @@ PyObject *cursor_iterprev_nodup(PyObject *, PyObject *const *, Py_ssize_t, PyObj
 /* -- the types -- */
 
 extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, shared_spec,
-    slot_spec, exporter_spec, environment_spec;
+    slot_spec, exporter_spec, lease_spec, environment_spec;
 extern struct PyModuleDef core_module;
 
 /* The state behind a type of this module, or a class made from one. */

@@ -438,18 +438,14 @@ static PyObject *cursor_value(Cursor *self, PyObject *ignored)
     return to_python(self->txn, &self->value);
 }
 
-PyObject *make_pair(PyObject *first, PyObject *second)
+static PyObject *cursor_view(Cursor *self, PyObject *ignored)
 {
-    PyObject *pair = PyTuple_New(2);
+    const int found = show(self);
 
-    if (!pair) {
-        Py_DECREF(first);
-        Py_DECREF(second);
-        return NULL;
-    }
-    PyTuple_SET_ITEM(pair, 0, first);
-    PyTuple_SET_ITEM(pair, 1, second);
-    return pair;
+    (void)ignored;
+    if (found <= 0)
+        return found ? NULL : PyMemoryView_FromObject(self->state->empty);
+    return to_view(self->txn, &self->value);
 }
 
 static PyObject *cursor_item(Cursor *self, PyObject *ignored)
@@ -536,6 +532,7 @@ static PyMethodDef cursor_methods[] = {
     WITH_KEYWORDS(set_range_dup, DOC_CURSOR_SET_RANGE_DUP),
     PLAIN(key, DOC_CURSOR_KEY),
     PLAIN(value, DOC_CURSOR_VALUE),
+    PLAIN(view, DOC_CURSOR_VIEW),
     PLAIN(item, DOC_CURSOR_ITEM),
     WITH_KEYWORDS(get, DOC_CURSOR_GET),
     PLAIN(count, DOC_CURSOR_COUNT),

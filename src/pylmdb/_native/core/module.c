@@ -127,6 +127,7 @@ static int core_exec(PyObject *module)
                    add_type(module, &shared_spec, &state->shared_type) ||
                    add_type(module, &slot_spec, &state->slot_type) ||
                    add_type(module, &exporter_spec, &state->exporter_type) ||
+                   add_type(module, &lease_spec, &state->lease_type) ||
                    add_type(module, &environment_spec, &state->environment_type)
                ? -1
                : 0;
@@ -134,7 +135,7 @@ static int core_exec(PyObject *module)
 
 #define EACH_OBJECT(each)                                                     \
     each(transaction_type); each(cursor_type); each(iterator_type);           \
-    each(shared_type); each(slot_type); each(exporter_type);                  \
+    each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class);      \
     each(slow); each(environment_class); each(error); each(closed);           \
     each(database_class); each(busy_error); each(forked_error);                   \

@@ -435,6 +435,23 @@ static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
     return guard_again(self) ? NULL : whole_map(self);
 }
 
+/* Inside _do: from now on memory of a page is lent. */
+static PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    hold(self);
+    self->top->reserved++;
+    Py_RETURN_NONE;
+}
+
+static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    self->top->reserved--;
+    release(self);
+    Py_RETURN_NONE;
+}
+
 static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
 {
     Handle *handle = self->cursors, *next;
@@ -498,6 +515,11 @@ static PyMethodDef transaction_methods[] = {
     {"_whole", METHOD(transaction_whole), METH_NOARGS,
      PyDoc_STR("_whole($self, /)\n--\n\n"
                "Inside _do: the view of the whole map, whose slices keep the snapshot.")},
+    {"_begin_reservation", METHOD(transaction_begin_reservation), METH_NOARGS,
+     PyDoc_STR("_begin_reservation($self, /)\n--\n\n"
+               "Inside _do: refuse everything else, and do not end, until the reservation ends.")},
+    {"_end_reservation", METHOD(transaction_end_reservation), METH_NOARGS,
+     PyDoc_STR("_end_reservation($self, /)\n--\n\nNobody can reach the memory any more.")},
     {"_close_cursors_of", METHOD(transaction_close_cursors_of), METH_O,
      PyDoc_STR("_close_cursors_of($self, slot, /)\n--\n\n"
                "Inside _do: close the cursors of a database that is no more.")},

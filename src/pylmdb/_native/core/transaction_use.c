@@ -48,7 +48,7 @@ int refuse(Transaction *txn, int ending)
                 "this transaction belongs to the parent process; begin a new one", 0, NULL);
         return -1;
     }
-    while (txn->top->holders)
+    while (txn->top->holders && !txn->top->reserved)
         if (refuse_busy(txn))
             return -1;
     if (txn->revoked || !txn->native.ptr) {
@@ -59,6 +59,12 @@ int refuse(Transaction *txn, int ending)
         fail_as(state->wrong_thread_error,
                 "a write transaction was used outside the thread that began it", 0,
                 "begin, use and commit it in one thread");
+        return -1;
+    }
+    if (txn->top->reserved) {
+        PyErr_SetString(PyExc_BufferError,
+                        "the buffer of reserve() is still in use; leave its block, and drop what "
+                        "was made of it, before the transaction does anything else");
         return -1;
     }
     if (txn->children && !ending) {

@@ -184,6 +184,20 @@ int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
     return 0;
 }
 
+PyObject *make_pair(PyObject *first, PyObject *second)
+{
+    PyObject *pair = PyTuple_New(2);
+
+    if (!pair) {
+        Py_DECREF(first);
+        Py_DECREF(second);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, first);
+    PyTuple_SET_ITEM(pair, 1, second);
+    return pair;
+}
+
 PyObject *empty_value(Transaction *txn)
 {
     if (txn->buffers)

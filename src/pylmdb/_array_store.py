@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Arrays into the database: put_array, get_array and put_arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _array_keys, _npy
+from ._buffers import as_buffer
+from ._numpy import np
+from ._put_flags import append_flag, put_flags
+from ._reserve import reserve, store
+from .errors import InvalidParameterError, error
+
+_DUPSORT = 0x04
+
+
+def put_array(txn: Any, key: Any, array: Any, overwrite: Any, append: Any, db: Any) -> bool:
+    """``Transaction.put_array``."""
+    key, array = as_buffer("key", key), _npy.storable(array)
+    overwrite, append = bool(overwrite), bool(append)
+    return bool(txn._do(_put_array, txn, db, key, array, overwrite, append))
+
+
+def _layout(txn: Any) -> _npy.Layout:
+    shared = txn._shared
+    if shared.page_size is None:
+        shared.page_size = txn.env.stat().psize
+    return _npy.layout(txn._engine.version[0], shared.page_size)
+
+
+def _put_array(
+    ptr: Any, txn: Any, db: Any, key: Any, array: Any, overwrite: bool, append: bool
+) -> bool:
+    slot = txn._slot_in(ptr, db)
+    flags = put_flags(True, overwrite) | append_flag(slot, append)
+    if slot.flags & _DUPSORT:
+        plan = _npy.plan(array, None, 0)
+        value = plan.header + array.tobytes(plan.order)
+        return _put_bytes(ptr, txn, slot, key, value, flags)
+    plan = _npy.plan(array, _layout(txn), len(key))
+    address = reserve(ptr, txn, slot, key, plan.size, flags)
+    if address is None:
+        return False
+    target = txn._engine.ffi.buffer(address, plan.size)
+    begin, end = len(plan.header), len(plan.header) + array.nbytes
+    target[:begin] = plan.header
+    np.copyto(np.ndarray(array.shape, array.dtype, target, begin, None, plan.order), array)
+    target[end:] = bytes(plan.size - end)
+    return True
+
+
+def _put_bytes(ptr: Any, txn: Any, slot: Any, key: Any, value: bytes, flags: int) -> bool:
+    lib, raw = txn._engine.lib, txn._engine.ffi.from_buffer(key)
+    at = (ptr, slot.dbi, slot.flags, raw, len(key))
+    return store(txn, ptr, slot, lambda: int(lib.pylmdb_put(*at, value, len(value), flags)))
+
+
+def get_array(txn: Any, key: Any, default: Any, copy: Any, db: Any) -> Any:
+    """``Transaction.get_array``."""
+    value = txn.view(key, None, db)
+    if value is None:
+        return default
+    array = _npy.decode(value)
+    return array.copy("K") if copy else array
+
+
+def put_arrays(
+    txn: Any, keys: Any, values: Any, overwrite: Any, key_format: Any, db: Any
+) -> int:
+    """``Transaction.put_arrays``."""
+    batch = _array_keys.batch(keys, key_format, txn._engine)
+    values = _npy.storable(values)
+    if values.ndim == 0 or len(values) != batch.count:
+        raise InvalidParameterError(
+            f"put_arrays: values must have a row for each of {batch.count} keys, not shape"
+            f" {values.shape}"
+        )
+    if len(values) and not values[0].flags.c_contiguous:
+        values = np.ascontiguousarray(values)
+    return int(txn._do(_put_arrays, txn, db, batch, values, bool(overwrite)))
+
+
+def _put_arrays(ptr: Any, txn: Any, db: Any, batch: Any, values: Any, overwrite: bool) -> int:
+    engine, slot = txn._engine, txn._slot_in(ptr, db)
+    ffi, lib = engine.ffi, engine.lib
+    keys = _array_keys.for_database(batch, ptr, slot, engine)
+    struct, *_alive = keys.native(ffi)
+    begin = ffi.cast("char *", values.__array_interface__["data"][0])
+    count = len(values)
+    stride, size = (values.strides[0], values[0].nbytes) if count else (0, 0)
+    written, bad = ffi.new("size_t *"), ffi.new("size_t *")
+    flags = put_flags(True, overwrite)
+
+    def call() -> int:
+        return int(
+            lib.pylmdb_put_rows(
+                ptr, slot.dbi, slot.flags, struct, begin, stride, size, flags, written, bad
+            )
+        )
+
+    code = call()
+    if code:
+        code = txn._shared.retry_adopted(ptr, slot, code, call)
+    txn._mutations += txn._write
+    if code:
+        where = f" for {keys[bad[0]]!r} (number {bad[0]} of keys)" if bad[0] < count else ""
+        raise error(f"mdb_cursor_put{where}", code)
+    return int(written[0])

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/* From records to arrays: many are located first, in key order, and copied then, in the
+ * order of the array, by as many threads as asked for. */
+#include "arrays.h"
+
+#include <stdlib.h>
+#include <string.h>
+#ifndef _WIN32
+#include <pthread.h>
+#include <signal.h>
+#endif
+
+/* -- locating --------------------------------------------------------------------- */
+
+/* How many are looked up in a round. */
+#define ROUND 64
+
+static void split_keys(const struct pylmdb_keys *keys, MDB_val *out)
+{
+    size_t i, at = 0, end;
+
+    for (i = 0; i < keys->count; i++, at = end) {
+        end = keys->ends ? keys->ends[i] : at + keys->width;
+        out[i].mv_data = (void *)(keys->bytes + at);
+        out[i].mv_size = end - at;
+    }
+}
+
+static int locate(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
+                  const struct pylmdb_place *places, size_t count, MDB_val *values)
+{
+    struct pylmdb_lookup found[ROUND];
+    size_t from, i, size;
+    int rc = 0;
+
+    for (from = 0; from < count && !rc; from += size) {
+        size = count - from < ROUND ? count - from : ROUND;
+        rc = pylmdb_look_up(cursor, dbflags, keys, places + from, found, size);
+        for (i = 0; i < size && !rc; i++)
+            values[found[i].index] = found[i].value;
+    }
+    return rc;
+}
+
+int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                  const struct pylmdb_keys *keys, MDB_val *values)
+{
+    struct pylmdb_place *places = malloc((2 * keys->count + 1) * sizeof(*places));
+    MDB_val *split = malloc((keys->count + 1) * sizeof(*split));
+    MDB_cursor *cursor;
+    int rc = places && split ? 0 : ENOMEM;
+
+    if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
+        split_keys(keys, split);
+        rc = locate(cursor, dbflags, split,
+                    pylmdb_order_keys(split, keys->count, dbflags, places), keys->count, values);
+        mdb_cursor_close(cursor);
+    }
+    free(split);
+    free(places);
+    return rc;
+}
+
+/* -- ranges ----------------------------------------------------------------------- */
+
+static int add_record(struct pylmdb_records *to, const MDB_val *key, const MDB_val *value)
+{
+    struct pylmdb_record *more;
+
+    if (to->count == to->room) {
+        to->room = to->room ? 2 * to->room : 1024;
+        if (!(more = realloc(to->records, to->room * sizeof(*more))))
+            return ENOMEM;
+        to->records = more;
+    }
+    to->records[to->count].key = *key;
+    to->records[to->count++].value = *value;
+    return 0;
+}
+
+/* Integers of two widths cannot be compared. */
+static int is_comparable(unsigned int dbflags, const MDB_val *stop, const MDB_val *key)
+{
+    return !stop || !(dbflags & MDB_INTEGERKEY) || stop->mv_size == key->mv_size;
+}
+
+static int scan(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *start,
+                const MDB_val *stop, struct pylmdb_records *out)
+{
+    MDB_txn *txn = mdb_cursor_txn(cursor);
+    MDB_dbi dbi = mdb_cursor_dbi(cursor);
+    MDB_val key, value;
+    int rc = start ? pylmdb_cursor_seek(cursor, dbflags, start->mv_data, start->mv_size, "", 0,
+                                        MDB_SET_RANGE, &key, &value)
+                   : pylmdb_safe_cursor_get(cursor, &key, &value, MDB_FIRST);
+
+    while (!rc) {
+        if (!is_comparable(dbflags, stop, &key))
+            return MDB_BAD_VALSIZE;
+        if (stop && mdb_cmp(txn, dbi, &key, stop) >= 0)
+            break;
+        if (!(rc = add_record(out, &key, &value)))
+            rc = pylmdb_cursor_step(cursor, &key, &value, MDB_NEXT);
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int pylmdb_scan(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *start,
+                const MDB_val *stop, struct pylmdb_records *out)
+{
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn, dbi, &cursor);
+
+    if (!rc) {
+        out->count = 0;
+        rc = scan(cursor, dbflags, start, stop, out);
+        mdb_cursor_close(cursor);
+    }
+    return rc;
+}
+
+void pylmdb_scan_free(struct pylmdb_records *records)
+{
+    free(records->records);
+    records->records = NULL;
+}
+
+/* -- duplicates ------------------------------------------------------------------- */
+
+static int open_at(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                   size_t key_size, MDB_cursor **cursor, MDB_val *value)
+{
+    MDB_val found;
+    int rc = mdb_cursor_open(txn, dbi, cursor);
+
+    if (rc)
+        return rc;
+    if ((rc = pylmdb_cursor_seek(*cursor, dbflags, key, key_size, "", 0, MDB_SET_KEY, &found,
+                                 value)))
+        mdb_cursor_close(*cursor);
+    return rc;
+}
+
+int pylmdb_count_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                        size_t key_size, size_t *count, size_t *size)
+{
+    MDB_cursor *cursor;
+    MDB_val value;
+    int rc = open_at(txn, dbi, dbflags, key, key_size, &cursor, &value);
+
+    if (rc)
+        return rc;
+    *size = value.mv_size;
+    *count = 1;
+    if (dbflags & MDB_DUPSORT)
+        rc = pylmdb_cursor_count(cursor, dbflags, count);
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+/* In a database of fixed-size values a page of them at a time. */
+static int copy_values(MDB_cursor *cursor, unsigned int dbflags, char *out, size_t count,
+                       size_t *size)
+{
+    const int pages = (dbflags & MDB_DUPFIXED) != 0;
+    const size_t width = *size, room = count * width;
+    size_t used = 0;
+    MDB_val key, value;
+    int rc = pylmdb_safe_cursor_get(cursor, &key, &value,
+                                    pages ? MDB_GET_MULTIPLE : MDB_GET_CURRENT);
+
+    for (; !rc; rc = dbflags & MDB_DUPSORT
+                         ? pylmdb_safe_cursor_get(cursor, &key, &value,
+                                                  pages ? MDB_NEXT_MULTIPLE : MDB_NEXT_DUP)
+                         : MDB_NOTFOUND) {
+        if (pages ? value.mv_size % width != 0 : value.mv_size != width) {
+            *size = value.mv_size;
+            return PYLMDB_MISFIT;
+        }
+        if (value.mv_size > room - used)
+            return MDB_CORRUPTED; /* there are more than were counted */
+        memcpy(out + used, value.mv_data, value.mv_size);
+        used += value.mv_size;
+    }
+    if (rc != MDB_NOTFOUND)
+        return rc;
+    return used == room ? 0 : MDB_CORRUPTED;
+}
+
+int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                       size_t key_size, char *out, size_t count, size_t *size)
+{
+    MDB_env *env = mdb_txn_env(txn);
+    MDB_cursor *cursor;
+    MDB_val value;
+    int rc = open_at(txn, dbi, dbflags, key, key_size, &cursor, &value);
+
+    if (rc)
+        return rc;
+    rc = copy_values(cursor, dbflags, out, count, size);
+    mdb_cursor_close(cursor);
+    return !rc && pylmdb_env_is_cut(env) ? MDB_CORRUPTED : rc;
+}
+
+/* -- copying ---------------------------------------------------------------------- */
+
+/* How far ahead the first bytes of rows are fetched. */
+#define AHEAD 4
+/* What a thread must have to copy, in bytes, to be worth its beginning. */
+#define WORTH ((size_t)256 * 1024)
+#define MAX_THREADS 64
+
+/* A part of the rows, for one thread: they are the values of rows, or numbered. */
+struct part {
+    const MDB_val *rows;
+    const char *base;
+    const size_t *addresses;
+    const long long *numbers;
+    size_t total, from, to, size;
+    char *out;
+    ptrdiff_t stride;
+};
+
+static const char *row_of(const struct part *part, size_t i)
+{
+    long long number;
+
+    if (part->rows)
+        return part->rows[i].mv_data;
+    number = part->numbers[i];
+    return part->base + part->addresses[number < 0 ? number + (long long)part->total : number];
+}
+
+static void copy_part(const struct part *part)
+{
+    const size_t size = part->size;
+    size_t i;
+
+    for (i = part->from; i < part->to; i++) {
+        char *to = part->out + (ptrdiff_t)i * part->stride;
+        const char *from = row_of(part, i);
+
+        if (i + AHEAD < part->to)
+            PYLMDB_FETCH(row_of(part, i + AHEAD));
+        if (from)
+            memcpy(to, from, size);
+        else
+            memset(to, 0, size);
+    }
+}
+
+#ifndef _WIN32
+static void *copy_in_thread(void *part)
+{
+    copy_part(part);
+    return NULL;
+}
+
+/* Signals are the business of the program's own threads; a fault is the thread's own. */
+static int start_thread(pthread_t *thread, struct part *part)
+{
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(thread, NULL, copy_in_thread, part);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+static void copy_in_threads(const struct part *whole, size_t threads)
+{
+    const size_t count = whole->to;
+    struct part parts[MAX_THREADS];
+    pthread_t running[MAX_THREADS];
+    size_t i, started = 0;
+
+    for (i = 0; i < threads; i++) {
+        parts[i] = *whole;
+        parts[i].from = count * i / threads;
+        parts[i].to = count * (i + 1) / threads;
+    }
+    while (started < threads - 1 && !start_thread(&running[started], &parts[started]))
+        started++;
+    for (i = started; i < threads; i++)
+        copy_part(&parts[i]);
+    for (i = 0; i < started; i++)
+        pthread_join(running[i], NULL);
+}
+#endif
+
+/* Reading pages that a file does not have any more is noted (truncation.c). */
+static int copy_all(MDB_env *env, const struct part *whole, int threads)
+{
+#ifndef _WIN32
+    const size_t worth = whole->to * whole->size / WORTH;
+    size_t most = threads < 1 ? 1 : (size_t)threads;
+
+    if (most > worth)
+        most = worth;
+    if (most > MAX_THREADS)
+        most = MAX_THREADS;
+    if (most > 1)
+        copy_in_threads(whole, most);
+    else
+#else
+    (void)threads;
+#endif
+        copy_part(whole);
+    return pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
+}
+
+int pylmdb_copy_rows(MDB_env *env, const MDB_val *rows, size_t count, size_t size, char *out,
+                     ptrdiff_t stride, int threads)
+{
+    const struct part whole = {
+        .rows = rows, .to = count, .size = size, .out = out, .stride = stride};
+
+    return copy_all(env, &whole, threads);
+}
+
+int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses, size_t count,
+                         const long long *numbers, size_t wanted, size_t size, char *out,
+                         ptrdiff_t stride, int threads, size_t *bad)
+{
+    const struct part whole = {.base = base,
+                               .addresses = addresses,
+                               .numbers = numbers,
+                               .total = count,
+                               .to = wanted,
+                               .size = size,
+                               .out = out,
+                               .stride = stride};
+    const long long total = (long long)count;
+
+    for (*bad = 0; *bad < wanted; ++*bad)
+        if (numbers[*bad] < -total || numbers[*bad] >= total)
+            return PYLMDB_MISFIT;
+    return copy_all(env, &whole, threads);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* From arrays to records. */
+#include "arrays.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                   size_t key_size, size_t size, unsigned int flags, void **out)
+{
+    MDB_val k = {key_size, (void *)key}, v = {size, NULL};
+    int rc = dbflags & MDB_DUPSORT ? MDB_INCOMPATIBLE : 0;
+
+    if (!rc)
+        rc = pylmdb_check_widths(txn, dbi, dbflags, &k, NULL);
+    if (!rc)
+        rc = pylmdb_safe_put(txn, dbi, &k, &v, flags | MDB_RESERVE);
+    *out = v.mv_data;
+    return rc;
+}
+
+/* What is to be written, and in which order; places NULL: in the order given.  Keys of
+ * one width are checked once. */
+struct load {
+    const struct pylmdb_keys *keys;
+    const char *values;
+    ptrdiff_t stride;
+    size_t size;
+    const struct pylmdb_place *places;
+};
+
+static MDB_val key_at(const struct pylmdb_keys *keys, size_t i)
+{
+    const size_t begin = !keys->ends ? i * keys->width : i ? keys->ends[i - 1] : 0;
+    const size_t end = keys->ends ? keys->ends[i] : begin + keys->width;
+
+    return (MDB_val){end - begin, (void *)(keys->bytes + begin)};
+}
+
+/* Whether the keys rise, from behind the last one in the database. */
+static int is_behind(MDB_cursor *cursor, const struct pylmdb_keys *keys, unsigned int dbflags)
+{
+    MDB_txn *txn = mdb_cursor_txn(cursor);
+    const MDB_dbi dbi = mdb_cursor_dbi(cursor);
+    MDB_val last, value, key;
+    size_t i;
+    int rc = pylmdb_safe_cursor_get(cursor, &last, &value, MDB_LAST);
+
+    if (rc && rc != MDB_NOTFOUND)
+        return 0;
+    for (i = 0; i < keys->count; i++, last = key) {
+        key = key_at(keys, i);
+        if ((dbflags & MDB_INTEGERKEY) && (i || !rc) && key.mv_size != last.mv_size)
+            return 0;
+        if ((i || !rc) && mdb_cmp(txn, dbi, &last, &key) >= 0)
+            return 0;
+    }
+    return 1;
+}
+
+static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load *load,
+                    unsigned int flags, size_t *written, size_t *bad)
+{
+    size_t n;
+    int rc;
+
+    for (n = 0; n < load->keys->count; n++) {
+        const size_t i = load->places ? load->places[n].index : n;
+        MDB_val key = key_at(load->keys, i);
+        MDB_val value = {load->size, (void *)(load->values + (ptrdiff_t)i * load->stride)};
+
+        *bad = i;
+        rc = load->keys->ends && n ? pylmdb_check_widths(mdb_cursor_txn(cursor),
+                                                         mdb_cursor_dbi(cursor), dbflags, &key,
+                                                         &value)
+                                   : 0;
+        if (!rc)
+            rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
+        if (rc && rc != MDB_KEYEXIST)
+            return rc;
+        *written += !rc;
+    }
+    return 0;
+}
+
+static int put_in_order(MDB_cursor *cursor, unsigned int dbflags, struct load *load,
+                        unsigned int flags, size_t *written, size_t *bad)
+{
+    const size_t count = load->keys->count;
+    struct pylmdb_place *places = malloc((2 * count + 1) * sizeof(*places));
+    MDB_val *split = malloc((count + 1) * sizeof(*split));
+    size_t i;
+    int rc = ENOMEM;
+
+    if (places && split) {
+        for (i = 0; i < count; i++)
+            split[i] = key_at(load->keys, i);
+        load->places = pylmdb_order_keys(split, count, dbflags, places);
+        rc = put_load(cursor, dbflags, load, flags, written, bad);
+    }
+    free(split);
+    free(places);
+    return rc;
+}
+
+int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                    const struct pylmdb_keys *keys, const char *values, ptrdiff_t stride,
+                    size_t size, unsigned int flags, size_t *written, size_t *bad)
+{
+    struct load load = {keys, values, stride, size, NULL};
+    MDB_cursor *cursor;
+    int rc = 0;
+
+    *written = *bad = 0;
+    if (keys->count) {
+        const MDB_val key = key_at(keys, 0), value = {size, NULL};
+
+        rc = pylmdb_check_widths(txn, dbi, dbflags, &key, &value);
+    }
+    if (rc || (rc = mdb_cursor_open(txn, dbi, &cursor)))
+        return rc;
+    if (dbflags & MDB_DUPSORT)
+        rc = put_load(cursor, dbflags, &load, flags, written, bad);
+    else if (is_behind(cursor, keys, dbflags))
+        rc = put_load(cursor, dbflags, &load, flags | MDB_APPEND, written, bad);
+    else if (dbflags & (MDB_INTEGERKEY | MDB_REVERSEKEY))
+        rc = put_load(cursor, dbflags, &load, flags, written, bad);
+    else
+        rc = put_in_order(cursor, dbflags, &load, flags, written, bad);
+    mdb_cursor_close(cursor);
+    return rc;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that is lent for writing, for as long as it is good.
+ *
+ * It says when it is given back: after close(), when the last memoryview, slice or array
+ * that leads to it is gone.  Until then its lender keeps it as it is. */
+#include "core.h"
+
+typedef struct {
+    PyObject_HEAD
+    char *base;
+    Py_ssize_t size;
+    Py_ssize_t exports;
+    char closed;
+    PyObject *on_end; /* NULL once it was called */
+} Lease;
+
+static PyObject *lease_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *base, *on_end;
+    Py_ssize_t size;
+    Lease *self;
+    void *address;
+
+    if (kwargs && PyDict_GET_SIZE(kwargs)) {
+        PyErr_SetString(PyExc_TypeError, "Lease takes no keywords");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "O!nO", &PyLong_Type, &base, &size, &on_end))
+        return NULL;
+    address = PyLong_AsVoidPtr(base);
+    if (!address && PyErr_Occurred())
+        return NULL;
+    if (!(self = (Lease *)type->tp_alloc(type, 0)))
+        return NULL;
+    self->base = address;
+    self->size = size;
+    self->on_end = Py_NewRef(on_end);
+    return (PyObject *)self;
+}
+
+static void end_lease(Lease *self)
+{
+    PyObject *on_end = self->on_end, *result, *kind, *value, *traceback;
+
+    if (!on_end)
+        return;
+    self->on_end = NULL;
+    PyErr_Fetch(&kind, &value, &traceback);
+    result = PyObject_CallNoArgs(on_end);
+    if (result)
+        Py_DECREF(result);
+    else
+        PyErr_WriteUnraisable(on_end);
+    Py_DECREF(on_end);
+    PyErr_Restore(kind, value, traceback);
+}
+
+static void lease_dealloc(Lease *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    end_lease(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static int lease_getbuffer(Lease *self, Py_buffer *view, int flags)
+{
+    if (self->closed) {
+        PyErr_SetString(PyExc_BufferError, "the reserved memory was given back");
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, (PyObject *)self, self->base, self->size, 0, flags))
+        return -1;
+    self->exports++;
+    return 0;
+}
+
+static void lease_releasebuffer(Lease *self, Py_buffer *view)
+{
+    (void)view;
+    if (!--self->exports && self->closed)
+        end_lease(self);
+}
+
+static PyObject *lease_close(Lease *self, PyObject *ignored)
+{
+    (void)ignored;
+    self->closed = 1;
+    if (!self->exports)
+        end_lease(self);
+    return PyBool_FromLong(!self->exports);
+}
+
+static PyMethodDef lease_methods[] = {
+    {"close", METHOD(lease_close), METH_NOARGS,
+     PyDoc_STR("close($self, /)\n--\n\n"
+               "No more buffers; False if the memory is still in use, and ends later.")},
+    {NULL, NULL, 0, NULL},
+};
+
+PyDoc_STRVAR(lease_doc,
+"Lease(address, size, on_end, /)\n--\n\n"
+"Exports size bytes of memory for writing; calls on_end() when they are given back.");
+
+static PyType_Slot lease_slots[] = {
+    {Py_tp_doc, (void *)lease_doc},
+    {Py_tp_new, lease_new},
+    {Py_tp_dealloc, lease_dealloc},
+    {Py_tp_methods, lease_methods},
+    {Py_bf_getbuffer, lease_getbuffer},
+    {Py_bf_releasebuffer, lease_releasebuffer},
+    {0, NULL},
+};
+
+PyType_Spec lease_spec = {
+    .name = "pylmdb._core.Lease",
+    .basicsize = sizeof(Lease),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = lease_slots,
+};

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""Arrays as values: the ``.npy`` format, laid out so that the data is aligned.
+
+A value is what ``numpy.save`` writes (format version 1.0, or 3.0 where a field's name
+needs it): magic, version, length of the header, a dict with ``descr``,
+``fortran_order`` and ``shape`` as text, and the data.  Readers take a header of any
+length, so its padding is chosen such that the data begins on a 64-byte boundary of
+the page:
+
+- A value on pages of its own (an overflow page) begins right behind the page's
+  header, of 16 bytes in LMDB 0.9 and 24 in 1.0.
+- A smaller one lies in a node of a leaf page, behind 8 bytes and the key.  Nodes are
+  placed from the end of the page, each before the last one; if the size of all is a
+  multiple of 64, each begins on a boundary.  So zeros follow the data up to there,
+  which readers do not look at.
+
+A database with duplicates moves its values about: there is no padding there.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import math
+import sys
+from typing import Any, Literal, NamedTuple
+
+from ._numpy import np
+from .errors import InvalidParameterError
+
+MAGIC = b"\x93NUMPY"
+ALIGNMENT = 64
+# of how many different headers the meaning is kept
+_MOST = 4096
+# by major version: where the text of the header begins, and its encoding
+_VERSIONS = {1: (10, "latin1"), 2: (12, "latin1"), 3: (12, "utf8")}
+_FIELDS = {"descr", "fortran_order", "shape"}
+
+
+class Layout(NamedTuple):
+    """Where values lie in an environment's pages."""
+
+    # bytes before a value on an overflow page, and the largest node of a leaf page
+    page_header: int
+    node_max: int
+    # whether a key takes an even number of bytes
+    even_keys: bool
+
+
+@functools.cache
+def layout(version: int, page_size: int) -> Layout:
+    """The layout of LMDB 0.9 (``version`` 0) and 1.0 (1) on 64-bit systems."""
+    page_header = 24 if version else 16
+    return Layout(page_header, ((page_size - page_header) // 2 & ~1) - 2, bool(version))
+
+
+# -- writing --------------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """How an array becomes a value: a header, the data, and zeros."""
+
+    header: bytes
+    order: Literal["C", "F"]
+    size: int
+
+
+_plans: dict[Any, Plan] = {}
+
+
+def storable(array: Any) -> Any:
+    """``array`` as an ndarray that can be stored."""
+    array = np.asarray(array)
+    if array.dtype.hasobject:
+        raise TypeError(
+            f"an array of dtype {array.dtype} holds Python objects, which are not stored;"
+            " give it another dtype with astype()"
+        )
+    return array
+
+
+def plan(array: Any, place: Layout | None, key_size: int) -> Plan:
+    """The plan for ``array`` as the value of a key; ``place`` None: without padding."""
+    flags = array.flags
+    order: Literal["C", "F"] = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
+    known = (array.dtype, array.shape, order, place, key_size)
+    found = _plans.get(known)
+    if found is None:
+        if len(_plans) >= _MOST:
+            _plans.clear()
+        found = _plans[known] = _make_plan(array, order, place, key_size)
+    return found
+
+
+def _make_plan(
+    array: Any, order: Literal["C", "F"], place: Layout | None, key_size: int
+) -> Plan:
+    fields = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": order == "F",
+        "shape": array.shape,
+    }
+    text = "{" + "".join(f"{key!r}: {value!r}, " for key, value in fields.items()) + "}"
+    if place is None:
+        header = _framed(text, None)
+        return Plan(header, order, len(header) + array.nbytes)
+    before = 8 + key_size + (key_size & 1 if place.even_keys else 0)
+    header = _framed(text, before)
+    size = len(header) + array.nbytes
+    padded = size + -(before + size) % ALIGNMENT
+    if before + padded <= place.node_max:
+        return Plan(header, order, padded)
+    if before + size > place.node_max:
+        header = _framed(text, place.page_header)
+    return Plan(header, order, len(header) + array.nbytes)
+
+
+def _framed(text: str, offset: int | None) -> bytes:
+    """The header with ``text``, padded so that what follows is aligned where the header
+    begins ``offset`` bytes behind a boundary."""
+    try:
+        raw, version = text.encode("latin1"), 1
+    except UnicodeEncodeError:
+        raw, version = text.encode("utf8"), 3
+    if version == 1 and len(raw) > 65000:
+        version = 2
+    before = len(MAGIC) + (4 if version == 1 else 6)
+    size = before + len(raw) + 1
+    padding = 0 if offset is None else -(offset + size) % ALIGNMENT
+    length = (size + padding - before).to_bytes(before - len(MAGIC) - 2, "little")
+    return MAGIC + bytes([version, 0]) + length + raw + b" " * padding + b"\n"
+
+
+# -- reading --------------------------------------------------------------------------
+
+
+class Form(NamedTuple):
+    """What a header says."""
+
+    dtype: Any
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    header: int
+    size: int
+
+
+_forms: dict[bytes, Form] = {}
+
+
+def form_of(value: Any) -> Form:
+    """What the header at the start of ``value`` (a memoryview of bytes) says.
+
+    :raises InvalidParameterError: it is no header that can be trusted.
+    """
+    end = _header_end(value)
+    header = bytes(value[:end])
+    found = _forms.get(header)
+    if found is None:
+        if len(_forms) >= _MOST:
+            _forms.clear()
+        found = _forms[header] = _parse(header)
+    return found
+
+
+def decode(value: Any) -> Any:
+    """The array in ``value``, whose memory it shows."""
+    form = form_of(value)
+    if form.header + form.size > len(value):
+        raise _refused(
+            f"its header asks for {form.size} bytes of data, and {len(value) - form.header} follow"
+        )
+    try:
+        return np.ndarray(form.shape, form.dtype, value, form.header, None, form.order)
+    except ValueError as problem:
+        raise _refused(str(problem)) from None
+
+
+def _header_end(value: Any) -> int:
+    if len(value) < 12 or value[:6] != MAGIC:
+        raise _refused("it does not begin as one does")
+    major, minor = value[6], value[7]
+    if major not in _VERSIONS or minor:
+        raise _refused(f"version {major}.{minor} of the format is not known")
+    begin, _ = _VERSIONS[major]
+    end = begin + int.from_bytes(value[8:begin], "little")
+    if end - begin > _LONGEST or end > len(value):
+        raise _refused(f"its header has {end - begin} bytes, and the value {len(value)}")
+    return end
+
+
+def _parse(header: bytes) -> Form:
+    """The format says that the header is a literal of Python; nothing is executed."""
+    begin, encoding = _VERSIONS[header[6]]
+    try:
+        fields = ast.literal_eval(header[begin:].decode(encoding).strip())
+        if not isinstance(fields, dict) or set(fields) != _FIELDS:
+            raise ValueError("it has other fields than " + ", ".join(sorted(_FIELDS)))
+        shape, fortran = fields["shape"], fields["fortran_order"]
+        if not isinstance(fortran, bool):
+            raise ValueError("fortran_order is neither True nor False")
+        if not isinstance(shape, tuple) or any(type(n) is not int or n < 0 for n in shape):
+            raise ValueError("shape is no tuple of sizes")
+        dtype = np.lib.format.descr_to_dtype(fields["descr"])
+        if dtype.hasobject:
+            raise ValueError(f"dtype {dtype} holds Python objects, which are never read")
+        size = math.prod(shape) * dtype.itemsize
+        if size > sys.maxsize or len(shape) > _DIMENSIONS:
+            raise ValueError(f"no array has the shape {shape}")
+        if not size:
+            np.ndarray(shape, dtype)  # which has limits of its own
+    except _MALFORMED as problem:
+        raise _refused(f"its header cannot be read: {problem}") from None
+    return Form(dtype, shape, "F" if fortran else "C", len(header), size)
+
+
+# what literal_eval(), decoding and numpy raise for text that is not what it should be
+_MALFORMED = (
+    ValueError, TypeError, SyntaxError, IndexError, KeyError, OverflowError, AttributeError,
+    builtins.MemoryError, RecursionError, Warning,
+)  # fmt: skip
+_DIMENSIONS = 64
+# A longer header is refused, as numpy refuses what is longer than 10,000 bytes.
+_LONGEST = 64 * 1024
+
+
+def _refused(why: str) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"the value is no array in .npy format: {why}",
+        hint="get() returns it as it is; put_array() stores arrays",
+    )
