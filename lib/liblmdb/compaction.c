@@ -15,16 +15,12 @@ int pylmdb_env_alone(MDB_env *env, int alone)
     (void)alone;
     return ENOSYS;
 #else
-    struct flock lock;
+    const int type = alone ? F_WRLCK : F_RDLCK;
     int rc;
 
     if (!env->me_txns)
         return ENOLCK;
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = alone ? F_WRLCK : F_RDLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_len = 1;
-    while ((rc = set_lock(env->me_lfd, F_SETLK, &lock) ? errno : 0) == EINTR)
+    while ((rc = lock_first_bytes(env->me_lfd, type, 1, 0) ? errno : 0) == EINTR)
         ;
     return rc == EACCES || rc == EAGAIN ? EBUSY : rc;
 #endif
