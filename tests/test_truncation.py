@@ -152,3 +152,24 @@ cut(env, 8192)
 assert attempt(lambda: reader.get(b"00999"), lambda v: False)
 print(other[5000])
 """, env_path, lib_version, status=-signal.SIGBUS, errors=True)
+
+
+def test_more_addresses_do_not_make_it_whole(env_path, lib_version):
+    """The zeros in place of missing pages stay in a map that is extended behind its end."""
+    run("""
+import mmap
+make()[0].close()
+room = mmap.mmap(-1, 1 << 31)  # and the map comes to lie below it
+env = pylmdb.open(path)
+reserved = env.info().reserved
+with env.begin(write=True) as txn:
+    txn.put(b"large", b"x" * 500_000)
+room.close()
+reader = env.begin()
+assert reader.get(b"large") == b"x" * 500_000
+cut(env, os.path.getsize(path + "/data.mdb") - 250_000)
+assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
+env.set_mapsize(reserved + (1 << 30))  # the map does not move: somebody reads
+assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
+assert attempt(lambda: env.begin(), lambda txn: False)
+""", env_path, lib_version)

@@ -121,8 +121,7 @@ static int reserve_more(MDB_env *env, size_t size)
     if (more == end) {
         __atomic_add_fetch(&reserved_in_all, missing, __ATOMIC_RELAXED);
         growth->reserved = size;
-        unguard_map(env);
-        guard_map(env, env->me_map);
+        extend_guard(env);
         return 1;
     }
     if (more != MAP_FAILED)

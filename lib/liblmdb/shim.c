@@ -166,6 +166,7 @@ static int is_cut(MDB_env *env);
 #undef ftruncate
 #undef fcntl
 static void guard_map(MDB_env *env, char *map);
+static void extend_guard(MDB_env *env);
 static void unguard_map(MDB_env *env);
 #include "creation.c"
 #include "growth.c"

@@ -114,7 +114,6 @@ static void guard_map(MDB_env *env, char *map)
     struct extra *extra = extra_of(env);
     int i;
 
-    extra->place = -1;
     if (!extra->guard)
         return;
     pthread_mutex_lock(&guarded_guard);
@@ -122,7 +121,7 @@ static void guard_map(MDB_env *env, char *map)
     for (i = 0; i < MAX_GUARDED && guarded[i].size; i++)
         ;
     if (i < MAX_GUARDED) {
-        extra->place = i;
+        extra->place = i + 1;
         guarded[i].map = map;
         guarded[i].cut = 0;
         __atomic_store_n(&guarded[i].size, extra->reserved, __ATOMIC_RELEASE);
@@ -130,26 +129,40 @@ static void guard_map(MDB_env *env, char *map)
     pthread_mutex_unlock(&guarded_guard);
 }
 
+static struct guarded *place_of(MDB_env *env)
+{
+    const int place = extra_of(env)->place;
+
+    return place ? &guarded[place - 1] : NULL;
+}
+
+static void extend_guard(MDB_env *env)
+{
+    if (place_of(env))
+        __atomic_store_n(&place_of(env)->size, extra_of(env)->reserved, __ATOMIC_RELEASE);
+}
+
 static void unguard_map(MDB_env *env)
 {
-    const int place = extra_of(env)->guard ? extra_of(env)->place : -1;
-
-    if (place >= 0)
-        __atomic_store_n(&guarded[place].size, 0, __ATOMIC_RELEASE);
-    extra_of(env)->place = -1;
+    if (place_of(env))
+        __atomic_store_n(&place_of(env)->size, 0, __ATOMIC_RELEASE);
+    extra_of(env)->place = 0;
 }
 
 static int is_cut_slowly(MDB_env *env)
 {
-    const int place = extra_of(env)->guard ? extra_of(env)->place : -1;
-
-    return place >= 0 && __atomic_load_n(&guarded[place].cut, __ATOMIC_RELAXED);
+    return place_of(env) && __atomic_load_n(&place_of(env)->cut, __ATOMIC_RELAXED);
 }
 #else
 static void guard_map(MDB_env *env, char *map)
 {
     (void)env;
     (void)map;
+}
+
+static void extend_guard(MDB_env *env)
+{
+    (void)env;
 }
 
 static void unguard_map(MDB_env *env)
