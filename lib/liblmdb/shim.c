@@ -186,11 +186,11 @@ int pylmdb_has_shim(void)
 }
 
 /* A transaction that has begun on pages that the file does not have any more. */
-static int end_if_cut(int rc, MDB_txn *txn)
+static int end_if_cut(int rc, MDB_txn **txn)
 {
-    if (rc || !is_cut(txn->mt_env))
+    if (rc || !is_cut((*txn)->mt_env))
         return rc;
-    mdb_txn_abort(txn);
+    mdb_txn_abort(*txn);
     return MDB_CORRUPTED;
 }
 
@@ -207,7 +207,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
         only_try = 0;
-        return end_if_cut(rc, rc ? NULL : *txn);
+        return end_if_cut(rc, txn);
     }
     if (!parent && files_are_replaced(env))
         return ESTALE;
@@ -221,7 +221,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     (void)wait_ms;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
-    return end_if_cut(rc, rc ? NULL : *txn);
+    return end_if_cut(rc, txn);
 }
 
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
