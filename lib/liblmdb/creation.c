@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is being created when its creator dies: a file is whole, or is made anew.  Included by shim.c, after mdb.c.
+/* What is being created when its creator dies: a file is whole, or is made anew.
+ * Included by shim.c, after mdb.c.
  *
  * mdb.c writes the two meta pages of a new file without a flush.  When the power fails
  * before the first commit has flushed them, one may be there without the other, or
