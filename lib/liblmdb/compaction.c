@@ -10,11 +10,6 @@
 /* Takes the lock exclusively, or gives it back to be shared. */
 int pylmdb_env_alone(MDB_env *env, int alone)
 {
-#ifdef _WIN32
-    (void)env;
-    (void)alone;
-    return ENOSYS;
-#else
     const int type = alone ? F_WRLCK : F_RDLCK;
     int rc;
 
@@ -23,18 +18,12 @@ int pylmdb_env_alone(MDB_env *env, int alone)
     while ((rc = lock_first_bytes(env->me_lfd, type, 1, 0) ? errno : 0) == EINTR)
         ;
     return rc == EACCES || rc == EAGAIN ? EBUSY : rc;
-#endif
 }
 
 /* The file that a descriptor leads to has taken the place of the data file: whoever
  * waits will look for its snapshot by the transaction number in the lock file. */
 int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
 {
-#ifdef _WIN32
-    (void)env;
-    (void)fd;
-    return ENOSYS;
-#else
     MDB_meta meta;
     txnid_t newest = 0;
     int i;
@@ -48,5 +37,4 @@ int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
     }
     env->me_txns->mti_txnid = newest;
     return MDB_SUCCESS;
-#endif
 }

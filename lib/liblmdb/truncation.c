@@ -149,7 +149,7 @@ static void unguard_map(MDB_env *env)
     extra_of(env)->place = 0;
 }
 
-static int is_cut_slowly(MDB_env *env)
+int pylmdb_env_is_cut(MDB_env *env)
 {
     return place_of(env) && __atomic_load_n(&place_of(env)->cut, __ATOMIC_RELAXED);
 }
@@ -170,49 +170,12 @@ static void unguard_map(MDB_env *env)
     (void)env;
 }
 
-static int is_cut_slowly(MDB_env *env)
+int pylmdb_env_is_cut(MDB_env *env)
 {
     (void)env;
     return 0;
 }
 #endif
-
-/* Whether something that was read may be zeros that the file did not have. */
-static inline int is_cut(MDB_env *env)
-{
-    return __builtin_expect(__atomic_load_n(&pylmdb_any_cut, __ATOMIC_ACQUIRE), 0) &&
-           is_cut_slowly(env);
-}
-
-int pylmdb_env_is_cut(MDB_env *env)
-{
-    return is_cut(env);
-}
-
-/* -- reads ---------------------------------------------------------------------------- */
-
-/* A read of an environment, before and after which it is looked at. */
-#define READING(env, read)                                  \
-    int rc_;                                                \
-    if (is_cut(env))                                        \
-        return MDB_CORRUPTED;                               \
-    rc_ = (read);                                           \
-    return is_cut(env) ? MDB_CORRUPTED : rc_
-
-int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
-{
-    READING(txn->mt_env, quick_get(txn, dbi, key, data));
-}
-
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
-{
-    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near));
-}
-
-int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
-{
-    READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
-}
 
 void pylmdb_env_guard_reads(MDB_env *env, int guard)
 {
