@@ -67,13 +67,13 @@ static int fill_page(char *address, const ucontext_t *context)
 
         if (!mapped || address < guarded[i].map || address >= guarded[i].map + mapped)
             continue;
-        if (!we_are_reading(context) ||
-            mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-                 0) == MAP_FAILED)
+        if (!we_are_reading(context))
             return 0;
+        /* First the note: other threads may read the zeros at once. */
         __atomic_store_n(&guarded[i].cut, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
-        return 1;
+        return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                    -1, 0) != MAP_FAILED;
     }
     return 0;
 }
