@@ -78,9 +78,8 @@ int pylmdb_env_alone(MDB_env *env, int alone)
     return ENOSYS;
 }
 
-int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
+void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
 {
     (void)env;
     (void)fd;
-    return ENOSYS;
 }
