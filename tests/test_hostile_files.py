@@ -231,9 +231,10 @@ def many_pages(txn, db):
         txn.put(b"%05d" % i, b"v" * 50, db=db)
 
 
-def test_a_file_without_its_last_page_is_not_opened(file_of, open_env):
+@pytest.mark.parametrize("pages", [2, 3, -1])
+def test_a_file_without_its_last_pages_is_not_opened(file_of, open_env, pages):
     file = file_of(many_pages)
-    del file.data[-mutants.PAGE :]
+    del file.data[pages * mutants.PAGE :]
     file.save()
     for options in ({}, {"readonly": True}, {"writemap": True}):
         with pytest.raises(pylmdb.CorruptedError):
