@@ -365,7 +365,7 @@ class CursorCore:
     def _pop(self, native: Any, key: Any) -> bytes | None:
         if not self._seek(native, key, b"", self._lib.MDB_SET_KEY):
             return None
-        old = self.txn._copy(self._value)
+        old: bytes = self.txn._copy(self._value)
         self._delete(native, False)
         return old
 
