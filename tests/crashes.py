@@ -150,31 +150,36 @@ class Writer:
     FORMAT = struct.Struct("I")
 
     def __init__(self, path, lib_version, options, seed, writer):
-        self.answers, mouth = os.pipe()
+        self.place, self.seed, self.writer = (path, lib_version, options), seed, writer
+        self.answers, self.mouth = os.pipe()
         self.last = 0
         self.pid = os.fork()
         if not self.pid:
             try:
                 os.close(self.answers)
-                self._write(mouth, path, lib_version, options, seed, writer)
+                self._write()
             except BaseException as error:
                 print(repr(error), flush=True)
             finally:
                 os._exit(70)
-        os.close(mouth)
+        os.close(self.mouth)
 
-    def _write(self, mouth, path, lib_version, options, seed, writer):
-        chance = random.Random()
-        env = open_env(path, lib_version, options)
-        number = numbers(contents(env)).get(writer, 0)
-        handles = {name: env.open_db(name) for name in DATABASES}
-        reader = None
+    def _write(self):
+        self.chance, self.reader = random.Random(), None
+        env = open_env(*self.place)
+        number = numbers(contents(env)).get(self.writer, 0)
         while True:
             number += 1
-            write(env, handles, seed, writer, number)
-            os.write(mouth, self.FORMAT.pack(number))
-            if chance.random() < 0.1:  # dies with a reader slot, or without
-                reader = env.begin() if reader is None else reader.abort()
+            handles = {name: env.open_db(name) for name in DATABASES}
+            write(env, handles, self.seed, self.writer, number)
+            os.write(self.mouth, self.FORMAT.pack(number))
+            env = self._rest(env)
+
+    def _rest(self, env):
+        """What it does between its transactions; the environment for the next one."""
+        if self.chance.random() < 0.1:  # dies with a reader slot, or without
+            self.reader = env.begin() if self.reader is None else self.reader.abort()
+        return env
 
     def hear(self, timeout=0.0):
         """Take in what it has said; whether there was anything."""
@@ -194,13 +199,45 @@ class Writer:
         os.close(self.answers)
 
 
-def look(path, lib_version, options, seed, quiet):
+class Compactor(Writer):
+    """Compacts the environment between its transactions, unless others have it open."""
+
+    def _rest(self, env):
+        with contextlib.suppress(pylmdb.BusyError):
+            env.compact()
+        return env
+
+
+class Visitor(Writer):
+    """Opens the environment for each of its transactions."""
+
+    def _rest(self, env):
+        env.close()
+        return open_env(*self.place)
+
+
+class Copier(Writer):
+    """Copies the environment between its transactions."""
+
+    def _rest(self, env):
+        folder = f"{env.path()}.copy{self.writer}"
+        os.mkdir(folder)
+        env.copy(folder, compact=self.chance.random() < 0.5)
+        assert look_at_copy(folder, self.place[1], self.seed)[str(self.writer)] >= self.last
+        shutil.rmtree(folder)
+        return env
+
+
+def look(path, lib_version, options, seed, quiet, compacts):
     """What is there when a writer has been killed, and that the next one can write."""
     env = open_env(path, lib_version, options)
     there = compare(contents(env), seed)
     if quiet or options.get("lock", True):
         with env.begin(write=True, timeout=20) as txn:
             txn.put(b"another", b"writer")
+    if quiet and compacts:
+        env.compact()
+        assert sorted(os.listdir(path)) == ["data.mdb", "lock.mdb"]
     env.close()
     if quiet:
         problems = verify.verify(path, subdir=True)
@@ -208,7 +245,17 @@ def look(path, lib_version, options, seed, quiet):
     return sorted(there.items())
 
 
-def kill_writers(path, lib_version, options, kills, seed):
+def look_at_copy(path, lib_version, seed):
+    """What is in a copy that may be unfinished: it is refused, or there is nothing, or all."""
+    try:
+        env = open_env(path, lib_version, {})
+    except pylmdb.CorruptedError:
+        return {}
+    with env:
+        return {str(writer): last for writer, last in compare(contents(env), seed).items()}
+
+
+def kill_writers(path, lib_version, options, kills, seed, kinds=(Writer,)):
     """Kill writers at random moments, one of several or all, until there were that many."""
     chance = random.Random(seed)
     committed = killed = 0
@@ -219,7 +266,7 @@ def kill_writers(path, lib_version, options, kills, seed):
         for _ in range(8):
             count = 1 if options.get("lock") is False else chance.choice([1, 1, 2, 3])
             writers = {
-                writer: Writer(place, lib_version, options, seed, writer)
+                writer: kinds[writer % len(kinds)](place, lib_version, options, seed, writer)
                 for writer in range(min(count, kills - killed))
             }
             while writers:
@@ -237,8 +284,13 @@ def kill_writers(path, lib_version, options, kills, seed):
                     for writer, each in {number: dead, **writers}.items()
                 }
                 known = {**there, **known}
+                copy = f"{place}.copy{number}"
+                if os.path.exists(copy):
+                    _, status = in_fresh_process(look_at_copy, copy, lib_version, seed)
+                    assert status == 0, (seed, killed, status)
+                    shutil.rmtree(copy)
                 found, status = in_fresh_process(
-                    look, place, lib_version, options, seed, not writers
+                    look, place, lib_version, options, seed, not writers, Compactor in kinds
                 )
                 assert status == 0, (seed, killed, status)
                 found = dict(found)

@@ -1,7 +1,33 @@
 # SPDX-License-Identifier: MIT
-"""What programs that look for leaks have in common: MEASURE, and OPEN after it."""
+"""What programs that look for leaks have in common: MEASURE, and OPEN after it; and RECORDS, which
+is in MEASURE, for programs that look for something else."""
 
-MEASURE = """\
+RECORDS = """\
+# Objects of our own: those that Python shares may be immortal, or counted by anybody.
+KEY, MISSING = bytes(bytearray(b"050")), bytes(bytearray(b"missing"))
+VALUE = bytes(bytearray(b"value of mine"))
+INT, NAME, DEFAULT = (5).to_bytes(8, sys.byteorder), bytes(bytearray(b"name")), object()
+ARRAY, VIEW = bytearray(b"050"), memoryview(bytes(bytearray(b"050")))
+STRIDED = memoryview(bytes(bytearray(b"0.5.0.")))[::2]
+
+def make_env(path, **options):
+    env = pylmdb.open(path, map_size=1 << 26, lib_version=lib_version, sync=False, **options)
+    dbs = {
+        "dup": env.open_db(b"dup", dupsort=True),
+        "fixed": env.open_db(b"fixed", dupfixed=True),
+        "int": env.open_db(b"int", integerkey=True),
+    }
+    with env.begin(write=True) as txn:
+        for i in range(100):
+            txn.put(b"%03d" % i, VALUE)
+            txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dbs["dup"])
+            txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dbs["fixed"])
+            txn.put(i.to_bytes(8, sys.byteorder), VALUE, db=dbs["int"])
+        txn.put(b"large", b"x" * 100_000)
+    return env, dbs
+"""
+
+MEASURE = RECORDS + """\
 import ctypes, tracemalloc
 # The other core is Python and cffi, which fill their own caches for a while.
 IN_C = os.environ["PYLMDB_CORE"] == "c"
@@ -23,34 +49,12 @@ def bomb(*items):
     raise Boom
 EXPECTED = (pylmdb.Error, TypeError, ValueError, OverflowError, AttributeError, OSError, Boom)
 
-# Objects of our own: those that Python shares may be immortal, or counted by anybody.
-KEY, MISSING = bytes(bytearray(b"050")), bytes(bytearray(b"missing"))
-VALUE = bytes(bytearray(b"value of mine"))
-INT, NAME, DEFAULT = (5).to_bytes(8, sys.byteorder), bytes(bytearray(b"name")), object()
-ARRAY, VIEW = bytearray(b"050"), memoryview(bytes(bytearray(b"050")))
-STRIDED = memoryview(bytes(bytearray(b"0.5.0.")))[::2]
 KEYS = [b"%03d" % i for i in range(90)]  # so many that the GIL is let go
 PAIRS = [(key, VALUE) for key in KEYS]
 watched = {name: globals()[name] for name in
            "KEY MISSING VALUE INT NAME DEFAULT ARRAY VIEW STRIDED KEYS PAIRS Boom Truth".split()}
 # These are used by everybody, and are immortal from Python 3.12 on.
 common = {"None": None, "True": True, "False": False, "empty bytes": b""}
-
-def make_env(path, **options):
-    env = pylmdb.open(path, map_size=1 << 26, lib_version=lib_version, sync=False, **options)
-    dbs = {
-        "dup": env.open_db(b"dup", dupsort=True),
-        "fixed": env.open_db(b"fixed", dupfixed=True),
-        "int": env.open_db(b"int", integerkey=True),
-    }
-    with env.begin(write=True) as txn:
-        for i in range(100):
-            txn.put(b"%03d" % i, VALUE)
-            txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dbs["dup"])
-            txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dbs["fixed"])
-            txn.put(i.to_bytes(8, sys.byteorder), VALUE, db=dbs["int"])
-        txn.put(b"large", b"x" * 100_000)
-    return env, dbs
 
 def watch_types(**objects):
     watched.update(("type of " + name, type(each)) for name, each in objects.items())

@@ -5,13 +5,15 @@
 
 MODE is read, write or writemap.  The program is meant to be killed by what it does: whoever
 runs it sees by the last line which mutant it was.  An exception that is not pylmdb's is one that
-ends it too.
+ends it too, and so is a mutant that computes for longer than it could, however busy the machine is.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import resource
+import signal
 import struct
 import sys
 import tempfile
@@ -28,6 +30,7 @@ import pylmdb
 MANY = 3000  # records that a walk may see at most, in a file with fewer
 MAP_SIZE = 1 << 22
 LARGEST_FILE = 1 << 26
+PATIENCE = 60  # seconds of the processor for one mutant: the slowest take a few, with sanitizers
 
 
 @contextmanager
@@ -155,13 +158,20 @@ def write(env: pylmdb.Environment, rng: Random) -> None:
 
 def run(path: Path, lib_version: int, mode: str, seed: int) -> None:
     rng = Random(~seed)
-    options = {"writemap": True} if mode == "writemap" else {}
-    with refused(), pylmdb.open(
-        path, lib_version=lib_version, map_size=MAP_SIZE, sync=False, subdir=False, **options
-    ) as env:
+    # Without the guard, a read behind the file's end is the end of the process.
+    options = {"map_size": MAP_SIZE, "sync": False, "subdir": False, "guard": False}
+    options["writemap"] = mode == "writemap"
+    with refused(), pylmdb.open(path, lib_version=lib_version, **options) as env:
         (read if mode == "read" else write)(env, rng)
     if path.stat().st_size > LARGEST_FILE:
         raise AssertionError("the file has grown without bound")
+
+
+def limit_time() -> None:
+    """Let SIGXCPU end this process unless it is called again in time."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    end = int(used.ru_utime + used.ru_stime) + 1 + PATIENCE
+    resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
 
 
 def main() -> None:
@@ -170,10 +180,12 @@ def main() -> None:
     if "libasan" not in os.environ.get("LD_PRELOAD", ""):
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.register(signal.SIGXCPU, chain=True)  # which shows where it hangs
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "data.mdb")
         for seed in range(int(first), int(first) + int(count)):
             print(seed, flush=True)
+            limit_time()
             path.write_bytes(mutants.mutant(healthy, int(lib_version), seed))
             run(path, int(lib_version), mode, seed)
             path.unlink()

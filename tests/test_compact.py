@@ -4,12 +4,13 @@
 import os
 import pickle
 import signal
+import stat
 import threading
 import time
 
 import pytest
 from lmdb import verify
-from programs import Rival, run
+from programs import Rival, finish, run, start
 
 import pylmdb
 
@@ -181,6 +182,40 @@ def test_a_failure_leaves_all_as_it_was(open_env, env_path, lib_version, monkeyp
     assert env.stat().entries == 20
 
 
+@pytest.mark.parametrize("moment", ["rename", "sync"])
+def test_a_failure_with_the_new_file_in_place(open_env, env_path, lib_version, monkeypatch, moment):
+    env = open_env()
+    for _ in range(6):
+        fill(env, 10)
+    rename, fsync = os.rename, os.fsync
+
+    def rename_and_be_interrupted(*args):
+        rename(*args)
+        raise KeyboardInterrupt
+
+    def sync_no_directory(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(5, "no")
+        fsync(fd)
+
+    if moment == "rename":
+        monkeypatch.setattr(os, "rename", rename_and_be_interrupted)
+    else:
+        monkeypatch.setattr(os, "fsync", sync_no_directory)
+    with pytest.raises((KeyboardInterrupt, pylmdb.DiskError)):
+        env.compact()
+    monkeypatch.undo()
+    assert sorted(os.listdir(env_path)) == ["data.mdb", "lock.mdb"]
+    with Rival(env_path, lib_version) as rival:
+        assert rival.ask("put", "key", "value") == "put"
+        with env.begin() as txn:
+            assert txn.get(b"key") == b"value"
+            assert txn.stat().entries == 11
+    fill(env, 20)
+    env.compact()
+    assert env.stat().entries == 21
+
+
 def test_killed_in_the_middle_it_is_whole(env_path, lib_version):
     run("""
 env = pylmdb.open(path, lib_version=lib_version)
@@ -191,6 +226,46 @@ env.compact()
 """, env_path, lib_version, status=-signal.SIGKILL)
     env = pylmdb.open(env_path)
     assert env.stat().entries == 1
+    env.compact()
+    assert sorted(os.listdir(env_path)) == ["data.mdb", "lock.mdb"]
+    env.close()
+
+
+@pytest.mark.parametrize("turns", [6, 7])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_while_somebody_waits_to_open_it(env_path, lib_version, moment, turns):
+    """The lock file must not send him to a snapshot that the file does not have."""
+    compactor = start(f"""
+env = pylmdb.open(path, lib_version=lib_version)
+for i in range({turns}):
+    with env.begin(write=True) as txn:
+        txn.put(b"%d" % i, b"v" * 10_000)
+rename = os.rename
+def die(*args):
+    if "{moment}" == "after":
+        rename(*args)
+    print("there", flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+os.rename = die
+env.compact()
+""", env_path, lib_version)
+    assert compactor.stdout.readline() == "there\n"
+    waiting = [start("""
+print("ready", flush=True)
+env = pylmdb.open(path)
+with env.begin(write=True) as txn:
+    txn.put(b"new %d" % os.getpid(), b"")
+    print(txn.stat().entries)
+""", env_path, lib_version) for _ in range(2)]
+    assert [each.stdout.readline() for each in waiting] == ["ready\n"] * 2
+    time.sleep(0.3)
+    assert not any(each.poll() for each in waiting)
+    compactor.communicate("die\n")
+    assert sorted(finish(each) for each in waiting) == [f"{turns + 1}\n", f"{turns + 2}\n"]
+    assert verify.verify(env_path, subdir=True) == []
+    env = pylmdb.open(env_path)
+    assert env.stat().entries == turns + 2
     env.compact()
     assert sorted(os.listdir(env_path)) == ["data.mdb", "lock.mdb"]
     env.close()

@@ -9,34 +9,15 @@ reader slot or writer lock is left, the data is whole, and the call works.
 
 import pytest
 from faults import PRELUDE_WITH_FAULTS, environment
+from leaks import RECORDS
 from programs import run
 
-HUNT = """\
+HUNT = RECORDS + """\
 POINTS = 12 * ROUNDS
 what = CORE if sys.argv.pop() == "core" else ENGINES
 
-KEY, VALUE, DEFAULT = bytes(bytearray(b"050")), bytes(bytearray(b"value of mine")), object()
-INT, NAME = (5).to_bytes(8, sys.byteorder), bytes(bytearray(b"name"))
-ARRAY, VIEW = bytearray(b"050"), memoryview(bytes(bytearray(b"050")))
-STRIDED = memoryview(bytes(bytearray(b"0.5.0.")))[::2]
 KEYS = [b"%03d" % i for i in range(70)]
 watched = {name: globals()[name] for name in "KEY VALUE DEFAULT INT ARRAY VIEW STRIDED".split()}
-
-def make_env(path):
-    env = pylmdb.open(path, map_size=1 << 24, lib_version=lib_version, sync=False)
-    dbs = {
-        "dup": env.open_db(b"dup", dupsort=True),
-        "fixed": env.open_db(b"fixed", dupfixed=True),
-        "int": env.open_db(b"int", integerkey=True),
-    }
-    with env.begin(write=True) as txn:
-        for i in range(100):
-            txn.put(b"%03d" % i, VALUE)
-            txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dbs["dup"])
-            txn.put(b"%03d" % (i // 10), b"%04d" % i, db=dbs["fixed"])
-            txn.put(i.to_bytes(8, sys.byteorder), VALUE, db=dbs["int"])
-        txn.put(b"large", b"x" * 100_000)
-    return env, dbs
 
 def watch(**objects):
     for name, each in objects.items():

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A process that is killed loses nothing that it has committed, whatever the flags.
 
-PYLMDB_ROUNDS=100 makes 1,000 kills for each engine and way to write.
+PYLMDB_ROUNDS=100 makes 1,000 kills for each engine and way to write, and for each of compacting
+and copying.
 """
 
 import fcntl
@@ -38,6 +39,23 @@ print(crashes.kill_writers(path, lib_version, {crashes.MODES[mode]}, {KILLS}, {S
         timeout=60 + KILLS,
     )
     print(f"PYLMDB_SEED={SEED} {mode}: {found}")
+
+
+@pytest.mark.parametrize("mode", ["default", "writemap"])
+@pytest.mark.parametrize("kinds", ["Compactor, Visitor, Visitor", "Copier, Writer, Copier"])
+def test_no_kill_loses_anything_while_a_file_is_made(env_path, lib_version, kinds, mode):
+    """One that compacts, while others open the environment; and one that copies."""
+    found = run(
+        f"""
+import crashes
+kinds = [getattr(crashes, kind) for kind in "{kinds}".split(", ")]
+print(crashes.kill_writers(path, lib_version, {crashes.MODES[mode]}, {KILLS}, {SEED}, kinds))
+""",
+        env_path,
+        lib_version,
+        timeout=60 + KILLS,
+    )
+    print(f"PYLMDB_SEED={SEED} {kinds}, {mode}: {found}")
 
 
 @pytest.mark.parametrize("unready", ["number", "magic", "everything"])

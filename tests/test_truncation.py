@@ -85,6 +85,32 @@ for name, read in READS.items():
 """, env_path, lib_version, timeout=60)
 
 
+def test_what_writers_copy(env_path, lib_version):
+    """A record that they give to the caller, or keep to find their place again."""
+    run("""
+COPIES = {
+    "get": lambda txn: txn.get(b"large"),
+    "pop": lambda txn: txn.pop(b"large"),
+    "replace": lambda txn: txn.replace(b"large", b"other"),
+    "cursor.pop": lambda txn: txn.cursor().pop(b"large"),
+    "cursor.replace": lambda txn: txn.cursor().replace(b"large", b"other"),
+    "iterate": lambda txn: list(txn.cursor()),
+    "iterate keys": lambda txn: list(txn.cursor().iternext(values=False)),
+}
+for name, copy in COPIES.items():
+    env, dups = make(name)
+    with env.begin(write=True) as txn:
+        txn.put(b"large", b"x" * 500_000)
+    writer = env.begin(write=True)
+    assert writer.get(b"large") == b"x" * 500_000
+    cut(env, os.path.getsize(env.path() + "/data.mdb") - 250_000)
+    assert attempt(lambda: copy(writer), lambda found: False)
+    assert attempt(lambda: writer.get(b"large"), lambda found: False)
+    writer.abort()
+    env.close()
+""", env_path, lib_version, timeout=60)
+
+
 @pytest.mark.parametrize("writemap", [False, True])
 def test_a_writer_commits_nothing(env_path, lib_version, writemap):
     run(f"WRITEMAP = {writemap}\n" + """
@@ -152,3 +178,24 @@ cut(env, 8192)
 assert attempt(lambda: reader.get(b"00999"), lambda v: False)
 print(other[5000])
 """, env_path, lib_version, status=-signal.SIGBUS, errors=True)
+
+
+def test_more_addresses_do_not_make_it_whole(env_path, lib_version):
+    """The zeros in place of missing pages stay in a map that is extended behind its end."""
+    run("""
+import mmap
+make()[0].close()
+room = mmap.mmap(-1, 1 << 31)  # and the map comes to lie below it
+env = pylmdb.open(path)
+reserved = env.info().reserved
+with env.begin(write=True) as txn:
+    txn.put(b"large", b"x" * 500_000)
+room.close()
+reader = env.begin()
+assert reader.get(b"large") == b"x" * 500_000
+cut(env, os.path.getsize(path + "/data.mdb") - 250_000)
+assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
+env.set_mapsize(reserved + (1 << 30))  # the map does not move: somebody reads
+assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
+assert attempt(lambda: env.begin(), lambda txn: False)
+""", env_path, lib_version)

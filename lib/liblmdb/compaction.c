@@ -5,40 +5,34 @@
  * Whoever has an environment open holds a shared lock on the first byte of its lock
  * file, and takes that lock before the data file is opened (a writer always, a reader
  * at the latest before it looks at a page).  So the one who has that lock for himself
- * alone has the file for himself alone, and those who open it wait. */
+ * alone has the file for himself alone, and those who open it wait.
+ *
+ * As long as he has it the lock file has no magic number.  If he dies it may tell of a
+ * snapshot that the file in place does not have; so those who wait must not use it, but
+ * make it anew (see take_lock_file() in creation.c). */
 
 /* Takes the lock exclusively, or gives it back to be shared. */
 int pylmdb_env_alone(MDB_env *env, int alone)
 {
-#ifdef _WIN32
-    (void)env;
-    (void)alone;
-    return ENOSYS;
-#else
-    struct flock lock;
+    const int type = alone ? F_WRLCK : F_RDLCK;
     int rc;
 
     if (!env->me_txns)
         return ENOLCK;
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = alone ? F_WRLCK : F_RDLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_len = 1;
-    while ((rc = set_lock(env->me_lfd, F_SETLK, &lock) ? errno : 0) == EINTR)
+    if (!alone)
+        env->me_txns->mti_magic = MDB_MAGIC;
+    while ((rc = lock_first_bytes(env->me_lfd, type, 1, 0) ? errno : 0) == EINTR)
         ;
+    if (alone && !rc)
+        env->me_txns->mti_magic = 0;
     return rc == EACCES || rc == EAGAIN ? EBUSY : rc;
-#endif
 }
 
 /* The file that a descriptor leads to has taken the place of the data file: whoever
- * waits will look for its snapshot by the transaction number in the lock file. */
-int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
+ * waits will look for its snapshot by the transaction number in the lock file.  Where that
+ * cannot be had, he makes the lock file anew. */
+void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
 {
-#ifdef _WIN32
-    (void)env;
-    (void)fd;
-    return ENOSYS;
-#else
     MDB_meta meta;
     txnid_t newest = 0;
     int i;
@@ -46,11 +40,10 @@ int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
     for (i = 0; i < NUM_METAS; i++) {
         if (pread(fd, &meta, sizeof(meta), (off_t)(i * env->me_psize + PAGEHDRSZ)) !=
             (ssize_t)sizeof(meta))
-            return EIO;
+            return;
         if (meta.mm_txnid > newest)
             newest = meta.mm_txnid;
     }
     env->me_txns->mti_txnid = newest;
-    return MDB_SUCCESS;
-#endif
+    env->me_txns->mti_magic = MDB_MAGIC;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is being created when its creator dies: a file is whole, or is made anew.  Included by shim.c, after mdb.c.
+/* What is being created when its creator dies: a file is whole, or is made anew.
+ * Included by shim.c, after mdb.c.
  *
  * mdb.c writes the two meta pages of a new file without a flush.  When the power fails
  * before the first commit has flushed them, one may be there without the other, or
@@ -69,28 +70,24 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
  * So that they notice when he has died before it was ready, it has no magic number from
  * the moment that he has it until mdb.c gives it one, which is when its mutexes are made.
  * Then they try again to get it for themselves. */
-static int take_lock_file(int fd, struct flock *wanted)
+static int take_lock_file(int fd)
 {
     const off_t at = offsetof(MDB_txninfo, mti_magic);
     struct timespec pause = {0, 100000};
-    struct flock lock = *wanted;
     uint32_t magic = 0;
     int tries;
 
     for (tries = 0; tries < 1000; tries++) {
-        lock.l_type = F_WRLCK;
-        if (!set_lock(fd, F_SETLK, &lock))
+        if (!lock_first_bytes(fd, F_WRLCK, 1, 0))
             return pwrite(fd, &magic, sizeof(magic), at) == sizeof(magic) ? 0 : -1;
         if (errno != EAGAIN && errno != EACCES)
             return -1;
-        lock.l_type = F_RDLCK;
-        if (set_lock(fd, F_SETLKW, &lock))
+        if (lock_first_bytes(fd, F_RDLCK, 1, 1))
             return -1;
         if (pread(fd, &magic, sizeof(magic), at) == sizeof(magic) && magic == MDB_MAGIC)
             break;
         magic = 0;
-        lock.l_type = F_UNLCK;
-        if (set_lock(fd, F_SETLK, &lock))
+        if (lock_first_bytes(fd, F_UNLCK, 1, 0))
             return -1;
         pause.tv_nsec = 100000 + getpid() % 16 * 100000; /* so that two do not keep step */
         nanosleep(&pause, NULL);
@@ -103,7 +100,7 @@ static int take_lock_file(int fd, struct flock *wanted)
 static int lock_of_file(int fd, int command, struct flock *lock)
 {
     return command == F_SETLK && lock->l_type == F_WRLCK && !lock->l_start
-               ? take_lock_file(fd, lock)
+               ? take_lock_file(fd)
                : set_lock(fd, command, lock);
 }
 

@@ -13,7 +13,8 @@ struct extra {
     MDB_env *next_with_locks;
     long long looked;
     int look;
-    /* truncation.c: whether reads are guarded, and the map's place among those */
+    /* truncation.c: whether reads are guarded, and the map's place among those that
+     * are, counted from 1; 0 is none */
     int guard, place;
 };
 

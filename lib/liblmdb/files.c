@@ -47,3 +47,16 @@ static int set_lock(int fd, int command, struct flock *lock)
     return fcntl(fd, command, lock);
 }
 #endif
+
+/* A lock of the given type on the first bytes of a file, 0 for all of them, or its
+ * end (F_UNLCK). */
+static int lock_first_bytes(int fd, int type, off_t size, int waits)
+{
+    struct flock lock;
+
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = (short)type;
+    lock.l_whence = SEEK_SET;
+    lock.l_len = size;
+    return set_lock(fd, waits ? F_SETLKW : F_SETLK, &lock);
+}

@@ -66,9 +66,9 @@ static size_t addresses_left(void)
 
 static void *map_data(MDB_env *env, void *addr, int prot, int flags)
 {
-    struct extra *growth = extra_of(env);
+    struct extra *extra = extra_of(env);
     const size_t least = env->me_mapsize, left = addresses_left();
-    size_t size = growth->wanted < left ? growth->wanted : left;
+    size_t size = extra->wanted < left ? extra->wanted : left;
     void *map = MAP_FAILED;
 
     for (; map == MAP_FAILED && size > least; size /= 2)
@@ -79,20 +79,20 @@ static void *map_data(MDB_env *env, void *addr, int prot, int flags)
         map = mmap(addr, size, prot, flags, env->me_fd, 0);
     }
     if (map != MAP_FAILED) {
-        growth->reserved = size;
+        extra->reserved = size;
         guard_map(env, map);
         __atomic_add_fetch(&reserved_in_all, size, __ATOMIC_RELAXED);
-        if (growth->most < least)
-            growth->most = least; /* what is there stays */
+        if (extra->most < least)
+            extra->most = least; /* what is there stays */
     }
     return map;
 }
 
 static size_t mapped_size(MDB_env *env)
 {
-    const struct extra *growth = extra_of(env);
+    const struct extra *extra = extra_of(env);
 
-    return growth->reserved ? growth->reserved : env->me_mapsize;
+    return extra->reserved ? extra->reserved : env->me_mapsize;
 }
 
 static int unmap_data(MDB_env *env)
@@ -109,20 +109,19 @@ static int unmap_data(MDB_env *env)
 static int reserve_more(MDB_env *env, size_t size)
 {
 #ifdef MAP_FIXED_NOREPLACE
-    struct extra *growth = extra_of(env);
+    struct extra *extra = extra_of(env);
     const int writable = env->me_flags & MDB_WRITEMAP ? PROT_WRITE : 0;
-    char *end = env->me_map + growth->reserved, *more;
-    const size_t missing = size - growth->reserved;
+    char *end = env->me_map + extra->reserved, *more;
+    const size_t missing = size - extra->reserved;
 
-    if (growth->reserved & (env->me_os_psize - 1))
+    if (extra->reserved & (env->me_os_psize - 1))
         return 0; /* the rest of its last page is mapped, too */
     more = mmap(end, missing, PROT_READ | writable, MAP_SHARED | MAP_FIXED_NOREPLACE, env->me_fd,
-                (off_t)growth->reserved);
+                (off_t)extra->reserved);
     if (more == end) {
         __atomic_add_fetch(&reserved_in_all, missing, __ATOMIC_RELAXED);
-        growth->reserved = size;
-        unguard_map(env);
-        guard_map(env, env->me_map);
+        extra->reserved = size;
+        extend_guard(env);
         return 1;
     }
     if (more != MAP_FAILED)
@@ -150,6 +149,12 @@ static void raise_limit(MDB_env *env, size_t size)
 {
     raise_to(&env->me_mapsize, size);
     raise_to(&env->me_maxpg, size / env->me_psize);
+}
+
+/* How far the limit may rise without another map. */
+static size_t farthest(const struct extra *extra)
+{
+    return extra->most < extra->reserved ? extra->most : extra->reserved;
 }
 
 /* Makes the file so long, with blocks behind all of it where the system can do that.
@@ -199,7 +204,7 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 /* Raises the limit so that size bytes fit, or says why not. */
 static int grow(MDB_env *env, size_t size)
 {
-    const struct extra *growth = extra_of(env);
+    const struct extra *extra = extra_of(env);
     const size_t now = env->me_mapsize;
     /* A limit costs nothing, but blocks do. */
     const unsigned int part = env->me_flags & MDB_WRITEMAP ? 8 : 1;
@@ -207,10 +212,9 @@ static int grow(MDB_env *env, size_t size)
     int rc = 0;
 
     mdb_reader_check(env, NULL); /* dead readers keep pages from being used again */
-    if (size > growth->most || (size > growth->reserved && !reserve_more(env, size)))
+    if (size > extra->most || (size > extra->reserved && !reserve_more(env, size)))
         return MDB_MAP_FULL;
-    wanted = pylmdb_grown_size(
-        now, size, growth->most < growth->reserved ? growth->most : growth->reserved, part);
+    wanted = pylmdb_grown_size(now, size, farthest(extra), part);
     if (env->me_flags & MDB_WRITEMAP) {
         rc = extend_file(env->me_fd, now, wanted);
         if (rc == ENOSPC || rc == EDQUOT || rc == EFBIG) {
@@ -238,17 +242,17 @@ static int make_room(MDB_txn *txn, size_t pages)
  * the limit.  What is not raised here is found missing by liblmdb. */
 static void take_in_growth(MDB_env *env, size_t pages)
 {
-    struct extra *growth = extra_of(env);
+    struct extra *extra = extra_of(env);
     size_t size = pages * env->me_psize, said;
 
-    if (__builtin_expect(pages <= env->me_maxpg, 1) || size > growth->reserved)
+    if (__builtin_expect(pages <= env->me_maxpg, 1) || size > extra->reserved)
         return;
     raise_limit(env, size);
-    if (growth->fixed) { /* the other one was told a larger limit */
+    if (extra->fixed) { /* the other one was told a larger limit */
         said = mdb_env_pick_meta(env)->mm_mapsize;
-        raise_to(&growth->most, said > size ? said : size);
+        raise_to(&extra->most, said > size ? said : size);
         if (!(env->me_flags & MDB_WRITEMAP))
-            raise_limit(env, said < growth->reserved ? said : size);
+            raise_limit(env, said < extra->reserved ? said : size);
     }
 }
 
@@ -256,17 +260,17 @@ static void take_in_growth(MDB_env *env, size_t pages)
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {
-    struct extra *growth = extra_of(env);
+    struct extra *extra = extra_of(env);
 
     mdb_env_set_mapsize(env, start);
-    growth->most = most;
-    growth->wanted = reserve;
-    growth->fixed = fixed;
+    extra->most = most;
+    extra->wanted = reserve;
+    extra->fixed = fixed;
 }
 
 int pylmdb_env_limit(MDB_env *env, size_t size)
 {
-    struct extra *growth = extra_of(env);
+    struct extra *extra = extra_of(env);
     const MDB_meta *meta = mdb_env_pick_meta(env);
     size_t used = (meta->mm_last_pg + 1) * env->me_psize;
     int rc;
@@ -275,14 +279,14 @@ int pylmdb_env_limit(MDB_env *env, size_t size)
         size = meta->mm_mapsize;
     if (size < used)
         size = used;
-    if (size > growth->reserved && !reserve_more(env, size))
+    if (size > extra->reserved && !reserve_more(env, size))
         return MDB_MAP_RESIZED;
-    if (growth->fixed)
-        growth->most = size;
+    if (extra->fixed)
+        extra->most = size;
     else
-        raise_to(&growth->most, size);
+        raise_to(&extra->most, size);
     if (env->me_flags & MDB_WRITEMAP) {
-        if (growth->fixed || size <= env->me_mapsize)
+        if (extra->fixed || size <= env->me_mapsize)
             return MDB_SUCCESS; /* allocated as it is used */
         if ((rc = extend_file(env->me_fd, env->me_mapsize, size)))
             return rc;
@@ -296,39 +300,39 @@ int pylmdb_env_limit(MDB_env *env, size_t size)
 
 int pylmdb_env_replace_map(MDB_env *env, size_t size)
 {
-    struct extra *growth = extra_of(env);
+    struct extra *extra = extra_of(env);
     void *trial = mmap(NULL, size, PROT_READ, MAP_SHARED, env->me_fd, 0);
     int rc;
 
     if (trial == MAP_FAILED) /* mdb_env_set_mapsize() would leave no map at all */
         return errno;
     munmap(trial, size);
-    if (growth->wanted < size)
-        growth->wanted = size;
+    if (extra->wanted < size)
+        extra->wanted = size;
     if ((rc = mdb_env_set_mapsize(env, size)))
         return rc;
-    if (growth->fixed)
-        growth->most = env->me_mapsize;
+    if (extra->fixed)
+        extra->most = env->me_mapsize;
     else
-        raise_to(&growth->most, env->me_mapsize);
+        raise_to(&extra->most, env->me_mapsize);
     return MDB_SUCCESS;
 }
 
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
 {
-    struct extra *growth = extra_of(env);
+    struct extra *extra = extra_of(env);
 
-    raise_to(&growth->most, most);
-    growth->fixed = growth->fixed && fixed;
-    if (growth->fixed && growth->most <= growth->reserved && !(env->me_flags & MDB_WRITEMAP))
-        raise_limit(env, growth->most);
+    raise_to(&extra->most, most);
+    extra->fixed = extra->fixed && fixed;
+    if (extra->fixed && extra->most <= extra->reserved && !(env->me_flags & MDB_WRITEMAP))
+        raise_limit(env, extra->most);
 }
 
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved)
 {
-    const struct extra *growth = extra_of(env);
+    const struct extra *extra = extra_of(env);
 
-    *limit = growth->fixed && growth->most ? growth->most : env->me_mapsize;
-    *most = growth->most < growth->reserved ? growth->most : growth->reserved;
-    *reserved = growth->reserved;
+    *limit = extra->fixed && extra->most ? extra->most : env->me_mapsize;
+    *most = farthest(extra);
+    *reserved = extra->reserved;
 }

@@ -29,7 +29,6 @@ static void *map_locks(MDB_env *env, size_t size)
 
 static void release_locks(MDB_env *env)
 {
-    struct flock whole;
     MDB_env **link;
 
     pthread_mutex_lock(&with_locks_guard);
@@ -38,10 +37,7 @@ static void release_locks(MDB_env *env)
     if (*link)
         *link = extra_of(env)->next_with_locks;
     pthread_mutex_unlock(&with_locks_guard);
-    memset(&whole, 0, sizeof(whole));
-    whole.l_type = F_UNLCK;
-    whole.l_whence = SEEK_SET;
-    (void)set_lock(env->me_lfd, F_SETLK, &whole);
+    (void)lock_first_bytes(env->me_lfd, F_UNLCK, 0, 0);
 }
 
 static int unmap_locks(MDB_env *env)

@@ -416,7 +416,8 @@ static int duplicates_suit(const MDB_cursor *mc, MDB_node *node)
 /* Whether a page can be at the side of another in a tree. */
 static int same_level(MDB_page *a, MDB_page *b)
 {
-    return a != b && NUMKEYS(a) > 0 && !((MP_FLAGS(a) ^ MP_FLAGS(b)) & (P_BRANCH | P_LEAF | P_OVERFLOW));
+    return a != b && NUMKEYS(a) > 0 &&
+           !((MP_FLAGS(a) ^ MP_FLAGS(b)) & (P_BRANCH | P_LEAF | P_OVERFLOW));
 }
 
 /* Whether a run of pages holds a large value of this size. */

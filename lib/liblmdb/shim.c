@@ -146,7 +146,14 @@ static int file_size(MDB_env *env, size_t *size);
 #pragma GCC diagnostic pop
 
 #include "extra.c"
-static int is_cut(MDB_env *env);
+
+/* Whether something that was read may be zeros that the file did not have. */
+static inline int is_cut(MDB_env *env)
+{
+    return __builtin_expect(__atomic_load_n(&pylmdb_any_cut, __ATOMIC_ACQUIRE), 0) &&
+           pylmdb_env_is_cut(env);
+}
+
 #include "pages.c"
 #include "search.c"
 #include "assertions.c"
@@ -166,17 +173,19 @@ static int is_cut(MDB_env *env);
 #undef ftruncate
 #undef fcntl
 static void guard_map(MDB_env *env, char *map);
+static void extend_guard(MDB_env *env);
 static void unguard_map(MDB_env *env);
 #include "creation.c"
 #include "growth.c"
 #include "lock_file.c"
-#else
-#include "fixed_map.c"
-#endif
 #include "compaction.c"
 #ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock
+#endif
+#include "truncation.c"
+#else
+#include "plain.c"
 #endif
 
 int pylmdb_has_shim(void)
@@ -185,11 +194,11 @@ int pylmdb_has_shim(void)
 }
 
 /* A transaction that has begun on pages that the file does not have any more. */
-static int end_if_cut(int rc, MDB_txn *txn)
+static int end_if_cut(int rc, MDB_txn **txn)
 {
-    if (rc || !is_cut(txn->mt_env))
+    if (rc || !is_cut((*txn)->mt_env))
         return rc;
-    mdb_txn_abort(txn);
+    mdb_txn_abort(*txn);
     return MDB_CORRUPTED;
 }
 
@@ -206,7 +215,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
         only_try = 0;
-        return end_if_cut(rc, rc ? NULL : *txn);
+        return end_if_cut(rc, txn);
     }
     if (!parent && files_are_replaced(env))
         return ESTALE;
@@ -220,7 +229,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     (void)wait_ms;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
-    return end_if_cut(rc, rc ? NULL : *txn);
+    return end_if_cut(rc, txn);
 }
 
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
@@ -372,11 +381,34 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
     return env->me_map;
 }
 
-#include "truncation.c"
+/* -- reads ---------------------------------------------------------------------------- */
+
+/* A read of an environment, before and after which it is looked at. */
+#define READING(env, read)                                  \
+    int rc_;                                                \
+    if (is_cut(env))                                        \
+        return MDB_CORRUPTED;                               \
+    rc_ = (read);                                           \
+    return is_cut(env) ? MDB_CORRUPTED : rc_
+
+int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    READING(txn->mt_env, quick_get(txn, dbi, key, data));
+}
+
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
+{
+    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near));
+}
+
+int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
+{
+    READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
+}
 
 #else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
 
 #include "system.c"
-#include "fixed_map.c"
+#include "plain.c"
 
 #endif

@@ -128,7 +128,7 @@ static inline void touch_pages(const void *data, size_t size)
 /* Have an environment for this process alone (EBUSY: others have it open), or share it
  * again; and tell those who wait to open it of the file that was put in its place. */
 int pylmdb_env_alone(MDB_env *env, int alone);
-int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
+void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
 /* To be called after mdb_env_open() and before the first transaction: puts right what a
  * process that died while it opened the environment has left in the lock file. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The shim for a system liblmdb: plain calls, and what cannot be had.  Included
- * by shim.c. */
+ * by shim.c, with plain.c. */
 
 int pylmdb_has_shim(void)
 {
@@ -136,11 +136,6 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone)
     (void)alone;
 }
 
-void pylmdb_env_opened(MDB_env *env)
-{
-    (void)env;
-}
-
 int pylmdb_env_check(MDB_env *env)
 {
     (void)env;
@@ -193,38 +188,4 @@ int pylmdb_safe_commit(MDB_txn *txn)
 void pylmdb_safe_abort(MDB_txn *txn)
 {
     mdb_txn_abort(txn);
-}
-
-int pylmdb_any_cut;
-
-int pylmdb_env_is_cut(MDB_env *env)
-{
-    (void)env;
-    return 0;
-}
-
-void pylmdb_env_guard_reads(MDB_env *env, int guard)
-{
-    (void)env;
-    (void)guard;
-}
-
-void pylmdb_touch(const void *data, size_t size)
-{
-    (void)data;
-    (void)size;
-}
-
-int pylmdb_env_alone(MDB_env *env, int alone)
-{
-    (void)env;
-    (void)alone;
-    return ENOSYS;
-}
-
-int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
-{
-    (void)env;
-    (void)fd;
-    return ENOSYS;
 }

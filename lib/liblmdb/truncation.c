@@ -67,13 +67,13 @@ static int fill_page(char *address, const ucontext_t *context)
 
         if (!mapped || address < guarded[i].map || address >= guarded[i].map + mapped)
             continue;
-        if (!we_are_reading(context) ||
-            mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-                 0) == MAP_FAILED)
+        if (!we_are_reading(context))
             return 0;
+        /* First the note: other threads may read the zeros at once. */
         __atomic_store_n(&guarded[i].cut, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
-        return 1;
+        return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                    -1, 0) != MAP_FAILED;
     }
     return 0;
 }
@@ -114,7 +114,6 @@ static void guard_map(MDB_env *env, char *map)
     struct extra *extra = extra_of(env);
     int i;
 
-    extra->place = -1;
     if (!extra->guard)
         return;
     pthread_mutex_lock(&guarded_guard);
@@ -122,7 +121,7 @@ static void guard_map(MDB_env *env, char *map)
     for (i = 0; i < MAX_GUARDED && guarded[i].size; i++)
         ;
     if (i < MAX_GUARDED) {
-        extra->place = i;
+        extra->place = i + 1;
         guarded[i].map = map;
         guarded[i].cut = 0;
         __atomic_store_n(&guarded[i].size, extra->reserved, __ATOMIC_RELEASE);
@@ -130,20 +129,29 @@ static void guard_map(MDB_env *env, char *map)
     pthread_mutex_unlock(&guarded_guard);
 }
 
-static void unguard_map(MDB_env *env)
+static struct guarded *place_of(MDB_env *env)
 {
-    const int place = extra_of(env)->guard ? extra_of(env)->place : -1;
+    const int place = extra_of(env)->place;
 
-    if (place >= 0)
-        __atomic_store_n(&guarded[place].size, 0, __ATOMIC_RELEASE);
-    extra_of(env)->place = -1;
+    return place ? &guarded[place - 1] : NULL;
 }
 
-static int is_cut_slowly(MDB_env *env)
+static void extend_guard(MDB_env *env)
 {
-    const int place = extra_of(env)->guard ? extra_of(env)->place : -1;
+    if (place_of(env))
+        __atomic_store_n(&place_of(env)->size, extra_of(env)->reserved, __ATOMIC_RELEASE);
+}
 
-    return place >= 0 && __atomic_load_n(&guarded[place].cut, __ATOMIC_RELAXED);
+static void unguard_map(MDB_env *env)
+{
+    if (place_of(env))
+        __atomic_store_n(&place_of(env)->size, 0, __ATOMIC_RELEASE);
+    extra_of(env)->place = 0;
+}
+
+int pylmdb_env_is_cut(MDB_env *env)
+{
+    return place_of(env) && __atomic_load_n(&place_of(env)->cut, __ATOMIC_RELAXED);
 }
 #else
 static void guard_map(MDB_env *env, char *map)
@@ -152,54 +160,22 @@ static void guard_map(MDB_env *env, char *map)
     (void)map;
 }
 
+static void extend_guard(MDB_env *env)
+{
+    (void)env;
+}
+
 static void unguard_map(MDB_env *env)
 {
     (void)env;
 }
 
-static int is_cut_slowly(MDB_env *env)
+int pylmdb_env_is_cut(MDB_env *env)
 {
     (void)env;
     return 0;
 }
 #endif
-
-/* Whether something that was read may be zeros that the file did not have. */
-static inline int is_cut(MDB_env *env)
-{
-    return __builtin_expect(__atomic_load_n(&pylmdb_any_cut, __ATOMIC_ACQUIRE), 0) &&
-           is_cut_slowly(env);
-}
-
-int pylmdb_env_is_cut(MDB_env *env)
-{
-    return is_cut(env);
-}
-
-/* -- reads ---------------------------------------------------------------------------- */
-
-/* A read of an environment, before and after which it is looked at. */
-#define READING(env, read)                                  \
-    int rc_;                                                \
-    if (is_cut(env))                                        \
-        return MDB_CORRUPTED;                               \
-    rc_ = (read);                                           \
-    return is_cut(env) ? MDB_CORRUPTED : rc_
-
-int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
-{
-    READING(txn->mt_env, quick_get(txn, dbi, key, data));
-}
-
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
-{
-    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near));
-}
-
-int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
-{
-    READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
-}
 
 void pylmdb_env_guard_reads(MDB_env *env, int guard)
 {

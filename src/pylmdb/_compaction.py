@@ -47,16 +47,53 @@ def compact(env: Environment) -> None:
                 f"compact: this process has {others} more Environment(s) of the file open",
                 hint="close them first",
             )
-        with Alone(shared, _WHAT, ""):
-            _replace(shared, options)
-            shared.replaced = True
-            _registry.close_replaced(shared)
-        env._open_again(options.replaced(create=False))
+        try:
+            with Alone(shared, _WHAT, ""):
+                code = _replace(shared, options)
+        finally:
+            if shared.replaced:
+                env._open_again(options.replaced(create=False))
+    if code:
+        raise error("compact: the new file is in place, but may not outlast a power failure", code)
 
 
-def _replace(shared: SharedEnv, options: Options) -> None:
-    lib = shared.engine.lib
-    code = lib.pylmdb_env_alone(shared.ptr, True)
+def _replace(shared: SharedEnv, options: Options) -> int:
+    """Put the new file in place, and return the errno of a directory that cannot be synced."""
+    _get_alone(shared)
+    new, fd = options.data_path + b".compact", -1
+    try:
+        _unlink_if_there(new)  # of one that was killed; nobody else is at work here
+        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        _fill(shared, fd, os.stat(options.data_path))
+        os.rename(new, options.data_path)
+    except OSError as failure:
+        if isinstance(failure, Error):
+            raise
+        raise error("compact", failure.errno or errno.EIO) from failure
+    finally:
+        code = _settle(shared, options.data_path, new, fd)
+    return code
+
+
+def _settle(shared: SharedEnv, path: bytes, new: bytes, fd: int) -> int:
+    """Leave the old file for the new one, or forget the new one, by which of them is in place:
+    an exception may strike when it has just been renamed."""
+    code = 0
+    if fd >= 0 and _leads_to(path, fd):
+        shared.replaced = True
+        shared.engine.lib.pylmdb_env_replaced(shared.ptr, fd)
+        code = _sync_directory(os.path.dirname(path))
+        _registry.close_replaced(shared)
+    else:
+        _unlink_if_there(new)
+        shared.engine.lib.pylmdb_env_alone(shared.ptr, False)
+    if fd >= 0:
+        os.close(fd)
+    return code
+
+
+def _get_alone(shared: SharedEnv) -> None:
+    code = shared.engine.lib.pylmdb_env_alone(shared.ptr, True)
     if code == errno.EBUSY:
         who = ", ".join(map(str, sorted(_processes(shared)))) or "it cannot be told which"
         raise BusyError(
@@ -64,31 +101,13 @@ def _replace(shared: SharedEnv, options: Options) -> None:
         )
     if code:
         raise error("compact", code)
-    try:
-        _write_and_rename(shared, options)
-    except BaseException:
-        lib.pylmdb_env_alone(shared.ptr, False)
-        raise
 
 
-def _write_and_rename(shared: SharedEnv, options: Options) -> None:
-    new = options.data_path + b".compact"
-    _unlink_if_there(new)  # of one that was killed; nobody else is at work here
-    fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _leads_to(path: bytes, fd: int) -> bool:
     try:
-        _fill(shared, fd, os.stat(options.data_path))
-        os.rename(new, options.data_path)
-        code = shared.engine.lib.pylmdb_env_replaced(shared.ptr, fd)
-    except BaseException as failure:
-        _unlink_if_there(new)
-        if isinstance(failure, OSError) and not isinstance(failure, Error):
-            raise error("compact", failure.errno or errno.EIO) from failure
-        raise
-    finally:
-        os.close(fd)
-    _sync_directory(os.path.dirname(new))
-    if code:
-        raise error("compact", code)
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except OSError:
+        return False
 
 
 def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
@@ -106,14 +125,16 @@ def _unlink_if_there(path: bytes) -> None:
         os.unlink(path)
 
 
-def _sync_directory(path: bytes) -> None:
-    if os.name == "nt":
-        return
-    fd = os.open(path, os.O_RDONLY)
+def _sync_directory(path: bytes) -> int:
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as failure:
+        return failure.errno or errno.EIO
+    return 0
 
 
 def _processes(shared: SharedEnv) -> set[int]:

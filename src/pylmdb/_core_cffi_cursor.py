@@ -375,7 +375,7 @@ class CursorCore:
     def _pop(self, native: Any, key: Any) -> bytes | None:
         if not self._seek(native, key, b"", self._lib.MDB_SET_KEY):
             return None
-        old: bytes = self._ffi.buffer(self._value.mv_data, self._value.mv_size)[:]
+        old: bytes = self.txn._copy(self._value)
         self._delete(native, False)
         return old
 
@@ -386,7 +386,7 @@ class CursorCore:
     def _replace(self, native: Any, key: Any, value: Any) -> bytes | None:
         old = None
         if self._seek(native, key, b"", self._lib.MDB_SET_KEY):
-            old = self._ffi.buffer(self._value.mv_data, self._value.mv_size)[:]
+            old = self.txn._copy(self._value)
             if self._slot.flags & self._lib.MDB_DUPSORT:
                 # What cannot be stored must be refused before anything is deleted.
                 self._put(native, key, value, 0, False)

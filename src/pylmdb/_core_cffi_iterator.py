@@ -48,16 +48,12 @@ class CursorIterator:
         self._moves, self._mutations = cursor._moves, txn._mutations
         self._last = (b"", b"")
         if txn._write:
-            self._last = (self._raw(cursor._key), self._raw(cursor._value))
+            self._last = (txn._copy(cursor._key), txn._copy(cursor._value))
         if not self._values:
             return (txn._to_python(cursor._key),)
         if not self._keys:
             return (txn._to_python(cursor._value),)
         return ((txn._to_python(cursor._key), txn._to_python(cursor._value)),)
-
-    def _raw(self, field: Any) -> bytes:
-        raw: bytes = self._cursor._ffi.buffer(field.mv_data, field.mv_size)[:]
-        return raw
 
     def _continue(self, native: Any, key: bytes, value: bytes) -> None:
         cursor = self._cursor

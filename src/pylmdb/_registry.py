@@ -212,6 +212,8 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
         # Whoever was making the lock file has died, or is still about it.
         raise _replaced(options)
     code = code or lib.pylmdb_env_check(shared.ptr)
+    if code == lib.MDB_PAGE_NOTFOUND:
+        code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
     if code:
         hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
         raise error("mdb_env_open", code, hint)

@@ -332,6 +332,8 @@ static int seek_again(MDB_cursor *cursor, MDB_val *k, MDB_val *v, char **copy)
         return rc;
     if (!(*copy = malloc(k->mv_size + v->mv_size + 1)))
         return ENOMEM;
+    touch_pages(k->mv_data, k->mv_size);
+    touch_pages(v->mv_data, v->mv_size);
     memcpy(*copy, k->mv_data, k->mv_size);
     memcpy(*copy + k->mv_size, v->mv_data, v->mv_size);
     k->mv_data = *copy;

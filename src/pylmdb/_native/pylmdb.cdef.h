@@ -20,7 +20,7 @@ void pylmdb_env_guard_reads(MDB_env *env, int guard);
 int pylmdb_env_is_cut(MDB_env *env);
 void pylmdb_touch(const void *data, size_t size);
 int pylmdb_env_alone(MDB_env *env, int alone);
-int pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
+void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);
 size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part);
 int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,

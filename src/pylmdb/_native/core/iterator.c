@@ -115,6 +115,8 @@ static int remember(Iterator *self, const Cursor *cursor)
         self->last = bigger;
         self->last_room = size;
     }
+    touch_pages(cursor->key.mv_data, cursor->key.mv_size);
+    touch_pages(cursor->value.mv_data, cursor->value.mv_size);
     if (cursor->key.mv_size)
         memcpy(self->last, cursor->key.mv_data, cursor->key.mv_size);
     if (cursor->value.mv_size)

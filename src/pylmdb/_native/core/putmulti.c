@@ -153,12 +153,13 @@ static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed,
 {
     /* That depends on the size of the file's pages. */
     const int max_key = mdb_env_get_maxkeysize(cursor->txn->shared->pool->env);
+    const int sorts = may_sort(cursor, flags);
     Py_ssize_t i, count;
     PyObject *item;
     int written;
 
     for (i = 0; i < PyList_GET_SIZE(list); i += count, *consumed += (size_t)count) {
-        count = may_sort(cursor, flags) ? count_plain(list, i, max_key) : 0;
+        count = sorts ? count_plain(list, i, max_key) : 0;
         if (count >= FEW) {
             if (put_sorted(cursor, list, i, count, flags, added))
                 return -1;

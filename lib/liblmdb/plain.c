@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* growth.c for builds where the map cannot grow in place: it has one size.  Included
- * by shim.c. */
+/* growth.c, creation.c, compaction.c and truncation.c for builds that do without: the
+ * map has one size, nothing in the files is mended or put in their place, and no read
+ * is guarded.  Included by shim.c, on Windows and for a system liblmdb. */
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {
@@ -43,4 +44,42 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
     (void)most;
     (void)part;
     return needed;
+}
+
+void pylmdb_env_opened(MDB_env *env)
+{
+    (void)env;
+}
+
+int pylmdb_any_cut;
+
+int pylmdb_env_is_cut(MDB_env *env)
+{
+    (void)env;
+    return 0;
+}
+
+void pylmdb_env_guard_reads(MDB_env *env, int guard)
+{
+    (void)env;
+    (void)guard;
+}
+
+void pylmdb_touch(const void *data, size_t size)
+{
+    (void)data;
+    (void)size;
+}
+
+int pylmdb_env_alone(MDB_env *env, int alone)
+{
+    (void)env;
+    (void)alone;
+    return ENOSYS;
+}
+
+void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
+{
+    (void)env;
+    (void)fd;
 }
