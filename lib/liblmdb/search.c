@@ -232,9 +232,26 @@ static int read_first(MDB_cursor *mc, MDB_node *node, MDB_val *data)
     return mdb_cursor_first(&mc->mc_xcursor->mx_cursor, data, NULL);
 }
 
+/* Whether a node leads to a large value in a snapshot; then fetches its page, which is
+ * far from all others. */
+static inline int is_far(const MDB_cursor *mc, const MDB_node *node)
+{
+    const MDB_txn *txn = mc->mc_txn;
+    pgno_t pgno;
+
+    if (node->mn_flags != F_BIGDATA || !(txn->mt_flags & MDB_TXN_RDONLY) || txn->mt_parent)
+        return 0;
+    memcpy(&pgno, NODEDATA(node), sizeof(pgno));
+    if (pgno < txn->mt_next_pgno)
+        __builtin_prefetch(txn->mt_env->me_map + (size_t)txn->mt_env->me_psize * pgno);
+    return 1;
+}
+
 /* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the
- * ordinary.  A key that is not found leaves the cursor without a position. */
-static int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
+ * ordinary.  A key that is not found leaves the cursor without a position.  Where later
+ * is given, a value that is far is left to be read from the node there. */
+static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near,
+                             void **later)
 {
     const MDB_page *before = mc->mc_flags & C_INITIALIZED ? mc->mc_pg[mc->mc_top] : NULL;
     MDB_node *node;
@@ -256,7 +273,9 @@ static int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *
     if (!node) /* the next page's first */
         return lose_position(mc, PYLMDB_NOT_QUICK);
     mc->mc_flags = (mc->mc_flags & ~(C_EOF | C_DEL)) | C_INITIALIZED;
-    if ((rc = read_first(mc, node, data)))
+    if (later && is_far(mc, node))
+        *later = node;
+    else if ((rc = read_first(mc, node, data)))
         return lose_position(mc, rc);
     MDB_GET_KEY(node, key);
     return MDB_SUCCESS;

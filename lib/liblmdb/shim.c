@@ -398,7 +398,17 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 
 int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
 {
-    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near));
+    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near, NULL));
+}
+
+int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near, void **later)
+{
+    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, MDB_SET_KEY, near, later));
+}
+
+int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data)
+{
+    READING(cursor->mc_txn->mt_env, mdb_node_read(cursor, later, data));
 }
 
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)

@@ -76,6 +76,24 @@ int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, i
     return PYLMDB_NOT_QUICK;
 }
 
+int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near, void **later)
+{
+    (void)cursor;
+    (void)key;
+    (void)data;
+    (void)near;
+    (void)later;
+    return PYLMDB_NOT_QUICK;
+}
+
+int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data)
+{
+    (void)cursor;
+    (void)later;
+    (void)data;
+    return EINVAL;
+}
+
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
                     pylmdb_seen *seen, void *context)
 {

@@ -84,6 +84,8 @@ def batch(keys: Any, key_format: str | bytes | None, engine: Any) -> Keys | Numb
     if isinstance(keys, range):
         return Numbers(_numbers(keys))
     keys = list(keys)
+    if set(map(type, keys)) == {bytes}:
+        return _joined(keys)
     if keys and all(isinstance(key, (int, np.integer)) for key in keys):
         return Numbers(_numbers(keys))
     return _joined([as_buffer("key", key) for key in keys])
@@ -91,10 +93,11 @@ def batch(keys: Any, key_format: str | bytes | None, engine: Any) -> Keys | Numb
 
 def _joined(keys: list[Any]) -> Keys:
     data = b"".join(keys)
-    sizes = np.fromiter(map(len, keys), np.uintp, len(keys))
-    if not keys or (sizes == sizes[0]).all():
-        return Keys(data, len(keys), int(sizes[0]) if keys else 0)
-    return Keys(data, len(keys), ends=np.cumsum(sizes, dtype=np.uintp))
+    sizes = set(map(len, keys))
+    if len(sizes) <= 1:
+        return Keys(data, len(keys), sizes.pop() if sizes else 0)
+    ends = np.cumsum(np.fromiter(map(len, keys), np.uintp, len(keys)), dtype=np.uintp)
+    return Keys(data, len(keys), ends=ends)
 
 
 def _from_array(array: Any) -> Keys | Numbers:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from _operator import index
 from typing import Any
 
@@ -20,9 +21,7 @@ class Rows:
 
     def __init__(self, what: str, count: int, dtype: Any, shape: Any, out: Any = None) -> None:
         self.dtype, self.shape = row_form(what, dtype, shape)
-        self.size = self.dtype.itemsize
-        for length in self.shape:
-            self.size *= length
+        self.size = math.prod(self.shape) * self.dtype.itemsize
         self.count = count
         whole = (count, *self.shape)
         self.out = np.empty(whole, self.dtype) if out is None else _checked(what, out, self, whole)
@@ -104,45 +103,36 @@ def take(
     threads = thread_count(threads)
     batch = _array_keys.batch(keys, key_format, txn._engine)
     rows = Rows("take", batch.count, dtype, shape, out)
-    absent = txn._do(_take, txn, db, batch, rows, missing == "raise", threads)
-    return rows.written() if missing == "raise" else (rows.written(), absent)
+    absent = None if missing == "raise" else np.empty(batch.count, np.bool_)
+    txn._do(_take, txn, db, batch, rows, absent, threads)
+    return rows.written() if absent is None else (rows.written(), absent)
 
 
 def _take(
-    ptr: Any, txn: Any, db: Any, batch: Any, rows: Rows, complete: bool, threads: int
-) -> Any:
+    ptr: Any, txn: Any, db: Any, batch: Any, rows: Rows, absent: Any, threads: int
+) -> None:
     engine, slot = txn._engine, txn._slot_in(ptr, db)
     ffi, lib = engine.ffi, engine.lib
     keys = _array_keys.for_database(batch, ptr, slot, engine)
     struct, *_alive = keys.native(ffi)
-    # of each value: its size and address
-    found = np.zeros((rows.count, 2), np.uintp)
-    values = ffi.from_buffer("MDB_val[]", found)
+    # of the first key that is not right: its number, and the size of its value
+    bad = ffi.new("size_t [2]")
+    mask = ffi.NULL if absent is None else ffi.from_buffer("char[]", absent)
+    to = rows.address(ffi), rows.stride
 
     def call() -> int:
-        return int(lib.pylmdb_locate(ptr, slot.dbi, slot.flags, struct, values))
+        return int(
+            lib.pylmdb_take(
+                ptr, slot.dbi, slot.flags, struct, rows.size, *to, threads, mask, bad, bad + 1
+            )
+        )
 
     code = call()
-    if code:
+    if code and code not in (lib.MDB_NOTFOUND, lib.PYLMDB_MISFIT):
         code = txn._shared.retry_adopted(ptr, slot, code, call)
-    if code:
-        raise error("mdb_get", code)
-    absent = found[:, 1] == 0
-    _check(keys, found[:, 0], absent, rows, complete)
-    code = lib.pylmdb_copy_rows(
-        lib.mdb_txn_env(ptr), values, rows.count, rows.size, rows.address(ffi), rows.stride, threads
-    )
+    if code == lib.MDB_NOTFOUND:
+        raise NotFoundError(f"take: there is no key {keys[bad[0]]!r} (number {bad[0]} of keys)")
+    if code == lib.PYLMDB_MISFIT:
+        raise wrong_size("take", keys[bad[0]], bad[1], rows)
     if code:
         raise error("take", code)
-    return absent
-
-
-def _check(keys: Any, sizes: Any, absent: Any, rows: Rows, complete: bool) -> None:
-    wrong = (sizes != rows.size) & ~absent
-    bad = wrong | absent if complete else wrong
-    if not bad.any():
-        return
-    first = int(bad.argmax())
-    if absent[first]:
-        raise NotFoundError(f"take: there is no key {keys[first]!r} (number {first} of keys)")
-    raise wrong_size("take", keys[first], int(sizes[first]), rows)

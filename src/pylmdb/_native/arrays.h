@@ -23,9 +23,13 @@ size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *pr
 
 /* -- arrays_read.c -- */
 
-/* Looks keys up in key order; the value of one that is not there has no address. */
-int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                  const struct pylmdb_keys *keys, MDB_val *values);
+/* Looks keys up in key order, and copies their values, each of size bytes, to places that
+ * are stride bytes apart, by so many threads.  Of a key that is not there it says so in
+ * absent and writes zeros; where absent is NULL, MDB_NOTFOUND.  PYLMDB_MISFIT: a value has
+ * *bad_size bytes.  *bad is the number of the first such key. */
+int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                const struct pylmdb_keys *keys, size_t size, char *out, ptrdiff_t stride,
+                int threads, char *absent, size_t *bad, size_t *bad_size);
 
 struct pylmdb_record {
     MDB_val key, value;

@@ -42,13 +42,12 @@ static int locate(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
     return rc;
 }
 
-int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                  const struct pylmdb_keys *keys, MDB_val *values)
+static int locate_keys(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                       const struct pylmdb_keys *keys, MDB_val *split, MDB_val *values)
 {
     struct pylmdb_place *places = malloc((2 * keys->count + 1) * sizeof(*places));
-    MDB_val *split = malloc((keys->count + 1) * sizeof(*split));
     MDB_cursor *cursor;
-    int rc = places && split ? 0 : ENOMEM;
+    int rc = places ? 0 : ENOMEM;
 
     if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
         split_keys(keys, split);
@@ -56,8 +55,44 @@ int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                     pylmdb_order_keys(split, keys->count, dbflags, places), keys->count, values);
         mdb_cursor_close(cursor);
     }
-    free(split);
     free(places);
+    return rc;
+}
+
+/* Whether each value is there, unless that does not matter, and has the size. */
+static int check_rows(const MDB_val *values, size_t count, size_t size, int complete,
+                      size_t *bad, size_t *bad_size)
+{
+    for (*bad = 0; *bad < count; ++*bad) {
+        const MDB_val *value = &values[*bad];
+
+        if (!value->mv_data && complete)
+            return MDB_NOTFOUND;
+        if (value->mv_data && value->mv_size != size) {
+            *bad_size = value->mv_size;
+            return PYLMDB_MISFIT;
+        }
+    }
+    return 0;
+}
+
+int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                const struct pylmdb_keys *keys, size_t size, char *out, ptrdiff_t stride,
+                int threads, char *absent, size_t *bad, size_t *bad_size)
+{
+    MDB_val *values = malloc((2 * keys->count + 1) * sizeof(*values));
+    size_t i;
+    int rc = ENOMEM;
+
+    if (values)
+        rc = locate_keys(txn, dbi, dbflags, keys, values + keys->count, values);
+    if (!rc)
+        rc = check_rows(values, keys->count, size, !absent, bad, bad_size);
+    if (!rc)
+        rc = pylmdb_copy_rows(mdb_txn_env(txn), values, keys->count, size, out, stride, threads);
+    for (i = 0; !rc && absent && i < keys->count; i++)
+        absent[i] = !values[i].mv_data;
+    free(values);
     return rc;
 }
 

@@ -106,16 +106,16 @@ struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsign
 
 #define AHEAD 8
 
-static int look_up_one(MDB_cursor *cursor, unsigned int dbflags, MDB_val *key, MDB_val *value,
+static int look_up_one(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
                        int *near)
 {
-    const MDB_val wanted = *key;
-    int rc = pylmdb_quick_seek(cursor, key, value, MDB_SET_KEY, near);
+    const MDB_val wanted = out->key;
+    int rc = pylmdb_quick_find(cursor, &out->key, &out->value, near, &out->later);
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
     return pylmdb_cursor_seek(cursor, dbflags, wanted.mv_data, wanted.mv_size, "", 0, MDB_SET_KEY,
-                              key, value);
+                              &out->key, &out->value);
 }
 
 /* The lines of a small value; of a large one the processor fetches the rest. */
@@ -140,15 +140,19 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
             PYLMDB_FETCH(keys[places[i + AHEAD].index].mv_data);
         out[i].index = places[i].index;
         out[i].key = keys[places[i].index];
-        rc = look_up_one(cursor, dbflags, &out[i].key, &out[i].value, &near);
+        out[i].later = NULL;
+        rc = look_up_one(cursor, dbflags, &out[i], &near);
         near = 1;
         if (rc == MDB_NOTFOUND) {
             out[i].value.mv_data = NULL;
             rc = 0;
-        } else if (!rc) {
+        } else if (!rc && !out[i].later) {
             fetch_value(&out[i].value);
         }
     }
+    for (i = 0; i < count && !rc; i++)
+        if (out[i].later && !(rc = pylmdb_read_later(cursor, out[i].later, &out[i].value)))
+            fetch_value(&out[i].value);
     return rc;
 }
 

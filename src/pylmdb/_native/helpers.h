@@ -97,6 +97,7 @@ struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsign
 struct pylmdb_lookup {
     MDB_val key, value;
     size_t index;
+    void *later; /* until the value is read */
 };
 
 /* MDB_SET_KEY for the keys of count places; one that is not there is no error. */

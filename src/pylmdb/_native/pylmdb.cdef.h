@@ -99,8 +99,9 @@ struct pylmdb_keys {
 size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *prefix,
                           size_t prefix_size, const char *suffix, size_t suffix_size,
                           size_t width, int zeros, char *out, size_t *ends);
-int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                  const struct pylmdb_keys *keys, MDB_val *values);
+int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                const struct pylmdb_keys *keys, size_t size, char *out, ptrdiff_t stride,
+                int threads, char *absent, size_t *bad, size_t *bad_size);
 struct pylmdb_record {
     MDB_val key, value;
 };
