@@ -47,11 +47,12 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
  * found leaves the cursor without a position.  *near: look on the page that the
  * cursor is on first; then whether that is where the key was. */
 int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near);
-/* The same with MDB_SET_KEY, but a value that is far from everything else is only fetched,
- * where *later was NULL before and is not now: pylmdb_read_later() reads it, before the
- * transaction does anything else. */
+/* The same with MDB_SET_KEY, but of a value that is far from everything else only the size
+ * is given, where *later was NULL before and is not now: then pylmdb_read_later() reads it.
+ * That is done before the transaction does anything else. */
 int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near, void **later);
 int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data);
+void pylmdb_fetch_later(MDB_cursor *cursor, const void *later);
 
 /* Stores value for a key, or deletes the key where value is NULL, in a database
  * without duplicates.  What is there already is shown to seen(), if given, before;

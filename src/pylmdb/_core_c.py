@@ -35,6 +35,14 @@ class Slow:
     def cursor_pointer(self, address: int) -> Any:
         return self._cast("MDB_cursor *", address)
 
+    def array_form(self, view: memoryview) -> tuple[Any, ...]:
+        """What the header of a value in .npy format says; see get_array.c."""
+        from . import _npy  # needs numpy
+
+        form = _npy.whole_form(view)
+        header = bytes(view[: form.header])
+        return header, form.size, form.shape, form.dtype, form.order, *_npy.NATIVE
+
     def begin_reader(self, shared: Any, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))
 

@@ -26,11 +26,13 @@ class Rows:
         whole = (count, *self.shape)
         self.out = np.empty(whole, self.dtype) if out is None else _checked(what, out, self, whole)
         # C writes rows that are contiguous each; for others there is an array between
-        direct = out is None or not count or self.out[0].flags.c_contiguous
+        direct = self.out.flags.c_contiguous or not count or self.out[0].flags.c_contiguous
         self.target = self.out if direct else np.empty(whole, self.dtype)
 
     def address(self, ffi: Any) -> Any:
         """Where the first row goes, as ``char *``."""
+        if self.target.flags.c_contiguous:
+            return ffi.from_buffer(self.target)
         return ffi.cast("char *", self.target.__array_interface__["data"][0])
 
     @property

@@ -29,6 +29,9 @@ from typing import Any, Literal, NamedTuple
 from ._numpy import np
 from .errors import InvalidParameterError
 
+# the class of arrays, and where compiled modules find numpy's functions
+_CORE: Any = np._core if hasattr(np, "_core") else np.core
+NATIVE = np.ndarray, getattr(_CORE.multiarray, "_ARRAY_API", None)
 MAGIC = b"\x93NUMPY"
 ALIGNMENT = 64
 # of how many different headers the meaning is kept
@@ -163,13 +166,19 @@ def form_of(value: Any) -> Form:
     return found
 
 
-def decode(value: Any) -> Any:
-    """The array in ``value``, whose memory it shows."""
+def whole_form(value: Any) -> Form:
+    """The same, where all of the data follows."""
     form = form_of(value)
     if form.header + form.size > len(value):
         raise _refused(
             f"its header asks for {form.size} bytes of data, and {len(value) - form.header} follow"
         )
+    return form
+
+
+def decode(value: Any) -> Any:
+    """The array in ``value``, whose memory it shows."""
+    form = whole_form(value)
     try:
         return np.ndarray(form.shape, form.dtype, value, form.header, None, form.order)
     except ValueError as problem:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Place:
     """Where the records of a snapshot can be read in this process."""
 
-    __slots__ = ("base", "borrowed", "env", "pid", "view")
+    __slots__ = ("base", "borrowed", "env", "pid", "pointer", "view")
 
     def __init__(self, txn: Any, ptr: Any) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
@@ -40,8 +40,8 @@ class Place:
         # the map; its slices hold the snapshot
         self.view: memoryview = txn._whole()
         # where the view begins; 0 where the engine does not tell
-        base = lib.pylmdb_env_map(self.env, ffi.new("size_t *"))
-        self.base = int(ffi.cast("uintptr_t", base))
+        self.pointer = ffi.cast("char *", lib.pylmdb_env_map(self.env, ffi.new("size_t *")))
+        self.base = int(ffi.cast("uintptr_t", self.pointer))
         # the pid of the process whose reader slot holds the snapshot, if not this one's
         self.borrowed = 0
 
@@ -142,7 +142,7 @@ class Snapshot:
         with self._env.begin() as txn:
             place: Place = txn._do(lambda ptr: Place(txn, ptr))
             if txn.id() != self._txnid or not place.base:
-                place.view, place.base = inherited.view, inherited.base
+                place.view, place.pointer = inherited.view, inherited.pointer
                 place.borrowed = inherited.borrowed or inherited.pid
         self._place = place
         return place
@@ -264,7 +264,7 @@ class Snapshot:
         ffi, lib, place = self._engine.ffi, self._engine.lib, self._here()
         bad = ffi.new("size_t *")
         code = lib.pylmdb_copy_numbered(
-            place.env, ffi.cast("char *", place.base), ffi.from_buffer("size_t[]", addresses),
+            place.env, place.pointer, ffi.from_buffer("size_t[]", addresses),
             self._count, ffi.from_buffer("long long[]", numbers), rows.count, rows.size,
             rows.address(ffi), rows.stride, threads, bad,
         )  # fmt: skip

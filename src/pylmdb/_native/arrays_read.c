@@ -14,6 +14,16 @@
 
 /* How many are looked up in a round. */
 #define ROUND 64
+/* How far ahead the first bytes of values are fetched. */
+#define AHEAD 4
+
+static void copy_row(char *to, const char *from, size_t size)
+{
+    if (from)
+        memcpy(to, from, size);
+    else
+        memset(to, 0, size);
+}
 
 static void split_keys(const struct pylmdb_keys *keys, MDB_val *out)
 {
@@ -26,73 +36,120 @@ static void split_keys(const struct pylmdb_keys *keys, MDB_val *out)
     }
 }
 
-static int locate(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                  const struct pylmdb_place *places, size_t count, MDB_val *values)
+/* A batch of keys, and what was found of each. */
+struct batch {
+    MDB_val *keys, *values;
+    void **later;
+    struct pylmdb_place *places;
+    size_t count;
+};
+
+static int make_batch(const struct pylmdb_keys *keys, struct batch *batch)
 {
+    const size_t room = keys->count + 1;
+
+    batch->count = keys->count;
+    batch->keys = malloc(room * sizeof(*batch->keys));
+    batch->values = malloc(room * sizeof(*batch->values));
+    batch->later = malloc(room * sizeof(*batch->later));
+    batch->places = malloc(2 * room * sizeof(*batch->places));
+    if (!batch->keys || !batch->values || !batch->later || !batch->places)
+        return ENOMEM;
+    split_keys(keys, batch->keys);
+    return 0;
+}
+
+static void drop_batch(struct batch *batch)
+{
+    free(batch->keys);
+    free(batch->values);
+    free(batch->later);
+    free(batch->places);
+}
+
+static int find_all(MDB_cursor *cursor, unsigned int dbflags, struct batch *batch)
+{
+    const struct pylmdb_place *places =
+        pylmdb_order_keys(batch->keys, batch->count, dbflags, batch->places);
     struct pylmdb_lookup found[ROUND];
     size_t from, i, size;
     int rc = 0;
 
-    for (from = 0; from < count && !rc; from += size) {
-        size = count - from < ROUND ? count - from : ROUND;
-        rc = pylmdb_look_up(cursor, dbflags, keys, places + from, found, size);
-        for (i = 0; i < size && !rc; i++)
-            values[found[i].index] = found[i].value;
+    for (from = 0; from < batch->count && !rc; from += size) {
+        size = batch->count - from < ROUND ? batch->count - from : ROUND;
+        rc = pylmdb_find(cursor, dbflags, batch->keys, places + from, found, size);
+        for (i = 0; i < size && !rc; i++) {
+            batch->values[found[i].index] = found[i].value;
+            batch->later[found[i].index] = found[i].later;
+        }
     }
     return rc;
 }
 
-static int locate_keys(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                       const struct pylmdb_keys *keys, MDB_val *split, MDB_val *values)
+static int is_absent(const struct batch *batch, size_t i)
 {
-    struct pylmdb_place *places = malloc((2 * keys->count + 1) * sizeof(*places));
-    MDB_cursor *cursor;
-    int rc = places ? 0 : ENOMEM;
-
-    if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
-        split_keys(keys, split);
-        rc = locate(cursor, dbflags, split,
-                    pylmdb_order_keys(split, keys->count, dbflags, places), keys->count, values);
-        mdb_cursor_close(cursor);
-    }
-    free(places);
-    return rc;
+    return !batch->values[i].mv_data && !batch->later[i];
 }
 
 /* Whether each value is there, unless that does not matter, and has the size. */
-static int check_rows(const MDB_val *values, size_t count, size_t size, int complete,
-                      size_t *bad, size_t *bad_size)
+static int check_all(const struct batch *batch, size_t size, int complete, size_t *bad,
+                     size_t *bad_size)
 {
-    for (*bad = 0; *bad < count; ++*bad) {
-        const MDB_val *value = &values[*bad];
-
-        if (!value->mv_data && complete)
-            return MDB_NOTFOUND;
-        if (value->mv_data && value->mv_size != size) {
-            *bad_size = value->mv_size;
+    for (*bad = 0; *bad < batch->count; ++*bad) {
+        if (is_absent(batch, *bad)) {
+            if (complete)
+                return MDB_NOTFOUND;
+        } else if (batch->values[*bad].mv_size != size) {
+            *bad_size = batch->values[*bad].mv_size;
             return PYLMDB_MISFIT;
         }
     }
     return 0;
 }
 
+/* Reads what was left, and where there is one thread copies each value at once, while
+ * its first bytes are near. */
+static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char *out,
+                      ptrdiff_t stride, int threads)
+{
+    MDB_val *values = batch->values;
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < batch->count && !rc; i++) {
+        if (i + AHEAD < batch->count && batch->later[i + AHEAD])
+            pylmdb_fetch_later(cursor, batch->later[i + AHEAD]);
+        if (batch->later[i])
+            rc = pylmdb_read_later(cursor, batch->later[i], &values[i]);
+        if (!rc && threads == 1)
+            copy_row(out + (ptrdiff_t)i * stride, values[i].mv_data, size);
+    }
+    if (rc || threads == 1)
+        return rc ? rc : pylmdb_env_is_cut(mdb_txn_env(mdb_cursor_txn(cursor))) ? MDB_CORRUPTED : 0;
+    return pylmdb_copy_rows(mdb_txn_env(mdb_cursor_txn(cursor)), values, batch->count, size, out,
+                            stride, threads);
+}
+
 int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                 const struct pylmdb_keys *keys, size_t size, char *out, ptrdiff_t stride,
                 int threads, char *absent, size_t *bad, size_t *bad_size)
 {
-    MDB_val *values = malloc((2 * keys->count + 1) * sizeof(*values));
+    MDB_cursor *cursor;
+    struct batch batch;
     size_t i;
-    int rc = ENOMEM;
+    int rc = make_batch(keys, &batch);
 
-    if (values)
-        rc = locate_keys(txn, dbi, dbflags, keys, values + keys->count, values);
-    if (!rc)
-        rc = check_rows(values, keys->count, size, !absent, bad, bad_size);
-    if (!rc)
-        rc = pylmdb_copy_rows(mdb_txn_env(txn), values, keys->count, size, out, stride, threads);
-    for (i = 0; !rc && absent && i < keys->count; i++)
-        absent[i] = !values[i].mv_data;
-    free(values);
+    if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
+        rc = find_all(cursor, dbflags, &batch);
+        if (!rc)
+            rc = check_all(&batch, size, !absent, bad, bad_size);
+        for (i = 0; !rc && absent && i < batch.count; i++)
+            absent[i] = (char)is_absent(&batch, i);
+        if (!rc)
+            rc = copy_batch(cursor, &batch, size, out, stride, threads);
+        mdb_cursor_close(cursor);
+    }
+    drop_batch(&batch);
     return rc;
 }
 
@@ -239,8 +296,6 @@ int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const vo
 
 /* -- copying ---------------------------------------------------------------------- */
 
-/* How far ahead the first bytes of rows are fetched. */
-#define AHEAD 4
 /* What a thread must have to copy, in bytes, to be worth its beginning. */
 #define WORTH ((size_t)256 * 1024)
 #define MAX_THREADS 64
@@ -277,10 +332,7 @@ static void copy_part(const struct part *part)
 
         if (i + AHEAD < part->to)
             PYLMDB_FETCH(row_of(part, i + AHEAD));
-        if (from)
-            memcpy(to, from, size);
-        else
-            memset(to, 0, size);
+        copy_row(to, from, size);
     }
 }
 

@@ -106,7 +106,7 @@ struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsign
 
 #define AHEAD 8
 
-static int look_up_one(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
+static int find_one(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
                        int *near)
 {
     const MDB_val wanted = out->key;
@@ -129,8 +129,8 @@ static void fetch_value(const MDB_val *value)
     PYLMDB_FETCH(data + last);
 }
 
-int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                   const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
+int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
+                const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
 {
     int rc = 0, near = 1;
     size_t i;
@@ -141,7 +141,7 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
         out[i].index = places[i].index;
         out[i].key = keys[places[i].index];
         out[i].later = NULL;
-        rc = look_up_one(cursor, dbflags, &out[i], &near);
+        rc = find_one(cursor, dbflags, &out[i], &near);
         near = 1;
         if (rc == MDB_NOTFOUND) {
             out[i].value.mv_data = NULL;
@@ -150,9 +150,21 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
             fetch_value(&out[i].value);
         }
     }
-    for (i = 0; i < count && !rc; i++)
+    return rc;
+}
+
+int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
+                   const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
+{
+    size_t i;
+    int rc = pylmdb_find(cursor, dbflags, keys, places, out, count);
+
+    for (i = 0; i < count && !rc; i++) {
+        if (i + AHEAD < count && out[i + AHEAD].later)
+            pylmdb_fetch_later(cursor, out[i + AHEAD].later);
         if (out[i].later && !(rc = pylmdb_read_later(cursor, out[i].later, &out[i].value)))
             fetch_value(&out[i].value);
+    }
     return rc;
 }
 

@@ -11,7 +11,12 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-CLASSES = {"transaction.py": "Transaction", "cursor.py": "Cursor", "environment.py": "Environment"}
+CLASSES = {
+    "transaction.py": "Transaction",
+    "_array_methods.py": "TransactionArrays",
+    "cursor.py": "Cursor",
+    "environment.py": "Environment",
+}
 
 
 def header(package: Path) -> str:

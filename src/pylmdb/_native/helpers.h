@@ -97,12 +97,15 @@ struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsign
 struct pylmdb_lookup {
     MDB_val key, value;
     size_t index;
-    void *later; /* until the value is read */
+    void *later; /* if that is to be read by pylmdb_read_later() */
 };
 
 /* MDB_SET_KEY for the keys of count places; one that is not there is no error. */
 int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                    const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
+/* The same, but values that are far are not read: only their size is told. */
+int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
+                const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
 
 /* Writes a record, key and value, for each width bytes of values. */
 void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, size_t width);

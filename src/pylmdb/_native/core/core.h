@@ -33,10 +33,13 @@ enum argument {
     ARG_KEY, ARG_VALUE, ARG_DEFAULT, ARG_DB, ARG_DUPDATA, ARG_OVERWRITE,
     ARG_APPEND, ARG_KEYS, ARG_VALUES, ARG_ITEMS, ARG_DUPFIXED_BYTES,
     ARG_KEYFIXED, ARG_ENV, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT,
-    ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COUNT
+    ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COPY, ARG_COUNT
 };
 
 struct Transaction;
+
+/* How many headers of arrays are known at once. */
+enum { FORMS = 8 };
 
 typedef struct {
     PyObject *module; /* not owned: it owns the state */
@@ -51,6 +54,8 @@ typedef struct {
     PyObject *busy_error, *forked_error, *wrong_thread_error, *bad_txn_error,
         *invalid_parameter_error, *plain_error, *closed_error;
     PyObject *empty, *names[ARG_COUNT];
+    /* what the last headers of arrays mean (get_array.c) */
+    PyObject *forms[FORMS];
     /* the memory of the last Transaction that went */
     struct Transaction *spare;
 } CoreState;
@@ -364,6 +369,12 @@ static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
 PyObject *make_pair(PyObject *first, PyObject *second);
 PyObject *empty_value(Transaction *txn);
 void end_views(Transaction *txn);
+
+/* -- get_array.c -- */
+
+PyObject *to_array(Transaction *txn, const MDB_val *value);
+/* A copy in the place of an array, or of NULL. */
+PyObject *own_array(PyObject *array);
 
 /* -- cursor.c -- */
 

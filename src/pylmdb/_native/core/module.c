@@ -9,7 +9,7 @@ static const char *const argument_names[ARG_COUNT] = {
     [ARG_ITEMS] = "items", [ARG_DUPFIXED_BYTES] = "dupfixed_bytes",
     [ARG_KEYFIXED] = "keyfixed", [ARG_ENV] = "env", [ARG_PARENT] = "parent",
     [ARG_WRITE] = "write", [ARG_BUFFERS] = "buffers", [ARG_TIMEOUT] = "timeout",
-    [ARG_SYNC] = "sync", [ARG_METASYNC] = "metasync", [ARG_TXN] = "txn",
+    [ARG_SYNC] = "sync", [ARG_METASYNC] = "metasync", [ARG_TXN] = "txn", [ARG_COPY] = "copy",
 };
 
 CoreState *state_of(PyTypeObject *type)
@@ -145,9 +145,12 @@ static int core_exec(PyObject *module)
 static int core_traverse(PyObject *module, visitproc visit, void *arg)
 {
     CoreState *state = PyModule_GetState(module);
+    int i;
 
 #define VISIT(name) Py_VISIT(state->name)
     EACH_OBJECT(VISIT);
+    for (i = 0; i < FORMS; i++)
+        Py_VISIT(state->forms[i]);
     return 0;
 }
 
@@ -162,6 +165,8 @@ static int core_clear(PyObject *module)
     CLEAR(empty);
     for (i = 0; i < ARG_COUNT; i++)
         CLEAR(names[i]);
+    for (i = 0; i < FORMS; i++)
+        CLEAR(forms[i]);
     if (state->spare) /* no other will come: its class is no longer the one that was bound */
         PyObject_GC_Del(state->spare);
     state->spare = NULL;

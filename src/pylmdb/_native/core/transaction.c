@@ -77,6 +77,22 @@ static PyObject *transaction_view(Transaction *self, PyObject *const *args, Py_s
     return get_as(self, given[0], given[1], given[2], to_view);
 }
 
+static PyObject *transaction_get_array(Transaction *self, PyObject *const *args,
+                                       Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const Signature signature = {
+        "get_array", 1, 4, 4, {ARG_KEY, ARG_DEFAULT, ARG_COPY, ARG_DB}};
+    PyObject *given[4], *missing, *found;
+    int copy;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        (copy = get_flag(given[2], 0)) < 0)
+        return NULL;
+    missing = given[1] ? given[1] : Py_None;
+    found = get_as(self, given[0], missing, given[3], to_array);
+    return copy && found != missing ? own_array(found) : found;
+}
+
 static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags)
 {
     const unsigned int put = flags_for(slot, flags);
@@ -496,6 +512,7 @@ static PyObject *transaction_get_closed(Transaction *self, void *ignored)
 static PyMethodDef transaction_methods[] = {
     WITH_KEYWORDS(get, DOC_TRANSACTION_GET),
     WITH_KEYWORDS(view, DOC_TRANSACTION_VIEW),
+    WITH_KEYWORDS(get_array, DOC_TRANSACTIONARRAYS_GET_ARRAY),
     WITH_KEYWORDS(get_many, DOC_TRANSACTION_GET_MANY),
     WITH_KEYWORDS(put, DOC_TRANSACTION_PUT),
     WITH_KEYWORDS(delete, DOC_TRANSACTION_DELETE),
