@@ -88,7 +88,7 @@ int parse_call(CoreState *state, const Signature *signature, PyObject *args,
     return check_required(state, signature, out);
 }
 
-static int refuse_bytes(const char *name, PyObject *object)
+int refuse_bytes(const char *name, PyObject *object)
 {
     if (PyUnicode_Check(object))
         PyErr_Format(PyExc_TypeError, "%s must be bytes, not str; use %s.encode()", name, name);
@@ -98,44 +98,11 @@ static int refuse_bytes(const char *name, PyObject *object)
     return -1;
 }
 
-/* The bytes of a buffer that is not contiguous, in C order. */
-static int copy_strided(PyObject *object, Bytes *out)
-{
-    Py_buffer view;
-    int rc;
-
-    if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO))
-        return -1;
-    out->owner = PyBytes_FromStringAndSize(NULL, view.len);
-    rc = out->owner ? PyBuffer_ToContiguous(PyBytes_AS_STRING(out->owner), &view, view.len, 'C')
-                    : -1;
-    PyBuffer_Release(&view);
-    if (rc) {
-        Py_CLEAR(out->owner);
-        return -1;
-    }
-    out->view.obj = NULL;
-    out->data = PyBytes_AS_STRING(out->owner);
-    out->size = (size_t)PyBytes_GET_SIZE(out->owner);
-    return 0;
-}
-
 int get_bytes_slow(const char *name, PyObject *object, Bytes *out)
 {
-    out->owner = NULL;
-    if (!PyObject_CheckBuffer(object))
-        return refuse_bytes(name, object);
-    if (PyObject_GetBuffer(object, &out->view, PyBUF_SIMPLE)) {
-        if (!PyErr_ExceptionMatches(PyExc_BufferError) &&
-            !PyErr_ExceptionMatches(PyExc_ValueError))
-            return -1;
-        PyErr_Clear();
-        return copy_strided(object, out);
-    }
-    out->owner = Py_NewRef(object);
-    out->data = out->view.buf;
-    out->size = (size_t)out->view.len;
-    return 0;
+    if (get_strided(name, object, out))
+        return -1;
+    return out->data ? 0 : join_strided(out);
 }
 
 void drop_bytes_slow(Bytes *bytes)

@@ -226,6 +226,7 @@ int parse_arguments(CoreState *state, const Signature *signature,
 int parse_call(CoreState *state, const Signature *signature, PyObject *args,
                PyObject *kwargs, PyObject **out);
 int get_bytes_slow(const char *name, PyObject *object, Bytes *out);
+int refuse_bytes(const char *name, PyObject *object);
 void drop_bytes_slow(Bytes *bytes);
 /* The value of a flag; NULL means the default. */
 static inline int get_flag(PyObject *object, int otherwise)
@@ -253,6 +254,14 @@ static inline void drop_bytes(Bytes *bytes)
     if (bytes->owner)
         drop_bytes_slow(bytes);
 }
+
+/* -- strided.c -- */
+
+/* As get_bytes_slow(), but a buffer that is not contiguous has no data until it is joined
+ * in a copy, or copied; one with pointers in it (suboffsets) can only be joined. */
+int get_strided(const char *name, PyObject *object, Bytes *out);
+int join_strided(Bytes *bytes);
+void copy_strided(char *out, const Bytes *bytes);
 
 /* -- failures.c: exceptions.  They return NULL. -- */
 
@@ -375,6 +384,11 @@ void end_views(Transaction *txn);
 PyObject *to_array(Transaction *txn, const MDB_val *value);
 /* A copy in the place of an array, or of NULL. */
 PyObject *own_array(PyObject *array);
+
+/* -- lease.c -- */
+
+PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored);
+PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored);
 
 /* -- cursor.c -- */
 

@@ -92,6 +92,27 @@ static PyObject *lease_close(Lease *self, PyObject *ignored)
     return PyBool_FromLong(!self->exports);
 }
 
+/* -- the lender ---------------------------------------------------------------------- */
+
+/* Inside _do: from now on memory of a page is lent. */
+PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    hold(self);
+    self->top->reserved++;
+    Py_RETURN_NONE;
+}
+
+PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    self->top->reserved--;
+    release(self);
+    Py_RETURN_NONE;
+}
+
+/* -- the type ------------------------------------------------------------------------ */
+
 static PyMethodDef lease_methods[] = {
     {"close", METHOD(lease_close), METH_NOARGS,
      PyDoc_STR("close($self, /)\n--\n\n"

@@ -3,6 +3,8 @@
  * type. */
 #include "core.h"
 
+#include "arrays.h"
+
 /* In place of liblmdb's code where there is an exception already. */
 #define RAISED INT_MIN
 
@@ -110,6 +112,22 @@ static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *v
     return code;
 }
 
+/* A buffer that is not contiguous is copied into its page. */
+static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, Bytes *value, int flags)
+{
+    void *page;
+    int code;
+
+    if (value->view.suboffsets || slot->flags & MDB_DUPSORT)
+        return join_strided(value) ? RAISED : put_in(txn, slot, key, value, flags);
+    code = pylmdb_reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                          value->size, flags_for(slot, flags), &page);
+    txn->mutations += txn->write;
+    if (!code)
+        copy_strided(page, value);
+    return code;
+}
+
 static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
                                  PyObject *kwnames)
 {
@@ -124,9 +142,11 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
         (flags = put_flags(given[2], given[3], given[4])) < 0 ||
         get_bytes("key", given[0], &key))
         return NULL;
-    if (!get_bytes("value", given[1], &value)) {
+    if (PyBytes_CheckExact(given[1]) ? !get_bytes("value", given[1], &value)
+                                     : !get_strided("value", given[1], &value)) {
         if (!guard(self) && (slot = slot_for(self, given[5]))) {
-            code = put_in(self, slot, &key, &value, flags);
+            code = value.data ? put_in(self, slot, &key, &value, flags)
+                              : put_strided(self, slot, &key, &value, flags);
             if (!code || code == MDB_KEYEXIST)
                 result = PyBool_FromLong(!code);
             else
@@ -449,23 +469,6 @@ static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
 {
     (void)ignored;
     return guard_again(self) ? NULL : whole_map(self);
-}
-
-/* Inside _do: from now on memory of a page is lent. */
-static PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
-{
-    (void)ignored;
-    hold(self);
-    self->top->reserved++;
-    Py_RETURN_NONE;
-}
-
-static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored)
-{
-    (void)ignored;
-    self->top->reserved--;
-    release(self);
-    Py_RETURN_NONE;
 }
 
 static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
