@@ -12,9 +12,11 @@ the page:
 - A smaller one lies in a node of a leaf page, behind 8 bytes and the key.  Nodes are
   placed from the end of the page, each before the last one; if the size of all is a
   multiple of 64, each begins on a boundary.  So zeros follow the data up to there,
-  which readers do not look at.
+  which readers do not look at.  Where no multiple of 64 is left below the largest
+  node, zeros make the value large enough for a page of its own.
 
-A database with duplicates moves its values about: there is no padding there.
+So among arrays all are aligned; in a leaf page with other values, as these happen to
+leave them.  A database with duplicates moves its values about: there is no padding there.
 """
 
 from __future__ import annotations
@@ -80,6 +82,14 @@ def storable(array: Any) -> Any:
     return array
 
 
+def plain(array: Any) -> Any:
+    """``array`` with elements of mere bytes in place of fields: of those numpy copies
+    nothing of the gaps between them, and what was in memory before would stay there."""
+    if array.dtype.names is None or not array.dtype.itemsize:
+        return array
+    return array.view(f"V{array.dtype.itemsize}")
+
+
 def plan(array: Any, place: Layout | None, key_size: int) -> Plan:
     """The plan for ``array`` as the value of a key; ``place`` None: without padding."""
     flags = array.flags
@@ -111,9 +121,8 @@ def _make_plan(
     padded = size + -(before + size) % ALIGNMENT
     if before + padded <= place.node_max:
         return Plan(header, order, padded)
-    if before + size > place.node_max:
-        header = _framed(text, place.page_header)
-    return Plan(header, order, len(header) + array.nbytes)
+    header = _framed(text, place.page_header)
+    return Plan(header, order, max(len(header) + array.nbytes, place.node_max + 1 - before))
 
 
 def _framed(text: str, offset: int | None) -> bytes:
@@ -123,8 +132,10 @@ def _framed(text: str, offset: int | None) -> bytes:
         raw, version = text.encode("latin1"), 1
     except UnicodeEncodeError:
         raw, version = text.encode("utf8"), 3
-    if version == 1 and len(raw) > 65000:
-        version = 2
+    if len(raw) > _LONGEST - 2 * ALIGNMENT:
+        raise InvalidParameterError(
+            f"the dtype takes {len(raw)} bytes to describe, and {_LONGEST} can be read"
+        )
     before = len(MAGIC) + (4 if version == 1 else 6)
     size = before + len(raw) + 1
     padding = 0 if offset is None else -(offset + size) % ALIGNMENT
