@@ -25,6 +25,7 @@ import ast
 import builtins
 import functools
 import math
+import re
 import sys
 from typing import Any, Literal, NamedTuple
 
@@ -204,19 +205,24 @@ def _parse(header: bytes) -> Form:
     """The format says that the header is a literal of Python; nothing is executed."""
     begin, encoding = _VERSIONS[header[6]]
     try:
-        fields = ast.literal_eval(header[begin:].decode(encoding).strip())
+        text = header[begin:].decode(encoding)
+        if not _LITERAL.fullmatch(text):
+            raise ValueError("it is no literal of strings, sizes, and True or False")
+        fields = ast.literal_eval(text)
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
             raise ValueError("it has other fields than " + ", ".join(sorted(_FIELDS)))
         shape, fortran = fields["shape"], fields["fortran_order"]
         if not isinstance(fortran, bool):
             raise ValueError("fortran_order is neither True nor False")
-        if not isinstance(shape, tuple) or any(type(n) is not int or n < 0 for n in shape):
+        if not _is_shape(shape):
             raise ValueError("shape is no tuple of sizes")
+        _check_descr(fields["descr"])
         dtype = np.lib.format.descr_to_dtype(fields["descr"])
         if dtype.hasobject:
             raise ValueError(f"dtype {dtype} holds Python objects, which are never read")
-        size = math.prod(shape) * dtype.itemsize
-        if size > sys.maxsize or len(shape) > _DIMENSIONS:
+        count = math.prod(shape)
+        size = count * dtype.itemsize
+        if max(count, size) > sys.maxsize or len(shape) > _DIMENSIONS:
             raise ValueError(f"no array has the shape {shape}")
         if not size:
             np.ndarray(shape, dtype)  # which has limits of its own
@@ -225,10 +231,39 @@ def _parse(header: bytes) -> Form:
     return Form(dtype, shape, "F" if fortran else "C", len(header), size)
 
 
+# What numpy writes, and no more: of other literals the parser warns, and it recurs for each
+# operator.  No two branches begin alike, so the search never goes back.
+_LITERAL = re.compile(
+    r"""(?: [ \t\n0-9{}()\[\],:] | True | False
+      | '(?: [^'\\\n] | \\['"\\nrt] | \\x[0-9a-f]{2} | \\u[0-9a-f]{4} | \\U[0-9a-f]{8} )*'
+      | "(?: [^"\\\n] | \\['"\\nrt] | \\x[0-9a-f]{2} | \\u[0-9a-f]{4} | \\U[0-9a-f]{8} )*"
+    )*""",
+    re.VERBOSE,
+)
+# one type, with its byte order and size
+_CODE = re.compile(r"[<>|=]?(?:\?|[biufcSUV]\d+|O\d*|[mM]8(?:\[\d*\w+\])?)")
+
+
+def _is_shape(shape: Any) -> bool:
+    return type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape)
+
+
+def _check_descr(descr: Any) -> None:
+    """It is a code, or a list of fields: numpy would take much else, or warn of it."""
+    if isinstance(descr, list):
+        for field in descr:
+            _, inner, *shape = field if type(field) is tuple else ()
+            if len(shape) > 1 or not all(map(_is_shape, shape)):
+                raise ValueError(f"{field!r} is no field")
+            _check_descr(inner)
+    elif not isinstance(descr, str) or not _CODE.fullmatch(descr):
+        raise ValueError(f"{descr!r} is no dtype")
+
+
 # what literal_eval(), decoding and numpy raise for text that is not what it should be
 _MALFORMED = (
     ValueError, TypeError, SyntaxError, IndexError, KeyError, OverflowError, AttributeError,
-    builtins.MemoryError, RecursionError, Warning,
+    builtins.MemoryError, RecursionError,
 )  # fmt: skip
 _DIMENSIONS = 64
 # A longer header is refused, as numpy refuses what is longer than 10,000 bytes.
