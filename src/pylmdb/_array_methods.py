@@ -46,14 +46,17 @@ class TransactionArrays:
 
         The value is what ``numpy.save`` writes (``.npy`` format, version 1.0), so
         ``numpy.load`` reads it; it is written straight into its page, from any strides.
-        The header is padded such that the data begins on a 64-byte boundary of the
-        map; in a database with duplicates it is not.
+        Header and value are padded such that the data begins on a 64-byte boundary of
+        the map: always where it is large enough for pages of its own, and on pages that
+        hold nothing but arrays.  In a database with duplicates there is no padding.
 
         :param array: of any dtype but those with Python objects, and any shape; Fortran
-            order is kept, other strides become C order.
+            order is kept, other strides become C order.  A subclass is stored as a plain
+            array: a masked one without its mask.
         :param overwrite: False to return False when the key exists already.
         :param append: True for a key greater than all others; see ``put``.
         :raises TypeError: the array holds Python objects.
+        :raises ValueError: its fields overlap or are too many to be described.
 
         ``mdb_put`` with ``MDB_RESERVE``.
         """

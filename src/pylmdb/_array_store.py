@@ -36,7 +36,7 @@ def _put_array(
     flags = put_flags(True, overwrite) | append_flag(slot, append)
     if slot.flags & _DUPSORT:
         plan = _npy.plan(array, None, 0)
-        value = plan.header + array.tobytes(plan.order)
+        value = plan.header + _npy.plain(array).tobytes(plan.order)
         return _put_bytes(ptr, txn, slot, key, value, flags)
     plan = _npy.plan(array, _layout(txn), len(key))
     address = reserve(ptr, txn, slot, key, plan.size, flags)
@@ -45,7 +45,8 @@ def _put_array(
     target = txn._engine.ffi.buffer(address, plan.size)
     begin, end = len(plan.header), len(plan.header) + array.nbytes
     target[:begin] = plan.header
-    np.copyto(np.ndarray(array.shape, array.dtype, target, begin, None, plan.order), array)
+    source = _npy.plain(array)
+    np.copyto(np.ndarray(source.shape, source.dtype, target, begin, None, plan.order), source)
     target[end:] = bytes(plan.size - end)
     return True
 
@@ -77,7 +78,7 @@ def put_arrays(
             f" {values.shape}"
         )
     if len(values) and not values[0].flags.c_contiguous:
-        values = np.ascontiguousarray(values)
+        values = np.ascontiguousarray(_npy.plain(values))
     return int(txn._do(_put_arrays, txn, db, batch, values, bool(overwrite)))
 
 

@@ -12,9 +12,11 @@ the page:
 - A smaller one lies in a node of a leaf page, behind 8 bytes and the key.  Nodes are
   placed from the end of the page, each before the last one; if the size of all is a
   multiple of 64, each begins on a boundary.  So zeros follow the data up to there,
-  which readers do not look at.
+  which readers do not look at.  Where no multiple of 64 is left below the largest
+  node, zeros make the value large enough for a page of its own.
 
-A database with duplicates moves its values about: there is no padding there.
+So among arrays all are aligned; in a leaf page with other values, as these happen to
+leave them.  A database with duplicates moves its values about: there is no padding there.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import ast
 import builtins
 import functools
 import math
+import re
 import sys
 from typing import Any, Literal, NamedTuple
 
@@ -83,6 +86,14 @@ def storable(array: Any) -> Any:
     return array
 
 
+def plain(array: Any) -> Any:
+    """``array`` with elements of mere bytes in place of fields: of those numpy copies
+    nothing of the gaps between them, and what was in memory before would stay there."""
+    if array.dtype.names is None or not array.dtype.itemsize:
+        return array
+    return array.view(f"V{array.dtype.itemsize}")
+
+
 def plan(array: Any, place: Layout | None, key_size: int) -> Plan:
     """The plan for ``array`` as the value of a key; ``place`` None: without padding."""
     flags = array.flags
@@ -114,9 +125,8 @@ def _make_plan(
     padded = size + -(before + size) % ALIGNMENT
     if before + padded <= place.node_max:
         return Plan(header, order, padded)
-    if before + size > place.node_max:
-        header = _framed(text, place.page_header)
-    return Plan(header, order, len(header) + array.nbytes)
+    header = _framed(text, place.page_header)
+    return Plan(header, order, max(len(header) + array.nbytes, place.node_max + 1 - before))
 
 
 def _framed(text: str, offset: int | None) -> bytes:
@@ -126,8 +136,10 @@ def _framed(text: str, offset: int | None) -> bytes:
         raw, version = text.encode("latin1"), 1
     except UnicodeEncodeError:
         raw, version = text.encode("utf8"), 3
-    if version == 1 and len(raw) > 65000:
-        version = 2
+    if len(raw) > _LONGEST - 2 * ALIGNMENT:
+        raise InvalidParameterError(
+            f"the dtype takes {len(raw)} bytes to describe, and {_LONGEST} can be read"
+        )
     before = len(MAGIC) + (4 if version == 1 else 6)
     size = before + len(raw) + 1
     padding = 0 if offset is None else -(offset + size) % ALIGNMENT
@@ -202,19 +214,24 @@ def _parse(header: bytes) -> Form:
     """The format says that the header is a literal of Python; nothing is executed."""
     begin, encoding = _VERSIONS[header[6]]
     try:
-        fields = ast.literal_eval(header[begin:].decode(encoding).strip())
+        text = header[begin:].decode(encoding)
+        if not _LITERAL.fullmatch(text):
+            raise ValueError("it is no literal of strings, sizes, and True or False")
+        fields = ast.literal_eval(text)
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
             raise ValueError("it has other fields than " + ", ".join(sorted(_FIELDS)))
         shape, fortran = fields["shape"], fields["fortran_order"]
         if not isinstance(fortran, bool):
             raise ValueError("fortran_order is neither True nor False")
-        if not isinstance(shape, tuple) or any(type(n) is not int or n < 0 for n in shape):
+        if not _is_shape(shape):
             raise ValueError("shape is no tuple of sizes")
+        _check_descr(fields["descr"])
         dtype = np.lib.format.descr_to_dtype(fields["descr"])
         if dtype.hasobject:
             raise ValueError(f"dtype {dtype} holds Python objects, which are never read")
-        size = math.prod(shape) * dtype.itemsize
-        if size > sys.maxsize or len(shape) > _DIMENSIONS:
+        count = math.prod(shape)
+        size = count * dtype.itemsize
+        if max(count, size) > sys.maxsize or len(shape) > _DIMENSIONS:
             raise ValueError(f"no array has the shape {shape}")
         if not size:
             np.ndarray(shape, dtype)  # which has limits of its own
@@ -223,10 +240,39 @@ def _parse(header: bytes) -> Form:
     return Form(dtype, shape, "F" if fortran else "C", len(header), size)
 
 
+# What numpy writes, and no more: of other literals the parser warns, and it recurs for each
+# operator.  No two branches begin alike, so the search never goes back.
+_LITERAL = re.compile(
+    r"""(?: [ \t\n0-9{}()\[\],:] | True | False
+      | '(?: [^'\\\n] | \\['"\\nrt] | \\x[0-9a-f]{2} | \\u[0-9a-f]{4} | \\U[0-9a-f]{8} )*'
+      | "(?: [^"\\\n] | \\['"\\nrt] | \\x[0-9a-f]{2} | \\u[0-9a-f]{4} | \\U[0-9a-f]{8} )*"
+    )*""",
+    re.VERBOSE,
+)
+# one type, with its byte order and size
+_CODE = re.compile(r"[<>|=]?(?:\?|[biufcSUV]\d+|O\d*|[mM]8(?:\[\d*\w+\])?)")
+
+
+def _is_shape(shape: Any) -> bool:
+    return type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape)
+
+
+def _check_descr(descr: Any) -> None:
+    """It is a code, or a list of fields: numpy would take much else, or warn of it."""
+    if isinstance(descr, list):
+        for field in descr:
+            _, inner, *shape = field if type(field) is tuple else ()
+            if len(shape) > 1 or not all(map(_is_shape, shape)):
+                raise ValueError(f"{field!r} is no field")
+            _check_descr(inner)
+    elif not isinstance(descr, str) or not _CODE.fullmatch(descr):
+        raise ValueError(f"{descr!r} is no dtype")
+
+
 # what literal_eval(), decoding and numpy raise for text that is not what it should be
 _MALFORMED = (
     ValueError, TypeError, SyntaxError, IndexError, KeyError, OverflowError, AttributeError,
-    builtins.MemoryError, RecursionError, Warning,
+    builtins.MemoryError, RecursionError,
 )  # fmt: skip
 _DIMENSIONS = 64
 # A longer header is refused, as numpy refuses what is longer than 10,000 bytes.

@@ -28,7 +28,7 @@ def dumps(array: Any) -> bytes:
     """
     array = _npy.storable(array)
     plan = _npy.plan(array, None, 0)
-    value: bytes = plan.header + array.tobytes(plan.order)
+    value: bytes = plan.header + _npy.plain(array).tobytes(plan.order)
     return value
 
 
