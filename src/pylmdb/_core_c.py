@@ -37,11 +37,11 @@ class Slow:
 
     def array_form(self, view: memoryview) -> tuple[Any, ...]:
         """What the header of a value in .npy format says; see get_array.c."""
-        from . import _npy  # needs numpy
+        from . import _npy, _numpy  # which need numpy
 
         form = _npy.whole_form(view)
-        header = bytes(view[: form.header])
-        return header, form.size, form.shape, form.dtype, form.order, *_npy.NATIVE
+        says = bytes(view[: form.header]), form.size, form.shape, form.dtype, form.order
+        return *says, _numpy.np.ndarray, _numpy.TABLE
 
     def begin_reader(self, shared: Any, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))

@@ -32,9 +32,6 @@ from typing import Any, Literal, NamedTuple
 from ._numpy import np
 from .errors import InvalidParameterError
 
-# the class of arrays, and where compiled modules find numpy's functions
-_CORE: Any = np._core if hasattr(np, "_core") else np.core
-NATIVE = np.ndarray, getattr(_CORE.multiarray, "_ARRAY_API", None)
 MAGIC = b"\x93NUMPY"
 ALIGNMENT = 64
 # of how many different headers the meaning is kept

@@ -8,4 +8,10 @@ try:
 except ImportError as problem:
     raise ImportError("pylmdb's array methods need numpy: pip install 'pylmdb[numpy]'") from problem
 
-__all__ = ["np"]
+# where compiled modules find numpy's functions
+try:
+    from numpy._core.multiarray import _ARRAY_API as TABLE
+except ImportError:  # numpy 1
+    from numpy.core.multiarray import _ARRAY_API as TABLE
+
+__all__ = ["TABLE", "np"]
