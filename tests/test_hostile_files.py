@@ -97,6 +97,11 @@ def test_many_mutants(healthy, version, mode):
     check(healthy[version], version, mode, 2000)
 
 
+def test_a_mutant_whose_databases_are_dropped_and_used(healthy):
+    """What is done with it matters here, and is in its seed; tests/test_handles.py has it alone."""
+    assert use(healthy[0], 0, "writemap", 718640297256, 1)[0] == "done"
+
+
 def test_a_mutant_is_made_again_by_its_seed(healthy, version):
     data = healthy[version].read_bytes()
     made = {mutants.mutant(data, version, 5) for _ in range(2)}
