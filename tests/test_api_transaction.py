@@ -465,6 +465,24 @@ def test_none_is_no_key(txn, name):
         CALLS[name](txn, None)
 
 
+def test_many_values_of_a_key_in_a_writable_map(open_env):
+    """Pages are taken while those of the values are divided and joined."""
+    env = open_env(writemap=True, sync=False)
+    db = env.open_db(b"db", dupsort=True)
+    values = [b"%05d" % i + b"v" * 90 for i in range(1500)]
+    for turn in range(3):
+        with env.begin(write=True) as txn:
+            for value in values:
+                txn.put(b"key", value, db=db)
+        for start in range(10):
+            with env.begin(write=True) as txn:
+                for value in values[start :: 10 + turn]:
+                    txn.delete(b"key", value, db=db)
+        with env.begin(db=db) as txn:
+            left = [v for i, v in enumerate(values) if i % (10 + turn) >= 10]
+            assert list(txn.cursor().iternext(False)) == left
+
+
 def test_what_is_put_and_deleted_in_a_writable_map(open_env):
     env = open_env(writemap=True)
     db = env.open_db(b"db")

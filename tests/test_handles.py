@@ -159,3 +159,60 @@ def test_names_come_back_in_any_order(open_env):
         assert env.dbs() == [name]
         with env.begin(write=True) as txn:
             txn.drop(made)
+
+
+DROP_LAST = """
+with pylmdb.open(path) as env, env.begin(write=True) as txn:
+    txn.drop(env.open_db(b"last", create=False))
+    assert not list(txn.cursor())
+"""
+
+MISSING = (pylmdb.InvalidParameterError, pylmdb.BadDbiError)
+
+USES = {
+    "put": lambda txn, db: [txn.put(b"%d" % i, b"v", db=db) for i in range(3)],
+    "append": lambda txn, db: txn.cursor(db).put(b"k", b"v", append=True),
+    "delete": lambda txn, db: txn.delete(b"k", db=db),
+    "replace": lambda txn, db: txn.replace(b"k", b"v", db),
+    "get": lambda txn, db: txn.get(b"k", db=db),
+    "cursor": lambda txn, db: list(txn.cursor(db)),
+    "stat": lambda txn, db: txn.stat(db),
+    "drop": lambda txn, db: txn.drop(db, delete=False),
+}
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+@pytest.mark.parametrize("use", USES)
+def test_the_last_database_is_dropped_by_another_process(open_env, use, emptied):
+    """No record is left in the main database that its own could be compared to."""
+    env = open_env()
+    db = env.open_db(b"last")
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v", db=db)
+    if emptied:
+        with env.begin(write=True) as txn:
+            txn.drop(db, delete=False)
+    run(DROP_LAST, env.path(), 0)
+    for _ in range(2):
+        with pytest.raises(MISSING), env.begin(write=True) as txn:
+            USES[use](txn, db)
+    with env.begin(write=True) as txn:
+        assert list(txn.cursor()) == []
+
+
+def test_all_databases_are_dropped_after_a_drop_that_was_aborted(open_env, lib_version):
+    if lib_version == 1:
+        pytest.skip("the main database is not dropped while named ones are open")
+    env = open_env()
+    db = env.open_db(b"db")
+    txn = env.begin(write=True)
+    txn.drop(db)
+    txn.abort()
+    with env.begin(write=True) as txn:
+        txn.drop(env.open_db())
+    with env.begin(write=True) as txn:
+        for i in range(3):
+            with pytest.raises(MISSING):
+                txn.put(b"%d" % i, b"v", db=env.open_db(b"db", create=False))
+    with env.begin() as txn:
+        assert list(txn.cursor()) == []

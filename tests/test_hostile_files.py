@@ -100,6 +100,11 @@ def test_many_mutants(healthy, version, mode):
     check(healthy[version], version, mode, 2000)
 
 
+def test_a_mutant_whose_databases_are_dropped_and_used(healthy):
+    """What is done with it matters here, and is in its seed; tests/test_handles.py has it alone."""
+    assert use(healthy[0], 0, "writemap", 718640297256, 1)[0] == "done"
+
+
 def test_a_mutant_is_made_again_by_its_seed(healthy, version):
     data = healthy[version].read_bytes()
     made = {mutants.mutant(data, version, 5) for _ in range(2)}
@@ -265,3 +270,35 @@ def test_a_file_whose_last_pages_are_free_may_end_before_them(file_of, open_env)
     with open_env() as env, env.begin() as txn:
         assert txn.get(b"more") == b"data"
         assert path.stat().st_size >= size
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_page_of_two_databases_that_one_gives_up(open_env, lib_version, held):
+    with open_env() as env:
+        one, two = env.open_db(b"one"), env.open_db(b"two")
+        with env.begin(write=True) as txn:
+            for i in range(80):
+                txn.put(b"%04d" % i, b"v" * 60, db=one)
+            txn.put(b"key", b"value", db=two)
+        last, path = env.info()["last_txnid"], Path(env.path())
+    file = File(path, lib_version)
+    (node,) = file.node(b"0079")
+    page = node // mutants.PAGE
+    for record in file.node(b"two" + bytes(lib_version)):
+        file.set("Q", record + 8 + 3 + lib_version + 40, page)
+    if lib_version == 0:
+        file.set("H", page * mutants.PAGE + file.at["flags"], mutants.LEAF | 0x10)
+    else:
+        file.set("Q", page * mutants.PAGE + 8, last + 1)
+    file.save()
+    env = open_env(writemap=True)
+    one, two = (env.open_db(name, create=False) for name in (b"one", b"two"))
+    with pytest.raises(REFUSED), env.begin(write=True) as txn:
+        cursor = txn.cursor(two)
+        assert not held or cursor.last()
+        for i in range(75):
+            txn.delete(b"%04d" % i, db=one)
+        if held:
+            list(cursor.iterprev())
+        for i in range(60):
+            txn.put(b"%04d" % i, b"v", db=two)

@@ -18,7 +18,7 @@
  *    others, because me_dbflags has no MDB_VALID.
  * A stale handle (DB_STALE) is looked up by name in the transaction's own
  * snapshot at its first use, so adopting one is right whatever the snapshot's
- * age: a database that it does not have is MDB_BAD_DBI or MDB_NOTFOUND. */
+ * age: a database that it does not have is MDB_BAD_DBI. */
 #define RETIRED ((size_t)-1) /* the size of no name; see pylmdb_drop() */
 /* LMDB 1.0 counts the NUL of a name in its size. */
 #define NAME_NUL (MDB_VERSION_MAJOR > 0)

@@ -335,6 +335,30 @@ static int pages_are_held(const MDB_cursor *mc, pgno_t pgno, pgno_t count)
     return 0;
 }
 
+/* Whether a page that is given up, and may be used anew, is one that a cursor on another
+ * tree is on: then it is in both.  Cursors on the same tree are moved by the caller, and
+ * the one for duplicates of a cursor without a position is never told where pages go. */
+static int page_is_shared(const MDB_cursor *mc, const MDB_page *mp)
+{
+    const MDB_txn *txn = mc->mc_txn;
+    const char *first = (const char *)mp;
+    const int is_sub = (mc->mc_flags & C_SUB) != 0;
+    const MDB_cursor *other;
+    MDB_dbi dbi;
+
+    for (dbi = 0; dbi < txn->mt_numdbs; dbi++)
+        for (other = txn->mt_cursors[dbi]; other; other = other->mc_next) {
+            if (!(other->mc_flags & C_INITIALIZED))
+                continue;
+            if ((dbi != mc->mc_dbi || is_sub) && cursor_holds(other, first, 1))
+                return 1;
+            if ((dbi != mc->mc_dbi || !is_sub) && other->mc_xcursor &&
+                cursor_holds(&other->mc_xcursor->mx_cursor, first, 1))
+                return 1;
+        }
+    return 0;
+}
+
 /* The pages in the list of dirty pages, but for the first, are about to be written. */
 static void note_written(MDB_txn *txn, int keep)
 {
@@ -386,9 +410,12 @@ static void note_begin(MDB_txn *txn)
 /* ---- what depends on the database ---- */
 
 /* Whether a page of tree nodes suits the cursor's database.  A cursor without one
- * walks all databases, to copy them. */
+ * walks all databases, to copy them.  A page that was given up in this transaction is in
+ * no tree, and the list of such pages goes through their contents. */
 static inline int page_suits(const MDB_cursor *mc, MDB_page *mp)
 {
+    if (MP_FLAGS(mp) & P_LOOSE)
+        return 0;
     if (!mc->mc_db || !IS_LEAF(mp))
         return 1;
     if (IS_LEAF2(mp))

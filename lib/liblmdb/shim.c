@@ -132,6 +132,7 @@ static int large_value_fits(const MDB_txn *txn, const struct MDB_page *mp, size_
 static int free_list_is_sound(const MDB_txn *txn, const size_t *list);
 static int snapshot_is_sound(MDB_txn *txn);
 static int pages_are_held(const MDB_cursor *mc, size_t pgno, size_t count);
+static int page_is_shared(const MDB_cursor *mc, const struct MDB_page *mp);
 static void forget_pages(MDB_env *env, size_t pgno, size_t count);
 static void note_written(MDB_txn *txn, int keep);
 static void note_commit(MDB_txn *txn);

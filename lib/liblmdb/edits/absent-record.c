@@ -1,0 +1,1 @@
+	rc = rc == MDB_NOTFOUND ? MDB_BAD_DBI : rc;

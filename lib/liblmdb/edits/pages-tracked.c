@@ -1,0 +1,1 @@
+		dummy.mc_snum = 0; \
