@@ -91,8 +91,9 @@ def repeat(call, times, raises):
 
 def left_behind(call, raises):
     "What is lost with each call; what is allocated once in a while is not, in one of the rounds."
+    # Python keeps up to 2,000 free tuples of a size: so many calls are made at least.
     repeat(call, 5, raises)
-    for _ in range(12):
+    for _ in range(24):
         before, had = counts(), sizes()
         repeat(call, COUNT, raises)
         grown = {name: size - had[name] for name, size in sizes().items()}

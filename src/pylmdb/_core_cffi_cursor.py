@@ -97,7 +97,7 @@ class CursorCore:
         # An exception can strike inside __new__, before there is anything to close.
         if getattr(self, "txn", None) is None or not self._number:
             return
-        number, self._number, self._positioned = self._number, 0, False
+        number, self._number = self._number, 0
         if not self.txn._shared.forked:
             self.txn._native.drop_cursor(number)
 
