@@ -132,15 +132,26 @@ def _stripped(array: Any) -> Keys:
 
 
 def _numbers(keys: Any) -> Any:
-    array = np.asarray(keys if isinstance(keys, (np.ndarray, range)) else list(keys))
+    keys = keys if isinstance(keys, (np.ndarray, range)) else list(keys)
+    array = np.asarray(keys)
     if array.size == 0 and array.ndim == 1:
         return array.astype(np.int64)
+    if array.dtype.kind in "fO" and all(isinstance(key, (int, np.integer)) for key in keys):
+        array = _large_numbers(keys)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(
             f"numbers of keys must be integers in one dimension, not shape {array.shape},"
             f" dtype {array.dtype}"
         )
     return array
+
+
+def _large_numbers(keys: Any) -> Any:
+    """Of integers that are not all less than 2**63 numpy makes floats or objects."""
+    least, most = min(keys), max(keys)
+    if least < 0 or most >= 2**64:
+        raise InvalidParameterError(f"the keys {least} and {most} are no integers of one type")
+    return np.array(keys, np.uint64)
 
 
 def _formatted(array: Any, key_format: str | bytes, engine: Any) -> Keys:
