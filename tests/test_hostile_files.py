@@ -272,6 +272,17 @@ def test_a_file_whose_last_pages_are_free_may_end_before_them(file_of, open_env)
         assert path.stat().st_size >= size
 
 
+def empty_and_fill(txn, one, two, held):
+    cursor = txn.cursor(two)
+    assert not held or cursor.last()
+    for i in range(75):
+        txn.delete(b"%04d" % i, db=one)
+    if held:
+        list(cursor.iterprev())
+    for i in range(60):
+        txn.put(b"%04d" % i, b"v", db=two)
+
+
 @pytest.mark.parametrize("held", [False, True])
 def test_a_page_of_two_databases_that_one_gives_up(open_env, lib_version, held):
     with open_env() as env:
@@ -294,11 +305,4 @@ def test_a_page_of_two_databases_that_one_gives_up(open_env, lib_version, held):
     env = open_env(writemap=True)
     one, two = (env.open_db(name, create=False) for name in (b"one", b"two"))
     with pytest.raises(REFUSED), env.begin(write=True) as txn:
-        cursor = txn.cursor(two)
-        assert not held or cursor.last()
-        for i in range(75):
-            txn.delete(b"%04d" % i, db=one)
-        if held:
-            list(cursor.iterprev())
-        for i in range(60):
-            txn.put(b"%04d" % i, b"v", db=two)
+        empty_and_fill(txn, one, two, held)

@@ -183,9 +183,8 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays):
         if shared is None or shared.forked:
             return
         shared.revoke_children(self)
-        held = shared.held()
         shared.leave(self._token)
-        if held:
+        if shared.held():
             _held.after_close(shared, deadline, str(self._options.given_path))
 
     def __enter__(self) -> Self:
