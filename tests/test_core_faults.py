@@ -140,6 +140,7 @@ def hunt(program, path, lib_version, source):
 
 
 READS = """\
+import numpy as np
 reads = {
     "get": lambda: txn.get(KEY),
     "get missing": lambda: txn.get(b"missing", DEFAULT) is DEFAULT,
@@ -170,7 +171,17 @@ reads = {
     "iterate over duplicates": lambda: values_of(txn.cursor(dup)),
     "range": lambda: list(txn.range(b"010", b"013")),
     "stat": lambda: txn.stat(dup).entries,
+    "view": lambda: (bytes(txn.view(KEY)), cur.last(), bytes(cur.view())),
+    "get_array": lambda: [txn.get_array(name).sum() for name in NPY],
+    "get_array copy": lambda: txn.get_array(NPY[0], copy=True).sum(),
+    "take": lambda: txn.take([b"009", b"missing"], "V13", missing="fill")[1].tolist(),
+    "range_arrays": lambda: [len(part) for part in txn.range_arrays(b"x", None, "V1")],
+    "dup_array": lambda: txn.dup_array(b"005", "V4", db=fixed).tolist(),
 }
+NPY = [b"0npy%d" % n for n in range(10)]  # more than there are kept
+with env.begin(write=True) as txn:
+    for n, name in enumerate(NPY):
+        txn.put_array(name, np.arange(n))
 def walk(cursor):
     cursor.set_key(b"005"), cursor.next_dup(), cursor.last_dup(), cursor.first_dup()
     return cursor.set_key_dup(b"005", b"0055"), cursor.item(), cursor.count()
@@ -191,6 +202,11 @@ def test_reads(env_path, lib_version, source, options):
 
 
 WRITES = """\
+import numpy as np
+STEPS = memoryview(bytes(range(100)))[::3]
+def reserve():
+    with txn.reserve(KEY, 10) as buffer:
+        buffer[:] = b"0123456789"
 writes = {
     "put": lambda: txn.put(KEY, VALUE),
     "put in": lambda: txn.put(ARRAY, STRIDED, db=dup),
@@ -198,6 +214,10 @@ writes = {
     "put large": lambda: txn.put(KEY, b"y" * 100_000),
     "put existing": lambda: txn.put(KEY, VALUE, overwrite=False),
     "put integer": lambda: txn.put(INT, VIEW, db=ints),
+    "put strided": lambda: [txn.put(KEY, STEPS, db=db) for db in (None, dup)],
+    "put_array": lambda: [txn.put_array(KEY, [1, 2], db=db) for db in (None, dup)],
+    "put_arrays": lambda: txn.put_arrays([KEY, b"a new"], np.zeros((2, 4))),
+    "reserve": lambda: reserve(),
     "delete": lambda: (txn.delete(VIEW), txn.delete(b"005", b"0055", db=dup)),
     "pop": lambda: (txn.pop(VIEW), txn.pop(b"005", db=dup), txn.pop(b"large")),
     "replace": lambda: (txn.replace(VIEW, VALUE), txn.replace(b"005", VALUE, db=dup)),
@@ -236,6 +256,7 @@ def views():
     txn = env.begin(buffers=True)
     found = txn.get(b"005"), txn.get(b"large")[:10]
     txn.abort()
+    assert env.info().pinned == 1
     return [bytes(each) for each in found]
 def write(end):
     txn = env.begin(write=True)

@@ -67,13 +67,13 @@ def key_dtype(width: int, flags: int) -> Any:
     return np.dtype(f"S{width}")
 
 
-def copy_column(ptr: Any, engine: Any, sizes: Any, addresses: Any, rows: Rows) -> Any:
+def copy_column(shared: Any, sizes: Any, addresses: Any, rows: Rows) -> Any:
     """Inside the guard: what lies at ``addresses``, each of one row's size."""
-    ffi, lib = engine.ffi, engine.lib
+    ffi, lib = shared.engine.ffi, shared.engine.lib
     column = np.empty((rows.count, 2), np.uintp)
     column[:, 0], column[:, 1] = sizes, addresses
     code = lib.pylmdb_copy_rows(
-        lib.mdb_txn_env(ptr), ffi.from_buffer("MDB_val[]", column), rows.count, rows.size,
+        shared.ptr, ffi.from_buffer("MDB_val[]", column), rows.count, rows.size,
         rows.address(ffi), rows.stride, 1,
     )  # fmt: skip
     if code:
@@ -81,15 +81,15 @@ def copy_column(ptr: Any, engine: Any, sizes: Any, addresses: Any, rows: Rows) -
     return rows.written()
 
 
-def keys_of(ptr: Any, engine: Any, records: Records, flags: int) -> Any:
+def keys_of(shared: Any, records: Records, flags: int) -> Any:
     """The keys as an array where they have one width, else as a list of bytes."""
     width = uniform(records.key_sizes)
     if width is None and len(records):
-        ffi = engine.ffi
+        ffi = shared.engine.ffi
         pairs = zip(records.key_at.tolist(), records.key_sizes.tolist(), strict=True)
         return [ffi.buffer(ffi.cast("char *", at), size)[:] for at, size in pairs]
     rows = Rows("keys", len(records), key_dtype(width or 1, flags), ())
-    return copy_column(ptr, engine, records.key_sizes, records.key_at, rows)
+    return copy_column(shared, records.key_sizes, records.key_at, rows)
 
 
 def range_arrays(txn: Any, start: Any, stop: Any, dtype: Any, shape: Any, db: Any) -> Any:
@@ -114,8 +114,8 @@ def _range_arrays(
         at, size = int(records.key_at[first]), int(records.key_sizes[first])
         key = engine.ffi.buffer(engine.ffi.cast("char *", at), size)[:]
         raise wrong_size("range_arrays", key, int(records.value_sizes[first]), rows)
-    keys = keys_of(ptr, engine, records, slot.flags)
-    return keys, copy_column(ptr, engine, records.value_sizes, records.value_at, rows)
+    keys = keys_of(txn._shared, records, slot.flags)
+    return keys, copy_column(txn._shared, records.value_sizes, records.value_at, rows)
 
 
 def dup_array(txn: Any, key: Any, dtype: Any, shape: Any, db: Any) -> Any:

@@ -270,12 +270,12 @@ class TransactionCore:
 
     def _begin_reservation(self) -> None:
         native: Any = self._native
-        native.family.reserved += 1
+        native.family.reserved = True
 
     def _end_reservation(self) -> None:
-        family: Any = self._native.family  # type: ignore[union-attr]
-        family.reserved -= 1
-        family.drain()
+        native: Any = self._native
+        native.family.reserved = False
+        native.family.drain()
 
     def _close_cursors_of(self, slot: DbSlot) -> None:
         if self._native is not None:

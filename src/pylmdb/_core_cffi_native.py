@@ -43,8 +43,8 @@ class Family:
         self.lock = threading.RLock()
         # an operation is in progress; nothing may be ended under it
         self.busy = False
-        # how often memory of a page is lent for writing: the same holds then
-        self.reserved = 0
+        # memory of a page is lent for writing: the same holds then
+        self.reserved = False
         # there is something to finish
         self.dirty = False
         self.members: list[NativeTxn] = []

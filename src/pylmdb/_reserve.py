@@ -75,8 +75,9 @@ class Reservation:
         if pointer is None:
             raise KeyExistsError(f"reserve: there is a record of the key {self._key!r}")
         address = int(engine.ffi.cast("uintptr_t", pointer))
-        txn._begin_reservation()
+        # The end of a reservation that has not begun does nothing.
         self._lease = engine.lease_class(address, self._size, txn._end_reservation)
+        txn._begin_reservation()
 
     def __exit__(self, kind: object, *exc: object) -> None:
         view, self._view = self._view, None

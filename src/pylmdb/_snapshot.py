@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """Where the records of a snapshot can be read in this process."""
+    """Where the records of a snapshot can be read in this process; made inside the guard."""
 
     __slots__ = ("base", "borrowed", "env", "pid", "pointer", "view")
 
-    def __init__(self, txn: Any, ptr: Any) -> None:
+    def __init__(self, txn: Any) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         self.pid = os.getpid()
-        self.env = lib.mdb_txn_env(ptr)
+        self.env = txn._shared.ptr
         # the map; its slices hold the snapshot
         self.view: memoryview = txn._whole()
         # where the view begins; 0 where the engine does not tell
@@ -95,7 +95,7 @@ class Snapshot:
     def _open(self, ptr: Any, txn: Any, db: Any) -> None:
         slot = txn._slot_in(ptr, db)
         records = scan(ptr, txn, slot, None, None)
-        place = Place(txn, ptr)
+        place = Place(txn)
         self._flags, self._count = slot.flags, len(records)
         self._index = Index(records, place.base)
         self._place: Place | None = place
@@ -140,7 +140,7 @@ class Snapshot:
     def _adopt(self, inherited: Place) -> Place:
         """The place for a forked child."""
         with self._env.begin() as txn:
-            place: Place = txn._do(lambda ptr: Place(txn, ptr))
+            place: Place = txn._do(lambda ptr: Place(txn))
             if txn.id() != self._txnid or not place.base:
                 place.view, place.pointer = inherited.view, inherited.pointer
                 place.borrowed = inherited.borrowed or inherited.pid

@@ -154,8 +154,8 @@ typedef struct Transaction {
     /* in the top one: operations in progress that run Python code or have let
      * the GIL go (whose thread), copies in progress, ends that wait for both */
     int holders, copiers;
-    /* of the holders: memory of a page that is lent for writing */
-    int reserved;
+    /* one of the holders is memory of a page that is lent for writing */
+    char reserved;
     unsigned long long holding_thread;
     char dirty;
     int depth;

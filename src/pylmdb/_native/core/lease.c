@@ -99,15 +99,17 @@ PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
 {
     (void)ignored;
     hold(self);
-    self->top->reserved++;
+    self->top->reserved = 1;
     Py_RETURN_NONE;
 }
 
 PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored)
 {
     (void)ignored;
-    self->top->reserved--;
-    release(self);
+    if (self->top && self->top->reserved) {
+        self->top->reserved = 0;
+        release(self);
+    }
     Py_RETURN_NONE;
 }
 
