@@ -110,11 +110,13 @@ class TransactionArrays:
         The block gets a memoryview of ``nbytes`` bytes of a page, to be filled by
         ``readinto()``, ``numpy.frombuffer()`` and the like; what it holds at first can
         be anything.  In the block, and as long as anything made of the view is alive,
-        all other operations of the transaction raise BufferError.
+        all other operations of the transaction raise BufferError.  If the block raises, the
+        record may be there in part: abort the transaction.
 
         :raises BufferError: at the end of the block: slices or arrays of the view are
             still alive.
-        :raises KeyExistsError: with ``overwrite=False``, the key exists already.
+        :raises KeyExistsError: with ``overwrite=False``, the key exists already; with
+            ``append=True``, it is not behind all others.
         :raises IncompatibleError: the database has duplicates.
 
         ``mdb_put`` with ``MDB_RESERVE``.

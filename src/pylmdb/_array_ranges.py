@@ -98,6 +98,7 @@ def range_arrays(txn: Any, start: Any, stop: Any, dtype: Any, shape: Any, db: An
         None if key is None else bytes(as_buffer(name, key))
         for name, key in (("start", start), ("stop", stop))
     )
+    start = start or None  # no key is less than one without bytes
     row_form("range_arrays", dtype, shape)
     return txn._do(_range_arrays, txn, db, start, stop, dtype, shape)
 

@@ -77,7 +77,7 @@ def put_arrays(
             f"put_arrays: values must have a row for each of {batch.count} keys, not shape"
             f" {values.shape}"
         )
-    if len(values) and not values[0].flags.c_contiguous:
+    if values.nbytes and not values[0].flags.c_contiguous:
         values = np.ascontiguousarray(_npy.plain(values))
     return int(txn._do(_put_arrays, txn, db, batch, values, bool(overwrite)))
 
@@ -89,7 +89,7 @@ def _put_arrays(ptr: Any, txn: Any, db: Any, batch: Any, values: Any, overwrite:
     struct, *_alive = keys.native(ffi)
     begin = ffi.cast("char *", values.__array_interface__["data"][0])
     count = len(values)
-    stride, size = (values.strides[0], values[0].nbytes) if count else (0, 0)
+    stride, size = (values.strides[0], values[:1].nbytes) if count else (0, 0)
     written, bad = ffi.new("size_t *"), ffi.new("size_t *")
     flags = put_flags(True, overwrite)
 

@@ -73,11 +73,15 @@ class Reservation:
         flags = put_flags(True, self._overwrite) | append_flag(slot, self._append)
         pointer = reserve(ptr, txn, slot, self._key, self._size, flags)
         if pointer is None:
-            raise KeyExistsError(f"reserve: there is a record of the key {self._key!r}")
+            raise self._in_the_way()
         address = int(engine.ffi.cast("uintptr_t", pointer))
         # The end of a reservation that has not begun does nothing.
         self._lease = engine.lease_class(address, self._size, txn._end_reservation)
         txn._begin_reservation()
+
+    def _in_the_way(self) -> KeyExistsError:
+        other = ", or of one behind it" if self._append else ""
+        return KeyExistsError(f"reserve: there is a record of the key {self._key!r}{other}")
 
     def __exit__(self, kind: object, *exc: object) -> None:
         view, self._view = self._view, None
@@ -104,13 +108,17 @@ class CopiedReservation(Reservation):
 
     def __exit__(self, kind: object, *exc: object) -> None:
         view, self._view = self._view, None
-        if view is None or kind is not None:
+        if view is None:
+            return
+        with suppress(BufferError):
+            view.release()
+        if kind is not None:
             return
         stored = self._txn.put(
             self._key, self._lease, overwrite=self._overwrite, append=self._append, db=self._db
         )
         if not stored:
-            raise KeyExistsError(f"reserve: there is a record of the key {self._key!r}")
+            raise self._in_the_way()
 
 
 def reservation(txn: Any, *args: Any) -> Reservation:

@@ -59,7 +59,9 @@ class Index:
 
 
 def _shortened(sizes: Any) -> Any:
-    """One number where all are the same."""
+    """One number where all are the same; 0 where there are none."""
+    if not len(sizes):
+        return 0
     one = uniform(sizes)
     return np.ascontiguousarray(sizes, np.uint32) if one is None else one
 
@@ -285,4 +287,5 @@ def _ordinals(numbers: Any) -> Any:
         )
     if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
         raise IndexError(f"there is no record with the number {array.max()}")
-    return np.ascontiguousarray(array, np.int64)
+    # a copy: once they are checked, no other thread may change them
+    return np.array(array, np.int64, order="C")

@@ -250,16 +250,16 @@ int pylmdb_count_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const v
     return rc;
 }
 
-/* In a database of fixed-size values a page of them at a time. */
-static int copy_values(MDB_cursor *cursor, unsigned int dbflags, char *out, size_t count,
-                       size_t *size)
+/* The cursor is at the first value, which MDB_GET_MULTIPLE leaves as it is where there is
+ * no other.  In a database of fixed-size values a page of them at a time. */
+static int copy_values(MDB_cursor *cursor, unsigned int dbflags, MDB_val value, char *out,
+                       size_t count, size_t *size)
 {
-    const int pages = (dbflags & MDB_DUPFIXED) != 0;
+    const int pages = dbflags & MDB_DUPFIXED && *size;
     const size_t width = *size, room = count * width;
     size_t used = 0;
-    MDB_val key, value;
-    int rc = pylmdb_safe_cursor_get(cursor, &key, &value,
-                                    pages ? MDB_GET_MULTIPLE : MDB_GET_CURRENT);
+    MDB_val key;
+    int rc = pages ? pylmdb_safe_cursor_get(cursor, &key, &value, MDB_GET_MULTIPLE) : 0;
 
     for (; !rc; rc = dbflags & MDB_DUPSORT
                          ? pylmdb_safe_cursor_get(cursor, &key, &value,
@@ -289,7 +289,7 @@ int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const vo
 
     if (rc)
         return rc;
-    rc = copy_values(cursor, dbflags, out, count, size);
+    rc = copy_values(cursor, dbflags, value, out, count, size);
     mdb_cursor_close(cursor);
     return !rc && pylmdb_env_is_cut(env) ? MDB_CORRUPTED : rc;
 }
