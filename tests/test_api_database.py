@@ -387,6 +387,23 @@ def test_dropping_the_main_database_empties_everything(env, open_env, delete):
         assert keys_of(reader) == [b"k2"]
 
 
+def test_dropping_a_main_database_with_records_of_its_own(open_env):
+    """Their keys are no names that end with a NUL character.  This one ends with its page."""
+    with open_env() as env:
+        with env.begin(write=True) as txn:
+            txn.put(b"record", b"x" * 20)
+        with env.begin(write=True) as txn:
+            txn.put(b"k", b"v" * 5000, db=env.open_db(b"named", txn))
+    env = open_env()
+    with env.begin(write=True) as txn:
+        txn.drop(env.open_db(txn=txn))
+        assert txn.stat().entries == 0
+    assert env.dbs() == []
+    with env.begin(write=True) as txn:
+        assert txn.put(b"k", b"v", db=env.open_db(b"named", txn))
+    assert env.info().free_pages
+
+
 def test_dropping_the_main_database_while_named_ones_are_open(env, lib_version):
     db = env.open_db(b"db")
     with env.begin(write=True) as txn:

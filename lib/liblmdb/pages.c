@@ -465,6 +465,15 @@ static int free_list_is_sound(const MDB_txn *txn, const MDB_ID *list)
     return 1;
 }
 
+#if MDB_VERSION_MAJOR > 0
+/* Whether the key of a named database is its name, with the NUL character that ends it. */
+static int is_name(const MDB_val *key)
+{
+    return key->mv_size && memchr(key->mv_data, 0, key->mv_size) ==
+                               (const char *)key->mv_data + key->mv_size - 1;
+}
+#endif
+
 /* ---- the file as a whole ---- */
 
 /* A file may end before its last page: when the pages behind its end were taken and

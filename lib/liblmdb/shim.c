@@ -130,6 +130,9 @@ static int duplicates_suit(const MDB_cursor *mc, struct MDB_node *node);
 static int same_level(struct MDB_page *a, struct MDB_page *b);
 static int large_value_fits(const MDB_txn *txn, const struct MDB_page *mp, size_t size);
 static int free_list_is_sound(const MDB_txn *txn, const size_t *list);
+#if MDB_VERSION_MAJOR > 0
+static int is_name(const MDB_val *key);
+#endif
 static int snapshot_is_sound(MDB_txn *txn);
 static int pages_are_held(const MDB_cursor *mc, size_t pgno, size_t count);
 static int page_is_shared(const MDB_cursor *mc, const struct MDB_page *mp);

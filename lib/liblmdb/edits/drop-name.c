@@ -1,0 +1,4 @@
+#ifdef PYLMDB_PAGES
+			if (!is_name(&key))
+				goto plain2;
+#endif
