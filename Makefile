@@ -21,6 +21,8 @@ SANITIZE_VENV ?= .venv-sanitize
 DEMO_VENV ?= .venv-demo
 BENCH_VENV ?= .venv-bench
 PYTEST_ARGS ?=
+# Files of tests go to as many processes as there are processors.
+SHARED_OUT := -n auto --dist loadfile
 BENCH_ARGS ?=
 
 # What test-short runs: enough to see that another Python compiles, imports and works.
@@ -56,10 +58,10 @@ test: $(VENV)/installed-test
 	.ci/system-packages $(VENV)/bin/python lmdb-utils liblmdb-dev libc6-dev-i386
 	cd / && $(abspath $(VENV))/bin/python -c \
 		'import pylmdb; assert "site-packages" in pylmdb.__file__, pylmdb.__file__'
-	$(VENV)/bin/pytest $(PYTEST_ARGS)
+	$(VENV)/bin/pytest $(SHARED_OUT) $(PYTEST_ARGS)
 
 test-short: $(VENV)/installed-test
-	$(VENV)/bin/pytest -m "not slow" $(PYTEST_ARGS) $(SHORT)
+	$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(SHORT)
 
 sanitize: $(SANITIZE_VENV)/installed-sanitize
 	.ci/system-packages $(SANITIZE_VENV)/bin/python lmdb-utils
