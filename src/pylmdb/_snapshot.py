@@ -91,6 +91,7 @@ class Snapshot:
         self._env, self._db = env, db
         with env.begin() as txn:
             self._txnid = txn.id()
+            self._file = txn._shared.key  # compact() makes another one
             self._engine = txn._engine
             txn._do(self._open, txn, db)
 
@@ -143,7 +144,8 @@ class Snapshot:
         """The place for a forked child."""
         with self._env.begin() as txn:
             place: Place = txn._do(lambda ptr: Place(txn))
-            if txn.id() != self._txnid or not place.base:
+            same = txn.id() == self._txnid and txn._shared.key == self._file
+            if not same or not place.base:
                 place.view, place.pointer = inherited.view, inherited.pointer
                 place.borrowed = inherited.borrowed or inherited.pid
         self._place = place
