@@ -13,6 +13,10 @@ struct extra {
     MDB_env *next_with_locks;
     long long looked;
     int look;
+    /* lock_file.c: the names that the files were opened by again, and the last of all; NULL:
+     * that of the MDB_env */
+    struct name *names;
+    const char *path;
     /* truncation.c: whether reads are guarded, and the map's place among those that
      * are, counted from 1; 0 is none */
     int guard, place;

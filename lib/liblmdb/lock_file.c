@@ -93,10 +93,52 @@ static int is_replaced(int fd, const char *path, const char *name)
     return named.st_dev != has.st_dev || named.st_ino != has.st_ino;
 }
 
+/* A name by which an environment's files were found once more.  Names are kept as long as
+ * the environment, because another thread may be looking at one. */
+struct name {
+    struct name *older;
+    char path[];
+};
+
+/* Files that were renamed are found by their new name then, and no more by the old one. */
+void pylmdb_env_named(MDB_env *env, const char *path)
+{
+    struct extra *extra = extra_of(env);
+    const size_t size = strlen(path) + 1;
+    struct name *name;
+
+    if (!strcmp(path, env->me_path)) {
+        __atomic_store_n(&extra->path, NULL, __ATOMIC_RELEASE);
+        return;
+    }
+    for (name = extra->names; name && strcmp(path, name->path);)
+        name = name->older;
+    if (!name) {
+        if (!(name = malloc(sizeof(*name) + size)))
+            return; /* then the old one is looked at */
+        memcpy(name->path, path, size);
+        name->older = extra->names;
+        extra->names = name;
+    }
+    __atomic_store_n(&extra->path, name->path, __ATOMIC_RELEASE);
+}
+
+static void free_names(MDB_env *env)
+{
+    struct name *name, *older;
+
+    for (name = extra_of(env)->names; name; name = older) {
+        older = name->older;
+        free(name);
+    }
+}
+
 /* Looks at most every 10 ms, because looking takes a tenth of a small transaction. */
 static int files_are_replaced(MDB_env *env)
 {
     struct extra *extra = extra_of(env);
+    const char *again = __atomic_load_n(&extra->path, __ATOMIC_ACQUIRE);
+    const char *path = again ? again : env->me_path;
     const int inside = !(env->me_flags & MDB_NOSUBDIR);
     struct timespec now;
     long long stamp;
@@ -106,8 +148,8 @@ static int files_are_replaced(MDB_env *env)
     extra->look = stamp - __atomic_load_n(&extra->looked, __ATOMIC_RELAXED) >= 10;
     if (!extra->look)
         return 0;
-    if (is_replaced(env->me_fd, env->me_path, inside ? "/data.mdb" : "") ||
-        is_replaced(env->me_lfd, env->me_path, inside ? "/lock.mdb" : "-lock"))
+    if (is_replaced(env->me_fd, path, inside ? "/data.mdb" : "") ||
+        is_replaced(env->me_lfd, path, inside ? "/lock.mdb" : "-lock"))
         return 1;
     __atomic_store_n(&extra->looked, stamp, __ATOMIC_RELAXED);
     return 0;

@@ -23,6 +23,12 @@ int pylmdb_env_replace_map(MDB_env *env, size_t size)
     return mdb_env_set_mapsize(env, size);
 }
 
+void pylmdb_env_named(MDB_env *env, const char *path)
+{
+    (void)env;
+    (void)path;
+}
+
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
 {
     (void)env;

@@ -301,6 +301,9 @@ void pylmdb_env_close(MDB_env *env)
     }
 #endif
     free_forgotten(env);
+#ifndef _WIN32
+    free_names(env);
+#endif
     mdb_env_close(env);
 }
 

@@ -97,6 +97,10 @@ int pylmdb_env_limit(MDB_env *env, size_t size);
 /* The same by another map, in which nothing must lie that anybody uses. */
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
 
+/* The files of an open environment were found by this name, as it is given to
+ * mdb_env_open(). */
+void pylmdb_env_named(MDB_env *env, const char *path);
+
 /* An open environment is opened again with such a plan: the wider one holds. */
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
 

@@ -144,6 +144,8 @@ class SharedEnv(SharedCore):
         self.pool.keep = min(wanted, self.engine.lib.PYLMDB_MAX_IDLE)
         _, most, _, fixed = plan(options)
         self.engine.lib.pylmdb_env_widen(self.ptr, most, fixed)
+        if options.subdir == self.options.subdir:
+            self.engine.lib.pylmdb_env_named(self.ptr, options.path)
 
     def admit(self) -> None:
         """Let the core begin transactions at once, if nothing speaks against it.
