@@ -76,8 +76,9 @@ def check(data):
         right = by_numpy(data)
         assert right is not None, f"numpy refuses {bytes(data[:200])!r}"
         assert (found.dtype, found.shape) == (right.dtype, right.shape)
-        assert found.flags.fortran == right.flags.fortran
-        assert not found.nbytes or without_gaps(found) == without_gaps(right)
+        if found.nbytes:
+            assert found.flags.fortran == right.flags.fortran
+            assert without_gaps(found) == without_gaps(right)
         assert not found.dtype.hasobject
     return found
 
@@ -195,8 +196,8 @@ def test_long_and_deep_texts(version):
             check(value(text[:65_000], version=version))
     long = header()[:-1] + " " * 60_000 + "\n"
     assert check(value(long, version=version)) is not None
-    refused(value(header() + " " * 70_000, version=2))
-    refused(value(header() + " " * 70_000, version=3))
+    for longer in (2, 3):
+        refused(value(header()[:-1] + " " * 70_000 + "\n", version=longer))
 
 
 def test_nothing_large_is_allocated():

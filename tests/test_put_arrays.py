@@ -263,16 +263,28 @@ def test_a_map_that_grows(open_env):
     assert env.info()["map_size"] > size
 
 
-def test_cursors_notice(txn):
+def test_cursors_notice(env, txn):
     txn.put_arrays([b"a", b"c"], rows(2))
     cursor = txn.cursor()
     assert cursor.set_key(b"a")
     walk = txn.range(values=False)
     assert next(walk) == b"a"
-    txn.put_arrays([b"b", b"a"], rows(2))
+    table = rows(2, 900)
+    assert len(cursor.value()) == 16
+    txn.put_arrays([b"b", b"a"], table)
+    assert cursor.value() == table[1].tobytes()
     assert cursor.next()
     assert cursor.key() == b"b"
     assert list(walk) == [b"b", b"c"]
+    db = env.open_db(b"several", txn, dupsort=True)
+    txn.put_arrays([b"k"], [5], db=db)
+    cursor = txn.cursor(db)
+    assert cursor.set_key(b"k")
+    txn.put_arrays([b"k"] * 1000, np.arange(1000), db=db)
+    assert cursor.next_dup()
+    right = [n.tobytes() for n in sorted(np.arange(1000), key=lambda n: n.tobytes())]
+    place = right.index(np.int64(5).tobytes())
+    assert [cursor.value(), *cursor.iternext_dup()][1:] == right[place + 1 :]
 
 
 def test_the_values_may_be_the_map_itself(env):

@@ -85,9 +85,12 @@ def test_values_that_are_replaced(txn):
             by_slices(view, pattern(size))
         assert txn.get(b"k") == pattern(size)
         assert txn.get(b"old") == b"value"
+    cursor = txn.cursor()
+    assert cursor.set_key(b"k")
+    assert len(cursor.value()) == 5
     with txn.reserve(bytearray(b"k"), np.int64(3)) as view:
         view[:] = b"abc"
-    assert txn.get(b"k") == b"abc"
+    assert txn.get(b"k") == cursor.value() == b"abc"
 
 
 def test_named_databases(env):

@@ -199,6 +199,13 @@ churn()
 check()
 assert view == table[9].tobytes()
 """,
+    "the environment is closed": """
+env.close()
+def child():
+    assert raised_by(lambda: snapshot[7]) is pylmdb.ClosedError
+assert in_child(child) == 0
+check()
+""",
     "pickled in the child": """
 import pickle
 def child():

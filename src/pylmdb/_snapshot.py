@@ -76,9 +76,9 @@ class Snapshot:
     Made by :meth:`Environment.snapshot`.  It stays right whatever is committed, closed
     or deleted, until it is closed itself or the last reference to it and to its views
     is gone; until then its pages are not used again, and the file may grow.  It works
-    in forked children, as long as it lives in the parent or nothing has been committed
-    since; it pickles as the environment's path and the database's name, and
-    unpickling makes a new one.  It may be used by several threads at once.
+    in forked children, if the environment is open, as long as it lives in the parent or
+    nothing has been committed since; it pickles as the environment's path and the
+    database's name, and unpickling makes a new one.  It may be used by several threads at once.
 
     It takes 16 bytes of memory for each record, and 4 more each for sizes of keys and
     of values that are not all the same.
