@@ -110,7 +110,7 @@ def test_keys(env):
         txn.put_arrays(np.arange(30, dtype="u4"), table, db=native4)
         txn.put_arrays(np.arange(30, dtype="u8"), table, db=native8)
         txn.put_arrays(range(30), table, key_format="%d", db=several)
-    assert env.snapshot(fixed).keys().dtype == "S8"
+    assert env.snapshot(fixed).keys().dtype == "V8"  # the first is all zeros
     assert env.snapshot(fixed).keys().view(">u8").tolist() == list(range(30))
     assert env.snapshot(native4).keys().dtype == np.uint32
     assert env.snapshot(native4).keys().tolist() == list(range(30))
@@ -121,8 +121,6 @@ def test_keys(env):
     assert [env.snapshot(several).key(i) for i in range(30)] == names
     for db in (fixed, native4, native8, several):
         keys = env.snapshot(db).keys()
-        if db is fixed:
-            keys = keys.view("V8")  # whose zeros at the end count
         with env.begin() as txn:
             right = np.array(list(txn.range(keys=False, db=db))).view("i8")
             assert txn.take(keys, "i8", db=db).tolist() == right.tolist()

@@ -211,9 +211,10 @@ class TransactionArrays:
         :param stop: the key to stop before; None for the end.
         :param shape: of one value.
         :return: the keys, shape ``(n,)``: unsigned integers in a database of integer
-            keys, else bytes of fixed width (dtype ``S``; view ``">u8"`` of ``S8`` gives
-            the numbers); a list of bytes where they have several widths.  The values,
-            shape ``(n, *shape)``.  Both are copies.
+            keys, else bytes of fixed width, dtype ``S``, or ``V`` if one ends in a zero
+            byte (``keys.view(">u8")`` gives the numbers of 8 bytes); a list of bytes
+            where they have several widths.  The values, shape ``(n, *shape)``.  Both are
+            copies.
         :raises InvalidParameterError: a value has another size.
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE`` and ``MDB_NEXT``.

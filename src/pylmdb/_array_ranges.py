@@ -67,6 +67,14 @@ def key_dtype(width: int, flags: int) -> Any:
     return np.dtype(f"S{width}")
 
 
+def exact(keys: Any) -> Any:
+    """Keys of dtype ``S``, or of ``V`` if one ends in a zero byte, which ``S`` would hide."""
+    if keys.dtype.kind != "S" or not len(keys):
+        return keys
+    last = keys.view(np.uint8).reshape(len(keys), -1)[:, -1]
+    return keys if last.all() else keys.view(f"V{keys.itemsize}")
+
+
 def copy_column(shared: Any, sizes: Any, addresses: Any, rows: Rows) -> Any:
     """Inside the guard: what lies at ``addresses``, each of one row's size."""
     ffi, lib = shared.engine.ffi, shared.engine.lib
@@ -89,7 +97,7 @@ def keys_of(shared: Any, records: Records, flags: int) -> Any:
         pairs = zip(records.key_at.tolist(), records.key_sizes.tolist(), strict=True)
         return [ffi.buffer(ffi.cast("char *", at), size)[:] for at, size in pairs]
     rows = Rows("keys", len(records), key_dtype(width or 1, flags), ())
-    return copy_column(shared, records.key_sizes, records.key_at, rows)
+    return exact(copy_column(shared, records.key_sizes, records.key_at, rows))
 
 
 def range_arrays(txn: Any, start: Any, stop: Any, dtype: Any, shape: Any, db: Any) -> Any:

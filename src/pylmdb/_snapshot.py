@@ -19,7 +19,7 @@ from _operator import index
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ._array_ranges import key_dtype, scan, uniform
+from ._array_ranges import exact, key_dtype, scan, uniform
 from ._gather import Rows, thread_count, wrong_size
 from ._numpy import np
 from .errors import ForkedError, closed, error
@@ -213,15 +213,16 @@ class Snapshot:
         """The keys in order.
 
         :return: an array of shape ``(len(self),)`` where all have one width: unsigned
-            integers in a database of integer keys, else dtype ``S`` (view ``">u8"`` of
-            ``S8`` gives the numbers); else a list of bytes.
+            integers in a database of integer keys, else of dtype ``S``, or ``V`` if one
+            ends in a zero byte (``keys.view(">u8")`` gives the numbers of 8 bytes); else
+            a list of bytes.
         """
         width = self._index.key_sizes
         if not isinstance(width, int):
             return [self.key(i) for i in range(self._count)]
         dtype = key_dtype(width if self._count else 1, self._flags)
         rows = Rows("keys", self._count, dtype, ())
-        return self._copy("keys", self._index.key_at, np.arange(self._count), rows, 1)
+        return exact(self._copy("keys", self._index.key_at, np.arange(self._count), rows, 1))
 
     def take(
         self,
