@@ -14,8 +14,9 @@
 
 /* How many are looked up in a round. */
 #define ROUND 64
-/* How far ahead the first bytes of values are fetched. */
+/* How far ahead the first bytes of values are fetched, and how many. */
 #define AHEAD 4
+#define FETCHED 2048
 
 static void copy_row(char *to, const char *from, size_t size)
 {
@@ -321,6 +322,15 @@ static const char *row_of(const struct part *part, size_t i)
     return part->base + part->addresses[number < 0 ? number + (long long)part->total : number];
 }
 
+/* The first lines of a row; of a large one the processor fetches the rest. */
+static inline void fetch_row(const char *row, size_t size)
+{
+    size_t at;
+
+    for (at = 0; at < size && at < FETCHED; at += 64)
+        PYLMDB_FETCH(row + at);
+}
+
 static void copy_part(const struct part *part)
 {
     const size_t size = part->size;
@@ -331,7 +341,7 @@ static void copy_part(const struct part *part)
         const char *from = row_of(part, i);
 
         if (i + AHEAD < part->to)
-            PYLMDB_FETCH(row_of(part, i + AHEAD));
+            fetch_row(row_of(part, i + AHEAD), size);
         copy_row(to, from, size);
     }
 }
