@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What arrays and reservations withstand: odd arrays, garbage, forks, and files that change."""
 
+import sys
 import threading
 
 import numpy as np
 import pytest
-from programs import join
+from programs import join, raised_by
 
 import pylmdb
 
@@ -31,3 +32,22 @@ def test_strides_and_a_handle_that_is_newer(open_env, env):
         join(opener)
         assert txn.put(b"k", np.arange(8, dtype="u1")[::2], db=found[0])
         assert txn.get(b"k", db=found[0]) == bytes([0, 2, 4, 6])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="classes have no buffers")
+def test_the_end_of_a_buffer_ends_the_transaction(env):
+    db = env.open_db(b"several", dupsort=True)
+
+    class Value:
+        def __buffer__(self, flags):
+            return memoryview(b"abcdef")[::2]
+
+        def __release_buffer__(self, view):
+            txn.abort()
+
+    txn = env.begin(write=True)
+    # the cffi core copies the value before it looks at the transaction
+    assert raised_by(txn.put, b"k", Value(), db=db) in (None, pylmdb.ClosedError)
+    assert txn.closed
+    with env.begin() as txn:
+        assert txn.get(b"k", db=db) is None

@@ -123,15 +123,24 @@ static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *v
 }
 
 /* A buffer that is not contiguous is copied into its page. */
-static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, Bytes *value, int flags)
+static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value,
+                       int flags)
 {
+    PyObject *joined;
+    Bytes copy;
     void *page;
     int code;
 
-    if (value->view.suboffsets || slot->flags & MDB_DUPSORT)
-        return join_strided(value) ? RAISED : put_in(txn, slot, key, value, flags, NULL);
-    if (!(code = put_in(txn, slot, key, value, flags, &page)))
+    if (value->view.suboffsets || slot->flags & MDB_DUPSORT) {
+        if (!(joined = joined_strided(value)))
+            return RAISED;
+        copy.data = PyBytes_AS_STRING(joined);
+        copy.size = value->size;
+        code = put_in(txn, slot, key, &copy, flags, NULL);
+        Py_DECREF(joined);
+    } else if (!(code = put_in(txn, slot, key, value, flags, &page))) {
         copy_strided(page, value);
+    }
     return code;
 }
 
