@@ -51,3 +51,20 @@ def test_the_end_of_a_buffer_ends_the_transaction(env):
     assert txn.closed
     with env.begin() as txn:
         assert txn.get(b"k", db=db) is None
+
+
+# -- gathers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["S", "U", np.dtype("U0")])
+def test_elements_of_no_length(env, dtype):
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"")
+        for read in (
+            lambda: txn.take([b"k"], dtype),
+            lambda: txn.range_arrays(None, None, dtype),
+            lambda: txn.dup_array(b"k", dtype),
+        ):
+            assert raised_by(read) is pylmdb.InvalidParameterError
+    with env.snapshot() as snapshot:
+        assert raised_by(snapshot.take, [0], dtype) is pylmdb.InvalidParameterError

@@ -55,6 +55,8 @@ def row_form(what: str, dtype: Any, shape: Any) -> tuple[Any, tuple[int, ...]]:
     shape = tuple(map(index, shape)) if isinstance(shape, (tuple, list)) else (index(shape),)
     if dtype.subdtype is not None:
         dtype, shape = dtype.base, (*shape, *dtype.shape)
+    if dtype.kind in "SU" and not dtype.itemsize:
+        raise InvalidParameterError(f"{what}: dtype {dtype} does not say how long an element is")
     if any(length < 0 for length in shape):
         raise InvalidParameterError(f"{what}: shape {shape} has a negative length")
     return dtype, shape
