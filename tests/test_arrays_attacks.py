@@ -68,3 +68,28 @@ def test_elements_of_no_length(env, dtype):
             assert raised_by(read) is pylmdb.InvalidParameterError
     with env.snapshot() as snapshot:
         assert raised_by(snapshot.take, [0], dtype) is pylmdb.InvalidParameterError
+
+
+class Odd(np.ndarray):
+    """An array whose elements and memory are other ones than it shows."""
+
+    def __getitem__(self, at):
+        return str(super().__getitem__(at))
+
+    @property
+    def strides(self):
+        return tuple(0 for _ in self.shape)
+
+
+@pytest.mark.parametrize("step", [1, 2, -1])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_out_of_another_class(env, step, shape):
+    table = np.arange(12).reshape(4, 3)[(...,) if shape else (slice(None), 0)]
+    with env.begin(write=True) as txn:
+        txn.put_arrays(range(4), table)
+    with env.begin() as txn, env.snapshot() as snapshot:
+        for take, numbers in ((txn.take, range(4)), (snapshot.take, np.arange(4))):
+            memory = np.zeros((8, *shape), int)
+            out = memory[:4].view(Odd) if step == 1 else memory[::step][:4].view(Odd)
+            assert take(numbers, int, shape, out=out) is out
+            assert np.array_equal(out.view(np.ndarray), table)
