@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What arrays and reservations withstand: odd arrays, garbage, forks, and files that change."""
 
+import gc
 import sys
 import threading
 
@@ -93,3 +94,27 @@ def test_out_of_another_class(env, step, shape):
             out = memory[:4].view(Odd) if step == 1 else memory[::step][:4].view(Odd)
             assert take(numbers, int, shape, out=out) is out
             assert np.array_equal(out.view(np.ndarray), table)
+
+
+# -- reservations ----------------------------------------------------------------------------
+
+
+class Rooted(pylmdb.Transaction):
+    """A transaction that can hold what leads to itself."""
+
+
+@pytest.mark.parametrize("kept", ["view", "slice", "reservation"])
+def test_a_reservation_in_a_cycle(env, kept):
+    txn = Rooted(env, write=True)
+    reservation = txn.reserve(b"k", 8)
+    view = reservation.__enter__()
+    txn.kept = {
+        "view": view,
+        "slice": view[2:],
+        "reservation": reservation,
+    }[kept]
+    txn.itself = txn
+    del txn, reservation, view
+    gc.collect()
+    with env.begin(write=True, timeout=5) as txn:
+        assert txn.get(b"k") is None

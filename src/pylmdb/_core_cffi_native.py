@@ -50,6 +50,11 @@ class Family:
         self.members: list[NativeTxn] = []
         self.dropped_cursors: deque[tuple[NativeTxn, int]] = deque()
 
+    def end_reservation(self) -> None:
+        """Nobody can reach the memory any more."""
+        self.reserved = False
+        self.drain()
+
     def drain(self) -> None:
         """Finish what was revoked, unless somebody is inside: he will do it.
 
