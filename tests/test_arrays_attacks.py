@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What arrays and reservations withstand: odd arrays, garbage, forks, and files that change."""
 
+import contextlib
 import gc
 import sys
 import threading
@@ -116,5 +117,16 @@ def test_a_reservation_in_a_cycle(env, kept):
     txn.itself = txn
     del txn, reservation, view
     gc.collect()
+    with env.begin(write=True, timeout=5) as txn:
+        assert txn.get(b"k") is None
+
+
+def test_the_thread_that_holds_what_it_waits_for_is_told(env):
+    txn = env.begin(write=True)
+    with contextlib.suppress(BufferError), txn.reserve(b"k", 8) as view:
+        kept = np.frombuffer(view, np.uint8)
+    txn.abort()
+    assert raised_by(env.begin, write=True, timeout=0.2) is pylmdb.BusyError
+    del kept
     with env.begin(write=True, timeout=5) as txn:
         assert txn.get(b"k") is None
