@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from programs import join, raised_by
+from programs import join, raised_by, run
 
 import pylmdb
 
@@ -130,3 +130,56 @@ def test_the_thread_that_holds_what_it_waits_for_is_told(env):
     del kept
     with env.begin(write=True, timeout=5) as txn:
         assert txn.get(b"k") is None
+
+
+# -- files that change -----------------------------------------------------------------------
+
+REPLACED = """
+import numpy as np
+env = pylmdb.open(path, lib_version=lib_version, sync=False)
+with env.begin(write=True) as txn:
+    txn.put_arrays(range(3000), np.arange(3000), key_format="%08d")
+    for i in range(0, 3000, 2):
+        txn.delete(b"%08d" % i)
+snapshot = env.snapshot()
+go = os.pipe()
+pid = os.fork()
+if not pid:
+    status = 1
+    try:
+        os.read(go[0], 1)
+        for use in (lambda: snapshot.take([1], "i8"), lambda: snapshot[1], snapshot.keys):
+            assert raised_by(use) is pylmdb.ForkedError
+        assert env.snapshot().take([1, 500], "i8").tolist() == answer
+        status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    os._exit(status)
+number = snapshot.txnid
+snapshot.close()
+env.close()
+"""
+
+REPLACEMENTS = {
+    "compacted": """
+assert in_child(lambda: pylmdb.open(path).compact()) == 0
+""",
+    "another file": """
+with pylmdb.open(path + "-other", lib_version=lib_version) as other:
+    with other.begin(write=True) as txn:
+        txn.put_arrays(range(3000), 7 * np.arange(3000), key_format="%08d")
+os.rename(path + "-other/data.mdb", path + "/data.mdb")
+""",
+}
+
+
+@pytest.mark.parametrize("by", REPLACEMENTS)
+def test_a_snapshot_in_a_child_whose_file_was_replaced(by, lib_version, env_path):
+    answer = {"compacted": [3, 1001], "another file": [7, 3500]}[by]
+    end = """
+with pylmdb.open(path) as env, env.begin() as txn:
+    assert txn.id() == number
+os.write(go[1], b"x")
+assert wait_for(pid) == 0
+"""
+    run(f"answer = {answer}\n" + REPLACED + REPLACEMENTS[by] + end, env_path, lib_version)

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 class Place:
     """Where the records of a snapshot can be read in this process; made inside the guard."""
 
-    __slots__ = ("base", "borrowed", "env", "pid", "pointer", "view")
+    __slots__ = ("base", "borrowed", "env", "file", "pid", "pointer", "view")
 
     def __init__(self, txn: Any) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         self.pid = os.getpid()
         self.env = txn._shared.ptr
+        # device and inode
+        self.file = txn._shared.key
         # the map; its slices hold the snapshot
         self.view: memoryview = txn._whole()
         # where the view begins; 0 where the engine does not tell
@@ -56,6 +58,13 @@ class Index:
         self.value_at = records.value_at - np.uintp(base)
         self.key_sizes = _shortened(records.key_sizes)
         self.value_sizes = _shortened(records.value_sizes)
+
+
+def _lost(place: Place) -> ForkedError:
+    return ForkedError(
+        f"the snapshot was taken by process {place.borrowed or place.pid}, which has let it go,"
+        " and the environment was written to since; make another one with Environment.snapshot()"
+    )
 
 
 def _shortened(sizes: Any) -> Any:
@@ -143,6 +152,8 @@ class Snapshot:
         """The place for a forked child."""
         with self._env.begin() as txn:
             place: Place = txn._do(lambda ptr: Place(txn))
+            if place.file != inherited.file:
+                raise _lost(inherited)  # it was replaced, and has other pages
             if txn.id() != self._txnid or not place.base:
                 place.view, place.pointer = inherited.view, inherited.pointer
                 place.borrowed = inherited.borrowed or inherited.pid
@@ -158,10 +169,7 @@ class Snapshot:
             row = line.split()
             if len(row) == 3 and (row[0], row[2]) == held:
                 return
-        raise ForkedError(
-            f"the snapshot was taken by process {place.borrowed}, which has let it go, and the"
-            " environment was written to since; make another one with Environment.snapshot()"
-        )
+        raise _lost(place)
 
     # -- reading ----------------------------------------------------------------------
 
