@@ -183,3 +183,25 @@ os.write(go[1], b"x")
 assert wait_for(pid) == 0
 """
     run(f"answer = {answer}\n" + REPLACED + REPLACEMENTS[by] + end, env_path, lib_version)
+
+
+BORROWED = """
+import numpy as np
+env = pylmdb.open(path, lib_version=lib_version, sync=False)
+with env.begin(write=True) as txn:
+    txn.put_arrays(range(3000), np.ones(3000, int), key_format="%08d")
+snapshot = env.snapshot()
+with env.begin(write=True) as txn:
+    txn.put(b"more", b"")
+def child():
+    assert len(snapshot.take([0], "i8")) == 1
+    os.truncate(path + "/data.mdb", os.path.getsize(path + "/data.mdb") // 4)
+    for use in (lambda: snapshot.take(range(3000), "i8"), lambda: snapshot[2999], snapshot.keys):
+        assert raised_by(use) is pylmdb.CorruptedError
+assert in_child(child) == 0
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads are guarded on Linux")
+def test_a_borrowed_map_that_is_cut_short(lib_version, env_path):
+    run(BORROWED, env_path, lib_version)

@@ -36,6 +36,7 @@ class Place:
     def __init__(self, txn: Any) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         self.pid = os.getpid()
+        # whose map it is, which lives as long as the view
         self.env = txn._shared.ptr
         # device and inode
         self.file = txn._shared.key
@@ -156,6 +157,7 @@ class Snapshot:
                 raise _lost(inherited)  # it was replaced, and has other pages
             if txn.id() != self._txnid or not place.base:
                 place.view, place.pointer = inherited.view, inherited.pointer
+                place.env = inherited.env
                 place.borrowed = inherited.borrowed or inherited.pid
         self._place = place
         return place
@@ -209,11 +211,19 @@ class Snapshot:
     def _view(self, addresses: Any, sizes: Any, i: int) -> memoryview:
         place = self._here()
         begin = int(addresses[i])
-        view = place.view[begin : begin + _size_of(sizes, i)]
+        size = _size_of(sizes, i)
         if place.borrowed:
-            view = memoryview(bytes(view))
-            self._check_held(place)
-        return view
+            return memoryview(self._read(place, begin, size))
+        return place.view[begin : begin + size]
+
+    def _read(self, place: Place, begin: int, size: int) -> bytes:
+        lib = self._engine.lib
+        lib.pylmdb_touch(place.pointer + begin, size)
+        copy = bytes(place.view[begin : begin + size])
+        if lib.pylmdb_env_is_cut(place.env):
+            raise error("read", lib.MDB_CORRUPTED)
+        self._check_held(place)
+        return copy
 
     def keys(self) -> Any:
         """The keys in order.
