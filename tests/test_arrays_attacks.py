@@ -205,3 +205,32 @@ assert in_child(child) == 0
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads are guarded on Linux")
 def test_a_borrowed_map_that_is_cut_short(lib_version, env_path):
     run(BORROWED, env_path, lib_version)
+
+
+CUT = """
+import numpy as np
+env = pylmdb.open(path, lib_version=lib_version, sync=False)
+with env.begin(write=True) as txn:
+    WRITE
+snapshot, txn = env.snapshot(), env.begin()
+cursor = txn.cursor()
+cursor.first()
+os.truncate(path + "/data.mdb", os.path.getsize(path + "/data.mdb") // 2)
+assert raised_by(lambda: READ) is pylmdb.CorruptedError
+"""
+RECORDS = 'txn.put_arrays(range(3000), np.ones(3000, int), key_format="%08d")'
+ARRAY = 'txn.put_array(b"array", np.ones(100_000))'
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads are guarded on Linux")
+@pytest.mark.parametrize(
+    ("write", "read"),
+    [
+        (RECORDS, "[snapshot.key(i) for i in range(3000)]"),
+        (ARRAY, 'txn.get_array(b"array", copy=True)'),
+        (ARRAY, "cursor.array(copy=True)"),
+    ],
+    ids=["keys", "get_array", "cursor"],
+)
+def test_what_is_copied_of_a_file_that_is_cut_short(write, read, lib_version, env_path):
+    run(CUT.replace("WRITE", write).replace("READ", read), env_path, lib_version)

@@ -200,7 +200,8 @@ class Snapshot:
         :raises IndexError: there is no record of this number.
         """
         i = self._number(number)
-        return bytes(self._view(self._index.key_at, self._index.key_sizes, i))
+        size = _size_of(self._index.key_sizes, i)
+        return self._read(self._here(), int(self._index.key_at[i]), size)
 
     def _number(self, number: Any) -> int:
         i = index(number)

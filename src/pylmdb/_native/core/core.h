@@ -384,8 +384,8 @@ void end_views(Transaction *txn);
 /* -- get_array.c -- */
 
 PyObject *to_array(Transaction *txn, const MDB_val *value);
-/* A copy in the place of an array, or of NULL. */
-PyObject *own_array(PyObject *array);
+/* An array that shows no map. */
+PyObject *to_own_array(Transaction *txn, const MDB_val *value);
 
 /* -- lease.c -- */
 

@@ -84,15 +84,13 @@ static PyObject *transaction_get_array(Transaction *self, PyObject *const *args,
 {
     static const Signature signature = {
         "get_array", 1, 4, 4, {ARG_KEY, ARG_DEFAULT, ARG_COPY, ARG_DB}};
-    PyObject *given[4], *missing, *found;
+    PyObject *given[4];
     int copy;
 
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
         (copy = get_flag(given[2], 0)) < 0)
         return NULL;
-    missing = given[1] ? given[1] : Py_None;
-    found = get_as(self, given[0], missing, given[3], to_array);
-    return copy && found != missing ? own_array(found) : found;
+    return get_as(self, given[0], given[1], given[3], copy ? to_own_array : to_array);
 }
 
 static inline int put_native(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value,
