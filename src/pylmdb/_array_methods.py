@@ -282,6 +282,8 @@ class CursorArrays:
 
     if TYPE_CHECKING:
 
+        txn: Any
+
         def view(self) -> memoryview: ...
 
     def array(self, copy: bool = False) -> NDArray[Any]:
@@ -290,10 +292,13 @@ class CursorArrays:
         :raises InvalidParameterError: the value is not in ``.npy`` format, or there is
             none, because the cursor has no position.
         """
-        from . import _npy
+        from . import _array_store, _npy
 
-        array: NDArray[Any] = _npy.decode(self.view())
-        return array.copy("K") if copy else array
+        value = self.view()
+        array: NDArray[Any] = (
+            _array_store.own_array(self.txn, value) if copy else _npy.decode(value)
+        )
+        return array
 
 
 class EnvironmentArrays:

@@ -62,8 +62,18 @@ def get_array(txn: Any, key: Any, default: Any, copy: Any, db: Any) -> Any:
     value = txn.view(key, None, db)
     if value is None:
         return default
-    array = _npy.decode(value)
-    return array.copy("K") if copy else array
+    return own_array(txn, value) if copy else _npy.decode(value)
+
+
+def own_array(txn: Any, value: Any) -> Any:
+    """A copy of the array in a view of ``txn``; before numpy reads all of a snapshot's
+    value it is looked whether the file still has it."""
+    if not txn._thread:
+        ffi, lib = txn._engine.ffi, txn._engine.lib
+        lib.pylmdb_touch(ffi.from_buffer(value), len(value))
+        if lib.pylmdb_env_is_cut(txn._shared.ptr):
+            raise error("read", lib.MDB_CORRUPTED)
+    return _npy.decode(value).copy("K")
 
 
 def put_arrays(

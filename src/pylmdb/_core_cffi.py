@@ -272,10 +272,12 @@ class TransactionCore:
         native: Any = self._native
         native.family.reserved = True
 
-    def _end_reservation(self) -> None:
+    @property
+    def _end_reservation(self) -> Callable[[], None]:
+        # of what outlives the transaction: the collector can have emptied that by then
         native: Any = self._native
-        native.family.reserved = False
-        native.family.drain()
+        end: Callable[[], None] = native.family.end_reservation
+        return end
 
     def _close_cursors_of(self, slot: DbSlot) -> None:
         if self._native is not None:

@@ -50,12 +50,17 @@ class Family:
         self.members: list[NativeTxn] = []
         self.dropped_cursors: deque[tuple[NativeTxn, int]] = deque()
 
+    def end_reservation(self) -> None:
+        """Nobody can reach the memory any more."""
+        self.reserved = False
+        self.drain()
+
     def drain(self) -> None:
         """Finish what was revoked, unless somebody is inside: he will do it.
 
         A thread that holds the lock further down on its stack is inside, too.
         """
-        while self.dirty and not (self.busy or self.reserved or self._is_inside()):
+        while self.dirty and not (self.busy or self.reserved or self.is_inside()):
             with self.lock:
                 if self.busy or self.reserved:
                     return
@@ -65,7 +70,8 @@ class Family:
                 finally:
                     self.busy = False
 
-    def _is_inside(self) -> bool:
+    def is_inside(self) -> bool:
+        """Whether the calling thread is inside, further down on its stack."""
         return bool(self.lock._is_owned())  # type: ignore[attr-defined]
 
     def finish_revoked(self) -> None:
@@ -140,6 +146,11 @@ class NativeTxn:
     def abandoned(self) -> bool:
         """Nobody will use it any more, though it may not be finished."""
         return self.revoked or self.owner() is None
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """Its end waits for memory that is lent, or for what the calling thread is doing."""
+        return self.family.reserved or self.family.is_inside()
 
     def revoke(self) -> None:
         """End it for the user, with its children, and natively as soon as may be.

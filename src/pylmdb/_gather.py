@@ -17,7 +17,7 @@ MISSING = ("raise", "fill")
 class Rows:
     """Rows of one dtype and shape, as many as there are keys, on their way to ``out``."""
 
-    __slots__ = ("count", "dtype", "out", "shape", "size", "target")
+    __slots__ = ("count", "dtype", "out", "plain", "shape", "size", "target")
 
     def __init__(self, what: str, count: int, dtype: Any, shape: Any, out: Any = None) -> None:
         self.dtype, self.shape = row_form(what, dtype, shape)
@@ -25,9 +25,11 @@ class Rows:
         self.count = count
         whole = (count, *self.shape)
         self.out = np.empty(whole, self.dtype) if out is None else _checked(what, out, self, whole)
+        # the array itself, whatever a subclass makes of it
+        self.plain = plain = np.asarray(self.out)
         # C writes rows that are contiguous each; for others there is an array between
-        direct = self.out.flags.c_contiguous or not count or self.out[0].flags.c_contiguous
-        self.target = self.out if direct else np.empty(whole, self.dtype)
+        direct = plain.flags.c_contiguous or not count or plain[0].flags.c_contiguous
+        self.target = plain if direct else np.empty(whole, self.dtype)
 
     def address(self, ffi: Any) -> Any:
         """Where the first row goes, as ``char *``."""
@@ -42,8 +44,8 @@ class Rows:
 
     def written(self) -> Any:
         """The array, once C has written the rows."""
-        if self.target is not self.out:
-            np.copyto(self.out, self.target)
+        if self.target is not self.plain:
+            np.copyto(self.plain, self.target)
         return self.out
 
 
@@ -55,6 +57,8 @@ def row_form(what: str, dtype: Any, shape: Any) -> tuple[Any, tuple[int, ...]]:
     shape = tuple(map(index, shape)) if isinstance(shape, (tuple, list)) else (index(shape),)
     if dtype.subdtype is not None:
         dtype, shape = dtype.base, (*shape, *dtype.shape)
+    if dtype.kind in "SU" and not dtype.itemsize:
+        raise InvalidParameterError(f"{what}: dtype {dtype} does not say how long an element is")
     if any(length < 0 for length in shape):
         raise InvalidParameterError(f"{what}: shape {shape} has a negative length")
     return dtype, shape

@@ -31,12 +31,15 @@ if TYPE_CHECKING:
 class Place:
     """Where the records of a snapshot can be read in this process; made inside the guard."""
 
-    __slots__ = ("base", "borrowed", "env", "pid", "pointer", "view")
+    __slots__ = ("base", "borrowed", "env", "file", "pid", "pointer", "view")
 
     def __init__(self, txn: Any) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         self.pid = os.getpid()
+        # whose map it is, which lives as long as the view
         self.env = txn._shared.ptr
+        # device and inode
+        self.file = txn._shared.key
         # the map; its slices hold the snapshot
         self.view: memoryview = txn._whole()
         # where the view begins; 0 where the engine does not tell
@@ -56,6 +59,13 @@ class Index:
         self.value_at = records.value_at - np.uintp(base)
         self.key_sizes = _shortened(records.key_sizes)
         self.value_sizes = _shortened(records.value_sizes)
+
+
+def _lost(place: Place) -> ForkedError:
+    return ForkedError(
+        f"the snapshot was taken by process {place.borrowed or place.pid}, which has let it go,"
+        " and the environment was written to since; make another one with Environment.snapshot()"
+    )
 
 
 def _shortened(sizes: Any) -> Any:
@@ -91,7 +101,6 @@ class Snapshot:
         self._env, self._db = env, db
         with env.begin() as txn:
             self._txnid = txn.id()
-            self._file = txn._shared.key  # compact() makes another one
             self._engine = txn._engine
             txn._do(self._open, txn, db)
 
@@ -144,9 +153,11 @@ class Snapshot:
         """The place for a forked child."""
         with self._env.begin() as txn:
             place: Place = txn._do(lambda ptr: Place(txn))
-            same = txn.id() == self._txnid and txn._shared.key == self._file
-            if not same or not place.base:
+            if place.file != inherited.file:
+                raise _lost(inherited)  # it was replaced, and has other pages
+            if txn.id() != self._txnid or not place.base:
                 place.view, place.pointer = inherited.view, inherited.pointer
+                place.env = inherited.env
                 place.borrowed = inherited.borrowed or inherited.pid
         self._place = place
         return place
@@ -160,10 +171,7 @@ class Snapshot:
             row = line.split()
             if len(row) == 3 and (row[0], row[2]) == held:
                 return
-        raise ForkedError(
-            f"the snapshot was taken by process {place.borrowed}, which has let it go, and the"
-            " environment was written to since; make another one with Environment.snapshot()"
-        )
+        raise _lost(place)
 
     # -- reading ----------------------------------------------------------------------
 
@@ -192,7 +200,8 @@ class Snapshot:
         :raises IndexError: there is no record of this number.
         """
         i = self._number(number)
-        return bytes(self._view(self._index.key_at, self._index.key_sizes, i))
+        size = _size_of(self._index.key_sizes, i)
+        return self._read(self._here(), int(self._index.key_at[i]), size)
 
     def _number(self, number: Any) -> int:
         i = index(number)
@@ -203,11 +212,19 @@ class Snapshot:
     def _view(self, addresses: Any, sizes: Any, i: int) -> memoryview:
         place = self._here()
         begin = int(addresses[i])
-        view = place.view[begin : begin + _size_of(sizes, i)]
+        size = _size_of(sizes, i)
         if place.borrowed:
-            view = memoryview(bytes(view))
-            self._check_held(place)
-        return view
+            return memoryview(self._read(place, begin, size))
+        return place.view[begin : begin + size]
+
+    def _read(self, place: Place, begin: int, size: int) -> bytes:
+        lib = self._engine.lib
+        lib.pylmdb_touch(place.pointer + begin, size)
+        copy = bytes(place.view[begin : begin + size])
+        if lib.pylmdb_env_is_cut(place.env):
+            raise error("read", lib.MDB_CORRUPTED)
+        self._check_held(place)
+        return copy
 
     def keys(self) -> Any:
         """The keys in order.

@@ -87,7 +87,11 @@ class WriterGate:
         if granted.native.abandoned:
             # Its end was interrupted, or an operation is just leaving: help it along.
             granted.native.revoke()
-            return self._granted.setdefault("claim", claim) is claim
+            granted = self._granted.setdefault("claim", claim)
+            if granted is claim:
+                return True
+            if not granted.native.waits_for_caller:
+                return False
         if granted.owner == claim.owner:
             raise error(
                 "begin: this thread has a write transaction open already and would wait for itself",

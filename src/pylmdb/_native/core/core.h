@@ -258,9 +258,11 @@ static inline void drop_bytes(Bytes *bytes)
 /* -- strided.c -- */
 
 /* As get_bytes_slow(), but a buffer that is not contiguous has no data until it is joined
- * in a copy, or copied; one with pointers in it (suboffsets) can only be joined. */
+ * in a copy, or copied; one with pointers in it (suboffsets) can only be joined.  Joining
+ * releases the buffer, which can run Python code; making the copy does not. */
 int get_strided(const char *name, PyObject *object, Bytes *out);
 int join_strided(Bytes *bytes);
+PyObject *joined_strided(const Bytes *bytes);
 void copy_strided(char *out, const Bytes *bytes);
 
 /* -- failures.c: exceptions.  They return NULL. -- */
@@ -382,8 +384,8 @@ void end_views(Transaction *txn);
 /* -- get_array.c -- */
 
 PyObject *to_array(Transaction *txn, const MDB_val *value);
-/* A copy in the place of an array, or of NULL. */
-PyObject *own_array(PyObject *array);
+/* An array that shows no map. */
+PyObject *to_own_array(Transaction *txn, const MDB_val *value);
 
 /* -- lease.c -- */
 

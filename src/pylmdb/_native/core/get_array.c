@@ -139,10 +139,16 @@ PyObject *to_array(Transaction *txn, const MDB_val *value)
     return array;
 }
 
-PyObject *own_array(PyObject *array)
+/* Before numpy reads all of the value it is looked whether the file still has it. */
+PyObject *to_own_array(Transaction *txn, const MDB_val *value)
 {
-    PyObject *copy = array ? PyObject_CallMethod(array, "copy", "s", "K") : NULL;
+    PyObject *array, *copy;
 
+    touch_pages(value->mv_data, value->mv_size);
+    if (pylmdb_any_cut && pylmdb_env_is_cut(txn->shared->pool->env))
+        return fail(txn->state, "read", MDB_CORRUPTED);
+    array = to_array(txn, value);
+    copy = array ? PyObject_CallMethod(array, "copy", "s", "K") : NULL;
     Py_XDECREF(array);
     return copy;
 }

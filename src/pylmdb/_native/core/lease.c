@@ -2,7 +2,8 @@
 /* Memory that is lent for writing, for as long as it is good.
  *
  * It says when it is given back: after close(), when the last memoryview, slice or array
- * that leads to it is gone.  Until then its lender keeps it as it is. */
+ * that leads to it is gone.  Until then its lender keeps it as it is.  The lender is what
+ * on_end leads to, and can lead back to a memoryview: the collector has to see that. */
 #include "core.h"
 
 typedef struct {
@@ -59,9 +60,19 @@ static void lease_dealloc(Lease *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    PyObject_GC_UnTrack(self);
     end_lease(self);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
+}
+
+/* There is no tp_clear: every cycle leads through a memoryview, and some object that holds
+ * it, which have one. */
+static int lease_traverse(Lease *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->on_end);
+    return 0;
 }
 
 static int lease_getbuffer(Lease *self, Py_buffer *view, int flags)
@@ -130,6 +141,7 @@ static PyType_Slot lease_slots[] = {
     {Py_tp_doc, (void *)lease_doc},
     {Py_tp_new, lease_new},
     {Py_tp_dealloc, lease_dealloc},
+    {Py_tp_traverse, lease_traverse},
     {Py_tp_methods, lease_methods},
     {Py_bf_getbuffer, lease_getbuffer},
     {Py_bf_releasebuffer, lease_releasebuffer},
@@ -139,6 +151,6 @@ static PyType_Slot lease_slots[] = {
 PyType_Spec lease_spec = {
     .name = "pylmdb._core.Lease",
     .basicsize = sizeof(Lease),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = lease_slots,
 };

@@ -36,21 +36,26 @@ void copy_strided(char *out, const Bytes *bytes)
                         (size_t)view->itemsize);
 }
 
-int join_strided(Bytes *bytes)
+PyObject *joined_strided(const Bytes *bytes)
 {
     PyObject *joined = PyBytes_FromStringAndSize(NULL, bytes->view.len);
-    int rc = joined ? 0 : -1;
 
-    if (joined && bytes->view.suboffsets)
-        rc = PyBuffer_ToContiguous(PyBytes_AS_STRING(joined), &bytes->view, bytes->view.len, 'C');
-    else if (joined)
+    if (joined && !bytes->view.suboffsets)
         copy_strided(PyBytes_AS_STRING(joined), bytes);
+    else if (joined && PyBuffer_ToContiguous(PyBytes_AS_STRING(joined), &bytes->view,
+                                             bytes->view.len, 'C'))
+        Py_CLEAR(joined);
+    return joined;
+}
+
+int join_strided(Bytes *bytes)
+{
+    PyObject *joined = joined_strided(bytes);
+
     PyBuffer_Release(&bytes->view);
-    Py_SETREF(bytes->owner, joined);
-    if (rc) {
-        Py_CLEAR(bytes->owner);
+    Py_XSETREF(bytes->owner, joined);
+    if (!joined)
         return -1;
-    }
     bytes->data = PyBytes_AS_STRING(joined);
     bytes->size = (size_t)PyBytes_GET_SIZE(joined);
     return 0;

@@ -84,47 +84,61 @@ static PyObject *transaction_get_array(Transaction *self, PyObject *const *args,
 {
     static const Signature signature = {
         "get_array", 1, 4, 4, {ARG_KEY, ARG_DEFAULT, ARG_COPY, ARG_DB}};
-    PyObject *given[4], *missing, *found;
+    PyObject *given[4];
     int copy;
 
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
         (copy = get_flag(given[2], 0)) < 0)
         return NULL;
-    missing = given[1] ? given[1] : Py_None;
-    found = get_as(self, given[0], missing, given[3], to_array);
-    return copy && found != missing ? own_array(found) : found;
+    return get_as(self, given[0], given[1], given[3], copy ? to_own_array : to_array);
 }
 
-static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags)
+static inline int put_native(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value,
+                             unsigned int put, void **room)
+{
+    if (room)
+        return pylmdb_reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                              value->size, put, room);
+    return pylmdb_put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value->data,
+                      value->size, put);
+}
+
+/* Where room is given, the value is to be written there. */
+static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags,
+                  void **room)
 {
     const unsigned int put = flags_for(slot, flags);
-    int again, code = pylmdb_put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                                 value->data, value->size, put);
+    int again, code = put_native(txn, slot, key, value, put, room);
 
     if (code && code != MDB_KEYEXIST) {
         if ((again = adopt_slot(txn, slot, code)) < 0)
             return RAISED;
         if (again)
-            code = pylmdb_put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                              value->data, value->size, put);
+            code = put_native(txn, slot, key, value, put, room);
     }
     txn->mutations += txn->write;
     return code;
 }
 
 /* A buffer that is not contiguous is copied into its page. */
-static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, Bytes *value, int flags)
+static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value,
+                       int flags)
 {
+    PyObject *joined;
+    Bytes copy;
     void *page;
     int code;
 
-    if (value->view.suboffsets || slot->flags & MDB_DUPSORT)
-        return join_strided(value) ? RAISED : put_in(txn, slot, key, value, flags);
-    code = pylmdb_reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                          value->size, flags_for(slot, flags), &page);
-    txn->mutations += txn->write;
-    if (!code)
+    if (value->view.suboffsets || slot->flags & MDB_DUPSORT) {
+        if (!(joined = joined_strided(value)))
+            return RAISED;
+        copy.data = PyBytes_AS_STRING(joined);
+        copy.size = value->size;
+        code = put_in(txn, slot, key, &copy, flags, NULL);
+        Py_DECREF(joined);
+    } else if (!(code = put_in(txn, slot, key, value, flags, &page))) {
         copy_strided(page, value);
+    }
     return code;
 }
 
@@ -145,7 +159,7 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
     if (PyBytes_CheckExact(given[1]) ? !get_bytes("value", given[1], &value)
                                      : !get_strided("value", given[1], &value)) {
         if (!guard(self) && (slot = slot_for(self, given[5]))) {
-            code = value.data ? put_in(self, slot, &key, &value, flags)
+            code = value.data ? put_in(self, slot, &key, &value, flags, NULL)
                               : put_strided(self, slot, &key, &value, flags);
             if (!code || code == MDB_KEYEXIST)
                 result = PyBool_FromLong(!code);
@@ -216,7 +230,7 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
     if (!code && !(old = to_bytes(txn, &found)))
         return NULL;
     if (value)
-        code = put_in(txn, slot, key, value, 0);
+        code = put_in(txn, slot, key, value, 0, NULL);
     else if (old)
         code = delete_in(txn, slot, key, NULL);
     else
