@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """LMDB for Python: an embedded, ordered, transactional key-value store."""
 
-from . import errors, types
+from . import _typing, errors, types
 from ._engine import version
+from ._lazy import __getattr__ as __getattr__
 from ._version import __version__
 from .cursor import Cursor
 from .database import Database
@@ -54,6 +55,9 @@ from .errors import (
 )
 from .transaction import Transaction
 
+if _typing.TYPE_CHECKING:
+    from .mapping import Map as Map
+
 _Database = Database
 
 # As in py-lmdb, a star import leaves the builtin open() alone.
@@ -86,6 +90,7 @@ __all__ = [
     "KeyExistsError",
     "LockError",
     "LockTimeoutError",
+    "Map",
     "MapFullError",
     "MapResizedError",
     "MemoryError",

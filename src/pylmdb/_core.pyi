@@ -108,6 +108,11 @@ class SharedCore:
     def writer_open(self) -> bool:
         """Whether a write transaction of this process is open."""
 
+    @property
+    def last_commit(self) -> int | None:
+        """The number of the last transaction that anybody has committed; None where a
+        transaction could not begin at once either."""
+
 class EnvironmentCore:
     """The base of Environment, for ``begin`` alone."""
 

@@ -56,6 +56,8 @@ class SharedCore:
         gate: Any
         forked: bool
 
+        def call(self, what: str, function: Any, *args: Any) -> None: ...
+
     def attach(self, pool: int) -> None:
         """Take the address of the pool, which this core reaches otherwise."""
         self._children = {}
@@ -99,6 +101,16 @@ class SharedCore:
         """Whether a write transaction of this process is open."""
         holder = self.gate.holder
         return holder is not None and not holder.native.abandoned
+
+    @property
+    def last_commit(self) -> int | None:
+        """The number of the last transaction that anybody has committed; None where a
+        transaction could not begin at once either."""
+        if not self.admitting or self.forked:
+            return None
+        out = self.engine.ffi.new("MDB_envinfo *")
+        self.call("mdb_env_info", self.engine.lib.mdb_env_info, out)
+        return int(out.me_last_txnid)
 
     def own_writer(self) -> Any:
         """The innermost write transaction that the calling thread has open, or None."""

@@ -30,7 +30,7 @@ def walk(
         start, stop = _prefix_bounds(prefix, start, stop, flags)
     compare = _comparison(cursor, flags)
     if reverse:
-        found = _seek_last(cursor, stop)
+        found = seek_last(cursor, stop)
         items = cursor.iterprev(True, bool(values)) if found else nothing(cursor)
         outside = None if start is None else (lambda key: compare(key, start) < 0)
     else:
@@ -56,7 +56,7 @@ def _take(
         yield item if keys else item[1]
 
 
-def _seek_last(cursor: Any, stop: bytes | None) -> bool:
+def seek_last(cursor: Any, stop: bytes | None) -> bool:
     """Place the cursor on the last record before ``stop``."""
     if stop is not None and cursor.set_range(stop):
         return bool(cursor.prev())
@@ -72,10 +72,10 @@ def _prefix_bounds(
         raise InvalidParameterError(
             "range: prefix has no meaning where keys are not ordered by their first bytes"
         )
-    return prefix or None, _successor(prefix)
+    return prefix or None, successor(prefix)
 
 
-def _successor(prefix: bytes) -> bytes | None:
+def successor(prefix: bytes) -> bytes | None:
     """The smallest key that is greater than every key with ``prefix``."""
     body = prefix.rstrip(b"\xff")
     return body[:-1] + bytes([body[-1] + 1]) if body else None

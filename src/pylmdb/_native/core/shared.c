@@ -196,6 +196,19 @@ static PyObject *shared_writer_open(Shared *self, void *ignored)
     return PyBool_FromLong(self->writer != NULL);
 }
 
+/* The GIL is held from the look at "admitting" on, and who closes takes that back before:
+ * the environment is there as long as this reads. */
+static PyObject *shared_last_commit(Shared *self, void *ignored)
+{
+    MDB_envinfo info;
+
+    (void)ignored;
+    if (!self->admitting || !self->pool || self->generation != pylmdb_generation ||
+        mdb_env_info(self->pool->env, &info))
+        Py_RETURN_NONE;
+    return PyLong_FromSize_t(info.me_last_txnid);
+}
+
 /* What is left at the end of an environment's record (or of its module) is not
  * owned: transactions hold their record, so there are none. */
 static int shared_traverse(Shared *self, visitproc visit, void *arg)
@@ -241,6 +254,10 @@ static PyMethodDef shared_methods[] = {
 static PyGetSetDef shared_getset[] = {
     {"writer_open", (getter)shared_writer_open, NULL,
      PyDoc_STR("Whether a write transaction of this process is open."), NULL},
+    {"last_commit", (getter)shared_last_commit, NULL,
+     PyDoc_STR("The number of the last transaction that anybody has committed; None where a\n"
+               "transaction could not begin at once either."),
+     NULL},
     {"main", (getter)shared_get_main, (setter)shared_set_main,
      PyDoc_STR("The handle of the main database."), NULL},
     {"_begin_capsule", begin_capsule, NULL, NULL, NULL},
