@@ -448,7 +448,7 @@ def test_str_is_a_type_error_that_says_encode(txn, name):
     assert list(txn.range()) == []
 
 
-@pytest.mark.parametrize("wrong", [7, 1.5, [1], object()], ids=repr)
+@pytest.mark.parametrize("wrong", [7, 1.5, [1], object()], ids=["int", "float", "list", "object"])
 @pytest.mark.parametrize("name", CALLS)
 def test_what_is_no_buffer_is_a_type_error(txn, name, wrong):
     with pytest.raises(TypeError):
