@@ -84,11 +84,24 @@ def batch(keys: Any, key_format: str | bytes | None, engine: Any) -> Keys | Numb
     if isinstance(keys, range):
         return Numbers(_numbers(keys))
     keys = list(keys)
-    if set(map(type, keys)) == {bytes}:
-        return _joined(keys)
+    found = _of_one_width(keys)
+    if found is not None:
+        return found
     if keys and all(isinstance(key, (int, np.integer)) for key in keys):
         return Numbers(_numbers(keys))
     return _joined([as_buffer("key", key) for key in keys])
+
+
+def _of_one_width(keys: list[Any]) -> Keys | None:
+    """The usual batch, without a look at each key: None for any other."""
+    try:
+        data, sizes = b"".join(keys), set(map(len, keys))
+    except TypeError:
+        return None
+    width = sizes.pop() if sizes else 0
+    if sizes or width * len(keys) != len(data):
+        return None
+    return Keys(data, len(keys), width)
 
 
 def _joined(keys: list[Any]) -> Keys:

@@ -142,7 +142,6 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
         out[i].key = keys[places[i].index];
         out[i].later = NULL;
         rc = find_one(cursor, dbflags, &out[i], &near);
-        near = 1;
         if (rc == MDB_NOTFOUND) {
             out[i].value.mv_data = NULL;
             rc = 0;
