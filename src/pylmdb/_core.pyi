@@ -51,8 +51,9 @@ class TransactionCore:
         """Inside ``_do``: until the reservation ends, operations raise BufferError, and the
         transaction does not end natively."""
 
-    def _end_reservation(self) -> None:
-        """Nobody can reach the reserved memory any more."""
+    # to be called when nobody can reach the reserved memory any more; it may outlive
+    # the transaction
+    _end_reservation: Callable[[], None]
 
     def _close_cursors_of(self, slot: DbSlot, /) -> None:
         """Inside ``_do``: close the native cursors of a database that is no more."""
