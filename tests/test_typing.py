@@ -27,6 +27,12 @@ reveal_type(env.begin(buffers=bool(env.stat().depth)))
 reveal_type(env.stat().entries)
 reveal_type(env.open_db(b"name"))
 reveal_type(env.dbs())
+plain_map = pylmdb.Map("x")
+reveal_type(plain_map[b"k"])
+numbers: pylmdb.Map[str, int] = pylmdb.Map(env, "m", key="str", value="json")
+reveal_type(numbers.get("k"))
+reveal_type([*numbers.prefix("k")])
+reveal_type(pylmdb.Map(env, key=(str.encode, bytes.decode), value=(bytes, len)).items())
 """
 
 REVEALED = [
@@ -43,6 +49,10 @@ REVEALED = [
     "int",
     "pylmdb.database.Database",
     "list[bytes]",
+    "bytes",
+    "int | None",
+    "list[tuple[str, int]]",
+    "pylmdb._map_walk.Items[str, int]",
 ]
 
 MISTAKES = {
@@ -51,6 +61,8 @@ MISTAKES = {
     "env.begin().put(b'k')": "Missing positional argument",
     "env.open_db('text')": "incompatible type",
     "env.stat().sizes": "has no attribute",
+    "pylmdb.Map(env)['k']": "Invalid index type",
+    "pylmdb.Map(env, key=3)": "No overload variant",
 }
 
 

@@ -47,8 +47,11 @@ class Joined:
 class _Closed:
     """In the place of a closed Map's environment."""
 
-    closed = readonly = True
+    closed, readonly = True, False
     _shared = None
+
+    def close(self) -> None:
+        pass
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise closed("map", "open another one")

@@ -59,6 +59,7 @@ def walk(
                 is_so = writer is None and shared.last_commit == at
             else:
                 is_so = writer is not None and writer() is own and own._mutations == at
+            del own  # nobody holds a transaction while he waits for the next step
             if not is_so or mapping._env._shared is not shared:
                 count = _FIRST
                 break

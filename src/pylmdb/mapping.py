@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from os import PathLike
-    from typing import Any, TypeVar, overload
+    from typing import Any, Literal, TypeVar, overload
 
     from typing_extensions import Self
 
@@ -82,6 +82,8 @@ class Map(Ordered[K, V]):
         self: Map[bytes, bytes],
         path_or_env: Path | Environment,
         db: bytes | str | Database | None = None,
+        key: Literal["bytes"] = "bytes",
+        value: Literal["bytes"] = "bytes",
         *,
         flag: str = "c",
         **options: Any,
