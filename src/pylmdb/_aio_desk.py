@@ -34,7 +34,7 @@ class Desk:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.turn = Turn()
-        # the task that has a write transaction open
+        # the task that has a write transaction open, until it asks for its end
         self.holder: asyncio.Task[Any] | None = None
         self.gathering: Gathering | None = None
         self._lane: Lane | None = None
@@ -76,12 +76,13 @@ class Desk:
             found: tuple[Transaction[Any], int] = await lane.send(beginning.run)
         except BaseException:
             beginning.given_up = True
+            self.holder = None
             lane.send(beginning.undo, self.give)
             raise
         return found
 
     def give(self) -> None:
-        """A write transaction has ended: it is the next one's turn."""
+        """A write transaction has ended on the lane: it is the next one's turn."""
         self.holder = None
         self.turn.give()
 

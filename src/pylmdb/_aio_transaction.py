@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._aio_desk import Desk
     from .database import Database
     from .types import BytesLike
 
@@ -32,7 +33,7 @@ class AsyncTransaction(Wrapper):
     aborted.
     """
 
-    __slots__ = ("__weakref__", "_ended", "_loop", "_number", "_parent", "_place", "_wrapped")
+    __slots__ = ("__weakref__", "_desk", "_loop", "_number", "_parent", "_place", "_wrapped")
 
     def __init__(
         self,
@@ -40,14 +41,14 @@ class AsyncTransaction(Wrapper):
         place: Place,
         number: int,
         parent: AsyncTransaction | None = None,
-        ended: Callable[[], None] | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self._wrapped = txn
         self._place = place
         self._number = number
         self._parent = parent
-        # what the end of the transaction is told to, once
-        self._ended = ended
+        # who waits for the end of the transaction
+        self._desk = desk
         self._loop = asyncio.get_running_loop()
 
     # -- life --------------------------------------------------------------------
@@ -73,18 +74,25 @@ class AsyncTransaction(Wrapper):
 
     async def _end(self, function: Callable[[], None]) -> None:
         if isinstance(self._place, Lane):
-            ended, self._ended = self._ended, None
-            await self._place.send(function, ended)
+            await self._place.send(function, self._leave())
             return
         try:
             await self._place.small(function)
         finally:
             self._wrapped.abort()  # of a read transaction: at once
 
+    def _leave(self) -> Callable[[], None] | None:
+        """The end was asked for; who is to be called when it is there, once."""
+        desk, self._desk = self._desk, None
+        if desk is None:
+            return None
+        desk.holder = None
+        return desk.give
+
     def __del__(self) -> None:
         place = getattr(self, "_place", None)
-        if isinstance(place, Lane) and (self._ended is not None or not self._wrapped.closed):
-            place.leave(self._wrapped.abort, self._loop, self._ended)
+        if isinstance(place, Lane) and (self._desk is not None or not self._wrapped.closed):
+            place.leave(self._wrapped.abort, self._loop, self._leave())
 
     def id(self) -> int:
         """The number of the snapshot that is read, or of the one being written.

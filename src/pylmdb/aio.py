@@ -209,7 +209,7 @@ class AsyncEnvironment(Wrapper):
             if write:
                 desk = self._desk()
                 txn, number = await desk.begin(begin, timeout)
-                return AsyncTransaction(txn, desk.lane, number, ended=desk.give)
+                return AsyncTransaction(txn, desk.lane, number, desk=desk)
             txn = begin()
             place: Place = Inline(self._executor, self._inline)
             return AsyncTransaction(txn, place, txn.id())
