@@ -77,24 +77,42 @@ class Group:
         self._begin = begin
         self._nests = nests
 
-    def commit(self, operations: Sequence[Operation]) -> None:
-        """Carry out operations in order; each has its result or error when this returns."""
-        runs = list(reversed(self._apart(operations)))
-        while runs:
-            run = runs.pop()
-            try:
-                failed = self._attempt(run)
-            except BaseException as error:  # the loss of a commit is that of all in it
-                for operation in run:
-                    operation.fail(error)
-            else:
-                if failed is not None:
-                    runs += filter(None, (run[failed + 1 :], run[:failed]))
+    def commit(self, take: Callable[[], Sequence[Operation]]) -> Sequence[Operation]:
+        """Begin, take operations and carry them out in order.
+
+        They are taken once the writer lock is had, so that those who come while it is
+        waited for share the commit, and those who go leave nothing behind.
+
+        :return: what was taken; each has its result or error.
+        """
+        try:
+            txn: Transaction[Any] | None = self._begin()
+        except BaseException as error:
+            operations = take()
+            _fail(operations, error)
+            return operations
+        try:
+            operations = take()
+            runs = list(reversed(self._apart(operations)))
+            while runs:
+                run = runs.pop()
+                try:
+                    begun, txn = txn or self._begin(), None
+                    failed = self._attempt(begun, run)
+                except BaseException as error:  # the loss of a commit is that of all in it
+                    _fail(run, error)
+                else:
+                    if failed is not None:
+                        runs += filter(None, (run[failed + 1 :], run[:failed]))
+        finally:
+            if txn is not None:
+                txn.abort()
+        return operations
 
     def _apart(self, operations: Sequence[Operation]) -> list[Sequence[Operation]]:
         """The operations by transaction, if nothing fails."""
         if self._nests:
-            return [operations]
+            return [operations] if operations else []
         runs: list[list[Operation]] = [[]]
         for operation in operations:
             if operation.method is None:
@@ -103,9 +121,8 @@ class Group:
                 runs[-1].append(operation)
         return [run for run in runs if run]
 
-    def _attempt(self, run: Sequence[Operation]) -> int | None:
+    def _attempt(self, txn: Transaction[Any], run: Sequence[Operation]) -> int | None:
         """One transaction; the number of the operation that made it unusable, if one did."""
-        txn = self._begin()
         try:
             for number, operation in enumerate(run):
                 operation.error = None
@@ -146,6 +163,11 @@ class Group:
         except Error:
             return False
         return operation.method is not None or self._nests
+
+
+def _fail(operations: Sequence[Operation], error: BaseException) -> None:
+    for operation in operations:
+        operation.fail(error)
 
 
 def _own(error: BaseException) -> BaseException:

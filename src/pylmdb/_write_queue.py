@@ -179,24 +179,26 @@ class WriteQueue:
         with self._lock:
             while not self._waiting and not self._ending:
                 self._work.wait()
-            taken = list(self._waiting)
-            self._waiting.clear()
-            self._room.notify_all()
-        if not taken:
-            return False
+            if not self._waiting:
+                return False
+        taken: list[Operation] = []
+
+        def take() -> list[Operation]:
+            with self._lock:
+                taken.extend(self._waiting)
+                self._waiting.clear()
+                self._room.notify_all()
+            return [operation for operation in taken if operation.start()]
+
         try:
-            self._carry_out(taken)
+            wanted = self._group.commit(take)
+            for kind in {type(operation) for operation in wanted}:
+                kind.deliver([operation for operation in wanted if type(operation) is kind])
         finally:
             with self._lock:
                 self._settled += len(taken)
                 self._progress.notify_all()
         return True
-
-    def _carry_out(self, taken: list[Operation]) -> None:
-        wanted = [operation for operation in taken if operation.start()]
-        self._group.commit(wanted)
-        for kind in {type(operation) for operation in wanted}:
-            kind.deliver([operation for operation in wanted if type(operation) is kind])
 
     def _begin(self, parent: Transaction[Any] | None = None) -> Transaction[Any]:
         """Begin, for as long as it takes: what cannot be had are other writers' ends."""
