@@ -102,6 +102,17 @@ def test_waiting_for_oneself_is_refused_and_others_time_out(env, aenv):
     asyncio.run(main())
 
 
+def test_a_transaction_of_another_task_is_used_in_its_own_thread(env, aenv):
+    async def main():
+        async with aenv.begin(write=True) as txn:
+            await asyncio.create_task(txn.put(b"k", b"v"))
+            for call in (aenv.open_db(b"a", txn), aenv.open_db(b"b", txn=txn), aenv.dbs(txn)):
+                await asyncio.create_task(call)
+
+    asyncio.run(main())
+    assert env.dbs() == [b"a", b"b"]
+
+
 def test_what_nobody_has_any_more_is_aborted(env, aenv):
     async def main():
         for _ in range(3):

@@ -230,6 +230,15 @@ def test_a_callback_that_ends_its_thread_harms_nobody(env, writer, held):
     assert writer.put(b"k", b"v").result(10)
 
 
+def test_a_callback_that_leaves_a_transaction_open_is_told(env, writer):
+    left = []
+    writer.put(b"k", b"v").add_done_callback(lambda _: left.append(env.begin(write=True)))
+    writer.flush()
+    assert type(writer.put(b"k", b"v").exception(10)) is pylmdb.BusyError
+    left.pop().abort()
+    assert writer.put(b"k", b"v").result(10)
+
+
 def test_a_write_can_be_taken_back(env, writer, held):
     writer.put(b"a", b"v")
     time.sleep(0.1)  # the thread waits for the lock

@@ -128,6 +128,26 @@ def test_close_of_the_environment_at_any_time(open_env, tmp_path):
         writer.close()
 
 
+def test_the_file_may_be_compacted_meanwhile(env, writer):
+    compacted = 0
+
+    def compact():
+        nonlocal compacted
+        for _ in range(15):
+            compacted += raised_by(env.compact) is None
+            time.sleep(0.003)
+
+    def write():
+        for i in range(150):
+            assert writer.put(b"%d" % i, b"v").result(10)
+
+    in_threads(compact, write, write)
+    writer.flush()
+    assert raised_by(env.compact) is None
+    assert writer.put(b"k", b"v").result(10)
+    assert len(contents(env)) == 151
+
+
 def test_a_read_only_environment_has_none(open_env):
     open_env().close()
     with pytest.raises(pylmdb.ReadonlyError):

@@ -86,13 +86,7 @@ class Records:
         return self._place.walk(self._make)
 
     def __await__(self) -> Generator[Any, None, list[Any]]:
-        return self._collect().__await__()
-
-    async def _collect(self) -> list[Any]:
-        found: list[Any] = []
-        async for piece in self._place.pieces(self._make):
-            found += piece
-        return found
+        return self._place.large(lambda: list(self._make())).__await__()
 
 
 class Awaited(Generic[T]):

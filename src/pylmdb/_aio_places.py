@@ -54,23 +54,17 @@ class Place:
         """Call a small function without the event loop's having a say."""
         raise NotImplementedError
 
-    async def pieces(self, make: Callable[[], Iterator[Any]]) -> AsyncIterator[list[Any]]:
-        """The items of the iterator that ``make()`` returns, some at a time."""
+    async def walk(self, make: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
+        """The items of the iterator that ``make()`` returns, fetched a piece at a time."""
         iterator = await self.small(make)
         count = _FIRST
         while True:
             piece = await self.large(_take, iterator, count)
-            if piece:
-                yield piece
+            for item in piece:
+                yield item
             if len(piece) < count:
                 return
             count = max(1, min(_MOST, _MOST_BYTES // _size(piece[-1])))
-
-    async def walk(self, make: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
-        """The items of the iterator that ``make()`` returns."""
-        async for piece in self.pieces(make):
-            for item in piece:
-                yield item
 
 
 class Inline(Place):

@@ -111,7 +111,8 @@ class WriteQueue:
                 self._wait_for_room(Deadline(timeout))
             self.check()
             self._waiting += operations
-            self._accepted += len(operations)
+            count = len(operations)
+            self._accepted += count
             self._work.notify()
 
     def _wait_for_room(self, deadline: Deadline) -> None:
@@ -196,13 +197,13 @@ class WriteQueue:
                 kind.deliver([operation for operation in wanted if type(operation) is kind])
         finally:
             with self._lock:
-                self._settled += len(taken)
+                count = len(taken)
+                self._settled += count
                 self._progress.notify_all()
         return True
 
     def _begin(self, parent: Transaction[Any] | None = None) -> Transaction[Any]:
         """Begin, for as long as it takes: what cannot be had are other writers' ends."""
-        compacted = False
         while True:
             try:
                 return self.env.begin(
@@ -217,10 +218,10 @@ class WriteQueue:
                 if self._give_up is not None and time.monotonic() > self._give_up:
                     self._lost = error
                     raise
-            except BusyError:  # the file was compacted meanwhile, once
-                if compacted or parent is not None:
+            except BusyError:  # the file was compacted meanwhile
+                if parent is not None:
                     raise
-                compacted = True
+                self.refuse_own_writer()  # that a callback has left open
 
     # -- at the end of the program -------------------------------------------------
 

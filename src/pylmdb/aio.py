@@ -63,11 +63,14 @@ def _in_thread(
 
     @wraps(method)
     async def coroutine(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        txn = kwargs.get("txn")
-        args = tuple(_synchronous(argument) for argument in args)
-        if txn is not None:
-            kwargs["txn"] = _synchronous(txn)
-        return await self._elsewhere(getattr(self._wrapped, name), *args, **kwargs)
+        given = (*args, *kwargs.values())
+        places = [each._place for each in given if isinstance(each, AsyncTransaction)]
+        call = partial(
+            getattr(self._wrapped, name),
+            *map(_synchronous, args),
+            **{key: _synchronous(value) for key, value in kwargs.items()},
+        )
+        return await (places[0].large if places else self._elsewhere)(call)
 
     return coroutine
 
