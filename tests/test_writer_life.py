@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """env.writer() until its end: closing, dropping, forks, the end of the program, and kills."""
 
+import concurrent.futures
 import gc
 import pickle
 import threading
@@ -75,7 +76,7 @@ def test_waiting_for_oneself_is_refused(env):
         for wait in (future.result, future.exception, writer.flush):
             with pytest.raises(pylmdb.BusyError):
                 wait()
-        with pytest.raises(TimeoutError):
+        with pytest.raises(concurrent.futures.TimeoutError):
             future.result(0.05)
         with pytest.raises(pylmdb.BusyError):
             writer.close()

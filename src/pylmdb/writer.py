@@ -51,7 +51,7 @@ class WriteFuture(Future[T]):
         """Wait for the commit and return what the operation returned; or raise what it raised.
 
         :param timeout: how many seconds to wait; for ever by default.
-        :raises TimeoutError: they are over.
+        :raises concurrent.futures.TimeoutError: they are over.
         :raises BusyError: this thread has a write transaction open, so the commit could
             never come.
         :raises ForkedError: in a forked child: the parent has it.
