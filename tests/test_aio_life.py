@@ -176,6 +176,20 @@ def test_a_forked_child_works_by_itself(env, aenv):
     assert set(contents(env)) == {b"a1", b"a2", b"b1", b"b2", b"c1", b"c2"}
 
 
+def test_a_forked_child_that_goes_on_with_the_same_loop(env, aenv):
+    async def both(name):
+        async with aenv.begin(write=True, timeout=5) as txn:
+            await txn.put(name + b"1", b"v")
+        await asyncio.wait_for(aenv.put(name + b"2", b"v"), 5)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(both(b"a"))
+    assert in_child(lambda: loop.run_until_complete(asyncio.wait_for(both(b"b"), 5))) == 0
+    loop.run_until_complete(both(b"c"))
+    loop.close()
+    assert set(contents(env)) == {b"a1", b"a2", b"b1", b"b2", b"c1", b"c2"}
+
+
 def test_closing_while_others_work(open_env, tmp_path):
     async def main(env):
         aenv = pylmdb.aio.wrap(env)

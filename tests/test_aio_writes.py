@@ -145,6 +145,23 @@ def test_a_task_cancelled_while_it_waits_for_room(env):
     assert set(contents(env)) == {b"a", b"4"}
 
 
+def test_a_task_cancelled_when_it_has_got_room_leaves_it_to_the_next(env):
+    aenv = pylmdb.aio.wrap(env, max_pending=1)
+
+    async def main():
+        async def put_and_cancel():
+            await aenv.put(b"a", b"v")
+            tasks[1].cancel()  # which has the room now, and does not know yet
+
+        tasks = [asyncio.create_task(put_and_cancel())]
+        await asyncio.sleep(0)
+        tasks += [asyncio.create_task(aenv.put(key, b"v")) for key in (b"b", b"c")]
+        assert await asyncio.wait_for(tasks[2], 10)
+
+    asyncio.run(main())
+    assert set(contents(env)) == {b"a", b"c"}
+
+
 def test_flush_and_close_wait_for_what_was_written(open_env, tmp_path):
     env = open_env(tmp_path / "flushed")
 
@@ -247,6 +264,8 @@ def test_cancelled_while_another_process_writes(env, aenv, env_path, lib_version
             await cancelled(wait())
             await cancelled(wait())
             await cancelled(aenv.put(b"unwanted", b"v"))
+            await asyncio.sleep(0.3)
+            assert not aenv._desk().turn.held, "a thread still waits for the lock"
             assert rival.ask("drop") == "dropped"
             await assert_free(env, aenv)
 
@@ -302,6 +321,7 @@ def test_cancelled_reads_leave_the_transaction_usable(env, aenv):
     async def main():
         async with aenv.begin() as txn:
             await cancelled(txn.call(lambda inner: time.sleep(0.15)))
+            assert txn._place._turn.held, "the thread is not done yet"
             assert await asyncio.wait_for(txn.get(b"k"), 5) == b"v"
             call = txn.call(lambda inner: time.sleep(0.15))
             others = [asyncio.ensure_future(txn.get(b"k")) for _ in range(5)]

@@ -115,7 +115,7 @@ def test_a_full_map_costs_only_those_who_fill_it(open_env, tmp_path, writemap):
             txn.put(b"large", large)
 
     with env.begin(write=True) as txn, env.writer() as writer:
-        good = [writer.put(b"%d" % i, b"v") for i in range(20)]
+        good = [writer.put(b"%d" % i, b"v") for i in range(20)] + [writer.put(b"20", b"old")]
         bad = [writer.put(b"large", large), writer.call(too_much)]
         good += [writer.put(b"%d" % i, b"v") for i in range(20, 40)]
         bad += [writer.call(swallowed), writer.put(b"large", large)]
@@ -172,6 +172,25 @@ def test_a_commit_that_fails_fails_all_of_it(env, writer, held, monkeypatch):
     monkeypatch.undo()
     assert contents(env) == {}
     assert writer.put(b"k", b"v").result()
+
+
+def test_what_failed_half_way_leaves_nothing(env, writer, held, monkeypatch):
+    with env.begin() as txn:
+        put = type(txn).put
+
+    def failing(txn, key, *args):
+        written = put(txn, key, *args)
+        if key == b"disk":
+            raise pylmdb.DiskError("mdb_put", 28)
+        return written
+
+    monkeypatch.setattr(type(txn), "put", failing, raising=False)
+    futures = [writer.put(key, b"v") for key in (b"a", b"disk", b"b")]
+    held.set()
+    assert [type(future.exception()) for future in futures] == [
+        type(None), pylmdb.DiskError, type(None),
+    ]  # fmt: skip
+    assert set(contents(env)) == {b"a", b"b"}
 
 
 def test_the_arguments_are_taken_at_once(env, writer, held):

@@ -134,16 +134,18 @@ def test_the_file_may_be_compacted_meanwhile(env, writer):
 
     def compact():
         nonlocal compacted
-        for _ in range(15):
+        for _ in range(60):
             compacted += raised_by(env.compact) is None
-            time.sleep(0.003)
+            time.sleep(0.001)
 
     def write():
         for i in range(150):
             assert writer.put(b"%d" % i, b"v").result(10)
+            time.sleep(0.0005)
 
-    in_threads(compact, write, write)
+    in_threads(compact, write)
     writer.flush()
+    assert compacted
     assert raised_by(env.compact) is None
     assert writer.put(b"k", b"v").result(10)
     assert len(contents(env)) == 151
