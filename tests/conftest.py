@@ -2,6 +2,7 @@
 """Every test that opens an environment runs over both engines and every core."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,3 +54,22 @@ def open_env(
 def env(open_env: Callable[..., pylmdb.Environment]) -> pylmdb.Environment:
     """A fresh environment with default options."""
     return open_env()
+
+
+@pytest.fixture
+def held(env: pylmdb.Environment) -> Iterator[threading.Event]:
+    """The writer lock is had by another thread until this event is set."""
+    let_go, has = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with env.begin(write=True) as txn:
+            has.set()
+            let_go.wait(20)
+            txn.abort()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    has.wait(20)
+    yield let_go
+    let_go.set()
+    thread.join()

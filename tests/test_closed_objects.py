@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "stat": lambda env, live: env.stat(),
     "sync": lambda env, live: env.sync(),
     "sync forced": lambda env, live: env.sync(True),
+    "writer": lambda env, live: env.writer(),
     "__reduce__": lambda env, live: pickle.dumps(env),
 }
 TRANSACTION = {

@@ -377,7 +377,7 @@ def names_above_the_seam():
             if isinstance(node, ast.Attribute):
                 used.add(node.attr)
                 defined |= {node.attr} if isinstance(node.ctx, ast.Store) else set()
-            elif isinstance(node, ast.FunctionDef):
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 defined.add(node.name)
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
                 used.add(getattr(node.args[1], "value", None))

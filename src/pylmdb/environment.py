@@ -12,6 +12,7 @@ from ._options import make_options
 from ._shared_env import tokens
 from ._typing import TYPE_CHECKING
 from ._writer_gate import Deadline
+from ._writing import Writing
 from .database import Database, flags_from
 from .errors import Error, IncompatibleError, closed
 from .transaction import Transaction
@@ -33,7 +34,7 @@ else:
 _NOSYNC, _NOMETASYNC = 0x10000, 0x40000
 
 
-class Environment(EnvironmentCore, Inspection, EnvironmentArrays):
+class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
     Opening a file that this process has open already shares it: both
