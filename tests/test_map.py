@@ -428,3 +428,11 @@ def test_waiting_has_a_limit(m):
         thread.start()
         thread.join()
     assert errors
+
+
+def test_setdefault_keeps_what_came_in_between(m, monkeypatch):
+    m["k"] = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(m, "_lookup", lambda key: None)
+        assert m.setdefault("k", 2) == 1
+    assert m["k"] == 1
