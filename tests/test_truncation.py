@@ -206,3 +206,27 @@ env.set_mapsize(reserved + (1 << 30))  # the map does not move: somebody reads
 assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
 assert attempt(lambda: env.begin(), lambda txn: False)
 """, env_path, lib_version)
+
+
+def test_begin_notices(env_path, lib_version):
+    """Readers too, before they give out views; looking takes place every 10 ms."""
+    run(
+        """
+env = pylmdb.open(path, lib_version=lib_version)
+with env.begin(write=True) as txn:
+    for i in range(100):
+        txn.put(b"%d" % i, bytes(10_000))
+env.begin().abort()
+os.truncate(path + "/data.mdb", 100_000)
+time.sleep(0.05)
+for write in (False, True, False):
+    try:
+        env.begin(write=write)
+    except pylmdb.CorruptedError:
+        pass
+    else:
+        raise AssertionError(write)
+""",
+        env_path,
+        lib_version,
+    )

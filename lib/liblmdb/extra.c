@@ -13,6 +13,8 @@ struct extra {
     MDB_env *next_with_locks;
     long long looked;
     int look;
+    /* pages.c: when a reader last asked for the size of the data file */
+    long long asked;
     /* lock_file.c: the names that the files were opened by again, and the last of all; NULL:
      * that of the MDB_env */
     struct name *names;

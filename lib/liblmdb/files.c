@@ -3,6 +3,7 @@
  * mdb.c. */
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /* Opens a regular file and nothing else, so a FIFO does not make anybody wait; its
  * descriptor does not outlive exec(), from its first moment on.  A symbolic link is
@@ -19,6 +20,32 @@ static int open_regular(const char *path, int flags, mode_t mode, int follow)
         return -1;
     }
     return fd;
+}
+
+/* Looking at a file takes longer than a small transaction, so it is looked at again after
+ * so many milliseconds at the earliest. */
+enum { PAUSE_MS = 10 };
+
+#ifndef CLOCK_MONOTONIC_COARSE
+#define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
+#endif
+
+static long long clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int is_due(const long long *looked)
+{
+    return clock_ms() - __atomic_load_n(looked, __ATOMIC_RELAXED) >= PAUSE_MS;
+}
+
+static void note_look(long long *looked)
+{
+    __atomic_store_n(looked, clock_ms(), __ATOMIC_RELAXED);
 }
 
 /* Locks that belong to the open file and not to the process, where the system has

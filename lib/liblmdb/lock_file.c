@@ -133,24 +133,19 @@ static void free_names(MDB_env *env)
     }
 }
 
-/* Looks at most every 10 ms, because looking takes a tenth of a small transaction. */
 static int files_are_replaced(MDB_env *env)
 {
     struct extra *extra = extra_of(env);
     const char *again = __atomic_load_n(&extra->path, __ATOMIC_ACQUIRE);
     const char *path = again ? again : env->me_path;
     const int inside = !(env->me_flags & MDB_NOSUBDIR);
-    struct timespec now;
-    long long stamp;
 
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    stamp = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    extra->look = stamp - __atomic_load_n(&extra->looked, __ATOMIC_RELAXED) >= 10;
+    extra->look = is_due(&extra->looked);
     if (!extra->look)
         return 0;
     if (is_replaced(env->me_fd, path, inside ? "/data.mdb" : "") ||
         is_replaced(env->me_lfd, path, inside ? "/lock.mdb" : "-lock"))
         return 1;
-    __atomic_store_n(&extra->looked, stamp, __ATOMIC_RELAXED);
+    note_look(&extra->looked);
     return 0;
 }

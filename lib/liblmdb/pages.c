@@ -517,6 +517,26 @@ static int file_is_whole(MDB_txn *txn, size_t size)
     return 1;
 }
 
+/* A reader asks now and then: what it reads through views is not guarded, and a file that
+ * is cut short ends the process then. */
+static int file_suits_reader(MDB_txn *txn)
+{
+#ifdef _WIN32
+    (void)txn;
+    return 1;
+#else
+    long long *asked = &extra_of(txn->mt_env)->asked;
+    size_t size;
+
+    if (!is_due(asked))
+        return 1;
+    if (file_size(txn->mt_env, &size) || !file_is_whole(txn, size))
+        return 0; /* and the next one asks again */
+    note_look(asked);
+    return 1;
+#endif
+}
+
 /* What a transaction begins with. */
 static int snapshot_is_sound(MDB_txn *txn)
 {
@@ -529,7 +549,7 @@ static int snapshot_is_sound(MDB_txn *txn)
         return 0;
     note_begin(txn);
     if (txn->mt_flags & MDB_TXN_RDONLY)
-        return 1;
+        return file_suits_reader(txn);
     /* Asking the system takes a tenth of a small transaction. */
     if (!extra_of(txn->mt_env)->look && file_has_pages(txn->mt_env, txn->mt_next_pgno))
         return 1;
