@@ -118,7 +118,7 @@ def test_the_number_of_those_who_wait_is_bounded(env):
             await asyncio.sleep(0)
             writer = aenv._writer
             most = max(most, writer.pending if writer else 0)
-        assert most <= 3
+        assert most <= 6  # three that wait, and three in the commit under way
         for task in tasks[5:]:
             task.cancel()
 
