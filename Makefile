@@ -26,7 +26,9 @@ SHARED_OUT := -n auto --dist loadfile
 BENCH_ARGS ?=
 
 # What test-short runs: enough to see that another Python compiles, imports and works.
-SHORT ?= $(wildcard tests/test_api_*.py tests/test_lowlevel*.py tests/test_views.py tests/test_errors.py)
+SHORT ?= $(wildcard tests/test_api_*.py tests/test_lowlevel*.py tests/test_views*.py tests/test_errors.py \
+	tests/test_npy.py tests/test_take.py tests/test_snapshot.py tests/test_reserve.py tests/test_map.py tests/test_writer.py \
+	tests/test_aio.py)
 
 # Tests that compile and install pylmdb themselves: nothing of theirs runs in the build under test.
 BUILDING := tests/test_packaging.py tests/test_placing.py tests/test_system_liblmdb.py
