@@ -39,11 +39,11 @@ void copy_strided(char *out, const Bytes *bytes)
 PyObject *joined_strided(const Bytes *bytes)
 {
     PyObject *joined = PyBytes_FromStringAndSize(NULL, bytes->view.len);
+    Py_buffer *view = (Py_buffer *)&bytes->view; /* not const to Python 3.10 */
 
-    if (joined && !bytes->view.suboffsets)
+    if (joined && !view->suboffsets)
         copy_strided(PyBytes_AS_STRING(joined), bytes);
-    else if (joined && PyBuffer_ToContiguous(PyBytes_AS_STRING(joined), &bytes->view,
-                                             bytes->view.len, 'C'))
+    else if (joined && PyBuffer_ToContiguous(PyBytes_AS_STRING(joined), view, view->len, 'C'))
         Py_CLEAR(joined);
     return joined;
 }
