@@ -8,34 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numbered import RNG, fill, numbered, rows
 from programs import ROUNDS, in_threads
 
 import pylmdb
-
-RNG = np.random.default_rng(1)
 
 
 @pytest.fixture
 def env(open_env):
     """A fresh environment that does not wait for the disk."""
     return open_env(max_dbs=8, sync=False)
-
-
-def fill(env, records, db=None):
-    with env.begin(write=True, db=db) as txn:
-        for key, value in records.items():
-            txn.put(key, bytes(value))
-
-
-def rows(count, size=4):
-    return RNG.integers(0, 2**31, (count, size), np.int32)
-
-
-def numbered(env, count=300, size=4, key=b"key %05d"):
-    """Records of ``size`` int32 each, and their values as the rows of an array."""
-    table = rows(count, size)
-    fill(env, {key % i: table[i].tobytes() for i in range(count)})
-    return table
 
 
 # -- the databases ---------------------------------------------------------------------------

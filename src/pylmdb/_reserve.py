@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+
 def store(txn: Any, ptr: Any, slot: Any, call: Callable[[], int]) -> bool:
     """Inside the guard: make a call that puts a record; False if one is in the way."""
     lib, code = txn._engine.lib, call()

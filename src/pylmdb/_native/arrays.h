@@ -14,6 +14,14 @@ struct pylmdb_keys {
     size_t count, width;
 };
 
+static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
+{
+    const size_t begin = !keys->ends ? i * keys->width : i ? keys->ends[i - 1] : 0;
+    const size_t end = keys->ends ? keys->ends[i] : begin + keys->width;
+
+    return (MDB_val){end - begin, (void *)(keys->bytes + begin)};
+}
+
 /* Writes numbers as printf() does with a format of one %d: prefix, the number filled up
  * to width (with zeros behind the sign, or spaces), suffix.  Each takes at most
  * prefix_size + suffix_size + (width, at least 20) bytes.  Returns the size of all. */

@@ -26,17 +26,6 @@ static void copy_row(char *to, const char *from, size_t size)
         memset(to, 0, size);
 }
 
-static void split_keys(const struct pylmdb_keys *keys, MDB_val *out)
-{
-    size_t i, at = 0, end;
-
-    for (i = 0; i < keys->count; i++, at = end) {
-        end = keys->ends ? keys->ends[i] : at + keys->width;
-        out[i].mv_data = (void *)(keys->bytes + at);
-        out[i].mv_size = end - at;
-    }
-}
-
 /* A batch of keys, and what was found of each. */
 struct batch {
     MDB_val *keys, *values;
@@ -48,6 +37,7 @@ struct batch {
 static int make_batch(const struct pylmdb_keys *keys, struct batch *batch)
 {
     const size_t room = keys->count + 1;
+    size_t i;
 
     batch->count = keys->count;
     batch->keys = malloc(room * sizeof(*batch->keys));
@@ -56,7 +46,8 @@ static int make_batch(const struct pylmdb_keys *keys, struct batch *batch)
     batch->places = malloc(2 * room * sizeof(*batch->places));
     if (!batch->keys || !batch->values || !batch->later || !batch->places)
         return ENOMEM;
-    split_keys(keys, batch->keys);
+    for (i = 0; i < keys->count; i++)
+        batch->keys[i] = pylmdb_key_at(keys, i);
     return 0;
 }
 

@@ -78,14 +78,6 @@ struct load {
     const struct pylmdb_place *places;
 };
 
-static MDB_val key_at(const struct pylmdb_keys *keys, size_t i)
-{
-    const size_t begin = !keys->ends ? i * keys->width : i ? keys->ends[i - 1] : 0;
-    const size_t end = keys->ends ? keys->ends[i] : begin + keys->width;
-
-    return (MDB_val){end - begin, (void *)(keys->bytes + begin)};
-}
-
 /* Whether the keys rise, from behind the last one in the database. */
 static int is_behind(MDB_cursor *cursor, const struct pylmdb_keys *keys, unsigned int dbflags)
 {
@@ -98,7 +90,7 @@ static int is_behind(MDB_cursor *cursor, const struct pylmdb_keys *keys, unsigne
     if (rc && rc != MDB_NOTFOUND)
         return 0;
     for (i = 0; i < keys->count; i++, last = key) {
-        key = key_at(keys, i);
+        key = pylmdb_key_at(keys, i);
         if ((dbflags & MDB_INTEGERKEY) && (i || !rc) && key.mv_size != last.mv_size)
             return 0;
         if ((i || !rc) && mdb_cmp(txn, dbi, &last, &key) >= 0)
@@ -115,7 +107,7 @@ static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load 
 
     for (n = 0; n < load->keys->count; n++) {
         const size_t i = load->places ? load->places[n].index : n;
-        MDB_val key = key_at(load->keys, i);
+        MDB_val key = pylmdb_key_at(load->keys, i);
         MDB_val value = {load->size, (void *)(load->values + (ptrdiff_t)i * load->stride)};
 
         *bad = i;
@@ -143,7 +135,7 @@ static int put_in_order(MDB_cursor *cursor, unsigned int dbflags, struct load *l
 
     if (places && split) {
         for (i = 0; i < count; i++)
-            split[i] = key_at(load->keys, i);
+            split[i] = pylmdb_key_at(load->keys, i);
         load->places = pylmdb_order_keys(split, count, dbflags, places);
         rc = put_load(cursor, dbflags, load, flags, written, bad);
     }
@@ -162,7 +154,7 @@ int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 
     *written = *bad = 0;
     if (keys->count) {
-        const MDB_val key = key_at(keys, 0), value = {size, NULL};
+        const MDB_val key = pylmdb_key_at(keys, 0), value = {size, NULL};
 
         rc = pylmdb_check_widths(txn, dbi, dbflags, &key, &value);
     }
