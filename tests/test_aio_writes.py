@@ -116,9 +116,9 @@ def test_the_number_of_those_who_wait_is_bounded(env):
         most = 0
         while not all(task.done() for task in tasks):
             await asyncio.sleep(0)
-            writer = aenv._writer
-            most = max(most, writer.pending if writer else 0)
-        assert most <= 6  # three that wait, and three in the commit under way
+            gathering = aenv._desk().gathering
+            most = max(most, gathering._open if gathering else 0)
+        assert most == 3
         for task in tasks[5:]:
             task.cancel()
 
