@@ -147,6 +147,11 @@ for line in sys.stdin:
 
 def in_child(function, *args):
     """Run ``function`` in a forked child; its exit status (-n: killed by signal n)."""
+    return wait_for(start_child(function, *args))
+
+
+def start_child(function, *args):
+    """A forked child that runs ``function``; for ``wait_for``, which says 0 if it returned."""
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
@@ -158,7 +163,7 @@ def in_child(function, *args):
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(status)
-    return wait_for(pid)
+    return pid
 
 
 def wait_for(pid):

@@ -75,14 +75,7 @@ def child():
     os.write(gone[1], b"x")
     os.read(go[0], 1)
     check()
-pid = os.fork()
-if not pid:
-    try:
-        child()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        os._exit(1)
-    os._exit(0)
+pid = start_child(child)
 os.read(gone[0], 1)
 snapshot.close()
 churn()
@@ -105,20 +98,14 @@ check()
 """,
     "the parent commits meanwhile": """
 go, gone = os.pipe(), os.pipe()
-pid = os.fork()
-if not pid:
-    status = 1
-    try:
-        os.read(go[0], 1)
-        check()
-        os.write(gone[1], b"x")
-        os.read(go[0], 1)
-        refused()
-        refused()
-        status = 0
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    os._exit(status)
+def child():
+    os.read(go[0], 1)
+    check()
+    os.write(gone[1], b"x")
+    os.read(go[0], 1)
+    refused()
+    refused()
+pid = start_child(child)
 churn()
 os.write(go[1], b"x")
 os.read(gone[0], 1)
@@ -134,21 +121,15 @@ def child():
     refused()
 kept_in_child, kept = kept, None
 go = os.pipe()
-pid = os.fork()
-if not pid:
-    status = 1
-    try:
-        os.read(go[0], 1)
-        refused()
-        again = env.snapshot()
-        assert again[7] == (table[7] * 9).tobytes()
-        assert raised_by(lambda: snapshot[3]) is pylmdb.ForkedError
-        snapshot.close()
-        assert raised_by(lambda: snapshot[3]) is pylmdb.ClosedError
-        status = 0
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    os._exit(status)
+def last():
+    os.read(go[0], 1)
+    refused()
+    again = env.snapshot()
+    assert again[7] == (table[7] * 9).tobytes()
+    assert raised_by(lambda: snapshot[3]) is pylmdb.ForkedError
+    snapshot.close()
+    assert raised_by(lambda: snapshot[3]) is pylmdb.ClosedError
+pid = start_child(last)
 del kept_in_child
 snapshot.close()
 fill(9)
