@@ -12,12 +12,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "pylmdb"
-MODULES = {path.stem: path for path in PACKAGE.glob("*.py")}
+
+
+def name_of(path):
+    """The name of a module inside the package: ``tools.merge``; ``tools`` for its __init__."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {
+    name_of(path): path for path in PACKAGE.rglob("*.py") if "_native" not in path.parts
+}
 
 # From the top down.  A module imports from layers below its own, never from its own layer.
 LAYERS = [
     {"__init__", "aio", "lowlevel"},
     {"_lazy"},
+    {"cli"},
+    {"datasets"},
+    {"tools"},
     {"mapping"},
     {"_codecs", "_map_life", "_map_order"},
     {"_map_walk", "_tuple_codec", "arrays"},
@@ -100,12 +113,26 @@ def imports(name):
                     others.add(head)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            if node.level or module.partition(".")[0] == "pylmdb":
-                rest = module if node.level else module.partition(".")[2]
-                own |= {rest} if rest else {alias.name for alias in node.names}
+            if node.level:
+                origin = [*package_of(name)[: None if node.level == 1 else 1 - node.level]]
+                own |= imported(".".join([*origin, *filter(None, [module])]), node.names)
+            elif module.partition(".")[0] == "pylmdb":
+                own |= imported(module.partition(".")[2], node.names)
             else:
                 others.add(module.partition(".")[0])
     return own, others
+
+
+def package_of(name):
+    parts = name.split(".")
+    return parts if MODULES[name].name == "__init__.py" and name != "__init__" else parts[:-1]
+
+
+def imported(source, aliases):
+    """The modules that ``from source import aliases`` names: each alias may be one."""
+    names = {f"{source}.{alias.name}".lstrip(".") for alias in aliases}
+    modules = names & set(MODULES)
+    return modules | ({source} if source and modules != names else modules or names)
 
 
 def test_the_source_was_found():

@@ -140,13 +140,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         names = set(archive.namelist())
         metadata = Parser().parsestr(archive.read("pylmdb-0.1.0.dist-info/METADATA").decode())
     package = {name for name in names if not name.startswith("pylmdb-")}
-    assert {name.rpartition("/")[0] for name in package} == {"pylmdb"}
     extensions = {name for name in package if name.endswith((".so", ".pyd"))}
+    assert {name.rpartition("/")[0] for name in extensions} == {"pylmdb"}
     assert {Path(name).name.partition(".")[0] for name in extensions} == set(ENGINES.values())
     sources = {
-        f"pylmdb/{path.name}"
-        for path in (ROOT / "src/pylmdb").iterdir()
-        if path.suffix in (".py", ".pyi")
+        str(path.relative_to(ROOT / "src"))
+        for path in (ROOT / "src/pylmdb").rglob("*.py*")
+        if path.suffix in (".py", ".pyi") and "_native" not in path.parts
     }
     assert package - extensions == sources | {"pylmdb/py.typed"}
 

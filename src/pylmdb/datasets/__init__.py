@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Data sets in LMDB files: written, imported, read in batches, built in parallel."""
