@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Whole files at once: what ``pylmdb`` does at the command line, as functions."""
+
+from .conversion import convert
+from .merging import merge
+
+__all__ = ["convert", "merge"]

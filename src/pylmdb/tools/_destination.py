@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""Where whole environments are written to.
+
+A new one is written under another name beside its own and gets its own when it is
+whole and on disk, so nobody ever sees half of it; it is committed in portions, which
+bounds the memory.  Into one that exists everything is written in one transaction.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .._options import DEFAULT_MAX_DBS
+from ..environment import Environment
+from ..errors import error
+from ._sources import data_path
+
+if TYPE_CHECKING:
+    from ..transaction import Transaction
+    from ._sources import Source
+
+# how many bytes a new environment is committed at
+PORTION = 128 << 20
+
+
+class Destination:
+    """A ``with`` block that writes into ``env`` by ``txn``, and whose end makes that last."""
+
+    env: Environment
+    txn: Transaction[Any]
+
+    def __init__(
+        self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0
+    ) -> None:
+        self._options = {"lib_version": lib_version, "max_dbs": max(databases, DEFAULT_MAX_DBS)}
+        self._subdir, self._new, self._opened = subdir, b"", True
+        self._written = self._used = 0
+        if isinstance(place, Environment):
+            self.env, self._opened = place, False
+        elif not is_new(place):
+            self.env = Environment(place, create=False, **self._options)
+        else:
+            self._path = os.path.abspath(os.fsencode(place))
+            self._new = self._path.rstrip(b"/") + b".partial-%d" % os.getpid()
+
+    @property
+    def data_path(self) -> bytes:
+        """The file that holds, or will hold, the pages."""
+        return self._path if self._new else data_path(self.env)
+
+    def __enter__(self) -> Destination:
+        if self._new:
+            self._remove()
+            self.env = Environment(
+                self._new, subdir=self._subdir, sync=False, writemap=True, **self._options
+            )
+        try:
+            self.txn = self.env.begin(write=True)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def wrote(self, size: int) -> None:
+        """To be called when so many bytes more are written."""
+        self._written += size
+        if self._new and self._written >= PORTION:
+            self.txn.commit()
+            self.txn = self.env.begin(write=True)
+            self._written = 0
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        try:
+            if kind is None:
+                self.txn.commit()
+                if self._new:
+                    self._used = self.env.info().used
+                    self.env.sync(True)
+            else:
+                self.txn.abort()
+        except BaseException:
+            kind = True
+            raise
+        finally:
+            self._close(keep=kind is None)
+
+    def _close(self, keep: bool = False) -> None:
+        if self._opened:
+            self.env.close()
+        if self._new and keep:
+            self._publish()
+        if self._new:
+            self._remove()
+
+    def _publish(self) -> None:
+        """Give the new environment its name, unless somebody else has taken it."""
+        os.truncate(os.path.join(self._new, b"data.mdb") if self._subdir else self._new, self._used)
+        try:
+            if self._subdir:
+                os.unlink(self._new + b"/lock.mdb")
+                os.rename(self._new, self._path)
+            else:
+                os.link(self._new, self._path)
+        except OSError as failure:
+            raise error(
+                f"{os.fsdecode(self._path)!r} was made meanwhile by somebody else",
+                failure.errno or errno.EEXIST,
+                "write to another path",
+            ) from failure
+        _sync_directory(os.path.dirname(self._path))
+
+    def _remove(self) -> None:
+        """Remove what a failure, also of an earlier process of this number, has left."""
+        if self._subdir:
+            shutil.rmtree(self._new, ignore_errors=True)
+            return
+        for path in (self._new, self._new + b"-lock"):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def is_new(place: Source) -> bool:
+    """Whether there is nothing yet where an environment is to be."""
+    if isinstance(place, Environment):
+        return False
+    path = os.fsencode(place)
+    return not os.path.exists(os.path.join(path, b"data.mdb") if os.path.isdir(path) else path)
+
+
+def _sync_directory(path: bytes) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
