@@ -36,8 +36,8 @@ def checked_name(key: Any, major: int) -> bytes:
     return name
 
 
-def open_slot(env: Environment, name: bytes, txn: Any, flags: int, create: bool) -> DbSlot:
-    """The native handle of a database, which is created if need be."""
+def open_slot(env: Environment, name: bytes | None, txn: Any, flags: int, create: bool) -> DbSlot:
+    """The native handle of a database (None: the main one), which is created if need be."""
     shared = env._use()
     if txn is None:
         txn = shared.own_writer()
@@ -58,12 +58,12 @@ def open_slot(env: Environment, name: bytes, txn: Any, flags: int, create: bool)
     return _open_alone(env, name, creating if create else flags, write=True)
 
 
-def _open_alone(env: Environment, name: bytes, flags: int, write: bool) -> DbSlot:
+def _open_alone(env: Environment, name: bytes | None, flags: int, write: bool) -> DbSlot:
     with env.begin(write=write) as txn:
         return _open_in(txn, name, flags)
 
 
-def _open_in(txn: Any, name: bytes, flags: int) -> DbSlot:
+def _open_in(txn: Any, name: bytes | None, flags: int) -> DbSlot:
     slot: DbSlot = txn._do(txn._open_slot, name, flags)
     return slot
 
@@ -87,7 +87,7 @@ def names(env: Environment, txn: Any) -> list[bytes]:
 def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
     ffi, lib = txn._engine.ffi, txn._engine.lib
     key, sure = ffi.new("MDB_val *"), ffi.new("int *")
-    found = []
+    found: list[bytes] = []
     with txn.cursor(env.open_db()) as cursor:
         while True:
             code = cursor._do(lib.pylmdb_cursor_next_db, key, sure)

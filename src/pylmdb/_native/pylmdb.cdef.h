@@ -127,6 +127,7 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
 int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                     const struct pylmdb_keys *keys, const char *values, ptrdiff_t stride,
                     size_t size, unsigned int flags, size_t *written, size_t *bad);
+int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
 
 struct pylmdb_source {
     MDB_cursor *cursor;

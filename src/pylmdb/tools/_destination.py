@@ -36,7 +36,10 @@ class Destination:
     def __init__(
         self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0
     ) -> None:
-        self._options = {"lib_version": lib_version, "max_dbs": max(databases, DEFAULT_MAX_DBS)}
+        self._options: dict[str, Any] = {
+            "lib_version": lib_version,
+            "max_dbs": max(databases, DEFAULT_MAX_DBS),
+        }
         self._subdir, self._new, self._opened = subdir, b"", True
         self._written = self._used = 0
         if isinstance(place, Environment):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 from .._options import DEFAULT_MAX_DBS
 from ..environment import Environment
@@ -11,7 +11,7 @@ from ..environment import Environment
 if TYPE_CHECKING:
     from os import PathLike
 
-    Source = Union[Environment, str, bytes, PathLike[str], PathLike[bytes]]
+    Source = Environment | str | bytes | PathLike[str] | PathLike[bytes]
 
 
 def open_source(source: Source, subdir: bool | None = None) -> Environment:
@@ -23,7 +23,7 @@ def open_source(source: Source, subdir: bool | None = None) -> Environment:
 
 
 def _open(path: Any, **options: Any) -> Environment:
-    options.update(readonly=True, create=False)
+    options.update(readonly=True, create=False, map_size=0)
     env = Environment(path, **options)
     count = len(env.dbs())
     if count > DEFAULT_MAX_DBS:

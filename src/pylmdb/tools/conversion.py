@@ -40,5 +40,7 @@ def convert(
     :raises BadValsizeError: a key is longer than 511 bytes, the most that 0.9 takes.
     """
     if not is_new(dest):
-        raise error("convert: the destination", errno.EEXIST, "name a path at which there is nothing yet")
+        raise error(
+            "convert: the destination", errno.EEXIST, "name a path at which there is nothing yet"
+        )
     return merge([source], dest, progress=progress, subdir=subdir, lib_version=lib_version)
