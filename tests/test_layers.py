@@ -28,7 +28,11 @@ MODULES = {
 LAYERS = [
     {"__init__", "aio", "lowlevel"},
     {"_lazy"},
+    {"__main__"},
     {"cli"},
+    {"cli._parser"},
+    {"cli.completion", "cli.files", "cli.inspection", "cli.records", "cli.shell", "cli.watching"},
+    {"cli._commands", "cli._data", "cli._opening", "cli._output"},
     {"datasets"},
     {"tools"},
     {"tools.conversion"},

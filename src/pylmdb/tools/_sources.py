@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     Source = Environment | str | bytes | PathLike[str] | PathLike[bytes]
 
 
-def open_source(source: Source, subdir: bool | None = None) -> Environment:
+def open_source(source: Source, subdir: bool | None = None, *, lock: bool = True) -> Environment:
     """A read-only Environment of one's own, with room for all named databases."""
     if isinstance(source, Environment):
         flags = source.flags()
         return _open(source.path(), subdir=flags.subdir, lock=flags.lock)
-    return _open(source, subdir=subdir)
+    return _open(source, subdir=subdir, lock=lock)
 
 
 def _open(path: Any, **options: Any) -> Environment:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The command shell: Python with the environment open, and the other commands."""
+
+from __future__ import annotations
+
+import code
+import shlex
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ._opening import reading, writing
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ._commands import Commands
+
+_WELCOME = """\
+env is the environment, txn a read transaction; renew() makes txn see what has come since.
+.COMMAND runs a command of pylmdb on it: .ls, .scan --limit 3, .get KEY; .help lists them."""
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    shell = commands.on_path(
+        "shell", run_shell, "Open Python with the environment in it.", json=False
+    )
+    shell.add_argument("-w", "--write", action="store_true", help="allow changes")
+
+
+class Console(code.InteractiveConsole):
+    """Python in which a line that begins with a dot is a command."""
+
+    def __init__(self, names: dict[str, object], path: str) -> None:
+        super().__init__(names)
+        self._path = path
+
+    def push(self, line: str, *args: object, **kwargs: object) -> bool:
+        """Take a line; True if Python wants more of a statement."""
+        if self.buffer or not line.startswith("."):
+            return super().push(line)
+        from . import main  # which imports this module
+
+        try:
+            words = shlex.split(line[1:])
+            if words in ([], ["help"]):
+                main(["--help"])
+            else:
+                main([words[0], self._path, *words[1:]])
+        except ValueError as problem:
+            self.write(f"{problem}\n")
+        except SystemExit:
+            pass  # argparse has said what is wrong
+        return False
+
+
+def run_shell(args: argparse.Namespace) -> None:
+    """``pylmdb shell``."""
+    import pylmdb
+
+    with (writing if args.write else reading)(args) as env:
+        names: dict[str, object] = {"env": env, "pylmdb": pylmdb}
+
+        def renew() -> None:
+            names["txn"] = env.begin(buffers=False)
+
+        renew()
+        names["renew"] = renew
+        if sys.stdin.isatty():
+            with suppress(ImportError):
+                import readline as readline
+            print(f"{env!r}\n{_WELCOME}")
+        else:
+            sys.ps1 = sys.ps2 = ""
+        Console(names, args.path).interact(banner="", exitmsg="")
