@@ -20,9 +20,7 @@ def name_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-MODULES = {
-    name_of(path): path for path in PACKAGE.rglob("*.py") if "_native" not in path.parts
-}
+MODULES = {name_of(path): path for path in PACKAGE.rglob("*.py") if "_native" not in path.parts}
 
 # From the top down.  A module imports from layers below its own, never from its own layer.
 LAYERS = [
@@ -32,7 +30,7 @@ LAYERS = [
     {"cli"},
     {"cli._parser"},
     {"cli.completion", "cli.files", "cli.inspection", "cli.records", "cli.shell", "cli.watching"},
-    {"cli._commands", "cli._data", "cli._opening", "cli._output"},
+    {"cli._commands", "cli._data", "cli._opening", "cli._output", "cli._running"},
     {"datasets"},
     {"tools"},
     {"tools.conversion"},

@@ -11,7 +11,8 @@ from ._commands import Commands
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; ``args.run`` is what does the work."""
+    """The parser of the whole command line; ``args.run`` is what does the work,
+    ``args.parser`` the parser."""
     top = argparse.ArgumentParser(
         prog="pylmdb",
         description="Look into LMDB files, change them, and turn them into others.",
@@ -24,4 +25,5 @@ def parser() -> argparse.ArgumentParser:
     )
     for module in (inspection, records, files, watching, shell, completion):
         module.add(Commands(commands))
+    top.set_defaults(parser=top)
     return top

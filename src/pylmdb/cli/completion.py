@@ -58,14 +58,14 @@ def add(commands: Commands) -> None:
 
 def print_script(args: argparse.Namespace) -> None:
     """``pylmdb completion``."""
-    print(_SCRIPTS[args.shell](_described()), end="")
+    print(_SCRIPTS[args.shell](_described(args.parser)), end="")
 
 
-def _described() -> dict[str, tuple[str, list[tuple[str, str]]]]:
+def _described(
+    parser: argparse.ArgumentParser,
+) -> dict[str, tuple[str, list[tuple[str, str]]]]:
     """By command: what it does, and its options, each with what that means."""
-    from ._parser import parser  # which imports this module
-
-    actions = [each for each in parser()._actions if isinstance(each, argparse._SubParsersAction)]
+    actions = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
     helps = {each.dest: each.help or "" for each in actions[0]._choices_actions}
     return {
         name: (helps[name], [

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ._opening import reading, writing
+from ._running import run
 
 if TYPE_CHECKING:
     import argparse
@@ -32,22 +33,22 @@ def add(commands: Commands) -> None:
 class Console(code.InteractiveConsole):
     """Python in which a line that begins with a dot is a command."""
 
-    def __init__(self, names: dict[str, object], path: str) -> None:
+    def __init__(
+        self, names: dict[str, object], path: str, parser: argparse.ArgumentParser
+    ) -> None:
         super().__init__(names)
-        self._path = path
+        self._path, self._parser = path, parser
 
     def push(self, line: str, *args: object, **kwargs: object) -> bool:
         """Take a line; True if Python wants more of a statement."""
         if self.buffer or not line.startswith("."):
             return super().push(line)
-        from . import main  # which imports this module
-
         try:
             words = shlex.split(line[1:])
             if words in ([], ["help"]):
-                main(["--help"])
+                run(self._parser, ["--help"])
             else:
-                main([words[0], self._path, *words[1:]])
+                run(self._parser, [words[0], self._path, *words[1:]])
         except ValueError as problem:
             self.write(f"{problem}\n")
         except SystemExit:
@@ -57,10 +58,8 @@ class Console(code.InteractiveConsole):
 
 def run_shell(args: argparse.Namespace) -> None:
     """``pylmdb shell``."""
-    import pylmdb
-
     with (writing if args.write else reading)(args) as env:
-        names: dict[str, object] = {"env": env, "pylmdb": pylmdb}
+        names: dict[str, object] = {"env": env, "pylmdb": sys.modules["pylmdb"]}
 
         def renew() -> None:
             names["txn"] = env.begin(buffers=False)
@@ -73,4 +72,4 @@ def run_shell(args: argparse.Namespace) -> None:
             print(f"{env!r}\n{_WELCOME}")
         else:
             sys.ps1 = sys.ps2 = ""
-        Console(names, args.path).interact(banner="", exitmsg="")
+        Console(names, args.path, args.parser).interact(banner="", exitmsg="")
