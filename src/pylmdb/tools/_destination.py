@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from .._options import DEFAULT_MAX_DBS
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # how many bytes a new environment is committed at
 PORTION = 128 << 20
+_numbers = count()
 
 
 class Destination:
@@ -36,31 +38,34 @@ class Destination:
     def __init__(
         self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0
     ) -> None:
+        self._place: Any = place
+        self._subdir, self._is_new = subdir, is_new(place)
         self._options: dict[str, Any] = {
             "lib_version": lib_version,
             "max_dbs": max(databases, DEFAULT_MAX_DBS),
         }
-        self._subdir, self._new, self._opened = subdir, b"", True
         self._written = self._used = 0
-        if isinstance(place, Environment):
-            self.env, self._opened = place, False
-        elif not is_new(place):
-            self.env = Environment(place, create=False, **self._options)
-        else:
+        if self._is_new:
             self._path = os.path.abspath(os.fsencode(place))
-            self._new = self._path.rstrip(b"/") + b".partial-%d" % os.getpid()
+            self._partial = self._path + b".partial-%d-%d" % (os.getpid(), next(_numbers))
 
     @property
     def data_path(self) -> bytes:
         """The file that holds, or will hold, the pages."""
-        return self._path if self._new else data_path(self.env)
+        if isinstance(self._place, Environment):
+            return data_path(self._place)
+        return _in_directory(os.fsencode(self._place))
 
     def __enter__(self) -> Destination:
-        if self._new:
+        if isinstance(self._place, Environment):
+            self.env = self._place
+        elif self._is_new:
             self._remove()
             self.env = Environment(
-                self._new, subdir=self._subdir, sync=False, writemap=True, **self._options
+                self._partial, subdir=self._subdir, sync=False, writemap=True, **self._options
             )
+        else:
+            self.env = Environment(self._place, create=False, **self._options)
         try:
             self.txn = self.env.begin(write=True)
         except BaseException:
@@ -71,7 +76,7 @@ class Destination:
     def wrote(self, size: int) -> None:
         """To be called when so many bytes more are written."""
         self._written += size
-        if self._new and self._written >= PORTION:
+        if self._is_new and self._written >= PORTION:
             self.txn.commit()
             self.txn = self.env.begin(write=True)
             self._written = 0
@@ -80,7 +85,7 @@ class Destination:
         try:
             if kind is None:
                 self.txn.commit()
-                if self._new:
+                if self._is_new:
                     self._used = self.env.info().used
                     self.env.sync(True)
             else:
@@ -92,22 +97,24 @@ class Destination:
             self._close(keep=kind is None)
 
     def _close(self, keep: bool = False) -> None:
-        if self._opened:
+        if self.env is not self._place:
             self.env.close()
-        if self._new and keep:
-            self._publish()
-        if self._new:
-            self._remove()
+        try:
+            if self._is_new and keep:
+                self._publish()
+        finally:
+            if self._is_new:
+                self._remove()
 
     def _publish(self) -> None:
         """Give the new environment its name, unless somebody else has taken it."""
-        os.truncate(os.path.join(self._new, b"data.mdb") if self._subdir else self._new, self._used)
+        os.truncate(_in_directory(self._partial), self._used)
         try:
             if self._subdir:
-                os.unlink(self._new + b"/lock.mdb")
-                os.rename(self._new, self._path)
+                os.unlink(self._partial + b"/lock.mdb")
+                os.rename(self._partial, self._path)
             else:
-                os.link(self._new, self._path)
+                os.link(self._partial, self._path)
         except OSError as failure:
             raise error(
                 f"{os.fsdecode(self._path)!r} was made meanwhile by somebody else",
@@ -119,9 +126,9 @@ class Destination:
     def _remove(self) -> None:
         """Remove what a failure, also of an earlier process of this number, has left."""
         if self._subdir:
-            shutil.rmtree(self._new, ignore_errors=True)
+            shutil.rmtree(self._partial, ignore_errors=True)
             return
-        for path in (self._new, self._new + b"-lock"):
+        for path in (self._partial, self._partial + b"-lock"):
             with suppress(FileNotFoundError):
                 os.unlink(path)
 
@@ -130,8 +137,12 @@ def is_new(place: Source) -> bool:
     """Whether there is nothing yet where an environment is to be."""
     if isinstance(place, Environment):
         return False
-    path = os.fsencode(place)
-    return not os.path.exists(os.path.join(path, b"data.mdb") if os.path.isdir(path) else path)
+    return not os.path.exists(_in_directory(os.fsencode(place)))
+
+
+def _in_directory(path: bytes) -> bytes:
+    """The data file of an environment, which is a directory or the file itself."""
+    return os.path.join(path, b"data.mdb") if os.path.isdir(path) else path
 
 
 def _sync_directory(path: bytes) -> None:
