@@ -39,22 +39,21 @@ class Destination:
         self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0
     ) -> None:
         self._place: Any = place
+        self._path = b"" if isinstance(place, Environment) else os.path.abspath(os.fsencode(place))
         self._subdir, self._is_new = subdir, is_new(place)
         self._options: dict[str, Any] = {
             "lib_version": lib_version,
             "max_dbs": max(databases, DEFAULT_MAX_DBS),
         }
         self._written = self._used = 0
-        if self._is_new:
-            self._path = os.path.abspath(os.fsencode(place))
-            self._partial = self._path + b".partial-%d-%d" % (os.getpid(), next(_numbers))
+        self._partial = self._path + b".partial-%d-%d" % (os.getpid(), next(_numbers))
 
     @property
     def data_path(self) -> bytes:
         """The file that holds, or will hold, the pages."""
         if isinstance(self._place, Environment):
             return data_path(self._place)
-        return _in_directory(os.fsencode(self._place))
+        return _in_directory(self._path)
 
     def __enter__(self) -> Destination:
         if isinstance(self._place, Environment):
