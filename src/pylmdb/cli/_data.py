@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..transaction import Transaction
+
 _INTEGERKEY, _INTEGERDUP = 0x08, 0x20
 # an array in the .npy format begins so
 _NPY = b"\x93NUMPY"
@@ -74,12 +76,12 @@ def _auto(data: bytes) -> Any:
     return text if all(char.isprintable() or char in "\n\t" for char in text) else None
 
 
-def shown(data: bytes, form: str, width: int = 0) -> str:
+def _shown(data: bytes, form: str, width: int = 0) -> str:
     """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
     if form == "auto":
         text = _auto(data)
         if text is None and data.startswith(_NPY):
-            return shown(data, "npy", width)
+            return _shown(data, "npy", width)
         result = "0x" + data.hex() if text is None else text
     elif form == "npy":
         array = _npy(data)
@@ -95,11 +97,11 @@ def shown(data: bytes, form: str, width: int = 0) -> str:
     return result
 
 
-def for_json(data: bytes, form: str) -> Any:
+def _for_json(data: bytes, form: str) -> Any:
     """Bytes as a value of JSON; in ``auto``, what is no text is {"hex": ...}."""
     if form == "auto":
         if data.startswith(_NPY):
-            return for_json(data, "npy")
+            return _for_json(data, "npy")
         text = _auto(data)
         return {"hex": data.hex()} if text is None else text
     value = SHOW[form](data)
@@ -108,7 +110,7 @@ def for_json(data: bytes, form: str) -> Any:
     return value
 
 
-def parsed(text: str, form: str) -> bytes:
+def _parsed(text: str, form: str, width: int) -> bytes:
     """The bytes that an argument means."""
     if form in ("auto", "text"):
         return text.encode("utf-8", "surrogateescape")
@@ -120,23 +122,44 @@ def parsed(text: str, form: str) -> bytes:
     try:
         number = int(text, 0)
         order: Any = sys.byteorder if form == "native" else "big"
-        return number.to_bytes(8, order, signed=form == "signed")
+        return number.to_bytes(width, order, signed=form == "signed")
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is not an integer of 64 bits") from None
+        raise ValueError(f"{text!r} is not an integer of {width * 8} bits") from None
 
 
-def key_format(args: argparse.Namespace, flags: int) -> str:
-    """How keys are written; ``auto`` knows databases of integers."""
-    return _known(args.key_format, flags & _INTEGERKEY)
+class Format:
+    """How the keys, or the values, of a database are written."""
+
+    def __init__(self, name: str, is_native: int, first: bytes) -> None:
+        self._name = "native" if name == "auto" and is_native else name
+        # integers of liblmdb's own have the width of those that are there
+        self._width = len(first) if is_native and first else 8
+
+    def read(self, text: str) -> bytes:
+        """What an argument means."""
+        return _parsed(text, self._name, self._width)
+
+    def text(self, data: bytes, width: int = 0) -> str:
+        """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
+        return _shown(data, self._name, width)
+
+    def json(self, data: bytes) -> Any:
+        """Bytes as a value of JSON."""
+        return _for_json(data, self._name)
 
 
-def value_format(args: argparse.Namespace, flags: int) -> str:
-    """How values are written."""
-    return _known(args.value_format, flags & _INTEGERDUP)
-
-
-def _known(form: str, is_native: int) -> str:
-    return "native" if form == "auto" and is_native else str(form)
+def formats(args: argparse.Namespace, txn: Transaction[bytes], db: Any) -> tuple[Format, Format]:
+    """Those of a database's keys and of its values; ``auto`` knows databases of integers."""
+    flags = db._flags
+    key = value = b""
+    if flags & (_INTEGERKEY | _INTEGERDUP):
+        with txn.cursor(db) as cursor:
+            if cursor.first():
+                key, value = cursor.item()
+    return (
+        Format(args.key_format, flags & _INTEGERKEY, key),
+        Format(args.value_format, flags & _INTEGERDUP, value),
+    )
 
 
 def add_formats(command: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._options import DEFAULT_MAX_DBS
 from ..environment import Environment
+from ..errors import NotFoundError
 from ..tools._destination import is_new
 from ..tools._sources import open_source
 
@@ -45,4 +46,7 @@ def require(path: str) -> None:
 def database(env: Environment, args: argparse.Namespace, txn: Any = None) -> Any:
     """The database that ``--db`` names."""
     name = None if args.db is None else os.fsencode(args.db)
-    return env.open_db(name, txn, create=getattr(args, "create", False))
+    try:
+        return env.open_db(name, txn, create=getattr(args, "create", False))
+    except NotFoundError:
+        raise NotFoundError(f"there is no database {args.db!r}") from None

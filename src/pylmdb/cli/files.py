@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tools import convert, dump, load, merge
 from ..tools._sources import data_path, open_source
-from ._opening import reading, require, writing
+from ._opening import database, reading, require, writing
 from ._output import print_json, progress, size
 
 if TYPE_CHECKING:
@@ -174,8 +174,7 @@ def drop_database(args: argparse.Namespace) -> None:
     if args.main and args.delete:
         raise ValueError("the main database can be emptied, not deleted")
     with writing(args) as env, env.begin(write=True) as txn:
-        name = None if args.main else os.fsencode(args.db)
-        db = env.open_db(name, txn, create=False)
+        db = database(env, args, txn)
         entries = txn.stat(db).entries
         txn.drop(db, delete=args.delete)
     _tell(args, f"{entries:,} records dropped", records=entries)

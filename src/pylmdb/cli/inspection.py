@@ -133,12 +133,14 @@ def list_readers(args: argparse.Namespace) -> None:
         return
     columns = ("pid", "thread", "txnid", "pages", "held_since")
     if rows:
-        print_table(columns, ([_cell(row[name]) for name in columns] for row in rows))
+        print_table(columns, ([_cell(name, row[name]) for name in columns] for row in rows))
     else:
         print("nobody reads")
     if freed is not None:
         print(f"{freed} slots of dead processes freed")
 
 
-def _cell(value: Any) -> Any:
-    return time.ctime(value) if isinstance(value, float) else value
+def _cell(name: str, value: Any) -> Any:
+    if value is None or name == "pages":
+        return value
+    return time.ctime(value) if name == "held_since" else str(value)

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError
-from ._data import add_formats, for_json, key_format, parsed, shown, value_format
+from ._data import Format, add_formats, formats
 from ._opening import database, reading, writing
 from ._output import print_json
 
@@ -70,23 +70,23 @@ def scan_records(args: argparse.Namespace) -> None:
         width = _WIDTH if sys.stdout.isatty() else 0
     with reading(args) as env, env.begin() as txn:
         db = database(env, args, txn)
-        keys, values = key_format(args, db._flags), value_format(args, db._flags)
+        keys, values = formats(args, txn, db)
         for key, value in islice(_records(txn, db, args, keys), args.limit):
             if args.json:
-                record = {"key": for_json(key, keys)}
+                record = {"key": keys.json(key)}
                 if not args.keys_only:
-                    record["value"] = for_json(value, values)
+                    record["value"] = values.json(value)
                 print_json(record, lines=True)
             elif args.keys_only:
-                print(shown(key, keys))
+                print(keys.text(key))
             else:
-                print(f"{shown(key, keys)}\t{shown(value, values, width)}")
+                print(f"{keys.text(key)}\t{values.text(value, width)}")
 
 
-def _records(txn: Any, db: Any, args: argparse.Namespace, keys: str) -> Any:
+def _records(txn: Any, db: Any, args: argparse.Namespace, keys: Format) -> Any:
     """The records that are asked for; values are b"" where only keys are."""
     given = {name: getattr(args, name) for name in ("start", "stop", "prefix")}
-    bounds = {name: parsed(text, keys) for name, text in given.items() if text is not None}
+    bounds = {name: keys.read(text) for name, text in given.items() if text is not None}
     found = txn.range(**bounds, db=db, reverse=args.reverse, values=not args.keys_only)
     return ((key, b"") for key in found) if args.keys_only else found
 
@@ -95,14 +95,14 @@ def get_record(args: argparse.Namespace) -> None:
     """``pylmdb get``."""
     with reading(args) as env, env.begin() as txn:
         db = database(env, args, txn)
-        keys, values = key_format(args, db._flags), value_format(args, db._flags)
-        value = txn.get(parsed(args.key, keys), db=db)
+        keys, values = formats(args, txn, db)
+        value = txn.get(keys.read(args.key), db=db)
     if value is None:
         raise NotFoundError(f"there is no key {args.key!r}")
     if args.json:
-        print_json({"key": args.key, "value": for_json(value, values)})
+        print_json({"key": args.key, "value": values.json(value)})
     elif args.value_format != "auto":
-        print(shown(value, values))
+        print(values.text(value))
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(value + (b"\n" if sys.stdout.isatty() else b""))
@@ -114,10 +114,10 @@ def put_record(args: argparse.Namespace) -> None:
     given = _read(args.file) if args.file is not None else None
     with writing(args) as env, env.begin(write=True) as txn:
         db = database(env, args, txn)
+        keys, values = formats(args, txn, db)
         if given is None:
-            given = parsed(args.value, value_format(args, db._flags))
-        key = parsed(args.key, key_format(args, db._flags))
-        stored = txn.put(key, given, overwrite=not args.no_overwrite, db=db)
+            given = values.read(args.value)
+        stored = txn.put(keys.read(args.key), given, overwrite=not args.no_overwrite, db=db)
     if args.json:
         print_json({"stored": stored})
     if not stored:
@@ -135,11 +135,12 @@ def delete_record(args: argparse.Namespace) -> None:
     """``pylmdb del``."""
     with writing(args) as env, env.begin(write=True) as txn:
         db = database(env, args, txn)
-        key = parsed(args.key, key_format(args, db._flags))
+        keys, values = formats(args, txn, db)
+        key = keys.read(args.key)
         if args.value is None:
             deleted = txn.delete(key, db=db)
         else:
-            deleted = txn.delete(key, parsed(args.value, value_format(args, db._flags)), db=db)
+            deleted = txn.delete(key, values.read(args.value), db=db)
     if args.json:
         print_json({"deleted": deleted})
     if not deleted:

@@ -66,10 +66,11 @@ def run_shell(args: argparse.Namespace) -> None:
 
         renew()
         names["renew"] = renew
+        console = Console(names, args.path, args.parser)
         if sys.stdin.isatty():
             with suppress(ImportError):
                 import readline as readline
-            print(f"{env!r}\n{_WELCOME}")
+            console.interact(banner=f"{env!r}\n{_WELCOME}", exitmsg="")
         else:
-            sys.ps1 = sys.ps2 = ""
-        Console(names, args.path, args.parser).interact(banner="", exitmsg="")
+            for line in sys.stdin:
+                console.push(line.rstrip("\n"))
