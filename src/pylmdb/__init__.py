@@ -57,6 +57,7 @@ from .transaction import Transaction
 
 if _typing.TYPE_CHECKING:
     from .mapping import Map as Map
+    from .tools.verification import verify as verify
 
 _Database = Database
 
@@ -114,5 +115,6 @@ __all__ = [
     "enable_drop_gil",
     "errors",
     "types",
+    "verify",
     "version",
 ]

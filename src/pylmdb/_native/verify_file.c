@@ -170,12 +170,33 @@ static int make_room(struct pylmdb_check *check)
     /* Free pages may lie behind the file's end, but no more than its lists can name. */
     file->noted = check->pages < file->size + most_listed ? check->pages : file->size + most_listed;
     words = (size_t)(file->noted / 64 + 1);
+    check->used = META_PAGES;
     file->used = calloc(words, sizeof(uint64_t));
     file->free = calloc(words, sizeof(uint64_t));
     if (file->used && file->free)
         return 1;
     file->failure = ENOMEM;
     return 0;
+}
+
+/* LMDB 1.0 does not open a file whose first two records count more pages than it has. */
+static void check_sum(struct pylmdb_check *check)
+{
+    const struct record free = get_record(check->trees[PYLMDB_FREE_TREE].record);
+    const struct record main = get_record(check->trees[PYLMDB_MAIN_TREE].record);
+    const uint64_t most = check->file->size;
+    const uint64_t counts[] = {free.branch_pages, free.leaf_pages, free.large_pages,
+                               main.branch_pages, main.leaf_pages, main.large_pages};
+    uint64_t left = most - META_PAGES;
+    size_t i;
+
+    for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+        if (counts[i] > left) {
+            find_in_file(check, "its trees are said to have more pages than it has");
+            return;
+        }
+        left -= counts[i];
+    }
 }
 
 static void check_trees(struct pylmdb_check *check, const struct meta *meta)
@@ -190,6 +211,8 @@ static void check_trees(struct pylmdb_check *check, const struct meta *meta)
                      meta->at + file->format->header + AT_RECORDS + number * RECORD_SIZE,
                      where) < 0)
             return;
+    if (check->format == 3)
+        check_sum(check);
     /* The main tree adds the named databases behind itself. */
     for (number = 0; (size_t)number < check->tree_count && !file->failure; number++)
         check_tree(check, number);

@@ -206,7 +206,7 @@ static int bounds_are_sound(const struct view *view)
     const int is_exact = !(flags & FIXED) || page_width(format, view->page) != 1;
 
     if (lower < format->header || (lower - format->header) % 2 || lower > upper ||
-        (is_exact && upper > view->size))
+        (!(flags & FIXED) && upper % 2) || (is_exact && upper > view->size))
         return fault(view, "its free space is said to be from %u to %u", lower, upper);
     if (lower == format->header)
         return fault(view, "it is empty", 0, 0);
@@ -223,8 +223,8 @@ int sub_page_is_sound(struct tree *tree, const unsigned char *sub, size_t size, 
 
     if (!(tree->record.flags & DUPSORT))
         return fault(&view, "the database has none", 0, 0);
-    if (size < format->header)
-        return fault(&view, "there is no room for a page", 0, 0);
+    if (size < format->header || size % 2)
+        return fault(&view, "%u bytes are no page", (unsigned int)size, 0);
     if ((page_flags(format, sub) & ~(unsigned int)DIRTY) != (LEAF | SUB | fixed))
         return fault(&view, "the page's flags are 0x%04x", page_flags(format, sub), 0);
     if (!bounds_are_sound(&view))
