@@ -108,7 +108,11 @@ def run(path: Path, rng: Random) -> None:
         content = read(env, report, rng)
         for compact in (True, False):
             copy = Path(folder, f"copy{compact:d}")
-            env.copy(copy, compact=compact)
+            try:
+                env.copy(copy, compact=compact)
+            except pylmdb.IncompatibleError:
+                assert report.leaked and compact  # liblmdb counts them
+                continue
             assert verified(copy).ok, str(pylmdb.verify(copy))
         for _ in range(3):
             write(env, content, rng)
