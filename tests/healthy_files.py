@@ -44,10 +44,6 @@ class Program:
         options = {"max_dbs": 128, "sync": False, **options}
         self.env = binding.open(str(path), **options)
         self.names: list[bytes | None] = [*names, None]
-        # py-lmdb crashes when handles are made, or nested transactions aborted, while others live
-        self.is_own = binding is pylmdb
-        if not self.is_own:
-            self.dbs = {each: self.env.open_db(each, **KINDS.get(each, {})) for each in names}
 
     def steps(self, count: int) -> Iterator[None]:
         """Yields after each transaction that has ended."""
@@ -59,7 +55,7 @@ class Program:
         txn = self.env.begin(write=True, parent=parent)
         for _ in range(self.rng.choice([1, 1, 3, 6])):
             self.act(txn)
-        if self.is_own and self.rng.random() < 0.15:
+        if self.rng.random() < 0.15:
             txn.abort()
         else:
             txn.commit()
@@ -71,7 +67,7 @@ class Program:
         if kind < 0.08 and not self.writemap:
             self.transaction(txn)
         elif kind < 0.11 and db is not None:
-            txn.drop(db, delete=self.is_own and rng.random() < 0.4)
+            txn.drop(db, delete=rng.random() < 0.4)
         elif kind < 0.2:
             self.clear(txn, name, db)
         elif kind < 0.5:
@@ -87,8 +83,6 @@ class Program:
     def database(self, txn: Any, name: bytes | None) -> Any:
         if name is None:
             return None
-        if not self.is_own:
-            return self.dbs[name]
         return self.env.open_db(name, txn=txn, **KINDS.get(name, {}))
 
     def clear(self, txn: Any, name: bytes | None, db: Any) -> None:

@@ -146,15 +146,19 @@ static const struct meta *newest(const struct meta *metas)
     return metas[0].is_sound ? &metas[0] : metas[1].is_sound ? &metas[1] : NULL;
 }
 
+/* LMDB 1.0 can write a checksum behind each page; its size is at the end of page 1. */
 static void note_checksums(struct pylmdb_check *check)
 {
     struct pylmdb_file *file = check->file;
-    uint16_t size;
+    uint16_t size = 0;
 
-    if (check->format == 3 &&
-        read_file(file, 2 * (uint64_t)file->page_size - sizeof(size), &size, sizeof(size)) && size)
-        find(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
-             "its pages have checksums, which were not looked at");
+    if (check->format != 3 ||
+        !read_file(file, 2 * (uint64_t)file->page_size - sizeof(size), &size, sizeof(size)) ||
+        !size || size > file->page_size / 4)
+        return;
+    file->page_room -= size;
+    find(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
+         "its pages have checksums of %u bytes, which were not looked at", size);
 }
 
 /* ---- all of it ---- */
@@ -232,6 +236,7 @@ static void check_file(struct pylmdb_check *check)
     }
     check->format = file->format->version;
     check->page_size = file->page_size;
+    file->page_room = file->page_size;
     file->most_node = ((file->page_size - file->format->header) / 2 & ~1u) - 2;
     for (i = 0; i < META_PAGES; i++)
         read_meta(check, i, &metas[i]);

@@ -70,6 +70,7 @@ struct pylmdb_file {
     int fd;
     const struct format *format;
     unsigned int page_size, most_node;
+    unsigned int page_room; /* the size of a page without a checksum */
     uint64_t size;       /* in pages, as far as it is there */
     uint64_t pages;      /* as far as it may be used */
     uint64_t noted;      /* as far as the next two go */

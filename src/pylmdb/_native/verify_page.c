@@ -153,6 +153,7 @@ static int nodes_are_sound(const struct view *view)
     const unsigned char *page = view->page;
     const unsigned int count = page_count(format, page), upper = page_upper(format, page);
     uint64_t cells[CELL_WORDS];
+    size_t taken = 0;
     unsigned int i;
 
     memset(cells, 0, (view->size / CELL / 64 + 1) * sizeof(*cells));
@@ -168,12 +169,17 @@ static int nodes_are_sound(const struct view *view)
             return 0;
         if (!take_cells(cells, at / CELL, (at + size) / CELL))
             return fault(view, "node %u lies over another one", i, 0);
+        taken += size;
         if (view->outer_node < 0 && !view->tree->outer && page_flags(format, page) & LEAF &&
             (node_flags(node) & (NODE_DUPLICATES | NODE_TREE)) == NODE_DUPLICATES &&
             !sub_page_is_sound(view->tree, node_value(format, node), node_size(node),
                                view->number, i))
             return 0;
     }
+    /* liblmdb moves nodes together, and relies on that when it makes room. */
+    if (taken != view->size - upper)
+        return fault(view, "its nodes have %u bytes, but the room for them is %u",
+                     (unsigned int)taken, (unsigned int)(view->size - upper));
     return 1;
 }
 
@@ -190,8 +196,8 @@ static int fixed_values_are_sound(const struct view *view)
     if (!width || (view->tree->width && width != view->tree->width))
         return fault(view, "its values have %u bytes each, and not as many as they should",
                      (unsigned int)width, 0);
-    if (page_count(format, view->page) * width + room > view->size - format->header)
-        return fault(view, "%u values of %u bytes do not fit on it",
+    if (page_count(format, view->page) * width + room != view->size - format->header)
+        return fault(view, "%u values of %u bytes do not fit on it with its free space",
                      page_count(format, view->page), (unsigned int)width);
     return 1;
 }
@@ -269,7 +275,7 @@ static int header_is_sound(const struct view *view)
 int page_is_sound(struct tree *tree, const unsigned char *page, uint64_t number)
 {
     const struct format *format = format_of(tree);
-    const struct view view = {tree, page, tree->check->file->page_size, number, -1};
+    const struct view view = {tree, page, tree->check->file->page_room, number, -1};
 
     if (!header_is_sound(&view) || !bounds_are_sound(&view))
         return 0;
