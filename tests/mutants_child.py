@@ -3,9 +3,10 @@
 
     python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
 
-MODE is read, write, writemap or verify; the last uses what verify() passes.  The program is meant to be killed by what it does: whoever
-runs it sees by the last line which mutant it was.  An exception that is not pylmdb's is one that
-ends it too, and so is a mutant that computes for longer than it could, however busy the machine is.
+MODE is read, write, writemap or verify; the last uses what verify() passes.  The program is meant
+to be killed by what it does: whoever runs it sees by the last number which mutant it was.  An
+exception that is not pylmdb's is one that ends it too, and so is a mutant that computes for longer
+than it could, however busy the machine is.
 """
 
 from __future__ import annotations

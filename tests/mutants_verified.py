@@ -100,7 +100,8 @@ def run(path: Path, rng: Random) -> None:
     assert path.read_bytes() == before
     if not report.ok or not report.size:
         return
-    print("passed", flush=True)
+    if any("empty list with room" in each.text for each in report.findings):
+        return  # healthy to liblmdb, damaged to what hardens it
     with (
         tempfile.TemporaryDirectory() as folder,
         pylmdb.open(path, sync=False, subdir=False, guard=False, verify=True) as env,
@@ -111,7 +112,8 @@ def run(path: Path, rng: Random) -> None:
             try:
                 env.copy(copy, compact=compact)
             except pylmdb.IncompatibleError:
-                assert report.leaked and compact  # liblmdb counts them
+                assert compact
+                assert report.leaked  # which liblmdb counts
                 continue
             assert verified(copy).ok, str(pylmdb.verify(copy))
         for _ in range(3):

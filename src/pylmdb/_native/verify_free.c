@@ -59,7 +59,7 @@ void check_free_record(struct tree *tree, const unsigned char *node, uint64_t pa
     const struct bytes key = node_key(node);
     const unsigned int flags = node_flags(node);
     struct list list = {file, NULL, 0};
-    uint64_t count = 0;
+    uint64_t count = 0, room;
 
     if (key.size != sizeof(uint64_t) || !get64(key.data) || get64(key.data) > check->txnid) {
         find(check, PYLMDB_DAMAGE, tree->number, page,
@@ -77,13 +77,21 @@ void check_free_record(struct tree *tree, const unsigned char *node, uint64_t pa
             return;
         list.at = first * file->page_size + file->format->header;
     }
-    if ((flags && flags != NODE_LARGE) || node_size(node) < sizeof(count) ||
-        !read_list(&list, 0, 1, &count) || count >= node_size(node) / sizeof(count)) {
-        find(check, PYLMDB_DAMAGE, tree->number, page, "value %u is not a list of %llu pages", i,
-             (unsigned long long)count);
+    room = node_size(node) / sizeof(count);
+    if ((flags && flags != NODE_LARGE) || !room || node_size(node) % sizeof(count) ||
+        !read_list(&list, 0, 1, &count) || (count && count != room - 1)) {
+        find(check, PYLMDB_DAMAGE, tree->number, page,
+             "value %u of %llu bytes is not a list of %llu pages", i,
+             (unsigned long long)node_size(node), (unsigned long long)count);
         tree->is_partial = 1;
         return;
     }
+    /* What liblmdb has reserved and not needed.  Where it is hardened it takes that for damage
+     * when it comes to it. */
+    if (!count && room > 1)
+        find(check, PYLMDB_NOTE, tree->number, page,
+             "value %u is an empty list with room for %llu pages", i,
+             (unsigned long long)room - 1);
     check_numbers(tree, &list, count, page, i);
 }
 
