@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Every test that opens an environment runs over both engines and every core."""
 
+import os
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -73,3 +76,29 @@ def held(env: pylmdb.Environment) -> Iterator[threading.Event]:
     yield let_go
     let_go.set()
     thread.join()
+
+
+# Debian's lmdb-utils
+TOOLS = ("mdb_copy", "mdb_dump", "mdb_load", "mdb_stat")
+
+
+@pytest.fixture
+def tool() -> Callable[..., str]:
+    """Runs one of the programs; without them a test fails, so that nobody misses it unawares."""
+    missing = [name for name in TOOLS if not shutil.which(name)]
+    if missing and os.environ.get("PYLMDB_NO_LMDB_UTILS") == "1":
+        pytest.skip("PYLMDB_NO_LMDB_UTILS=1")
+    if missing:
+        pytest.fail(
+            f"{', '.join(missing)} not found: apt-get install lmdb-utils, or set"
+            " PYLMDB_NO_LMDB_UTILS=1 to do without these tests",
+            pytrace=False,
+        )
+
+    def run(name: str, *arguments: object, text: str = "", codes: tuple[int, ...] = (0,)) -> str:
+        command = [name, *map(str, arguments)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode in codes, (name, done.stdout, done.stderr)
+        return done.stdout
+
+    return run

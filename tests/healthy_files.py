@@ -137,8 +137,24 @@ def check(env: Any, path: Path) -> None:
             assert not found.damaged
             assert not found.lost
             pages = stat["branch_pages"], stat["leaf_pages"], stat["overflow_pages"]
-            if KINDS.get(found.name or b"", {}).get("dupsort"):
-                # liblmdb goes on counting pages of duplicates that are gone
-                assert pages >= (found.branch_pages, found.leaf_pages, found.large_pages)
-            else:
+            # where liblmdb does not count all pages, and counts some that are gone
+            if not KINDS.get(found.name or b"", {}).get("dupsort"):
                 assert pages == (found.branch_pages, found.leaf_pages, found.large_pages)
+
+
+def make_empty(path: Path, lib_version: int, page_size: int) -> None:
+    """A new file with pages of this size, which liblmdb takes as it is."""
+    header = 24 if lib_version else 16
+    data = bytearray(2 * page_size)
+    nothing = struct.pack("=4QQ", 0, 0, 0, 0, 2**64 - 1)
+    for page in range(2):
+        start = page * page_size
+        struct.pack_into("=Q", data, start, page)
+        struct.pack_into("=H", data, start + header - 6, 8)
+        meta = struct.pack("=IIQQ", 0xBEEFC0DE, 3 if lib_version else 1, 0, 1 << 20)
+        meta += struct.pack("=IHH", page_size, 8, 0) + nothing
+        meta += struct.pack("=IHH", 0, 0, 0) + nothing
+        meta += struct.pack("=QQ", 1, 0)
+        data[start + header : start + header + len(meta)] = meta
+    path.mkdir()
+    (path / "data.mdb").write_bytes(data)
