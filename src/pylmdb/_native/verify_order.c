@@ -42,15 +42,23 @@ static int compare_integers(struct bytes a, struct bytes b)
 /* Of integers that are not as long as two words, the first word counts. */
 static int compare_first_words(struct bytes a, struct bytes b)
 {
-    const uint32_t x = get32(a.data), y = get32(b.data);
+    uint32_t x, y;
 
+    if (a.size < sizeof(x) || b.size < sizeof(y))
+        return compare_sizes(a.size, b.size);
+    x = get32(a.data);
+    y = get32(b.data);
     return (x > y) - (x < y);
 }
 
 int compare_words(struct bytes a, struct bytes b)
 {
-    const uint64_t x = get64(a.data), y = get64(b.data);
+    uint64_t x, y;
 
+    if (a.size < sizeof(x) || b.size < sizeof(y))
+        return compare_sizes(a.size, b.size);
+    x = get64(a.data);
+    y = get64(b.data);
     return (x > y) - (x < y);
 }
 

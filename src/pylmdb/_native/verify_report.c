@@ -113,20 +113,20 @@ int use_pages(struct tree *tree, uint64_t page, uint64_t count, uint64_t from)
              (unsigned long long)page, (unsigned long long)count - 1);
         return 0;
     }
-    for (i = page; i < page + count; i++)
+    /* What stands before a page that is in use stays taken, so that no page is looked at
+     * again and again. */
+    for (i = page; i < page + count; i++, check->used++) {
         if (bit_is_set(file->used, i)) {
             find(check, PYLMDB_DAMAGE, tree->number, i,
                  "it is in use twice; the second time, page %llu leads to it",
                  (unsigned long long)from);
             return 0;
         }
-    for (i = page; i < page + count; i++) {
         set_bit(file->used, i);
         if (bit_is_set(file->free, i))
             find(check, PYLMDB_DAMAGE, tree->number, i,
                  "it is in use, and in the list of free pages");
     }
-    check->used += count;
     count_done(file, count);
     return !file->failure;
 }
