@@ -123,6 +123,7 @@ static int node_is_sound(const struct view *view, const unsigned char *node, uns
     const struct tree *tree = view->tree;
     const struct format *format = format_of(tree);
     const size_t key_size = node_key_size(node);
+    const size_t width = tree->number == PYLMDB_FREE_TREE ? sizeof(uint64_t) : tree->width;
     size_t size = NODE_HEAD + padded_key(format, key_size);
 
     if (page_flags(format, view->page) & LEAF) {
@@ -132,7 +133,7 @@ static int node_is_sound(const struct view *view, const unsigned char *node, uns
         size += value_size(format, node);
         if (!key_size && !tree->outer)
             return fault(view, "key %u is empty", i, 0);
-    } else if (i && tree->width && key_size != tree->width) {
+    } else if (i && width && key_size != width) {
         return fault(view, "key %u has %u bytes, and not the width of its database", i,
                      (unsigned int)key_size);
     }
