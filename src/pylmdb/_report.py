@@ -84,9 +84,9 @@ class Report:
     ``errors``, how many of all are damage; ``databases``, a :class:`CheckedDatabase` each,
     the main database first; ``format``, 1 (LMDB 0.9), 3 (LMDB 1.0), or None if the file is
     neither; ``page_size`` in bytes; ``txnid``, the transaction whose snapshot was checked;
-    ``size`` of the file in bytes; ``pages`` up to the last one in use, of which ``used`` are in a
-    tree, ``free`` in the list of free pages, and ``leaked`` nowhere; ``changed``, whether
-    somebody wrote to the file meanwhile; ``seconds`` that it took.
+    ``size`` of the file in bytes; ``pages`` up to the last one in use, of which ``used`` are meta
+    pages or in a tree, ``free`` in the list of free pages, and ``leaked`` nowhere; ``changed``,
+    whether somebody wrote to the file meanwhile; ``seconds`` that it took.
     """
 
     path: str
