@@ -30,6 +30,8 @@ LAYERS = [
     {"_lazy"},
     {"cli"},
     {"datasets"},
+    {"datasets._layouts"},
+    {"datasets._orders", "datasets._plain_pickle"},
     {"tools"},
     {"mapping"},
     {"_codecs", "_map_life", "_map_order"},
