@@ -241,6 +241,12 @@ class Snapshot:
         rows = Rows("keys", self._count, dtype, ())
         return exact(self._copy("keys", self._index.key_at, np.arange(self._count), rows, 1))
 
+    def sizes(self) -> Any:
+        """The sizes of the values in bytes, as integers, in an array of shape ``(len(self),)``."""
+        sizes = self._index.value_sizes
+        self._here()
+        return np.full(self._count, sizes, np.uint32) if isinstance(sizes, int) else sizes.copy()
+
     def take(
         self,
         numbers: Any,
