@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # True: a bar of tqdm; a function: called with what is done and what there is to do
-    Progress = Union[bool, Callable[[int, int], object], None]
+    Progress = bool | Callable[[int, int], object] | None
 
 
 class Reporter:

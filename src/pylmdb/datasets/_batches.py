@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Batches of samples into one database, each with one commit, and the order of the samples.
+
+Samples are read back in the order in which they were added.  Where that is the order of their
+keys nothing is written for it.  When the first sample comes that breaks it, an index is made:
+the database ``order_name(db)``, the key of each sample by its number.  It is written in the
+transaction of the samples themselves, so that it is right whenever the process ends.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BusyError, IncompatibleError, NotFoundError
+from ._layouts import order_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..environment import Environment
+
+_SLICE = 4096
+
+
+class Batches:
+    """What one writer writes to a database.
+
+    :param ordered: True to keep the order of the samples where it is not that of the keys.
+    :ivar count: how many records are committed that are samples, or parts of one.
+    """
+
+    def __init__(self, env: Environment, name: bytes | None, ordered: bool) -> None:
+        self.env, self._name, self._ordered = env, name, ordered
+        self._db = env.open_db(name)
+        self._index: Any = None
+        self._check_flags()
+        with env.begin() as txn:
+            with suppress(NotFoundError):
+                self._index = env.open_db(order_name(name), txn=txn, create=False)
+            self._snapshot = txn.id()
+            named = env.dbs(txn) if name is None else []
+            self.count: int = int(txn.stat(self._db).entries) - len(named)
+            with txn.cursor(self._db) as cursor:
+                self._last = cursor.key() if cursor.last() else None
+
+    def _check_flags(self) -> None:
+        words = [word for word, on in self._db.flags().items() if on]
+        if words:
+            raise IncompatibleError(
+                f"{self.env.path()!r}: data sets are not written to a database with"
+                f" {', '.join(words)}"
+            )
+
+    def get(self, key: bytes) -> bytes | None:
+        """The committed value of a key."""
+        with self.env.begin() as txn:
+            return txn.get(key, None, self._db)
+
+    def commit(
+        self, records: Iterable[tuple[bytes, Any]], beside: Iterable[tuple[bytes, Any]] = ()
+    ) -> None:
+        """Write records, in key order, and those beside them that are no samples.
+
+        The last record of a key counts, in the place of its first.
+
+        :raises BusyError: somebody else has written to the file.
+        """
+        found, others = dict(records), [*beside]
+        if not found and not others:
+            return
+        ordered = sorted(found)
+        append = bool(ordered) and (self._last is None or ordered[0] > self._last)
+        with self.env.begin(self._db, write=True) as txn:
+            self._check_alone(txn)
+            cursor = txn.cursor()
+            if self._ordered:
+                self._keep_order(txn, cursor, [*found], ordered, append)
+            before = txn.stat().entries
+            cursor.putmulti([(key, found[key]) for key in ordered], append=append)
+            count = self.count + txn.stat().entries - before
+            cursor.putmulti(others)
+        self._snapshot, self.count = self._snapshot + 1, count
+        if ordered:
+            self._last = max(self._last or b"", ordered[-1])
+
+    def _check_alone(self, txn: Any) -> None:
+        if txn.id() != self._snapshot + 1:
+            raise BusyError(
+                f"{self.env.path()!r}: another program writes to it",
+                hint="nothing of this batch was written; open a Writer with exist='extend'",
+            )
+
+    def _keep_order(
+        self, txn: Any, cursor: Any, added: list[bytes], ordered: list[bytes], append: bool
+    ) -> None:
+        """Add to the index, if there is one or has to be."""
+        new = added if append else [key for key in added if not cursor.set_key(key)]
+        last = self._last or b""
+        in_order = not new or (new[0] > last and new == (ordered if append else sorted(new)))
+        if self._index is None and not in_order:
+            self._index = self.env.open_db(order_name(self._name), txn=txn)
+            names = self.env.dbs(txn) if self._name is None else []
+            beside = {name + end for name in names for end in (b"", b"\0")}
+            keys = (key for key in txn.range(values=False, db=self._db) if key not in beside)
+            self._number(txn, keys, 0)
+        if self._index is not None:
+            self._number(txn, new, self.count)
+
+    def _number(self, txn: Any, keys: Iterable[bytes], start: int) -> None:
+        """Add keys to the index, by numbers from ``start`` on."""
+        numbers = txn.cursor(self._index)
+        pairs = ((n.to_bytes(8, "big"), key) for n, key in enumerate(keys, start))
+        while batch := [*islice(pairs, _SLICE)]:
+            numbers.putmulti(batch, append=True)
