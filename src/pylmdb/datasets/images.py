@@ -283,12 +283,13 @@ def _namer(keys: Any, layout: str) -> Callable[[str], str] | None:
 def _check_distinct(files: list[ImageFile], key: Callable[[str], str]) -> None:
     seen: dict[str, str] = {}
     for item in files:
-        other = seen.setdefault(key(item.name), item.path)
-        if other != item.path:
+        name = key(item.name)
+        if name in seen:
             raise InvalidParameterError(
-                f"{other!r} and {item.path!r} would both have the key {key(item.name)!r}",
+                f"{seen[name]!r} and {item.path!r} would both have the key {name!r}",
                 hint="keys='name' keeps extensions, keys='number' numbers them",
             )
+        seen[name] = item.path
 
 
 def _caffe_line(line: str) -> tuple[str, int]:
