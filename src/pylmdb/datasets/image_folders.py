@@ -129,9 +129,9 @@ def convert(
         Exported(source, progress) as exported,
         Writer(path, layout=layout, **options) as writer,
     ):
-        name = _NAMES.get(layout, lambda key: None)
+        name_of = _NAMES.get(layout)
         for key, value, label in exported.named():
-            writer.append(value, label, name(key))
+            writer.append(value, label, name_of(key) if name_of else None)
         return len(exported)
 
 
@@ -140,7 +140,7 @@ def _stem(key: bytes) -> bytes:
 
 
 # what becomes of a key, in the layouts that have names for keys
-_NAMES: dict[str, Callable[[bytes], bytes | None]] = {
+_NAMES: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
     "basicsr": _stem,
     "mmsr": _stem,

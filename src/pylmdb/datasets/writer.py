@@ -20,8 +20,8 @@ from .._options import Options, place_of
 from ..environment import Environment
 from ..errors import ClosedError, ForkedError, InvalidParameterError, closed
 from ..tools._progress import Reporter
-from . import _beside
 from ._batches import Batches
+from ._beside import Replacement
 from ._samples import LAYOUTS, as_key
 
 if TYPE_CHECKING:
@@ -93,11 +93,13 @@ class Writer:
         kind = _checked_layout(layout, key_format, db)
         self._pid, self._lock = os.getpid(), RLock()
         self._place = place = _place(path, exist, options)
-        self._replaces = exist == "replace"
-        if self._replaces:
-            path, options["subdir"] = _beside.new_data_path(place), False
+        self._new = Replacement(place) if exist == "replace" else None
+        if self._new is not None:
+            path, options["subdir"] = self._new.path, False
         self._env = env = Environment(path, **options)
         try:
+            if self._new is not None:
+                self._new.opened(env)
             self._batches = Batches(env, db, kind.ordered)
             self._layout = kind(self._batches, key_format.encode() if key_format else None)
             self._count: int = self._layout.count()
@@ -247,9 +249,8 @@ class Writer:
                 self._commit()
                 self._settle()
                 self._batches.commit([], self._layout.finish(self._count))
-                if self._replaces:
-                    self._end()
-                    _beside.replace(self._env, self._place)
+                if self._new is not None:
+                    self._new.publish(self._env)
             except BaseException:
                 self._abandon()
                 raise
@@ -268,8 +269,8 @@ class Writer:
             return
         if hasattr(self, "_thread"):
             self._end()
-        if self._replaces:
-            _beside.discard(env, self._place)
+        if self._new is not None:
+            self._new.discard(env)
         else:
             env.close()
 
@@ -279,7 +280,7 @@ class Writer:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         with self._lock:
-            if kind is not None and (self._replaces or self._failed is not None):
+            if kind is not None and (self._new is not None or self._failed is not None):
                 self._abandon()
             else:
                 self.close()
