@@ -201,7 +201,7 @@ class Named(Layout):
         super().__init__(batches, key_format)
         path = batches.env.path()
         self.folder = path if os.path.isdir(path) else os.path.dirname(path)
-        self.sizes: dict[bytes, Any] = self.read() if batches.count else {}
+        self.sizes: dict[bytes, Any] = self._sizes_of_all() if batches.count else {}
 
     def read(self) -> dict[bytes, Any]:
         """What the file says now, by key."""
@@ -219,15 +219,15 @@ class Named(Layout):
         """What the file says of an image."""
         raise NotImplementedError
 
-    def complete(self) -> dict[bytes, Any]:
-        """The sizes of all that is there: also of what a writer that was killed has left."""
-        batches = self.batches
-        with batches.env.begin(batches.env.open_db()) as txn:
-            there = {*txn.range(values=False)} - {*batches.env.dbs(txn)}
-            missing = sorted(there - set(self.sizes))
-            for key in missing:
-                self.sizes[key] = self.size(txn.get(key))
-        return {key: size for key, size in self.sizes.items() if key in there}
+    def _sizes_of_all(self) -> dict[bytes, Any]:
+        """The sizes of what is there: what a writer that was killed has left is looked at."""
+        env, sizes = self.batches.env, self.read()
+        with env.begin(env.open_db()) as txn:
+            there = {*txn.range(values=False)} - {*env.dbs(txn)}
+            found = {key: size for key, size in sizes.items() if key in there}
+            for key in sorted(there - set(found)):
+                found[key] = self.size(txn.get(key))
+        return found
 
 
 class BasicSR(Named):
@@ -248,7 +248,7 @@ class BasicSR(Named):
         return ",".join(map(str, size_of(value)))
 
     def finish(self, count: int) -> Records:
-        lines = (b"%s.png (%s) 1\n" % (key, size.encode()) for key, size in self.complete().items())
+        lines = (b"%s.png (%s) 1\n" % (key, size.encode()) for key, size in self.sizes.items())
         publish_file(os.path.join(self.folder, META_TEXT), b"".join(lines))
         return []
 
@@ -287,7 +287,7 @@ class Mmsr(Named):
         return f"{channels}_{height}_{width}"
 
     def finish(self, count: int) -> Records:
-        sizes = self.complete()
+        sizes = self.sizes
         known = list(dict.fromkeys(sizes.values()))
         path = os.path.normpath(self.folder)
         meta = {
