@@ -137,7 +137,7 @@ def _attributes(found: Any, name: str) -> dict[bytes, bytes]:
             raise InvalidParameterError(
                 f"the attribute {key!r} of {name or '/'!r} is of a type that has no array"
             )
-        result[f"{name}\0{key}".encode()] = arrays.dumps(array)
+        result[f"{name}\0{key}".encode()] = arrays.dumps(_without_metadata(array))
     return result
 
 
@@ -161,7 +161,30 @@ def _read(h5py: Any, dataset: Any, where: Any) -> Any:
             return np.asarray(dataset.asstr()[where], np.str_)
         except UnicodeDecodeError as problem:
             raise InvalidParameterError(f"{dataset.name!r} is no text: {problem}") from None
-    return dataset[where]
+    return _without_metadata(np.asarray(dataset[where]))
+
+
+def _without_metadata(array: Any) -> Any:
+    """``array`` without what h5py notes in dtypes, of which numpy would warn that a file in
+    ``.npy`` format has no place for it."""
+    return array.view(_plain(array.dtype))
+
+
+def _plain(dtype: Any) -> Any:
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.dtype((_plain(base), shape))
+    if dtype.names is None:
+        return np.dtype(dtype.str)
+    fields = [dtype.fields[name] for name in dtype.names]
+    return np.dtype(
+        {
+            "names": dtype.names,
+            "formats": [_plain(field[0]) for field in fields],
+            "offsets": [field[1] for field in fields],
+            "itemsize": dtype.itemsize,
+        }
+    )
 
 
 def to_hdf5(
@@ -240,7 +263,7 @@ def _to_rows(file: Any, exported: Exported, name: str) -> list[Any]:
         created[number] = array
         labels.append(label)
     if created is None:
-        file.create_dataset(name, (0,))
+        file.create_dataset(name, (0,), np.float32)
     return labels
 
 
@@ -252,6 +275,8 @@ def _text(key: bytes) -> str:
 
 
 def _create(h5py: Any, file: Any, name: str, array: Any) -> Any:
+    if "\0" in name:
+        raise InvalidParameterError(f"the key {name!r} is no path")
     try:
         if array.dtype.kind == "U":
             return file.create_dataset(
