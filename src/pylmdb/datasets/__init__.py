@@ -4,3 +4,4 @@
 from __future__ import annotations
 
 from .dataset import Dataset as Dataset
+from .loader import Loader as Loader
