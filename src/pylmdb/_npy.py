@@ -104,6 +104,15 @@ def plan(array: Any, place: Layout | None, key_size: int) -> Plan:
     return found
 
 
+def fill(target: Any, plan: Plan, array: Any) -> None:
+    """Write ``array`` as planned into a writable buffer of that size."""
+    begin, end = len(plan.header), len(plan.header) + array.nbytes
+    target[:begin] = plan.header
+    source = plain(array)
+    np.copyto(np.ndarray(source.shape, source.dtype, target, begin, None, plan.order), source)
+    target[end:] = bytes(plan.size - end)
+
+
 def _make_plan(
     array: Any, order: Literal["C", "F"], place: Layout | None, key_size: int
 ) -> Plan:

@@ -72,6 +72,20 @@ class Options:
 
 def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
     """Options from the arguments of ``open``; what does not fit raises here."""
+    place = place_of(path, subdir)
+    for field, limit in _LIMITS.items():
+        if given[field] is not None or field not in _MAY_BE_NONE:
+            given[field] = _checked_integer(field, given[field], limit)
+    for field in _SWITCHES:
+        given[field] = bool(given[field])
+    size, most = given["map_size"], given["max_map_size"]
+    if most is not None and most < (size or 1):
+        raise ValueError(f"max_map_size={most} is less than map_size={size or 1}")
+    return Options({**given, **place})
+
+
+def place_of(path: Any, subdir: bool | None) -> dict[str, Any]:
+    """Which options follow from the path: ``path``, ``given_path`` and ``subdir``."""
     name = os.fspath(path)
     if isinstance(name, str):
         given_path, raw = name, os.fsencode(name)
@@ -84,16 +98,7 @@ def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
     absolute = raw if os.path.isabs(raw) else os.path.join(os.getcwdb(), raw)
     if subdir is None:
         subdir = not _is_file(absolute)
-    for field, limit in _LIMITS.items():
-        if given[field] is not None or field not in _MAY_BE_NONE:
-            given[field] = _checked_integer(field, given[field], limit)
-    for field in _SWITCHES:
-        given[field] = bool(given[field])
-    size, most = given["map_size"], given["max_map_size"]
-    if most is not None and most < (size or 1):
-        raise ValueError(f"max_map_size={most} is less than map_size={size or 1}")
-    given.update(path=absolute, given_path=given_path, subdir=bool(subdir))
-    return Options(given)
+    return {"path": absolute, "given_path": given_path, "subdir": bool(subdir)}
 
 
 def _is_file(path: bytes) -> bool:

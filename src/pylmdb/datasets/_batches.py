@@ -1,116 +1,116 @@
 # SPDX-License-Identifier: MIT
-"""How batches are made of samples: copied where all are arrays of one form, else collated."""
+"""Batches of samples into one database, each with one commit, and the order of the samples.
+
+Samples are read back in the order in which they were added.  Where that is the order of their
+keys nothing is written for it.  When the first sample comes that breaks it, an index is made:
+the database ``order_name(db)``, the key of each sample by its number.  It is written in the
+transaction of the samples themselves, so that it is right whenever the process ends.
+"""
 
 from __future__ import annotations
 
-import math
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from .._numpy import np
-from ._gathering import Form, Gather, Misfit, form_of
-from ._memory import Memory
+from ..errors import BusyError, IncompatibleError, NotFoundError
+from ._layouts import order_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
-    from numpy.typing import NDArray
+    from ..environment import Environment
 
-    from .dataset import Dataset
-
-# A thread prepares so many bytes of batches before it hands them over, as that costs as much
-# as copying some 100 KB.
-_WORTH = 4 << 20
-_MOST = 32
+_SLICE = 4096
 
 
-class Failed:
-    """What takes the place of a batch that could not be made."""
+class Batches:
+    """What one writer writes to a database.
 
-    def __init__(self, problem: Exception) -> None:
-        self.problem = problem
+    :param ordered: True to keep the order of the samples where it is not that of the keys.
+    :ivar count: how many records are committed that are samples, or parts of one.
+    """
 
+    def __init__(self, env: Environment, name: bytes | None, ordered: bool) -> None:
+        self.env, self._name, self._ordered = env, name, ordered
+        self._db = env.open_db(name)
+        self._index: Any = None
+        self._check_flags()
+        with env.begin() as txn:
+            with suppress(NotFoundError):
+                self._index = env.open_db(order_name(name), txn=txn, create=False)
+            self._snapshot = txn.id()
+            named = env.dbs(txn) if name is None else []
+            self.count: int = int(txn.stat(self._db).entries) - len(named)
+            with txn.cursor(self._db) as cursor:
+                self._last = cursor.key() if cursor.last() else None
 
-class Collated:
-    """Batches of samples that are read, decoded and transformed one by one."""
+    def _check_flags(self) -> None:
+        words = [word for word, on in self._db.flags().items() if on]
+        if words:
+            raise IncompatibleError(
+                f"{self.env.path()!r}: data sets are not written to a database with"
+                f" {', '.join(words)}"
+            )
 
-    # how many batches are worth preparing together
-    at_once = 1
+    def get(self, key: bytes) -> bytes | None:
+        """The committed value of a key."""
+        with self.env.begin() as txn:
+            return txn.get(key, None, self._db)
 
-    def __init__(
-        self, dataset: Dataset, batch_size: int, collate: Callable[[list[Any]], Any] | None
+    def commit(
+        self, records: Iterable[tuple[bytes, Any]], beside: Iterable[tuple[bytes, Any]] = ()
     ) -> None:
-        self._dataset, self._size = dataset, batch_size
-        self._collate = collate or stack
+        """Write records, in key order, and those beside them that are no samples.
 
-    def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
-        """The batches from ``start`` to ``stop`` of an order of samples, or :class:`Failed`."""
-        return [self._one(order[k * self._size : (k + 1) * self._size]) for k in range(start, stop)]
+        The last record of a key counts, in the place of its first.
 
-    def _one(self, ordinals: NDArray[Any]) -> Any:
-        try:
-            return self._collate(self._dataset._samples(ordinals))
-        except Exception as problem:
-            return Failed(problem)
+        :raises BusyError: somebody else has written to the file.
+        """
+        found, others = dict(records), [*beside]
+        if not found and not others:
+            return
+        ordered = sorted(found)
+        append = bool(ordered) and (self._last is None or ordered[0] > self._last)
+        with self.env.begin(self._db, write=True) as txn:
+            self._check_alone(txn)
+            cursor = txn.cursor()
+            if self._ordered:
+                self._keep_order(txn, cursor, [*found], ordered, append)
+            before = txn.stat().entries
+            cursor.putmulti([(key, found[key]) for key in ordered], append=append)
+            count = self.count + txn.stat().entries - before
+            cursor.putmulti(others)
+        self._snapshot, self.count = self._snapshot + 1, count
+        if ordered:
+            self._last = max(self._last or b"", ordered[-1])
 
+    def _check_alone(self, txn: Any) -> None:
+        if txn.id() != self._snapshot + 1:
+            raise BusyError(
+                f"{self.env.path()!r}: another program writes to it",
+                hint="nothing of this batch was written; open a Writer with exist='extend'",
+            )
 
-class Copied(Collated):
-    """Batches that are copied; those that cannot be are collated."""
+    def _keep_order(
+        self, txn: Any, cursor: Any, added: list[bytes], ordered: list[bytes], append: bool
+    ) -> None:
+        """Add to the index, if there is one or has to be."""
+        new = added if append else [key for key in added if not cursor.set_key(key)]
+        last = self._last or b""
+        in_order = not new or (new[0] > last and new == (ordered if append else sorted(new)))
+        if self._index is None and not in_order:
+            self._index = self.env.open_db(order_name(self._name), txn=txn)
+            names = self.env.dbs(txn) if self._name is None else []
+            beside = {name + end for name in names for end in (b"", b"\0")}
+            keys = (key for key in txn.range(values=False, db=self._db) if key not in beside)
+            self._number(txn, keys, 0)
+        if self._index is not None:
+            self._number(txn, new, self.count)
 
-    def __init__(self, dataset: Dataset, batch_size: int, form: Form, kept: int) -> None:
-        super().__init__(dataset, batch_size, None)
-        nbytes = batch_size * math.prod(form.shape) * np.dtype(form.dtype).itemsize
-        self.at_once = max(1, min(_MOST, _WORTH // max(nbytes, 1)))
-        self._gather = Gather(dataset._shards, form)
-        self._memory = Memory((self.at_once * batch_size, *form.shape), form.dtype, kept)
-
-    def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
-        size = self._size
-        numbers = self._dataset._numbers(order[start * size : stop * size])
-        try:
-            rows = self._gather(numbers, self._memory.take()[: len(numbers)])
-        except Misfit:
-            return super().load(order, start, stop)
-        except Exception as problem:
-            return [Failed(problem)] * (stop - start)
-        return [rows[begin : begin + size] for begin in range(0, len(rows), size)]
-
-
-def plan(
-    dataset: Dataset, batch_size: int, collate: Callable[[list[Any]], Any] | None, kept: int
-) -> Collated:
-    """How to make the batches of a data set."""
-    form = None if collate or dataset._transform or not len(dataset) else _form(dataset)
-    if form is None or not form.size:
-        return Collated(dataset, batch_size, collate)
-    return Copied(dataset, batch_size, form, kept)
-
-
-def _form(dataset: Dataset) -> Form | None:
-    decoder = dataset._decoder
-    if decoder.sample != "value":
-        return None
-    if decoder.form is not None:
-        dtype, shape = decoder.form
-        return Form(dtype, shape, math.prod(shape) * dtype.itemsize)
-    if decoder.decode != "npy":
-        return None
-    ((first,),) = dataset._raw(dataset._numbers(np.zeros(1, np.int64)))
-    return form_of(first)
-
-
-def stack(samples: list[Any]) -> Any:
-    """Samples as one, as far as they are alike: arrays of one shape and dtype and numbers as an
-    array, tuples and dicts by their elements, anything else as the list."""
-    first = samples[0]
-    if {*map(type, samples)} != {type(first)}:
-        return samples
-    if isinstance(first, np.ndarray):
-        alike = all(each.shape == first.shape and each.dtype == first.dtype for each in samples)
-        return np.stack(samples) if alike else samples
-    if isinstance(first, (bool, int, float, np.generic)):
-        return np.array(samples)
-    if type(first) is tuple and {*map(len, samples)} == {len(first)}:
-        return tuple(stack(list(column)) for column in zip(*samples, strict=True))
-    if type(first) is dict and all(each.keys() == first.keys() for each in samples):
-        return {name: stack([each[name] for each in samples]) for name in first}
-    return samples
+    def _number(self, txn: Any, keys: Iterable[bytes], start: int) -> None:
+        """Add keys to the index, by numbers from ``start`` on."""
+        numbers = txn.cursor(self._index)
+        pairs = ((n.to_bytes(8, "big"), key) for n, key in enumerate(keys, start))
+        while batch := [*islice(pairs, _SLICE)]:
+            numbers.putmulti(batch, append=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._numpy import np
 from ..errors import InvalidParameterError
-from ._batches import Collated, Failed, plan
+from ._collating import Collated, Failed, plan
 from ._epochs import of_blocks, permutation, share
 
 if TYPE_CHECKING:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""What a long operation tells of how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # True: a bar of tqdm; a function: called with what is done and what there is to do
+    Progress = bool | Callable[[int, int], object] | None
+
+
+class Reporter:
+    """A ``with`` block around an operation that has ``total`` steps."""
+
+    def __init__(self, progress: Progress, total: int, unit: str) -> None:
+        self._total, self._done = total, 0
+        self._bar: Any = None
+        self._call: Callable[[int, int], object] | None = None
+        if callable(progress):
+            self._call = progress
+        elif progress:
+            try:
+                from tqdm import tqdm
+            except ImportError as problem:
+                raise ImportError("progress=True needs tqdm: pip install tqdm") from problem
+            self._bar = tqdm(total=total, unit=unit, unit_scale=True)
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def add(self, steps: int) -> None:
+        """So many steps more are done."""
+        self._done += steps
+        if self._bar is not None:
+            self._bar.update(steps)
+        if self._call is not None:
+            self._call(self._done, self._total)
