@@ -84,7 +84,7 @@ def image_array(value: memoryview) -> Any:
     try:
         from PIL import Image
     except ImportError as problem:
-        raise ImportError("decoding images needs pillow: pip install 'pylmdb[datasets]'") from problem
+        raise ImportError("images need pillow: pip install 'pylmdb[datasets]'") from problem
     with Image.open(io.BytesIO(value)) as image:
         return np.array(image)
 

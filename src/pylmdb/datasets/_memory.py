@@ -9,6 +9,7 @@ its reference count tells: arrays, slices and memoryviews made of it all count.
 from __future__ import annotations
 
 import sys
+import sysconfig
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -43,5 +44,5 @@ def _references(arrays: list[Any], i: int) -> int:
 
 
 # what is counted where only the list has it; 0 where counts do not tell
-_is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
-_ALONE = _references([object()], 0) if hasattr(sys, "getrefcount") and _is_gil_enabled() else 0
+_TOLD = hasattr(sys, "getrefcount") and not sysconfig.get_config_var("Py_GIL_DISABLED")
+_ALONE = _references([object()], 0) if _TOLD else 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import io
 import pickle
+from pickle import _Unpickler as PickleMachine
 from typing import Any
 
 from ..errors import InvalidParameterError
@@ -41,7 +42,7 @@ def _nothing(*given: Any) -> bytes:
     return b""
 
 
-class _Unpickler(pickle._Unpickler):
+class _Unpickler(PickleMachine):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):
             return _latin1
