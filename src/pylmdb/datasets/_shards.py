@@ -43,6 +43,7 @@ def find(path: Path | Sequence[Path]) -> list[str]:
     """The environments that a path, a pattern, a directory of them, or a list of these means.
 
     :raises FileNotFoundError: there is none.
+    :raises InvalidParameterError: there is something else.
     """
     if not isinstance(path, (str, bytes, os.PathLike)):
         return [each for one in path for each in find(one)]
@@ -54,7 +55,7 @@ def find(path: Path | Sequence[Path]) -> list[str]:
     elif glob.has_magic(name):
         inside = glob.glob(name, recursive=True)
     elif os.path.exists(name):
-        return [name]  # opening it says what is wrong with it
+        raise InvalidParameterError(f"{name!r} is no LMDB environment")
     else:
         raise FileNotFoundError(errno.ENOENT, "there is no data set", name)
     found = sorted(each for each in inside if is_environment(each))
