@@ -50,11 +50,16 @@ class Place:
 
 
 class Index:
-    """The records in key order: numbers of bytes, and addresses from the map's start."""
+    """The records in key order: numbers of bytes, and addresses from the map's start.
 
-    __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
+    It is good for every snapshot of the same database after the same commit.
+    """
 
-    def __init__(self, records: Any, base: int) -> None:
+    __slots__ = ("commit", "key_at", "key_sizes", "value_at", "value_sizes")
+
+    def __init__(self, records: Any, base: int, commit: tuple[Any, int]) -> None:
+        # which file it is, and the number of its last transaction
+        self.commit = commit
         self.key_at = records.key_at - np.uintp(base)
         self.value_at = records.value_at - np.uintp(base)
         self.key_sizes = _shortened(records.key_sizes)
@@ -95,21 +100,25 @@ class Snapshot:
 
     :param env: the :class:`Environment`.
     :param db: the :class:`Database`; the main one by default.
+    :param known: the index of another snapshot of the database, which is taken over if nothing
+        has been committed since.
     """
 
-    def __init__(self, env: Any, db: Database | None = None) -> None:
+    def __init__(self, env: Any, db: Database | None = None, known: Index | None = None) -> None:
         self._env, self._db = env, db
         with env.begin() as txn:
             self._txnid = txn.id()
             self._engine = txn._engine
-            txn._do(self._open, txn, db)
+            txn._do(self._open, txn, db, known)
 
-    def _open(self, ptr: Any, txn: Any, db: Any) -> None:
+    def _open(self, ptr: Any, txn: Any, db: Any, known: Index | None) -> None:
         slot = txn._slot_in(ptr, db)
-        records = scan(ptr, txn, slot, None, None)
         place = Place(txn)
-        self._flags, self._count = slot.flags, len(records)
-        self._index = Index(records, place.base)
+        commit = place.file, int(self._txnid)
+        if known is None or known.commit != commit or not place.base:
+            known = Index(scan(ptr, txn, slot, None, None), place.base, commit)
+        self._flags, self._count = slot.flags, len(known.value_at)
+        self._index = known
         self._place: Place | None = place
 
     # -- life -------------------------------------------------------------------------
@@ -287,6 +296,12 @@ class Snapshot:
         ):
             bad = (numbers < -self._count) | (numbers >= self._count)
             self._number(numbers[bad.argmax()])
+
+    def _locate(self, numbers: Any) -> tuple[Place, Any]:
+        """Where values begin whose numbers are right: addresses, for as long as the place is
+        referenced."""
+        place = self._here()
+        return place, self._index.value_at[numbers] + np.uintp(place.base)
 
     def _copy(self, what: str, addresses: Any, numbers: Any, rows: Rows, threads: int) -> Any:
         ffi, lib, place = self._engine.ffi, self._engine.lib, self._here()

@@ -14,6 +14,7 @@ from .images import Packed as Packed
 from .images import from_image_folder as from_image_folder
 from .images import from_image_list as from_image_list
 from .images import from_images as from_images
+from .loader import Loader as Loader
 from .numpy_files import from_memmap as from_memmap
 from .numpy_files import from_npz as from_npz
 from .numpy_files import to_memmap as to_memmap

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 from .. import _npy
 from .._numpy import np
 from ..errors import InvalidParameterError
 from . import _plain_pickle, datum
+from ._images import Pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,13 +80,8 @@ def raw_array(value: memoryview, dtype: Any, shape: tuple[int, ...]) -> Any:
 
 
 def image_array(value: memoryview) -> Any:
-    """The pixels of an encoded image: uint8, shape (height, width) or (height, width, bands)."""
-    try:
-        from PIL import Image
-    except ImportError as problem:
-        raise ImportError("decoding images needs pillow: pip install 'pylmdb[images]'") from problem
-    with Image.open(io.BytesIO(value)) as image:
-        return np.array(image)
+    """The pixels of an encoded image, in an array that can be written to."""
+    return np.require(Pixels().of(value), requirements="W")
 
 
 def resolve(decode: Decode, layout: str, sample: str, first: memoryview | None) -> Decode:

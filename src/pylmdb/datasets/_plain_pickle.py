@@ -14,16 +14,18 @@ from __future__ import annotations
 import builtins
 import io
 import pickle
+import struct
+from pickle import _Unpickler as PickleMachine
 from typing import Any
 
 from ..errors import InvalidParameterError
 
-_CLASSES = {"bytearray": bytearray, "set": set, "frozenset": frozenset, "complex": complex}
 _MODULES = ("builtins", "__builtin__")
 # what the unpickler raises for text that is no pickle
 _MALFORMED = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
     AssertionError, ImportError, OverflowError, UnicodeError, RecursionError, builtins.MemoryError,
+    struct.error,
 )  # fmt: skip
 
 
@@ -41,12 +43,25 @@ def _nothing(*given: Any) -> bytes:
     return b""
 
 
-class _Unpickler(pickle._Unpickler):
+def _bytearray(content: Any = b"", encoding: Any = "latin-1") -> bytearray:
+    """From bytes, or in the same protocols from text; a number would be a size."""
+    if isinstance(content, str) and encoding == "latin-1":
+        content = content.encode("latin1")
+    if not isinstance(content, bytes):
+        raise pickle.UnpicklingError("it makes a bytearray of something else than bytes")
+    return bytearray(content)
+
+
+_CLASSES = {
+    "bytearray": _bytearray, "bytes": _nothing, "set": set, "frozenset": frozenset,
+    "complex": complex,
+}  # fmt: skip
+
+
+class _Unpickler(PickleMachine):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):
             return _latin1
-        if module in _MODULES and name == "bytes":
-            return _nothing
         if module in _MODULES and name in _CLASSES:
             return _CLASSES[name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")

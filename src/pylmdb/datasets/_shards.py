@@ -17,19 +17,21 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._numpy import np
+from ..arrays import Snapshot
 from ..environment import Environment
 from ..errors import Error, InvalidParameterError
 from . import _layouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
-    from ..arrays import Snapshot
+    from .._snapshot import Index
     from ..database import Database
     from ._layouts import Recognised
+    from ._orders import Order
 
     Path = str | bytes | PathLike[str] | PathLike[bytes]
 
@@ -41,6 +43,7 @@ def find(path: Path | Sequence[Path]) -> list[str]:
     """The environments that a path, a pattern, a directory of them, or a list of these means.
 
     :raises FileNotFoundError: there is none.
+    :raises InvalidParameterError: there is something else.
     """
     if not isinstance(path, (str, bytes, os.PathLike)):
         return [each for one in path for each in find(one)]
@@ -52,7 +55,7 @@ def find(path: Path | Sequence[Path]) -> list[str]:
     elif glob.has_magic(name):
         inside = glob.glob(name, recursive=True)
     elif os.path.exists(name):
-        return [name]  # opening it says what is wrong with it
+        raise InvalidParameterError(f"{name!r} is no LMDB environment")
     else:
         raise FileNotFoundError(errno.ENOENT, "there is no data set", name)
     found = sorted(each for each in inside if is_environment(each))
@@ -108,15 +111,24 @@ class Opened:
         self.db: Database | None = None
         if options.db is not None:
             self.db = self.env.open_db(options.db, create=False)
-        self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
+        self._index: Index | None = None
+        self._ranks: NDArray[Any] | None = None
 
-    def snapshot(self) -> Snapshot:
-        """The records by their number in key order, located at the first call."""
+    def located(
+        self, order: Order, ranks: Callable[[Order, Snapshot], NDArray[Any] | None]
+    ) -> tuple[Snapshot, NDArray[Any] | None]:
+        """A snapshot of the records, and which of them the samples are.
+
+        Nothing is held here, so the snapshot ends with its user; but where the records are is
+        remembered, for as long as nobody writes.
+        """
         with self._lock:
-            if self._snapshot is None:
-                self._snapshot = self.env.snapshot(self.db)
-            return self._snapshot
+            snapshot = Snapshot(self.env, self.db, self._index)
+            if snapshot._index is not self._index:
+                self._ranks = ranks(order, snapshot)
+                self._index = snapshot._index
+            return snapshot, self._ranks
 
 
 class _Process:
@@ -192,6 +204,10 @@ class Shards:
                 )
             self._found[shard] = found
         return found
+
+    def located(self, shard: int, ranks: Any) -> tuple[Snapshot, NDArray[Any] | None]:
+        """A snapshot of a shard; see :meth:`Opened.located`."""
+        return self.opened(shard).located(self.recognised(shard).order, ranks)
 
     def _count(self, shard: int) -> int:
         return int(self.ends[shard] - (self.ends[shard - 1] if shard else 0))
