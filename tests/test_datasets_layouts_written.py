@@ -107,6 +107,15 @@ def test_caffe_s_pixels_come_out_as_png(tmp_path, root, names, theirs):
 # -- the others -----------------------------------------------------------------------
 
 
+def test_pixels_under_digits_come_out_as_png(tmp_path, ours):
+    pixels = np.random.default_rng(1).integers(0, 255, (3, 4, 5), np.uint8)
+    with Writer(ours, layout="datum") as writer:
+        writer.append(pixels)
+    datasets.to_image_folder(ours, tmp_path / "out")
+    found = np.array(Image.open(tmp_path / "out" / "00000000.png"))
+    assert np.array_equal(found[:, :, ::-1].transpose(2, 0, 1), pixels)
+
+
 def test_folder2lmdb(tmp_path, root, names, ours, theirs):
     samples = [(recipes.read(f"{root}/{name}"), int(name[:3] == "dog")) for name in names]
     done = datasets.from_image_folder(root, ours, layout="folder2lmdb", subdir=False)
@@ -176,6 +185,13 @@ def test_mmsr(tmp_path, root, ours, theirs, same):
     )
     assert (found.pop("name"), expected.pop("name")) == ("ours", "theirs")
     assert found == expected
+    datasets.to_image_folder(theirs, tmp_path / "out")
+    again = str(tmp_path / "again")
+    assert datasets.from_image_folder(tmp_path / "out", again, layout="mmsr").samples == len(names)
+    assert recipes.records(again) == recipes.records(theirs)
+    files_of = str(tmp_path / "files")
+    with pytest.raises(TypeError, match="image files"):
+        datasets.convert(theirs, files_of, layout="basicsr")
 
 
 def test_one_record_per_file(tmp_path, root, names, ours, theirs):
@@ -203,6 +219,15 @@ def test_files_beside_are_completed(root, names, ours, theirs, layout):
     if layout == "basicsr":
         assert recipes.read(f"{ours}/{meta}") == recipes.read(f"{theirs}/{meta}")
     assert sorted(os.listdir(ours)) == ["data.mdb", "lock.mdb", meta]
+
+
+def test_pixels_that_have_not_their_size(tmp_path, ours):
+    with Writer(ours, layout="mmsr") as writer:
+        writer.append(np.zeros((2, 3, 3), np.uint8))
+    with pylmdb.open(ours) as env, env.begin(write=True) as txn:
+        txn.put(b"00000000", b"short")
+    with pytest.raises(pylmdb.InvalidParameterError, match="3_2_3"):
+        datasets.to_image_folder(ours, tmp_path / "out")
 
 
 def test_sizes_of_pixels_that_nobody_noted_cannot_be_known(root, names, ours):

@@ -10,12 +10,14 @@ from .. import _npy
 from .._numpy import np
 from ..errors import InvalidParameterError
 from ..tools._progress import Reporter
+from ._samples import mmsr_sizes
 from .dataset import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..tools._progress import Progress
+    from ._images import Axes, Mode
 
     Path = str | os.PathLike[str]
     Source = Dataset | Path
@@ -45,22 +47,36 @@ class Exported:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def samples(self) -> Iterator[tuple[Any, Any]]:
-        """(value, label) of each; the label is None where there is none."""
-        with Reporter(self._progress, len(self.dataset), " samples") as reporter:
-            for sample in self.dataset:
-                if isinstance(sample, tuple):
-                    yield sample[0], sample[1] if len(sample) > 1 else None
-                else:
-                    yield sample, None
-                reporter.add(1)
+    def pixels(self) -> tuple[Axes, Mode]:
+        """In which order axes and channels of pixels are, by the layout.
+
+        Keys of digits alone say nothing, but Datum values have a place for labels.
+        """
+        layout = self.dataset.layouts[0] if self.dataset.layouts else ""
+        if layout == "caffe" or (
+            layout == "padded" and len(self) and isinstance(self.dataset[0], tuple)
+        ):
+            return "CHW", "BGR"
+        return "HWC", "BGR" if layout == "basicsr" else "RGB"
 
     def named(self) -> Iterator[tuple[bytes, Any, Any]]:
-        """(key, value, label) of each."""
-        found = self.samples()
-        for begin in range(0, len(self), _SLICE):
-            for key in self.dataset[begin : begin + _SLICE].keys():  # noqa: SIM118
-                yield (key, *next(found))
+        """(key, value, label) of each; the label is None where there is none."""
+        dataset = self.dataset
+        sizes = _sizes_of(dataset)
+        with Reporter(self._progress, len(dataset), " samples") as reporter:
+            for begin in range(0, len(dataset), _SLICE):
+                part = dataset[begin : begin + _SLICE]
+                for key, sample in zip(part.keys(), part, strict=True):
+                    whole = sample if isinstance(sample, tuple) else (sample,)
+                    value, label, *_ = (*whole, None)
+                    if key in sizes and isinstance(value, bytes):
+                        value = _pixels(key, value, sizes[key])
+                    yield key, value, label
+                    reporter.add(1)
+
+    def samples(self) -> Iterator[tuple[Any, Any]]:
+        """(value, label) of each."""
+        return ((value, label) for _, value, label in self.named())
 
     def rows(self, write: Callable[[bytes], object]) -> list[Any]:
         """Write all values, arrays of one dtype and shape, as one array in ``.npy`` format.
@@ -80,6 +96,26 @@ class Exported:
         if shape is None:
             write(_npy.header((0,), np.dtype(np.float32)))
         return labels
+
+
+def _sizes_of(dataset: Dataset) -> dict[bytes, str]:
+    """The sizes of mmsr's images, whose values are mere pixels."""
+    found: dict[bytes, str] = {}
+    for path, layout in zip(dataset.paths, dataset.layouts, strict=True):
+        if layout == "basicsr":
+            found.update(mmsr_sizes(path if os.path.isdir(path) else os.path.dirname(path)))
+    return found
+
+
+def _pixels(key: bytes, value: bytes, size: str) -> Any:
+    """The pixels of one of them, of shape (height, width, channels)."""
+    try:
+        channels, height, width = map(int, size.split("_"))
+        return np.frombuffer(value, np.uint8).reshape(height, width, channels)
+    except ValueError:
+        raise InvalidParameterError(
+            f"{key!r} has {len(value)} bytes, which is no image of the size {size!r}"
+        ) from None
 
 
 def as_array(value: Any, number: int) -> Any:

@@ -51,6 +51,26 @@ def as_key(name: str | bytes) -> bytes:
     return os.fsencode(name) if isinstance(name, str) else bytes(name)
 
 
+def mmsr_sizes(folder: str) -> dict[bytes, str]:
+    """What ``meta_info.pkl`` in a folder says, by key: ``CHANNELS_HEIGHT_WIDTH``; nothing if there
+    is none.
+
+    :raises InvalidParameterError: it is not what mmsr writes.
+    """
+    try:
+        with open(os.path.join(folder, META_PICKLE), "rb") as file:
+            meta = _plain_pickle.loads(file.read())
+    except FileNotFoundError:
+        return {}
+    try:
+        keys, sizes = list(meta["keys"]), meta["resolution"]
+        sizes = [sizes] if isinstance(sizes, str) else list(sizes)
+        sizes = sizes * len(keys) if len(sizes) == 1 else sizes
+        return {key.encode(): str(size) for key, size in zip(keys, sizes, strict=True)}
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise InvalidParameterError(f"{META_PICKLE} has not the form of mmsr's") from None
+
+
 class Layout:
     """The layout ``"plain"``, and the base of the others.
 
@@ -257,18 +277,7 @@ class Mmsr(Named):
     """mmsr's: the mere bytes of images, rows of pixels in BGR, and ``meta_info.pkl``."""
 
     def read(self) -> dict[bytes, Any]:
-        try:
-            with open(os.path.join(self.folder, META_PICKLE), "rb") as file:
-                meta = _plain_pickle.loads(file.read())
-        except FileNotFoundError:
-            return {}
-        try:
-            keys, sizes = list(meta["keys"]), meta["resolution"]
-            sizes = [sizes] if isinstance(sizes, str) else list(sizes)
-            sizes = sizes * len(keys) if len(sizes) == 1 else sizes
-            return {k.encode(): str(size) for k, size in zip(keys, sizes, strict=True)}
-        except (TypeError, KeyError, ValueError, AttributeError):
-            raise InvalidParameterError(f"{META_PICKLE} has not the form of mmsr's") from None
+        return mmsr_sizes(self.folder)
 
     def stored(self, key: bytes, value: Any) -> Any:
         return np.asarray(value).tobytes()

@@ -27,8 +27,6 @@ __all__ = ["LABELS", "convert", "to_image_folder"]
 LABELS = "labels.txt"
 _DATUM_KEY = re.compile(r"\d{8,10}_")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{2,5}")
-# of Caffe's pixels; else the usual order
-_DATUM_LAYOUTS = ("padded", "caffe")
 
 
 def to_image_folder(
@@ -53,7 +51,7 @@ def to_image_folder(
     :param classes: the names of the folders for labels; the numbers by default.
     :param mode: of arrays: ``"BGR"`` or ``"RGB"``.
     :param axes: of arrays: ``"HWC"`` or ``"CHW"``.  Both are by default those of the data set:
-        ``"CHW"`` and ``"BGR"`` for Datum messages, else the others.
+        ``"CHW"`` and ``"BGR"`` for Caffe's, ``"BGR"`` for mmsr's, else ``"HWC"`` and ``"RGB"``.
     :return: how many files were written.
     :raises FileExistsError: there is a file of that name.
     :raises InvalidParameterError: a key leads out of the folder; a sample is no image.
@@ -61,11 +59,10 @@ def to_image_folder(
     folder = os.fspath(root)
     texts: list[str] = []
     with Exported(source, progress) as exported:
+        usual_axes, usual_mode = exported.pixels()
         for number, (key, value, label) in enumerate(exported.named()):
             if isinstance(value, np.ndarray):
-                caffe = label is not None and exported.dataset.layouts[0] in _DATUM_LAYOUTS
-                usual: Any = ("CHW", "BGR") if caffe else ("HWC", "RGB")
-                value = encoded(value, axes or usual[0], mode or usual[1])
+                value = encoded(value, axes or usual_axes, mode or usual_mode)
             name = _file_name(key if names == "key" else b"", number, bytes(value))
             if isinstance(label, str):
                 texts.append(f"{name}\t{label}\n")
