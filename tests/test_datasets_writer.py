@@ -278,6 +278,61 @@ def test_a_full_map_is_told(write, env_path):
         assert len(writer) % 10 == 0
 
 
+def test_a_key_that_cannot_be_is_refused_alone(write, env_path):
+    with write() as writer:
+        writer.append(b"1", name=b"a" * writer.env.max_key_size())
+        for key in (b"", b"a" * (writer.env.max_key_size() + 1)):
+            with pytest.raises(pylmdb.BadValsizeError):
+                writer.write(key, b"2")
+            with pytest.raises(pylmdb.BadValsizeError):
+                writer.append(b"2", name=key)
+        assert writer.append(b"3") == 1
+    assert samples(env_path) == [b"1", b"3"]
+
+
+class Interrupt(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("at", [5, 20])
+def test_an_interrupt_leaves_whole_batches(write, env_path, at):
+    """In the middle of a sample; the count is that of the samples that are there."""
+
+    def progress(done, total):
+        if done == at:
+            raise Interrupt
+
+    def add_all(writer):
+        with writer:
+            for n in range(30):
+                writer.append(b"%d" % n)
+
+    with pytest.raises(Interrupt):
+        add_all(write(layout="numbered", commit_every=10, progress=progress))
+    with write(layout="numbered", exist="extend") as writer:
+        count = len(writer)
+        assert at - 1 <= count <= at
+    assert [found for key, found in records(env_path).items() if key != b"length"] == [
+        b"%d" % n for n in sorted(range(count + 1), key=str) if n < at
+    ]
+
+
+def test_permissions_stay_when_a_file_is_replaced(write, env_path):
+    with write() as writer:
+        writer.append(b"1")
+    os.chmod(os.path.join(env_path, "data.mdb"), 0o600)
+    with write(exist="replace") as writer:
+        writer.append(b"2")
+    assert os.stat(os.path.join(env_path, "data.mdb")).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("exist", ["error", "extend", "replace"])
+def test_missing_parents_are_not_made(write, tmp_path, exist):
+    with pytest.raises(FileNotFoundError):
+        write(tmp_path / "no" / "such", exist=exist)
+    assert os.listdir(tmp_path) == []
+
+
 def test_threads_share_a_writer(write, env_path):
     def add(n):
         return writer.append(b"%d" % n), n

@@ -64,7 +64,9 @@ class Replacement:
         self.path = place.data_path + b".new"
         self._identity: tuple[int, int] | None = None
         self._remove()
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        if place.subdir:
+            with suppress(FileExistsError):
+                os.mkdir(place.path, 0o755)
 
     def opened(self, env: Environment) -> None:
         """``env`` is that environment: from now on it is known by its inode."""
@@ -84,6 +86,8 @@ class Replacement:
         env.close()
         if not self._is_there():
             raise ReplacedError(f"{os.fsdecode(self.path)!r} is another writer's now")
+        with suppress(FileNotFoundError):
+            os.chmod(self.path, os.stat(self._place.data_path).st_mode & 0o7777)
         os.rename(self.path, self._place.data_path)
         with suppress(FileNotFoundError):  # with lock=False there is none
             os.rename(self.path + b"-lock", self._place.lock_path)

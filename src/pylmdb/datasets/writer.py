@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._options import Options, place_of
 from ..environment import Environment
-from ..errors import ClosedError, ForkedError, InvalidParameterError, closed
+from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
 from ..tools._progress import Reporter
 from ._batches import Batches
 from ._beside import Replacement
@@ -103,7 +103,9 @@ class Writer:
             self._batches = Batches(env, db, kind.ordered)
             self._layout = kind(self._batches, key_format.encode() if key_format else None)
             self._count: int = self._layout.count()
+            # the number of the next sample
             self._next = self._count
+            self._longest = env.max_key_size()
         except BaseException:
             self._abandon()
             raise
@@ -127,8 +129,9 @@ class Writer:
             behind it (``"datum"``); elsewhere not looked at.
         :return: the number of the sample.
         :raises InvalidParameterError: the layout has no place for such a sample.
+        :raises BadValsizeError: the key is empty or too long.
         """
-        with self._lock:
+        with self._mine():
             self._check()
             number: int = self._next
             self._add(self._layout.records(number, value, label, name))
@@ -141,7 +144,7 @@ class Writer:
         :param value: as for :meth:`append`.
         :raises InvalidParameterError: the layout has keys of its own.
         """
-        with self._lock:
+        with self._mine():
             self._check()
             if self._kind != "plain":
                 raise InvalidParameterError(
@@ -155,10 +158,13 @@ class Writer:
 
         A key that was given twice counts once, as soon as its batch is committed.
         """
-        with self._lock:
-            return self._count + self._samples
+        with self._mine():
+            return self._count + self._samples if self._layout.one_record else self._next
 
     def _add(self, records: list[tuple[bytes, Any]]) -> None:
+        for key, _ in records:
+            if not 0 < len(key) <= self._longest:
+                raise BadValsizeError(f"a key of {len(key)} bytes: {key[:40]!r}")
         if not self._records:
             self._begun = time.monotonic()
         self._records += records
@@ -184,38 +190,49 @@ class Writer:
 
         :raises Error: it could not be written; the writer is of no use any more.
         """
-        with self._lock:
+        with self._mine():
             self._check()
             self._commit()
             self._settle()
 
     def _commit(self) -> None:
-        """Hand the batch to the thread, once that has committed the one before."""
-        self._settle()
-        if self._records:
-            records, self._records = self._records, []
-            samples, self._samples, self._gathered = self._samples, 0, 0
-            self._count += samples
-            beside = self._layout.beside(self._count)
-            self._committing = self._thread.submit(self._batches.commit, records, beside)
+        """Hand the batch to the thread, once that has committed the one before.
+
+        Whatever interrupts it is the end of the writer: of a batch that was taken and not handed
+        over nothing may follow.
+        """
+        try:
+            self._settle()
+            if self._records:
+                records, self._records = self._records, []
+                self._count, self._samples, self._gathered = self._count + self._samples, 0, 0
+                beside = self._layout.beside(self._next)
+                self._committing = self._thread.submit(self._batches.commit, records, beside)
+        except BaseException as problem:
+            self._failed = problem
+            raise
 
     def _settle(self) -> None:
         """Wait for the batch that is being committed."""
-        committing, self._committing = self._committing, None
-        if committing is not None:
+        if self._committing is not None:
             try:
-                committing.result()
+                self._committing.result()
             except BaseException as problem:
                 self._failed = problem
                 raise
+            self._committing = None
             if self._layout.one_record:
                 self._count = self._batches.count
+
+    def _mine(self) -> Any:
+        """The lock, unless it is a copy of the parent's."""
+        if self._pid != os.getpid():
+            raise ForkedError("this writer belongs to the parent process", hint="make one here")
+        return self._lock
 
     def _check(self) -> None:
         if self._env is None:
             raise closed("writer", "make another one")
-        if self._pid != os.getpid():
-            raise ForkedError("this writer belongs to the parent process", hint="make one here")
         if self._failed is not None:
             raise ClosedError(
                 f"the writer has failed: {self._failed}",
@@ -241,14 +258,14 @@ class Writer:
 
         :raises Error: it could not be written.
         """
-        with self._lock:
+        with self._mine():
             if self._env is None:
                 return
             try:
                 self._check()
                 self._commit()
                 self._settle()
-                self._batches.commit([], self._layout.finish(self._count))
+                self._batches.commit([], self._layout.finish(self._next))
                 if self._new is not None:
                     self._new.publish(self._env)
             except BaseException:
@@ -279,7 +296,7 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        with self._lock:
+        with self._mine():
             if kind is not None and (self._new is not None or self._failed is not None):
                 self._abandon()
             else:
