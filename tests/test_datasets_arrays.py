@@ -329,18 +329,3 @@ def test_keys_that_are_no_paths(tmp_path, path, keys):
             writer.write(key, np.zeros(3))
     with pytest.raises(pylmdb.InvalidParameterError):
         datasets.to_hdf5(path, tmp_path / "a.h5")
-
-
-def test_the_table_of_formats(tmp_path):
-    import inspect
-
-    from pylmdb.datasets import _formats
-
-    for name, each in _formats.FORMATS.items():
-        for function, options in ((each.load, each.load_options), (each.save, each.save_options)):
-            if function is None:
-                continue
-            taken = inspect.signature(function).parameters
-            assert "progress" in taken or "options" in taken
-            for option in options:
-                assert option.name in taken or "options" in taken, (name, option)

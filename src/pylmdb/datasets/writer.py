@@ -106,6 +106,7 @@ class Writer:
             # the number of the next sample
             self._next = self._count
             self._longest = env.max_key_size()
+            self._reporter = Reporter(progress, total, " samples")
         except BaseException:
             self._abandon()
             raise
@@ -115,7 +116,6 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "pylmdb-datasets")
         self._committing: Future[None] | None = None
         self._failed: BaseException | None = None
-        self._reporter = Reporter(progress, total, " samples").__enter__()
 
     # -- samples ------------------------------------------------------------------
 
