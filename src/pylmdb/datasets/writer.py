@@ -37,6 +37,7 @@ __all__ = ["Writer"]
 _AUTO_BYTES = 32 << 20
 _AUTO_RECORDS = 100_000
 _AUTO_SECONDS = 5.0
+# what a record takes in memory beside its bytes, roughly
 _RECORD_COST = 64
 
 
@@ -162,14 +163,16 @@ class Writer:
             return self._count + self._samples if self._layout.one_record else self._next
 
     def _add(self, records: list[tuple[bytes, Any]]) -> None:
-        for key, _ in records:
+        size = 0
+        for key, value in records:
             if not 0 < len(key) <= self._longest:
                 raise BadValsizeError(f"a key of {len(key)} bytes: {key[:40]!r}")
+            size += len(key) + len(value) + _RECORD_COST
         if not self._records:
             self._begun = time.monotonic()
         self._records += records
         self._samples += 1
-        self._gathered += sum(len(key) + len(value) + _RECORD_COST for key, value in records)
+        self._gathered += size
         self._reporter.add(1)
         if self._is_due():
             self._commit()
