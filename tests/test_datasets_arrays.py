@@ -280,6 +280,13 @@ def test_rows_of_an_hdf5_file_and_back(tmp_path, path):
         assert file["train/y"][()].tolist() == [*range(500)]
 
 
+def test_the_name_of_the_attributes_is_no_path(tmp_path, path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["__attributes__"] = np.zeros(3)
+    with pytest.raises(pylmdb.InvalidParameterError, match="database"):
+        datasets.from_hdf5(tmp_path / "a.h5", path)
+
+
 def test_labels_and_bytes_as_a_tree(tmp_path, path):
     with Writer(path, layout="folder2lmdb") as writer:
         writer.append(b"image", 7)

@@ -290,6 +290,26 @@ def test_a_key_that_cannot_be_is_refused_alone(write, env_path):
     assert samples(env_path) == [b"1", b"3"]
 
 
+def test_the_name_of_the_index_is_no_key(write, env_path):
+    with write() as writer:
+        for name in (b"b", b"a"):
+            writer.write(name, name)
+        writer.flush()
+        with pytest.raises(pylmdb.InvalidParameterError, match="database"):
+            writer.write(b"__order__", b"x")
+    assert keys(env_path) == [b"b", b"a"]
+
+
+def test_an_index_that_does_not_fit(write, env_path):
+    with write() as writer:
+        for name in (b"b", b"a"):
+            writer.write(name, name)
+    with pylmdb.open(env_path) as env, env.begin(write=True) as txn:
+        txn.put(b"c", b"somebody's")
+    with pytest.raises(pylmdb.InvalidParameterError, match="drop that database"):
+        write(exist="extend")
+
+
 class Interrupt(BaseException):
     pass
 

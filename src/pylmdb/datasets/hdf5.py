@@ -24,7 +24,7 @@ __all__ = ["ATTRIBUTES", "from_hdf5", "to_hdf5"]
 #: the database with the attributes: the path of the object, NUL, the name of the attribute, and
 #: a value in ``.npy`` format.  An object without attributes that is no data set has an empty
 #: name and value.
-ATTRIBUTES = b"attributes"
+ATTRIBUTES = b"__attributes__"
 _BLOCK = 8 << 20
 
 
@@ -48,7 +48,7 @@ def from_hdf5(
     """The data sets of an HDF5 file as samples.
 
     Without ``data`` each data set is a sample, an array under its path, such as ``train/images``.
-    Groups are part of the paths; attributes go to the database ``attributes``.  Links to other
+    Groups are part of the paths; attributes go to the database ``__attributes__``.  Links to other
     places and files are not followed.
 
     :param source: the file.
@@ -115,6 +115,8 @@ def _from_tree(
 
     file.visititems(visit)
     names.sort(key=str.encode)
+    if ATTRIBUTES.decode() in names:
+        raise InvalidParameterError(f"{ATTRIBUTES!r} is the name of a database, and no key")
     with Writer(path, progress=progress, total=len(names), **options) as writer:
         for name in names:
             writer.append(_array_of(h5py, file[name]), name=name)

@@ -167,6 +167,8 @@ class Writer:
         for key, value in records:
             if not 0 < len(key) <= self._longest:
                 raise BadValsizeError(f"a key of {len(key)} bytes: {key[:40]!r}")
+            if key == self._batches.index_name:
+                raise InvalidParameterError(f"{key!r} is the name of a database, and no key")
             size += len(key) + len(value) + _RECORD_COST
         if not self._records:
             self._begun = time.monotonic()
