@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..tools._progress import Progress
+    from ._samples import Layout
 
 __all__ = ["Writer"]
 
@@ -97,16 +98,9 @@ class Writer:
         self._new = Replacement(place) if exist == "replace" else None
         if self._new is not None:
             path, options["subdir"] = self._new.path, False
-        self._env = env = Environment(path, **options)
+        self._env = Environment(path, **options)
         try:
-            if self._new is not None:
-                self._new.opened(env)
-            self._batches = Batches(env, db, kind.ordered)
-            self._layout = kind(self._batches, key_format.encode() if key_format else None)
-            self._count: int = self._layout.count()
-            # the number of the next sample
-            self._next = self._count
-            self._longest = env.max_key_size()
+            self._find(self._env, kind, key_format, db)
             self._reporter = Reporter(progress, total, " samples")
         except BaseException:
             self._abandon()
@@ -117,6 +111,17 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "pylmdb-datasets")
         self._committing: Future[None] | None = None
         self._failed: BaseException | None = None
+
+    def _find(self, env: Environment, kind: type[Layout], key_format: Any, db: Any) -> None:
+        """See what is there."""
+        if self._new is not None:
+            self._new.opened()
+        self._batches = Batches(env, db, kind.ordered)
+        self._layout = kind(self._batches, key_format.encode() if key_format else None)
+        self._longest = env.max_key_size()
+        # samples committed and being committed, and the number of the next one
+        self._count: int = self._layout.count()
+        self._next = self._count
 
     # -- samples ------------------------------------------------------------------
 
