@@ -113,16 +113,15 @@ class Gather:
                 found = self._held[shard] = _Held(self._shards, shard, self._form)
             return found
 
-    def __call__(self, numbers: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def __call__(self, numbers: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
         """The samples of these numbers, in an array of shape ``(len(numbers), *shape)``.
 
         :raises Misfit: some are not there, or not of the form.
         """
         form = self._form
         rows = Rows("Loader", len(numbers), form.dtype, form.shape, out)
-        found: NDArray[Any] = rows.out
         if not len(numbers):
-            return found
+            return rows.written()
         # sizes and addresses
         values = np.full((len(numbers), 2), form.size, np.uintp)
         held = []
@@ -135,8 +134,7 @@ class Gather:
             self._check_headers(values, held)
             values[:, 1] += np.uintp(len(form.header))
         _copy(values, rows, held)
-        found = rows.written()
-        return found
+        return rows.written()
 
     def _check_headers(self, values: NDArray[Any], held: list[_Held]) -> None:
         rows = Rows("Loader", len(values), np.uint8, len(self._form.header))
