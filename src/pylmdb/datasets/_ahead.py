@@ -21,6 +21,9 @@ R = TypeVar("R")
 
 # a task reads about so many bytes, and at most so many files
 _TASK_BYTES, _TASK_FILES = 4 << 20, 64
+# whichever of these the system has
+_NAMES = ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+_FLAGS = sum(getattr(os, name, 0) for name in _NAMES)
 
 
 def read_file(path: str) -> bytes:
@@ -28,7 +31,7 @@ def read_file(path: str) -> bytes:
 
     :raises InvalidParameterError: it is something else, such as a pipe, which could block.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(path, _FLAGS)
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):

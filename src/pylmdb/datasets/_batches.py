@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BusyError, IncompatibleError, NotFoundError
+from ..errors import BusyError, Error, IncompatibleError, InvalidParameterError, NotFoundError
 from ._layouts import order_name
 
 if TYPE_CHECKING:
@@ -28,22 +28,28 @@ class Batches:
     """What one writer writes to a database.
 
     :param ordered: True to keep the order of the samples where it is not that of the keys.
+    :ivar index_name: the name of the index, which no key may have.
     :ivar count: how many records are committed that are samples, or parts of one.
     """
 
     def __init__(self, env: Environment, name: bytes | None, ordered: bool) -> None:
         self.env, self._name, self._ordered = env, name, ordered
         self._db = env.open_db(name)
+        self.index_name = order_name(name)
         self._index: Any = None
         self._check_flags()
         with env.begin() as txn:
             with suppress(NotFoundError):
-                self._index = env.open_db(order_name(name), txn=txn, create=False)
+                self._index = env.open_db(self.index_name, txn=txn, create=False)
             self._snapshot = txn.id()
             named = env.dbs(txn) if name is None else []
             self.count: int = int(txn.stat(self._db).entries) - len(named)
-            with txn.cursor(self._db) as cursor:
-                self._last = cursor.key() if cursor.last() else None
+            if self._index is not None and txn.stat(self._index).entries != self.count:
+                raise InvalidParameterError(
+                    f"{env.path()!r} has {self.count} records, and the database"
+                    f" {self.index_name!r} another number",
+                    hint="drop that database to have the samples in the order of their keys",
+                )
 
     def _check_flags(self) -> None:
         words = [word for word, on in self._db.flags().items() if on]
@@ -71,19 +77,19 @@ class Batches:
         if not found and not others:
             return
         ordered = sorted(found)
-        append = bool(ordered) and (self._last is None or ordered[0] > self._last)
         with self.env.begin(self._db, write=True) as txn:
             self._check_alone(txn)
             cursor = txn.cursor()
             if self._ordered:
-                self._keep_order(txn, cursor, [*found], ordered, append)
+                self._keep_order(txn, cursor, [*found], ordered)
             before = txn.stat().entries
-            cursor.putmulti([(key, found[key]) for key in ordered], append=append)
+            append = bool(ordered) and (not cursor.last() or ordered[0] > cursor.key())
+            taken, _ = cursor.putmulti([(key, found[key]) for key in ordered], append=append)
+            if taken != len(ordered):
+                raise Error(f"mdb_cursor_put wrote {taken} of {len(ordered)} records")
             count = self.count + txn.stat().entries - before
             cursor.putmulti(others)
         self._snapshot, self.count = self._snapshot + 1, count
-        if ordered:
-            self._last = max(self._last or b"", ordered[-1])
 
     def _check_alone(self, txn: Any) -> None:
         if txn.id() != self._snapshot + 1:
@@ -93,14 +99,17 @@ class Batches:
             )
 
     def _keep_order(
-        self, txn: Any, cursor: Any, added: list[bytes], ordered: list[bytes], append: bool
+        self, txn: Any, cursor: Any, added: list[bytes], ordered: list[bytes]
     ) -> None:
         """Add to the index, if there is one or has to be."""
-        new = added if append else [key for key in added if not cursor.set_key(key)]
-        last = self._last or b""
-        in_order = not new or (new[0] > last and new == (ordered if append else sorted(new)))
+        last = cursor.key() if cursor.last() else b""
+        if added == ordered and ordered[:1] > [last]:
+            new, in_order = added, True
+        else:
+            new = [key for key in added if not cursor.set_key(key)]
+            in_order = not new or (new[0] > last and new == sorted(new))
         if self._index is None and not in_order:
-            self._index = self.env.open_db(order_name(self._name), txn=txn)
+            self._index = self.env.open_db(self.index_name, txn=txn)
             names = self.env.dbs(txn) if self._name is None else []
             beside = {name + end for name in names for end in (b"", b"\0")}
             keys = (key for key in txn.range(values=False, db=self._db) if key not in beside)

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from .._options import Options
     from ..environment import Environment
 
-_SUFFIX = b".new"
-
-
 def publish_file(path: str, content: bytes) -> None:
     """Write a file, whole or not at all."""
     with beside(path) as new, open(new, "wb") as file:
@@ -54,45 +51,62 @@ def sync(path: str | bytes) -> None:
         os.close(fd)
 
 
-def new_data_path(options: Options) -> bytes:
-    """Where the data file that replaces an environment's is written; what an earlier writer
-    left there is removed."""
-    path = options.data_path + _SUFFIX
-    _remove(path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    return path
+class Replacement:
+    """A new environment beside the one it will replace.
 
+    What an earlier writer has left there is removed.
 
-def replace(env: Environment, options: Options) -> None:
-    """Put ``env``, which is closed by this, in the place that ``options`` name.
-
-    :raises ReplacedError: another writer has put its file where this one was.
+    :ivar path: of its data file, for ``Environment(path, subdir=False)``.
     """
-    new = options.data_path + _SUFFIX
-    identity = env._use().key
-    with env.begin(write=True) as txn:
-        value = txn.get(b"\0")
-        txn.put(b"\0", value or b"")
-        if value is None:
-            txn.delete(b"\0")
-    env.sync(True)
-    env.close()
-    found = os.stat(new)
-    if (found.st_dev, found.st_ino) != identity:
-        raise ReplacedError(f"{os.fsdecode(new)!r} is another writer's now")
-    os.rename(new, options.data_path)
-    with suppress(FileNotFoundError):  # with lock=False there is none
-        os.rename(new + b"-lock", options.lock_path)
-    sync(os.path.dirname(options.data_path))
 
+    def __init__(self, place: Options) -> None:
+        self._place = place
+        self.path = place.data_path + b".new"
+        self._identity: tuple[int, int] | None = None
+        self._remove()
+        if place.subdir:
+            with suppress(FileExistsError):
+                os.mkdir(place.path, 0o755)
 
-def discard(env: Environment, options: Options) -> None:
-    """Close ``env`` and remove it."""
-    env.close()
-    _remove(options.data_path + _SUFFIX)
+    def opened(self, env: Environment) -> None:
+        """``env`` is that environment: from now on it is known by its inode."""
+        self._identity = env._use().key
 
+    def publish(self, env: Environment) -> None:
+        """Close ``env`` and put it in its place.
 
-def _remove(path: bytes) -> None:
-    for name in (path, path + b"-lock"):
+        :raises ReplacedError: another writer has put its file where this one was.
+        """
+        with env.begin(write=True) as txn:
+            value = txn.get(b"\0")
+            txn.put(b"\0", value or b"")
+            if value is None:
+                txn.delete(b"\0")
+        env.sync(True)
+        env.close()
+        if not self._is_there():
+            raise ReplacedError(f"{os.fsdecode(self.path)!r} is another writer's now")
         with suppress(FileNotFoundError):
-            os.unlink(name)
+            os.chmod(self.path, os.stat(self._place.data_path).st_mode & 0o7777)
+        os.rename(self.path, self._place.data_path)
+        with suppress(FileNotFoundError):  # with lock=False there is none
+            os.rename(self.path + b"-lock", self._place.lock_path)
+        sync(os.path.dirname(self.path))
+
+    def discard(self, env: Environment) -> None:
+        """Close ``env`` and remove it."""
+        env.close()
+        if self._is_there():
+            self._remove()
+
+    def _is_there(self) -> bool:
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
+    def _remove(self) -> None:
+        for name in (self.path, self.path + b"-lock"):
+            with suppress(FileNotFoundError):
+                os.unlink(name)

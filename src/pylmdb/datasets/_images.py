@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._numpy import np
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     Mode = Literal["RGB", "BGR", "L"]
     Axes = Literal["HWC", "CHW"]
 
-# what Pillow raises for a file that is none of its formats, or damaged
-_MALFORMED = (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, TypeError)
 
 
 def pillow() -> Any:
@@ -63,7 +60,7 @@ class Pixels(NamedTuple):
         try:
             with image_module.open(io.BytesIO(content)) as image:
                 array: NDArray[Any] = self._pixels(image)
-        except _MALFORMED as problem:
+        except Exception as problem:
             raise _unreadable(problem) from problem
         return array
 
@@ -93,7 +90,7 @@ def size_of(content: Any) -> tuple[int, int, int]:
         with image_module.open(io.BytesIO(content)) as image:
             width, height = image.size
             channels = 3 if image.mode == "P" else len(image.getbands())
-    except _MALFORMED as problem:
+    except Exception as problem:
         raise _unreadable(problem) from problem
     return height, width, channels
 
@@ -113,7 +110,7 @@ def encoded(array: Any, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
     out = io.BytesIO()
     try:
         pillow().fromarray(np.ascontiguousarray(array)).save(out, "PNG")
-    except _MALFORMED as problem:
+    except (ValueError, TypeError, KeyError, OSError) as problem:
         raise InvalidParameterError(
             f"an array of {array.dtype} and shape {array.shape} is no image: {problem}"
         ) from None
@@ -142,4 +139,5 @@ def extension_of(content: bytes) -> str:
 
 
 def _unreadable(problem: Exception) -> InvalidParameterError:
+    """For whatever Pillow's many decoders raise for a file that is damaged."""
     return InvalidParameterError(f"the image cannot be read: {problem}")

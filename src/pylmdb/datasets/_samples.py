@@ -51,6 +51,26 @@ def as_key(name: str | bytes) -> bytes:
     return os.fsencode(name) if isinstance(name, str) else bytes(name)
 
 
+def mmsr_sizes(folder: str) -> dict[bytes, str]:
+    """What ``meta_info.pkl`` in a folder says, by key: ``CHANNELS_HEIGHT_WIDTH``; nothing if there
+    is none.
+
+    :raises InvalidParameterError: it is not what mmsr writes.
+    """
+    try:
+        with open(os.path.join(folder, META_PICKLE), "rb") as file:
+            meta = _plain_pickle.loads(file.read())
+    except FileNotFoundError:
+        return {}
+    try:
+        keys, sizes = list(meta["keys"]), meta["resolution"]
+        sizes = [sizes] if isinstance(sizes, str) else list(sizes)
+        sizes = sizes * len(keys) if len(sizes) == 1 else sizes
+        return {key.encode(): str(size) for key, size in zip(keys, sizes, strict=True)}
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise InvalidParameterError(f"{META_PICKLE} has not the form of mmsr's") from None
+
+
 class Layout:
     """The layout ``"plain"``, and the base of the others.
 
@@ -201,7 +221,7 @@ class Named(Layout):
         super().__init__(batches, key_format)
         path = batches.env.path()
         self.folder = path if os.path.isdir(path) else os.path.dirname(path)
-        self.sizes: dict[bytes, Any] = self.read() if batches.count else {}
+        self.sizes: dict[bytes, Any] = self._sizes_of_all() if batches.count else {}
 
     def read(self) -> dict[bytes, Any]:
         """What the file says now, by key."""
@@ -219,15 +239,15 @@ class Named(Layout):
         """What the file says of an image."""
         raise NotImplementedError
 
-    def complete(self) -> dict[bytes, Any]:
-        """The sizes of all that is there: also of what a writer that was killed has left."""
-        batches = self.batches
-        with batches.env.begin(batches.env.open_db()) as txn:
-            there = {*txn.range(values=False)} - {*batches.env.dbs(txn)}
-            missing = sorted(there - set(self.sizes))
-            for key in missing:
-                self.sizes[key] = self.size(txn.get(key))
-        return {key: size for key, size in self.sizes.items() if key in there}
+    def _sizes_of_all(self) -> dict[bytes, Any]:
+        """The sizes of what is there: what a writer that was killed has left is looked at."""
+        env, sizes = self.batches.env, self.read()
+        with env.begin(env.open_db()) as txn:
+            there = {*txn.range(values=False)} - {*env.dbs(txn)}
+            found = {key: size for key, size in sizes.items() if key in there}
+            for key in sorted(there - set(found)):
+                found[key] = self.size(txn.get(key))
+        return found
 
 
 class BasicSR(Named):
@@ -248,7 +268,7 @@ class BasicSR(Named):
         return ",".join(map(str, size_of(value)))
 
     def finish(self, count: int) -> Records:
-        lines = (b"%s.png (%s) 1\n" % (key, size.encode()) for key, size in self.complete().items())
+        lines = (b"%s.png (%s) 1\n" % (key, size.encode()) for key, size in self.sizes.items())
         publish_file(os.path.join(self.folder, META_TEXT), b"".join(lines))
         return []
 
@@ -257,18 +277,7 @@ class Mmsr(Named):
     """mmsr's: the mere bytes of images, rows of pixels in BGR, and ``meta_info.pkl``."""
 
     def read(self) -> dict[bytes, Any]:
-        try:
-            with open(os.path.join(self.folder, META_PICKLE), "rb") as file:
-                meta = _plain_pickle.loads(file.read())
-        except FileNotFoundError:
-            return {}
-        try:
-            keys, sizes = list(meta["keys"]), meta["resolution"]
-            sizes = [sizes] if isinstance(sizes, str) else list(sizes)
-            sizes = sizes * len(keys) if len(sizes) == 1 else sizes
-            return {k.encode(): str(size) for k, size in zip(keys, sizes, strict=True)}
-        except (TypeError, KeyError, ValueError, AttributeError):
-            raise InvalidParameterError(f"{META_PICKLE} has not the form of mmsr's") from None
+        return mmsr_sizes(self.folder)
 
     def stored(self, key: bytes, value: Any) -> Any:
         return np.asarray(value).tobytes()
@@ -287,7 +296,7 @@ class Mmsr(Named):
         return f"{channels}_{height}_{width}"
 
     def finish(self, count: int) -> Records:
-        sizes = self.complete()
+        sizes = self.sizes
         known = list(dict.fromkeys(sizes.values()))
         path = os.path.normpath(self.folder)
         meta = {

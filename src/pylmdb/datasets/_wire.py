@@ -109,13 +109,15 @@ class Fields:
     def _end_of_run(self, begin: int) -> int:
         """Where the run of 5-byte pieces with this tag ends; at least one is there.
 
-        It is looked for in steps that double, so that short runs cost no more than they are long.
+        It is looked for in steps that grow, so that short runs cost no more than they are long.
         """
-        at, end, count = begin, len(self._view), 4
+        from .._numpy import np
+
+        at, end, count = begin, len(self._view), 8
         while end - at >= 5:
-            count = min(2 * count, (end - at) // 5)
-            tags = bytes(self._view[at : at + 5 * count : 5])
-            found = count - len(tags.lstrip(self._run))
+            count = min(8 * count, (end - at) // 5)
+            others = np.frombuffer(self._view, np.uint8, 5 * count, at)[::5] != self._run[0]
+            found = int(others.argmax()) if others.any() else count
             at += 5 * found
             if found < count:
                 break

@@ -153,7 +153,7 @@ def _plain(array: Any) -> tuple[tuple[int, ...], Any, Any]:
             hint="array[None] adds a dimension, transpose(2, 0, 1) puts the channels first",
         )
     if array.dtype == np.uint8:
-        return array.shape, array.tobytes(), b""
+        return array.shape, np.ascontiguousarray(array).reshape(-1), b""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind != "f" and not (kind in "iub" and size <= 2):
         raise TypeError(

@@ -108,6 +108,8 @@ def from_image_list(list_file: Path, path: Path, *, root: Path = "", **options: 
     first tab, or the first space where the line has no tab.  The images come in the order
     of the lines.
 
+    :param list_file: the text file.
+    :param path: the file or directory to write.
     :param root: the folder that paths in the list start from.
     :param options: those of :func:`from_images`.
     :raises InvalidParameterError: a line has no label.
@@ -164,7 +166,8 @@ def from_images(
         no axis in ``"HWC"``.
     :param resize: with ``decode``: (height, width) to resize to.
     :param check_size: True to refuse images of another size than the first.
-    :param shuffle: True for a random order, the same for the same ``seed``.
+    :param shuffle: True for a random order.
+    :param seed: the same seed gives the same order, on every machine.
     :param errors: ``"skip"`` to leave out files that cannot be read, or, where they are decoded or
         checked, are no images.
     :param resume: True to go on with a data set that a process that was killed has left: the
@@ -283,12 +286,13 @@ def _namer(keys: Any, layout: str) -> Callable[[str], str] | None:
 def _check_distinct(files: list[ImageFile], key: Callable[[str], str]) -> None:
     seen: dict[str, str] = {}
     for item in files:
-        other = seen.setdefault(key(item.name), item.path)
-        if other != item.path:
+        name = key(item.name)
+        if name in seen:
             raise InvalidParameterError(
-                f"{other!r} and {item.path!r} would both have the key {key(item.name)!r}",
+                f"{seen[name]!r} and {item.path!r} would both have the key {name!r}",
                 hint="keys='name' keeps extensions, keys='number' numbers them",
             )
+        seen[name] = item.path
 
 
 def _caffe_line(line: str) -> tuple[str, int]:

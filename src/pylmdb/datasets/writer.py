@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._options import Options, place_of
 from ..environment import Environment
-from ..errors import ClosedError, ForkedError, InvalidParameterError, closed
+from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
 from ..tools._progress import Reporter
-from . import _beside
 from ._batches import Batches
+from ._beside import Replacement
 from ._samples import LAYOUTS, as_key
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = ["Writer"]
 _AUTO_BYTES = 32 << 20
 _AUTO_RECORDS = 100_000
 _AUTO_SECONDS = 5.0
+# what a record takes in memory beside its bytes, roughly
 _RECORD_COST = 64
 
 
@@ -93,15 +94,20 @@ class Writer:
         kind = _checked_layout(layout, key_format, db)
         self._pid, self._lock = os.getpid(), RLock()
         self._place = place = _place(path, exist, options)
-        self._replaces = exist == "replace"
-        if self._replaces:
-            path, options["subdir"] = _beside.new_data_path(place), False
+        self._new = Replacement(place) if exist == "replace" else None
+        if self._new is not None:
+            path, options["subdir"] = self._new.path, False
         self._env = env = Environment(path, **options)
         try:
+            if self._new is not None:
+                self._new.opened(env)
             self._batches = Batches(env, db, kind.ordered)
             self._layout = kind(self._batches, key_format.encode() if key_format else None)
             self._count: int = self._layout.count()
+            # the number of the next sample
             self._next = self._count
+            self._longest = env.max_key_size()
+            self._reporter = Reporter(progress, total, " samples")
         except BaseException:
             self._abandon()
             raise
@@ -111,7 +117,6 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "pylmdb-datasets")
         self._committing: Future[None] | None = None
         self._failed: BaseException | None = None
-        self._reporter = Reporter(progress, total, " samples").__enter__()
 
     # -- samples ------------------------------------------------------------------
 
@@ -125,8 +130,9 @@ class Writer:
             behind it (``"datum"``); elsewhere not looked at.
         :return: the number of the sample.
         :raises InvalidParameterError: the layout has no place for such a sample.
+        :raises BadValsizeError: the key is empty or too long.
         """
-        with self._lock:
+        with self._mine():
             self._check()
             number: int = self._next
             self._add(self._layout.records(number, value, label, name))
@@ -139,7 +145,7 @@ class Writer:
         :param value: as for :meth:`append`.
         :raises InvalidParameterError: the layout has keys of its own.
         """
-        with self._lock:
+        with self._mine():
             self._check()
             if self._kind != "plain":
                 raise InvalidParameterError(
@@ -153,15 +159,22 @@ class Writer:
 
         A key that was given twice counts once, as soon as its batch is committed.
         """
-        with self._lock:
-            return self._count + self._samples
+        with self._mine():
+            return self._count + self._samples if self._layout.one_record else self._next
 
     def _add(self, records: list[tuple[bytes, Any]]) -> None:
+        size = 0
+        for key, value in records:
+            if not 0 < len(key) <= self._longest:
+                raise BadValsizeError(f"a key of {len(key)} bytes: {key[:40]!r}")
+            if key == self._batches.index_name:
+                raise InvalidParameterError(f"{key!r} is the name of a database, and no key")
+            size += len(key) + len(value) + _RECORD_COST
         if not self._records:
             self._begun = time.monotonic()
         self._records += records
         self._samples += 1
-        self._gathered += sum(len(key) + len(value) + _RECORD_COST for key, value in records)
+        self._gathered += size
         self._reporter.add(1)
         if self._is_due():
             self._commit()
@@ -182,38 +195,49 @@ class Writer:
 
         :raises Error: it could not be written; the writer is of no use any more.
         """
-        with self._lock:
+        with self._mine():
             self._check()
             self._commit()
             self._settle()
 
     def _commit(self) -> None:
-        """Hand the batch to the thread, once that has committed the one before."""
-        self._settle()
-        if self._records:
-            records, self._records = self._records, []
-            samples, self._samples, self._gathered = self._samples, 0, 0
-            self._count += samples
-            beside = self._layout.beside(self._count)
-            self._committing = self._thread.submit(self._batches.commit, records, beside)
+        """Hand the batch to the thread, once that has committed the one before.
+
+        Whatever interrupts it is the end of the writer: of a batch that was taken and not handed
+        over nothing may follow.
+        """
+        try:
+            self._settle()
+            if self._records:
+                records, self._records = self._records, []
+                self._count, self._samples, self._gathered = self._count + self._samples, 0, 0
+                beside = self._layout.beside(self._next)
+                self._committing = self._thread.submit(self._batches.commit, records, beside)
+        except BaseException as problem:
+            self._failed = problem
+            raise
 
     def _settle(self) -> None:
         """Wait for the batch that is being committed."""
-        committing, self._committing = self._committing, None
-        if committing is not None:
+        if self._committing is not None:
             try:
-                committing.result()
+                self._committing.result()
             except BaseException as problem:
                 self._failed = problem
                 raise
+            self._committing = None
             if self._layout.one_record:
                 self._count = self._batches.count
+
+    def _mine(self) -> Any:
+        """The lock, unless it is a copy of the parent's."""
+        if self._pid != os.getpid():
+            raise ForkedError("this writer belongs to the parent process", hint="make one here")
+        return self._lock
 
     def _check(self) -> None:
         if self._env is None:
             raise closed("writer", "make another one")
-        if self._pid != os.getpid():
-            raise ForkedError("this writer belongs to the parent process", hint="make one here")
         if self._failed is not None:
             raise ClosedError(
                 f"the writer has failed: {self._failed}",
@@ -239,17 +263,16 @@ class Writer:
 
         :raises Error: it could not be written.
         """
-        with self._lock:
+        with self._mine():
             if self._env is None:
                 return
             try:
                 self._check()
                 self._commit()
                 self._settle()
-                self._batches.commit([], self._layout.finish(self._count))
-                if self._replaces:
-                    self._end()
-                    _beside.replace(self._env, self._place)
+                self._batches.commit([], self._layout.finish(self._next))
+                if self._new is not None:
+                    self._new.publish(self._env)
             except BaseException:
                 self._abandon()
                 raise
@@ -268,8 +291,8 @@ class Writer:
             return
         if hasattr(self, "_thread"):
             self._end()
-        if self._replaces:
-            _beside.discard(env, self._place)
+        if self._new is not None:
+            self._new.discard(env)
         else:
             env.close()
 
@@ -278,8 +301,8 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        with self._lock:
-            if kind is not None and (self._replaces or self._failed is not None):
+        with self._mine():
+            if kind is not None and (self._new is not None or self._failed is not None):
                 self._abandon()
             else:
                 self.close()
