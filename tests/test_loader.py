@@ -174,7 +174,8 @@ def test_arrays_of_several_forms_are_lists(make):
     ("options", "name"),
     [
         ({"batch_size": 0}, "batch_size"), ({"shuffle": "block"}, "shuffle"),
-        ({"seed": -1}, "seed"), ({"prefetch": -1}, "prefetch"), ({"threads": 0}, "threads"), ({"world": 0}, "world"),
+        ({"seed": -1}, "seed"), ({"prefetch": -1}, "prefetch"),
+        ({"threads": 0}, "threads"), ({"world": 0}, "world"),
         ({"rank": 2, "world": 2}, "rank"), ({"block_size": 0}, "block_size"),
         ({"mixed_blocks": 0}, "mixed_blocks"),
     ],

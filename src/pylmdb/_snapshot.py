@@ -50,16 +50,11 @@ class Place:
 
 
 class Index:
-    """The records in key order: numbers of bytes, and addresses from the map's start.
+    """The records in key order: numbers of bytes, and addresses from the map's start."""
 
-    It is good for every snapshot of the same database after the same commit.
-    """
+    __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
 
-    __slots__ = ("commit", "key_at", "key_sizes", "value_at", "value_sizes")
-
-    def __init__(self, records: Any, base: int, commit: tuple[Any, int]) -> None:
-        # which file it is, and the number of its last transaction
-        self.commit = commit
+    def __init__(self, records: Any, base: int) -> None:
         self.key_at = records.key_at - np.uintp(base)
         self.value_at = records.value_at - np.uintp(base)
         self.key_sizes = _shortened(records.key_sizes)
@@ -100,25 +95,21 @@ class Snapshot:
 
     :param env: the :class:`Environment`.
     :param db: the :class:`Database`; the main one by default.
-    :param known: the index of another snapshot of the database, which is taken over if nothing
-        has been committed since.
     """
 
-    def __init__(self, env: Any, db: Database | None = None, known: Index | None = None) -> None:
+    def __init__(self, env: Any, db: Database | None = None) -> None:
         self._env, self._db = env, db
         with env.begin() as txn:
             self._txnid = txn.id()
             self._engine = txn._engine
-            txn._do(self._open, txn, db, known)
+            txn._do(self._open, txn, db)
 
-    def _open(self, ptr: Any, txn: Any, db: Any, known: Index | None) -> None:
+    def _open(self, ptr: Any, txn: Any, db: Any) -> None:
         slot = txn._slot_in(ptr, db)
+        records = scan(ptr, txn, slot, None, None)
         place = Place(txn)
-        commit = place.file, int(self._txnid)
-        if known is None or known.commit != commit or not place.base:
-            known = Index(scan(ptr, txn, slot, None, None), place.base, commit)
-        self._flags, self._count = slot.flags, len(known.value_at)
-        self._index = known
+        self._flags, self._count = slot.flags, len(records)
+        self._index = Index(records, place.base)
         self._place: Place | None = place
 
     # -- life -------------------------------------------------------------------------
@@ -250,12 +241,6 @@ class Snapshot:
         rows = Rows("keys", self._count, dtype, ())
         return exact(self._copy("keys", self._index.key_at, np.arange(self._count), rows, 1))
 
-    def sizes(self) -> Any:
-        """The sizes of the values in bytes, as integers, in an array of shape ``(len(self),)``."""
-        sizes = self._index.value_sizes
-        self._here()
-        return np.full(self._count, sizes, np.uint32) if isinstance(sizes, int) else sizes.copy()
-
     def take(
         self,
         numbers: Any,
@@ -296,12 +281,6 @@ class Snapshot:
         ):
             bad = (numbers < -self._count) | (numbers >= self._count)
             self._number(numbers[bad.argmax()])
-
-    def _locate(self, numbers: Any) -> tuple[Place, Any]:
-        """Where values begin whose numbers are right: addresses, for as long as the place is
-        referenced."""
-        place = self._here()
-        return place, self._index.value_at[numbers] + np.uintp(place.base)
 
     def _copy(self, what: str, addresses: Any, numbers: Any, rows: Rows, threads: int) -> Any:
         ffi, lib, place = self._engine.ffi, self._engine.lib, self._here()

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Batches of samples that are arrays of one form: nothing but copying.
 
-Every shard is held as a snapshot, which tells where each record is.  So a batch is a list of
-addresses, from however many shards, and one call of C copies what lies there without the GIL.
+Every shard is held by a read transaction, in whose snapshot nothing moves.  So a record is
+looked up once, and where it lies is noted, relative to the map, for as long as nobody commits:
+a batch is a list of addresses, from however many shards, and one call of C copies what lies
+there without the GIL.
 
 Of values in ``.npy`` format the headers are copied, too, and compared with the first one.
 """
@@ -12,15 +14,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import _npy
+from .. import _array_keys, _npy
 from .._gather import Rows
 from .._numpy import np
-from ..errors import InvalidParameterError, error
+from .._snapshot import Place
+from ..errors import error
+from ._orders import Formatted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .._snapshot import Snapshot
     from ._orders import Order
     from ._shards import Shards
 
@@ -42,120 +45,112 @@ def form_of(value: memoryview) -> Form | None:
     return Form(found.dtype, found.shape, len(value), bytes(value[: found.header]))
 
 
-def ranks(order: Order, snapshot: Snapshot) -> NDArray[Any] | None:
-    """Which records of a snapshot the samples are, by their ordinals; None if they are the same.
-
-    :raises InvalidParameterError: a sample has no record.
-    """
-    wanted, there = order.all_keys(), snapshot.keys()
-    if len(wanted) == len(there) and _bytes(wanted) == _bytes(there):
-        return None
-    place = {key: i for i, key in enumerate(_each(there))}
-    try:
-        return np.fromiter((place[key] for key in _each(wanted)), np.int64, len(wanted))
-    except KeyError as problem:
-        raise InvalidParameterError(
-            f"there is no record {problem.args[0]!r}",
-            hint="the layout 'plain' takes the keys that are there",
-        ) from None
-
-
-def _bytes(keys: Any) -> Any:
-    """What two equal tables of keys have in common."""
-    if isinstance(keys, np.ndarray):
-        return keys.dtype.itemsize, keys.tobytes()
-    widths = {*map(len, keys)}
-    return (widths.pop(), b"".join(keys)) if len(widths) == 1 else list(keys)
-
-
-def _each(keys: Any) -> Any:
-    if not isinstance(keys, np.ndarray):
-        return keys
-    return map(bytes, keys.view(np.uint8).reshape(len(keys), -1)) if len(keys) else ()
-
-
 class Misfit(Exception):  # noqa: N818 - nobody sees it
-    """Some values are not of the form."""
+    """Some values are missing, or not of the form."""
 
 
-class _Located:
-    """One shard, held: where its samples are."""
+class _Held:
+    """One shard, held, and where its samples are as far as they were looked up."""
 
     def __init__(self, shards: Shards, shard: int, form: Form) -> None:
-        self.snapshot, self.ranks = shards.located(shard, ranks)
-        sizes = self.snapshot.sizes()
-        if ((sizes if self.ranks is None else sizes[self.ranks]) != form.size).any():
-            raise Misfit
+        opened = shards.opened(shard)
+        self.order: Order = shards.recognised(shard).order
+        self._db, self._size = opened.db, form.size
+        self._txn: Any = opened.env.begin(opened.db, buffers=True)
+        self.engine = self._txn._engine
+        self.place: Place = self._txn._do(lambda ptr: Place(self._txn))
+        self._lock = threading.Lock()
+        # after the same commit everything is where it was, if the map's place is known
+        state = (self.place.file, self._txn.id(), form) if self.place.base else object()
+        self._table = opened.table(state, self.order.count)
 
-    def addresses(self, ordinals: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
-        numbers = ordinals if self.ranks is None else self.ranks[ordinals]
-        place, found = self.snapshot._locate(numbers)
-        return place, found
+    def addresses(self, ordinals: NDArray[Any]) -> NDArray[Any]:
+        """Where the values of samples lie."""
+        found: NDArray[Any] = self._table[ordinals]
+        new = np.flatnonzero(found == 0)
+        if len(new):
+            found[new] = self._table[ordinals[new]] = self._look_up(ordinals[new])
+        return found + np.uintp(self.place.base)
+
+    def _look_up(self, ordinals: NDArray[Any]) -> NDArray[Any]:
+        if isinstance(self.order, Formatted):
+            numbers, text = ordinals + self.order.start, self.order.formats[0]
+            keys = _array_keys.batch(numbers, text, self.engine)
+        else:
+            keys = _array_keys.batch(self.order.keys(ordinals), None, self.engine)
+        values = np.empty((len(ordinals), 2), np.uintp)
+        with self._lock:
+            self._txn._do(self._locate, keys, values)
+        if (values[:, 0] != self._size).any():
+            raise Misfit
+        at: NDArray[Any] = values[:, 1] - np.uintp(self.place.base)
+        return at
+
+    def _locate(self, ptr: Any, keys: Any, values: NDArray[Any]) -> None:
+        ffi, lib = self.engine.ffi, self.engine.lib
+        slot = self._txn._slot_in(ptr, self._db)
+        struct, *_alive = keys.native(ffi)
+        out, bad = ffi.from_buffer("MDB_val[]", values), ffi.new("size_t *")
+        code = lib.pylmdb_locate(ptr, slot.dbi, slot.flags, struct, out, bad)
+        if code == lib.MDB_NOTFOUND:
+            raise Misfit
+        if code:
+            raise error("mdb_cursor_get", code)
 
 
 class Gather:
-    """Copies samples into arrays; it holds the snapshots of the shards that it has read."""
+    """Copies samples into arrays; it holds the shards that it has read."""
 
     def __init__(self, shards: Shards, form: Form) -> None:
         self._shards, self._form = shards, form
-        # None for a shard with other values
-        self._located: dict[int, _Located | None] = {}
+        self._held: dict[int, _Held] = {}
         self._lock = threading.Lock()
 
-    def _at(self, shard: int) -> _Located:
+    def _hold(self, shard: int) -> _Held:
         with self._lock:
-            if shard not in self._located:
-                self._located[shard] = self._locate(shard)
-            found = self._located[shard]
-        if found is None:
-            raise Misfit
-        return found
+            found = self._held.get(shard)
+            if found is None:
+                found = self._held[shard] = _Held(self._shards, shard, self._form)
+            return found
 
-    def _locate(self, shard: int) -> _Located | None:
-        try:
-            return _Located(self._shards, shard, self._form)
-        except Misfit:
-            return None
-
-    def __call__(self, numbers: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def __call__(self, numbers: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
         """The samples of these numbers, in an array of shape ``(len(numbers), *shape)``.
 
-        :raises Misfit: some are not of the form, or lie in a shard that has such ones.
+        :raises Misfit: some are not there, or not of the form.
         """
         form = self._form
         rows = Rows("Loader", len(numbers), form.dtype, form.shape, out)
-        column = np.empty((len(numbers), 2), np.uintp)
-        places = []
+        if not len(numbers):
+            return rows.written()
+        # sizes and addresses
+        values = np.full((len(numbers), 2), form.size, np.uintp)
+        held = []
         for shard, where, ordinals in self._shards.parts(numbers):
-            at = self._at(shard)
-            place, column[where, 1] = at.addresses(ordinals)
-            places.append((at.snapshot, place))
-        if places and form.header:
-            self._check_headers(column, places)
-            column[:, 1] += np.uintp(len(form.header))
-        if places:
-            _copy(column, rows, places)
-        found: NDArray[Any] = rows.written()
-        return found
+            held.append(self._hold(shard))
+            values[where, 1] = held[-1].addresses(ordinals)
+        ffi, lib = held[0].engine.ffi, held[0].engine.lib
+        lib.pylmdb_read_ahead(ffi.from_buffer("MDB_val[]", values), len(values))
+        if form.header:
+            self._check_headers(values, held)
+            values[:, 1] += np.uintp(len(form.header))
+        _copy(values, rows, held)
+        return rows.written()
 
-    def _check_headers(self, column: NDArray[Any], places: Any) -> None:
-        rows = Rows("Loader", len(column), np.uint8, len(self._form.header))
-        _copy(column, rows, places)
+    def _check_headers(self, values: NDArray[Any], held: list[_Held]) -> None:
+        rows = Rows("Loader", len(values), np.uint8, len(self._form.header))
+        _copy(values, rows, held)
         if (rows.out != np.frombuffer(self._form.header, np.uint8)).any():
             raise Misfit
 
 
-def _copy(column: NDArray[Any], rows: Rows, places: Any) -> None:
-    """What lies at addresses in the maps of ``places``, which live meanwhile."""
-    column[:, 0] = rows.size
-    snapshot, place = places[0]
-    ffi, lib = snapshot._engine.ffi, snapshot._engine.lib
+def _copy(values: NDArray[Any], rows: Rows, held: list[_Held]) -> None:
+    """As many bytes as a row has from each address, which lie in the maps that are held."""
+    ffi, lib = held[0].engine.ffi, held[0].engine.lib
     code = lib.pylmdb_copy_rows(
-        place.env, ffi.from_buffer("MDB_val[]", column), rows.count, rows.size,
+        held[0].place.env, ffi.from_buffer("MDB_val[]", values), rows.count, rows.size,
         rows.address(ffi), rows.stride, 1,
     )  # fmt: skip
-    for snapshot, place in places:
-        lib = snapshot._engine.lib
-        if code or lib.pylmdb_env_is_cut(place.env):
+    for each in held:
+        lib = each.engine.lib
+        if code or lib.pylmdb_env_is_cut(each.place.env):
             raise error("Loader", code or lib.MDB_CORRUPTED)
-        snapshot._check_held(place)

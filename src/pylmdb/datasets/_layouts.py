@@ -48,7 +48,6 @@ CAFFE = b"%08d"
 META_TEXT, META_PICKLE = "meta_info.txt", "meta_info.pkl"
 # so many records beside numbered samples are nothing strange
 _BESIDE = 16
-_NAMED_RECORD = 48
 
 
 def order_name(db: bytes | None) -> bytes:
@@ -238,15 +237,13 @@ def _plain(look: Look) -> Recognised:
 
 
 def _scanned(look: Look) -> Any:
-    """The keys of all records but those that are named databases."""
-    with Snapshot(look.env, look.db) as records:
-        keys = records.keys()
-        suspects = look.name is None and bool((records.sizes() == _NAMED_RECORD).any())
-    named = look.env.dbs(look.txn) if suspects else []
-    if named:
-        beside = {name + end for name in named for end in (b"", b"\0")}
-        keys = _table([key for key in _listed(keys) if key not in beside])
-    return keys
+    """The keys of all records but those that are named databases.  No value is read."""
+    names = look.env.dbs(look.txn) if look.name is None else []
+    # LMDB 1.0 stores a name with a zero behind it
+    named = {name + end for name in names for end in (b"", b"\0")}
+    with look.txn.cursor(look.db) as cursor:
+        keys = [key for key in cursor.iternext(True, False) if key not in named]
+    return _table(keys)
 
 
 # in the order in which they are tried
@@ -287,10 +284,6 @@ def recognise(env: Environment, db: Database | None = None, layout: str = "auto"
             if found is not None:
                 return found
     raise InvalidParameterError(f"{env.path()!r} has not the layout {layout!r}")
-
-
-def _listed(keys: Any) -> list[bytes]:
-    return Listed(keys).keys(np.arange(len(keys)))
 
 
 def _table(keys: Any) -> Any:

@@ -33,10 +33,6 @@ class Order(ABC):
     def keys(self, ordinals: NDArray[Any], part: int = 0) -> list[bytes]:
         """The keys of samples whose ordinals are between 0 and ``count - 1``."""
 
-    def all_keys(self) -> Any:
-        """Of all samples: a list of bytes, or an array of them."""
-        return self.keys(np.arange(self.count))
-
 
 class Formatted(Order):
     """Keys made from numbers: ``b"%08d"``, ``b"image-%09d"``.
@@ -63,9 +59,6 @@ class Integers(Order):
     def keys(self, ordinals: NDArray[Any], part: int = 0) -> list[bytes]:
         return _rows((ordinals.astype(np.uint64) + np.uint64(self.start)).astype(self.dtype))
 
-    def all_keys(self) -> Any:
-        return (np.arange(self.count, dtype=np.uint64) + np.uint64(self.start)).astype(self.dtype)
-
 
 class Listed(Order):
     """Keys in a table: an array of one width, or a sequence of bytes."""
@@ -77,9 +70,6 @@ class Listed(Order):
         if isinstance(self.table, np.ndarray):
             return _rows(self.table[ordinals])
         return [self.table[i] for i in ordinals.tolist()]
-
-    def all_keys(self) -> Any:
-        return self.table
 
 
 def _rows(array: NDArray[Any]) -> list[bytes]:

@@ -17,21 +17,18 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._numpy import np
-from ..arrays import Snapshot
 from ..environment import Environment
 from ..errors import Error, InvalidParameterError
 from . import _layouts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
-    from .._snapshot import Index
     from ..database import Database
     from ._layouts import Recognised
-    from ._orders import Order
 
     Path = str | bytes | PathLike[str] | PathLike[bytes]
 
@@ -111,24 +108,18 @@ class Opened:
         self.db: Database | None = None
         if options.db is not None:
             self.db = self.env.open_db(options.db, create=False)
-        self._lock = threading.Lock()
-        self._index: Index | None = None
-        self._ranks: NDArray[Any] | None = None
+        # replaced as one, so threads never see half of it
+        self._table: tuple[object, Any] = (None, None)
 
-    def located(
-        self, order: Order, ranks: Callable[[Order, Snapshot], NDArray[Any] | None]
-    ) -> tuple[Snapshot, NDArray[Any] | None]:
-        """A snapshot of the records, and which of them the samples are.
-
-        Nothing is held here, so the snapshot ends with its user; but where the records are is
-        remembered, for as long as nobody writes.
-        """
-        with self._lock:
-            snapshot = Snapshot(self.env, self.db, self._index)
-            if snapshot._index is not self._index:
-                self._ranks = ranks(order, snapshot)
-                self._index = snapshot._index
-            return snapshot, self._ranks
+    def table(self, state: object, count: int) -> NDArray[Any]:
+        """Where the records of samples are in the map, 0 where that is not known yet: what was
+        found before, if the file is still in that state."""
+        known, table = self._table
+        if known != state:
+            table = np.zeros(count, np.uintp)
+            self._table = state, table
+        found: NDArray[Any] = table
+        return found
 
 
 class _Process:
@@ -204,10 +195,6 @@ class Shards:
                 )
             self._found[shard] = found
         return found
-
-    def located(self, shard: int, ranks: Any) -> tuple[Snapshot, NDArray[Any] | None]:
-        """A snapshot of a shard; see :meth:`Opened.located`."""
-        return self.opened(shard).located(self.recognised(shard).order, ranks)
 
     def _count(self, shard: int) -> int:
         return int(self.ends[shard] - (self.ends[shard - 1] if shard else 0))

@@ -338,9 +338,7 @@ def _checked_interval(commit_every: Any) -> int | None:
 
 def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> Any:
     if layout not in LAYOUTS:
-        raise InvalidParameterError(
-            f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}"
-        )
+        raise InvalidParameterError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
     if db is not None and layout != "plain":
         raise InvalidParameterError(f"the layout {layout!r} is that of a main database")
     if key_format is not None:
@@ -360,9 +358,7 @@ def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> An
 def _place(path: Any, exist: str, options: dict[str, Any]) -> Options:
     """Where the environment is to be, by the rules of Environment."""
     if exist not in ("error", "extend", "replace"):
-        raise InvalidParameterError(
-            f"exist must be 'error', 'extend' or 'replace', not {exist!r}"
-        )
+        raise InvalidParameterError(f"exist must be 'error', 'extend' or 'replace', not {exist!r}")
     place = Options(place_of(path, options.get("subdir")))
     if exist == "error" and os.path.exists(place.data_path):
         raise FileExistsError(
