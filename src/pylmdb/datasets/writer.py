@@ -142,7 +142,6 @@ class Writer:
             self._check()
             number: int = self._next
             self._add(self._layout.records(number, value, label, name))
-            self._next += 1
             return number
 
     def write(self, key: bytes, value: Any) -> None:
@@ -158,7 +157,6 @@ class Writer:
                     f"the layout {self._kind!r} makes its own keys", hint="use append()"
                 )
             self._add([(as_key(key), self._layout.stored(as_key(key), value))])
-            self._next += 1
 
     def __len__(self) -> int:
         """How many samples there are: those that were there, and those added.
@@ -178,7 +176,9 @@ class Writer:
             size += len(key) + len(value) + _RECORD_COST
         if not self._records:
             self._begun = time.monotonic()
+        # in this order: whatever interrupts it, no more samples are counted than are there
         self._records += records
+        self._next += 1
         self._samples += 1
         self._gathered += size
         self._reporter.add(1)
