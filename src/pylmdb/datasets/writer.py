@@ -267,6 +267,8 @@ class Writer:
     def close(self) -> None:
         """Commit what was added, complete the data set and close it; repeatable.
 
+        Then it is on disk, with ``sync=False``, too.
+
         :raises Error: it could not be written.
         """
         with self._mine():
@@ -283,7 +285,9 @@ class Writer:
                 self._abandon()
                 raise
             self._end()
-            self._env.close()
+            if not self._env.closed:
+                self._env.sync(True)  # what sync=False has left to the system
+                self._env.close()
             self._env = None
 
     def _end(self) -> None:
