@@ -32,7 +32,7 @@ LAYERS = [
     {"cli.completion", "cli.files", "cli.inspection", "cli.records", "cli.shell", "cli.watching"},
     {"cli._commands", "cli._data", "cli._opening", "cli._output", "cli._running"},
     {"datasets"},
-    {"datasets._formats"},
+    {"datasets._formats", "datasets.building", "datasets.dask_collections"},
     {"datasets.hdf5"},
     {"datasets.image_folders", "datasets.images", "datasets.loader", "datasets.numpy_files"},
     {"datasets._collating", "datasets._exporting"},
