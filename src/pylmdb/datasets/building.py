@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed, wait
 from contextlib import suppress
 from itertools import pairwise
 from operator import itemgetter
@@ -153,8 +153,8 @@ def _submit(jobs: dict[str, Any], executor: Any, reporter: Reporter, written: li
             written.append(future.result())
             reporter.add(len(jobs.pop(futures[future])[1]))
     finally:
-        for future in futures:
-            future.cancel()
+        # those that are running write on, into a directory that will go
+        wait([future for future in futures if not future.cancel()])
 
 
 def write_shard(path: str, func: Callable[[Any], Any], items: Iterable[Any], scratch: str) -> int:
