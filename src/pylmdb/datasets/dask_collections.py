@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def to_dask_bag(dataset: Dataset, partitions: int | None = None) -> Any:
     """The samples as a ``dask.bag.Bag``, in their order.
 
+    :param dataset: what is read.
     :param partitions: how many parts are read at the same time, at most; by default as many as
         there are shards.
     """
@@ -32,6 +33,7 @@ def to_dask_array(dataset: Dataset, partitions: int | None = None) -> Any:
     """The samples of a Dataset that has a ``dtype`` as a ``dask.array.Array`` of shape
     ``(len(dataset), *shape)``.
 
+    :param dataset: what is read.
     :param partitions: how many chunks it has along the first axis; by default as many as
         there are shards.
     :raises InvalidParameterError: the Dataset has no ``dtype``, or has a ``transform``.
