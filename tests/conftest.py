@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Every test that opens an environment runs over both engines and every core."""
 
+import os
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +77,30 @@ def held(env: pylmdb.Environment) -> Iterator[threading.Event]:
     yield let_go
     let_go.set()
     thread.join()
+
+
+LMDB_UTILS = ("mdb_copy", "mdb_dump", "mdb_load", "mdb_stat")
+
+
+@pytest.fixture
+def tool() -> Callable[..., Any]:
+    """Runs one of Debian's lmdb-utils; without them a test fails, so that nobody misses it
+    unawares.  Its input and output are str, or bytes if ``text`` is."""
+    missing = [name for name in LMDB_UTILS if not shutil.which(name)]
+    if missing and os.environ.get("PYLMDB_NO_LMDB_UTILS") == "1":
+        pytest.skip("PYLMDB_NO_LMDB_UTILS=1")
+    if missing:
+        pytest.fail(
+            f"{', '.join(missing)} not found: apt-get install lmdb-utils, or set"
+            " PYLMDB_NO_LMDB_UTILS=1 to do without these tests",
+            pytrace=False,
+        )
+
+    def run(name: str, *arguments: Any, text: Any = "", codes: tuple[int, ...] = (0,)) -> Any:
+        command = [name, *map(str, arguments)]
+        as_text = isinstance(text, str)
+        done = subprocess.run(command, input=text, capture_output=True, text=as_text, check=False)
+        assert done.returncode in codes, (name, done.stdout, done.stderr)
+        return done.stdout
+
+    return run

@@ -6,7 +6,6 @@ import os
 import random
 import re
 import select
-import shutil
 import struct
 import subprocess
 import sys
@@ -398,31 +397,6 @@ def test_growth_by_the_other_process_is_adopted(open_env, start_peer):
 
 
 # ---- Debian's lmdb-utils ----
-
-TOOLS = ("mdb_copy", "mdb_dump", "mdb_load", "mdb_stat")
-
-
-@pytest.fixture
-def tool():
-    """Runs one of the programs; without them a test fails, so that nobody misses it unawares."""
-    missing = [name for name in TOOLS if not shutil.which(name)]
-    if missing and os.environ.get("PYLMDB_NO_LMDB_UTILS") == "1":
-        pytest.skip("PYLMDB_NO_LMDB_UTILS=1")
-    if missing:
-        pytest.fail(
-            f"{', '.join(missing)} not found: apt-get install lmdb-utils, or set"
-            " PYLMDB_NO_LMDB_UTILS=1 to do without these tests",
-            pytrace=False,
-        )
-
-    def run(name, *arguments, text="", codes=(0,)):
-        command = [name, *map(str, arguments)]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        assert done.returncode in codes, (name, done.stdout, done.stderr)
-        return done.stdout
-
-    return run
-
 
 def parse_dump(text):
     """The records of each database in the output of ``mdb_dump``."""

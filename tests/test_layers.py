@@ -20,17 +20,19 @@ def name_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-MODULES = {
-    name_of(path): path for path in PACKAGE.rglob("*.py") if "_native" not in path.parts
-}
+MODULES = {name_of(path): path for path in PACKAGE.rglob("*.py") if "_native" not in path.parts}
 
 # From the top down.  A module imports from layers below its own, never from its own layer.
 LAYERS = [
     {"__init__", "aio", "lowlevel"},
     {"_lazy"},
+    {"__main__"},
     {"cli"},
+    {"cli._parser"},
+    {"cli.completion", "cli.files", "cli.inspection", "cli.records", "cli.shell", "cli.watching"},
+    {"cli._commands", "cli._data", "cli._opening", "cli._output", "cli._running"},
     {"datasets"},
-    {"datasets._formats"},
+    {"datasets._formats", "datasets.building", "datasets.dask_collections"},
     {"datasets.hdf5"},
     {"datasets.image_folders", "datasets.images", "datasets.loader", "datasets.numpy_files"},
     {"datasets._collating", "datasets._exporting"},
@@ -43,7 +45,10 @@ LAYERS = [
     {"datasets.datum"},
     {"datasets._epochs", "datasets._orders", "datasets._plain_pickle", "datasets._wire"},
     {"tools"},
-    {"tools._progress"},
+    {"tools.conversion"},
+    {"tools.dumping", "tools.loading", "tools.merging"},
+    {"tools._destination"},
+    {"tools._dump_text", "tools._progress", "tools._sources"},
     {"mapping"},
     {"_codecs", "_map_life", "_map_order"},
     {"_map_walk", "_tuple_codec", "arrays"},

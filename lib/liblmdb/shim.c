@@ -163,6 +163,7 @@ static inline int is_cut(MDB_env *env)
 #include "assertions.c"
 #include "handles.c"
 #include "exchange.c"
+#include "append.c"
 
 #undef open
 #undef pwrite

@@ -154,6 +154,10 @@ void pylmdb_env_close(MDB_env *env);
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 
+/* Appends records, a key and a value each, in the order in which they come: nobody asks
+ * whether the database's own order is that.  *done tells how many were appended. */
+int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
+
 /* After opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
 int pylmdb_env_check(MDB_env *env);
 

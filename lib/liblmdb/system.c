@@ -57,6 +57,16 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor)
     return -1;
 }
 
+int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done)
+{
+    (void)txn;
+    (void)dbi;
+    (void)records;
+    (void)count;
+    *done = 0;
+    return ENOTSUP;
+}
+
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
     (void)txn;

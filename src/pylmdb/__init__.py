@@ -57,6 +57,10 @@ from .transaction import Transaction
 
 if _typing.TYPE_CHECKING:
     from .mapping import Map as Map
+    from .tools import convert as convert
+    from .tools import dump as dump
+    from .tools import load as load
+    from .tools import merge as merge
 
 _Database = Database
 
@@ -111,8 +115,12 @@ __all__ = [
     "WrongThreadError",
     "_Database",
     "__version__",
+    "convert",
+    "dump",
     "enable_drop_gil",
     "errors",
+    "load",
+    "merge",
     "types",
     "version",
 ]

@@ -36,8 +36,8 @@ def checked_name(key: Any, major: int) -> bytes:
     return name
 
 
-def open_slot(env: Environment, name: bytes, txn: Any, flags: int, create: bool) -> DbSlot:
-    """The native handle of a database, which is created if need be."""
+def open_slot(env: Environment, name: bytes | None, txn: Any, flags: int, create: bool) -> DbSlot:
+    """The native handle of a database (None: the main one), which is created if need be."""
     shared = env._use()
     if txn is None:
         txn = shared.own_writer()
@@ -58,12 +58,12 @@ def open_slot(env: Environment, name: bytes, txn: Any, flags: int, create: bool)
     return _open_alone(env, name, creating if create else flags, write=True)
 
 
-def _open_alone(env: Environment, name: bytes, flags: int, write: bool) -> DbSlot:
+def _open_alone(env: Environment, name: bytes | None, flags: int, write: bool) -> DbSlot:
     with env.begin(write=write) as txn:
         return _open_in(txn, name, flags)
 
 
-def _open_in(txn: Any, name: bytes, flags: int) -> DbSlot:
+def _open_in(txn: Any, name: bytes | None, flags: int) -> DbSlot:
     slot: DbSlot = txn._do(txn._open_slot, name, flags)
     return slot
 
@@ -85,20 +85,23 @@ def names(env: Environment, txn: Any) -> list[bytes]:
 
 
 def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
-    found = []
+    ffi, lib = txn._engine.ffi, txn._engine.lib
+    key, sure = ffi.new("MDB_val *"), ffi.new("int *")
+    found: list[bytes] = []
     with txn.cursor(env.open_db()) as cursor:
-        for key in cursor.iternext(True, False):
-            name = bytes(key)
-            if _is_database(env, cursor, name, txn):
+        while True:
+            code = cursor._do(lib.pylmdb_cursor_next_db, key, sure)
+            if code == lib.MDB_NOTFOUND:
+                return found
+            if code:
+                raise error("mdb_cursor_get", code)
+            name = bytes(ffi.buffer(key.mv_data, key.mv_size))
+            if sure[0] or _opens(env, name, txn):
                 found.append(name[:-1] if name.endswith(b"\0") else name)
-    return found
 
 
-def _is_database(env: Environment, cursor: Any, name: bytes, txn: Any) -> bool:
-    answer = cursor._do(cursor._lib.pylmdb_cursor_is_db)
-    if answer >= 0:
-        return bool(answer)
-    try:  # a system liblmdb does not tell: whatever opens is one
+def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:
+    try:
         open_slot(env, name, txn, 0, create=False)
     except Error:
         return False

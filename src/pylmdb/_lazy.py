@@ -11,11 +11,22 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+_PACKAGE = __name__.rpartition(".")[0]
+# which module has the name
+_HOMES = {
+    "Map": "mapping",
+    "convert": "tools",
+    "dump": "tools",
+    "load": "tools",
+    "merge": "tools",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name != "Map":
-        raise AttributeError(f"module 'pylmdb' has no attribute {name!r}")
-    from .mapping import Map
-
-    setattr(sys.modules[__name__.rpartition(".")[0]], name, Map)
-    return Map
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
+    module = __import__(f"{_PACKAGE}.{home}", fromlist=[name])
+    value = getattr(module, name)
+    setattr(sys.modules[_PACKAGE], name, value)
+    return value

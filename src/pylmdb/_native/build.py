@@ -33,6 +33,7 @@ PREAMBLE = """
 #include "shim.h"
 #include "compat.h"
 #include "arrays.h"
+#include "merge.h"
 """
 
 
@@ -156,6 +157,7 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
             str(NATIVE / "helpers.c"),
             str(NATIVE / "pool.c"),
             str(NATIVE / "batch.c"),
+            str(NATIVE / "merge.c"),
             *(str(NATIVE / f"arrays_{part}.c") for part in ("keys", "read", "write")),
             *core_sources(),
         ],

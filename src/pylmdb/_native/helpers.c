@@ -341,6 +341,17 @@ static int seek_again(MDB_cursor *cursor, MDB_val *k, MDB_val *v, char **copy)
     return pylmdb_safe_cursor_get(cursor, k, v, MDB_GET_BOTH);
 }
 
+int pylmdb_cursor_next_db(MDB_cursor *cursor, MDB_val *key, int *sure)
+{
+    int rc, answer = 0;
+
+    do
+        rc = pylmdb_safe_cursor_get(cursor, key, NULL, MDB_NEXT_NODUP);
+    while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
+    *sure = answer == 1;
+    return rc;
+}
+
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count)
 {
     MDB_val k, v;

@@ -69,6 +69,9 @@ int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cur
  * with pylmdb_cursor_continue(). */
 int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
                       unsigned int dbflags, int op, MDB_val *found_key, MDB_val *found_value);
+/* Moves a cursor of the main database to its next record that is a named database.
+ * *sure is 0 where liblmdb does not tell: then it is the next record of any kind. */
+int pylmdb_cursor_next_db(MDB_cursor *cursor, MDB_val *key, int *sure);
 /* The number of values of the key that the cursor shows. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
                         size_t *count);

@@ -6,7 +6,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
-int pylmdb_cursor_is_db(MDB_cursor *cursor);
+int pylmdb_cursor_next_db(MDB_cursor *cursor, MDB_val *key, int *sure);
 void pylmdb_env_abandon(MDB_env *env);
 
 int pylmdb_env_check(MDB_env *env);
@@ -130,6 +130,32 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
 int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                     const struct pylmdb_keys *keys, const char *values, ptrdiff_t stride,
                     size_t size, unsigned int flags, size_t *written, size_t *bad);
+int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
+
+struct pylmdb_source {
+    MDB_cursor *cursor;
+    int (*move)(struct pylmdb_source *source);
+    int plain_only;
+    MDB_val key, value;
+};
+struct pylmdb_merge {
+    struct pylmdb_source *sources;
+    size_t count;
+    size_t *heap;
+    size_t size;
+    int on_conflict;
+    int append;
+    size_t key_size, value_size;
+    size_t read, written, bytes;
+    size_t at, other;
+    MDB_val key, value;
+    size_t last;
+};
+int pylmdb_source_move(struct pylmdb_source *source);
+int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                       struct pylmdb_merge *merge);
+int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                      struct pylmdb_merge *merge, size_t limit);
 
 static const int PYLMDB_MISFIT;
 static const int PYLMDB_ETIMEDOUT;

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 from . import datum as datum
+from .building import build as build
+from .dask_collections import to_dask_array as to_dask_array
+from .dask_collections import to_dask_bag as to_dask_bag
 from .dataset import Dataset as Dataset
 from .hdf5 import from_hdf5 as from_hdf5
 from .hdf5 import to_hdf5 as to_hdf5

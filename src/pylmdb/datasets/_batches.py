@@ -98,9 +98,7 @@ class Batches:
                 hint="nothing of this batch was written; open a Writer with exist='extend'",
             )
 
-    def _keep_order(
-        self, txn: Any, cursor: Any, added: list[bytes], ordered: list[bytes]
-    ) -> None:
+    def _keep_order(self, txn: Any, cursor: Any, added: list[bytes], ordered: list[bytes]) -> None:
         """Add to the index, if there is one or has to be."""
         last = cursor.key() if cursor.last() else b""
         if added == ordered and ordered[:1] > [last]:

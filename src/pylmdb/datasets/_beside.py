@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .._options import Options
     from ..environment import Environment
 
+
 def publish_file(path: str, content: bytes) -> None:
     """Write a file, whole or not at all."""
     with beside(path) as new, open(new, "wb") as file:

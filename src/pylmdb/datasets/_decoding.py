@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Decode = str | Callable[[memoryview], Any] | None
 
 NAMES = ("auto", "npy", "datum", "image")
-_DATUM_LAYOUTS = ("padded", "caffe")
+_DATUM_LAYOUTS = ("order", "padded", "caffe")
 
 
 class Decoder:

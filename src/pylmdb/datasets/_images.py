@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     Axes = Literal["HWC", "CHW"]
 
 
-
 def pillow() -> Any:
     """Pillow's module of images."""
     try:

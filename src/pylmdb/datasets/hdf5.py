@@ -284,9 +284,7 @@ def _create(h5py: Any, file: Any, name: str, array: Any) -> Any:
         raise InvalidParameterError(f"the key {name!r} is no path")
     try:
         if array.dtype.kind == "U":
-            return file.create_dataset(
-                name, array.shape, h5py.string_dtype(), array.astype(object)
-            )
+            return file.create_dataset(name, array.shape, h5py.string_dtype(), array.astype(object))
         return file.create_dataset(name, data=array)
     except (ValueError, TypeError) as problem:
         raise InvalidParameterError(f"no data set for the key {name!r}: {problem}") from problem

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""How the modules of commands describe them."""
+
+from __future__ import annotations
+
+import argparse
+
+
+class Commands:
+    """Where a module puts its commands."""
+
+    def __init__(self, subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+        self._subparsers = subparsers
+
+    def add(self, name: str, run: object, text: str, json: bool = True) -> argparse.ArgumentParser:
+        """A command; ``text`` is its description, in a sentence."""
+        made = self._subparsers.add_parser(
+            name, help=text[0].lower() + text[1:].split(".")[0], description=text
+        )
+        made.set_defaults(run=run, json=False)
+        if json:
+            made.add_argument("--json", action="store_true", help="print JSON")
+        return made
+
+    def on_path(
+        self, name: str, run: object, text: str, json: bool = True
+    ) -> argparse.ArgumentParser:
+        """A command on one environment."""
+        made = self.add(name, run, text, json)
+        made.add_argument("path", metavar="PATH", help="the environment")
+        made.add_argument(
+            "--no-lock", action="store_true",
+            help="do without the lock file: nobody may write meanwhile",
+        )  # fmt: skip
+        return made

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""What commands print: JSON, or text that is set by rich where that is installed and a
+person looks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def print_json(value: Any, lines: bool = False) -> None:
+    """A value as JSON: with indentation, or as one of many, on a line."""
+    print(json.dumps(value, indent=None if lines else 2, ensure_ascii=False))
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Names and values, a line each."""
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        print(f"{name + ':':{width + 1}} {value}")
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Rows under headings; numbers are set to the right."""
+    heads = [*columns]
+    cells = [[*row] for row in rows]
+    if sys.stdout.isatty() and _print_rich(heads, cells):
+        return
+    texts = [[_text(cell) for cell in row] for row in cells]
+    widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
+    for row, values in [(heads, heads), *zip(texts, cells, strict=True)]:
+        parts = [
+            f"{text:{'>' if isinstance(value, int) else '<'}{width}}"
+            for text, value, width in zip(row, values, widths, strict=True)
+        ]
+        print("  ".join(parts).rstrip())
+
+
+def _print_rich(heads: list[str], rows: list[list[Any]]) -> bool:
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        return False
+    table = Table(box=None, header_style="bold")
+    for number, head in enumerate(heads):
+        right = rows and all(isinstance(row[number], int) for row in rows)
+        table.add_column(head, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_text(cell)) for cell in row))
+    Console(highlight=False).print(table)
+    return True
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def size(count: int) -> str:
+    """A number of bytes as people say it."""
+    number, unit = float(count), 0
+    while number >= 1024 and unit < 4:
+        number, unit = number / 1024, unit + 1
+    digits = 0 if unit == 0 or number >= 100 else 1
+    return f"{number:.{digits}f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[unit]}"
+
+
+def progress() -> bool | None:
+    """A bar where somebody looks and tqdm is installed."""
+    if not sys.stderr.isatty():
+        return None
+    try:
+        import tqdm as tqdm
+    except ImportError:
+        return None
+    return True

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import argparse
+
+from .._version import __version__
+from . import completion, files, inspection, records, shell, watching
+from ._commands import Commands
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; ``args.run`` is what does the work,
+    ``args.parser`` the parser."""
+    top = argparse.ArgumentParser(
+        prog="pylmdb",
+        description="Look into LMDB files, change them, and turn them into others.",
+        epilog="PATH is an environment: a directory with data.mdb in it, or a single file."
+        " 'pylmdb COMMAND --help' tells more.",
+    )
+    top.add_argument("--version", action="version", version=f"pylmdb {__version__}")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
+    for module in (inspection, records, files, watching, shell, completion):
+        module.add(Commands(commands))
+    top.set_defaults(parser=top)
+    return top

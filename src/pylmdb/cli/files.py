@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""Commands on whole files: dump, load, copy, compact, merge, convert, drop, warm."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..tools import convert, dump, load, merge
+from ..tools._sources import data_path, open_source
+from ._opening import database, reading, require, writing
+from ._output import print_json, progress, size
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import BinaryIO
+
+    from ._commands import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the commands."""
+    _add_dump(commands)
+    _add_load(commands)
+    copy = commands.on_path("copy", copy_environment, "Copy an environment that may be in use.")
+    copy.add_argument("dest", metavar="DEST", help="a new directory or file; '-' is stdout")
+    copy.add_argument("-c", "--compact", action="store_true", help="leave free pages out")
+    commands.on_path("compact", compact, "Rewrite an environment in place without free pages.")
+    merging = commands.add("merge", merge_environments, "Merge environments into one.")
+    merging.add_argument("sources", metavar="SOURCE", nargs="+")
+    merging.add_argument("dest", metavar="DEST", help="a new environment, or one that exists")
+    merging.add_argument(
+        "--on-conflict", choices=["error", "first", "last"], default="error",
+        help="what happens to a key that has different values",
+    )  # fmt: skip
+    converting = commands.add("convert", convert_environment, "Write the other data format.")
+    converting.add_argument("source", metavar="SOURCE")
+    converting.add_argument("dest", metavar="DEST", help="a path at which there is nothing yet")
+    converting.add_argument(
+        "--to", choices=["0.9", "1.0"], required=True, help="the LMDB that is to read it"
+    )
+    drop = commands.on_path("drop", drop_database, "Empty a database, or delete it.")
+    which = drop.add_mutually_exclusive_group(required=True)
+    which.add_argument("-d", "--db", metavar="NAME", help="a named database")
+    which.add_argument("--main", action="store_true", help="the main one, with all in it")
+    drop.add_argument("--delete", action="store_true", help="delete it, do not just empty it")
+    commands.on_path("warm", warm, "Read the whole file once, so that the system has it in memory.")
+
+
+def _add_dump(commands: Commands) -> None:
+    command = commands.on_path(
+        "dump", dump_text, "Write databases as text, as mdb_dump does.", json=False
+    )
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("-a", dest="databases", action="store_const", const="named",
+                       help="all named databases")  # fmt: skip
+    which.add_argument("-A", "--everything", dest="databases", action="store_const", const="all",
+                       help="all named databases and the main one's own records")  # fmt: skip
+    which.add_argument("-s", dest="name", metavar="NAME", help="a named database")
+    which.add_argument("-l", dest="names", action="store_true", help="only list the names")
+    command.add_argument("-p", dest="printable", action="store_true", help="characters, not hex")
+    command.add_argument("-n", dest="single", action="store_true", help="PATH is a single file")
+    command.add_argument("-f", dest="file", metavar="FILE", help="write to a file, not stdout")
+
+
+def _add_load(commands: Commands) -> None:
+    command = commands.add(
+        "load", load_text, "Store what dump or mdb_dump has written, or nothing."
+    )
+    command.add_argument("path", metavar="PATH", help="the environment; it is made if need be")
+    command.add_argument("-f", dest="file", metavar="FILE", help="read a file, not stdin")
+    command.add_argument("-s", dest="name", metavar="NAME",
+                         help="the database where the text names none")  # fmt: skip
+    command.add_argument("-N", dest="keep", action="store_true", help="keep records that exist")
+    command.add_argument("-a", dest="append", action="store_true",
+                         help="keep the order of the text, whatever the database's is")  # fmt: skip
+    command.add_argument("-T", dest="plain", action="store_true", help="text without headers")
+    command.add_argument("-n", dest="single", action="store_true", help="PATH is a single file")
+    command.add_argument("--lib-version", type=int, choices=[0, 1],
+                         help="the format of a new environment: 0 for LMDB 0.9")  # fmt: skip
+
+
+def dump_text(args: argparse.Namespace) -> None:
+    """``pylmdb dump``."""
+    require(args.path)
+    databases: Any = args.databases or "main"
+    if args.name is not None:
+        databases = [os.fsencode(args.name)]
+    subdir = False if args.single else None
+    with open_source(args.path, subdir, lock=not args.no_lock) as env:
+        names = env.dbs()
+        if args.names or databases == "named":
+            if not names:
+                raise ValueError(f"{args.path!r} has no named databases")
+            if args.names:
+                print("".join(f"{os.fsdecode(name)}\n" for name in names), end="")
+                return
+        if databases == "main" and names and sys.stderr.isatty():
+            print("pylmdb dump: named databases were left out; -A dumps all", file=sys.stderr)
+        sys.stdout.flush()
+        out: str | BinaryIO = sys.stdout.buffer if args.file is None else args.file
+        dump(env, out, databases, None if args.file is None else progress(),
+             printable=args.printable)  # fmt: skip
+
+
+def load_text(args: argparse.Namespace) -> None:
+    """``pylmdb load``."""
+    source: str | BinaryIO = sys.stdin.buffer if args.file is None else args.file
+    name = None if args.name is None else os.fsencode(args.name)
+    written = load(
+        source, args.path, name, progress(), overwrite=not args.keep, append=args.append,
+        plain=args.plain, subdir=not args.single, lib_version=args.lib_version,
+    )  # fmt: skip
+    _tell(args, f"{written:,} records written", records=written)
+
+
+def _tell(args: argparse.Namespace, text: str, **fields: Any) -> None:
+    if args.json:
+        print_json(fields)
+    else:
+        print(text)
+
+
+def copy_environment(args: argparse.Namespace) -> None:
+    """``pylmdb copy``."""
+    with reading(args) as env:
+        if args.dest == "-":
+            sys.stdout.flush()
+            env.copyfd(sys.stdout.fileno(), compact=args.compact)
+            return
+        subdir = env.flags().subdir
+        made = subdir and not os.path.isdir(args.dest)
+        if made:
+            os.mkdir(args.dest)
+        try:
+            env.copy(args.dest, compact=args.compact)
+        except BaseException:
+            if made:
+                os.rmdir(args.dest)
+            raise
+        name = os.path.join(args.dest, "data.mdb") if subdir else args.dest
+    written = os.stat(name).st_size
+    _tell(args, f"{size(written)} written", bytes=written)
+
+
+def compact(args: argparse.Namespace) -> None:
+    """``pylmdb compact``."""
+    with writing(args) as env:
+        before = os.stat(data_path(env)).st_size
+        env.compact()
+        after = os.stat(data_path(env)).st_size
+    _tell(args, f"from {size(before)} to {size(after)}", before=before, after=after)
+
+
+def merge_environments(args: argparse.Namespace) -> None:
+    """``pylmdb merge``."""
+    for source in args.sources:
+        require(source)
+    written = merge(args.sources, args.dest, args.on_conflict, progress())
+    _tell(args, f"{written:,} records written", records=written)
+
+
+def convert_environment(args: argparse.Namespace) -> None:
+    """``pylmdb convert``."""
+    require(args.source)
+    written = convert(args.source, args.dest, int(args.to == "1.0"), progress())
+    _tell(args, f"{written:,} records written", records=written)
+
+
+def drop_database(args: argparse.Namespace) -> None:
+    """``pylmdb drop``."""
+    if args.main and args.delete:
+        raise ValueError("the main database can be emptied, not deleted")
+    with writing(args) as env, env.begin(write=True) as txn:
+        db = database(env, args, txn)
+        entries = txn.stat(db).entries
+        txn.drop(db, delete=args.delete)
+    _tell(args, f"{entries:,} records dropped", records=entries)
+
+
+def warm(args: argparse.Namespace) -> None:
+    """``pylmdb warm``."""
+    with reading(args) as env:
+        path, used = data_path(env), env.info().used
+    begin, done = time.perf_counter(), 0
+    buffer = bytearray(1 << 20)
+    with open(path, "rb", buffering=0) as file:
+        while done < used and (count := file.readinto(buffer)):
+            done += count
+    seconds = time.perf_counter() - begin
+    _tell(args, f"{size(done)} read in {seconds:.2f} s", bytes=done, seconds=seconds)

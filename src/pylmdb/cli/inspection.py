@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Commands that describe an environment: info, ls, stat, readers."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..tools._sources import data_path
+from ._opening import database, reading, writing
+from ._output import print_fields, print_json, print_table, size
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..environment import Environment
+    from ..transaction import Transaction
+    from ._commands import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the commands."""
+    commands.on_path("info", info, "Describe an environment: its format, sizes and databases.")
+    ls = commands.on_path("ls", list_databases, "List the named databases.")
+    ls.add_argument("-l", "--long", action="store_true", help="with sizes and flags")
+    stat = commands.on_path("stat", statistics, "Count entries, pages and levels.")
+    which = stat.add_mutually_exclusive_group()
+    which.add_argument("-d", "--db", metavar="NAME", help="a named database, not the main one")
+    which.add_argument("-a", "--all", action="store_true", help="every database")
+    readers = commands.on_path("readers", list_readers, "List who reads, and what that holds back.")
+    readers.add_argument("--clean", action="store_true", help="free the slots of dead processes")
+
+
+def _databases(env: Environment, txn: Transaction[Any]) -> list[dict[str, Any]]:
+    """A row for the main database, whose name is None, and for each named one."""
+    rows = []
+    for name in [None, *env.dbs(txn)]:
+        db = env.open_db(name, txn, create=False)
+        stat = txn.stat(db)
+        pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages
+        rows.append(
+            {
+                "name": None if name is None else os.fsdecode(name),
+                "entries": stat.entries,
+                "depth": stat.depth,
+                "pages": pages,
+                "bytes": pages * stat.psize,
+                "flags": [flag for flag, is_set in db.flags().items() if is_set],
+            }
+        )
+    return rows
+
+
+def _print_databases(rows: list[dict[str, Any]]) -> None:
+    columns = ("database", "entries", "depth", "pages", "size", "flags")
+    print_table(
+        columns,
+        (
+            ("(main)" if row["name"] is None else row["name"], row["entries"], row["depth"],
+             row["pages"], size(row["bytes"]), " ".join(row["flags"]))
+            for row in rows
+        ),
+    )  # fmt: skip
+
+
+def info(args: argparse.Namespace) -> None:
+    """``pylmdb info``."""
+    with reading(args) as env, env.begin() as txn:
+        about, stat = env.info(), txn.stat()
+        found = os.stat(data_path(env))
+        fields: dict[str, Any] = {
+            "path": os.fsdecode(data_path(env)),
+            "format": "LMDB " + ".".join(map(str, env.lib_version()[:2])),
+            "page_size": stat.psize,
+            "file_size": found.st_size,
+            "disk_size": found.st_blocks * 512,
+            "used": about.used,
+            "free_pages": about.free_pages,
+            "map_size": about.map_size,
+            "last_txnid": about.last_txnid,
+            "readers": sum(reader.pid != os.getpid() for reader in env.reader_list()),
+            "max_readers": about.max_readers,
+        }
+        databases = _databases(env, txn)
+    if args.json:
+        print_json({**fields, "databases": databases})
+        return
+    for name in ("page_size", "file_size", "disk_size", "used", "map_size"):
+        fields[name] = f"{fields[name]:,} ({size(fields[name])})"
+    print_fields({name.replace("_", " "): value for name, value in fields.items()})
+    print()
+    _print_databases(databases)
+
+
+def list_databases(args: argparse.Namespace) -> None:
+    """``pylmdb ls``."""
+    with reading(args) as env, env.begin() as txn:
+        if args.long:
+            rows = _databases(env, txn)
+            if args.json:
+                print_json(rows)
+            else:
+                _print_databases(rows)
+            return
+        names = [os.fsdecode(name) for name in env.dbs(txn)]
+    if args.json:
+        print_json(names)
+    else:
+        print("".join(f"{name}\n" for name in names), end="")
+
+
+def statistics(args: argparse.Namespace) -> None:
+    """``pylmdb stat``."""
+    with reading(args) as env, env.begin() as txn:
+        main_or_named = None if args.all else txn.stat(database(env, args, txn))
+        rows = _databases(env, txn) if main_or_named is None else [dict(main_or_named)]
+    if args.json:
+        print_json(rows if args.all else rows[0])
+    elif args.all:
+        _print_databases(rows)
+    else:
+        print_fields({name.replace("_", " "): f"{count:,}" for name, count in rows[0].items()})
+
+
+def list_readers(args: argparse.Namespace) -> None:
+    """``pylmdb readers``."""
+    with (writing if args.clean else reading)(args) as env:
+        freed = env.reader_check() if args.clean else None
+        rows = [dict(reader) for reader in env.reader_list() if reader.pid != os.getpid()]
+    if args.json:
+        print_json({"readers": rows, **({} if freed is None else {"freed": freed})})
+        return
+    columns = ("pid", "thread", "txnid", "pages", "held_since")
+    if rows:
+        print_table(columns, ([_cell(name, row[name]) for name in columns] for row in rows))
+    else:
+        print("nobody reads")
+    if freed is not None:
+        print(f"{freed} slots of dead processes freed")
+
+
+def _cell(name: str, value: Any) -> Any:
+    if value is None or name == "pages":
+        return value
+    return time.ctime(value) if name == "held_since" else str(value)

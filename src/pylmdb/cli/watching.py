@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Commands that look at an environment for a while: watch and bench."""
+
+from __future__ import annotations
+
+import random
+import time
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any
+
+from ._opening import database, reading
+from ._output import print_json, print_table
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..environment import Environment
+    from ._commands import Commands
+
+_COLUMNS = ("time", "txnid", "entries", "used", "free_pages", "readers")
+# records that bench looks up
+_SAMPLE = 10_000
+
+
+def add(commands: Commands) -> None:
+    """Describe the commands."""
+    watch = commands.on_path(
+        "watch", watch_environment, "Print a line of counters, again and again."
+    )
+    watch.add_argument("-i", "--interval", type=float, default=1.0, metavar="SECONDS")
+    watch.add_argument("-n", "--count", type=int, metavar="N", help="so many lines, then stop")
+    bench = commands.on_path(
+        "bench", bench_environment, "Measure how fast this environment is read."
+    )
+    bench.add_argument("-d", "--db", metavar="NAME", help="a named database")
+    bench.add_argument("--seconds", type=float, default=1.0, help="how long each case runs")
+
+
+def watch_environment(args: argparse.Namespace) -> None:
+    """``pylmdb watch``; text has tabs between the columns."""
+    with reading(args) as env:
+        if not args.json:
+            print(*_COLUMNS, sep="\t")
+        for number in count(1):
+            row = _counters(env)
+            if args.json:
+                print_json(row, lines=True)
+            else:
+                print(*row.values(), sep="\t", flush=True)
+            if number == args.count:
+                return
+            time.sleep(args.interval)
+
+
+def _counters(env: Environment) -> dict[str, Any]:
+    about = env.info()
+    with env.begin() as txn:
+        dbs = [None, *env.dbs(txn)]
+        entries = sum(txn.stat(env.open_db(name, txn, create=False)).entries for name in dbs)
+    return dict(
+        zip(
+            _COLUMNS,
+            (time.strftime("%H:%M:%S"), about.last_txnid, entries, about.used, about.free_pages,
+             sum(reader.txnid is not None for reader in env.reader_list())),
+            strict=True,
+        )
+    )  # fmt: skip
+
+
+def bench_environment(args: argparse.Namespace) -> None:
+    """``pylmdb bench``."""
+    with reading(args) as env, env.begin() as txn:
+        db = database(env, args, txn)
+        keys = [*islice(txn.cursor(db).iternext(True, False), _SAMPLE)]
+        if not keys:
+            raise ValueError("there are no records to read")
+        random.Random(0).shuffle(keys)
+        cases = {
+            "get": lambda: sum(txn.get(key, db=db) is not None for key in keys),
+            "get_many": lambda: len(txn.get_many(keys, db=db)),
+            "scan keys": lambda: sum(1 for _ in txn.cursor(db).iternext(True, False)),
+            "scan": lambda: sum(1 for _ in txn.cursor(db)),
+        }
+        rows = [(name, *_timed(case, args.seconds)) for name, case in cases.items()]
+    if args.json:
+        print_json([{"case": name, "records": done, "ns": ns} for name, done, ns in rows])
+    else:
+        print_table(
+            ("case", "records", "ns each", "per second"),
+            ((name, done, round(ns), round(1e9 / ns)) for name, done, ns in rows),
+        )
+
+
+def _timed(case: Any, seconds: float) -> tuple[int, float]:
+    """How many records a case has read in that time, and ns a record."""
+    begin, done = time.perf_counter(), 0
+    while True:
+        done += case()
+        passed = time.perf_counter() - begin
+        if passed >= seconds:
+            return done, passed * 1e9 / done

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""An environment as text that every LMDB can load."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from ._dump_text import FLAGS, SPELLINGS
+from ._progress import Reporter
+from ._sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+
+    from ..environment import Environment
+    from ..transaction import Transaction
+    from ._progress import Progress
+    from ._sources import Source
+
+_DUPSORT = FLAGS[b"dupsort"]
+# records between two writes
+_BATCH = 1000
+
+
+def dump(
+    source: Source,
+    file: str | PathLike[str] | BinaryIO,
+    databases: Literal["all", "main", "named"] | Iterable[bytes | None] = "all",
+    progress: Progress = None,
+    *,
+    printable: bool = False,
+    subdir: bool | None = None,
+) -> int:
+    """Write an environment as text, in the format of mdb_dump, which mdb_load reads.
+
+    :param source: a path or an open Environment; it is read in one snapshot.
+    :param file: a path, which is written anew, or a file opened for binary writing.
+    :param databases: ``"all"``: the main database's own records and every named database;
+        ``"named"``: the named ones (``mdb_dump -a``); ``"main"``: the main one as it is,
+        in which named databases are records, too (``mdb_dump`` without an option); or
+        names, None for the main one as it is.
+    :param progress: as for :func:`pylmdb.merge`.
+    :param printable: True for the spelling that people can read (``mdb_dump -p``).
+    :param subdir: whether ``source`` is a directory; by default that is looked up.
+    :returns: the number of records.
+    :raises NotFoundError: there is no database of a name.
+    """
+    with ExitStack() as stack:
+        env = stack.enter_context(open_source(source, subdir))
+        txn = stack.enter_context(env.begin())
+        sections = _sections(env, txn, databases)
+        out: Any = file
+        if not hasattr(out, "write"):
+            out = stack.enter_context(open(os.fspath(out), "wb"))
+        handles = [(env.open_db(name, txn, create=False), own) for name, own in sections]
+        total = sum(txn.stat(db).entries for db, _ in handles)
+        reporter = stack.enter_context(Reporter(progress, total, " records"))
+        spelling = b"print" if printable else b"bytevalue"
+        return sum(_write(env, txn, db, own, spelling, out, reporter) for db, own in handles)
+
+
+def _sections(env: Environment, txn: Transaction[Any], databases: Any) -> list[Any]:
+    """Names of databases, and of which to leave out records that are databases."""
+    if databases == "main":
+        return [(None, False)]
+    names = env.dbs(txn)
+    if databases == "named":
+        return [(name, False) for name in names]
+    if databases == "all":
+        own = txn.stat().entries > len(names) or not names
+        return [*([(None, True)] if own else []), *((name, False) for name in names)]
+    if isinstance(databases, (str, bytes)):
+        raise ValueError(
+            f"databases must be 'all', 'main', 'named' or a list of names, not {databases!r}"
+        )
+    return [(name, False) for name in databases]
+
+
+def _write(
+    env: Environment,
+    txn: Transaction[Any],
+    db: Any,
+    own: bool,
+    spelling: bytes,
+    out: BinaryIO,
+    reporter: Reporter,
+) -> int:
+    """One section; ``own``: without the records that are named databases."""
+    out.write(_header(env, txn, db, spelling))
+    spell = SPELLINGS[spelling][0]
+    skipped = _database_keys(env, txn) if own else ()
+    count, lines = 0, []
+    with txn.cursor(db) as cursor:
+        for key, value in cursor:
+            if key in skipped:
+                continue
+            lines.append(b" %b\n %b\n" % (spell(key), spell(value)))
+            if len(lines) == _BATCH:
+                out.write(b"".join(lines))
+                reporter.add(len(lines))
+                count += len(lines)
+                lines.clear()
+    out.write(b"".join([*lines, b"DATA=END\n"]))
+    reporter.add(len(lines))
+    return count + len(lines)
+
+
+def _database_keys(env: Environment, txn: Transaction[Any]) -> frozenset[bytes]:
+    """The keys of named databases; LMDB 1.0 ends them with a zero byte."""
+    end = b"\0" if env.lib_version()[0] else b""
+    return frozenset(name + end for name in env.dbs(txn))
+
+
+def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -> bytes:
+    info = env.info()
+    lines = [b"VERSION=3", b"format=" + spelling]
+    if db.name is not None:
+        lines.append(b"database=" + db.name)
+    lines += [b"type=btree", b"mapsize=%d" % info.map_size]
+    if info.map_addr and not env.lib_version()[0]:
+        lines.append(
+            b"mapaddr=0x%x" % info.map_addr
+        )  # 1.0 tells where it is now, which says nothing
+    lines.append(b"maxreaders=%d" % info.max_readers)
+    if db._flags & _DUPSORT:
+        lines.append(b"duplicates=1")
+    lines += [name + b"=1" for name, flag in FLAGS.items() if db._flags & flag]
+    lines += [b"db_pagesize=%d" % txn.stat(db).psize, b"HEADER=END", b""]
+    return b"\n".join(lines)

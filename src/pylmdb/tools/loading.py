@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Text of mdb_dump into an environment."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from .. import _catalog
+from ..database import flag_words
+from ..errors import Error, IncompatibleError, error
+from ._destination import Destination
+from ._dump_text import Lines, Section
+from ._progress import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+    from ._progress import Progress
+    from ._sources import Source
+
+_DUPSORT = 0x04
+# records between two reports
+_BATCH = 1000
+
+
+def load(
+    file: str | PathLike[str] | BinaryIO,
+    dest: Source,
+    database: bytes | None = None,
+    progress: Progress = None,
+    *,
+    overwrite: bool = True,
+    append: bool = False,
+    plain: bool = False,
+    subdir: bool = True,
+    lib_version: int | None = None,
+) -> int:
+    """Store what :func:`dump` or mdb_dump has written, all of it or nothing.
+
+    Databases are made with the flags that the text names.  Records that come in order are
+    appended, so that pages are full.
+
+    :param file: a path, or a file opened for binary reading.
+    :param dest: a path or an open Environment.  A new environment appears when it is whole;
+        into one that exists everything is written in one transaction.
+    :param database: where records go for which the text names no database; None is the
+        main one.  ``mdb_load -s``.
+    :param progress: called with the number of bytes that have been read and that there are
+        (0: that is not known); True shows a bar (tqdm).
+    :param overwrite: False to keep records that are there.  ``mdb_load -N``.
+    :param append: True to take the order of the text for that of the database, unchecked:
+        for databases with an order that only their program knows.  ``mdb_load -a``.
+    :param plain: True for text without headers: a line for each key and each value.
+        ``mdb_load -T``.
+    :param subdir: False to make a new environment as a single file.
+    :param lib_version: the data format of a new environment, as for ``open``.
+    :returns: the number of records written.
+    :raises InvalidParameterError: the text is not in the format; the message names the line.
+    :raises IncompatibleError: a database exists with other flags.
+    """
+    with ExitStack() as stack:
+        source: Any = file
+        if not hasattr(source, "read"):
+            source = stack.enter_context(open(os.fspath(source), "rb"))
+        lines = Lines(source)
+        target = stack.enter_context(Destination(dest, subdir, lib_version))
+        reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
+        loading = Loading(lines, target, reporter, bool(overwrite), bool(append))
+        if plain:
+            return loading.records(Section(database, None), lines.plain_records())
+        written = 0
+        while (section := lines.section()) is not None:
+            if section.name is None:
+                section.name = database
+            written += loading.records(section, lines.records(section.spelling))
+        if not lines.number:
+            raise lines.error("the dump is empty")
+        return written
+
+
+def _size(file: BinaryIO) -> int:
+    try:
+        return os.fstat(file.fileno()).st_size
+    except (OSError, AttributeError):
+        return 0
+
+
+class Loading:
+    """Records on their way into an environment."""
+
+    def __init__(
+        self, lines: Lines, target: Destination, reporter: Reporter, overwrite: bool, append: bool
+    ) -> None:
+        self.lines, self.target, self.reporter = lines, target, reporter
+        self.overwrite, self.append = overwrite, append
+        self.reported = 0
+
+    def records(self, section: Section, records: Iterator[tuple[bytes, bytes]]) -> int:
+        """One section; returns how many records were written."""
+        write = self._append_unchecked if self.append else self._put
+        written = 0
+        while True:
+            batch = [(*record, self.lines.number) for record in islice(records, _BATCH)]
+            written += write(self._open(section), batch)
+            step, self.reported = self.lines.size - self.reported, self.lines.size
+            self.reporter.add(step)
+            self.target.wrote(step)
+            if len(batch) < _BATCH:
+                return written
+
+    def _open(self, section: Section) -> Any:
+        """The database in the present transaction."""
+        env, flags = self.target.env, section.flags
+        name = section.name
+        if name is not None:
+            name = _catalog.checked_name(name, env.lib_version()[0])
+        slot = _catalog.open_slot(env, name, self.target.txn, flags or 0, create=True)
+        if flags is not None and slot.flags != flags:
+            raise IncompatibleError(
+                f"load: line {self.lines.number}: {name!r} exists with other flags:"
+                f" {flag_words(slot.flags)}, not {flag_words(flags)}"
+            )
+        return env._handle(name, slot)
+
+    def _put(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:
+        """Put records, behind the others for as long as they come in order."""
+        overwrite, written = self.overwrite, 0
+        behind = not db._flags & _DUPSORT
+        with self.target.txn.cursor(db) as cursor:
+            for key, value, number in batch:
+                try:
+                    if behind:
+                        behind = cursor.put(key, value, append=True)
+                    written += behind or cursor.put(key, value, overwrite, overwrite)
+                except Error as failure:
+                    raise error(f"load: line {number}", failure.code, failure.hint) from failure
+        return written
+
+    def _append_unchecked(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:
+        engine = db._env._use().engine
+        ffi, done = engine.ffi, engine.ffi.new("size_t *")
+        parts = [part for key, value, _ in batch for part in (key, value)]
+        records = ffi.new("MDB_val[]", len(parts))
+        alive = [ffi.from_buffer(part) for part in parts]
+        for record, part, data in zip(records, parts, alive, strict=True):
+            record.mv_data, record.mv_size = data, len(part)
+        code = self.target.txn._do(
+            lambda ptr: engine.lib.pylmdb_append(ptr, db._slot.dbi, records, len(batch), done)
+        )
+        if code:
+            raise error(f"load: line {batch[done[0]][2]}", code)
+        return len(batch)

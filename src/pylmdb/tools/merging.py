@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""Several environments into one, in linear time and bounded memory."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Literal
+
+from .. import _catalog
+from ..database import flag_words
+from ..errors import IncompatibleError, KeyExistsError, error
+from ._destination import Destination, is_new
+from ._progress import Reporter
+from ._sources import data_path, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..database import Database
+    from ..environment import Environment
+    from ..transaction import Transaction
+    from ._progress import Progress
+    from ._sources import Source
+
+_CONFLICTS = {"error": 0, "first": 1, "last": 2}
+# bytes that are written between two looks at signals
+_STEP = 8 << 20
+
+
+def merge(
+    sources: Iterable[Source],
+    dest: Source,
+    on_conflict: Literal["error", "first", "last"] = "error",
+    progress: Progress = None,
+    *,
+    subdir: bool | None = None,
+    lib_version: int | None = None,
+) -> int:
+    """Merge environments: the main database and all named ones, with their flags.
+
+    Each source is read once, in order and in one snapshot.  What is sorted behind the
+    destination's records is appended, so pages are filled and written once.  The
+    sources may be of both data formats.
+
+    :param sources: paths or open Environments; there may be many.
+    :param dest: where to: a path, or an open Environment.  A new environment appears
+        under its name when it is whole; into one that exists everything is written in
+        one transaction, so that an error leaves it as it was.
+    :param on_conflict: what happens to a key that has different values: ``"error"``
+        raises, ``"first"`` and ``"last"`` keep the value of the first or last source
+        that has it.  A destination that exists counts as the first.  In a database
+        with duplicates a key simply has the values of all.
+    :param progress: called with the number of records that are done and that there are;
+        True shows a bar (tqdm).
+    :param subdir: whether a new environment is a directory; by default as the first
+        source is.
+    :param lib_version: the data format of a new environment, as for ``open``; by default
+        the highest that a source has.
+    :returns: how many records have been written.
+    :raises KeyExistsError: a key has different values; the message says which and where.
+    :raises IncompatibleError: a database has other flags in another source.
+    :raises InvalidParameterError: a key does not fit the destination's data format.
+
+    ``mdb_cursor_put`` with ``MDB_APPEND`` where possible.
+    """
+    if on_conflict not in _CONFLICTS:
+        raise ValueError(f"on_conflict must be one of {[*_CONFLICTS]}, not {on_conflict!r}")
+    with ExitStack() as stack:
+        envs = [stack.enter_context(open_source(source)) for source in sources]
+        if not envs:
+            raise ValueError("merge needs at least one source")
+        readers = [stack.enter_context(env.begin()) for env in envs]
+        databases = _databases(envs, readers)
+        if subdir is None:
+            subdir = envs[0].flags().subdir
+        if lib_version is None and is_new(dest):
+            lib_version = max(env.lib_version()[0] for env in envs)
+        place = Destination(dest, subdir, lib_version, len(databases))
+        _refuse_itself(envs, place)
+        total = sum(reader.stat(db).entries for each in databases.values() for reader, db in each)
+        target = stack.enter_context(place)
+        reporter = stack.enter_context(Reporter(progress, total, " records"))
+        written = 0
+        for name, members in databases.items():
+            merging = stack.enter_context(Merging(target, name, members, on_conflict))
+            written += merging.run(reporter)
+        return written
+
+
+# A database in one source: the transaction that reads it, and its handle.
+Member = tuple["Transaction[Any]", "Database"]
+
+
+def _databases(envs: list[Environment], readers: list[Transaction[Any]]) -> dict[Any, list[Member]]:
+    """The sources of each database, by name; the main one first."""
+    found: dict[Any, list[Member]] = {}
+    for env, reader in zip(envs, readers, strict=True):
+        for name in [None, *env.dbs(reader)]:
+            db = env.open_db(name, reader, create=False)
+            found.setdefault(name, []).append((reader, db))
+    for name, ((first, same), *others) in found.items():
+        for reader, db in others:
+            if db._flags != same._flags:
+                raise IncompatibleError(
+                    f"merge: {_called(name)} has other flags in {reader.env.path()!r}, {db!r},"
+                    f" than in {first.env.path()!r}, {same!r}"
+                )
+    return found
+
+
+def _refuse_itself(envs: list[Environment], place: Destination) -> None:
+    path = place.data_path
+    for env in envs:
+        if os.path.exists(path) and os.path.samefile(data_path(env), path):
+            raise ValueError(f"merge: {env.path()!r} is both a source and the destination")
+
+
+def _called(name: bytes | None) -> str:
+    return "the main database" if name is None else f"the database {name!r}"
+
+
+class Merging:
+    """One database: its records of all sources, in their order."""
+
+    def __init__(
+        self, target: Destination, name: bytes | None, members: list[Member], on_conflict: str
+    ) -> None:
+        self.target, self.name, self.readers = target, name, [reader for reader, _ in members]
+        self.engine = target.env._use().engine
+        self.flags = members[0][1]._flags
+        self.cursors = [reader.cursor(db) for reader, db in members]
+        ffi, count = self.engine.ffi, len(members)
+        self.sources, self.heap = (
+            ffi.new("struct pylmdb_source[]", count),
+            ffi.new("size_t[]", count),
+        )
+        self.state = ffi.new("struct pylmdb_merge *")
+        self.state.sources, self.state.heap, self.state.count = self.sources, self.heap, count
+        self.state.on_conflict = _CONFLICTS[on_conflict]
+
+    def __enter__(self) -> Merging:
+        for source, cursor in zip(self.sources, self.cursors, strict=True):
+            self._set(source, cursor)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for cursor in self.cursors:
+            cursor.close()
+
+    def _set(self, source: Any, cursor: Any) -> None:
+        """A source's cursor and mover, which may be another engine's, as addresses."""
+        cast, other = self.engine.ffi.cast, cursor._engine
+        address = other.ffi.addressof(other.lib, "pylmdb_source_move")
+        source.move = cast("int (*)(struct pylmdb_source *)", _number(other, address))
+        source.cursor = cast("MDB_cursor *", cursor._do(lambda ptr: _number(other, ptr)))
+        source.plain_only = self.name is None
+
+    def run(self, reporter: Reporter) -> int:
+        """Write all records; returns how many."""
+        state, lib = self.state, self.engine.lib
+        code = self._call(lib.pylmdb_merge_begin, state)
+        while not code:
+            read, size = state.read, state.bytes
+            code = self._call(lib.pylmdb_merge_some, state, _STEP)
+            reporter.add(state.read - read)
+            self.target.wrote(state.bytes - size)
+        if code != lib.MDB_NOTFOUND:
+            raise self._failure(code)
+        return int(state.written)
+
+    def _call(self, function: Any, *rest: Any) -> int:
+        txn = self.target.txn
+        slot = _catalog.open_slot(self.target.env, self.name, txn, self.flags, create=True)
+        if slot.flags != self.flags:
+            raise IncompatibleError(
+                f"merge: {_called(self.name)} has other flags in the destination:"
+                f" {flag_words(slot.flags)}, not {flag_words(self.flags)}"
+            )
+        return int(txn._do(lambda ptr: function(ptr, slot.dbi, slot.flags, *rest)))
+
+    def _failure(self, code: int) -> Exception:
+        state, lib = self.state, self.engine.lib
+        source = self.sources[state.at]
+        key = bytes(self.engine.ffi.buffer(source.key.mv_data, source.key.mv_size))
+        path = self.readers[state.at].env.path()
+        if code != lib.MDB_KEYEXIST:
+            return error(f"merge: {_called(self.name)} of {path!r}, key {key!r}", code)
+        others = [*(reader.env.path() for reader in self.readers), self.target.env.path()]
+        return KeyExistsError(
+            f"merge: in {_called(self.name)} the key {key!r} has different values in"
+            f" {others[state.other]!r} and {path!r}",
+            hint="choose one of them with on_conflict='first' or 'last'",
+        )
+
+
+def _number(engine: Any, address: Any) -> int:
+    return int(engine.ffi.cast("uintptr_t", address))

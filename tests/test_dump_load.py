@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""dump and load: the text of mdb_dump, byte for byte, and back."""
+
+import io
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pylmdb
+
+FLAGS = {
+    b"backwards": {"reverse_key": True},
+    b"fixed": {"dupfixed": True},
+    b"numbers": {"integerkey": True},
+    b"plain": {},
+    b"several": {"dupsort": True},
+    b"twos": {"integerdup": True, "integerkey": True},
+}
+HEADER = b"VERSION=3\nformat=%b\ntype=btree\nmapsize=1048576\nmaxreaders=126\ndb_pagesize=4096\n"
+
+
+def fill(path, version, main=True, **options):
+    """An environment with a database of each kind."""
+    with pylmdb.open(path, lib_version=version, **options) as env:
+        for name, flags in FLAGS.items():
+            db = env.open_db(name, **flags)
+            with env.begin(write=True) as txn:
+                for i in range(40):
+                    txn.put((i % 7).to_bytes(8, "little"), (i * 37).to_bytes(8, "little"), db=db)
+        if main:
+            with env.begin(write=True) as txn:
+                txn.put(b"key", bytes(range(256)))
+                txn.put(b"\\ back\\slash\n", b"")
+                txn.put(b"large", b"large value " * 1000)
+    return path
+
+
+def text_of(source, databases="all", **options):
+    out = io.BytesIO()
+    pylmdb.dump(source, out, databases, **options)
+    return out.getvalue()
+
+
+def load_text(text, dest, *args, **options):
+    return pylmdb.load(io.BytesIO(text), dest, *args, **options)
+
+
+def everything(path):
+    with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
+        found = {}
+        for name in env.dbs(txn):
+            db = env.open_db(name, txn, create=False)
+            found[name] = db.flags(), [*txn.cursor(db)]
+        ends = (b"", b"\0")
+        names = {name + end for name in found for end in ends}
+        return found, [record for record in txn.cursor() if record[0] not in names]
+
+
+# -- the format --------------------------------------------------------------------------
+
+
+def test_the_format(tmp_path, lib_version):
+    """Written out here, for both release lines."""
+    with pylmdb.open(tmp_path / "e", map_size=1 << 20, lib_version=lib_version) as env:
+        db = env.open_db(b"d", integerdup=True, reverse_key=True)
+        with env.begin(write=True) as txn:
+            txn.put(b"k\\", b"\x00 ~\x7f\xff")
+            txn.put(b"ab", (5).to_bytes(4, "little"), db=db)
+    size = b"mapsize=1048576\nmaxreaders=126\n"
+    first = b"VERSION=3\nformat=bytevalue\ntype=btree\n" + size + b"db_pagesize=4096\nHEADER=END\n"
+    second = (
+        b"VERSION=3\nformat=bytevalue\ndatabase=d\ntype=btree\n" + size + b"duplicates=1\n"
+        b"reversekey=1\ndupsort=1\ndupfixed=1\nintegerdup=1\ndb_pagesize=4096\nHEADER=END\n"
+    )
+    hexadecimal = (
+        first + b" 6b5c\n 00207e7fff\nDATA=END\n" + second + b" 6162\n 05000000\nDATA=END\n"
+    )
+    assert text_of(tmp_path / "e") == hexadecimal
+    readable = hexadecimal.replace(b"bytevalue", b"print")
+    readable = readable.replace(b"6b5c\n 00207e7fff", b"k\\\\\n \\00 ~\\7f\\ff")
+    readable = readable.replace(b"6162\n 05000000", b"ab\n \\05\\00\\00\\00")
+    assert text_of(tmp_path / "e", printable=True) == readable
+
+
+@pytest.mark.parametrize("printable", [False, True], ids=["hex", "print"])
+def test_as_mdb_dump_writes_it(tool, tmp_path, printable):
+    path = fill(tmp_path / "e", 0, main=not printable, map_size=1 << 20)
+    flags = ["-p"] if printable else []
+    for databases, more in (("main", []), ("named", ["-a"])):
+        expected = tool("mdb_dump", *more, *flags, path, text=b"")
+        assert text_of(path, databases, printable=printable) == expected
+    for name in FLAGS:
+        expected = tool("mdb_dump", *flags, "-s", name.decode(), path, text=b"")
+        assert text_of(path, [name], printable=printable) == expected
+
+
+def test_as_mdb_dump_writes_one_of_its_own(tool, tmp_path):
+    (tmp_path / "e").mkdir()
+    text = HEADER % b"bytevalue" + b"HEADER=END\n 61\n 62\nDATA=END\n"
+    tool("mdb_load", tmp_path / "e", text=text)
+    assert text_of(tmp_path / "e", "main") == tool("mdb_dump", tmp_path / "e", text=b"") == text
+
+
+@pytest.mark.parametrize("printable", [False, True], ids=["hex", "print"])
+def test_mdb_load_reads_it(tool, tmp_path, printable):
+    # LMDB 0.9.24 neither doubles a backslash nor reads several that are
+    path = fill(tmp_path / "e", 0, main=not printable)
+    (tmp_path / "theirs").mkdir()
+    tool("mdb_load", tmp_path / "theirs", text=text_of(path, printable=printable))
+    assert everything(tmp_path / "theirs") == everything(path)
+
+
+def test_what_mdb_dump_writes_is_read(tool, tmp_path, lib_version):
+    path = fill(tmp_path / "e", 0, main=False)
+    for flags in (["-a"], ["-a", "-p"]):
+        dest = tmp_path / "".join(flags)
+        load_text(tool("mdb_dump", *flags, path, text=b""), dest, lib_version=lib_version)
+        assert everything(dest) == everything(path)
+
+
+# -- there and back ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("printable", [False, True], ids=["hex", "print"])
+def test_there_and_back(tmp_path, lib_version, printable):
+    path = fill(tmp_path / "e", 1 - lib_version)
+    text = text_of(path, printable=printable)
+    total = load_text(text, tmp_path / "copy", lib_version=lib_version)
+    found, own = everything(path)
+    assert total == len(own) + sum(len(records) for _, records in found.values())
+    assert everything(tmp_path / "copy") == (found, own)
+    with pylmdb.open(tmp_path / "copy") as env:
+        assert env.lib_version()[0] == lib_version
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    records=st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size=40)),
+    printable=st.booleans(),
+)
+def test_any_bytes_there_and_back(tmp_path_factory, records, printable):
+    folder = tmp_path_factory.mktemp("dump")
+    with pylmdb.open(folder / "a") as env, env.begin(write=True) as txn:
+        for record in records.items():
+            txn.put(*record)
+    load_text(text_of(folder / "a", printable=printable), folder / "b")
+    assert everything(folder / "b") == ({}, sorted(records.items()))
+
+
+def test_paths_files_and_environments(tmp_path, lib_version):
+    path = fill(tmp_path / "e", lib_version)
+    count = pylmdb.dump(path, tmp_path / "text")
+    assert pylmdb.load(tmp_path / "text", tmp_path / "one.mdb", subdir=False) == count
+    assert (tmp_path / "one.mdb").is_file()
+    with pylmdb.open(path) as env, open(tmp_path / "again", "wb") as file:
+        assert pylmdb.dump(env, file) == count
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "text").read_bytes()
+    with pylmdb.open(tmp_path / "other", lib_version=lib_version) as env:
+        assert pylmdb.load(tmp_path / "text", env) == count
+    assert everything(tmp_path / "other") == everything(path)
+
+
+def test_one_snapshot(tmp_path, lib_version):
+    """What is committed while it writes is not in it."""
+    path = fill(tmp_path / "e", lib_version)
+    before = text_of(path)
+    with pylmdb.open(path) as env:
+
+        class Meddler(io.BytesIO):
+            def write(self, data):
+                with env.begin(write=True) as txn:
+                    txn.put(b"meddled", b"", db=env.open_db(b"plain", txn))
+                return super().write(data)
+
+        out = Meddler()
+        pylmdb.dump(env, out)
+    assert out.getvalue() == before
+    assert b"6d6564646c6564" in text_of(path)
+
+
+def test_which_databases(tmp_path, lib_version):
+    path = fill(tmp_path / "e", lib_version, main=False)
+    assert b"database=" in text_of(path).split(b"HEADER=END")[0], "main has no records of its own"
+    assert text_of(path) == text_of(path, "named") == text_of(path, sorted(FLAGS))
+    assert text_of(path, [b"plain", None]) == text_of(path, [b"plain"]) + text_of(path, "main")
+    assert text_of(path, "main").count(b"\n ") == 2 * len(FLAGS), "with the databases as records"
+    with pytest.raises(pylmdb.NotFoundError):
+        text_of(path, [b"missing"])
+    with pytest.raises(ValueError, match="'all', 'main', 'named'"):
+        text_of(path, "plain")
+    with pylmdb.open(tmp_path / "empty", lib_version=lib_version):
+        pass
+    assert text_of(tmp_path / "empty").endswith(b"HEADER=END\nDATA=END\n")
+
+
+# -- how it is loaded ----------------------------------------------------------------------
+
+
+def test_names_and_what_exists(tmp_path, lib_version):
+    text = HEADER % b"print" + b"HEADER=END\n a\n 1\n b\n 2\nDATA=END\n"
+    path = tmp_path / "e"
+    assert load_text(text, path, b"named", lib_version=lib_version) == 2
+    with pylmdb.open(path) as env, env.begin(write=True) as txn:
+        txn.put(b"a", b"kept", db=env.open_db(b"named", txn))
+    assert load_text(text, path, b"named", overwrite=False) == 0
+    assert everything(path)[0][b"named"][1] == [(b"a", b"kept"), (b"b", b"2")]
+    assert load_text(text, path, b"named") == 2
+    assert everything(path)[0][b"named"][1] == [(b"a", b"1"), (b"b", b"2")]
+
+
+def test_plain_text(tmp_path, lib_version):
+    assert load_text(b"b\n2\\00\na\n\n", tmp_path / "e", plain=True, lib_version=lib_version) == 2
+    assert everything(tmp_path / "e")[1] == [(b"a", b""), (b"b", b"2\0")]
+
+
+def test_an_order_of_its_own(tmp_path, lib_version):
+    records = [(b"c", b"3"), (b"a", b"2"), (b"a", b"1"), (b"b", b"9")] + [
+        (b"%04d" % i, b"v" * 50) for i in reversed(range(3000))
+    ]
+    lines = b"".join(b" %b\n %b\n" % record for record in records)
+    text = (HEADER % b"print").replace(b"db_p", b"dupsort=1\ndb_p") + b"HEADER=END\n" + lines
+    load_text(text + b"DATA=END\n", tmp_path / "e", b"d", append=True, lib_version=lib_version)
+    assert everything(tmp_path / "e")[0][b"d"][1] == records
+    more = text.partition(b"HEADER=END\n")[0] + b"HEADER=END\n 0000\n 0\n z\n z\n"
+    load_text(more + b"DATA=END\n", tmp_path / "e", b"d", append=True)
+    assert everything(tmp_path / "e")[0][b"d"][1] == [*records, (b"0000", b"0"), (b"z", b"z")]
+
+
+def test_sorted_records_fill_their_pages(tmp_path, lib_version):
+    lines = b"".join(b" %06d\n %b\n" % (i, b"v" * 100) for i in range(5000))
+    text = HEADER % b"print" + b"HEADER=END\n" + lines + b"DATA=END\n"
+    load_text(text, tmp_path / "e", lib_version=lib_version)
+    with pylmdb.open(tmp_path / "e") as env:
+        assert env.stat().leaf_pages < 5000 * 120 / 4096 * 1.1
+
+
+def test_headers_of_others(tmp_path, lib_version):
+    """Berkeley DB says only duplicates, and false flags are false."""
+    header = b"VERSION=3\nformat=print\ntype=btree\nduplicates=1\nintegerkey=0\nHEADER=END\n"
+    text = header + b" a\n 2\n a\n 1\nDATA=END\n"
+    load_text(text, tmp_path / "e", b"d", lib_version=lib_version)
+    flags, records = everything(tmp_path / "e")[0][b"d"]
+    assert (flags.dupsort, flags.integerkey, records) == (True, False, [(b"a", b"1"), (b"a", b"2")])
+    with pytest.warns(UserWarning, match="line 2: b'geometry' is not known"):
+        load_text(b"VERSION=3\ngeometry=1\nHEADER=END\nDATA=END\n", tmp_path / "e")
+
+
+WHOLE = HEADER % b"bytevalue" + b"HEADER=END\n 61\n 62\nDATA=END\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "empty"),
+        (WHOLE[:15], "line 2: the dump is cut short"),
+        (b"VERSION=3\n", "inside a header"),
+        (b"VERSION=4\n" + WHOLE, "line 1: VERSION"),
+        (WHOLE.replace(b"bytevalue", b"octal"), "line 2: format"),
+        (WHOLE.replace(b"btree", b"hash"), "line 3: type"),
+        (b"junk\n" + WHOLE, "line 1: a header has lines"),
+        (WHOLE[:-9], "line 9: the dump is cut short: it ends without DATA=END"),
+        (WHOLE[:-10], "line 9: the dump is cut short: this line has no end"),
+        (WHOLE[:-13] + b"DATA=END\n", "the last key has no value"),
+        (WHOLE.replace(b" 61", b"61"), "line 8: a line of a record begins with a space"),
+        (WHOLE.replace(b"61", b"6"), "line 8: not hexadecimal"),
+        (WHOLE.replace(b"61", b"6g"), "line 8: not hexadecimal"),
+        (WHOLE.replace(b"bytevalue", b"print").replace(b"61", b"\\6"), "line 8: a backslash"),
+        (WHOLE + b"more\n", "line 11: a header has lines"),
+    ],
+)  # fmt: skip
+def test_text_that_is_none(tmp_path, lib_version, text, message):
+    with pytest.raises(pylmdb.InvalidParameterError, match=message):
+        load_text(text, tmp_path / "e", lib_version=lib_version)
+    assert os.listdir(tmp_path) == []
+    fill(tmp_path / "e", lib_version)
+    before = everything(tmp_path / "e")
+    with pytest.raises(pylmdb.InvalidParameterError, match=message):
+        load_text(text, tmp_path / "e")
+    assert everything(tmp_path / "e") == before
+
+
+def test_records_that_do_not_fit(tmp_path, lib_version):
+    empty = WHOLE.replace(b" 61\n", b" 63\n 64\n \n")
+    with pytest.raises(pylmdb.BadValsizeError, match="line 11"):
+        load_text(empty, tmp_path / "e", lib_version=lib_version)
+    fill(tmp_path / "f", lib_version)
+    with pytest.raises(pylmdb.IncompatibleError, match="other flags"):
+        load_text(WHOLE, tmp_path / "f", b"several")
+    assert not (tmp_path / "e").exists()
+
+
+def test_progress(tmp_path, lib_version):
+    path = fill(tmp_path / "e", lib_version)
+    calls = []
+    count = pylmdb.dump(path, tmp_path / "text", progress=lambda *step: calls.append(step))
+    assert calls[-1][0] == count
+    calls.clear()
+    pylmdb.load(tmp_path / "text", tmp_path / "f", progress=lambda *step: calls.append(step))
+    size = os.stat(tmp_path / "text").st_size
+    assert calls[-1] == (size, size)
