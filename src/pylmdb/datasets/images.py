@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InvalidParameterError
@@ -195,7 +196,8 @@ def from_images(
         _check_distinct(files, key)
     with Writer(path, layout=layout, progress=progress, total=len(files), **options) as writer:
         rest = files[len(writer) if resume else 0 :]
-        skipped = _pack(writer, in_order(reading.read, rest, threads), reading, key, errors)
+        with closing(in_order(reading.read, rest, threads)) as results:
+            skipped = _pack(writer, results, reading, key, errors)
         writer.flush()
         return Packed(len(writer), skipped, [])
 
