@@ -445,6 +445,17 @@ def test_a_writer_that_is_dropped_warns(write, env_path):
     assert not [t for t in threading.enumerate() if t.name.startswith("pylmdb-datasets")]
 
 
+def test_a_writer_may_be_collected_in_its_own_thread(write, env_path):
+    writer = write(commit_every=2)
+    for _ in range(2):
+        writer.append(b"x")
+    writer._settle()
+    with pytest.warns(ResourceWarning, match="not closed"):
+        writer._thread.submit(writer.__del__).result()
+    assert writer.closed
+    assert len(samples(env_path)) == 2
+
+
 def test_a_writer_stays_where_it_was_made(write):
     with write() as writer, pytest.raises(TypeError, match="pickle"):
         pickle.dumps(writer)

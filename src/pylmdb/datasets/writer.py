@@ -12,6 +12,7 @@ import os
 import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from operator import index
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -291,7 +292,8 @@ class Writer:
             self._env = None
 
     def _end(self) -> None:
-        self._thread.shutdown()
+        with suppress(RuntimeError):  # the collector runs in that thread, which cannot join itself
+            self._thread.shutdown()
         self._reporter.__exit__()
 
     def _abandon(self) -> None:
