@@ -12,6 +12,7 @@ Of values in ``.npy`` format the headers are copied, too, and compared with the 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _array_keys, _npy
@@ -99,18 +100,22 @@ class _Held:
 
 
 class Gather:
-    """Copies samples into arrays; it holds the shards that it has read."""
+    """Copies samples into arrays; it holds the shards that it has read, as many as are to be open
+    at once."""
 
     def __init__(self, shards: Shards, form: Form) -> None:
         self._shards, self._form = shards, form
-        self._held: dict[int, _Held] = {}
+        self._held: OrderedDict[int, _Held] = OrderedDict()
         self._lock = threading.Lock()
 
     def _hold(self, shard: int) -> _Held:
         with self._lock:
             found = self._held.get(shard)
             if found is None:
+                while len(self._held) >= self._shards.options.max_open:
+                    self._held.popitem(last=False)
                 found = self._held[shard] = _Held(self._shards, shard, self._form)
+            self._held.move_to_end(shard)
             return found
 
     def __call__(self, numbers: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
