@@ -412,6 +412,12 @@ with pylmdb.open(path) as env, env.begin(write=True) as txn:
     assert (np.concatenate([*Loader(dataset, 50)]) == 7).all()
 
 
+def open_paths():
+    """Of all Environments that are open in this process."""
+    every = (each for each in gc.get_objects() if type(each) is pylmdb.Environment)
+    return {each.path() for each in every if not each.closed}
+
+
 def test_only_so_many_shards_are_held(make, tmp_path):
     for i in range(9):
         make(map(bytes, TABLE[i : i + 1]), f"shard{i}")
@@ -419,9 +425,7 @@ def test_only_so_many_shards_are_held(make, tmp_path):
     loop = iter(Loader(dataset, 1, prefetch=0))
     for i in range(9):
         assert np.array_equal(next(loop), TABLE[i : i + 1])
-        alive = [each for each in gc.get_objects() if type(each) is pylmdb.Environment]
-        paths = [each.path() for each in alive if not each.closed]
-        assert sum(path in dataset.paths for path in paths) <= 2
+        assert len(open_paths() & {*dataset.paths}) <= 2
     assert np.array_equal(np.concatenate([*Loader(dataset, 9, threads=2)]), TABLE[:9])
 
 
