@@ -224,6 +224,17 @@ def test_basicsr(open_env, env_path, text):
     assert dataset[0].shape == (2, 3, 3)
 
 
+@pytest.mark.parametrize("line", ["", " (1,2,3) 1", "x" * 3000, "\udcff"], ids=repr)
+def test_basicsr_beside_another_set(open_env, env_path, line):
+    with open_env() as env, env.begin(write=True) as txn:
+        txn.put(b"key", b"value")
+    text = f"{line}.png (2,3,3) 1\n".encode("utf-8", "surrogateescape")
+    Path(env_path, "meta_info.txt").write_bytes(text)
+    dataset = Dataset(env_path)
+    assert dataset.layouts == ["plain"]
+    assert [*dataset] == [b"value"]
+
+
 def test_an_order_of_its_own(open_env, env_path):
     with open_env() as env:
         index = env.open_db(order_name(None))
@@ -299,6 +310,8 @@ LIES = {
     "a count of no digits": [(b"length", b"\xff" * 50), (b"0", b"x"), (b"1", b"y")],
     "less than nothing": [(b"length", pickle.dumps(-1)), (b"0", b"x")],
     "a count that is none": [(b"length", pickle.dumps([1])), (b"0", b"x")],
+    "numbers beyond all integers": [(b"9" * 40, b"x")],
+    "more digits than an integer has": [(b"1" + b"0" * 19, b"x"), (b"9" * 20, b"y")],
     "only the last": [(b"length", b"5"), (b"4", b"x"), (b"0", b"x")],
 }
 

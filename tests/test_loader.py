@@ -412,6 +412,45 @@ with pylmdb.open(path) as env, env.begin(write=True) as txn:
     assert (np.concatenate([*Loader(dataset, 50)]) == 7).all()
 
 
+def open_paths():
+    """Of all Environments that are open in this process."""
+    every = (each for each in gc.get_objects() if type(each) is pylmdb.Environment)
+    return {each.path() for each in every if not each.closed}
+
+
+def test_only_so_many_shards_are_held(make, tmp_path):
+    for i in range(9):
+        make(map(bytes, TABLE[i : i + 1]), f"shard{i}")
+    dataset = Dataset(tmp_path / "shard*", dtype="i4", shape=(2, 3), max_open=2)
+    loop = iter(Loader(dataset, 1, prefetch=0))
+    for i in range(9):
+        assert np.array_equal(next(loop), TABLE[i : i + 1])
+        assert len(open_paths() & {*dataset.paths}) <= 2
+    assert np.array_equal(np.concatenate([*Loader(dataset, 9, threads=2)]), TABLE[:9])
+
+
+def test_a_loader_of_something_else():
+    with pytest.raises(TypeError, match="a Loader reads a Dataset, not list"):
+        Loader([1, 2, 3], 1)
+
+
+def test_a_loop_ends_with_its_process(make, lib_version):
+    path = make(map(bytes, TABLE))
+    program = """
+from pylmdb.datasets import Dataset, Loader
+loop = iter(Loader(Dataset(path, dtype="i4", shape=(2, 3)), 10, threads=2))
+next(loop)
+def child():
+    assert raised_by(lambda: next(loop)) is pylmdb.ForkedError
+assert in_child(child) == 0
+assert sum(1 for _ in loop) == 10
+loop = iter(Loader(Dataset(path, transform=lambda value: time.sleep(0.001)), 10, threads=2))
+next(loop)
+begin = time.monotonic()
+"""
+    run(program, path, lib_version)
+
+
 def test_in_a_forked_child(make, lib_version):
     path = make(map(bytes, TABLE))
     program = """

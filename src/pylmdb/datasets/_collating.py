@@ -7,7 +7,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .._numpy import np
-from ._gathering import Form, Gather, Misfit, form_of
+from ..errors import InvalidParameterError
+from ._gathering import Form, Gather, Misfit, datum_form, form_of
 from ._memory import Memory
 
 if TYPE_CHECKING:
@@ -67,12 +68,15 @@ class Copied(Collated):
         size = self._size
         numbers = self._dataset._numbers(order[start * size : stop * size])
         try:
-            rows = self._gather(numbers, self._memory.take()[: len(numbers)])
+            found = self._gather(numbers, self._memory.take()[: len(numbers)])
         except Misfit:
             return super().load(order, start, stop)
         except Exception as problem:
             return [Failed(problem)] * (stop - start)
-        return [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+        cuts = [slice(begin, begin + size) for begin in range(0, len(numbers), size)]
+        if isinstance(found, tuple):
+            return [tuple(each[cut] for each in found) for cut in cuts]
+        return [found[cut] for cut in cuts]
 
 
 def plan(
@@ -87,15 +91,19 @@ def plan(
 
 def _form(dataset: Dataset) -> Form | None:
     decoder = dataset._decoder
-    if decoder.sample != "value":
-        return None
-    if decoder.form is not None:
+    if decoder.form is not None and decoder.sample == "value":
         dtype, shape = decoder.form
         return Form(dtype, shape, math.prod(shape) * dtype.itemsize)
-    if decoder.decode != "npy":
+    forms = {("value", "npy"): form_of, ("value", "datum"): datum_form,
+             ("datum", "auto"): datum_form, ("datum", "datum"): datum_form}  # fmt: skip
+    find = forms.get((decoder.sample, decoder.decode))  # type: ignore[arg-type]
+    if find is None:
         return None
     ((first,),) = dataset._raw(dataset._numbers(np.zeros(1, np.int64)))
-    return form_of(first)
+    try:
+        return find(first)
+    except InvalidParameterError:
+        return None  # it is raised when that sample's turn comes
 
 
 def stack(samples: list[Any]) -> Any:

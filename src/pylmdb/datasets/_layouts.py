@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._numpy import np
 from ..arrays import Snapshot
-from ..errors import InvalidParameterError, NotFoundError
+from ..errors import BadValsizeError, InvalidParameterError, NotFoundError
 from . import _plain_pickle
 from ._orders import Formatted, Integers, Listed, Order
 
@@ -86,7 +86,10 @@ class Look:
         return self.txn.get(key, None, self.db)
 
     def has(self, key: bytes) -> bool:
-        return self.txn.view(key, None, self.db) is not None
+        try:
+            return self.txn.view(key, None, self.db) is not None
+        except BadValsizeError:  # no database has it
+            return False
 
     def number(self, key: bytes) -> int | None:
         """The count that a record says, in digits or pickled."""
@@ -160,14 +163,14 @@ def _basicsr(look: Look) -> Recognised | None:
         return None
     text, pickled = (os.path.join(look.folder, name) for name in (META_TEXT, META_PICKLE))
     if os.path.isfile(text):
-        with open(text, encoding="utf-8") as lines:
+        with open(text, encoding="utf-8", errors="surrogateescape") as lines:
             names = [_stem(line) for line in lines if line.strip()]
     elif os.path.isfile(pickled):
         with open(pickled, "rb") as file:
             names = _meta_keys(_plain_pickle.loads(file.read()))
     else:
         return None
-    keys = [name.encode() for name in names]
+    keys = [name.encode("utf-8", "surrogateescape") for name in names]
     if keys and not (look.has(keys[0]) and look.has(keys[-1])):
         return None
     return Recognised("basicsr", Listed(_table(keys)))
@@ -207,7 +210,7 @@ def _padded(look: Look) -> Recognised | None:
         return None
     first, last = map(int, found)
     count = last - first + 1
-    if not 0 <= look.entries - count <= _BESIDE:
+    if not 0 <= look.entries - count <= _BESIDE or last >= 2**63:
         return None
     text = b"%%0%dd" % len(found[0])
     return Recognised("padded", Formatted(count, text, start=first))

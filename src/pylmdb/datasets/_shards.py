@@ -111,12 +111,12 @@ class Opened:
         # replaced as one, so threads never see half of it
         self._table: tuple[object, Any] = (None, None)
 
-    def table(self, state: object, count: int) -> NDArray[Any]:
-        """Where the records of samples are in the map, 0 where that is not known yet: what was
-        found before, if the file is still in that state."""
+    def table(self, state: object, shape: tuple[int, int]) -> NDArray[Any]:
+        """What was found of the records of samples, 0 where nothing is known yet: what was found
+        before, if the file is still in that state."""
         known, table = self._table
         if known != state:
-            table = np.zeros(count, np.uintp)
+            table = np.zeros(shape, np.uintp)
             self._table = state, table
         found: NDArray[Any] = table
         return found

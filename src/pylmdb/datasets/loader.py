@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from _operator import index
 from collections import deque
 from collections.abc import Iterator
@@ -11,16 +12,15 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from .._numpy import np
-from ..errors import InvalidParameterError
+from ..errors import ForkedError, InvalidParameterError
 from ._collating import Collated, Failed, plan
 from ._epochs import of_blocks, permutation, share
+from .dataset import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from numpy.typing import NDArray
-
-    from .dataset import Dataset
 
 _SHUFFLES = (False, True, "blocks")
 
@@ -61,6 +61,7 @@ class Loader:
     :param block_size: with ``shuffle="blocks"``: how many neighbours are a block.
     :param mixed_blocks: and in how many blocks they change places.
     :raises InvalidParameterError: an argument is out of range.
+    :raises TypeError: ``dataset`` is something else.
     """
 
     def __init__(
@@ -79,6 +80,8 @@ class Loader:
         block_size: int = 256,
         mixed_blocks: int = 16,
     ) -> None:
+        if not isinstance(dataset, Dataset):
+            raise TypeError(f"a Loader reads a Dataset, not {type(dataset).__name__}")
         if shuffle not in _SHUFFLES:
             raise InvalidParameterError(f"shuffle must be True, False or 'blocks', not {shuffle!r}")
         self._dataset, self._collate = dataset, collate
@@ -131,7 +134,7 @@ class Loader:
         return self._run(epoch, begin)
 
     def _run(self, epoch: int, begin: int) -> Iterator[Any]:
-        order, total = self._order(epoch), len(self)
+        order, total, pid = self._order(epoch), len(self), os.getpid()
         kept = max(self._prefetch, self._threads) + 2
         batches = plan(self._dataset, self._batch_size, self._collate, kept)
         found = self._ahead(batches, order, begin, total)
@@ -142,6 +145,8 @@ class Loader:
                 begin += 1
                 self._at = (epoch, begin)
                 yield batch
+                if os.getpid() != pid:
+                    raise ForkedError("a loop of a Loader belongs to the process that began it")
         self._at = (epoch + 1, 0)
 
     def _ahead(
