@@ -36,6 +36,8 @@ _LABELLED = ("datum", "folder2lmdb", "ocr")
 _FILES = ("folder2lmdb", "ocr", "basicsr")
 # what is decoded to where the caller does not say
 _PIXELS = {"datum": ("BGR", "CHW"), "mmsr": ("BGR", "HWC")}
+# those whose keys are names alone
+_NAMED = ("plain", "basicsr", "mmsr")
 _KEYS = {"basicsr": "stem", "mmsr": "stem"}
 
 
@@ -192,7 +194,7 @@ def from_images(
         options["exist"] = "extend"
     reading = _Reading(layout, decode, mode, axes, resize, check_size)
     key = _namer(keys, layout)
-    if key is not None and layout != "datum":
+    if key is not None and layout in _NAMED:
         _check_distinct(files, key)
     with Writer(path, layout=layout, progress=progress, total=len(files), **options) as writer:
         rest = files[len(writer) if resume else 0 :]
