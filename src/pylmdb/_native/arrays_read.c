@@ -483,7 +483,7 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
 /* -- reading ahead ---------------------------------------------------------------- */
 
 /* How many rows are looked at to know of all. */
-#define LOOKED_AT 8
+#define LOOKED_AT 4
 
 #ifdef __linux__
 /* Whether the page of an address would have to be read from the disk. */
