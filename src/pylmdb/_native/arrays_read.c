@@ -186,8 +186,6 @@ int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
         for (i = 0; !rc && absent && i < batch.count; i++)
             absent[i] = (char)is_absent(&batch, i);
         if (!rc)
-            read_far_ahead(cursor, &batch);
-        if (!rc)
             rc = copy_batch(cursor, &batch, size, out, stride, threads);
         mdb_cursor_close(cursor);
     }
