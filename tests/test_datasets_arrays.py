@@ -296,7 +296,9 @@ def test_labels_and_bytes_as_a_tree(tmp_path, path):
         assert file["0"].attrs["label"] == 7
 
 
-@pytest.mark.parametrize("kind", ["vlen", "reference", "empty", "external", "attribute"])
+@pytest.mark.parametrize(
+    "kind", ["vlen", "reference", "empty", "external", "virtual", "attribute"]
+)
 def test_what_has_no_array(tmp_path, path, kind):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         if kind == "vlen":
@@ -308,6 +310,12 @@ def test_what_has_no_array(tmp_path, path, kind):
         elif kind == "external":
             (tmp_path / "secret").write_bytes(bytes(8))
             file.create_dataset("x", (8,), "u1", external=str(tmp_path / "secret"))
+        elif kind == "virtual":
+            with h5py.File(tmp_path / "secret.h5", "w") as other:
+                other["y"] = np.arange(3)
+            layout = h5py.VirtualLayout((3,), "i8")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "secret.h5"), "y", (3,))
+            file.create_virtual_dataset("x", layout)
         else:
             file["x"] = np.zeros(3)
             file["x"].attrs["none"] = h5py.Empty("f4")
@@ -324,7 +332,11 @@ def test_what_is_no_hdf5_file(tmp_path, path):
     with pytest.raises(FileNotFoundError):
         datasets.from_hdf5(tmp_path / "none.h5", path)
     write_hdf5(tmp_path / "c.h5")
-    for name in ("none", "group", "external"):
+    with h5py.File(tmp_path / "c.h5", "a") as file:
+        file["elsewhere"] = h5py.ExternalLink(str(tmp_path / "d.h5"), "/y")
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file["y"] = np.arange(3)
+    for name in ("none", "group", "external", "elsewhere"):
         with pytest.raises(pylmdb.InvalidParameterError, match="no data set"):
             datasets.from_hdf5(tmp_path / "c.h5", path, data=name)
 

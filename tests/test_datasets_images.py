@@ -149,6 +149,13 @@ def test_keys_must_differ(root, path):
     assert not os.path.exists(path)
 
 
+@pytest.mark.parametrize("layout", ["numbered", "datum", "ocr", "folder2lmdb"])
+def test_where_samples_are_numbered_a_file_may_come_twice(root, names, path, layout):
+    done = datasets.from_images(items(root, names[:1] * 3), path, layout=layout)
+    assert done.samples == 3
+    assert len(samples(path)[0]) == 3
+
+
 def test_shuffling(root, names, path, tmp_path):
     orders = []
     for seed in (0, 0, 1):

@@ -98,6 +98,20 @@ def test_overwriting_alone_makes_no_index(write, env_path):
     assert records(env_path) == {b"a": b"2", b"b": b"1", b"c": b"3"}
 
 
+@pytest.mark.parametrize("layout", ["numbered", "folder2lmdb", "ocr"])
+def test_each_commit_has_the_count_of_its_samples(write, env_path, layout):
+    key = {"numbered": b"length", "folder2lmdb": b"__len__", "ocr": b"num-samples"}[layout]
+    with write(layout=layout, commit_every=3) as writer:
+        for number in range(7):
+            writer.append(b"x")
+            if number % 3 == 2:
+                writer.flush()
+                with writer.env.begin() as txn:
+                    count = txn.get(key)
+                number_of = pickle.loads if layout == "folder2lmdb" else int
+                assert number_of(count) == number + 1 == len(writer)
+
+
 def test_a_named_database(write, env_path):
     for name in (b"left", b"right"):
         with write(db=name, exist="extend") as writer:
@@ -429,6 +443,17 @@ def test_a_writer_that_is_dropped_warns(write, env_path):
         del writer
     assert len(samples(env_path)) == 2
     assert not [t for t in threading.enumerate() if t.name.startswith("pylmdb-datasets")]
+
+
+def test_a_writer_may_be_collected_in_its_own_thread(write, env_path):
+    writer = write(commit_every=2)
+    for _ in range(2):
+        writer.append(b"x")
+    writer._settle()
+    with pytest.warns(ResourceWarning, match="not closed"):
+        writer._thread.submit(writer.__del__).result()
+    assert writer.closed
+    assert len(samples(env_path)) == 2
 
 
 def test_a_writer_stays_where_it_was_made(write):

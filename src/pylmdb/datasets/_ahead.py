@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
     from concurrent.futures import Future
 
 T = TypeVar("T")
@@ -46,12 +46,13 @@ def read_file(path: str) -> bytes:
 
 def in_order(
     function: Callable[[T], tuple[R, int]], items: Iterable[T], threads: int
-) -> Iterator[tuple[T, R | Exception]]:
+) -> Generator[tuple[T, R | Exception], None, None]:
     """The results of ``function`` for each item, in the order of the items, computed ahead by
     threads.
 
     ``function`` returns a result and how many bytes it has; what it raises comes in place of a
-    result.  How much is computed ahead follows from the size of what has come.
+    result.  How much is computed ahead follows from the size of what has come.  It is to be
+    closed: its threads are waited for, which they could not do themselves.
     """
 
     def run(task: list[T]) -> tuple[list[tuple[T, R | Exception]], int]:

@@ -69,9 +69,9 @@ class Replacement:
             with suppress(FileExistsError):
                 os.mkdir(place.path, 0o755)
 
-    def opened(self, env: Environment) -> None:
-        """``env`` is that environment: from now on it is known by its inode."""
-        self._identity = env._use().key
+    def opened(self) -> None:
+        """It has been opened: from now on it is known by its inode."""
+        self._identity = self._found()
 
     def publish(self, env: Environment) -> None:
         """Close ``env`` and put it in its place.
@@ -101,11 +101,14 @@ class Replacement:
             self._remove()
 
     def _is_there(self) -> bool:
+        return self._identity is not None and self._found() == self._identity
+
+    def _found(self) -> tuple[int, int] | None:
         try:
             found = os.stat(self.path)
         except FileNotFoundError:
-            return False
-        return (found.st_dev, found.st_ino) == self._identity
+            return None
+        return found.st_dev, found.st_ino
 
     def _remove(self) -> None:
         for name in (self.path, self.path + b"-lock"):

@@ -94,7 +94,7 @@ class _Rows:
 
 def _find(h5py: Any, file: Any, name: str) -> Any:
     found = file.get(name)
-    if not isinstance(found, h5py.Dataset):
+    if not isinstance(found, h5py.Dataset) or found.file.filename != file.filename:
         raise InvalidParameterError(f"there is no data set {name!r}")
     return found
 
@@ -150,7 +150,10 @@ def _array_of(h5py: Any, dataset: Any) -> Any:
 
 def _check_readable(h5py: Any, dataset: Any) -> None:
     text = h5py.check_string_dtype(dataset.dtype) is not None
-    if dataset.shape is None or dataset.external or (dataset.dtype.hasobject and not text):
+    elsewhere = dataset.external or (
+        dataset.is_virtual and any(each.file_name != "." for each in dataset.virtual_sources())
+    )
+    if dataset.shape is None or elsewhere or (dataset.dtype.hasobject and not text):
         raise InvalidParameterError(
             f"the data set {dataset.name!r} has no array: it is empty, in another file, or of"
             " references or varying lengths"

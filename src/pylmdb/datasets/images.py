@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InvalidParameterError
@@ -35,6 +36,8 @@ _LABELLED = ("datum", "folder2lmdb", "ocr")
 _FILES = ("folder2lmdb", "ocr", "basicsr")
 # what is decoded to where the caller does not say
 _PIXELS = {"datum": ("BGR", "CHW"), "mmsr": ("BGR", "HWC")}
+# those whose keys are names alone
+_NAMED = ("plain", "basicsr", "mmsr")
 _KEYS = {"basicsr": "stem", "mmsr": "stem"}
 
 
@@ -180,6 +183,8 @@ def from_images(
         another size; two would have the same key.
     :raises FileNotFoundError: there is no such file.
     """
+    if errors not in ("raise", "skip"):
+        raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
     files = [*items]
     if shuffle:
         random.Random(seed).shuffle(files)
@@ -189,23 +194,34 @@ def from_images(
         options["exist"] = "extend"
     reading = _Reading(layout, decode, mode, axes, resize, check_size)
     key = _namer(keys, layout)
-    if key is not None and layout != "datum":
+    if key is not None and layout in _NAMED:
         _check_distinct(files, key)
-    skipped: list[tuple[str, str]] = []
     with Writer(path, layout=layout, progress=progress, total=len(files), **options) as writer:
         rest = files[len(writer) if resume else 0 :]
-        for item, found in in_order(reading.read, rest, threads):
-            if not isinstance(found, Exception):
-                found = reading.checked(item, found)
-            if isinstance(found, Exception):
-                if errors != "skip" or not isinstance(found, (OSError, InvalidParameterError)):
-                    raise found
-                skipped.append((item.path, str(found)))
-                continue
-            writer.append(found[0], item.label, key(item.name) if key else None)
+        with closing(in_order(reading.read, rest, threads)) as results:
+            skipped = _pack(writer, results, reading, key, errors)
         writer.flush()
-        count = len(writer)
-    return Packed(count, skipped, [])
+        return Packed(len(writer), skipped, [])
+
+
+def _pack(
+    writer: Writer,
+    results: Iterable[tuple[ImageFile, Any]],
+    reading: _Reading,
+    key: Callable[[str], str] | None,
+    errors: str,
+) -> list[tuple[str, str]]:
+    """Write what was read; returns what was skipped."""
+    skipped = []
+    for item, result in results:
+        found = result if isinstance(result, Exception) else reading.checked(item, result)
+        if not isinstance(found, Exception):
+            writer.append(found[0], item.label, key(item.name) if key else None)
+        elif errors == "skip" and isinstance(found, (OSError, InvalidParameterError)):
+            skipped.append((item.path, str(found)))
+        else:
+            raise found
+    return skipped
 
 
 class _Reading:
