@@ -19,7 +19,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "code"
-smartquotes = False
+smartquotes_action = "D"
 
 html_theme = "furo"
 html_title = f"pylmdb {release}"
