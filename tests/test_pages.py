@@ -1,126 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""The Python of every page runs, in the order of the page, and shows what the page says.
+"""The programs of the README and of the documentation run, and do what their pages say."""
 
-A comment behind an expression that begins with a literal is its value, or what ``print``
-prints; one that begins with the name of an exception is what it raises.  All other comments
-are words.  What a page needs and no reader wants to see is in an HTML comment that begins with
-``python``.
-"""
-
-import ast
-import builtins
-import io
-import re
-import tokenize
+import subprocess
+import sys
 from pathlib import Path
 
+import pages
 import pytest
-
-import pylmdb
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^(?:```python|<!-- python)\n(.*?)^(?:```|-->)$", re.DOTALL | re.MULTILINE)
-EXCEPTION = re.compile(r"(?:pylmdb\.)?(\w+)\b")
 
 
-def programs(page: Path) -> list[ast.Module]:
-    """The blocks of a page, with its line numbers, compiled to check what they show."""
-    text, found = page.read_text("utf-8"), []
-    for block in BLOCK.finditer(text):
-        program = "\n" * text.count("\n", 0, block.start(1)) + block[1]
-        found.append(Shown(comments(program)).checked(program, page))
-    return found
+def name_of(page):
+    return str(page.relative_to(ROOT))
 
 
-def comments(program: str) -> dict[int, str]:
-    """By line."""
-    return {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(io.StringIO(program).readline)
-        if token.type == tokenize.COMMENT
-    }
+@pytest.mark.parametrize("page", [page for page in PAGES if pages.programs(page)], ids=name_of)
+def test_the_programs_of_a_page(page, tmp_path, core):
+    """In a process of its own: they fork, and leave open what they open."""
+    program = [sys.executable, "-W", "error", pages.__file__, page]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
-def literal(comment: str) -> str | None:
-    """The literal that a comment begins with, if it does."""
-    ends = [len(comment), *(found.start() for found in re.finditer(r"[,;:] |\.$", comment))]
-    for end in sorted(ends, reverse=True):
-        try:
-            ast.literal_eval(comment[:end])
-        except (SyntaxError, ValueError):
-            continue
-        return comment[:end]
-    return None
+def test_the_pages_were_found():
+    names = {name_of(page) for page in PAGES if pages.programs(page)}
+    assert names >= {"README.md", "docs/tutorial.md", "docs/map.md", "docs/arrays.md"}
 
 
-def exception(comment: str) -> type[BaseException] | None:
-    """The exception whose name a comment begins with, if it does."""
-    name = EXCEPTION.match(comment)
-    found = name and getattr(pylmdb, name[1], getattr(builtins, name[1], None))
-    return found if isinstance(found, type) and issubclass(found, BaseException) else None
-
-
-class Shown(ast.NodeTransformer):
-    """Puts a check in the place of each expression whose result the page shows."""
-
-    def __init__(self, notes: dict[int, str]) -> None:
-        self.notes = notes
-
-    def checked(self, program: str, page: Path) -> object:
-        tree = ast.fix_missing_locations(self.visit(ast.parse(program)))
-        return compile(tree, str(page), "exec")
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr:  # noqa: N802  as ast calls it
-        note = self.notes.get(node.end_lineno, "")
-        check = None
-        if exception(note):
-            check = f"_check_raises({exception(note).__name__!r}, lambda: 0)"
-        elif literal(note):
-            check = f"_check_shown({literal(note)!r}, lambda: 0)"
-        if check:
-            call = ast.parse(check, mode="eval").body
-            call.args[1].body = printed(node.value)
-            node.value = ast.copy_location(call, node.value)
-        return node
-
-
-def printed(node: ast.expr) -> ast.expr:
-    """What a call of ``print`` with one argument prints; else the expression itself."""
-    is_print = isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"
-    return node.args[0] if is_print and len(node.args) == 1 else node
-
-
-def check_shown(shown: str, evaluate: object) -> None:
-    result, expected = evaluate(), ast.literal_eval(shown)
-    assert result == expected
-    assert isinstance(result, bool) == isinstance(expected, bool)
-
-
-def check_raises(name: str, evaluate: object) -> None:
-    expected = getattr(pylmdb, name, getattr(builtins, name, None))
-    with pytest.raises(expected) as caught:
-        evaluate()
-    assert type(caught.value) is expected
-
-
-def run(page: Path) -> int:
-    names = {"__name__": page.stem, "_check_shown": check_shown, "_check_raises": check_raises}
-    found = programs(page)
-    try:
-        for program in found:
-            exec(program, names)
-    finally:
-        for value in names.values():
-            if isinstance(value, pylmdb.Environment):
-                value.close()
-    return len(found)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_programs_of_a_page(page, tmp_path, monkeypatch, core):
-    monkeypatch.chdir(tmp_path)
-    run(page)
+def page_with(tmp_path, program):
+    page = tmp_path / "page.md"
+    page.write_text(f"# A page\n\n```python\n{program}\n```\n\nEnd.\n")
+    return page
 
 
 @pytest.mark.parametrize(
@@ -138,17 +51,21 @@ def test_the_programs_of_a_page(page, tmp_path, monkeypatch, core):
     ],
 )
 def test_a_page_that_is_wrong(program, tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"# A page\n\n```python\n{program}\n```\n")
-    with pytest.raises((AssertionError, NameError, SystemError, ValueError, pytest.fail.Exception)):
-        run(page)
+    with pytest.raises((AssertionError, NameError, SystemError, ValueError)):
+        pages.run(page_with(tmp_path, program))
 
 
-def test_a_page_that_is_right(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(
-        "<!-- python\nimport pylmdb\nnumber = 2\n-->\n```python\nprint(number)  # 2: so many\n"
-        "[number]  # [2], in a list\nnumber + 1  # one more\nnumber = 4  # 5\n"
-        "int('x')  # ValueError: no number\n```\n```sh\nnothing\n```\n"
-    )
-    assert run(page) == 2
+@pytest.mark.parametrize(
+    "program",
+    [
+        "print(1 + 1)  # 2: so many",
+        "[2]  # [2], in a list",
+        "2 + 1  # one more",
+        "number = 4  # 5",
+        "int('x')  # ValueError: no number",
+        "7\n```\n```sh\nnothing",
+        "```\n\n<!-- python\nnumber = 3\n-->\n\n```python\nnumber  # 3",
+    ],
+)
+def test_a_page_that_is_right(program, tmp_path):
+    assert pages.run(page_with(tmp_path, program))
