@@ -30,6 +30,15 @@ def test_the_pages_were_found():
     assert names >= {"README.md", "docs/tutorial.md", "docs/map.md", "docs/arrays.md"}
 
 
+def test_the_figures_of_the_readme_are_those_of_the_page_on_performance():
+    def figures(page):
+        lines = (ROOT / page).read_text("utf-8").splitlines()
+        return {line for line in lines if line.startswith("|") and line[-3:-2].isdigit()}
+
+    assert figures("README.md")
+    assert figures("README.md") <= figures("docs/performance.md")
+
+
 def page_with(tmp_path, program):
     page = tmp_path / "page.md"
     page.write_text(f"# A page\n\n```python\n{program}\n```\n\nEnd.\n")
