@@ -30,7 +30,7 @@ html_show_sphinx = False
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "inherited-members": True}
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 
 # What annotations name and no page describes: type variables, aliases, numpy's and Python's types.
