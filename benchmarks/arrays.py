@@ -41,8 +41,11 @@ class Records:
         self.duplicates["key"], self.duplicates["value"] = np.arange(duplicates), 0.5
         self.numbers = rng.integers(0, count, (batches, BATCH))
         self.keys = [[b"%08d" % n for n in row] for row in self.numbers]
-        self._write(pylmdb.open(root / "ours", map_size=MAP, max_dbs=4))
-        shutil.copytree(root / "ours", root / "theirs")
+        with pylmdb.open(root / "vectors", map_size=MAP) as env, env.begin(write=True) as txn:
+            txn.put_arrays(range(count), self.vectors, key_format="%08d")
+        self._write(pylmdb.open(root / "others", map_size=MAP, max_dbs=4))
+        for name in ("vectors", "others"):
+            shutil.copytree(root / name, root / f"{name}-copy")
         np.save(root / "vectors.npy", self.vectors)
 
     def _write(self, env: Any) -> None:
@@ -50,10 +53,8 @@ class Records:
             name: env.open_db(name, dupfixed=name == b"dup")
             for name in (b"arrays", b"pickles", b"large", b"dup")
         }
-        keys = range(self.count)
         some = min(10_000, self.count)
         with env.begin(write=True) as txn:
-            txn.put_arrays(keys, self.vectors, key_format="%08d")
             for i, vector in enumerate(self.vectors[:some]):
                 txn.put_array(b"%08d" % i, vector, db=named[b"arrays"])
                 txn.put(b"%08d" % i, pickle.dumps(vector, -1), db=named[b"pickles"])
@@ -73,13 +74,16 @@ def gather_views(txn: Any, batches: list[list[bytes]], out: Any, db: Any = None)
 
 def cases(records: Records) -> list[tuple[str, float | None, int, dict[str, Callable[[], Any]]]]:
     """Title, least ratio, records per run, and the contenders: ours first."""
-    ours = pylmdb.open(records.root / "ours", readonly=True, max_dbs=4)
-    theirs = lmdb.open(str(records.root / "theirs"), readonly=True, max_dbs=4)
+    vectors = pylmdb.open(records.root / "vectors", readonly=True)
+    their_vectors = lmdb.open(str(records.root / "vectors-copy"), readonly=True)
+    ours = pylmdb.open(records.root / "others", readonly=True, max_dbs=4)
+    theirs = lmdb.open(str(records.root / "others-copy"), readonly=True, max_dbs=4)
+    first, their_first = vectors.begin(), their_vectors.begin(buffers=True)
     db = {n: ours.open_db(n) for n in (b"arrays", b"pickles", b"large", b"dup")}
     their = {n: theirs.open_db(n, create=False) for n in (b"pickles", b"large", b"dup")}
     mine, other, plain = ours.begin(), theirs.begin(buffers=True), theirs.begin()
     memmap = np.load(records.root / "vectors.npy", mmap_mode="r")
-    snapshot = ours.snapshot()
+    snapshot = vectors.snapshot()
     out = np.empty((BATCH, DIM), np.float32)
     large = np.empty((BATCH, LARGE), np.uint8)
     numbers, keys, some = records.numbers, records.keys, records.some
@@ -95,13 +99,13 @@ def cases(records: Records) -> list[tuple[str, float | None, int, dict[str, Call
 
     return [
         ("take by key / py-lmdb view, frombuffer, copy", 4.0, each, {
-            "pylmdb": lambda: [mine.take(row, "f4", DIM, out) for row in keys],
-            "py-lmdb": lambda: gather_views(other, keys, out),
+            "pylmdb": lambda: [first.take(row, "f4", DIM, out) for row in keys],
+            "py-lmdb": lambda: gather_views(their_first, keys, out),
         }),
         ("take by number (%08d) / the same", None, each, {
-            "pylmdb": lambda: [mine.take(row, "f4", DIM, out, key_format="%08d")
+            "pylmdb": lambda: [first.take(row, "f4", DIM, out, key_format="%08d")
                                for row in numbers],
-            "py-lmdb": lambda: gather_views(other, keys, out),
+            "py-lmdb": lambda: gather_views(their_first, keys, out),
         }),
         ("snapshot.take / np.take of a memmap", 0.9, each, {
             "pylmdb": lambda: [snapshot.take(row, "f4", DIM, out) for row in numbers],
@@ -133,8 +137,8 @@ def cases(records: Records) -> list[tuple[str, float | None, int, dict[str, Call
                 plain.cursor(their[b"dup"]).getmulti([b"k"], True, 16, True), np.uint8),
         }),
         ("range_arrays / py-lmdb cursor, copy", None, records.count, {
-            "pylmdb": lambda: mine.range_arrays(None, b"1", "f4", DIM),
-            "py-lmdb": lambda: walk(other, records.count),
+            "pylmdb": lambda: first.range_arrays(None, b"1", "f4", DIM),
+            "py-lmdb": lambda: walk(their_first, records.count),
         }),
     ]  # fmt: skip
 

@@ -3,9 +3,10 @@
 
     python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
 
-MODE is read, write or writemap.  The program is meant to be killed by what it does: whoever
-runs it sees by the last line which mutant it was.  An exception that is not pylmdb's is one that
-ends it too, and so is a mutant that computes for longer than it could, however busy the machine is.
+MODE is read, write, writemap or verify; the last uses what verify() passes.  The program is meant
+to be killed by what it does: whoever runs it sees by the last number which mutant it was.  An
+exception that is not pylmdb's is one that ends it too, and so is a mutant that computes for longer
+than it could, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from random import Random
 
 import mutants
+import mutants_verified
 
 import pylmdb
 
@@ -158,6 +160,9 @@ def write(env: pylmdb.Environment, rng: Random) -> None:
 
 def run(path: Path, lib_version: int, mode: str, seed: int) -> None:
     rng = Random(~seed)
+    if mode == "verify":
+        mutants_verified.run(path, rng)
+        return
     # Without the guard, a read behind the file's end is the end of the process.
     options = {"map_size": MAP_SIZE, "sync": False, "subdir": False, "guard": False}
     options["writemap"] = mode == "writemap"

@@ -14,7 +14,6 @@ import os
 import queue
 import random
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -22,11 +21,12 @@ from pathlib import Path
 
 import mutants
 import pytest
+from data_files import File
 
 import pylmdb
 
 CHILD = Path(__file__).with_name("mutants_child.py")
-MODES = ["read", "write", "writemap"]
+MODES = ["read", "write", "writemap", "verify"]
 PATIENCE = 600  # seconds for a mutant that waits; one that computes ends by itself, much earlier
 
 
@@ -113,45 +113,6 @@ def test_a_mutant_is_made_again_by_its_seed(healthy, version):
 
 
 # ---- single faults, each of which ended a process or read foreign memory ----
-
-
-class File:
-    """A data file whose pages can be changed."""
-
-    def __init__(self, path, version):
-        self.path, self.version, self.at = path, version, mutants.FORMATS[version]
-        self.data = bytearray((path / "data.mdb").read_bytes())
-
-    def set(self, code, offset, value):
-        struct.pack_into("=" + code, self.data, offset, value)
-
-    def get(self, code, offset):
-        return struct.unpack_from("=" + code, self.data, offset)[0]
-
-    def pages(self, kind):
-        for start in range(2 * mutants.PAGE, len(self.data), mutants.PAGE):
-            number = self.get("Q", start)
-            if number == start // mutants.PAGE and self.get("H", start + self.at["flags"]) == kind:
-                yield start
-
-    def nodes(self, start):
-        count = self.get("H", start + self.at["lower"]) - self.at["nodes"] + self.at["base"]
-        for i in range(count // 2):
-            offset = self.get("H", start + self.at["nodes"] + 2 * i)
-            yield start + offset + self.at["base"]
-
-    def node(self, key):
-        """All places of the node with this key: old copies of its page may lie about."""
-        head = struct.pack("=H", len(key)) + key
-        return [
-            node
-            for start in self.pages(mutants.LEAF)
-            for node in self.nodes(start)
-            if self.data[node + 6 : node + 6 + len(head)] == head
-        ]
-
-    def save(self):
-        (self.path / "data.mdb").write_bytes(self.data)
 
 
 @pytest.fixture

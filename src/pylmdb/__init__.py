@@ -61,6 +61,7 @@ if _typing.TYPE_CHECKING:
     from .tools import dump as dump
     from .tools import load as load
     from .tools import merge as merge
+    from .tools import verify as verify
 
 _Database = Database
 
@@ -122,5 +123,6 @@ __all__ = [
     "load",
     "merge",
     "types",
+    "verify",
     "version",
 ]

@@ -19,6 +19,7 @@ _HOMES = {
     "dump": "tools",
     "load": "tools",
     "merge": "tools",
+    "verify": "tools",
 }
 
 

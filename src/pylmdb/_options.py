@@ -60,10 +60,8 @@ class Options:
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self.__dict__.update(fields)
-        if self.subdir:
-            self.data_path, self.lock_path = self.path + b"/data.mdb", self.path + b"/lock.mdb"
-        else:
-            self.data_path, self.lock_path = self.path, self.path + b"-lock"
+        self.data_path = data_path(self.path, self.subdir)
+        self.lock_path = self.path + (b"/lock.mdb" if self.subdir else b"-lock")
 
     def replaced(self, **fields: Any) -> Options:
         """The same options but for these."""
@@ -72,6 +70,27 @@ class Options:
 
 def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
     """Options from the arguments of ``open``; what does not fit raises here."""
+    absolute, given_path, subdir = locate(path, subdir)
+    for field, limit in _LIMITS.items():
+        if given[field] is not None or field not in _MAY_BE_NONE:
+            given[field] = _checked_integer(field, given[field], limit)
+    for field in _SWITCHES:
+        given[field] = bool(given[field])
+    size, most = given["map_size"], given["max_map_size"]
+    if most is not None and most < (size or 1):
+        raise ValueError(f"max_map_size={most} is less than map_size={size or 1}")
+    given.update(path=absolute, given_path=given_path, subdir=subdir)
+    return Options(given)
+
+
+def data_path(path: bytes, subdir: bool) -> bytes:
+    """The file that holds the pages."""
+    return path + b"/data.mdb" if subdir else path
+
+
+def locate(path: Any, subdir: bool | None) -> tuple[bytes, str, bool]:
+    """The absolute path of an environment, the path as it was given, and whether it is a
+    directory with the files in it; an existing file decides where ``subdir`` is None."""
     name = os.fspath(path)
     if isinstance(name, str):
         given_path, raw = name, os.fsencode(name)
@@ -84,16 +103,7 @@ def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
     absolute = raw if os.path.isabs(raw) else os.path.join(os.getcwdb(), raw)
     if subdir is None:
         subdir = not _is_file(absolute)
-    for field, limit in _LIMITS.items():
-        if given[field] is not None or field not in _MAY_BE_NONE:
-            given[field] = _checked_integer(field, given[field], limit)
-    for field in _SWITCHES:
-        given[field] = bool(given[field])
-    size, most = given["map_size"], given["max_map_size"]
-    if most is not None and most < (size or 1):
-        raise ValueError(f"max_map_size={most} is less than map_size={size or 1}")
-    given.update(path=absolute, given_path=given_path, subdir=bool(subdir))
-    return Options(given)
+    return absolute, given_path, bool(subdir)
 
 
 def _is_file(path: bytes) -> bool:

@@ -78,6 +78,14 @@ def _find_or_open(options: Options) -> SharedEnv:
     raise AssertionError
 
 
+def is_open(options: Options) -> bool:
+    """True if this process has the file open."""
+    with _lock:
+        if _pid != os.getpid():
+            forget_in_child()
+        return _find(options) is not None
+
+
 def _find(options: Options) -> SharedEnv | None:
     """The open environment of these files."""
     if not _open:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from _operator import index
 
-from . import _catalog, _copying, _engine, _held, _registry
+from . import _catalog, _engine, _held, _registry
 from ._array_methods import EnvironmentArrays
+from ._copying import Copying
 from ._inspection import Inspection
 from ._options import make_options
 from ._shared_env import tokens
@@ -34,7 +35,7 @@ else:
 _NOSYNC, _NOMETASYNC = 0x10000, 0x40000
 
 
-class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing):
+class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copying):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
     Opening a file that this process has open already shares it: both
@@ -79,7 +80,10 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing):
     :param guard: False to do without the handler of SIGBUS that turns the end of the
         process into CorruptedError when somebody cuts the data file short while it is
         read here.  It covers what returns bytes, not views.
+    :param verify: True to check an existing file from end to end, as :func:`pylmdb.verify`
+        does, before liblmdb sees it; not if this process has it open already.
     :raises InvalidError: the file is not an LMDB file.
+    :raises CorruptedError: it is damaged; with ``verify=True`` the message says where.
     :raises VersionMismatchError: its format is not known.
     :raises Error: it cannot be opened; ``code`` is the system's error number.
 
@@ -113,6 +117,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing):
         *,
         max_map_size: int | None = None,
         guard: bool = True,
+        verify: bool = False,
     ) -> None:
         options = make_options(
             path, subdir, map_size=map_size, max_map_size=max_map_size, readonly=readonly,
@@ -123,6 +128,10 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing):
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
+        if verify:
+            from . import _verification  # few programs need it
+
+            _verification.verify_before_open(options)
         self._token = next(tokens)
         self._options = options
         shared = _registry.open_shared(options, self._token)
@@ -431,50 +440,6 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing):
         if not 0 <= size < 2**63:
             raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
         self._use().set_mapsize(size)
-
-    def copy(
-        self,
-        path: str | bytes | PathLike[str] | PathLike[bytes],
-        compact: bool = False,
-        txn: Transaction[Any] | None = None,
-    ) -> None:
-        """Copy the environment, as it is now, while others go on using it.
-
-        :param path: an existing empty directory, or with ``subdir=False`` a file
-            that does not exist.
-        :param compact: True to leave free pages out and number the rest anew.
-        :param txn: with ``compact``: the read transaction whose snapshot is copied.
-        :raises BusyError: without ``compact``, in a thread that has a write
-            transaction open.
-
-        ``mdb_env_copyfd3``.
-        """
-        _copying.copy_to_path(self, path, bool(compact), txn)
-
-    def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
-        """Write a copy of the data file to a file descriptor; see :meth:`copy`.
-
-        ``mdb_env_copyfd3``.
-        """
-        _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)
-
-
-    def compact(self) -> None:
-        """Rewrite the data file without its free pages, and go on with the new one.
-
-        A copy is written beside the file, flushed to disk and renamed over it.  Handles
-        stay good.  What other threads begin meanwhile waits and then raises BusyError.
-
-        :raises BusyError: somebody else has the environment open, in this process or in
-            another, or a transaction or a view is alive; the message says who or what.
-        :raises ReadonlyError: the environment was opened with ``readonly=True``.
-        :raises DiskError: there is no room for the copy; nothing has changed.
-
-        ``mdb_env_copyfd3``, with ``MDB_CP_COMPACT``.
-        """
-        from . import _compaction  # few programs need it
-
-        _compaction.compact(self)
 
 
 _PICKLED = (

@@ -34,7 +34,11 @@ PREAMBLE = """
 #include "compat.h"
 #include "arrays.h"
 #include "merge.h"
+#include "verify.h"
 """
+
+# The parts of the check of a file, which uses nothing of liblmdb.
+VERIFY = ("file", "free", "order", "page", "report", "tree")
 
 
 def option(name: str) -> bool:
@@ -159,6 +163,7 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
             str(NATIVE / "batch.c"),
             str(NATIVE / "merge.c"),
             *(str(NATIVE / f"arrays_{part}.c") for part in ("keys", "read", "write")),
+            *(str(NATIVE / f"verify_{part}.c") for part in VERIFY),
             *core_sources(),
         ],
         include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE, docs) if folder],

@@ -346,7 +346,7 @@ int pylmdb_cursor_next_db(MDB_cursor *cursor, MDB_val *key, int *sure)
     int rc, answer = 0;
 
     do
-        rc = pylmdb_safe_cursor_get(cursor, key, NULL, MDB_NEXT_NODUP);
+        rc = pylmdb_cursor_step(cursor, key, NULL, MDB_NEXT);
     while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
     *sure = answer == 1;
     return rc;

@@ -15,7 +15,7 @@ int pylmdb_source_move(struct pylmdb_source *source)
     int rc;
 
     do
-        rc = pylmdb_safe_cursor_get(source->cursor, &source->key, &source->value, MDB_NEXT);
+        rc = pylmdb_cursor_step(source->cursor, &source->key, &source->value, MDB_NEXT);
     while (!rc && source->plain_only && pylmdb_cursor_is_db(source->cursor) == 1);
     if (!rc) {
         touch_pages(source->key.mv_data, source->key.mv_size);

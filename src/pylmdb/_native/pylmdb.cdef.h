@@ -154,9 +154,43 @@ int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                       struct pylmdb_merge *merge, size_t limit);
 
+struct pylmdb_finding {
+    int severity;
+    int tree;
+    uint64_t page;
+    char text[...];
+};
+struct pylmdb_tree_check {
+    unsigned char *name;
+    size_t name_size;
+    unsigned int flags, depth;
+    uint64_t entries, readable;
+    uint64_t branch_pages, leaf_pages, large_pages;
+    uint64_t damaged;
+    ...;
+};
+struct pylmdb_check {
+    unsigned int format, page_size;
+    uint64_t txnid;
+    uint64_t file_size;
+    uint64_t pages;
+    uint64_t used, free, leaked;
+    size_t damages, notes;
+    size_t kept, most_findings;
+    struct pylmdb_finding *findings;
+    struct pylmdb_tree_check *trees;
+    size_t tree_count;
+    ...;
+};
+typedef int (*pylmdb_on_pages)(void *context, uint64_t done, uint64_t total);
+int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, void *context);
+void pylmdb_verify_free(struct pylmdb_check *check);
+uint64_t pylmdb_newest_txnid(int fd);
+
 static const int PYLMDB_MISFIT;
 static const int PYLMDB_ETIMEDOUT;
 static const int PYLMDB_MAX_IDLE;
 static char *const PYLMDB_VERSION_STRING;
 
 extern "Python" int pylmdb_on_reader_line(const char *line, void *ctx);
+extern "Python" int pylmdb_on_verified(void *context, uint64_t done, uint64_t total);

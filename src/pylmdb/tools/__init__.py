@@ -5,5 +5,6 @@ from .conversion import convert
 from .dumping import dump
 from .loading import load
 from .merging import merge
+from .verification import verify
 
-__all__ = ["convert", "dump", "load", "merge"]
+__all__ = ["convert", "dump", "load", "merge", "verify"]

@@ -45,7 +45,7 @@ class Destination:
             "lib_version": lib_version,
             "max_dbs": max(databases, DEFAULT_MAX_DBS),
         }
-        self._written = self._used = 0
+        self._written = 0
         self._partial = self._path + b".partial-%d-%d" % (os.getpid(), next(_numbers))
 
     @property
@@ -60,9 +60,9 @@ class Destination:
             self.env = self._place
         elif self._is_new:
             self._remove()
-            self.env = Environment(
-                self._partial, subdir=self._subdir, sync=False, writemap=True, **self._options
-            )
+            # each page is written once and not read again: nothing is read ahead, either
+            options = {"sync": False, "readahead": False, **self._options}
+            self.env = Environment(self._partial, subdir=self._subdir, **options)
         else:
             self.env = Environment(self._place, create=False, **self._options)
         try:
@@ -85,7 +85,6 @@ class Destination:
             if kind is None:
                 self.txn.commit()
                 if self._is_new:
-                    self._used = self.env.info().used
                     self.env.sync(True)
             else:
                 self.txn.abort()
@@ -107,7 +106,6 @@ class Destination:
 
     def _publish(self) -> None:
         """Give the new environment its name, unless somebody else has taken it."""
-        os.truncate(_in_directory(self._partial), self._used)
         try:
             if self._subdir:
                 os.unlink(self._partial + b"/lock.mdb")

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/* The file as a whole: which format it has, its meta pages, and then its trees. */
+#include "verify_format.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#ifdef _WIN32
+#include <io.h>
+#else
+#include <unistd.h>
+#endif
+
+static const struct format formats[] = {
+    {.version = 1, .header = 16, .base = 0, .large_ref = 8, .key_padding = 0, .max_page = 32768},
+    {.version = 3, .header = 24, .base = 24, .large_ref = 24, .key_padding = 1, .max_page = 65536},
+};
+
+enum { HEAD = MAX_HEADER + META_SIZE };
+
+static const uint32_t magic = 0xBEEFC0DE;
+/* Beyond this no machine can count. */
+static const uint64_t most_txnid = (uint64_t)1 << 56;
+
+/* Places in a meta page, behind its header. */
+enum { AT_MAGIC = 0, AT_VERSION = 4, AT_RECORDS = 24, AT_LAST = 120, AT_TXNID = 128 };
+enum { FIXED_ENCRYPTED = 0x2000 };
+
+struct meta {
+    int is_sound;
+    unsigned int page_size, flags;
+    uint64_t pages, txnid;
+    unsigned char at[HEAD];
+};
+
+static void find_in_file(struct pylmdb_check *check, const char *text)
+{
+    find(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE, "%s", text);
+}
+
+/* ---- which format ---- */
+
+static int has_magic(const unsigned char *head, size_t at, uint32_t value, uint32_t version)
+{
+    return get32(head + at) == value && (!version || get32(head + at + 4) == version);
+}
+
+static const struct format *format_in(const unsigned char *head)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(formats) / sizeof(*formats); i++)
+        if (has_magic(head, formats[i].header, magic, formats[i].version))
+            return &formats[i];
+    return NULL;
+}
+
+/* The format, by either meta page: the second is at the end of a page of any size. */
+static const struct format *find_format(struct pylmdb_file *file, uint64_t size,
+                                        unsigned int *page_size)
+{
+    unsigned char head[HEAD];
+    const struct format *format;
+    unsigned int at;
+
+    if (read_file(file, 0, head, sizeof(head)) && (format = format_in(head)) != NULL) {
+        *page_size = get32(head + format->header + AT_RECORDS);
+        if (!(*page_size & (*page_size - 1)) && *page_size >= MIN_PAGE &&
+            *page_size <= format->max_page)
+            return format;
+    }
+    for (at = MIN_PAGE; at <= MAX_PAGE && at + sizeof(head) <= size; at *= 2)
+        if (read_file(file, at, head, sizeof(head)) && (format = format_in(head)) != NULL &&
+            get32(head + format->header + AT_RECORDS) == at && at <= format->max_page) {
+            *page_size = at;
+            return format;
+        }
+    return NULL;
+}
+
+/* Why a file is none of those that can be checked. */
+static const char *why_unknown(struct pylmdb_file *file)
+{
+    const uint32_t other_order = 0xDEC0EFBE;
+    unsigned char head[HEAD];
+
+    if (!read_file(file, 0, head, sizeof(head)))
+        return "it is too short to be an LMDB file";
+    if (has_magic(head, 16, other_order, 0) || has_magic(head, 24, other_order, 0) ||
+        has_magic(head, 12, other_order, 0))
+        return "it was written by a machine with another byte order, and cannot be checked here";
+    if (has_magic(head, 12, magic, 1) || has_magic(head, 16, magic, 3))
+        return "it was written by a 32-bit program, and cannot be checked";
+    if (has_magic(head, 16, magic, 0) || has_magic(head, 24, magic, 0))
+        return "its format is not known, or the first meta page is damaged";
+    return "it is not an LMDB file: neither meta page is there";
+}
+
+/* ---- meta pages ---- */
+
+static void find_in_meta(struct pylmdb_check *check, unsigned int i, const char *text,
+                         unsigned long long value)
+{
+    char filled[120];
+
+    snprintf(filled, sizeof(filled), text, value);
+    find(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, i, "it is a meta page, and %s", filled);
+}
+
+static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *meta)
+{
+    struct pylmdb_file *file = check->file;
+    const struct format *format = file->format;
+    const unsigned char *at = meta->at + format->header;
+
+    memset(meta, 0, sizeof(*meta));
+    if (!read_file(file, (uint64_t)i * file->page_size, meta->at, format->header + META_SIZE)) {
+        find_in_meta(check, i, "cannot be read", 0);
+        return;
+    }
+    meta->page_size = get32(at + AT_RECORDS);
+    meta->flags = get16(at + AT_RECORDS + 4);
+    meta->pages = get64(at + AT_LAST) + 1;
+    meta->txnid = get64(at + AT_TXNID);
+    if (page_flags(format, meta->at) != META)
+        find_in_meta(check, i, "has the flags 0x%04llx", page_flags(format, meta->at));
+    else if (page_number(meta->at) != i)
+        find_in_meta(check, i, "has the number %llu", page_number(meta->at));
+    else if (!has_magic(at, AT_MAGIC, magic, format->version))
+        find_in_meta(check, i, "has no magic number, or is of another format", 0);
+    else if (meta->page_size != file->page_size)
+        find_in_meta(check, i, "says that pages have %llu bytes", meta->page_size);
+    else if (meta->pages < META_PAGES || meta->pages > UINT64_MAX / MAX_PAGE)
+        find_in_meta(check, i, "says that the last page is %llu", meta->pages - 1);
+    else if (meta->txnid > most_txnid || (meta->txnid && meta->txnid % META_PAGES != i))
+        find_in_meta(check, i, "is said to be of transaction %llu", meta->txnid);
+    else
+        meta->is_sound = 1;
+}
+
+/* The sound meta page that counts, or NULL. */
+static const struct meta *newest(const struct meta *metas)
+{
+    if (metas[0].is_sound && metas[1].is_sound)
+        return &metas[metas[0].txnid < metas[1].txnid];
+    return metas[0].is_sound ? &metas[0] : metas[1].is_sound ? &metas[1] : NULL;
+}
+
+/* LMDB 1.0 can write a checksum behind each page; its size is at the end of page 1. */
+static void note_checksums(struct pylmdb_check *check)
+{
+    struct pylmdb_file *file = check->file;
+    uint16_t size = 0;
+
+    if (check->format != 3 ||
+        !read_file(file, 2 * (uint64_t)file->page_size - sizeof(size), &size, sizeof(size)) ||
+        !size || size > file->page_size / 4)
+        return;
+    file->page_room -= size;
+    find(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
+         "its pages have checksums of %u bytes, which were not looked at", size);
+}
+
+/* ---- all of it ---- */
+
+static int make_room(struct pylmdb_check *check)
+{
+    struct pylmdb_file *file = check->file;
+    const uint64_t most_listed = check->file_size / sizeof(uint64_t);
+    size_t words;
+
+    file->size = check->file_size / file->page_size;
+    file->pages = check->pages < file->size ? check->pages : file->size;
+    /* Free pages may lie behind the file's end, but no more than its lists can name. */
+    file->noted = check->pages < file->size + most_listed ? check->pages : file->size + most_listed;
+    words = (size_t)(file->noted / 64 + 1);
+    check->used = META_PAGES;
+    file->used = calloc(words, sizeof(uint64_t));
+    file->free = calloc(words, sizeof(uint64_t));
+    if (file->used && file->free)
+        return 1;
+    file->failure = ENOMEM;
+    return 0;
+}
+
+/* LMDB 1.0 does not open a file whose first two records count more pages than it has. */
+static void check_sum(struct pylmdb_check *check)
+{
+    const struct record free = get_record(check->trees[PYLMDB_FREE_TREE].record);
+    const struct record main = get_record(check->trees[PYLMDB_MAIN_TREE].record);
+    const uint64_t most = check->file->size;
+    const uint64_t counts[] = {free.branch_pages, free.leaf_pages, free.large_pages,
+                               main.branch_pages, main.leaf_pages, main.large_pages};
+    uint64_t left = most - META_PAGES;
+    size_t i;
+
+    for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+        if (counts[i] > left) {
+            find_in_file(check, "its trees are said to have more pages than it has");
+            return;
+        }
+        left -= counts[i];
+    }
+}
+
+static void check_trees(struct pylmdb_check *check, const struct meta *meta)
+{
+    struct pylmdb_file *file = check->file;
+    const struct bytes no_name = {(const unsigned char *)"", 0};
+    const uint64_t where = meta->txnid % META_PAGES;
+    int number;
+
+    for (number = PYLMDB_FREE_TREE; number <= PYLMDB_MAIN_TREE; number++)
+        if (add_tree(check, no_name,
+                     meta->at + file->format->header + AT_RECORDS + number * RECORD_SIZE,
+                     where) < 0)
+            return;
+    if (check->format == 3)
+        check_sum(check);
+    /* The main tree adds the named databases behind itself. */
+    for (number = 0; (size_t)number < check->tree_count && !file->failure; number++)
+        check_tree(check, number);
+}
+
+static void check_file(struct pylmdb_check *check)
+{
+    struct pylmdb_file *file = check->file;
+    struct meta metas[META_PAGES];
+    const struct meta *meta;
+    unsigned int i;
+
+    file->format = find_format(file, check->file_size, &file->page_size);
+    if (!file->format) {
+        find_in_file(check, why_unknown(file));
+        return;
+    }
+    check->format = file->format->version;
+    check->page_size = file->page_size;
+    file->page_room = file->page_size;
+    file->most_node = ((file->page_size - file->format->header) / 2 & ~1u) - 2;
+    for (i = 0; i < META_PAGES; i++)
+        read_meta(check, i, &metas[i]);
+    if (!(meta = newest(metas))) {
+        find_in_file(check, "neither of its meta pages can be used");
+        return;
+    }
+    if (check->format == 3 && (metas[0].flags | meta->flags) & FIXED_ENCRYPTED) {
+        find_in_file(check, "it is encrypted, and cannot be checked");
+        return;
+    }
+    check->pages = meta->pages;
+    check->txnid = meta->txnid;
+    note_checksums(check);
+    if (!make_room(check))
+        return;
+    check_trees(check, meta);
+    if (!file->failure)
+        check_remainder(check);
+}
+
+static int file_length(int fd, uint64_t *size)
+{
+#ifdef _WIN32
+    const long long end = _lseeki64(fd, 0, SEEK_END);
+#else
+    const off_t end = lseek(fd, 0, SEEK_END);
+#endif
+
+    *size = (uint64_t)end;
+    return end < 0 ? errno : 0;
+}
+
+int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, void *context)
+{
+    struct pylmdb_file file = {.fd = fd, .on_pages = on_pages, .context = context};
+    size_t i;
+
+    check->findings = calloc(check->most_findings + 1, sizeof(*check->findings));
+    if (!check->findings)
+        return ENOMEM;
+    file.failure = file_length(fd, &check->file_size);
+    check->file = &file;
+    if (!file.failure)
+        check_file(check);
+    if (!file.failure && on_pages && on_pages(context, file.noted, file.noted))
+        file.failure = ECANCELED;
+    check->file = NULL;
+    for (i = 0; i < sizeof(file.levels) / sizeof(*file.levels); i++)
+        free(file.levels[i]);
+    free(file.used);
+    free(file.free);
+    return file.failure;
+}
+
+void pylmdb_verify_free(struct pylmdb_check *check)
+{
+    size_t i;
+
+    for (i = 0; i < check->tree_count; i++)
+        free(check->trees[i].name);
+    free(check->trees);
+    free(check->findings);
+}
+
+uint64_t pylmdb_newest_txnid(int fd)
+{
+    struct pylmdb_file file = {.fd = fd};
+    unsigned char head[HEAD];
+    uint64_t size, txnid, most = 0;
+    unsigned int i, page_size;
+    const struct format *format;
+
+    if (file_length(fd, &size) || !(format = find_format(&file, size, &page_size)))
+        return 0;
+    for (i = 0; i < META_PAGES; i++)
+        if (read_file(&file, (uint64_t)i * page_size, head, sizeof(head))) {
+            txnid = get64(head + format->header + AT_TXNID);
+            most = txnid > most ? txnid : most;
+        }
+    return most;
+}

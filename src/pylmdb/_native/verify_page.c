@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* One page by itself: its header, the places and sizes of its nodes, their order. */
+#include "verify_format.h"
+
+#include <stdio.h>
+
+enum { CELL = 2, CELL_WORDS = MAX_PAGE / CELL / 64 + 1 }; /* nodes lie on multiples of CELL */
+
+/* A page, or one of duplicates within a node, that is looked at. */
+struct view {
+    struct tree *tree;
+    const unsigned char *page;
+    size_t size;
+    uint64_t number; /* where it lies */
+    int outer_node;  /* and in which node of that page, or -1 */
+};
+
+static int fault(const struct view *view, const char *what, unsigned int i, unsigned int value)
+{
+    struct pylmdb_check *check = view->tree->check;
+    char text[120];
+
+    snprintf(text, sizeof(text), what, i, value);
+    if (view->outer_node < 0)
+        find(check, PYLMDB_DAMAGE, view->tree->number, view->number, "%s", text);
+    else
+        find(check, PYLMDB_DAMAGE, view->tree->number, view->number,
+             "in the duplicates of node %d: %s", view->outer_node, text);
+    return 0;
+}
+
+static inline const struct format *format_of(const struct tree *tree)
+{
+    return tree->check->file->format;
+}
+
+struct record get_record(const unsigned char *at)
+{
+    struct record record;
+
+    record.width = get32(at);
+    record.flags = get16(at + 4);
+    record.depth = get16(at + 6);
+    record.branch_pages = get64(at + 8);
+    record.leaf_pages = get64(at + 16);
+    record.large_pages = get64(at + 24);
+    record.entries = get64(at + 32);
+    record.root = get64(at + 40);
+    return record;
+}
+
+struct bytes key_of(const struct tree *tree, const unsigned char *page, unsigned int i)
+{
+    const struct format *format = format_of(tree);
+    struct bytes key;
+
+    if (!(page_flags(format, page) & FIXED))
+        return node_key(page + node_at(format, page, i));
+    key.size = page_width(format, page);
+    key.data = page + format->header + i * key.size;
+    return key;
+}
+
+/* ---- order ---- */
+
+static int keys_are_in_order(const struct view *view, unsigned int first)
+{
+    const struct tree *tree = view->tree;
+    const unsigned int count = page_count(format_of(tree), view->page);
+    struct bytes key, before;
+    unsigned int i;
+
+    if (!tree->compare || first >= count)
+        return 1;
+    before = key_of(tree, view->page, first);
+    for (i = first + 1; i < count; i++, before = key) {
+        key = key_of(tree, view->page, i);
+        if (tree->compare(before, key) >= 0)
+            return fault(view, "key %u is not greater than the one before it", i, 0);
+    }
+    return 1;
+}
+
+/* ---- nodes ---- */
+
+/* Takes the cells of a page from start to end; 0 if one of them is taken. */
+static int take_cells(uint64_t *cells, size_t start, size_t end)
+{
+    const size_t last = (end - 1) / 64;
+    size_t word = start / 64;
+    uint64_t mask = ~(uint64_t)0 << start % 64;
+
+    for (; word <= last; word++, mask = ~(uint64_t)0) {
+        if (word == last)
+            mask &= ~(uint64_t)0 >> (63 - (end - 1) % 64);
+        if (cells[word] & mask)
+            return 0;
+        cells[word] |= mask;
+    }
+    return 1;
+}
+
+/* The bytes of a leaf's node behind its key. */
+static size_t value_size(const struct format *format, const unsigned char *node)
+{
+    return node_flags(node) & NODE_LARGE ? format->large_ref : node_size(node);
+}
+
+static int flags_can_be(const struct view *view, const unsigned char *node)
+{
+    const unsigned int flags = node_flags(node);
+
+    if (view->tree->outer)
+        return !flags && !node_size(node);
+    return !(flags & ~(unsigned int)(NODE_LARGE | NODE_TREE | NODE_DUPLICATES)) &&
+           (!(flags & NODE_LARGE) || flags == NODE_LARGE) &&
+           (!(flags & NODE_TREE) || node_size(node) == RECORD_SIZE);
+}
+
+static int node_is_sound(const struct view *view, const unsigned char *node, unsigned int i,
+                         size_t room, size_t *end)
+{
+    const struct tree *tree = view->tree;
+    const struct format *format = format_of(tree);
+    const size_t key_size = node_key_size(node);
+    const size_t width = tree->number == PYLMDB_FREE_TREE ? sizeof(uint64_t) : tree->width;
+    size_t size = NODE_HEAD + padded_key(format, key_size);
+
+    if (page_flags(format, view->page) & LEAF) {
+        if (!flags_can_be(view, node))
+            return fault(view, "node %u has the flags 0x%02x, which do not suit it", i,
+                         node_flags(node));
+        size += value_size(format, node);
+        if (!key_size && !tree->outer)
+            return fault(view, "key %u is empty", i, 0);
+    } else if (i && width && key_size != width) {
+        return fault(view, "key %u has %u bytes, and not the width of its database", i,
+                     (unsigned int)key_size);
+    }
+    if (size > room)
+        return fault(view, "node %u reaches beyond the page's end", i, 0);
+    if (view->outer_node < 0 && size > tree->check->file->most_node + 2)
+        return fault(view, "node %u has %u bytes, which is too much for a page", i,
+                     (unsigned int)size);
+    *end = (size + 1) & ~(size_t)1;
+    if (*end > room)
+        return fault(view, "node %u reaches beyond the page's end", i, 0);
+    return 1;
+}
+
+static int nodes_are_sound(const struct view *view)
+{
+    const struct format *format = format_of(view->tree);
+    const unsigned char *page = view->page;
+    const unsigned int count = page_count(format, page), upper = page_upper(format, page);
+    uint64_t cells[CELL_WORDS];
+    size_t taken = 0;
+    unsigned int i;
+
+    memset(cells, 0, (view->size / CELL / 64 + 1) * sizeof(*cells));
+    for (i = 0; i < count; i++) {
+        const size_t at = node_at(format, page, i);
+        const unsigned char *node = page + at;
+        size_t size = 0;
+
+        if (at < upper || at % CELL || at + NODE_HEAD > view->size)
+            return fault(view, "node %u lies outside the room for nodes, at %u", i,
+                         (unsigned int)at);
+        if (!node_is_sound(view, node, i, view->size - at, &size))
+            return 0;
+        if (!take_cells(cells, at / CELL, (at + size) / CELL))
+            return fault(view, "node %u lies over another one", i, 0);
+        taken += size;
+        if (view->outer_node < 0 && !view->tree->outer && page_flags(format, page) & LEAF &&
+            (node_flags(node) & (NODE_DUPLICATES | NODE_TREE)) == NODE_DUPLICATES &&
+            !sub_page_is_sound(view->tree, node_value(format, node), node_size(node),
+                               view->number, i))
+            return 0;
+    }
+    /* liblmdb moves nodes together, and relies on that when it makes room. */
+    if (taken != view->size - upper)
+        return fault(view, "its nodes have %u bytes, but the room for them is %u",
+                     (unsigned int)taken, (unsigned int)(view->size - upper));
+    return 1;
+}
+
+/* ---- headers ---- */
+
+/* Where values have one size, the bounds of free space only count: a value takes two bytes
+ * from below and the rest of its size from above. */
+static int fixed_values_are_sound(const struct view *view)
+{
+    const struct format *format = format_of(view->tree);
+    const size_t width = page_width(format, view->page);
+    const size_t room = page_upper(format, view->page) - page_lower(format, view->page);
+
+    if (!width || (view->tree->width && width != view->tree->width))
+        return fault(view, "its values have %u bytes each, and not as many as they should",
+                     (unsigned int)width, 0);
+    if (page_count(format, view->page) * width + room != view->size - format->header)
+        return fault(view, "%u values of %u bytes do not fit on it with its free space",
+                     page_count(format, view->page), (unsigned int)width);
+    return 1;
+}
+
+static int bounds_are_sound(const struct view *view)
+{
+    const struct format *format = format_of(view->tree);
+    const unsigned int lower = page_lower(format, view->page);
+    const unsigned int upper = page_upper(format, view->page);
+    const unsigned int flags = page_flags(format, view->page);
+    /* Values of one byte move the upper bound up. */
+    const int is_exact = !(flags & FIXED) || page_width(format, view->page) != 1;
+
+    if (lower < format->header || (lower - format->header) % 2 || lower > upper ||
+        (!(flags & FIXED) && upper % 2) || (is_exact && upper > view->size))
+        return fault(view, "its free space is said to be from %u to %u", lower, upper);
+    if (lower == format->header)
+        return fault(view, "it is empty", 0, 0);
+    return 1;
+}
+
+int sub_page_is_sound(struct tree *tree, const unsigned char *sub, size_t size, uint64_t page,
+                      unsigned int node)
+{
+    const struct format *format = format_of(tree);
+    const unsigned int fixed = tree->record.flags & DUPFIXED ? FIXED : 0;
+    struct tree inner = {.check = tree->check, .number = tree->number, .outer = tree};
+    const struct view view = {&inner, sub, size, page, (int)node};
+
+    if (!(tree->record.flags & DUPSORT))
+        return fault(&view, "the database has none", 0, 0);
+    if (size < format->header || size % 2)
+        return fault(&view, "%u bytes are no page", (unsigned int)size, 0);
+    if ((page_flags(format, sub) & ~(unsigned int)DIRTY) != (LEAF | SUB | fixed))
+        return fault(&view, "the page's flags are 0x%04x", page_flags(format, sub), 0);
+    if (!bounds_are_sound(&view))
+        return 0;
+    inner.compare = duplicate_order(tree->record.flags, fixed ? page_width(format, sub) : 0);
+    if (!(fixed ? fixed_values_are_sound(&view) : nodes_are_sound(&view)))
+        return 0;
+    (void)keys_are_in_order(&view, 0);
+    return 1;
+}
+
+static int header_is_sound(const struct view *view)
+{
+    struct tree *tree = view->tree;
+    const struct format *format = format_of(tree);
+    const unsigned int flags = page_flags(format, view->page);
+    struct pylmdb_check *check = tree->check;
+
+    if (page_number(view->page) != view->number) {
+        find(check, PYLMDB_DAMAGE, tree->number, view->number,
+             "its header has the number %llu", (unsigned long long)page_number(view->page));
+        return 0;
+    }
+    if (format->version == 3 && page_txnid(view->page) > check->txnid) {
+        find(check, PYLMDB_DAMAGE, tree->number, view->number,
+             "it was written by transaction %llu, which is not committed",
+             (unsigned long long)page_txnid(view->page));
+        return 0;
+    }
+    if (flags == LARGE)
+        return fault(view, "it is of a large value, but stands in a tree", 0, 0);
+    if (flags != BRANCH && flags != LEAF && flags != (LEAF | FIXED))
+        return fault(view, "its flags are 0x%04x, which no page of a tree has", flags, 0);
+    if (flags & LEAF && !(flags & FIXED) != !tree->width)
+        return fault(view,
+                     tree->width ? "it has nodes, in a tree of values of one size"
+                                 : "it has values of one size, in a tree with nodes",
+                     0, 0);
+    return 1;
+}
+
+int page_is_sound(struct tree *tree, const unsigned char *page, uint64_t number)
+{
+    const struct format *format = format_of(tree);
+    const struct view view = {tree, page, tree->check->file->page_room, number, -1};
+
+    if (!header_is_sound(&view) || !bounds_are_sound(&view))
+        return 0;
+    if (page_flags(format, page) & FIXED) {
+        if (!fixed_values_are_sound(&view))
+            return 0;
+    } else if (!nodes_are_sound(&view)) {
+        return 0;
+    }
+    /* The first key of a branch is not looked at by anybody. */
+    (void)keys_are_in_order(&view, page_flags(format, page) == BRANCH);
+    return 1;
+}
