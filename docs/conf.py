@@ -37,10 +37,13 @@ autodoc_typehints_format = "short"
 nitpick_ignore_regex = [
     ("py:.*", r"(pylmdb\.writer\.)?(K|V|T|ValueT|BytesLike)"),
     ("py:class", r"(Keys|KeyCodec|ValueCodec|Path|Source|Progress|Place|Awaited|DbSlot|Desk)"),
-    ("py:class", r"(ArrayLike|DTypeLike|NDArray|PathLike|Executor|AbstractContextManager)"),
+    ("py:class", r"(ArrayLike|DTypeLike|NDArray|(os\.)?PathLike|Executor|AbstractContextManager)"),
     ("py:.*", r"concurrent\.futures\..*"),
     ("py:class", r"pylmdb\._.*"),
 ]
+
+# Where what docstrings name is looked for.
+MODULES = ["pylmdb", "pylmdb.tools.verification"]
 
 # Files elsewhere in the repository that are pages of the site, by the page that stands for each:
 # whoever reads the sources follows its link, the site shows the file in its place.
@@ -76,11 +79,10 @@ def look_in_package(app, env, node, content):
     """Docstrings say ``Transaction.put``, whichever module they are in."""
     if node["refdomain"] != "py":
         return None
-    name = f"pylmdb.{node['reftarget']}"
-    domain = env.get_domain("py")
-    return domain.resolve_xref(
-        env, node["refdoc"], app.builder, "obj", name, node, content
-    )
+    find = env.get_domain("py").resolve_xref
+    names = (f"{module}.{node['reftarget']}" for module in MODULES)
+    found = (find(env, node["refdoc"], app.builder, "obj", name, node, content) for name in names)
+    return next(filter(None, found), None)
 
 
 def setup(app):
