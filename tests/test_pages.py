@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The programs of the README and of the documentation run, and do what their pages say."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pages
 import pytest
+
+import pylmdb
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -37,6 +40,18 @@ def test_the_figures_of_the_readme_are_those_of_the_page_on_performance():
 
     assert figures("README.md")
     assert figures("README.md") <= figures("docs/performance.md")
+
+
+def test_the_api_reference_has_every_public_name():
+    directive = re.compile(r"^\.\. (?:auto\w+|function):: (\w+)", re.MULTILINE)
+    pages_of_api = sorted((ROOT / "docs" / "api").glob("*.rst"))
+    shown = {name for page in pages_of_api for name in directive.findall(page.read_text("utf-8"))}
+    modules = {"errors", "types"}
+    assert set(pylmdb.__all__) - modules - {"__version__", "_Database"} <= shown
+    for name in modules:
+        module = getattr(pylmdb, name)
+        own = {key for key, value in vars(module).items() if isinstance(value, type)}
+        assert {key for key in own if not key.startswith("_")} - {"Record"} <= shown, name
 
 
 def page_with(tmp_path, program):
