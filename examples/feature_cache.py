@@ -76,7 +76,8 @@ def main(argv: list[str] | None = None) -> None:
     cache = Cache(args.cache, histogram, VERSION)
     files = sorted(path for path in args.folder.rglob("*") if path.is_file())
     computed, dropped = cache.update(files)
-    print(f"{len(files)} files: {computed} computed, {len(files) - computed} read, {dropped} dropped")
+    read = len(files) - computed
+    print(f"{len(files)} files: {computed} computed, {read} read, {dropped} dropped")
     cache.env.close()
 
 

@@ -144,6 +144,20 @@ def test_drop(run, path):
     assert "no database 'missing'" in run("drop", path, "-d", "missing", status=1)
 
 
+def test_verify(run, path):
+    assert run("verify", path).startswith(f"{path}/data.mdb: ok\n".encode())
+    assert json.loads(run("verify", path, "--json"))["ok"] is True
+
+
+def test_verify_says_what_is_wrong(path, capsys):
+    with open(os.path.join(path, "data.mdb"), "r+b") as file:
+        file.truncate(os.stat(file.fileno()).st_size // 2)
+    assert main(["verify", path]) == 1
+    out, err = capsys.readouterr()
+    assert "data.mdb: damaged" in out
+    assert err == f"pylmdb verify: {path!r} is damaged\n"
+
+
 def test_warm(run, path):
     used = json.loads(run("info", path, "--json"))["used"]
     assert json.loads(run("warm", path, "--json"))["bytes"] >= used

@@ -18,6 +18,8 @@ class Reporter:
         self._total, self._done = total, 0
         self._bar: Any = None
         self._call: Callable[[int, int], object] | None = None
+        if not callable(progress) and progress not in (None, False, True):
+            raise TypeError(f"progress must be True or a function, not {type(progress).__name__}")
         if callable(progress):
             self._call = progress
         elif progress:
@@ -41,3 +43,10 @@ class Reporter:
             self._bar.update(steps)
         if self._call is not None:
             self._call(self._done, self._total)
+
+    def reach(self, done: int, total: int) -> None:
+        """So many steps are done in all, of so many."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.total = total
+        self.add(done - self._done)

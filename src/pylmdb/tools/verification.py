@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from .._options import data_path, locate
 from .._report import CheckedDatabase, Finding, Report
 from .._verification import verify_file
+from ._progress import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from ._progress import Progress
 
 __all__ = ["CheckedDatabase", "Finding", "Report", "verify"]
 
@@ -20,7 +21,7 @@ def verify(
     path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     *,
     subdir: bool | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress = None,
 ) -> Report:
     """Check a data file: its meta pages, every page of every tree, the order of the keys, the
     counters, large values, and the list of free pages.
@@ -38,7 +39,7 @@ def verify(
     :param subdir: True if ``path`` is a directory with ``data.mdb`` in it, False if it is the
         data file; left out, the path decides.
     :param progress: is called with the number of pages that are done and that of all, now and
-        then and at the end.  What it raises ends the check.
+        then and at the end; what it raises ends the check.  True shows a bar (tqdm).
     :return: a :class:`Report`, which is true if nothing is damaged.
     :raises OSError: the file cannot be opened; FileNotFoundError if there is none.
     :raises InvalidError: it is not a regular file.
@@ -46,4 +47,6 @@ def verify(
     The formats are those of ``MDB_DATA_VERSION`` 1 (LMDB 0.9) and 3 (LMDB 1.0).
     """
     absolute, given_path, is_directory = locate(path, subdir)
-    return verify_file(data_path(absolute, is_directory), given_path, progress)
+    with Reporter(progress, 0, " pages") as reporter:
+        tell = reporter.reach if progress else None
+        return verify_file(data_path(absolute, is_directory), given_path, tell)

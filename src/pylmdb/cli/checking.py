@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""The command verify: is a file sound, and what of it can be read?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..tools import verify
+from ._opening import require
+from ._output import print_json, progress
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ._commands import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    command = commands.add(
+        "verify", verify_file, "Check a file without trusting it; exit status 1 if it is damaged."
+    )
+    command.add_argument("path", metavar="PATH", help="the environment")
+
+
+def verify_file(args: argparse.Namespace) -> None:
+    """``pylmdb verify``."""
+    require(args.path)
+    report = verify(args.path, progress=progress())
+    if args.json:
+        print_json(report.as_dict())
+    else:
+        print(report)
+    if not report:
+        raise ValueError(f"{args.path!r} is damaged")
