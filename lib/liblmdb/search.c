@@ -238,13 +238,17 @@ static inline int is_far(const MDB_txn *txn, const MDB_node *node)
     return node->mn_flags == F_BIGDATA && (txn->mt_flags & MDB_TXN_RDONLY) && !txn->mt_parent;
 }
 
-static void fetch_far(const MDB_txn *txn, const MDB_node *node)
+static const char *fetch_far(const MDB_txn *txn, const MDB_node *node)
 {
+    const char *page;
     pgno_t pgno;
 
     memcpy(&pgno, NODEDATA(node), sizeof(pgno));
-    if (pgno < txn->mt_next_pgno)
-        __builtin_prefetch(txn->mt_env->me_map + (size_t)txn->mt_env->me_psize * pgno);
+    if (pgno >= txn->mt_next_pgno)
+        return NULL;
+    page = txn->mt_env->me_map + (size_t)txn->mt_env->me_psize * pgno;
+    __builtin_prefetch(page);
+    return page;
 }
 
 /* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the

@@ -414,9 +414,9 @@ int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near
     READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, MDB_SET_KEY, near, later));
 }
 
-void pylmdb_fetch_later(MDB_cursor *cursor, const void *later)
+const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later)
 {
-    fetch_far(cursor->mc_txn, later);
+    return fetch_far(cursor->mc_txn, later);
 }
 
 int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data)

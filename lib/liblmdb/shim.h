@@ -52,7 +52,8 @@ int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, i
  * That is done before the transaction does anything else. */
 int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near, void **later);
 int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data);
-void pylmdb_fetch_later(MDB_cursor *cursor, const void *later);
+/* Fetches its first line; where its pages begin in the map, or NULL. */
+const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later);
 
 /* Stores value for a key, or deletes the key where value is NULL, in a database
  * without duplicates.  What is there already is shown to seen(), if given, before;

@@ -96,10 +96,11 @@ int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near
     return PYLMDB_NOT_QUICK;
 }
 
-void pylmdb_fetch_later(MDB_cursor *cursor, const void *later)
+const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later)
 {
     (void)cursor;
     (void)later;
+    return NULL;
 }
 
 int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data)

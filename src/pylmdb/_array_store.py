@@ -42,12 +42,7 @@ def _put_array(
     address = reserve(ptr, txn, slot, key, plan.size, flags)
     if address is None:
         return False
-    target = txn._engine.ffi.buffer(address, plan.size)
-    begin, end = len(plan.header), len(plan.header) + array.nbytes
-    target[:begin] = plan.header
-    source = _npy.plain(array)
-    np.copyto(np.ndarray(source.shape, source.dtype, target, begin, None, plan.order), source)
-    target[end:] = bytes(plan.size - end)
+    _npy.fill(txn._engine.ffi.buffer(address, plan.size), plan, array)
     return True
 
 

@@ -104,15 +104,19 @@ def plan(array: Any, place: Layout | None, key_size: int) -> Plan:
     return found
 
 
+def fill(target: Any, plan: Plan, array: Any) -> None:
+    """Write ``array`` as planned into a writable buffer of that size."""
+    begin, end = len(plan.header), len(plan.header) + array.nbytes
+    target[:begin] = plan.header
+    source = plain(array)
+    np.copyto(np.ndarray(source.shape, source.dtype, target, begin, None, plan.order), source)
+    target[end:] = bytes(plan.size - end)
+
+
 def _make_plan(
     array: Any, order: Literal["C", "F"], place: Layout | None, key_size: int
 ) -> Plan:
-    fields = {
-        "descr": np.lib.format.dtype_to_descr(array.dtype),
-        "fortran_order": order == "F",
-        "shape": array.shape,
-    }
-    text = "{" + "".join(f"{key!r}: {value!r}, " for key, value in fields.items()) + "}"
+    text = _text(array.dtype, order == "F", array.shape)
     if place is None:
         header = _framed(text, None)
         return Plan(header, order, len(header) + array.nbytes)
@@ -124,6 +128,20 @@ def _make_plan(
         return Plan(header, order, padded)
     header = _framed(text, place.page_header)
     return Plan(header, order, max(len(header) + array.nbytes, place.node_max + 1 - before))
+
+
+def header(shape: tuple[int, ...], dtype: Any) -> bytes:
+    """The header of a file with an array in C order, whose data follows."""
+    return _framed(_text(dtype, False, shape), 0)
+
+
+def _text(dtype: Any, fortran: bool, shape: tuple[int, ...]) -> str:
+    fields = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": fortran,
+        "shape": shape,
+    }
+    return "{" + "".join(f"{key!r}: {value!r}, " for key, value in fields.items()) + "}"
 
 
 def _framed(text: str, offset: int | None) -> bytes:

@@ -39,6 +39,11 @@ int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                 const struct pylmdb_keys *keys, size_t size, char *out, ptrdiff_t stride,
                 int threads, char *absent, size_t *bad, size_t *bad_size);
 
+/* Where the values of keys are; MDB_NOTFOUND and the number of the first that is not
+ * there. */
+int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                  const struct pylmdb_keys *keys, MDB_val *out, size_t *bad);
+
 struct pylmdb_record {
     MDB_val key, value;
 };
@@ -69,7 +74,12 @@ int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const vo
 int pylmdb_copy_rows(MDB_env *env, const MDB_val *rows, size_t count, size_t size, char *out,
                      ptrdiff_t stride, int threads);
 
-/* The same for rows that are named by number in a list of count addresses, counted from
+/* Asks the system for the pages of rows, all at once, unless those of some rows are in memory
+ * all: it is called before rows are copied, so that one does not wait for the other.  Whether
+ * it has asked. */
+int pylmdb_read_ahead(const MDB_val *rows, size_t count);
+
+/* The same as pylmdb_copy_rows() for rows that are named by number in a list of count addresses, counted from
  * base; -1 is the last.  PYLMDB_MISFIT: the number at *bad is none of these. */
 int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses, size_t count,
                          const long long *numbers, size_t wanted, size_t size, char *out,

@@ -9,6 +9,11 @@
 #include <pthread.h>
 #include <signal.h>
 #endif
+#ifdef __linux__
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 /* -- locating --------------------------------------------------------------------- */
 
@@ -99,6 +104,22 @@ static int check_all(const struct batch *batch, size_t size, int complete, size_
     return 0;
 }
 
+/* Has the pages read that values which were left lie on, all at once, where that takes a disk:
+ * the values have their addresses meanwhile. */
+static void read_far_ahead(MDB_cursor *cursor, struct batch *batch)
+{
+    size_t i, far = 0;
+
+    for (i = 0; i < batch->count; i++) {
+        if (!batch->later[i])
+            continue;
+        batch->values[i].mv_data = (void *)pylmdb_fetch_later(cursor, batch->later[i]);
+        far++;
+    }
+    if (far)
+        (void)pylmdb_read_ahead(batch->values, batch->count);
+}
+
 /* Reads what was left, and where there is one thread copies each value at once, while
  * its first bytes are near. */
 static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char *out,
@@ -122,6 +143,33 @@ static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char
                             stride, threads);
 }
 
+int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                  const struct pylmdb_keys *keys, MDB_val *out, size_t *bad)
+{
+    MDB_cursor *cursor;
+    struct batch batch;
+    int rc = make_batch(keys, &batch);
+
+    *bad = 0;
+    if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
+        rc = find_all(cursor, dbflags, &batch);
+        if (!rc)
+            read_far_ahead(cursor, &batch);
+        for (; !rc && *bad < batch.count; ++*bad) {
+            if (is_absent(&batch, *bad)) {
+                rc = MDB_NOTFOUND;
+                break;
+            }
+            if (batch.later[*bad])
+                rc = pylmdb_read_later(cursor, batch.later[*bad], &batch.values[*bad]);
+            out[*bad] = batch.values[*bad];
+        }
+        mdb_cursor_close(cursor);
+    }
+    drop_batch(&batch);
+    return rc;
+}
+
 int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                 const struct pylmdb_keys *keys, size_t size, char *out, ptrdiff_t stride,
                 int threads, char *absent, size_t *bad, size_t *bad_size)
@@ -137,6 +185,8 @@ int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
             rc = check_all(&batch, size, !absent, bad, bad_size);
         for (i = 0; !rc && absent && i < batch.count; i++)
             absent[i] = (char)is_absent(&batch, i);
+        if (!rc)
+            read_far_ahead(cursor, &batch);
         if (!rc)
             rc = copy_batch(cursor, &batch, size, out, stride, threads);
         mdb_cursor_close(cursor);
@@ -428,4 +478,56 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
         if (numbers[*bad] < -total || numbers[*bad] >= total)
             return PYLMDB_MISFIT;
     return copy_all(env, &whole, threads);
+}
+
+/* -- reading ahead ---------------------------------------------------------------- */
+
+/* How many rows are looked at to know of all. */
+#define LOOKED_AT 8
+
+#ifdef __linux__
+/* Whether the page of an address would have to be read from the disk. */
+static int is_far(const char *address, size_t page)
+{
+    unsigned char there = 1;
+
+    return !mincore((void *)((uintptr_t)address & ~(uintptr_t)(page - 1)), 1, &there) &&
+           !(there & 1);
+}
+
+/* The middle of a row, whose first page may have been read to know its size. */
+static int are_far(const MDB_val *rows, size_t count, size_t page)
+{
+    const size_t looked_at = count < LOOKED_AT ? count : LOOKED_AT;
+    size_t i;
+
+    for (i = 0; i < looked_at; i++) {
+        const MDB_val *row = &rows[i * count / looked_at];
+
+        if (row->mv_data && is_far((char *)row->mv_data + row->mv_size / 2, page))
+            return 1;
+    }
+    return 0;
+}
+#endif
+
+int pylmdb_read_ahead(const MDB_val *rows, size_t count)
+{
+#ifdef __linux__
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t i;
+
+    if (!are_far(rows, count, page))
+        return 0;
+    for (i = 0; i < count; i++) {
+        const uintptr_t data = (uintptr_t)rows[i].mv_data, begin = data & ~(uintptr_t)(page - 1);
+
+        if (data && rows[i].mv_size)
+            (void)madvise((void *)begin, data + rows[i].mv_size - begin, MADV_WILLNEED);
+    }
+    return 1;
+#else
+    (void)rows, (void)count;
+    return 0;
+#endif
 }

@@ -119,6 +119,9 @@ int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const vo
                        size_t key_size, char *out, size_t count, size_t *size);
 int pylmdb_copy_rows(MDB_env *env, const MDB_val *rows, size_t count, size_t size, char *out,
                      ptrdiff_t stride, int threads);
+int pylmdb_read_ahead(const MDB_val *rows, size_t count);
+int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                  const struct pylmdb_keys *keys, MDB_val *out, size_t *bad);
 int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses, size_t count,
                          const long long *numbers, size_t wanted, size_t size, char *out,
                          ptrdiff_t stride, int threads, size_t *bad);

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Files read ahead by threads, in their order."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# a task reads about so many bytes, and at most so many files
+_TASK_BYTES, _TASK_FILES = 4 << 20, 64
+# whichever of these the system has
+_NAMES = ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+_FLAGS = sum(getattr(os, name, 0) for name in _NAMES)
+
+
+def read_file(path: str) -> bytes:
+    """The content of a regular file.
+
+    :raises InvalidParameterError: it is something else, such as a pipe, which could block.
+    """
+    fd = os.open(path, _FLAGS)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidParameterError(f"{path!r} is no regular file")
+        parts = [os.read(fd, found.st_size + 1)]
+        while parts[-1]:
+            parts.append(os.read(fd, 1 << 20))
+    finally:
+        os.close(fd)
+    return b"".join(parts)
+
+
+def in_order(
+    function: Callable[[T], tuple[R, int]], items: Iterable[T], threads: int
+) -> Generator[tuple[T, R | Exception], None, None]:
+    """The results of ``function`` for each item, in the order of the items, computed ahead by
+    threads.
+
+    ``function`` returns a result and how many bytes it has; what it raises comes in place of a
+    result.  How much is computed ahead follows from the size of what has come.  It is to be
+    closed: its threads are waited for, which they could not do themselves.
+    """
+
+    def run(task: list[T]) -> tuple[list[tuple[T, R | Exception]], int]:
+        results: list[tuple[T, R | Exception]] = []
+        total = 0
+        for item in task:
+            try:
+                result, size = function(item)
+            except Exception as problem:
+                results.append((item, problem))
+            else:
+                results.append((item, result))
+                total += size
+        return results, total
+
+    waiting: deque[Future[tuple[list[tuple[T, R | Exception]], int]]] = deque()
+    rest, count = iter(items), 1
+    with ThreadPoolExecutor(threads, "pylmdb-read") as pool:
+        try:
+            while True:
+                while len(waiting) <= threads and (task := [*islice(rest, count)]):
+                    waiting.append(pool.submit(run, task))
+                if not waiting:
+                    return
+                results, total = waiting.popleft().result()
+                mean = total // max(1, len(results)) + 1
+                count = min(_TASK_FILES, max(1, _TASK_BYTES // mean))
+                yield from results
+        finally:
+            for each in waiting:
+                each.cancel()

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Batches of samples into one database, each with one commit, and the order of the samples.
+
+Samples are read back in the order in which they were added.  Where that is the order of their
+keys nothing is written for it.  When the first sample comes that breaks it, an index is made:
+the database ``order_name(db)``, the key of each sample by its number.  It is written in the
+transaction of the samples themselves, so that it is right whenever the process ends.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BusyError, Error, IncompatibleError, InvalidParameterError, NotFoundError
+from ._layouts import order_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..environment import Environment
+
+_SLICE = 4096
+
+
+class Batches:
+    """What one writer writes to a database.
+
+    :param ordered: True to keep the order of the samples where it is not that of the keys.
+    :ivar index_name: the name of the index, which no key may have.
+    :ivar count: how many records are committed that are samples, or parts of one.
+    """
+
+    def __init__(self, env: Environment, name: bytes | None, ordered: bool) -> None:
+        self.env, self._name, self._ordered = env, name, ordered
+        self._db = env.open_db(name)
+        self.index_name = order_name(name)
+        self._index: Any = None
+        self._check_flags()
+        with env.begin() as txn:
+            with suppress(NotFoundError):
+                self._index = env.open_db(self.index_name, txn=txn, create=False)
+            self._snapshot = txn.id()
+            named = env.dbs(txn) if name is None else []
+            self.count: int = int(txn.stat(self._db).entries) - len(named)
+            if self._index is not None and txn.stat(self._index).entries != self.count:
+                raise InvalidParameterError(
+                    f"{env.path()!r} has {self.count} records, and the database"
+                    f" {self.index_name!r} another number",
+                    hint="drop that database to have the samples in the order of their keys",
+                )
+
+    def _check_flags(self) -> None:
+        words = [word for word, on in self._db.flags().items() if on]
+        if words:
+            raise IncompatibleError(
+                f"{self.env.path()!r}: data sets are not written to a database with"
+                f" {', '.join(words)}"
+            )
+
+    def get(self, key: bytes) -> bytes | None:
+        """The committed value of a key."""
+        with self.env.begin() as txn:
+            return txn.get(key, None, self._db)
+
+    def commit(
+        self, records: Iterable[tuple[bytes, Any]], beside: Iterable[tuple[bytes, Any]] = ()
+    ) -> None:
+        """Write records, in key order, and those beside them that are no samples.
+
+        The last record of a key counts, in the place of its first.
+
+        :raises BusyError: somebody else has written to the file.
+        """
+        found, others = dict(records), [*beside]
+        if not found and not others:
+            return
+        ordered = sorted(found)
+        with self.env.begin(self._db, write=True) as txn:
+            self._check_alone(txn)
+            cursor = txn.cursor()
+            if self._ordered:
+                self._keep_order(txn, cursor, [*found], ordered)
+            before = txn.stat().entries
+            append = bool(ordered) and (not cursor.last() or ordered[0] > cursor.key())
+            taken, _ = cursor.putmulti([(key, found[key]) for key in ordered], append=append)
+            if taken != len(ordered):
+                raise Error(f"mdb_cursor_put wrote {taken} of {len(ordered)} records")
+            count = self.count + txn.stat().entries - before
+            cursor.putmulti(others)
+        self._snapshot, self.count = self._snapshot + 1, count
+
+    def _check_alone(self, txn: Any) -> None:
+        if txn.id() != self._snapshot + 1:
+            raise BusyError(
+                f"{self.env.path()!r}: another program writes to it",
+                hint="nothing of this batch was written; open a Writer with exist='extend'",
+            )
+
+    def _keep_order(self, txn: Any, cursor: Any, added: list[bytes], ordered: list[bytes]) -> None:
+        """Add to the index, if there is one or has to be."""
+        last = cursor.key() if cursor.last() else b""
+        if added == ordered and ordered[:1] > [last]:
+            new, in_order = added, True
+        else:
+            new = [key for key in added if not cursor.set_key(key)]
+            in_order = not new or (new[0] > last and new == sorted(new))
+        if self._index is None and not in_order:
+            self._index = self.env.open_db(self.index_name, txn=txn)
+            names = self.env.dbs(txn) if self._name is None else []
+            beside = {name + end for name in names for end in (b"", b"\0")}
+            keys = (key for key in txn.range(values=False, db=self._db) if key not in beside)
+            self._number(txn, keys, 0)
+        if self._index is not None:
+            self._number(txn, new, self.count)
+
+    def _number(self, txn: Any, keys: Iterable[bytes], start: int) -> None:
+        """Add keys to the index, by numbers from ``start`` on."""
+        numbers = txn.cursor(self._index)
+        pairs = ((n.to_bytes(8, "big"), key) for n, key in enumerate(keys, start))
+        while batch := [*islice(pairs, _SLICE)]:
+            numbers.putmulti(batch, append=True)

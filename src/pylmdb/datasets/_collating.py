@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""How batches are made of samples: copied where all are arrays of one form, else collated."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from .._numpy import np
+from ..errors import InvalidParameterError
+from ._gathering import Form, Gather, Misfit, datum_form, form_of
+from ._memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from .dataset import Dataset
+
+# A thread prepares so many bytes of batches before it hands them over, as that costs as much
+# as copying some 100 KB.
+_WORTH = 4 << 20
+_MOST = 32
+
+
+class Failed:
+    """What takes the place of a batch that could not be made."""
+
+    def __init__(self, problem: Exception) -> None:
+        self.problem = problem
+
+
+class Collated:
+    """Batches of samples that are read, decoded and transformed one by one."""
+
+    # how many batches are worth preparing together
+    at_once = 1
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int, collate: Callable[[list[Any]], Any] | None
+    ) -> None:
+        self._dataset, self._size = dataset, batch_size
+        self._collate = collate or stack
+
+    def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
+        """The batches from ``start`` to ``stop`` of an order of samples, or :class:`Failed`."""
+        return [self._one(order[k * self._size : (k + 1) * self._size]) for k in range(start, stop)]
+
+    def _one(self, ordinals: NDArray[Any]) -> Any:
+        try:
+            return self._collate(self._dataset._samples(ordinals))
+        except Exception as problem:
+            return Failed(problem)
+
+
+class Copied(Collated):
+    """Batches that are copied; those that cannot be are collated."""
+
+    def __init__(self, dataset: Dataset, batch_size: int, form: Form, kept: int) -> None:
+        super().__init__(dataset, batch_size, None)
+        nbytes = batch_size * math.prod(form.shape) * np.dtype(form.dtype).itemsize
+        self.at_once = max(1, min(_MOST, _WORTH // max(nbytes, 1)))
+        self._gather = Gather(dataset._shards, form)
+        self._memory = Memory((self.at_once * batch_size, *form.shape), form.dtype, kept)
+
+    def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
+        size = self._size
+        numbers = self._dataset._numbers(order[start * size : stop * size])
+        try:
+            found = self._gather(numbers, self._memory.take()[: len(numbers)])
+        except Misfit:
+            return super().load(order, start, stop)
+        except Exception as problem:
+            return [Failed(problem)] * (stop - start)
+        cuts = [slice(begin, begin + size) for begin in range(0, len(numbers), size)]
+        if isinstance(found, tuple):
+            return [tuple(each[cut] for each in found) for cut in cuts]
+        return [found[cut] for cut in cuts]
+
+
+def plan(
+    dataset: Dataset, batch_size: int, collate: Callable[[list[Any]], Any] | None, kept: int
+) -> Collated:
+    """How to make the batches of a data set."""
+    form = None if collate or dataset._transform or not len(dataset) else _form(dataset)
+    if form is None or not form.size:
+        return Collated(dataset, batch_size, collate)
+    return Copied(dataset, batch_size, form, kept)
+
+
+def _form(dataset: Dataset) -> Form | None:
+    decoder = dataset._decoder
+    if decoder.form is not None and decoder.sample == "value":
+        dtype, shape = decoder.form
+        return Form(dtype, shape, math.prod(shape) * dtype.itemsize)
+    forms = {("value", "npy"): form_of, ("value", "datum"): datum_form,
+             ("datum", "auto"): datum_form, ("datum", "datum"): datum_form}  # fmt: skip
+    find = forms.get((decoder.sample, decoder.decode))  # type: ignore[arg-type]
+    if find is None:
+        return None
+    ((first,),) = dataset._raw(dataset._numbers(np.zeros(1, np.int64)))
+    try:
+        return find(first)
+    except InvalidParameterError:
+        return None  # it is raised when that sample's turn comes
+
+
+def stack(samples: list[Any]) -> Any:
+    """Samples as one, as far as they are alike: arrays of one shape and dtype and numbers as an
+    array, tuples and dicts by their elements, anything else as the list."""
+    first = samples[0]
+    if {*map(type, samples)} != {type(first)}:
+        return samples
+    if isinstance(first, np.ndarray):
+        alike = all(each.shape == first.shape and each.dtype == first.dtype for each in samples)
+        return np.stack(samples) if alike else samples
+    if isinstance(first, (bool, int, float, np.generic)):
+        return np.array(samples)
+    if type(first) is tuple and {*map(len, samples)} == {len(first)}:
+        return tuple(stack(list(column)) for column in zip(*samples, strict=True))
+    if type(first) is dict and all(each.keys() == first.keys() for each in samples):
+        return {name: stack([each[name] for each in samples]) for name in first}
+    return samples

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""What exporters share: the samples of a data set, whatever they are, and rows of arrays."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .. import _npy
+from .._numpy import np
+from ..errors import InvalidParameterError
+from ..tools._progress import Reporter
+from ._samples import mmsr_sizes
+from .dataset import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..tools._progress import Progress
+    from ._images import Axes, Mode
+
+    Path = str | os.PathLike[str]
+    Source = Dataset | Path
+
+# so many keys are looked up at once
+_SLICE = 256
+
+
+class Exported:
+    """A ``with`` block over the samples of a data set.
+
+    :param source: a :class:`Dataset`, or the path of one, which is opened.
+    """
+
+    def __init__(self, source: Source, progress: Progress) -> None:
+        self._opened = not isinstance(source, Dataset)
+        self.dataset: Dataset = source if isinstance(source, Dataset) else Dataset(source)
+        self._progress = progress
+
+    def __enter__(self) -> Exported:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._opened:
+            self.dataset.close()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def pixels(self) -> tuple[Axes, Mode]:
+        """In which order axes and channels of pixels are, by the layout.
+
+        Keys of digits alone say nothing, but Datum values have a place for labels.
+        """
+        layout = self.dataset.layouts[0] if self.dataset.layouts else ""
+        if layout == "caffe" or (
+            layout == "padded" and len(self) and isinstance(self.dataset[0], tuple)
+        ):
+            return "CHW", "BGR"
+        return "HWC", "BGR" if layout == "basicsr" else "RGB"
+
+    def named(self) -> Iterator[tuple[bytes, Any, Any]]:
+        """(key, value, label) of each; the label is None where there is none."""
+        dataset = self.dataset
+        sizes = _sizes_of(dataset)
+        with Reporter(self._progress, len(dataset), " samples") as reporter:
+            for begin in range(0, len(dataset), _SLICE):
+                part = dataset[begin : begin + _SLICE]
+                for key, sample in zip(part.keys(), part, strict=True):
+                    whole = sample if isinstance(sample, tuple) else (sample,)
+                    value, label, *_ = (*whole, None)
+                    if key in sizes and isinstance(value, bytes):
+                        value = _pixels(key, value, sizes[key])
+                    yield key, value, label
+                    reporter.add(1)
+
+    def samples(self) -> Iterator[tuple[Any, Any]]:
+        """(value, label) of each."""
+        return ((value, label) for _, value, label in self.named())
+
+    def rows(self, write: Callable[[bytes], object]) -> list[Any]:
+        """Write all values, arrays of one dtype and shape, as one array in ``.npy`` format.
+
+        :return: the labels.
+        :raises InvalidParameterError: a value is no array, or another one than the first.
+        """
+        labels, shape, dtype = [], None, None
+        for number, (value, label) in enumerate(self.samples()):
+            array = as_array(value, number)
+            if shape is None:
+                shape, dtype = array.shape, array.dtype
+                write(_npy.header((len(self), *shape), dtype))
+            check_like(array, shape, dtype, number)
+            write(_npy.plain(array).tobytes())
+            labels.append(label)
+        if shape is None:
+            write(_npy.header((0,), np.dtype(np.float32)))
+        return labels
+
+
+def _sizes_of(dataset: Dataset) -> dict[bytes, str]:
+    """The sizes of mmsr's images, whose values are mere pixels."""
+    found: dict[bytes, str] = {}
+    for path, layout in zip(dataset.paths, dataset.layouts, strict=True):
+        if layout == "basicsr":
+            found.update(mmsr_sizes(path if os.path.isdir(path) else os.path.dirname(path)))
+    return found
+
+
+def _pixels(key: bytes, value: bytes, size: str) -> Any:
+    """The pixels of one of them, of shape (height, width, channels)."""
+    try:
+        channels, height, width = map(int, size.split("_"))
+        return np.frombuffer(value, np.uint8).reshape(height, width, channels)
+    except ValueError:
+        raise InvalidParameterError(
+            f"{key!r} has {len(value)} bytes, which is no image of the size {size!r}"
+        ) from None
+
+
+def as_array(value: Any, number: int) -> Any:
+    if not isinstance(value, np.ndarray):
+        raise InvalidParameterError(
+            f"sample {number} is {type(value).__name__} and no array",
+            hint="give a Dataset(path, decode='image') or with another decode=",
+        )
+    return value
+
+
+def check_like(array: Any, shape: Any, dtype: Any, number: int) -> None:
+    """Refuse an array that is not like the first one."""
+    if array.shape != shape or array.dtype != dtype:
+        raise InvalidParameterError(
+            f"sample {number} is {array.dtype} of shape {array.shape}, and the first one"
+            f" {dtype} of shape {shape}"
+        )
+
+
+def label_array(labels: list[Any]) -> Any:
+    """Labels as an array of numbers or of text.
+
+    :raises InvalidParameterError: a sample has none.
+    """
+    if None in labels:
+        raise InvalidParameterError(f"sample {labels.index(None)} has no label")
+    return np.array(labels) if labels else np.zeros(0, np.int64)

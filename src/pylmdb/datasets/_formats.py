@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""What data sets are made from and into, in a table: the commands ``pylmdb import`` and
+``pylmdb export`` are made from it.
+
+Each function is called as ``function(source, dest, progress=, **options)`` and returns a number of
+samples, or a tuple whose first element is one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import hdf5, image_folders, images, numpy_files
+from ._samples import LAYOUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Option(NamedTuple):
+    """An option of a format.
+
+    :ivar name: the keyword of the function; ``check_size`` is ``--check-size`` in a command.
+    :ivar kind: ``str``, ``int``, ``bool`` (a switch), or ``"size"``: ``HEIGHTxWIDTH``, a tuple.
+    :ivar choices: the values it may have; empty for any.
+    """
+
+    name: str
+    kind: Any
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+class Format(NamedTuple):
+    """A format; a function that is None says that there is no such direction."""
+
+    description: str
+    load: Callable[..., Any] | None
+    load_options: tuple[Option, ...]
+    save: Callable[..., Any] | None
+    save_options: tuple[Option, ...]
+
+
+_EXIST = Option(
+    "exist", str, "what to do about a data set that is there", ("error", "extend", "replace")
+)
+_LAYOUT = Option("layout", str, "how the samples lie in the file", tuple(LAYOUTS))
+_KEY_FORMAT = Option("key_format", str, "how numbers become keys, such as %%010d")
+_WRITER = (_LAYOUT, _KEY_FORMAT, _EXIST)
+_IMAGES = (
+    *_WRITER,
+    Option("keys", str, "what the keys are made of", ("name", "stem", "number")),
+    Option("decode", bool, "store pixels instead of files"),
+    Option("mode", str, "the channels of pixels", ("RGB", "BGR", "L")),
+    Option("axes", str, "the order of the axes of pixels", ("HWC", "CHW")),
+    Option("resize", "size", "the size to resize to, as HEIGHTxWIDTH"),
+    Option("check_size", bool, "refuse images of another size than the first"),
+    Option("shuffle", bool, "in random order"),
+    Option("seed", int, "the seed of that order"),
+    Option("errors", str, "what to do about files that are no images", ("raise", "skip")),
+    Option("resume", bool, "go on with what a killed run has left"),
+    Option("threads", int, "how many threads read ahead"),
+)
+_ROWS = (
+    Option("data", str, "the name of an array whose rows are the samples"),
+    Option("labels", str, "the name of an array with their labels"),
+)
+
+FORMATS: dict[str, Format] = {
+    "images": Format(
+        "a folder of image files",
+        images.from_image_folder,
+        (Option("labels", str, "where labels come from", ("auto", "folders")), *_IMAGES),
+        image_folders.to_image_folder,
+        (
+            Option("names", str, "what the files are called by", ("key", "number")),
+            Option("mode", str, "the channels of arrays", ("RGB", "BGR")),
+            Option("axes", str, "the order of the axes of arrays", ("HWC", "CHW")),
+        ),
+    ),
+    "imagelist": Format(
+        "a text file with a path and a label per line, as Caffe's convert_imageset takes it",
+        images.from_image_list,
+        (Option("root", str, "the folder that paths start from"), *_IMAGES),
+        None,
+        (),
+    ),
+    "hdf5": Format("an HDF5 file", hdf5.from_hdf5, (*_ROWS, *_WRITER), hdf5.to_hdf5, _ROWS),
+    "npz": Format(
+        "an .npz archive",
+        numpy_files.from_npz,
+        (*_ROWS, *_WRITER),
+        numpy_files.to_npz,
+        (*_ROWS, Option("compress", bool, "compress the archive")),
+    ),
+    "memmap": Format(
+        "the rows of an array in a .npy file",
+        numpy_files.from_memmap,
+        (
+            Option("labels", str, "a .npy file with labels"),
+            Option("dtype", str, "the type of the elements, for a file without a header"),
+            *_WRITER,
+        ),
+        numpy_files.to_memmap,
+        (Option("labels", str, "a .npy file for the labels"),),
+    ),
+    "lmdb": Format(
+        "an LMDB data set in any of the layouts in use",
+        image_folders.convert,
+        _WRITER,
+        image_folders.convert,
+        _WRITER,
+    ),
+}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Pickles of plain data, read without running what they say.
+
+Old layouts pickle a number, a list of keys, a dict of them, or a pair of bytes and a label.
+A pickle is a program: one from a stranger can do anything.  Here it can build None, booleans,
+numbers, strings, bytes, tuples, lists, dicts and sets, and anything else is refused.
+
+The unpickler is the one that is written in Python: the compiled one makes room for as many
+notes as a pickle claims to have, which would let ten bytes take all memory.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import pickle
+import struct
+from pickle import _Unpickler as PickleMachine
+from typing import Any
+
+from ..errors import InvalidParameterError
+
+_MODULES = ("builtins", "__builtin__")
+# what the unpickler raises for text that is no pickle
+_MALFORMED = (
+    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+    AssertionError, ImportError, OverflowError, UnicodeError, RecursionError, builtins.MemoryError,
+    struct.error,
+)  # fmt: skip
+
+
+def _latin1(text: Any, encoding: Any) -> bytes:
+    """How Python 3 pickles bytes in protocols that had none."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise pickle.UnpicklingError("it calls codecs.encode for something else than bytes")
+    return text.encode("latin1")
+
+
+def _nothing(*given: Any) -> bytes:
+    """Empty bytes, in the same protocols."""
+    if given:
+        raise pickle.UnpicklingError("it makes bytes of something")
+    return b""
+
+
+def _bytearray(content: Any = b"", encoding: Any = "latin-1") -> bytearray:
+    """From bytes, or in the same protocols from text; a number would be a size."""
+    if isinstance(content, str) and encoding == "latin-1":
+        content = content.encode("latin1")
+    if not isinstance(content, bytes):
+        raise pickle.UnpicklingError("it makes a bytearray of something else than bytes")
+    return bytearray(content)
+
+
+_CLASSES = {
+    "bytearray": _bytearray, "bytes": _nothing, "set": set, "frozenset": frozenset,
+    "complex": complex,
+}  # fmt: skip
+
+
+class _Unpickler(PickleMachine):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        if module in _MODULES and name in _CLASSES:
+            return _CLASSES[name]
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise pickle.UnpicklingError("it refers to objects elsewhere")
+
+
+def loads(value: bytes | memoryview) -> Any:
+    """The plain data in a pickle.
+
+    :raises InvalidParameterError: it is none, or holds something else.
+    """
+    try:
+        return _Unpickler(io.BytesIO(value)).load()
+    except _MALFORMED as problem:
+        raise InvalidParameterError(f"the value is no pickle of plain data: {problem}") from None

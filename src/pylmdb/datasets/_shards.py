@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""Shards: several environments as one sequence of samples.
+
+What a process has open is its own business: a forked child begins with nothing open, and what
+is pickled are paths and options.  The orders of keys are mere memory, and a child keeps those
+of its parent.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._numpy import np
+from ..environment import Environment
+from ..errors import Error, InvalidParameterError
+from . import _layouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from ..database import Database
+    from ._layouts import Recognised
+
+    Path = str | bytes | PathLike[str] | PathLike[bytes]
+
+_MAGIC = 0xBEEFC0DE.to_bytes(4, "little"), 0xBEEFC0DE.to_bytes(4, "big")
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def find(path: Path | Sequence[Path]) -> list[str]:
+    """The environments that a path, a pattern, a directory of them, or a list of these means.
+
+    :raises FileNotFoundError: there is none.
+    :raises InvalidParameterError: there is something else.
+    """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return [each for one in path for each in find(one)]
+    name = os.path.abspath(os.fsdecode(path))
+    if is_environment(name):
+        return [name]
+    if os.path.isdir(name):
+        inside: Iterable[str] = (os.path.join(name, entry) for entry in os.listdir(name))
+    elif glob.has_magic(name):
+        inside = glob.glob(name, recursive=True)
+    elif os.path.exists(name):
+        raise InvalidParameterError(f"{name!r} is no LMDB environment")
+    else:
+        raise FileNotFoundError(errno.ENOENT, "there is no data set", name)
+    found = sorted(each for each in inside if is_environment(each))
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "there is no LMDB environment", name)
+    return found
+
+
+def is_environment(path: str) -> bool:
+    """Whether a path is that of a data file, or of the directory of one."""
+    if os.path.isdir(path):
+        return os.path.isfile(os.path.join(path, "data.mdb"))
+    try:
+        with open(path, "rb") as file:
+            head = file.read(28)
+    except OSError:
+        return False
+    return head[16:20] in _MAGIC or head[24:28] in _MAGIC
+
+
+class Options(NamedTuple):
+    """How each shard is opened and read."""
+
+    layout: str
+    db: bytes | None
+    readahead: bool
+    lock: bool
+    max_open: int
+
+
+def open_environment(path: str, options: Options) -> Environment:
+    """Open a shard for reading; where its lock file cannot be had, without one."""
+    try:
+        return Environment(path, readonly=True, readahead=options.readahead, lock=options.lock)
+    except Error as problem:
+        if not options.lock or problem.code not in _DENIED:
+            raise
+        env = Environment(path, readonly=True, readahead=options.readahead, lock=False)
+    warnings.warn(
+        f"{path!r} is read without a lock, as its lock file cannot be opened: nobody may write"
+        " to it meanwhile (lock=False says so)",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return env
+
+
+class Opened:
+    """One shard, open in this process."""
+
+    def __init__(self, path: str, options: Options) -> None:
+        self.env = open_environment(path, options)
+        self.db: Database | None = None
+        if options.db is not None:
+            self.db = self.env.open_db(options.db, create=False)
+        # replaced as one, so threads never see half of it
+        self._table: tuple[object, Any] = (None, None)
+
+    def table(self, state: object, shape: tuple[int, int]) -> NDArray[Any]:
+        """What was found of the records of samples, 0 where nothing is known yet: what was found
+        before, if the file is still in that state."""
+        known, table = self._table
+        if known != state:
+            table = np.zeros(shape, np.uintp)
+            self._table = state, table
+        found: NDArray[Any] = table
+        return found
+
+
+class _Process:
+    """What one process has open: the shards used last."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.RLock()
+        self.open: OrderedDict[int, Opened] = OrderedDict()
+
+
+class Shards:
+    """The shards of a data set, of which at most ``max_open`` are open at once.
+
+    :ivar ends: behind which number the samples of each shard end.
+    """
+
+    def __init__(self, paths: list[str], options: Options) -> None:
+        self.paths, self.options = paths, options
+        self._found: dict[int, Recognised] = {}
+        self._process = _Process()
+        found = [self.recognised(i) for i in range(len(paths))]
+        self.layouts = [each.layout for each in found]
+        self.ends = np.cumsum([each.order.count for each in found], dtype=np.int64)
+        kinds = {each.sample for each in found if each.order.count}
+        if len(kinds) > 1:
+            raise InvalidParameterError(f"the shards have several layouts: {{*{self.layouts}}}")
+        self.sample = kinds.pop() if kinds else "value"
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_found", "_process")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _found={}, _process=_Process())
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def _mine(self) -> _Process:
+        process = self._process
+        if process.pid != os.getpid():
+            process = self._process = _Process()
+        return process
+
+    def opened(self, shard: int) -> Opened:
+        """A shard, opened if it is not; the one not used for longest is let go for it.
+
+        That closes when nobody uses it any more.
+        """
+        process = self._mine()
+        with process.lock:
+            found = process.open.get(shard)
+            if found is None:
+                found = process.open[shard] = Opened(self.paths[shard], self.options)
+                while len(process.open) > self.options.max_open:
+                    process.open.popitem(last=False)
+            process.open.move_to_end(shard)
+            return found
+
+    def recognised(self, shard: int) -> Recognised:
+        """The layout and order of a shard."""
+        found = self._found.get(shard)
+        if found is None:
+            opened = self.opened(shard)
+            names = self.__dict__.get("layouts")
+            layout = names[shard] if names else self.options.layout
+            found = _layouts.recognise(opened.env, opened.db, layout)
+            if names and found.order.count != self._count(shard):
+                raise InvalidParameterError(
+                    f"{self.paths[shard]!r} had {self._count(shard)} samples, and now has"
+                    f" {found.order.count}"
+                )
+            self._found[shard] = found
+        return found
+
+    def _count(self, shard: int) -> int:
+        return int(self.ends[shard] - (self.ends[shard - 1] if shard else 0))
+
+    def parts(self, numbers: NDArray[Any]) -> Iterator[tuple[int, Any, NDArray[Any]]]:
+        """Where samples are: for each shard its number, which of ``numbers`` (an index into
+        them), and their ordinals in the shard."""
+        if len(self.ends) == 1:
+            yield 0, slice(None), numbers
+            return
+        shards = np.searchsorted(self.ends, numbers, "right")
+        for shard in np.unique(shards).tolist():
+            rows = np.flatnonzero(shards == shard)
+            yield shard, rows, numbers[rows] - (self.ends[shard - 1] if shard else 0)
+
+    def close(self) -> None:
+        """Let go of all that this process has open."""
+        self._mine().open.clear()

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""Dataset: the samples of LMDB files by number."""
+
+from __future__ import annotations
+
+from _operator import index
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, overload
+
+from .._gather import row_form
+from .._numpy import np
+from ..errors import InvalidParameterError, NotFoundError
+from ._decoding import Decoder, resolve
+from ._epochs import permutation
+from ._shards import Options, Shards, find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from typing_extensions import Self
+
+    from ._decoding import Decode
+    from ._layouts import Recognised
+    from ._shards import Path
+
+_CHUNK = 64
+
+
+class Dataset:
+    """The samples of one LMDB file, or of many, by number.
+
+    ``dataset[i]`` is a sample; ``dataset[i:j:k]`` a Dataset of some of them, which costs nothing;
+    ``dataset[numbers]`` the list of them, or one array where ``dtype`` is given.  It is
+    what PyTorch calls a map-style data set, ``__getitems__`` included, without needing
+    PyTorch.
+
+    It may be used by several threads at once.  It pickles as paths and options, and in
+    another process, forked or not, opens the files when it is first used.  The files are read
+    as they are at that time; somebody may write to them meanwhile, but samples that are removed
+    raise NotFoundError, and those that are added are seen by a new Dataset.
+
+    :param path: a file or directory as for :class:`pylmdb.Environment`; a directory of such, or
+        a pattern for :mod:`glob`, whose shards are taken in the order of their names; or a
+        list of all of these, in the order of the list.
+    :param layout: how the samples lie in the file: ``"auto"`` to find out, else ``"order"``,
+        ``"ocr"``, ``"folder2lmdb"``, ``"basicsr"``, ``"numbered"``, ``"padded"``,
+        ``"integers"``, ``"caffe"`` or ``"plain"``.
+    :param decode: what a sample is.  ``"auto"``: what the layout and the first value
+        say: arrays of ``.npy`` values, ``(array or encoded image, label)`` of Datum values,
+        ``(encoded image, text)`` of the OCR layout, ``(encoded image, label)`` of
+        folder2lmdb, else bytes.  ``"npy"`` and ``"datum"``: these.  ``"image"``: encoded
+        images decoded by pillow, as arrays of ``uint8`` in the image's own mode, of shape
+        (height, width) or (height, width, bands), with the label if the layout has one.  None:
+        the bytes of the value, or of each value in a tuple.  A function: what it returns for
+        a memoryview of the content, which lies in the map and stays valid for as long as it
+        is referenced.
+    :param transform: a function that makes the sample of what was decoded.
+    :param db: the name of the database; None for the main one.
+    :param dtype: the values are the mere bytes of arrays of this dtype.
+    :param shape: of these.
+    :param readahead: True to have the system read ahead: good for reading in key order from a
+        disk, and bad for everything else.
+    :param lock: False to do without the lock file: nobody may write meanwhile.  Where the lock
+        file cannot be opened for lack of permission, there is a RuntimeWarning, and none is used.
+    :param max_open: how many shards are open at once, in each process.
+    :raises FileNotFoundError: there is nothing at ``path``.
+    :raises InvalidParameterError: a file has not that layout.
+    """
+
+    def __init__(
+        self,
+        path: Path | Sequence[Path],
+        layout: str = "auto",
+        decode: Decode = "auto",
+        transform: Callable[[Any], Any] | None = None,
+        db: bytes | None = None,
+        *,
+        dtype: DTypeLike | None = None,
+        shape: int | tuple[int, ...] = (),
+        readahead: bool = False,
+        lock: bool = True,
+        max_open: int = 128,
+    ) -> None:
+        form = None if dtype is None else row_form("Dataset", dtype, shape)
+        if form is not None and decode != "auto":
+            raise InvalidParameterError("dtype says what a sample is, so there is no decode")
+        if form is None and shape != ():
+            raise InvalidParameterError("a shape needs a dtype")
+        if max_open < 1:
+            raise InvalidParameterError(f"max_open must be at least 1, not {max_open}")
+        options = Options(layout, db, bool(readahead), bool(lock), index(max_open))
+        self._shards = Shards(find(path), options)
+        # the numbers of the samples in all shards
+        self._chosen: range | NDArray[Any] = range(len(self._shards))
+        self._transform = transform
+        self._decoder = Decoder(self._shards.sample, None, form)
+        if form is None:
+            first = next(iter(self._raw(np.arange(min(1, len(self))))), (None,))[0]
+            layouts = self._shards.layouts
+            decode = resolve(decode, layouts[0] if layouts else "", self._shards.sample, first)
+            self._decoder = Decoder(self._shards.sample, decode, None)
+
+    # -- which samples ----------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def _part(self, chosen: range | NDArray[Any]) -> Self:
+        """The same with fewer samples."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._chosen = chosen
+        return other
+
+    def _numbers(self, ordinals: NDArray[Any]) -> NDArray[Any]:
+        """Of samples of this Dataset: their numbers in all shards."""
+        chosen = self._chosen
+        numbers: NDArray[Any] = (
+            ordinals * chosen.step + chosen.start if isinstance(chosen, range) else chosen[ordinals]
+        )
+        return numbers
+
+    def _ordinals(self, given: ArrayLike) -> NDArray[Any]:
+        """The argument of ``[]``, checked and counted from the start."""
+        array = np.asarray(given)
+        if array.dtype == np.bool_ and array.shape == (len(self),):
+            array = np.flatnonzero(array)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise TypeError(
+                "samples are chosen by integers in one dimension, or by one bool for each, not by"
+                f" shape {array.shape}, dtype {array.dtype}"
+            )
+        count = len(self)
+        bad = (array < -count) | (array >= count)
+        if bad.any():
+            raise self._no_sample(array[bad][0])
+        array = array.astype(np.int64)
+        return np.where(array < 0, array + count, array)
+
+    def _no_sample(self, number: Any) -> IndexError:
+        return IndexError(f"there are {len(self)} samples, and none with the number {number}")
+
+    def split(self, rank: int, world: int) -> Self:
+        """The part of worker ``rank`` of ``world`` workers: each ``world``-th sample.
+
+        The parts have no sample in common, and all samples between them; their lengths
+        differ by one at most.
+        """
+        rank, world = index(rank), index(world)
+        if not 0 <= rank < world:
+            raise InvalidParameterError(f"rank must be between 0 and {world - 1}, not {rank}")
+        return self[rank::world]
+
+    def random_split(self, fractions: Sequence[float], seed: int = 0) -> list[Self]:
+        """Parts of a random choice of samples, such as for training and validation.
+
+        :param fractions: of the samples, in sum at most 1.
+        :param seed: the same seed gives the same parts, on every machine.
+        """
+        if any(each < 0 for each in fractions) or sum(fractions) > 1 + 1e-9:
+            raise InvalidParameterError(f"these are no parts of a whole: {fractions}")
+        numbers = self._numbers(permutation(len(self), seed))
+        ends = np.rint(np.cumsum([0.0, *fractions]) * len(self)).astype(int).tolist()
+        return [self._part(numbers[begin:end]) for begin, end in pairwise(ends)]
+
+    # -- reading ----------------------------------------------------------------------
+
+    @overload
+    def __getitem__(self, number: slice) -> Self: ...
+    @overload
+    def __getitem__(self, number: Any) -> Any: ...
+    def __getitem__(self, number: Any) -> Any:
+        """A sample; a Dataset for a slice; the samples of several numbers, or of a mask.
+
+        :raises IndexError: there is no sample of a number.
+        :raises NotFoundError: there is no record for it.
+        """
+        if isinstance(number, slice):
+            return self._part(self._chosen[number])
+        if isinstance(number, (list, tuple, range)) or np.ndim(number):
+            return self.__getitems__(number)
+        i = index(number)
+        if not -len(self) <= i < len(self):
+            raise self._no_sample(i)
+        return self._samples(np.array([i % len(self)]))[0]
+
+    def __getitems__(self, numbers: Any) -> Any:
+        """The samples of several numbers in one look-up: a list of them, or with ``dtype``, and
+        without ``transform``, an array of shape ``(len(numbers), *shape)``."""
+        ordinals = self._ordinals(numbers)
+        if self._decoder.form is not None and self._transform is None:
+            return self._array(ordinals, *self._decoder.form)
+        return self._samples(ordinals)
+
+    def __iter__(self) -> Iterator[Any]:
+        for begin in range(0, len(self), _CHUNK):
+            yield from self._samples(np.arange(begin, min(begin + _CHUNK, len(self))))
+
+    def keys(self) -> list[bytes]:
+        """The keys of the samples, in their order; of the OCR layout, those of the images."""
+        numbers = self._numbers(np.arange(len(self)))
+        found: list[bytes] = [b""] * len(numbers)
+        for shard, rows, local in self._shards.parts(numbers):
+            keys = self._shards.recognised(shard).order.keys(local)
+            for row, key in zip(np.arange(len(numbers))[rows].tolist(), keys, strict=True):
+                found[row] = key
+        return found
+
+    def _samples(self, ordinals: NDArray[Any]) -> list[Any]:
+        decode, transform = self._decoder, self._transform
+        values = self._raw(self._numbers(ordinals))
+        if transform is None:
+            return [decode(*each) for each in values]
+        return [transform(decode(*each)) for each in values]
+
+    def _raw(self, numbers: NDArray[Any]) -> list[tuple[memoryview, ...]]:
+        """Views of the values of samples, by their numbers in all shards."""
+        found: list[Any] = [None] * len(numbers)
+        for shard, rows, local in self._shards.parts(numbers):
+            opened, known = self._shards.opened(shard), self._shards.recognised(shard)
+            with opened.env.begin(opened.db, buffers=True) as txn:
+                columns = [
+                    self._present(shard, known, local, part, txn.get_many)
+                    for part in range(known.order.parts)
+                ]
+            samples = zip(*columns, strict=True)
+            if isinstance(rows, slice):
+                return list(samples)
+            for row, sample in zip(rows.tolist(), samples, strict=True):
+                found[row] = sample
+        return found
+
+    def _present(
+        self, shard: int, known: Recognised, local: NDArray[Any], part: int, get_many: Any
+    ) -> list[memoryview]:
+        keys = known.order.keys(local, part)
+        values: list[memoryview] = get_many(keys)
+        if None in values:
+            raise NotFoundError(
+                f"{self._shards.paths[shard]!r} has no record {keys[values.index(None)]!r}",  # type: ignore[arg-type]
+                hint=f"has it the layout {known.layout!r}? 'plain' takes the keys that are there",
+            )
+        return values
+
+    def _array(self, ordinals: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        out: NDArray[Any] = np.empty((len(ordinals), *shape), dtype)
+        for shard, rows, local in self._shards.parts(self._numbers(ordinals)):
+            opened, known = self._shards.opened(shard), self._shards.recognised(shard)
+            keys = known.order.keys(local)
+            with opened.env.begin(opened.db) as txn:
+                if isinstance(rows, slice):
+                    txn.take(keys, dtype, shape, out)
+                else:
+                    out[rows] = txn.take(keys, dtype, shape)
+        return out
+
+    # -- life -------------------------------------------------------------------------
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the shards, absolute, in their order."""
+        return list(self._shards.paths)
+
+    @property
+    def layouts(self) -> list[str]:
+        """The layouts of the shards."""
+        return list(self._shards.layouts)
+
+    def close(self) -> None:
+        """Let the files go that this process has open for this Dataset and its parts; reading on
+        opens them again."""
+        self._shards.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        paths = self._shards.paths
+        where = repr(paths[0]) if len(paths) == 1 else f"{len(paths)} shards"
+        return f"<pylmdb.datasets.Dataset {where} {len(self)} samples>"

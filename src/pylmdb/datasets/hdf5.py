@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: MIT
+"""HDF5 files into data sets, and out of them again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .. import arrays
+from .._numpy import np
+from ..environment import Environment
+from ..errors import InvalidParameterError, NotFoundError
+from ._beside import beside
+from ._exporting import Exported, as_array, check_like, label_array
+from .numpy_files import append_rows
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from ..tools._progress import Progress
+    from ._exporting import Path, Source
+
+__all__ = ["ATTRIBUTES", "from_hdf5", "to_hdf5"]
+
+#: the database with the attributes: the path of the object, NUL, the name of the attribute, and
+#: a value in ``.npy`` format.  An object without attributes that is no data set has an empty
+#: name and value.
+ATTRIBUTES = b"__attributes__"
+_BLOCK = 8 << 20
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as problem:
+        raise ImportError("HDF5 files need h5py: pip install h5py") from problem
+    return h5py
+
+
+def from_hdf5(
+    source: Path,
+    path: Path,
+    *,
+    data: str | None = None,
+    labels: str | None = None,
+    progress: Progress = None,
+    **options: Any,
+) -> int:
+    """The data sets of an HDF5 file as samples.
+
+    Without ``data`` each data set is a sample, an array under its path, such as ``train/images``.
+    Groups are part of the paths; attributes go to the database ``__attributes__``.  Links to other
+    places and files are not followed.
+
+    :param source: the file.
+    :param data: the path of a data set whose rows are the samples.
+    :param labels: the path of one with their labels.
+    :param options: those of :class:`Writer`.
+    :return: how many samples were written.
+    :raises InvalidParameterError: it is no HDF5 file; there is no such data set; it is of a
+        type that has no array: references, arrays of varying length, or data in other files.
+    """
+    h5py = _h5py()
+    try:
+        file = h5py.File(source, "r")
+    except OSError as problem:
+        if problem.errno is not None:
+            raise
+        raise InvalidParameterError(f"{os.fspath(source)!r} is no HDF5 file: {problem}") from None
+    with file:
+        if data is None:
+            return _from_tree(h5py, file, path, progress, options)
+        found = None if labels is None else _array_of(h5py, _find(h5py, file, labels))
+        rows = _Rows(h5py, _find(h5py, file, data))
+        return append_rows(path, rows, found, progress, options)
+
+
+class _Rows:
+    """The rows of a data set, read by the block."""
+
+    def __init__(self, h5py: Any, dataset: Any) -> None:
+        _check_readable(h5py, dataset)
+        self._h5py, self._dataset = h5py, dataset
+        self.shape, self.ndim = dataset.shape, len(dataset.shape)
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __iter__(self) -> Any:
+        size = max(1, self._dataset.dtype.itemsize * int(np.prod(self.shape[1:], dtype=object)))
+        step = max(1, _BLOCK // size)
+        for begin in range(0, len(self), step):
+            yield from _read(self._h5py, self._dataset, slice(begin, begin + step))
+
+
+def _find(h5py: Any, file: Any, name: str) -> Any:
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset) or found.file.filename != file.filename:
+        raise InvalidParameterError(f"there is no data set {name!r}")
+    return found
+
+
+def _from_tree(
+    h5py: Any, file: Any, path: Path, progress: Progress, options: dict[str, Any]
+) -> int:
+    names: list[str] = []
+    attributes: dict[bytes, bytes] = dict(_attributes(file, ""))
+
+    def visit(name: str, found: Any) -> None:
+        if isinstance(found, h5py.Dataset):
+            names.append(name)
+        own = _attributes(found, name)
+        if not own and isinstance(found, h5py.Group) and not len(found):
+            own[name.encode() + b"\0"] = b""
+        attributes.update(own)
+
+    file.visititems(visit)
+    names.sort(key=str.encode)
+    if ATTRIBUTES.decode() in names:
+        raise InvalidParameterError(f"{ATTRIBUTES!r} is the name of a database, and no key")
+    with Writer(path, progress=progress, total=len(names), **options) as writer:
+        for name in names:
+            writer.append(_array_of(h5py, file[name]), name=name)
+        if attributes:
+            writer.flush()
+            # the writer itself has nothing left to write
+            db = writer.env.open_db(ATTRIBUTES)
+            with writer.env.begin(db, write=True) as txn:
+                txn.cursor().putmulti(sorted(attributes.items()))
+    return len(names)
+
+
+def _attributes(found: Any, name: str) -> dict[bytes, bytes]:
+    result = {}
+    for key, value in found.attrs.items():
+        array = np.asarray(value)
+        if array.dtype.hasobject and all(isinstance(each, str) for each in array.flat):
+            array = array.astype(np.str_)
+        if array.dtype.hasobject:
+            raise InvalidParameterError(
+                f"the attribute {key!r} of {name or '/'!r} is of a type that has no array"
+            )
+        result[f"{name}\0{key}".encode()] = arrays.dumps(_without_metadata(array))
+    return result
+
+
+def _array_of(h5py: Any, dataset: Any) -> Any:
+    _check_readable(h5py, dataset)
+    return np.asarray(_read(h5py, dataset, ()))
+
+
+def _check_readable(h5py: Any, dataset: Any) -> None:
+    text = h5py.check_string_dtype(dataset.dtype) is not None
+    elsewhere = dataset.external or (
+        dataset.is_virtual and any(each.file_name != "." for each in dataset.virtual_sources())
+    )
+    if dataset.shape is None or elsewhere or (dataset.dtype.hasobject and not text):
+        raise InvalidParameterError(
+            f"the data set {dataset.name!r} has no array: it is empty, in another file, or of"
+            " references or varying lengths"
+        )
+
+
+def _read(h5py: Any, dataset: Any, where: Any) -> Any:
+    if dataset.dtype.hasobject:
+        try:
+            return np.asarray(dataset.asstr()[where], np.str_)
+        except UnicodeDecodeError as problem:
+            raise InvalidParameterError(f"{dataset.name!r} is no text: {problem}") from None
+    return _without_metadata(np.asarray(dataset[where]))
+
+
+def _without_metadata(array: Any) -> Any:
+    """``array`` without what h5py notes in dtypes, of which numpy would warn that a file in
+    ``.npy`` format has no place for it."""
+    return array.view(_plain(array.dtype))
+
+
+def _plain(dtype: Any) -> Any:
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.dtype((_plain(base), shape))
+    if dtype.names is None:
+        return np.dtype(dtype.str)
+    fields = [dtype.fields[name] for name in dtype.names]
+    return np.dtype(
+        {
+            "names": dtype.names,
+            "formats": [_plain(field[0]) for field in fields],
+            "offsets": [field[1] for field in fields],
+            "itemsize": dtype.itemsize,
+        }
+    )
+
+
+def to_hdf5(
+    source: Source,
+    dest: Path,
+    *,
+    data: str | None = None,
+    labels: str | None = None,
+    progress: Progress = None,
+) -> int:
+    """Samples as an HDF5 file.
+
+    Without ``data`` each sample is a data set, its key the path; what is no array is one
+    of bytes; a label is its attribute ``label``; and what :func:`from_hdf5` kept of attributes
+    and groups is there again.
+
+    :param source: the path of a data set, or a :class:`Dataset`.
+    :param dest: the file to write; it is replaced when the new one is whole.
+    :param data: the path of one data set with all samples as rows.
+    :param labels: the path of one with their labels.
+    :return: how many samples were written.
+    :raises InvalidParameterError: keys are no paths of HDF5; or, for rows, a sample is no
+        array or unlike the first one.
+    """
+    if labels is not None and data is None:
+        raise InvalidParameterError("labels belong to rows: give data a path, too")
+    h5py = _h5py()
+    with (
+        Exported(source, progress) as exported,
+        beside(os.fspath(dest)) as new,
+        h5py.File(new, "w") as file,
+    ):
+        if data is None:
+            _to_tree(h5py, file, exported)
+        else:
+            found = _to_rows(file, exported, data)
+            if labels is not None:
+                _create(h5py, file, labels, label_array(found))
+        return len(exported)
+
+
+def _to_tree(h5py: Any, file: Any, exported: Exported) -> None:
+    for key, value, label in exported.named():
+        array = value if isinstance(value, np.ndarray) else np.frombuffer(value, np.uint8)
+        created = _create(h5py, file, _text(key), array)
+        if label is not None:
+            created.attrs["label"] = label
+    for path in exported.dataset.paths:
+        for key, value in _kept_attributes(path):
+            name, _, attribute = _text(key).partition("\0")
+            found = file[name] if name in file else file.require_group(name or "/")
+            if attribute:
+                array = arrays.loads(value)
+                found.attrs[attribute] = array.tolist() if array.dtype.kind == "U" else array
+
+
+def _kept_attributes(path: str) -> list[tuple[bytes, bytes]]:
+    with Environment(path, readonly=True) as env:
+        try:
+            db = env.open_db(ATTRIBUTES, create=False)
+        except NotFoundError:
+            return []
+        with env.begin(db) as txn:
+            return list(txn.range())
+
+
+def _to_rows(file: Any, exported: Exported, name: str) -> list[Any]:
+    created: Any = None
+    labels = []
+    for number, (value, label) in enumerate(exported.samples()):
+        array = as_array(value, number)
+        if created is None:
+            shape = array.shape
+            created = file.create_dataset(name, (len(exported), *shape), array.dtype)
+        check_like(array, shape, created.dtype, number)
+        created[number] = array
+        labels.append(label)
+    if created is None:
+        file.create_dataset(name, (0,), np.float32)
+    return labels
+
+
+def _text(key: bytes) -> str:
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        raise InvalidParameterError(f"the key {key!r} is no text, and no path") from None
+
+
+def _create(h5py: Any, file: Any, name: str, array: Any) -> Any:
+    if "\0" in name:
+        raise InvalidParameterError(f"the key {name!r} is no path")
+    try:
+        if array.dtype.kind == "U":
+            return file.create_dataset(name, array.shape, h5py.string_dtype(), array.astype(object))
+        return file.create_dataset(name, data=array)
+    except (ValueError, TypeError) as problem:
+        raise InvalidParameterError(f"no data set for the key {name!r}: {problem}") from problem

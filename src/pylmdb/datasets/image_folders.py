@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Data sets out into image files; and from one layout into another."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from .._numpy import np
+from ..errors import InvalidParameterError
+from ._exporting import Exported
+from ._images import encoded, extension_of
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from ..tools._progress import Progress
+    from ._exporting import Path, Source
+    from ._images import Axes, Mode
+
+__all__ = ["LABELS", "convert", "to_image_folder"]
+
+#: the file with the labels that are texts
+LABELS = "labels.txt"
+_DATUM_KEY = re.compile(r"\d{8,10}_")
+_EXTENSION = re.compile(r"\.[A-Za-z0-9]{2,5}")
+
+
+def to_image_folder(
+    source: Source,
+    root: Path,
+    *,
+    names: Literal["key", "number"] = "key",
+    classes: list[str] | None = None,
+    mode: Mode | None = None,
+    axes: Axes | None = None,
+    progress: Progress = None,
+) -> int:
+    """Samples as image files: encoded images as they are, arrays of pixels as PNG files.
+
+    A file has the name of its key, with the folders in it, or else its number, and the
+    extension of its content.  A label that is a number becomes a folder, if the key names none;
+    labels that are texts go to ``labels.txt``, which :func:`from_image_list` reads.
+
+    :param source: the path of a data set, or a :class:`Dataset`.
+    :param root: the folder, made if there is none.  Nothing in it is overwritten.
+    :param names: ``"number"`` for numbers where keys would serve, too.
+    :param classes: the names of the folders for labels; the numbers by default.
+    :param mode: of arrays: ``"BGR"`` or ``"RGB"``.
+    :param axes: of arrays: ``"HWC"`` or ``"CHW"``.  Both are by default those of the data set:
+        ``"CHW"`` and ``"BGR"`` for Caffe's, ``"BGR"`` for mmsr's, else ``"HWC"`` and ``"RGB"``.
+    :return: how many files were written.
+    :raises FileExistsError: there is a file of that name.
+    :raises InvalidParameterError: a key leads out of the folder; a sample is no image.
+    """
+    folder = os.fspath(root)
+    texts: list[str] = []
+    with Exported(source, progress) as exported:
+        usual_axes, usual_mode = exported.pixels()
+        for number, (key, value, label) in enumerate(exported.named()):
+            if isinstance(value, np.ndarray):
+                value = encoded(value, axes or usual_axes, mode or usual_mode)
+            name = _file_name(key if names == "key" else b"", number, bytes(value))
+            if isinstance(label, str):
+                texts.append(f"{name}\t{label}\n")
+            elif label is not None and "/" not in name:
+                name = f"{classes[label] if classes else label}/{name}"
+            _write_new(folder, name, value)
+        count = len(exported)
+    if texts:
+        _write_new(folder, LABELS, "".join(texts).encode("utf-8", "surrogateescape"))
+    return count
+
+
+def _file_name(key: bytes, number: int, content: bytes) -> str:
+    """The name of a file, with ``/`` between folders."""
+    try:
+        name = _DATUM_KEY.sub("", key.decode(), count=1)
+    except UnicodeDecodeError:
+        name = ""
+    if not name or not name.isprintable():
+        name = f"{number:08d}"
+    if not _EXTENSION.fullmatch(os.path.splitext(name)[1]):
+        name += extension_of(content)
+    return name
+
+
+def _write_new(folder: str, name: str, content: Any) -> None:
+    """Write a file that is not there yet, nowhere but below the folder."""
+    parts = name.split("/")
+    if {"", ".", ".."} & {*parts} or "\0" in name or (os.sep != "/" and os.sep in name):
+        raise InvalidParameterError(
+            f"{name!r} is no name of a file below {folder!r}", hint="use names='number'"
+        )
+    path = os.path.join(folder, *parts)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "xb") as file:
+        file.write(content)
+
+
+def convert(
+    source: Source,
+    path: Path,
+    *,
+    layout: str = "plain",
+    progress: Progress = None,
+    **options: Any,
+) -> int:
+    """A data set in another layout.
+
+    Values and labels are those that the source gives: a :class:`Dataset` with another
+    ``decode`` or ``transform`` changes them on the way.  Keys stay where the layout has
+    names for keys.
+
+    :param source: the path of a data set, or a :class:`Dataset`.
+    :param path: the file or directory to write.
+    :param layout: see :class:`Writer`.
+    :param options: further ones for it.
+    :return: how many samples were written.
+    :raises InvalidParameterError: the layout has no place for such samples.
+    """
+    with (
+        Exported(source, progress) as exported,
+        Writer(path, layout=layout, **options) as writer,
+    ):
+        name_of = _NAMES.get(layout)
+        for key, value, label in exported.named():
+            writer.append(value, label, name_of(key) if name_of else None)
+        return len(exported)
+
+
+def _stem(key: bytes) -> bytes:
+    return os.path.splitext(key)[0]
+
+
+# what becomes of a key, in the layouts that have names for keys
+_NAMES: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "basicsr": _stem,
+    "mmsr": _stem,
+}

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: MIT
+"""Image files into data sets, and out of them again."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import InvalidParameterError
+from ._ahead import in_order, read_file
+from ._images import Pixels, encoded, size_of
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Literal
+
+    from ..tools._progress import Progress
+    from ._images import Axes, Mode
+
+    Path = str | os.PathLike[str]
+
+__all__ = ["EXTENSIONS", "ImageFile", "Packed", "from_image_folder", "from_image_list",
+           "from_images"]  # fmt: skip
+
+#: the extensions of files that :func:`from_image_folder` takes for images, in lower case
+EXTENSIONS = (
+    ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"
+)  # fmt: skip
+
+# the layouts that have a place for labels
+_LABELLED = ("datum", "folder2lmdb", "ocr")
+# those that keep image files, so that what was decoded is encoded again
+_FILES = ("folder2lmdb", "ocr", "basicsr")
+# what is decoded to where the caller does not say
+_PIXELS = {"datum": ("BGR", "CHW"), "mmsr": ("BGR", "HWC")}
+# those whose keys are names alone
+_NAMED = ("plain", "basicsr", "mmsr")
+_KEYS = {"basicsr": "stem", "mmsr": "stem"}
+
+
+class ImageFile(NamedTuple):
+    """An image file to pack."""
+
+    path: str
+    #: the name, for the key; with ``/`` between folders
+    name: str
+    #: an int; a text for ``layout="ocr"``; None for none
+    label: Any = None
+
+
+class Packed(NamedTuple):
+    """What was packed."""
+
+    #: how many samples the data set has
+    samples: int
+    #: the files that could not be read, and why, with ``errors="skip"``
+    skipped: list[tuple[str, str]]
+    #: the names of the folders that labels are numbers of
+    classes: list[str]
+
+
+def from_image_folder(
+    root: Path,
+    path: Path,
+    *,
+    labels: Literal["auto", "folders"] | None = "auto",
+    extensions: Iterable[str] = EXTENSIONS,
+    **options: Any,
+) -> Packed:
+    """Pack the images in a folder and all folders in it.
+
+    They come in the order of their keys.  Links to files are followed, links to folders not.
+
+    :param root: the folder.
+    :param path: the file or directory to write.
+    :param labels: ``"folders"`` to number the folders in ``root``, in the order of their names,
+        and to take the number for the label, or the name for ``layout="ocr"``; None for no labels;
+        ``"auto"``: folders, if there are any and the layout has labels.
+    :param extensions: those of the files to take, in lower case.
+    :param options: those of :func:`from_images`.
+    :raises FileNotFoundError: there is no such folder.
+    """
+    folder, wanted = os.fspath(root), {*extensions}
+    names = [n for n in _walk(folder) if os.path.splitext(n)[1].lower() in wanted]
+    classes = sorted({name.partition("/")[0] for name in names if "/" in name})
+    layout = options.get("layout", "plain")
+    if labels == "auto":
+        labels = "folders" if classes and layout in _LABELLED else None
+    if labels not in ("folders", None):
+        raise InvalidParameterError(f"labels must be 'auto', 'folders' or None, not {labels!r}")
+    if labels is None:
+        classes = []
+    numbers = {name: name if layout == "ocr" else n for n, name in enumerate(classes)}
+    key = _namer(options.get("keys"), layout) or str
+    names.sort(key=lambda name: os.fsencode(key(name)))
+    items = [
+        ImageFile(os.path.join(folder, name), name, numbers.get(name.partition("/")[0]))
+        for name in names
+    ]
+    return from_images(items, path, **options)._replace(classes=classes)
+
+
+def from_image_list(list_file: Path, path: Path, *, root: Path = "", **options: Any) -> Packed:
+    """Pack the images that a text file lists, one a line: its path, and its label.
+
+    It is the list that Caffe's ``convert_imageset`` takes, where the label is what follows the
+    last space, an integer.  With ``layout="ocr"`` the label is a text: what follows the
+    first tab, or the first space where the line has no tab.  The images come in the order
+    of the lines.
+
+    :param list_file: the text file.
+    :param path: the file or directory to write.
+    :param root: the folder that paths in the list start from.
+    :param options: those of :func:`from_images`.
+    :raises InvalidParameterError: a line has no label.
+    """
+    split = _ocr_line if options.get("layout") == "ocr" else _caffe_line
+    items = []
+    with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    name, label = split(line.rstrip("\r\n"))
+                except ValueError:
+                    raise InvalidParameterError(
+                        f"{os.fspath(list_file)!r}, line {number}: no path and label: {line!r}"
+                    ) from None
+                items.append(ImageFile(os.path.join(root, name), name, label))
+    return from_images(items, path, **options)
+
+
+def from_images(
+    items: Iterable[ImageFile],
+    path: Path,
+    *,
+    layout: str = "plain",
+    keys: Literal["name", "stem", "number"] | Callable[[str], str] | None = None,
+    decode: bool = False,
+    mode: Mode | None = None,
+    axes: Axes | None = None,
+    resize: tuple[int, int] | None = None,
+    check_size: bool = False,
+    shuffle: bool = False,
+    seed: int = 0,
+    errors: Literal["raise", "skip"] = "raise",
+    resume: bool = False,
+    threads: int = 4,
+    progress: Progress = None,
+    **options: Any,
+) -> Packed:
+    """Pack image files, as they are or decoded, in the order in which they come.
+
+    :param items: the files.
+    :param path: the file or directory to write.
+    :param layout: how the samples lie in it; see :class:`Writer`.
+    :param keys: ``"name"``; ``"stem"``, the name without its extension; ``"number"``; or a function
+        that makes a key of a name.  Left out: stems for the layouts ``"basicsr"`` and
+        ``"mmsr"``, else names.  ``layout="datum"`` puts the number before the name, and
+        the layouts that number their samples have numbers whatever is said here.
+    :param decode: True to store pixels and not files: arrays, or with ``layout="datum"``
+        messages of pixels, or with a layout of image files PNG files of them.
+        ``layout="mmsr"`` stores pixels in any case.
+    :param mode: with ``decode``: ``"RGB"`` or ``"BGR"``, three channels, also of gray
+        images; ``"L"``, one; None for those of the file; ``"BGR"`` for ``"datum"`` and ``"mmsr"``.
+    :param axes: with ``decode``: ``"HWC"``, or ``"CHW"``, which ``"datum"`` needs.  One channel has
+        no axis in ``"HWC"``.
+    :param resize: with ``decode``: (height, width) to resize to.
+    :param check_size: True to refuse images of another size than the first.
+    :param shuffle: True for a random order.
+    :param seed: the same seed gives the same order, on every machine.
+    :param errors: ``"skip"`` to leave out files that cannot be read, or, where they are decoded or
+        checked, are no images.
+    :param resume: True to go on with a data set that a process that was killed has left: the
+        samples that are there are taken for those of the first items.
+    :param threads: how many read and decode ahead.
+    :param progress: True for a progress bar of tqdm, or a function of what is done and
+        what there is to do.
+    :param options: those of :class:`Writer`, such as ``exist``, ``key_format``, ``commit_every``.
+    :raises InvalidParameterError: an argument does not fit; a file is no image; images have
+        another size; two would have the same key.
+    :raises FileNotFoundError: there is no such file.
+    """
+    if errors not in ("raise", "skip"):
+        raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
+    files = [*items]
+    if shuffle:
+        random.Random(seed).shuffle(files)
+    if resume and (errors == "skip" or options.get("exist", "extend") != "extend"):
+        raise InvalidParameterError("resume counts what is there, so nothing may be left out")
+    if resume:
+        options["exist"] = "extend"
+    reading = _Reading(layout, decode, mode, axes, resize, check_size)
+    key = _namer(keys, layout)
+    if key is not None and layout in _NAMED:
+        _check_distinct(files, key)
+    with Writer(path, layout=layout, progress=progress, total=len(files), **options) as writer:
+        rest = files[len(writer) if resume else 0 :]
+        with closing(in_order(reading.read, rest, threads)) as results:
+            skipped = _pack(writer, results, reading, key, errors)
+        writer.flush()
+        return Packed(len(writer), skipped, [])
+
+
+def _pack(
+    writer: Writer,
+    results: Iterable[tuple[ImageFile, Any]],
+    reading: _Reading,
+    key: Callable[[str], str] | None,
+    errors: str,
+) -> list[tuple[str, str]]:
+    """Write what was read; returns what was skipped."""
+    skipped = []
+    for item, result in results:
+        found = result if isinstance(result, Exception) else reading.checked(item, result)
+        if not isinstance(found, Exception):
+            writer.append(found[0], item.label, key(item.name) if key else None)
+        elif errors == "skip" and isinstance(found, (OSError, InvalidParameterError)):
+            skipped.append((item.path, str(found)))
+        else:
+            raise found
+    return skipped
+
+
+class _Reading:
+    """From a file to what is stored of it."""
+
+    def __init__(
+        self,
+        layout: str,
+        decode: bool,
+        mode: Mode | None,
+        axes: Axes | None,
+        resize: tuple[int, int] | None,
+        check_size: bool,
+    ) -> None:
+        self._decode = decode or layout == "mmsr"
+        usual_mode, usual_axes = _PIXELS.get(layout, (None, "HWC"))
+        self._pixels = Pixels(mode or usual_mode, axes or usual_axes, resize)  # type: ignore[arg-type]
+        self._pixels.check()
+        if layout in _PIXELS and self._pixels.axes != usual_axes:
+            raise InvalidParameterError(f"the layout {layout!r} has {usual_axes} pixels")
+        if not self._decode and (mode, axes, resize) != (None, None, None):
+            raise InvalidParameterError("mode, axes and resize need decode=True")
+        self._encode, self._check = layout in _FILES, check_size
+        self._size: Any = None
+
+    def read(self, item: ImageFile) -> tuple[tuple[Any, Any], int]:
+        """(what is stored, the size of the image if it is checked), and the number of bytes."""
+        content = read_file(item.path)
+        try:
+            if not self._decode:
+                return (content, size_of(content) if self._check else None), len(content)
+            array = self._pixels.of(content)
+            value: Any = array
+            if self._encode:
+                value = encoded(array, self._pixels.axes, self._pixels.mode)
+        except InvalidParameterError as problem:
+            raise InvalidParameterError(f"{item.path!r}: {problem}") from problem
+        return (value, array.shape), array.nbytes
+
+    def checked(self, item: ImageFile, found: tuple[Any, Any]) -> Any:
+        """``found``, or the exception for a size that differs from the first."""
+        if not self._check:
+            return found
+        if self._size is None:
+            self._size = found[1]
+        if found[1] != self._size:
+            return InvalidParameterError(
+                f"{item.path!r}: the size is {found[1]}, and that of the first image {self._size}"
+            )
+        return found
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """The names of all files below a folder, with ``/`` between folders."""
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"there is no folder {folder!r}")
+    for at, _, names in os.walk(folder):
+        beyond = os.path.relpath(at, folder).replace(os.sep, "/")
+        for name in names:
+            yield name if beyond == "." else f"{beyond}/{name}"
+
+
+def _namer(keys: Any, layout: str) -> Callable[[str], str] | None:
+    """How a key is made of a name; None for numbers."""
+    if keys is None:
+        keys = _KEYS.get(layout, "name")
+    if callable(keys):
+        return keys  # type: ignore[no-any-return]
+    if keys not in ("name", "stem", "number"):
+        raise InvalidParameterError(
+            f"keys must be 'name', 'stem', 'number' or a function, not {keys!r}"
+        )
+    if keys == "number":
+        return None
+    return str if keys == "name" else lambda name: os.path.splitext(name)[0]
+
+
+def _check_distinct(files: list[ImageFile], key: Callable[[str], str]) -> None:
+    seen: dict[str, str] = {}
+    for item in files:
+        name = key(item.name)
+        if name in seen:
+            raise InvalidParameterError(
+                f"{seen[name]!r} and {item.path!r} would both have the key {name!r}",
+                hint="keys='name' keeps extensions, keys='number' numbers them",
+            )
+        seen[name] = item.path
+
+
+def _caffe_line(line: str) -> tuple[str, int]:
+    name, label = line.rstrip().rsplit(None, 1)
+    return name, int(label)
+
+
+def _ocr_line(line: str) -> tuple[str, str]:
+    name, label = line.split("\t" if "\t" in line else " ", 1)
+    return name, label

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""A writer that is killed leaves whole batches, and the next one goes on behind them."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pylmdb.datasets import Dataset, Writer
+
+ROUNDS = int(os.environ.get("PYLMDB_KILL_ROUNDS", "4"))
+COUNT, EVERY = 1000, 7
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {here!r})
+from pylmdb.datasets import Writer
+from test_datasets_kill import add
+path, layout, exist = sys.argv[1:]
+with Writer(path, layout=layout, exist=exist, commit_every={every}) as writer:
+    print(len(writer), flush=True)
+    for number in range(len(writer), {count}):
+        add(writer, layout, number)
+"""
+
+
+def name_of(number):
+    """A key in no order."""
+    return hashlib.md5(b"%d" % number).digest()
+
+
+def value_of(number):
+    return (b"sample %d " % number) * (1 + number % 50)
+
+
+def add(writer, layout, number):
+    if layout == "plain":
+        writer.write(name_of(number), value_of(number))
+    elif layout == "ocr":
+        writer.append(value_of(number), f"text {number}")
+    elif layout == "numbered":
+        writer.append(value_of(number))
+    else:
+        writer.append(value_of(number), number)
+
+
+def expected(layout, number):
+    if layout == "ocr":
+        return value_of(number), f"text {number}"
+    if layout in ("plain", "numbered"):
+        return value_of(number)
+    return value_of(number), number
+
+
+def run(path, layout, exist, seconds):
+    """Start a writer and kill it; returns how many samples it found."""
+    source = PROGRAM.format(here=os.path.dirname(__file__), every=EVERY, count=COUNT)
+    child = subprocess.Popen(
+        [sys.executable, "-c", source, path, layout, exist], stdout=subprocess.PIPE
+    )
+    with child:
+        line = child.stdout.readline()
+        time.sleep(seconds)
+        child.send_signal(signal.SIGKILL)
+    return int(line)
+
+
+@pytest.mark.parametrize("layout", ["plain", "datum", "numbered", "folder2lmdb", "ocr"])
+def test_whole_batches_are_left(tmp_path, layout):
+    path = str(tmp_path / "killed")
+    chance = random.Random(layout)
+    known = 0
+    for _ in range(ROUNDS):
+        found = run(path, layout, "extend", chance.uniform(0, 0.02))
+        assert found >= known
+        assert found == COUNT or (found - known) % EVERY == 0
+        known = found
+    with Writer(path, layout=layout, exist="extend", commit_every=EVERY) as writer:
+        found = len(writer)
+        assert found >= known
+        for number in range(found, COUNT):
+            add(writer, layout, number)
+    with Dataset(path) as dataset:
+        assert len(dataset) == COUNT
+        for number, sample in enumerate(dataset):
+            assert sample == expected(layout, number)
+
+
+def test_a_replacement_is_there_as_a_whole_or_not_at_all(tmp_path):
+    path = str(tmp_path / "replaced")
+    chance = random.Random(1)
+    with Writer(path, layout="numbered") as writer:
+        for number in range(3):
+            add(writer, "numbered", number)
+    for _ in range(ROUNDS):
+        run(path, "numbered", "replace", chance.uniform(0, 0.3))
+        with Dataset(path) as dataset:
+            assert len(dataset) in (3, COUNT)
+            assert dataset[2] == value_of(2)
