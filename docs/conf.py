@@ -43,7 +43,7 @@ nitpick_ignore_regex = [
 ]
 
 # Where what docstrings name is looked for.
-MODULES = ["pylmdb", "pylmdb.tools.verification"]
+MODULES = ["pylmdb", "pylmdb.tools.verification", "pylmdb.datasets"]
 
 # Files elsewhere in the repository that are pages of the site, by the page that stands for each:
 # whoever reads the sources follows its link, the site shows the file in its place.

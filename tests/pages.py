@@ -6,7 +6,8 @@
 A comment behind an expression that begins with a literal is its value, or what ``print``
 prints; one that begins with the name of an exception is what it raises.  All other comments
 are words.  What a page needs and no reader wants to see is in an HTML comment that begins with
-``python``.
+``python``.  Blocks in other languages are not run, nor is Python that needs what cannot be had
+here, such as a cluster: its language is ``py``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import re
 import sys
 import tokenize
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pylmdb
@@ -108,9 +110,9 @@ def check_raises(name: str, evaluate: Callable[[], object]) -> None:
         raise AssertionError(f"the page says {name}, the result is {result!r}")
 
 
-def run(page: Path) -> int:
-    """How many blocks there were."""
-    names: dict[str, Any] = {"_check_shown": check_shown, "_check_raises": check_raises}
+def run(page: Path, names: dict[str, Any]) -> int:
+    """Run it with ``names`` as the namespace; how many blocks there were."""
+    names.update(_check_shown=check_shown, _check_raises=check_raises)
     found = programs(page)
     for program in found:
         exec(program, names)
@@ -118,4 +120,6 @@ def run(page: Path) -> int:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    # What the page defines is in the main module, where pickles look for it.
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    run(Path(sys.argv[1]), vars(main))
