@@ -5,6 +5,8 @@ import os
 import re
 from pathlib import Path
 
+from sphinx.addnodes import pending_xref
+
 import pylmdb
 
 DOCS = Path(__file__).parent
@@ -36,9 +38,9 @@ autodoc_typehints_format = "short"
 # What annotations name and no page describes: type variables, aliases, numpy's and Python's types.
 nitpick_ignore_regex = [
     ("py:.*", r"(pylmdb\.writer\.)?(K|V|T|ValueT|BytesLike)"),
-    ("py:class", r"(Keys|KeyCodec|ValueCodec|Path|Source|Progress|Place|Awaited|DbSlot|Desk)"),
-    ("py:class", r"(ArrayLike|DTypeLike|NDArray|(os\.)?PathLike|Executor|AbstractContextManager)"),
-    ("py:.*", r"concurrent\.futures\..*"),
+    ("py:class", r"(Keys|KeyCodec|ValueCodec|Path|Source|Progress|Decode|Mode|Axes|Place)"),
+    ("py:class", r"(Awaited|DbSlot|Desk|ArrayLike|DTypeLike|NDArray|AbstractContextManager)"),
+    ("py:.*", r"((os\.)?PathLike|(Broken)?Executor|concurrent\.futures.*|functools\..*|glob)"),
     ("py:class", r"pylmdb\._.*"),
 ]
 
@@ -75,6 +77,13 @@ def site_path(origin, target, docname):
     return os.path.relpath(path, (DOCS / docname).parent)
 
 
+def tell_apart(app, doctree):
+    """There are two writers; a name that no module goes with means the one of environments."""
+    for node in doctree.findall(pending_xref):
+        if node.get("reftarget") == "Writer" and node.get("py:module") == "pylmdb":
+            node["reftarget"] = "pylmdb.writer.Writer"
+
+
 def look_in_package(app, env, node, content):
     """Docstrings say ``Transaction.put``, whichever module they are in."""
     if node["refdomain"] != "py":
@@ -87,4 +96,5 @@ def look_in_package(app, env, node, content):
 
 def setup(app):
     app.connect("source-read", show_file)
+    app.connect("doctree-read", tell_apart)
     app.connect("missing-reference", look_in_package)

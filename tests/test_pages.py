@@ -10,6 +10,7 @@ import pages
 import pytest
 
 import pylmdb
+from pylmdb import datasets
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -46,6 +47,8 @@ def test_the_api_reference_has_every_public_name():
     pages_of_api = sorted((ROOT / "docs" / "api").glob("*.rst"))
     shown = {name for page in pages_of_api for name in directive.findall(page.read_text("utf-8"))}
     modules = {"errors", "types"}
+    samples = {name for name, value in vars(datasets).items() if callable(value)}
+    assert {name for name in samples if not name.startswith("_")} <= shown
     assert set(pylmdb.__all__) - modules - {"__version__", "_Database"} <= shown
     for name in modules:
         module = getattr(pylmdb, name)
