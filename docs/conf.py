@@ -54,6 +54,8 @@ ELSEWHERE = {
     "changelog": ROOT / "CHANGELOG.md",
     "liblmdb": ROOT / "lib" / "liblmdb" / "README.md",
 }
+# A link to a file, without what may follow in it: the anchor.
+LINK = re.compile(r"\]\((?!\w+:)([^)#]+)")
 
 
 def show_file(app, docname, source):
@@ -61,11 +63,10 @@ def show_file(app, docname, source):
     origin = Path(app.env.doc2path(docname))
     if docname in ELSEWHERE:
         origin = ELSEWHERE[docname]
+        app.env.note_dependency(str(origin))
         source[0] = origin.read_text("utf-8")
     if origin.suffix == ".md":
-        source[0] = re.sub(
-            r"\]\(([^)#:]+)", lambda link: f"]({site_path(origin, link[1], docname)}", source[0]
-        )
+        source[0] = LINK.sub(lambda link: f"]({site_path(origin, link[1], docname)}", source[0])
 
 
 def site_path(origin, target, docname):
