@@ -25,7 +25,7 @@ def pack(folder: Path, path: Path, size: int) -> int:
     packed = datasets.from_image_folder(
         folder, path, layout="datum", decode=True, resize=(size, size), mode="RGB", axes="CHW"
     )
-    return len(packed)
+    return packed.samples
 
 
 def batches(dataset: datasets.Dataset, size: int) -> Iterable[Any]:

@@ -32,6 +32,7 @@ LAYERS = [
     {
         "cli.checking",
         "cli.completion",
+        "cli.exchange",
         "cli.files",
         "cli.inspection",
         "cli.records",

@@ -134,6 +134,7 @@ def test_small_sets(make):
     assert [flat(Loader(one, 1, rank=rank, world=3)) for rank in range(3)] == [[0]] * 3
     assert [*Loader(one, 2, drop_last=True)] == []
     assert [*Loader(one[:0], 2)] == []
+    assert flat(Loader(one, 10**12)) == [0]
 
 
 def test_collating(make):

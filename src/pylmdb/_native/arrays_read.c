@@ -186,8 +186,6 @@ int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
         for (i = 0; !rc && absent && i < batch.count; i++)
             absent[i] = (char)is_absent(&batch, i);
         if (!rc)
-            read_far_ahead(cursor, &batch);
-        if (!rc)
             rc = copy_batch(cursor, &batch, size, out, stride, threads);
         mdb_cursor_close(cursor);
     }
@@ -483,7 +481,7 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
 /* -- reading ahead ---------------------------------------------------------------- */
 
 /* How many rows are looked at to know of all. */
-#define LOOKED_AT 8
+#define LOOKED_AT 4
 
 #ifdef __linux__
 /* Whether the page of an address would have to be read from the disk. */

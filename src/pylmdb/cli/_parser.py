@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from .._version import __version__
-from . import checking, completion, files, inspection, records, shell, watching
+from . import checking, completion, exchange, files, inspection, records, shell, watching
 from ._commands import Commands
 
 
@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(
         dest="command", required=True, metavar="COMMAND", title="commands"
     )
-    for module in (inspection, records, files, checking, watching, shell, completion):
+    for module in (inspection, records, files, checking, exchange, watching, shell, completion):
         module.add(Commands(commands))
     top.set_defaults(parser=top)
     return top

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..tools import merge as merge
 from . import datum as datum
 from .building import build as build
 from .dask_collections import to_dask_array as to_dask_array

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .._numpy import np
-from ..errors import InvalidParameterError
+from ..errors import Error, InvalidParameterError
 from ._gathering import Form, Gather, Misfit, datum_form, form_of
 from ._memory import Memory
 
@@ -62,14 +62,15 @@ class Copied(Collated):
         nbytes = batch_size * math.prod(form.shape) * np.dtype(form.dtype).itemsize
         self.at_once = max(1, min(_MOST, _WORTH // max(nbytes, 1)))
         self._gather = Gather(dataset._shards, form)
-        self._memory = Memory((self.at_once * batch_size, *form.shape), form.dtype, kept)
+        most = min(self.at_once * batch_size, len(dataset))
+        self._memory = Memory((most, *form.shape), form.dtype, kept)
 
     def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
         size = self._size
         numbers = self._dataset._numbers(order[start * size : stop * size])
         try:
             found = self._gather(numbers, self._memory.take()[: len(numbers)])
-        except Misfit:
+        except (Misfit, Error):  # it may be only one of the batches
             return super().load(order, start, stop)
         except Exception as problem:
             return [Failed(problem)] * (stop - start)

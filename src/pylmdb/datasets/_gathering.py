@@ -147,9 +147,15 @@ class _Held:
         slot = self._txn._slot_in(ptr, self._db)
         struct, *_alive = keys.native(ffi)
         out, bad = ffi.from_buffer("MDB_val[]", values), ffi.new("size_t *")
-        code = lib.pylmdb_locate(ptr, slot.dbi, slot.flags, struct, out, bad)
+
+        def call() -> int:
+            return int(lib.pylmdb_locate(ptr, slot.dbi, slot.flags, struct, out, bad))
+
+        code = call()
         if code == lib.MDB_NOTFOUND:
             raise Misfit
+        if code:
+            code = self._txn._shared.retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_cursor_get", code)
 

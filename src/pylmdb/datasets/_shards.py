@@ -146,7 +146,8 @@ class Shards:
         self.ends = np.cumsum([each.order.count for each in found], dtype=np.int64)
         kinds = {each.sample for each in found if each.order.count}
         if len(kinds) > 1:
-            raise InvalidParameterError(f"the shards have several layouts: {{*{self.layouts}}}")
+            names = ", ".join(sorted({*self.layouts}))
+            raise InvalidParameterError(f"the shards have several layouts: {names}")
         self.sample = kinds.pop() if kinds else "value"
 
     def __getstate__(self) -> dict[str, Any]:

@@ -33,7 +33,10 @@ class Loader:
     - an array of shape ``(batch_size, *shape)`` where all samples are arrays of one form: with the
       Dataset's ``dtype``, or of ``.npy`` values, and without ``transform``.  A batch is then
       nothing but copying, without the GIL, from one snapshot of each shard.  Its memory is its
-      own for as long as anything refers to it, and then that of a later batch;
+      own for as long as anything refers to it, and then that of a later batch.  Where a sample
+      lies is noted when it is first read, in 8 bytes;
+    - a pair of such an array and one of labels, int64, where they are pixels with labels in Caffe's
+      Datum values;
     - else what ``collate`` makes of the list of samples, which the threads read, decode and
       transform; they run at the same time as far as decoding lets go of the GIL.
 
@@ -85,7 +88,8 @@ class Loader:
         if shuffle not in _SHUFFLES:
             raise InvalidParameterError(f"shuffle must be True, False or 'blocks', not {shuffle!r}")
         self._dataset, self._collate = dataset, collate
-        self._shuffle, self._drop_last = shuffle, bool(drop_last)
+        self._shuffle = shuffle if shuffle == "blocks" else bool(shuffle)
+        self._drop_last = bool(drop_last)
         self._batch_size = _checked("batch_size", batch_size, 1)
         self._seed = _checked("seed", seed, 0)
         self._prefetch = _checked("prefetch", prefetch, 0)
@@ -137,8 +141,8 @@ class Loader:
         order, total, pid = self._order(epoch), len(self), os.getpid()
         kept = max(self._prefetch, self._threads) + 2
         batches = plan(self._dataset, self._batch_size, self._collate, kept)
-        found = self._ahead(batches, order, begin, total)
-        with closing(found if self._prefetch else _at_once(batches, order, begin, total)) as found:
+        prepare = self._ahead if self._prefetch else _at_once
+        with closing(prepare(batches, order, begin, total)) as found:
             for batch in found:
                 if isinstance(batch, Failed):
                     raise batch.problem
