@@ -24,6 +24,7 @@ default_role = "code"
 smartquotes_action = "D"
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"pylmdb {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
