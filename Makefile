@@ -4,6 +4,7 @@
 #   make demo     pack a real data set and read it back       make lint    ruff and mypy
 #   make test     the whole suite, on the installed package
 #   make bench    pylmdb beside py-lmdb                       make place   liblmdb's sources only
+#   make docs     the documentation, as a site in docs/_build/html
 #
 #   make sanitize      the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 #   make debug-malloc  the suite with Python's checking allocator, in development mode
@@ -20,6 +21,7 @@ VENV ?= .venv-test
 SANITIZE_VENV ?= .venv-sanitize
 DEMO_VENV ?= .venv-demo
 BENCH_VENV ?= .venv-bench
+DOCS_VENV ?= .venv-docs
 PYTEST_ARGS ?=
 # Files of tests go to as many processes as there are processors.
 SHARED_OUT := -n auto --dist loadfile
@@ -50,7 +52,7 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-short sanitize debug-malloc bench lint place clean
+.PHONY: demo test test-short sanitize debug-malloc bench docs lint place clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
@@ -81,6 +83,10 @@ debug-malloc: $(VENV)/installed-test
 bench: $(BENCH_VENV)/installed-bench
 	$(BENCH_VENV)/bin/python benchmarks/compare.py $(BENCH_ARGS)
 
+docs: $(DOCS_VENV)/installed-docs
+	$(DOCS_VENV)/bin/sphinx-build --quiet -W --keep-going docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -90,7 +96,7 @@ place: $(VENV)/created
 	$(VENV)/bin/python lib/liblmdb/place.py
 
 clean:
-	rm -rf build dist .venv-* src/pylmdb.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/_build .venv-* src/pylmdb.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests examples benchmarks lib -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment, and in it pylmdb as a user gets it (not editable) with the extra that the target is named after.
@@ -122,6 +128,10 @@ endef
 
 %/installed-bench: %/created $(INPUTS)
 	$(call install,bench)
+	touch $@
+
+%/installed-docs: %/created $(INPUTS)
+	$(call install,docs)
 	touch $@
 
 .PRECIOUS: %/created

@@ -4,9 +4,7 @@ module of."""
 
 import os
 import pickle
-import re
 import shelve
-from pathlib import Path
 
 import pytest
 from programs import run
@@ -291,15 +289,3 @@ def test_a_program_for_lmdbm(tmp_path, core):
         assert len(db) == 0
     with Lmdb.open(tmp_path / "small", "w", map_size=2**20) as db:
         db.update((b"%d" % i, b"x" * 1000) for i in range(2000))
-
-
-def test_the_program_of_the_documentation(tmp_path, monkeypatch, core):
-    monkeypatch.chdir(tmp_path)
-    page = (Path(__file__).parents[1] / "docs" / "map.md").read_text()
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(block, names)
-    with names["env"]:
-        assert dict(names["stock"]) == {"apple": {"price": 12, "left": 79}}
-        assert dict(names["orders"]) == {7: "one apple"}
-        assert names["log"].first() == (("web", 2024, 7), "started")

@@ -124,6 +124,9 @@ def test_the_sdist_carries_what_it_needs(unpacked):
         "src/pylmdb/py.typed",
         "src/pylmdb/_native/build.py",
     }
+    documentation = [*(ROOT / "docs").rglob("*.*")]
+    pages = {path for path in documentation if path.is_file() and "_build" not in path.parts}
+    assert names >= {str(path.relative_to(ROOT)) for path in pages if path.suffix != ".pyc"}
     assert names >= {
         f"lib/liblmdb/{name}"
         for name in ("pin.json", "place.py", "source_edits.py", "shim.c", "README.md")

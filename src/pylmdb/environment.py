@@ -57,7 +57,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         a power failure may undo the last transaction, and nothing else.
     :param sync: False to leave flushes to the system: a power failure may undo
         the last transactions, or damage the file if the file system reorders
-        writes.  :meth:`sync` flushes.
+        writes.  :meth:`Environment.sync` flushes.
     :param map_async: True, with ``writemap``, to flush without waiting.
     :param mode: permissions of the directory; the files get them without the
         execute bits.  The umask applies.

@@ -257,7 +257,7 @@ class Map(Ordered[K, V]):
     # -- transactions -----------------------------------------------------------------
 
     def transaction(self, *, timeout: float | None = None) -> Transaction[bytes]:
-        """A write transaction for a ``with`` block.
+        """A write transaction for a ``with`` block::
 
             with m.transaction():
                 m["a"] -= 1

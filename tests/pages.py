@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Runs the Python of a page, block by block, and checks that it shows what the page says.
+
+    python tests/pages.py docs/tutorial.md
+
+A comment behind an expression that begins with a literal is its value, or what ``print``
+prints; one that begins with the name of an exception is what it raises.  All other comments
+are words.  What a page needs and no reader wants to see is in an HTML comment that begins with
+``python``.  Blocks in other languages are not run, nor is Python that needs what cannot be had
+here, such as a cluster: its language is ``py``.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import io
+import re
+import sys
+import tokenize
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pylmdb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+BLOCK = re.compile(r"^(?:```python|<!-- python)\n(.*?)^(?:```|-->)$", re.DOTALL | re.MULTILINE)
+NAME = re.compile(r"(?:pylmdb\.)?(\w+)\b")
+
+
+def programs(page: Path) -> list[CodeType]:
+    """The blocks of a page, with its line numbers, compiled to check what they show."""
+    text, found = page.read_text("utf-8"), []
+    for block in BLOCK.finditer(text):
+        program = "\n" * text.count("\n", 0, block.start(1)) + block[1]
+        tree = Checked(comments(program)).visit(ast.parse(program))
+        found.append(compile(ast.fix_missing_locations(tree), str(page), "exec"))
+    return found
+
+
+def comments(program: str) -> dict[int, str]:
+    """By line."""
+    return {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(program).readline)
+        if token.type == tokenize.COMMENT
+    }
+
+
+def literal(comment: str) -> str | None:
+    """The literal that a comment begins with, if it does."""
+    ends = [len(comment), *(found.start() for found in re.finditer(r"[,;:] |\.$", comment))]
+    for end in sorted(ends, reverse=True):
+        try:
+            ast.literal_eval(comment[:end])
+        except (SyntaxError, ValueError):
+            continue
+        return comment[:end]
+    return None
+
+
+def exception(comment: str) -> type[BaseException] | None:
+    """The exception whose name a comment begins with, if it does."""
+    name = NAME.match(comment)
+    found = name and getattr(pylmdb, name[1], getattr(builtins, name[1], None))
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+
+
+class Checked(ast.NodeTransformer):
+    """Puts a check in the place of each expression whose result the page shows."""
+
+    def __init__(self, notes: dict[int, str]) -> None:
+        self.notes = notes
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        note = self.notes.get(node.end_lineno or 0, "")
+        raised, shown = exception(note), literal(note)
+        if raised or shown:
+            check = "_check_raises" if raised else "_check_shown"
+            words = raised.__name__ if raised else shown
+            call: Any = ast.parse(f"{check}({words!r}, lambda: 0)", mode="eval").body
+            call.args[1].body = printed(node.value)
+            node.value = ast.copy_location(call, node.value)
+        return node
+
+
+def printed(node: ast.expr) -> ast.expr:
+    """What a call of ``print`` with one argument prints; else the expression itself."""
+    is_print = isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"
+    return node.args[0] if is_print and len(node.args) == 1 else node
+
+
+def check_shown(shown: str, evaluate: Callable[[], object]) -> None:
+    result, expected = evaluate(), ast.literal_eval(shown)
+    if result != expected or isinstance(result, bool) != isinstance(expected, bool):
+        raise AssertionError(f"the page shows {shown}, the result is {result!r}")
+
+
+def check_raises(name: str, evaluate: Callable[[], object]) -> None:
+    try:
+        result = evaluate()
+    except Exception as error:
+        if type(error) is not exception(name):
+            raise
+    else:
+        raise AssertionError(f"the page says {name}, the result is {result!r}")
+
+
+def run(page: Path, names: dict[str, Any]) -> int:
+    """Run it with ``names`` as the namespace; how many blocks there were."""
+    names.update(_check_shown=check_shown, _check_raises=check_raises)
+    found = programs(page)
+    for program in found:
+        exec(program, names)
+    return len(found)
+
+
+if __name__ == "__main__":
+    # What the page defines is in the main module, where pickles look for it.
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    run(Path(sys.argv[1]), vars(main))

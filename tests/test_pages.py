@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""The programs of the README and of the documentation run, and do what their pages say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pages
+import pytest
+
+import pylmdb
+from pylmdb import datasets
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if pages.programs(page)], ids=name_of)
+def test_the_programs_of_a_page(page, tmp_path, core):
+    """In a process of its own: they fork, and leave open what they open."""
+    program = [sys.executable, "-W", "error", pages.__file__, page]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_pages_were_found():
+    names = {name_of(page) for page in PAGES if pages.programs(page)}
+    assert names >= {"README.md", "docs/tutorial.md", "docs/map.md", "docs/arrays.md"}
+
+
+def test_the_figures_of_the_readme_are_those_of_the_page_on_performance():
+    def figures(page):
+        lines = (ROOT / page).read_text("utf-8").splitlines()
+        return {line for line in lines if line.startswith("|") and line[-3:-2].isdigit()}
+
+    assert figures("README.md")
+    assert figures("README.md") <= figures("docs/performance.md")
+
+
+def test_the_api_reference_has_every_public_name():
+    directive = re.compile(r"^\.\. (?:auto\w+|function):: (\w+)", re.MULTILINE)
+    pages_of_api = sorted((ROOT / "docs" / "api").glob("*.rst"))
+    shown = {name for page in pages_of_api for name in directive.findall(page.read_text("utf-8"))}
+    modules = {"errors", "types"}
+    samples = {name for name, value in vars(datasets).items() if callable(value)}
+    assert {name for name in samples if not name.startswith("_")} <= shown
+    assert set(pylmdb.__all__) - modules - {"__version__", "_Database"} <= shown
+    for name in modules:
+        module = getattr(pylmdb, name)
+        own = {key for key, value in vars(module).items() if isinstance(value, type)}
+        assert {key for key in own if not key.startswith("_")} - {"Record"} <= shown, name
+
+
+def page_with(tmp_path, program):
+    page = tmp_path / "page.md"
+    page.write_text(f"# A page\n\n```python\n{program}\n```\n\nEnd.\n")
+    return page
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "1 + 1  # 3",
+        "1 + 1  # 3: not two",
+        "print(1 + 1)  # 3, not two",
+        "for each in [1]:\n    each  # 2",
+        "1 == 1  # 1",
+        "2 + 2  # ValueError",
+        "int('x')  # TypeError: no number",
+        "nothing",
+        "raise SystemError",
+    ],
+)
+def test_a_page_that_is_wrong(program, tmp_path):
+    with pytest.raises((AssertionError, NameError, SystemError, ValueError)):
+        pages.run(page_with(tmp_path, program), {})
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "print(1 + 1)  # 2: so many",
+        "[2]  # [2], in a list",
+        "2 + 1  # one more",
+        "number = 4  # 5",
+        "int('x')  # ValueError: no number",
+        "7\n```\n```sh\nnothing",
+        "```\n\n<!-- python\nnumber = 3\n-->\n\n```python\nnumber  # 3",
+    ],
+)
+def test_a_page_that_is_right(program, tmp_path):
+    assert pages.run(page_with(tmp_path, program), {})
