@@ -85,19 +85,27 @@ def names(env: Environment, txn: Any) -> list[bytes]:
 
 
 def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
-    ffi, lib = txn._engine.ffi, txn._engine.lib
-    key, sure = ffi.new("MDB_val *"), ffi.new("int *")
     found: list[bytes] = []
     with txn.cursor(env.open_db()) as cursor:
         while True:
-            code = cursor._do(lib.pylmdb_cursor_next_db, key, sure)
-            if code == lib.MDB_NOTFOUND:
+            name, sure = cursor._do(_next_name, txn._engine)
+            if name is None:
                 return found
-            if code:
-                raise error("mdb_cursor_get", code)
-            name = bytes(ffi.buffer(key.mv_data, key.mv_size))
-            if sure[0] or _opens(env, name, txn):
+            if sure or _opens(env, name, txn):
                 found.append(name[:-1] if name.endswith(b"\0") else name)
+
+
+def _next_name(cursor: Any, engine: Any) -> tuple[bytes | None, bool]:
+    """The name of the next named database, and whether it surely is one.  The bytes lie in the
+    map, so they are copied before the transaction can end."""
+    ffi, lib = engine.ffi, engine.lib
+    key, sure = ffi.new("MDB_val *"), ffi.new("int *")
+    code = lib.pylmdb_cursor_next_db(cursor, key, sure)
+    if code == lib.MDB_NOTFOUND:
+        return None, True
+    if code:
+        raise error("mdb_cursor_get", code)
+    return bytes(ffi.buffer(key.mv_data, key.mv_size)), bool(sure[0])
 
 
 def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:
