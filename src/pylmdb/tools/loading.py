@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _DUPSORT = 0x04
 # records between two reports
 _BATCH = 1000
+# how many databases a text may have: that is not known before its end
+_MANY = 1 << 16
 
 
 def load(
@@ -67,18 +69,15 @@ def load(
         if not hasattr(source, "read"):
             source = stack.enter_context(open(os.fspath(source), "rb"))
         lines = Lines(source)
-        target = stack.enter_context(Destination(dest, subdir, lib_version))
+        target = stack.enter_context(Destination(dest, subdir, lib_version, _MANY))
+        target.open()
         reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
         loading = Loading(lines, target, reporter, bool(overwrite), bool(append))
         if plain:
-            return loading.records(Section(database, None), lines.plain_records())
-        written = 0
-        while (section := lines.section()) is not None:
-            if section.name is None:
-                section.name = database
-            written += loading.records(section, lines.records(section.spelling))
-        if not lines.number:
-            raise lines.error("the dump is empty")
+            written = loading.records(Section(database, None), lines.plain_records())
+        else:
+            written = loading.sections(database)
+        target.finish()
         return written
 
 
@@ -98,6 +97,17 @@ class Loading:
         self.lines, self.target, self.reporter = lines, target, reporter
         self.overwrite, self.append = overwrite, append
         self.reported = 0
+
+    def sections(self, database: bytes | None) -> int:
+        """The whole text; returns how many records were written."""
+        written, lines = 0, self.lines
+        while (section := lines.section()) is not None:
+            if section.name is None:
+                section.name = database
+            written += self.records(section, lines.records(section.spelling))
+        if not lines.number:
+            raise lines.error("the dump is empty")
+        return written
 
     def records(self, section: Section, records: Iterator[tuple[bytes, bytes]]) -> int:
         """One section; returns how many records were written."""

@@ -80,11 +80,13 @@ def merge(
         _refuse_itself(envs, place)
         total = sum(reader.stat(db).entries for each in databases.values() for reader, db in each)
         target = stack.enter_context(place)
+        target.open()
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         written = 0
         for name, members in databases.items():
             merging = stack.enter_context(Merging(target, name, members, on_conflict))
             written += merging.run(reporter)
+        target.finish()
         return written
 
 
