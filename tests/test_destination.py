@@ -62,7 +62,7 @@ def test_links_are_followed(tmp_path, source, subdir):
 
 
 def test_without_a_parent(tmp_path, source):
-    with pytest.raises(FileNotFoundError, match="there is no directory: '.*missing'"):
+    with pytest.raises(FileNotFoundError, match=r"there is no directory: '.*missing'"):
         pylmdb.merge([source], tmp_path / "missing" / "dest")
 
 
@@ -88,7 +88,8 @@ def test_other_failures_say_what_they_are(tmp_path, source, monkeypatch):
     monkeypatch.setattr(os, "rename", refuse)
     with pytest.raises(OSError, match="Input/output") as info:
         pylmdb.merge([source], tmp_path / "dest")
-    assert info.value.errno == errno.EIO and "meanwhile" not in str(info.value)
+    assert info.value.errno == errno.EIO
+    assert "meanwhile" not in str(info.value)
     assert os.listdir(tmp_path) == ["source"]
 
 
