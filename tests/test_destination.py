@@ -170,3 +170,48 @@ def test_an_interrupt_anywhere(tmp_path, source, existing):
         number += 7
     assert number > 300
     assert value(dest) == b"w"
+
+
+TEXT = b"VERSION=3\nformat=print\ntype=btree\n%bHEADER=END\n 12345678\n abcdefgh\nDATA=END\n"
+MAIN = ["duplicates", "integerkey", "reversekey", "integerdup"]
+
+
+@pytest.mark.parametrize("flag", MAIN)
+def test_a_main_database_with_flags(tmp_path, lib_version, flag):
+    """Programs in C may make one; where there are records or names already, it is refused."""
+    text, two = tmp_path / "text", tmp_path / "two"
+    flags = b"integerdup=1\nduplicates=1\n" if flag == "integerdup" else f"{flag}=1\n".encode()
+    section = TEXT % flags
+    text.write_bytes(section)
+    two.write_bytes(TEXT % b"database=x\n" + section)
+    assert pylmdb.load(text, tmp_path / "a", lib_version=lib_version) == 1
+    for version in (0, 1):
+        new = tmp_path / f"new{version}"
+        assert pylmdb.merge([tmp_path / "a"], new, lib_version=version) == 1
+        assert pylmdb.merge([tmp_path / "a"], new) == 0
+        assert pylmdb.verify(new).ok
+        pylmdb.dump(new, tmp_path / "again")
+        assert f"\n{flag}=1\n".encode() in (tmp_path / "again").read_bytes()
+    for databases in ([], [b"named"]):
+        other = make(tmp_path / f"other{len(databases)}", lib_version, databases)
+        before = (other / "data.mdb").read_bytes()
+        with pytest.raises(pylmdb.IncompatibleError, match="the main database has other flags"):
+            pylmdb.merge([tmp_path / "a"], other)
+        with pytest.raises(pylmdb.IncompatibleError, match="the main database has other flags"):
+            pylmdb.load(text, other)
+        assert (other / "data.mdb").read_bytes() == before
+    with pytest.raises(pylmdb.IncompatibleError, match=r"line \d+: the main database has other"):
+        pylmdb.load(two, tmp_path / "b", lib_version=lib_version)
+    assert not (tmp_path / "b").exists()
+
+
+def test_an_environment_in_use_keeps_its_order(tmp_path, env):
+    """A load that fails has not told liblmdb of another order."""
+    text = tmp_path / "text"
+    text.write_bytes(TEXT[:-9] % b"reversekey=1\n")
+    with pytest.raises(pylmdb.Error):
+        pylmdb.load(text, env)
+    with env.begin(write=True) as txn:
+        for key in (b"az", b"ba", b"cy"):
+            txn.put(key, b"")
+    assert pylmdb.verify(env.path()).ok

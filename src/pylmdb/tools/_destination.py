@@ -18,9 +18,11 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from .. import _catalog
 from .._options import DEFAULT_MAX_DBS
+from ..database import flag_words
 from ..environment import Environment
-from ..errors import Error, error
+from ..errors import Error, IncompatibleError, error
 from ._sources import data_path
 
 if TYPE_CHECKING:
@@ -95,6 +97,23 @@ class Destination:
                 return Environment(self._place, max_dbs=self._databases, **options)
         return Environment(self._place, **options)
 
+    def slot(self, what: str, name: bytes | None, flags: int | None) -> Any:
+        """A database in the present transaction, which is made with these flags (None: it
+        keeps those that it has).
+
+        The main one has no others than it was made with: only while a new environment is
+        empty do they say nothing yet of records in another order, nor of named databases.
+        """
+        making = name is not None or (self._is_new and not self.txn.stat().entries)
+        given = (flags or 0) if making else 0
+        found = _catalog.open_slot(self.env, name, self.txn, given, create=True)
+        if flags is not None and found.flags != flags:
+            raise IncompatibleError(
+                f"{what}: {called(name)} has other flags in the destination:"
+                f" {_words(found.flags)}, not {_words(flags)}"
+            )
+        return found
+
     def wrote(self, size: int) -> None:
         """To be called when so many bytes more are written."""
         self._written += size
@@ -166,6 +185,15 @@ def _remove(partial: bytes, subdir: bool, pid: int) -> None:
     for path in (partial, partial + b"-lock"):
         with suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _words(flags: int) -> str:
+    return " ".join(name for name, is_set in flag_words(flags).items() if is_set) or "none"
+
+
+def called(name: bytes | None) -> str:
+    """A database, in a message."""
+    return "the main database" if name is None else f"the database {name!r}"
 
 
 def is_new(place: Source) -> bool:
