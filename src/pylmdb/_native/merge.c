@@ -20,10 +20,9 @@ int pylmdb_source_move(struct pylmdb_source *source)
     if (!rc) {
         touch_pages(source->key.mv_data, source->key.mv_size);
         touch_pages(source->value.mv_data, source->value.mv_size);
+        if (pylmdb_any_cut && pylmdb_env_is_cut(mdb_txn_env(mdb_cursor_txn(source->cursor))))
+            rc = MDB_CORRUPTED;
     }
-    /* also at the end: the record before it may have been read where the file has none */
-    if (pylmdb_any_cut && pylmdb_env_is_cut(mdb_txn_env(mdb_cursor_txn(source->cursor))))
-        rc = MDB_CORRUPTED;
     return rc;
 }
 
