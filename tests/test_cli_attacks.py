@@ -108,9 +108,7 @@ def test_odd_values(path, key):
 
 
 def test_what_json_has_no_word_for(path):
-    values = {
-        key: json.loads(call("get", path, key, "--json").stdout)["value"] for key in ARRAYS
-    }
+    values = {key: json.loads(call("get", path, key, "--json").stdout)["value"] for key in ARRAYS}
     assert values[b"nan"]["data"] == [1.0, None, None]
     assert values[b"complex"]["data"] == [[0.0, 1.0]]
     assert values[b"bytes"]["data"] == [{"hex": "61ff1b"}]
@@ -162,3 +160,25 @@ def test_no_time_at_all(path):
 def test_a_statement_at_the_end_of_a_script(path):
     done = call("shell", path, input=b"for i in range(3):\n    print(i)")
     assert done.stdout == b"0\n1\n2\n"
+
+
+def test_bash_completes_names_with_blanks(tmp_path):
+    """It is left to readline, which quotes them; what we would give it is split into words."""
+    script = call("completion", "bash").stdout.decode()
+    (tmp_path / "a b").touch()
+    words = "COMP_WORDS=(pylmdb scan a); COMP_CWORD=2"
+    program = f"{script}\n{words}; _pylmdb; echo ${{#COMPREPLY[@]}}; complete -p"
+    command = ["bash", "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, text=True)
+    assert done.stdout == "0\ncomplete -o default -F _pylmdb pylmdb\n"
+
+
+def test_a_value_on_a_terminal(path):
+    """It is shown as scan shows it; the bytes themselves go to files and pipes."""
+    pty = pytest.importorskip("pty")
+    reader, terminal = pty.openpty()
+    command = [sys.executable, "-m", "pylmdb", "get", path, b"escape\x1b[31m"]
+    subprocess.run(command, stdout=terminal, check=True)
+    os.close(terminal)
+    assert os.read(reader, 1000) == b"0x1b5d303b7469746c6507\r\n"
+    os.close(reader)

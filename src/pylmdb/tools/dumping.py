@@ -49,6 +49,8 @@ def dump(
     :param subdir: whether ``source`` is a directory; by default that is looked up.
     :returns: the number of records.
     :raises NotFoundError: there is no database of a name.
+    :raises InvalidParameterError: a name has a line break in it.
+    :raises ValueError: ``file`` is the source's own data file.
     """
     with ExitStack() as stack:
         env = stack.enter_context(open_source(source, subdir))

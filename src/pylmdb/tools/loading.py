@@ -60,7 +60,8 @@ def load(
     :param lib_version: the data format of a new environment, as for ``open``.
     :returns: the number of records written.
     :raises InvalidParameterError: the text is not in the format; the message names the line.
-    :raises IncompatibleError: a database exists with other flags.
+    :raises IncompatibleError: a database exists with other flags; the main one gets flags
+        only while a new environment is empty.
     """
     with ExitStack() as stack:
         source: Any = file

@@ -43,8 +43,8 @@ def merge(
 
     :param sources: paths or open Environments; there may be many.
     :param dest: where to: a path, or an open Environment.  A new environment appears
-        under its name when it is whole; into one that exists everything is written in
-        one transaction, so that an error leaves it as it was.
+        under its name when it is whole, or in a directory that exists; into one that
+        exists everything is written in one transaction, so that an error leaves it as it was.
     :param on_conflict: what happens to a key that has different values: ``"error"``
         raises, ``"first"`` and ``"last"`` keep the value of the first or last source
         that has it.  A destination that exists counts as the first.  In a database
