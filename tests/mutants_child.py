@@ -3,8 +3,8 @@
 
     python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
 
-MODE is read, write, writemap or verify; the last uses what verify() passes.  The program is meant
-to be killed by what it does: whoever runs it sees by the last number which mutant it was.  An
+MODE is read, write, writemap, verify (which uses what verify() passes) or merge.  The program is
+meant to be killed by what it does: whoever runs it sees by the last number which mutant it was.  An
 exception that is not pylmdb's is one that ends it too, and so is a mutant that computes for longer
 than it could, however busy the machine is.
 """
@@ -25,6 +25,7 @@ from pathlib import Path
 from random import Random
 
 import mutants
+import mutants_merged
 import mutants_verified
 
 import pylmdb
@@ -162,6 +163,9 @@ def run(path: Path, lib_version: int, mode: str, seed: int) -> None:
     rng = Random(~seed)
     if mode == "verify":
         mutants_verified.run(path, rng)
+        return
+    if mode == "merge":
+        mutants_merged.run(path, rng)
         return
     # Without the guard, a read behind the file's end is the end of the process.
     options = {"map_size": MAP_SIZE, "sync": False, "subdir": False, "guard": False}

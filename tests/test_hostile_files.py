@@ -26,7 +26,7 @@ from data_files import File
 import pylmdb
 
 CHILD = Path(__file__).with_name("mutants_child.py")
-MODES = ["read", "write", "writemap", "verify"]
+MODES = ["read", "write", "writemap", "verify", "merge"]
 PATIENCE = 600  # seconds for a mutant that waits; one that computes ends by itself, much earlier
 
 

@@ -280,6 +280,25 @@ def test_a_source_that_is_cut_short(tmp_path, lib_version):
     assert not (tmp_path / "b").exists()
 
 
+def test_a_source_that_is_cut_short_at_its_last_record(tmp_path, lib_version, monkeypatch):
+    """What is then read as zeros is no record."""
+    monkeypatch.setattr("pylmdb.tools.merging._STEP", 1)
+    make(tmp_path / "a", lib_version, [(b"last", b"M" * 50_000)])
+    data, number = tmp_path / "a" / "data.mdb", 0
+    while b"a%d" % number not in data.read_bytes()[:12288]:  # the leaf lies before the value
+        number += 1
+        make(tmp_path / "a", lib_version, [(b"a%d" % number, b"1")])
+    place = data.read_bytes().index(b"M" * 50_000) & -4096
+
+    def cut(done, total):
+        if done == number:
+            os.truncate(data, place + 4096)
+
+    with pytest.raises(pylmdb.CorruptedError):
+        pylmdb.merge([tmp_path / "a"], tmp_path / "b", progress=cut)
+    assert not (tmp_path / "b").exists()
+
+
 KEYS = st.binary(min_size=1, max_size=3)
 SOURCE = st.dictionaries(KEYS, st.binary(max_size=2), max_size=20)
 

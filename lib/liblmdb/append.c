@@ -27,7 +27,7 @@ static int append_all(MDB_cursor *mc, const MDB_val *records, size_t count, size
         unsigned int flags = MDB_APPEND;
 
         value = records[1];
-        if (mc->mc_xcursor && last.mv_size == key.mv_size &&
+        if (mc->mc_xcursor && last.mv_size && last.mv_size == key.mv_size &&
             !memcmp(last.mv_data, key.mv_data, key.mv_size))
             flags = MDB_CURRENT | MDB_APPENDDUP;
         rc = pylmdb_safe_cursor_put(mc, &key, &value, flags);

@@ -5,6 +5,25 @@ from __future__ import annotations
 
 import argparse
 
+# the longest time, in seconds, that a command is told to take
+_DAYS = 1e6
+
+
+def number(text: str) -> int:
+    """The type of an argument: from 0 up."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def seconds(text: str) -> float:
+    """The type of an argument: a time that somebody may wait."""
+    value = float(text)
+    if not 0 <= value <= _DAYS:
+        raise ValueError
+    return value
+
 
 class Commands:
     """Where a module puts its commands."""

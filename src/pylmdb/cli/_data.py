@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from typing import TYPE_CHECKING, Any
+
+from ..errors import Error
+from ._output import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +39,13 @@ def _text(data: bytes) -> Any:
 
 def _json(data: bytes) -> Any:
     try:
-        return json.loads(data)
-    except ValueError as problem:
+        return json.loads(data, parse_constant=_no_json)
+    except (ValueError, RecursionError) as problem:
         raise UnfitError(f"not JSON: {problem}") from None
+
+
+def _no_json(word: str) -> Any:
+    raise UnfitError(f"{word} is none of its numbers")
 
 
 def _integer(order: Any, signed: bool = False) -> Callable[[bytes], Any]:
@@ -76,11 +84,22 @@ def _auto(data: bytes) -> Any:
     return text if all(char.isprintable() or char in "\n\t" for char in text) else None
 
 
+def _is_array(data: bytes) -> bool:
+    """Whether this is an array that can be read here."""
+    if not data.startswith(_NPY):
+        return False
+    try:
+        _npy(data)
+    except (Error, ValueError, TypeError, ImportError):
+        return False
+    return True
+
+
 def _shown(data: bytes, form: str, width: int = 0) -> str:
     """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
     if form == "auto":
         text = _auto(data)
-        if text is None and data.startswith(_NPY):
+        if text is None and _is_array(data):
             return _shown(data, "npy", width)
         result = "0x" + data.hex() if text is None else text
     elif form == "npy":
@@ -90,8 +109,7 @@ def _shown(data: bytes, form: str, width: int = 0) -> str:
     else:
         value = SHOW[form](data)
         result = json.dumps(value, ensure_ascii=False) if form == "json" else str(value)
-    result = result.replace("\\", "\\\\") if "\n" in result or "\t" in result else result
-    result = result.replace("\n", "\\n").replace("\t", "\\t")
+    result = visible(result)
     if width and len(result) > width:
         return f"{result[: width - 1]}… ({len(data)} bytes)"
     return result
@@ -100,14 +118,27 @@ def _shown(data: bytes, form: str, width: int = 0) -> str:
 def _for_json(data: bytes, form: str) -> Any:
     """Bytes as a value of JSON; in ``auto``, what is no text is {"hex": ...}."""
     if form == "auto":
-        if data.startswith(_NPY):
+        if _is_array(data):
             return _for_json(data, "npy")
         text = _auto(data)
         return {"hex": data.hex()} if text is None else text
     value = SHOW[form](data)
     if form == "npy":
-        return {"dtype": str(value.dtype), "shape": value.shape, "data": value.tolist()}
+        return {"dtype": str(value.dtype), "shape": value.shape, "data": _plain(value.tolist())}
     return value
+
+
+def _plain(value: Any) -> Any:
+    """An array's elements as JSON has them: null for what is no finite number."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    if isinstance(value, bytes):
+        return _for_json(value, "auto")
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def _parsed(text: str, form: str, width: int) -> bytes:
@@ -117,8 +148,11 @@ def _parsed(text: str, form: str, width: int) -> bytes:
     if form == "hex":
         return bytes.fromhex(text.removeprefix("0x"))
     if form == "json":
-        json.loads(text)
-        return text.encode()
+        data = text.encode("utf-8", "surrogateescape")
+        _json(data)
+        return data
+    if form == "npy":
+        raise ValueError("an array cannot be typed; put -f takes a file")
     try:
         number = int(text, 0)
         order: Any = sys.byteorder if form == "native" else "big"

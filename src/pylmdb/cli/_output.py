@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What commands print: JSON, or text that is set by rich where that is installed and a
-person looks."""
+person looks.
+
+Names and keys are anybody's: what a terminal would obey, or cannot show, is escaped.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +16,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+# what needs a look before it is printed; the rest is ASCII that shows itself
+_DOUBTFUL = re.compile(r"[^\n -~]")
+
+
+def visible(text: str) -> str:
+    """``text`` on one line: what is not printable as an escape, and then backslashes doubled."""
+    if text.isprintable():
+        return text
+    shown = (_escape(char) for char in text.replace("\\", "\\\\"))
+    return "".join(shown)
+
+
+def _escape(char: str) -> str:
+    if char.isprintable():
+        return char
+    if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8, as Python has it in names
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()
+
+
 def print_json(value: Any, lines: bool = False) -> None:
     """A value as JSON: with indentation, or as one of many, on a line."""
-    print(json.dumps(value, indent=None if lines else 2, ensure_ascii=False))
+    text = json.dumps(value, indent=None if lines else 2, ensure_ascii=False, allow_nan=False)
+    print(_DOUBTFUL.sub(_json_escape, text))
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    char = found[0]
+    try:
+        char.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        pass
+    else:
+        if char.isprintable():
+            return char
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Names and values, a line each."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        print(f"{name + ':':{width + 1}} {value}")
+        print(f"{name + ':':{width + 1}} {visible(str(value))}")
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -58,7 +95,7 @@ def _print_rich(heads: list[str], rows: list[list[Any]]) -> bool:
 
 
 def _text(cell: Any) -> str:
-    return "" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)
+    return "" if cell is None else f"{cell:,}" if isinstance(cell, int) else visible(str(cell))
 
 
 def size(count: int) -> str:

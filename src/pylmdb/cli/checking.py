@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..tools import verify
 from ._opening import require
-from ._output import print_json, progress
+from ._output import print_json, progress, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +30,6 @@ def verify_file(args: argparse.Namespace) -> None:
     if args.json:
         print_json(report.as_dict())
     else:
-        print(report)
+        print("\n".join(map(visible, str(report).splitlines())))
     if not report:
         raise ValueError(f"{args.path!r} is damaged")

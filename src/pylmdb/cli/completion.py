@@ -22,9 +22,9 @@ _pylmdb() {{
         esac
         return
     fi
-    COMPREPLY=($(compgen -f -- "$word"))
+    COMPREPLY=()
 }}
-complete -o filenames -F _pylmdb pylmdb
+complete -o default -F _pylmdb pylmdb
 """
 _ZSH = """\
 #compdef pylmdb
@@ -44,7 +44,11 @@ _pylmdb() {{
     fi
     _files
 }}
-compdef _pylmdb pylmdb
+if [[ $funcstack[1] == _pylmdb ]]; then
+    _pylmdb
+else
+    compdef _pylmdb pylmdb
+fi
 """
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..tools import convert, dump, load, merge
 from ..tools._sources import data_path, open_source
 from ._opening import database, reading, require, writing
-from ._output import print_json, progress, size
+from ._output import print_json, progress, size, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -95,7 +95,7 @@ def dump_text(args: argparse.Namespace) -> None:
             if not names:
                 raise ValueError(f"{args.path!r} has no named databases")
             if args.names:
-                print("".join(f"{os.fsdecode(name)}\n" for name in names), end="")
+                print("".join(f"{visible(os.fsdecode(name))}\n" for name in names), end="")
                 return
         if databases == "main" and names and sys.stderr.isatty():
             print("pylmdb dump: named databases were left out; -A dumps all", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tools._sources import data_path
 from ._opening import database, reading, writing
-from ._output import print_fields, print_json, print_table, size
+from ._output import print_fields, print_json, print_table, size, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -107,7 +107,7 @@ def list_databases(args: argparse.Namespace) -> None:
     if args.json:
         print_json(names)
     else:
-        print("".join(f"{name}\n" for name in names), end="")
+        print("".join(f"{visible(name)}\n" for name in names), end="")
 
 
 def statistics(args: argparse.Namespace) -> None:

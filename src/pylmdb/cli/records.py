@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError
+from ._commands import number
 from ._data import Format, add_formats, formats
 from ._opening import database, reading, writing
 from ._output import print_json
@@ -29,11 +30,11 @@ def add(commands: Commands) -> None:
     scan.add_argument("--prefix", help="keys that begin so")
     scan.add_argument("--start", help="from this key on")
     scan.add_argument("--stop", help="to the key before this one")
-    scan.add_argument("-n", "--limit", type=_count, metavar="N", help="so many records at most")
+    scan.add_argument("-n", "--limit", type=number, metavar="N", help="so many records at most")
     scan.add_argument("-r", "--reverse", action="store_true", help="from the last to the first")
     scan.add_argument("-k", "--keys-only", action="store_true", help="leave the values out")
     scan.add_argument(
-        "--width", type=_count, metavar="N",
+        "--width", type=number, metavar="N",
         help=f"cut values to N characters; 0: do not. By default {_WIDTH} on a terminal",
     )  # fmt: skip
     get = commands.on_path("get", get_record, "Write the value of a key to standard output.")
@@ -51,16 +52,6 @@ def add(commands: Commands) -> None:
     for command in (scan, get, put, delete):
         command.add_argument("-d", "--db", metavar="NAME", help="a named database")
         add_formats(command)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
-
-
-_count.__name__ = "number"
 
 
 def scan_records(args: argparse.Namespace) -> None:
@@ -101,11 +92,11 @@ def get_record(args: argparse.Namespace) -> None:
         raise NotFoundError(f"there is no key {args.key!r}")
     if args.json:
         print_json({"key": args.key, "value": values.json(value)})
-    elif args.value_format != "auto":
+    elif args.value_format != "auto" or sys.stdout.isatty():
         print(values.text(value))
     else:
         sys.stdout.flush()
-        sys.stdout.buffer.write(value + (b"\n" if sys.stdout.isatty() else b""))
+        sys.stdout.buffer.write(value)
         sys.stdout.buffer.flush()
 
 

@@ -74,3 +74,4 @@ def run_shell(args: argparse.Namespace) -> None:
         else:
             for line in sys.stdin:
                 console.push(line.rstrip("\n"))
+            console.push("")  # ends a statement of several lines

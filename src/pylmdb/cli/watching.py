@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
+from ._commands import number, seconds
 from ._opening import database, reading
 from ._output import print_json, print_table
 
@@ -27,13 +29,13 @@ def add(commands: Commands) -> None:
     watch = commands.on_path(
         "watch", watch_environment, "Print a line of counters, again and again."
     )
-    watch.add_argument("-i", "--interval", type=float, default=1.0, metavar="SECONDS")
-    watch.add_argument("-n", "--count", type=int, metavar="N", help="so many lines, then stop")
+    watch.add_argument("-i", "--interval", type=seconds, default=1.0, metavar="SECONDS")
+    watch.add_argument("-n", "--count", type=number, metavar="N", help="so many lines, then stop")
     bench = commands.on_path(
         "bench", bench_environment, "Measure how fast this environment is read."
     )
     bench.add_argument("-d", "--db", metavar="NAME", help="a named database")
-    bench.add_argument("--seconds", type=float, default=1.0, help="how long each case runs")
+    bench.add_argument("--seconds", type=seconds, default=1.0, help="how long each case runs")
 
 
 def watch_environment(args: argparse.Namespace) -> None:
@@ -41,15 +43,15 @@ def watch_environment(args: argparse.Namespace) -> None:
     with reading(args) as env:
         if not args.json:
             print(*_COLUMNS, sep="\t")
-        for number in count(1):
+        for turn in count() if args.count is None else range(args.count):
+            if turn:
+                time.sleep(args.interval)
             row = _counters(env)
             if args.json:
                 print_json(row, lines=True)
             else:
-                print(*row.values(), sep="\t", flush=True)
-            if number == args.count:
-                return
-            time.sleep(args.interval)
+                print(*row.values(), sep="\t")
+            sys.stdout.flush()
 
 
 def _counters(env: Environment) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 
 A new one is written under another name beside its own and gets its own when it is
 whole and on disk, so nobody ever sees half of it; it is committed in portions, which
-bounds the memory.  Into one that exists everything is written in one transaction.
+bounds the memory.  In a directory that exists, the data file appears so: the directory
+is somebody's, with its mode and perhaps with other files.  Into an environment that
+exists everything is written in one transaction.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import weakref
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from .. import _catalog
 from .._options import DEFAULT_MAX_DBS
+from ..database import flag_words
 from ..environment import Environment
-from ..errors import error
+from ..errors import Error, IncompatibleError, error
 from ._sources import data_path
 
 if TYPE_CHECKING:
@@ -26,11 +31,15 @@ if TYPE_CHECKING:
 
 # how many bytes a new environment is committed at
 PORTION = 128 << 20
+# what the system says where there is something already, and where it has no hard links
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _numbers = count()
 
 
 class Destination:
-    """A ``with`` block that writes into ``env`` by ``txn``, and whose end makes that last."""
+    """A ``with`` block in which, once it is opened, ``txn`` writes into ``env``; what is not
+    finished at its end is as if it had never been."""
 
     env: Environment
     txn: Transaction[Any]
@@ -39,38 +48,71 @@ class Destination:
         self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0
     ) -> None:
         self._place: Any = place
-        self._path = b"" if isinstance(place, Environment) else os.path.abspath(os.fsencode(place))
-        self._subdir, self._is_new = subdir, is_new(place)
-        self._options: dict[str, Any] = {
-            "lib_version": lib_version,
-            "max_dbs": max(databases, DEFAULT_MAX_DBS),
-        }
+        self._is_new = is_new(place)
+        self._path = b"" if isinstance(place, Environment) else os.path.realpath(os.fsencode(place))
+        self._subdir = subdir and not os.path.isdir(self._path)
+        self._path = _in_directory(self._path)
+        self._lib_version, self._databases = lib_version, databases
         self._written = 0
         self._partial = self._path + b".partial-%d-%d" % (os.getpid(), next(_numbers))
+        # wherever an interrupt falls, nothing is left behind
+        self._discard = weakref.finalize(self, _remove, self._partial, self._subdir, os.getpid())
+        if not self._is_new:
+            self._discard.detach()
 
     @property
     def data_path(self) -> bytes:
         """The file that holds, or will hold, the pages."""
-        if isinstance(self._place, Environment):
-            return data_path(self._place)
-        return _in_directory(self._path)
+        return data_path(self._place) if isinstance(self._place, Environment) else self._path
 
     def __enter__(self) -> Destination:
+        return self
+
+    def open(self) -> None:
+        """Open the environment and begin to write."""
         if isinstance(self._place, Environment):
             self.env = self._place
         elif self._is_new:
-            self._remove()
-            # each page is written once and not read again: nothing is read ahead, either
-            options = {"sync": False, "readahead": False, **self._options}
-            self.env = Environment(self._partial, subdir=self._subdir, **options)
+            self.env = self._make()
         else:
-            self.env = Environment(self._place, create=False, **self._options)
-        try:
-            self.txn = self.env.begin(write=True)
-        except BaseException:
-            self._close()
-            raise
-        return self
+            self.env = self._open_existing()
+        self.txn = self.env.begin(write=True)
+
+    def _make(self) -> Environment:
+        parent = os.path.dirname(self._path)
+        if not os.path.isdir(parent):
+            raise FileNotFoundError(errno.ENOENT, "there is no directory", os.fsdecode(parent))
+        _remove(self._partial, self._subdir, os.getpid())
+        # each page is written once and not read again: nothing is read ahead, either
+        return Environment(
+            self._partial, subdir=self._subdir, lib_version=self._lib_version,
+            max_dbs=max(self._databases, DEFAULT_MAX_DBS), sync=False, readahead=False,
+        )  # fmt: skip
+
+    def _open_existing(self) -> Environment:
+        options: dict[str, Any] = {"create": False, "lib_version": self._lib_version}
+        if self._databases > DEFAULT_MAX_DBS:
+            # where it is open in this process with room for fewer, that must do
+            with suppress(Error):
+                return Environment(self._place, max_dbs=self._databases, **options)
+        return Environment(self._place, **options)
+
+    def slot(self, what: str, name: bytes | None, flags: int | None) -> Any:
+        """A database in the present transaction, which is made with these flags (None: it
+        keeps those that it has).
+
+        The main one has no others than it was made with: only while a new environment is
+        empty do they say nothing yet of records in another order, nor of named databases.
+        """
+        making = name is not None or (self._is_new and not self.txn.stat().entries)
+        given = (flags or 0) if making else 0
+        found = _catalog.open_slot(self.env, name, self.txn, given, create=True)
+        if flags is not None and found.flags != flags:
+            raise IncompatibleError(
+                f"{what}: {called(name)} has other flags in the destination:"
+                f" {_words(found.flags)}, not {_words(flags)}"
+            )
+        return found
 
     def wrote(self, size: int) -> None:
         """To be called when so many bytes more are written."""
@@ -80,54 +122,78 @@ class Destination:
             self.txn = self.env.begin(write=True)
             self._written = 0
 
-    def __exit__(self, kind: object, *rest: object) -> None:
-        try:
-            if kind is None:
-                self.txn.commit()
-                if self._is_new:
-                    self.env.sync(True)
-            else:
-                self.txn.abort()
-        except BaseException:
-            kind = True
-            raise
-        finally:
-            self._close(keep=kind is None)
-
-    def _close(self, keep: bool = False) -> None:
-        if self.env is not self._place:
+    def finish(self) -> None:
+        """Make it last: an interrupt falls either before that, or into cleaning up."""
+        self.txn.commit()
+        if self._is_new:
+            self.env.sync(True)
             self.env.close()
+            self._publish()
+            self._discard()
+
+    def __exit__(self, *exc: object) -> None:
         try:
-            if self._is_new and keep:
-                self._publish()
+            if hasattr(self, "txn"):
+                self.txn.abort()
         finally:
-            if self._is_new:
-                self._remove()
+            try:
+                if hasattr(self, "env") and self.env is not self._place:
+                    self.env.close()
+            finally:
+                self._discard()
 
     def _publish(self) -> None:
         """Give the new environment its name, unless somebody else has taken it."""
         try:
             if self._subdir:
                 os.unlink(self._partial + b"/lock.mdb")
+                _sync_directory(self._partial)
                 os.rename(self._partial, self._path)
             else:
-                os.link(self._partial, self._path)
+                _rename_to_new(self._partial, self._path)
         except OSError as failure:
+            if failure.errno not in _TAKEN:
+                raise
             raise error(
                 f"{os.fsdecode(self._path)!r} was made meanwhile by somebody else",
-                failure.errno or errno.EEXIST,
+                failure.errno,
                 "write to another path",
             ) from failure
         _sync_directory(os.path.dirname(self._path))
 
-    def _remove(self) -> None:
-        """Remove what a failure, also of an earlier process of this number, has left."""
-        if self._subdir:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            return
-        for path in (self._partial, self._partial + b"-lock"):
-            with suppress(FileNotFoundError):
-                os.unlink(path)
+
+def _rename_to_new(old: bytes, new: bytes) -> None:
+    """Unlike a rename, a link never replaces what is there."""
+    try:
+        os.link(old, new)
+    except OSError as failure:
+        if failure.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(new):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
+        os.rename(old, new)
+
+
+def _remove(partial: bytes, subdir: bool, pid: int) -> None:
+    """Remove what a failure, also of an earlier process of this number, has left; to a
+    forked child it does not belong."""
+    if os.getpid() != pid:
+        return
+    if subdir:
+        shutil.rmtree(partial, ignore_errors=True)
+        return
+    for path in (partial, partial + b"-lock"):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _words(flags: int) -> str:
+    return " ".join(name for name, is_set in flag_words(flags).items() if is_set) or "none"
+
+
+def called(name: bytes | None) -> str:
+    """A database, in a message."""
+    return "the main database" if name is None else f"the database {name!r}"
 
 
 def is_new(place: Source) -> bool:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from ..errors import InvalidParameterError
 from ._dump_text import FLAGS, SPELLINGS
 from ._progress import Reporter
-from ._sources import open_source
+from ._sources import data_path, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from ._sources import Source
 
 _DUPSORT = FLAGS[b"dupsort"]
-# records between two writes
-_BATCH = 1000
+# records, and bytes of text, that are written at once
+_BATCH, _BATCH_SIZE = 1000, 1 << 20
 
 
 def dump(
@@ -47,19 +49,30 @@ def dump(
     :param subdir: whether ``source`` is a directory; by default that is looked up.
     :returns: the number of records.
     :raises NotFoundError: there is no database of a name.
+    :raises InvalidParameterError: a name has a line break in it.
+    :raises ValueError: ``file`` is the source's own data file.
     """
     with ExitStack() as stack:
         env = stack.enter_context(open_source(source, subdir))
         txn = stack.enter_context(env.begin())
         sections = _sections(env, txn, databases)
+        handles = [(env.open_db(name, txn, create=False), own) for name, own in sections]
         out: Any = file
         if not hasattr(out, "write"):
+            _refuse_itself(env, out)
             out = stack.enter_context(open(os.fspath(out), "wb"))
-        handles = [(env.open_db(name, txn, create=False), own) for name, own in sections]
+        elif isinstance(out, io.RawIOBase):  # which may take less than it is given
+            out = io.BufferedWriter(out)
+            stack.callback(out.detach)
         total = sum(txn.stat(db).entries for db, _ in handles)
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         spelling = b"print" if printable else b"bytevalue"
         return sum(_write(env, txn, db, own, spelling, out, reporter) for db, own in handles)
+
+
+def _refuse_itself(env: Environment, file: Any) -> None:
+    if os.path.exists(file) and os.path.samefile(data_path(env), file):
+        raise ValueError(f"dump: {os.fsdecode(file)!r} is what is to be dumped")
 
 
 def _sections(env: Environment, txn: Transaction[Any], databases: Any) -> list[Any]:
@@ -92,16 +105,17 @@ def _write(
     out.write(_header(env, txn, db, spelling))
     spell = SPELLINGS[spelling][0]
     skipped = _database_keys(env, txn) if own else ()
-    count, lines = 0, []
+    count, size, lines = 0, 0, []
     with txn.cursor(db) as cursor:
         for key, value in cursor:
             if key in skipped:
                 continue
             lines.append(b" %b\n %b\n" % (spell(key), spell(value)))
-            if len(lines) == _BATCH:
+            size += len(lines[-1])
+            if len(lines) == _BATCH or size >= _BATCH_SIZE:
                 out.write(b"".join(lines))
                 reporter.add(len(lines))
-                count += len(lines)
+                count, size = count + len(lines), 0
                 lines.clear()
     out.write(b"".join([*lines, b"DATA=END\n"]))
     reporter.add(len(lines))
@@ -118,6 +132,10 @@ def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -
     info = env.info()
     lines = [b"VERSION=3", b"format=" + spelling]
     if db.name is not None:
+        if b"\n" in db.name:
+            raise InvalidParameterError(
+                f"dump: the text has no way to write a database's name like {db.name!r}"
+            )
         lines.append(b"database=" + db.name)
     lines += [b"type=btree", b"mapsize=%d" % info.map_size]
     if info.map_addr and not env.lib_version()[0]:

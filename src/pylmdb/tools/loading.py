@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import _catalog
-from ..database import flag_words
-from ..errors import Error, IncompatibleError, error
+from ..errors import Error, error
 from ._destination import Destination
 from ._dump_text import Lines, Section
 from ._progress import Reporter
@@ -23,8 +21,10 @@ if TYPE_CHECKING:
     from ._sources import Source
 
 _DUPSORT = 0x04
-# records between two reports
-_BATCH = 1000
+# records, and bytes of text, that are stored at once
+_BATCH, _BATCH_SIZE = 1000, 1 << 20
+# how many databases a text may have: that is not known before its end
+_MANY = 1 << 16
 
 
 def load(
@@ -60,25 +60,23 @@ def load(
     :param lib_version: the data format of a new environment, as for ``open``.
     :returns: the number of records written.
     :raises InvalidParameterError: the text is not in the format; the message names the line.
-    :raises IncompatibleError: a database exists with other flags.
+    :raises IncompatibleError: a database exists with other flags; the main one gets flags
+        only while a new environment is empty.
     """
     with ExitStack() as stack:
         source: Any = file
         if not hasattr(source, "read"):
             source = stack.enter_context(open(os.fspath(source), "rb"))
         lines = Lines(source)
-        target = stack.enter_context(Destination(dest, subdir, lib_version))
+        target = stack.enter_context(Destination(dest, subdir, lib_version, _MANY))
+        target.open()
         reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
         loading = Loading(lines, target, reporter, bool(overwrite), bool(append))
         if plain:
-            return loading.records(Section(database, None), lines.plain_records())
-        written = 0
-        while (section := lines.section()) is not None:
-            if section.name is None:
-                section.name = database
-            written += loading.records(section, lines.records(section.spelling))
-        if not lines.number:
-            raise lines.error("the dump is empty")
+            written = loading.records(Section(database, None), lines.plain_records())
+        else:
+            written = loading.sections(database)
+        target.finish()
         return written
 
 
@@ -99,31 +97,48 @@ class Loading:
         self.overwrite, self.append = overwrite, append
         self.reported = 0
 
+    def sections(self, database: bytes | None) -> int:
+        """The whole text; returns how many records were written."""
+        written, lines = 0, self.lines
+        while (section := lines.section()) is not None:
+            if section.name is None:
+                section.name = database
+            written += self.records(section, lines.records(section.spelling))
+        if not lines.number:
+            raise lines.error("the dump is empty")
+        return written
+
     def records(self, section: Section, records: Iterator[tuple[bytes, bytes]]) -> int:
         """One section; returns how many records were written."""
         write = self._append_unchecked if self.append else self._put
         written = 0
         while True:
-            batch = [(*record, self.lines.number) for record in islice(records, _BATCH)]
-            written += write(self._open(section), batch)
+            db, batch = self._open(section), self._batch(records)
+            if batch:
+                written += write(db, batch)
             step, self.reported = self.lines.size - self.reported, self.lines.size
             self.reporter.add(step)
             self.target.wrote(step)
-            if len(batch) < _BATCH:
+            if not batch:
                 return written
+
+    def _batch(self, records: Iterator[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes, int]]:
+        """The next records, each with the number of its line: not many, nor many bytes."""
+        batch: list[tuple[bytes, bytes, int]] = []
+        begin = self.lines.size
+        for key, value in records:
+            batch.append((key, value, self.lines.number))
+            if len(batch) == _BATCH or self.lines.size - begin >= _BATCH_SIZE:
+                break
+        return batch
 
     def _open(self, section: Section) -> Any:
         """The database in the present transaction."""
-        env, flags = self.target.env, section.flags
+        env = self.target.env
         name = section.name
         if name is not None:
             name = _catalog.checked_name(name, env.lib_version()[0])
-        slot = _catalog.open_slot(env, name, self.target.txn, flags or 0, create=True)
-        if flags is not None and slot.flags != flags:
-            raise IncompatibleError(
-                f"load: line {self.lines.number}: {name!r} exists with other flags:"
-                f" {flag_words(slot.flags)}, not {flag_words(flags)}"
-            )
+        slot = self.target.slot(f"load: line {self.lines.number}", name, section.flags)
         return env._handle(name, slot)
 
     def _put(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:

@@ -7,10 +7,8 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import _catalog
-from ..database import flag_words
 from ..errors import IncompatibleError, KeyExistsError, error
-from ._destination import Destination, is_new
+from ._destination import Destination, called, is_new
 from ._progress import Reporter
 from ._sources import data_path, open_source
 
@@ -45,8 +43,8 @@ def merge(
 
     :param sources: paths or open Environments; there may be many.
     :param dest: where to: a path, or an open Environment.  A new environment appears
-        under its name when it is whole; into one that exists everything is written in
-        one transaction, so that an error leaves it as it was.
+        under its name when it is whole, or in a directory that exists; into one that
+        exists everything is written in one transaction, so that an error leaves it as it was.
     :param on_conflict: what happens to a key that has different values: ``"error"``
         raises, ``"first"`` and ``"last"`` keep the value of the first or last source
         that has it.  A destination that exists counts as the first.  In a database
@@ -80,11 +78,13 @@ def merge(
         _refuse_itself(envs, place)
         total = sum(reader.stat(db).entries for each in databases.values() for reader, db in each)
         target = stack.enter_context(place)
+        target.open()
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         written = 0
         for name, members in databases.items():
             merging = stack.enter_context(Merging(target, name, members, on_conflict))
             written += merging.run(reporter)
+        target.finish()
         return written
 
 
@@ -103,7 +103,7 @@ def _databases(envs: list[Environment], readers: list[Transaction[Any]]) -> dict
         for reader, db in others:
             if db._flags != same._flags:
                 raise IncompatibleError(
-                    f"merge: {_called(name)} has other flags in {reader.env.path()!r}, {db!r},"
+                    f"merge: {called(name)} has other flags in {reader.env.path()!r}, {db!r},"
                     f" than in {first.env.path()!r}, {same!r}"
                 )
     return found
@@ -114,10 +114,6 @@ def _refuse_itself(envs: list[Environment], place: Destination) -> None:
     for env in envs:
         if os.path.exists(path) and os.path.samefile(data_path(env), path):
             raise ValueError(f"merge: {env.path()!r} is both a source and the destination")
-
-
-def _called(name: bytes | None) -> str:
-    return "the main database" if name is None else f"the database {name!r}"
 
 
 class Merging:
@@ -170,14 +166,8 @@ class Merging:
         return int(state.written)
 
     def _call(self, function: Any, *rest: Any) -> int:
-        txn = self.target.txn
-        slot = _catalog.open_slot(self.target.env, self.name, txn, self.flags, create=True)
-        if slot.flags != self.flags:
-            raise IncompatibleError(
-                f"merge: {_called(self.name)} has other flags in the destination:"
-                f" {flag_words(slot.flags)}, not {flag_words(self.flags)}"
-            )
-        return int(txn._do(lambda ptr: function(ptr, slot.dbi, slot.flags, *rest)))
+        slot = self.target.slot("merge", self.name, self.flags)
+        return int(self.target.txn._do(lambda ptr: function(ptr, slot.dbi, slot.flags, *rest)))
 
     def _failure(self, code: int) -> Exception:
         state, lib = self.state, self.engine.lib
@@ -185,10 +175,10 @@ class Merging:
         key = bytes(self.engine.ffi.buffer(source.key.mv_data, source.key.mv_size))
         path = self.readers[state.at].env.path()
         if code != lib.MDB_KEYEXIST:
-            return error(f"merge: {_called(self.name)} of {path!r}, key {key!r}", code)
+            return error(f"merge: {called(self.name)} of {path!r}, key {key!r}", code)
         others = [*(reader.env.path() for reader in self.readers), self.target.env.path()]
         return KeyExistsError(
-            f"merge: in {_called(self.name)} the key {key!r} has different values in"
+            f"merge: in {called(self.name)} the key {key!r} has different values in"
             f" {others[state.other]!r} and {path!r}",
             hint="choose one of them with on_conflict='first' or 'last'",
         )

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""The command line with odd names, values, locales and files: one line that says why, or output
+that no terminal obeys and every JSON parser reads."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pylmdb
+
+ARRAYS = {
+    b"nan": np.array([1.0, np.nan, -np.inf]),
+    b"complex": np.array([1j]),
+    b"bytes": np.array([b"a\xff\x1b"]),
+    b"text": np.array(["\x1b[31m"]),
+    b"dates": np.array(["2020-01-01"], dtype="M8[D]"),
+    b"records": np.array([(1, b"x")], dtype=[("a", "i4"), ("b", "S3")]),
+    b"void": np.zeros(2, "V3"),
+    b"long": np.array([1], dtype=np.longdouble),
+    b"none": np.array(np.nan),
+}
+VALUES = {
+    b"escape\x1b[31m": b"\x1b]0;title\x07",
+    "gr\u00f6\u00dfe".encode(): "\u00e9\u2026\U0001f600".encode(),
+    b"\xff": b"\x9b31m",
+    b"c1": "\x9b31m\x85".encode(),
+    b"delete": b"\x7f",
+    b"damaged": b"\x93NUMPY\x01\x00\xff\xff{'descr'",
+    b"deep": b"[" * 100_000,
+    b"quite-deep": b"[" * 500 + b"]" * 500,
+    b"no-number": b"NaN",
+    b"surrogate": b'"\\ud800"',
+    b"json": '{"a":"\u00e9\\u001b\u009b"}'.encode(),
+}
+NAMES = [b"na\xff\x1b[31mme", b"two\nlines", "\u00fcn\u00ef".encode()]
+LOCALES = {"utf-8": {}, "ascii": {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = os.fsencode(tmp_path_factory.mktemp("cli")) + b"/p\xff\x1b[1m"
+    with pylmdb.open(path) as env:
+        for name in NAMES:
+            db = env.open_db(name)
+            with env.begin(write=True) as txn:
+                txn.put(b"k", b"v", db=db)
+        with env.begin(write=True) as txn:
+            for key, array in ARRAYS.items():
+                file = io.BytesIO()
+                np.save(file, array)
+                txn.put(key, file.getvalue())
+            for key, value in VALUES.items():
+                txn.put(key, value)
+    return path
+
+
+def call(*argv, shell=None, locale="utf-8", **options):
+    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "pylmdb", *argv]
+    if shell:
+        command = ["bash", "-c", f'"$@" {shell}', "-", *command]
+    env = {**os.environ, **LOCALES[locale]}
+    return subprocess.run(command, capture_output=True, check=False, env=env, **options)
+
+
+def examine(done, is_json=False):
+    """Nothing raw, no traceback, one line for a failure."""
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert all(char.isprintable() or char in "\n\t" for char in out + err), (out, err)
+    assert "Traceback" not in err
+    assert done.returncode in (0, 1), err
+    assert err.count("\n") == done.returncode
+    if is_json and not done.returncode:
+        for line in out.splitlines() if done.args[7] == "scan" else [out]:
+            json.loads(line, parse_constant=pytest.fail)
+    return out
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize(
+    "command",
+    ["info", "info --json", "ls", "ls -l", "ls --json", "ls -l --json", "stat -a", "stat -a --json",
+     "verify", "verify --json", "dump -l", "dump -p", "watch -n 1", "warm", "readers", "scan -k",
+     "scan", "scan --json", "merge NEW"],
+)  # fmt: skip
+def test_odd_names(path, tmp_path, command, locale):
+    name, *rest = command.replace("NEW", str(tmp_path / "new")).split()
+    done = call(name, path, *rest, locale=locale)
+    examine(done, "--json" in rest)
+    assert done.returncode == 0, done.stderr
+    if command in ("ls", "dump -l"):
+        assert done.stdout.count(b"\n") == len(NAMES)
+        assert rb"na\xff\x1b[31mme" in done.stdout
+
+
+@pytest.mark.parametrize("key", [*ARRAYS, *VALUES], ids=lambda key: ascii(key)[2:-1])
+def test_odd_values(path, key):
+    for form in ("auto", "text", "json", "npy"):
+        examine(call("get", path, key, "--json", "--value-format", form), True)
+        if form != "auto":
+            examine(call("get", path, key, "--value-format", form))
+    done = call("get", path, key, "--json")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_json_has_no_word_for(path):
+    values = {key: json.loads(call("get", path, key, "--json").stdout)["value"] for key in ARRAYS}
+    assert values[b"nan"]["data"] == [1.0, None, None]
+    assert values[b"complex"]["data"] == [[0.0, 1.0]]
+    assert values[b"bytes"]["data"] == [{"hex": "61ff1b"}]
+    assert values[b"dates"]["data"] == ["2020-01-01"]
+    assert values[b"records"]["data"] == [[1, "x"]]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["get", b"no\x1b\xff"], ["get", "k", "-d", b"no\x1b\xff"], ["put", "q", "[" * 9999,
+     "--value-format", "json"], ["put", "q", "1", "--value-format", "npy"],
+     ["get", "\x1b", "--key-format", "int"]],
+    ids=lambda argv: argv[0],
+)  # fmt: skip
+def test_failures_are_a_line(path, argv):
+    done = call(argv[0], path, *argv[1:])
+    assert done.returncode == 1
+    examine(done)
+
+
+COMMANDS = ["ls", "info", "scan", "dump", "verify", "stat", "readers", "warm", "watch -n 1"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_streams_that_are_closed(path, command):
+    name, *rest = command.split()
+    for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+        done = call(name, path, *rest, shell=closed)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert pylmdb.verify(path).ok
+    done = call(name, path, *rest, shell="| true; exit ${PIPESTATUS[0]}")
+    assert done.returncode in (0, 1)
+    assert not done.stderr
+
+
+def test_a_full_disk(path):
+    done = call("ls", path, shell=">/dev/full")
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert call("info", "missing", shell="2>/dev/full").returncode == 1
+
+
+def test_no_time_at_all(path):
+    assert call("watch", path, "-n", "0").stdout.count(b"\n") == 1
+    for argv in (["watch", path, "-i", "nan"], ["watch", path, "-i", "-1"],
+                 ["watch", path, "-n", "-1"], ["bench", path, "--seconds", "nan"]):  # fmt: skip
+        assert call(*argv).returncode == 2
+
+
+def test_a_statement_at_the_end_of_a_script(path):
+    done = call("shell", path, input=b"for i in range(3):\n    print(i)")
+    assert done.stdout == b"0\n1\n2\n"
+
+
+def test_bash_completes_names_with_blanks(tmp_path):
+    """It is left to readline, which quotes them; what we would give it is split into words."""
+    script = call("completion", "bash").stdout.decode()
+    (tmp_path / "a b").touch()
+    words = "COMP_WORDS=(pylmdb scan a); COMP_CWORD=2"
+    program = f"{script}\n{words}; _pylmdb; echo ${{#COMPREPLY[@]}}; complete -p"
+    command = ["bash", "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, text=True)
+    assert done.stdout == "0\ncomplete -o default -F _pylmdb pylmdb\n"
+
+
+def test_a_value_on_a_terminal(path):
+    """It is shown as scan shows it; the bytes themselves go to files and pipes."""
+    pty = pytest.importorskip("pty")
+    reader, terminal = pty.openpty()
+    command = [sys.executable, "-m", "pylmdb", "get", path, b"escape\x1b[31m"]
+    subprocess.run(command, stdout=terminal, check=True)
+    os.close(terminal)
+    assert os.read(reader, 1000) == b"0x1b5d303b7469746c6507\r\n"
+    os.close(reader)
