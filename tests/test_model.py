@@ -193,7 +193,8 @@ class Environments(RuleBasedStateMachine):
         table.records.clear()
         for number, place in list(self.level.places.items()):
             if place.name == name:
-                place.at = None
+                # its record may be put again before anybody looks
+                place.at = UNKNOWN if place.at else None
                 if delete:
                     del self.level.places[number]
         if delete:

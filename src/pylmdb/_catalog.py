@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .environment import Environment
 
 _CREATE = 0x40000
+# more than a page has room for
+_LONGEST_KEY = 1 << 16
 
 
 def checked_name(key: Any, major: int) -> bytes:
@@ -85,27 +87,20 @@ def names(env: Environment, txn: Any) -> list[bytes]:
 
 
 def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
+    ffi, lib = txn._engine.ffi, txn._engine.lib
+    memory, size, sure = ffi.new("char[]", _LONGEST_KEY), ffi.new("size_t *"), ffi.new("int *")
     found: list[bytes] = []
     with txn.cursor(env.open_db()) as cursor:
         while True:
-            name, sure = cursor._do(_next_name, txn._engine)
-            if name is None:
+            size[0] = _LONGEST_KEY
+            code = cursor._do(lib.pylmdb_cursor_next_db, memory, size, sure)
+            if code == lib.MDB_NOTFOUND:
                 return found
-            if sure or _opens(env, name, txn):
+            if code:
+                raise error("mdb_cursor_get", code)
+            name = bytes(ffi.buffer(memory, size[0]))
+            if sure[0] or _opens(env, name, txn):
                 found.append(name[:-1] if name.endswith(b"\0") else name)
-
-
-def _next_name(cursor: Any, engine: Any) -> tuple[bytes | None, bool]:
-    """The name of the next named database, and whether it surely is one.  The bytes lie in the
-    map, so they are copied before the transaction can end."""
-    ffi, lib = engine.ffi, engine.lib
-    key, sure = ffi.new("MDB_val *"), ffi.new("int *")
-    code = lib.pylmdb_cursor_next_db(cursor, key, sure)
-    if code == lib.MDB_NOTFOUND:
-        return None, True
-    if code:
-        raise error("mdb_cursor_get", code)
-    return bytes(ffi.buffer(key.mv_data, key.mv_size)), bool(sure[0])
 
 
 def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:

@@ -341,14 +341,19 @@ static int seek_again(MDB_cursor *cursor, MDB_val *k, MDB_val *v, char **copy)
     return pylmdb_safe_cursor_get(cursor, k, v, MDB_GET_BOTH);
 }
 
-int pylmdb_cursor_next_db(MDB_cursor *cursor, MDB_val *key, int *sure)
+int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure)
 {
+    MDB_val key;
     int rc, answer = 0;
 
     do
-        rc = pylmdb_cursor_step(cursor, key, NULL, MDB_NEXT);
+        rc = pylmdb_cursor_step(cursor, &key, NULL, MDB_NEXT);
     while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
     *sure = answer == 1;
+    if (!rc && key.mv_size > *size)
+        rc = MDB_BAD_VALSIZE;
+    if (!rc)
+        memcpy(name, key.mv_data, *size = key.mv_size);
     return rc;
 }
 

@@ -69,9 +69,10 @@ int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cur
  * with pylmdb_cursor_continue(). */
 int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
                       unsigned int dbflags, int op, MDB_val *found_key, MDB_val *found_value);
-/* Moves a cursor of the main database to its next record that is a named database.
+/* Moves a cursor of the main database to its next record that is a named database, and
+ * copies its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.
  * *sure is 0 where liblmdb does not tell: then it is the next record of any kind. */
-int pylmdb_cursor_next_db(MDB_cursor *cursor, MDB_val *key, int *sure);
+int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 /* The number of values of the key that the cursor shows. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
                         size_t *count);

@@ -6,7 +6,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
-int pylmdb_cursor_next_db(MDB_cursor *cursor, MDB_val *key, int *sure);
+int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 void pylmdb_env_abandon(MDB_env *env);
 
 int pylmdb_env_check(MDB_env *env);
