@@ -213,4 +213,6 @@ class Shards:
 
     def close(self) -> None:
         """Let go of all that this process has open."""
-        self._mine().open.clear()
+        process = self._mine()
+        with process.lock:
+            process.open.clear()
