@@ -89,8 +89,11 @@ STORM = """\
 class Storm(BaseException): pass
 armed = False
 struck = written = 0
-def strike(*_):
-    if armed:
+def strike(_, frame):
+    # Python has dropped a view and calls its end, which has not begun: what is raised there is
+    # ignored, and nobody can end it again (the core in C has no such moment)
+    entering = frame.f_code.co_name == "end" and frame.f_lineno == frame.f_code.co_firstlineno
+    if armed and not entering:
         raise Storm
 signal.signal(signal.SIGALRM, strike)
 def storm(body, rounds, interval):
