@@ -229,3 +229,41 @@ assert count(env) == 4 * MIB // 4000
 env.compact()
 assert count(env) == 4 * MIB // 4000
 """)
+
+
+def test_a_new_environment(run):
+    run("""
+for size in (0, 1, 10, 5000):
+    disk(size)
+    refused(open_env)
+    disk(-1)
+    os.path.exists(path + "/data.mdb") and os.unlink(path + "/data.mdb")
+    os.unlink(path + "/lock.mdb")
+fill(open_env(), 1 * MIB)
+""")
+
+
+def test_a_merge_of_large_values(run):
+    """They are written before the commit is."""
+    run("""
+env = open_env()
+fill(env, 2 * MIB)
+with env.begin(write=True) as txn:
+    for i in range(100):
+        txn.put(b"large%06d" % i, b"V" * 100_000)
+env.close()
+for size in range(0, 12 * MIB, 900_001):
+    disk(size)
+    refused(lambda: pylmdb.merge([path], path + "-new"))
+    assert not os.path.exists(path + "-new")
+disk(-1)
+with pylmdb.open(path + "-into", lib_version=lib_version, writemap=writemap) as other:
+    fill(other, 1 * MIB, b"a")
+    had = count(other)
+    for more in (0, 4095, 5 * MIB):
+        disk(os.stat(path + "-into/data.mdb").st_size + more)
+        refused(lambda: pylmdb.merge([path], other))
+        disk(-1)
+        assert count(other) == had and pylmdb.verify(path + "-into").ok
+    assert pylmdb.merge([path], other) == other.stat().entries - had == 2 * MIB // 4000 + 100
+""")

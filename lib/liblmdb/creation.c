@@ -70,6 +70,8 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
  * So that they notice when he has died before it was ready, it has no magic number from
  * the moment that he has it until mdb.c gives it one, which is when its mutexes are made.
  * Then they try again to get it for themselves. */
+static __thread int write_failed; /* as a full disk does */
+
 static int take_lock_file(int fd)
 {
     const off_t at = offsetof(MDB_txninfo, mti_magic);
@@ -77,9 +79,13 @@ static int take_lock_file(int fd)
     uint32_t magic = 0;
     int tries;
 
+    write_failed = 0;
     for (tries = 0; tries < 1000; tries++) {
-        if (!lock_first_bytes(fd, F_WRLCK, 1, 0))
-            return pwrite(fd, &magic, sizeof(magic), at) == sizeof(magic) ? 0 : -1;
+        if (!lock_first_bytes(fd, F_WRLCK, 1, 0)) {
+            if (write_whole(fd, &magic, sizeof(magic), at) < 0)
+                write_failed = errno;
+            return write_failed ? -1 : 0;
+        }
         if (errno != EAGAIN && errno != EACCES)
             return -1;
         if (lock_first_bytes(fd, F_RDLCK, 1, 1))
@@ -92,16 +98,21 @@ static int take_lock_file(int fd)
         pause.tv_nsec = 100000 + getpid() % 16 * 100000; /* so that two do not keep step */
         nanosleep(&pause, NULL);
     }
-    errno = EAGAIN; /* mdb.c asks for the shared lock next */
+    errno = EAGAIN;
     return -1;
 }
 
-/* Called by mdb.c in place of fcntl() for every lock; see set_lock() in files.c. */
+/* Called by mdb.c in place of fcntl() for every lock; see set_lock() in files.c.  Where it
+ * did not get the file for itself it asks for the shared lock next. */
 static int lock_of_file(int fd, int command, struct flock *lock)
 {
-    return command == F_SETLK && lock->l_type == F_WRLCK && !lock->l_start
-               ? take_lock_file(fd)
-               : set_lock(fd, command, lock);
+    if (command == F_SETLK && lock->l_type == F_WRLCK && !lock->l_start)
+        return take_lock_file(fd);
+    if (command == F_SETLKW && lock->l_type == F_RDLCK && write_failed) {
+        errno = write_failed;
+        return -1;
+    }
+    return set_lock(fd, command, lock);
 }
 
 /* mdb.c has the lock file say transaction number 0 while it opens the environment alone, and

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* growth.c, creation.c, compaction.c and truncation.c for builds that do without: the
- * map has one size, nothing in the files is mended or put in their place, and no read
- * is guarded.  Included by shim.c, on Windows and for a system liblmdb. */
+/* growth.c, creation.c, compaction.c, truncation.c and large.c for builds that do
+ * without: the map has one size, nothing in the files is mended or put in their place, no
+ * read is guarded, and values are kept until the commit.  Included by shim.c, on Windows and for a system liblmdb. */
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {
@@ -88,4 +88,31 @@ void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
 {
     (void)env;
     (void)fd;
+}
+
+struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn)
+{
+    (void)txn;
+    return malloc(1);
+}
+
+int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value,
+                        struct pylmdb_unwritten *pages)
+{
+    (void)cursor;
+    (void)key;
+    (void)value;
+    (void)pages;
+    return PYLMDB_NOT_QUICK;
+}
+
+int pylmdb_unwritten_write(struct pylmdb_unwritten *pages)
+{
+    (void)pages;
+    return MDB_SUCCESS;
+}
+
+void pylmdb_unwritten_free(struct pylmdb_unwritten *pages)
+{
+    free(pages);
 }

@@ -2,7 +2,7 @@
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
  * assertions.c, handles.c, exchange.c, extra.c, creation.c, growth.c, lock_file.c,
- * compaction.c, truncation.c).
+ * compaction.c, truncation.c, large.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -189,6 +189,7 @@ static void unguard_map(MDB_env *env);
 #undef pthread_mutex_unlock
 #endif
 #include "truncation.c"
+#include "large.c"
 #else
 #include "plain.c"
 #endif

@@ -158,6 +158,17 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
  * whether the database's own order is that.  *done tells how many were appended. */
 int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
 
+/* Puts a record behind all others, and a value that takes pages of its own straight into
+ * the file; PYLMDB_NOT_QUICK, with nothing done, of other values, or where that cannot be.
+ * Before anything else is done with the transaction, _write() writes what is still in
+ * memory.  The value must not be changed in this transaction. */
+struct pylmdb_unwritten;
+struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn);
+int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value,
+                        struct pylmdb_unwritten *pages);
+int pylmdb_unwritten_write(struct pylmdb_unwritten *pages);
+void pylmdb_unwritten_free(struct pylmdb_unwritten *pages);
+
 /* After opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
 int pylmdb_env_check(MDB_env *env);
 

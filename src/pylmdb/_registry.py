@@ -23,7 +23,7 @@ from . import _engine
 from ._growth import plan
 from ._options import SPARE_SLOTS
 from ._typing import TYPE_CHECKING
-from .errors import Error, error
+from .errors import DiskError, Error, error
 
 if TYPE_CHECKING:
     from typing import Any
@@ -216,7 +216,8 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
     lib = shared.engine.lib
     flags, mode = _flags(lib, options), options.mode & ~0o111
     code = lib.mdb_env_open(shared.ptr, options.path, flags, mode)
-    if code and options.lock and _is_empty(options.lock_path):
+    full = code and isinstance(error("mdb_env_open", code), DiskError)
+    if code and not full and options.lock and _is_empty(options.lock_path):
         # Whoever was making the lock file has died, or is still about it.
         raise _replaced(options)
     code = code or lib.pylmdb_env_check(shared.ptr)

@@ -178,12 +178,13 @@ static unsigned int behind(const struct order *by, const struct pylmdb_merge *me
     return MDB_APPEND;
 }
 
-static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *merge)
+static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *merge,
+               struct pylmdb_unwritten *pages)
 {
     const struct pylmdb_source *source = &merge->sources[merge->heap[0]];
     MDB_val key = source->key, value = source->value;
     unsigned int flags = 0;
-    int rc;
+    int rc = PYLMDB_NOT_QUICK;
 
     if (merge->append)
         flags = behind(by, merge, &key);
@@ -191,7 +192,10 @@ static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *
         flags = MDB_NODUPDATA;
     else if (merge->on_conflict != PYLMDB_CONFLICT_LAST)
         flags = MDB_NOOVERWRITE;
-    rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
+    if (flags == MDB_APPEND)
+        rc = pylmdb_append_large(cursor, &key, &value, pages);
+    if (rc == PYLMDB_NOT_QUICK)
+        rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
     if (rc == MDB_KEYEXIST && merge->append)
         return MDB_CORRUPTED; /* the source is not in order */
     if (rc == MDB_KEYEXIST) {
@@ -207,28 +211,24 @@ static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *
     return rc;
 }
 
-int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                      struct pylmdb_merge *merge, size_t limit)
+static int write_some(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *merge,
+                      struct pylmdb_unwritten *pages, size_t limit)
 {
-    const struct order by = order_of(txn, dbi, dbflags, merge);
-    MDB_cursor *cursor;
     size_t done = 0;
-    int rc = mdb_cursor_open(txn, dbi, &cursor);
+    int rc = 0;
 
-    if (rc)
-        return rc;
     while (!rc && merge->size && done < limit) {
         const struct pylmdb_source *source = &merge->sources[merge->at = merge->heap[0]];
         const size_t size = source->key.mv_size + source->value.mv_size;
 
         if (merge->last < merge->count
-            && !compare_records(&by, &merge->key, &merge->value, source)) {
+            && !compare_records(by, &merge->key, &merge->value, source)) {
             merge->other = merge->last;
-            if (!by.dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR
+            if (!by->dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR
                 && !same(&merge->value, &source->value))
                 rc = MDB_KEYEXIST;
         } else {
-            rc = put(cursor, &by, merge);
+            rc = put(cursor, by, merge, pages);
             if (!rc) {
                 merge->key = source->key;
                 merge->value = source->value;
@@ -236,10 +236,28 @@ int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
             }
         }
         if (!rc)
-            rc = advance(&by, merge);
+            rc = advance(by, merge);
         done += size + 16;
     }
     merge->bytes += done;
+    return rc;
+}
+
+int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                      struct pylmdb_merge *merge, size_t limit)
+{
+    const struct order by = order_of(txn, dbi, dbflags, merge);
+    struct pylmdb_unwritten *pages;
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn, dbi, &cursor);
+
+    if (rc)
+        return rc;
+    pages = pylmdb_unwritten_new(txn);
+    rc = pages ? write_some(cursor, &by, merge, pages, limit) : ENOMEM;
+    if (pages && !rc)
+        rc = pylmdb_unwritten_write(pages);
+    pylmdb_unwritten_free(pages);
     mdb_cursor_close(cursor);
     return rc ? rc : merge->size ? 0 : MDB_NOTFOUND;
 }
