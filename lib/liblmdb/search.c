@@ -232,31 +232,9 @@ static int read_first(MDB_cursor *mc, MDB_node *node, MDB_val *data)
     return mdb_cursor_first(&mc->mc_xcursor->mx_cursor, data, NULL);
 }
 
-/* Whether a node leads to a large value in a snapshot, which is far from all else. */
-static inline int is_far(const MDB_txn *txn, const MDB_node *node)
-{
-    return node->mn_flags == F_BIGDATA && (txn->mt_flags & MDB_TXN_RDONLY) && !txn->mt_parent;
-}
-
-static const char *fetch_far(const MDB_txn *txn, const MDB_node *node)
-{
-    const char *page;
-    pgno_t pgno;
-
-    memcpy(&pgno, NODEDATA(node), sizeof(pgno));
-    if (pgno >= txn->mt_next_pgno)
-        return NULL;
-    page = txn->mt_env->me_map + (size_t)txn->mt_env->me_psize * pgno;
-    __builtin_prefetch(page);
-    return page;
-}
-
 /* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the
- * ordinary.  A key that is not found leaves the cursor without a position.  Where later
- * is given, a value that is far is left to be read from the node there; only its size is
- * given. */
-static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near,
-                             void **later)
+ * ordinary.  A key that is not found leaves the cursor without a position. */
+static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
 {
     const MDB_page *before = mc->mc_flags & C_INITIALIZED ? mc->mc_pg[mc->mc_top] : NULL;
     MDB_node *node;
@@ -278,12 +256,8 @@ static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op
     if (!node) /* the next page's first */
         return lose_position(mc, PYLMDB_NOT_QUICK);
     mc->mc_flags = (mc->mc_flags & ~(C_EOF | C_DEL)) | C_INITIALIZED;
-    if (later && is_far(mc->mc_txn, node)) {
-        *later = node;
-        data->mv_size = NODEDSZ(node);
-    } else if ((rc = read_first(mc, node, data))) {
+    if ((rc = read_first(mc, node, data)))
         return lose_position(mc, rc);
-    }
     MDB_GET_KEY(node, key);
     return MDB_SUCCESS;
 }

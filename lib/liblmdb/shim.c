@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
+ * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c, find_many.c,
  * assertions.c, handles.c, exchange.c, extra.c, creation.c, growth.c, lock_file.c,
  * compaction.c, truncation.c, large.c).
  *
@@ -160,6 +160,7 @@ static inline int is_cut(MDB_env *env)
 
 #include "pages.c"
 #include "search.c"
+#include "find_many.c"
 #include "assertions.c"
 #include "handles.c"
 #include "exchange.c"
@@ -407,12 +408,12 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 
 int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
 {
-    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near, NULL));
+    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near));
 }
 
-int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near, void **later)
+int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
 {
-    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, MDB_SET_KEY, near, later));
+    READING(cursor->mc_txn->mt_env, find_many(cursor, lookups, count));
 }
 
 const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later)

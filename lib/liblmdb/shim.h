@@ -47,10 +47,19 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
  * found leaves the cursor without a position.  *near: look on the page that the
  * cursor is on first; then whether that is where the key was. */
 int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near);
-/* The same with MDB_SET_KEY, but of a value that is far from everything else only the size
- * is given, where *later was NULL before and is not now: then pylmdb_read_later() reads it.
- * That is done before the transaction does anything else. */
-int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near, void **later);
+
+/* MDB_SET_KEY for many keys at once, best in their order.  value.mv_data is NULL if
+ * nothing was found.  A value on pages of its own is left to be read: only its size is
+ * told, and later is not NULL. */
+struct pylmdb_lookup {
+    MDB_val key, value;
+    size_t index;
+    void *later;
+};
+
+/* PYLMDB_NOT_QUICK: the keys must be looked up one by one. */
+int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count);
+/* Reads a value that was left, before the transaction does anything else. */
 int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data);
 /* Fetches its first line; where its pages begin in the map, or NULL. */
 const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later);

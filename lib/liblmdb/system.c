@@ -86,13 +86,11 @@ int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, i
     return PYLMDB_NOT_QUICK;
 }
 
-int pylmdb_quick_find(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int *near, void **later)
+int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
 {
     (void)cursor;
-    (void)key;
-    (void)data;
-    (void)near;
-    (void)later;
+    (void)lookups;
+    (void)count;
     return PYLMDB_NOT_QUICK;
 }
 

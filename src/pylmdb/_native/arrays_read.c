@@ -31,6 +31,15 @@ static void copy_row(char *to, const char *from, size_t size)
         memset(to, 0, size);
 }
 
+/* The first lines of a row; of a large one the processor fetches the rest. */
+static inline void fetch_row(const char *row, size_t size)
+{
+    size_t at;
+
+    for (at = 0; at < size && at < FETCHED; at += 64)
+        PYLMDB_FETCH(row + at);
+}
+
 /* A batch of keys, and what was found of each. */
 struct batch {
     MDB_val *keys, *values;
@@ -120,27 +129,38 @@ static void read_far_ahead(MDB_cursor *cursor, struct batch *batch)
         (void)pylmdb_read_ahead(batch->values, batch->count);
 }
 
-/* Reads what was left, and where there is one thread copies each value at once, while
- * its first bytes are near. */
+/* Reads what was left.  The first page of each is fetched before, and its value then, in the
+ * order in which they are needed. */
+static int read_left(MDB_cursor *cursor, const struct batch *batch, size_t i)
+{
+    if (i + AHEAD < batch->count && batch->later[i + AHEAD])
+        pylmdb_fetch_later(cursor, batch->later[i + AHEAD]);
+    return i < batch->count && batch->later[i]
+               ? pylmdb_read_later(cursor, batch->later[i], &batch->values[i])
+               : 0;
+}
+
+/* Where there is one thread each value is copied soon after it was read. */
 static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char *out,
                       ptrdiff_t stride, int threads)
 {
-    MDB_val *values = batch->values;
+    const MDB_val *values = batch->values;
+    MDB_env *env = mdb_txn_env(mdb_cursor_txn(cursor));
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < batch->count && !rc; i++) {
-        if (i + AHEAD < batch->count && batch->later[i + AHEAD])
-            pylmdb_fetch_later(cursor, batch->later[i + AHEAD]);
-        if (batch->later[i])
-            rc = pylmdb_read_later(cursor, batch->later[i], &values[i]);
-        if (!rc && threads == 1)
-            copy_row(out + (ptrdiff_t)i * stride, values[i].mv_data, size);
+    for (i = 0; i < batch->count + AHEAD && !rc; i++) {
+        rc = read_left(cursor, batch, i);
+        if (threads != 1)
+            continue;
+        if (i < batch->count && values[i].mv_data)
+            fetch_row(values[i].mv_data, size);
+        if (!rc && i >= AHEAD)
+            copy_row(out + (ptrdiff_t)(i - AHEAD) * stride, values[i - AHEAD].mv_data, size);
     }
     if (rc || threads == 1)
-        return rc ? rc : pylmdb_env_is_cut(mdb_txn_env(mdb_cursor_txn(cursor))) ? MDB_CORRUPTED : 0;
-    return pylmdb_copy_rows(mdb_txn_env(mdb_cursor_txn(cursor)), values, batch->count, size, out,
-                            stride, threads);
+        return rc ? rc : pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
+    return pylmdb_copy_rows(env, values, batch->count, size, out, stride, threads);
 }
 
 int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -359,15 +379,6 @@ static const char *row_of(const struct part *part, size_t i)
         return part->rows[i].mv_data;
     number = part->numbers[i];
     return part->base + part->addresses[number < 0 ? number + (long long)part->total : number];
-}
-
-/* The first lines of a row; of a large one the processor fetches the rest. */
-static inline void fetch_row(const char *row, size_t size)
-{
-    size_t at;
-
-    for (at = 0; at < size && at < FETCHED; at += 64)
-        PYLMDB_FETCH(row + at);
 }
 
 static void copy_part(const struct part *part)

@@ -107,10 +107,10 @@ struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsign
 #define AHEAD 8
 
 static int find_one(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
-                       int *near)
+                    int *near)
 {
     const MDB_val wanted = out->key;
-    int rc = pylmdb_quick_find(cursor, &out->key, &out->value, near, &out->later);
+    int rc = pylmdb_quick_seek(cursor, &out->key, &out->value, MDB_SET_KEY, near);
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
@@ -129,26 +129,51 @@ static void fetch_value(const MDB_val *value)
     PYLMDB_FETCH(data + last);
 }
 
-int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
+static void take_keys(const MDB_val *keys, const struct pylmdb_place *places,
+                      struct pylmdb_lookup *out, size_t count)
 {
-    int rc = 0, near = 1;
     size_t i;
 
-    for (i = 0; i < count && !rc; i++) {
+    for (i = 0; i < count; i++) {
         if (i + AHEAD < count)
             PYLMDB_FETCH(keys[places[i + AHEAD].index].mv_data);
         out[i].index = places[i].index;
         out[i].key = keys[places[i].index];
         out[i].later = NULL;
+    }
+}
+
+static int find_each(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
+                     size_t count)
+{
+    int rc = 0, near = 1;
+    size_t i;
+
+    for (i = 0; i < count && !rc; i++) {
         rc = find_one(cursor, dbflags, &out[i], &near);
         if (rc == MDB_NOTFOUND) {
             out[i].value.mv_data = NULL;
             rc = 0;
-        } else if (!rc && !out[i].later) {
-            fetch_value(&out[i].value);
         }
     }
+    return rc;
+}
+
+int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
+                const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
+{
+    size_t i;
+    int rc;
+
+    take_keys(keys, places, out, count);
+    rc = pylmdb_find_many(cursor, out, count);
+    if (rc == PYLMDB_NOT_QUICK) {
+        take_keys(keys, places, out, count);
+        rc = find_each(cursor, dbflags, out, count);
+    }
+    for (i = 0; i < count && !rc; i++)
+        if (out[i].value.mv_data)
+            fetch_value(&out[i].value);
     return rc;
 }
 

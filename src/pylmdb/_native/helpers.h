@@ -97,13 +97,6 @@ struct pylmdb_place {
 struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
                                        struct pylmdb_place *places);
 
-/* What was found of a key; value.mv_data is NULL if nothing was. */
-struct pylmdb_lookup {
-    MDB_val key, value;
-    size_t index;
-    void *later; /* if that is to be read by pylmdb_read_later() */
-};
-
 /* MDB_SET_KEY for the keys of count places; one that is not there is no error. */
 int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                    const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
