@@ -15,6 +15,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,12 @@ def cases(records: Records) -> list[tuple[str, float | None, int, dict[str, Call
             all_large, np.uint8, LARGE, large, threads=threads, key_format="%08d", db=db[b"large"]
         )
 
+    pool, half = ThreadPoolExecutor(2), BATCH // 2
+
+    def copy_half(number: int) -> None:
+        rows = np.s_[number * half : (number + 1) * half]
+        np.copyto(large[rows], records.large[rows])
+
     return [
         ("take by key / py-lmdb view, frombuffer, copy", 4.0, each, {
             "pylmdb": lambda: [first.take(row, "f4", DIM, out) for row in keys],
@@ -114,6 +121,10 @@ def cases(records: Records) -> list[tuple[str, float | None, int, dict[str, Call
         ("take of 150 KB, two threads / one", 1.7, BATCH, {
             "pylmdb, two": lambda: take_large(2),
             "pylmdb, one": lambda: take_large(1),
+        }),
+        ("what the machine gains: numpy copy, two / one", None, BATCH, {
+            "numpy, two": lambda: [*pool.map(copy_half, (0, 1))],
+            "numpy, one": lambda: np.copyto(large, records.large),
         }),
         ("take of 150 KB, one thread / py-lmdb", None, BATCH, {
             "pylmdb": lambda: take_large(1),
