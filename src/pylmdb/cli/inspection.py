@@ -66,7 +66,7 @@ def _print_databases(rows: list[dict[str, Any]]) -> None:
 
 def info(args: argparse.Namespace) -> None:
     """``pylmdb info``."""
-    with reading(args) as env, env.begin() as txn:
+    with reading(args, whole=True) as env, env.begin() as txn:
         about, stat = env.info(), txn.stat()
         found = os.stat(data_path(env))
         fields: dict[str, Any] = {
@@ -95,7 +95,7 @@ def info(args: argparse.Namespace) -> None:
 
 def list_databases(args: argparse.Namespace) -> None:
     """``pylmdb ls``."""
-    with reading(args) as env, env.begin() as txn:
+    with reading(args, whole=args.long) as env, env.begin() as txn:
         if args.long:
             rows = _databases(env, txn)
             if args.json:
@@ -112,7 +112,7 @@ def list_databases(args: argparse.Namespace) -> None:
 
 def statistics(args: argparse.Namespace) -> None:
     """``pylmdb stat``."""
-    with reading(args) as env, env.begin() as txn:
+    with reading(args, whole=args.all) as env, env.begin() as txn:
         main_or_named = None if args.all else txn.stat(database(env, args, txn))
         rows = _databases(env, txn) if main_or_named is None else [dict(main_or_named)]
     if args.json:

@@ -19,11 +19,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from .. import _catalog
-from .._options import DEFAULT_MAX_DBS
 from ..database import flag_words
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
-from ._sources import data_path
+from ._sources import data_path, room_for
 
 if TYPE_CHECKING:
     from ..transaction import Transaction
@@ -86,15 +85,16 @@ class Destination:
         # each page is written once and not read again: nothing is read ahead, either
         return Environment(
             self._partial, subdir=self._subdir, lib_version=self._lib_version,
-            max_dbs=max(self._databases, DEFAULT_MAX_DBS), sync=False, readahead=False,
+            max_dbs=room_for(self._databases), sync=False, readahead=False,
         )  # fmt: skip
 
     def _open_existing(self) -> Environment:
         options: dict[str, Any] = {"create": False, "lib_version": self._lib_version}
-        if self._databases > DEFAULT_MAX_DBS:
+        room = room_for(self._databases)
+        if room is not None:
             # where it is open in this process with room for fewer, that must do
             with suppress(Error):
-                return Environment(self._place, max_dbs=self._databases, **options)
+                return Environment(self._place, max_dbs=room, **options)
         return Environment(self._place, **options)
 
     def slot(self, what: str, name: bytes | None, flags: int | None) -> Any:

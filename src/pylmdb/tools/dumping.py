@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from ..errors import InvalidParameterError
 from ._dump_text import FLAGS, SPELLINGS
 from ._progress import Reporter
-from ._sources import data_path, open_source
+from ._sources import data_path, open_source, open_whole, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,10 +52,11 @@ def dump(
     :raises InvalidParameterError: a name has a line break in it.
     :raises ValueError: ``file`` is the source's own data file.
     """
+    chosen = _chosen(databases)
     with ExitStack() as stack:
-        env = stack.enter_context(open_source(source, subdir))
+        env = stack.enter_context(_open(source, subdir, chosen))
         txn = stack.enter_context(env.begin())
-        sections = _sections(env, txn, databases)
+        sections = _sections(env, txn, chosen)
         handles = [(env.open_db(name, txn, create=False), own) for name, own in sections]
         out: Any = file
         if not hasattr(out, "write"):
@@ -70,26 +71,40 @@ def dump(
         return sum(_write(env, txn, db, own, spelling, out, reporter) for db, own in handles)
 
 
+def _chosen(databases: Any) -> Any:
+    """Names, or "all" or "named", for which they have to be looked up."""
+    if databases == "main":
+        return [None]
+    if not isinstance(databases, (str, bytes)):
+        return [*databases]
+    if databases not in ("all", "named"):
+        raise ValueError(
+            f"databases must be 'all', 'main', 'named' or a list of names, not {databases!r}"
+        )
+    return databases
+
+
+def _open(source: Source, subdir: bool | None, chosen: Any) -> Environment:
+    """The environment, with room for the databases that are dumped."""
+    if isinstance(chosen, list):
+        return open_source(source, subdir, max_dbs=room_for(len(chosen)))
+    return open_whole(source, subdir)
+
+
 def _refuse_itself(env: Environment, file: Any) -> None:
     if os.path.exists(file) and os.path.samefile(data_path(env), file):
         raise ValueError(f"dump: {os.fsdecode(file)!r} is what is to be dumped")
 
 
-def _sections(env: Environment, txn: Transaction[Any], databases: Any) -> list[Any]:
+def _sections(env: Environment, txn: Transaction[Any], chosen: Any) -> list[Any]:
     """Names of databases, and of which to leave out records that are databases."""
-    if databases == "main":
-        return [(None, False)]
+    if isinstance(chosen, list):
+        return [(name, False) for name in chosen]
     names = env.dbs(txn)
-    if databases == "named":
-        return [(name, False) for name in names]
-    if databases == "all":
-        own = txn.stat().entries > len(names) or not names
-        return [*([(None, True)] if own else []), *((name, False) for name in names)]
-    if isinstance(databases, (str, bytes)):
-        raise ValueError(
-            f"databases must be 'all', 'main', 'named' or a list of names, not {databases!r}"
-        )
-    return [(name, False) for name in databases]
+    sections: list[Any] = [(name, False) for name in names]
+    if chosen == "all" and (txn.stat().entries > len(names) or not names):
+        sections.insert(0, (None, True))
+    return sections
 
 
 def _write(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import IncompatibleError, KeyExistsError, error
 from ._destination import Destination, called, is_new
 from ._progress import Reporter
-from ._sources import data_path, open_source
+from ._sources import data_path, open_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ def merge(
     if on_conflict not in _CONFLICTS:
         raise ValueError(f"on_conflict must be one of {[*_CONFLICTS]}, not {on_conflict!r}")
     with ExitStack() as stack:
-        envs = [stack.enter_context(open_source(source)) for source in sources]
+        envs = [stack.enter_context(open_whole(source)) for source in sources]
         if not envs:
             raise ValueError("merge needs at least one source")
         readers = [stack.enter_context(env.begin()) for env in envs]
