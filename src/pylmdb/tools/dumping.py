@@ -57,7 +57,7 @@ def dump(
         env = stack.enter_context(_open(source, subdir, chosen))
         txn = stack.enter_context(env.begin())
         sections = _sections(env, txn, chosen)
-        handles = [(env.open_db(name, txn, create=False), own) for name, own in sections]
+        handles = [(env.open_db(name, txn, create=False), skipped) for name, skipped in sections]
         out: Any = file
         if not hasattr(out, "write"):
             _refuse_itself(env, out)
@@ -68,7 +68,9 @@ def dump(
         total = sum(txn.stat(db).entries for db, _ in handles)
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         spelling = b"print" if printable else b"bytevalue"
-        return sum(_write(env, txn, db, own, spelling, out, reporter) for db, own in handles)
+        return sum(
+            _write(env, txn, db, skipped, spelling, out, reporter) for db, skipped in handles
+        )
 
 
 def _chosen(databases: Any) -> Any:
@@ -96,30 +98,35 @@ def _refuse_itself(env: Environment, file: Any) -> None:
         raise ValueError(f"dump: {os.fsdecode(file)!r} is what is to be dumped")
 
 
-def _sections(env: Environment, txn: Transaction[Any], chosen: Any) -> list[Any]:
-    """Names of databases, and of which to leave out records that are databases."""
-    if isinstance(chosen, list):
-        return [(name, False) for name in chosen]
-    names = env.dbs(txn)
-    sections: list[Any] = [(name, False) for name in names]
+def _sections(
+    env: Environment, txn: Transaction[Any], chosen: Any
+) -> list[tuple[bytes | None, frozenset[bytes]]]:
+    """Names of databases, each with the keys of records that are left out."""
+    names = chosen if isinstance(chosen, list) else env.dbs(txn)
+    sections: list[Any] = [(name, frozenset()) for name in names]
     if chosen == "all" and (txn.stat().entries > len(names) or not names):
-        sections.insert(0, (None, True))
+        sections.insert(0, (None, _database_keys(env, names)))
     return sections
+
+
+def _database_keys(env: Environment, names: list[bytes]) -> frozenset[bytes]:
+    """The keys of named databases; LMDB 1.0 ends them with a zero byte."""
+    end = b"\0" if env.lib_version()[0] else b""
+    return frozenset(name + end for name in names)
 
 
 def _write(
     env: Environment,
     txn: Transaction[Any],
     db: Any,
-    own: bool,
+    skipped: frozenset[bytes],
     spelling: bytes,
     out: BinaryIO,
     reporter: Reporter,
 ) -> int:
-    """One section; ``own``: without the records that are named databases."""
+    """One section, without the records of some keys; returns how many it has."""
     out.write(_header(env, txn, db, spelling))
     spell = SPELLINGS[spelling][0]
-    skipped = _database_keys(env, txn) if own else ()
     count, size, lines = 0, 0, []
     with txn.cursor(db) as cursor:
         for key, value in cursor:
@@ -137,12 +144,6 @@ def _write(
     return count + len(lines)
 
 
-def _database_keys(env: Environment, txn: Transaction[Any]) -> frozenset[bytes]:
-    """The keys of named databases; LMDB 1.0 ends them with a zero byte."""
-    end = b"\0" if env.lib_version()[0] else b""
-    return frozenset(name + end for name in env.dbs(txn))
-
-
 def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -> bytes:
     info = env.info()
     lines = [b"VERSION=3", b"format=" + spelling]
@@ -153,10 +154,9 @@ def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -
             )
         lines.append(b"database=" + db.name)
     lines += [b"type=btree", b"mapsize=%d" % info.map_size]
+    # 0.9 tells an address that was asked for; 1.0 where the map is now, which says nothing
     if info.map_addr and not env.lib_version()[0]:
-        lines.append(
-            b"mapaddr=0x%x" % info.map_addr
-        )  # 1.0 tells where it is now, which says nothing
+        lines.append(b"mapaddr=0x%x" % info.map_addr)
     lines.append(b"maxreaders=%d" % info.max_readers)
     if db._flags & _DUPSORT:
         lines.append(b"duplicates=1")
