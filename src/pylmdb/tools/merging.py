@@ -127,10 +127,8 @@ class Merging:
         self.flags = members[0][1]._flags
         self.cursors = [reader.cursor(db) for reader, db in members]
         ffi, count = self.engine.ffi, len(members)
-        self.sources, self.heap = (
-            ffi.new("struct pylmdb_source[]", count),
-            ffi.new("size_t[]", count),
-        )
+        self.sources = ffi.new("struct pylmdb_source[]", count)
+        self.heap = ffi.new("size_t[]", count)
         self.state = ffi.new("struct pylmdb_merge *")
         self.state.sources, self.state.heap, self.state.count = self.sources, self.heap, count
         self.state.on_conflict = _CONFLICTS[on_conflict]
