@@ -19,6 +19,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from .. import _catalog
+from .._fsync import fsync_path
 from ..database import flag_words
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
@@ -147,7 +148,7 @@ class Destination:
         try:
             if self._subdir:
                 os.unlink(self._partial + b"/lock.mdb")
-                _sync_directory(self._partial)
+                fsync_path(self._partial)
                 os.rename(self._partial, self._path)
             else:
                 _rename_to_new(self._partial, self._path)
@@ -159,7 +160,7 @@ class Destination:
                 failure.errno,
                 "write to another path",
             ) from failure
-        _sync_directory(os.path.dirname(self._path))
+        fsync_path(os.path.dirname(self._path))
 
 
 def _rename_to_new(old: bytes, new: bytes) -> None:
@@ -206,11 +207,3 @@ def is_new(place: Source) -> bool:
 def _in_directory(path: bytes) -> bytes:
     """The data file of an environment, which is a directory or the file itself."""
     return os.path.join(path, b"data.mdb") if os.path.isdir(path) else path
-
-
-def _sync_directory(path: bytes) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
