@@ -118,6 +118,17 @@ def _pixels(key: bytes, value: bytes, size: str) -> Any:
         ) from None
 
 
+def key_text(key: bytes, what: str) -> str:
+    """A key as text, where it is to be a name or a path in a file.
+
+    :raises InvalidParameterError: it is no text.
+    """
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        raise InvalidParameterError(f"the key {key!r} is no text, and no {what}") from None
+
+
 def as_array(value: Any, number: int) -> Any:
     if not isinstance(value, np.ndarray):
         raise InvalidParameterError(
