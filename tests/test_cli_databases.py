@@ -53,7 +53,7 @@ def unlisted(monkeypatch):
     def refuse(env, txn):
         raise AssertionError("the databases were listed")
 
-    monkeypatch.setattr(_catalog, "names", refuse)
+    monkeypatch.setattr(_catalog, "keys", refuse)
 
 
 @pytest.mark.parametrize(

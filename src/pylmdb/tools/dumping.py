@@ -8,6 +8,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from .. import _catalog
 from ..errors import InvalidParameterError
 from ._dump_text import FLAGS, SPELLINGS
 from ._progress import Reporter
@@ -102,17 +103,12 @@ def _sections(
     env: Environment, txn: Transaction[Any], chosen: Any
 ) -> list[tuple[bytes | None, frozenset[bytes]]]:
     """Names of databases, each with the keys of records that are left out."""
-    names = chosen if isinstance(chosen, list) else env.dbs(txn)
+    keys = [] if isinstance(chosen, list) else _catalog.keys(env, txn)
+    names = chosen if isinstance(chosen, list) else map(_catalog.name_of, keys)
     sections: list[Any] = [(name, frozenset()) for name in names]
-    if chosen == "all" and (txn.stat().entries > len(names) or not names):
-        sections.insert(0, (None, _database_keys(env, names)))
+    if chosen == "all" and (txn.stat().entries > len(keys) or not keys):
+        sections.insert(0, (None, frozenset(keys)))
     return sections
-
-
-def _database_keys(env: Environment, names: list[bytes]) -> frozenset[bytes]:
-    """The keys of named databases; LMDB 1.0 ends them with a zero byte."""
-    end = b"\0" if env.lib_version()[0] else b""
-    return frozenset(name + end for name in names)
 
 
 def _write(
