@@ -66,7 +66,7 @@ def dump(
         elif isinstance(out, io.RawIOBase):  # which may take less than it is given
             out = io.BufferedWriter(out)
             stack.callback(out.detach)
-        total = sum(txn.stat(db).entries for db, _ in handles)
+        total = sum(txn.stat(db).entries - len(skipped) for db, skipped in handles)
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         spelling = b"print" if printable else b"bytevalue"
         return sum(
