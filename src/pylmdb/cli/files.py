@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..tools import convert, dump, load, merge
 from ..tools._sources import data_path, open_source, open_whole
 from ._opening import database, reading, require, writing
-from ._output import print_json, progress, size, visible
+from ._output import print_json, print_names, progress, size
 
 if TYPE_CHECKING:
     import argparse
@@ -97,7 +97,7 @@ def dump_text(args: argparse.Namespace) -> None:
         if wanted and not names:
             raise ValueError(f"{args.path!r} has no named databases")
         if args.names:
-            print("".join(f"{visible(os.fsdecode(name))}\n" for name in names), end="")
+            print_names(map(os.fsdecode, names))
             return
         if hinting and names:
             print("pylmdb dump: named databases were left out; -A dumps all", file=sys.stderr)

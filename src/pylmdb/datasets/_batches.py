@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .. import _catalog
+from ..database import words_of
 from ..errors import BusyError, Error, IncompatibleError, InvalidParameterError, NotFoundError
 from ._layouts import order_name
 
@@ -53,7 +54,7 @@ class Batches:
                 )
 
     def _check_flags(self) -> None:
-        words = [word for word, on in self._db.flags().items() if on]
+        words = words_of(self._db.flags())
         if words:
             raise IncompatibleError(
                 f"{self.env.path()!r}: data sets are not written to a database with"

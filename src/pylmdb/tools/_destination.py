@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _catalog
 from .._fsync import fsync_path
-from ..database import flag_words
+from ..database import flag_words, words_of
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
 from ._sources import data_path, room_for
@@ -189,7 +189,7 @@ def _remove(partial: bytes, subdir: bool, pid: int) -> None:
 
 
 def _words(flags: int) -> str:
-    return " ".join(name for name, is_set in flag_words(flags).items() if is_set) or "none"
+    return " ".join(words_of(flag_words(flags))) or "none"
 
 
 def called(name: bytes | None) -> str:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from .. import _catalog
+from ..database import DUPSORT
 from ..errors import InvalidParameterError
 from ._dump_text import FLAGS, SPELLINGS
 from ._progress import Reporter
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ._progress import Progress
     from ._sources import Source
 
-_DUPSORT = FLAGS[b"dupsort"]
 # records, and bytes of text, that are written at once
 _BATCH, _BATCH_SIZE = 1000, 1 << 20
 
@@ -154,7 +154,7 @@ def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -
     if info.map_addr and not env.lib_version()[0]:
         lines.append(b"mapaddr=0x%x" % info.map_addr)
     lines.append(b"maxreaders=%d" % info.max_readers)
-    if db._flags & _DUPSORT:
+    if db._flags & DUPSORT:
         lines.append(b"duplicates=1")
     lines += [name + b"=1" for name, flag in FLAGS.items() if db._flags & flag]
     lines += [b"db_pagesize=%d" % txn.stat(db).psize, b"HEADER=END", b""]
