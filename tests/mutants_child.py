@@ -18,8 +18,7 @@ import signal
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -27,6 +26,7 @@ from random import Random
 import mutants
 import mutants_merged
 import mutants_verified
+from mutants import refused
 
 import pylmdb
 
@@ -34,17 +34,6 @@ MANY = 3000  # records that a walk may see at most, in a file with fewer
 MAP_SIZE = 1 << 22
 LARGEST_FILE = 1 << 26
 PATIENCE = 60  # seconds of the processor for one mutant: the slowest take a few, with sanitizers
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    """Any answer is good but one that says that liblmdb gave up."""
-    try:
-        yield
-    except pylmdb.PanicError:
-        raise
-    except pylmdb.Error:
-        pass
 
 
 def keys(rng: Random) -> list[bytes]:

@@ -5,22 +5,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from mutants import refused
+
 import pylmdb
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    try:
-        yield
-    except pylmdb.PanicError:
-        raise
-    except pylmdb.Error:
-        pass
 
 
 def sound(path: Path) -> None:

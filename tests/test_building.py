@@ -110,12 +110,26 @@ def test_a_scratch_directory_on_another_disk(tmp_path, pool, monkeypatch):
             raise OSError(building.errno.EXDEV, "another disk")
         replace(place, path)
 
+    flushed = []
     monkeypatch.setattr(building.os, "replace", refuse)
+    monkeypatch.setattr(building, "fsync_path", flushed.append)
     (tmp_path / "scratch").mkdir()
     build(range(100), makers.one, tmp_path / "set", executor=pool, scratch=tmp_path / "scratch",
           progress=False)  # fmt: skip
     assert records(tmp_path / "set") == [makers.one(i) for i in range(100)]
     assert [*(tmp_path / "scratch").iterdir()] == []
+    assert flushed
+    assert all("shard-" in path for path in flushed)
+
+
+def test_shards_that_stay_are_on_the_disk(tmp_path, pool, monkeypatch):
+    """Their names are flushed before they appear, and then that of all."""
+    dest, flushed = tmp_path / "set", []
+    monkeypatch.setattr(building, "fsync_path", lambda path: flushed.append((path, dest.exists())))
+    build(range(100), makers.one, dest, executor=pool, merge=False, progress=False)
+    (_, before), last = flushed
+    assert not before
+    assert last == (str(tmp_path), True)
 
 
 PROCESSES = """

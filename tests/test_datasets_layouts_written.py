@@ -221,6 +221,18 @@ def test_files_beside_are_completed(root, names, ours, theirs, layout):
     assert sorted(os.listdir(ours)) == ["data.mdb", "lock.mdb", meta]
 
 
+@pytest.mark.parametrize("layout", ["basicsr", "mmsr"])
+def test_a_named_database_is_no_image(root, names, ours, layout, lib_version):
+    options = {"layout": layout, "keys": "stem"}
+    items = [datasets.ImageFile(f"{root}/{name}", name) for name in names]
+    datasets.from_images(items[:4], ours, lib_version=lib_version, **options)
+    with pylmdb.open(ours) as env:
+        env.open_db(b"another")
+    assert datasets.from_images(items, ours, resume=True, **options).samples == len(items)
+    with datasets.Dataset(ours) as found:
+        assert len(found) == len(items)
+
+
 def test_pixels_that_have_not_their_size(tmp_path, ours):
     with Writer(ours, layout="mmsr") as writer:
         writer.append(np.zeros((2, 3, 3), np.uint8))

@@ -79,6 +79,17 @@ def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
 
 def names(env: Environment, txn: Any) -> list[bytes]:
     """The names of all named databases."""
+    return [name_of(key) for key in keys(env, txn)]
+
+
+def name_of(key: bytes) -> bytes:
+    """The name of the database whose record in the main one has this key: LMDB 1.0 ends it
+    with a zero byte."""
+    return key[:-1] if key.endswith(b"\0") else key
+
+
+def keys(env: Environment, txn: Any) -> list[bytes]:
+    """The keys of the records of the main database that are named databases."""
     if txn is None:
         with env.begin() as reader:
             return _list(env, reader)
@@ -98,9 +109,9 @@ def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
                 return found
             if code:
                 raise error("mdb_cursor_get", code)
-            name = bytes(ffi.buffer(memory, size[0]))
-            if sure[0] or _opens(env, name, txn):
-                found.append(name[:-1] if name.endswith(b"\0") else name)
+            key = bytes(ffi.buffer(memory, size[0]))
+            if sure[0] or _opens(env, key, txn):
+                found.append(key)
 
 
 def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:

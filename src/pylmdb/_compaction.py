@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from . import _registry
 from ._alone import Alone
+from ._fsync import fsync_path
 from ._typing import TYPE_CHECKING
 from .errors import BusyError, Error, ReadonlyError, error
 
@@ -82,7 +83,10 @@ def _settle(shared: SharedEnv, path: bytes, new: bytes, fd: int) -> int:
     if fd >= 0 and _leads_to(path, fd):
         shared.replaced = True
         shared.engine.lib.pylmdb_env_replaced(shared.ptr, fd)
-        code = _sync_directory(os.path.dirname(path))
+        try:
+            fsync_path(os.path.dirname(path))
+        except OSError as failure:
+            code = failure.errno or errno.EIO
         _registry.close_replaced(shared)
     else:
         _unlink_if_there(new)
@@ -123,18 +127,6 @@ def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
 def _unlink_if_there(path: bytes) -> None:
     with suppress(OSError):
         os.unlink(path)
-
-
-def _sync_directory(path: bytes) -> int:
-    try:
-        fd = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except OSError as failure:
-        return failure.errno or errno.EIO
-    return 0
 
 
 def _processes(shared: SharedEnv) -> set[int]:

@@ -46,6 +46,11 @@ def flag_words(flags: int) -> DbFlags:
     return DbFlags({name: bool(flags & flag) for name, flag in _FLAG_NAMES.items()})
 
 
+def words_of(flags: DbFlags) -> list[str]:
+    """The flags that are set."""
+    return [word for word, is_set in flags.items() if is_set]
+
+
 class Database:
     """A handle to a database, returned by :meth:`Environment.open_db`.
 
@@ -131,6 +136,5 @@ class Database:
         if self._env is None:
             return "<pylmdb.Database never opened>"
         name = "main" if self._name is None else repr(self._name)
-        set_flags = [word for word, value in flag_words(self._flags).items() if value]
         state = " closed" if self.closed else ""
-        return f"<pylmdb.Database {' '.join([name, *set_flags])}{state}>"
+        return f"<pylmdb.Database {' '.join([name, *words_of(flag_words(self._flags))])}{state}>"

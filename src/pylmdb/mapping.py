@@ -15,7 +15,7 @@ from _collections_abc import Mapping
 from ._map_life import CLOSED, Joined, open_environment
 from ._map_order import Ordered
 from ._typing import TYPE_CHECKING
-from .database import Database
+from .database import Database, words_of
 from .environment import Environment
 from .errors import IncompatibleError, ReadonlyError, closed
 
@@ -162,7 +162,7 @@ class Map(Ordered[K, V]):
         else:
             name = db.encode() if isinstance(db, str) else db
             handle = env.open_db(name, create=flag in "cn" and not env.readonly)
-        flags = [word for word, value in handle.flags().items() if value]
+        flags = words_of(handle.flags())
         if flags:
             raise IncompatibleError(f"a Map needs a database without {', '.join(flags)}")
         if flag == "n":

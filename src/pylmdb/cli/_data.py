@@ -9,6 +9,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..database import INTEGERDUP, INTEGERKEY
 from ..errors import Error
 from ._output import visible
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from ..transaction import Transaction
 
-_INTEGERKEY, _INTEGERDUP = 0x08, 0x20
 # an array in the .npy format begins so
 _NPY = b"\x93NUMPY"
 
@@ -186,13 +186,13 @@ def formats(args: argparse.Namespace, txn: Transaction[bytes], db: Any) -> tuple
     """Those of a database's keys and of its values; ``auto`` knows databases of integers."""
     flags = db._flags
     key = value = b""
-    if flags & (_INTEGERKEY | _INTEGERDUP):
+    if flags & (INTEGERKEY | INTEGERDUP):
         with txn.cursor(db) as cursor:
             if cursor.first():
                 key, value = cursor.item()
     return (
-        Format(args.key_format, flags & _INTEGERKEY, key),
-        Format(args.value_format, flags & _INTEGERDUP, value),
+        Format(args.key_format, flags & INTEGERKEY, key),
+        Format(args.value_format, flags & INTEGERDUP, value),
     )
 
 

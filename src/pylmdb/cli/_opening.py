@@ -4,36 +4,33 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._options import DEFAULT_MAX_DBS
 from ..environment import Environment
 from ..errors import NotFoundError
 from ..tools._destination import is_new
-from ..tools._sources import open_source
+from ..tools._sources import open_source, open_whole, with_room
 
 if TYPE_CHECKING:
     import argparse
 
 
-def reading(args: argparse.Namespace) -> Environment:
-    """The environment of a command that changes nothing."""
+def reading(args: argparse.Namespace, whole: bool = False) -> Environment:
+    """The environment of a command that changes nothing; ``whole`` if it may open all of its
+    databases, which takes counting them."""
     require(args.path)
-    return open_source(args.path, lock=not args.no_lock)
+    opens = open_whole if whole else open_source
+    return opens(args.path, lock=not args.no_lock)
 
 
-def writing(args: argparse.Namespace) -> Environment:
+def writing(args: argparse.Namespace, whole: bool = False) -> Environment:
     """That of a command that changes it; a new one only where that was asked for."""
     create = getattr(args, "create", False)
     if not create:
         require(args.path)
-    options: dict[str, Any] = {"create": create, "lock": not args.no_lock}
-    env = Environment(args.path, **options)
-    count = len(env.dbs())
-    if count >= DEFAULT_MAX_DBS:
-        env.close()
-        env = Environment(args.path, max_dbs=count + 1, **options)
-    return env
+    opens = partial(Environment, args.path, create=create, lock=not args.no_lock)
+    return with_room(opens, more=1) if whole else opens()
 
 
 def require(path: str) -> None:

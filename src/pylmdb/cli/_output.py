@@ -54,6 +54,11 @@ def _json_escape(found: re.Match[str]) -> str:
     return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
 
 
+def print_names(names: Iterable[str]) -> None:
+    """Names, a line each."""
+    print("".join(f"{visible(name)}\n" for name in names), end="")
+
+
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Names and values, a line each."""
     width = max(map(len, fields), default=0)

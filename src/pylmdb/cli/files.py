@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..tools import convert, dump, load, merge
-from ..tools._sources import data_path, open_source
+from ..tools._sources import data_path, open_source, open_whole
 from ._opening import database, reading, require, writing
-from ._output import print_json, progress, size, visible
+from ._output import print_json, print_names, progress, size
 
 if TYPE_CHECKING:
     import argparse
@@ -89,15 +89,17 @@ def dump_text(args: argparse.Namespace) -> None:
     if args.name is not None:
         databases = [os.fsencode(args.name)]
     subdir = False if args.single else None
-    with open_source(args.path, subdir, lock=not args.no_lock) as env:
-        names = env.dbs()
-        if args.names or databases == "named":
-            if not names:
-                raise ValueError(f"{args.path!r} has no named databases")
-            if args.names:
-                print("".join(f"{visible(os.fsdecode(name))}\n" for name in names), end="")
-                return
-        if databases == "main" and names and sys.stderr.isatty():
+    opens = open_whole if args.databases else open_source
+    wanted = args.names or databases == "named"
+    hinting = databases == "main" and sys.stderr.isatty()
+    with opens(args.path, subdir, lock=not args.no_lock) as env:
+        names = env.dbs() if wanted or hinting else []
+        if wanted and not names:
+            raise ValueError(f"{args.path!r} has no named databases")
+        if args.names:
+            print_names(map(os.fsdecode, names))
+            return
+        if hinting and names:
             print("pylmdb dump: named databases were left out; -A dumps all", file=sys.stderr)
         sys.stdout.flush()
         out: str | BinaryIO = sys.stdout.buffer if args.file is None else args.file

@@ -7,9 +7,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..database import words_of
 from ..tools._sources import data_path
 from ._opening import database, reading, writing
-from ._output import print_fields, print_json, print_table, size, visible
+from ._output import print_fields, print_json, print_names, print_table, size
 
 if TYPE_CHECKING:
     import argparse
@@ -46,7 +47,7 @@ def _databases(env: Environment, txn: Transaction[Any]) -> list[dict[str, Any]]:
                 "depth": stat.depth,
                 "pages": pages,
                 "bytes": pages * stat.psize,
-                "flags": [flag for flag, is_set in db.flags().items() if is_set],
+                "flags": words_of(db.flags()),
             }
         )
     return rows
@@ -66,7 +67,7 @@ def _print_databases(rows: list[dict[str, Any]]) -> None:
 
 def info(args: argparse.Namespace) -> None:
     """``pylmdb info``."""
-    with reading(args) as env, env.begin() as txn:
+    with reading(args, whole=True) as env, env.begin() as txn:
         about, stat = env.info(), txn.stat()
         found = os.stat(data_path(env))
         fields: dict[str, Any] = {
@@ -95,7 +96,7 @@ def info(args: argparse.Namespace) -> None:
 
 def list_databases(args: argparse.Namespace) -> None:
     """``pylmdb ls``."""
-    with reading(args) as env, env.begin() as txn:
+    with reading(args, whole=args.long) as env, env.begin() as txn:
         if args.long:
             rows = _databases(env, txn)
             if args.json:
@@ -107,14 +108,13 @@ def list_databases(args: argparse.Namespace) -> None:
     if args.json:
         print_json(names)
     else:
-        print("".join(f"{visible(name)}\n" for name in names), end="")
+        print_names(names)
 
 
 def statistics(args: argparse.Namespace) -> None:
     """``pylmdb stat``."""
-    with reading(args) as env, env.begin() as txn:
-        main_or_named = None if args.all else txn.stat(database(env, args, txn))
-        rows = _databases(env, txn) if main_or_named is None else [dict(main_or_named)]
+    with reading(args, whole=args.all) as env, env.begin() as txn:
+        rows = _databases(env, txn) if args.all else [dict(txn.stat(database(env, args, txn)))]
     if args.json:
         print_json(rows if args.all else rows[0])
     elif args.all:

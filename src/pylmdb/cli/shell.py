@@ -58,7 +58,7 @@ class Console(code.InteractiveConsole):
 
 def run_shell(args: argparse.Namespace) -> None:
     """``pylmdb shell``."""
-    with (writing if args.write else reading)(args) as env:
+    with (writing if args.write else reading)(args, whole=True) as env:
         names: dict[str, object] = {"env": env, "pylmdb": sys.modules["pylmdb"]}
 
         def renew() -> None:

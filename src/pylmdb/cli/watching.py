@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
 
 def watch_environment(args: argparse.Namespace) -> None:
     """``pylmdb watch``; text has tabs between the columns."""
-    with reading(args) as env:
+    with reading(args, whole=True) as env:
         if not args.json:
             print(*_COLUMNS, sep="\t")
         for turn in count() if args.count is None else range(args.count):

@@ -13,6 +13,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .. import _catalog
+from ..database import words_of
 from ..errors import BusyError, Error, IncompatibleError, InvalidParameterError, NotFoundError
 from ._layouts import order_name
 
@@ -52,7 +54,7 @@ class Batches:
                 )
 
     def _check_flags(self) -> None:
-        words = [word for word, on in self._db.flags().items() if on]
+        words = words_of(self._db.flags())
         if words:
             raise IncompatibleError(
                 f"{self.env.path()!r}: data sets are not written to a database with"
@@ -108,8 +110,7 @@ class Batches:
             in_order = not new or (new[0] > last and new == sorted(new))
         if self._index is None and not in_order:
             self._index = self.env.open_db(self.index_name, txn=txn)
-            names = self.env.dbs(txn) if self._name is None else []
-            beside = {name + end for name in names for end in (b"", b"\0")}
+            beside = {*_catalog.keys(self.env, txn)} if self._name is None else ()
             keys = (key for key in txn.range(values=False, db=self._db) if key not in beside)
             self._number(txn, keys, 0)
         if self._index is not None:

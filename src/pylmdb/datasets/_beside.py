@@ -14,6 +14,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from .._fsync import fsync_path
 from ..errors import ReplacedError
 
 if TYPE_CHECKING:
@@ -36,20 +37,11 @@ def beside(path: str) -> Iterator[str]:
     new = f"{path}.new-{os.getpid()}"
     try:
         yield new
-        sync(new)
+        fsync_path(new)
         os.replace(new, path)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(new)
-
-
-def sync(path: str | bytes) -> None:
-    """Flush a file or a directory."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 class Replacement:
@@ -92,7 +84,7 @@ class Replacement:
         os.rename(self.path, self._place.data_path)
         with suppress(FileNotFoundError):  # with lock=False there is none
             os.rename(self.path + b"-lock", self._place.lock_path)
-        sync(os.path.dirname(self.path))
+        fsync_path(os.path.dirname(self.path))
 
     def discard(self, env: Environment) -> None:
         """Close ``env`` and remove it."""

@@ -10,6 +10,7 @@ from .. import _npy
 from .._numpy import np
 from ..errors import InvalidParameterError
 from ..tools._progress import Reporter
+from ._layouts import folder_of
 from ._samples import mmsr_sizes
 from .dataset import Dataset
 
@@ -103,7 +104,7 @@ def _sizes_of(dataset: Dataset) -> dict[bytes, str]:
     found: dict[bytes, str] = {}
     for path, layout in zip(dataset.paths, dataset.layouts, strict=True):
         if layout == "basicsr":
-            found.update(mmsr_sizes(path if os.path.isdir(path) else os.path.dirname(path)))
+            found.update(mmsr_sizes(folder_of(path)))
     return found
 
 
@@ -116,6 +117,17 @@ def _pixels(key: bytes, value: bytes, size: str) -> Any:
         raise InvalidParameterError(
             f"{key!r} has {len(value)} bytes, which is no image of the size {size!r}"
         ) from None
+
+
+def key_text(key: bytes, what: str) -> str:
+    """A key as text, where it is to be a name or a path in a file.
+
+    :raises InvalidParameterError: it is no text.
+    """
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        raise InvalidParameterError(f"the key {key!r} is no text, and no {what}") from None
 
 
 def as_array(value: Any, number: int) -> Any:

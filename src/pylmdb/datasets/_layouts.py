@@ -27,6 +27,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import _catalog
 from .._numpy import np
 from ..arrays import Snapshot
 from ..errors import BadValsizeError, InvalidParameterError, NotFoundError
@@ -58,6 +59,11 @@ def order_name(db: bytes | None) -> bytes:
     return b"__order__" + (db or b"")
 
 
+def folder_of(path: str) -> str:
+    """Where the files beside a data set are, by the path of its environment."""
+    return path if os.path.isdir(path) else os.path.dirname(path)
+
+
 class Recognised(NamedTuple):
     """What a file turned out to be.
 
@@ -79,8 +85,7 @@ class Look:
         self.flags = handle.flags()
         self.name = handle.name
         self.entries = int(txn.stat(db)["entries"])
-        path = env.path()
-        self.folder = path if os.path.isdir(path) else os.path.dirname(path)
+        self.folder = folder_of(env.path())
 
     def get(self, key: bytes) -> bytes | None:
         return self.txn.get(key, None, self.db)
@@ -241,9 +246,7 @@ def _plain(look: Look) -> Recognised:
 
 def _scanned(look: Look) -> Any:
     """The keys of all records but those that are named databases.  No value is read."""
-    names = look.env.dbs(look.txn) if look.name is None else []
-    # LMDB 1.0 stores a name with a zero behind it
-    named = {name + end for name in names for end in (b"", b"\0")}
+    named = {*_catalog.keys(look.env, look.txn)} if look.name is None else ()
     with look.txn.cursor(look.db) as cursor:
         keys = [key for key in cursor.iternext(True, False) if key not in named]
     return _table(keys)

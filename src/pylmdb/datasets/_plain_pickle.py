@@ -11,7 +11,6 @@ notes as a pickle claims to have, which would let ten bytes take all memory.
 
 from __future__ import annotations
 
-import builtins
 import io
 import pickle
 import struct
@@ -24,7 +23,7 @@ _MODULES = ("builtins", "__builtin__")
 # what the unpickler raises for text that is no pickle
 _MALFORMED = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    AssertionError, ImportError, OverflowError, UnicodeError, RecursionError, builtins.MemoryError,
+    AssertionError, ImportError, OverflowError, UnicodeError, RecursionError, MemoryError,
     struct.error,
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ import pickle
 import re
 from typing import TYPE_CHECKING, Any
 
-from .. import _npy
+from .. import _catalog, _npy
 from .._buffers import as_buffer
 from .._numpy import np
 from ..errors import InvalidParameterError
@@ -28,6 +28,7 @@ from ._layouts import (
     OCR_COUNT,
     OCR_IMAGE,
     OCR_LABEL,
+    folder_of,
 )
 
 if TYPE_CHECKING:
@@ -219,8 +220,7 @@ class Named(Layout):
 
     def __init__(self, batches: Batches, key_format: bytes | None = None) -> None:
         super().__init__(batches, key_format)
-        path = batches.env.path()
-        self.folder = path if os.path.isdir(path) else os.path.dirname(path)
+        self.folder = folder_of(batches.env.path())
         self.sizes: dict[bytes, Any] = self._sizes_of_all() if batches.count else {}
 
     def read(self) -> dict[bytes, Any]:
@@ -243,7 +243,7 @@ class Named(Layout):
         """The sizes of what is there: what a writer that was killed has left is looked at."""
         env, sizes = self.batches.env, self.read()
         with env.begin(env.open_db()) as txn:
-            there = {*txn.range(values=False)} - {*env.dbs(txn)}
+            there = {*txn.range(values=False)} - {*_catalog.keys(env, txn)}
             found = {key: size for key, size in sizes.items() if key in there}
             for key in sorted(there - set(found)):
                 found[key] = self.size(txn.get(key))

@@ -22,6 +22,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .._buffers import as_buffer
+from .._fsync import fsync_path
 from ..environment import Environment
 from ..errors import InvalidParameterError, KeyExistsError
 from ..tools._progress import Reporter
@@ -105,7 +106,9 @@ def build(
         os.mkdir(folder + "/set")
         for name in names:
             os.rename(name, os.path.join(folder, "set", os.path.basename(name)))
+        fsync_path(folder + "/set")
         os.rename(folder + "/set", path)
+        fsync_path(os.path.dirname(path))
         return written
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -225,4 +228,5 @@ def _move(place: str, path: str) -> None:
             raise
         beside = f"{path}.{os.path.basename(place)}"
         shutil.copyfile(place, beside)
+        fsync_path(beside)
         os.replace(beside, path)

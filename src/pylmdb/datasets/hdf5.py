@@ -11,7 +11,7 @@ from .._numpy import np
 from ..environment import Environment
 from ..errors import InvalidParameterError, NotFoundError
 from ._beside import beside
-from ._exporting import Exported, as_array, check_like, label_array
+from ._exporting import Exported, as_array, check_like, key_text, label_array
 from .numpy_files import append_rows
 from .writer import Writer
 
@@ -234,12 +234,12 @@ def to_hdf5(
 def _to_tree(h5py: Any, file: Any, exported: Exported) -> None:
     for key, value, label in exported.named():
         array = value if isinstance(value, np.ndarray) else np.frombuffer(value, np.uint8)
-        created = _create(h5py, file, _text(key), array)
+        created = _create(h5py, file, key_text(key, "path"), array)
         if label is not None:
             created.attrs["label"] = label
     for path in exported.dataset.paths:
         for key, value in _kept_attributes(path):
-            name, _, attribute = _text(key).partition("\0")
+            name, _, attribute = key_text(key, "path").partition("\0")
             found = file[name] if name in file else file.require_group(name or "/")
             if attribute:
                 array = arrays.loads(value)
@@ -270,13 +270,6 @@ def _to_rows(file: Any, exported: Exported, name: str) -> list[Any]:
     if created is None:
         file.create_dataset(name, (0,), np.float32)
     return labels
-
-
-def _text(key: bytes) -> str:
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        raise InvalidParameterError(f"the key {key!r} is no text, and no path") from None
 
 
 def _create(h5py: Any, file: Any, name: str, array: Any) -> Any:

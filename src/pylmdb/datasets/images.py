@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Image files into data sets, and out of them again."""
+"""Image files into data sets."""
 
 from __future__ import annotations
 

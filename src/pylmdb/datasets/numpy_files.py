@@ -14,7 +14,7 @@ from .. import arrays
 from .._numpy import np
 from ..errors import InvalidParameterError
 from ._beside import beside
-from ._exporting import Exported, as_array, label_array
+from ._exporting import Exported, as_array, key_text, label_array
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -149,10 +149,7 @@ def to_npz(
 
 def _write_members(archive: zipfile.ZipFile, exported: Exported) -> None:
     for number, (key, value, _) in enumerate(exported.named()):
-        try:
-            name = key.decode()
-        except UnicodeDecodeError:
-            raise InvalidParameterError(f"the key {key!r} is no text, and no name") from None
+        name = key_text(key, "name")
         with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
             member.write(arrays.dumps(as_array(value, number)))
 

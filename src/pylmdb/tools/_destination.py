@@ -19,11 +19,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from .. import _catalog
-from .._options import DEFAULT_MAX_DBS
-from ..database import flag_words
+from .._fsync import fsync_path
+from ..database import flag_words, words_of
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
-from ._sources import data_path
+from ._sources import data_path, room_for
 
 if TYPE_CHECKING:
     from ..transaction import Transaction
@@ -86,15 +86,16 @@ class Destination:
         # each page is written once and not read again: nothing is read ahead, either
         return Environment(
             self._partial, subdir=self._subdir, lib_version=self._lib_version,
-            max_dbs=max(self._databases, DEFAULT_MAX_DBS), sync=False, readahead=False,
+            max_dbs=room_for(self._databases), sync=False, readahead=False,
         )  # fmt: skip
 
     def _open_existing(self) -> Environment:
         options: dict[str, Any] = {"create": False, "lib_version": self._lib_version}
-        if self._databases > DEFAULT_MAX_DBS:
+        room = room_for(self._databases)
+        if room is not None:
             # where it is open in this process with room for fewer, that must do
             with suppress(Error):
-                return Environment(self._place, max_dbs=self._databases, **options)
+                return Environment(self._place, max_dbs=room, **options)
         return Environment(self._place, **options)
 
     def slot(self, what: str, name: bytes | None, flags: int | None) -> Any:
@@ -147,7 +148,7 @@ class Destination:
         try:
             if self._subdir:
                 os.unlink(self._partial + b"/lock.mdb")
-                _sync_directory(self._partial)
+                fsync_path(self._partial)
                 os.rename(self._partial, self._path)
             else:
                 _rename_to_new(self._partial, self._path)
@@ -159,7 +160,7 @@ class Destination:
                 failure.errno,
                 "write to another path",
             ) from failure
-        _sync_directory(os.path.dirname(self._path))
+        fsync_path(os.path.dirname(self._path))
 
 
 def _rename_to_new(old: bytes, new: bytes) -> None:
@@ -188,7 +189,7 @@ def _remove(partial: bytes, subdir: bool, pid: int) -> None:
 
 
 def _words(flags: int) -> str:
-    return " ".join(name for name, is_set in flag_words(flags).items() if is_set) or "none"
+    return " ".join(words_of(flag_words(flags))) or "none"
 
 
 def called(name: bytes | None) -> str:
@@ -206,11 +207,3 @@ def is_new(place: Source) -> bool:
 def _in_directory(path: bytes) -> bytes:
     """The data file of an environment, which is a directory or the file itself."""
     return os.path.join(path, b"data.mdb") if os.path.isdir(path) else path
-
-
-def _sync_directory(path: bytes) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -15,6 +15,7 @@ from binascii import Error as NotHex
 from binascii import hexlify, unhexlify
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..database import DUPSORT
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ FLAGS = {
     b"integerdup": 0x20,
     b"reversedup": 0x40,
 }
-_DUPSORT = FLAGS[b"dupsort"]
 # said for other programs; a map grows by itself, and pages are the system's
 _IGNORED = (b"mapsize", b"mapaddr", b"maxreaders", b"db_pagesize")
 
@@ -130,7 +130,7 @@ class Lines:
             section.name = value
         elif word == b"duplicates" or word in FLAGS:
             if value != b"0":
-                section.flags = (section.flags or 0) | FLAGS.get(word, _DUPSORT)
+                section.flags = (section.flags or 0) | FLAGS.get(word, DUPSORT)
         elif word not in _IGNORED:
             warnings.warn(f"load: line {self.number}: {_short(word)} is not known", stacklevel=2)
 

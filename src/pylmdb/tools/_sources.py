@@ -3,33 +3,54 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._options import DEFAULT_MAX_DBS
 from ..environment import Environment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
     Source = Environment | str | bytes | PathLike[str] | PathLike[bytes]
 
 
-def open_source(source: Source, subdir: bool | None = None, *, lock: bool = True) -> Environment:
-    """A read-only Environment of one's own, with room for all named databases."""
+def open_source(
+    source: Source, subdir: bool | None = None, *, lock: bool = True, max_dbs: int | None = None
+) -> Environment:
+    """A read-only Environment of one's own; nothing in it is read yet."""
+    path: Any = source
     if isinstance(source, Environment):
         flags = source.flags()
-        return _open(source.path(), subdir=flags.subdir, lock=flags.lock)
-    return _open(source, subdir=subdir, lock=lock)
+        path, subdir, lock = source.path(), flags.subdir, flags.lock
+    return Environment(
+        path, subdir=subdir, readonly=True, create=False, map_size=0, lock=lock, max_dbs=max_dbs
+    )
 
 
-def _open(path: Any, **options: Any) -> Environment:
-    options.update(readonly=True, create=False, map_size=0)
-    env = Environment(path, **options)
-    count = len(env.dbs())
-    if count > DEFAULT_MAX_DBS:
-        env.close()
-        env = Environment(path, max_dbs=count, **options)
-    return env
+def open_whole(source: Source, subdir: bool | None = None, *, lock: bool = True) -> Environment:
+    """The same, with room for all named databases."""
+    return with_room(partial(open_source, source, subdir, lock=lock))
+
+
+def with_room(open_env: Callable[..., Environment], more: int = 0) -> Environment:
+    """What ``open_env`` opens, with room for all named databases and so many more.
+
+    They are counted first: every leaf of the main database is read for that.
+    """
+    env = open_env()
+    room = room_for(len(env.dbs()) + more)
+    if room is None:
+        return env
+    env.close()
+    return open_env(max_dbs=room)
+
+
+def room_for(databases: int) -> int | None:
+    """The ``max_dbs`` to open with; None where what there is by default will do, so that an
+    environment that is open in this process is shared whatever its room."""
+    return databases if databases > DEFAULT_MAX_DBS else None
 
 
 def data_path(env: Environment) -> bytes:

@@ -8,10 +8,12 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from .. import _catalog
+from ..database import DUPSORT
 from ..errors import InvalidParameterError
 from ._dump_text import FLAGS, SPELLINGS
 from ._progress import Reporter
-from ._sources import data_path, open_source
+from ._sources import data_path, open_source, open_whole, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from ._progress import Progress
     from ._sources import Source
 
-_DUPSORT = FLAGS[b"dupsort"]
 # records, and bytes of text, that are written at once
 _BATCH, _BATCH_SIZE = 1000, 1 << 20
 
@@ -52,11 +53,12 @@ def dump(
     :raises InvalidParameterError: a name has a line break in it.
     :raises ValueError: ``file`` is the source's own data file.
     """
+    chosen = _chosen(databases)
     with ExitStack() as stack:
-        env = stack.enter_context(open_source(source, subdir))
+        env = stack.enter_context(_open(source, subdir, chosen))
         txn = stack.enter_context(env.begin())
-        sections = _sections(env, txn, databases)
-        handles = [(env.open_db(name, txn, create=False), own) for name, own in sections]
+        sections = _sections(env, txn, chosen)
+        handles = [(env.open_db(name, txn, create=False), skipped) for name, skipped in sections]
         out: Any = file
         if not hasattr(out, "write"):
             _refuse_itself(env, out)
@@ -64,10 +66,32 @@ def dump(
         elif isinstance(out, io.RawIOBase):  # which may take less than it is given
             out = io.BufferedWriter(out)
             stack.callback(out.detach)
-        total = sum(txn.stat(db).entries for db, _ in handles)
+        total = sum(txn.stat(db).entries - len(skipped) for db, skipped in handles)
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         spelling = b"print" if printable else b"bytevalue"
-        return sum(_write(env, txn, db, own, spelling, out, reporter) for db, own in handles)
+        return sum(
+            _write(env, txn, db, skipped, spelling, out, reporter) for db, skipped in handles
+        )
+
+
+def _chosen(databases: Any) -> Any:
+    """Names, or "all" or "named", for which they have to be looked up."""
+    if databases == "main":
+        return [None]
+    if not isinstance(databases, (str, bytes)):
+        return [*databases]
+    if databases not in ("all", "named"):
+        raise ValueError(
+            f"databases must be 'all', 'main', 'named' or a list of names, not {databases!r}"
+        )
+    return databases
+
+
+def _open(source: Source, subdir: bool | None, chosen: Any) -> Environment:
+    """The environment, with room for the databases that are dumped."""
+    if isinstance(chosen, list):
+        return open_source(source, subdir, max_dbs=room_for(len(chosen)))
+    return open_whole(source, subdir)
 
 
 def _refuse_itself(env: Environment, file: Any) -> None:
@@ -75,36 +99,30 @@ def _refuse_itself(env: Environment, file: Any) -> None:
         raise ValueError(f"dump: {os.fsdecode(file)!r} is what is to be dumped")
 
 
-def _sections(env: Environment, txn: Transaction[Any], databases: Any) -> list[Any]:
-    """Names of databases, and of which to leave out records that are databases."""
-    if databases == "main":
-        return [(None, False)]
-    names = env.dbs(txn)
-    if databases == "named":
-        return [(name, False) for name in names]
-    if databases == "all":
-        own = txn.stat().entries > len(names) or not names
-        return [*([(None, True)] if own else []), *((name, False) for name in names)]
-    if isinstance(databases, (str, bytes)):
-        raise ValueError(
-            f"databases must be 'all', 'main', 'named' or a list of names, not {databases!r}"
-        )
-    return [(name, False) for name in databases]
+def _sections(
+    env: Environment, txn: Transaction[Any], chosen: Any
+) -> list[tuple[bytes | None, frozenset[bytes]]]:
+    """Names of databases, each with the keys of records that are left out."""
+    keys = [] if isinstance(chosen, list) else _catalog.keys(env, txn)
+    names = chosen if isinstance(chosen, list) else map(_catalog.name_of, keys)
+    sections: list[Any] = [(name, frozenset()) for name in names]
+    if chosen == "all" and (txn.stat().entries > len(keys) or not keys):
+        sections.insert(0, (None, frozenset(keys)))
+    return sections
 
 
 def _write(
     env: Environment,
     txn: Transaction[Any],
     db: Any,
-    own: bool,
+    skipped: frozenset[bytes],
     spelling: bytes,
     out: BinaryIO,
     reporter: Reporter,
 ) -> int:
-    """One section; ``own``: without the records that are named databases."""
+    """One section, without the records of some keys; returns how many it has."""
     out.write(_header(env, txn, db, spelling))
     spell = SPELLINGS[spelling][0]
-    skipped = _database_keys(env, txn) if own else ()
     count, size, lines = 0, 0, []
     with txn.cursor(db) as cursor:
         for key, value in cursor:
@@ -122,12 +140,6 @@ def _write(
     return count + len(lines)
 
 
-def _database_keys(env: Environment, txn: Transaction[Any]) -> frozenset[bytes]:
-    """The keys of named databases; LMDB 1.0 ends them with a zero byte."""
-    end = b"\0" if env.lib_version()[0] else b""
-    return frozenset(name + end for name in env.dbs(txn))
-
-
 def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -> bytes:
     info = env.info()
     lines = [b"VERSION=3", b"format=" + spelling]
@@ -138,12 +150,11 @@ def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -
             )
         lines.append(b"database=" + db.name)
     lines += [b"type=btree", b"mapsize=%d" % info.map_size]
+    # 0.9 tells an address that was asked for; 1.0 where the map is now, which says nothing
     if info.map_addr and not env.lib_version()[0]:
-        lines.append(
-            b"mapaddr=0x%x" % info.map_addr
-        )  # 1.0 tells where it is now, which says nothing
+        lines.append(b"mapaddr=0x%x" % info.map_addr)
     lines.append(b"maxreaders=%d" % info.max_readers)
-    if db._flags & _DUPSORT:
+    if db._flags & DUPSORT:
         lines.append(b"duplicates=1")
     lines += [name + b"=1" for name, flag in FLAGS.items() if db._flags & flag]
     lines += [b"db_pagesize=%d" % txn.stat(db).psize, b"HEADER=END", b""]

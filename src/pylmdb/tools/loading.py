@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import _catalog
+from ..database import DUPSORT
 from ..errors import Error, error
 from ._destination import Destination
 from ._dump_text import Lines, Section
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ._progress import Progress
     from ._sources import Source
 
-_DUPSORT = 0x04
 # records, and bytes of text, that are stored at once
 _BATCH, _BATCH_SIZE = 1000, 1 << 20
 # how many databases a text may have: that is not known before its end
@@ -144,7 +144,7 @@ class Loading:
     def _put(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:
         """Put records, behind the others for as long as they come in order."""
         overwrite, written = self.overwrite, 0
-        behind = not db._flags & _DUPSORT
+        behind = not db._flags & DUPSORT
         with self.target.txn.cursor(db) as cursor:
             for key, value, number in batch:
                 try:

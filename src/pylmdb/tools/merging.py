@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import IncompatibleError, KeyExistsError, error
 from ._destination import Destination, called, is_new
 from ._progress import Reporter
-from ._sources import data_path, open_source
+from ._sources import data_path, open_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ def merge(
     if on_conflict not in _CONFLICTS:
         raise ValueError(f"on_conflict must be one of {[*_CONFLICTS]}, not {on_conflict!r}")
     with ExitStack() as stack:
-        envs = [stack.enter_context(open_source(source)) for source in sources]
+        envs = [stack.enter_context(open_whole(source)) for source in sources]
         if not envs:
             raise ValueError("merge needs at least one source")
         readers = [stack.enter_context(env.begin()) for env in envs]
@@ -127,10 +127,8 @@ class Merging:
         self.flags = members[0][1]._flags
         self.cursors = [reader.cursor(db) for reader, db in members]
         ffi, count = self.engine.ffi, len(members)
-        self.sources, self.heap = (
-            ffi.new("struct pylmdb_source[]", count),
-            ffi.new("size_t[]", count),
-        )
+        self.sources = ffi.new("struct pylmdb_source[]", count)
+        self.heap = ffi.new("size_t[]", count)
         self.state = ffi.new("struct pylmdb_merge *")
         self.state.sources, self.state.heap, self.state.count = self.sources, self.heap, count
         self.state.on_conflict = _CONFLICTS[on_conflict]
