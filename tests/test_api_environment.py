@@ -247,6 +247,25 @@ def test_copy(env, open_env, tmp_path, compact, form):
     assert (again.info()["last_pgno"] < env.info()["last_pgno"]) is compact
 
 
+@pytest.fixture
+def flushed(monkeypatch):
+    """The files and directories that were flushed."""
+    found, fsync = [], os.fsync
+
+    def note(fd):
+        found.append(os.readlink(f"/proc/self/fd/{fd}"))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return found
+
+
+def test_a_copy_is_on_the_disk_and_so_is_its_name(env, tmp_path, flushed):
+    (tmp_path / "copy").mkdir()
+    env.copy(str(tmp_path / "copy"))
+    assert flushed == [str(tmp_path / "copy" / "data.mdb"), str(tmp_path / "copy")]
+
+
 @pytest.mark.parametrize("compact", [False, True])
 def test_copyfd(env, open_env, tmp_path, compact):
     fill(env)

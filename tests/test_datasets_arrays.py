@@ -12,7 +12,7 @@ import pytest
 
 import pylmdb
 from pylmdb import datasets
-from pylmdb.datasets import Dataset, Writer
+from pylmdb.datasets import Dataset, Writer, _beside
 
 ARRAYS = {
     "images": np.arange(5 * 3 * 4, dtype=np.uint8).reshape(5, 3, 4),
@@ -348,3 +348,12 @@ def test_keys_that_are_no_paths(tmp_path, path, keys):
             writer.write(key, np.zeros(3))
     with pytest.raises(pylmdb.InvalidParameterError):
         datasets.to_hdf5(path, tmp_path / "a.h5")
+
+
+def test_a_file_appears_when_it_is_on_the_disk_and_then_its_name_is(tmp_path, monkeypatch):
+    path, flushed = tmp_path / "file", []
+    monkeypatch.setattr(_beside, "fsync_path", lambda name: flushed.append((name, path.exists())))
+    _beside.publish_file(str(path), b"content")
+    (_, before), (folder, after) = flushed
+    assert (before, folder, after) == (False, str(tmp_path), True)
+    assert path.read_bytes() == b"content"

@@ -14,6 +14,7 @@ import os
 from _operator import index
 
 from . import _catalog
+from ._fsync import fsync_path
 from ._typing import TYPE_CHECKING
 from ._writer_gate import SLICE
 from .errors import error
@@ -95,6 +96,7 @@ def copy_to_path(env: Environment, path: Any, compact: bool, txn: Any) -> None:
     try:
         copy_to_descriptor(env, fd, compact, txn)
         os.fsync(fd)
+        fsync_path(os.path.dirname(os.path.abspath(name)))
     except BaseException:
         os.close(fd)
         os.unlink(name)

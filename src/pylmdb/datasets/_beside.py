@@ -39,6 +39,7 @@ def beside(path: str) -> Iterator[str]:
         yield new
         fsync_path(new)
         os.replace(new, path)
+        fsync_path(os.path.dirname(os.path.abspath(path)))
     finally:
         with suppress(FileNotFoundError):
             os.unlink(new)
