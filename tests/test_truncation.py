@@ -180,6 +180,22 @@ print(other[5000])
 """, env_path, lib_version, status=-signal.SIGBUS, errors=True)
 
 
+def test_the_handlers_of_two_engines_do_not_call_each_other_for_ever(env_path, lib_version):
+    """The one that was there before them has its turn."""
+    said = run("""
+import faulthandler, mmap
+faulthandler.enable(sys.stdout)
+with open(path + "-file", "wb+") as file:
+    file.truncate(8192)
+    other = mmap.mmap(file.fileno(), 8192)
+    file.truncate(0)
+for i in range(5):
+    pylmdb.open(path + "-%d" % i, lib_version=i % 2).close()
+print(other[5000])
+""", env_path, lib_version, status=-signal.SIGBUS, errors=True)
+    assert "Bus error" in said
+
+
 def test_more_addresses_do_not_make_it_whole(env_path, lib_version):
     """The zeros in place of missing pages stay in a map that is extended behind its end."""
     run("""

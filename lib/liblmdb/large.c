@@ -37,10 +37,13 @@ struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn)
 
 int pylmdb_unwritten_write(struct pylmdb_unwritten *pages)
 {
+    MDB_env *env = pages->txn->mt_env;
     const size_t used = pages->used;
 
     pages->used = 0;
-    if (used && write_whole(pages->txn->mt_env->me_fd, pages->bytes, used, pages->at) < 0) {
+    /* What this transaction may have read there meanwhile is no more. */
+    forget_pages(env, (pgno_t)pages->at / env->me_psize, used / env->me_psize);
+    if (used && write_whole(env->me_fd, pages->bytes, used, pages->at) < 0) {
         pages->txn->mt_flags |= MDB_TXN_ERROR;
         return errno;
     }
@@ -50,6 +53,8 @@ int pylmdb_unwritten_write(struct pylmdb_unwritten *pages)
 
 void pylmdb_unwritten_free(struct pylmdb_unwritten *pages)
 {
+    if (pages && pages->used) /* the tree refers to what the file does not have */
+        pages->txn->mt_flags |= MDB_TXN_ERROR;
     free(pages);
 }
 
@@ -125,7 +130,6 @@ static int give_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwrit
         return rc;
     txn->mt_next_pgno = pgno + count;
     mc->mc_db->md_overflow_pages += count;
-    forget_pages(env, pgno, count);
     leaf->mn_flags = F_BIGDATA;
     SETDSZ(leaf, value->mv_size);
     memcpy(NODEDATA(leaf), &reference, sizeof(reference));

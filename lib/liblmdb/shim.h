@@ -133,6 +133,9 @@ extern int pylmdb_any_cut __attribute__((visibility("hidden")));
 extern int pylmdb_any_cut;
 #endif
 int pylmdb_env_is_cut(MDB_env *env);
+/* Another engine's code may read the maps of this one: the code that its _own_code() tells. */
+void pylmdb_guard_code(const void *code, size_t size);
+const void *pylmdb_own_code(size_t *size);
 void pylmdb_touch(const void *data, size_t size);
 static inline void touch_pages(const void *data, size_t size)
 {
@@ -170,7 +173,8 @@ int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t coun
 /* Puts a record behind all others, and a value that takes pages of its own straight into
  * the file; PYLMDB_NOT_QUICK, with nothing done, of other values, or where that cannot be.
  * Before anything else is done with the transaction, _write() writes what is still in
- * memory.  The value must not be changed in this transaction. */
+ * memory; what _free() finds there fails the transaction.  The value must not be changed in
+ * this transaction. */
 struct pylmdb_unwritten;
 struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn);
 int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value,

@@ -29,7 +29,11 @@ static struct guarded {
     int cut;
 } guarded[MAX_GUARDED];
 static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
-static struct sigaction action_before;
+/* What was to be done about the signal before this module's handler was installed, for the
+ * first time and for the last: the latter may lead back here, by another engine's handler. */
+static struct sigaction action_first, action_before;
+static int is_installed;
+static __thread int is_passing_on;
 
 /* Whether any map of this process was found cut. */
 int pylmdb_any_cut;
@@ -38,9 +42,27 @@ int pylmdb_any_cut;
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
+/* Code of another engine, which reads our maps, too. */
+static uintptr_t other_code;
+static size_t other_size;
+
 static int is_our_code(uintptr_t address)
 {
-    return address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext;
+    return (address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext) ||
+           address - other_code < __atomic_load_n(&other_size, __ATOMIC_ACQUIRE);
+}
+
+const void *pylmdb_own_code(size_t *size)
+{
+    *size = (size_t)(etext - __ehdr_start);
+    return __ehdr_start;
+}
+
+/* There are two engines, so it is always the same that is told. */
+void pylmdb_guard_code(const void *code, size_t size)
+{
+    other_code = (uintptr_t)code;
+    __atomic_store_n(&other_size, size, __ATOMIC_RELEASE);
 }
 
 static int we_are_reading(const ucontext_t *context)
@@ -81,17 +103,21 @@ static int fill_page(char *address, const ucontext_t *context)
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     const int saved = errno;
+    const struct sigaction *next;
 
     if (info->si_code == BUS_ADRERR && fill_page(info->si_addr, context)) {
         errno = saved;
         return;
     }
-    if (action_before.sa_flags & SA_SIGINFO)
-        action_before.sa_sigaction(number, info, context);
-    else if (action_before.sa_handler != SIG_DFL && action_before.sa_handler != SIG_IGN)
-        action_before.sa_handler(number);
+    next = is_passing_on ? &action_first : &action_before;
+    is_passing_on++;
+    if (next->sa_flags & SA_SIGINFO)
+        next->sa_sigaction(number, info, context);
+    else if (next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN)
+        next->sa_handler(number);
     else
-        (void)sigaction(number, &action_before, NULL); /* and it happens again */
+        (void)sigaction(number, next, NULL); /* and it happens again */
+    is_passing_on--;
     errno = saved;
 }
 
@@ -107,6 +133,9 @@ static void install_guard(void)
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
     (void)sigaction(SIGBUS, &action, &action_before);
+    if (!is_installed)
+        action_first = action_before;
+    is_installed = 1;
 }
 
 static void guard_map(MDB_env *env, char *map)
@@ -174,6 +203,18 @@ int pylmdb_env_is_cut(MDB_env *env)
 {
     (void)env;
     return 0;
+}
+
+const void *pylmdb_own_code(size_t *size)
+{
+    *size = 0;
+    return NULL;
+}
+
+void pylmdb_guard_code(const void *code, size_t size)
+{
+    (void)code;
+    (void)size;
 }
 #endif
 

@@ -19,6 +19,8 @@ void pylmdb_env_named(MDB_env *env, const char *path);
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
 void pylmdb_env_guard_reads(MDB_env *env, int guard);
 int pylmdb_env_is_cut(MDB_env *env);
+const void *pylmdb_own_code(size_t *size);
+void pylmdb_guard_code(const void *code, size_t size);
 void pylmdb_touch(const void *data, size_t size);
 int pylmdb_env_alone(MDB_env *env, int alone);
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);

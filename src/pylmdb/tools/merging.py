@@ -145,6 +145,8 @@ class Merging:
     def _set(self, source: Any, cursor: Any) -> None:
         """A source's cursor and mover, which may be another engine's, as addresses."""
         cast, other = self.engine.ffi.cast, cursor._engine
+        if other.lib is not self.engine.lib:
+            _let_read(self.engine, other)
         address = other.ffi.addressof(other.lib, "pylmdb_source_move")
         source.move = cast("int (*)(struct pylmdb_source *)", _number(other, address))
         source.cursor = cast("MDB_cursor *", cursor._do(lambda ptr: _number(other, ptr)))
@@ -161,7 +163,16 @@ class Merging:
             self.target.wrote(state.bytes - size)
         if code != lib.MDB_NOTFOUND:
             raise self._failure(code)
+        self._refuse_cut()
         return int(state.written)
+
+    def _refuse_cut(self) -> None:
+        """Records were compared with the last one of a source, which is not looked at again."""
+        for reader in self.readers:
+            lib = reader._engine.lib
+            if lib.pylmdb_env_is_cut(reader._shared.ptr):
+                path = reader.env.path()
+                raise error(f"merge: {called(self.name)} of {path!r}", lib.MDB_CORRUPTED)
 
     def _call(self, function: Any, *rest: Any) -> int:
         slot = self.target.slot("merge", self.name, self.flags)
@@ -180,6 +191,13 @@ class Merging:
             f" {others[state.other]!r} and {path!r}",
             hint="choose one of them with on_conflict='first' or 'last'",
         )
+
+
+def _let_read(reads: Any, guards: Any) -> None:
+    """One engine reads the maps of another, which finds those that are cut short."""
+    size = reads.ffi.new("size_t *")
+    code = _number(reads, reads.lib.pylmdb_own_code(size))
+    guards.lib.pylmdb_guard_code(guards.ffi.cast("void *", code), size[0])
 
 
 def _number(engine: Any, address: Any) -> int:
