@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 
 import pylmdb
+
+# Child processes are sent SIGINT; where a shell runs us in the background they inherit it ignored.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # pylmdb chooses its core by this when it opens an environment; so do child processes.
 CORES = ["c", "cffi"] if sys.implementation.name == "cpython" else ["cffi"]
