@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,33 @@ def sample(number: int) -> tuple[bytes, Any]:
     return b"%08d" % number, image
 
 
-def building(root: Path, count: int) -> Case:
+def building(root: Path, count: int, merge: bool) -> Case:
     out = root / "built"
 
     def job(workers: int) -> Job:
         def run() -> None:
-            datasets.build(range(count), sample, out, workers=workers, progress=None)
+            datasets.build(range(count), sample, out, workers=workers, merge=merge, progress=None)
 
         return Job(1, run, lambda: shutil.rmtree(out, ignore_errors=True))
 
-    return "build shards, two workers / one", 1.7, {"two": job(2), "one": job(1)}
+    what = "build one environment" if merge else "build shards"
+    return f"{what}, two workers / one", 1.7, {"two": job(2), "one": job(1)}
+
+
+def make_some(numbers: range) -> None:
+    for number in numbers:
+        sample(number)
+
+
+def scaling(root: Path, count: int) -> Case:
+    """What the machine gains by a second process."""
+    pool, half = ProcessPoolExecutor(2), count // 2
+
+    def job(parts: list[range]) -> Job:
+        return Job(1, lambda: list(pool.map(make_some, parts)))
+
+    contenders = {"two": job([range(half), range(half, count)]), "one": job([range(count)])}
+    return "what the machine gains: the samples alone, two / one", None, contenders
 
 
 def cases(quick: bool) -> list[Callable[[Path], Case]]:
@@ -89,7 +107,8 @@ def cases(quick: bool) -> list[Callable[[Path], Case]]:
     total = (16 if quick else 1024) << 20
     return [
         *(partial(merging, total=total, size=size) for size in (3000, 150_000, 100)),
-        partial(building, count=50 if quick else 2000),
+        *(partial(building, count=50 if quick else 8000, merge=merge) for merge in (False, True)),
+        partial(scaling, count=50 if quick else 8000),
     ]
 
 
