@@ -5,7 +5,8 @@ The usual recipe is a loop over ``get``, ``numpy.frombuffer`` and ``numpy.stack`
 and of 150 KB, in the page cache; each contender has a file of its own and reads every record
 once, in random order, per round.  In one process, in turn; the best of several rounds of
 each counts.  A figure is microseconds per record; the ratio is how many times as long the recipe
-takes.  ``--cold`` drops the files from the page cache before each round and closes them after it.
+takes.  The files take 16 GB of disk and of memory.  ``--cold`` drops the files from the page
+cache before each round and closes them after it.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--small", type=int, default=50_000, help="how many records of 3 KB")
-    parser.add_argument("--large", type=int, default=20_000, help="how many of 150 KB, twice")
+    parser.add_argument("--large", type=int, default=50_000, help="how many of 150 KB, twice")
     parser.add_argument("--cold", action="store_true", help="from the disk")
     parser.add_argument("--quick", action="store_true", help="less data: does it run")
     parser.add_argument("--folder", help="where the files are made")
