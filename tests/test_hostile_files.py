@@ -97,7 +97,7 @@ def test_some_mutants(healthy, version, mode):
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_many_mutants(healthy, version, mode):
-    check(healthy[version], version, mode, 600 if mode == "merge" else 1500)
+    check(healthy[version], version, mode, 250 if mode == "merge" else 600)
 
 
 def test_a_mutant_whose_databases_are_dropped_and_used(healthy):
