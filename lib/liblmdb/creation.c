@@ -66,12 +66,13 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
     return pread(env->me_fd, data, size, at);
 }
 
+/* Why this thread could not write to a lock file that it had for itself, as on a full disk. */
+static __thread int write_failed;
+
 /* Whoever gets the lock file for himself makes it anew; all others wait, and then use it.
  * So that they notice when he has died before it was ready, it has no magic number from
  * the moment that he has it until mdb.c gives it one, which is when its mutexes are made.
  * Then they try again to get it for themselves. */
-static __thread int write_failed; /* as a full disk does */
-
 static int take_lock_file(int fd)
 {
     const off_t at = offsetof(MDB_txninfo, mti_magic);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* growth.c, creation.c, compaction.c, truncation.c and large.c for builds that do
  * without: the map has one size, nothing in the files is mended or put in their place, no
- * read is guarded, and values are kept until the commit.  Included by shim.c, on Windows and for a system liblmdb. */
+ * read is guarded, and values are kept until the commit.  Included by shim.c, on Windows
+ * and for a system liblmdb. */
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {

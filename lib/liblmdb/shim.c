@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c, find_many.c,
- * assertions.c, handles.c, exchange.c, extra.c, creation.c, growth.c, lock_file.c,
- * compaction.c, truncation.c, large.c).
+ * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
+ * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, creation.c, growth.c,
+ * lock_file.c, compaction.c, truncation.c, large.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
