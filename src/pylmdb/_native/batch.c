@@ -110,7 +110,10 @@ static int find_one(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_look
                     int *near)
 {
     const MDB_val wanted = out->key;
-    int rc = pylmdb_quick_seek(cursor, &out->key, &out->value, MDB_SET_KEY, near);
+    int rc;
+
+    out->later = NULL;
+    rc = pylmdb_quick_seek(cursor, &out->key, &out->value, MDB_SET_KEY, near);
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
@@ -139,7 +142,6 @@ static void take_keys(const MDB_val *keys, const struct pylmdb_place *places,
             PYLMDB_FETCH(keys[places[i + AHEAD].index].mv_data);
         out[i].index = places[i].index;
         out[i].key = keys[places[i].index];
-        out[i].later = NULL;
     }
 }
 
@@ -167,10 +169,8 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
 
     take_keys(keys, places, out, count);
     rc = pylmdb_find_many(cursor, out, count);
-    if (rc == PYLMDB_NOT_QUICK) {
-        take_keys(keys, places, out, count);
+    if (rc == PYLMDB_NOT_QUICK) /* a key that was found was replaced by the same one in the map */
         rc = find_each(cursor, dbflags, out, count);
-    }
     for (i = 0; i < count && !rc; i++)
         if (out[i].value.mv_data)
             fetch_value(&out[i].value);
