@@ -36,6 +36,14 @@ def lib_version(request: pytest.FixtureRequest, core: str) -> int:
     return request.param
 
 
+@pytest.fixture(
+    params=[(0, 0), (0, 1), (1, 0), (1, 1)], ids=["0.9,0.9", "0.9,1.0", "1.0,0.9", "1.0,1.0"]
+)
+def versions(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """The data formats of two environments, which need not be the same."""
+    return request.param
+
+
 @pytest.fixture
 def env_path(tmp_path: Path) -> str:
     """A directory name at which nothing exists yet."""

@@ -7,6 +7,7 @@ import signal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from merged import add, content, make
 from programs import finish, start
 
 import pylmdb
@@ -20,30 +21,6 @@ FLAGS = {
     b"fixed": {"dupfixed": True},
     b"twos": {"integerdup": True},
 }
-
-
-@pytest.fixture(params=[(0, 0), (0, 1), (1, 0), (1, 1)], ids=["0.9", "0.9+1.0", "1.0+0.9", "1.0"])
-def versions(request):
-    """The data formats of two sources."""
-    return request.param
-
-
-def make(path, version, records, name=None, **options):
-    with pylmdb.open(path, lib_version=version) as env:
-        add(env, records, name, **options)
-    return path
-
-
-def add(env, records, name=None, **options):
-    db = env.open_db(name, **options) if name else None
-    with env.begin(write=True) as txn:
-        for key, value in records:
-            assert txn.put(key, value, db=db)
-
-
-def content(path, name=None):
-    with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
-        return [*txn.cursor(env.open_db(name, txn, create=False))]
 
 
 def numbered(numbers, text=b"v"):

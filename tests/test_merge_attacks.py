@@ -7,6 +7,7 @@ import struct
 import mutants
 import pytest
 from data_files import RECORD, File
+from merged import content, make
 
 import pylmdb
 from pylmdb.tools._destination import Destination
@@ -14,26 +15,6 @@ from pylmdb.tools._progress import Reporter
 from pylmdb.tools.merging import Merging, _databases
 
 PAGE = mutants.PAGE
-
-
-@pytest.fixture(params=[(0, 0), (0, 1), (1, 0), (1, 1)], ids=["0.9", "0.9>1.0", "1.0>0.9", "1.0"])
-def versions(request):
-    """The data formats of source and destination."""
-    return request.param
-
-
-def make(path, version, pairs, name=None, **options):
-    with pylmdb.open(path, lib_version=version) as env:
-        db = env.open_db(name, **options) if name else None
-        with env.begin(write=True) as txn:
-            for key, value in pairs:
-                assert txn.put(key, value, db=db)
-    return path
-
-
-def content(path, name=None):
-    with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
-        return [*txn.cursor(env.open_db(name, txn, create=False))]
 
 
 def test_a_value_that_is_cut_short_before_it_is_copied(tmp_path, versions, monkeypatch):

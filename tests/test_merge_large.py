@@ -8,6 +8,7 @@ import lmdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from merged import content
 from programs import finish, start
 
 import pylmdb
@@ -21,12 +22,6 @@ SIZES = [
     *range(32 * PAGE - 30, 32 * PAGE + 20, 6),
     1_000_000,
 ]
-
-
-@pytest.fixture(params=[(0, 0), (0, 1), (1, 0), (1, 1)], ids=["0.9", "0.9+1.0", "1.0+0.9", "1.0"])
-def versions(request):
-    """The data formats of two sources."""
-    return request.param
 
 
 def value(number, size):
@@ -43,11 +38,6 @@ def make(path, version, pairs, name=None, **options):
         with env.begin(write=True) as txn:
             assert txn.cursor(db).putmulti(pairs, append=True) == (len(pairs), len(pairs))
     return path
-
-
-def content(path, name=None):
-    with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
-        return [*txn.cursor(env.open_db(name, txn, create=False))]
 
 
 def shape(path, name=None):

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""Environments that are merged, and what came of it."""
+
+import pylmdb
+
+
+def make(path, version, records, name=None, **options):
+    """An environment of a data format, or one that exists, with these records in a database."""
+    with pylmdb.open(path, lib_version=version) as env:
+        add(env, records, name, **options)
+    return path
+
+
+def add(env, records, name=None, **options):
+    db = env.open_db(name, **options) if name else None
+    with env.begin(write=True) as txn:
+        for key, value in records:
+            assert txn.put(key, value, db=db)
+
+
+def content(path, name=None):
+    with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
+        return [*txn.cursor(env.open_db(name, txn, create=False))]
