@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pickle
 import shutil
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any
 
 import lmdb
 import numpy as np
-from measure import Job, best
+from measure import Job, best, drop_from_memory
 
 import pylmdb
 
@@ -72,9 +71,8 @@ class Records:
 def read_from_disk(path: Path) -> None:
     """Have a file in the page cache as the system reads it, in large pieces: as it was written it
     lies there in small ones, which take longer to reach."""
+    drop_from_memory(path)
     with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while file.read(1 << 20):
             pass
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from typing import Any
 
 import lmdb
 import numpy as np
-from measure import Job, best
+from measure import Job, best, drop_from_memory
 
 import pylmdb
 from pylmdb.datasets import Dataset, Loader
@@ -48,9 +47,7 @@ class Files:
     def drop(self) -> None:
         """Out of the page cache with them."""
         for folder in (self.ours, self.theirs):
-            with open(folder / "data.mdb", "rb") as file:
-                os.fsync(file.fileno())
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            drop_from_memory(folder / "data.mdb")
 
 
 def recipe(env: Any, count: int, size: int, most: int) -> None:

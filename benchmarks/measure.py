@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -15,6 +17,13 @@ class Timed(Protocol):
     operations: int
 
     def seconds(self) -> float: ...
+
+
+def drop_from_memory(path: Path) -> None:
+    """Have the system forget a file, which is read from the disk next time."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def nothing() -> None:
