@@ -6,6 +6,9 @@
 #   make bench    pylmdb beside py-lmdb                       make place   liblmdb's sources only
 #   make docs     the documentation, as a site in docs/_build/html
 #
+#   make dev           an editable environment; compiles in place what has changed
+#   make t FILE=...    make dev, then the tests of FILE
+#
 #   make sanitize      the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 #   make debug-malloc  the suite with Python's checking allocator, in development mode
 #
@@ -22,6 +25,7 @@ SANITIZE_VENV ?= .venv-sanitize
 DEMO_VENV ?= .venv-demo
 BENCH_VENV ?= .venv-bench
 DOCS_VENV ?= .venv-docs
+DEV_VENV ?= .venv-dev
 PYTEST_ARGS ?=
 # Files of tests go to as many processes as there are processors.
 SHARED_OUT := -n auto --dist loadfile
@@ -52,7 +56,7 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-short sanitize debug-malloc bench docs lint place clean
+.PHONY: demo test test-short dev t sanitize debug-malloc bench docs lint place clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
@@ -63,6 +67,12 @@ test: $(VENV)/installed-test
 	cd / && $(abspath $(VENV))/bin/python -c \
 		'import pylmdb; assert "site-packages" in pylmdb.__file__, pylmdb.__file__'
 	$(VENV)/bin/pytest $(SHARED_OUT) $(PYTEST_ARGS)
+
+dev: $(DEV_VENV)/installed-dev
+	$(DEV_VENV)/bin/python setup.py --quiet build_ext --inplace
+
+t: dev
+	$(DEV_VENV)/bin/pytest $(FILE) $(PYTEST_ARGS)
 
 test-short: $(VENV)/installed-test
 	$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(SHORT)
@@ -135,6 +145,12 @@ endef
 
 %/installed-docs: %/created $(INPUTS)
 	$(call install,docs)
+	touch $@
+
+# Editable, so pip needs what compiles pylmdb in the environment itself.
+%/installed-dev: %/created pyproject.toml
+	$(@D)/bin/pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cffi>=1.16' 'patch-ng>=1.17'
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test]'
 	touch $@
 
 .PRECIOUS: %/created

@@ -22,7 +22,13 @@ MODES = ("PYLMDB_SYSTEM_LIBLMDB", "PYLMDB_SANITIZE")
 
 
 class BuildExtensions(build_ext):
-    """Compile the engines side by side, each in its own directory: both compile shim.c."""
+    """Compile the extensions side by side, each in its own directory, and of each only the objects
+    whose inputs changed.
+
+    Both engines compile shim.c, so they cannot share a directory.  setuptools compiles all objects
+    of an extension when one input changed; here the compiler lists the inputs of each object in a
+    file beside it (``-MMD``).
+    """
 
     def finalize_options(self):
         super().finalize_options()
@@ -31,6 +37,15 @@ class BuildExtensions(build_ext):
     def build_extension(self, ext):
         own = copy.copy(self)
         own.build_temp = str(Path(self.build_temp, ext.name))
+        own.compiler = copy.copy(self.compiler)
+        compile_one = own.compiler._compile
+        settings = [path for path in ext.depends if "compiler-settings" in path]
+
+        def compile_stale(obj, source, suffix, arguments, extra, preprocessor):
+            if not is_fresh(Path(obj), settings):
+                compile_one(obj, source, suffix, [*arguments, "-MMD"], extra, preprocessor)
+
+        own.compiler._compile = compile_stale
         super(BuildExtensions, own).build_extension(ext)
 
 
@@ -45,6 +60,18 @@ class BuildModules(build_py):
                 if old.is_file():
                     old.unlink()
         super().run()
+
+
+def is_fresh(obj, settings):
+    """Whether an object is newer than every input that the compiler listed, and than the settings."""
+    listing = obj.with_suffix(".d")
+    if not (obj.exists() and listing.exists()):
+        return False
+    inputs = listing.read_text("utf-8").replace("\\\n", " ").partition(":")[2].split()
+    made = obj.stat().st_mtime
+    return all(
+        os.path.exists(path) and os.stat(path).st_mtime <= made for path in [*inputs, *settings]
+    )
 
 
 def enabled(name):

@@ -109,13 +109,14 @@ def inputs(liblmdb: Path | None) -> list[str]:
 
 
 def settings_file() -> Path:
-    """A file that changes when the compiler's flags do; compiled modules depend on it.
+    """A file that changes when the compiler's flags or our version do; each object depends on it.
 
     Each kind of build has its own, as it has its own objects.
     """
     kind = "sanitize" if option("PYLMDB_SANITIZE") else "plain"
     path = ROOT / "build" / f"compiler-settings-{kind}.txt"
-    text = repr((compiler_flags(), linker_flags(), os.environ.get("CC"), os.environ.get("CFLAGS")))
+    variables = os.environ.get("CC"), os.environ.get("CFLAGS")
+    text = repr((compiler_flags(), linker_flags(), *variables, version()))
     if not path.is_file() or path.read_text("utf-8") != text:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, "utf-8")
