@@ -100,7 +100,11 @@ else:
 # extensions.
 mode = "-".join(["lib", *(name.split("_")[1].lower() for name in MODES if enabled(name))])
 
+sys.path.insert(0, "src/pylmdb/_native")
+from build import core_extension  # noqa: E402
+
 setup(
+    ext_modules=[core_extension()] if sys.implementation.name == "cpython" else [],
     cffi_modules=[f"{BUILDER}:{function}" for function in functions],
     cmdclass={"build_ext": BuildExtensions, "build_py": BuildModules},
     options={"build": {"build_base": f"build/{mode}"}},

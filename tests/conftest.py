@@ -19,8 +19,8 @@ import pylmdb
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# pylmdb chooses its core by this when it opens an environment; so do child processes.
-CORES = ["c", "cffi"] if sys.implementation.name == "cpython" else ["cffi"]
+# pylmdb chooses its core by this when it is imported: a run of the tests is of one core.
+CORES = [os.environ.get("PYLMDB_CORE") or ("c" if sys.implementation.name == "cpython" else "cffi")]
 
 
 @pytest.fixture(params=CORES)

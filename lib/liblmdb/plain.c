@@ -59,6 +59,7 @@ void pylmdb_env_opened(MDB_env *env)
 }
 
 int pylmdb_any_cut;
+int *pylmdb_host_cut;
 
 int pylmdb_env_is_cut(MDB_env *env)
 {

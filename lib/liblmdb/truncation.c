@@ -37,19 +37,29 @@ static __thread int is_passing_on;
 
 /* Whether any map of this process was found cut. */
 int pylmdb_any_cut;
+int *pylmdb_host_cut;
 
 #if CAN_GUARD
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
 /* Code of another engine, which reads our maps, too. */
-static uintptr_t other_code;
-static size_t other_size;
+enum { MAX_OTHERS = 4 };
+static struct {
+    uintptr_t code;
+    size_t size;
+} others[MAX_OTHERS];
 
 static int is_our_code(uintptr_t address)
 {
-    return (address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext) ||
-           address - other_code < __atomic_load_n(&other_size, __ATOMIC_ACQUIRE);
+    int i;
+
+    if (address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext)
+        return 1;
+    for (i = 0; i < MAX_OTHERS; i++)
+        if (address - others[i].code < __atomic_load_n(&others[i].size, __ATOMIC_ACQUIRE))
+            return 1;
+    return 0;
 }
 
 const void *pylmdb_own_code(size_t *size)
@@ -58,11 +68,17 @@ const void *pylmdb_own_code(size_t *size)
     return __ehdr_start;
 }
 
-/* There are two engines, so it is always the same that is told. */
 void pylmdb_guard_code(const void *code, size_t size)
 {
-    other_code = (uintptr_t)code;
-    __atomic_store_n(&other_size, size, __ATOMIC_RELEASE);
+    int i;
+
+    for (i = 0; i < MAX_OTHERS; i++) {
+        if (others[i].code && others[i].code != (uintptr_t)code)
+            continue;
+        others[i].code = (uintptr_t)code;
+        __atomic_store_n(&others[i].size, size, __ATOMIC_RELEASE);
+        return;
+    }
 }
 
 static int we_are_reading(const ucontext_t *context)
@@ -94,6 +110,8 @@ static int fill_page(char *address, const ucontext_t *context)
         /* First the note: other threads may read the zeros at once. */
         __atomic_store_n(&guarded[i].cut, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
+        if (pylmdb_host_cut)
+            __atomic_store_n(pylmdb_host_cut, 1, __ATOMIC_RELEASE);
         return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
                     -1, 0) != MAP_FAILED;
     }

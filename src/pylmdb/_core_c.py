@@ -35,7 +35,8 @@ class Slow:
     def cursor_pointer(self, address: int) -> Any:
         return self._cast("MDB_cursor *", address)
 
-    def array_form(self, view: memoryview) -> tuple[Any, ...]:
+    @staticmethod
+    def array_form(view: memoryview) -> tuple[Any, ...]:
         """What the header of a value in .npy format says; see get_array.c."""
         from . import _npy, _numpy  # which need numpy
 

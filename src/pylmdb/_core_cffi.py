@@ -48,7 +48,6 @@ MAX_DEPTH = 512
 class TransactionCore:
     """A transaction: its life, and its operations per record."""
 
-    _engine: Any
     _lib: Any
     _ffi: Any
     env: Any
@@ -67,6 +66,8 @@ class TransactionCore:
         "_buffers",
         "_db",
         "_ended",
+        "_ffi",
+        "_lib",
         "_mutations",
         "_native",
         "_parent",
@@ -101,6 +102,8 @@ class TransactionCore:
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> None:
+        if not hasattr(env, "_use"):
+            raise TypeError(f"env must be an Environment, not {type(env).__name__}")
         write, buffers, deadline = bool(write), bool(buffers), Deadline(timeout)
         sync_flags, shared = env._sync_flags(sync, metasync), env._use()
         if self._begun:
@@ -111,6 +114,7 @@ class TransactionCore:
         self.env, self._shared, self._write, self._buffers = env, shared, write, buffers
         self._sync_flags, self._slot = sync_flags, shared.main
         self._reuses = shared.reuses
+        self._ffi, self._lib = shared.engine.ffi, shared.engine.lib
         self._value = self._ffi.new("MDB_val *")
         try:
             if parent is not None:
@@ -127,6 +131,12 @@ class TransactionCore:
         except BaseException:
             self._revoke()
             raise
+
+    @property
+    def _engine(self) -> Any:
+        if self._shared is None:
+            raise closed("transaction", "it was never begun")
+        return self._shared.engine
 
     def _refuse_if_ended(self) -> None:
         """It may have been ended while it began, when there was nothing native yet."""

@@ -10,21 +10,30 @@ from typing import Any
 
 from ._core_cffi import TransactionCore
 from ._core_cffi_cursor import CursorCore
-from ._core_cffi_shared import DbSlot, SharedCore
-from .cursor import Cursor
-from .transaction import Transaction
+from ._core_cffi_shared import DbSlot, EnvironmentCore, SharedCore
 
-__all__ = ["CursorCore", "DbSlot", "SharedCore", "TransactionCore"]
+__all__ = ["CursorCore", "DbSlot", "EnvironmentCore", "SharedCore", "TransactionCore"]
 
 
-def _document(core: type, public: type) -> None:
-    """Give a core's functions the names and words of the public class they implement."""
-    for name, function in vars(core).items():
-        documented: Any = getattr(vars(public).get(name), "__doc__", None)
-        if documented and callable(function):
-            function.__doc__ = documented
-            function.__qualname__ = f"{public.__qualname__}.{name}"
+def join(table: int) -> None:
+    """This core calls engines by cffi."""
 
 
-_document(TransactionCore, Transaction)
-_document(CursorCore, Cursor)
+def publish(public: type) -> None:
+    """Make the core's functions the public class's own, in place of what documents them."""
+    core = next(base for base in public.__mro__ if "_core_cffi" in base.__module__)
+    for name, own in list(vars(core).items()):
+        documented: Any = vars(public).get(name)
+        if documented is None:
+            continue
+        if isinstance(own, property):
+            setattr(public, name, property(own.fget, own.fset, doc=documented.__doc__))
+        elif callable(own) and name != "__new__":
+            if documented.__doc__:
+                own.__doc__ = documented.__doc__
+            own.__qualname__ = f"{public.__qualname__}.{name}"
+            setattr(public, name, own)
+
+
+def bind(*_classes: Any) -> None:
+    """The C core wants to know them."""

@@ -27,7 +27,6 @@ _numbers = itertools.count(1)
 class CursorCore:
     """A native cursor and its operations."""
 
-    _engine: Any
     _lib: Any
     _ffi: Any
     txn: Any
@@ -45,7 +44,9 @@ class CursorCore:
 
     __slots__ = (
         "__weakref__",
+        "_ffi",
         "_key",
+        "_lib",
         "_moves",
         "_number",
         "_only_written",
@@ -70,8 +71,21 @@ class CursorCore:
             raise Error("this cursor was opened already", hint="open another one")
         if not isinstance(txn, _core_cffi.TransactionCore):
             raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+        engine = txn._engine
+        self._ffi, self._lib = engine.ffi, engine.lib
         self._key, self._value = self._ffi.new("MDB_val *"), self._ffi.new("MDB_val *")
         txn._do(self._open, txn, db)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_ffi", "_lib"):
+            raise closed("cursor", "it was never opened")
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
+
+    @property
+    def _engine(self) -> Any:
+        if self.txn is None:
+            raise closed("cursor", "it was never opened")
+        return self.txn._engine
 
     def _open(self, ptr: Any, txn: Any, db: Any) -> None:
         lib, slot, stand = self._lib, txn._slot_in(ptr, db), self._ffi.NULL

@@ -58,7 +58,7 @@ class SharedCore:
 
         def call(self, what: str, function: Any, *args: Any) -> None: ...
 
-    def attach(self, pool: int) -> None:
+    def attach(self, engine: Any, table: int, slow: Any, pool: int) -> None:
         """Take the address of the pool, which this core reaches otherwise."""
         self._children = {}
         self._held = {}

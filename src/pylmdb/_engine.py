@@ -12,15 +12,24 @@ from __future__ import annotations
 import os
 import sys
 from _thread import RLock
-from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
 from ._core_c import Slow
 from ._shared_env import SharedEnv
 from ._typing import TYPE_CHECKING
+from ._which_core import IS_C
 from ._version import __version__
 from .cursor import Cursor
 from .errors import Error, InvalidError, VersionMismatchError
 from .transaction import Transaction
+
+if sys.implementation.name == "cpython":
+    from . import _core as _native
+else:
+    _native = None
+if IS_C:
+    _core = _native
+else:
+    from . import _core_cffi_all as _core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,16 +43,22 @@ _MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
 
 
 class Engine:
-    """One liblmdb with one core: ``ffi`` and ``lib`` of cffi, and the classes on them."""
+    """One liblmdb: ``ffi`` and ``lib`` of cffi, and the table that the core calls it by."""
 
-    def __init__(self, module: Any, core: Any, native: Any) -> None:
-        # the C type behind views; None where there is none
-        self.exporter_class: Any = getattr(native, "Exporter", None)
-        # and of memory that is lent for writing
-        self.lease_class: Any = getattr(native, "Lease", None)
-        self.slot_class: Any = core.DbSlot
+    # the C types behind views, and of memory that is lent for writing
+    exporter_class: Any = getattr(_native, "Exporter", None)
+    lease_class: Any = getattr(_native, "Lease", None)
+    slot_class: Any = _core.DbSlot
+    shared_class: Any = SharedEnv
+    transaction_class: Any = Transaction
+    cursor_class: Any = Cursor
+
+    def __init__(self, module: Any) -> None:
         self.ffi = module.ffi
         self.lib = module.lib
+        self.table = int(self.ffi.cast("uintptr_t", self.lib.pylmdb_engine_table()))
+        _core.join(self.table)
+        self.slow = Slow(self.ffi, _core) if IS_C else None
         self.version: tuple[int, int, int] = (
             self.lib.MDB_VERSION_MAJOR,
             self.lib.MDB_VERSION_MINOR,
@@ -51,18 +66,6 @@ class Engine:
         )
         self.data_format = _FORMATS[self.version[0]]
         self.hardened = bool(self.lib.pylmdb_has_shim())
-        self._classes: dict[type, type] = {}
-        self._cores: dict[type, type] = {
-            Transaction: _bind(core.TransactionCore, self),
-            Cursor: _bind(core.CursorCore, self),
-        }
-        self.transaction_class = self.concrete(Transaction)
-        self.cursor_class = self.concrete(Cursor)
-        self.shared_class: Any = type("SharedEnv", (core.SharedCore, SharedEnv), {})
-        if core is native:
-            classes = self.transaction_class, self.cursor_class, EnvironmentCore
-            core.bind(*classes, Slow(self.ffi, core))
-
         self.ffi.def_extern(name="pylmdb_on_reader_line")(self._on_reader_line)
 
     def _on_reader_line(self, line: Any, context: Any) -> int:
@@ -77,24 +80,6 @@ class Engine:
             "mdb_reader_list", self.lib.mdb_reader_list, self.lib.pylmdb_on_reader_line, context
         )
         return "".join(lines)
-
-    def concrete(self, cls: type) -> Any:
-        """The class that joins ``cls`` (Transaction, Cursor or a subclass of one)
-        with this engine's core.  The core comes before the public class, which
-        documents it, and after the user's, which may override it."""
-        found = self._classes.get(cls)
-        if found is None:
-            public = Transaction if issubclass(cls, Transaction) else Cursor
-            bases = (self._cores[cls], cls) if cls is public else (cls, self.concrete(public))
-            body = {"__slots__": (), "__module__": cls.__module__, "__doc__": cls.__doc__}
-            found = self._classes[cls] = type(cls.__name__, bases, body)
-            found.__qualname__ = cls.__qualname__
-        return found
-
-
-def _bind(core: type, engine: Engine) -> type:
-    body = {"__slots__": (), "_engine": engine, "_lib": engine.lib, "_ffi": engine.ffi}
-    return type(core.__name__, (core,), body)
 
 
 def _compiled(name: str) -> Any:
@@ -112,48 +97,30 @@ def _compiled(name: str) -> Any:
     return module
 
 
-def _core_in(module: Any) -> Any:
-    """The second module in an engine's shared object; None where there is none (PyPy)."""
-    if sys.implementation.name != "cpython":
-        return None
-    core = _cores.get(module.__name__)
-    if core is None:
-        loader = ExtensionFileLoader("pylmdb._core", module.__file__)
-        spec = ModuleSpec("pylmdb._core", loader, origin=module.__file__)
-        core = loader.create_module(spec)
-        core.__spec__, core.__loader__ = spec, loader
-        loader.exec_module(core)
-        _cores[module.__name__] = core
-    return core
-
-
-def _load() -> Any:
-    """The C core in the first compiled module, which every program needs."""
-    for name in _MODULES:
-        module = _compiled(name)
-        if module is not None:
-            return _core_in(module)
-    raise ImportError("pylmdb has no compiled engine; install it with pip")
-
-
 # held while a compiled module is loaded or an engine is made of it
 _lock = RLock()
-_cores: dict[str, Any] = {}
-# by name of the core and of the module; None where there is no such module
-_engines: dict[tuple[str, str], Engine | None] = {}
+# by name of the module; None where there is no such module
+_engines: dict[str, Engine | None] = {}
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
     )
 
-_native = _load()
-if TYPE_CHECKING:
-    EnvironmentCore: Any
-elif _native is not None:
-    EnvironmentCore = _native.EnvironmentCore
-else:
-    from ._core_cffi_shared import EnvironmentCore
+EnvironmentCore: Any = _core.EnvironmentCore
+
+
+class _Rare:
+    """What the core asks for without an engine."""
+
+    deadline = staticmethod(Slow.deadline)
+    array_form = staticmethod(Slow.array_form)
+
+
+for _class in (Transaction, Cursor):
+    vars(_class)["__signature__"].keep(vars(_class)["__init__"])
+    _core.publish(_class)
+_core.bind(Transaction, Cursor, EnvironmentCore, _Rare)
 
 
 def engines() -> list[Engine]:
@@ -164,33 +131,20 @@ def engines() -> list[Engine]:
 
 def _each_engine() -> Iterator[Engine]:
     """The same one by one: few programs need more than the first."""
-    core = os.environ.get("PYLMDB_CORE") or ("cffi" if _native is None else "c")
-    if core != "cffi" and (core != "c" or _native is None):
-        raise Error(
-            f"PYLMDB_CORE={core}: there is no such core here",
-            hint="it can be " + ("cffi" if _native is None else "c or cffi"),
-        )
     for name in _MODULES:
-        if (core, name) not in _engines:
-            _make_engine(core, name)
-        engine = _engines[core, name]
+        if name not in _engines:
+            _make_engine(name)
+        engine = _engines[name]
         if engine is not None:
             yield engine
 
 
-def _make_engine(core: str, name: str) -> None:
+def _make_engine(name: str) -> None:
     with _lock:
-        if (core, name) in _engines:
+        if name in _engines:
             return
-        module, engine = _compiled(name), None
-        if module is not None:
-            native = _core_in(module)
-            if core == "c":
-                chosen = native
-            else:
-                from . import _core_cffi_all as chosen
-            engine = Engine(module, chosen, native)
-        _engines[core, name] = engine
+        module = _compiled(name)
+        _engines[name] = None if module is None else Engine(module)
 
 
 def of_major(major: int) -> Engine:

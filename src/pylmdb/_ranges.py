@@ -94,7 +94,7 @@ def _compare_bytes(key: Any, bound: bytes) -> int:
 
 def _compare_native(native: Any, cursor: Any, key: bytes, bound: bytes) -> int:
     """``mdb_cmp``: the order of a database with integer or reversed keys."""
-    ffi, lib = cursor._ffi, cursor._lib
+    ffi, lib = cursor._engine.ffi, cursor._engine.lib
     if cursor._slot.flags & _INTEGERKEY and len(key) != len(bound):
         raise InvalidParameterError(f"range: bounds must have the keys' {len(key)} bytes")
     raw_key, raw_bound = ffi.from_buffer(key), ffi.from_buffer(bound)

@@ -27,6 +27,7 @@ from _weakref import ref
 from ._alone import LOOK, Alone
 from ._growth import plan
 from ._options import DEFAULT_MAX_DBS
+from ._which_core import IS_C
 from ._typing import TYPE_CHECKING
 from ._writer_gate import WriterGate
 from .errors import BusyError, InvalidParameterError, closed, error
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from ._engine import Engine
     from ._options import Options
     from ._writer_gate import Deadline
+elif IS_C:
+    from ._core import SharedCore
 else:
-    SharedCore = object
+    from ._core_cffi_shared import SharedCore
 
 MAIN_DBI = 1
 
@@ -85,7 +88,7 @@ class SharedEnv(SharedCore):
         )
         if not self.pool:
             raise MemoryError
-        self.attach(int(ffi.cast("uintptr_t", self.pool)))
+        self.attach(engine, engine.table, engine.slow, int(ffi.cast("uintptr_t", self.pool)))
         self.closed = self.replaced = False
         # who has it for himself alone: a token of his, and his thread
         self.resizing: dict[str, tuple[int, int]] = {}

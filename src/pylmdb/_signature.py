@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 class InitSignature:
     """A class attribute ``__signature__``: that of the class's ``__init__``."""
 
+    _init: Any = None
+
+    def keep(self, init: Any) -> None:
+        self._init = init
+
     def __get__(self, instance: Any, cls: Any) -> Signature:
         import inspect  # costs milliseconds, and few programs ask
 
-        # That of a C type has no signature; the public class behind it has.
+        # That of a C type has no signature; what documents it in the public class has.
         inits = (vars(base).get("__init__") for base in cls.__mro__)
-        signature = inspect.signature(next(filter(inspect.isfunction, inits)))
+        signature = inspect.signature(next(filter(inspect.isfunction, inits), self._init))
         return signature.replace(parameters=list(signature.parameters.values())[1:])

@@ -7,6 +7,7 @@ from ._array_methods import CursorArrays
 from ._buffers import as_buffer
 from ._ranges import nothing, walk
 from ._signature import InitSignature
+from ._which_core import IS_C
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from .types import BytesLike
 
     T = TypeVar("T")
+elif IS_C:
+    from ._core import CursorCore
 else:
-    CursorCore = object
+    from ._core_cffi_cursor import CursorCore
 
 
 class Cursor(CursorArrays, Generic[ValueT], CursorCore):
@@ -46,15 +49,6 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     if TYPE_CHECKING:
         db: Database
         txn: Transaction[ValueT]
-
-    else:
-
-        def __new__(cls, db, txn, *args, **kwargs):
-            engine = getattr(txn, "_engine", None)
-            if engine is None:
-                raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
-            concrete = engine.concrete(cls)
-            return concrete.__new__(concrete, db, txn, *args, **kwargs)
 
     # -- life -------------------------------------------------------------------
 

@@ -448,6 +448,10 @@ _PICKLED = (
 )  # fmt: skip
 
 
+if not TYPE_CHECKING:
+    _engine._core.publish(Environment)
+
+
 def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) -> Environment:
     return cls(path, create=False, **options)
 

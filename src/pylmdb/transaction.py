@@ -6,6 +6,7 @@ from __future__ import annotations
 from ._array_methods import TransactionArrays
 from ._ranges import walk
 from ._signature import InitSignature
+from ._which_core import IS_C
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from .errors import closed, error
 from .types import Stat
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from .types import BytesLike
 
     T = TypeVar("T")
+elif IS_C:
+    from ._core import TransactionCore
 else:
-    TransactionCore = object
+    from ._core_cffi import TransactionCore
 
 
 class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
@@ -63,15 +66,6 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     __slots__ = ()
 
     __signature__ = InitSignature()
-
-    if not TYPE_CHECKING:
-
-        def __new__(cls, env, *args, **kwargs):
-            use = getattr(env, "_use", None)
-            if use is None:
-                raise TypeError(f"env must be an Environment, not {type(env).__name__}")
-            concrete = use().engine.concrete(cls)
-            return concrete.__new__(concrete, env, *args, **kwargs)
 
     # -- what both cores implement ------------------------------------------------
 

@@ -20,52 +20,6 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
     return rc;
 }
 
-/* -- items with steps between them -------------------------------------------------- */
-
-#define COPY_ITEMS(type)                                        \
-    do {                                                        \
-        for (i = 0; i < count; i++, from += step, out += item)  \
-            memcpy(out, from, sizeof(type));                    \
-    } while (0)
-
-static void copy_items(char *out, const char *from, ptrdiff_t count, ptrdiff_t step, size_t item)
-{
-    ptrdiff_t i;
-
-    if (step == (ptrdiff_t)item)
-        memcpy(out, from, (size_t)count * item);
-    else if (item == sizeof(char))
-        COPY_ITEMS(char);
-    else if (item == sizeof(uint16_t))
-        COPY_ITEMS(uint16_t);
-    else if (item == sizeof(uint32_t))
-        COPY_ITEMS(uint32_t);
-    else if (item == sizeof(uint64_t))
-        COPY_ITEMS(uint64_t);
-    else
-        for (i = 0; i < count; i++, from += step, out += item)
-            memcpy(out, from, item);
-}
-
-void pylmdb_copy_strided(char *out, const char *from, int ndim, const ptrdiff_t *shape,
-                         const ptrdiff_t *strides, size_t item)
-{
-    size_t row = item;
-    ptrdiff_t i;
-    int axis;
-
-    if (ndim == 0)
-        memcpy(out, from, item);
-    if (ndim == 1)
-        copy_items(out, from, shape[0], strides[0], item);
-    if (ndim <= 1)
-        return;
-    for (axis = 1; axis < ndim; axis++)
-        row *= (size_t)shape[axis];
-    for (i = 0; row && i < shape[0]; i++, from += strides[0], out += row)
-        pylmdb_copy_strided(out, from, ndim - 1, shape + 1, strides + 1, item);
-}
-
 /* -- batches ------------------------------------------------------------------------ */
 
 /* What is to be written, and in which order; places NULL: in the order given.  Keys of

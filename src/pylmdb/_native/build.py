@@ -35,6 +35,7 @@ PREAMBLE = """
 #include "arrays.h"
 #include "merge.h"
 #include "verify.h"
+#include "engine.h"
 """
 
 # The parts of the check of a file, which uses nothing of liblmdb.
@@ -141,6 +142,21 @@ def core_docs() -> str:
     return str(folder.relative_to(ROOT))
 
 
+def core_extension():
+    """The core, which is compiled once: no engine of its own, and no cffi."""
+    from setuptools import Extension
+
+    liblmdb = [] if option("PYLMDB_SYSTEM_LIBLMDB") else [LIBLMDB / "0.9"]
+    return Extension(
+        "pylmdb._core",
+        [*core_sources(), str(NATIVE / "memory.c")],
+        include_dirs=[str(folder) for folder in (*liblmdb, LIBLMDB, NATIVE, core_docs())],
+        extra_compile_args=compiler_flags(),
+        extra_link_args=linker_flags(),
+        depends=inputs(liblmdb[0] if liblmdb else None),
+    )
+
+
 def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
     """One extension: ``module``, around the liblmdb in the directory ``liblmdb``, or the
     system's.
@@ -162,10 +178,11 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
             str(NATIVE / "helpers.c"),
             str(NATIVE / "pool.c"),
             str(NATIVE / "batch.c"),
+            str(NATIVE / "memory.c"),
+            str(NATIVE / "engine.c"),
             str(NATIVE / "merge.c"),
             *(str(NATIVE / f"arrays_{part}.c") for part in ("keys", "read", "write")),
             *(str(NATIVE / f"verify_{part}.c") for part in VERIFY),
-            *core_sources(),
         ],
         include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE, docs) if folder],
         define_macros=macros,
@@ -173,7 +190,6 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         extra_link_args=linker_flags(),
         libraries=[*libraries(), *(["lmdb"] if liblmdb is None else [])],
         depends=inputs(liblmdb),
-        # The C core shares the object file and uses the whole C API.
         py_limited_api=False,
     )
     return ffi

@@ -145,7 +145,9 @@ void pylmdb_pool_drain(struct pylmdb_pool *pool);
 
 /* Counts the forks between the first process that loaded this and the calling
  * one: what was begun with another number belongs to a parent. */
+#ifdef PYLMDB_CORE
 extern int pylmdb_generation;
+#endif
 
 /* A native transaction with the outcome of its commit.  The functions that end
  * it take the handle out, end it and count it off within one call, so that a

@@ -31,12 +31,15 @@ static int fill(MDB_txn **place, MDB_txn *txn)
 }
 #endif
 
-int pylmdb_generation = 1;
+static int own_generation = 1;
+/* the core's, once there is one */
+const int *pylmdb_generation_at = &own_generation;
+#define pylmdb_generation (*pylmdb_generation_at)
 
 #ifndef _WIN32
 static void count_fork(void)
 {
-    pylmdb_generation++;
+    own_generation++;
 }
 
 __attribute__((constructor)) static void watch_forks(void)

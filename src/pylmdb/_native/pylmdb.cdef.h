@@ -2,6 +2,7 @@
 /* What shim.h and helpers.h add to liblmdb, as cffi reads it. */
 
 int pylmdb_has_shim(void);
+const void *pylmdb_engine_table(void);
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);

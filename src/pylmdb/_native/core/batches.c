@@ -120,7 +120,7 @@ static PyObject *make_result(Transaction *txn, const Batch *batch,
 }
 
 /* Looks up the keys of some places; *places is NULL before the first. */
-static int look_up_chunk(MDB_cursor *native, unsigned int flags, Batch *batch,
+static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native, unsigned int flags, Batch *batch,
                          struct pylmdb_place **places, Py_ssize_t from,
                          struct pylmdb_lookup *found, Py_ssize_t size)
 {
@@ -129,7 +129,7 @@ static int look_up_chunk(MDB_cursor *native, unsigned int flags, Batch *batch,
     Py_BEGIN_ALLOW_THREADS
     if (!*places)
         *places = pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->places);
-    code = pylmdb_look_up(native, flags, batch->keys, *places + from, found, (size_t)size);
+    code = engine->look_up(native, flags, batch->keys, *places + from, found, (size_t)size);
     Py_END_ALLOW_THREADS
     return code;
 }
@@ -145,7 +145,7 @@ static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags,
 
     for (from = 0; from < batch->count; from += size) {
         size = batch->count - from < CHUNK ? batch->count - from : CHUNK;
-        if ((code = look_up_chunk(native, flags, batch, &places, from, found, size))) {
+        if ((code = look_up_chunk(txn->engine, native, flags, batch, &places, from, found, size))) {
             fail(txn->state, what, code);
             return -1;
         }
@@ -167,7 +167,7 @@ static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *what,
     if (!(rc = open_native(txn, slot, &native))) {
         hold(txn);
         rc = look_up_all(txn, native, slot->flags, batch, what, kind);
-        mdb_cursor_close(native);
+        txn->engine->cursor_close(native);
         release(txn);
     }
     Py_DECREF(slot);

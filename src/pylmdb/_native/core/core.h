@@ -15,17 +15,20 @@
 #ifndef PYLMDB_CORE_H
 #define PYLMDB_CORE_H
 
+#define PYLMDB_CORE 1
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
 
 #include "core_docs.h"
-#include "helpers.h"
+#include "engine.h"
 
 #if defined(__GNUC__)
 #define LIKELY(x) __builtin_expect(!!(x), 1)
+#define COLD __attribute__((cold, noinline))
 #else
 #define LIKELY(x) (x)
+#define COLD
 #endif
 
 /* The names of all keyword arguments. */
@@ -89,7 +92,10 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     CoreState *state;
+    const struct pylmdb_engine *engine;
     struct pylmdb_pool *pool;
+    /* the Python object of the engine, and its rare paths */
+    PyObject *engine_object, *slow;
     int generation;
     /* a transaction may begin at once: an Environment is open, and nobody is
      * closing or resizing.  Else Python decides (SharedEnv.begin_reader). */
@@ -112,15 +118,11 @@ typedef struct {
     PyObject *next_writing;
 } Shared;
 
-typedef PyObject *BeginFunction(Shared *shared, PyObject *env, PyObject *const *args,
-                                Py_ssize_t nargs, PyObject *kwnames);
-
 /* The base of Environment: of one module, used by all. */
 typedef struct {
     PyObject_HEAD
     PyObject *weakrefs;
     PyObject *shared;
-    BeginFunction *begin;
     char readonly, sync, metasync;
 } EnvironmentCore;
 
@@ -141,6 +143,7 @@ typedef struct Transaction {
     PyObject_HEAD
     CoreState *state;
     PyObject *weakrefs;
+    const struct pylmdb_engine *engine;
     struct pylmdb_txn native;
     /* begun, not revoked, and no child open: it may be used */
     char ready;
@@ -184,6 +187,7 @@ typedef struct Cursor {
     PyObject_HEAD
     CoreState *state;
     PyObject *weakrefs;
+    const struct pylmdb_engine *engine;
     /* NULL before it is opened and after it is closed */
     MDB_cursor *native;
     Handle *handle;
@@ -279,6 +283,9 @@ PyObject *ask(PyObject *object, const char *method, const char *format, ...);
 /* -- transaction_use.c: who may use a transaction, and its databases -- */
 
 unsigned long long current_thread(void);
+void pause_thread(void);
+/* The engine's object in Python. */
+PyObject *engine_of(CoreState *state, const char *what, Shared *shared);
 int refuse(Transaction *txn, int ending);
 int guard_again(Transaction *txn);
 Slot *find_slot(Transaction *txn, PyObject *db);
@@ -355,10 +362,6 @@ Transaction *new_transaction(CoreState *state, PyTypeObject *type);
 int transaction_traverse(Transaction *self, visitproc visit, void *arg);
 void transaction_dealloc(Transaction *self);
 
-/* -- environment.c -- */
-
-PyObject *begin_capsule(PyObject *self, void *ignored);
-
 /* -- values.c: what the caller gets -- */
 
 PyObject *to_python(Transaction *txn, const MDB_val *value);
@@ -416,14 +419,14 @@ static inline int note_stand(Cursor *cursor)
 {
     if (LIKELY(!cursor->stand))
         return 0;
-    return pylmdb_stand_note(cursor->stand, (size_t)cursor->txn->mutations, cursor->native);
+    return cursor->engine->stand_note(cursor->stand, (size_t)cursor->txn->mutations, cursor->native);
 }
 
 static inline int move_native(Cursor *cursor, int op)
 {
     if (LIKELY(!cursor->stand))
-        return pylmdb_cursor_step(cursor->native, &cursor->key, &cursor->value, op);
-    return pylmdb_stand_move(cursor->stand, (size_t)cursor->txn->mutations, cursor->native,
+        return cursor->engine->cursor_step(cursor->native, &cursor->key, &cursor->value, op);
+    return cursor->engine->stand_move(cursor->stand, (size_t)cursor->txn->mutations, cursor->native,
                              cursor->slot->flags, op, &cursor->key, &cursor->value);
 }
 

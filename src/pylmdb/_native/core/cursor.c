@@ -12,13 +12,13 @@
 
 int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
 {
-    int again, rc = mdb_cursor_open(txn->native.ptr, slot->dbi, native);
+    int again, rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
 
     if (rc) {
         if ((again = adopt_slot(txn, slot, rc)) < 0)
             return -1;
         if (again)
-            rc = mdb_cursor_open(txn->native.ptr, slot->dbi, native);
+            rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
         if (rc) {
             fail(txn->state, "mdb_cursor_open", rc);
             return -1;
@@ -43,7 +43,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
         return -1;
     if (!(handle = PyMem_Calloc(1, sizeof(*handle))) ||
         (txn->write && slot->flags & MDB_DUPSORT &&
-         !(stand = pylmdb_stand_new(txn->native.ptr)))) {
+         !(stand = txn->engine->stand_new(txn->native.ptr)))) {
         PyMem_Free(handle);
         PyErr_NoMemory();
         return -1;
@@ -51,13 +51,13 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
     Py_INCREF(slot);
     if (open_native(txn, slot, &handle->native)) {
         Py_DECREF(slot);
-        pylmdb_stand_free(stand);
+        txn->engine->stand_free(stand);
         PyMem_Free(handle);
         return -1;
     }
     if (cursor->txn) { /* by what ran in between */
-        mdb_cursor_close(handle->native);
-        pylmdb_stand_free(stand);
+        txn->engine->cursor_close(handle->native);
+        txn->engine->stand_free(stand);
         PyMem_Free(handle);
         Py_DECREF(slot);
         return refuse_again(cursor);
@@ -69,6 +69,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
     txn->cursors = handle;
     cursor->handle = handle;
     cursor->stand = stand;
+    cursor->engine = txn->engine;
     cursor->native = handle->native;
     cursor->slot = slot;
     cursor->txn = (Transaction *)Py_NewRef((PyObject *)txn);
@@ -156,6 +157,12 @@ static PyObject *cursor_exit(Cursor *self, PyObject *const *args, Py_ssize_t nar
     return cursor_close(self, NULL);
 }
 
+static PyObject *cursor_get_engine(Cursor *self, void *ignored)
+{
+    (void)ignored;
+    return engine_of(self->state, "cursor", self->txn ? self->txn->shared : NULL);
+}
+
 static PyObject *cursor_get_db(Cursor *self, void *ignored)
 {
     (void)ignored;
@@ -190,7 +197,8 @@ static void cursor_dealloc(Cursor *self)
         self->handle->owner = NULL;
         drop_handle(self->txn, self->handle);
     }
-    pylmdb_stand_free(self->stand);
+    if (self->stand)
+        self->engine->stand_free(self->stand);
     Py_CLEAR(self->slot);
     Py_CLEAR(self->db);
     Py_CLEAR(self->txn);
@@ -222,7 +230,7 @@ static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs
     if (nargs < 1 || guard_cursor(self))
         return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
     hold(self->txn);
-    pointer = ask(self->state->slow, "cursor_pointer", "(K)",
+    pointer = ask(self->txn->shared->slow, "cursor_pointer", "(K)",
                   (unsigned long long)(uintptr_t)self->native);
     if (pointer)
         result = call_with(args[0], pointer, args + 1, nargs - 1);
@@ -275,15 +283,16 @@ static int seek_native(Cursor *cursor, const Bytes *key, const Bytes *value, int
 {
     int rc;
 
-    pylmdb_stand_forget(cursor->stand);
+    if (cursor->stand)
+        cursor->engine->stand_forget(cursor->stand);
     if (!value) {
         cursor->key.mv_data = (void *)key->data;
         cursor->key.mv_size = key->size;
-        rc = pylmdb_quick_seek(cursor->native, &cursor->key, &cursor->value, op, &cursor->near);
+        rc = cursor->engine->quick_seek(cursor->native, &cursor->key, &cursor->value, op, &cursor->near);
         if (LIKELY(rc != PYLMDB_NOT_QUICK))
             return rc;
     }
-    return pylmdb_cursor_seek(cursor->native, cursor->slot->flags, key->data, key->size,
+    return cursor->engine->cursor_seek(cursor->native, cursor->slot->flags, key->data, key->size,
                               value ? value->data : "", value ? value->size : 0, op, &cursor->key,
                               &cursor->value);
 }
@@ -504,7 +513,7 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
     code = self->stand ? read_current(self) : 0;
     /* Without a position it is liblmdb that says so. */
     if (!code || code == MDB_NOTFOUND)
-        code = pylmdb_cursor_count(self->native, self->slot->flags, &count);
+        code = self->engine->cursor_count(self->native, self->slot->flags, &count);
     if (code)
         return fail(self->state, "mdb_cursor_count", code);
     return PyLong_FromSize_t(count);
@@ -560,6 +569,7 @@ static PyMethodDef cursor_methods[] = {
 static PyGetSetDef cursor_getset[] = {
     {"closed", (getter)cursor_get_closed, NULL,
      PyDoc_STR("True once nothing can be done with this cursor any more."), NULL},
+    {"_engine", (getter)cursor_get_engine, NULL, NULL, NULL},
     {"db", (getter)cursor_get_db, NULL, PyDoc_STR("The database handle."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -31,7 +31,7 @@ int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int 
 
     cursor->txn->mutations += cursor->txn->write;
     cursor->moves++;
-    code = pylmdb_cursor_put(cursor->native, cursor->slot->flags, key->data, key->size,
+    code = cursor->engine->cursor_put(cursor->native, cursor->slot->flags, key->data, key->size,
                              value->data, value->size, flags_for(cursor->slot, flags));
     if ((code && code != MDB_KEYEXIST) || (noted = note_stand(cursor))) {
         fail(cursor->state, "mdb_cursor_put", noted ? noted : code);
@@ -51,7 +51,7 @@ int cursor_delete_record(Cursor *cursor, int all)
 
     if (found <= 0)
         return found;
-    code = pylmdb_cursor_del(cursor->native, cursor->slot->flags, all ? MDB_NODUPDATA : 0,
+    code = cursor->engine->cursor_del(cursor->native, cursor->slot->flags, all ? MDB_NODUPDATA : 0,
                              &cursor->key, &cursor->value, &deleted);
     cursor->txn->mutations += cursor->txn->write;
     cursor->fresh = NOT_FRESH;

@@ -1,38 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* EnvironmentCore: the base of Environment, for begin() alone.
- *
- * There is one Environment class and one module like this per engine.  So the
- * native environment, which is its engine's, brings the function that begins a
- * transaction on it, in a capsule. */
+ */
 #include "core.h"
-
-#define CAPSULE "pylmdb.begin"
-
 
 static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
                                    Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *shared, *begin, *result = NULL;
+    PyObject *shared, *result = NULL;
 
-    if (LIKELY(self->begin && ((Shared *)self->shared)->generation == pylmdb_generation)) {
+    if (LIKELY(self->shared && ((Shared *)self->shared)->generation == pylmdb_generation)) {
         shared = Py_NewRef(self->shared); /* the arguments may close the environment */
-        result = self->begin((Shared *)shared, (PyObject *)self, args, nargs, kwnames);
+        result = begin_for((Shared *)shared, (PyObject *)self, args, nargs, kwnames);
         Py_DECREF(shared);
         return result;
     }
-    /* Closed, inherited over fork, or of the cffi core. */
+    /* Closed, or inherited over fork. */
     if (!(shared = PyObject_CallMethod((PyObject *)self, "_use", NULL)))
         return NULL;
-    if (self->begin && shared == self->shared) {
-        result = self->begin((Shared *)shared, (PyObject *)self, args, nargs, kwnames);
-    } else if ((begin = PyObject_GetAttrString(shared, "begin"))) {
-        PyObject *bound = PyMethod_New(begin, (PyObject *)self);
-
-        if (bound)
-            result = PyObject_Vectorcall(bound, args, (size_t)nargs, kwnames);
-        Py_XDECREF(bound);
-        Py_DECREF(begin);
-    }
+    if (shared == self->shared)
+        result = begin_for((Shared *)shared, (PyObject *)self, args, nargs, kwnames);
     Py_DECREF(shared);
     return result;
 }
@@ -45,33 +31,19 @@ static PyObject *environment_get_shared(EnvironmentCore *self, void *ignored)
 
 static int environment_set_shared(EnvironmentCore *self, PyObject *value, void *ignored)
 {
-    PyObject *capsule = NULL;
-    BeginFunction *begin = NULL;
+    CoreState *state = state_of(Py_TYPE(self));
 
     (void)ignored;
-    if (value && value != Py_None) {
-        capsule = PyObject_GetAttrString(value, "_begin_capsule");
-        if (capsule && PyCapsule_IsValid(capsule, CAPSULE))
-            *(void **)&begin = PyCapsule_GetPointer(capsule, CAPSULE);
-        Py_XDECREF(capsule);
-        if (!capsule && !PyErr_ExceptionMatches(PyExc_AttributeError))
-            return -1;
-        PyErr_Clear(); /* the cffi core has none */
-    } else {
+    if (!state)
+        return -1;
+    if (value == Py_None)
         value = NULL;
+    if (value && !PyObject_TypeCheck(value, state->shared_type)) {
+        PyErr_SetString(PyExc_TypeError, "_shared must be a SharedCore");
+        return -1;
     }
-    self->begin = begin;
     Py_XSETREF(self->shared, Py_XNewRef(value));
     return 0;
-}
-
-PyObject *begin_capsule(PyObject *self, void *ignored)
-{
-    BeginFunction *begin = begin_for;
-
-    (void)self;
-    (void)ignored;
-    return PyCapsule_New(*(void **)&begin, CAPSULE, NULL);
 }
 
 static int environment_traverse(EnvironmentCore *self, visitproc visit, void *arg)
@@ -83,7 +55,6 @@ static int environment_traverse(EnvironmentCore *self, visitproc visit, void *ar
 
 static int environment_clear(EnvironmentCore *self)
 {
-    self->begin = NULL;
     Py_CLEAR(self->shared);
     return 0;
 }

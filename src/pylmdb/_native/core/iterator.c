@@ -133,7 +133,7 @@ static int go_on(Iterator *self, Cursor *cursor)
             return move_cursor(cursor, self->op);
         cursor->moves++;
         return settle_cursor(
-            cursor, pylmdb_cursor_continue(cursor->native, cursor->slot->flags, self->last,
+            cursor, cursor->engine->cursor_continue(cursor->native, cursor->slot->flags, self->last,
                                            self->last_key, self->last + self->last_key,
                                            self->last_value, self->op, &cursor->key,
                                            &cursor->value));
@@ -217,7 +217,7 @@ static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
  * the last one: go_on() and refresh_cursor() would do the same. */
 static inline int step(Iterator *self, Cursor *cursor)
 {
-    const int code = pylmdb_cursor_step(cursor->native, &cursor->key,
+    const int code = cursor->engine->cursor_step(cursor->native, &cursor->key,
                                         self->values ? &cursor->value : NULL, self->op);
 
     if (code)

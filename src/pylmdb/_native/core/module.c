@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The second module in an engine's shared object: types, state, and bind(). */
+/* The module: types, state, and bind(). */
 #include "core.h"
+
+#include <pthread.h>
 
 static const char *const argument_names[ARG_COUNT] = {
     [ARG_KEY] = "key", [ARG_VALUE] = "value", [ARG_DEFAULT] = "default",
@@ -45,6 +47,80 @@ static void shorten_dealloc(PyObject *class, PyTypeObject *type)
 
     if (made->tp_basicsize == type->tp_basicsize && made->tp_dictoffset == type->tp_dictoffset)
         made->tp_dealloc = type->tp_dealloc;
+}
+
+/* What the core lends to the engines. */
+int pylmdb_generation = 1;
+int pylmdb_any_cut;
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char etext[] __attribute__((visibility("hidden")));
+
+static void count_fork(void)
+{
+    pylmdb_generation++;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork);
+}
+
+/* join(address of an engine's table) */
+static PyObject *core_join(PyObject *module, PyObject *address)
+{
+    const struct pylmdb_engine *engine = PyLong_AsVoidPtr(address);
+    const struct pylmdb_host host = {&pylmdb_generation, &pylmdb_any_cut, __ehdr_start,
+                                     (size_t)(etext - __ehdr_start)};
+
+    (void)module;
+    if (!engine)
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    if (engine->abi != PYLMDB_ENGINE_ABI || engine->size < sizeof(*engine)) {
+        PyErr_SetString(PyExc_ImportError, "the engine was compiled for another core");
+        return NULL;
+    }
+    engine->join(&host);
+    Py_RETURN_NONE;
+}
+
+static int own_each(PyTypeObject *type, PyObject *descriptor, const char *name)
+{
+    int rc = descriptor ? PyObject_SetAttrString((PyObject *)type, name, descriptor) : -1;
+
+    Py_XDECREF(descriptor);
+    return rc;
+}
+
+/* publish(class): what its base in C has becomes the class's own, in place of what documents
+ * it there: CPython's specialised calls want the class that an object is of to be the one that
+ * its methods are found on. */
+static PyObject *core_publish(PyObject *module, PyObject *class)
+{
+    PyTypeObject *type = (PyTypeObject *)class, *base = type->tp_base;
+    PyMethodDef *method;
+    PyGetSetDef *getset;
+    PyMemberDef *member;
+    static const char *const slots[] = {"__init__", "__iter__"};
+    size_t i;
+
+    (void)module;
+    for (method = base->tp_methods; method && method->ml_name; method++)
+        if (own_each(type, PyDescr_NewMethod(type, method), method->ml_name))
+            return NULL;
+    for (getset = base->tp_getset; getset && getset->name; getset++)
+        if (own_each(type, PyDescr_NewGetSet(type, getset), getset->name))
+            return NULL;
+    for (member = base->tp_members; member && member->name; member++)
+        if (member->name[0] != '_' || member->name[1] != '_')
+            if (own_each(type, PyDescr_NewMember(type, member), member->name))
+                return NULL;
+    /* slots that the class only documents */
+    for (i = 0; i < sizeof(slots) / sizeof(*slots); i++)
+        if (PyDict_GetItemString(base->tp_dict, slots[i]) &&
+            PyDict_GetItemString(type->tp_dict, slots[i]) &&
+            PyObject_SetAttrString(class, slots[i], NULL))
+            return NULL;
+    Py_RETURN_NONE;
 }
 
 /* bind(transaction_class, cursor_class, environment_class, slow) */
@@ -184,6 +260,10 @@ static PyMethodDef core_methods[] = {
      PyDoc_STR("bind($module, transaction_class, cursor_class, environment_class, slow, /)\n--\n\n"
                "Give the core the classes that are made of its types, that of\n"
                "environments, and the rare paths that are written in Python.")},
+    {"join", METHOD(core_join), METH_O,
+     PyDoc_STR("join($module, table, /)\n--\n\nTake an engine.")},
+    {"publish", METHOD(core_publish), METH_O,
+     PyDoc_STR("publish($module, class, /)\n--\n\nMake the methods of C the class's own.")},
     {"end_thread", METHOD(end_thread), METH_O,
      PyDoc_STR("end_thread($module, number, /)\n--\n\n"
                "End the write transactions that a thread has left open.")},

@@ -152,7 +152,7 @@ static int may_sort(const Cursor *cursor, int flags)
 static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed, size_t *added)
 {
     /* That depends on the size of the file's pages. */
-    const int max_key = mdb_env_get_maxkeysize(cursor->txn->shared->pool->env);
+    const int max_key = cursor->engine->env_get_maxkeysize(cursor->txn->shared->pool->env);
     const int sorts = may_sort(cursor, flags);
     Py_ssize_t i, count;
     PyObject *item;

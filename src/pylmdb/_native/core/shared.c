@@ -5,13 +5,19 @@
 
 #include <time.h>
 
-/* attach(address of the pool, which its cffi owner keeps alive) */
-static PyObject *shared_attach(Shared *self, PyObject *address)
+/* attach(engine, its table, its rare paths, address of the pool, which its cffi owner keeps
+ * alive) */
+static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    void *pool = PyLong_AsVoidPtr(address);
+    void *pool, *table;
 
-    if (!pool)
+    if (nargs != 4)
+        return PyErr_Format(PyExc_TypeError, "attach() takes 4 arguments");
+    if (!(table = PyLong_AsVoidPtr(args[1])) || !(pool = PyLong_AsVoidPtr(args[3])))
         return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    self->engine = table;
+    Py_XSETREF(self->engine_object, Py_NewRef(args[0]));
+    Py_XSETREF(self->slow, Py_NewRef(args[2]));
     if (!self->state && !(self->state = state_of(Py_TYPE(self))))
         return NULL;
     self->pool = pool;
@@ -25,13 +31,13 @@ int begin_quick(Shared *shared, struct pylmdb_txn *native)
     int rc;
 
     if (shared->pool->keep)
-        return pylmdb_begin_reader(native, shared->pool, 0);
+        return shared->engine->begin_reader(native, shared->pool, 0);
     if (LIKELY(shared->parked_count)) {
         ptr = shared->parked[--shared->parked_count];
-        if ((rc = pylmdb_txn_renew(ptr, 0)))
-            mdb_txn_abort(ptr);
+        if ((rc = shared->engine->txn_renew(ptr, 0)))
+            shared->engine->txn_abort(ptr);
     } else {
-        rc = pylmdb_txn_begin(shared->pool->env, NULL, MDB_RDONLY, 0, &ptr);
+        rc = shared->engine->txn_begin(shared->pool->env, NULL, MDB_RDONLY, 0, &ptr);
     }
     if (rc)
         return rc;
@@ -48,16 +54,16 @@ void end_native_reader(Shared *shared, struct pylmdb_txn *native)
     MDB_txn *ptr = native->ptr;
 
     if (native->pool) {
-        pylmdb_end_reader(native);
+        shared->engine->end_reader(native);
         return;
     }
     native->ptr = NULL;
     if (!ptr || native->generation != pylmdb_generation)
         return;
-    if (shared->parked_count < PYLMDB_MAX_PARKED && pylmdb_txn_park(ptr))
+    if (shared->parked_count < PYLMDB_MAX_PARKED && shared->engine->txn_park(ptr))
         shared->parked[shared->parked_count++] = ptr;
     else
-        mdb_txn_abort(ptr);
+        shared->engine->txn_abort(ptr);
     shared->live--;
 }
 
@@ -116,7 +122,7 @@ static PyObject *shared_held(Shared *self, PyObject *ignored)
     if (!(notes = PyMem_New(struct note, count + 1)))
         return PyErr_NoMemory();
     for (each = first; each; each = each->older, i++)
-        notes[i] = (struct note){mdb_txn_id(each->native.ptr), each->since};
+        notes[i] = (struct note){self->engine->txn_id(each->native.ptr), each->since};
     list = PyList_New(count);
     for (i = 0; list && i < count; i++) {
         if ((item = Py_BuildValue("(nd)", (Py_ssize_t)notes[i].number, notes[i].since)))
@@ -132,7 +138,7 @@ static PyObject *shared_drop_parked(Shared *self, PyObject *ignored)
 {
     (void)ignored;
     while (self->parked_count)
-        mdb_txn_abort(self->parked[--self->parked_count]);
+        self->engine->txn_abort(self->parked[--self->parked_count]);
     Py_RETURN_NONE;
 }
 
@@ -200,13 +206,13 @@ static PyObject *shared_writer_open(Shared *self, void *ignored)
  * the environment is there as long as this reads. */
 static PyObject *shared_last_commit(Shared *self, void *ignored)
 {
-    MDB_envinfo info;
+    size_t number;
 
     (void)ignored;
     if (!self->admitting || !self->pool || self->generation != pylmdb_generation ||
-        mdb_env_info(self->pool->env, &info))
+        !(number = self->engine->last_txnid(self->pool->env)))
         Py_RETURN_NONE;
-    return PyLong_FromSize_t(info.me_last_txnid);
+    return PyLong_FromSize_t(number);
 }
 
 /* What is left at the end of an environment's record (or of its module) is not
@@ -215,12 +221,16 @@ static int shared_traverse(Shared *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->main);
+    Py_VISIT(self->engine_object);
+    Py_VISIT(self->slow);
     return 0;
 }
 
 static int shared_clear(Shared *self)
 {
     Py_CLEAR(self->main);
+    Py_CLEAR(self->engine_object);
+    Py_CLEAR(self->slow);
     return 0;
 }
 
@@ -235,8 +245,8 @@ static void shared_dealloc(Shared *self)
 }
 
 static PyMethodDef shared_methods[] = {
-    {"attach", METHOD(shared_attach), METH_O,
-     PyDoc_STR("attach($self, pool, /)\n--\n\nTake the address of the pool.")},
+    {"attach", METHOD(shared_attach), METH_FASTCALL,
+     PyDoc_STR("attach($self, engine, table, slow, pool, /)\n--\n\nTake the engine and the pool.")},
     {"revoke_children", METHOD(shared_revoke_children), METH_O,
      PyDoc_STR("revoke_children($self, env, /)\n--\n\n"
                "End the transactions of an Environment, the newest first.")},
@@ -260,7 +270,6 @@ static PyGetSetDef shared_getset[] = {
      NULL},
     {"main", (getter)shared_get_main, (setter)shared_set_main,
      PyDoc_STR("The handle of the main database."), NULL},
-    {"_begin_capsule", begin_capsule, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

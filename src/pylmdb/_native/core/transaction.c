@@ -10,18 +10,25 @@
 
 /* -- records -------------------------------------------------------------------- */
 
-static int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val *value)
+/* Something is wrong, or the handle is newer than the transaction. */
+static COLD int get_again(Transaction *txn, Slot *slot, const Bytes *key, MDB_val *value,
+                          int code)
 {
-    int again, code = pylmdb_get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                                 value);
+    const int again = adopt_slot(txn, slot, code);
 
-    if (LIKELY(!code || code == MDB_NOTFOUND))
-        return code;
-    if ((again = adopt_slot(txn, slot, code)) < 0)
+    if (again < 0)
         return RAISED;
-    if (again)
-        code = pylmdb_get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value);
-    return code;
+    return again ? txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                                    value)
+                 : code;
+}
+
+static inline int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val *value)
+{
+    const int code = txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->data,
+                                      key->size, value);
+
+    return LIKELY(!code || code == MDB_NOTFOUND) ? code : get_again(txn, slot, key, value, code);
 }
 
 static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code)
@@ -97,9 +104,9 @@ static inline int put_native(Transaction *txn, Slot *slot, const Bytes *key, con
                              unsigned int put, void **room)
 {
     if (room)
-        return pylmdb_reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+        return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
                               value->size, put, room);
-    return pylmdb_put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value->data,
+    return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value->data,
                       value->size, put);
 }
 
@@ -176,14 +183,14 @@ static int delete_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes
 {
     const void *data = value ? value->data : NULL;
     const size_t size = value ? value->size : 0;
-    int again, code = pylmdb_del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+    int again, code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
                                  data, size);
 
     if (code && code != MDB_NOTFOUND) {
         if ((again = adopt_slot(txn, slot, code)) < 0)
             return RAISED;
         if (again)
-            code = pylmdb_del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, data,
+            code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, data,
                               size);
     }
     txn->mutations += txn->write;
@@ -261,7 +268,7 @@ static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, cons
     const MDB_val wanted = {key->size, (void *)key->data};
     MDB_val wanted_value = {value ? value->size : 0, value ? (void *)value->data : NULL};
     Taken taken = {txn, NULL};
-    int code = pylmdb_exchange(txn->native.ptr, slot->dbi, &wanted, value ? &wanted_value : NULL,
+    int code = txn->engine->exchange(txn->native.ptr, slot->dbi, &wanted, value ? &wanted_value : NULL,
                                take_old, &taken);
 
     if (code == PYLMDB_NOT_QUICK)
@@ -458,7 +465,7 @@ static PyObject *transaction_do(Transaction *self, PyObject *const *args, Py_ssi
     if (nargs < 1 || guard(self))
         return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
     hold(self);
-    pointer = ask(self->state->slow, "transaction_pointer", "(K)",
+    pointer = ask(self->shared->slow, "transaction_pointer", "(K)",
                   (unsigned long long)(uintptr_t)self->native.ptr);
     if (pointer)
         result = call_with(args[0], pointer, args + 1, nargs - 1);
@@ -522,6 +529,12 @@ static PyObject *transaction_get_closed(Transaction *self, void *ignored)
     return PyBool_FromLong(is_closed(self));
 }
 
+static PyObject *transaction_get_engine(Transaction *self, void *ignored)
+{
+    (void)ignored;
+    return engine_of(self->state, "transaction", self->shared);
+}
+
 /* -- the type ------------------------------------------------------------------- */
 
 #define WITH_KEYWORDS(name, doc) {#name, METHOD(transaction_##name), KEYWORDS, doc}
@@ -563,6 +576,7 @@ static PyMethodDef transaction_methods[] = {
 static PyGetSetDef transaction_getset[] = {
     {"closed", (getter)transaction_get_closed, NULL,
      PyDoc_STR("True once the transaction has ended."), NULL},
+    {"_engine", (getter)transaction_get_engine, NULL, NULL, NULL},
     {"_opened", (getter)transaction_get_opened, NULL, NULL, NULL},
     {"_dropped", (getter)transaction_get_dropped, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -30,7 +30,7 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
 
     hold(txn); /* who ends it meanwhile has it ended afterwards */
     if (address)
-        result = PyObject_CallMethod(txn->state->slow, method, "OOOO", txn->shared, address,
+        result = PyObject_CallMethod(txn->shared->slow, method, "OOOO", txn->shared, address,
                                      first ? first : Py_None, second ? second : Py_None);
     Py_XDECREF(address);
     Py_XDECREF(result);
@@ -72,7 +72,7 @@ static int check_parent(Transaction *txn, Transaction *parent)
         fail_as(state->invalid_parameter_error, what, 0, NULL);
         return -1;
     }
-    if (!txn->write && MDB_VERSION_MAJOR < 1) {
+    if (!txn->write && txn->engine->major < 1) {
         fail_as(state->invalid_parameter_error,
                 "begin: read-only child transactions need LMDB 1.0", 0,
                 "open a new environment with lib_version=1, or pass write=True");
@@ -119,7 +119,7 @@ static int begin_child(Transaction *txn, PyObject *object)
         fail_as(state->bad_txn_error, what, 0, NULL);
         return -1;
     }
-    rc = pylmdb_begin(&txn->native, parent->native.pool, parent->native.ptr,
+    rc = txn->engine->begin(&txn->native, parent->native.pool, parent->native.ptr,
                       txn->write ? 0 : MDB_RDONLY, -1);
     if (rc) {
         fail(state, "mdb_txn_begin", rc);
@@ -194,7 +194,7 @@ static int begin_writer(Transaction *txn, PyObject *deadline)
         return -1;
     if (enter_gate(txn, deadline))
         return -1;
-    if (LIKELY(shared->admitting) && LIKELY(!pylmdb_begin(&txn->native, shared->pool, NULL, 0, 0)))
+    if (LIKELY(shared->admitting) && LIKELY(!txn->engine->begin(&txn->native, shared->pool, NULL, 0, 0)))
         return 0;
     if (!ask_slow(txn, "begin_writer", txn->env, deadline))
         return 0;
@@ -308,6 +308,7 @@ int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject 
     if (!rc) {
         txn->env = Py_NewRef(env);
         txn->shared = (Shared *)Py_NewRef((PyObject *)shared);
+        txn->engine = shared->engine;
         txn->slot = (Slot *)Py_NewRef((PyObject *)shared->main);
         txn->reuses = shared->reuses;
         if ((rc = begin_with(txn, args, deadline)))

@@ -120,7 +120,7 @@ void close_handle(Transaction *txn, Handle *handle)
         handle->owner->handle = NULL;
     }
     if (txn->native.generation == pylmdb_generation)
-        mdb_cursor_close(handle->native);
+        txn->engine->cursor_close(handle->native);
     PyMem_Free(handle);
 }
 
@@ -216,11 +216,11 @@ static void end_native_writer(Transaction *txn, int commit)
     MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
 
     if (!commit) {
-        pylmdb_abort(&txn->native);
+        txn->engine->abort(&txn->native);
         return;
     }
     Py_BEGIN_ALLOW_THREADS
-    pylmdb_commit(&txn->native, env, txn->sync_flags);
+    txn->engine->commit(&txn->native, env, txn->sync_flags);
     Py_END_ALLOW_THREADS
 }
 
@@ -230,13 +230,13 @@ static void end_writer(Transaction *txn, int commit)
     PyObject *give_back;
 
     if (!handles && !commit) {
-        pylmdb_abort(&txn->native);
+        txn->engine->abort(&txn->native);
         return;
     }
     hold(txn);
     give_back = handles ? lock_handles(txn) : NULL;
     if (handles && (!make_parent_lists(txn->parent) || !give_back)) {
-        pylmdb_abort(&txn->native);
+        txn->engine->abort(&txn->native);
         txn->native.code = ENOMEM;
     } else {
         end_native_writer(txn, commit);
@@ -418,7 +418,7 @@ void finish_dying(Transaction *txn)
     while (top->holders && top->holding_thread != current_thread() &&
            txn->native.generation == pylmdb_generation) {
         Py_BEGIN_ALLOW_THREADS
-        pylmdb_pause();
+        pause_thread();
         Py_END_ALLOW_THREADS
     }
     finish(txn, 0);

@@ -3,6 +3,21 @@
 #include "core.h"
 
 #include <errno.h>
+#include <time.h>
+
+void pause_thread(void)
+{
+    const struct timespec moment = {0, 50000};
+
+    (void)nanosleep(&moment, NULL);
+}
+
+PyObject *engine_of(CoreState *state, const char *what, Shared *shared)
+{
+    if (!shared)
+        return fail_closed(state, what, "it was never begun");
+    return Py_NewRef(shared->engine_object);
+}
 
 /* Numbers of threads, never given twice: the system gives those of ended threads
  * to new ones. */
@@ -20,7 +35,7 @@ unsigned long long current_thread(void)
 static int wait_for_holder(void)
 {
     Py_BEGIN_ALLOW_THREADS
-    pylmdb_pause();
+    pause_thread();
     Py_END_ALLOW_THREADS
     return PyErr_CheckSignals();
 }
@@ -104,7 +119,7 @@ Slot *use_slot(Transaction *txn, Slot *slot)
         return NULL;
     }
     /* To a transaction that is older than the handle its number means another one. */
-    if (slot->since && txn->reuses < slot->reuse && mdb_txn_id(txn->native.ptr) < slot->since)
+    if (slot->since && txn->reuses < slot->reuse && txn->engine->txn_id(txn->native.ptr) < slot->since)
         return refuse_missing(txn, slot);
     return slot;
 }
@@ -149,7 +164,7 @@ Slot *find_slot(Transaction *txn, PyObject *db)
     if (!known) {
         Py_DECREF(found);
         hold(txn);
-        pointer = ask(state->slow, "transaction_pointer", "(K)",
+        pointer = ask(txn->shared->slow, "transaction_pointer", "(K)",
                       (unsigned long long)(uintptr_t)txn->native.ptr);
         found = pointer ? PyObject_CallMethod(db, "_slot_for", "OOO", txn->shared, pointer, txn)
                         : NULL;
@@ -177,7 +192,7 @@ int adopt_slot(Transaction *txn, Slot *slot, int code)
     if (code != EINVAL && code != MDB_BAD_DBI)
         return 0;
     hold(txn);
-    pointer = ask(txn->state->slow, "transaction_pointer", "(K)",
+    pointer = ask(txn->shared->slow, "transaction_pointer", "(K)",
                   (unsigned long long)(uintptr_t)txn->native.ptr);
     if (pointer)
         result = PyObject_CallMethod((PyObject *)txn->shared, "adopt", "OO", pointer, slot);

@@ -35,7 +35,7 @@ static PyObject *copy_large(Transaction *txn, const MDB_val *value)
 
 PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy)
 {
-    if (!copy || !pylmdb_env_is_cut(txn->shared->pool->env))
+    if (!copy || !txn->engine->env_is_cut(txn->shared->pool->env))
         return copy;
     Py_DECREF(copy);
     return fail(txn->state, "read", MDB_CORRUPTED);
@@ -70,7 +70,7 @@ static int make_whole(Transaction *txn)
     Exporter *exporter;
     PyObject *whole;
     size_t size;
-    char *base = pylmdb_env_map(txn->shared->pool->env, &size);
+    char *base = txn->engine->env_map(txn->shared->pool->env, &size);
     PyTypeObject *type = txn->state->exporter_type;
 
     if (!(exporter = (Exporter *)type->tp_alloc(type, 0)))
