@@ -16,6 +16,10 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 os.chdir(Path(__file__).resolve().parent)
+# in front of the root, whose folder build/ has the same name
+sys.path.insert(0, "src/pylmdb/_native")
+
+from build import core_extension, glue_flags  # noqa: E402
 
 BUILDER = "src/pylmdb/_native/build.py"
 MODES = ("PYLMDB_SYSTEM_LIBLMDB", "PYLMDB_SANITIZE")
@@ -43,6 +47,8 @@ class BuildExtensions(build_ext):
 
         def compile_stale(obj, source, suffix, arguments, extra, preprocessor):
             if not is_fresh(Path(obj), settings):
+                if Path(source).stem == ext.name.rpartition(".")[2]:  # made by cffi
+                    extra = [*extra, *glue_flags()]
                 compile_one(obj, source, suffix, [*arguments, "-MMD"], extra, preprocessor)
 
         own.compiler._compile = compile_stale
@@ -63,7 +69,7 @@ class BuildModules(build_py):
 
 
 def is_fresh(obj, settings):
-    """Whether an object is newer than every input that the compiler listed, and than the settings."""
+    """Whether an object is newer than each input that the compiler listed, and the settings."""
     listing = obj.with_suffix(".d")
     if not (obj.exists() and listing.exists()):
         return False
@@ -100,10 +106,8 @@ else:
 # extensions.
 mode = "-".join(["lib", *(name.split("_")[1].lower() for name in MODES if enabled(name))])
 
-sys.path.insert(0, "src/pylmdb/_native")
-from build import core_extension  # noqa: E402
-
 setup(
+    # PyPy has the core in cffi alone
     ext_modules=[core_extension()] if sys.implementation.name == "cpython" else [],
     cffi_modules=[f"{BUILDER}:{function}" for function in functions],
     cmdclass={"build_ext": BuildExtensions, "build_py": BuildModules},

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import pylmdb
-from pylmdb import _core_cffi_shared, _engine
+from pylmdb import _array_methods, _core_cffi_all, _core_cffi_shared, _which_core
 
 PACKAGE = Path(pylmdb.__file__).parent
 CLASSES = [
@@ -43,28 +43,30 @@ METHODS = {name: member for name, member in MEMBERS.items() if inspect.isroutine
 PASSING_ON = {"Map", "Map.open", "Map.update"}
 
 
-def abstract_members(kind):
-    """What Transaction and Cursor document and a core implements."""
+def documented_members(kind):
+    """What public classes document and the core implements."""
     return [
         (cls, name)
-        for cls in (pylmdb.Transaction, pylmdb.Cursor)
-        for name, member in vars(cls).items()
-        if isinstance(member, kind) and is_abstract(getattr(member, "fget", member))
+        for cls, members in DOCUMENTING.items()
+        for name, member in members.items()
+        if isinstance(member, kind)
     ]
 
 
-FUNCTIONS = abstract_members(types.FunctionType)
-ABSTRACT = [(cls, name) for cls, name in FUNCTIONS if not name.startswith("_")]
+# The functions and properties that were written to document the core's, by class.
+DOCUMENTING = _which_core.documented
+FUNCTIONS = documented_members(types.FunctionType)
+IMPLEMENTED = [(cls, name) for cls, name in FUNCTIONS if not name.startswith("_")]
 DOCUMENTED = [
-    *ABSTRACT,
-    *abstract_members(property),
+    *IMPLEMENTED,
+    *documented_members(property),
     *((cls, name) for cls, name in FUNCTIONS if name in ("__enter__", "__exit__")),
 ]
 
-# The types of the C core, where there is one; each engine has its own, all made alike.
+# The types of the C core, where there is one.
 NATIVE_TYPES = {
     name: value
-    for name, value in (vars(_engine._native) if _engine._native else {}).items()
+    for name, value in (vars(_which_core.compiled) if _which_core.compiled else {}).items()
     if isinstance(value, type)
 }
 NATIVE_METHODS = {
@@ -73,25 +75,19 @@ NATIVE_METHODS = {
     for name, member in vars(cls).items()
     if isinstance(member, types.MethodDescriptorType)
 }
-CONTRACT = {
-    node.name: node
-    for node in ast.parse((PACKAGE / "_core.pyi").read_text()).body
-    if isinstance(node, ast.ClassDef)
-}
-
-
-@pytest.fixture
-def engine(lib_version):
-    """Every engine, with every core."""
-    return _engine.of_major(lib_version)
+SEAM = ast.parse((PACKAGE / "_core.pyi").read_text()).body
+CONTRACT = {node.name: node for node in SEAM if isinstance(node, ast.ClassDef)}
+CORE_FUNCTIONS = {node.name: node for node in SEAM if isinstance(node, ast.FunctionDef)}
 
 
 def test_the_members_were_found():
     assert {"Environment.begin", "Transaction.get", "Cursor.iternext"} <= set(METHODS)
     assert len(METHODS) > 60
-    assert len(ABSTRACT) > 35
-    assert len(DOCUMENTED) == len(ABSTRACT) + 6
+    assert len(IMPLEMENTED) > 35
+    assert len(DOCUMENTED) == len(IMPLEMENTED) + 6
+    assert set(DOCUMENTING) == {pylmdb.Environment, pylmdb.Transaction, pylmdb.Cursor}
     assert set(CONTRACT) <= set(NATIVE_TYPES) or not NATIVE_TYPES
+    assert len(NATIVE_METHODS) > 50 or not NATIVE_TYPES
 
 
 def test_import_exports_exactly_all():
@@ -244,42 +240,59 @@ def label(part):
     return getattr(part, "__name__", part)
 
 
-@pytest.mark.parametrize(("cls", "name"), ABSTRACT, ids=label)
-def test_the_core_implements_what_is_documented(engine, cls, name):
-    implementation = getattr(engine.concrete(cls), name)
-    assert implementation is not getattr(cls, name)
-    assert own_shape(implementation) == own_shape(getattr(cls, name))
+@pytest.mark.parametrize(("cls", "name"), IMPLEMENTED, ids=label)
+def test_the_core_implements_what_is_documented(cls, name):
+    """The class has the core's own function, which takes what the documented one takes."""
+    documenting, implementation = DOCUMENTING[cls][name], vars(cls)[name]
+    assert is_abstract(documenting)
+    assert implementation is not documenting
+    assert own_shape(implementation) == own_shape(documenting)
 
 
 @pytest.mark.parametrize(("cls", "name"), DOCUMENTED, ids=label)
-def test_the_core_repeats_the_documentation(engine, cls, name):
-    text = inspect.getdoc(getattr(cls, name))
-    assert inspect.getdoc(getattr(engine.concrete(cls), name)) == text != ""
+def test_the_core_repeats_the_documentation(cls, name):
+    text = inspect.getdoc(DOCUMENTING[cls][name])
+    assert inspect.getdoc(vars(cls)[name]) == text != ""
 
 
-@pytest.mark.parametrize("cls", [pylmdb.Transaction, pylmdb.Cursor])
-def test_the_core_adds_nothing_undocumented(engine, cls):
-    concrete = engine.concrete(cls)
-    for name in set(dir(concrete)) - set(dir(cls)):
-        is_attribute = inspect.isdatadescriptor(inspect.getattr_static(concrete, name))
+def test_the_core_repeats_the_documentation_of_what_a_base_documents():
+    """``get_array`` is written in Python, too, for the core in cffi."""
+    documenting = _array_methods.TransactionArrays.get_array
+    assert inspect.getdoc(pylmdb.Transaction.get_array) == inspect.getdoc(documenting) != ""
+    assert own_shape(pylmdb.Transaction.get_array) == own_shape(documenting)
+
+
+@pytest.mark.parametrize("cls", DOCUMENTING)
+def test_nothing_documented_is_left_without_an_implementation(cls):
+    for name, member in vars(cls).items():
+        function = getattr(member, "fget", member)
+        assert not isinstance(function, types.FunctionType) or not is_abstract(function), name
+
+
+@pytest.mark.parametrize("cls", DOCUMENTING)
+def test_the_core_adds_nothing_undocumented(cls):
+    [core] = {base for base in cls.__mro__ if base.__name__ in CONTRACT}
+    written = {name for base in cls.__mro__ if base not in (core, cls) for name in vars(base)}
+    for name in set(vars(core)) - set(DOCUMENTING[cls]) - written:
+        is_attribute = inspect.isdatadescriptor(vars(core)[name])
         assert name.startswith("_") or (is_attribute and name in cls.__doc__), name
 
 
-@pytest.mark.parametrize("cls", [pylmdb.Transaction, pylmdb.Cursor])
-def test_the_class_of_an_object_says_what_the_public_one_says(engine, cls):
-    concrete = engine.concrete(cls)
-    assert shape(concrete) == shape(cls)
-    assert inspect.getdoc(concrete) == inspect.getdoc(cls)
-    assert cls.__doc__.splitlines()[0] in pydoc.render_doc(concrete, renderer=pydoc.plaintext)
+@pytest.mark.parametrize("cls", DOCUMENTING)
+def test_the_class_documents_itself(cls):
+    """``__init__`` of a type in C has no signature; the one of the documentation has types."""
+    assert cls.__doc__.splitlines()[0] in pydoc.render_doc(cls, renderer=pydoc.plaintext)
+    annotations = {p.annotation for p in inspect.signature(cls).parameters.values()}
+    assert inspect.Parameter.empty not in annotations
 
 
 def test_objects_tell_what_their_class_does(env):
     with env.begin(write=True) as txn, txn.cursor() as cursor:
-        objects = {pylmdb.Transaction: txn, pylmdb.Cursor: cursor}
-        for cls, name in ABSTRACT:
-            bound, public = getattr(objects[cls], name), getattr(cls, name)
-            assert pydoc.getdoc(bound) == pydoc.getdoc(public) != ""
-            assert shape(bound) == own_shape(public)
+        objects = {type(thing): thing for thing in (env, txn, cursor)}
+        for cls, name in IMPLEMENTED:
+            bound, documenting = getattr(objects[cls], name), DOCUMENTING[cls][name]
+            assert pydoc.getdoc(bound) == pydoc.getdoc(documenting) != ""
+            assert shape(bound) == own_shape(documenting)
         with pytest.raises(TypeError, match=r"^(Transaction\.)?put\(\) missing .*'value'"):
             txn.put(b"k")
 
@@ -327,20 +340,6 @@ def test_help_on_the_methods_of_the_c_core(name):
 # -- the contract of the seam ---------------------------------------------------------
 
 
-def base_of(engine, core, stub):
-    """What a core gives as the type ``stub``, apart from what stands on it."""
-    if stub == "EnvironmentCore":
-        return (_engine if core == "c" else _core_cffi_shared).EnvironmentCore
-    if stub == "DbSlot":
-        return engine.slot_class
-    joined = {
-        "TransactionCore": engine.transaction_class,
-        "CursorCore": engine.cursor_class,
-        "SharedCore": engine.shared_class,
-    }
-    return joined[stub].__bases__[0]
-
-
 def check_parameters(function, args, skip=0):
     """Those that have names above the seam have the same names here."""
     expected = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs]
@@ -352,9 +351,9 @@ def check_parameters(function, args, skip=0):
 
 
 @pytest.mark.parametrize("stub", CONTRACT)
-def test_the_core_keeps_its_contract(engine, core, stub):
+def test_the_core_keeps_its_contract(stub):
     """What _core.pyi promises exists, with the parameters it gives."""
-    base = base_of(engine, core, stub)
+    base = getattr(_which_core, stub)
     assert base.__name__ == stub
     for node in CONTRACT[stub].body:
         if isinstance(node, ast.AnnAssign):
@@ -365,6 +364,12 @@ def test_the_core_keeps_its_contract(engine, core, stub):
             check_parameters(base, node.args, skip=1)
         elif isinstance(node, ast.FunctionDef):
             check_parameters(getattr(base, node.name), node.args)
+
+
+@pytest.mark.parametrize("name", CORE_FUNCTIONS)
+def test_the_core_has_the_functions_of_its_contract(core, name):
+    module = _which_core.compiled if core == "c" else _core_cffi_all
+    check_parameters(getattr(module, name), CORE_FUNCTIONS[name].args)
 
 
 def names_above_the_seam():

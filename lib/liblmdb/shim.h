@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "lmdb.h"
+#include "memory.h"
 
 /* Begin a transaction.  A top-level write transaction waits at most wait_ms
  * milliseconds for the writer lock (for ever when negative) and returns
@@ -40,7 +41,6 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 
 /* mdb_get(), quicker, where it can be; else PYLMDB_NOT_QUICK. */
-#define PYLMDB_NOT_QUICK (-1)
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 
 /* The same of mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE; a key that is not
@@ -48,16 +48,8 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
  * cursor is on first; then whether that is where the key was. */
 int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near);
 
-/* MDB_SET_KEY for many keys at once, best in their order.  value.mv_data is NULL if
- * nothing was found.  A value on pages of its own is left to be read: only its size is
- * told, and later is not NULL. */
-struct pylmdb_lookup {
-    MDB_val key, value;
-    size_t index;
-    void *later;
-};
-
-/* PYLMDB_NOT_QUICK: the keys must be looked up one by one. */
+/* MDB_SET_KEY for many keys at once, best in their order; values on pages of their own are
+ * left to be read.  PYLMDB_NOT_QUICK: the keys must be looked up one by one. */
 int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count);
 /* Reads a value that was left, before the transaction does anything else. */
 int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data);
@@ -67,7 +59,6 @@ const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later);
 /* Stores value for a key, or deletes the key where value is NULL, in a database
  * without duplicates.  What is there already is shown to seen(), if given, before;
  * a code that it returns is returned at once.  PYLMDB_NOT_QUICK: nothing was done. */
-typedef int pylmdb_seen(void *context, const MDB_val *old);
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
                     pylmdb_seen *seen, void *context);
 
@@ -133,20 +124,12 @@ extern int pylmdb_any_cut __attribute__((visibility("hidden")));
 extern int pylmdb_any_cut;
 #endif
 int pylmdb_env_is_cut(MDB_env *env);
-/* Another engine's code may read the maps of this one: the code that its _own_code() tells. */
+/* Where the core has such a note; NULL before the engine has joined it. */
+extern int *pylmdb_host_cut;
+/* Code of the core, or of another engine, which its _own_code() tells, may read the maps. */
 void pylmdb_guard_code(const void *code, size_t size);
 const void *pylmdb_own_code(size_t *size);
 void pylmdb_touch(const void *data, size_t size);
-static inline void touch_pages(const void *data, size_t size)
-{
-    const volatile char *bytes = data;
-    size_t at;
-
-    for (at = 0; at < size; at += 4096)
-        (void)bytes[at];
-    if (size)
-        (void)bytes[size - 1];
-}
 
 /* Have an environment for this process alone (EBUSY: others have it open), or share it
  * again; and tell those who wait to open it of the file that was put in its place. */

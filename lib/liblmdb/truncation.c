@@ -14,12 +14,6 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
-#define CAN_GUARD 1
-#else
-#define CAN_GUARD 0
-#endif
-
 enum { MAX_GUARDED = 1024 };
 
 /* The maps that are guarded: free places have no size. */
@@ -39,11 +33,11 @@ static __thread int is_passing_on;
 int pylmdb_any_cut;
 int *pylmdb_host_cut;
 
-#if CAN_GUARD
+#if PYLMDB_GUARDS_READS
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
-/* Code of another engine, which reads our maps, too. */
+/* Code of the core and of other engines, which read our maps, too. */
 enum { MAX_OTHERS = 4 };
 static struct {
     uintptr_t code;

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The seam: what a core gives to the classes that stand on it.
 
-A core is a few types.  Each engine joins them with the classes that stand on it:
-Transaction with TransactionCore, Cursor with CursorCore (``_engine.Engine.concrete``),
-SharedEnv with SharedCore; Environment stands on EnvironmentCore, and DbSlot is used
-as it is.  They implement the operations that run once per record, which Transaction
-and Cursor document, and begin, commit and abort; everything else is written once
-above the seam with ``_do``.  There are two cores that keep these names: the C one
-(``_native/core``) and the one in cffi (``_core_cffi*.py``).  What is named here is
-used above the seam, and what is not named here stays inside a core.
+A core is a few types and two functions.  The public classes stand on the types: Transaction on
+TransactionCore, Cursor on CursorCore, Environment on EnvironmentCore, and SharedEnv on SharedCore;
+DbSlot is used as it is.  They implement the operations that run once per record, which the public
+classes document, and begin, commit and abort; everything else is written once above the seam with
+``_do``.  There are two cores that keep these names: the C one (``_native/core``) and the one in
+cffi (``_core_cffi*.py``); ``_which_core.py`` chooses one when pylmdb is imported.  What is named
+here is used above the seam, and what is not named here stays inside a core.
 """
 
 from collections.abc import Callable
@@ -19,6 +18,14 @@ from ._shared_env import SharedEnv
 from .database import Database
 from .environment import Environment
 from .transaction import Transaction
+
+def join(table: int, /) -> None:
+    """Take an engine, whose ``struct pylmdb_engine`` is at this address, before the first
+    environment is opened with it."""
+
+def publish(cls: type, /) -> None:
+    """Make a public class the one that the core makes objects of, and the core's methods its
+    own.  The functions that document them there go."""
 
 class TransactionCore:
     """A transaction: its life, and its operations per record."""
@@ -33,8 +40,9 @@ class TransactionCore:
     _thread: int
     # counts changes made by this transaction, by whatever layer makes them
     _mutations: int
-    # of the engine, which sets it
-    _engine: Engine
+    @property
+    def _engine(self) -> Engine:
+        """The engine of its environment."""
 
     def _do(self, operation: Callable[..., Any], /, *args: Any) -> Any:
         """The guard: run ``operation(native transaction, *args)``, or raise."""
@@ -72,9 +80,10 @@ class CursorCore:
     db: Any
     txn: Any
     _slot: DbSlot
-    # of the engine, which sets them
-    _lib: Any
-    _ffi: Any
+
+    @property
+    def _engine(self) -> Engine:
+        """The engine of its environment."""
 
     def _do(self, operation: Callable[..., Any], /, *args: Any) -> Any:
         """The guard: run ``operation(native cursor, *args)``, or raise."""
@@ -89,8 +98,9 @@ class SharedCore:
     # how often the number of a database handle was used again
     reuses: int
 
-    def attach(self, pool: int, /) -> None:
-        """Take the address of the ``struct pylmdb_pool``, before anything begins."""
+    def attach(self, engine: Engine, pool: int, /) -> None:
+        """Take the engine and the address of the ``struct pylmdb_pool``, before anything
+        begins."""
 
     def held(self) -> list[tuple[int, float]]:
         """The snapshots whose transactions have ended and which views alone hold: their

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from . import _threads
 from ._buffers import as_buffer
 from ._core_cffi_native import NativeTxn
+from ._core_cffi_shared import public_classes
 from ._put_flags import append_flag, put_flags
 from ._views import Exporter
 from ._writer_gate import Claim, Deadline
@@ -500,7 +501,7 @@ class TransactionCore:
     def cursor(self, db: Any = None) -> Any:
         if self._shared is None:
             raise closed("transaction", "it was never begun")
-        return self._engine.cursor_class(db, self)
+        return public_classes["CursorCore"](db, self)
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         self._do(self._slot_in, db)

@@ -1,39 +1,45 @@
 # SPDX-License-Identifier: MIT
-"""The whole cffi core, as the engine wants it: one namespace with all its types.
+"""The whole cffi core: the names of ``_core.pyi`` in one module.
 
 Imported when it is used: on PyPy, and elsewhere for tests.
 """
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 from ._core_cffi import TransactionCore
 from ._core_cffi_cursor import CursorCore
-from ._core_cffi_shared import DbSlot, EnvironmentCore, SharedCore
+from ._core_cffi_shared import DbSlot, EnvironmentCore, SharedCore, public_classes
 
-__all__ = ["CursorCore", "DbSlot", "EnvironmentCore", "SharedCore", "TransactionCore"]
+__all__ = [
+    "CursorCore",
+    "DbSlot",
+    "EnvironmentCore",
+    "SharedCore",
+    "TransactionCore",
+    "join",
+    "publish",
+]
 
 
 def join(table: int) -> None:
-    """This core calls engines by cffi."""
+    """Take an engine: this core calls it by cffi, and needs no table."""
 
 
-def publish(public: type) -> None:
-    """Make the core's functions the public class's own, in place of what documents them."""
-    core = next(base for base in public.__mro__ if "_core_cffi" in base.__module__)
+def publish(cls: type) -> None:
+    """Make a class the one that objects are made of, and the core's methods its own."""
+    cores = (TransactionCore, CursorCore, EnvironmentCore)
+    core = next(base for base in cls.__mro__ if base in cores)
+    public_classes[core.__name__] = cls
     for name, own in list(vars(core).items()):
-        documented: Any = vars(public).get(name)
+        documented: Any = vars(cls).get(name)
         if documented is None:
             continue
         if isinstance(own, property):
-            setattr(public, name, property(own.fget, own.fset, doc=documented.__doc__))
-        elif callable(own) and name != "__new__":
-            if documented.__doc__:
-                own.__doc__ = documented.__doc__
-            own.__qualname__ = f"{public.__qualname__}.{name}"
-            setattr(public, name, own)
-
-
-def bind(*_classes: Any) -> None:
-    """The C core wants to know them."""
+            setattr(cls, name, property(own.fget, own.fset, doc=documented.__doc__))
+        elif isinstance(own, FunctionType):
+            own.__doc__ = documented.__doc__ or own.__doc__
+            own.__qualname__ = f"{cls.__qualname__}.{name}"
+            setattr(cls, name, own)

@@ -15,6 +15,7 @@ on the stack of this one.  Whoever leaves last finishes what was revoked.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import weakref
@@ -22,16 +23,19 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from . import _views
-from ._shared_env import SharedEnv, tokens
 
 if TYPE_CHECKING:
     from ._core import DbSlot
     from ._core_cffi import TransactionCore
+    from ._shared_env import SharedEnv
 
 
 # How long an ending thread waits for another one that is ending its transaction,
 # so that the system does not release the writer lock under it.  Seconds.
 _PATIENCE = 1.0
+
+# tells the write transactions of a thread apart
+_tokens = itertools.count(1)
 
 
 class Family:
@@ -124,7 +128,7 @@ class NativeTxn:
         ffi, lib = shared.engine.ffi, shared.engine.lib
         # If everything else fails, its death frees the reader slot or writer lock.
         self.box = ffi.gc(ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
-        self.token = next(tokens)
+        self.token = next(_tokens)
         self.claim: Any = None
         # the open write transactions of the thread that this one belongs to
         self.writers: dict[int, Any] = {} if parent is None else parent.writers

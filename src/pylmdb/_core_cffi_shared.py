@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ._shared_env import SharedEnv
 
 
+# The classes that objects are made of, by the name of the core's type; see publish().
+public_classes: dict[str, type] = {}
+
+
 class DbSlot:
     """A native database handle.  It dies once (dropped, its creation aborted,
     the environment closed) and is never revived: opening the same name again
@@ -58,8 +62,8 @@ class SharedCore:
 
         def call(self, what: str, function: Any, *args: Any) -> None: ...
 
-    def attach(self, engine: Any, table: int, slow: Any, pool: int) -> None:
-        """Take the address of the pool, which this core reaches otherwise."""
+    def attach(self, engine: Any, pool: int) -> None:
+        """Take the engine and the address of the pool, which this core reaches otherwise."""
         self._children = {}
         self._held = {}
 
@@ -80,7 +84,7 @@ class SharedCore:
 
     def begin(self, env: Any, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction of one of its Environments."""
-        return self.engine.transaction_class(env, *args, **kwargs)
+        return public_classes["TransactionCore"](env, *args, **kwargs)
 
     def adopt_child(self, transaction: Any) -> None:
         """Note a transaction, so that closing its Environment ends it."""

@@ -13,52 +13,33 @@ import os
 import sys
 from _thread import RLock
 
-from ._core_c import Slow
-from ._shared_env import SharedEnv
+from ._slow_paths import SlowPaths
 from ._typing import TYPE_CHECKING
-from ._which_core import IS_C
-from ._version import __version__
-from .cursor import Cursor
+from ._which_core import NAME, check_version, compiled, join
 from .errors import Error, InvalidError, VersionMismatchError
-from .transaction import Transaction
-
-if sys.implementation.name == "cpython":
-    from . import _core as _native
-else:
-    _native = None
-if IS_C:
-    _core = _native
-else:
-    from . import _core_cffi_all as _core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-# how much of a data file tells its format
-HEAD_SIZE = 64
+# Bytes of a file's first page that show its format.
+HEAD_SIZE = 32
 _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
-_FORMATS = {0: 1, 1: 3}
+_FORMATS = {0: 1, 1: 3}  # of data files, by major version
 _MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
 
 
 class Engine:
-    """One liblmdb: ``ffi`` and ``lib`` of cffi, and the table that the core calls it by."""
+    """One liblmdb: ``ffi`` and ``lib`` of cffi, and what the core calls it by."""
 
-    # the C types behind views, and of memory that is lent for writing
-    exporter_class: Any = getattr(_native, "Exporter", None)
-    lease_class: Any = getattr(_native, "Lease", None)
-    slot_class: Any = _core.DbSlot
-    shared_class: Any = SharedEnv
-    transaction_class: Any = Transaction
-    cursor_class: Any = Cursor
+    # The C types behind views, and behind memory that is lent for writing; None where there
+    # is no compiled core (PyPy).
+    exporter_class: Any = getattr(compiled, "Exporter", None)
+    lease_class: Any = getattr(compiled, "Lease", None)
 
     def __init__(self, module: Any) -> None:
         self.ffi = module.ffi
         self.lib = module.lib
-        self.table = int(self.ffi.cast("uintptr_t", self.lib.pylmdb_engine_table()))
-        _core.join(self.table)
-        self.slow = Slow(self.ffi, _core) if IS_C else None
         self.version: tuple[int, int, int] = (
             self.lib.MDB_VERSION_MAJOR,
             self.lib.MDB_VERSION_MINOR,
@@ -66,6 +47,10 @@ class Engine:
         )
         self.data_format = _FORMATS[self.version[0]]
         self.hardened = bool(self.lib.pylmdb_has_shim())
+        # The C core calls the functions of this table, and these methods where it must wait.
+        self.table = int(self.ffi.cast("uintptr_t", self.lib.pylmdb_engine_table()))
+        self.slow = SlowPaths(self.ffi, compiled.end_thread) if NAME == "c" else None
+        join(self.table)
         self.ffi.def_extern(name="pylmdb_on_reader_line")(self._on_reader_line)
 
     def _on_reader_line(self, line: Any, context: Any) -> int:
@@ -83,17 +68,25 @@ class Engine:
 
 
 def _compiled(name: str) -> Any:
-    """A compiled module; None where it was not built."""
+    """A compiled module; None where it was not built.
+
+    These statements name the modules one by one, so that programs that freeze others find
+    them, and with them the module that cffi's compiled code imports.
+    """
+    import _cffi_backend  # noqa: F401
+
     try:
-        module = __import__(f"pylmdb.{name}", fromlist=["lib"])
-    except ModuleNotFoundError:
+        if name == "_lmdb09":
+            import pylmdb._lmdb09 as module
+        elif name == "_lmdb10":
+            import pylmdb._lmdb10 as module
+        else:
+            import pylmdb._lmdbsys as module
+    except ModuleNotFoundError as error:
+        if error.name != f"pylmdb.{name}":
+            raise
         return None
-    built = module.ffi.string(module.lib.PYLMDB_VERSION_STRING).decode()
-    if built != __version__:
-        raise ImportError(
-            f"pylmdb.{name} was compiled for pylmdb {built}, but this is {__version__};"
-            " install pylmdb again"
-        )
+    check_version(name, module.ffi.string(module.lib.PYLMDB_VERSION_STRING).decode())
     return module
 
 
@@ -107,25 +100,9 @@ if hasattr(os, "register_at_fork"):
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
     )
 
-EnvironmentCore: Any = _core.EnvironmentCore
-
-
-class _Rare:
-    """What the core asks for without an engine."""
-
-    deadline = staticmethod(Slow.deadline)
-    array_form = staticmethod(Slow.array_form)
-
-
-for _class in (Transaction, Cursor):
-    vars(_class)["__signature__"].keep(vars(_class)["__init__"])
-    _core.publish(_class)
-_core.bind(Transaction, Cursor, EnvironmentCore, _Rare)
-
 
 def engines() -> list[Engine]:
-    """The engines, with the C core where there is one, or with that which the
-    environment variable PYLMDB_CORE names: ``c`` or ``cffi``."""
+    """All that are built in, the one for new files first."""
     return list(_each_engine())
 
 
@@ -160,7 +137,9 @@ def of_major(major: int) -> Engine:
 
 def default() -> Engine:
     """The engine for new files: 0.9, whose format every LMDB program reads."""
-    return next(_each_engine())
+    for engine in _each_engine():
+        return engine
+    raise ImportError("pylmdb has no compiled engine; install it with pip")
 
 
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:

@@ -11,23 +11,17 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-_PACKAGE = __name__.rpartition(".")[0]
-# which module has the name
-_HOMES = {
-    "Map": "mapping",
-    "convert": "tools",
-    "dump": "tools",
-    "load": "tools",
-    "merge": "tools",
-    "verify": "tools",
-}
+_TOOLS = {"convert", "dump", "load", "merge", "verify"}
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
-    module = __import__(f"{_PACKAGE}.{home}", fromlist=[name])
+    module: Any
+    if name == "Map":
+        from . import mapping as module
+    elif name in _TOOLS:
+        from . import tools as module
+    else:
+        raise AttributeError(f"module {__package__!r} has no attribute {name!r}")
     value = getattr(module, name)
-    setattr(sys.modules[_PACKAGE], name, value)
+    setattr(sys.modules[__package__], name, value)
     return value

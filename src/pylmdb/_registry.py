@@ -22,6 +22,7 @@ from _thread import RLock
 from . import _engine
 from ._growth import plan
 from ._options import SPARE_SLOTS
+from ._shared_env import SharedEnv
 from ._typing import TYPE_CHECKING
 from .errors import DiskError, Error, error
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._options import Options
-    from ._shared_env import SharedEnv
 
 FileKey = tuple[int, int]
 # How often opening a file is tried that is replaced meanwhile, and seconds in between.
@@ -148,7 +148,7 @@ def _open_native(options: Options) -> SharedEnv:
     if code:
         raise error("mdb_env_create", code)
     try:
-        shared: SharedEnv = engine.shared_class(engine, out[0], options, _close_if_last)
+        shared = SharedEnv(engine, out[0], options, _close_if_last)
     except BaseException:
         engine.lib.mdb_env_close(out[0])
         raise

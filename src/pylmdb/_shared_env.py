@@ -27,8 +27,8 @@ from _weakref import ref
 from ._alone import LOOK, Alone
 from ._growth import plan
 from ._options import DEFAULT_MAX_DBS
-from ._which_core import IS_C
 from ._typing import TYPE_CHECKING
+from ._which_core import DbSlot, SharedCore
 from ._writer_gate import WriterGate
 from .errors import BusyError, InvalidParameterError, closed, error
 
@@ -36,14 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ._core import DbSlot, SharedCore
     from ._engine import Engine
     from ._options import Options
     from ._writer_gate import Deadline
-elif IS_C:
-    from ._core import SharedCore
-else:
-    from ._core_cffi_shared import SharedCore
 
 MAIN_DBI = 1
 
@@ -88,7 +83,7 @@ class SharedEnv(SharedCore):
         )
         if not self.pool:
             raise MemoryError
-        self.attach(engine, engine.table, engine.slow, int(ffi.cast("uintptr_t", self.pool)))
+        self.attach(engine, int(ffi.cast("uintptr_t", self.pool)))
         self.closed = self.replaced = False
         # who has it for himself alone: a token of his, and his thread
         self.resizing: dict[str, tuple[int, int]] = {}
@@ -97,7 +92,7 @@ class SharedEnv(SharedCore):
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.slots: dict[bytes, DbSlot] = {}
         self.used_numbers: set[int] = set()
-        self.main = engine.slot_class(self, MAIN_DBI, 0, None)
+        self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
 
@@ -331,7 +326,7 @@ class SharedEnv(SharedCore):
             known = self.slots.get(name)
             if known is not None and known.alive and known.dbi == dbi[0]:
                 return known, False
-            slot: DbSlot = self.engine.slot_class(self, dbi[0], found[0], name)
+            slot = DbSlot(self, dbi[0], found[0], name)
             if slot.dbi in self.used_numbers:
                 self.reuses += 1
                 slot.reuse, slot.since = self.reuses, int(lib.mdb_txn_id(txn))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The signature of classes whose ``__new__`` only chooses a subclass."""
+"""The signature of classes whose ``__init__`` is the core's."""
 
 from __future__ import annotations
 
 from ._typing import TYPE_CHECKING
+from ._which_core import documented
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -11,17 +12,18 @@ if TYPE_CHECKING:
 
 
 class InitSignature:
-    """A class attribute ``__signature__``: that of the class's ``__init__``."""
+    """A class attribute ``__signature__``: that of the class's ``__init__``.
 
-    _init: Any = None
+    ``inspect`` finds no signature in a type of C, so it is that of the function which
+    documents ``__init__``, unless a subclass has one of its own.
+    """
 
-    def keep(self, init: Any) -> None:
-        self._init = init
-
-    def __get__(self, instance: Any, cls: Any) -> Signature:
+    def __get__(self, instance: Any, cls: type) -> Signature:
         import inspect  # costs milliseconds, and few programs ask
 
-        # That of a C type has no signature; what documents it in the public class has.
-        inits = (vars(base).get("__init__") for base in cls.__mro__)
-        signature = inspect.signature(next(filter(inspect.isfunction, inits), self._init))
+        for base in cls.__mro__:
+            init: Any = documented.get(base, {}).get("__init__") or vars(base).get("__init__")
+            if inspect.isfunction(init):
+                break
+        signature = inspect.signature(init)
         return signature.replace(parameters=list(signature.parameters.values())[1:])

@@ -1,14 +1,92 @@
 # SPDX-License-Identifier: MIT
-"""Which core this process has: chosen once, when pylmdb is imported, because the public
-classes stand on it."""
+"""The core of this process: the one in C (``_core``), or the one in cffi.
+
+It is chosen once, when pylmdb is imported, because the public classes are made of its types.
+The environment variable PYLMDB_CORE names it: ``c``, the default on CPython, or ``cffi``.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-_HERE = ("c", "cffi") if sys.implementation.name == "cpython" else ("cffi",)
-NAME = os.environ.get("PYLMDB_CORE") or _HERE[0]
-if NAME not in _HERE:
-    raise ImportError(f"PYLMDB_CORE={NAME}: there is no such core here; it can be {' or '.join(_HERE)}")
-IS_C = NAME == "c"
+from ._typing import TYPE_CHECKING
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    Class = TypeVar("Class", bound=type)
+
+_CORES = ("c", "cffi") if sys.implementation.name == "cpython" else ("cffi",)
+NAME = os.environ.get("PYLMDB_CORE") or _CORES[0]
+if NAME not in _CORES:
+    raise ImportError(
+        f"PYLMDB_CORE={NAME!r} names no core of pylmdb; set it to {' or '.join(_CORES)},"
+        " or leave it unset"
+    )
+
+
+def check_version(module: str, built: str) -> None:
+    """Refuse a compiled module that an installation of another version has left behind."""
+    if built != __version__:
+        raise ImportError(
+            f"pylmdb.{module} was compiled for pylmdb {built}, but this is {__version__};"
+            " install pylmdb again"
+        )
+
+
+# The compiled core, where there is one: its views serve the other core, too.
+compiled: Any = None
+if sys.implementation.name == "cpython":
+    try:
+        import pylmdb._core as compiled
+    except ModuleNotFoundError as error:
+        if error.name != "pylmdb._core":
+            raise
+        raise ImportError("pylmdb was not compiled; install it with pip") from None
+    check_version("_core", compiled.VERSION)
+
+if TYPE_CHECKING or NAME == "c":
+    from ._core import CursorCore, DbSlot, EnvironmentCore, SharedCore, TransactionCore, join
+    from ._core import publish as _publish
+else:
+    from ._core_cffi_all import (
+        CursorCore,
+        DbSlot,
+        EnvironmentCore,
+        SharedCore,
+        TransactionCore,
+        join,
+    )
+    from ._core_cffi_all import publish as _publish
+
+__all__ = [
+    "NAME",
+    "CursorCore",
+    "DbSlot",
+    "EnvironmentCore",
+    "SharedCore",
+    "TransactionCore",
+    "check_version",
+    "compiled",
+    "documented",
+    "join",
+    "publish",
+]
+
+# The functions that document what the core implements, by public class and name.  They know
+# the types of parameters and results, which functions in C do not.
+documented: dict[type, dict[str, Any]] = {}
+
+
+def publish(cls: Class) -> Class:
+    """Make a public class the one that the core makes objects of, and give it the core's
+    methods in place of the functions that document them."""
+    before = dict(vars(cls))
+    _publish(cls)
+    after = vars(cls)
+    documented[cls] = {
+        name: function for name, function in before.items() if after.get(name) is not function
+    }
+    return cls

@@ -7,8 +7,8 @@ from ._array_methods import CursorArrays
 from ._buffers import as_buffer
 from ._ranges import nothing, walk
 from ._signature import InitSignature
-from ._which_core import IS_C
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
+from ._which_core import CursorCore, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,18 +16,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._core import CursorCore
     from .database import Database
     from .transaction import Transaction
     from .types import BytesLike
 
     T = TypeVar("T")
-elif IS_C:
-    from ._core import CursorCore
-else:
-    from ._core_cffi_cursor import CursorCore
 
 
+@publish
 class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     """A cursor (``MDB_cursor``), opened by :meth:`Transaction.cursor`.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from _operator import index
 
-from . import _catalog, _engine, _held, _registry
+from . import _catalog, _held, _registry
 from ._array_methods import EnvironmentArrays
 from ._copying import Copying
 from ._inspection import Inspection
 from ._options import make_options
 from ._shared_env import tokens
 from ._typing import TYPE_CHECKING
+from ._which_core import EnvironmentCore, publish
 from ._writer_gate import Deadline
 from ._writing import Writing
 from .database import Database, flags_from
@@ -26,15 +27,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._core import DbSlot, EnvironmentCore
+    from ._core import DbSlot
     from ._options import Options
     from ._shared_env import SharedEnv
-else:
-    EnvironmentCore = _engine.EnvironmentCore
 
 _NOSYNC, _NOMETASYNC = 0x10000, 0x40000
 
 
+@publish
 class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copying):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
@@ -220,7 +220,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
 
     # -- transactions ------------------------------------------------------------
 
-    if TYPE_CHECKING:  # the core has it
+    if TYPE_CHECKING:
 
         @overload
         def begin(
@@ -270,19 +270,20 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
             sync: bool | None = None,
             metasync: bool | None = None,
         ) -> Transaction[Any]: ...
-        def begin(
-            self,
-            db: Database | None = None,
-            parent: Transaction[Any] | None = None,
-            write: bool = False,
-            buffers: bool = False,
-            *,
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
-        ) -> Transaction[Any]:
-            """Begin a transaction; the parameters are those of :class:`Transaction`."""
-            raise NotImplementedError
+
+    def begin(
+        self,
+        db: Database | None = None,
+        parent: Transaction[Any] | None = None,
+        write: bool = False,
+        buffers: bool = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Transaction[Any]:
+        """Begin a transaction; the parameters are those of :class:`Transaction`."""
+        raise NotImplementedError
 
     def _sync_flags(self, sync: bool | None, metasync: bool | None) -> int:
         """The ``MDB_NOSYNC`` and ``MDB_NOMETASYNC`` of one transaction."""
@@ -446,10 +447,6 @@ _PICKLED = (
     "map_size", "max_map_size", "subdir", "readonly", "metasync", "sync", "map_async", "mode",
     "readahead", "writemap", "meminit", "max_readers", "max_dbs", "max_spare_txns", "lock", "guard",
 )  # fmt: skip
-
-
-if not TYPE_CHECKING:
-    _engine._core.publish(Environment)
 
 
 def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) -> Environment:

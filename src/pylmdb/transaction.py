@@ -6,8 +6,8 @@ from __future__ import annotations
 from ._array_methods import TransactionArrays
 from ._ranges import walk
 from ._signature import InitSignature
-from ._which_core import IS_C
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
+from ._which_core import TransactionCore, publish
 from .errors import closed, error
 from .types import Stat
 
@@ -17,19 +17,15 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._core import TransactionCore
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
     from .types import BytesLike
 
     T = TypeVar("T")
-elif IS_C:
-    from ._core import TransactionCore
-else:
-    from ._core_cffi import TransactionCore
 
 
+@publish
 class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     """A transaction (``MDB_txn``), begun by :meth:`Environment.begin`.
 

@@ -90,11 +90,6 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
 
 /* -- arrays_write.c -- */
 
-/* Copies the items of an array to one place, in C order; lengths and steps as in a Python
- * buffer. */
-void pylmdb_copy_strided(char *out, const char *from, int ndim, const ptrdiff_t *shape,
-                         const ptrdiff_t *strides, size_t item);
-
 /* A record of size bytes that are still to be written, to where *out leads, before the
  * next write in the transaction. */
 int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,

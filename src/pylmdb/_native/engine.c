@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine's table, for the core. */
-#include "engine.h"
+/* An engine's table for the core, held against the engine's own headers. */
+#include <errno.h>
 
-extern const int *pylmdb_generation_at;
-extern int *pylmdb_host_cut;
+#include "arrays.h"
 
-static void join(const struct pylmdb_host *host)
+/* The declarations of the headers and of the table: an error where they differ. */
+#define SAME_TYPE(result, prefix, name, parameters) result prefix##name parameters;
+PYLMDB_EACH_SLOT(SAME_TYPE)
+
+#define SAME_NUMBER(name, value) _Static_assert(MDB_##name == (value), "MDB_" #name);
+PYLMDB_EACH_NUMBER(SAME_NUMBER)
+
+_Static_assert(sizeof(MDB_val) == 2 * sizeof(size_t), "MDB_val has other members");
+_Static_assert(offsetof(MDB_val, mv_size) == 0, "MDB_val begins with its size");
+_Static_assert(offsetof(MDB_val, mv_data) == sizeof(size_t), "then there is its data");
+_Static_assert((MDB_dbi)-1 == (unsigned int)-1, "MDB_dbi is an unsigned int");
+
+int pylmdb_join(const struct pylmdb_host *host)
 {
+    if (host->abi != PYLMDB_ENGINE_ABI || host->size != sizeof(*host))
+        return EINVAL;
     pylmdb_generation_at = host->generation;
     pylmdb_host_cut = host->any_cut;
     pylmdb_guard_code(host->code, host->code_size);
+    return 0;
 }
 
-static size_t last_txnid(MDB_env *env)
+size_t pylmdb_last_txnid(MDB_env *env)
 {
     MDB_envinfo info;
 
@@ -22,36 +36,13 @@ static size_t last_txnid(MDB_env *env)
 static const struct pylmdb_engine table = {
     .abi = PYLMDB_ENGINE_ABI,
     .size = sizeof(struct pylmdb_engine),
-    .major = MDB_VERSION_MAJOR,
-    .minor = MDB_VERSION_MINOR,
-    .patch = MDB_VERSION_PATCH,
-#ifdef PYLMDB_HAVE_SHIM
-    .hardened = 1,
-#endif
-    .join = join,
-    .last_txnid = last_txnid,
-#define PYLMDB_FILL(name) .name = pylmdb_##name,
-#define MDB_FILL(name) .name = mdb_##name,
-    PYLMDB_EACH_SLOT(PYLMDB_FILL, MDB_FILL)
+    .version = PYLMDB_VERSION_STRING,
+    .features = MDB_VERSION_MAJOR >= 1 ? PYLMDB_READONLY_CHILDREN : 0,
+#define SLOT(result, prefix, name, parameters) .name = prefix##name,
+    PYLMDB_EACH_SLOT(SLOT)
 };
 
 const struct pylmdb_engine *pylmdb_engine_table(void)
 {
     return &table;
 }
-
-/* The numbers that the core was compiled with are those of every engine. */
-#define SAME(name, number) _Static_assert(name == number, #name)
-SAME(MDB_NOTFOUND, -30798);
-SAME(MDB_KEYEXIST, -30799);
-SAME(MDB_CORRUPTED, -30796);
-SAME(MDB_BAD_TXN, -30782);
-SAME(MDB_BAD_DBI, -30780);
-SAME(MDB_FIRST, 0);
-SAME(MDB_GET_CURRENT, 4);
-SAME(MDB_NEXT, 8);
-SAME(MDB_NEXT_MULTIPLE, 10);
-SAME(MDB_PREV, 12);
-SAME(MDB_SET_KEY, 16);
-SAME(MDB_SET_RANGE, 17);
-_Static_assert(sizeof(MDB_val) == 2 * sizeof(size_t), "MDB_val");

@@ -8,13 +8,6 @@
 
 #include "shim.h"
 
-/* Memory that will be read soon, and is often far from what was read last. */
-#if defined(__GNUC__)
-#define PYLMDB_FETCH(address) __builtin_prefetch(address)
-#else
-#define PYLMDB_FETCH(address) ((void)(address))
-#endif
-
 /* The code of a begin that did not get the writer lock in time. */
 #define PYLMDB_ETIMEDOUT ETIMEDOUT
 
@@ -85,27 +78,12 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
 
 /* -- batch.c: many records in one call -- */
 
-/* The place of a key in key order: index is its number among those given. */
-struct pylmdb_place {
-    unsigned long long order;
-    size_t index;
-};
-
-/* The order in which looking the keys up goes through the database from its
- * beginning to its end, or nearly so.  places has room for 2 * count; the result is
- * one half of it. */
-struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
-                                       struct pylmdb_place *places);
-
 /* MDB_SET_KEY for the keys of count places; one that is not there is no error. */
 int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                    const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
 /* The same, but values that are far are not read: only their size is told. */
 int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                 const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
-
-/* Writes a record, key and value, for each width bytes of values. */
-void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, size_t width);
 
 /* The number of pages that were freed by the transaction since and later ones,
  * as a read transaction sees it: what a reader of that snapshot keeps from being
@@ -119,23 +97,7 @@ int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
 /* Sleeps for a moment: somebody else is expected to be done soon. */
 void pylmdb_pause(void);
 
-/* What is counted and kept for all transactions of an environment.  It lives as
- * long as its environment's record or one of them. */
-#define PYLMDB_MAX_IDLE 64
-#define PYLMDB_MAX_PARKED 4
-
-struct pylmdb_pool {
-    MDB_env *env;
-    /* twice the number of native transactions that are alive, and 1 while the
-     * environment's record is */
-    int count;
-    /* how many idle read transactions may keep their reader slots */
-    int keep;
-    /* idle read transactions: the first with reader slots, the others only with
-     * their memory (see pylmdb_txn_park) */
-    MDB_txn *idle[PYLMDB_MAX_IDLE];
-    MDB_txn *parked[PYLMDB_MAX_PARKED];
-};
+/* -- pool.c -- */
 
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
@@ -143,22 +105,10 @@ int pylmdb_pool_live(const struct pylmdb_pool *pool);
 /* Ends all idle transactions. */
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
 
-/* Counts the forks between the first process that loaded this and the calling
- * one: what was begun with another number belongs to a parent. */
-#ifdef PYLMDB_CORE
-extern int pylmdb_generation;
-#endif
-
-/* A native transaction with the outcome of its commit.  The functions that end
- * it take the handle out, end it and count it off within one call, so that a
- * caller who is interrupted between calls can repeat them: the second does
- * nothing.  Nor do they in a forked child, where the handle is the parent's. */
-struct pylmdb_txn {
-    MDB_txn *ptr;
-    struct pylmdb_pool *pool;
-    int code;
-    int generation;
-};
+/* Where the forks are counted between the first process that loaded this and the calling
+ * one: what was begun with another number belongs to a parent.  It is the core's count once
+ * the engine has joined it. */
+extern const int *pylmdb_generation_at;
 
 /* A write transaction (flags 0) or a nested one. */
 int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sorting and copying in memory, which needs no engine: compiled into the core, too. */
-#include "arrays.h"
+/* Sorting and copying in memory: compiled into the core and into each engine. */
+#include "memory.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -15,13 +15,14 @@
 #ifndef PYLMDB_CORE_H
 #define PYLMDB_CORE_H
 
-#define PYLMDB_CORE 1
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
 
+#include <errno.h>
+
 #include "core_docs.h"
-#include "engine.h"
+#include "memory.h"
 
 #if defined(__GNUC__)
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -39,6 +40,11 @@ enum argument {
     ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COPY, ARG_COUNT
 };
 
+/* What the core lends to the engines (module.c): how often this process was forked since it
+ * was loaded, and whether any map was found cut. */
+extern int pylmdb_generation __attribute__((visibility("hidden")));
+extern int pylmdb_any_cut __attribute__((visibility("hidden")));
+
 struct Transaction;
 
 /* How many headers of arrays are known at once. */
@@ -49,11 +55,10 @@ typedef struct {
     PyTypeObject *transaction_type, *cursor_type, *iterator_type;
     PyTypeObject *shared_type, *slot_type, *exporter_type, *lease_type,
         *environment_type;
-    /* the classes that are made of these types, and the rare paths in Python:
-     * given by bind() */
-    PyObject *transaction_class, *cursor_class, *slow, *environment_class;
-    /* of pylmdb.errors and pylmdb.database */
-    PyObject *error, *closed, *database_class;
+    /* the classes that objects are made of, given by publish() */
+    PyObject *transaction_class, *cursor_class;
+    /* of the Python side */
+    PyObject *error, *closed, *database_class, *deadline_class, *array_form;
     PyObject *busy_error, *forked_error, *wrong_thread_error, *bad_txn_error,
         *invalid_parameter_error, *plain_error, *closed_error;
     PyObject *empty, *names[ARG_COUNT];
@@ -94,7 +99,7 @@ typedef struct {
     CoreState *state;
     const struct pylmdb_engine *engine;
     struct pylmdb_pool *pool;
-    /* the Python object of the engine, and its rare paths */
+    /* the Engine in Python, and its SlowPaths */
     PyObject *engine_object, *slow;
     int generation;
     /* a transaction may begin at once: an Environment is open, and nobody is

@@ -33,7 +33,7 @@ static PyObject *find_form(CoreState *state, const char *data, size_t size)
 /* Asks Python, which raises if the value is none; the oldest answer makes way. */
 static PyObject *learn_form(CoreState *state, PyObject *view)
 {
-    PyObject *form = ask(state->slow, "array_form", "(O)", view), *oldest;
+    PyObject *form = PyObject_CallOneArg(state->array_form, view), *oldest;
 
     if (!form)
         return NULL;

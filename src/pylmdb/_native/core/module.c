@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The module: types, state, and bind(). */
+/* The module: its types and state, engines that join it, and the public classes. */
 #include "core.h"
 
 #include <pthread.h>
+#include <string.h>
 
 static const char *const argument_names[ARG_COUNT] = {
     [ARG_KEY] = "key", [ARG_VALUE] = "value", [ARG_DEFAULT] = "default",
@@ -38,22 +39,21 @@ CoreState *state_of(PyTypeObject *type)
 #endif
 }
 
-/* The class statement gives a class a function that looks for what this class may
- * have (slots, a dict, a finalizer) and calls the type's own.  These have nothing but
- * the finalizer that a program may give them later, which the type's own calls. */
-static void shorten_dealloc(PyObject *class, PyTypeObject *type)
-{
-    PyTypeObject *made = (PyTypeObject *)class;
-
-    if (made->tp_basicsize == type->tp_basicsize && made->tp_dictoffset == type->tp_dictoffset)
-        made->tp_dealloc = type->tp_dealloc;
-}
+/* -- engines ------------------------------------------------------------------- */
 
 /* What the core lends to the engines. */
 int pylmdb_generation = 1;
 int pylmdb_any_cut;
+
+#if PYLMDB_GUARDS_READS
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
+#define CODE __ehdr_start
+#define CODE_SIZE (size_t)(etext - __ehdr_start)
+#else
+#define CODE NULL
+#define CODE_SIZE 0
+#endif
 
 static void count_fork(void)
 {
@@ -65,79 +65,110 @@ __attribute__((constructor)) static void watch_forks(void)
     pthread_atfork(NULL, NULL, count_fork);
 }
 
-/* join(address of an engine's table) */
+/* Which part of an engine's table is not as this core knows it; NULL: none.  What comes
+ * behind abi and size may be something else if these differ. */
+static const char *misfit(const struct pylmdb_engine *engine)
+{
+    if (engine->abi != PYLMDB_ENGINE_ABI)
+        return "layout";
+    if (engine->size != sizeof(*engine))
+        return "size";
+    return strcmp(engine->version, PYLMDB_VERSION_STRING) ? "version" : NULL;
+}
+
 static PyObject *core_join(PyObject *module, PyObject *address)
 {
     const struct pylmdb_engine *engine = PyLong_AsVoidPtr(address);
-    const struct pylmdb_host host = {&pylmdb_generation, &pylmdb_any_cut, __ehdr_start,
-                                     (size_t)(etext - __ehdr_start)};
+    const struct pylmdb_host host = {
+        PYLMDB_ENGINE_ABI, sizeof(host), &pylmdb_generation, &pylmdb_any_cut, CODE, CODE_SIZE,
+    };
+    const char *part;
 
     (void)module;
-    if (!engine)
-        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
-    if (engine->abi != PYLMDB_ENGINE_ABI || engine->size < sizeof(*engine)) {
-        PyErr_SetString(PyExc_ImportError, "the engine was compiled for another core");
+    if (!engine) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "join: the table of an engine has no address");
         return NULL;
     }
-    engine->join(&host);
+    if (!(part = misfit(engine)) && engine->join(&host))
+        part = "core";
+    if (part)
+        return PyErr_Format(PyExc_ImportError,
+                            "an engine was compiled for another pylmdb than pylmdb._core, which is "
+                            "of %s: its table has another %s; install pylmdb again",
+                            PYLMDB_VERSION_STRING, part);
     Py_RETURN_NONE;
 }
 
-static int own_each(PyTypeObject *type, PyObject *descriptor, const char *name)
+/* -- public classes ------------------------------------------------------------ */
+
+/* The class statement gives a class a function that looks for what this class may
+ * have (slots, a dict, a finalizer) and calls the type's own.  These have nothing but
+ * the finalizer that a program may give them later, which the type's own calls. */
+static void shorten_dealloc(PyTypeObject *class, PyTypeObject *type)
 {
-    int rc = descriptor ? PyObject_SetAttrString((PyObject *)type, name, descriptor) : -1;
+    if (class->tp_basicsize == type->tp_basicsize && class->tp_dictoffset == type->tp_dictoffset)
+        class->tp_dealloc = type->tp_dealloc;
+}
+
+static int own(PyTypeObject *class, const char *name, PyObject *descriptor)
+{
+    int rc = descriptor ? PyObject_SetAttrString((PyObject *)class, name, descriptor) : -1;
 
     Py_XDECREF(descriptor);
     return rc;
 }
 
-/* publish(class): what its base in C has becomes the class's own, in place of what documents
- * it there: CPython's specialised calls want the class that an object is of to be the one that
- * its methods are found on. */
-static PyObject *core_publish(PyObject *module, PyObject *class)
+/* CPython's quick calls and loads want a method or member to be found on the very class that
+ * the object is of, so the class gets descriptors of its own for all that its base has. */
+static int own_all(PyTypeObject *class, const PyTypeObject *base)
 {
-    PyTypeObject *type = (PyTypeObject *)class, *base = type->tp_base;
     PyMethodDef *method;
     PyGetSetDef *getset;
     PyMemberDef *member;
-    static const char *const slots[] = {"__init__", "__iter__"};
-    size_t i;
 
-    (void)module;
     for (method = base->tp_methods; method && method->ml_name; method++)
-        if (own_each(type, PyDescr_NewMethod(type, method), method->ml_name))
-            return NULL;
+        if (own(class, method->ml_name, PyDescr_NewMethod(class, method)))
+            return -1;
     for (getset = base->tp_getset; getset && getset->name; getset++)
-        if (own_each(type, PyDescr_NewGetSet(type, getset), getset->name))
-            return NULL;
+        if (own(class, getset->name, PyDescr_NewGetSet(class, getset)))
+            return -1;
     for (member = base->tp_members; member && member->name; member++)
-        if (member->name[0] != '_' || member->name[1] != '_')
-            if (own_each(type, PyDescr_NewMember(type, member), member->name))
-                return NULL;
-    /* slots that the class only documents */
-    for (i = 0; i < sizeof(slots) / sizeof(*slots); i++)
-        if (PyDict_GetItemString(base->tp_dict, slots[i]) &&
-            PyDict_GetItemString(type->tp_dict, slots[i]) &&
-            PyObject_SetAttrString(class, slots[i], NULL))
-            return NULL;
-    Py_RETURN_NONE;
+        if (strncmp(member->name, "__", 2) &&
+            own(class, member->name, PyDescr_NewMember(class, member)))
+            return -1;
+    return 0;
 }
 
-/* bind(transaction_class, cursor_class, environment_class, slow) */
-static PyObject *core_bind(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+/* A function that documents a slot of the base stands in the slot's way. */
+static int inherit_slot(PyTypeObject *class, const PyTypeObject *base, const char *name)
+{
+    if (!PyDict_GetItemString(base->tp_dict, name) || !PyDict_GetItemString(class->tp_dict, name))
+        return 0;
+    return PyObject_SetAttrString((PyObject *)class, name, NULL);
+}
+
+static PyObject *core_publish(PyObject *module, PyObject *object)
 {
     CoreState *state = PyModule_GetState(module);
+    PyTypeObject *class = (PyTypeObject *)object, *base = PyType_Check(object) ? class->tp_base : NULL;
 
-    if (nargs != 4)
-        return PyErr_Format(PyExc_TypeError, "bind() takes 4 arguments");
-    Py_XSETREF(state->transaction_class, Py_NewRef(args[0]));
-    Py_XSETREF(state->cursor_class, Py_NewRef(args[1]));
-    Py_XSETREF(state->environment_class, Py_NewRef(args[2]));
-    Py_XSETREF(state->slow, Py_NewRef(args[3]));
-    shorten_dealloc(args[0], state->transaction_type);
-    shorten_dealloc(args[1], state->cursor_type);
+    if (!base || (base != state->transaction_type && base != state->cursor_type &&
+                  base != state->environment_type))
+        return PyErr_Format(PyExc_TypeError, "publish: %R is not made of a type of the core", object);
+    if (own_all(class, base) || inherit_slot(class, base, "__init__") ||
+        inherit_slot(class, base, "__iter__"))
+        return NULL;
+    if (base == state->transaction_type)
+        Py_XSETREF(state->transaction_class, Py_NewRef(object));
+    if (base == state->cursor_type)
+        Py_XSETREF(state->cursor_class, Py_NewRef(object));
+    if (base != state->environment_type)
+        shorten_dealloc(class, base);
     Py_RETURN_NONE;
 }
+
+/* -- the module ---------------------------------------------------------------- */
 
 static int take_attribute(const char *module, const char *name, PyObject **out)
 {
@@ -169,7 +200,11 @@ static int take_python_side(CoreState *state)
     for (i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
         if (take_attribute("pylmdb.errors", wanted[i].name, wanted[i].out))
             return -1;
-    return take_attribute("pylmdb.database", "Database", &state->database_class);
+    return take_attribute("pylmdb.database", "Database", &state->database_class) ||
+                   take_attribute("pylmdb._writer_gate", "Deadline", &state->deadline_class) ||
+                   take_attribute("pylmdb._slow_paths", "array_form", &state->array_form)
+               ? -1
+               : 0;
 }
 
 static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **out)
@@ -204,7 +239,8 @@ static int core_exec(PyObject *module)
                    add_type(module, &slot_spec, &state->slot_type) ||
                    add_type(module, &exporter_spec, &state->exporter_type) ||
                    add_type(module, &lease_spec, &state->lease_type) ||
-                   add_type(module, &environment_spec, &state->environment_type)
+                   add_type(module, &environment_spec, &state->environment_type) ||
+                   PyModule_AddStringConstant(module, "VERSION", PYLMDB_VERSION_STRING)
                ? -1
                : 0;
 }
@@ -213,8 +249,8 @@ static int core_exec(PyObject *module)
     each(transaction_type); each(cursor_type); each(iterator_type);           \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class);      \
-    each(slow); each(environment_class); each(error); each(closed);           \
-    each(database_class); each(busy_error); each(forked_error);                   \
+    each(error); each(closed); each(database_class); each(deadline_class);    \
+    each(array_form); each(busy_error); each(forked_error);                   \
     each(wrong_thread_error); each(bad_txn_error);                            \
     each(invalid_parameter_error); each(plain_error); each(closed_error)
 
@@ -256,14 +292,12 @@ static void core_free(void *module)
 }
 
 static PyMethodDef core_methods[] = {
-    {"bind", METHOD(core_bind), METH_FASTCALL,
-     PyDoc_STR("bind($module, transaction_class, cursor_class, environment_class, slow, /)\n--\n\n"
-               "Give the core the classes that are made of its types, that of\n"
-               "environments, and the rare paths that are written in Python.")},
     {"join", METHOD(core_join), METH_O,
-     PyDoc_STR("join($module, table, /)\n--\n\nTake an engine.")},
+     PyDoc_STR("join($module, table, /)\n--\n\n"
+               "Take an engine, whose table (struct pylmdb_engine) is at this address.")},
     {"publish", METHOD(core_publish), METH_O,
-     PyDoc_STR("publish($module, class, /)\n--\n\nMake the methods of C the class's own.")},
+     PyDoc_STR("publish($module, cls, /)\n--\n\n"
+               "Make a class the one that objects are made of, and the core's methods its own.")},
     {"end_thread", METHOD(end_thread), METH_O,
      PyDoc_STR("end_thread($module, number, /)\n--\n\n"
                "End the write transactions that a thread has left open.")},
@@ -282,7 +316,7 @@ static PyModuleDef_Slot core_slots[] = {
 struct PyModuleDef core_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "pylmdb._core",
-    .m_doc = "The C core of an engine; see _core.pyi for what it gives.",
+    .m_doc = "The C core; see _core.pyi for what it gives.",
     .m_size = sizeof(CoreState),
     .m_methods = core_methods,
     .m_slots = core_slots,

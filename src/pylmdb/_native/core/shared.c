@@ -5,21 +5,37 @@
 
 #include <time.h>
 
-/* attach(engine, its table, its rare paths, address of the pool, which its cffi owner keeps
- * alive) */
+/* The number that an attribute has, as an address. */
+static void *address_in(PyObject *object, const char *name)
+{
+    PyObject *number = PyObject_GetAttrString(object, name);
+    void *address = number ? PyLong_AsVoidPtr(number) : NULL;
+
+    Py_XDECREF(number);
+    if (!address && !PyErr_Occurred())
+        PyErr_Format(PyExc_ValueError, "attach: %s has no address", name);
+    return address;
+}
+
+/* The pool is kept alive by its owner in cffi, the table by the engine's module. */
 static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    void *pool, *table;
+    void *table, *pool;
+    PyObject *slow;
 
-    if (nargs != 4)
-        return PyErr_Format(PyExc_TypeError, "attach() takes 4 arguments");
-    if (!(table = PyLong_AsVoidPtr(args[1])) || !(pool = PyLong_AsVoidPtr(args[3])))
-        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
-    self->engine = table;
-    Py_XSETREF(self->engine_object, Py_NewRef(args[0]));
-    Py_XSETREF(self->slow, Py_NewRef(args[2]));
+    if (nargs != 2)
+        return PyErr_Format(PyExc_TypeError, "attach() takes 2 arguments");
     if (!self->state && !(self->state = state_of(Py_TYPE(self))))
         return NULL;
+    if (!(pool = PyLong_AsVoidPtr(args[1])))
+        return PyErr_Occurred() ? NULL
+                                : PyErr_Format(PyExc_ValueError, "attach: pool has no address");
+    if (!(table = address_in(args[0], "table")) ||
+        !(slow = PyObject_GetAttrString(args[0], "slow")))
+        return NULL;
+    Py_XSETREF(self->slow, slow);
+    Py_XSETREF(self->engine_object, Py_NewRef(args[0]));
+    self->engine = table;
     self->pool = pool;
     self->generation = pylmdb_generation;
     Py_RETURN_NONE;
@@ -246,7 +262,8 @@ static void shared_dealloc(Shared *self)
 
 static PyMethodDef shared_methods[] = {
     {"attach", METHOD(shared_attach), METH_FASTCALL,
-     PyDoc_STR("attach($self, engine, table, slow, pool, /)\n--\n\nTake the engine and the pool.")},
+     PyDoc_STR("attach($self, engine, pool, /)\n--\n\n"
+               "Take the Engine, and the address of the struct pylmdb_pool.")},
     {"revoke_children", METHOD(shared_revoke_children), METH_O,
      PyDoc_STR("revoke_children($self, env, /)\n--\n\n"
                "End the transactions of an Environment, the newest first.")},

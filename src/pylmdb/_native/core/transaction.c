@@ -3,8 +3,6 @@
  * type. */
 #include "core.h"
 
-#include "arrays.h"
-
 /* In place of liblmdb's code where there is an exception already. */
 #define RAISED INT_MIN
 
@@ -376,7 +374,7 @@ static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)
 
     if (parse_call(state, &transaction_signature, args, kwargs, given))
         return -1;
-    if (!PyObject_TypeCheck(given[0], (PyTypeObject *)state->environment_class)) {
+    if (!PyObject_TypeCheck(given[0], state->environment_type)) {
         PyErr_Format(PyExc_TypeError, "env must be an Environment, not %.100s",
                      Py_TYPE(given[0])->tp_name);
         return -1;

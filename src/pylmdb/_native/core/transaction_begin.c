@@ -72,7 +72,7 @@ static int check_parent(Transaction *txn, Transaction *parent)
         fail_as(state->invalid_parameter_error, what, 0, NULL);
         return -1;
     }
-    if (!txn->write && txn->engine->major < 1) {
+    if (!txn->write && !(txn->engine->features & PYLMDB_READONLY_CHILDREN)) {
         fail_as(state->invalid_parameter_error,
                 "begin: read-only child transactions need LMDB 1.0", 0,
                 "open a new environment with lib_version=1, or pass write=True");
@@ -274,7 +274,7 @@ static int read_options(Transaction *txn, PyObject *env, PyObject *const *args,
         get_sync_flags((EnvironmentCore *)env, args[5], args[6], &sync_flags))
         return -1;
     if (is_given(args[4]) &&
-        !(*deadline = PyObject_CallMethod(txn->state->slow, "deadline", "O", args[4])))
+        !(*deadline = PyObject_CallOneArg(txn->state->deadline_class, args[4])))
         return -1;
     if (txn->begun) {
         fail_as(txn->state->plain_error, "this transaction has begun already", 0,

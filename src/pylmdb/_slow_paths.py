@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the C core leaves to Python: all that waits, or happens once in a while."""
+"""What the C core leaves to Python: waits, and what happens rarely."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Slow:
-    """The rare paths of one engine's C core, which calls these methods.
+def array_form(view: memoryview) -> tuple[Any, ...]:
+    """What the header of a value in .npy format says; see get_array.c."""
+    from . import _npy, _numpy  # which need numpy
+
+    form = _npy.whole_form(view)
+    says = bytes(view[: form.header]), form.size, form.shape, form.dtype, form.order
+    return *says, _numpy.np.ndarray, _numpy.TABLE
+
+
+class SlowPaths:
+    """The methods that the C core calls for one engine, whose pointers they make.
 
     A native transaction or cursor comes as its address; ``address`` is that of a
     ``struct pylmdb_txn``.
     """
 
-    deadline = staticmethod(Deadline)
-
-    def __init__(self, ffi: Any, core: Any) -> None:
+    def __init__(self, ffi: Any, end_thread: Any) -> None:
         self._cast = ffi.cast
-        self._end_thread = core.end_thread
+        self._end_thread = end_thread
 
     def know_thread(self, _shared: Any, _address: int, number: int, _none: None) -> None:
         """Make sure that the end of the calling thread is noticed."""
@@ -34,15 +41,6 @@ class Slow:
 
     def cursor_pointer(self, address: int) -> Any:
         return self._cast("MDB_cursor *", address)
-
-    @staticmethod
-    def array_form(view: memoryview) -> tuple[Any, ...]:
-        """What the header of a value in .npy format says; see get_array.c."""
-        from . import _npy, _numpy  # which need numpy
-
-        form = _npy.whole_form(view)
-        says = bytes(view[: form.header]), form.size, form.shape, form.dtype, form.order
-        return *says, _numpy.np.ndarray, _numpy.TABLE
 
     def begin_reader(self, shared: Any, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))

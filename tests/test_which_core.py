@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Compiled modules belong to one version of pylmdb: what does not fit is refused in words."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pylmdb import _engine, _which_core
+
+needs_c = pytest.mark.skipif(_which_core.compiled is None, reason="no compiled core here")
+
+
+def test_a_core_that_does_not_exist_is_refused_when_pylmdb_is_imported():
+    environ = {**os.environ, "PYLMDB_CORE": "rust"}
+    command = [sys.executable, "-c", "import pylmdb"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: PYLMDB_CORE='rust' names no core of pylmdb;"
+        f" set it to {' or '.join(_which_core._CORES)}, or leave it unset"
+    )
+
+
+@pytest.mark.parametrize("name", _which_core._CORES)
+def test_the_environment_chooses_the_core(name):
+    environ = {**os.environ, "PYLMDB_CORE": name}
+    source = "import pylmdb; print(*{base.__module__ for base in pylmdb.Cursor.__mro__})"
+    modules = subprocess.check_output([sys.executable, "-c", source], env=environ, text=True)
+    assert ("pylmdb._core" in modules.split()) == (name == "c")
+    assert ("pylmdb._core_cffi_cursor" in modules.split()) == (name == "cffi")
+
+
+def test_modules_of_another_version_are_refused(monkeypatch):
+    name = next(name for name in _engine._MODULES if _engine._compiled(name))
+    monkeypatch.setattr(_which_core, "__version__", "9.9.9")
+    with pytest.raises(ImportError, match=r"pylmdb\._lmdb.* for pylmdb .* but this is 9\.9\.9"):
+        _engine._compiled(name)
+    with pytest.raises(ImportError, match=r"_core was compiled for pylmdb 3.* install pylmdb ag"):
+        _which_core.check_version("_core", "3.0.9")
+
+
+def test_an_engine_that_was_not_built_is_left_out():
+    built = [name for name in _engine._MODULES if _engine._compiled(name)]
+    assert len(built) == len(_engine.engines()) < len(_engine._MODULES)
+
+
+# -- what join() looks at ---------------------------------------------------------------
+
+
+class Table(ctypes.Structure):
+    """How struct pylmdb_engine begins."""
+
+    _fields_ = (
+        ("abi", ctypes.c_uint),
+        ("size", ctypes.c_size_t),
+        ("version", ctypes.c_char_p),
+    )
+
+
+def copy_of_the_table(**changed):
+    """The table of an engine, changed, and the memory that it lies in."""
+    address = _engine.default().table
+    size = Table.from_address(address).size
+    memory = ctypes.create_string_buffer(ctypes.string_at(address, size), size)
+    table = Table.from_buffer(memory)
+    for name, value in changed.items():
+        setattr(table, name, value)
+    return table, memory
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [({"abi": 0}, "layout"), ({"size": 16}, "size"), ({"version": b"0.0.1"}, "version")],
+)
+def test_an_engine_with_another_table_is_refused(changed, part):
+    table, _memory = copy_of_the_table(**changed)
+    with pytest.raises(ImportError, match=f"has another {part}; install pylmdb again"):
+        _which_core.compiled.join(ctypes.addressof(table))
+
+
+@needs_c
+def test_the_same_table_joins_again():
+    table, _memory = copy_of_the_table()
+    assert _which_core.compiled.join(ctypes.addressof(table)) is None
+
+
+@needs_c
+def test_nothing_joins_at_no_address():
+    with pytest.raises(ValueError, match="no address"):
+        _which_core.compiled.join(0)
+
+
+@needs_c
+@pytest.mark.parametrize("cls", [int, 3, _which_core.compiled and _which_core.compiled.Exporter])
+def test_only_classes_on_the_core_s_types_are_published(cls):
+    with pytest.raises(TypeError, match="publish: "):
+        _which_core.compiled.publish(cls)
