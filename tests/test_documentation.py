@@ -385,6 +385,10 @@ def names_above_the_seam():
                 defined |= {node.attr} if isinstance(node.ctx, ast.Store) else set()
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 defined.add(node.name)
+            elif isinstance(node, ast.ClassDef):
+                targets = [n for each in node.body for n in getattr(each, "targets", ())]
+                names = [each for target in targets for each in ast.walk(target)]
+                defined |= {each.id for each in names if isinstance(each, ast.Name)}
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
                 used.add(getattr(node.args[1], "value", None))
     return used, defined

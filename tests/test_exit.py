@@ -85,6 +85,50 @@ def test_the_interpreter_ends_with_it_alive(env_path, lib_version, alive):
         assert rival.can_write()
 
 
+# What an object in sys does when it is destroyed, after the globals of all modules have become
+# None: all that ends something works then.
+LATE = {
+    "close": ("", "env.close"),
+    "leave": ("", "env.__exit__"),
+    "close, with a reader": ("sys.txn = env.begin()", "env.close"),
+    "close, with a writer": ("sys.txn = env.begin(write=True); sys.txn.pop(b'001')", "env.close"),
+    "close, with a cursor": ("sys.cur = env.begin().cursor(); sys.cur.first()", "env.close"),
+    "close, with a view": ("sys.view = env.begin(buffers=True).get(b'001')", "env.close"),
+    "abort": ("txn = env.begin(write=True); txn.put(b'lost', b'x')", "txn.abort"),
+    "abort a reader": ("txn = env.begin(); txn.get(b'001')", "txn.abort"),
+    "close a cursor": ("cur = env.begin().cursor(); cur.first()", "cur.close"),
+    "close a writer": ("w = env.writer(); w.put(b'x', b'y').result()", "w.close"),
+}
+LATE_IN_C = {
+    "commit": ("txn = env.begin(write=True); txn.put(b'x', b'y')", "txn.commit"),
+    "get": ("txn = env.begin()", "lambda: txn.get(b'001') == b'v' * 10 or 1 / 0"),
+    "begin": ("", "lambda: env.begin(write=True).abort()"),
+    "get after the end": (
+        "txn = env.begin(); txn.abort()",
+        "lambda f=raised_by, closed=pylmdb.ClosedError: f(txn.get, b'001') is closed or 1 / 0",
+    ),
+}
+DESTRUCTOR = """
+class Late:
+    def __init__(self, end): self.end = end
+    def __del__(self, write=os.write, base=BaseException):
+        try: self.end(); write(1, b"done")
+        except base as error: write(1, repr(error).encode())
+sys.last = Late(%s)
+"""
+
+
+@pytest.mark.parametrize("late", [*LATE, *LATE_IN_C])
+def test_a_destructor_at_the_end_of_the_interpreter_ends_it(env_path, lib_version, core, late):
+    if late in LATE_IN_C and core != "c":
+        pytest.skip("the operations of the core in cffi need their modules")
+    begin, end = {**LATE, **LATE_IN_C}[late]
+    source = OPEN + begin + DESTRUCTOR % end
+    assert run(source, env_path, lib_version).strip() == "done"
+    with Rival(env_path, lib_version) as rival:
+        assert rival.can_write()
+
+
 THREADS = {
     "waits for a thread": """
 txn = env.begin(write=True)

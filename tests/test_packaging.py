@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+import pylmdb
+
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = {"0.9": "_lmdb09", "1.0": "_lmdb10"}
+INFO = f"pylmdb-{pylmdb.__version__}.dist-info"
 PLACED = {
     f"lib/liblmdb/{engine}/{name}"
     for engine in ENGINES
@@ -141,11 +144,12 @@ def test_the_sdist_carries_what_it_needs(unpacked):
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        metadata = Parser().parsestr(archive.read("pylmdb-0.1.0.dist-info/METADATA").decode())
+        metadata = Parser().parsestr(archive.read(f"{INFO}/METADATA").decode())
     package = {name for name in names if not name.startswith("pylmdb-")}
     extensions = {name for name in package if name.endswith((".so", ".pyd"))}
     assert {name.rpartition("/")[0] for name in extensions} == {"pylmdb"}
-    assert {Path(name).name.partition(".")[0] for name in extensions} == set(ENGINES.values())
+    modules = {Path(name).name.partition(".")[0] for name in extensions}
+    assert modules == {"_core", *ENGINES.values()}
     sources = {
         str(path.relative_to(ROOT / "src"))
         for path in (ROOT / "src/pylmdb").rglob("*.py*")
@@ -165,7 +169,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 def test_the_wheel_carries_the_openldap_licence(wheel):
     with zipfile.ZipFile(wheel) as archive:
         for engine in ENGINES:
-            text = archive.read(f"pylmdb-0.1.0.dist-info/licenses/lib/liblmdb/{engine}/LICENSE")
+            text = archive.read(f"{INFO}/licenses/lib/liblmdb/{engine}/LICENSE")
             assert text.startswith(b"The OpenLDAP Public License\n  Version 2.8")
 
 

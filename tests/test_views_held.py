@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """view(), and what tells of the snapshots that views hold: the reader list, and close()."""
 
+import functools
 import threading
 import time
 import warnings
@@ -9,6 +10,7 @@ import pyarrow
 import pytest
 
 import pylmdb
+from pylmdb import _held
 
 RECORDS = {b"k": b"abcdefgh" * 8, b"small": b"small value", b"large": bytes(range(256)) * 400}
 
@@ -74,7 +76,8 @@ def test_close_says_when_views_do_not_go(open_env, env):
 def test_closing_warns_of_old_views(env, monkeypatch):
     with env.begin() as txn:
         view = txn.view(b"k")
-    monkeypatch.setattr("pylmdb._held.LONG", 0.0)
+    at_once = functools.partial(_held.after_close, long=0.0)
+    monkeypatch.setattr(pylmdb.Environment, "_after_close", staticmethod(at_once))
     with pytest.warns(ResourceWarning, match="hold 1 snapshot"):
         env.close()
     assert bytes(view) == RECORDS[b"k"]

@@ -10,6 +10,8 @@ from ._typing import TYPE_CHECKING
 from .errors import BusyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._shared_env import SharedEnv
     from ._writer_gate import Deadline
 
@@ -18,7 +20,15 @@ LONG = 60.0
 _LOOK = 0.002
 
 
-def after_close(shared: SharedEnv, deadline: Deadline | None, path: str) -> None:
+# Runs also when the interpreter exits and has set the names in modules to None.
+def after_close(
+    shared: SharedEnv,
+    deadline: Deadline | None,
+    path: str,
+    now: Callable[[], float] = time.time,
+    warn: Callable[..., None] = warn,
+    long: float = LONG,
+) -> None:
     """An environment was closed: wait for the views that are left, or warn of old ones."""
     while deadline is not None and shared.held():
         if not deadline.slice():
@@ -28,8 +38,8 @@ def after_close(shared: SharedEnv, deadline: Deadline | None, path: str) -> None
                 hint="drop the memoryviews and arrays, or copy what they show",
             )
         time.sleep(_LOOK)
-    ages = [time.time() - since for _, since in shared.held()]
-    if ages and max(ages) > LONG:
+    ages = [now() - since for _, since in shared.held()]
+    if ages and max(ages) > long:
         warn(
             f"{path!r} was closed while memoryviews or arrays hold {len(ages)} snapshot(s) of"
             f" it, one for {max(ages):.0f} seconds; pages that they show cannot be used again",

@@ -27,6 +27,7 @@ from ._typing import TYPE_CHECKING
 from .errors import DiskError, Error, error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ._options import Options
@@ -35,7 +36,8 @@ FileKey = tuple[int, int]
 # How often opening a file is tried that is replaced meanwhile, and seconds in between.
 _CHANCES, _PAUSE = 20, 0.01
 
-_lock = RLock()
+# one lock; a forked child has another one
+_locks = [RLock()]
 _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
 # being opened or closed: not to be found, but a forked child inherits them too
@@ -46,7 +48,7 @@ _inherited: set[FileKey] = set()
 
 def lock() -> RLock:
     """The lock under which environments are opened and closed."""
-    return _lock
+    return _locks[0]
 
 
 def open_shared(options: Options, token: int) -> SharedEnv:
@@ -54,7 +56,7 @@ def open_shared(options: Options, token: int) -> SharedEnv:
 
     ``token`` is counted among its users; the caller gives it back with ``leave``.
     """
-    with _lock:
+    with lock():
         if _pid != os.getpid():
             forget_in_child()
         shared = _find_or_open(options)
@@ -80,7 +82,7 @@ def _find_or_open(options: Options) -> SharedEnv:
 
 def is_open(options: Options) -> bool:
     """True if this process has the file open."""
-    with _lock:
+    with lock():
         if _pid != os.getpid():
             forget_in_child()
         return _find(options) is not None
@@ -320,23 +322,34 @@ def _refuse_other_binding(lib: Any, options: Options, key: FileKey) -> None:
             )
 
 
-def _close_if_last(shared: SharedEnv) -> None:
-    with _lock:
-        if shared.closed or shared.users or shared.in_use or shared in _half_open:
+# A destructor can close an environment when the interpreter exits and has set the globals of
+# modules to None already: what closing needs is bound here.
+def _close(
+    shared: SharedEnv,
+    open_here: dict[FileKey, SharedEnv] = _open,
+    half_open: set[SharedEnv] = _half_open,
+) -> None:
+    half_open.add(shared)
+    for key in [key for key, value in open_here.items() if value is shared]:
+        del open_here[key]
+    shared.close_native()
+    half_open.discard(shared)
+
+
+def _close_if_last(
+    shared: SharedEnv,
+    locks: list[RLock] = _locks,
+    half_open: set[SharedEnv] = _half_open,
+    close: Callable[[SharedEnv], None] = _close,
+) -> None:
+    with locks[0]:
+        if shared.closed or shared.users or shared.in_use or shared in half_open:
             return
         shared.closed = True
         if shared.users or shared.in_use:
             shared.closed = False  # somebody has entered in between
             return
-        _close(shared)
-
-
-def _close(shared: SharedEnv) -> None:
-    _half_open.add(shared)
-    for key in [key for key, value in _open.items() if value is shared]:
-        del _open[key]
-    shared.close_native()
-    _half_open.discard(shared)
+        close(shared)
 
 
 def close_replaced(shared: SharedEnv) -> None:
@@ -350,10 +363,10 @@ def forget_in_child() -> None:
 
     Called by the first hook or use that comes, and then again for nothing.
     """
-    global _lock, _pid
+    global _pid
     if _pid == os.getpid():
         return
-    _lock, _pid = RLock(), os.getpid()
+    _locks[0], _pid = RLock(), os.getpid()
     inherited = {*_open.values(), *_half_open}
     _inherited.update(_open)
     _inherited.update(shared.key for shared in _half_open if shared.key is not None)
@@ -364,11 +377,11 @@ def forget_in_child() -> None:
 
 
 def _lock_for_fork() -> None:
-    _lock.acquire()
+    lock().acquire()
 
 
 def _unlock_after_fork() -> None:
-    _lock.release()
+    lock().release()
 
 
 if hasattr(os, "register_at_fork"):

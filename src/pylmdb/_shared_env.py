@@ -60,6 +60,8 @@ class SharedEnv(SharedCore):
 
     # of the data file, once somebody has asked
     page_size: int | None = None
+    # for what can run when the interpreter exits and has set the names in os to None
+    getpid = staticmethod(os.getpid)
 
     def __init__(
         self,
@@ -104,7 +106,7 @@ class SharedEnv(SharedCore):
     @property
     def forked(self) -> bool:
         """True in a child of fork(): all of this belongs to the parent."""
-        return os.getpid() != self.pid
+        return self.getpid() != self.pid
 
     @property
     def left_behind(self) -> bool:

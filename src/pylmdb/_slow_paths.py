@@ -31,10 +31,11 @@ class SlowPaths:
     def __init__(self, ffi: Any, end_thread: Any) -> None:
         self._cast = ffi.cast
         self._end_thread = end_thread
+        self._thread = _threads.current
 
     def know_thread(self, _shared: Any, _address: int, number: int, _none: None) -> None:
         """Make sure that the end of the calling thread is noticed."""
-        _threads.current().at_end.append((self._end_thread, number))
+        self._thread().at_end.append((self._end_thread, number))
 
     def transaction_pointer(self, address: int) -> Any:
         return self._cast("MDB_txn *", address)

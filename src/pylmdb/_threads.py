@@ -19,7 +19,7 @@ from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Protocol
 
     class _Native(Protocol):
@@ -34,8 +34,8 @@ class ThreadIdentity:
 
     __slots__ = ("at_end", "number", "writers")
 
-    def __init__(self) -> None:
-        self.number = next(_numbers)
+    def __init__(self, numbers: Iterator[int] = _numbers) -> None:
+        self.number = next(numbers)
         # the open write transactions of this thread, and what is natively behind them
         self.writers: dict[int, tuple[weakref.ref[Any], _Native]] = {}
         # what else is to be told that this thread has ended, and by which number
@@ -49,13 +49,16 @@ class ThreadIdentity:
 
 
 class _Local(local):
+    make = ThreadIdentity
+
     def __init__(self) -> None:
-        self.identity = ThreadIdentity()
+        self.identity = self.make()
 
 
 _local = _Local()
 
 
-def current() -> ThreadIdentity:
-    """The identity of the calling thread."""
-    return _local.identity
+def current(local: _Local = _local) -> ThreadIdentity:
+    """The identity of the calling thread; also when the interpreter exits and has set the
+    globals of modules to None."""
+    return local.identity

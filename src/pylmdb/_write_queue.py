@@ -75,10 +75,13 @@ class WriteQueue:
 
     # -- for those who put in ----------------------------------------------------
 
+    # for what can run when the interpreter exits and has set the names in os to None
+    getpid = staticmethod(os.getpid)
+
     @property
     def forked(self) -> bool:
         """True in a child of fork(), where the thread is not."""
-        return os.getpid() != self.pid
+        return self.getpid() != self.pid
 
     @property
     def closed(self) -> bool:
@@ -159,8 +162,9 @@ class WriteQueue:
             self._room.notify_all()
 
     def join(self) -> None:
-        """Wait for the end of the thread, after finish()."""
-        if not self.forked and not self._is_current():
+        """Wait for the end of the thread, after finish(); nothing of threading is needed once
+        it has ended, because the interpreter may be exiting."""
+        if not self.forked and self._thread.is_alive() and not self._is_current():
             self._thread.join()
 
     def _is_current(self) -> bool:

@@ -92,6 +92,8 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
 
     # An object that was never opened is a closed one.
     _options: Any = None
+    # for what can run when the interpreter exits and has set the names in modules to None
+    _after_close = staticmethod(_held.after_close)
     # the handles that somebody has, by name
     _handles: WeakValueDictionary[bytes | None, Database] | None = None
 
@@ -195,7 +197,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         shared.revoke_children(self)
         shared.leave(self._token)
         if shared.held():
-            _held.after_close(shared, deadline, str(self._options.given_path))
+            self._after_close(shared, deadline, str(self._options.given_path))
 
     def __enter__(self) -> Self:
         self._use()

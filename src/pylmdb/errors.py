@@ -410,14 +410,24 @@ def _reason(code: int) -> str:
     return os.strerror(code) if code > 0 else f"unknown liblmdb error {code}"
 
 
-def error(what: str, code: int, hint: str | None = None) -> Error:
-    """The exception for a non-zero return ``code`` of the C function ``what``."""
-    return _BY_CODE.get(code, Error)(what, code, hint)
-
-
 CLOSED = "Attempt to operate on closed/deleted/dropped object."
 
 
-def closed(subject: str, advice: str) -> ClosedError:
+# Both can be called by destructors when the interpreter exits and has set the globals of
+# modules to None already: what they need is bound here.
+def error(
+    what: str,
+    code: int,
+    hint: str | None = None,
+    by_code: dict[int, type[Error]] = _BY_CODE,
+    otherwise: type[Error] = Error,
+) -> Error:
+    """The exception for a non-zero return ``code`` of the C function ``what``."""
+    return by_code.get(code, otherwise)(what, code, hint)
+
+
+def closed(
+    subject: str, advice: str, cls: type[ClosedError] = ClosedError, text: str = CLOSED
+) -> ClosedError:
     """The exception for using ``subject`` after its end."""
-    return ClosedError(CLOSED, hint=f"this {subject} has ended; {advice}")
+    return cls(text, hint=f"this {subject} has ended; {advice}")
