@@ -65,7 +65,8 @@ if _typing.TYPE_CHECKING:
 
 _Database = Database
 
-# As in py-lmdb, a star import leaves the builtin open() alone.
+# A star import brings py-lmdb's names, our exceptions and Database.  It leaves the builtin open()
+# alone, as in py-lmdb, and names that programs have from elsewhere, such as load and types.
 __all__ = [
     "AddrBusyError",
     "BadChecksumError",
@@ -95,7 +96,6 @@ __all__ = [
     "KeyExistsError",
     "LockError",
     "LockTimeoutError",
-    "Map",
     "MapFullError",
     "MapResizedError",
     "MemoryError",
@@ -116,13 +116,6 @@ __all__ = [
     "WrongThreadError",
     "_Database",
     "__version__",
-    "convert",
-    "dump",
     "enable_drop_gil",
-    "errors",
-    "load",
-    "merge",
-    "types",
-    "verify",
     "version",
 ]
