@@ -356,3 +356,66 @@ def test_a_database_is_opened_in_the_write_transaction_of_the_task(env, aenv):
         assert await aenv.get(b"k", db=db) == b"v"
 
     asyncio.run(main())
+
+
+# -- coroutines ---------------------------------------------------------------------------
+
+
+def test_everything_awaitable_is_a_coroutine(aenv, env):
+    fill(env, 10)
+
+    async def main():
+        txn = await asyncio.create_task(aenv.begin())
+        cur = await asyncio.create_task(txn.cursor())
+        for make in (cur.iternext, cur.iternext_nodup, cur.iterprev, cur.range, txn.range):
+            assert asyncio.iscoroutine(make())
+        await cur.first()
+        found = await asyncio.create_task(cur.iternext())
+        assert found == list(contents(env).items())
+        assert await asyncio.gather(txn.range(), txn.range(b"00005")) == [found, found[5:]]
+        loop = asyncio.get_running_loop()
+        threadsafe = await asyncio.to_thread(
+            lambda: asyncio.run_coroutine_threadsafe(txn.range(), loop).result(20)
+        )
+        assert threadsafe == found
+        await txn.abort()
+
+    asyncio.run(main())
+
+
+def test_a_coroutine_that_is_never_awaited_leaves_nothing(aenv):
+    async def main():
+        aenv.begin(write=True).close()
+        aenv.begin(write=True)
+        async with aenv.begin(write=True, timeout=5) as txn:
+            txn.range()
+            started = txn.range()
+            started.send(None)
+            with pytest.raises(RuntimeError):
+                started.throw(RuntimeError())
+
+    asyncio.run(main())
+
+
+def test_the_event_loop_goes_on_while_many_records_are_collected(aenv, env):
+    count = 300_000
+    with env.begin(write=True) as txn:
+        txn.cursor().putmulti([(b"%08d" % i, b"") for i in range(count)], append=True)
+    turns = 0
+
+    async def main():
+        async def take_turns():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with aenv.begin() as txn, txn.cursor() as cur:
+            await cur.first()
+            others = asyncio.create_task(take_turns())
+            collecting = asyncio.create_task(cur.iternext(values=False))
+            assert len(await collecting) == count
+            others.cancel()
+
+    asyncio.run(main())
+    assert turns > 10  # one list() in C lets none through

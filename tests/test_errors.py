@@ -387,3 +387,14 @@ def test_a_file_too_large_for_the_disk(lib_version, env_path):
     assert first.split()[:2] == ["True", "mdb_txn_commit"]
     assert int(first.split()[2]) in (errno.EIO, errno.EFBIG, errno.ENOSPC)
     assert second == "2"
+
+
+def test_a_program_may_raise_one_with_any_arguments():
+    for cls in (pylmdb.Error, pylmdb.DiskError):
+        made = cls("a", "b")
+        assert made.args == ("a", "b")
+        assert str(made) == "('a', 'b')"
+        assert (made.what, made.code, made.reason) == ("a", 0, "")
+        again = pickle.loads(pickle.dumps(made))
+        assert (type(again), again.args) == (cls, made.args)
+    assert str(pylmdb.Error()) == ""

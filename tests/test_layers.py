@@ -25,8 +25,9 @@ MODULES = {name_of(path): path for path in PACKAGE.rglob("*.py") if "_native" no
 
 # From the top down.  A module imports from layers below its own, never from its own layer.
 LAYERS = [
-    {"__init__", "aio", "lowlevel"},
+    {"__init__"},
     {"_lazy"},
+    {"aio", "lowlevel", "verify"},
     {"__main__"},
     {"cli"},
     {"cli._parser"},

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """``pylmdb.verify`` and ``open(verify=True)``: what they take, what they say, how they end."""
 
+import importlib
+import inspect
 import json
 import os
 import pickle
@@ -11,7 +13,7 @@ import threading
 import pytest
 
 import pylmdb
-from pylmdb import _verification
+from pylmdb import _verification, verify
 from pylmdb.tools.verification import CheckedDatabase, Finding, Report
 
 PAGE = 4096
@@ -47,7 +49,7 @@ def damaged(path):
 def test_the_report_of_a_healthy_file(path):
     report = pylmdb.verify(path)
     assert isinstance(report, Report)
-    assert report
+    assert report.ok is True
     assert (report.findings, report.errors, report.omitted) == ((), 0, 0)
     main, named = report.databases
     assert (main.name, main.entries, main.readable, main.damaged) == (None, 3001, 3001, 0)
@@ -69,7 +71,7 @@ def test_the_report_of_a_healthy_file(path):
 def test_the_report_of_a_damaged_file(damaged):
     path, page = damaged
     report = pylmdb.verify(path)
-    assert not report
+    assert report.ok is False
     assert (report.ok, report.errors) == (False, 1)
     (finding,) = report.findings
     assert (finding.severity, finding.page, finding.where) == ("error", page, "main database")
@@ -318,3 +320,34 @@ def test_nothing_of_it_is_imported_before(path):
     )
     out = subprocess.check_output([sys.executable, "-c", source, str(path)], text=True)
     assert out == "True\n"
+
+
+# ---- py-lmdb's form ----
+
+
+def test_py_lmdb_s_form_gives_the_problems(path, tmp_path):
+    assert verify.verify(path) == []
+    assert verify.verify(str(path), True) == []
+    (tmp_path / "other").write_bytes(b"text" * 4096)
+    with pytest.raises(verify.VerifyError, match="other"):
+        verify.verify(tmp_path / "other", subdir=False)
+    with pytest.raises(FileNotFoundError):
+        verify.verify(tmp_path / "missing")
+
+
+def test_py_lmdb_s_form_of_a_damaged_file(damaged):
+    problems = verify.verify(damaged[0])
+    assert len(problems) == pylmdb.verify(damaged[0]).errors > 0
+    assert f"page {damaged[1]}" in problems[0]
+
+
+def test_the_module_is_the_function(path):
+    assert importlib.import_module("pylmdb.verify") is pylmdb.verify is verify
+    assert pylmdb.verify(path, subdir=True).ok
+    assert inspect.signature(pylmdb.verify) == inspect.signature(pylmdb.tools.verify)
+
+
+def test_a_report_is_neither_true_nor_false(path):
+    report = pylmdb.verify(path)
+    with pytest.raises(TypeError, match=r"report\.ok"):
+        bool(report)

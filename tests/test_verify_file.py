@@ -176,7 +176,7 @@ def test_files_of_other_machines(tmp_path, offset, words, text):
     (tmp_path / "data.mdb").write_bytes(data)
     report = pylmdb.verify(tmp_path)
     assert text in str(report.findings[0])
-    assert not report
+    assert report.ok is False
 
 
 @pytest.mark.parametrize("healthy", [1], indirect=True)

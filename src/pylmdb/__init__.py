@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """LMDB for Python: an embedded, ordered, transactional key-value store."""
 
-from . import _typing, errors, types
+from . import _typing
+from . import errors as errors
+from . import types as types
 from ._engine import version
 from ._lazy import __getattr__ as __getattr__
 from ._version import __version__
@@ -55,7 +57,13 @@ from .errors import (
 )
 from .transaction import Transaction
 
-if _typing.TYPE_CHECKING:
+if _typing.TYPE_CHECKING:  # what _lazy.py imports
+    from . import aio as aio
+    from . import arrays as arrays
+    from . import lowlevel as lowlevel
+    from . import mapping as mapping
+    from . import tools as tools
+    from . import writer as writer
     from .mapping import Map as Map
     from .tools import convert as convert
     from .tools import dump as dump
@@ -65,7 +73,8 @@ if _typing.TYPE_CHECKING:
 
 _Database = Database
 
-# As in py-lmdb, a star import leaves the builtin open() alone.
+# A star import brings py-lmdb's names, our exceptions and Database.  It leaves the builtin open()
+# alone, as in py-lmdb, and names that programs have from elsewhere, such as load and types.
 __all__ = [
     "AddrBusyError",
     "BadChecksumError",
@@ -95,7 +104,6 @@ __all__ = [
     "KeyExistsError",
     "LockError",
     "LockTimeoutError",
-    "Map",
     "MapFullError",
     "MapResizedError",
     "MemoryError",
@@ -116,13 +124,6 @@ __all__ = [
     "WrongThreadError",
     "_Database",
     "__version__",
-    "convert",
-    "dump",
     "enable_drop_gil",
-    "errors",
-    "load",
-    "merge",
-    "types",
-    "verify",
     "version",
 ]

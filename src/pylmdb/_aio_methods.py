@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._aio_places import collect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
     from typing import Concatenate
 
     from typing_extensions import ParamSpec
@@ -71,34 +74,58 @@ def records(
     return function
 
 
-class Records:
-    """Records on their way: for ``async for``, or with ``await`` as a list of all.
+class Lazy(Coroutine[Any, Any, T]):
+    """A coroutine that begins when it is awaited, or when a task takes it.
+
+    Awaiting it again begins anew, and one that is never awaited costs nothing and warns of
+    nothing.
+    """
+
+    __slots__ = ("_begun", "_make")
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._make = make
+        self._begun: Coroutine[Any, Any, T] | None = None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._make().__await__()
+
+    def _coroutine(self) -> Coroutine[Any, Any, T]:
+        if self._begun is None:
+            self._begun = self._make()
+        return self._begun
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine().send(value)
+
+    def throw(self, *exc: Any) -> Any:
+        return self._coroutine().throw(*exc)
+
+    def close(self) -> None:
+        if self._begun is not None:
+            self._begun.close()
+
+
+class Records(Lazy[list[Any]]):
+    """The records of an iteration: ``async for`` takes them as they come, ``await`` as a list.
 
     Each of the two begins a new iteration from where the cursor is.
     """
 
-    __slots__ = ("_make", "_place")
+    __slots__ = ("_iterate", "_place")
 
-    def __init__(self, place: Place, make: Callable[[], Iterator[Any]]) -> None:
-        self._place, self._make = place, make
+    def __init__(self, place: Place, iterate: Callable[[], Iterator[Any]]) -> None:
+        super().__init__(lambda: place.large(collect, iterate))
+        self._place, self._iterate = place, iterate
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return self._place.walk(self._make)
-
-    def __await__(self) -> Generator[Any, None, list[Any]]:
-        return self._place.large(lambda: list(self._make())).__await__()
+        return self._place.walk(self._iterate)
 
 
-class Awaited(Generic[T]):
+class Awaited(Lazy[T]):
     """What is made by ``await``, and by ``async with``, which also ends it."""
 
-    __slots__ = ("_made", "_make")
-
-    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._make = make
-
-    def __await__(self) -> Generator[Any, None, T]:
-        return self._make().__await__()
+    __slots__ = ("_made",)
 
     async def __aenter__(self) -> T:
         self._made: Any = await self._make()

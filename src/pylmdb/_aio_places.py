@@ -18,6 +18,7 @@ import threading
 from functools import partial
 from itertools import islice
 from queue import SimpleQueue
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from ._aio_turn import Turn, settle
@@ -64,7 +65,7 @@ class Place:
                 yield item
             if len(piece) < count:
                 return
-            count = max(1, min(_MOST, _MOST_BYTES // _size(piece[-1])))
+            count = _next_count(piece)
 
 
 class Inline(Place):
@@ -220,6 +221,27 @@ def _work(calls: SimpleQueue[_Call | None]) -> None:
             return
         call.run()
         del call  # what it holds must not live on while the thread sleeps
+
+
+def collect(make: Callable[[], Iterator[Any]]) -> list[Any]:
+    """All items of the iterator that ``make()`` returns, for a thread.
+
+    An iterator in C keeps the GIL while ``list()`` consumes it.  So they are taken in pieces of
+    less than a millisecond, and between two of them the event loop can run.
+    """
+    iterator, found, count = make(), [], _FIRST
+    while True:
+        piece = _take(iterator, count)
+        found += piece
+        if len(piece) < count:
+            return found
+        count = _next_count(piece)
+        sleep(0)
+
+
+def _next_count(piece: list[Any]) -> int:
+    """How many records to take after a piece."""
+    return max(1, min(_MOST, _MOST_BYTES // _size(piece[-1])))
 
 
 def _take(iterator: Iterator[Any], count: int) -> list[Any]:

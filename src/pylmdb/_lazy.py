@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names of the package that are imported when somebody asks for them, because that costs
+"""Names of the package that are imported when a program asks for them, because that costs
 time which most programs can spare."""
 
 from __future__ import annotations
@@ -11,17 +11,42 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-_TOOLS = {"convert", "dump", "load", "merge", "verify"}
+_TOOLS = {"convert", "dump", "load", "merge"}
 
 
 def __getattr__(name: str) -> Any:
-    module: Any
     if name == "Map":
-        from . import mapping as module
+        module = _module("mapping")
     elif name in _TOOLS:
-        from . import tools as module
+        module = _module("tools")
     else:
-        raise AttributeError(f"module {__package__!r} has no attribute {name!r}")
+        return _module(name)
     value = getattr(module, name)
     setattr(sys.modules[__package__], name, value)
     return value
+
+
+def _module(name: str) -> Any:
+    """A module of the package, by statements that programs which freeze others can see.
+
+    ``from . import aio`` would ask the package for the name first, and so this function.
+    """
+    if name == "aio":
+        from .aio import __name__ as full
+    elif name == "arrays":
+        from .arrays import __name__ as full
+    elif name == "datasets":
+        from .datasets import __name__ as full
+    elif name == "lowlevel":
+        from .lowlevel import __name__ as full
+    elif name == "mapping":
+        from .mapping import __name__ as full
+    elif name == "tools":
+        from .tools import __name__ as full
+    elif name == "verify":
+        from .verify import __name__ as full
+    elif name == "writer":
+        from .writer import __name__ as full
+    else:
+        raise AttributeError(f"module {__package__!r} has no attribute {name!r}")
+    return sys.modules[full]

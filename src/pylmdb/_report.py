@@ -77,7 +77,7 @@ class CheckedDatabase:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of :func:`pylmdb.verify`; true if nothing is damaged.
+    """The result of :func:`pylmdb.verify`; ``ok`` is True if nothing is damaged.
 
     ``path``, the data file; ``findings``, :class:`Finding` objects in the order in which they
     were found, as many as were to be kept, and ``omitted``, how many more there were;
@@ -111,7 +111,10 @@ class Report:
         return not self.errors
 
     def __bool__(self) -> bool:
-        return self.ok
+        # A list of problems, as py-lmdb returns, is true if the file is damaged.
+        raise TypeError(
+            "a Report is neither true nor false: use report.ok, or report.errors (how many)"
+        )
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

@@ -29,8 +29,12 @@ class Error(Exception):
     MDB_NAME: ClassVar[str] = ""
     MDB_HINT: ClassVar[str] = ""
 
-    def __init__(self, what: str = "", code: int = 0, hint: str | None = None) -> None:
-        self.what = what
+    def __init__(self, what: object = "", code: object = 0, hint: str | None = None) -> None:
+        if not isinstance(code, int):  # a program's own, with any arguments, as with py-lmdb
+            super().__init__(what, code)
+            self.what, self.code, self.reason, self.hint = str(what), 0, "", ""
+            return
+        self.what = str(what)
         self.code = code
         self.reason = _reason(code)
         self.hint = self.MDB_HINT if hint is None else hint
@@ -43,10 +47,12 @@ class Error(Exception):
             self.args = (message,)
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        # not that of OSError, which reads two arguments as a number and its text
+        return BaseException.__str__(self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.what, self.code, self.hint)
+        own = len(self.args) == 1
+        return type(self), (self.what, self.code, self.hint) if own else self.args
 
 
 class KeyExistsError(Error):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the calls of pylmdb return beside bytes: dicts with named fields.
 
-py-lmdb returns plain dicts, so these are dicts; each key can also be read as an
-attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the same.
+py-lmdb returns plain dicts, so these are dicts and print like dicts; each key can also be
+read as an attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the same.
 """
 
 from __future__ import annotations
@@ -39,10 +39,6 @@ class Record(dict[str, "Any"]):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{key}={value!r}" for key, value in self.items())
-        return f"{type(self).__name__}({fields})"
 
 
 class Stat(Record):

@@ -31,5 +31,5 @@ def verify_file(args: argparse.Namespace) -> None:
         print_json(report.as_dict())
     else:
         print("\n".join(map(visible, str(report).splitlines())))
-    if not report:
+    if not report.ok:
         raise ValueError(f"{args.path!r} is damaged")

@@ -40,7 +40,7 @@ def verify(
         data file; left out, the path decides.
     :param progress: is called with the number of pages that are done and that of all, now and
         then and at the end; what it raises ends the check.  True shows a bar (tqdm).
-    :return: a :class:`Report`, which is true if nothing is damaged.
+    :return: a :class:`Report`, whose ``ok`` is True if nothing is damaged.
     :raises OSError: the file cannot be opened; FileNotFoundError if there is none.
     :raises InvalidError: it is not a regular file.
 

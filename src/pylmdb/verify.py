@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""The check of a data file: a function, and the module of the same name that py-lmdb has.
+
+``pylmdb.verify(path)`` returns a :class:`~pylmdb.tools.Report`, whose ``ok`` is True if nothing is
+damaged; :func:`pylmdb.tools.verify` documents it.  ``pylmdb.verify.verify(path)`` returns what
+py-lmdb's ``lmdb.verify.verify`` returns: a list of problems, empty if nothing is damaged.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from .errors import InvalidError as VerifyError
+from .tools import verify as __wrapped__
+
+if TYPE_CHECKING:
+    import os
+    from typing import Any
+
+    from .tools.verification import Report
+
+__all__ = ["VerifyError", "verify"]
+
+
+def verify(
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes], subdir: bool | None = None
+) -> list[str]:
+    """Check a data file and return its problems, a line of text each; none if it is sound.
+
+    :param path: as for :func:`pylmdb.open`; str, bytes or PathLike.
+    :param subdir: True if ``path`` is a directory with ``data.mdb`` in it, False if it is the
+        data file; left out, the path decides.
+    :raises VerifyError: the check cannot begin, because it is not an LMDB data file of a kind
+        that is known.  It is :class:`pylmdb.InvalidError`.
+    :raises OSError: the file cannot be opened.
+
+    What is left out of the list: findings that are no damage, such as pages that nothing uses.
+    """
+    report = __wrapped__(path, subdir=subdir)
+    problems = [str(finding) for finding in report.findings if finding.severity == "error"]
+    if report.format is None:
+        raise VerifyError(f"verify: {report.path!r}: {'; '.join(problems)}")
+    if report.errors > len(problems):
+        problems.append(f"{report.errors - len(problems):,} problems more")
+    return problems
+
+
+class _CallableModule(ModuleType):
+    def __call__(self, *args: Any, **kwargs: Any) -> Report:
+        return __wrapped__(*args, **kwargs)
+
+
+# inspect.signature() finds the function that a call reaches by the name __wrapped__
+sys.modules[__name__].__class__ = _CallableModule
