@@ -2,9 +2,10 @@
 # Each target makes the virtual environment that it needs; a second run starts at once.
 #
 #   make demo     pack a real data set and read it back       make lint    ruff and mypy
-#   make test     the whole suite, on the installed package
+#   make test     the tests, on the installed package         make docs    the site, in docs/_build/html
 #   make bench    pylmdb beside py-lmdb                       make place   liblmdb's sources only
-#   make docs     the documentation, as a site in docs/_build/html
+#
+#   make test-all      every test, with both cores: fuzzing, packaging, and the other Pythons of this machine
 #
 #   make dev           an editable environment; compiles in place what has changed
 #   make t FILE=...    make dev, then the tests of FILE
@@ -30,6 +31,13 @@ PYTEST_ARGS ?=
 # Files of tests go to as many processes as there are processors.
 SHARED_OUT := -n auto --dist loadfile
 BENCH_ARGS ?=
+# How much of what is random test-all tries.
+THOROUGH := PYLMDB_MODEL=4 PYLMDB_KNOWN_PROGRAMS=2500
+
+# What a user calls.
+API := $(wildcard tests/test_api_*.py tests/test_closed_objects.py tests/test_handles.py tests/test_public_classes.py \
+	tests/test_views.py tests/test_threads.py tests/test_fork.py tests/test_lowlevel*.py tests/test_core_reentrancy.py \
+	tests/test_map.py tests/test_writer.py tests/test_aio.py tests/test_reserve.py tests/test_take.py tests/test_snapshot.py)
 
 # What test-short runs: enough to see that another Python compiles, imports and works.
 SHORT ?= $(wildcard tests/test_api_*.py tests/test_lowlevel*.py tests/test_views*.py tests/test_errors.py \
@@ -56,17 +64,21 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-short dev t sanitize debug-malloc bench docs lint place clean
+.PHONY: demo test test-all test-short dev t sanitize debug-malloc bench docs lint place clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
 	$(DEMO_VENV)/bin/python examples/pack_images.py
 
-test: $(VENV)/installed-test
-	.ci/system-packages $(VENV)/bin/python lmdb-utils liblmdb-dev libc6-dev-i386
-	cd / && $(abspath $(VENV))/bin/python -c \
-		'import pylmdb; assert "site-packages" in pylmdb.__file__, pylmdb.__file__'
-	$(VENV)/bin/pytest $(SHARED_OUT) $(PYTEST_ARGS)
+# The C core runs all that is not slow; the cffi core what a user calls.
+test: $(VENV)/ready-for-tests
+	$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS)
+	PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(API)
+
+test-all: $(VENV)/ready-for-tests
+	$(THOROUGH) $(VENV)/bin/pytest $(SHARED_OUT) $(PYTEST_ARGS)
+	PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(addprefix --ignore=,$(BUILDING))
+	.ci/other-pythons
 
 dev: $(DEV_VENV)/installed-dev
 	$(DEV_VENV)/bin/python setup.py --quiet build_ext --inplace
@@ -132,6 +144,13 @@ endef
 
 %/installed-sanitize: %/created $(INPUTS)
 	$(call install,test,PYLMDB_SANITIZE=1)
+	touch $@
+
+# Also what the tests need of the system; and they must not meet the modules of this folder.
+%/ready-for-tests: %/installed-test
+	.ci/system-packages $(@D)/bin/python lmdb-utils liblmdb-dev libc6-dev-i386
+	cd / && $(abspath $(@D))/bin/python -c \
+		'import pylmdb; assert "site-packages" in pylmdb.__file__, pylmdb.__file__'
 	touch $@
 
 %/installed-demo: %/created $(INPUTS) examples/requirements.txt
