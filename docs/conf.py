@@ -65,7 +65,8 @@ LINK = re.compile(r"\]\((?!\w+:)([^)#]+)")
 for cls, functions in _which_core.documented.items():
     for name, function in functions.items():
         setattr(cls, name, function)
-del pylmdb.Transaction.get_array
+if "get_array" in vars(pylmdb.Transaction):
+    del pylmdb.Transaction.get_array
 
 
 def show_file(app, docname, source):
