@@ -288,7 +288,6 @@ PyObject *ask(PyObject *object, const char *method, const char *format, ...);
 /* -- transaction_use.c: who may use a transaction, and its databases -- */
 
 unsigned long long current_thread(void);
-void pause_thread(void);
 /* The engine's object in Python. */
 PyObject *engine_of(CoreState *state, const char *what, Shared *shared);
 int refuse(Transaction *txn, int ending);
@@ -438,15 +437,17 @@ static inline int note_stand(Cursor *cursor)
 {
     if (LIKELY(!cursor->stand))
         return 0;
-    return cursor->engine->stand_note(cursor->stand, (size_t)cursor->txn->mutations, cursor->native);
+    return cursor->engine->stand_note(cursor->stand, (size_t)cursor->txn->mutations,
+                                      cursor->native);
 }
 
 static inline int move_native(Cursor *cursor, int op)
 {
     if (LIKELY(!cursor->stand))
         return cursor->engine->cursor_step(cursor->native, &cursor->key, &cursor->value, op);
-    return cursor->engine->stand_move(cursor->stand, (size_t)cursor->txn->mutations, cursor->native,
-                             cursor->slot->flags, op, &cursor->key, &cursor->value);
+    return cursor->engine->stand_move(cursor->stand, (size_t)cursor->txn->mutations,
+                                      cursor->native, cursor->slot->flags, op, &cursor->key,
+                                      &cursor->value);
 }
 
 /* Reads the record under the cursor; MDB_NOTFOUND where there is none. */
