@@ -8,6 +8,7 @@ from pathlib import Path
 from sphinx.addnodes import pending_xref
 
 import pylmdb
+from pylmdb import _which_core
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -57,6 +58,15 @@ ELSEWHERE = {
 }
 # A link to a file, without what may follow in it: the anchor.
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)")
+
+
+# Methods written in C do not know the types of their parameters: the functions do that were written
+# to document them.  get_array's is that of a base.
+for cls, functions in _which_core.documented.items():
+    for name, function in functions.items():
+        setattr(cls, name, function)
+if "get_array" in vars(pylmdb.Transaction):
+    del pylmdb.Transaction.get_array
 
 
 def show_file(app, docname, source):

@@ -218,7 +218,7 @@ def test_a_changed_input_is_compiled_again(unpacked, tmp_path):
     assert "pylmdb/stale.py" not in members(build("wheel", unpacked, tmp_path))
     assert [path.stat().st_mtime_ns for path in objects] == before
 
-    header = unpacked / "src" / "pylmdb" / "_native" / "compat.h"
+    header = unpacked / "lib" / "liblmdb" / "shim.h"
     os.utime(header)
     build("wheel", unpacked, tmp_path)
     assert all(path.stat().st_mtime_ns > old for path, old in zip(objects, before, strict=True))

@@ -24,6 +24,16 @@ from .errors import Error, InvalidParameterError, closed, error
 _numbers = itertools.count(1)
 
 
+class _NeverOpened:
+    """In place of the engine's ``ffi`` and ``lib`` in a cursor that was not opened."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise closed("cursor", "it was never opened")
+
+
+_never_opened = _NeverOpened()
+
+
 class CursorCore:
     """A native cursor and its operations."""
 
@@ -62,6 +72,7 @@ class CursorCore:
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
         self.txn = self.db = self._slot = self._stand = None
+        self._ffi = self._lib = _never_opened
         self._number = self._moves = 0
         self._positioned = self._only_written = self._unseen = False
         return self
@@ -75,11 +86,6 @@ class CursorCore:
         self._ffi, self._lib = engine.ffi, engine.lib
         self._key, self._value = self._ffi.new("MDB_val *"), self._ffi.new("MDB_val *")
         txn._do(self._open, txn, db)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("_ffi", "_lib"):
-            raise closed("cursor", "it was never opened")
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
 
     @property
     def _engine(self) -> Any:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-# Bytes of a file's first page that show its format.
-HEAD_SIZE = 32
+# how much of a data file tells its format
+HEAD_SIZE = 64
 _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
-_FORMATS = {0: 1, 1: 3}  # of data files, by major version
+_FORMATS = {0: 1, 1: 3}
 _MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
 
 

@@ -114,7 +114,7 @@ struct pylmdb_stand;
 
 /* Counts changes of the structs of this file, for a message; the version of the package
  * tells all others. */
-#define PYLMDB_ENGINE_ABI 2
+#define PYLMDB_ENGINE_ABI 1
 
 /* What the core lends to the engines: one count of forks and one note of cut files for all,
  * and where its code is, which reads their maps. */

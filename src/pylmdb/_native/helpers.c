@@ -7,11 +7,6 @@
 #include <dirent.h>
 #include <sys/stat.h>
 #endif
-#ifdef _WIN32
-#include <windows.h>
-#else
-#include <time.h>
-#endif
 
 /* liblmdb compares the keys of an integerkey database by the width of the one
  * it is given, 4 or 8 bytes, and reads as many of the other.  So all keys of
@@ -433,17 +428,6 @@ int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages)
     }
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-void pylmdb_pause(void)
-{
-#ifdef _WIN32
-    Sleep(1);
-#else
-    const struct timespec moment = {0, 50000};
-
-    nanosleep(&moment, NULL);
-#endif
 }
 
 int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode)

@@ -94,9 +94,6 @@ int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
  * told, 1. */
 int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
 
-/* Sleeps for a moment: somebody else is expected to be done soon. */
-void pylmdb_pause(void);
-
 /* -- pool.c -- */
 
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);

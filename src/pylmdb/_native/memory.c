@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Sorting and copying in memory: compiled into the core and into each engine. */
+/* Sorting and copying in memory, and a pause: compiled into the core and into each engine. */
 #include "memory.h"
 
 #include <stdint.h>
 #include <string.h>
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <time.h>
+#endif
 
 /* -- order -----------------------------------------------------------------------
  *
@@ -185,4 +190,17 @@ void pylmdb_copy_strided(char *out, const char *from, int ndim, const ptrdiff_t 
         row *= (size_t)shape[axis];
     for (i = 0; row && i < shape[0]; i++, from += strides[0], out += row)
         pylmdb_copy_strided(out, from, ndim - 1, shape + 1, strides + 1, item);
+}
+
+/* -- waiting ------------------------------------------------------------------------ */
+
+void pylmdb_pause(void)
+{
+#ifdef _WIN32
+    Sleep(1);
+#else
+    const struct timespec moment = {0, 50000};
+
+    (void)nanosleep(&moment, NULL);
+#endif
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading, sorting and copying memory, which needs no engine: the core has this, too. */
+/* Reading, sorting and copying memory, and a pause, which need no engine: the core has this,
+ * too. */
 #ifndef PYLMDB_MEMORY_H
 #define PYLMDB_MEMORY_H
 
@@ -38,5 +39,8 @@ void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, s
  * buffer. */
 void pylmdb_copy_strided(char *out, const char *from, int ndim, const ptrdiff_t *shape,
                          const ptrdiff_t *strides, size_t item);
+
+/* Sleeps for a moment: another thread is expected to be done soon. */
+void pylmdb_pause(void);
 
 #endif

@@ -120,9 +120,9 @@ static PyObject *make_result(Transaction *txn, const Batch *batch,
 }
 
 /* Looks up the keys of some places; *places is NULL before the first. */
-static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native, unsigned int flags, Batch *batch,
-                         struct pylmdb_place **places, Py_ssize_t from,
-                         struct pylmdb_lookup *found, Py_ssize_t size)
+static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native,
+                         unsigned int flags, Batch *batch, struct pylmdb_place **places,
+                         Py_ssize_t from, struct pylmdb_lookup *found, Py_ssize_t size)
 {
     int code;
 

@@ -288,7 +288,6 @@ PyObject *ask(PyObject *object, const char *method, const char *format, ...);
 /* -- transaction_use.c: who may use a transaction, and its databases -- */
 
 unsigned long long current_thread(void);
-void pause_thread(void);
 /* The engine's object in Python. */
 PyObject *engine_of(CoreState *state, const char *what, Shared *shared);
 int refuse(Transaction *txn, int ending);
@@ -369,7 +368,6 @@ void transaction_dealloc(Transaction *self);
 
 /* -- values.c: what the caller gets -- */
 
-PyObject *to_python(Transaction *txn, const MDB_val *value);
 /* A view of the snapshot's record, or of a copy in a write transaction. */
 PyObject *to_view(Transaction *txn, const MDB_val *value);
 /* The view of the whole map, whose slices keep the snapshot. */
@@ -377,12 +375,27 @@ PyObject *whole_map(Transaction *txn);
 /* Both of a record, either of which may be left out with NULL. */
 int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
                      PyObject **key_out, PyObject **value_out);
-PyObject *to_bytes(Transaction *txn, const MDB_val *value);
 /* The copy of a value, unless the file was cut short under it. */
 PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy);
 static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
 {
     return LIKELY(!pylmdb_any_cut) ? copy : unless_cut_slowly(txn, copy);
+}
+/* Most keys and values are small: they are copied without a call but Python's. */
+enum { SMALL = 4096 };
+PyObject *large_to_bytes(Transaction *txn, const MDB_val *value);
+static inline PyObject *to_bytes(Transaction *txn, const MDB_val *value)
+{
+    if (LIKELY(value->mv_size <= SMALL)) {
+        touch_pages(value->mv_data, value->mv_size);
+        return unless_cut(
+            txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
+    }
+    return large_to_bytes(txn, value);
+}
+static inline PyObject *to_python(Transaction *txn, const MDB_val *value)
+{
+    return LIKELY(!txn->buffers) ? to_bytes(txn, value) : to_view(txn, value);
 }
 /* Takes both references. */
 PyObject *make_pair(PyObject *first, PyObject *second);
@@ -424,15 +437,17 @@ static inline int note_stand(Cursor *cursor)
 {
     if (LIKELY(!cursor->stand))
         return 0;
-    return cursor->engine->stand_note(cursor->stand, (size_t)cursor->txn->mutations, cursor->native);
+    return cursor->engine->stand_note(cursor->stand, (size_t)cursor->txn->mutations,
+                                      cursor->native);
 }
 
 static inline int move_native(Cursor *cursor, int op)
 {
     if (LIKELY(!cursor->stand))
         return cursor->engine->cursor_step(cursor->native, &cursor->key, &cursor->value, op);
-    return cursor->engine->stand_move(cursor->stand, (size_t)cursor->txn->mutations, cursor->native,
-                             cursor->slot->flags, op, &cursor->key, &cursor->value);
+    return cursor->engine->stand_move(cursor->stand, (size_t)cursor->txn->mutations,
+                                      cursor->native, cursor->slot->flags, op, &cursor->key,
+                                      &cursor->value);
 }
 
 /* Reads the record under the cursor; MDB_NOTFOUND where there is none. */

@@ -121,7 +121,6 @@ static int cursor_init(Cursor *self, PyObject *args, PyObject *kwargs)
     return open_in(self, (Transaction *)given[1], given[0]);
 }
 
-
 static PyObject *cursor_close(Cursor *self, PyObject *ignored)
 {
     (void)ignored;
@@ -288,13 +287,14 @@ static int seek_native(Cursor *cursor, const Bytes *key, const Bytes *value, int
     if (!value) {
         cursor->key.mv_data = (void *)key->data;
         cursor->key.mv_size = key->size;
-        rc = cursor->engine->quick_seek(cursor->native, &cursor->key, &cursor->value, op, &cursor->near);
+        rc = cursor->engine->quick_seek(cursor->native, &cursor->key, &cursor->value, op,
+                                        &cursor->near);
         if (LIKELY(rc != PYLMDB_NOT_QUICK))
             return rc;
     }
     return cursor->engine->cursor_seek(cursor->native, cursor->slot->flags, key->data, key->size,
-                              value ? value->data : "", value ? value->size : 0, op, &cursor->key,
-                              &cursor->value);
+                                       value ? value->data : "", value ? value->size : 0, op,
+                                       &cursor->key, &cursor->value);
 }
 
 int seek_cursor(Cursor *cursor, const Bytes *key, const Bytes *value, int op)

@@ -151,11 +151,12 @@ static int inherit_slot(PyTypeObject *class, const PyTypeObject *base, const cha
 static PyObject *core_publish(PyObject *module, PyObject *object)
 {
     CoreState *state = PyModule_GetState(module);
-    PyTypeObject *class = (PyTypeObject *)object, *base = PyType_Check(object) ? class->tp_base : NULL;
+    PyTypeObject *class = (PyTypeObject *)object;
+    PyTypeObject *base = PyType_Check(object) ? class->tp_base : NULL;
 
     if (!base || (base != state->transaction_type && base != state->cursor_type &&
                   base != state->environment_type))
-        return PyErr_Format(PyExc_TypeError, "publish: %R is not made of a type of the core", object);
+        return PyErr_Format(PyExc_TypeError, "publish: %R stands on no type of the core", object);
     if (own_all(class, base) || inherit_slot(class, base, "__init__") ||
         inherit_slot(class, base, "__iter__"))
         return NULL;

@@ -3,7 +3,6 @@
  * are those of a C-contiguous array of the same items. */
 #include "core.h"
 
-
 /* The same as get_bytes_slow(), but a buffer that is not contiguous stays as it is: then
  * there is no data. */
 int get_strided(const char *name, PyObject *object, Bytes *out)

@@ -102,10 +102,10 @@ static inline int put_native(Transaction *txn, Slot *slot, const Bytes *key, con
                              unsigned int put, void **room)
 {
     if (room)
-        return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                              value->size, put, room);
-    return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value->data,
-                      value->size, put);
+        return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data,
+                                    key->size, value->size, put, room);
+    return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                            value->data, value->size, put);
 }
 
 /* Where room is given, the value is to be written there. */
@@ -181,15 +181,15 @@ static int delete_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes
 {
     const void *data = value ? value->data : NULL;
     const size_t size = value ? value->size : 0;
-    int again, code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                                 data, size);
+    int again, code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data,
+                                       key->size, data, size);
 
     if (code && code != MDB_NOTFOUND) {
         if ((again = adopt_slot(txn, slot, code)) < 0)
             return RAISED;
         if (again)
-            code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, data,
-                              size);
+            code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data,
+                                    key->size, data, size);
     }
     txn->mutations += txn->write;
     return code;
@@ -266,8 +266,8 @@ static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, cons
     const MDB_val wanted = {key->size, (void *)key->data};
     MDB_val wanted_value = {value ? value->size : 0, value ? (void *)value->data : NULL};
     Taken taken = {txn, NULL};
-    int code = txn->engine->exchange(txn->native.ptr, slot->dbi, &wanted, value ? &wanted_value : NULL,
-                               take_old, &taken);
+    int code = txn->engine->exchange(txn->native.ptr, slot->dbi, &wanted,
+                                     value ? &wanted_value : NULL, take_old, &taken);
 
     if (code == PYLMDB_NOT_QUICK)
         return take_slowly(txn, slot, key, value);

@@ -120,7 +120,7 @@ static int begin_child(Transaction *txn, PyObject *object)
         return -1;
     }
     rc = txn->engine->begin(&txn->native, parent->native.pool, parent->native.ptr,
-                      txn->write ? 0 : MDB_RDONLY, -1);
+                            txn->write ? 0 : MDB_RDONLY, -1);
     if (rc) {
         fail(state, "mdb_txn_begin", rc);
         return -1;
@@ -194,7 +194,8 @@ static int begin_writer(Transaction *txn, PyObject *deadline)
         return -1;
     if (enter_gate(txn, deadline))
         return -1;
-    if (LIKELY(shared->admitting) && LIKELY(!txn->engine->begin(&txn->native, shared->pool, NULL, 0, 0)))
+    if (LIKELY(shared->admitting) &&
+        LIKELY(!txn->engine->begin(&txn->native, shared->pool, NULL, 0, 0)))
         return 0;
     if (!ask_slow(txn, "begin_writer", txn->env, deadline))
         return 0;

@@ -418,7 +418,7 @@ void finish_dying(Transaction *txn)
     while (top->holders && top->holding_thread != current_thread() &&
            txn->native.generation == pylmdb_generation) {
         Py_BEGIN_ALLOW_THREADS
-        pause_thread();
+        pylmdb_pause();
         Py_END_ALLOW_THREADS
     }
     finish(txn, 0);

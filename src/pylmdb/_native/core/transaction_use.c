@@ -3,14 +3,6 @@
 #include "core.h"
 
 #include <errno.h>
-#include <time.h>
-
-void pause_thread(void)
-{
-    const struct timespec moment = {0, 50000};
-
-    (void)nanosleep(&moment, NULL);
-}
 
 PyObject *engine_of(CoreState *state, const char *what, Shared *shared)
 {
@@ -35,7 +27,7 @@ unsigned long long current_thread(void)
 static int wait_for_holder(void)
 {
     Py_BEGIN_ALLOW_THREADS
-    pause_thread();
+    pylmdb_pause();
     Py_END_ALLOW_THREADS
     return PyErr_CheckSignals();
 }
@@ -119,7 +111,8 @@ Slot *use_slot(Transaction *txn, Slot *slot)
         return NULL;
     }
     /* To a transaction that is older than the handle its number means another one. */
-    if (slot->since && txn->reuses < slot->reuse && txn->engine->txn_id(txn->native.ptr) < slot->since)
+    if (slot->since && txn->reuses < slot->reuse &&
+        txn->engine->txn_id(txn->native.ptr) < slot->since)
         return refuse_missing(txn, slot);
     return slot;
 }

@@ -41,7 +41,7 @@ PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy)
     return fail(txn->state, "read", MDB_CORRUPTED);
 }
 
-PyObject *to_bytes(Transaction *txn, const MDB_val *value)
+PyObject *large_to_bytes(Transaction *txn, const MDB_val *value)
 {
     touch_pages(value->mv_data, value->mv_size);
     if (LIKELY(value->mv_size < LARGE))
@@ -123,11 +123,6 @@ static PyObject *view_of_map(Transaction *txn, const MDB_val *value)
 PyObject *to_view(Transaction *txn, const MDB_val *value)
 {
     return txn->thread ? view_of_copy(txn, value) : view_of_map(txn, value);
-}
-
-PyObject *to_python(Transaction *txn, const MDB_val *value)
-{
-    return LIKELY(!txn->buffers) ? to_bytes(txn, value) : to_view(txn, value);
 }
 
 PyObject *whole_map(Transaction *txn)
