@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""By which number a process is known in the reader table: processes of one number, as in two
-containers, read and write one file, and what a dead one has left is cleared.
+"""Processes of one number, as in two containers, read and write one file: by which number each is
+known in the reader table, what a dead one has left there, and whose the writer lock is.
 
 Some tests make PID namespaces, in which the first process has number 1.  The others have another
 process lock the byte of the lock file that belongs to a number, or write into the reader table,
@@ -13,6 +13,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
 import lmdb
 import pytest
@@ -424,6 +425,70 @@ def test_a_container_writes_after_another_was_killed(container, open_env, env_pa
     assert second.ask("[put(b'k') for _ in range(500)][-1]") is True
     assert second.ask("env.reader_list()") == []
     assert os.path.getsize(env_path + "/data.mdb") <= size + (1 << 19)
+
+
+# -- the writer lock ----------------------------------------------------------------------------
+
+
+def word_of(path, at):
+    with open(os.path.join(path, "lock.mdb"), "rb") as file:
+        return struct.unpack_from("=I", file.read(), at)[0]
+
+
+def take_lock(holder, path):
+    """A program takes the writer lock; where in the lock file its thread's number stands then."""
+    thread = holder.ask("threading.get_native_id()")
+    before = places(path, thread)
+    assert holder.ask("(txn := env.begin(write=True)).put(b'k', b'held')") is True
+    return min({*places(path, thread)} - {*before})
+
+
+def wait_for_waiter(path, at):
+    """Until a thread waits for the lock whose word is there, which it notes in the word."""
+    until = time.monotonic() + 20
+    while not word_of(path, at) >> 31:
+        assert time.monotonic() < until, "nobody waits"
+        time.sleep(0.001)
+
+
+def test_one_that_dies_waiting_does_not_free_the_lock(programs, open_env, env_path):
+    """The lock has the number of the thread that holds it, in the holder's namespace: here it
+    is given that of the waiting one.  The kernel would take the lock for that one's own."""
+    env = make(open_env)
+    holder, waiting = programs(), programs()
+    holder.ask("start()")
+    waiting.ask("start()")
+    word = take_lock(holder, env_path)
+    print("put(b'waiting')", file=waiting.process.stdin, flush=True)
+    wait_for_waiter(env_path, word)
+    write_number(env_path, word, waiting.pid - (1 << 31))
+    waiting.kill()
+    with pytest.raises(pylmdb.LockTimeoutError):
+        env.begin(write=True, timeout=0.1)
+    write_number(env_path, word, holder.pid - (1 << 31))
+    assert holder.ask("txn.commit()") is None
+    with env.begin(write=True, timeout=20) as txn:
+        assert txn.get(b"k") == b"held"
+        assert txn.get(b"waiting") is None
+
+
+def test_a_container_that_dies_waiting_does_not_free_the_lock(container, open_env, env_path):
+    env = make(open_env)
+    holder, waiting = container(), container()
+    holder.ask("start()")
+    waiting.ask("start()")
+    word = take_lock(holder, env_path)
+    print("put(b'waiting')", file=waiting.process.stdin, flush=True)
+    wait_for_waiter(env_path, word)
+    waiting.kill()
+    with pytest.raises(pylmdb.LockTimeoutError):
+        env.begin(write=True, timeout=0.1)
+    assert holder.ask("txn.commit()") is None
+    assert env.begin().get(b"k") == b"held"
+    holder.ask("(txn := env.begin(write=True)) and None")
+    holder.kill()  # whereas its own death frees it
+    with env.begin(write=True, timeout=20) as txn:
+        txn.put(b"k", b"next")
 
 
 # -- liblmdb's own calls ------------------------------------------------------------------------
