@@ -59,7 +59,8 @@ def locks(request, tmp_path, monkeypatch):
         source, library = tmp_path / "no_ofd.c", tmp_path / "no_ofd.so"
         source.write_text(NO_OPEN_FILE_LOCKS)
         subprocess.check_call([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"])
-        monkeypatch.setenv("LD_PRELOAD", str(library))
+        loaded = os.environ.get("LD_PRELOAD", "").split()  # as sanitizers are
+        monkeypatch.setenv("LD_PRELOAD", " ".join([*loaded, str(library)]))
 
 
 @pytest.fixture

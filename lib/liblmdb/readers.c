@@ -20,7 +20,9 @@
  *   there stands the process number that goes with the number, for people.  Slots that other
  *   builds take keep what was there; so both numbers are noted, and compared. */
 
-enum { FIRST_NUMBER = 1 << 30 };
+/* More are not tried than one machine has processes with the file open: EACCES may also
+ * mean that a file system refuses all locks. */
+enum { FIRST_NUMBER = 1 << 30, LAST_NUMBER = FIRST_NUMBER + (1 << 16) };
 
 struct slot_note {
     int number, process;
@@ -64,21 +66,22 @@ static void clear_slot(MDB_reader *slot, MDB_PID_T number)
  * environment.  Where the table is about to be made anew it has no magic number. */
 static int take_number(MDB_env *env, MDB_txninfo *table, size_t size)
 {
-    const size_t most = (size - sizeof(*table)) / sizeof(MDB_reader) + 1;
+    const size_t most =
+        size < sizeof(*table) ? 0 : (size - sizeof(*table)) / sizeof(MDB_reader) + 1;
     const int saved = errno; /* mdb_env_setup_locks() looks at it later on */
     MDB_PID_T number = getpid();
     size_t i;
     int rc;
 
     extra_of(env)->process = number;
-    while (!(rc = lock_number(env->me_lfd, number)))
+    while (!(rc = lock_number(env->me_lfd, number)) && number < LAST_NUMBER)
         number = number < FIRST_NUMBER ? FIRST_NUMBER : number + 1;
-    if (rc < 0)
+    if (rc <= 0)
         return -1;
     errno = saved;
     env->me_pid = number;
     env->me_live_reader = 1; /* the byte is locked */
-    if (table->mti_magic == MDB_MAGIC && table->mti_format == MDB_LOCK_FORMAT)
+    if (most && table->mti_magic == MDB_MAGIC && table->mti_format == MDB_LOCK_FORMAT)
         for (i = 0; i < table->mti_numreaders && i < most; i++)
             clear_slot(table->mti_readers + i, number);
     return 0;
@@ -124,7 +127,7 @@ int pylmdb_env_process(MDB_env *env, int number)
     const unsigned int count = env->me_txns ? env->me_txns->mti_numreaders : 0;
     unsigned int i;
 
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < count && i < env->me_maxreaders; i++) {
         MDB_reader *slot = env->me_txns->mti_readers + i;
 
         if (slot->mr_pid == number && note_of(slot)->number == number)
