@@ -337,6 +337,25 @@ def test_both_processes_count_together(env, start_peer):
     assert env.begin().get(b"\0") == b"%d" % (2 * count)
 
 
+def test_many_of_both_count_together(env_path, lib_version):
+    """None of those that wait for the lock is left asleep."""
+    add = (
+        "exec('for _ in range(100):\\n with env.begin(write=True) as txn:"
+        " txn.put(bytes(1), str(int(txn.get(bytes(1), bytes([48]))) + 1).encode())') or 1"
+    )
+    peers = []
+    try:
+        for module in (lmdb, pylmdb, lmdb, pylmdb):
+            peers.append(Peer(module, env_path, lib_version, MAP_SIZE))
+        for peer in peers:
+            peer.send(add)
+        assert [peer.answer() for peer in peers] == 4 * [1]
+        assert peers[0].ask("env.begin().get(bytes(1))") == b"400"
+    finally:
+        for peer in peers:
+            peer.end()
+
+
 def test_readers_of_both_processes_are_in_one_table(env, start_peer):
     peer = start_peer()
     with env.begin(write=True) as txn:
@@ -397,6 +416,7 @@ def test_growth_by_the_other_process_is_adopted(open_env, start_peer):
 
 
 # ---- Debian's lmdb-utils ----
+
 
 def parse_dump(text):
     """The records of each database in the output of ``mdb_dump``."""

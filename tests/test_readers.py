@@ -4,9 +4,10 @@
 import os
 
 import pytest
-from programs import PRELUDE, run
+from programs import PRELUDE, finish, run, start
 
 import pylmdb
+from pylmdb import lowlevel
 
 
 @pytest.fixture
@@ -89,3 +90,107 @@ else:
         lib_version,
         prelude=DEAD,
     )
+
+
+# -- dead readers and new pages -------------------------------------------------------------------
+
+READER = """
+env = pylmdb.open(path)
+reader = env.begin()
+print("reads", flush=True)
+sys.stdin.readline()
+"""
+
+
+def killed_reader(path, lib_version):
+    """A process begins to read, and is killed."""
+    reader = start(READER, path, lib_version)
+    assert reader.stdout.readline() == "reads\n"
+    reader.kill()
+    reader.communicate()
+
+
+OPTIONS = {
+    "a fixed map": {"map_size": 16 << 20},
+    "a map as large as can be": {"map_size": 1 << 40},
+    "a map that grows": {},
+    "a writable map": {"map_size": 16 << 20, "writemap": True},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_what_the_dead_keep_is_used_again(open_env, env_path, lib_version, options):
+    env = open_env(sync=False, **options)
+
+    def rewrite():
+        with env.begin(write=True) as txn:
+            for n in range(100):
+                txn.put(b"%06d" % n, bytes(100))
+
+    rewrite()
+    killed_reader(env_path, lib_version)
+    for _ in range(1000):
+        rewrite()
+    assert env.reader_list() == []
+    assert env.info().used < 2 << 20
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_the_dead_are_cleared_before_the_map_is_full(open_env, env_path, lib_version, depth):
+    """Also when the reader died in the middle of the transaction, and at its last page."""
+    env = open_env(map_size=4 << 20, sync=False)
+    with env.begin(write=True) as txn:
+        txn.put(b"large", bytes(2 << 20))
+
+    reader = start(READER, env_path, lib_version)
+    assert reader.stdout.readline() == "reads\n"
+    for key in (b"large", b"other"):  # pages of the last commit but one can be used again
+        with env.begin(write=True) as txn:
+            txn.put(b"other", b"v")
+            assert txn.delete(key)
+    with env.begin(write=True) as txn:
+        child = env.begin(parent=txn, write=True) if depth else txn
+        child.put(b"small", bytes(10_000))
+        reader.kill()
+        reader.communicate()
+        child.put(b"large again", bytes(2 << 20))
+        if depth:
+            child.commit()
+    assert env.begin().get(b"large again") == bytes(2 << 20)
+    assert env.info().used <= 4 << 20
+
+
+def test_the_living_keep_what_they_read(open_env, env_path, lib_version):
+    """However often it is looked, and with others that die meanwhile."""
+    env = open_env(sync=False)
+    with env.begin(write=True) as txn:
+        for n in range(200):
+            txn.put(b"%03d" % n, b"old" * 100)
+    living = start(
+        READER + "print({v for k, v in reader.cursor()} == {b'old' * 100})", env_path, lib_version
+    )
+    assert living.stdout.readline() == "reads\n"
+    number = [row.pid for row in env.reader_list()]
+    killed_reader(env_path, lib_version)
+    for _ in range(100):
+        with env.begin(write=True) as txn:
+            for n in range(200):
+                txn.put(b"%03d" % n, b"new" * 100)
+    assert [row.pid for row in env.reader_list()] == number == [living.pid]
+    living.stdin.write("\n")
+    assert finish(living) == "True\n"
+
+
+def test_the_dead_make_room_for_a_transaction_that_liblmdb_begins(open_env, env_path, lib_version):
+    env = open_env(max_readers=2)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v")
+    living = env.begin()
+    killed_reader(env_path, lib_version)
+    engine = lowlevel.engine(env)
+    out = engine.ffi.new("MDB_txn **")
+    begin, native = engine.lib.mdb_txn_begin, lowlevel.handle(env)
+    assert begin(native, engine.ffi.NULL, engine.lib.MDB_RDONLY, out) == 0
+    engine.lib.mdb_txn_abort(out[0])
+    assert living.get(b"k") == b"v"
+    assert len(env.reader_list()) == 1

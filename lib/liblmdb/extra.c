@@ -13,6 +13,11 @@ struct extra {
     MDB_env *next_with_locks;
     long long looked;
     int look;
+    /* readers.c: the process that opened the environment, and the number of pages and the
+     * time in milliseconds at which dead readers are looked for again */
+    MDB_PID_T process;
+    size_t check_at;
+    long long checked;
     /* pages.c: when a reader last asked for the size of the data file */
     long long asked;
     /* lock_file.c: the names that the files were opened by again, and the last of all; NULL:

@@ -211,7 +211,6 @@ static int grow(MDB_env *env, size_t size)
     size_t wanted;
     int rc = 0;
 
-    mdb_reader_check(env, NULL); /* dead readers keep pages from being used again */
     if (size > extra->most || (size > extra->reserved && !reserve_more(env, size)))
         return MDB_MAP_FULL;
     wanted = pylmdb_grown_size(now, size, farthest(extra), part);

@@ -109,6 +109,21 @@ static int add_value(struct pylmdb_unwritten *pages, pgno_t pgno, size_t count,
     return rc;
 }
 
+/* How many pages a value takes. */
+static size_t pages_of(const MDB_env *env, const MDB_val *value)
+{
+    return (PAGEHDRSZ - 1 + value->mv_size) / env->me_psize + 1;
+}
+
+/* Whether so many pages fit behind all others, and those that the leaf may need besides.
+ * Where they do not, there may be room among the free ones, which liblmdb looks for. */
+static int has_room_behind(MDB_txn *txn, size_t count)
+{
+    const size_t pages = txn->mt_next_pgno + count + 2 * CURSOR_STACK;
+
+    return !make_room(txn, pages) && pages < txn->mt_env->me_maxpg;
+}
+
 /* Takes pages for the value, behind all others, and has the leaf refer to them. */
 static int give_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwritten *pages)
 {
@@ -116,7 +131,7 @@ static int give_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwrit
     MDB_env *env = txn->mt_env;
     MDB_node *leaf = NODEPTR(mc->mc_pg[mc->mc_top], mc->mc_ki[mc->mc_top]);
     const pgno_t pgno = txn->mt_next_pgno;
-    const size_t count = (PAGEHDRSZ - 1 + value->mv_size) / env->me_psize + 1;
+    const size_t count = pages_of(env, value);
     int rc = make_room(txn, pgno + count);
 #if MDB_VERSION_MAJOR > 0
     const MDB_ovpage reference = {pgno, txn->mt_txnid, count};
@@ -146,7 +161,8 @@ int pylmdb_append_large(MDB_cursor *mc, const MDB_val *key, const MDB_val *value
 
     if (NODESIZE + key->mv_size + value->mv_size <= txn->mt_env->me_nodemax ||
         value->mv_size > MAXDATASIZE || (mc->mc_db->md_flags & MDB_DUPSORT) ||
-        (txn->mt_env->me_flags & MDB_WRITEMAP) || txn->mt_parent)
+        (txn->mt_env->me_flags & MDB_WRITEMAP) || txn->mt_parent ||
+        !has_room_behind(txn, pages_of(txn->mt_env, value)))
         return PYLMDB_NOT_QUICK;
     rc = pylmdb_safe_cursor_put(mc, &own, &place, MDB_APPEND);
     if (!rc && (rc = give_pages(mc, value, pages)))

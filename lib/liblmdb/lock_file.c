@@ -12,18 +12,27 @@
 static MDB_env *with_locks;
 static pthread_mutex_t with_locks_guard = PTHREAD_MUTEX_INITIALIZER;
 
+static int take_number(MDB_env *env, MDB_txninfo *table, size_t size); /* readers.c */
+
 static void *map_locks(MDB_env *env, size_t size)
 {
     struct extra *extra = extra_of(env);
     void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, env->me_lfd, 0);
 
-    if (map != MAP_FAILED) {
-        extra->locks_size = size;
-        pthread_mutex_lock(&with_locks_guard);
-        extra->next_with_locks = with_locks;
-        with_locks = env;
-        pthread_mutex_unlock(&with_locks_guard);
+    if (map == MAP_FAILED)
+        return map;
+    if (take_number(env, map, size)) {
+        const int code = errno;
+
+        (void)munmap(map, size);
+        errno = code;
+        return MAP_FAILED;
     }
+    extra->locks_size = size;
+    pthread_mutex_lock(&with_locks_guard);
+    extra->next_with_locks = with_locks;
+    with_locks = env;
+    pthread_mutex_unlock(&with_locks_guard);
     return map;
 }
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* growth.c, creation.c, compaction.c, truncation.c and large.c for builds that do
- * without: the map has one size, nothing in the files is mended or put in their place, no
- * read is guarded, and values are kept until the commit.  Included by shim.c, on Windows
- * and for a system liblmdb. */
+/* growth.c, creation.c, readers.c, compaction.c, truncation.c and large.c for builds that
+ * do without: the map has one size, nothing in the files is mended or put in their place,
+ * processes are known by their numbers, no read is guarded, and values are kept until the
+ * commit.  Included by shim.c, on Windows and for a system liblmdb. */
+
+#ifndef _WIN32
+#include <unistd.h>
+#endif
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {
@@ -56,6 +60,18 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 void pylmdb_env_opened(MDB_env *env)
 {
     (void)env;
+}
+
+int pylmdb_env_number(MDB_env *env)
+{
+    (void)env;
+    return (int)getpid();
+}
+
+int pylmdb_env_process(MDB_env *env, int number)
+{
+    (void)env;
+    return number;
 }
 
 int pylmdb_any_cut;

@@ -2,7 +2,7 @@
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
  * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, creation.c, growth.c,
- * lock_file.c, compaction.c, truncation.c, large.c).
+ * lock_file.c, readers.c, compaction.c, truncation.c, large.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -80,11 +80,22 @@ static void *uncleared_list(size_t count, size_t size)
 }
 
 /* An environment has our struct extra behind it. */
-enum { EXTRA_SIZE = 128 };
+enum { EXTRA_SIZE = 192 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
      : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTRA_SIZE) \
                                                    : (calloc)(count, size))
+
+/* Called from mdb.c; see readers.c. */
+#ifndef _WIN32
+#define PYLMDB_READERS /* edits/readers.json */
+struct MDB_reader;
+static pid_t own_number(MDB_env *env);
+static void free_own_slot(struct MDB_reader *slot);
+static void note_process(MDB_env *env, struct MDB_reader *slot);
+static unsigned int slot_of_the_dead(MDB_env *env, unsigned int count);
+static int clear_dead_readers(MDB_txn *txn, size_t pages);
+#endif
 
 /* The mappings of the data file and the lock file, and their ends; see growth.c and
  * lock_file.c. */
@@ -184,6 +195,7 @@ static void unguard_map(MDB_env *env);
 #include "creation.c"
 #include "growth.c"
 #include "lock_file.c"
+#include "readers.c"
 #include "compaction.c"
 #ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock

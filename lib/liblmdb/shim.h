@@ -140,6 +140,11 @@ void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
  * process that died while it opened the environment has left in the lock file. */
 void pylmdb_env_opened(MDB_env *env);
 
+/* The number by which an environment of this process is known in its reader table, and the
+ * process number that goes with one that stands there, as that process knows it. */
+int pylmdb_env_number(MDB_env *env);
+int pylmdb_env_process(MDB_env *env, int number);
+
 /* mdb_env_close(), also while a thread of this process still has to give back
  * the writer lock that another one has ended for it. */
 void pylmdb_env_close(MDB_env *env);

@@ -21,8 +21,10 @@
  * while `inside` is set, so the handler can never wait for its own thread.
  * This file is included by shim.c, once per engine.
  */
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -191,24 +193,125 @@ static void ask_owner(struct held_lock **link)
         drop_note(link);
 }
 
-static int lock_with_deadline(pthread_mutex_t *mutex)
+/* -- waiting --------------------------------------------------------------------------
+ *
+ * While a thread is inside pthread_mutex_lock() for a robust mutex, the kernel takes the
+ * mutex away from whoever has the thread's number if the thread dies there.  Its number
+ * is that in its own PID namespace, and so is the number in the mutex.  So of two
+ * containers whose threads have one number, the death of the one that waits would free
+ * the lock of the one that writes, for a third that then writes, too.
+ *
+ * So the mutex is only tried, which takes a few instructions, and the word in it is waited
+ * for here.  What stands in that word, and that an unlock wakes a waiter if FUTEX_WAITERS is
+ * set, is the kernel's interface for robust mutexes.  Where in the mutex the word stands is
+ * the C library's affair, and is found out. */
+#ifndef SYS_futex
+#define SYS_futex SYS_futex_time64
+#endif
+
+static int lock_word = -1; /* counted in words; -1: it could not be found out */
+
+__attribute__((constructor)) static void find_word(void)
+{
+    const int count = (int)(sizeof(pthread_mutex_t) / sizeof(uint32_t));
+    const uint32_t thread = (uint32_t)syscall(SYS_gettid);
+    uint32_t held[sizeof(pthread_mutex_t) / sizeof(uint32_t)], *words;
+    pthread_mutexattr_t kind;
+    pthread_mutex_t mutex;
+    int i;
+
+    words = (uint32_t *)(void *)&mutex;
+    if (pthread_mutexattr_init(&kind))
+        return;
+    if (!pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED) &&
+        !pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST) &&
+        !pthread_mutex_init(&mutex, &kind)) {
+        if (!pthread_mutex_lock(&mutex)) {
+            memcpy(held, words, sizeof(held));
+            pthread_mutex_unlock(&mutex);
+            for (i = count; i--;)
+                if (held[i] == thread && !words[i])
+                    lock_word = i;
+        }
+        pthread_mutex_destroy(&mutex);
+    }
+    pthread_mutexattr_destroy(&kind);
+}
+
+static void wait_for_word(uint32_t *word, uint32_t value, const struct timespec *left)
+{
+#ifdef SYS_futex_time64
+    if (sizeof(left->tv_sec) > sizeof(long)) {
+        (void)syscall(SYS_futex_time64, word, FUTEX_WAIT, value, left, NULL, 0);
+        return;
+    }
+#endif
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, value, left, NULL, 0);
+}
+
+static void deadline(clockid_t clock, int wait_ms, struct timespec *until)
+{
+    clock_gettime(clock, until);
+    until->tv_sec += wait_ms / 1000;
+    until->tv_nsec += (long)(wait_ms % 1000) * 1000000L;
+    if (until->tv_nsec >= 1000000000L) {
+        until->tv_nsec -= 1000000000L;
+        until->tv_sec++;
+    }
+}
+
+/* What is left until then; 0 when nothing is. */
+static int time_left(const struct timespec *until, struct timespec *left)
+{
+    clock_gettime(CLOCK_MONOTONIC, left);
+    left->tv_sec = until->tv_sec - left->tv_sec;
+    left->tv_nsec = until->tv_nsec - left->tv_nsec;
+    if (left->tv_nsec < 0) {
+        left->tv_nsec += 1000000000L;
+        left->tv_sec--;
+    }
+    return left->tv_sec >= 0 && (left->tv_sec || left->tv_nsec);
+}
+
+/* Waits so many milliseconds, for ever when negative.  Others may be asleep whose wake-up
+ * this thread has had, so FUTEX_WAITERS is set whenever it has waited. */
+static int lock_within(pthread_mutex_t *mutex, int wait_ms)
+{
+    uint32_t *word = (uint32_t *)(void *)mutex + lock_word, value;
+    struct timespec until, left;
+    int waited = 0, rc;
+
+    deadline(CLOCK_MONOTONIC, wait_ms, &until);
+    while ((rc = pthread_mutex_trylock(mutex)) == EBUSY) {
+        value = __atomic_load_n(word, __ATOMIC_RELAXED);
+        if (!(value & FUTEX_TID_MASK) ||
+            (!(value & FUTEX_WAITERS) &&
+             !__atomic_compare_exchange_n(word, &value, value | FUTEX_WAITERS, 0,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)))
+            continue; /* it has changed */
+        waited = 1;
+        if (wait_ms >= 0 && !time_left(&until, &left))
+            return ETIMEDOUT;
+        wait_for_word(word, value | FUTEX_WAITERS, wait_ms < 0 ? NULL : &left);
+    }
+    if (waited && (!rc || rc == EOWNERDEAD))
+        __atomic_or_fetch(word, FUTEX_WAITERS, __ATOMIC_RELAXED);
+    return rc;
+}
+
+/* The same; 0 milliseconds only try, and say EBUSY. */
+static int lock_robust(pthread_mutex_t *mutex, int wait_ms)
 {
     struct timespec until;
+    int rc = pthread_mutex_trylock(mutex);
 
-    if (writer_wait_ms < 0)
+    if (rc != EBUSY || !wait_ms)
+        return rc;
+    if (lock_word >= 0)
+        return lock_within(mutex, wait_ms);
+    if (wait_ms < 0)
         return pthread_mutex_lock(mutex);
-    if (!writer_wait_ms) {
-        const int rc = pthread_mutex_trylock(mutex);
-
-        return rc == EBUSY ? ETIMEDOUT : rc;
-    }
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += writer_wait_ms / 1000;
-    until.tv_nsec += (long)(writer_wait_ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
+    deadline(CLOCK_REALTIME, wait_ms, &until);
     return pthread_mutex_timedlock(mutex, &until);
 }
 
@@ -219,12 +322,15 @@ int pylmdb_mutex_lock(pthread_mutex_t *mutex)
 
     enter();
     if (!waiting_for_writer || !reserved_note) {
-        rc = only_try ? pthread_mutex_trylock(mutex) : pthread_mutex_lock(mutex);
+        rc = lock_robust(mutex, only_try ? 0 : -1);
         leave();
         return rc;
     }
     release_orphans();
-    if (!(rc = lock_with_deadline(mutex)) || rc == EOWNERDEAD) {
+    rc = lock_robust(mutex, writer_wait_ms);
+    if (rc == EBUSY)
+        rc = ETIMEDOUT;
+    if (!rc || rc == EOWNERDEAD) {
         held = reserved_note;
         reserved_note = NULL;
         pthread_mutex_lock(&held_guard);

@@ -133,11 +133,13 @@ def _processes(shared: SharedEnv) -> set[int]:
     """Who else has the data file open, as far as this process may know."""
     found: set[int] = set()
     try:
+        # Not getpid(): /proc may be that of another namespace.
+        own = int(os.readlink("/proc/self"))
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
+    except (OSError, ValueError):
         return found
     for pid in pids:
-        if pid != os.getpid() and _has_open(pid, shared.key):
+        if pid != own and _has_open(pid, shared.key):
             found.add(pid)
     return found
 

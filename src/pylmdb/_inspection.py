@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ._typing import TYPE_CHECKING
 from .errors import ReadersFullError, error
 from .transaction import stat_from
@@ -82,13 +80,29 @@ class Inspection:
         return int(out[0])
 
     def readers(self) -> str:
-        """The reader table as text, a line each.  ``mdb_reader_list``."""
+        """The reader table as text, a line each.  ``mdb_reader_list``.
+
+        The first column is the process number, as :meth:`reader_list` tells it.
+        """
+        lines = []
+        for line in self._use().engine.reader_text(self._use()).splitlines(keepends=True):
+            number = line.split(maxsplit=1)[0]
+            if number.isdigit():
+                line = f"{self._process(int(number)):10d}" + line.partition(number)[2]
+            lines.append(line)
+        return "".join(lines)
+
+    def _process(self, number: int) -> int:
+        """The process number that goes with a number in the reader table."""
         shared = self._use()
-        return shared.engine.reader_text(shared)
+        return int(shared.run(shared.engine.lib.pylmdb_env_process, number))
 
     def reader_list(self) -> list[Reader]:
-        """The reader table as records of ``pid``, ``thread``, ``txnid``, ``pages`` and
-        ``held_since``.
+        """The reader table as records of ``pid``, ``own``, ``thread``, ``txnid``, ``pages``
+        and ``held_since``.
+
+        ``pid`` is the process number as that process knows it: in another container it
+        may be the number of another process here.  ``own`` is True for this process.
 
         ``pages`` is the number of pages that the reader's snapshot keeps from being
         used again: a file that grows without need has a reader with many.  It is None
@@ -96,9 +110,16 @@ class Inspection:
         transaction ended, in seconds of Unix time, if it was one of this process and
         nothing but views and arrays holds its snapshot; else it is None.
         """
-        rows = [line.split() for line in self.readers().splitlines()]
+        shared = self._use()
+        own = shared.run(shared.engine.lib.pylmdb_env_number)
+        rows = [line.split() for line in shared.engine.reader_text(shared).splitlines()]
         readers = [
-            Reader(pid=int(row[0]), thread=row[1], txnid=None if row[2] == "-" else int(row[2]))
+            Reader(
+                pid=self._process(int(row[0])),
+                own=int(row[0]) == own,
+                thread=row[1],
+                txnid=None if row[2] == "-" else int(row[2]),
+            )
             for row in rows
             if len(row) == 3 and row[0].isdigit()
         ]
@@ -108,9 +129,9 @@ class Inspection:
             reader["pages"] = pages.get(reader.txnid, 0)
             reader["held_since"] = None
         # Which slot of those with one snapshot it is makes no difference.
-        for number, since in self._use().held():
+        for number, since in shared.held():
             for reader in readers:
-                if (reader.pid, reader.txnid, reader.held_since) == (os.getpid(), number, None):
+                if (reader.own, reader.txnid, reader.held_since) == (True, number, None):
                     reader["held_since"] = since
                     break
         return readers

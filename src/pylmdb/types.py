@@ -97,7 +97,8 @@ class DbFlags(Record):
 
 
 class Reader(Record):
-    """One slot of the reader table: ``pid``, ``thread`` (hexadecimal), ``txnid``,
+    """One slot of the reader table: ``pid``, the number by which the process knows itself,
+    ``own``, whether it is this process, ``thread`` (hexadecimal), ``txnid``,
     the snapshot that it reads (None when idle), ``pages``, how many pages that were
     freed since it keeps from being used again, and ``held_since``: where its
     transaction has ended in this process and only views and arrays hold it, since
@@ -105,6 +106,7 @@ class Reader(Record):
 
     __slots__ = ()
     pid: int
+    own: bool
     thread: str
     txnid: int | None
     pages: int | None

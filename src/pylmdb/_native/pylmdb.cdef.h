@@ -13,6 +13,8 @@ void pylmdb_env_abandon(MDB_env *env);
 int pylmdb_env_check(MDB_env *env);
 void pylmdb_env_guard(MDB_env *env);
 void pylmdb_env_opened(MDB_env *env);
+int pylmdb_env_number(MDB_env *env);
+int pylmdb_env_process(MDB_env *env, int number);
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 int pylmdb_env_limit(MDB_env *env, size_t size);
 int pylmdb_env_replace_map(MDB_env *env, size_t size);

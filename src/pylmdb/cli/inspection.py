@@ -80,7 +80,7 @@ def info(args: argparse.Namespace) -> None:
             "free_pages": about.free_pages,
             "map_size": about.map_size,
             "last_txnid": about.last_txnid,
-            "readers": sum(reader.pid != os.getpid() for reader in env.reader_list()),
+            "readers": sum(not reader.own for reader in env.reader_list()),
             "max_readers": about.max_readers,
         }
         databases = _databases(env, txn)
@@ -125,13 +125,17 @@ def statistics(args: argparse.Namespace) -> None:
 
 def list_readers(args: argparse.Namespace) -> None:
     """``pylmdb readers``."""
+    columns = ("pid", "thread", "txnid", "pages", "held_since")
     with (writing if args.clean else reading)(args) as env:
         freed = env.reader_check() if args.clean else None
-        rows = [dict(reader) for reader in env.reader_list() if reader.pid != os.getpid()]
+        rows = [
+            {name: reader[name] for name in columns}
+            for reader in env.reader_list()
+            if not reader.own
+        ]
     if args.json:
         print_json({"readers": rows, **({} if freed is None else {"freed": freed})})
         return
-    columns = ("pid", "thread", "txnid", "pages", "held_since")
     if rows:
         print_table(columns, ([_cell(name, row[name]) for name in columns] for row in rows))
     else:

@@ -1,0 +1,3 @@
+#ifdef PYLMDB_READERS
+		pid = own_number(env);
+#endif

@@ -1,0 +1,3 @@
+#ifdef PYLMDB_READERS
+				note_process(env, r);
+#endif

@@ -1,0 +1,4 @@
+#ifdef PYLMDB_READERS
+	free_own_slot(reader);
+	return;
+#endif

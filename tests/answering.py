@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""A process with an environment that evaluates what it is asked, with one binding or the other."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pylmdb
+
+
+class Program:
+    """A process that evaluates expressions; ``env`` is the environment once it is opened."""
+
+    SOURCE = """
+import importlib, os, sys, threading
+lmdb = importlib.import_module(sys.argv[1])
+path, lib_version = sys.argv[2], int(sys.argv[3])
+def start():
+    global env
+    env = lmdb.open(path, sync=False, lib_version=lib_version)
+def put(key):
+    with env.begin(write=True) as txn:
+        return txn.put(key, b"v")
+def read():
+    global reader
+    reader = env.begin()
+    return reader.id()
+def in_child(expression):
+    out, into = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(into, repr(eval(expression)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    return eval(os.read(out, 1000))
+def in_threads(function, count):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(function())) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+%s
+print("ready", flush=True)
+for line in sys.stdin:
+    try:
+        answer = eval(line)
+    except Exception as error:
+        answer = f"{type(error).__name__}: {error}"
+    print(repr(answer), flush=True)
+"""
+
+    def __init__(self, path, lib_version, source="", command=(), module=pylmdb):
+        arguments = [module.__name__, str(path), str(lib_version)]
+        self.process = subprocess.Popen(
+            [*command, sys.executable, "-c", self.SOURCE % source, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self.process.pid
+        assert self.process.stdout.readline() == "ready\n"
+        if command:  # it is the child of the command, which ends with it
+            with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
+                self.pid = int(children.read())
+
+    def ask(self, expression):
+        print(expression, file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        assert line, "the program has ended"
+        return eval(line)
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self):
+        self.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
