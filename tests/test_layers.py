@@ -88,7 +88,7 @@ LAYERS = [
     {"_gather"},
     {"_array_keys", "_npy", "_reserve"},
     {"_shared_env"},
-    {"_alone", "_growth"},
+    {"_alone", "_growth", "_opening"},
     {"_options", "_writer_gate"},
     {"_buffers", "_fsync", "_numpy", "_put_flags", "_report", "_threads"},
     {"_version", "errors", "types"},

@@ -23,6 +23,8 @@ static void *map_locks(MDB_env *env, size_t size)
         extra->next_with_locks = with_locks;
         with_locks = env;
         pthread_mutex_unlock(&with_locks_guard);
+    } else {
+        note_failure(PYLMDB_MAP_LOCK_FILE);
     }
     return map;
 }
@@ -37,7 +39,7 @@ static void release_locks(MDB_env *env)
     if (*link)
         *link = extra_of(env)->next_with_locks;
     pthread_mutex_unlock(&with_locks_guard);
-    (void)lock_first_bytes(env->me_lfd, F_UNLCK, 0, 0);
+    (void)lock_first_bytes(env->me_lfd, &extra_of(env)->lock_kind, F_UNLCK, 0, 0);
 }
 
 static int unmap_locks(MDB_env *env)
