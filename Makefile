@@ -63,7 +63,7 @@ demo: $(DEMO_VENV)/installed-demo
 	$(DEMO_VENV)/bin/python examples/pack_images.py
 
 test: $(VENV)/installed-test
-	.ci/system-packages $(VENV)/bin/python lmdb-utils liblmdb-dev libc6-dev-i386
+	.ci/system-packages $(VENV)/bin/python lmdb-utils liblmdb-dev gcc-multilib
 	cd / && $(abspath $(VENV))/bin/python -c \
 		'import pylmdb; assert "site-packages" in pylmdb.__file__, pylmdb.__file__'
 	$(VENV)/bin/pytest $(SHARED_OUT) $(PYTEST_ARGS)

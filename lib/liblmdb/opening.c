@@ -9,7 +9,9 @@
  * lock on the first byte of its lock file; so files are removed only by a process that has
  * that lock for itself alone, and only if they are still those that it made and no
  * transaction was committed to them.  A process that waited for the lock meanwhile has a
- * lock file without a name then, and begins anew (lock_of_file() in creation.c). */
+ * lock file without a name then, and begins anew (lock_to_open() in creation.c).  liblmdb in
+ * other programs does not look, and would go on with that lock file: it may, if it opens a new
+ * environment in the moment in which an open of ours fails there, and not otherwise. */
 #include "verify.h"
 
 /* What this thread is opening, while it is in pylmdb_env_open(). */

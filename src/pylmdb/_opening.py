@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 
 from ._typing import TYPE_CHECKING
 from .errors import Error, FileSystemError, InvalidError, LockFileError, error
@@ -163,9 +162,12 @@ class Opening:
         options = self._options
         lock_path = options.lock_path if options.lock else self._null
         self._lib.pylmdb_remove_made(self._noted, options.data_path, lock_path)
-        if self._made_directory:
-            with suppress(OSError):  # another process has put its files there
-                os.rmdir(options.path)
+        if not self._made_directory:
+            return
+        try:
+            os.rmdir(options.path)
+        except OSError:  # another process has put its files there
+            return
 
     def failure(self, code: int) -> Exception:
         """What to raise for the code of :meth:`open`, or of what follows it."""

@@ -144,15 +144,10 @@ def _open_native(options: Options) -> SharedEnv:
     try:
         if key is None:
             opening.make_directory()
-        shared = _open_new(engine, opening, options, key)
+        return _open_new(engine, opening, options, key)
     except BaseException:
         opening.undo()
         raise
-    _open[shared.key] = shared
-    lock_key = _file_key(options.lock_path) if options.lock else None
-    if lock_key is not None:
-        _open[lock_key] = shared
-    return shared
 
 
 def _open_new(
@@ -184,6 +179,10 @@ def _open_new(
         raise
     finally:
         _half_open.discard(shared)
+    _open[shared.key] = shared
+    lock_key = _file_key(options.lock_path) if options.lock else None
+    if lock_key is not None:
+        _open[lock_key] = shared
     return shared
 
 

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import _engine, _registry
+from ._opening import EMPTY
 from ._report import CheckedDatabase, Finding, Report
 from .errors import CorruptedError, InvalidError, error
 
@@ -101,7 +102,7 @@ def _report(ffi: Any, check: Any, path: str, changed: bool, seconds: float) -> R
         text = "it was written to while it was checked"
         findings.append(Finding("note", None, "file", None, text))
     if not check.file_size:
-        text = "it is empty, as before its first use; opening it makes a new environment"
+        text = f"the file {EMPTY}; opening it without readonly=True makes a new environment"
         findings = [Finding("note", None, "file", None, text)]
     return Report(
         path=path,
