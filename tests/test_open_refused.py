@@ -430,6 +430,13 @@ def test_what_was_put_in_its_place_is_left(open_env, env_path, lib_version):
     assert remove(env_path, *made) == BOTH
 
 
+def wait_for_waiter(file, process):
+    """Wait until a process waits for a lock on an open file."""
+    waits = rf"-> .*:{os.fstat(file.fileno()).st_ino} "
+    while not re.search(waits, Path("/proc/locks").read_text()):
+        assert process.poll() is None, process.communicate()
+
+
 @linux
 @pytest.mark.parametrize("options", ["", "readonly=True"])
 def test_a_process_that_waits_for_a_removed_lock_file_takes_the_next(
@@ -447,12 +454,29 @@ if not env.readonly:
     with env.begin(write=True) as txn:
         txn.put(b"k", b"v")
 """, env_path, lib_version)
-        waits = rf"-> .*:{os.fstat(file.fileno()).st_ino} "
-        while not re.search(waits, Path("/proc/locks").read_text()):
-            assert other.poll() is None, other.communicate()
+        wait_for_waiter(file, other)
         os.unlink(lock_file)
     finish(other)
     assert sorted(os.listdir(env_path)) == BOTH
+
+
+@linux
+@pytest.mark.parametrize("options", ["", "readonly=True"])
+def test_a_process_that_waits_opens_the_data_file_that_is_there_then(
+    open_env, env_path, lib_version, options
+):
+    for path, value in ((env_path, b"old"), (env_path + "-new", b"new")):
+        with open_env(path) as env, env.begin(write=True) as txn:
+            txn.put(b"k", value)
+    with open(os.path.join(env_path, "lock.mdb"), "r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
+        other = start(f"""
+env = pylmdb.open(path, lib_version=lib_version, {options})
+assert env.begin().get(b"k") == b"new"
+""", env_path, lib_version)
+        wait_for_waiter(file, other)
+        os.replace(os.path.join(env_path + "-new", "data.mdb"), os.path.join(env_path, "data.mdb"))
+    finish(other)
 
 
 @linux

@@ -48,12 +48,16 @@ def look(options: Options) -> tuple[bytes, FileKey | None]:
     """How the data file begins, and what it is known by; ``b""`` and None if it is to be made.
 
     :raises Error: it cannot be opened, and cannot be made.
+    :raises RetryError: another process is removing it.
     """
+    missing = 0
     try:
         found = os.stat(options.data_path)
     except OSError as failure:
+        missing = failure.errno or errno.ENOENT
+    if missing:
         if not _can_make_directory(options):
-            _check_missing(options, failure.errno or errno.ENOENT)
+            _check_missing(options, missing)
         return b"", None
     if not stat.S_ISREG(found.st_mode):
         raise _not_a_file(options, stat.S_ISDIR(found.st_mode))
@@ -100,8 +104,10 @@ def _check_missing(options: Options, code: int) -> None:
         hint = "its parent directory does not exist"
     elif options.readonly:
         hint = "it does not exist, and readonly=True makes nothing"
-    else:
+    elif not options.create:
         hint = "it does not exist, and create=False makes no directory"
+    else:  # it was there a moment ago
+        raise RetryError(error(f"open: {given!r}", code, "another process removes it"))
     raise error(f"open: {given!r}", code, hint)
 
 

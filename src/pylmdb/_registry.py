@@ -171,7 +171,9 @@ def _open_new(
             engine.lib.pylmdb_env_limit(shared.ptr, 0)
         _load_main(shared)
         shared.key = _descriptor_key(shared)
-        if shared.key != (key or _file_key(options.data_path)):
+        # A reader opens the data file before it waits for the lock file.
+        named = _file_key(options.data_path)
+        if shared.key != named or key not in (None, named):
             raise _replaced(options)
     except BaseException:
         shared.closed = True
