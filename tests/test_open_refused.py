@@ -117,10 +117,16 @@ def test_commands_leave_nothing_beside_another_file(folder, capsys, command):
 
 
 def test_verify_says_that_a_file_is_empty(folder):
-    assert "the file is empty, as before its first use" in str(pylmdb.verify("nil"))
+    assert "it is empty, as before its first use" in str(pylmdb.verify("nil"))
     with pytest.raises(pylmdb.InvalidError, match="is empty, as before its first use"):
         pylmdb.open("nil", readonly=True, verify=True)
     assert pylmdb.open("nil").stat().entries == 0
+
+
+def test_verify_names_paths_as_text(folder):
+    for path in ("no", "empty", b"empty", "notes.txt/e"):
+        with pytest.raises(OSError, match=r" '.*/data\.mdb'$"):
+            pylmdb.verify(path)
 
 
 # -- permissions --------------------------------------------------------------------------------
