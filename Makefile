@@ -148,7 +148,7 @@ endef
 
 # Also what the tests need of the system; and they must not meet the modules of this folder.
 %/ready-for-tests: %/installed-test
-	.ci/system-packages $(@D)/bin/python lmdb-utils liblmdb-dev libc6-dev-i386
+	.ci/system-packages $(@D)/bin/python lmdb-utils liblmdb-dev gcc-multilib
 	cd / && $(abspath $(@D))/bin/python -c \
 		'import pylmdb; assert "site-packages" in pylmdb.__file__, pylmdb.__file__'
 	touch $@

@@ -192,9 +192,9 @@ def test_nothing_is_made_by_mistake(run, tmp_path, command):
     name, *rest = command.split()
     missing = tmp_path / "missing"
     text = run(name, missing, *rest, status=1)
-    assert text == f"pylmdb {name}: '{missing}' is no environment: there is nothing\n"
+    assert text == f"pylmdb {name}: '{missing}' does not exist\n"
     missing.mkdir()
-    assert "a directory without data.mdb" in run(name, missing, *rest, status=1)
+    assert f"the directory '{missing}' has no data.mdb" in run(name, missing, *rest, status=1)
     assert os.listdir(missing) == []
 
 

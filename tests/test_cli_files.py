@@ -124,7 +124,7 @@ def test_merge_and_convert(run, path, tmp_path, lib_version):
     run("merge", path, other, tmp_path / "g", "--on-conflict", "last")
     assert run("get", tmp_path / "g", "00000") == b"other"
     assert json.loads(run("merge", other, tmp_path / "g", "--json")) == {"records": 0}
-    assert "'nope' is no environment" in run("merge", "nope", other, tmp_path / "h", status=1)
+    assert "'nope' does not exist" in run("merge", "nope", other, tmp_path / "h", status=1)
     run("convert", tmp_path / "g", tmp_path / "h", "--to", ["1.0", "0.9"][lib_version])
     assert (
         json.loads(run("info", tmp_path / "h", "--json"))["format"]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Dataset: samples by number, parts of a data set, shards, and how samples are decoded."""
 
-import errno
 import io
 import os
 import pickle
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 
 import pylmdb
-from pylmdb.datasets import Dataset, _shards, datum
+from pylmdb.datasets import Dataset, datum
 
 TABLE = np.arange(100 * 4, dtype="f4").reshape(100, 4)
 
@@ -316,27 +315,6 @@ def test_shards_of_several_layouts(make, tmp_path):
     assert Dataset([tmp_path / "s0", tmp_path / "s1"])[0] == b"x"
     with pytest.raises(pylmdb.InvalidParameterError, match="several layouts"):
         Dataset([tmp_path / "s0", tmp_path / "s1", tmp_path / "s2"])
-
-
-def test_a_lock_file_that_cannot_be_opened(make, monkeypatch):
-    """Here tests may run as root, whom no permission stops, so the refusal is made up."""
-    path, asked = make(rows(0, 3)), []
-
-    class Refusing(pylmdb.Environment):
-        def __init__(self, path, **options):
-            asked.append(options["lock"])
-            if options["lock"]:
-                raise pylmdb.errors.error("open", errno.EACCES)
-            super().__init__(path, **options)
-
-    monkeypatch.setattr(_shards, "Environment", Refusing)
-    with pytest.warns(RuntimeWarning, match="read without a lock"):
-        dataset = Dataset(path)
-    assert dataset[1] == TABLE[1].tobytes()
-    assert asked == [True, False]
-    del asked[:]
-    assert Dataset(path, lock=False)[1] == TABLE[1].tobytes()
-    assert asked == [False]
 
 
 def test_it_says_what_it_is(dataset):

@@ -132,6 +132,8 @@ BUILTIN_BASES = {
     "NotFoundError": KeyError,
     "DiskError": OSError,
     "ReadonlyError": OSError,
+    "FileSystemError": OSError,
+    "LockFileError": OSError,
     "InvalidParameterError": ValueError,
     "ClosedError": ValueError,
     "ForkedError": ValueError,

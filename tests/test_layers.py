@@ -90,7 +90,7 @@ LAYERS = [
     {"_core_cffi"},
     {"_core_cffi_batches", "_core_cffi_iterator", "_core_cffi_native"},
     {"_core_cffi_shared", "_views", "database"},
-    {"_alone", "_growth"},
+    {"_alone", "_growth", "_opening"},
     {"_options", "_writer_gate"},
     {"_buffers", "_fsync", "_numpy", "_put_flags", "_report", "_threads"},
     {"_version", "errors", "types"},

@@ -15,13 +15,13 @@
 int pylmdb_env_alone(MDB_env *env, int alone)
 {
     const int type = alone ? F_WRLCK : F_RDLCK;
-    int rc;
+    int *kind = &extra_of(env)->lock_kind, rc;
 
     if (!env->me_txns)
         return ENOLCK;
     if (!alone)
         env->me_txns->mti_magic = MDB_MAGIC;
-    while ((rc = lock_first_bytes(env->me_lfd, type, 1, 0) ? errno : 0) == EINTR)
+    while ((rc = lock_first_bytes(env->me_lfd, kind, type, 1, 0) ? errno : 0) == EINTR)
         ;
     if (alone && !rc)
         env->me_txns->mti_magic = 0;

@@ -73,7 +73,7 @@ static __thread int write_failed;
  * So that they notice when he has died before it was ready, it has no magic number from
  * the moment that he has it until mdb.c gives it one, which is when its mutexes are made.
  * Then they try again to get it for themselves. */
-static int take_lock_file(int fd)
+static int take_lock_file(int fd, int *kind)
 {
     const off_t at = offsetof(MDB_txninfo, mti_magic);
     struct timespec pause = {0, 100000};
@@ -82,19 +82,19 @@ static int take_lock_file(int fd)
 
     write_failed = 0;
     for (tries = 0; tries < 1000; tries++) {
-        if (!lock_first_bytes(fd, F_WRLCK, 1, 0)) {
+        if (!lock_first_bytes(fd, kind, F_WRLCK, 1, 0)) {
             if (write_whole(fd, &magic, sizeof(magic), at) < 0)
                 write_failed = errno;
             return write_failed ? -1 : 0;
         }
         if (errno != EAGAIN && errno != EACCES)
             return -1;
-        if (lock_first_bytes(fd, F_RDLCK, 1, 1))
+        if (lock_first_bytes(fd, kind, F_RDLCK, 1, 1))
             return -1;
         if (pread(fd, &magic, sizeof(magic), at) == sizeof(magic) && magic == MDB_MAGIC)
             break;
         magic = 0;
-        if (lock_first_bytes(fd, F_UNLCK, 1, 0))
+        if (lock_first_bytes(fd, kind, F_UNLCK, 1, 0))
             return -1;
         pause.tv_nsec = 100000 + getpid() % 16 * 100000; /* so that two do not keep step */
         nanosleep(&pause, NULL);
@@ -103,17 +103,46 @@ static int take_lock_file(int fd)
     return -1;
 }
 
+/* A lock file that was removed while this process waited for it is not the one that others
+ * will lock; see opening.c. */
+static int has_name(int fd)
+{
+    struct stat found;
+
+    if (!fstat(fd, &found) && found.st_nlink)
+        return 1;
+    errno = ESTALE;
+    return 0;
+}
+
+/* The lock on the first byte, which says that the environment is open. */
+static int lock_to_open(int fd, int *kind, int command, struct flock *lock)
+{
+    int rc = -1;
+
+    if (command == F_SETLK && lock->l_type == F_WRLCK)
+        rc = take_lock_file(fd, kind);
+    else if (command == F_SETLKW && write_failed)
+        errno = write_failed;
+    else
+        rc = set_lock(fd, kind, command, lock);
+    if (!rc && !has_name(fd))
+        rc = -1;
+    if (rc)
+        note_failure(PYLMDB_LOCK_LOCK_FILE);
+    return rc;
+}
+
 /* Called by mdb.c in place of fcntl() for every lock; see set_lock() in files.c.  Where it
  * did not get the file for itself it asks for the shared lock next. */
-static int lock_of_file(int fd, int command, struct flock *lock)
+static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock)
 {
-    if (command == F_SETLK && lock->l_type == F_WRLCK && !lock->l_start)
-        return take_lock_file(fd);
-    if (command == F_SETLKW && lock->l_type == F_RDLCK && write_failed) {
-        errno = write_failed;
-        return -1;
-    }
-    return set_lock(fd, command, lock);
+    int undecided = UNDECIDED;
+    int *kind = env ? &extra_of(env)->lock_kind : &undecided;
+
+    if (lock->l_start)
+        return set_lock(fd, kind, command, lock);
+    return lock_to_open(fd, kind, command, lock);
 }
 
 /* mdb.c has the lock file say transaction number 0 while it opens the environment alone, and

@@ -27,6 +27,8 @@ struct extra {
     /* truncation.c: whether reads are guarded, and the map's place among those that
      * are, counted from 1; 0 is none */
     int guard, place;
+    /* files.c: which kind of locks the lock file has */
+    int lock_kind;
 };
 
 static struct extra *extra_of(MDB_env *env)

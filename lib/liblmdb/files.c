@@ -48,36 +48,48 @@ static void note_look(long long *looked)
     __atomic_store_n(looked, clock_ms(), __ATOMIC_RELAXED);
 }
 
-/* Locks that belong to the open file and not to the process, where the system has
- * them: then nothing is lost when somebody else in the process opens and closes the
- * same file.  Against locks of processes they hold as these do. */
+/* Locks that belong to the open file and not to the process, where the system and the
+ * file system have them: then nothing is lost when other code of the process opens and closes
+ * the same file.  Against locks of processes they hold as these do.
+ *
+ * A file system may refuse them, with any error number, and have locks of processes all the
+ * same, as is reported of NFS.  Which kind a file has is decided by the first lock that is not
+ * refused, and kept: neither kind can convert or release the other. */
+enum { UNDECIDED, OF_OPEN_FILE, OF_PROCESS };
+
 #if defined(F_OFD_SETLK)
-static int set_lock(int fd, int command, struct flock *lock)
+static int set_lock(int fd, int *kind, int command, struct flock *lock)
 {
-    static int unknown;
     const int open_file = command == F_SETLK    ? F_OFD_SETLK
                           : command == F_SETLKW ? F_OFD_SETLKW
                                                 : F_OFD_GETLK;
+    int rc;
 
-    if (!__atomic_load_n(&unknown, __ATOMIC_RELAXED)) {
-        const int rc = fcntl(fd, open_file, lock);
-
-        if (!rc || errno != EINVAL)
-            return rc;
-        __atomic_store_n(&unknown, 1, __ATOMIC_RELAXED);
+    if (*kind == OF_PROCESS)
+        return fcntl(fd, command, lock);
+    rc = fcntl(fd, open_file, lock);
+    if (*kind == OF_OPEN_FILE || (rc && errno == EINTR))
+        return rc;
+    if (!rc || errno == EAGAIN) {
+        *kind = OF_OPEN_FILE;
+        return rc;
     }
-    return fcntl(fd, command, lock);
+    rc = fcntl(fd, command, lock);
+    if (!rc || errno == EAGAIN)
+        *kind = OF_PROCESS;
+    return rc;
 }
 #else
-static int set_lock(int fd, int command, struct flock *lock)
+static int set_lock(int fd, int *kind, int command, struct flock *lock)
 {
+    (void)kind;
     return fcntl(fd, command, lock);
 }
 #endif
 
 /* A lock of the given type on the first bytes of a file, 0 for all of them, or its
  * end (F_UNLCK). */
-static int lock_first_bytes(int fd, int type, off_t size, int waits)
+static int lock_first_bytes(int fd, int *kind, int type, off_t size, int waits)
 {
     struct flock lock;
 
@@ -85,5 +97,5 @@ static int lock_first_bytes(int fd, int type, off_t size, int waits)
     lock.l_type = (short)type;
     lock.l_whence = SEEK_SET;
     lock.l_len = size;
-    return set_lock(fd, waits ? F_SETLKW : F_SETLK, &lock);
+    return set_lock(fd, kind, waits ? F_SETLKW : F_SETLK, &lock);
 }

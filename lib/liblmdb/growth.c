@@ -84,6 +84,8 @@ static void *map_data(MDB_env *env, void *addr, int prot, int flags)
         __atomic_add_fetch(&reserved_in_all, size, __ATOMIC_RELAXED);
         if (extra->most < least)
             extra->most = least; /* what is there stays */
+    } else {
+        note_failure(PYLMDB_MAP_DATA_FILE);
     }
     return map;
 }

@@ -19,11 +19,14 @@ static void *map_locks(MDB_env *env, size_t size)
     struct extra *extra = extra_of(env);
     void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, env->me_lfd, 0);
 
-    if (map == MAP_FAILED)
+    if (map == MAP_FAILED) {
+        note_failure(PYLMDB_MAP_LOCK_FILE);
         return map;
+    }
     if (take_number(env, map, size)) {
         const int code = errno;
 
+        note_failure(PYLMDB_LOCK_LOCK_FILE);
         (void)munmap(map, size);
         errno = code;
         return MAP_FAILED;
@@ -46,7 +49,7 @@ static void release_locks(MDB_env *env)
     if (*link)
         *link = extra_of(env)->next_with_locks;
     pthread_mutex_unlock(&with_locks_guard);
-    (void)lock_first_bytes(env->me_lfd, F_UNLCK, 0, 0);
+    (void)lock_first_bytes(env->me_lfd, &extra_of(env)->lock_kind, F_UNLCK, 0, 0);
 }
 
 static int unmap_locks(MDB_env *env)

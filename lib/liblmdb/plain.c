@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* growth.c, creation.c, readers.c, compaction.c, truncation.c and large.c for builds that
- * do without: the map has one size, nothing in the files is mended or put in their place,
- * processes are known by their numbers, no read is guarded, and values are kept until the
- * commit.  Included by shim.c, on Windows and for a system liblmdb. */
+/* growth.c, opening.c, creation.c, readers.c, compaction.c, truncation.c and large.c for
+ * builds that do without: the map has one size, nothing in the files is mended or put in
+ * their place, processes are known by their numbers, no read is guarded, and values are
+ * kept until the commit.  Included by shim.c, on Windows and for a system liblmdb. */
 
 #ifndef _WIN32
 #include <unistd.h>
@@ -55,6 +55,21 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
     (void)most;
     (void)part;
     return needed;
+}
+
+int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode,
+                    struct pylmdb_opening *noted)
+{
+    memset(noted, 0, sizeof(*noted));
+    return mdb_env_open(env, path, flags, mode);
+}
+
+void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_file,
+                        const char *lock_file)
+{
+    (void)noted;
+    (void)data_file;
+    (void)lock_file;
 }
 
 void pylmdb_env_opened(MDB_env *env)

@@ -36,7 +36,7 @@ static struct slot_note *note_of(MDB_reader *slot)
 }
 
 /* 1 if it is locked, 0 if another has locked it; else errno says why not, and it is -1. */
-static int lock_number(int fd, MDB_PID_T number)
+static int lock_number(int fd, int *kind, MDB_PID_T number)
 {
     struct flock lock;
 
@@ -45,7 +45,7 @@ static int lock_number(int fd, MDB_PID_T number)
     lock.l_whence = SEEK_SET;
     lock.l_start = number;
     lock.l_len = 1;
-    while (set_lock(fd, F_SETLK, &lock)) {
+    while (set_lock(fd, kind, F_SETLK, &lock)) {
         if (errno == EAGAIN || errno == EACCES)
             return 0;
         if (errno != EINTR)
@@ -74,7 +74,7 @@ static int take_number(MDB_env *env, MDB_txninfo *table, size_t size)
     int rc;
 
     extra_of(env)->process = number;
-    while (!(rc = lock_number(env->me_lfd, number)) && number < LAST_NUMBER)
+    while (!(rc = lock_number(env->me_lfd, &extra_of(env)->lock_kind, number)) && number < LAST_NUMBER)
         number = number < FIRST_NUMBER ? FIRST_NUMBER : number + 1;
     if (rc <= 0)
         return -1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
- * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, creation.c, growth.c,
- * lock_file.c, readers.c, compaction.c, truncation.c, large.c).
+ * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, opening.c, creation.c,
+ * growth.c, lock_file.c, readers.c, compaction.c, truncation.c, large.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -42,11 +42,20 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #include "files.c"
 #define MAY_FOLLOW \
     (which != MDB_O_LOCKS && (env->me_flags & (MDB_NOSUBDIR | MDB_RDONLY)))
-#define open(path, flags, mode) open_regular(path, flags, mode, MAY_FOLLOW)
-static int lock_of_file(int fd, int command, struct flock *lock);
+static int open_file(const char *path, int flags, mode_t mode, int is_lock_file, int follow);
+#define open(path, flags, mode) open_file(path, flags, mode, which == MDB_O_LOCKS, MAY_FOLLOW)
+static void note_failure(int step);
+/* The environment is in scope wherever mdb.c calls fcntl(), but for a call on macOS; only where
+ * there are two kinds of locks it is asked for. */
+#if defined(F_OFD_SETLK)
+#define LOCKED_ENV ((MDB_env *)(size_t)env)
+#else
+#define LOCKED_ENV NULL
+#endif
+static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
 #define fcntl(fd, command, ...)                                                    \
     (!__builtin_strcmp(#__VA_ARGS__, "&lock_info")                                 \
-         ? lock_of_file(fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0))    \
+         ? lock_of_file(LOCKED_ENV, fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0)) \
          : (fcntl)(fd, command, ##__VA_ARGS__))
 #endif
 
@@ -192,6 +201,7 @@ static inline int is_cut(MDB_env *env)
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
 static void unguard_map(MDB_env *env);
+#include "opening.c"
 #include "creation.c"
 #include "growth.c"
 #include "lock_file.c"

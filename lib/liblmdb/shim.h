@@ -136,7 +136,30 @@ void pylmdb_touch(const void *data, size_t size);
 int pylmdb_env_alone(MDB_env *env, int alone);
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
-/* To be called after mdb_env_open() and before the first transaction: puts right what a
+/* mdb_env_open(), which notes what it makes that was not there (an inode of 0: nothing), and
+ * which step returned the error.  _remove_made() removes that again after the environment was
+ * closed, unless another process uses it; lock_file is NULL where there is none. */
+enum pylmdb_step {
+    PYLMDB_OTHER_STEP,
+    PYLMDB_OPEN_DATA_FILE,
+    PYLMDB_OPEN_LOCK_FILE,
+    PYLMDB_LOCK_LOCK_FILE,
+    PYLMDB_MAP_DATA_FILE,
+    PYLMDB_MAP_LOCK_FILE
+};
+struct pylmdb_made {
+    unsigned long long device, inode;
+};
+struct pylmdb_opening {
+    int step, code;
+    struct pylmdb_made data_file, lock_file;
+};
+int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode,
+                    struct pylmdb_opening *noted);
+void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_file,
+                        const char *lock_file);
+
+/* To be called after pylmdb_env_open() and before the first transaction: puts right what a
  * process that died while it opened the environment has left in the lock file. */
 void pylmdb_env_opened(MDB_env *env);
 

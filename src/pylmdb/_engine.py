@@ -16,16 +16,15 @@ from _thread import RLock
 from ._slow_paths import SlowPaths
 from ._typing import TYPE_CHECKING
 from ._which_core import NAME, check_version, compiled, join
-from .errors import Error, InvalidError, VersionMismatchError
+from .errors import Error, InvalidError, VersionMismatchError, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-# how much of a data file tells its format
-HEAD_SIZE = 64
 _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 _FORMATS = {0: 1, 1: 3}
+_INVALID = -30793
 _MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
 
 
@@ -160,9 +159,14 @@ def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int
 
 def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
     """The engine for a file that begins with ``head``: that of its format, and for a
-    new one, whose head is empty, the one wanted."""
+    new one, whose head is empty, the one wanted.
+
+    Zeros can be the head of a new one, too: its creation may have been cut short.
+    """
     wanted = None if lib_version is None else of_major(lib_version)
     data_format = _format_in(head)
+    if data_format is None and head.strip(b"\0"):
+        raise error(f"open: {given_path!r}", _INVALID)
     if data_format is None:
         return wanted or default()
     if wanted is not None and wanted.data_format != data_format:

@@ -12,19 +12,18 @@ parent.  Each inherited Environment opens itself afresh when it is next used.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import sys
 import time
 from _thread import RLock
 
 from . import _engine
 from ._growth import plan
+from ._opening import Opening, RetryError, look
 from ._options import SPARE_SLOTS
 from ._shared_env import SharedEnv
 from ._typing import TYPE_CHECKING
-from .errors import DiskError, Error, error
+from .errors import Error, ReplacedError, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,9 +72,9 @@ def _find_or_open(options: Options) -> SharedEnv:
             return shared
         try:
             return _open_native(options)
-        except _ReplacedError:
+        except RetryError as retry:
             if not chances:
-                raise
+                raise retry.args[0] from None
             time.sleep(_PAUSE)
     raise AssertionError
 
@@ -137,14 +136,25 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
 
 
 def _open_native(options: Options) -> SharedEnv:
-    head, key = _read_head(options.data_path)
-    if key is None and options.create and options.subdir and not options.readonly:
-        _make_directory(options.path, options.mode)
+    head, key = look(options)
     engine = _engine.choose(head, options.lib_version, options.given_path)
     if key is not None:
         if key in _open:
             raise _replaced(options)  # since it was looked for
         _refuse_other_binding(engine.lib, options, key)
+    opening = Opening(engine, options)
+    try:
+        if key is None:
+            opening.make_directory()
+        return _open_new(engine, opening, options, key)
+    except BaseException:
+        opening.undo()
+        raise
+
+
+def _open_new(
+    engine: _engine.Engine, opening: Opening, options: Options, key: FileKey | None
+) -> SharedEnv:
     out = engine.ffi.new("MDB_env **")
     code = engine.lib.mdb_env_create(out)
     if code:
@@ -156,14 +166,16 @@ def _open_native(options: Options) -> SharedEnv:
         raise
     _half_open.add(shared)
     try:
-        _open_files(shared, options)
+        _open_files(shared, opening, options)
         # Readers that have died keep pages, and slots, from everybody.
         engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
         if options.map_size == 0:
             engine.lib.pylmdb_env_limit(shared.ptr, 0)
         _load_main(shared)
         shared.key = _descriptor_key(shared)
-        if shared.key != (key or _file_key(options.data_path)):
+        # A reader opens the data file before it waits for the lock file.
+        named = _file_key(options.data_path)
+        if shared.key != named or key not in (None, named):
             raise _replaced(options)
     except BaseException:
         shared.closed = True
@@ -178,64 +190,24 @@ def _open_native(options: Options) -> SharedEnv:
     return shared
 
 
-def _read_head(path: bytes) -> tuple[bytes, FileKey | None]:
-    """How a data file begins, as far as it can be read, and what it is known by."""
-    try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return b"", _file_key(path)
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            return b"", (found.st_dev, found.st_ino)
-        return os.read(fd, _engine.HEAD_SIZE), (found.st_dev, found.st_ino)
-    except OSError:
-        return b"", _file_key(path)
-    finally:
-        os.close(fd)
-
-
-class _ReplacedError(Error):
-    """The file is another one now, as after somebody's compact()."""
-
-
-def _replaced(options: Options) -> Error:
-    return _ReplacedError(
-        f"open: {options.given_path!r} was replaced while it was being opened",
-        hint="open it again",
+def _replaced(options: Options) -> RetryError:
+    return RetryError(
+        ReplacedError(
+            f"open: {options.given_path!r} was replaced while it was being opened",
+            hint="open it again",
+        )
     )
 
 
-def _make_directory(path: bytes, mode: int) -> None:
-    try:
-        os.mkdir(path, mode)
-    except FileExistsError:
-        return
-
-
-def _open_files(shared: SharedEnv, options: Options) -> None:
+def _open_files(shared: SharedEnv, opening: Opening, options: Options) -> None:
     _configure(shared, options)
     lib = shared.engine.lib
-    flags, mode = _flags(lib, options), options.mode & ~0o111
-    code = lib.mdb_env_open(shared.ptr, options.path, flags, mode)
-    full = code and isinstance(error("mdb_env_open", code), DiskError)
-    if code and not full and options.lock and _is_empty(options.lock_path):
-        # Whoever was making the lock file has died, or is still about it.
-        raise _replaced(options)
-    code = code or lib.pylmdb_env_check(shared.ptr)
+    code = opening.open(shared.ptr, _flags(lib, options)) or lib.pylmdb_env_check(shared.ptr)
     if code == lib.MDB_PAGE_NOTFOUND:
         code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
     if code:
-        hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
-        raise error("mdb_env_open", code, hint)
+        raise opening.failure(code)
     lib.pylmdb_env_opened(shared.ptr)
-
-
-def _is_empty(path: bytes) -> bool:
-    try:
-        return not os.stat(path).st_size
-    except OSError:
-        return False
 
 
 def _configure(shared: SharedEnv, options: Options) -> None:
@@ -267,16 +239,6 @@ def _flags(lib: Any, options: Options) -> int:
         if given:
             flags |= flag
     return flags
-
-
-def _open_hints(code: int, options: Options) -> list[str]:
-    if code in (errno.ELOOP, errno.ENXIO):
-        return ["the lock file and the data file must be regular files and no symbolic links"]
-    if code != errno.ENOENT:
-        return []
-    if options.subdir:
-        return ["the directory must exist, or be created with create=True; its parent always must"]
-    return ["the file can be created with readonly=False; its directory must exist"]
 
 
 def _load_main(shared: SharedEnv) -> None:

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import _engine, _registry
+from ._opening import EMPTY
 from ._report import CheckedDatabase, Finding, Report
 from .errors import CorruptedError, InvalidError, error
 
@@ -47,11 +48,12 @@ def verify_file(
     path: bytes, given_path: str, progress: Callable[[int, int], object] | None
 ) -> Report:
     """Check a data file."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    name = os.fsdecode(path)  # as text in messages
+    fd = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise InvalidError(f"verify: {given_path!r} is not a regular file")
-        return _verify(fd, os.fsdecode(path), progress)
+        return _verify(fd, name, progress)
     finally:
         os.close(fd)
 
@@ -101,7 +103,7 @@ def _report(ffi: Any, check: Any, path: str, changed: bool, seconds: float) -> R
         text = "it was written to while it was checked"
         findings.append(Finding("note", None, "file", None, text))
     if not check.file_size:
-        text = "it is empty, as before its first use; opening it makes a new environment"
+        text = f"it {EMPTY}; opening it without readonly=True makes a new environment"
         findings = [Finding("note", None, "file", None, text)]
     return Report(
         path=path,

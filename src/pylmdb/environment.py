@@ -85,6 +85,8 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     :raises InvalidError: the file is not an LMDB file.
     :raises CorruptedError: it is damaged; with ``verify=True`` the message says where.
     :raises VersionMismatchError: its format is not known.
+    :raises LockFileError: the lock file may not be written, or not be made.
+    :raises FileSystemError: the file system refuses locks or memory maps.
     :raises Error: it cannot be opened; ``code`` is the system's error number.
 
     ``mdb_env_open``.

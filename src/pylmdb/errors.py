@@ -205,6 +205,19 @@ class ReadonlyError(Error, OSError):
     MDB_HINT = "begin(write=True) in an environment opened with readonly=False"
 
 
+class LockFileError(ReadonlyError):
+    """The lock file cannot be written, or cannot be made, for lack of permission."""
+
+    MDB_NAME = ""
+    MDB_HINT = "open it with lock=False where no other process uses the files"
+
+
+class FileSystemError(Error, OSError):
+    """The file system refuses what LMDB needs, locks or memory maps; ``errno`` says how."""
+
+    MDB_HINT = "put the files on another file system"
+
+
 class InvalidParameterError(Error, ValueError):
     """An argument does not fit, or its object can no longer be used."""
 

@@ -12,6 +12,14 @@ void pylmdb_env_abandon(MDB_env *env);
 
 int pylmdb_env_check(MDB_env *env);
 void pylmdb_env_guard(MDB_env *env);
+struct pylmdb_opening {
+    int step;
+    ...;
+};
+int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode,
+                    struct pylmdb_opening *noted);
+void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_file,
+                        const char *lock_file);
 void pylmdb_env_opened(MDB_env *env);
 int pylmdb_env_number(MDB_env *env);
 int pylmdb_env_process(MDB_env *env, int number);
@@ -198,6 +206,11 @@ uint64_t pylmdb_newest_txnid(int fd);
 static const int PYLMDB_MISFIT;
 static const int PYLMDB_ETIMEDOUT;
 static const int PYLMDB_MAX_IDLE;
+#define PYLMDB_OPEN_DATA_FILE ...
+#define PYLMDB_OPEN_LOCK_FILE ...
+#define PYLMDB_LOCK_LOCK_FILE ...
+#define PYLMDB_MAP_DATA_FILE ...
+#define PYLMDB_MAP_LOCK_FILE ...
 static char *const PYLMDB_VERSION_STRING;
 
 extern "Python" int pylmdb_on_reader_line(const char *line, void *ctx);

@@ -4,24 +4,34 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..environment import Environment
 from ..errors import NotFoundError
 from ..tools._destination import is_new
-from ..tools._sources import open_source, open_whole, with_room
+from ..tools._sources import open_source, open_unlocked_if_safe, open_whole, with_room
+from ._output import visible
 
 if TYPE_CHECKING:
     import argparse
 
 
-def reading(args: argparse.Namespace, whole: bool = False) -> Environment:
+def reading(
+    args: argparse.Namespace, whole: bool = False, subdir: bool | None = None
+) -> Environment:
     """The environment of a command that changes nothing; ``whole`` if it may open all of its
     databases, which takes counting them."""
     require(args.path)
-    opens = open_whole if whole else open_source
-    return opens(args.path, lock=not args.no_lock)
+    opens = partial(open_whole if whole else open_source, args.path, subdir)
+    if args.no_lock:
+        return opens(lock=False)
+    return open_unlocked_if_safe(args.path, opens, partial(_tell, args))
+
+
+def _tell(args: argparse.Namespace, text: str) -> None:
+    print(f"pylmdb {args.command}: {visible(text)}", file=sys.stderr, flush=True)
 
 
 def writing(args: argparse.Namespace, whole: bool = False) -> Environment:
@@ -35,9 +45,10 @@ def writing(args: argparse.Namespace, whole: bool = False) -> Environment:
 
 def require(path: str) -> None:
     """Raise unless there is an environment."""
+    if os.path.isdir(path) and is_new(path):
+        raise FileNotFoundError(f"the directory {path!r} has no data.mdb")
     if is_new(path):
-        there = "a directory without data.mdb" if os.path.isdir(path) else "nothing"
-        raise FileNotFoundError(f"{path!r} is no environment: there is {there}")
+        raise FileNotFoundError(f"{path!r} does not exist")
 
 
 def database(env: Environment, args: argparse.Namespace, txn: Any = None) -> Any:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..tools import convert, dump, load, merge
-from ..tools._sources import data_path, open_source, open_whole
+from ..tools._sources import data_path
 from ._opening import database, reading, require, writing
 from ._output import print_json, print_names, progress, size
 
@@ -84,15 +84,13 @@ def _add_load(commands: Commands) -> None:
 
 def dump_text(args: argparse.Namespace) -> None:
     """``pylmdb dump``."""
-    require(args.path)
     databases: Any = args.databases or "main"
     if args.name is not None:
         databases = [os.fsencode(args.name)]
     subdir = False if args.single else None
-    opens = open_whole if args.databases else open_source
     wanted = args.names or databases == "named"
     hinting = databases == "main" and sys.stderr.isatty()
-    with opens(args.path, subdir, lock=not args.no_lock) as env:
+    with reading(args, bool(args.databases), subdir) as env:
         names = env.dbs() if wanted or hinting else []
         if wanted and not names:
             raise ValueError(f"{args.path!r} has no named databases")

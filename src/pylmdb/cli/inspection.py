@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..database import words_of
-from ..tools._sources import data_path
-from ._opening import database, reading, writing
+from ..tools._sources import data_path, open_source
+from ._opening import database, reading, require, writing
 from ._output import print_fields, print_json, print_names, print_table, size
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def statistics(args: argparse.Namespace) -> None:
 def list_readers(args: argparse.Namespace) -> None:
     """``pylmdb readers``."""
     columns = ("pid", "thread", "txnid", "pages", "held_since")
-    with (writing if args.clean else reading)(args) as env:
+    require(args.path)
+    # without the lock file there are no readers to list
+    with writing(args) if args.clean else open_source(args.path, lock=not args.no_lock) as env:
         freed = env.reader_check() if args.clean else None
         rows = [
             {name: reader[name] for name in columns}

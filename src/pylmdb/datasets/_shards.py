@@ -14,11 +14,13 @@ import os
 import threading
 import warnings
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._numpy import np
 from ..environment import Environment
-from ..errors import Error, InvalidParameterError
+from ..errors import InvalidParameterError
+from ..tools._sources import open_unlocked_if_safe
 from . import _layouts
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     Path = str | bytes | PathLike[str] | PathLike[bytes]
 
 _MAGIC = 0xBEEFC0DE.to_bytes(4, "little"), 0xBEEFC0DE.to_bytes(4, "big")
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def find(path: Path | Sequence[Path]) -> list[str]:
@@ -84,20 +85,15 @@ class Options(NamedTuple):
 
 
 def open_environment(path: str, options: Options) -> Environment:
-    """Open a shard for reading; where its lock file cannot be had, without one."""
-    try:
-        return Environment(path, readonly=True, readahead=options.readahead, lock=options.lock)
-    except Error as problem:
-        if not options.lock or problem.code not in _DENIED:
-            raise
-        env = Environment(path, readonly=True, readahead=options.readahead, lock=False)
-    warnings.warn(
-        f"{path!r} is read without a lock, as its lock file cannot be opened: nobody may write"
-        " to it meanwhile (lock=False says so)",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return env
+    """Open a shard for reading; without its lock file where that is safe."""
+    opens = partial(Environment, path, readonly=True, readahead=options.readahead)
+    if not options.lock:
+        return opens(lock=False)
+    return open_unlocked_if_safe(path, opens, _warn)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(f"{text} (lock=False says that it is so)", RuntimeWarning, stacklevel=2)
 
 
 class Opened:

@@ -62,8 +62,9 @@ class Dataset:
     :param shape: of these.
     :param readahead: True to have the system read ahead: good for reading in key order from a
         disk, and bad for everything else.
-    :param lock: False to do without the lock file: nobody may write meanwhile.  Where the lock
-        file cannot be opened for lack of permission, there is a RuntimeWarning, and none is used.
+    :param lock: False to do without the lock file: no process must write meanwhile.  Where the
+        lock file cannot be used, and this process may write neither the data file nor its
+        directory, there is a RuntimeWarning, and none is used.
     :param max_open: how many shards are open at once, in each process.
     :raises FileNotFoundError: there is nothing at ``path``.
     :raises InvalidParameterError: a file has not that layout.

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._options import DEFAULT_MAX_DBS
+from .._options import DEFAULT_MAX_DBS, locate
+from .._options import data_path as data_path_of
 from ..environment import Environment
+from ..errors import FileSystemError, LockFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +35,39 @@ def open_source(
 def open_whole(source: Source, subdir: bool | None = None, *, lock: bool = True) -> Environment:
     """The same, with room for all named databases."""
     return with_room(partial(open_source, source, subdir, lock=lock))
+
+
+def open_unlocked_if_safe(
+    path: Any, opens: Callable[..., Environment], tell: Callable[[str], None]
+) -> Environment:
+    """What ``opens(lock=True)`` opens for reading; where the lock file cannot be had,
+    ``opens(lock=False)``, if no process with the rights of this one can write to the files.
+
+    One with more rights still can, as the owner of a data set can, and nothing keeps it from
+    writing over pages that are being read.  So ``tell`` is called with a sentence that says so.
+    """
+    try:
+        return opens(lock=True)
+    except (LockFileError, FileSystemError) as refusal:
+        if _is_writable(path):
+            raise
+        reason = refusal.reason
+    env = opens(lock=False)
+    tell(
+        f"{os.fsdecode(path)!r} is read without a lock, because its lock file cannot be used"
+        f" ({reason}); no process must write to it meanwhile"
+    )
+    return env
+
+
+def _is_writable(path: Any) -> bool:
+    """Whether this process may write to a data file, or make and delete files beside it."""
+    absolute, _, subdir = locate(path, None)
+    name = data_path_of(absolute, subdir)
+    effective = os.access in os.supports_effective_ids
+    return any(
+        os.access(each, os.W_OK, effective_ids=effective) for each in (name, os.path.dirname(name))
+    )
 
 
 def with_room(open_env: Callable[..., Environment], more: int = 0) -> Environment:
