@@ -355,3 +355,27 @@ def test_pickled_keys_from_a_stranger_run_nothing(open_env, env_path):
     with pytest.raises(pylmdb.InvalidParameterError, match="asks for"):
         Dataset(env_path)[0]
     assert not Path(env_path, "owned").exists()
+
+
+@pytest.mark.parametrize("claimed", [10**15, 2**40, 2**63 - 1])
+@pytest.mark.parametrize("count_key", [b"num-samples", b"length", None])
+def test_a_count_that_the_file_has_no_room_for(open_env, tmp_path, claimed, count_key):
+    """Memory is taken for each sample, so the number that the file claims is not believed."""
+    path, count = str(tmp_path / "env"), 1009
+    image = b"image-%09d" if count_key == b"num-samples" else b"%d"
+    start = int(count_key == b"num-samples")
+    with open_env(path=path, lock=False) as env, env.begin(write=True) as txn:
+        for i in range(start, count - (count_key is not None)):
+            txn.put(image % i, b"x")
+        txn.put(image % claimed, b"x")
+        txn.put(image % (claimed - 1), b"x")
+        if count_key is not None:
+            txn.put(count_key, b"%d" % (claimed - 1 + (not start)))
+        count = txn.stat().entries
+    with open(path + "/data.mdb", "r+b") as file:
+        metas = file.read(2 * 4096)
+        assert struct.pack("<Q", count) in metas
+        file.seek(0)
+        file.write(metas.replace(struct.pack("<Q", count), struct.pack("<Q", claimed)))
+    with pytest.raises(pylmdb.CorruptedError, match=f"claims {claimed} records"):
+        Dataset(path, lock=False)

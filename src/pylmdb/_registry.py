@@ -214,7 +214,7 @@ def _make_directory(path: bytes, mode: int) -> None:
 def _open_files(shared: SharedEnv, options: Options) -> None:
     _configure(shared, options)
     lib = shared.engine.lib
-    flags, mode = _flags(lib, options), options.mode & ~0o111
+    flags, mode = _flags(lib, options), _file_mode(options)
     code = lib.mdb_env_open(shared.ptr, options.path, flags, mode)
     full = code and isinstance(error("mdb_env_open", code), DiskError)
     if code and not full and options.lock and _is_empty(options.lock_path):
@@ -227,6 +227,15 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
         hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
         raise error("mdb_env_open", code, hint)
     lib.pylmdb_env_opened(shared.ptr)
+
+
+def _file_mode(options: Options) -> int:
+    """The permissions of the files that opening makes.  Where there is a data file, that is the
+    lock file alone: whoever may use the one may use the other, and its owner in any case."""
+    try:
+        return os.stat(options.data_path).st_mode & 0o666 | 0o600
+    except OSError:
+        return options.mode & ~0o111
 
 
 def _is_empty(path: bytes) -> bool:

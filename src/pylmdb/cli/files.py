@@ -136,6 +136,7 @@ def copy_environment(args: argparse.Namespace) -> None:
         made = subdir and not os.path.isdir(args.dest)
         if made:
             os.mkdir(args.dest)
+            os.chmod(args.dest, os.stat(args.path).st_mode & 0o777 | 0o700)
         try:
             env.copy(args.dest, compact=args.compact)
         except BaseException:

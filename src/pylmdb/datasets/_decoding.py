@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .. import _npy
@@ -68,13 +69,13 @@ class Decoder:
 
 def raw_array(value: memoryview, dtype: Any, shape: tuple[int, ...]) -> Any:
     """The array whose bytes a value is, in memory of its own."""
-    array = np.empty(shape, dtype)
-    if array.nbytes != len(value):
+    size = math.prod(shape) * dtype.itemsize
+    if size != len(value):
         raise InvalidParameterError(
-            f"a value has {len(value)} bytes, and dtype {array.dtype} with shape {shape} takes"
-            f" {array.nbytes}"
+            f"a value has {len(value)} bytes, and dtype {dtype} with shape {shape} takes {size}"
         )
-    if array.nbytes:
+    array = np.empty(shape, dtype)
+    if size:
         array.reshape(-1).view(np.uint8)[:] = np.frombuffer(value, np.uint8)
     return array
 

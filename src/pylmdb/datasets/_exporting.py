@@ -112,6 +112,7 @@ def _pixels(key: bytes, value: bytes, size: str) -> Any:
     """The pixels of one of them, of shape (height, width, channels)."""
     try:
         channels, height, width = map(int, size.split("_"))
+        _npy.check_extent("the image", np.dtype(np.uint8), (height, width, channels))
         return np.frombuffer(value, np.uint8).reshape(height, width, channels)
     except ValueError:
         raise InvalidParameterError(

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import _catalog
 from .._numpy import np
 from ..arrays import Snapshot
-from ..errors import BadValsizeError, InvalidParameterError, NotFoundError
+from ..errors import BadValsizeError, CorruptedError, InvalidParameterError, NotFoundError
 from . import _plain_pickle
 from ._orders import Formatted, Integers, Listed, Order
 
@@ -47,6 +47,8 @@ FOLDER_KEYS, FOLDER_COUNT = b"__keys__", b"__len__"
 OCR_IMAGE, OCR_LABEL, OCR_COUNT = b"image-%09d", b"label-%09d", b"num-samples"
 CAFFE = b"%08d"
 META_TEXT, META_PICKLE = "meta_info.txt", "meta_info.pkl"
+# the bytes that LMDB keeps about a record, beside its key and value
+_LEAST_RECORD = 8
 # so many records beside numbered samples are nothing strange
 _BESIDE = 16
 
@@ -84,7 +86,7 @@ class Look:
         handle = env.open_db() if db is None else db
         self.flags = handle.flags()
         self.name = handle.name
-        self.entries = int(txn.stat(db)["entries"])
+        self.entries = _entries(env, int(txn.stat(db).entries))
         self.folder = folder_of(env.path())
 
     def get(self, key: bytes) -> bytes | None:
@@ -126,6 +128,20 @@ class Look:
             first = cursor.key()
             cursor.last()
             return first, cursor.key()
+
+
+def _entries(env: Environment, claimed: int) -> int:
+    """How many records a database says that it has: memory is taken for as many samples.
+
+    :raises CorruptedError: the file is too small for so many.
+    """
+    size = (env.info().last_pgno + 1) * env.stat().psize
+    if claimed > size // _LEAST_RECORD:
+        raise CorruptedError(
+            f"{env.path()!r} claims {claimed} records, and its {size} bytes cannot hold more"
+            f" than {size // _LEAST_RECORD}"
+        )
+    return claimed
 
 
 # -- one by one ---------------------------------------------------------------------------

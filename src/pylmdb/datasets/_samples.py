@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _catalog, _npy
 from .._buffers import as_buffer
+from .._new_files import publish_file
 from .._numpy import np
 from ..errors import InvalidParameterError
 from . import _plain_pickle, datum
-from ._beside import publish_file
 from ._images import size_of
 from ._layouts import (
     CAFFE,

@@ -7,10 +7,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._new_files import replacing
 from .._numpy import np
 from ..environment import Environment
 from ..errors import InvalidParameterError, NotFoundError
-from ._beside import beside
 from ._exporting import Exported, as_array, check_like, key_text, label_array
 from .numpy_files import append_rows
 from .writer import Writer
@@ -219,7 +219,7 @@ def to_hdf5(
     h5py = _h5py()
     with (
         Exported(source, progress) as exported,
-        beside(os.fspath(dest)) as new,
+        replacing(dest) as new,
         h5py.File(new, "w") as file,
     ):
         if data is None:

@@ -11,9 +11,9 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._new_files import publish_file, replacing
 from .._numpy import np
 from ..errors import InvalidParameterError
-from ._beside import beside
 from ._exporting import Exported, as_array, key_text, label_array
 from .writer import Writer
 
@@ -134,7 +134,7 @@ def to_npz(
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with (
         Exported(source, progress) as exported,
-        beside(os.fspath(dest)) as new,
+        replacing(dest) as new,
         zipfile.ZipFile(new, "w", method) as archive,
     ):
         if data is None:
@@ -216,9 +216,8 @@ def to_memmap(
     :raises InvalidParameterError: a sample is no array, or is unlike the first one.
     """
     with Exported(source, progress) as exported:
-        with beside(os.fspath(dest)) as new, open(new, "wb") as file:
+        with replacing(dest) as file:
             found = exported.rows(file.write)
         if labels is not None:
-            with beside(os.fspath(labels)) as new, open(new, "wb") as file:
-                file.write(arrays.dumps(label_array(found)))
+            publish_file(labels, arrays.dumps(label_array(found)))
         return len(exported)
