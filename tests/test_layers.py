@@ -54,6 +54,7 @@ LAYERS = [
      "datasets._replacement"},
     {"datasets._images"},
     {"datasets.datum"},
+    {"datasets._layout_names", "datasets._npz", "datasets._signatures"},
     {"datasets._epochs", "datasets._orders", "datasets._plain_pickle", "datasets._wire"},
     {"tools"},
     {"tools.conversion", "tools.verification"},

@@ -326,6 +326,8 @@ _DIMENSIONS = 64
 _MOST_WITHOUT_DATA = 1 << 20
 # A longer header is refused, as numpy refuses what is longer than 10,000 bytes.
 _LONGEST = 64 * 1024
+#: as many bytes of a value hold any header that is accepted
+LONGEST_HEADER = 12 + _LONGEST
 
 
 def _refused(why: str) -> InvalidParameterError:

@@ -4,6 +4,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+from ._output import visible
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # the longest time, in seconds, that a command is told to take
 _DAYS = 1e6
@@ -23,6 +29,14 @@ def seconds(text: str) -> float:
     if not 0 <= value <= _DAYS:
         raise ValueError
     return value
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that shows what was typed as the commands show what is in a file: argparse would
+    repeat it as it is, for the terminal to obey."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(visible(message))
 
 
 class Commands:

@@ -230,8 +230,11 @@ class Named(Layout):
     def records(self, number: int, value: Any, label: Any, name: Any) -> Records:
         found = super().records(number, value, label, name)
         key = found[0][0]
-        if not key.isascii():
-            raise InvalidParameterError(f"this layout has keys of ASCII characters, not {key!r}")
+        if not (key.isascii() and key.decode().isprintable()):
+            # they are lines of a text file beside the data
+            raise InvalidParameterError(
+                f"this layout has keys of printable ASCII characters, not {key!r}"
+            )
         self.sizes[key] = self.size(value)
         return found
 

@@ -45,12 +45,12 @@ class Dataset:
         a pattern for :mod:`glob`, whose shards are taken in the order of their names; or a
         list of all of these, in the order of the list.
     :param layout: how the samples lie in the file: ``"auto"`` to find out, else ``"order"``,
-        ``"ocr"``, ``"folder2lmdb"``, ``"basicsr"``, ``"numbered"``, ``"padded"``,
-        ``"integers"``, ``"caffe"`` or ``"plain"``.
+        ``"ocr"``, ``"folder2lmdb"``, ``"basicsr"``, ``"mmsr"``, ``"numbered"``, ``"padded"``,
+        ``"integers"``, ``"datum"`` or ``"caffe"``, ``"pairs"`` or ``"plain"``.
     :param decode: what a sample is.  ``"auto"``: what the layout and the first value
         say: arrays of ``.npy`` values, ``(array or encoded image, label)`` of Datum values,
         ``(encoded image, text)`` of the OCR layout, ``(encoded image, label)`` of
-        folder2lmdb, else bytes.  ``"npy"`` and ``"datum"``: these.  ``"image"``: encoded
+        folder2lmdb, both values of pairs, else bytes.  ``"npy"`` and ``"datum"``: these.  ``"image"``: encoded
         images decoded by pillow, as arrays of ``uint8`` in the image's own mode, of shape
         (height, width) or (height, width, bands), with the label if the layout has one.  None:
         the bytes of the value, or of each value in a tuple.  A function: what it returns for
@@ -58,7 +58,8 @@ class Dataset:
         is referenced.
     :param transform: a function that makes the sample of what was decoded.
     :param db: the name of the database; None for the main one.
-    :param dtype: the values are the mere bytes of arrays of this dtype.
+    :param dtype: the values are the mere bytes of arrays of this dtype, or such arrays in
+        ``.npy`` format.
     :param shape: of these.
     :param readahead: True to have the system read ahead: good for reading in key order from a
         disk, and bad for everything else.
@@ -98,8 +99,7 @@ class Dataset:
         self._decoder = Decoder(self._shards.sample, None, form)
         if form is None:
             first = next(iter(self._raw(np.arange(min(1, len(self))))), (None,))[0]
-            layouts = self._shards.layouts
-            decode = resolve(decode, layouts[0] if layouts else "", self._shards.sample, first)
+            decode = resolve(decode, self._shards.sample, first)
             self._decoder = Decoder(self._shards.sample, decode, None)
 
     # -- which samples ----------------------------------------------------------------

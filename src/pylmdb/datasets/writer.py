@@ -22,6 +22,7 @@ from ..environment import Environment
 from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
 from ..tools._progress import Reporter
 from ._batches import Batches
+from ._layout_names import written_name
 from ._replacement import Replacement
 from ._samples import LAYOUTS, as_key
 
@@ -65,7 +66,7 @@ class Writer:
     :param progress: True for a progress bar of tqdm; or a function that is called with
         the number of samples added and ``total``.
     :param layout: what :meth:`append` writes: ``"plain"``, one record per sample, by name or
-        number; ``"datum"``, Caffe's; ``"numbered"``, ``"folder2lmdb"``, ``"ocr"``, ``"basicsr"``
+        number; ``"datum"`` or ``"caffe"``, Caffe's; ``"numbered"``, ``"folder2lmdb"``, ``"ocr"``, ``"basicsr"``
         and ``"mmsr"``, as the projects of these names read them; docs/datasets.md has the table.
     :param key_format: how :meth:`append` makes a key of a number: a format as ``"%08d"``, the
         default, or ``"%010d"``.  For the layouts ``"plain"`` and ``"datum"``.
@@ -109,6 +110,7 @@ class Writer:
         lib_version: int | None = None,
     ) -> None:
         self._every = _checked_interval(commit_every)
+        layout = written_name(layout)
         kind = _checked_layout(layout, key_format, db)
         self._pid, self._lock = os.getpid(), RLock()
         self._place = place = _place(path, exist, subdir)
@@ -359,8 +361,6 @@ def _checked_interval(commit_every: Any) -> int | None:
 
 
 def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> Any:
-    if layout not in LAYOUTS:
-        raise InvalidParameterError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
     if db is not None and layout != "plain":
         raise InvalidParameterError(f"the layout {layout!r} is that of a main database")
     if key_format is not None:
