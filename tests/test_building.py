@@ -136,7 +136,7 @@ PROCESSES = """
 import functools, makers
 from concurrent.futures import BrokenExecutor
 from pylmdb.datasets import Dataset, build
-from pylmdb.datasets import to_dask_array, to_dask_bag
+from pylmdb.datasets import Writer, to_dask_array, to_dask_bag
 
 def check(count=100):
     assert [*Dataset(path)] == [b"value %d" % i for i in range(count)]
@@ -186,13 +186,27 @@ STORIES = {
             assert array.shape == (20, 3) and array.numblocks == (4, 1)
             assert np.array_equal(array.compute(), table)
             assert float(array.sum().compute()) == table.sum()
+            with Writer(path + "-b") as writer:
+                for row in table:
+                    writer.append(row)
+            for options in ({}, {"dtype": "f8", "shape": 3}):
+                array = to_dask_array(Dataset(path + "-b", **options), 4)
+                assert array.shape == (20, 3) and array.dtype == np.float64
+                assert np.array_equal(array.compute(), table)
+            with Writer(path + "-c") as writer:
+                for row in (*table, np.arange(3)):
+                    writer.append(row)
             assert to_dask_bag(Dataset(path)[:0]).compute() == []
-            try:
-                to_dask_array(Dataset(path))
-            except pylmdb.InvalidParameterError:
-                pass
-            else:
-                raise AssertionError
+            for fails in (lambda: to_dask_array(Dataset(path)),
+                          lambda: to_dask_array(Dataset(path + "-b")[:0]),
+                          lambda: to_dask_array(Dataset(path + "-b", transform=len)),
+                          lambda: to_dask_array(Dataset(path + "-c")).compute()):
+                try:
+                    fails()
+                except pylmdb.InvalidParameterError:
+                    pass
+                else:
+                    raise AssertionError
 """,
 }
 

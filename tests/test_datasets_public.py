@@ -58,10 +58,11 @@ def test_a_misspelt_parameter_is_told_with_the_function(name, tmp_path):
 
 
 def test_options_have_the_defaults_of_what_they_go_to():
-    for name, function in (("from_npz", datasets.Writer), ("from_image_list", datasets.from_images)):
-        takes, gives = (
-            inspect.signature(each).parameters for each in (getattr(datasets, name), function)
-        )
+    for function, goes_to in (
+        (datasets.from_npz, datasets.Writer),
+        (datasets.from_image_list, datasets.from_images),
+    ):
+        takes, gives = (inspect.signature(each).parameters for each in (function, goes_to))
         for option in {*takes} & {*gives} & PASSED_ON:
             assert takes[option].default == gives[option].default, option
 

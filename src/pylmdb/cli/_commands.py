@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 class Commands:
     """Where a module puts its commands."""
 
-    def __init__(self, subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def __init__(self, subparsers: argparse._SubParsersAction[Parser]) -> None:
         self._subparsers = subparsers
 
     def add(self, name: str, run: object, text: str, json: bool = True) -> argparse.ArgumentParser:

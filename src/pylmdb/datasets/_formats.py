@@ -86,7 +86,13 @@ FORMATS: dict[str, Format] = {
         None,
         (),
     ),
-    "hdf5": Format("an HDF5 file", hdf5.from_hdf5, (*_ROWS, _MAX_SAMPLE, *_WRITER), hdf5.to_hdf5, _ROWS),
+    "hdf5": Format(
+        "an HDF5 file",
+        hdf5.from_hdf5,
+        (*_ROWS, _MAX_SAMPLE, *_WRITER),
+        hdf5.to_hdf5,
+        _ROWS,
+    ),
     "npz": Format(
         "an .npz archive",
         numpy_files.from_npz,

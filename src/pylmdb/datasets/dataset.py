@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from .._gather import row_form
 from .._numpy import np
 from ..errors import InvalidParameterError, NotFoundError
-from ._decoding import Decoder, resolve
+from ._decoding import Decoder, is_npy, raw_array, resolve
 from ._epochs import permutation
 from ._shards import Options, Shards, find
 
@@ -50,8 +50,9 @@ class Dataset:
     :param decode: what a sample is.  ``"auto"``: what the layout and the first value
         say: arrays of ``.npy`` values, ``(array or encoded image, label)`` of Datum values,
         ``(encoded image, text)`` of the OCR layout, ``(encoded image, label)`` of
-        folder2lmdb, both values of pairs, else bytes.  ``"npy"`` and ``"datum"``: these.  ``"image"``: encoded
-        images decoded by pillow, as arrays of ``uint8`` in the image's own mode, of shape
+        folder2lmdb, both values of pairs, else bytes.  ``"npy"`` and ``"datum"``: these.
+        ``"image"``: encoded images decoded by pillow, as arrays of ``uint8`` in the image's own
+        mode, of shape
         (height, width) or (height, width, bands), with the label if the layout has one.  None:
         the bytes of the value, or of each value in a tuple.  A function: what it returns for
         a memoryview of the content, which lies in the map and stays valid for as long as it
@@ -97,8 +98,10 @@ class Dataset:
         self._chosen: range | NDArray[Any] = range(len(self._shards))
         self._transform = transform
         self._decoder = Decoder(self._shards.sample, None, form)
+        first = next(iter(self._raw(np.arange(min(1, len(self))))), (None,))[0]
+        # with a dtype: whether values have it in a header, too
+        self._is_npy = form is not None and first is not None and is_npy(first)
         if form is None:
-            first = next(iter(self._raw(np.arange(min(1, len(self))))), (None,))[0]
             decode = resolve(decode, self._shards.sample, first)
             self._decoder = Decoder(self._shards.sample, decode, None)
 
@@ -246,6 +249,10 @@ class Dataset:
 
     def _array(self, ordinals: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         out: NDArray[Any] = np.empty((len(ordinals), *shape), dtype)
+        if self._is_npy:
+            for row, (value, *_) in enumerate(self._raw(self._numbers(ordinals))):
+                out[row] = raw_array(value, dtype, shape)
+            return out
         for shard, rows, local in self._shards.parts(self._numbers(ordinals)):
             opened, known = self._shards.opened(shard), self._shards.recognised(shard)
             keys = known.order.keys(local)

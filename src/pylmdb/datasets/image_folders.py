@@ -48,9 +48,10 @@ def to_image_folder(
 ) -> int:
     """Samples as image files: encoded images as they are, arrays of pixels as PNG files.
 
-    A file has the name of its key, with the folders in it, or else, also where the key is too long
-    for a name or not text, its number; and the extension of its content.  A label that is a number becomes a folder, if the key names none;
-    labels that are texts go to ``labels.txt``, which :func:`from_image_list` reads.
+    A file has the name of its key, with the folders in it, or its number where the key is not text
+    or too long for a name; and the extension of its content.  A label that is a number becomes
+    a folder, if the key names none; labels that are texts go to ``labels.txt``, which
+    :func:`from_image_list` reads.
 
     :param source: the path of a data set, or a :class:`Dataset`.
     :param root: the folder, made if there is none.  Nothing in it is overwritten.

@@ -66,7 +66,8 @@ class Writer:
     :param progress: True for a progress bar of tqdm; or a function that is called with
         the number of samples added and ``total``.
     :param layout: what :meth:`append` writes: ``"plain"``, one record per sample, by name or
-        number; ``"datum"`` or ``"caffe"``, Caffe's; ``"numbered"``, ``"folder2lmdb"``, ``"ocr"``, ``"basicsr"``
+        number; ``"datum"`` or ``"caffe"``, Caffe's; ``"numbered"``, ``"folder2lmdb"``,
+        ``"ocr"``, ``"basicsr"``
         and ``"mmsr"``, as the projects of these names read them; docs/datasets.md has the table.
     :param key_format: how :meth:`append` makes a key of a number: a format as ``"%08d"``, the
         default, or ``"%010d"``.  For the layouts ``"plain"`` and ``"datum"``.
