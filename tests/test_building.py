@@ -110,16 +110,21 @@ def test_a_scratch_directory_on_another_disk(tmp_path, pool, monkeypatch):
             raise OSError(building.errno.EXDEV, "another disk")
         replace(place, path)
 
-    flushed = []
+    copied, put_in_place = [], building._new_files.put_in_place
+
+    def put(fd, name, place, *mode):
+        copied.append(os.fsdecode(place))
+        put_in_place(fd, name, place, *mode)
+
     monkeypatch.setattr(building.os, "replace", refuse)
-    monkeypatch.setattr(building, "fsync_path", flushed.append)
+    monkeypatch.setattr(building._new_files, "put_in_place", put)
     (tmp_path / "scratch").mkdir()
     build(range(100), makers.one, tmp_path / "set", executor=pool, scratch=tmp_path / "scratch",
           progress=False)  # fmt: skip
     assert records(tmp_path / "set") == [makers.one(i) for i in range(100)]
     assert [*(tmp_path / "scratch").iterdir()] == []
-    assert flushed
-    assert all("shard-" in path for path in flushed)
+    assert copied
+    assert all("shard-" in path for path in copied)
 
 
 def test_shards_that_stay_are_on_the_disk(tmp_path, pool, monkeypatch):
@@ -140,7 +145,7 @@ from pylmdb.datasets import Writer, to_dask_array, to_dask_bag
 
 def check(count=100):
     assert [*Dataset(path)] == [b"value %d" % i for i in range(count)]
-    assert not [name for name in os.listdir(os.path.dirname(path)) if name.startswith("env.")]
+    assert not [name for name in os.listdir(os.path.dirname(path)) if name.startswith("env.tmp-")]
 
 if __name__ == "__main__":
 """
