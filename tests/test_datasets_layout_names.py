@@ -2,6 +2,8 @@
 """A layout has the same name where it is written and where it is read."""
 
 import io
+import os
+import pickle
 
 import numpy as np
 import pytest
@@ -96,3 +98,29 @@ def test_a_name_that_is_none(env_path):
     write(env_path, "plain")
     with pytest.raises(pylmdb.InvalidParameterError, match="'nonsense' is not known; it must be"):
         Dataset(env_path, "nonsense")
+
+
+@pytest.mark.parametrize("layout", ["plain", "datum", "caffe"])
+def test_no_samples(env_path, layout):
+    Writer(env_path, layout=layout).close()
+    assert len(Dataset(env_path, layout)) == 0
+
+
+def test_numbered_datum_values_of_native_keys(open_env, env_path):
+    """Which a Writer does not make."""
+    with open_env() as env:
+        db, order = env.open_db(b"n", integerkey=True), env.open_db(b"__order__n")
+        with env.begin(write=True) as txn:
+            for i in range(3):
+                key = (7 - i).to_bytes(8, "little")
+                txn.put(key, datasets.datum.encode(png(i), i, encoded=True), db=db)
+                txn.put(i.to_bytes(8, "big"), key, db=order)
+    dataset = pickle.loads(pickle.dumps(Dataset(env_path, db=b"n")))
+    assert [label for _, label in dataset] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["meta_info.txt", "meta_info.pkl"])
+def test_a_pipe_beside_a_data_set_is_not_waited_for(env_path, name):
+    write(env_path, "plain")
+    os.mkfifo(os.path.join(env_path, name))
+    assert len(Dataset(env_path)) == 12

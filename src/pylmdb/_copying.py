@@ -98,7 +98,7 @@ def copy_to_path(env: Environment, path: Any, compact: bool, txn: Any) -> None:
         raise error(what, failure.errno or errno.EIO, _hint(failure)) from failure
     try:
         copy_to_descriptor(env, fd, compact, txn)
-        os.fchmod(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
+        _new_files.set_mode(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
         os.fsync(fd)
         fsync_path(os.path.dirname(os.path.abspath(name)))
     except BaseException:

@@ -72,14 +72,14 @@ def open_new_environment(name: bytes, subdir: bool, modes: tuple[int, int] | Non
             os.mkdir(name, folder_mode)
         try:
             if subdir and modes:
-                os.chmod(name, folder_mode)
+                set_mode(name, folder_mode)
             fd = open_new(name + _DATA if subdir else name, file_mode)
         except FileNotFoundError:
             if not subdir or os.path.lexists(name):
                 raise
             continue  # the directory was removed before there was a locked file in it
         if modes:
-            os.fchmod(fd, file_mode)
+            set_mode(fd, file_mode)
         return fd
 
 
@@ -90,7 +90,7 @@ def put_in_place(fd: int, name: bytes, place: bytes, mode: int | None = None) ->
     :param mode: the permissions that it gets; None for those that it was made with.
     """
     if mode is not None:
-        os.fchmod(fd, mode)
+        set_mode(fd, mode)
     os.fsync(fd)
     os.replace(name, place)
     fsync_path(os.path.dirname(os.path.abspath(place)))
@@ -131,6 +131,13 @@ def publish_file(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 # -- permissions --------------------------------------------------------------------------
+
+
+def set_mode(file: int | bytes, mode: int) -> None:
+    """Give a new file its permissions; where a file system has none it keeps those that it was made
+    with, which are no wider."""
+    with suppress(OSError):
+        os.chmod(file, mode)
 
 
 def mode_of_copy(data_file: bytes, subdir: bool) -> int:

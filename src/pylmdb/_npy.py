@@ -305,9 +305,9 @@ def check_extent(what: str, dtype: Any, shape: tuple[int, ...]) -> None:
 def _steps(dtype: Any, shape: tuple[int, ...]) -> int:
     """How many steps a loop over all elements and their fields takes: an axis of length 0 ends
     it for those behind it."""
-    steps = math.prod(shape[: shape.index(0)] if 0 in shape else shape)
     if 0 in shape:
-        return steps
+        return math.prod(shape[: shape.index(0)])
+    steps = math.prod(shape)
     if dtype.subdtype is not None:
         return steps * max(1, _steps(*dtype.subdtype))
     if dtype.names is not None:

@@ -183,26 +183,20 @@ def _folder(look: Look) -> Recognised | None:
 
 
 def _basicsr(look: Look) -> Recognised | None:
-    if look.name is not None:
+    path = os.path.join(look.folder, META_TEXT)
+    if look.name is not None or not os.path.isfile(path):
         return None
-    try:
-        with open(
-            os.path.join(look.folder, META_TEXT), encoding="utf-8", errors="surrogateescape"
-        ) as lines:
-            names = [_stem(line) for line in lines if line.strip()]
-    except FileNotFoundError:
-        return None
+    with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+        names = [_stem(line) for line in lines if line.strip()]
     return _named("basicsr", look, names)
 
 
 def _mmsr(look: Look) -> Recognised | None:
-    if look.name is not None:
+    path = os.path.join(look.folder, META_PICKLE)
+    if look.name is not None or not os.path.isfile(path):
         return None
-    try:
-        with open(os.path.join(look.folder, META_PICKLE), "rb") as file:
-            names = _meta_keys(_plain_pickle.loads(file.read()))
-    except FileNotFoundError:
-        return None
+    with open(path, "rb") as file:
+        names = _meta_keys(_plain_pickle.loads(file.read()))
     return _named("mmsr", look, names)
 
 
@@ -277,8 +271,8 @@ def _datum(look: Look) -> Recognised | None:
     for recognised in (_ordered, _caffe, _padded, _numbered, _plain):
         found = recognised(look)
         if found is not None:
-            order = found.order
-            return Recognised("datum", order, "datum") if _has_datum(look, order) else None
+            fits = not found.order.count or _has_datum(look, found.order)
+            return Recognised("datum", found.order, "datum") if fits else None
     return None
 
 
@@ -361,11 +355,13 @@ def recognise(env: Environment, db: Database | None = None, layout: str = "auto"
             raise InvalidParameterError(
                 f"{env.path()!r}: the database has duplicates, and a sample has a key of its own"
             )
-        possible = _NATIVE if look.flags["integerkey"] else (*LAYOUTS, "datum")
+        native = bool(look.flags["integerkey"])
+        possible = _NATIVE if native else tuple(_RECOGNISERS)
         for name in wanted or LAYOUTS:
             found = _RECOGNISERS[name](look) if name in possible else None
             if found is not None and found.layout in _MAYBE_DATUM and _has_datum(look, found.order):
-                return Recognised("datum" if not wanted else name, found.order, "datum")
+                # the name has to be one that finds the same again
+                return Recognised(name if wanted or native else "datum", found.order, "datum")
             if found is not None:
                 return found
     raise InvalidParameterError(f"{env.path()!r} has not the layout {layout!r}")

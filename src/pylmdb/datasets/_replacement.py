@@ -50,7 +50,8 @@ class Replacement:
         env.close()
         place, lock_path = self._place, self.path + b"-lock"
         with suppress(FileNotFoundError):
-            os.chmod(lock_path, _mode_of(place.lock_path, _mode_of(lock_path, 0)))
+            mode = os.stat(lock_path).st_mode & 0o7777
+            _new_files.set_mode(lock_path, _mode_of(place.lock_path, mode))
         own_mode = os.fstat(self._fd).st_mode & 0o7777
         mode = _mode_of(place.data_path, own_mode)
         _new_files.put_in_place(self._fd, self.path, place.data_path, mode)
