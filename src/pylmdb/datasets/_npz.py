@@ -104,7 +104,9 @@ class Member:
         """The array."""
         form = self._form
         check_size(self._what, form.size, self._limit)
-        return np.ndarray(form.shape, form.dtype, self._read(form.size), 0, None, form.order)
+        content = self._read(form.size)
+        self._file.read(1)  # at the end its checksum is compared
+        return np.ndarray(form.shape, form.dtype, content, 0, None, form.order)
 
     def __iter__(self) -> Iterator[Any]:
         """Its rows, a block of them in memory at once."""
@@ -118,6 +120,7 @@ class Member:
             count = min(step, len(self) - begin)
             block = self._read(count * size)
             yield from np.ndarray((count, *self.shape[1:]), self.dtype, block)
+        self._file.read(1)
 
     def _read(self, size: int) -> bytearray:
         found = bytearray(self._start[:size])
