@@ -110,16 +110,21 @@ def test_a_scratch_directory_on_another_disk(tmp_path, pool, monkeypatch):
             raise OSError(building.errno.EXDEV, "another disk")
         replace(place, path)
 
-    flushed = []
+    copied, put_in_place = [], building._new_files.put_in_place
+
+    def put(fd, name, place, *mode):
+        copied.append(place)
+        put_in_place(fd, name, place, *mode)
+
     monkeypatch.setattr(building.os, "replace", refuse)
-    monkeypatch.setattr(building, "fsync_path", flushed.append)
+    monkeypatch.setattr(building._new_files, "put_in_place", put)
     (tmp_path / "scratch").mkdir()
     build(range(100), makers.one, tmp_path / "set", executor=pool, scratch=tmp_path / "scratch",
           progress=False)  # fmt: skip
     assert records(tmp_path / "set") == [makers.one(i) for i in range(100)]
     assert [*(tmp_path / "scratch").iterdir()] == []
-    assert flushed
-    assert all("shard-" in path for path in flushed)
+    assert copied
+    assert all(b"shard-" in path for path in copied)
 
 
 def test_shards_that_stay_are_on_the_disk(tmp_path, pool, monkeypatch):
@@ -136,11 +141,11 @@ PROCESSES = """
 import functools, makers
 from concurrent.futures import BrokenExecutor
 from pylmdb.datasets import Dataset, build
-from pylmdb.datasets import to_dask_array, to_dask_bag
+from pylmdb.datasets import Writer, to_dask_array, to_dask_bag
 
 def check(count=100):
     assert [*Dataset(path)] == [b"value %d" % i for i in range(count)]
-    assert not [name for name in os.listdir(os.path.dirname(path)) if name.startswith("env.")]
+    assert not [name for name in os.listdir(os.path.dirname(path)) if name.startswith("env.tmp-")]
 
 if __name__ == "__main__":
 """
@@ -186,13 +191,27 @@ STORIES = {
             assert array.shape == (20, 3) and array.numblocks == (4, 1)
             assert np.array_equal(array.compute(), table)
             assert float(array.sum().compute()) == table.sum()
+            with Writer(path + "-b") as writer:
+                for row in table:
+                    writer.append(row)
+            for options in ({}, {"dtype": "f8", "shape": 3}):
+                array = to_dask_array(Dataset(path + "-b", **options), 4)
+                assert array.shape == (20, 3) and array.dtype == np.float64
+                assert np.array_equal(array.compute(), table)
+            with Writer(path + "-c") as writer:
+                for row in (*table, np.arange(3)):
+                    writer.append(row)
             assert to_dask_bag(Dataset(path)[:0]).compute() == []
-            try:
-                to_dask_array(Dataset(path))
-            except pylmdb.InvalidParameterError:
-                pass
-            else:
-                raise AssertionError
+            for fails in (lambda: to_dask_array(Dataset(path)),
+                          lambda: to_dask_array(Dataset(path + "-b")[:0]),
+                          lambda: to_dask_array(Dataset(path + "-b", transform=len)),
+                          lambda: to_dask_array(Dataset(path + "-c")).compute()):
+                try:
+                    fails()
+                except pylmdb.InvalidParameterError:
+                    pass
+                else:
+                    raise AssertionError
 """,
 }
 

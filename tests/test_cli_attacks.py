@@ -129,6 +129,71 @@ def test_failures_are_a_line(path, argv):
     examine(done)
 
 
+ODD = "\x1b]0;title\x07\x1b[31m\n\x9b1m\udcff"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [ODD], ["info", "PATH", ODD], ["info", "PATH", "--" + ODD],
+        ["info", "PATH", "--json=" + ODD],
+        ["scan", "PATH", "-n", ODD], ["scan", "PATH", "--key-format", ODD], ["merge", ODD],
+        ["convert", "a", "b", "--to", ODD], ["watch", "PATH", "-i", ODD], ["completion", ODD],
+        ["import", ODD], ["import", "npz", "a", "b", "--" + ODD], ["drop", "PATH", "-" + ODD],
+        ["import", "npz", "a", "b", "--layout", ODD], ["export", "npz", "a", "b", ODD],
+        ["import", "images", "a", "b", "--resize", ODD], ["load", "PATH", "--lib-version", ODD],
+    ],
+    ids=lambda argv: " ".join(map(ascii, argv))[:40],
+)  # fmt: skip
+def test_wrong_usage_is_shown_and_not_obeyed(path, argv):
+    argv = [path if word == "PATH" else os.fsencode(word) for word in argv]
+    done = call(*argv)
+    assert done.returncode == 2
+    out = (done.stdout + done.stderr).decode()
+    assert all(char.isprintable() or char == "\n" for char in out), ascii(out)
+    assert "Traceback" not in out
+    assert done.stderr.splitlines()[-1].startswith(b"pylmdb")
+
+
+def on_terminal(*argv):
+    """What a command writes to a terminal, and its exit status."""
+    pty = pytest.importorskip("pty")
+    reader, terminal = pty.openpty()
+    command = [sys.executable, "-m", "pylmdb", *argv]
+    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, check=False)
+    os.close(terminal)
+    found = b""
+    try:
+        while part := os.read(reader, 65536):
+            found += part
+    except OSError:  # there is no more
+        pass
+    os.close(reader)
+    return found, done
+
+
+@pytest.mark.parametrize("options", [["-a"], ["-A", "-p"], ["-s", NAMES[0]], ["-l"]], ids=str)
+def test_a_dump_on_a_terminal(tmp_path, options):
+    """Names of databases are lines of it as they are; a file or pipe gets these bytes."""
+    with pylmdb.open(tmp_path / "env") as env:
+        for name in (NAMES[0], b"carriage\rreturn"):
+            db = env.open_db(name)
+            with env.begin(write=True) as txn:
+                txn.put(b"\x1b", b"v", db=db)
+    shown, _ = on_terminal("dump", tmp_path / "env", *options)
+    assert b"\x1b" not in shown
+    assert rb"na\xff\x1b[31mme" in shown
+    assert b"\r" not in shown.replace(b"\r\n", b"")
+    plain = call("dump", tmp_path / "env", *options).stdout
+    assert options == ["-l"] or NAMES[0] in plain
+
+
+def test_a_copy_is_nothing_for_a_terminal(path):
+    shown, done = on_terminal("copy", path, "-")
+    assert (shown, done.returncode) == (b"", 1)
+    assert b"a copy is not text" in done.stderr
+
+
 COMMANDS = ["ls", "info", "scan", "dump", "verify", "stat", "readers", "warm", "watch -n 1"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import pylmdb
-from pylmdb.datasets import Dataset, datum
+from pylmdb.datasets import Dataset, Loader, Writer, datum
 
 TABLE = np.arange(100 * 4, dtype="f4").reshape(100, 4)
 
@@ -330,3 +330,25 @@ def test_closing_and_leaving(dataset, open_env):
         assert not env.reader_list()
         assert env.info().pinned == 0
     assert np.array_equal(dataset[3], TABLE[3])
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (40, 50)], ids=str)
+def test_arrays_as_a_writer_stores_them_have_a_dtype(env_path, lib_version, shape):
+    arrays = np.random.default_rng(1).random((30, *shape), np.float32)
+    with Writer(env_path, lib_version=lib_version) as writer:
+        for array in arrays:
+            writer.append(array)
+    with Dataset(env_path, dtype="f4", shape=shape) as dataset:
+        assert dataset[[7, 0, -1]].tobytes() == arrays[[7, 0, -1]].tobytes()
+        assert dataset[3].shape == shape
+        for shuffle in (False, True):
+            batches = [*Loader(dataset, 10, shuffle)]
+            assert all(batch.shape == (10, *shape) for batch in batches)
+            found = sorted(row.tobytes() for batch in batches for row in batch)
+            assert found == sorted(row.tobytes() for row in arrays)
+    for dtype, other in (("f8", shape), ("f4", (*shape, 1)), ("i4", shape)):
+        with (
+            Dataset(env_path, dtype=dtype, shape=other) as dataset,
+            pytest.raises(pylmdb.InvalidParameterError, match="float32 and shape"),
+        ):
+            dataset[[0]]

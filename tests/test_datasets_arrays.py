@@ -4,6 +4,7 @@
 import io
 import os
 import pickle
+import stat
 import zipfile
 
 import h5py
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 
 import pylmdb
-from pylmdb import datasets
-from pylmdb.datasets import Dataset, Writer, _beside
+from pylmdb import _new_files, datasets
+from pylmdb.datasets import Dataset, Writer
 
 ARRAYS = {
     "images": np.arange(5 * 3 * 4, dtype=np.uint8).reshape(5, 3, 4),
@@ -352,8 +353,11 @@ def test_keys_that_are_no_paths(tmp_path, path, keys):
 
 def test_a_file_appears_when_it_is_on_the_disk_and_then_its_name_is(tmp_path, monkeypatch):
     path, flushed = tmp_path / "file", []
-    monkeypatch.setattr(_beside, "fsync_path", lambda name: flushed.append((name, path.exists())))
-    _beside.publish_file(str(path), b"content")
-    (_, before), (folder, after) = flushed
-    assert (before, folder, after) == (False, str(tmp_path), True)
+
+    def flush(fd):
+        flushed.append((stat.S_ISDIR(os.fstat(fd).st_mode), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    _new_files.publish_file(str(path), b"content")
+    assert flushed == [(False, False), (True, True)]
     assert path.read_bytes() == b"content"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Image files into data sets: what is decoded, keys and labels, what is no image; and out again."""
 
+import io
 import os
 
 import numpy as np
@@ -11,6 +12,15 @@ from PIL import Image
 import pylmdb
 from pylmdb import datasets
 from pylmdb.datasets import Dataset, ImageFile, Writer
+
+
+def _png():
+    out = io.BytesIO()
+    Image.new("L", (2, 2)).save(out, "PNG")
+    return out.getvalue()
+
+
+PNG = _png()
 
 
 @pytest.fixture
@@ -366,3 +376,49 @@ def test_arrays_that_are_no_images(tmp_path, path):
         writer.append(np.zeros((2, 2, 2, 2)))
     with pytest.raises(pylmdb.InvalidParameterError, match="no image"):
         datasets.to_image_folder(path, tmp_path / "out")
+
+
+LINES = ["two\nlines", "end\n", "\r", "a\r\nb", "a\x85b", "a\u2028b", "\x0b", "x.png\ty\nz.png\tw"]
+
+
+@pytest.mark.parametrize("label", LINES, ids=ascii)
+def test_a_label_is_no_line_of_its_own(tmp_path, path, label):
+    """It would be read as the label of another image."""
+    with Writer(path, layout="ocr") as writer:
+        writer.append(PNG, "fine\tand fine")
+        writer.append(PNG, label)
+    with pytest.raises(pylmdb.InvalidParameterError, match="has a line break"):
+        datasets.to_image_folder(path, tmp_path / "out")
+    mended = Dataset(path, transform=lambda sample: (sample[0], " ".join(sample[1].split())))
+    datasets.to_image_folder(mended, tmp_path / "again")
+    assert len((tmp_path / "again" / "labels.txt").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "key", [b"k" * 252, b"k" * 300, b"a/" + b"k" * 300, "\u00e9".encode() * 130]
+)
+def test_a_key_too_long_for_a_name_is_a_number(tmp_path, path, key):
+    with Writer(path) as writer:
+        writer.write(b"fits" * 62 + b"abc", PNG)
+        writer.write(key, PNG)
+    assert datasets.to_image_folder(path, tmp_path / "out") == 2
+    with Dataset(path) as dataset:
+        number = dataset.keys().index(key)
+    assert {*os.listdir(tmp_path / "out")} == {"fits" * 62 + "abc.png", f"{number:08d}.png"}
+
+
+def test_a_label_without_a_class(tmp_path, path):
+    with Writer(path, layout="folder2lmdb") as writer:
+        writer.append(PNG, -1)
+    with pytest.raises(pylmdb.InvalidParameterError, match="a label -1, and classes has names for"):
+        datasets.to_image_folder(path, tmp_path / "out", classes=["cat", "dog"])
+
+
+@pytest.mark.parametrize("layout", ["basicsr", "mmsr"])
+def test_a_key_is_no_line_of_its_own(path, layout):
+    value = PNG if layout == "basicsr" else np.zeros((2, 2, 3), np.uint8)
+    with Writer(path, layout=layout) as writer:
+        for name in ("two\nlines", "\x1b[31m", "tab\t"):
+            with pytest.raises(pylmdb.InvalidParameterError, match="printable ASCII"):
+                writer.append(value, name=name)
+        assert len(writer) == 0

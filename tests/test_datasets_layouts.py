@@ -4,6 +4,7 @@ and in which order."""
 
 import io
 import pickle
+import re
 import struct
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 import pylmdb
-from pylmdb.datasets import Dataset, datum
+from pylmdb.datasets import Dataset, datum, to_image_folder
 from pylmdb.datasets._layouts import LAYOUTS, order_name
 
 COUNT = 23
@@ -29,12 +30,41 @@ def value(i):
     return b"value %d" % i
 
 
+def npy(array):
+    return pylmdb.arrays.dumps(np.asarray(array))
+
+
 def u64(i):
     return i.to_bytes(8, "big")
 
 
 # layout, records, samples
 RECIPES = {
+    "pairs of images and labels": (
+        "pairs",
+        lambda: [
+            *((b"image_%03d" % i, value(i)) for i in range(COUNT)),
+            *((b"label_%03d" % i, b"%d" % i) for i in range(COUNT)),
+        ],
+        lambda i: (value(i), b"%d" % i),
+    ),
+    "pairs of arrays, not filled up, and a count": (
+        "pairs",
+        lambda: [
+            *((b"img-%d" % (i + 1), npy([i, i])) for i in range(COUNT)),
+            *((b"label-%d" % (i + 1), npy(i)) for i in range(COUNT)),
+            (b"total", b"23"),
+        ],
+        lambda i: (np.array([i, i]), i),
+    ),
+    "pairs in folders": (
+        "pairs",
+        lambda: [
+            *((b"images/%05d" % (i + 7), value(i)) for i in range(COUNT)),
+            *((b"labels/%05d" % (i + 7), npy([i])) for i in range(COUNT)),
+        ],
+        lambda i: (value(i), np.array([i])),
+    ),
     "numbered, as OCP": (
         "numbered",
         lambda: [
@@ -72,14 +102,14 @@ RECIPES = {
         lambda i: value(i),
     ),
     "Caffe, Datum": (
-        "padded",
+        "datum",
         lambda: [
             (b"%08d" % i, datum.encode(np.full((3, 2, 2), i, np.uint8), i)) for i in range(COUNT)
         ],
         lambda i: (np.full((3, 2, 2), i, np.uint8), i),
     ),
     "Caffe, with names": (
-        "caffe",
+        "datum",
         lambda: [
             (b"%08d_n%d.png" % (i, 5 * i), datum.encode(png(i), i, encoded=True))
             for i in range(COUNT)
@@ -188,8 +218,8 @@ def _raw(records):
     pairs = dict(records)
     yield from pairs.values()
     for key, each in records:
-        if key.startswith(b"image-"):
-            yield each, pairs.get(b"label" + key[5:])
+        if key.startswith((b"image", b"img")):
+            yield each, pairs.get(re.sub(b"image|img", b"label", key))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -218,7 +248,7 @@ def test_basicsr(open_env, env_path, text):
         meta = {"name": "set", "resolution": ["3_2_2"], "keys": names}
         (folder / "meta_info.pkl").write_bytes(pickle.dumps(meta))
     dataset = Dataset(env_path, decode="image")
-    assert dataset.layouts == ["basicsr"]
+    assert dataset.layouts == ["basicsr" if text else "mmsr"]
     assert dataset.keys() == [name.encode() for name in names]
     assert [int(image[0, 0, 0]) for image in dataset] == [0, 1, 2]
     assert dataset[0].shape == (2, 3, 3)
@@ -355,3 +385,58 @@ def test_pickled_keys_from_a_stranger_run_nothing(open_env, env_path):
     with pytest.raises(pylmdb.InvalidParameterError, match="asks for"):
         Dataset(env_path)[0]
     assert not Path(env_path, "owned").exists()
+
+
+@pytest.mark.parametrize("claimed", [10**15, 2**40, 2**63 - 1])
+@pytest.mark.parametrize("count_key", [b"num-samples", b"length", None])
+def test_a_count_that_the_file_has_no_room_for(open_env, tmp_path, claimed, count_key):
+    """Memory is taken for each sample, so the number that the file claims is not believed."""
+    path, count = str(tmp_path / "env"), 1009
+    image = b"image-%09d" if count_key == b"num-samples" else b"%d"
+    start = int(count_key == b"num-samples")
+    with open_env(path=path, lock=False) as env, env.begin(write=True) as txn:
+        for i in range(start, count - (count_key is not None)):
+            txn.put(image % i, b"x")
+        txn.put(image % claimed, b"x")
+        txn.put(image % (claimed - 1), b"x")
+        if count_key is not None:
+            txn.put(count_key, b"%d" % (claimed - 1 + (not start)))
+        count = txn.stat().entries
+    with open(path + "/data.mdb", "r+b") as file:
+        metas = file.read(2 * 4096)
+        assert struct.pack("<Q", count) in metas
+        file.seek(0)
+        file.write(metas.replace(struct.pack("<Q", count), struct.pack("<Q", claimed)))
+    with pytest.raises(pylmdb.CorruptedError, match=f"claims {claimed} records"):
+        Dataset(path, lock=False)
+
+
+@pytest.mark.parametrize(
+    "other", [b"image_5", b"image_x", b"label_05", b"labels_5", b"image", None], ids=repr
+)
+def test_what_are_no_pairs(open_env, env_path, other):
+    """Each key is a sample then."""
+    with open_env() as env, env.begin(write=True) as txn:
+        for i in range(20):
+            txn.put(b"image_%02d" % i, value(i))
+            if other is not None or i % 2:
+                txn.put(b"label_%02d" % i, value(i))
+        if other:
+            txn.put(other, b"")
+            txn.delete(b"label_19")
+    with Dataset(env_path) as dataset:
+        assert dataset.layouts == ["plain"]
+        assert len(dataset) == (40 if other not in (b"label_05",) else 39) - 10 * (other is None)
+
+
+def test_labels_of_pairs_that_are_no_names_of_folders(open_env, env_path, tmp_path):
+    with open_env() as env, env.begin(write=True) as txn:
+        txn.put(b"image_0", png(0))
+        txn.put(b"label_0", b"\xff")
+    with pytest.raises(pylmdb.InvalidParameterError, match="a label is bytes"):
+        to_image_folder(env_path, tmp_path / "images")
+    with Dataset(env_path, transform=lambda pair: (pair[0], pair[1][0])) as dataset:
+        to_image_folder(dataset, tmp_path / "images")
+    assert (tmp_path / "images" / "255" / "image_0.png").read_bytes() == png(0)
+    with Dataset(env_path, decode=None) as dataset:
+        assert dataset[0] == (png(0), b"\xff")

@@ -2,6 +2,8 @@
 """The names of pylmdb.datasets: documented, and importable with numpy alone."""
 
 import inspect
+import os
+import re
 import subprocess
 import sys
 import types
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 
 from pylmdb import datasets
-from pylmdb.datasets import _formats
+from pylmdb.datasets import _formats, _signatures
 
+PASSED_ON = {*_signatures.PackOptions.__annotations__}
 NAMES = [
     name
     for name, value in vars(datasets).items()
@@ -30,11 +33,38 @@ def test_each_is_documented(name):
     assert value.__doc__
     assert inspect.signature(value).parameters
     if inspect.isfunction(value):
-        for parameter in inspect.signature(value).parameters.values():
-            assert f":param {parameter.name}:" in value.__doc__ or parameter.name in (
-                "path",
-                "progress",
-            )
+        passed_on = ":param options:" in value.__doc__
+        for parameter in inspect.signature(value).parameters:
+            said = f":param {parameter}:" in value.__doc__ or parameter in ("path", "progress")
+            assert said or (passed_on and parameter in PASSED_ON), parameter
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_parameter_has_a_name(name):
+    function = getattr(datasets, name)
+    kinds = {each.kind for each in inspect.signature(function).parameters.values()}
+    assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("from_")] + [
+    "convert", "to_npz", "Writer", "Dataset", "Loader", "build"])  # fmt: skip
+def test_a_misspelt_parameter_is_told_with_the_function(name, tmp_path):
+    function = getattr(datasets, name)
+    given = [tmp_path / "source", tmp_path / "dest"][: 1 if name in ("Writer", "Dataset") else 2]
+    called = f"{name}.__init__" if isinstance(function, type) else name
+    with pytest.raises(TypeError, match=rf"{re.escape(called)}\(\) got an unexpected.*'colour'"):
+        function(*given, colour=1)
+    assert os.listdir(tmp_path) == []
+
+
+def test_options_have_the_defaults_of_what_they_go_to():
+    for function, goes_to in (
+        (datasets.from_npz, datasets.Writer),
+        (datasets.from_image_list, datasets.from_images),
+    ):
+        takes, gives = (inspect.signature(each).parameters for each in (function, goes_to))
+        for option in {*takes} & {*gives} & PASSED_ON:
+            assert takes[option].default == gives[option].default, option
 
 
 @pytest.mark.parametrize("name", sorted(datasets.Writer.__dict__))
@@ -88,6 +118,6 @@ def test_the_table_of_formats():
                 assert options == ()
                 continue
             taken = inspect.signature(function).parameters
-            assert "progress" in taken or "options" in taken
+            assert "progress" in taken
             for option in options:
-                assert option.name in taken or "options" in taken, (name, option)
+                assert option.name in taken, (name, option)

@@ -220,7 +220,7 @@ def test_a_block_that_raises(write, env_path):
 def test_what_a_killed_replacement_left_is_removed(write, env_path):
     with write() as writer:
         writer.append(b"old")
-    for name in ("data.mdb.new", "data.mdb.new-lock"):
+    for name in ("data.mdb.tmp-0123456789abcdef", "data.mdb.tmp-0123456789abcdef-lock"):
         with open(os.path.join(env_path, name), "wb") as file:
             file.write(b"half of it")
     with write(exist="replace") as writer:
@@ -229,16 +229,15 @@ def test_what_a_killed_replacement_left_is_removed(write, env_path):
     assert sorted(os.listdir(env_path)) == ["data.mdb", "lock.mdb"]
 
 
-def test_of_two_replacements_the_later_one_ends_well(write, env_path):
+def test_of_two_replacements_the_one_that_is_closed_last_stays(write, env_path):
     first = write(exist="replace")
     first.append(b"first")
     second = write(exist="replace")
     second.append(b"second")
-    with pytest.raises(pylmdb.ReplacedError):
-        first.close()
-    assert first.closed
     second.close()
     assert samples(env_path) == [b"second"]
+    first.close()
+    assert samples(env_path) == [b"first"]
     assert sorted(os.listdir(env_path)) == ["data.mdb", "lock.mdb"]
 
 
@@ -351,13 +350,16 @@ def test_an_interrupt_leaves_whole_batches(write, env_path, at):
     ]
 
 
-def test_permissions_stay_when_a_file_is_replaced(write, env_path):
+@pytest.mark.parametrize("modes", [(0o600, 0o600), (0o440, 0o660), (0o666, 0o622)])
+def test_permissions_stay_when_a_file_is_replaced(write, env_path, modes):
     with write() as writer:
         writer.append(b"1")
-    os.chmod(os.path.join(env_path, "data.mdb"), 0o600)
+    paths = [os.path.join(env_path, name) for name in ("data.mdb", "lock.mdb")]
+    for path, mode in zip(paths, modes, strict=True):
+        os.chmod(path, mode)
     with write(exist="replace") as writer:
         writer.append(b"2")
-    assert os.stat(os.path.join(env_path, "data.mdb")).st_mode & 0o777 == 0o600
+    assert tuple(os.stat(path).st_mode & 0o7777 for path in paths) == modes
 
 
 @pytest.mark.parametrize("exist", ["error", "extend", "replace"])

@@ -253,3 +253,11 @@ def test_a_hostile_message_costs_no_more_than_it_is_long():
     assert len(datum.parse(value).float_data) == 100_000
     with pytest.raises(pylmdb.InvalidParameterError, match="nested"):
         datum.parse(b"\x9b\x06" * 1_000_000)
+
+
+def test_an_axis_without_end_and_without_data():
+    """A loop over it would not end, and no data limits it."""
+    sizes = b"\x08" + b"\xff" * 4 + b"\x07" + b"\x10\x00" + b"\x18\x05"
+    assert datum.parse(sizes)[:3] == (2**31 - 1, 0, 5)
+    with pytest.raises(pylmdb.InvalidParameterError, match="2147483647 elements without data"):
+        datum.decode(sizes)

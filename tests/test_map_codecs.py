@@ -124,11 +124,64 @@ def test_tuples_of_any_types(a, b):
 def test_what_is_no_tuple_is_refused_and_never_loops(a, place, noise):
     codec = _codecs.key_codec("tuple")
     raw = codec.encode(a)
+    changed = raw[:place] + noise + raw[place + 1 :]
     try:
-        decoded = codec.decode(raw[:place] + noise + raw[place + 1 :])
+        decoded = codec.decode(changed)
     except pylmdb.InvalidParameterError:
         return
     assert isinstance(decoded, tuple)
+    assert codec.encode(decoded) == changed, "a lookup finds what iteration shows"
+
+
+OTHER_ENCODINGS = {
+    "an empty key": b"", "a longer integer": b"\x16\x00\x05", "a longer 0": b"\x15\x00",
+    "-0": b"\x13\xff", "a longer negative integer": b"\x12\xff\xfa",
+    "a large integer of few bytes": b"\x1d\x01\x05", "a large 0": b"\x1d\x00",
+    "a large integer of 8 bytes": b"\x1d\x08" + b"\xff" * 8,
+    "a large negative integer of few bytes": b"\x0b\xfe\xfa",
+    "a large integer that begins with 0": b"\x1d\x09\x00" + b"\xff" * 8,
+    "-0.0": b"\x20\x7f" + b"\xff" * 7, "nan": b"\x20\xff\xf8" + b"\x00" * 6,
+    "another nan": b"\x20\x00\x00" + b"\x00" * 6, "an escape of nothing": b"\x28\x01\x00",
+    "an escape of another byte": b"\x28\x01\x03\x00", "an escape of text": b"\x29\x01a\x00",
+    "a surrogate": b"\x29\xed\xa0\x80\x00", "an overlong text": b"\x29\xc0\xaf\x00",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER_ENCODINGS)
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_tuple_has_one_encoding(env, name, inside):
+    raw = OTHER_ENCODINGS[name]
+    raw = b"\x30" + raw + b"\x00" if inside and raw else raw
+    with pytest.raises(pylmdb.InvalidParameterError, match="is no tuple: "):
+        _codecs.key_codec("tuple").decode(raw)
+    m = pylmdb.Map(env, "m", key="tuple")
+    if raw:
+        with m.transaction() as txn:
+            txn.put(raw, b"", db=m.db)
+        with pytest.raises(pylmdb.InvalidParameterError, match="is no tuple: "):
+            list(m)
+
+
+def test_tuples_are_nested_so_deep_and_no_deeper(env):
+    m, deep = pylmdb.Map(env, "m", key="tuple"), ()
+    for _ in range(100):
+        deep = (deep,)
+    m[deep] = b"deep"
+    assert list(m) == [deep]
+    with pytest.raises(pylmdb.InvalidParameterError, match="nested 100 deep"):
+        m[(deep,)] = b""
+    for raw in (b"\x30" * 101 + b"\x00" * 101, b"\x30" * 511):
+        with pytest.raises(pylmdb.InvalidParameterError, match="nested more than 100 deep"):
+            _codecs.key_codec("tuple").decode(raw)
+    endless = ()
+    for _ in range(10_000):
+        endless = (endless,)
+    with pytest.raises(pylmdb.InvalidParameterError, match="nested 100 deep"):
+        m.get(endless)
+    with m.transaction() as txn:
+        txn.put(b"\x30" * 511, b"", db=m.db)
+    with pytest.raises(pylmdb.InvalidParameterError, match="nested more"):
+        list(m)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Nothing that a header says is executed, warned of, or allocated.
 """
 
 import io
+import itertools
 import pickle
 import sys
 import tracemalloc
@@ -216,6 +217,62 @@ def test_nothing_large_is_allocated():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 16 << 20, each[:100]
+
+
+MANY = 9999999999999
+
+
+@pytest.mark.parametrize(
+    ("descr", "shape"),
+    [
+        ("'|V0'", f"({MANY},)"), ("'|S0'", f"({MANY},)"), ("'<U0'", f"(3, {MANY})"),
+        ("[]", f"({MANY},)"), ("[('a', '|V0')]", f"({MANY},)"), ("'<f8'", f"({MANY}, 0)"),
+        ("'<f8'", f"(2, {MANY}, 0)"), ("[('a', '<f8', (3, 0))]", f"({MANY},)"),
+        (f"[('a', '<f8', ({2**31 - 1}, 0))]", "()"), (f"[('a', '|V0', ({2**31 - 1},))]", "(1,)"),
+        (f"[('a', [('b', '<f8', ({2**31 - 1}, 0))], (2,))]", "()"),
+    ],
+)  # fmt: skip
+def test_elements_without_data_are_limited(env, descr, shape):
+    """No data limits them, and copying, printing or listing them would not end."""
+    data = value(header(descr=descr, shape=shape))
+    refused(data)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", data)
+    for write, copy in itertools.product((False, True), (False, True)):
+        with env.begin(write=write) as txn:
+            with pytest.raises(pylmdb.InvalidParameterError, match=r"data|itemsize"):
+                txn.get_array(b"k", copy=copy)
+            cursor = txn.cursor()
+            assert cursor.first()
+            with pytest.raises(pylmdb.InvalidParameterError, match=r"data|itemsize"):
+                cursor.array(copy)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((0, 5), "f8"), ((3, 0), "f8"), ((0, 3, 1024, 1024), "f4"), ((3, 2, 0), "u1"), ((0,), "V0"),
+     ((1000,), "V0"), ((1 << 20,), "V0"), ((2, 3), [("x", "V0"), ("y", "i4")]), ((), "f8"),
+     ((2,), [("x", "f8", (0, 3)), ("y", "u1")])],
+)  # fmt: skip
+def test_arrays_of_no_size_are_kept(env, shape, dtype):
+    array = np.zeros(shape, dtype)
+    with env.begin(write=True) as txn:
+        txn.put_array(b"k", array)
+    for write, copy in itertools.product((False, True), (False, True)):
+        with env.begin(write=write) as txn:
+            found = txn.get_array(b"k", copy=copy)
+        assert (found.shape, found.dtype) == (array.shape, array.dtype)
+    assert arrays.loads(arrays.dumps(array)).shape == array.shape
+
+
+def test_what_could_not_be_read_is_not_written(env):
+    with env.begin(write=True) as txn:
+        for array in (np.ndarray(((1 << 20) + 1,), "V0"), np.zeros(((1 << 20) + 1, 0))):
+            with pytest.raises(pylmdb.InvalidParameterError, match="1048577 elements without"):
+                txn.put_array(b"k", array)
+            with pytest.raises(pylmdb.InvalidParameterError, match="elements without data"):
+                arrays.dumps(array)
+        assert txn.get(b"k") is None
 
 
 def test_the_kept_headers_are_bounded():

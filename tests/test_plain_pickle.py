@@ -5,6 +5,7 @@ import collections
 import contextlib
 import pickle
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -74,3 +75,21 @@ def test_damaged_pickles_are_refused_or_read():
             raw[rng.randrange(len(raw))] = rng.randrange(256)
         with contextlib.suppress(pylmdb.InvalidParameterError):
             loads(bytes(raw[: rng.randint(1, len(raw))]))
+
+
+def test_a_bytearray_is_made_of_what_is_there():
+    tracemalloc.start()
+    with pytest.raises(pylmdb.InvalidParameterError, match="no pickle of plain data"):
+        loads(b"\x80\x05\x96" + (1 << 28).to_bytes(8, "little") + b"short")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_content_is_not_copied_again_and_again():
+    content = b"X" + (100_000).to_bytes(4, "little") + b"x" * 100_000 + b"q\x00"
+    copy = b"c__builtin__\nbytearray\nq\x01h\x00U\x07latin-1\x86R"
+    again = b"h\x01h\x00U\x07latin-1\x86R"
+    assert len(loads(content + b"0" + copy + b".")) == 100_000
+    with pytest.raises(pylmdb.InvalidParameterError, match="makes more than it holds"):
+        loads(b"(" + content + copy + again * 1000 + b"t.")

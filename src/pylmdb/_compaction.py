@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
-from . import _registry
+from . import _new_files, _registry
 from ._alone import Alone
 from ._fsync import fsync_path
 from ._typing import TYPE_CHECKING
@@ -61,10 +60,9 @@ def compact(env: Environment) -> None:
 def _replace(shared: SharedEnv, options: Options) -> int:
     """Put the new file in place, and return the errno of a directory that cannot be synced."""
     _get_alone(shared)
-    new, fd = options.data_path + b".compact", -1
+    new, fd = _new_files.temporary_name(options.data_path), -1
     try:
-        _unlink_if_there(new)  # of one that was killed; nobody else is at work here
-        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = _new_files.open_new(new, 0o600)
         _fill(shared, fd, os.stat(options.data_path))
         os.rename(new, options.data_path)
     except OSError as failure:
@@ -89,7 +87,7 @@ def _settle(shared: SharedEnv, path: bytes, new: bytes, fd: int) -> int:
             code = failure.errno or errno.EIO
         _registry.close_replaced(shared)
     else:
-        _unlink_if_there(new)
+        _new_files.remove(new)
         shared.engine.lib.pylmdb_env_alone(shared.ptr, False)
     if fd >= 0:
         os.close(fd)
@@ -122,11 +120,6 @@ def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
         os.fchown(fd, like.st_uid, like.st_gid)
     os.chmod(fd, like.st_mode & 0o7777)
     os.fsync(fd)
-
-
-def _unlink_if_there(path: bytes) -> None:
-    with suppress(OSError):
-        os.unlink(path)
 
 
 def _processes(shared: SharedEnv) -> set[int]:

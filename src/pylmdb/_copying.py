@@ -83,18 +83,22 @@ class Copying:
 
 def copy_to_path(env: Environment, path: Any, compact: bool, txn: Any) -> None:
     """Copy to a new file; it is removed again if the copy fails."""
+    from . import _new_files  # few programs need it
+
     name = os.fsencode(path)
     if b"\0" in name:
         raise ValueError("path must not contain a NUL character")
-    if env.flags().subdir:
+    subdir = env.flags().subdir
+    if subdir:
         name = os.path.join(name, b"data.mdb")
     try:
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as failure:
         what = f"copy: {os.fsdecode(path)!r}"
         raise error(what, failure.errno or errno.EIO, _hint(failure)) from failure
     try:
         copy_to_descriptor(env, fd, compact, txn)
+        _new_files.set_mode(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
         os.fsync(fd)
         fsync_path(os.path.dirname(os.path.abspath(name)))
     except BaseException:

@@ -116,6 +116,7 @@ def fill(target: Any, plan: Plan, array: Any) -> None:
 def _make_plan(
     array: Any, order: Literal["C", "F"], place: Layout | None, key_size: int
 ) -> Plan:
+    check_extent("the array", array.dtype, array.shape)  # or it could not be read again
     text = _text(array.dtype, order == "F", array.shape)
     if place is None:
         header = _framed(text, None)
@@ -248,6 +249,7 @@ def _parse(header: bytes) -> Form:
         size = count * dtype.itemsize
         if max(count, size) > sys.maxsize or len(shape) > _DIMENSIONS:
             raise ValueError(f"no array has the shape {shape}")
+        check_extent("the array", dtype, shape)
         if not size:
             np.ndarray(shape, dtype)  # which has limits of its own
     except _MALFORMED as problem:
@@ -284,14 +286,48 @@ def _check_descr(descr: Any) -> None:
         raise ValueError(f"{descr!r} is no dtype")
 
 
+def check_extent(what: str, dtype: Any, shape: tuple[int, ...]) -> None:
+    """Refuse a shape of which a loop takes more steps than the array has bytes.
+
+    An array has no bytes where an axis or its elements have none, so no amount of data limits
+    what its other axes claim; copying or printing it goes through all of them.
+
+    :raises InvalidParameterError: it is such a shape.
+    """
+    steps = _steps(dtype, shape)
+    if steps > max(math.prod(shape) * dtype.itemsize, _MOST_WITHOUT_DATA):
+        raise InvalidParameterError(
+            f"{what} of {dtype} and shape {shape} has {steps} elements without data, and"
+            f" {_MOST_WITHOUT_DATA} are accepted"
+        )
+
+
+def _steps(dtype: Any, shape: tuple[int, ...]) -> int:
+    """How many steps a loop over all elements and their fields takes: an axis of length 0 ends
+    it for those behind it."""
+    if 0 in shape:
+        return math.prod(shape[: shape.index(0)])
+    steps = math.prod(shape)
+    if dtype.subdtype is not None:
+        return steps * max(1, _steps(*dtype.subdtype))
+    if dtype.names is not None:
+        fields = sum(_steps(dtype.fields[name][0], ()) for name in dtype.names)
+        return steps * max(1, fields)
+    return steps
+
+
 # what literal_eval(), decoding and numpy raise for text that is not what it should be
 _MALFORMED = (
     ValueError, TypeError, SyntaxError, IndexError, KeyError, OverflowError, AttributeError,
     builtins.MemoryError, RecursionError,
 )  # fmt: skip
 _DIMENSIONS = 64
+# how many elements without data an array may have; looking at so many takes milliseconds
+_MOST_WITHOUT_DATA = 1 << 20
 # A longer header is refused, as numpy refuses what is longer than 10,000 bytes.
 _LONGEST = 64 * 1024
+#: as many bytes of a value hold any header that is accepted
+LONGEST_HEADER = 12 + _LONGEST
 
 
 def _refused(why: str) -> InvalidParameterError:

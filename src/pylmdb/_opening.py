@@ -158,10 +158,9 @@ class Opening:
             raise OSError(failure.errno, text, options.given_path) from None
         self._made_directory = True
 
-    def open(self, env: Any, flags: int) -> int:
+    def open(self, env: Any, flags: int, mode: int) -> int:
         """``mdb_env_open``; returns its code."""
-        options, mode = self._options, self._options.mode & ~0o111
-        return int(self._lib.pylmdb_env_open(env, options.path, flags, mode, self._noted))
+        return int(self._lib.pylmdb_env_open(env, self._options.path, flags, mode, self._noted))
 
     def undo(self) -> None:
         """Remove what was made, when the native environment is closed again."""

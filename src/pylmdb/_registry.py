@@ -202,12 +202,22 @@ def _replaced(options: Options) -> RetryError:
 def _open_files(shared: SharedEnv, opening: Opening, options: Options) -> None:
     _configure(shared, options)
     lib = shared.engine.lib
-    code = opening.open(shared.ptr, _flags(lib, options)) or lib.pylmdb_env_check(shared.ptr)
+    code = opening.open(shared.ptr, _flags(lib, options), _file_mode(options))
+    code = code or lib.pylmdb_env_check(shared.ptr)
     if code == lib.MDB_PAGE_NOTFOUND:
         code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
     if code:
         raise opening.failure(code)
     lib.pylmdb_env_opened(shared.ptr)
+
+
+def _file_mode(options: Options) -> int:
+    """The permissions of the files that opening makes.  Where there is a data file, that is the
+    lock file alone: a process that may use the one may use the other, and its owner in any case."""
+    try:
+        return os.stat(options.data_path).st_mode & 0o666 | 0o600
+    except OSError:
+        return options.mode & ~0o111
 
 
 def _configure(shared: SharedEnv, options: Options) -> None:

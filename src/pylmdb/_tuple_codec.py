@@ -16,6 +16,8 @@ longer ones, and comes before them.  Codes are in the order of the types:
 - bytes and str (as UTF-8) end with a zero.  Inside, 0 is stored as 1 1, and 1 as 1 2.
 - A tuple within a tuple ends with a zero, which is no code either.
 - The empty tuple is a zero, as LMDB has no empty keys.
+
+Each tuple has one encoding, and nothing else is decoded: what iteration shows, a lookup finds.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ _FLOAT, _BYTES, _TEXT, _TUPLE = 0x20, 0x28, 0x29, 0x30
 _EMPTY = bytes([_END])
 _DOUBLE, _BITS = Struct(">d"), Struct(">Q")
 _SIGN, _ALL = 2**63, 2**64 - 1
+# how deep tuples may lie in each other, so that neither direction needs more stack than there is
+DEEPEST = 100
 _KINDS = "None, bool, int, float, bytes, str and tuples of these"
 
 
@@ -50,11 +54,11 @@ def encode_prefix(given: Any) -> bytes:
         raise TypeError(f"key must be a tuple, not {type(given).__name__}")
     out = bytearray()
     for element in given:
-        _write(out, element)
+        _write(out, element, 0)
     return bytes(out)
 
 
-def _write(out: bytearray, element: Any) -> None:
+def _write(out: bytearray, element: Any, depth: int) -> None:
     if element is None:
         out.append(_NONE)
     elif isinstance(element, bool):
@@ -68,9 +72,11 @@ def _write(out: bytearray, element: Any) -> None:
     elif isinstance(element, float):
         _write_float(out, element)
     elif isinstance(element, tuple):
+        if depth == DEEPEST:
+            raise InvalidParameterError(f"tuples in a key can be nested {DEEPEST} deep, not deeper")
         out.append(_TUPLE)
         for inner in element:
-            _write(out, inner)
+            _write(out, inner, depth + 1)
         out.append(_END)
     else:
         _write_integer(out, _as_integer(element))
@@ -107,8 +113,12 @@ def _write_float(out: bytearray, number: float) -> None:
 
 def _write_string(out: bytearray, code: int, data: bytes) -> None:
     out.append(code)
-    out += data.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+    out += _escape(data)
     out.append(_END)
+
+
+def _escape(data: bytes) -> bytes:
+    return data.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
 
 
 def decode(data: bytes) -> tuple[Any, ...]:
@@ -116,12 +126,18 @@ def decode(data: bytes) -> tuple[Any, ...]:
     if data == _EMPTY:
         return ()
     try:
-        return _read_until(data, 0, len(data))[0]
-    except (IndexError, ValueError) as problem:
-        raise InvalidParameterError(f"the key {data!r} is no tuple") from problem
+        if not data:
+            raise ValueError("it is empty")
+        return _read_until(data, 0, len(data), 0)[0]
+    except IndexError:
+        raise InvalidParameterError(f"the key {data!r} is no tuple: it is too short") from None
+    except ValueError as problem:
+        raise InvalidParameterError(f"the key {data!r} is no tuple: {problem}") from problem
 
 
-def _read_until(data: bytes, position: int, stop: int | None) -> tuple[tuple[Any, ...], int]:
+def _read_until(
+    data: bytes, position: int, stop: int | None, depth: int
+) -> tuple[tuple[Any, ...], int]:
     """The elements up to ``stop``, or up to the end of a tuple; and where that is."""
     elements = []
     while position != stop:
@@ -129,12 +145,12 @@ def _read_until(data: bytes, position: int, stop: int | None) -> tuple[tuple[Any
         position += 1
         if code == _END and stop is None:
             break
-        element, position = _read(data, code, position)
+        element, position = _read(data, code, position, depth)
         elements.append(element)
     return tuple(elements), position
 
 
-def _read(data: bytes, code: int, position: int) -> tuple[Any, int]:
+def _read(data: bytes, code: int, position: int, depth: int) -> tuple[Any, int]:
     """The element behind a code, and where the next one begins."""
     if code in (_BYTES, _TEXT):
         return _read_string(data, code, position)
@@ -143,9 +159,14 @@ def _read(data: bytes, code: int, position: int) -> tuple[Any, int]:
     if code == _FLOAT:
         (bits,) = _BITS.unpack(_piece(data, position, 8))
         bits ^= _SIGN if bits & _SIGN else _ALL
-        return _DOUBLE.unpack(_BITS.pack(bits))[0], position + 8
+        number = _DOUBLE.unpack(_BITS.pack(bits))[0]
+        if number != number or bits == _SIGN:
+            raise ValueError("nan and -0.0 are not stored")
+        return number, position + 8
     if code == _TUPLE:
-        return _read_until(data, position, None)
+        if depth == DEEPEST:
+            raise ValueError(f"its tuples are nested more than {DEEPEST} deep")
+        return _read_until(data, position, None, depth + 1)
     if code in (_NONE, _FALSE, _TRUE):
         return {_NONE: None, _FALSE: False, _TRUE: True}[code], position
     raise ValueError(f"{code} is no code")
@@ -154,16 +175,24 @@ def _read(data: bytes, code: int, position: int) -> tuple[Any, int]:
 def _read_integer(data: bytes, code: int, position: int) -> tuple[int, int]:
     negative = code < _ZERO
     size = abs(code - _ZERO)
-    if size > _MOST:
+    is_large = size > _MOST
+    if is_large:
         size = 255 - data[position] if negative else data[position]
         position += 1
     number = int.from_bytes(_piece(data, position, size), "big")
-    return number - (1 << 8 * size) + 1 if negative else number, position + size
+    if negative:
+        number += 1 - (1 << 8 * size)
+    if size != (number.bit_length() + 7) // 8 or is_large != (size > _MOST):
+        raise ValueError(f"the integer {number} has fewer bytes than it could")
+    return number, position + size
 
 
 def _read_string(data: bytes, code: int, position: int) -> tuple[bytes | str, int]:
     end = data.index(_END, position)
-    content = data[position:end].replace(b"\1\1", b"\0").replace(b"\1\2", b"\1")
+    escaped = data[position:end]
+    content = escaped.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1")
+    if _escape(content) != escaped:
+        raise ValueError("a byte 1 is followed by neither 1 nor 2")
     return content.decode() if code == _TEXT else content, end + 1
 
 

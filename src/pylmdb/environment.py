@@ -60,7 +60,8 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         writes.  :meth:`Environment.sync` flushes.
     :param map_async: True, with ``writemap``, to flush without waiting.
     :param mode: permissions of the directory; the files get them without the
-        execute bits.  The umask applies.
+        execute bits.  The umask applies.  A lock file that is made beside an existing
+        data file gets those of the data file.
     :param create: False to refuse a directory that does not exist.
     :param readahead: False to turn the system's read-ahead off: better for random
         reads of data larger than memory.

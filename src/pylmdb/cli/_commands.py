@@ -4,6 +4,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+from ._output import visible
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # the longest time, in seconds, that a command is told to take
 _DAYS = 1e6
@@ -25,10 +31,18 @@ def seconds(text: str) -> float:
     return value
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that shows what was typed as the commands show what is in a file: argparse would
+    repeat it as it is, for the terminal to obey."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(visible(message))
+
+
 class Commands:
     """Where a module puts its commands."""
 
-    def __init__(self, subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def __init__(self, subparsers: argparse._SubParsersAction[Parser]) -> None:
         self._subparsers = subparsers
 
     def add(self, name: str, run: object, text: str, json: bool = True) -> argparse.ArgumentParser:

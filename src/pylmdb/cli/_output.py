@@ -8,6 +8,7 @@ Names and keys are anybody's: what a terminal would obey, or cannot show, is esc
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,16 @@ def _json_escape(found: re.Match[str]) -> str:
         if char.isprintable():
             return char
     return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
+
+
+class Visible:
+    """A binary file that shows lines on a terminal, which would obey control characters."""
+
+    def write(self, data: bytes) -> int:
+        for line in data.splitlines(keepends=True):
+            end = "\n" if line.endswith(b"\n") else ""
+            print(visible(os.fsdecode(line.removesuffix(b"\n"))), end=end)
+        return len(data)
 
 
 def print_names(names: Iterable[str]) -> None:

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from .._version import __version__
 from . import checking, completion, exchange, files, inspection, records, shell, watching
-from ._commands import Commands
+from ._commands import Commands, Parser
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; ``args.run`` is what does the work,
     ``args.parser`` the parser."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="pylmdb",
         description="Look into LMDB files, change them, and turn them into others.",
         epilog="PATH is an environment: a directory with data.mdb in it, or a single file."

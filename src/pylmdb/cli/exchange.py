@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ._commands import Parser
 from ._output import print_json, progress
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def export_samples(args: argparse.Namespace) -> None:
 def _run(
     args: argparse.Namespace, directions: dict[str, tuple[Format, Any, tuple[Option, ...]]]
 ) -> None:
-    parser = argparse.ArgumentParser(f"pylmdb {args.command}")
+    parser = Parser(f"pylmdb {args.command}")
     formats = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
     for name, (each, function, options) in directions.items():
         if function is None:

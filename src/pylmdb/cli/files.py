@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..tools import convert, dump, load, merge
 from ..tools._sources import data_path
 from ._opening import database, reading, require, writing
-from ._output import print_json, print_names, progress, size
+from ._output import Visible, print_json, print_names, progress, size
 
 if TYPE_CHECKING:
     import argparse
@@ -100,7 +100,9 @@ def dump_text(args: argparse.Namespace) -> None:
         if hinting and names:
             print("pylmdb dump: named databases were left out; -A dumps all", file=sys.stderr)
         sys.stdout.flush()
-        out: str | BinaryIO = sys.stdout.buffer if args.file is None else args.file
+        out: Any = args.file
+        if out is None:
+            out = Visible() if sys.stdout.isatty() else sys.stdout.buffer
         dump(env, out, databases, None if args.file is None else progress(),
              printable=args.printable)  # fmt: skip
 
@@ -127,6 +129,8 @@ def copy_environment(args: argparse.Namespace) -> None:
     """``pylmdb copy``."""
     with reading(args) as env:
         if args.dest == "-":
+            if sys.stdout.isatty():
+                raise ValueError("a copy is not text: send it to a file or to a pipe")
             sys.stdout.flush()
             env.copyfd(sys.stdout.fileno(), compact=args.compact)
             return
@@ -134,6 +138,7 @@ def copy_environment(args: argparse.Namespace) -> None:
         made = subdir and not os.path.isdir(args.dest)
         if made:
             os.mkdir(args.dest)
+            os.chmod(args.dest, os.stat(args.path).st_mode & 0o777 | 0o700)
         try:
             env.copy(args.dest, compact=args.compact)
         except BaseException:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ._opening import reading, writing
+from ._output import visible
 from ._running import run
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Console(code.InteractiveConsole):
             else:
                 run(self._parser, [words[0], self._path, *words[1:]])
         except ValueError as problem:
-            self.write(f"{problem}\n")
+            self.write(f"{visible(str(problem))}\n")
         except SystemExit:
             pass  # argparse has said what is wrong
         return False

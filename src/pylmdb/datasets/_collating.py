@@ -92,19 +92,24 @@ def plan(
 
 def _form(dataset: Dataset) -> Form | None:
     decoder = dataset._decoder
-    if decoder.form is not None and decoder.sample == "value":
+    if decoder.form is not None and decoder.sample == "value" and not dataset._is_npy:
         dtype, shape = decoder.form
         return Form(dtype, shape, math.prod(shape) * dtype.itemsize)
     forms = {("value", "npy"): form_of, ("value", "datum"): datum_form,
              ("datum", "auto"): datum_form, ("datum", "datum"): datum_form}  # fmt: skip
     find = forms.get((decoder.sample, decoder.decode))  # type: ignore[arg-type]
+    if dataset._is_npy and decoder.sample == "value":
+        find = form_of
     if find is None:
         return None
     ((first,),) = dataset._raw(dataset._numbers(np.zeros(1, np.int64)))
     try:
-        return find(first)
+        found = find(first)
     except InvalidParameterError:
         return None  # it is raised when that sample's turn comes
+    if found and decoder.form not in (None, (found.dtype, found.shape)):
+        return None  # likewise
+    return found
 
 
 def stack(samples: list[Any]) -> Any:

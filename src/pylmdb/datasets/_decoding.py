@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .. import _npy
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     Decode = str | Callable[[memoryview], Any] | None
 
 NAMES = ("auto", "npy", "datum", "image")
-_DATUM_LAYOUTS = ("order", "padded", "caffe")
 
 
 class Decoder:
@@ -34,6 +34,8 @@ class Decoder:
     def __call__(self, *values: memoryview) -> Any:
         if self.decode is None and self.form is None:
             return bytes(values[0]) if len(values) == 1 else tuple(map(bytes, values))
+        if self.sample == "pairs":
+            return self._content(values[0]), _label(values[1])
         if self.sample == "pair":
             image = self._content(values[0])
             return image if len(values) == 1 else (image, bytes(values[1]).decode())
@@ -66,15 +68,34 @@ class Decoder:
         return image_array(value) if self.decode == "image" else bytes(value)
 
 
+def _label(value: memoryview) -> Any:
+    """A label by its own format: an array, or what an array without axes holds, or bytes."""
+    if not is_npy(value):
+        return bytes(value)
+    found = np.array(_npy.decode(value))
+    return found.item() if found.ndim == 0 else found
+
+
 def raw_array(value: memoryview, dtype: Any, shape: tuple[int, ...]) -> Any:
-    """The array whose bytes a value is, in memory of its own."""
-    array = np.empty(shape, dtype)
-    if array.nbytes != len(value):
+    """The array whose bytes a value is, or that it holds in ``.npy`` format, in memory of its own.
+
+    :raises InvalidParameterError: it has another size, or is another array.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size != len(value) and is_npy(value):
+        found = _npy.decode(value)
+        if (found.dtype, found.shape) != (dtype, shape):
+            raise InvalidParameterError(
+                f"a value is an array of dtype {found.dtype} and shape {found.shape}, not of dtype"
+                f" {dtype} and shape {shape}"
+            )
+        return np.array(found)
+    if size != len(value):
         raise InvalidParameterError(
-            f"a value has {len(value)} bytes, and dtype {array.dtype} with shape {shape} takes"
-            f" {array.nbytes}"
+            f"a value has {len(value)} bytes, and dtype {dtype} with shape {shape} takes {size}"
         )
-    if array.nbytes:
+    array = np.empty(shape, dtype)
+    if size:
         array.reshape(-1).view(np.uint8)[:] = np.frombuffer(value, np.uint8)
     return array
 
@@ -84,7 +105,7 @@ def image_array(value: memoryview) -> Any:
     return np.require(Pixels().of(value), requirements="W")
 
 
-def resolve(decode: Decode, layout: str, sample: str, first: memoryview | None) -> Decode:
+def resolve(decode: Decode, sample: str, first: memoryview | None) -> Decode:
     """What ``"auto"`` means for a data set that begins with the value ``first``."""
     if isinstance(decode, str) and decode not in NAMES:
         raise InvalidParameterError(
@@ -92,18 +113,13 @@ def resolve(decode: Decode, layout: str, sample: str, first: memoryview | None) 
         )
     if decode is not None and not isinstance(decode, str) and not callable(decode):
         raise TypeError(f"decode must be a name or a function, not {type(decode).__name__}")
-    if decode != "auto" or sample != "value" or first is None:
+    if decode != "auto" or sample not in ("value", "pairs") or first is None:
         return decode
-    if bytes(first[: len(_npy.MAGIC)]) == _npy.MAGIC:
+    if is_npy(first):
         return "npy"
-    if layout in _DATUM_LAYOUTS and _is_datum(first):
-        return "datum"
-    return None
+    return bytes if sample == "pairs" else None  # the other value has a format of its own
 
 
-def _is_datum(value: memoryview) -> bool:
-    try:
-        content = datum.decode(value)[0]
-    except ValueError:
-        return False
-    return len(content) > 0
+def is_npy(value: memoryview) -> bool:
+    """Whether a value begins as an array in ``.npy`` format."""
+    return bytes(value[: len(_npy.MAGIC)]) == _npy.MAGIC

@@ -53,12 +53,10 @@ class Exported:
 
         Keys of digits alone say nothing, but Datum values have a place for labels.
         """
-        layout = self.dataset.layouts[0] if self.dataset.layouts else ""
-        if layout == "caffe" or (
-            layout == "padded" and len(self) and isinstance(self.dataset[0], tuple)
-        ):
+        if self.dataset._decoder.sample == "datum":
             return "CHW", "BGR"
-        return "HWC", "BGR" if layout == "basicsr" else "RGB"
+        layout = self.dataset.layouts[0] if self.dataset.layouts else ""
+        return "HWC", "BGR" if layout in ("basicsr", "mmsr") else "RGB"
 
     def named(self) -> Iterator[tuple[bytes, Any, Any]]:
         """(key, value, label) of each; the label is None where there is none."""
@@ -103,7 +101,7 @@ def _sizes_of(dataset: Dataset) -> dict[bytes, str]:
     """The sizes of mmsr's images, whose values are mere pixels."""
     found: dict[bytes, str] = {}
     for path, layout in zip(dataset.paths, dataset.layouts, strict=True):
-        if layout == "basicsr":
+        if layout == "mmsr":
             found.update(mmsr_sizes(folder_of(path)))
     return found
 
@@ -112,6 +110,7 @@ def _pixels(key: bytes, value: bytes, size: str) -> Any:
     """The pixels of one of them, of shape (height, width, channels)."""
     try:
         channels, height, width = map(int, size.split("_"))
+        _npy.check_extent("the image", np.dtype(np.uint8), (height, width, channels))
         return np.frombuffer(value, np.uint8).reshape(height, width, channels)
     except ValueError:
         raise InvalidParameterError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import hdf5, image_folders, images, numpy_files
-from ._samples import LAYOUTS
+from ._layout_names import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class Format(NamedTuple):
 _EXIST = Option(
     "exist", str, "what to do about a data set that is there", ("error", "extend", "replace")
 )
-_LAYOUT = Option("layout", str, "how the samples lie in the file", tuple(LAYOUTS))
+_LAYOUT = Option("layout", str, "how the samples lie in the file", WRITTEN)
 _KEY_FORMAT = Option("key_format", str, "how numbers become keys, such as %%010d")
 _WRITER = (_LAYOUT, _KEY_FORMAT, _EXIST)
 _IMAGES = (
@@ -61,6 +61,7 @@ _IMAGES = (
     Option("resume", bool, "go on with what a killed run has left"),
     Option("threads", int, "how many threads read ahead"),
 )
+_MAX_SAMPLE = Option("max_sample", int, "how many bytes a sample may have")
 _ROWS = (
     Option("data", str, "the name of an array whose rows are the samples"),
     Option("labels", str, "the name of an array with their labels"),
@@ -85,11 +86,17 @@ FORMATS: dict[str, Format] = {
         None,
         (),
     ),
-    "hdf5": Format("an HDF5 file", hdf5.from_hdf5, (*_ROWS, *_WRITER), hdf5.to_hdf5, _ROWS),
+    "hdf5": Format(
+        "an HDF5 file",
+        hdf5.from_hdf5,
+        (*_ROWS, _MAX_SAMPLE, *_WRITER),
+        hdf5.to_hdf5,
+        _ROWS,
+    ),
     "npz": Format(
         "an .npz archive",
         numpy_files.from_npz,
-        (*_ROWS, *_WRITER),
+        (*_ROWS, _MAX_SAMPLE, *_WRITER),
         numpy_files.to_npz,
         (*_ROWS, Option("compress", bool, "compress the archive")),
     ),

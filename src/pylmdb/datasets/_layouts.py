@@ -7,17 +7,18 @@
 ``"ocr"``                 ``image-%09d`` and ``label-%09d`` from 1, ``num-samples`` in digits
 ``"folder2lmdb"``         pickled pairs of encoded image and label; ``__keys__`` and
                           ``__len__``, pickled, say in which order
-``"basicsr"``             names of images; ``meta_info.txt`` or ``meta_info.pkl`` beside the
-                          data file says which
+``"basicsr"``             names of images; ``meta_info.txt`` beside the data file says which
+``"mmsr"``                the same with ``meta_info.pkl``
 ``"numbered"``            ``0``, ``1``, ``2``, not filled up with zeros; a record ``length``,
                           ``num_examples`` or ``__len__`` may say how many
-``"padded"``              numbers of one width, as Caffe's ``%08d``
+``"datum"``               ``%08d_name``, ``%08d`` or other numbers, of Datum values
+``"padded"``              numbers of one width, as ``%08d``
 ``"integers"``            8 bytes, the highest first, or native ones with ``integerkey=True``
-``"caffe"``               ``%08d_name``, of Datum values
+``"pairs"``               ``image_%03d`` and ``label_%03d``, or with other digits and signs
 ``"plain"``               anything, in key order
 ========================  ===================================================================
 
-A layout is told by a few look-ups.  Only ``"caffe"``, ``"plain"`` and whatever has gaps need the
+A layout is told by a few look-ups.  Only ``%08d_name``, ``"plain"`` and whatever has gaps need the
 keys themselves: one scan, of keys alone, as ``"order"`` scans the numbered database.
 """
 
@@ -30,8 +31,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import _catalog
 from .._numpy import np
 from ..arrays import Snapshot
-from ..errors import BadValsizeError, InvalidParameterError, NotFoundError
-from . import _plain_pickle
+from ..errors import BadValsizeError, CorruptedError, InvalidParameterError, NotFoundError
+from . import _plain_pickle, datum
+from ._layout_names import read_names
 from ._orders import Formatted, Integers, Listed, Order
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ FOLDER_KEYS, FOLDER_COUNT = b"__keys__", b"__len__"
 OCR_IMAGE, OCR_LABEL, OCR_COUNT = b"image-%09d", b"label-%09d", b"num-samples"
 CAFFE = b"%08d"
 META_TEXT, META_PICKLE = "meta_info.txt", "meta_info.pkl"
+# the bytes that LMDB keeps about a record, beside its key and value
+_LEAST_RECORD = 8
 # so many records beside numbered samples are nothing strange
 _BESIDE = 16
 
@@ -68,7 +72,8 @@ class Recognised(NamedTuple):
     """What a file turned out to be.
 
     ``sample`` says what a sample is: ``"value"``, a value by its own format; ``"datum"``;
-    ``"pair"``, image and text; ``"pickle"``, plain data.
+    ``"pair"``, image and text; ``"pairs"``, two values by their own formats; ``"pickle"``, plain
+    data.
     """
 
     layout: str
@@ -84,7 +89,7 @@ class Look:
         handle = env.open_db() if db is None else db
         self.flags = handle.flags()
         self.name = handle.name
-        self.entries = int(txn.stat(db)["entries"])
+        self.entries = _entries(env, int(txn.stat(db).entries))
         self.folder = folder_of(env.path())
 
     def get(self, key: bytes) -> bytes | None:
@@ -128,6 +133,20 @@ class Look:
             return first, cursor.key()
 
 
+def _entries(env: Environment, claimed: int) -> int:
+    """How many records a database says that it has: memory is taken for as many samples.
+
+    :raises CorruptedError: the file is too small for so many.
+    """
+    size = (env.info().last_pgno + 1) * env.stat().psize
+    if claimed > size // _LEAST_RECORD:
+        raise CorruptedError(
+            f"{env.path()!r} claims {claimed} records, and its {size} bytes cannot hold more"
+            f" than {size // _LEAST_RECORD}"
+        )
+    return claimed
+
+
 # -- one by one ---------------------------------------------------------------------------
 
 
@@ -164,21 +183,28 @@ def _folder(look: Look) -> Recognised | None:
 
 
 def _basicsr(look: Look) -> Recognised | None:
-    if look.name is not None:
+    path = os.path.join(look.folder, META_TEXT)
+    if look.name is not None or not os.path.isfile(path):
         return None
-    text, pickled = (os.path.join(look.folder, name) for name in (META_TEXT, META_PICKLE))
-    if os.path.isfile(text):
-        with open(text, encoding="utf-8", errors="surrogateescape") as lines:
-            names = [_stem(line) for line in lines if line.strip()]
-    elif os.path.isfile(pickled):
-        with open(pickled, "rb") as file:
-            names = _meta_keys(_plain_pickle.loads(file.read()))
-    else:
+    with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+        names = [_stem(line) for line in lines if line.strip()]
+    return _named("basicsr", look, names)
+
+
+def _mmsr(look: Look) -> Recognised | None:
+    path = os.path.join(look.folder, META_PICKLE)
+    if look.name is not None or not os.path.isfile(path):
         return None
+    with open(path, "rb") as file:
+        names = _meta_keys(_plain_pickle.loads(file.read()))
+    return _named("mmsr", look, names)
+
+
+def _named(layout: str, look: Look, names: list[str]) -> Recognised | None:
     keys = [name.encode("utf-8", "surrogateescape") for name in names]
     if keys and not (look.has(keys[0]) and look.has(keys[-1])):
         return None
-    return Recognised("basicsr", Listed(_table(keys)))
+    return Recognised(layout, Listed(_table(keys)))
 
 
 def _stem(line: str) -> str:
@@ -237,7 +263,50 @@ def _caffe(look: Look) -> Recognised | None:
     found = look.bounds(b"0", b":")
     if found is None or not all(re.match(rb"\d{8}_", key) for key in found):
         return None
-    return Recognised("caffe", Listed(_scanned(look)), "datum")
+    return Recognised("datum", Listed(_scanned(look)), "datum")
+
+
+def _datum(look: Look) -> Recognised | None:
+    """Datum values, whatever their keys are."""
+    for recognised in (_ordered, _caffe, _padded, _numbered, _plain):
+        found = recognised(look)
+        if found is not None:
+            fits = not found.order.count or _has_datum(look, found.order)
+            return Recognised("datum", found.order, "datum") if fits else None
+    return None
+
+
+def _has_datum(look: Look, order: Order) -> bool:
+    """Whether the first sample is a Datum."""
+    if not order.count:
+        return False
+    value = look.get(order.keys(np.zeros(1, np.int64))[0])
+    try:
+        return value is not None and len(datum.decode(value)[0]) > 0
+    except InvalidParameterError:
+        return False
+
+
+def _pairs(look: Look) -> Recognised | None:
+    """Two records for each number."""
+    found = look.bounds(b"image", b"imagf") or look.bounds(b"img", b"imh")
+    matches = [re.fullmatch(rb"((?:image|img)s?[-_/:.]?)(\d{1,18})", key) for key in found or ()]
+    if not all(matches) or len({match[1] for match in matches if match}) != 1:
+        return None
+    (prefix, first), (_, last) = (match.groups() for match in matches if match)
+    counts = [(look.entries - beside) // 2 for beside in range(0, _BESIDE, 2)]
+    possible = [(b"%d", int(not look.has(prefix + b"0")), count) for count in counts]
+    if len(first) == len(last):
+        possible.insert(0, (b"%%0%dd" % len(first), int(first), int(last) - int(first) + 1))
+    for digits, start, count in possible:
+        image = prefix + digits
+        label = re.sub(b"image|img", b"label", image)
+        ends = (start, start + count - 1)
+        both = all(look.has(text % number) for text in (image, label) for number in ends)
+        beside = look.entries - 2 * count
+        if both and 0 <= beside <= _BESIDE and not look.has(image % (start + count)):
+            return Recognised("pairs", Formatted(count, image, label, start=start), "pairs")
+    return None
 
 
 def _plain(look: Look) -> Recognised:
@@ -258,12 +327,17 @@ LAYOUTS: dict[str, Callable[[Look], Recognised | None]] = {
     "ocr": _ocr,
     "folder2lmdb": _folder,
     "basicsr": _basicsr,
+    "mmsr": _mmsr,
     "numbered": _numbered,
     "padded": _padded,
     "integers": _integers,
     "caffe": _caffe,
+    "pairs": _pairs,
     "plain": _plain,
 }
+_RECOGNISERS = {**LAYOUTS, "datum": _datum}
+# where the values are looked at, too
+_MAYBE_DATUM = ("order", "padded")
 # with native integers for keys nothing else can be looked up
 _NATIVE = ("order", "integers", "plain")
 
@@ -274,19 +348,20 @@ def recognise(env: Environment, db: Database | None = None, layout: str = "auto"
     :param layout: one that it must have; ``"auto"`` for the first that fits.
     :raises InvalidParameterError: it does not have that layout, or has duplicates.
     """
-    if layout != "auto" and layout not in LAYOUTS:
-        raise InvalidParameterError(
-            f"layout must be 'auto' or one of {', '.join(LAYOUTS)}, not {layout!r}"
-        )
+    wanted = () if layout == "auto" else read_names(layout)
     with env.begin() as txn:
         look = Look(env, txn, db)
         if look.flags["dupsort"]:
             raise InvalidParameterError(
                 f"{env.path()!r}: the database has duplicates, and a sample has a key of its own"
             )
-        names = _NATIVE if look.flags["integerkey"] else tuple(LAYOUTS)
-        for name in names if layout == "auto" else {layout} & {*names}:
-            found = LAYOUTS[name](look)
+        native = bool(look.flags["integerkey"])
+        possible = _NATIVE if native else tuple(_RECOGNISERS)
+        for name in wanted or LAYOUTS:
+            found = _RECOGNISERS[name](look) if name in possible else None
+            if found is not None and found.layout in _MAYBE_DATUM and _has_datum(look, found.order):
+                # the name has to be one that finds the same again
+                return Recognised(name if wanted or native else "datum", found.order, "datum")
             if found is not None:
                 return found
     raise InvalidParameterError(f"{env.path()!r} has not the layout {layout!r}")

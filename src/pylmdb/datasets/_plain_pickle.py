@@ -15,9 +15,12 @@ import io
 import pickle
 import struct
 from pickle import _Unpickler as PickleMachine
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MODULES = ("builtins", "__builtin__")
 # what the unpickler raises for text that is no pickle
@@ -51,19 +54,46 @@ def _bytearray(content: Any = b"", encoding: Any = "latin-1") -> bytearray:
     return bytearray(content)
 
 
-_CLASSES = {
+_CLASSES: dict[str, Callable[..., Any]] = {
     "bytearray": _bytearray, "bytes": _nothing, "set": set, "frozenset": frozenset,
     "complex": complex,
 }  # fmt: skip
 
 
 class _Unpickler(PickleMachine):
+    """The unpickler for a value of so many bytes."""
+
+    dispatch: ClassVar[dict[int, Any]] = {**PickleMachine.dispatch}
+
+    def __init__(self, value: bytes | memoryview) -> None:
+        super().__init__(io.BytesIO(value))
+        self._left = len(value)
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):
-            return _latin1
+            return self._counted(_latin1)
         if module in _MODULES and name in _CLASSES:
-            return _CLASSES[name]
+            return self._counted(_CLASSES[name])
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A pickle says each content once.  One that has a content copied again and again could
+        make a million times as many bytes as it has."""
+
+        def call(*given: Any) -> Any:
+            self._left -= sum(len(each) for each in given if hasattr(each, "__len__"))
+            if self._left < 0:
+                raise pickle.UnpicklingError("it makes more than it holds")
+            return function(*given)
+
+        return call
+
+    def _load_bytearray(self: Any) -> None:
+        """The standard one makes room for as many bytes as are claimed before it reads any."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(size)))
+
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
 
     def persistent_load(self, pid: Any) -> Any:
         raise pickle.UnpicklingError("it refers to objects elsewhere")
@@ -75,6 +105,6 @@ def loads(value: bytes | memoryview) -> Any:
     :raises InvalidParameterError: it is none, or holds something else.
     """
     try:
-        return _Unpickler(io.BytesIO(value)).load()
+        return _Unpickler(value).load()
     except _MALFORMED as problem:
         raise InvalidParameterError(f"the value is no pickle of plain data: {problem}") from None

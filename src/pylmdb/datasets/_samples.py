@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _catalog, _npy
 from .._buffers import as_buffer
+from .._new_files import publish_file
 from .._numpy import np
 from ..errors import InvalidParameterError
 from . import _plain_pickle, datum
-from ._beside import publish_file
 from ._images import size_of
 from ._layouts import (
     CAFFE,
@@ -230,8 +230,11 @@ class Named(Layout):
     def records(self, number: int, value: Any, label: Any, name: Any) -> Records:
         found = super().records(number, value, label, name)
         key = found[0][0]
-        if not key.isascii():
-            raise InvalidParameterError(f"this layout has keys of ASCII characters, not {key!r}")
+        if not (key.isascii() and key.decode().isprintable()):
+            # they are lines of a text file beside the data
+            raise InvalidParameterError(
+                f"this layout has keys of printable ASCII characters, not {key!r}"
+            )
         self.sizes[key] = self.size(value)
         return found
 

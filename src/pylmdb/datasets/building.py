@@ -12,7 +12,6 @@ import errno
 import glob
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed, wait
@@ -21,6 +20,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from .. import _new_files
 from .._buffers import as_buffer
 from .._fsync import fsync_path
 from ..environment import Environment
@@ -92,7 +92,7 @@ def build(
     if count < 1 or (shards is not None and shards < 1):
         raise InvalidParameterError("there must be at least one worker and one shard")
     parts = _cut(items, shards or 4 * count)
-    folder = tempfile.mkdtemp(dir=os.path.dirname(path), prefix=os.path.basename(path) + ".")
+    folder, held = _make_folder(path)
     scratch = folder if scratch is None else os.path.abspath(scratch)
     try:
         jobs = {
@@ -111,10 +111,19 @@ def build(
         fsync_path(os.path.dirname(path))
         return written
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _new_files.remove(os.fsencode(folder))
+        os.close(held)
         # of workers on this machine that died
         for left in glob.glob(glob.escape(os.path.join(scratch, os.path.basename(folder))) + "*"):
             os.unlink(left)
+
+
+def _make_folder(path: str) -> tuple[str, int]:
+    """A directory for shards beside ``path``, and the descriptor of a file in it that is locked
+    for as long as this process is at work."""
+    name = _new_files.temporary_name(os.fsencode(path))
+    held = _new_files.open_new_environment(name, True, (0o600, 0o700))
+    return os.fsdecode(name), held
 
 
 def _cut(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
@@ -167,6 +176,7 @@ def write_shard(path: str, func: Callable[[Any], Any], items: Iterable[Any], scr
     """
     name = f"{os.path.basename(os.path.dirname(path))}-{uuid.uuid4().hex}"
     place, count = os.path.join(scratch, name), 0
+    os.close(_new_files.open_new(os.fsencode(place), 0o644))
     try:
         with Environment(place, subdir=False, sync=False, lock=False) as env:
             for records in _batches(func, items):
@@ -226,7 +236,5 @@ def _move(place: str, path: str) -> None:
     except OSError as problem:
         if problem.errno != errno.EXDEV:
             raise
-        beside = f"{path}.{os.path.basename(place)}"
-        shutil.copyfile(place, beside)
-        fsync_path(beside)
-        os.replace(beside, path)
+        with _new_files.replacing(path) as copy, open(place, "rb") as shard:
+            shutil.copyfileobj(shard, copy, 1 << 20)

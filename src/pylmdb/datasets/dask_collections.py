@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._numpy import np
 from ..errors import InvalidParameterError
+from ._exporting import check_like
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -30,33 +31,52 @@ def to_dask_bag(dataset: Dataset, partitions: int | None = None) -> Any:
 
 
 def to_dask_array(dataset: Dataset, partitions: int | None = None) -> Any:
-    """The samples of a Dataset that has a ``dtype`` as a ``dask.array.Array`` of shape
+    """The samples, arrays of one form, as a ``dask.array.Array`` of shape
     ``(len(dataset), *shape)``.
+
+    Their form is the ``dtype`` and ``shape`` of the Dataset, or else those of the first value in
+    ``.npy`` format.
 
     :param dataset: what is read.
     :param partitions: how many chunks it has along the first axis; by default as many as
         there are shards.
-    :raises InvalidParameterError: the Dataset has no ``dtype``, or has a ``transform``.
+    :raises InvalidParameterError: the samples are no arrays of one form, or the Dataset has a
+        ``transform``; computing raises it for a sample that is unlike the first one.
     """
-    form = dataset._decoder.form
-    if form is None or dataset._transform is not None:
-        raise InvalidParameterError(
-            "the samples are no arrays of one form: give the Dataset dtype and shape, or use"
-            " to_dask_bag()"
-        )
+    form = _form(dataset)
     dask, array = _dask("array")
     read = dask.delayed(_whole, pure=False)
     dtype, shape = form
     return array.concatenate(
         [
-            array.from_delayed(read(part), (len(part), *shape), dtype)
+            array.from_delayed(read(part, dtype, shape), (len(part), *shape), dtype)
             for part in _parts(dataset, partitions)
         ]
     )
 
 
-def _whole(part: Dataset) -> Any:
-    return part[np.arange(len(part))]
+def _form(dataset: Dataset) -> tuple[Any, tuple[int, ...]]:
+    """The dtype and shape of the samples."""
+    decoder, form = dataset._decoder, dataset._decoder.form
+    plain = decoder.sample == "value" and dataset._transform is None
+    if plain and decoder.decode == "npy" and len(dataset):
+        first = dataset[0]
+        form = first.dtype, first.shape
+    if form is None or dataset._transform is not None:
+        raise InvalidParameterError(
+            "the samples are no arrays of one form, and a dask.array is made of such",
+            hint="give the Dataset dtype= and shape=, and no transform, or use to_dask_bag()",
+        )
+    return form
+
+
+def _whole(part: Dataset, dtype: Any, shape: tuple[int, ...]) -> Any:
+    samples = part[np.arange(len(part))]
+    if isinstance(samples, np.ndarray):
+        return samples
+    for number, sample in enumerate(samples):
+        check_like(sample, shape, dtype, number)
+    return np.stack(samples)
 
 
 def _parts(dataset: Dataset, partitions: int | None) -> list[Dataset]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from .._gather import row_form
 from .._numpy import np
 from ..errors import InvalidParameterError, NotFoundError
-from ._decoding import Decoder, resolve
+from ._decoding import Decoder, is_npy, raw_array, resolve
 from ._epochs import permutation
 from ._shards import Options, Shards, find
 
@@ -45,20 +45,22 @@ class Dataset:
         a pattern for :mod:`glob`, whose shards are taken in the order of their names; or a
         list of all of these, in the order of the list.
     :param layout: how the samples lie in the file: ``"auto"`` to find out, else ``"order"``,
-        ``"ocr"``, ``"folder2lmdb"``, ``"basicsr"``, ``"numbered"``, ``"padded"``,
-        ``"integers"``, ``"caffe"`` or ``"plain"``.
+        ``"ocr"``, ``"folder2lmdb"``, ``"basicsr"``, ``"mmsr"``, ``"numbered"``, ``"padded"``,
+        ``"integers"``, ``"datum"`` or ``"caffe"``, ``"pairs"`` or ``"plain"``.
     :param decode: what a sample is.  ``"auto"``: what the layout and the first value
         say: arrays of ``.npy`` values, ``(array or encoded image, label)`` of Datum values,
         ``(encoded image, text)`` of the OCR layout, ``(encoded image, label)`` of
-        folder2lmdb, else bytes.  ``"npy"`` and ``"datum"``: these.  ``"image"``: encoded
-        images decoded by pillow, as arrays of ``uint8`` in the image's own mode, of shape
+        folder2lmdb, both values of pairs, else bytes.  ``"npy"`` and ``"datum"``: these.
+        ``"image"``: encoded images decoded by pillow, as arrays of ``uint8`` in the image's own
+        mode, of shape
         (height, width) or (height, width, bands), with the label if the layout has one.  None:
         the bytes of the value, or of each value in a tuple.  A function: what it returns for
         a memoryview of the content, which lies in the map and stays valid for as long as it
         is referenced.
     :param transform: a function that makes the sample of what was decoded.
     :param db: the name of the database; None for the main one.
-    :param dtype: the values are the mere bytes of arrays of this dtype.
+    :param dtype: the values are the mere bytes of arrays of this dtype, or such arrays in
+        ``.npy`` format.
     :param shape: of these.
     :param readahead: True to have the system read ahead: good for reading in key order from a
         disk, and bad for everything else.
@@ -97,10 +99,11 @@ class Dataset:
         self._chosen: range | NDArray[Any] = range(len(self._shards))
         self._transform = transform
         self._decoder = Decoder(self._shards.sample, None, form)
+        first = next(iter(self._raw(np.arange(min(1, len(self))))), (None,))[0]
+        # with a dtype: whether values have it in a header, too
+        self._is_npy = form is not None and first is not None and is_npy(first)
         if form is None:
-            first = next(iter(self._raw(np.arange(min(1, len(self))))), (None,))[0]
-            layouts = self._shards.layouts
-            decode = resolve(decode, layouts[0] if layouts else "", self._shards.sample, first)
+            decode = resolve(decode, self._shards.sample, first)
             self._decoder = Decoder(self._shards.sample, decode, None)
 
     # -- which samples ----------------------------------------------------------------
@@ -247,6 +250,10 @@ class Dataset:
 
     def _array(self, ordinals: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         out: NDArray[Any] = np.empty((len(ordinals), *shape), dtype)
+        if self._is_npy:
+            for row, (value, *_) in enumerate(self._raw(self._numbers(ordinals))):
+                out[row] = raw_array(value, dtype, shape)
+            return out
         for shard, rows, local in self._shards.parts(self._numbers(ordinals)):
             opened, known = self._shards.opened(shard), self._shards.recognised(shard)
             keys = known.order.keys(local)

@@ -207,6 +207,7 @@ def _joined(floats: list[Any]) -> Any:
 
 
 def _array(fields: Datum) -> Any:
+    from .._npy import check_extent
     from .._numpy import np
 
     shape = fields.channels, fields.height, fields.width
@@ -217,5 +218,6 @@ def _array(fields: Datum) -> Any:
         raise InvalidParameterError(
             f"the Datum has {flat.size} elements of data, which are no array of shape {shape}"
         )
+    check_extent("the Datum's array", flat.dtype, shape)
     # floats behind their tags are not in a row
     return np.ascontiguousarray(flat).reshape(shape)

@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._new_files import replacing
+from .._npy import check_extent
 from .._numpy import np
 from ..environment import Environment
 from ..errors import InvalidParameterError, NotFoundError
-from ._beside import beside
 from ._exporting import Exported, as_array, check_like, key_text, label_array
+from ._npz import MAX_SAMPLE, check_claim, check_size
+from ._signatures import WriterOptions, takes
 from .numpy_files import append_rows
 from .writer import Writer
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..tools._progress import Progress
     from ._exporting import Path, Source
 
@@ -36,14 +42,17 @@ def _h5py() -> Any:
     return h5py
 
 
+@takes(WriterOptions, Writer)
 def from_hdf5(
     source: Path,
     path: Path,
     *,
     data: str | None = None,
     labels: str | None = None,
+    layout: str = "plain",
+    max_sample: int = MAX_SAMPLE,
     progress: Progress = None,
-    **options: Any,
+    **options: Unpack[WriterOptions],
 ) -> int:
     """The data sets of an HDF5 file as samples.
 
@@ -54,10 +63,13 @@ def from_hdf5(
     :param source: the file.
     :param data: the path of a data set whose rows are the samples.
     :param labels: the path of one with their labels.
-    :param options: those of :class:`Writer`.
+    :param layout: see :class:`Writer`.
+    :param max_sample: how many bytes a sample may have, and all labels together.
+    :param options: further ones for the Writer.
     :return: how many samples were written.
     :raises InvalidParameterError: it is no HDF5 file; there is no such data set; it is of a
-        type that has no array: references, arrays of varying length, or data in other files.
+        type that has no array: references, arrays of varying length, or data in other files; a
+        sample is larger than ``max_sample``, or claims more than the file can hold.
     """
     h5py = _h5py()
     try:
@@ -68,28 +80,35 @@ def from_hdf5(
         raise InvalidParameterError(f"{os.fspath(source)!r} is no HDF5 file: {problem}") from None
     with file:
         if data is None:
-            return _from_tree(h5py, file, path, progress, options)
-        found = None if labels is None else _array_of(h5py, _find(h5py, file, labels))
-        rows = _Rows(h5py, _find(h5py, file, data))
-        return append_rows(path, rows, found, progress, options)
+            names, attributes = _tree(h5py, file, max_sample)
+            with Writer(
+                path, progress=progress, total=len(names), layout=layout, **options
+            ) as writer:
+                for name in names:
+                    writer.append(_array_of(h5py, file[name], max_sample), name=name)
+                _keep_attributes(writer, attributes)
+            return len(names)
+        found = None
+        if labels is not None:
+            found = _array_of(h5py, _find(h5py, file, labels), max_sample)
+        rows = _Rows(h5py, _find(h5py, file, data), max_sample)
+        return append_rows(path, rows, found, progress, layout, options)
 
 
 class _Rows:
     """The rows of a data set, read by the block."""
 
-    def __init__(self, h5py: Any, dataset: Any) -> None:
+    def __init__(self, h5py: Any, dataset: Any, limit: int) -> None:
         _check_readable(h5py, dataset)
-        self._h5py, self._dataset = h5py, dataset
-        self.shape, self.ndim = dataset.shape, len(dataset.shape)
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
+        self._dataset, self._limit = dataset, limit
+        self.shape, self.dtype = dataset.shape, dataset.dtype
 
     def __iter__(self) -> Any:
-        size = max(1, self._dataset.dtype.itemsize * int(np.prod(self.shape[1:], dtype=object)))
-        step = max(1, _BLOCK // size)
-        for begin in range(0, len(self), step):
-            yield from _read(self._h5py, self._dataset, slice(begin, begin + step))
+        size = self.dtype.itemsize * math.prod(self.shape[1:])
+        check_size(f"a row of {self._dataset.name!r}", size, self._limit)
+        step = max(1, _BLOCK // max(1, size))
+        for begin in range(0, self.shape[0], step):
+            yield from _read(self._dataset, slice(begin, begin + step), self._limit)
 
 
 def _find(h5py: Any, file: Any, name: str) -> Any:
@@ -99,16 +118,15 @@ def _find(h5py: Any, file: Any, name: str) -> Any:
     return found
 
 
-def _from_tree(
-    h5py: Any, file: Any, path: Path, progress: Progress, options: dict[str, Any]
-) -> int:
+def _tree(h5py: Any, file: Any, limit: int) -> tuple[list[str], dict[bytes, bytes]]:
+    """The paths of all data sets, and the attributes of everything."""
     names: list[str] = []
-    attributes: dict[bytes, bytes] = dict(_attributes(file, ""))
+    attributes: dict[bytes, bytes] = dict(_attributes(file, "", limit))
 
     def visit(name: str, found: Any) -> None:
         if isinstance(found, h5py.Dataset):
             names.append(name)
-        own = _attributes(found, name)
+        own = _attributes(found, name, limit)
         if not own and isinstance(found, h5py.Group) and not len(found):
             own[name.encode() + b"\0"] = b""
         attributes.update(own)
@@ -117,24 +135,24 @@ def _from_tree(
     names.sort(key=str.encode)
     if ATTRIBUTES.decode() in names:
         raise InvalidParameterError(f"{ATTRIBUTES!r} is the name of a database, and no key")
-    with Writer(path, progress=progress, total=len(names), **options) as writer:
-        for name in names:
-            writer.append(_array_of(h5py, file[name]), name=name)
-        if attributes:
-            writer.flush()
-            # the writer itself has nothing left to write
-            db = writer.env.open_db(ATTRIBUTES)
-            with writer.env.begin(db, write=True) as txn:
-                txn.cursor().putmulti(sorted(attributes.items()))
-    return len(names)
+    return names, attributes
 
 
-def _attributes(found: Any, name: str) -> dict[bytes, bytes]:
+def _keep_attributes(writer: Writer, attributes: dict[bytes, bytes]) -> None:
+    if attributes:
+        writer.flush()
+        # the writer itself has nothing left to write
+        db = writer.env.open_db(ATTRIBUTES)
+        with writer.env.begin(db, write=True) as txn:
+            txn.cursor().putmulti(sorted(attributes.items()))
+
+
+def _attributes(found: Any, name: str, limit: int) -> dict[bytes, bytes]:
     result = {}
     for key, value in found.attrs.items():
         array = np.asarray(value)
         if array.dtype.hasobject and all(isinstance(each, str) for each in array.flat):
-            array = array.astype(np.str_)
+            array = _texts(array, f"the attribute {key!r}", limit)
         if array.dtype.hasobject:
             raise InvalidParameterError(
                 f"the attribute {key!r} of {name or '/'!r} is of a type that has no array"
@@ -143,9 +161,11 @@ def _attributes(found: Any, name: str) -> dict[bytes, bytes]:
     return result
 
 
-def _array_of(h5py: Any, dataset: Any) -> Any:
+def _array_of(h5py: Any, dataset: Any, limit: int) -> Any:
     _check_readable(h5py, dataset)
-    return np.asarray(_read(h5py, dataset, ()))
+    size = math.prod(dataset.shape) * dataset.dtype.itemsize
+    check_size(f"the data set {dataset.name!r}", size, limit)
+    return np.asarray(_read(dataset, (), limit))
 
 
 def _check_readable(h5py: Any, dataset: Any) -> None:
@@ -158,15 +178,27 @@ def _check_readable(h5py: Any, dataset: Any) -> None:
             f"the data set {dataset.name!r} has no array: it is empty, in another file, or of"
             " references or varying lengths"
         )
+    # what was never written takes no room in the file, and reads as zeros
+    what, size = f"the data set {dataset.name!r}", math.prod(dataset.shape) * dataset.dtype.itemsize
+    check_claim(what, size, os.stat(dataset.file.filename).st_size)
+    check_extent(what, dataset.dtype, dataset.shape)
 
 
-def _read(h5py: Any, dataset: Any, where: Any) -> Any:
+def _read(dataset: Any, where: Any, limit: int) -> Any:
     if dataset.dtype.hasobject:
         try:
-            return np.asarray(dataset.asstr()[where], np.str_)
+            texts = np.asarray(dataset.asstr()[where], object)
         except UnicodeDecodeError as problem:
             raise InvalidParameterError(f"{dataset.name!r} is no text: {problem}") from None
+        return _texts(texts, f"the data set {dataset.name!r}", limit)
     return _without_metadata(np.asarray(dataset[where]))
+
+
+def _texts(texts: Any, what: str, limit: int) -> Any:
+    """An array of str, in which each takes as much room as the longest one."""
+    longest = max(map(len, texts.flat), default=0)
+    check_size(what, texts.size * longest * np.dtype("U1").itemsize, limit)
+    return texts.astype(np.str_)
 
 
 def _without_metadata(array: Any) -> Any:
@@ -219,7 +251,7 @@ def to_hdf5(
     h5py = _h5py()
     with (
         Exported(source, progress) as exported,
-        beside(os.fspath(dest)) as new,
+        replacing(dest) as new,
         h5py.File(new, "w") as file,
     ):
         if data is None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import os
 import re
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from .._numpy import np
 from ..errors import InvalidParameterError
 from ._exporting import Exported
 from ._images import encoded, extension_of
+from ._layout_names import written_name
+from ._signatures import WriterOptions, takes
 from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
+
+    from typing_extensions import Unpack
 
     from ..tools._progress import Progress
     from ._exporting import Path, Source
@@ -26,6 +31,8 @@ __all__ = ["LABELS", "convert", "to_image_folder"]
 #: the file with the labels that are texts
 LABELS = "labels.txt"
 _DATUM_KEY = re.compile(r"\d{8,10}_")
+# the most bytes of a file's name, on the usual file systems
+_LONGEST_NAME = 255
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{2,5}")
 
 
@@ -41,9 +48,10 @@ def to_image_folder(
 ) -> int:
     """Samples as image files: encoded images as they are, arrays of pixels as PNG files.
 
-    A file has the name of its key, with the folders in it, or else its number, and the
-    extension of its content.  A label that is a number becomes a folder, if the key names none;
-    labels that are texts go to ``labels.txt``, which :func:`from_image_list` reads.
+    A file has the name of its key, with the folders in it, or its number where the key is not text
+    or too long for a name; and the extension of its content.  A label that is a number becomes
+    a folder, if the key names none; labels that are texts go to ``labels.txt``, which
+    :func:`from_image_list` reads.
 
     :param source: the path of a data set, or a :class:`Dataset`.
     :param root: the folder, made if there is none.  Nothing in it is overwritten.
@@ -54,7 +62,8 @@ def to_image_folder(
         ``"CHW"`` and ``"BGR"`` for Caffe's, ``"BGR"`` for mmsr's, else ``"HWC"`` and ``"RGB"``.
     :return: how many files were written.
     :raises FileExistsError: there is a file of that name.
-    :raises InvalidParameterError: a key leads out of the folder; a sample is no image.
+    :raises InvalidParameterError: a key leads out of the folder; a sample is no image; a label has
+        a line break, or is neither a number nor text.
     """
     folder = os.fspath(root)
     texts: list[str] = []
@@ -65,9 +74,9 @@ def to_image_folder(
                 value = encoded(value, axes or usual_axes, mode or usual_mode)
             name = _file_name(key if names == "key" else b"", number, bytes(value))
             if isinstance(label, str):
-                texts.append(f"{name}\t{label}\n")
+                texts.append(_line(name, label))
             elif label is not None and "/" not in name:
-                name = f"{classes[label] if classes else label}/{name}"
+                name = f"{_folder_of(label, classes)}/{name}"
             _write_new(folder, name, value)
         count = len(exported)
     if texts:
@@ -76,16 +85,49 @@ def to_image_folder(
 
 
 def _file_name(key: bytes, number: int, content: bytes) -> str:
-    """The name of a file, with ``/`` between folders."""
+    """The name of a file, with ``/`` between folders: that of its key, or else its number."""
     try:
         name = _DATUM_KEY.sub("", key.decode(), count=1)
     except UnicodeDecodeError:
         name = ""
-    if not name or not name.isprintable():
-        name = f"{number:08d}"
-    if not _EXTENSION.fullmatch(os.path.splitext(name)[1]):
-        name += extension_of(content)
-    return name
+    if name and name.isprintable():
+        name = _with_extension(name, content)
+        if all(len(part.encode()) <= _LONGEST_NAME for part in name.split("/")):
+            return name
+    return _with_extension(f"{number:08d}", content)
+
+
+def _with_extension(name: str, content: bytes) -> str:
+    known = _EXTENSION.fullmatch(os.path.splitext(name)[1])
+    return name if known else name + extension_of(content)
+
+
+def _line(name: str, label: str) -> str:
+    """A line of ``labels.txt``."""
+    if len(f"{label}.".splitlines()) > 1:
+        raise InvalidParameterError(
+            f"the label of {name!r} has a line break, and {LABELS} has a line for each: {label!r}",
+            hint="a Dataset with a transform can give labels without",
+        )
+    return f"{name}\t{label}\n"
+
+
+def _folder_of(label: Any, classes: list[str] | None) -> str:
+    """The name of the folder for a label that is a number."""
+    try:
+        number = index(label)
+    except TypeError:
+        raise InvalidParameterError(
+            f"a label is {type(label).__name__}, and not a number or text: {label!r:.64}",
+            hint="a Dataset with a transform can make one of it",
+        ) from None
+    if classes is None:
+        return str(number)
+    if not 0 <= number < len(classes):
+        raise InvalidParameterError(
+            f"there is a label {number}, and classes has names for 0 to {len(classes) - 1}"
+        )
+    return classes[number]
 
 
 def _write_new(folder: str, name: str, content: Any) -> None:
@@ -101,13 +143,14 @@ def _write_new(folder: str, name: str, content: Any) -> None:
         file.write(content)
 
 
+@takes(WriterOptions, Writer)
 def convert(
     source: Source,
     path: Path,
     *,
     layout: str = "plain",
     progress: Progress = None,
-    **options: Any,
+    **options: Unpack[WriterOptions],
 ) -> int:
     """A data set in another layout.
 
@@ -126,7 +169,7 @@ def convert(
         Exported(source, progress) as exported,
         Writer(path, layout=layout, **options) as writer,
     ):
-        name_of = _NAMES.get(layout)
+        name_of = _NAMES.get(written_name(layout))
         for key, value, label in exported.named():
             writer.append(value, label, name_of(key) if name_of else None)
         return len(exported)

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import InvalidParameterError
 from ._ahead import in_order, read_file
 from ._images import Pixels, encoded, size_of
+from ._layout_names import written_name
+from ._signatures import PackOptions, WriterOptions, takes
 from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Literal
+
+    from typing_extensions import Unpack
 
     from ..tools._progress import Progress
     from ._images import Axes, Mode
@@ -62,76 +66,7 @@ class Packed(NamedTuple):
     classes: list[str]
 
 
-def from_image_folder(
-    root: Path,
-    path: Path,
-    *,
-    labels: Literal["auto", "folders"] | None = "auto",
-    extensions: Iterable[str] = EXTENSIONS,
-    **options: Any,
-) -> Packed:
-    """Pack the images in a folder and all folders in it.
-
-    They come in the order of their keys.  Links to files are followed, links to folders not.
-
-    :param root: the folder.
-    :param path: the file or directory to write.
-    :param labels: ``"folders"`` to number the folders in ``root``, in the order of their names,
-        and to take the number for the label, or the name for ``layout="ocr"``; None for no labels;
-        ``"auto"``: folders, if there are any and the layout has labels.
-    :param extensions: those of the files to take, in lower case.
-    :param options: those of :func:`from_images`.
-    :raises FileNotFoundError: there is no such folder.
-    """
-    folder, wanted = os.fspath(root), {*extensions}
-    names = [n for n in _walk(folder) if os.path.splitext(n)[1].lower() in wanted]
-    classes = sorted({name.partition("/")[0] for name in names if "/" in name})
-    layout = options.get("layout", "plain")
-    if labels == "auto":
-        labels = "folders" if classes and layout in _LABELLED else None
-    if labels not in ("folders", None):
-        raise InvalidParameterError(f"labels must be 'auto', 'folders' or None, not {labels!r}")
-    if labels is None:
-        classes = []
-    numbers = {name: name if layout == "ocr" else n for n, name in enumerate(classes)}
-    key = _namer(options.get("keys"), layout) or str
-    names.sort(key=lambda name: os.fsencode(key(name)))
-    items = [
-        ImageFile(os.path.join(folder, name), name, numbers.get(name.partition("/")[0]))
-        for name in names
-    ]
-    return from_images(items, path, **options)._replace(classes=classes)
-
-
-def from_image_list(list_file: Path, path: Path, *, root: Path = "", **options: Any) -> Packed:
-    """Pack the images that a text file lists, one a line: its path, and its label.
-
-    It is the list that Caffe's ``convert_imageset`` takes, where the label is what follows the
-    last space, an integer.  With ``layout="ocr"`` the label is a text: what follows the
-    first tab, or the first space where the line has no tab.  The images come in the order
-    of the lines.
-
-    :param list_file: the text file.
-    :param path: the file or directory to write.
-    :param root: the folder that paths in the list start from.
-    :param options: those of :func:`from_images`.
-    :raises InvalidParameterError: a line has no label.
-    """
-    split = _ocr_line if options.get("layout") == "ocr" else _caffe_line
-    items = []
-    with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    name, label = split(line.rstrip("\r\n"))
-                except ValueError:
-                    raise InvalidParameterError(
-                        f"{os.fspath(list_file)!r}, line {number}: no path and label: {line!r}"
-                    ) from None
-                items.append(ImageFile(os.path.join(root, name), name, label))
-    return from_images(items, path, **options)
-
-
+@takes(WriterOptions, Writer)
 def from_images(
     items: Iterable[ImageFile],
     path: Path,
@@ -149,7 +84,7 @@ def from_images(
     resume: bool = False,
     threads: int = 4,
     progress: Progress = None,
-    **options: Any,
+    **options: Unpack[WriterOptions],
 ) -> Packed:
     """Pack image files, as they are or decoded, in the order in which they come.
 
@@ -178,13 +113,15 @@ def from_images(
     :param threads: how many read and decode ahead.
     :param progress: True for a progress bar of tqdm, or a function of what is done and
         what there is to do.
-    :param options: those of :class:`Writer`, such as ``exist``, ``key_format``, ``commit_every``.
+    :param options: further ones for the Writer, such as ``exist``, ``key_format``,
+        ``commit_every``.
     :raises InvalidParameterError: an argument does not fit; a file is no image; images have
         another size; two would have the same key.
     :raises FileNotFoundError: there is no such file.
     """
     if errors not in ("raise", "skip"):
         raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
+    layout = written_name(layout)
     files = [*items]
     if shuffle:
         random.Random(seed).shuffle(files)
@@ -202,6 +139,88 @@ def from_images(
             skipped = _pack(writer, results, reading, key, errors)
         writer.flush()
         return Packed(len(writer), skipped, [])
+
+
+@takes(PackOptions, Writer, from_images)
+def from_image_folder(
+    root: Path,
+    path: Path,
+    *,
+    labels: Literal["auto", "folders"] | None = "auto",
+    extensions: Iterable[str] = EXTENSIONS,
+    layout: str = "plain",
+    **options: Unpack[PackOptions],
+) -> Packed:
+    """Pack the images in a folder and all folders in it.
+
+    They come in the order of their keys.  Links to files are followed, links to folders not.
+
+    :param root: the folder.
+    :param path: the file or directory to write.
+    :param labels: ``"folders"`` to number the folders in ``root``, in the order of their names,
+        and to take the number for the label, or the name for ``layout="ocr"``; None for no labels;
+        ``"auto"``: folders, if there are any and the layout has labels.
+    :param extensions: those of the files to take, in lower case.
+    :param layout: how the samples lie in the file; see :class:`Writer`.
+    :param options: those of :func:`from_images`.
+    :raises FileNotFoundError: there is no such folder.
+    """
+    layout = written_name(layout)
+    folder, wanted = os.fspath(root), {*extensions}
+    names = [n for n in _walk(folder) if os.path.splitext(n)[1].lower() in wanted]
+    classes = sorted({name.partition("/")[0] for name in names if "/" in name})
+    if labels == "auto":
+        labels = "folders" if classes and layout in _LABELLED else None
+    if labels not in ("folders", None):
+        raise InvalidParameterError(f"labels must be 'auto', 'folders' or None, not {labels!r}")
+    if labels is None:
+        classes = []
+    numbers = {name: name if layout == "ocr" else n for n, name in enumerate(classes)}
+    key = _namer(options.get("keys"), layout) or str
+    names.sort(key=lambda name: os.fsencode(key(name)))
+    items = [
+        ImageFile(os.path.join(folder, name), name, numbers.get(name.partition("/")[0]))
+        for name in names
+    ]
+    return from_images(items, path, layout=layout, **options)._replace(classes=classes)
+
+
+@takes(PackOptions, Writer, from_images)
+def from_image_list(
+    list_file: Path,
+    path: Path,
+    *,
+    root: Path = "",
+    layout: str = "plain",
+    **options: Unpack[PackOptions],
+) -> Packed:
+    """Pack the images that a text file lists, one a line: its path, and its label.
+
+    It is the list that Caffe's ``convert_imageset`` takes, where the label is what follows the
+    last space, an integer.  With ``layout="ocr"`` the label is a text: what follows the
+    first tab, or the first space where the line has no tab.  The images come in the order
+    of the lines.
+
+    :param list_file: the text file.
+    :param path: the file or directory to write.
+    :param root: the folder that paths in the list start from.
+    :param layout: how the samples lie in the file; see :class:`Writer`.
+    :param options: those of :func:`from_images`.
+    :raises InvalidParameterError: a line has no label.
+    """
+    split = _ocr_line if layout == "ocr" else _caffe_line
+    items = []
+    with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    name, label = split(line.rstrip("\r\n"))
+                except ValueError:
+                    raise InvalidParameterError(
+                        f"{os.fspath(list_file)!r}, line {number}: no path and label: {line!r}"
+                    ) from None
+                items.append(ImageFile(os.path.join(root, name), name, label))
+    return from_images(items, path, layout=layout, **options)
 
 
 def _pack(

@@ -5,98 +5,96 @@ plain ones as memory maps."""
 from __future__ import annotations
 
 import os
-import struct
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
-from .. import arrays
+from .. import _npy, arrays
+from .._new_files import publish_file, replacing
+from .._npy import check_extent
 from .._numpy import np
 from ..errors import InvalidParameterError
-from ._beside import beside
 from ._exporting import Exported, as_array, key_text, label_array
+from ._layout_names import written_name
+from ._npz import MALFORMED, MAX_SAMPLE, Member, names_of
+from ._signatures import WriterOptions, takes
 from .writer import Writer
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+    from typing_extensions import Unpack
 
     from ..tools._progress import Progress
     from ._exporting import Path, Source
 
 __all__ = ["from_memmap", "from_npz", "to_memmap", "to_npz"]
 
-_MALFORMED = (
-    zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError,
-    OverflowError,
-)  # fmt: skip
-
-
+@takes(WriterOptions, Writer)
 def from_npz(
     source: Path,
     path: Path,
     *,
     data: str | None = None,
     labels: str | None = None,
+    layout: str = "plain",
+    max_sample: int = MAX_SAMPLE,
     progress: Progress = None,
-    **options: Any,
+    **options: Unpack[WriterOptions],
 ) -> int:
     """The arrays of an ``.npz`` archive as samples.
 
-    Without ``data`` each array is a sample, its name the key.
+    Without ``data`` each array is a sample, its name the key.  No more than a sample, or with
+    ``data`` some rows, is in memory at once, beside what the Writer gathers.
 
     :param source: the archive, as ``numpy.savez`` and ``savez_compressed`` write it.  Pickled
         objects in it are refused.
     :param data: the name of an array whose rows are the samples.
     :param labels: the name of one with their labels.
-    :param options: those of :class:`Writer`; ``layout="datum"``, for instance, keeps labels.
+    :param layout: see :class:`Writer`; ``"datum"``, for instance, keeps labels.
+    :param max_sample: how many bytes a sample may have.
+    :param options: further ones for the Writer.
     :return: how many samples were written.
-    :raises InvalidParameterError: it is no such archive, or has no array of that name.
+    :raises InvalidParameterError: it is no such archive, or has no array of that name; a sample is
+        larger than ``max_sample``.
     """
     try:
         with zipfile.ZipFile(source) as archive:
             if data is not None:
-                found = None if labels is None else _member(archive, labels)
-                return append_rows(path, _member(archive, data), found, progress, options)
-            names = [_stem(name) for name in archive.namelist()]
-            with Writer(path, progress=progress, total=len(names), **options) as writer:
+                found = None if labels is None else Member(archive, labels, max_sample)
+                rows = Member(archive, data, max_sample)
+                return append_rows(path, rows, found, progress, layout, options)
+            names = names_of(archive)
+            with Writer(
+                path, progress=progress, total=len(names), layout=layout, **options
+            ) as writer:
                 for name in names:
-                    writer.append(_member(archive, name), name=name)
+                    writer.append(Member(archive, name, max_sample).whole(), name=name)
             return len(names)
-    except _MALFORMED as problem:
+    except MALFORMED as problem:
         raise InvalidParameterError(f"{os.fspath(source)!r} is no .npz: {problem}") from problem
 
 
-def _stem(name: str) -> str:
-    if not name.endswith(".npy"):
-        raise InvalidParameterError(f"{name!r} is no array; all names in an .npz end in .npy")
-    return name[:-4]
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> Any:
-    try:
-        content = archive.read(f"{name}.npy")
-    except KeyError:
-        there = ", ".join(sorted(archive.namelist()))
-        raise InvalidParameterError(f"there is no array {name!r}; there are: {there}") from None
-    try:
-        return arrays.loads(content)
-    except InvalidParameterError as problem:
-        raise InvalidParameterError(f"{name!r}: {problem}") from problem
-
-
 def append_rows(
-    path: Path, data: Any, labels: Any, progress: Progress, options: dict[str, Any]
+    path: Path, data: Any, labels: Any, progress: Progress, layout: str, options: WriterOptions
 ) -> int:
-    """Write the rows of an array, and what a second one says of them."""
-    if data.ndim == 0 or (labels is not None and labels.shape[:1] != data.shape[:1]):
+    """Write the rows of an array, and what a second one says of them.
+
+    Both have a shape, and are iterated over once.
+    """
+    if not data.shape or (labels is not None and labels.shape[:1] != data.shape[:1]):
         raise InvalidParameterError(
             f"there must be rows, and as many labels, not shapes {data.shape} and"
             f" {getattr(labels, 'shape', None)}"
         )
-    with Writer(path, progress=progress, total=len(data), **options) as writer:
-        for number, row in enumerate(data):
-            writer.append(np.asarray(row), None if labels is None else _label(labels[number]))
-    return len(data)
+    check_extent("the array", data.dtype, data.shape)
+    total = data.shape[0]
+    with Writer(path, progress=progress, total=total, layout=layout, **options) as writer:
+        if labels is None:
+            for row in data:
+                writer.append(np.asarray(row))
+        else:
+            for row, label in zip(data, labels, strict=True):
+                writer.append(np.asarray(row), _label(label))
+    return int(total)
 
 
 def _label(label: Any) -> Any:
@@ -134,7 +132,7 @@ def to_npz(
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with (
         Exported(source, progress) as exported,
-        beside(os.fspath(dest)) as new,
+        replacing(dest) as new,
         zipfile.ZipFile(new, "w", method) as archive,
     ):
         if data is None:
@@ -154,6 +152,7 @@ def _write_members(archive: zipfile.ZipFile, exported: Exported) -> None:
             member.write(arrays.dumps(as_array(value, number)))
 
 
+@takes(WriterOptions, Writer)
 def from_memmap(
     source: Path,
     path: Path,
@@ -162,8 +161,9 @@ def from_memmap(
     dtype: DTypeLike | None = None,
     shape: tuple[int, ...] | None = None,
     headers: bool = True,
+    layout: str = "plain",
     progress: Progress = None,
-    **options: Any,
+    **options: Unpack[WriterOptions],
 ) -> int:
     """The rows of an array in a file, which is mapped into memory and not read as a whole.
 
@@ -173,17 +173,19 @@ def from_memmap(
     :param shape: of it; what the file has, in one dimension, by default.
     :param headers: False to store the mere elements of each row, for
         ``Dataset(path, dtype=, shape=)`` and ``take``; else each is a ``.npy`` value.
-    :param options: those of :class:`Writer`.
+    :param layout: see :class:`Writer`.
+    :param options: further ones for the Writer.
     :return: how many samples were written.
     :raises InvalidParameterError: it is no such file; the numbers of rows and labels differ.
     """
     found = None if labels is None else _mapped(labels, None, None)
     data = _mapped(source, dtype, shape)
     if headers:
-        return append_rows(path, data, found, progress, options)
-    if labels is not None or options.get("layout", "plain") not in ("plain", "numbered"):
+        return append_rows(path, data, found, progress, layout, options)
+    if labels is not None or written_name(layout) not in ("plain", "numbered"):
         raise InvalidParameterError("headers=False is for samples that have no labels")
-    with Writer(path, progress=progress, total=len(data), **options) as writer:
+    check_extent("the array", data.dtype, data.shape)
+    with Writer(path, progress=progress, total=len(data), layout=layout, **options) as writer:
         for row in data:
             writer.append(row.tobytes())
     return len(data)
@@ -194,13 +196,20 @@ def _mapped(source: Path, dtype: Any, shape: Any) -> Any:
     try:
         if dtype is not None:
             return np.memmap(name, dtype, "r", 0, shape)
-        found = np.load(name, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, *_MALFORMED) as problem:
+        with open(name, "rb") as file:
+            start, size = file.read(_npy.LONGEST_HEADER), os.fstat(file.fileno()).st_size
+        if start.startswith(b"PK"):
+            raise InvalidParameterError("it is an archive; from_npz() reads it")
+        form = _npy.form_of(memoryview(start))
+        if form.header + form.size > size:
+            raise InvalidParameterError(
+                f"its header asks for {form.size} bytes of data, and {size - form.header} follow"
+            )
+        if not form.size:
+            return np.zeros(form.shape, form.dtype)
+        return np.memmap(name, form.dtype, "r", form.header, form.shape, form.order)
+    except (ValueError, ZeroDivisionError) as problem:
         raise InvalidParameterError(f"{name!r} cannot be mapped: {problem}") from problem
-    if not isinstance(found, np.ndarray):
-        found.close()
-        raise InvalidParameterError(f"{name!r} is an archive; from_npz() reads it")
-    return found
 
 
 def to_memmap(
@@ -216,9 +225,8 @@ def to_memmap(
     :raises InvalidParameterError: a sample is no array, or is unlike the first one.
     """
     with Exported(source, progress) as exported:
-        with beside(os.fspath(dest)) as new, open(new, "wb") as file:
+        with replacing(dest) as file:
             found = exported.rows(file.write)
         if labels is not None:
-            with beside(os.fspath(labels)) as new, open(new, "wb") as file:
-                file.write(arrays.dumps(label_array(found)))
+            publish_file(labels, arrays.dumps(label_array(found)))
         return len(exported)

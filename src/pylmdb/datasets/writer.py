@@ -22,7 +22,8 @@ from ..environment import Environment
 from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
 from ..tools._progress import Reporter
 from ._batches import Batches
-from ._beside import Replacement
+from ._layout_names import written_name
+from ._replacement import Replacement
 from ._samples import LAYOUTS, as_key
 
 if TYPE_CHECKING:
@@ -65,13 +66,22 @@ class Writer:
     :param progress: True for a progress bar of tqdm; or a function that is called with
         the number of samples added and ``total``.
     :param layout: what :meth:`append` writes: ``"plain"``, one record per sample, by name or
-        number; ``"datum"``, Caffe's; ``"numbered"``, ``"folder2lmdb"``, ``"ocr"``, ``"basicsr"``
+        number; ``"datum"`` or ``"caffe"``, Caffe's; ``"numbered"``, ``"folder2lmdb"``,
+        ``"ocr"``, ``"basicsr"``
         and ``"mmsr"``, as the projects of these names read them; docs/datasets.md has the table.
     :param key_format: how :meth:`append` makes a key of a number: a format as ``"%08d"``, the
         default, or ``"%010d"``.  For the layouts ``"plain"`` and ``"datum"``.
     :param total: how many samples will come, for ``progress``.
     :param db: the name of a database, for ``layout="plain"``; None for the main one.
-    :param options: further ones for :class:`pylmdb.Environment`, such as ``lib_version``.
+    :param subdir: False for a data file that is not in a directory of its own.  This and what
+        follows is for :class:`pylmdb.Environment`, which describes it.
+    :param map_size: a limit for the size of the data.
+    :param sync: False to leave flushes to the system until the writer is closed.
+    :param mode: permissions of a new directory, and without the execute bits of its files.
+    :param writemap: True to write through the memory map.
+    :param max_dbs: how many named databases the file may have; 128 by default.
+    :param lock: False to do without the lock file.
+    :param lib_version: which LMDB's format a new file has: 0 for 0.9, 1 for 1.0.
     :raises FileExistsError: there is a data file, and ``exist`` is ``"error"``.
     :raises InvalidParameterError: an argument does not fit, or the file has another layout.
 
@@ -91,17 +101,28 @@ class Writer:
         key_format: str | None = None,
         total: int = 0,
         db: bytes | None = None,
-        **options: Any,
+        subdir: bool | None = None,
+        map_size: int | None = None,
+        sync: bool = True,
+        mode: int = 0o755,
+        writemap: bool = False,
+        max_dbs: int | None = None,
+        lock: bool = True,
+        lib_version: int | None = None,
     ) -> None:
         self._every = _checked_interval(commit_every)
+        layout = written_name(layout)
         kind = _checked_layout(layout, key_format, db)
         self._pid, self._lock = os.getpid(), RLock()
-        self._place = place = _place(path, exist, options)
-        self._new = Replacement(place) if exist == "replace" else None
+        self._place = place = _place(path, exist, subdir)
+        self._new = Replacement(place, mode) if exist == "replace" else None
         if self._new is not None:
-            path, options["subdir"] = self._new.path, False
-        self._env = Environment(path, **options)
+            path, subdir = self._new.path, False
         try:
+            self._env = Environment(
+                path, map_size, subdir, sync=sync, mode=mode, writemap=writemap, max_dbs=max_dbs,
+                lock=lock, lib_version=lib_version,
+            )  # fmt: skip
             self._find(self._env, kind, key_format, db)
             self._reporter = Reporter(progress, total, " samples")
         except BaseException:
@@ -116,8 +137,6 @@ class Writer:
 
     def _find(self, env: Environment, kind: type[Layout], key_format: Any, db: Any) -> None:
         """See what is there."""
-        if self._new is not None:
-            self._new.opened()
         self._batches = Batches(env, db, kind.ordered)
         self._layout = kind(self._batches, key_format.encode() if key_format else None)
         self._longest = env.max_key_size()
@@ -299,13 +318,13 @@ class Writer:
     def _abandon(self) -> None:
         """Close without writing any more; what was to replace a file is removed."""
         env, self._env = self._env, None
-        if env is None or self._pid != os.getpid():
+        if self._pid != os.getpid():
             return
-        if hasattr(self, "_thread"):
+        if env is not None and hasattr(self, "_thread"):
             self._end()
         if self._new is not None:
             self._new.discard(env)
-        else:
+        elif env is not None:
             env.close()
 
     def __enter__(self) -> Self:
@@ -343,8 +362,6 @@ def _checked_interval(commit_every: Any) -> int | None:
 
 
 def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> Any:
-    if layout not in LAYOUTS:
-        raise InvalidParameterError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
     if db is not None and layout != "plain":
         raise InvalidParameterError(f"the layout {layout!r} is that of a main database")
     if key_format is not None:
@@ -361,11 +378,11 @@ def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> An
     return LAYOUTS[layout]
 
 
-def _place(path: Any, exist: str, options: dict[str, Any]) -> Options:
+def _place(path: Any, exist: str, subdir: bool | None) -> Options:
     """Where the environment is to be, by the rules of Environment."""
     if exist not in ("error", "extend", "replace"):
         raise InvalidParameterError(f"exist must be 'error', 'extend' or 'replace', not {exist!r}")
-    absolute, given_path, subdir = locate(path, options.get("subdir"))
+    absolute, given_path, subdir = locate(path, subdir)
     place = Options({"path": absolute, "given_path": given_path, "subdir": subdir})
     if exist == "error" and os.path.exists(place.data_path):
         raise FileExistsError(

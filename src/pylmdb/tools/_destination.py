@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import weakref
 from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from .. import _catalog
+from .. import _catalog, _new_files
 from .._fsync import fsync_path
 from ..database import flag_words, words_of
 from ..environment import Environment
@@ -26,6 +24,8 @@ from ..errors import Error, IncompatibleError, error
 from ._sources import data_path, room_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..transaction import Transaction
     from ._sources import Source
 
@@ -34,7 +34,6 @@ PORTION = 32 << 20
 # what the system says where there is something already, and where it has no hard links
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-_numbers = count()
 
 
 class Destination:
@@ -45,8 +44,9 @@ class Destination:
     txn: Transaction[Any]
 
     def __init__(
-        self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0
-    ) -> None:
+        self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0,
+        like: Sequence[Environment] = (),
+    ) -> None:  # fmt: skip
         self._place: Any = place
         self._is_new = is_new(place)
         self._path = b"" if isinstance(place, Environment) else os.path.realpath(os.fsencode(place))
@@ -54,9 +54,12 @@ class Destination:
         self._path = _in_directory(self._path)
         self._lib_version, self._databases = lib_version, databases
         self._written = 0
-        self._partial = self._path + b".partial-%d-%d" % (os.getpid(), next(_numbers))
+        self._like = [(data_path(env), bool(env.flags().subdir)) for env in like]
+        self._partial, self._fd = b"", -1
+        if self._is_new:
+            self._partial = _new_files.temporary_name(self._path)
         # wherever an interrupt falls, nothing is left behind
-        self._discard = weakref.finalize(self, _remove, self._partial, self._subdir, os.getpid())
+        self._discard = weakref.finalize(self, _remove, self._partial, os.getpid())
         if not self._is_new:
             self._discard.detach()
 
@@ -82,7 +85,8 @@ class Destination:
         parent = os.path.dirname(self._path)
         if not os.path.isdir(parent):
             raise FileNotFoundError(errno.ENOENT, "there is no directory", os.fsdecode(parent))
-        _remove(self._partial, self._subdir, os.getpid())
+        modes = _new_files.modes_of_copy(self._like, self._subdir) if self._like else None
+        self._fd = _new_files.open_new_environment(self._partial, self._subdir, modes)
         # each page is written once and not read again: nothing is read ahead, either
         return Environment(
             self._partial, subdir=self._subdir, lib_version=self._lib_version,
@@ -141,6 +145,9 @@ class Destination:
                 if hasattr(self, "env") and self.env is not self._place:
                     self.env.close()
             finally:
+                fd, self._fd = self._fd, -1
+                if fd >= 0:
+                    os.close(fd)
                 self._discard()
 
     def _publish(self) -> None:
@@ -175,17 +182,10 @@ def _rename_to_new(old: bytes, new: bytes) -> None:
         os.rename(old, new)
 
 
-def _remove(partial: bytes, subdir: bool, pid: int) -> None:
-    """Remove what a failure, also of an earlier process of this number, has left; to a
-    forked child it does not belong."""
-    if os.getpid() != pid:
-        return
-    if subdir:
-        shutil.rmtree(partial, ignore_errors=True)
-        return
-    for path in (partial, partial + b"-lock"):
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+def _remove(partial: bytes, pid: int) -> None:
+    """Remove what a failure has left; to a forked child it does not belong."""
+    if os.getpid() == pid:
+        _new_files.remove(partial)
 
 
 def _words(flags: int) -> str:

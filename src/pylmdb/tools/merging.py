@@ -74,7 +74,7 @@ def merge(
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):
             lib_version = max(env.lib_version()[0] for env in envs)
-        place = Destination(dest, subdir, lib_version, len(databases))
+        place = Destination(dest, subdir, lib_version, len(databases), envs)
         _refuse_itself(envs, place)
         total = sum(reader.stat(db).entries for each in databases.values() for reader, db in each)
         target = stack.enter_context(place)

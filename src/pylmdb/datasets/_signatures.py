@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The options that functions pass on to :class:`Writer`, by name.
+
+A function that makes a data set takes the options of a Writer, besides its own.  They are named
+here once: for type checkers, who see the TypedDict, and for whoever asks for the signature or
+misspells one, through the decorator.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from ..tools._progress import Progress
+    from ._images import Axes, Mode
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class WriterOptions(TypedDict, total=False):
+    """What a Writer takes, but for what each function has itself, or gives another meaning."""
+
+    commit_every: int | Literal["auto"]
+    exist: Literal["error", "extend", "replace"]
+    key_format: str | None
+    db: bytes | None
+    subdir: bool | None
+    map_size: int | None
+    sync: bool
+    writemap: bool
+    max_dbs: int | None
+    lock: bool
+    lib_version: int | None
+
+
+class PackOptions(WriterOptions, total=False):
+    """What :func:`from_images` takes, but for the layout, and through it a Writer."""
+
+    keys: Literal["name", "stem", "number"] | Callable[[str], str] | None
+    decode: bool
+    mode: Mode | None
+    axes: Axes | None
+    resize: tuple[int, int] | None
+    check_size: bool
+    shuffle: bool
+    seed: int
+    errors: Literal["raise", "skip"]
+    resume: bool
+    threads: int
+    progress: Progress
+
+
+def takes(options: Any, *givers: Callable[..., Any]) -> Callable[[Function], Function]:
+    """A decorator: the ``**options`` of a function are those that a TypedDict names.
+
+    :param options: the TypedDict.
+    :param givers: what the options go to, which has their defaults.
+    """
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
+        known = {
+            name: each
+            for giver in givers
+            for name, each in inspect.signature(giver).parameters.items()
+        }
+        passed = [
+            known[name].replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name in options.__annotations__
+        ]
+        named = signature.replace(parameters=[*own, *passed])
+
+        @functools.wraps(function)
+        def call(*args: Any, **given: Any) -> Any:
+            for name in given:
+                if name not in named.parameters:
+                    raise TypeError(
+                        f"{function.__name__}() got an unexpected keyword argument {name!r}"
+                    )
+            return function(*args, **given)
+
+        call.__signature__ = named  # type: ignore[attr-defined]
+        return cast("Function", call)
+
+    return decorate
