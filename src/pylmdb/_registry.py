@@ -20,6 +20,7 @@ import time
 from _thread import RLock
 
 from . import _engine
+from ._ends import Owner
 from ._growth import plan
 from ._options import SPARE_SLOTS
 from ._typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ _CHANCES, _PAUSE = 20, 0.01
 _lock = RLock()
 _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
-# being opened or closed: not to be found, but a forked child inherits them too
+# being opened: not to be found, but a forked child inherits them too
 _half_open: set[SharedEnv] = set()
 # open in the parent of this forked child, whose maps the child has, too
 _inherited: set[FileKey] = set()
@@ -49,33 +50,31 @@ def lock() -> RLock:
     return _lock
 
 
-def open_shared(options: Options, token: int) -> SharedEnv:
+def open_shared(options: Options, token: int, user: Any) -> SharedEnv:
     """The native environment of a file: the one this process has, or a new one.
 
-    ``token`` is counted among its users; the caller gives it back with ``leave``.
+    ``user`` is counted among its users by ``token``, which is given back with ``leave``.
     """
     with _lock:
         if _pid != os.getpid():
             forget_in_child()
-        shared = _find_or_open(options)
-        shared.enter(token)
-        return shared
-
-
-def _find_or_open(options: Options) -> SharedEnv:
-    for chances in reversed(range(_CHANCES)):
-        shared = _find(options)
-        if shared is not None:
-            _check_shareable(shared, options)
-            shared.widen(options)
-            return shared
-        try:
-            return _open_native(options)
-        except _ReplacedError:
-            if not chances:
-                raise
-            time.sleep(_PAUSE)
-    raise AssertionError
+        for chances in reversed(range(_CHANCES)):
+            opening = _Opening(options)
+            try:
+                with opening, opening:
+                    shared = _find(options)
+                    if shared is None:
+                        shared = opening.open()
+                    else:
+                        _check_shareable(shared, options)
+                        shared.widen(options)
+                    shared.enter(token, user)
+                    return shared
+            except _ReplacedError:
+                if not chances:
+                    raise
+                time.sleep(_PAUSE)
+        raise AssertionError
 
 
 def is_open(options: Options) -> bool:
@@ -94,6 +93,9 @@ def _find(options: Options) -> SharedEnv | None:
     for key in (data_key, _file_key(options.lock_path)):
         shared = None if key is None else _open.get(key)
         if shared is None:
+            continue
+        if shared.closed:  # an exception has struck in its end
+            _close(shared)
             continue
         if shared.key == data_key:
             return shared
@@ -134,26 +136,34 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
         )
 
 
-def _open_native(options: Options) -> SharedEnv:
-    head, key = _read_head(options.data_path)
-    if key is None and options.create and options.subdir and not options.readonly:
-        _make_directory(options.path, options.mode)
-    engine = _engine.choose(head, options.lib_version, options.given_path)
-    if key is not None:
-        if key in _open:
-            raise _replaced(options)  # since it was looked for
-        _refuse_other_binding(engine.lib, options, key)
-    out = engine.ffi.new("MDB_env **")
-    code = engine.lib.mdb_env_create(out)
-    if code:
-        raise error("mdb_env_create", code)
-    try:
-        shared: SharedEnv = engine.shared_class(engine, out[0], options, _close_if_last)
-    except BaseException:
-        engine.lib.mdb_env_close(out[0])
-        raise
-    _half_open.add(shared)
-    try:
+class _Opening(Owner):
+    """A native environment that is being opened; closed again if it gets no user."""
+
+    __slots__ = ("_box", "_engine", "_options", "_shared")
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._shared: SharedEnv | None = None
+        self._engine = self._box = None
+
+    def open(self) -> SharedEnv:
+        """Open it, and note it in the table."""
+        options = self._options
+        head, key = _read_head(options.data_path)
+        if key is None and options.create and options.subdir and not options.readonly:
+            _make_directory(options.path, options.mode)
+        engine = self._engine = _engine.choose(head, options.lib_version, options.given_path)
+        if key is not None:
+            if key in _open:
+                raise _replaced(options)  # since it was looked for
+            _refuse_other_binding(engine.lib, options, key)
+        self._box = engine.ffi.new("MDB_env **")
+        code = engine.lib.mdb_env_create(self._box)
+        if code:
+            raise error("mdb_env_create", code)
+        shared: SharedEnv = engine.shared_class(engine, self._box, options, _close_if_last)
+        self._shared = shared
+        _half_open.add(shared)
         _open_files(shared, options)
         # Readers that have died keep pages, and slots, from everybody.
         engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
@@ -163,17 +173,21 @@ def _open_native(options: Options) -> SharedEnv:
         shared.key = _descriptor_key(shared)
         if shared.key != (key or _file_key(options.data_path)):
             raise _replaced(options)
-    except BaseException:
-        shared.closed = True
-        shared.close_native()
-        raise
-    finally:
-        _half_open.discard(shared)
-    _open[shared.key] = shared
-    lock_key = _file_key(options.lock_path) if options.lock else None
-    if lock_key is not None:
-        _open[lock_key] = shared
-    return shared
+        _open[shared.key] = shared
+        lock_key = _file_key(options.lock_path) if options.lock else None
+        if lock_key is not None:
+            _open[lock_key] = shared
+        return shared
+
+    def end(self) -> None:
+        """Close it, unless somebody uses it."""
+        shared = self._shared
+        if shared is not None:
+            if not shared.used_by() and not shared.forked:
+                _close(shared)
+            _half_open.discard(shared)
+        elif self._box is not None and self._engine is not None:
+            self._engine.lib.pylmdb_env_end(self._box)
 
 
 def _read_head(path: bytes) -> tuple[bytes, FileKey | None]:
@@ -322,26 +336,25 @@ def _refuse_other_binding(lib: Any, options: Options, key: FileKey) -> None:
 
 def _close_if_last(shared: SharedEnv) -> None:
     with _lock:
-        if shared.closed or shared.users or shared.in_use or shared in _half_open:
+        if shared.used_by() or shared.in_use or shared in _half_open:
             return
         shared.closed = True
-        if shared.users or shared.in_use:
+        if shared.used_by() or shared.in_use:
             shared.closed = False  # somebody has entered in between
             return
         _close(shared)
 
 
 def _close(shared: SharedEnv) -> None:
-    _half_open.add(shared)
+    """Close it; repeatable, and found in the table until it is done."""
+    shared.closed = True
+    shared.close_native()
     for key in [key for key, value in _open.items() if value is shared]:
         del _open[key]
-    shared.close_native()
-    _half_open.discard(shared)
 
 
 def close_replaced(shared: SharedEnv) -> None:
-    """Close an environment whose file was replaced; the caller has it for himself."""
-    shared.closed = True
+    """Close an environment whose file was replaced; the caller has exclusive access."""
     _close(shared)
 
 
@@ -353,14 +366,15 @@ def forget_in_child() -> None:
     global _lock, _pid
     if _pid == os.getpid():
         return
-    _lock, _pid = RLock(), os.getpid()
+    _lock = RLock()
     inherited = {*_open.values(), *_half_open}
     _inherited.update(_open)
     _inherited.update(shared.key for shared in _half_open if shared.key is not None)
-    _open.clear()
-    _half_open.clear()
     for shared in inherited:
         shared.abandon()
+    _open.clear()
+    _half_open.clear()
+    _pid = os.getpid()  # last: what was interrupted is done again
 
 
 def _lock_for_fork() -> None:

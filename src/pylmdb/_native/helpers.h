@@ -137,6 +137,9 @@ struct pylmdb_pool {
     MDB_txn *parked[PYLMDB_MAX_PARKED];
 };
 
+/* Closes an environment and forgets it, in one call: one that was closed is not closed again. */
+void pylmdb_env_end(MDB_env **env);
+
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
