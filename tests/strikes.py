@@ -52,6 +52,10 @@ class Trace:
         self._fuse = _Fuse()
         self._due = weakref.ref(self._fuse, _make_due)
 
+    def disarm(self):
+        """Nothing is struck any more."""
+        self._due = None
+
     def __call__(self, frame, event, arg):
         if self.where or frame.f_code.co_filename.startswith((TESTS, "<frozen importlib")):
             return None
@@ -94,6 +98,7 @@ def each(operation, step=1, first=1):
             sys.unraisablehook = hook
         struck = struck or Struck in lost
         if trace.where is None:
+            trace.disarm()
             return
         yield number, trace.where, struck
         number += step

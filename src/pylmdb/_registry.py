@@ -20,7 +20,7 @@ import time
 from _thread import RLock
 
 from . import _engine
-from ._ends import Owner
+from ._ends import Descriptor, Owner
 from ._growth import plan
 from ._options import SPARE_SLOTS
 from ._typing import TYPE_CHECKING
@@ -192,19 +192,16 @@ class _Opening(Owner):
 
 def _read_head(path: bytes) -> tuple[bytes, FileKey | None]:
     """How a data file begins, as far as it can be read, and what it is known by."""
-    try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return b"", _file_key(path)
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            return b"", (found.st_dev, found.st_ino)
-        return os.read(fd, _engine.HEAD_SIZE), (found.st_dev, found.st_ino)
-    except OSError:
-        return b"", _file_key(path)
-    finally:
-        os.close(fd)
+    file = Descriptor()
+    with file, file:
+        try:
+            fd = file.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                return b"", (found.st_dev, found.st_ino)
+            return os.read(fd, _engine.HEAD_SIZE), (found.st_dev, found.st_ino)
+        except OSError:
+            return b"", _file_key(path)
 
 
 class _ReplacedError(Error):

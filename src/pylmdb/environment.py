@@ -94,6 +94,8 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     _options: Any = None
     # what is being left, until it is
     _left: SharedEnv | None = None
+    # the queues of its writers, once there is one
+    _queues: Any = None
     # the handles that somebody has, by name
     _handles: WeakValueDictionary[bytes | None, Database] | None = None
 
@@ -192,11 +194,13 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
             _held.after_close(shared, deadline, str(self._options.given_path))
 
     def _leave(self) -> None:
-        """End the transactions, and leave the native environment.  Repeatable."""
+        """End the writers and the transactions, and leave the native environment.  Repeatable."""
         if self._shared is not None:
             self._left, self._shared = self._shared, None
         left = self._left
         if left is not None and not left.forked:
+            for queue in list(self._queues or ()):
+                queue.finish()
             left.revoke_children(self)
             left.leave(self._token)
         self._left = None
