@@ -167,8 +167,12 @@ class SharedEnv(SharedCore):
 
     def enter(self, token: int, user: Any) -> None:
         """Count an Environment among the users."""
-        self.users[token] = ref(user, lambda _: self.leave(token))
+        self.users[token] = self._noted(user, token)
         self.admit()
+
+    def _noted(self, owner: Any, token: int) -> ref[Any]:
+        """A reference to a user or call that leaves for it if it dies without that."""
+        return ref(owner, lambda _: self.leave(token))
 
     def leave(self, token: int = 0) -> None:
         """A call, a transaction or an Environment is done; the last one closes."""
@@ -205,7 +209,7 @@ class SharedEnv(SharedCore):
         call = _Call()
         try:
             while True:
-                self.calls[call.token] = ref(call)
+                self.calls[call.token] = self._noted(call, call.token)
                 if self.replaced:
                     raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:

@@ -165,7 +165,7 @@ class WriteQueue:
 
     def join(self) -> None:
         """Wait for the end of the thread, after finish()."""
-        if not self.forked and not self._is_current() and self._thread.ident is not None:
+        if not self.forked and not self._is_current() and self._thread.is_alive():
             self._thread.join()
 
     def _is_current(self) -> bool:
