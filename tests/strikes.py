@@ -35,7 +35,7 @@ _make_due = ctypes.pythonapi.PyErr_SetInterrupt
 _make_due.argtypes, _make_due.restype = [ctypes.py_object], ctypes.c_int
 
 
-class Struck(BaseException):
+class Struck(KeyboardInterrupt):
     """What the handler raises."""
 
 
@@ -119,10 +119,11 @@ def each(operation, numbers):
 
 
 def left(folder):
-    """What a process has that it must give back: descriptors, threads, and the files in a folder."""
+    """What a process must give back: descriptors, threads, and the files in a folder."""
     names = sorted(
-        os.path.join(place, name)[len(str(folder)):]
-        for place, folders, files in os.walk(folder) for name in files + folders
+        os.path.join(place, name)[len(str(folder)) :]
+        for place, folders, files in os.walk(folder)
+        for name in files + folders
     )
     descriptors = []
     for name in os.listdir("/proc/self/fd"):

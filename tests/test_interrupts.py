@@ -5,17 +5,11 @@ After each the exception is the one that has struck, the environment works, here
 process, and nothing is left: no descriptor, no thread, no file.
 """
 
-import asyncio
 import contextlib
 import gc
 import io
 import itertools
 import os
-import pickle
-import shutil
-import signal
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -25,16 +19,16 @@ from strikes import Struck
 
 import pylmdb
 from pylmdb import _alone
-from pylmdb.aio import AsyncEnvironment
+from pylmdb._aio_places import Lane
 from pylmdb.datasets import Dataset, Loader, Writer, build, to_memmap, to_npz
 
 COUNT = 20
 
 
-def fill(env, db=None):
+def fill(env):
     with env.begin(write=True) as txn:
         for i in range(COUNT):
-            txn.put(b"%08d" % i, b"%08d" % i * 10, db=db)
+            txn.put(b"%08d" % i, b"%08d" % i * 10)
 
 
 @pytest.fixture
@@ -128,7 +122,8 @@ def copy_compact(scene):
 
 
 def open_and_close(scene):
-    with pylmdb.open(scene.new(), lib_version=scene.lib_version) as env, env.begin(write=True) as txn:
+    env = pylmdb.open(scene.new(), lib_version=scene.lib_version)
+    with env, env.begin(write=True) as txn:
         txn.put(b"k", b"v")
 
 
@@ -143,7 +138,8 @@ def open_and_drop(scene):
 
 
 def set_mapsize(scene):
-    with pylmdb.open(scene.folder.parent / "small", map_size=1 << 20, lib_version=scene.lib_version) as env:
+    small = scene.folder.parent / "small"
+    with pylmdb.open(small, map_size=1 << 20, lib_version=scene.lib_version) as env:
         env.set_mapsize(4 << 20)
         env._shared._replace_map(8 << 20)
 
@@ -185,16 +181,9 @@ def verify(scene):
     assert pylmdb.verify(scene.path).ok
 
 
-def use_asynchronously(scene):
-    async def main():
-        async with AsyncEnvironment(scene.path) as env:
-            async with env.begin(write=True) as txn:
-                await txn.put(b"async", b"value")
-            await env.put(b"shared", b"commit")
-            async with env.begin() as txn:
-                assert await txn.get(b"async") == b"value"
-
-    asyncio.run(main())
+def call_on_a_lane(scene):
+    """What the write transactions of an event loop run on."""
+    assert Lane().now(lambda: 3) == 3
 
 
 def write_samples(scene):
@@ -231,7 +220,7 @@ DATA_SETS = [write_samples, build_in_threads, load_batches, export]
 OPERATIONS = [
     compact, compact_refused, copy, copy_compact, open_and_close, open_again, open_and_drop,
     set_mapsize, write, write_and_drop, verify, merge, convert, dump_and_load, load_into,
-    use_asynchronously, *DATA_SETS,
+    call_on_a_lane, *DATA_SETS,
 ]  # fmt: skip
 
 

@@ -91,6 +91,7 @@ LAYERS = [
     {"_alone", "_growth"},
     {"_options", "_writer_gate"},
     {"_buffers", "_fsync", "_numpy", "_put_flags", "_report", "_threads"},
+    {"_ends"},
     {"_version", "errors", "types"},
     {"_aliases", "_typing"},
 ]

@@ -122,11 +122,9 @@ class _NewFile(Owner):
 
     def end(self) -> None:
         """Close it, and remove what is not finished."""
-        if self._fd.number is not None and not self._is_finished and self._pid == os.getpid():
-            try:
-                os.unlink(self._name)
-            except FileNotFoundError:
-                pass  # the end is repeated
+        is_mine = self._fd.number is not None and self._pid == os.getpid()
+        if is_mine and not self._is_finished and os.path.lexists(self._name):
+            os.unlink(self._name)
         self._fd.end()
 
 

@@ -16,8 +16,8 @@ from _thread import RLock
 from ._core_c import Slow
 from ._shared_env import SharedEnv
 from ._typing import TYPE_CHECKING
-from ._which_core import IS_C
 from ._version import __version__
+from ._which_core import IS_C
 from .cursor import Cursor
 from .errors import Error, InvalidError, VersionMismatchError
 from .transaction import Transaction

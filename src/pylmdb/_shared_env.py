@@ -28,8 +28,8 @@ from _weakref import ref
 from ._alone import LOOK, Alone, Resizing
 from ._growth import plan
 from ._options import DEFAULT_MAX_DBS
-from ._which_core import IS_C
 from ._typing import TYPE_CHECKING
+from ._which_core import IS_C
 from ._writer_gate import WriterGate
 from .errors import BusyError, InvalidParameterError, closed, error
 

@@ -7,8 +7,8 @@ from ._array_methods import CursorArrays
 from ._buffers import as_buffer
 from ._ranges import nothing, walk
 from ._signature import InitSignature
-from ._which_core import IS_C
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
+from ._which_core import IS_C
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._core import DbSlot, EnvironmentCore
-    from ._options import Options
     from ._shared_env import SharedEnv
 else:
     EnvironmentCore = _engine.EnvironmentCore

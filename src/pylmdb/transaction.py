@@ -6,8 +6,8 @@ from __future__ import annotations
 from ._array_methods import TransactionArrays
 from ._ranges import walk
 from ._signature import InitSignature
-from ._which_core import IS_C
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
+from ._which_core import IS_C
 from .errors import closed, error
 from .types import Stat
 

@@ -14,6 +14,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from .._ends import Owner
 from .._fsync import fsync_path
 from ..errors import ReplacedError
 
@@ -34,18 +35,27 @@ def publish_file(path: str, content: bytes) -> None:
 def beside(path: str) -> Iterator[str]:
     """A name to write a file under, which gets the name ``path`` at the end of the block, or is
     removed if that raises."""
-    new = f"{path}.new-{os.getpid()}"
-    try:
-        yield new
-        fsync_path(new)
-        os.replace(new, path)
+    new = _NewFile(f"{path}.new-{os.getpid()}")
+    with new, new:
+        yield new.name
+        fsync_path(new.name)
+        os.replace(new.name, path)
         fsync_path(os.path.dirname(os.path.abspath(path)))
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(new)
 
 
-class Replacement:
+class _NewFile(Owner):
+    """The name of a file that is removed at the end, if it is still there."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self._pid = name, os.getpid()
+
+    def end(self) -> None:
+        if self._pid == os.getpid():
+            with suppress(FileNotFoundError):
+                os.unlink(self.name)
+
+
+class Replacement(Owner):
     """A new environment beside the one it will replace.
 
     What an earlier writer has left there is removed.
@@ -53,10 +63,13 @@ class Replacement:
     :ivar path: of its data file, for ``Environment(path, subdir=False)``.
     """
 
+    _pid = 0  # until it is made
+
     def __init__(self, place: Options) -> None:
-        self._place = place
+        self._place, self._pid = place, os.getpid()
         self.path = place.data_path + b".new"
         self._identity: tuple[int, int] | None = None
+        self._is_published = False
         self._remove()
         if place.subdir:
             with suppress(FileExistsError):
@@ -64,7 +77,7 @@ class Replacement:
 
     def opened(self) -> None:
         """It has been opened: from now on it is known by its inode."""
-        self._identity = self._found()
+        self._identity = _identity(self.path)
 
     def publish(self, env: Environment) -> None:
         """Close ``env`` and put it in its place.
@@ -83,27 +96,35 @@ class Replacement:
         with suppress(FileNotFoundError):
             os.chmod(self.path, os.stat(self._place.data_path).st_mode & 0o7777)
         os.rename(self.path, self._place.data_path)
-        with suppress(FileNotFoundError):  # with lock=False there is none
-            os.rename(self.path + b"-lock", self._place.lock_path)
+        self._publish_lock_file()
         fsync_path(os.path.dirname(self.path))
 
-    def discard(self, env: Environment) -> None:
-        """Close ``env`` and remove it."""
-        env.close()
+    def _publish_lock_file(self) -> None:
+        with suppress(FileNotFoundError):  # with lock=False there is none
+            os.rename(self.path + b"-lock", self._place.lock_path)
+        self._is_published = True
+
+    def end(self) -> None:
+        """Remove it, unless it was published; or complete that if it has begun."""
+        if self._pid != os.getpid() or self._identity is None or self._is_published:
+            return
         if self._is_there():
             self._remove()
+        elif _identity(self._place.data_path) == self._identity:
+            self._publish_lock_file()
 
     def _is_there(self) -> bool:
-        return self._identity is not None and self._found() == self._identity
-
-    def _found(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+        return self._identity is not None and _identity(self.path) == self._identity
 
     def _remove(self) -> None:
         for name in (self.path, self.path + b"-lock"):
             with suppress(FileNotFoundError):
                 os.unlink(name)
+
+
+def _identity(path: bytes) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -12,7 +12,6 @@ import errno
 import glob
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed, wait
@@ -22,6 +21,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .._buffers import as_buffer
+from .._ends import Owner
 from .._fsync import fsync_path
 from ..environment import Environment
 from ..errors import InvalidParameterError, KeyExistsError
@@ -92,29 +92,45 @@ def build(
     if count < 1 or (shards is not None and shards < 1):
         raise InvalidParameterError("there must be at least one worker and one shard")
     parts = _cut(items, shards or 4 * count)
-    folder = tempfile.mkdtemp(dir=os.path.dirname(path), prefix=os.path.basename(path) + ".")
-    scratch = folder if scratch is None else os.path.abspath(scratch)
-    try:
+    place = _Folder(path, scratch)
+    with place, place:
+        os.mkdir(place.path, 0o700)
         jobs = {
-            os.path.join(folder, _SHARD % i): (func, part, scratch) for i, part in enumerate(parts)
+            os.path.join(place.path, _SHARD % i): (func, part, place.scratch)
+            for i, part in enumerate(parts)
         }
         names = list(jobs)
         with Reporter(progress, len(items), " items") as reporter:
             written = _run(jobs, count, executor, reporter)
         if merge:
             return merge_shards(names, path, subdir=True)
-        os.mkdir(folder + "/set")
+        whole = os.path.join(place.path, "set")
+        os.mkdir(whole)
         for name in names:
-            os.rename(name, os.path.join(folder, "set", os.path.basename(name)))
-        fsync_path(folder + "/set")
-        os.rename(folder + "/set", path)
+            os.rename(name, os.path.join(whole, os.path.basename(name)))
+        fsync_path(whole)
+        os.rename(whole, path)
         fsync_path(os.path.dirname(path))
         return written
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        # of workers on this machine that died
-        for left in glob.glob(glob.escape(os.path.join(scratch, os.path.basename(folder))) + "*"):
-            os.unlink(left)
+
+
+class _Folder(Owner):
+    """Where the shards are until all is done: beside the result, under a random name."""
+
+    def __init__(self, path: str, scratch: Any) -> None:
+        self._pid = os.getpid()
+        self.path = f"{path}.{uuid.uuid4().hex}"
+        self.scratch: str = self.path if scratch is None else os.path.abspath(scratch)
+
+    def end(self) -> None:
+        """Remove it, and what workers on this machine that died have left."""
+        if self._pid != os.getpid():
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        pattern = glob.escape(os.path.join(self.scratch, os.path.basename(self.path))) + "*"
+        for left in glob.glob(pattern):
+            with suppress(FileNotFoundError):
+                os.unlink(left)
 
 
 def _cut(items: Sequence[Any], count: int) -> list[Sequence[Any]]:

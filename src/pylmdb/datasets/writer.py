@@ -282,14 +282,10 @@ class Writer:
                 self._batches.commit([], self._layout.finish(self._next))
                 if self._new is not None:
                     self._new.publish(self._env)
-            except BaseException:
+                else:
+                    self._env.sync(True)  # what sync=False has left to the system
+            finally:
                 self._abandon()
-                raise
-            self._end()
-            if not self._env.closed:
-                self._env.sync(True)  # what sync=False has left to the system
-                self._env.close()
-            self._env = None
 
     def _end(self) -> None:
         with suppress(RuntimeError):  # the collector runs in that thread, which cannot join itself
@@ -297,16 +293,15 @@ class Writer:
         self._reporter.__exit__()
 
     def _abandon(self) -> None:
-        """Close without writing any more; what was to replace a file is removed."""
-        env, self._env = self._env, None
-        if env is None or self._pid != os.getpid():
+        """Close without writing any more; what was to replace a file is removed.  Repeatable."""
+        if self._env is None or self._pid != os.getpid():
             return
-        if hasattr(self, "_thread"):
+        if hasattr(self, "_failed"):  # the last thing that is made
             self._end()
+        self._env.close()
         if self._new is not None:
-            self._new.discard(env)
-        else:
-            env.close()
+            self._new.end()
+        self._env = None
 
     def __enter__(self) -> Self:
         self._check()
@@ -320,10 +315,13 @@ class Writer:
                 self.close()
 
     def __del__(self) -> None:
-        if self._env is not None and self._pid == os.getpid():
-            warnings.warn(
-                f"{self!r} was not closed: its last batch is lost", ResourceWarning, stacklevel=2
-            )
+        if self._env is None or self._pid != os.getpid():
+            return
+        try:
+            if hasattr(self, "_failed"):
+                what = f"{self!r} was not closed: its last batch is lost"
+                warnings.warn(what, ResourceWarning, stacklevel=2)
+        finally:
             self._abandon()
 
     def __reduce__(self) -> Any:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import weakref
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from .. import _catalog
+from .._ends import Owner
 from .._fsync import fsync_path
 from ..database import flag_words, words_of
 from ..environment import Environment
@@ -37,12 +37,13 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _numbers = count()
 
 
-class Destination:
+class Destination(Owner):
     """A ``with`` block in which, once it is opened, ``txn`` writes into ``env``; what is not
     finished at its end is as if it had never been."""
 
     env: Environment
     txn: Transaction[Any]
+    _is_new = False
 
     def __init__(
         self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0
@@ -55,18 +56,12 @@ class Destination:
         self._lib_version, self._databases = lib_version, databases
         self._written = 0
         self._partial = self._path + b".partial-%d-%d" % (os.getpid(), next(_numbers))
-        # wherever an interrupt falls, nothing is left behind
-        self._discard = weakref.finalize(self, _remove, self._partial, self._subdir, os.getpid())
-        if not self._is_new:
-            self._discard.detach()
+        self._pid = os.getpid()
 
     @property
     def data_path(self) -> bytes:
         """The file that holds, or will hold, the pages."""
         return data_path(self._place) if isinstance(self._place, Environment) else self._path
-
-    def __enter__(self) -> Destination:
-        return self
 
     def open(self) -> None:
         """Open the environment and begin to write."""
@@ -82,7 +77,7 @@ class Destination:
         parent = os.path.dirname(self._path)
         if not os.path.isdir(parent):
             raise FileNotFoundError(errno.ENOENT, "there is no directory", os.fsdecode(parent))
-        _remove(self._partial, self._subdir, os.getpid())
+        _remove(self._partial, self._subdir)
         # each page is written once and not read again: nothing is read ahead, either
         return Environment(
             self._partial, subdir=self._subdir, lib_version=self._lib_version,
@@ -130,18 +125,17 @@ class Destination:
             self.env.sync(True)
             self.env.close()
             self._publish()
-            self._discard()
 
-    def __exit__(self, *exc: object) -> None:
+    def end(self) -> None:
+        """Take back what is not finished; to a forked child the files do not belong."""
         try:
             if hasattr(self, "txn"):
                 self.txn.abort()
         finally:
-            try:
-                if hasattr(self, "env") and self.env is not self._place:
-                    self.env.close()
-            finally:
-                self._discard()
+            if hasattr(self, "env") and self.env is not self._place:
+                self.env.close()
+            if self._is_new and self._pid == os.getpid():
+                _remove(self._partial, self._subdir)
 
     def _publish(self) -> None:
         """Give the new environment its name, unless somebody else has taken it."""
@@ -175,11 +169,8 @@ def _rename_to_new(old: bytes, new: bytes) -> None:
         os.rename(old, new)
 
 
-def _remove(partial: bytes, subdir: bool, pid: int) -> None:
-    """Remove what a failure, also of an earlier process of this number, has left; to a
-    forked child it does not belong."""
-    if os.getpid() != pid:
-        return
+def _remove(partial: bytes, subdir: bool) -> None:
+    """Remove what a failure, also of an earlier process of this number, has left."""
     if subdir:
         shutil.rmtree(partial, ignore_errors=True)
         return
