@@ -10,7 +10,9 @@ import gc
 import io
 import itertools
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
 import numpy as np
 import pytest
@@ -241,4 +243,30 @@ def test_an_exception_at_some_points(scene, operation, neighbour):
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_exception_at_all_points(scene, operation, neighbour):
     storm(scene, operation, 1_000_000)
+    end(scene, neighbour)
+
+
+@pytest.mark.slow
+def test_a_timer(scene, neighbour):
+    """The same at random moments, from a timer, for the operations that take longest."""
+    random = Random(1)
+    armed = False
+
+    def strike(signum, frame):
+        if armed:
+            raise Struck
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        for _ in range(300):
+            operation = random.choice([compact, copy, write, merge, open_and_close])
+            armed = True
+            with contextlib.suppress(Struck):
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1e-2))
+                operation(scene)
+            armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            scene.check()
+    finally:
+        signal.signal(signal.SIGALRM, before)
     end(scene, neighbour)

@@ -4,7 +4,7 @@
 A signal handler can raise between any two steps of Python, the steps of cleaning up included.  It
 cannot where C runs: one call of C happens as a whole.  Hence three rules.
 
-- What must be given back belongs to an :class:`Owner`, which is made before anything is had.
+- What must be given back belongs to an :class:`Owner`.  Nothing is had before its block begins.
   Getting it and noting it are one call of C (:meth:`Descriptor.open` shows how), or it is noted
   first under a name that nobody else uses.
 - ``end()`` gives it back and can be repeated: each step of it looks at what is still there.
@@ -28,20 +28,22 @@ if TYPE_CHECKING:
 class Owner:
     """What an operation has, until its end."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "_is_entered")
 
     def end(self) -> None:
         """Give back all that is had; repeatable, also after an exception inside it."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
+        self._is_entered = True
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.end()
 
     def __del__(self) -> None:
-        self.end()
+        if hasattr(self, "_is_entered"):  # an exception may have struck in its making
+            self.end()
 
 
 class Descriptor(Owner):

@@ -29,6 +29,7 @@ from .errors import DiskError, Error, error
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._engine import Engine
     from ._options import Options
     from ._shared_env import SharedEnv
 
@@ -144,7 +145,8 @@ class _Opening(Owner):
     def __init__(self, options: Options) -> None:
         self._options = options
         self._shared: SharedEnv | None = None
-        self._engine = self._box = None
+        self._engine: Engine | None = None
+        self._box: Any = None
 
     def open(self) -> SharedEnv:
         """Open it, and note it in the table."""
@@ -186,7 +188,7 @@ class _Opening(Owner):
             if not shared.used_by() and not shared.forked:
                 _close(shared)
             _half_open.discard(shared)
-        elif self._box is not None and self._engine is not None:
+        elif self._engine is not None and self._box is not None:
             self._engine.lib.pylmdb_env_end(self._box)
 
 

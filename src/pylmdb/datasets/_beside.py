@@ -75,6 +75,9 @@ class Replacement(Owner):
             with suppress(FileExistsError):
                 os.mkdir(place.path, 0o755)
 
+    def __del__(self) -> None:  # it has no block of its own
+        self.end()
+
     def opened(self) -> None:
         """It has been opened: from now on it is known by its inode."""
         self._identity = _identity(self.path)
