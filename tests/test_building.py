@@ -8,6 +8,7 @@ import pytest
 from programs import run
 
 import pylmdb
+from pylmdb import _new_files
 from pylmdb.datasets import Dataset, build, building
 
 
@@ -110,14 +111,14 @@ def test_a_scratch_directory_on_another_disk(tmp_path, pool, monkeypatch):
             raise OSError(building.errno.EXDEV, "another disk")
         replace(place, path)
 
-    copied, put_in_place = [], building._new_files.put_in_place
+    copied, put_in_place = [], _new_files.put_in_place
 
     def put(fd, name, place, *mode):
         copied.append(place)
         put_in_place(fd, name, place, *mode)
 
     monkeypatch.setattr(building.os, "replace", refuse)
-    monkeypatch.setattr(building._new_files, "put_in_place", put)
+    monkeypatch.setattr(_new_files, "put_in_place", put)
     (tmp_path / "scratch").mkdir()
     build(range(100), makers.one, tmp_path / "set", executor=pool, scratch=tmp_path / "scratch",
           progress=False)  # fmt: skip

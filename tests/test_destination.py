@@ -2,13 +2,13 @@
 """Where merge, convert and load write to: odd paths, interrupts, forks."""
 
 import errno
+import itertools
 import os
-import sys
 
 import pytest
+import strikes
 
 import pylmdb
-from pylmdb.tools import _destination
 
 
 def make(path, version=0, databases=(), **options):
@@ -125,51 +125,34 @@ def test_a_dump_of_many_databases(tmp_path, lib_version):
         assert env.dbs() == names
 
 
-class Interrupter:
-    """Raises KeyboardInterrupt before the n-th step of code in a module."""
-
-    def __init__(self, module, number):
-        self.file, self.left = module.__file__, number
-
-    def __call__(self, frame, event, arg):
-        if frame.f_code.co_filename != self.file:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return self._step
-
-    def _step(self, frame, event, arg):
-        if event == "opcode":
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-        return self._step
-
-
 @pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
 def test_an_interrupt_anywhere(tmp_path, source, existing):
     """All is there or nothing, nothing is left behind, and the next one can write."""
-    number, interrupted = 1, True
-    while interrupted:
-        dest = tmp_path / f"dest{number}"
+    numbers = itertools.count()
+
+    def prepare():
+        nonlocal dest
+        dest = tmp_path / f"dest{next(numbers)}"
         if existing:
-            with pylmdb.open(dest):
-                pass
-        interrupted, trace = False, sys.gettrace()
-        sys.settrace(Interrupter(_destination, number))
-        try:
-            pylmdb.merge([source], dest)
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            sys.settrace(trace)
-        assert not [name for name in os.listdir(tmp_path) if ".tmp-" in name], number
+            pylmdb.open(dest).close()
+
+    def merge():
+        pylmdb.merge([source], dest)
+
+    dest = None
+    prepare()
+    total = strikes.points(merge)
+    assert total > 300
+    prepare()
+    for number, where, struck in strikes.each(merge, range(1, total, 23)):
+        at = f"strike {number} at {where}"
+        assert struck, at
+        assert not [name for name in os.listdir(tmp_path) if ".tmp-" in name], at
         if dest.exists():
-            assert value(dest) in ((b"v", None) if existing else (b"v",)), number
+            assert value(dest) in ((b"v", None) if existing else (b"v",)), at
             with pylmdb.open(dest) as env, env.begin(write=True, timeout=1) as txn:
                 txn.put(b"k", b"w")
-        number += 7
-    assert number > 300
-    assert value(dest) == b"w"
+        prepare()
 
 
 TEXT = b"VERSION=3\nformat=print\ntype=btree\n%bHEADER=END\n 12345678\n abcdefgh\nDATA=END\n"

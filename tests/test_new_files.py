@@ -86,9 +86,9 @@ def test_a_block_that_raises_leaves_nothing(tmp_path):
 HOLD = """
 import os, sys
 from pylmdb import _new_files
-name = _new_files.temporary_name(os.fsencode(sys.argv[1]))
-_new_files.open_new_environment(name, sys.argv[2] == "directory", None)
-print(os.fsdecode(name), flush=True)
+new = _new_files.Temporary(os.fsencode(sys.argv[1]))
+new.make_environment(sys.argv[2] == "directory", None)
+print(os.fsdecode(new.name), flush=True)
 sys.stdin.read()
 """
 

@@ -389,7 +389,7 @@ def make(path, lib_version):
     os.mkdir(path)
     assert not lib.mdb_env_create(out)
     assert not lib.pylmdb_env_open(out[0], os.fsencode(path), lib.MDB_NOTLS, 0o644, noted)
-    lib.pylmdb_env_close(out[0])
+    lib.pylmdb_env_end(out)
     return noted, engine
 
 

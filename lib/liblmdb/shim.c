@@ -31,8 +31,11 @@
 int pylmdb_mutex_lock(pthread_mutex_t *mutex);
 int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #include "writer_lock.c"
-/* mdb.c takes and gives back its locks by these names only. */
-#define pthread_mutex_lock(mutex) pylmdb_mutex_lock(mutex)
+/* mdb.c takes and gives back its locks by these names only.  Those in the lock file it has by
+ * pointers (me_rmutex, me_wmutex); mutexes of the process are fields, named with an '&', and are
+ * not robust. */
+#define pthread_mutex_lock(mutex) \
+    (#mutex[0] == '&' ? (pthread_mutex_lock)(mutex) : pylmdb_mutex_lock(mutex))
 #define pthread_mutex_unlock(mutex) pylmdb_mutex_unlock(mutex)
 #endif
 

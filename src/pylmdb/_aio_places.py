@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from functools import partial
 from itertools import islice
 from queue import SimpleQueue
@@ -128,12 +129,14 @@ class Inline(Place):
 class Lane(Place):
     """A thread that carries out calls in order.  It ends with the object."""
 
-    __slots__ = ("_calls",)
+    __slots__ = ("__weakref__", "_calls")
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._calls: SimpleQueue[Any] = SimpleQueue()
+        # a callback that is C, so that no exception keeps it from ending the thread
+        end = weakref.ref(self, self._calls.put)
         threading.Thread(
-            target=_work, args=(self._calls,), name="pylmdb transactions", daemon=True
+            target=_work, args=(self._calls, end), name="pylmdb transactions", daemon=True
         ).start()
 
     async def small(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -168,9 +171,6 @@ class Lane(Place):
         if call.error is not None:
             raise call.error
         return call.result
-
-    def __del__(self) -> None:
-        self._calls.put(None)
 
 
 class _Call:
@@ -214,10 +214,10 @@ class _Call:
         settle(self.future, self.result, self.error)
 
 
-def _work(calls: SimpleQueue[_Call | None]) -> None:
+def _work(calls: SimpleQueue[Any], end: weakref.ref[Lane]) -> None:
     while True:
         call = calls.get()
-        if call is None:
+        if call is end:
             return
         call.run()
         del call  # what it holds must not live on while the thread sleeps

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Having a native environment for oneself, for what moves its map or its file."""
+"""Exclusive access to a native environment, for what moves its map or its file."""
 
 from __future__ import annotations
 
 import time
 from _thread import get_ident
+from _weakref import ref
 
+from ._ends import Owner
 from ._typing import TYPE_CHECKING
 from .errors import BusyError, closed
 
@@ -16,35 +18,55 @@ if TYPE_CHECKING:
 WAIT, LOOK = 1.0, 0.001
 
 
-class Alone:
-    """A ``with`` block inside which nothing of this process lies in the map: who begins
-    waits for its end.  Entering it raises where something lies there that does not end
-    by itself; ``what`` and ``advice`` say in which way that is."""
+class Resizing(Owner):
+    """The claim to replace the map: while it is granted, those who begin wait for its end."""
+
+    __slots__ = ("shared", "thread", "token")
+
+    def __init__(self, shared: SharedEnv) -> None:
+        self.shared, self.thread, self.token = shared, get_ident(), shared.new_token()
+
+    def claim(self) -> bool:
+        """Make the claim; False if another one is there."""
+        shared = self.shared
+        shared.resizing[self.token] = ref(self)
+        shared.admit()
+        return shared.resizer is self
+
+    def end(self) -> None:
+        """Take the claim back."""
+        self.shared.resizing.pop(self.token, None)
+        self.shared.admit()
+
+
+class Alone(Resizing):
+    """Exclusive access: nothing of this process lies in the map, and those who begin wait.
+
+    Getting it raises where something lies there that does not end by itself; ``what`` and
+    ``advice`` say in which way that is.
+    """
+
+    __slots__ = ("advice", "what")
 
     def __init__(self, shared: SharedEnv, what: str, advice: str) -> None:
-        self.shared, self.what, self.advice = shared, what, advice
-        self.token = shared.new_token()
-        self.mark = self.token, get_ident()
+        self.what, self.advice = what, advice
+        super().__init__(shared)
 
-    def __enter__(self) -> None:
-        try:
-            self._claim()
-            self._wait()
-            self.shared.drain()
-        except BaseException:
-            self.__exit__()
-            raise
+    def get(self) -> None:
+        """Get it, or raise."""
+        first = self.claim()
+        self._check(first)
+        self._wait()
+        self.shared.drain()
 
-    def __exit__(self, *exc: object) -> None:
+    def end(self) -> None:
+        """Give it back."""
+        super().end()
+        self.shared.leave(self.token)
+
+    def _check(self, first: bool) -> None:
         shared = self.shared
-        if shared.resizing.get("by") == self.mark:
-            del shared.resizing["by"]
-        shared.leave(self.token)
-
-    def _claim(self) -> None:
-        shared = self.shared
-        first = shared.resizing.setdefault("by", self.mark) == self.mark
-        shared.enter(self.token)
+        shared.enter(self.token, self)
         # Who begins from here on waits, so what is open now is all there is.
         if shared.closed:
             raise closed("environment", "open it again")

@@ -12,9 +12,11 @@ from __future__ import annotations
 import errno
 import os
 
-from . import _new_files, _registry
+from . import _registry
 from ._alone import Alone
+from ._ends import Owner
 from ._fsync import fsync_path
+from ._new_files import Temporary
 from ._typing import TYPE_CHECKING
 from .errors import BusyError, Error, ReadonlyError, error
 
@@ -41,60 +43,77 @@ def compact(env: Environment) -> None:
             hint="open the environment with lock=True",
         )
     with _registry.lock():
-        others = len(shared.users) - 1
+        others = len(shared.used_by()) - 1
         if others:
             raise BusyError(
                 f"compact: this process has {others} more Environment(s) of the file open",
                 hint="close them first",
             )
+        compaction = _Compaction(env, shared, options)
+        with compaction, compaction:
+            compaction.run()
+    if compaction.code:
+        raise error(
+            "compact: the new file is in place, but may not outlast a power failure",
+            compaction.code,
+        )
+
+
+class _Compaction(Owner):
+    """The new file until it is in place, and exclusive access to the old one.
+
+    :ivar code: the errno of a directory that cannot be synced.
+    """
+
+    __slots__ = ("_alone", "_env", "_new", "_path", "_shared", "code")
+
+    def __init__(self, env: Environment, shared: SharedEnv, options: Options) -> None:
+        self._alone = Alone(shared, _WHAT, "")
+        self._env, self._shared, self.code = env, shared, 0
+        self._path, self._new = options.data_path, Temporary(options.data_path)
+
+    def run(self) -> None:
+        """Put the new file in place."""
+        self._alone.get()
+        _exclude_processes(self._shared)
         try:
-            with Alone(shared, _WHAT, ""):
-                code = _replace(shared, options)
-        finally:
-            if shared.replaced:
-                env._open_again(options.replaced(create=False))
-    if code:
-        raise error("compact: the new file is in place, but may not outlast a power failure", code)
-
-
-def _replace(shared: SharedEnv, options: Options) -> int:
-    """Put the new file in place, and return the errno of a directory that cannot be synced."""
-    _get_alone(shared)
-    new, fd = _new_files.temporary_name(options.data_path), -1
-    try:
-        fd = _new_files.open_new(new, 0o600)
-        _fill(shared, fd, os.stat(options.data_path))
-        os.rename(new, options.data_path)
-    except OSError as failure:
-        if isinstance(failure, Error):
-            raise
-        raise error("compact", failure.errno or errno.EIO) from failure
-    finally:
-        code = _settle(shared, options.data_path, new, fd)
-    return code
-
-
-def _settle(shared: SharedEnv, path: bytes, new: bytes, fd: int) -> int:
-    """Leave the old file for the new one, or forget the new one, by which of them is in place:
-    an exception may strike when it has just been renamed."""
-    code = 0
-    if fd >= 0 and _leads_to(path, fd):
-        shared.replaced = True
-        shared.engine.lib.pylmdb_env_replaced(shared.ptr, fd)
-        try:
-            fsync_path(os.path.dirname(path))
+            fd = self._new.make(0o600)
+            _fill(self._shared, fd, os.stat(self._path))
+            os.rename(self._new.name, self._path)
         except OSError as failure:
-            code = failure.errno or errno.EIO
-        _registry.close_replaced(shared)
-    else:
-        _new_files.remove(new)
-        shared.engine.lib.pylmdb_env_alone(shared.ptr, False)
-    if fd >= 0:
-        os.close(fd)
-    return code
+            if isinstance(failure, Error):
+                raise
+            raise error("compact", failure.errno or errno.EIO) from failure
+
+    def end(self) -> None:
+        """Leave the old file for the new one, or forget the new one, by which of them is in
+        place: an exception may strike when it has just been renamed."""
+        shared, fd = self._shared, self._new.number
+        if shared.forked:
+            return
+        if fd is not None and (shared.replaced or _leads_to(self._path, fd)):
+            self._leave_old_file(fd)
+        elif shared.resizer is self._alone and not shared.gone:
+            self._new.remove()
+            shared.engine.lib.pylmdb_env_alone(shared.ptr, False)
+        self._alone.end()
+        self._new.end()
+        if shared.replaced and self._env._shared is shared:
+            self._env._reopen(shared)
+
+    def _leave_old_file(self, fd: int) -> None:
+        shared = self._shared
+        shared.replaced = True
+        if not shared.gone:
+            shared.engine.lib.pylmdb_env_replaced(shared.box[0], fd)
+            try:
+                fsync_path(os.path.dirname(self._path))
+            except OSError as failure:
+                self.code = failure.errno or errno.EIO
+            _registry.close_replaced(shared)
 
 
-def _get_alone(shared: SharedEnv) -> None:
+def _exclude_processes(shared: SharedEnv) -> None:
     code = shared.engine.lib.pylmdb_env_alone(shared.ptr, True)
     if code == errno.EBUSY:
         who = ", ".join(map(str, sorted(_processes(shared)))) or "it cannot be told which"

@@ -14,6 +14,7 @@ import os
 from _operator import index
 
 from . import _catalog
+from ._ends import Descriptor, Owner
 from ._fsync import fsync_path
 from ._typing import TYPE_CHECKING
 from ._writer_gate import SLICE
@@ -82,7 +83,7 @@ class Copying:
 
 
 def copy_to_path(env: Environment, path: Any, compact: bool, txn: Any) -> None:
-    """Copy to a new file; it is removed again if the copy fails."""
+    """Copy to a new file."""
     from . import _new_files  # few programs need it
 
     name = os.fsencode(path)
@@ -91,21 +92,44 @@ def copy_to_path(env: Environment, path: Any, compact: bool, txn: Any) -> None:
     subdir = env.flags().subdir
     if subdir:
         name = os.path.join(name, b"data.mdb")
-    try:
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as failure:
-        what = f"copy: {os.fsdecode(path)!r}"
-        raise error(what, failure.errno or errno.EIO, _hint(failure)) from failure
-    try:
+    copy = _NewFile(os.path.abspath(name))
+    with copy, copy:
+        try:
+            fd = copy.make()
+        except OSError as failure:
+            what = f"copy: {os.fsdecode(path)!r}"
+            raise error(what, failure.errno or errno.EIO, _hint(failure)) from failure
         copy_to_descriptor(env, fd, compact, txn)
         _new_files.set_mode(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
-        os.fsync(fd)
-        fsync_path(os.path.dirname(os.path.abspath(name)))
-    except BaseException:
-        os.close(fd)
-        os.unlink(name)
-        raise
-    os.close(fd)
+        copy.finish()
+
+
+class _NewFile(Owner):
+    """A file that did not exist; it is removed again unless it is finished."""
+
+    __slots__ = ("_fd", "_is_finished", "_name", "_pid")
+
+    def __init__(self, name: bytes) -> None:
+        self._fd, self._is_finished = Descriptor(), False
+        self._name, self._pid = name, os.getpid()
+
+    def make(self) -> int:
+        """Make it, and return its descriptor."""
+        return self._fd.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def finish(self) -> None:
+        """It is whole: flush it to disk."""
+        if self._fd.number is not None:
+            os.fsync(self._fd.number)
+        fsync_path(os.path.dirname(self._name))
+        self._is_finished = True
+
+    def end(self) -> None:
+        """Close it, and remove what is not finished."""
+        is_mine = self._fd.number is not None and self._pid == os.getpid()
+        if is_mine and not self._is_finished and os.path.lexists(self._name):
+            os.unlink(self._name)
+        self._fd.end()
 
 
 def _hint(failure: OSError) -> str | None:

@@ -93,6 +93,7 @@ class SharedCore:
 
     # a transaction may begin at once; else it asks SharedEnv
     admitting: bool
+    replaced: bool
     # read transactions that the pool does not count
     live: int
     # how often the number of a database handle was used again

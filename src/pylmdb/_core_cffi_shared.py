@@ -48,6 +48,8 @@ class SharedCore:
     # the transactions that are open, by identity; made by attach()
     _children: dict[int, weakref.ref[Any]]
     admitting = False
+    # compact() has put another file in its place
+    replaced = False
     # what views alone hold, by address: the snapshot's number, and since when
     _held: dict[int, tuple[int, float]]
     # what a core counts beside the pool

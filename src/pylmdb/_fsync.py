@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 
+from ._ends import Descriptor
+
 
 def fsync_path(path: str | bytes) -> None:
     """Flush a file, or a directory: a file that was renamed is found there only then."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    fd = Descriptor()
+    with fd, fd:
+        os.fsync(fd.open(path, os.O_RDONLY))

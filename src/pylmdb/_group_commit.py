@@ -43,7 +43,7 @@ _REFUSED = (
 class Operation:
     """One write on its way to a commit; then it has a ``result``, or an ``error``."""
 
-    __slots__ = ("args", "error", "method", "result")
+    __slots__ = ("args", "error", "method", "result", "settled")
 
     def __init__(self, method: str | None, args: tuple[Any, ...]) -> None:
         """``method`` of the transaction; None for a function of the user in ``args``."""
@@ -51,6 +51,8 @@ class Operation:
         self.args = args
         self.result: Any = None
         self.error: BaseException | None = None
+        # whoever waits has been told
+        self.settled = False
 
     def start(self) -> bool:
         """Whether it is still wanted; from here on it cannot be taken back."""

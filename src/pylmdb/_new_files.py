@@ -21,6 +21,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
+from ._ends import Descriptor, Owner
 from ._fsync import fsync_path
 
 if TYPE_CHECKING:
@@ -40,47 +41,78 @@ def temporary_name(place: bytes) -> bytes:
     return prefix + secrets.token_hex(_RANDOM_BYTES).encode()
 
 
-def open_new(name: bytes, mode: int) -> int:
-    """Make the file of a temporary name, and lock it; returns its descriptor.
+class Temporary(Owner):
+    """A new file, or the directory of a new environment, under a temporary name: what is there
+    under that name at its end is removed.
 
-    :param mode: its permissions; the umask applies.
+    :param place: the final name.
+    :ivar name: the temporary one.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+    __slots__ = ("_file", "_pid", "name")
+
+    def __init__(self, place: bytes) -> None:
+        self._file, self._pid = Descriptor(), os.getpid()
+        self.name = temporary_name(place)
+
+    @property
+    def number(self) -> int | None:
+        """The file's descriptor; None if it is not made."""
+        return self._file.number
+
+    def make(self, mode: int) -> int:
+        """Make the file, and lock it; returns its descriptor.
+
+        :param mode: its permissions; the umask applies.
+        """
+        return _make(self._file, self.name, mode)
+
+    def make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
+        """Make the empty data file of an environment, and its directory; returns the file's
+        descriptor, which holds the lock.
+
+        :param modes: the permissions of file and directory; None for the usual ones.
+        """
+        file_mode, folder_mode = modes or (0o644, 0o755)
+        while True:
+            if subdir:
+                os.mkdir(self.name, folder_mode)
+            try:
+                if subdir and modes:
+                    set_mode(self.name, folder_mode)
+                fd = _make(self._file, self.name + _DATA if subdir else self.name, file_mode)
+            except FileNotFoundError:
+                if not subdir or os.path.lexists(self.name):
+                    raise
+                continue  # the directory was removed before there was a locked file in it
+            if modes:
+                set_mode(fd, file_mode)
+            return fd
+
+    @property
+    def is_mine(self) -> bool:
+        """False in a forked child, which does not own it."""
+        return self._pid == os.getpid()
+
+    def remove(self) -> None:
+        """Remove what is there."""
+        if self.is_mine:
+            remove(self.name)
+
+    def end(self) -> None:
+        """Remove it, and give back the lock."""
+        self.remove()
+        self._file.end()
+
+
+def _make(file: Descriptor, name: bytes, mode: int) -> int:
     while True:
-        fd = os.open(name, flags, mode)
-        try:
-            with suppress(OSError):  # a file system without such locks: nothing is removed there
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            if _leads_to(name, fd):
-                return fd
-        except BaseException:
-            os.close(fd)
-            remove(name)
-            raise
-        os.close(fd)  # it was removed before it was locked
-
-
-def open_new_environment(name: bytes, subdir: bool, modes: tuple[int, int] | None) -> int:
-    """Make the empty data file of an environment under a temporary name, and its directory;
-    returns the file's descriptor, which holds the lock.
-
-    :param modes: the permissions of file and directory; None for the usual ones.
-    """
-    file_mode, folder_mode = modes or (0o644, 0o755)
-    while True:
-        if subdir:
-            os.mkdir(name, folder_mode)
-        try:
-            if subdir and modes:
-                set_mode(name, folder_mode)
-            fd = open_new(name + _DATA if subdir else name, file_mode)
-        except FileNotFoundError:
-            if not subdir or os.path.lexists(name):
-                raise
-            continue  # the directory was removed before there was a locked file in it
-        if modes:
-            set_mode(fd, file_mode)
-        return fd
+        fd = file.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with suppress(OSError):  # a file system without such locks: nothing is removed there
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        if leads_to(name, fd):
+            return fd
+        file.end()  # it was removed before it was locked
 
 
 def put_in_place(fd: int, name: bytes, place: bytes, mode: int | None = None) -> None:
@@ -113,15 +145,13 @@ def replacing(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iter
     mode = None
     with suppress(FileNotFoundError):
         mode = os.stat(place).st_mode & 0o7777
-    name = temporary_name(place)
-    try:
-        with open(open_new(name, 0o666 if mode is None else 0o600), "w+b") as file:
+    new = Temporary(place)
+    with new, new:
+        fd = new.make(0o666 if mode is None else 0o600)
+        with open(fd, "w+b", closefd=False) as file:
             yield file
             file.flush()
-            put_in_place(file.fileno(), name, place, mode)
-    except BaseException:
-        remove(name)
-        raise
+            put_in_place(fd, new.name, place, mode)
 
 
 def publish_file(path: str | os.PathLike[str], content: bytes) -> None:
@@ -192,24 +222,20 @@ def _remove_if_left(name: bytes) -> None:
         if found.st_uid != os.geteuid():
             return
         is_folder = os.path.isdir(name) and not os.path.islink(name)
-        data_file = name + _DATA if is_folder else name
-        fd = os.open(data_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        data_file, file = name + _DATA if is_folder else name, Descriptor()
+        with file, file:
+            fd = file.open(data_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(name)
     except FileNotFoundError:
         with suppress(OSError):
             os.rmdir(name)  # its process had made nothing else
-        return
     except OSError:
         return
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove(name)
-    except OSError:
-        pass
-    finally:
-        os.close(fd)
 
 
-def _leads_to(name: bytes, fd: int) -> bool:
+def leads_to(name: bytes, fd: int) -> bool:
+    """Whether a name is that of an open file."""
     try:
         return os.path.samestat(os.lstat(name), os.fstat(fd))
     except FileNotFoundError:

@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 
+from ._ends import Descriptor
 from ._typing import TYPE_CHECKING
 from .errors import Error, FileSystemError, InvalidError, LockFileError, error
 
@@ -62,22 +63,21 @@ def look(options: Options) -> tuple[bytes, FileKey | None]:
     if not stat.S_ISREG(found.st_mode):
         raise _not_a_file(options, stat.S_ISDIR(found.st_mode))
     access = os.O_RDONLY if options.readonly else os.O_RDWR
-    try:
-        fd = os.open(options.data_path, access | getattr(os, "O_NONBLOCK", 0))
-    except FileNotFoundError:
-        return b"", None
-    except OSError as failure:
-        hint = "this process may not write it"
-        if options.readonly:
-            hint = "this process may not read it"
-        elif os.access(options.data_path, os.R_OK):
-            hint += "; readonly=True reads it"
-        raise error(f"open: {_data_name(options)!r}", failure.errno or 0, hint) from None
-    try:
+    file = Descriptor()
+    with file, file:
+        try:
+            fd = file.open(options.data_path, access | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            return b"", None
+        except OSError as failure:
+            hint = "this process may not write it"
+            if options.readonly:
+                hint = "this process may not read it"
+            elif os.access(options.data_path, os.R_OK):
+                hint += "; readonly=True reads it"
+            raise error(f"open: {_data_name(options)!r}", failure.errno or 0, hint) from None
         found = os.fstat(fd)
         return os.read(fd, HEAD_SIZE), (found.st_dev, found.st_ino)
-    finally:
-        os.close(fd)
 
 
 def _can_make_directory(options: Options) -> bool:

@@ -18,6 +18,7 @@ import time
 from _thread import RLock
 
 from . import _engine
+from ._ends import Owner
 from ._growth import plan
 from ._opening import Opening, RetryError, look
 from ._options import SPARE_SLOTS
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ._engine import Engine
     from ._options import Options
 
 FileKey = tuple[int, int]
@@ -39,7 +41,7 @@ _CHANCES, _PAUSE = 20, 0.01
 _locks = [RLock()]
 _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
-# being opened or closed: not to be found, but a forked child inherits them too
+# being opened: not to be found, but a forked child inherits them too
 _half_open: set[SharedEnv] = set()
 # open in the parent of this forked child, whose maps the child has, too
 _inherited: set[FileKey] = set()
@@ -50,33 +52,31 @@ def lock() -> RLock:
     return _locks[0]
 
 
-def open_shared(options: Options, token: int) -> SharedEnv:
+def open_shared(options: Options, token: int, user: Any) -> SharedEnv:
     """The native environment of a file: the one this process has, or a new one.
 
-    ``token`` is counted among its users; the caller gives it back with ``leave``.
+    ``user`` is counted among its users by ``token``, which is given back with ``leave``.
     """
     with lock():
         if _pid != os.getpid():
             forget_in_child()
-        shared = _find_or_open(options)
-        shared.enter(token)
-        return shared
-
-
-def _find_or_open(options: Options) -> SharedEnv:
-    for chances in reversed(range(_CHANCES)):
-        shared = _find(options)
-        if shared is not None:
-            _check_shareable(shared, options)
-            shared.widen(options)
-            return shared
-        try:
-            return _open_native(options)
-        except RetryError as retry:
-            if not chances:
-                raise retry.args[0] from None
-            time.sleep(_PAUSE)
-    raise AssertionError
+        for chances in reversed(range(_CHANCES)):
+            opening = _Opening(options)
+            try:
+                with opening, opening:
+                    shared = _find(options)
+                    if shared is None:
+                        shared = opening.open()
+                    else:
+                        _check_shareable(shared, options)
+                        shared.widen(options)
+                    shared.enter(token, user)
+                    return shared
+            except RetryError as retry:
+                if not chances:
+                    raise retry.args[0] from None
+                time.sleep(_PAUSE)
+        raise AssertionError
 
 
 def is_open(options: Options) -> bool:
@@ -95,6 +95,9 @@ def _find(options: Options) -> SharedEnv | None:
     for key in (data_key, _file_key(options.lock_path)):
         shared = None if key is None else _open.get(key)
         if shared is None:
+            continue
+        if shared.closed:  # an exception has struck in its end
+            _close(shared)
             continue
         if shared.key == data_key:
             return shared
@@ -135,38 +138,38 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
         )
 
 
-def _open_native(options: Options) -> SharedEnv:
-    head, key = look(options)
-    engine = _engine.choose(head, options.lib_version, options.given_path)
-    if key is not None:
-        if key in _open:
-            raise _replaced(options)  # since it was looked for
-        _refuse_other_binding(engine.lib, options, key)
-    opening = Opening(engine, options)
-    try:
+class _Opening(Owner):
+    """A native environment that is being opened, and what was made for it; closed and removed
+    again if it gets no user."""
+
+    __slots__ = ("_box", "_engine", "_made", "_options", "_shared")
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._shared: SharedEnv | None = None
+        self._engine: Engine | None = None
+        self._made: Opening | None = None
+        self._box: Any = None
+
+    def open(self) -> SharedEnv:
+        """Open it, and note it in the table."""
+        options = self._options
+        head, key = look(options)
+        engine = self._engine = _engine.choose(head, options.lib_version, options.given_path)
+        if key is not None:
+            if key in _open:
+                raise _replaced(options)  # since it was looked for
+            _refuse_other_binding(engine.lib, options, key)
+        made = self._made = Opening(engine, options)
         if key is None:
-            opening.make_directory()
-        return _open_new(engine, opening, options, key)
-    except BaseException:
-        opening.undo()
-        raise
-
-
-def _open_new(
-    engine: _engine.Engine, opening: Opening, options: Options, key: FileKey | None
-) -> SharedEnv:
-    out = engine.ffi.new("MDB_env **")
-    code = engine.lib.mdb_env_create(out)
-    if code:
-        raise error("mdb_env_create", code)
-    try:
-        shared = SharedEnv(engine, out[0], options, _close_if_last)
-    except BaseException:
-        engine.lib.mdb_env_close(out[0])
-        raise
-    _half_open.add(shared)
-    try:
-        _open_files(shared, opening, options)
+            made.make_directory()
+        self._box = engine.ffi.new("MDB_env **")
+        code = engine.lib.mdb_env_create(self._box)
+        if code:
+            raise error("mdb_env_create", code)
+        shared = self._shared = SharedEnv(engine, self._box, options, _close_if_last)
+        _half_open.add(shared)
+        _open_files(shared, made, options)
         # Readers that have died keep pages, and slots, from everybody.
         engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
         if options.map_size == 0:
@@ -177,17 +180,25 @@ def _open_new(
         named = _file_key(options.data_path)
         if shared.key != named or key not in (None, named):
             raise _replaced(options)
-    except BaseException:
-        shared.closed = True
-        shared.close_native()
-        raise
-    finally:
-        _half_open.discard(shared)
-    _open[shared.key] = shared
-    lock_key = _file_key(options.lock_path) if options.lock else None
-    if lock_key is not None:
-        _open[lock_key] = shared
-    return shared
+        _open[shared.key] = shared
+        lock_key = _file_key(options.lock_path) if options.lock else None
+        if lock_key is not None:
+            _open[lock_key] = shared
+        return shared
+
+    def end(self) -> None:
+        """Close it and remove what was made, unless it has a user."""
+        shared, made = self._shared, self._made
+        if shared is not None and shared.used_by():
+            self._box = self._made = self._shared = None
+        elif shared is not None and not shared.forked:
+            _close(shared)
+        elif shared is None and self._engine is not None and self._box is not None:
+            self._engine.lib.pylmdb_env_end(self._box)
+        if shared is not None:
+            _half_open.discard(shared)
+        if self._made is not None and made is not None:
+            made.undo()
 
 
 def _replaced(options: Options) -> RetryError:
@@ -296,16 +307,12 @@ def _refuse_other_binding(lib: Any, options: Options, key: FileKey) -> None:
 
 # A destructor can close an environment when the interpreter exits and has set the globals of
 # modules to None already: what closing needs is bound here.
-def _close(
-    shared: SharedEnv,
-    open_here: dict[FileKey, SharedEnv] = _open,
-    half_open: set[SharedEnv] = _half_open,
-) -> None:
-    half_open.add(shared)
+def _close(shared: SharedEnv, open_here: dict[FileKey, SharedEnv] = _open) -> None:
+    """Close it; repeatable, and found in the table until it is done."""
+    shared.closed = True
+    shared.close_native()
     for key in [key for key, value in open_here.items() if value is shared]:
         del open_here[key]
-    shared.close_native()
-    half_open.discard(shared)
 
 
 def _close_if_last(
@@ -315,18 +322,17 @@ def _close_if_last(
     close: Callable[[SharedEnv], None] = _close,
 ) -> None:
     with locks[0]:
-        if shared.closed or shared.users or shared.in_use or shared in half_open:
+        if shared.used_by() or shared.in_use or shared in half_open:
             return
         shared.closed = True
-        if shared.users or shared.in_use:
+        if shared.used_by() or shared.in_use:
             shared.closed = False  # somebody has entered in between
             return
         close(shared)
 
 
 def close_replaced(shared: SharedEnv) -> None:
-    """Close an environment whose file was replaced; the caller has it for himself."""
-    shared.closed = True
+    """Close an environment whose file was replaced; the caller has exclusive access."""
     _close(shared)
 
 
@@ -338,14 +344,15 @@ def forget_in_child() -> None:
     global _pid
     if _pid == os.getpid():
         return
-    _locks[0], _pid = RLock(), os.getpid()
+    _locks[0] = RLock()
     inherited = {*_open.values(), *_half_open}
     _inherited.update(_open)
     _inherited.update(shared.key for shared in _half_open if shared.key is not None)
-    _open.clear()
-    _half_open.clear()
     for shared in inherited:
         shared.abandon()
+    _open.clear()
+    _half_open.clear()
+    _pid = os.getpid()  # last: what was interrupted is done again
 
 
 def _lock_for_fork() -> None:

@@ -8,10 +8,11 @@ transactions that are alive, which C counts.  The last to leave closes it.  So
 closing an Environment never pulls memory from under a view, a transaction of
 another Environment, or a call in another thread.
 
-Users and calls are dicts of tokens, because adding and removing a token is
-atomic and can be repeated: neither threads, nor finalizers, nor an exception
-between any two steps can make the count wrong.  Who enters puts his token in and
-then looks at ``closed`` and ``resizing``; who closes or resizes sets these and
+Users, calls and claims to resize are dicts of tokens, because adding and removing a
+token is atomic and can be repeated: neither threads, nor finalizers, nor an exception
+between any two steps can make the count wrong.  With each token goes a weak reference
+to what it stands for; one that is dead does not count.  What enters puts its token in and
+then looks at ``closed`` and ``resizing``; what closes or resizes sets these and
 then looks for tokens; so one of the two sees the other.
 """
 
@@ -24,7 +25,7 @@ import time
 from _thread import RLock, get_ident
 from _weakref import ref
 
-from ._alone import LOOK, Alone
+from ._alone import LOOK, Alone, Resizing
 from ._growth import plan
 from ._options import DEFAULT_MAX_DBS
 from ._typing import TYPE_CHECKING
@@ -66,29 +67,28 @@ class SharedEnv(SharedCore):
     def __init__(
         self,
         engine: Engine,
-        ptr: Any,
+        box: Any,
         options: Options,
         on_last_leave: Callable[[SharedEnv], None],
     ) -> None:
         self.engine = engine
-        self.ptr = ptr
+        # where the native environment is noted until it is closed; its address for use
+        self.box, self.ptr = box, box[0]
         self.options = options
         self.on_last_leave = on_last_leave
         self.pid = os.getpid()
         self.key: tuple[int, int] | None = None
-        self.users: dict[int, None] = {}
-        # by token, while the frame of the call holds what the reference leads to
+        self.users: dict[int, ref[Any]] = {}
         self.calls: dict[int, ref[_Call]] = {}
+        self.resizing: dict[int, ref[Resizing]] = {}
         ffi, lib = engine.ffi, engine.lib
         self.pool = ffi.gc(
-            lib.pylmdb_pool_new(ptr, options.max_spare_txns), lib.pylmdb_pool_release
+            lib.pylmdb_pool_new(self.ptr, options.max_spare_txns), lib.pylmdb_pool_release
         )
         if not self.pool:
             raise MemoryError
         self.attach(engine, int(ffi.cast("uintptr_t", self.pool)))
         self.closed = self.replaced = False
-        # who has it for himself alone: a token of his, and his thread
-        self.resizing: dict[str, tuple[int, int]] = {}
         self.dbi_lock = RLock()
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
@@ -117,16 +117,36 @@ class SharedEnv(SharedCore):
     @property
     def in_use(self) -> bool:
         """Whether a transaction or call lies in the map."""
-        return bool(self._live()) or self._calls_in_progress() > 0
+        return bool(self._live()) or bool(self._alive(self.calls))
+
+    @staticmethod
+    def _alive(references: dict[int, ref[Any]]) -> list[Any]:
+        """What is still alive of that to which weak references lead; the others are dropped."""
+        found = []
+        for token, reference in list(references.items()):
+            owner = reference()
+            if owner is None:
+                references.pop(token, None)
+            else:
+                found.append(owner)
+        return found
 
     def _live(self) -> int:
         return self.live + int(self.engine.lib.pylmdb_pool_live(self.pool))
 
-    def _calls_in_progress(self) -> int:
-        for token, call in list(self.calls.items()):
-            if call() is None:  # its leave() was interrupted
-                self.calls.pop(token, None)
-        return len(self.calls)
+    @property
+    def resizer(self) -> Resizing | None:
+        """Whose claim to replace the map is granted: the first one's."""
+        return next(iter(self._alive(self.resizing)), None) if self.resizing else None
+
+    def used_by(self) -> list[Any]:
+        """The Environments that are open, and what has exclusive access."""
+        return self._alive(self.users)
+
+    @property
+    def gone(self) -> bool:
+        """True once the native environment is closed."""
+        return not self.box[0]
 
     def pins(self) -> int:
         """How many ended transactions are held by views."""
@@ -152,38 +172,41 @@ class SharedEnv(SharedCore):
 
         Who closes or resizes takes that back before he looks who is inside.
         """
-        self.admitting = bool(self.users) and not self.closed and not self.resizing
+        self.admitting = bool(self.users) and not self.closed and self.resizer is None
 
-    def enter(self, token: int) -> None:
+    def enter(self, token: int, user: Any) -> None:
         """Count an Environment among the users."""
-        self.users[token] = None
+        self.users[token] = self._noted(user, token)
         self.admit()
+
+    def _noted(self, owner: Any, token: int) -> ref[Any]:
+        """A reference to a user or call that leaves for it if it dies without that."""
+        return ref(owner, lambda _: self.leave(token))
 
     def leave(self, token: int = 0) -> None:
         """A call, a transaction or an Environment is done; the last one closes."""
         self.admitting = False
         self.calls.pop(token, None)
         self.users.pop(token, None)
-        if not self.users and not self.closed and not self.in_use and not self.forked:
+        if not (self.gone or self.forked or self.used_by() or self.in_use):
             self.on_last_leave(self)
         self.admit()
 
     def close_native(self) -> None:
         """``mdb_env_close``.  Called by the registry, under its lock."""
-        ptr, self.ptr = self.ptr, None
-        if ptr is None:
+        if self.gone:
             return
+        self.ptr = None
         for slot in (self.main, *self.slots.values()):
             slot.kill()
         self.drain()
-        self.engine.lib.pylmdb_env_close(ptr)
+        self.engine.lib.pylmdb_env_end(self.box)
 
     def abandon(self) -> None:
         """In a forked child: close what the child has inherited for itself."""
-        self.dbi_lock = RLock()
-        ptr, self.ptr = self.ptr, None
-        if ptr is not None:
-            self.engine.lib.pylmdb_env_abandon(ptr)
+        self.dbi_lock, self.ptr = RLock(), None
+        if not self.gone:
+            self.engine.lib.pylmdb_env_abandon(self.box[0])
 
     def run(
         self, function: Callable[..., int], *args: Any, deadline: Deadline | None = None
@@ -195,20 +218,21 @@ class SharedEnv(SharedCore):
         call = _Call()
         try:
             while True:
-                self.calls[call.token] = ref(call)
+                self.calls[call.token] = self._noted(call, call.token)
                 if self.replaced:
                     raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:
                     raise closed("environment", "open it again")
-                resizing = self.resizing.get("by")
-                if resizing is None:
+                resizer = self.resizer
+                if resizer is None:
                     return function(self.ptr, *args)
                 self.calls.pop(call.token, None)
-                if resizing[1] == get_ident():
+                if resizer.thread == get_ident():
                     raise BusyError(
                         "this thread is replacing the map or the file, and would wait for itself",
                         hint="finalizers and signal handlers can run inside such a call",
                     )
+                del resizer  # it counts as long as anything refers to it
                 if deadline is not None:
                     deadline.check()
                 time.sleep(LOOK)
@@ -264,18 +288,12 @@ class SharedEnv(SharedCore):
     def _adopt_map_size(self) -> bool:
         """Take over the size that another process gave the map, if nothing of
         this process (but the beginning transaction) lies in the old one."""
-        mark = next(tokens), get_ident()
-        if self.resizing.setdefault("by", mark) != mark:
-            return False
-        try:
-            self.admit()
-            if self._live() or self._calls_in_progress() > 1:
+        resizing = Resizing(self)
+        with resizing, resizing:
+            if not resizing.claim() or self._live() or len(self._alive(self.calls)) > 1:
                 return False
             self.drain()
             return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
-        finally:
-            self.resizing.pop("by", None)
-            self.admit()
 
     def set_mapsize(self, size: int) -> None:
         """Set the limit of the map: in place, or else by another map."""
@@ -287,11 +305,13 @@ class SharedEnv(SharedCore):
 
     def _replace_map(self, size: int) -> None:
         """``mdb_env_set_mapsize``: nothing may lie in the map."""
-        with Alone(
+        alone = Alone(
             self,
             "set_mapsize: the map must move to become so large",
             ", or give max_map_size to open(), which reserves room to grow in place",
-        ):
+        )
+        with alone, alone:
+            alone.get()
             code = self.engine.lib.pylmdb_env_replace_map(self.ptr, size)
         if code:
             raise error("mdb_env_set_mapsize", code)

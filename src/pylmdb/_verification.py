@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import _engine, _registry
+from ._ends import Descriptor
 from ._opening import EMPTY
 from ._report import CheckedDatabase, Finding, Report
 from .errors import CorruptedError, InvalidError, error
@@ -49,13 +50,13 @@ def verify_file(
 ) -> Report:
     """Check a data file."""
     name = os.fsdecode(path)  # as text in messages
-    fd = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = Descriptor()
+    with file, file:
+        fd = file.open(name, flags)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise InvalidError(f"verify: {given_path!r} is not a regular file")
         return _verify(fd, name, progress)
-    finally:
-        os.close(fd)
 
 
 def _verify(fd: int, path: str, progress: Callable[[int, int], object] | None) -> Report:

@@ -4,8 +4,10 @@
 While a commit waits for the disk the next ones gather, so the busier it is, the more share one;
 an idle queue commits at once.
 
-The thread holds the queue, and the queue the environment, but neither knows the object that the
-user has.  So that can be dropped: what was put in is then still written, and the thread ends.
+The thread holds the queue, and the queue the environment, but both have only a weak reference to
+the object that the user has.  So that can be dropped: what was put in is then still written, and
+the thread ends.  The callback of that reference is C, so no exception can keep it from waking the
+thread; what else is done to the queue by those who put in are single calls of C, too.
 
 The thread is a daemon, and what waits when the program ends is written by a handler of
 ``atexit``: it runs while threads still do, but does not wait for ever as the join of an
@@ -19,7 +21,10 @@ import os
 import threading
 import time
 import warnings
+import weakref
+from _thread import allocate_lock
 from collections import deque
+from queue import SimpleQueue
 
 from ._group_commit import Group
 from ._typing import TYPE_CHECKING
@@ -27,7 +32,7 @@ from ._writer_gate import Deadline
 from .errors import BusyError, ForkedError, LockTimeoutError, closed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from ._group_commit import Operation
@@ -43,11 +48,13 @@ _SLICE, _LAST_WAIT = 0.2, 0.6
 class WriteQueue:
     """Operations that wait, and the thread that commits them.
 
+    :param owner: the object for which it does; when that dies, the thread ends.
     :param limit: how many may wait.
     """
 
     def __init__(
         self,
+        owner: object,
         env: Environment,
         db: Database | None,
         limit: int,
@@ -59,19 +66,28 @@ class WriteQueue:
         self._db, self._sync, self._metasync = db, sync, metasync
         self._limit = limit
         self._group = Group(self._begin, not env.flags()["writemap"])
-        # one lock, and who waits for what; a finalizer may come in a second time
+        # a finalizer may come in a second time
         self._lock = threading.RLock()
-        self._work = threading.Condition(self._lock)
-        self._room = threading.Condition(self._lock)
-        self._progress = threading.Condition(self._lock)
-        self._waiting: deque[Operation] = deque()
-        self._accepted = self._settled = 0
+        # what was put in and has no end yet; how much of it the thread is committing
+        self._open: deque[Operation] = deque()
+        self._taken = 0
+        # anything in it wakes the thread
+        self._work: SimpleQueue[object] = SimpleQueue()
+        # locks that threads wait for until something has changed
+        self._sleepers: deque[Any] = deque()
         self._ending = False
         self._give_up: float | None = None
         self._lost: BaseException | None = None
+        self._owner = weakref.ref(owner, self._work.put)
         self._thread = threading.Thread(target=self._run, name="pylmdb writer", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, once the owner knows the queue."""
+        _queues.add(self)
+        if self.env._queues is None:
+            self.env._queues = weakref.WeakSet()
+        self.env._queues.add(self)
         self._thread.start()
-        _running.add(self)
 
     # -- for those who put in ----------------------------------------------------
 
@@ -86,12 +102,12 @@ class WriteQueue:
     @property
     def closed(self) -> bool:
         """True once nothing more is accepted."""
-        return self._ending or self.env.closed
+        return self._ending or self._owner() is None or self.env.closed
 
     @property
     def pending(self) -> int:
         """How many operations were put in whose fate is not known yet."""
-        return self._accepted - self._settled
+        return len(self._open)
 
     def check(self) -> None:
         """Raise unless something can be put in."""
@@ -109,40 +125,30 @@ class WriteQueue:
     ) -> None:
         """Put operations in; waits for room, unless not ``bound``."""
         self.check()
-        with self._lock:
-            if bound and len(self._waiting) >= self._limit:
-                self._wait_for_room(Deadline(timeout))
-            self.check()
-            self._waiting += operations
-            count = len(operations)
-            self._accepted += count
-            self._work.notify()
+        why = f"{self._limit} writes are waiting already"
+        self._wait_for(lambda: self._put(operations, bound), Deadline(timeout), why)
 
-    def _wait_for_room(self, deadline: Deadline) -> None:
-        if self._is_current():
-            return  # a callback, or a function inside a transaction: it would wait for itself
-        self.refuse_own_writer()
-        while len(self._waiting) >= self._limit and not self.closed:
-            self._pause(self._room, deadline, f"{self._limit} writes are waiting already")
+    def _put(self, operations: Sequence[Operation], bound: bool) -> bool:
+        """Put operations in, if there is room."""
+        try:
+            with self._lock:
+                self.check()
+                full = bound and len(self._open) - self._taken >= self._limit
+                if full and not self._is_current():  # which would wait for itself
+                    return False
+                self._open.extend(operations)
+        finally:
+            self._wake()
+        return True
 
     def flush(self, deadline: Deadline) -> None:
         """Wait until the fate of all that was put in is known."""
         if self._is_current():
             raise BusyError("a function or callback of this writer cannot wait for it")
         with self._lock:
-            wanted = self._accepted
-            if self._settled < wanted:
-                self.refuse_own_writer()
-            while self._settled < wanted:
-                self._pause(self._progress, deadline, "writes are still waiting")
-
-    def _pause(self, condition: threading.Condition, deadline: Deadline, why: str) -> None:
-        if not deadline.slice():
-            raise LockTimeoutError(
-                f"writer: {why}", hint="wait longer, or see what holds up the writer lock"
-            )
-        condition.wait(deadline.slice())
-
+            last = self._open[-1] if self._open else None
+        if last is not None:
+            self._wait_for(lambda: last.settled, deadline, "writes are still waiting")
     def refuse_own_writer(self) -> None:
         """Raise if the calling thread has the writer lock that the queue's thread needs."""
         shared = self.env._shared
@@ -156,10 +162,9 @@ class WriteQueue:
         """Accept nothing more; what waits is still written.  Repeatable, and never waits."""
         if self.forked:
             return
-        with self._lock:
-            self._ending = True
-            self._work.notify()
-            self._room.notify_all()
+        self._ending = True
+        self._wake()
+        self._changed()
 
     def join(self) -> None:
         """Wait for the end of the thread, after finish(); nothing of threading is needed once
@@ -170,6 +175,30 @@ class WriteQueue:
     def _is_current(self) -> bool:
         return threading.current_thread() is self._thread
 
+    def _wake(self) -> None:
+        if self._work.empty():
+            self._work.put(None)
+
+    def _wait_for(self, condition: Callable[[], bool], deadline: Deadline, why: str) -> None:
+        """Wait until the condition is true, which is looked at again after each change."""
+        while not condition():
+            self.refuse_own_writer()
+            if not deadline.slice():
+                raise LockTimeoutError(
+                    f"writer: {why}", hint="wait longer, or see what holds up the writer lock"
+                )
+            sleeper = allocate_lock()
+            sleeper.acquire()
+            self._sleepers.append(sleeper)
+            if condition():
+                return
+            sleeper.acquire(timeout=deadline.slice())
+
+    def _changed(self) -> None:
+        """Let those that wait look again."""
+        while self._sleepers:
+            self._sleepers.popleft().release()
+
     # -- in the thread -----------------------------------------------------------
 
     def _run(self) -> None:
@@ -177,22 +206,25 @@ class WriteQueue:
             while self._turn():
                 pass
         finally:
-            _running.discard(self)
+            self._ending = True
+            _queues.discard(self)
+            self.env._queues.discard(self)
 
     def _turn(self) -> bool:
         """Wait for operations and commit them; False at the end."""
-        with self._lock:
-            while not self._waiting and not self._ending:
-                self._work.wait()
-            if not self._waiting:
-                return False
+        while not self._open:
+            with self._lock:
+                if self.closed and not self._open:
+                    self._ending = True
+                    return False
+            self._work.get()
         taken: list[Operation] = []
 
         def take() -> list[Operation]:
             with self._lock:
-                taken.extend(self._waiting)
-                self._waiting.clear()
-                self._room.notify_all()
+                taken.extend(self._open)
+                self._taken = len(taken)
+            self._changed()
             return [operation for operation in taken if operation.start()]
 
         try:
@@ -200,10 +232,11 @@ class WriteQueue:
             for kind in {type(operation) for operation in wanted}:
                 kind.deliver([operation for operation in wanted if type(operation) is kind])
         finally:
-            with self._lock:
-                count = len(taken)
-                self._settled += count
-                self._progress.notify_all()
+            for operation in taken:
+                operation.settled = True
+                self._open.popleft()
+            self._taken = 0
+            self._changed()
         return True
 
     def _begin(self, parent: Transaction[Any] | None = None) -> Transaction[Any]:
@@ -245,14 +278,14 @@ class WriteQueue:
             )
 
 
-# those whose thread runs
-_running: set[WriteQueue] = set()
+# those whose threads run, which hold them
+_queues: weakref.WeakSet[WriteQueue] = weakref.WeakSet()
 
 
 @atexit.register
 def _finish_all() -> None:
     """Write what waits."""
-    queues = [queue for queue in list(_running) if not queue.forked]
+    queues = [queue for queue in list(_queues) if not queue.forked]
     for queue in queues:
         queue.hurry()
     for queue in queues:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._core import DbSlot
-    from ._options import Options
     from ._shared_env import SharedEnv
 
 _NOSYNC, _NOMETASYNC = 0x10000, 0x40000
@@ -97,6 +96,10 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     _options: Any = None
     # for what can run when the interpreter exits and has set the names in modules to None
     _after_close = staticmethod(_held.after_close)
+    # what is being left, until it is
+    _left: SharedEnv | None = None
+    # the queues of its writers, once there is one
+    _queues: Any = None
     # the handles that somebody has, by name
     _handles: WeakValueDictionary[bytes | None, Database] | None = None
 
@@ -139,12 +142,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
             _verification.verify_before_open(options)
         self._token = next(tokens)
         self._options = options
-        shared = _registry.open_shared(options, self._token)
-        try:
-            self._shared = shared
-        except BaseException:
-            shared.leave(self._token)
-            raise
+        self._shared = _registry.open_shared(options, self._token, self)
         self._readonly = options.readonly
         self._sync, self._metasync = options.sync, options.metasync
 
@@ -165,18 +163,15 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         shared = self._shared
         if shared is None:
             raise closed("environment", "open it again")
-        return self._reopen(shared) if shared.forked else shared
+        return self._reopen(shared) if shared.left_behind else shared
 
-    def _reopen(self, inherited: SharedEnv) -> SharedEnv:
+    def _reopen(self, left: SharedEnv) -> SharedEnv:
+        """Have another native environment in place of one that was left behind."""
         with _registry.lock():
-            if self._shared is inherited:
-                self._open_again(self._options.replaced(create=False))
+            if self._shared is left:
+                options = self._options.replaced(create=False)
+                self._shared = _registry.open_shared(options, self._token, self)
         return self._use()
-
-    def _open_again(self, options: Options) -> None:
-        """Have another native environment in place of the one that was left behind."""
-        self._token = next(tokens)
-        self._shared = _registry.open_shared(options, self._token)
 
     def close(self, *, wait: float | None = None) -> None:
         """Close the environment; does nothing the second time.
@@ -194,13 +189,25 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         ``mdb_env_close``, once nothing uses the file in this process any more.
         """
         deadline = None if wait is None else Deadline(wait)
-        shared, self._shared = self._shared, None
-        if shared is None or shared.forked:
-            return
-        shared.revoke_children(self)
-        shared.leave(self._token)
-        if shared.held():
+        shared = self._shared
+        try:
+            self._leave()
+        finally:
+            self._leave()  # what an exception has kept the first from
+        if shared is not None and not shared.forked and shared.held():
             self._after_close(shared, deadline, str(self._options.given_path))
+
+    def _leave(self) -> None:
+        """End the writers and the transactions, and leave the native environment.  Repeatable."""
+        if self._shared is not None:
+            self._left, self._shared = self._shared, None
+        left = self._left
+        if left is not None and not left.forked:
+            for queue in list(self._queues or ()):
+                queue.finish()
+            left.revoke_children(self)
+            left.leave(self._token)
+        self._left = None
 
     def __enter__(self) -> Self:
         self._use()

@@ -138,7 +138,8 @@ class Writer:
         env._use()
         if env.readonly:
             raise ReadonlyError("writer: the environment is read-only")
-        self._queue = WriteQueue(env, db, limit, sync, metasync)
+        self._queue = WriteQueue(self, env, db, limit, sync, metasync)
+        self._queue.start()
 
     # -- operations --------------------------------------------------------------
 

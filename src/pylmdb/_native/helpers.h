@@ -96,6 +96,9 @@ int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
 
 /* -- pool.c -- */
 
+/* Closes an environment and forgets it, in one call: one that was closed is not closed again. */
+void pylmdb_env_end(MDB_env **env);
+
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);

@@ -48,6 +48,15 @@ __attribute__((constructor)) static void watch_forks(void)
 }
 #endif
 
+void pylmdb_env_end(MDB_env **env)
+{
+    MDB_env *ptr = *env;
+
+    *env = NULL;
+    if (ptr)
+        pylmdb_env_close(ptr);
+}
+
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep)
 {
     struct pylmdb_pool *pool = calloc(1, sizeof(*pool));

@@ -95,7 +95,7 @@ void pylmdb_end_reader(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
 void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags);
-void pylmdb_env_close(MDB_env *env);
+void pylmdb_env_end(MDB_env **env);
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);

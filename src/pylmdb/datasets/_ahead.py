@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from .._ends import Descriptor
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -31,16 +32,15 @@ def read_file(path: str) -> bytes:
 
     :raises InvalidParameterError: it is something else, such as a pipe, which could block.
     """
-    fd = os.open(path, _FLAGS)
-    try:
+    file = Descriptor()
+    with file, file:
+        fd = file.open(path, _FLAGS)
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise InvalidParameterError(f"{path!r} is no regular file")
         parts = [os.read(fd, found.st_size + 1)]
         while parts[-1]:
             parts.append(os.read(fd, 1 << 20))
-    finally:
-        os.close(fd)
     return b"".join(parts)
 
 

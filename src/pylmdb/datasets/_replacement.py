@@ -14,15 +14,16 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .. import _new_files
+from .._ends import Owner
 from .._fsync import fsync_path
+from .._new_files import Temporary, leads_to, put_in_place, set_mode
 
 if TYPE_CHECKING:
     from .._options import Options
     from ..environment import Environment
 
 
-class Replacement:
+class Replacement(Owner):
     """A new environment under a temporary name, which takes the place of another one.
 
     :param mode: the permissions of its files if there is nothing to replace.
@@ -34,10 +35,14 @@ class Replacement:
         if place.subdir:
             with suppress(FileExistsError):
                 os.mkdir(place.path, mode)
+        self._new = Temporary(place.data_path)
+        self.path = self._new.name
         # until it is published its owner has to be able to open it
-        made_with = _mode_of(place.data_path, mode & ~0o111) | 0o600
-        self.path = _new_files.temporary_name(place.data_path)
-        self._fd = _new_files.open_new(self.path, made_with)
+        self._new.make(_mode_of(place.data_path, mode & ~0o111) | 0o600)
+
+    def __del__(self) -> None:  # it has no block of its own
+        if hasattr(self, "_new"):
+            self.end()
 
     def publish(self, env: Environment) -> None:
         """Close ``env`` and put it in its place."""
@@ -48,29 +53,24 @@ class Replacement:
                 txn.delete(b"\0")
         env.sync(True)
         env.close()
-        place, lock_path = self._place, self.path + b"-lock"
+        place, lock_path, fd = self._place, self.path + b"-lock", self._new.number
+        if fd is None:
+            return  # it was published
         with suppress(FileNotFoundError):
             mode = os.stat(lock_path).st_mode & 0o7777
-            _new_files.set_mode(lock_path, _mode_of(place.lock_path, mode))
-        own_mode = os.fstat(self._fd).st_mode & 0o7777
-        mode = _mode_of(place.data_path, own_mode)
-        _new_files.put_in_place(self._fd, self.path, place.data_path, mode)
-        with suppress(FileNotFoundError):  # with lock=False there is none
-            os.rename(lock_path, place.lock_path)
-        fsync_path(os.path.dirname(place.lock_path))
-        self._close()
+            set_mode(lock_path, _mode_of(place.lock_path, mode))
+        own_mode = os.fstat(fd).st_mode & 0o7777
+        put_in_place(fd, self.path, place.data_path, _mode_of(place.data_path, own_mode))
+        self.end()
 
-    def discard(self, env: Environment | None) -> None:
-        """Close ``env`` and remove it, unless it has its place."""
-        if env is not None:
-            env.close()
-        if self._fd >= 0:
-            _new_files.remove(self.path)
-            self._close()
-
-    def _close(self) -> None:
-        fd, self._fd = self._fd, -1
-        os.close(fd)
+    def end(self) -> None:
+        """Remove it; or complete what puts it in place, if the data file is there already."""
+        place, fd = self._place, self._new.number
+        if fd is not None and self._new.is_mine and leads_to(place.data_path, fd):
+            with suppress(FileNotFoundError):  # with lock=False there is none
+                os.rename(self.path + b"-lock", place.lock_path)
+            fsync_path(os.path.dirname(place.lock_path))
+        self._new.end()
 
 
 def _mode_of(path: bytes, otherwise: int) -> int:

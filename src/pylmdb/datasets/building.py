@@ -20,9 +20,10 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from .. import _new_files
 from .._buffers import as_buffer
+from .._ends import Descriptor, Owner
 from .._fsync import fsync_path
+from .._new_files import Temporary, replacing
 from ..environment import Environment
 from ..errors import InvalidParameterError, KeyExistsError
 from ..tools._progress import Reporter
@@ -92,38 +93,49 @@ def build(
     if count < 1 or (shards is not None and shards < 1):
         raise InvalidParameterError("there must be at least one worker and one shard")
     parts = _cut(items, shards or 4 * count)
-    folder, held = _make_folder(path)
-    scratch = folder if scratch is None else os.path.abspath(scratch)
-    try:
+    place = _Folder(path, scratch)
+    with place, place:
+        place.make()
         jobs = {
-            os.path.join(folder, _SHARD % i): (func, part, scratch) for i, part in enumerate(parts)
+            os.path.join(place.path, _SHARD % i): (func, part, place.scratch)
+            for i, part in enumerate(parts)
         }
         names = list(jobs)
         with Reporter(progress, len(items), " items") as reporter:
             written = _run(jobs, count, executor, reporter)
         if merge:
             return merge_shards(names, path, subdir=True)
-        os.mkdir(folder + "/set")
+        whole = os.path.join(place.path, "set")
+        os.mkdir(whole)
         for name in names:
-            os.rename(name, os.path.join(folder, "set", os.path.basename(name)))
-        fsync_path(folder + "/set")
-        os.rename(folder + "/set", path)
+            os.rename(name, os.path.join(whole, os.path.basename(name)))
+        fsync_path(whole)
+        os.rename(whole, path)
         fsync_path(os.path.dirname(path))
         return written
-    finally:
-        _new_files.remove(os.fsencode(folder))
-        os.close(held)
-        # of workers on this machine that died
-        for left in glob.glob(glob.escape(os.path.join(scratch, os.path.basename(folder))) + "*"):
-            os.unlink(left)
 
 
-def _make_folder(path: str) -> tuple[str, int]:
-    """A directory for shards beside ``path``, and the descriptor of a file in it that is locked
-    for as long as this process is at work."""
-    name = _new_files.temporary_name(os.fsencode(path))
-    held = _new_files.open_new_environment(name, True, (0o600, 0o700))
-    return os.fsdecode(name), held
+class _Folder(Owner):
+    """Where the shards are until all is done: beside the result, under a temporary name."""
+
+    def __init__(self, path: str, scratch: Any) -> None:
+        self._new = Temporary(os.fsencode(path))
+        self.path = os.fsdecode(self._new.name)
+        self.scratch: str = self.path if scratch is None else os.path.abspath(scratch)
+
+    def make(self) -> None:
+        """Make it; a file in it is locked for as long as this process is at work."""
+        self._new.make_environment(True, (0o600, 0o700))
+
+    def end(self) -> None:
+        """Remove it, and what workers on this machine that died have left."""
+        self._new.end()
+        if not self._new.is_mine:
+            return
+        pattern = glob.escape(os.path.join(self.scratch, os.path.basename(self.path))) + "*"
+        for left in glob.glob(pattern):
+            with suppress(FileNotFoundError):
+                os.unlink(left)
 
 
 def _cut(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
@@ -176,8 +188,10 @@ def write_shard(path: str, func: Callable[[Any], Any], items: Iterable[Any], scr
     """
     name = f"{os.path.basename(os.path.dirname(path))}-{uuid.uuid4().hex}"
     place, count = os.path.join(scratch, name), 0
-    os.close(_new_files.open_new(os.fsencode(place), 0o644))
+    file = Descriptor()
     try:
+        with file, file:
+            file.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
         with Environment(place, subdir=False, sync=False, lock=False) as env:
             for records in _batches(func, items):
                 count += _write(env, records)
@@ -236,5 +250,5 @@ def _move(place: str, path: str) -> None:
     except OSError as problem:
         if problem.errno != errno.EXDEV:
             raise
-        with _new_files.replacing(path) as copy, open(place, "rb") as shard:
+        with replacing(path) as copy, open(place, "rb") as shard:
             shutil.copyfileobj(shard, copy, 1 << 20)

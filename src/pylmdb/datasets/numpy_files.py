@@ -9,6 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from .. import _npy, arrays
+from .._ends import Owner
 from .._new_files import publish_file, replacing
 from .._npy import check_extent
 from .._numpy import np
@@ -133,16 +134,30 @@ def to_npz(
     with (
         Exported(source, progress) as exported,
         replacing(dest) as new,
-        zipfile.ZipFile(new, "w", method) as archive,
+        _Archive(new, method) as target,
     ):
+        archive = target.archive
         if data is None:
             _write_members(archive, exported)
-            return len(exported)
-        with archive.open(f"{data}.npy", "w", force_zip64=True) as member:
-            found = exported.rows(member.write)
-        if labels is not None:
-            archive.writestr(f"{labels}.npy", arrays.dumps(label_array(found)))
+        else:
+            with archive.open(f"{data}.npy", "w", force_zip64=True) as member:
+                found = exported.rows(member.write)
+            if labels is not None:
+                archive.writestr(f"{labels}.npy", arrays.dumps(label_array(found)))
+        archive.close()
         return len(exported)
+
+
+class _Archive(Owner):
+    """An archive that is written, and dropped unless it was closed: to close one with an open
+    member raises another exception than the one that has struck."""
+
+    def __init__(self, file: Any, method: int) -> None:
+        self.archive = zipfile.ZipFile(file, "w", method)
+
+    def end(self) -> None:
+        if hasattr(self, "archive"):
+            self.archive.fp = None  # without its file there is nothing to close
 
 
 def _write_members(archive: zipfile.ZipFile, exported: Exported) -> None:

@@ -89,6 +89,7 @@ class Writer:
     """
 
     _env: Environment | None = None
+    _new: Replacement | None = None
 
     def __init__(
         self,
@@ -301,14 +302,10 @@ class Writer:
                 self._batches.commit([], self._layout.finish(self._next))
                 if self._new is not None:
                     self._new.publish(self._env)
-            except BaseException:
+                else:
+                    self._env.sync(True)  # what sync=False has left to the system
+            finally:
                 self._abandon()
-                raise
-            self._end()
-            if not self._env.closed:
-                self._env.sync(True)  # what sync=False has left to the system
-                self._env.close()
-            self._env = None
 
     def _end(self) -> None:
         with suppress(RuntimeError):  # the collector runs in that thread, which cannot join itself
@@ -316,16 +313,16 @@ class Writer:
         self._reporter.__exit__()
 
     def _abandon(self) -> None:
-        """Close without writing any more; what was to replace a file is removed."""
-        env, self._env = self._env, None
+        """Close without writing any more; what was to replace a file is removed.  Repeatable."""
         if self._pid != os.getpid():
             return
-        if env is not None and hasattr(self, "_thread"):
-            self._end()
+        if self._env is not None:
+            if hasattr(self, "_failed"):  # the last thing that is made
+                self._end()
+            self._env.close()
         if self._new is not None:
-            self._new.discard(env)
-        elif env is not None:
-            env.close()
+            self._new.end()
+        self._env = None
 
     def __enter__(self) -> Self:
         self._check()
@@ -339,10 +336,13 @@ class Writer:
                 self.close()
 
     def __del__(self) -> None:
-        if self._env is not None and self._pid == os.getpid():
-            warnings.warn(
-                f"{self!r} was not closed: its last batch is lost", ResourceWarning, stacklevel=2
-            )
+        if self._env is None or self._pid != os.getpid():
+            return
+        try:
+            if hasattr(self, "_failed"):
+                what = f"{self!r} was not closed: its last batch is lost"
+                warnings.warn(what, ResourceWarning, stacklevel=2)
+        finally:
             self._abandon()
 
     def __reduce__(self) -> Any:

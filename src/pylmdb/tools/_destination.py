@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import errno
 import os
-import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .. import _catalog, _new_files
+from .. import _catalog
+from .._ends import Owner
 from .._fsync import fsync_path
+from .._new_files import Temporary, modes_of_copy
 from ..database import flag_words, words_of
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
@@ -36,12 +37,13 @@ _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
-class Destination:
+class Destination(Owner):
     """A ``with`` block in which, once it is opened, ``txn`` writes into ``env``; what is not
     finished at its end is as if it had never been."""
 
     env: Environment
     txn: Transaction[Any]
+    _new: Temporary | None = None
 
     def __init__(
         self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0,
@@ -55,41 +57,32 @@ class Destination:
         self._lib_version, self._databases = lib_version, databases
         self._written = 0
         self._like = [(data_path(env), bool(env.flags().subdir)) for env in like]
-        self._partial, self._fd = b"", -1
-        if self._is_new:
-            self._partial = _new_files.temporary_name(self._path)
-        # wherever an interrupt falls, nothing is left behind
-        self._discard = weakref.finalize(self, _remove, self._partial, os.getpid())
-        if not self._is_new:
-            self._discard.detach()
+        self._new = Temporary(self._path) if self._is_new else None
 
     @property
     def data_path(self) -> bytes:
         """The file that holds, or will hold, the pages."""
         return data_path(self._place) if isinstance(self._place, Environment) else self._path
 
-    def __enter__(self) -> Destination:
-        return self
-
     def open(self) -> None:
         """Open the environment and begin to write."""
         if isinstance(self._place, Environment):
             self.env = self._place
-        elif self._is_new:
-            self.env = self._make()
+        elif self._new is not None:
+            self.env = self._make(self._new)
         else:
             self.env = self._open_existing()
         self.txn = self.env.begin(write=True)
 
-    def _make(self) -> Environment:
+    def _make(self, new: Temporary) -> Environment:
         parent = os.path.dirname(self._path)
         if not os.path.isdir(parent):
             raise FileNotFoundError(errno.ENOENT, "there is no directory", os.fsdecode(parent))
-        modes = _new_files.modes_of_copy(self._like, self._subdir) if self._like else None
-        self._fd = _new_files.open_new_environment(self._partial, self._subdir, modes)
+        modes = modes_of_copy(self._like, self._subdir) if self._like else None
+        new.make_environment(self._subdir, modes)
         # each page is written once and not read again: nothing is read ahead, either
         return Environment(
-            self._partial, subdir=self._subdir, lib_version=self._lib_version,
+            new.name, subdir=self._subdir, lib_version=self._lib_version,
             max_dbs=room_for(self._databases), sync=False, readahead=False,
         )  # fmt: skip
 
@@ -130,35 +123,31 @@ class Destination:
     def finish(self) -> None:
         """Make it last: an interrupt falls either before that, or into cleaning up."""
         self.txn.commit()
-        if self._is_new:
+        if self._new is not None:
             self.env.sync(True)
             self.env.close()
-            self._publish()
-            self._discard()
+            self._publish(self._new.name)
 
-    def __exit__(self, *exc: object) -> None:
+    def end(self) -> None:
+        """Take back what is not finished; to a forked child the files do not belong."""
         try:
             if hasattr(self, "txn"):
                 self.txn.abort()
         finally:
-            try:
-                if hasattr(self, "env") and self.env is not self._place:
-                    self.env.close()
-            finally:
-                fd, self._fd = self._fd, -1
-                if fd >= 0:
-                    os.close(fd)
-                self._discard()
+            if hasattr(self, "env") and self.env is not self._place:
+                self.env.close()
+            if self._new is not None:
+                self._new.end()
 
-    def _publish(self) -> None:
+    def _publish(self, name: bytes) -> None:
         """Give the new environment its name, unless somebody else has taken it."""
         try:
             if self._subdir:
-                os.unlink(self._partial + b"/lock.mdb")
-                fsync_path(self._partial)
-                os.rename(self._partial, self._path)
+                os.unlink(name + b"/lock.mdb")
+                fsync_path(name)
+                os.rename(name, self._path)
             else:
-                _rename_to_new(self._partial, self._path)
+                _rename_to_new(name, self._path)
         except OSError as failure:
             if failure.errno not in _TAKEN:
                 raise
@@ -180,12 +169,6 @@ def _rename_to_new(old: bytes, new: bytes) -> None:
         if os.path.lexists(new):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
         os.rename(old, new)
-
-
-def _remove(partial: bytes, pid: int) -> None:
-    """Remove what a failure has left; to a forked child it does not belong."""
-    if os.getpid() == pid:
-        _new_files.remove(partial)
 
 
 def _words(flags: int) -> str:

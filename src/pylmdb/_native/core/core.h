@@ -105,6 +105,8 @@ typedef struct {
     /* a transaction may begin at once: an Environment is open, and nobody is
      * closing or resizing.  Else Python decides (SharedEnv.begin_reader). */
     char admitting;
+    /* compact() has put another file in its place: its Environment has another one now */
+    char replaced;
     /* threads that wait for the writer's end */
     int waiting;
     /* read transactions that began at once, which the pool does not count, and the

@@ -6,15 +6,16 @@
 static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
                                    Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *shared, *result = NULL;
+    PyObject *shared = self->shared, *result = NULL;
 
-    if (LIKELY(self->shared && ((Shared *)self->shared)->generation == pylmdb_generation)) {
-        shared = Py_NewRef(self->shared); /* the arguments may close the environment */
+    if (LIKELY(shared && ((Shared *)shared)->generation == pylmdb_generation &&
+               !((Shared *)shared)->replaced)) {
+        Py_INCREF(shared); /* the arguments may close the environment */
         result = begin_for((Shared *)shared, (PyObject *)self, args, nargs, kwnames);
         Py_DECREF(shared);
         return result;
     }
-    /* Closed, or inherited over fork. */
+    /* Closed, inherited over fork, or replaced. */
     if (!(shared = PyObject_CallMethod((PyObject *)self, "_use", NULL)))
         return NULL;
     if (shared == self->shared)

@@ -292,6 +292,7 @@ static PyGetSetDef shared_getset[] = {
 
 static PyMemberDef shared_members[] = {
     {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
+    {"replaced", T_BOOL, offsetof(Shared, replaced), 0, NULL},
     {"reuses", T_PYSSIZET, offsetof(Shared, reuses), 0, NULL},
     {"live", T_INT, offsetof(Shared, live), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
