@@ -306,10 +306,9 @@ class CursorCore:
 
     def _count(self, native: Any) -> int:
         out = self._ffi.new("size_t *")
-        code = self._read_current(native)
-        # Without a position it is liblmdb that says so.
-        if code in (0, self._lib.MDB_NOTFOUND):
-            code = self._lib.pylmdb_cursor_count(native, self._slot.flags, out)
+        code = self._lib.pylmdb_stand_count(
+            self._stand, self.txn._mutations, native, self._slot.flags, self._positioned, out
+        )
         if code:
             raise error("mdb_cursor_count", code)
         return int(out[0])
@@ -380,7 +379,7 @@ class CursorCore:
         if code and not deleted[0]:
             raise error("mdb_cursor_del", code)
         self._settle(native, code)
-        self._unseen = True
+        self._unseen = self._positioned
         return True
 
     def delete(self, dupdata: bool = False) -> bool:

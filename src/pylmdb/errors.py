@@ -4,8 +4,14 @@
 Every failure of liblmdb arrives as a subclass of :class:`Error` with three
 attributes: ``what``, the C function or the subject; ``code``, liblmdb's or the
 system's number (0 when Python code found the fault); ``reason``, liblmdb's or
-the system's words for it.  Where it is true, a class is also a builtin one: a
-:class:`DiskError` is an :class:`OSError` whose ``errno`` is set.
+the system's words for it.
+
+A class is also a builtin one only where a handler of the builtin one is right for
+it: :class:`DiskError` and :class:`ReadonlyError` are an :class:`OSError` whose
+``errno`` is set, :class:`LockTimeoutError` is a :class:`TimeoutError`,
+:class:`MemoryError` the builtin one, and :class:`InvalidParameterError` a
+:class:`ValueError`.  A missing database is no KeyError, and an ended object no
+ValueError: handlers for a program's own data must not hide them.
 """
 
 from __future__ import annotations
@@ -55,7 +61,7 @@ class KeyExistsError(Error):
     MDB_NAME = "MDB_KEYEXIST"
 
 
-class NotFoundError(Error, KeyError):
+class NotFoundError(Error):
     """There is no such record or database.
 
     A missing key is usually a result (``None``, a default, ``False``) and not
@@ -305,7 +311,7 @@ class AddrBusyError(Error):
     MDB_NAME = "MDB_ADDR_BUSY"
 
 
-class ClosedError(Error, ValueError):
+class ClosedError(Error):
     """The environment, transaction, cursor or database is closed or ended."""
 
 

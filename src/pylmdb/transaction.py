@@ -183,8 +183,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     ) -> bool:
         """Delete ``key``; True if it existed.
 
-        In a database with duplicates ``value`` names the one to delete; None
-        means all.  Elsewhere ``value`` is not looked at.
+        In a database with duplicates ``value`` names the one to delete; None and an
+        empty value mean all.  Elsewhere ``value`` is not looked at.
 
         ``mdb_del``.
         """

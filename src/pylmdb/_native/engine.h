@@ -27,10 +27,10 @@ struct pylmdb_host {
     pylmdb(get) pylmdb(put) pylmdb(del) pylmdb(reserve) pylmdb(exchange)                     \
     /* cursors */                                                                           \
     mdb(cursor_open) mdb(cursor_close) pylmdb(cursor_step) pylmdb(quick_seek)               \
-    pylmdb(cursor_seek) pylmdb(cursor_put) pylmdb(cursor_del) pylmdb(cursor_count)          \
+    pylmdb(cursor_seek) pylmdb(cursor_put) pylmdb(cursor_del)                              \
     pylmdb(cursor_continue) pylmdb(look_up)                                                 \
     pylmdb(stand_new) pylmdb(stand_free) pylmdb(stand_forget) pylmdb(stand_note)            \
-    pylmdb(stand_move)                                                                      \
+    pylmdb(stand_move) pylmdb(stand_count)                                                  \
     /* transactions */                                                                      \
     pylmdb(txn_begin) pylmdb(txn_renew) pylmdb(txn_park) mdb(txn_abort) mdb(txn_id)         \
     pylmdb(begin) pylmdb(begin_reader) pylmdb(end_reader) pylmdb(abort) pylmdb(commit)      \

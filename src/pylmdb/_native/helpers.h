@@ -27,7 +27,7 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size,
                const void *value, size_t value_size, unsigned int flags);
-/* value NULL: the key with all its values. */
+/* value NULL or of no bytes: the key with all its values. */
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size,
                const void *value, size_t value_size);
@@ -42,7 +42,8 @@ int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags);
 /* Moves the cursor from the record (key, value), which may be gone by now, to
  * the one that op leads to: NEXT, PREV and their DUP and NODUP forms; others begin
- * at its successor if it is gone. */
+ * at its successor if it is gone, but those for a key's first and last value at what
+ * is left of the key when all of that is smaller. */
 int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
                            const void *key, size_t key_size,
                            const void *value, size_t value_size, int op,
@@ -74,11 +75,15 @@ int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cur
  * *sure is 0 where liblmdb does not tell: then it is the next record of any kind. */
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 /* The number of values of the key that the cursor shows. */
-int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
-                        size_t *count);
+int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count);
+/* The same from where it stands, which may be behind the key's values. */
+int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
+                       unsigned int dbflags, int positioned, size_t *count);
 /* Deletes the record that the cursor shows, or with MDB_NODUPDATA all values of
- * its key, and moves to the successor; MDB_NOTFOUND: it was the last.  *deleted
- * tells whether the deletion itself succeeded. */
+ * its key, and moves to the successor.  MDB_NOTFOUND: the record was the last of all,
+ * or the last of a key that has others; the cursor has no position then, and what its
+ * stand has noted is still the record.  *deleted tells whether the deletion itself
+ * succeeded. */
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);

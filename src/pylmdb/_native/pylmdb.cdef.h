@@ -57,8 +57,8 @@ void pylmdb_stand_forget(struct pylmdb_stand *stand);
 int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor);
 int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
                       unsigned int dbflags, int op, MDB_val *found_key, MDB_val *found_value);
-int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
-                        size_t *count);
+int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
+                       unsigned int dbflags, int positioned, size_t *count);
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);

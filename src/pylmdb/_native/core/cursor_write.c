@@ -61,7 +61,7 @@ int cursor_delete_record(Cursor *cursor, int all)
     }
     if (settle_cursor(cursor, code) < 0)
         return -1;
-    cursor->unseen = 1;
+    cursor->unseen = cursor->positioned;
     return 1;
 }
 
