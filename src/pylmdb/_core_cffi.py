@@ -37,6 +37,7 @@ from .errors import (
     WrongThreadError,
     closed,
     error,
+    write_error,
 )
 
 if TYPE_CHECKING:
@@ -445,7 +446,7 @@ class TransactionCore:
         if code == lib.MDB_KEYEXIST:
             return False
         if code:
-            raise error("mdb_put", code)
+            raise write_error("mdb_put", code, slot, key)
         return True
 
     def put(
@@ -479,7 +480,7 @@ class TransactionCore:
         if code == lib.MDB_NOTFOUND:
             return False
         if code:
-            raise error("mdb_del", code)
+            raise write_error("mdb_del", code, slot, key)
         return True
 
     def delete(self, key: Any, value: Any = None, db: Any = None) -> bool:

@@ -19,7 +19,7 @@ from ._buffers import as_buffer
 from ._core_cffi_batches import checked_width, join_records
 from ._core_cffi_iterator import CursorIterator
 from ._put_flags import append_flag, put_flags
-from .errors import Error, InvalidParameterError, closed, error
+from .errors import Error, InvalidParameterError, closed, error, write_error
 
 _numbers = itertools.count(1)
 
@@ -329,7 +329,7 @@ class CursorCore:
         )
         noted = self._note(native) if code in (0, self._lib.MDB_KEYEXIST) else code
         if noted:
-            raise error("mdb_cursor_put", noted)
+            raise write_error("mdb_cursor_put", noted, self._slot, key)
         return int(code)
 
     def _put(self, native: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
@@ -377,7 +377,8 @@ class CursorCore:
         )
         self.txn._mutations += self.txn._write
         if code and not deleted[0]:
-            raise error("mdb_cursor_del", code)
+            key = self._ffi.buffer(self._key.mv_data, self._key.mv_size)[:]
+            raise write_error("mdb_cursor_del", code, self._slot, key)
         self._settle(native, code)
         self._unseen = self._positioned
         return True

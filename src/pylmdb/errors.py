@@ -25,6 +25,8 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import ClassVar
 
+    from ._core import DbSlot
+
 
 class Error(Exception):
     """Base of every exception that pylmdb raises for a failed operation."""
@@ -419,6 +421,24 @@ def _reason(code: int) -> str:
 def error(what: str, code: int, hint: str | None = None) -> Error:
     """The exception for a non-zero return ``code`` of the C function ``what``."""
     return _BY_CODE.get(code, Error)(what, code, hint)
+
+
+_INCOMPATIBLE, _DUPSORT = -30784, 0x04
+
+
+def write_error(what: str, code: int, slot: DbSlot, key: bytes) -> Error:
+    """The exception for a record that could not be written or deleted.
+
+    Nothing is incompatible about a record of the main database but a key that is a named
+    database's: its name, behind which LMDB 1.0 stores a NUL.
+    """
+    hint = None
+    if code == _INCOMPATIBLE and slot.name is None and not slot.flags & _DUPSORT:
+        hint = (
+            f"{bytes(key[:64])!r} is the key of a named database, not of a record: drop() deletes"
+            " the database, open_db() gives access to its records"
+        )
+    return error(what, code, hint)
 
 
 CLOSED = "Attempt to operate on closed/deleted/dropped object."

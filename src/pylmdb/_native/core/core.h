@@ -53,7 +53,7 @@ typedef struct {
      * given by bind() */
     PyObject *transaction_class, *cursor_class, *slow, *environment_class;
     /* of pylmdb.errors and pylmdb.database */
-    PyObject *error, *closed, *database_class;
+    PyObject *error, *write_error, *closed, *database_class;
     PyObject *busy_error, *forked_error, *wrong_thread_error, *bad_txn_error,
         *invalid_parameter_error, *plain_error, *closed_error;
     PyObject *empty, *names[ARG_COUNT];
@@ -272,6 +272,9 @@ void copy_strided(char *out, const Bytes *bytes);
 /* -- failures.c: exceptions.  They return NULL. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
+/* Of a record that could not be written or deleted. */
+PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
+                     const void *key, size_t key_size);
 PyObject *fail_with_hint(CoreState *state, const char *what, int code, const char *hint);
 PyObject *fail_closed(CoreState *state, const char *what, const char *hint);
 PyObject *fail_as(PyObject *exception, const char *what, int code, const char *hint);
