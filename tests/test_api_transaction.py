@@ -85,7 +85,9 @@ def test_a_second_commit_raises(env, write):
 def test_dropping_an_unfinished_write_transaction_aborts_it(env):
     txn = env.begin(write=True)
     txn.put(b"k", b"v")
-    del txn
+    with pytest.warns(ResourceWarning):
+        del txn
+        gc.collect()
     with env.begin(write=True) as txn:
         assert txn.get(b"k") is None
 

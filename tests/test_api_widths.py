@@ -44,7 +44,7 @@ def test_fixed_size_values_have_one_width(env, options):
             for use in (
                 lambda value=wrong: txn.put(b"k", value),
                 lambda value=wrong: txn.put(b"other", value),
-                lambda value=wrong: txn.delete(b"k", value),
+                lambda value=wrong: txn.delete(b"k", value or b"1"),
                 lambda value=wrong: txn.replace(b"k", value),
                 lambda value=wrong: txn.cursor().put(b"k", value),
                 lambda value=wrong: txn.cursor().putmulti([(b"k", value)]),

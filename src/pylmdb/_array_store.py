@@ -110,7 +110,7 @@ def _put_arrays(ptr: Any, txn: Any, db: Any, batch: Any, values: Any, overwrite:
         code = txn._shared.retry_adopted(ptr, slot, code, call)
     txn._mutations += txn._write
     if code:
-        key = keys[bad[0]] if bad[0] < count else b""
-        where = f" for {key!r} (number {bad[0]} of keys)" if key else ""
+        key = keys[bad[0]] if count else b""
+        where = f" for {key!r} (number {bad[0]} of keys)" if count else ""
         raise write_error(f"mdb_cursor_put{where}", code, slot, key)
     return int(written[0])

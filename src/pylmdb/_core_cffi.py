@@ -17,6 +17,7 @@ user's code, which may end the transaction, which the guard then sees.
 from __future__ import annotations
 
 import errno
+from _warnings import warn  # that of warnings, without its import
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -365,11 +366,18 @@ class TransactionCore:
                 hint="do not close the environment or end the parent inside its with block",
             )
 
-    def __del__(self) -> None:
+    def __del__(self, _warn: Any = warn) -> None:
         # An exception can strike inside __new__, too.
         native = getattr(self, "_native", None)
-        if native is not None and not native.finished:
+        if native is None or native.finished:
+            return
+        lost = ""
+        try:
+            lost = native.loss(self)
+        finally:
             native.revoke()
+        if lost:
+            _warn(lost, ResourceWarning, stacklevel=2)
 
     # -- records ------------------------------------------------------------------
 

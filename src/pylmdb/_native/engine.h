@@ -33,6 +33,7 @@ struct pylmdb_host {
     pylmdb(stand_move) pylmdb(stand_count)                                                  \
     /* transactions */                                                                      \
     pylmdb(txn_begin) pylmdb(txn_renew) pylmdb(txn_park) mdb(txn_abort) mdb(txn_id)         \
+    pylmdb(txn_is_changed)                                                                  \
     pylmdb(begin) pylmdb(begin_reader) pylmdb(end_reader) pylmdb(abort) pylmdb(commit)      \
     /* environments */                                                                      \
     pylmdb(env_map) pylmdb(env_is_cut) mdb(env_get_maxkeysize)

@@ -6,6 +6,7 @@ const void *pylmdb_engine_table(void);
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
+int pylmdb_txn_is_changed(MDB_txn *txn);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 void pylmdb_env_abandon(MDB_env *env);

@@ -336,8 +336,8 @@ void leave_gate(Shared *shared);
 void close_handle(Transaction *txn, Handle *handle);
 /* Closes a native cursor now, or when the operations in progress have left. */
 void drop_handle(Transaction *txn, Handle *handle);
-/* The end of a transaction that nobody has any more. */
-void finish_dying(Transaction *txn);
+/* The end of a transaction that nobody has any more; dropped: nobody has ended it. */
+void finish_dying(Transaction *txn, int dropped);
 void forget_thread(void);
 
 /* Read transactions that begin and end at once, under the GIL: like those of the
