@@ -141,7 +141,7 @@ def test_a_dropped_child_is_aborted(env, parent):
     child.put(b"child", b"1")
     with pytest.warns(ResourceWarning):
         del child
-        gc.collect()
+    gc.collect()
     assert keys(parent) == [b"parent"]
 
 
@@ -299,7 +299,7 @@ def test_a_child_keeps_its_parent_alive(env):
     child.commit()
     with pytest.warns(ResourceWarning):
         del child
-        gc.collect()
+    gc.collect()
     with env.begin(write=True, timeout=1) as txn:  # nobody has committed the parent
         assert txn.get(b"k") is None
 

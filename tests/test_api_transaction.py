@@ -87,7 +87,7 @@ def test_dropping_an_unfinished_write_transaction_aborts_it(env):
     txn.put(b"k", b"v")
     with pytest.warns(ResourceWarning):
         del txn
-        gc.collect()
+    gc.collect()
     with env.begin(write=True) as txn:
         assert txn.get(b"k") is None
 

@@ -65,7 +65,7 @@ def nested(env, txn, key):
 
 
 def block(txn):
-    with pytest.raises(KeyError), txn:
+    with pytest.raises(KeyError), txn:  # noqa: PT012
         txn.put(b"new", b"1")
         raise KeyError
 
@@ -212,7 +212,7 @@ def test_a_warning_that_is_an_error_changes_nothing(env, monkeypatch):
             txn.put(b"new", b"1")
             del txn
             gc.collect()
-            assert sys.exc_info()[1] is error
+            assert sys.exc_info()[1] is error  # noqa: PT017
     assert unraisable == [ResourceWarning]
     env.begin(write=True, timeout=5).abort()
 

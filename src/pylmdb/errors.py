@@ -195,8 +195,8 @@ class BadValsizeError(Error):
 
     MDB_NAME = "MDB_BAD_VALSIZE"
     MDB_HINT = (
-        "keys have 1 to max_key_size() bytes; integer keys and fixed-size values"
-        " must have the width of those already stored"
+        "keys have 1 to max_key_size() bytes; integer keys must have the width of those already"
+        " stored, fixed-size values that of their key's other values"
     )
 
 

@@ -13,33 +13,46 @@
 #include <time.h>
 #endif
 
+/* Whether a key's own values, if there are any, have the size of this one. */
+static int fits_values(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value)
+{
+    MDB_val found = *key, first;
+    int near = 0, rc = pylmdb_quick_seek(cursor, &found, &first, MDB_SET_KEY, &near);
+
+    if (rc == PYLMDB_NOT_QUICK)
+        rc = pylmdb_safe_cursor_get(cursor, &found, &first, MDB_SET_KEY);
+    if (rc)
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    return value->mv_size == first.mv_size ? 0 : MDB_BAD_VALSIZE;
+}
+
+static int is_integer(const MDB_val *number)
+{
+    return number->mv_size == sizeof(unsigned int) || number->mv_size == sizeof(size_t);
+}
+
 /* liblmdb compares the keys of an integerkey database by the width of the one
  * it is given, 4 or 8 bytes, and reads as many of the other.  So all keys of
- * one database must have one width, and so must all values of a dupfixed one.
- * The first record tells which; an empty database takes either. */
+ * one database must have one width: the first record tells which, and an empty
+ * database takes either.  All values of one key of a dupfixed database lie on pages
+ * that have one width for them; those of another key may have another. */
 static int right_width(MDB_cursor *cursor, unsigned int dbflags,
                        const MDB_val *key, const MDB_val *value)
 {
-    const unsigned int integer_values = MDB_INTEGERDUP;
     MDB_val first_key, first_value;
     int rc;
 
-    if ((dbflags & MDB_INTEGERKEY) && key &&
-        key->mv_size != sizeof(unsigned int) && key->mv_size != sizeof(size_t))
+    if (((dbflags & MDB_INTEGERKEY) && !is_integer(key)) ||
+        ((dbflags & MDB_INTEGERDUP) && value && !is_integer(value)))
         return MDB_BAD_VALSIZE;
-    if ((dbflags & integer_values) && value &&
-        value->mv_size != sizeof(unsigned int) &&
-        value->mv_size != sizeof(size_t))
-        return MDB_BAD_VALSIZE;
-    rc = pylmdb_safe_cursor_get(cursor, &first_key, &first_value, MDB_FIRST);
-    if (rc)
-        return rc == MDB_NOTFOUND ? 0 : rc;
-    if ((dbflags & MDB_INTEGERKEY) && key && key->mv_size != first_key.mv_size)
-        return MDB_BAD_VALSIZE;
-    if ((dbflags & MDB_DUPFIXED) && value &&
-        value->mv_size != first_value.mv_size)
-        return MDB_BAD_VALSIZE;
-    return 0;
+    if (dbflags & MDB_INTEGERKEY) {
+        rc = pylmdb_safe_cursor_get(cursor, &first_key, &first_value, MDB_FIRST);
+        if (rc)
+            return rc == MDB_NOTFOUND ? 0 : rc;
+        if (key->mv_size != first_key.mv_size)
+            return MDB_BAD_VALSIZE;
+    }
+    return (dbflags & MDB_DUPFIXED) && value ? fits_values(cursor, key, value) : 0;
 }
 
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,

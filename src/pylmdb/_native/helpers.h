@@ -18,8 +18,8 @@
 /* The code of a begin that did not get the writer lock in time. */
 #define PYLMDB_ETIMEDOUT ETIMEDOUT
 
-/* Whether a database of integers or of fixed-size values takes a key and a value (NULL:
- * not asked for) of these sizes: 0, or MDB_BAD_VALSIZE. */
+/* Whether a database of integers or of fixed-size values takes a value (NULL: not asked
+ * for) of this size for the key: 0, or MDB_BAD_VALSIZE. */
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
                         const MDB_val *value);
 int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,

@@ -149,7 +149,7 @@ struct pylmdb_merge {
     size_t size;
     int on_conflict;
     int append;
-    size_t key_size, value_size;
+    size_t key_size;
     size_t read, written, bytes;
     size_t at, other;
     MDB_val key, value;
