@@ -299,18 +299,6 @@ def test_delete(txn):
     assert txn.delete(b"k") is False
 
 
-@pytest.mark.parametrize("empty", [b"", bytearray(), memoryview(b""), None])
-def test_delete_with_an_empty_value_deletes_all_values_of_the_key(txn, dup, empty):
-    for how in ({"db": dup}, {"value": empty, "db": dup}):
-        put_all(txn, [(b"k", b"1"), (b"k", b"2"), (b"l", b"1")], dup)
-        value = () if "value" in how else (empty,)
-        assert txn.delete(b"k", *value, **how) is True
-        assert txn.delete(b"k", *value, **how) is False
-        assert list(txn.range(db=dup)) == [(b"l", b"1")]
-    txn.put(b"plain", b"value")
-    assert txn.delete(b"plain", empty) is True
-
-
 def test_delete_in_a_database_with_duplicates(txn, dup):
     put_all(txn, [(b"k", b"0"), (b"k", b"1"), (b"k", b"2"), (b"l", b"1")], dup)
     assert txn.delete(b"k", b"3", db=dup) is False
