@@ -218,7 +218,6 @@ class Intended:
             isinstance(result, Raised) or method in self.LOSING
             or (missed and (method in self.SEEKING or method == "replace"))
             or (method == "get" and result == b"none")
-            or (method == "delete" and "dup" in self.about[target].kind)
         ):  # fmt: skip
             self.lost.add(target)
             return

@@ -283,9 +283,8 @@ class Maker:
         elif method == "put":
             self.add(txn, "put", self.key(kind), self.value(kind), *self.put_flags(), db)
         elif method == "delete":
-            # delete(key, b'') on a database with duplicates deletes only that one.
             value = self.value(kind) if "dup" in kind and self.chance(0.5) else ""
-            value = "" if value == "b''" else value
+            value = "b''" if value and self.chance(0.1) else value
             self.add(txn, "delete", self.key(kind), value, db)
         elif method == "pop":
             self.add(txn, "pop", self.key(kind), db)

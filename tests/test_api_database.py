@@ -96,9 +96,8 @@ def test_reopening_without_flags_takes_it_as_it_is(env):
 
 
 def test_a_missing_database(env):
-    with pytest.raises(pylmdb.NotFoundError) as caught:
+    with pytest.raises(pylmdb.NotFoundError):
         env.open_db(b"missing", create=False)
-    assert isinstance(caught.value, KeyError)
     with env.begin() as txn, pytest.raises(pylmdb.Error):
         env.open_db(b"missing", txn)
     assert env.dbs() == []

@@ -139,7 +139,9 @@ def test_leaving_a_child_s_block_after_its_parent_ended_tells_of_the_loss(env):
 def test_a_dropped_child_is_aborted(env, parent):
     child = env.begin(parent=parent, write=True)
     child.put(b"child", b"1")
-    del child
+    with pytest.warns(ResourceWarning):
+        del child
+    gc.collect()
     assert keys(parent) == [b"parent"]
 
 
@@ -295,7 +297,8 @@ def test_a_child_keeps_its_parent_alive(env):
     assert child.put(b"k", b"v")
     assert child.get(b"k") == b"v"
     child.commit()
-    del child
+    with pytest.warns(ResourceWarning):
+        del child
     gc.collect()
     with env.begin(write=True, timeout=1) as txn:  # nobody has committed the parent
         assert txn.get(b"k") is None

@@ -85,7 +85,9 @@ def test_a_second_commit_raises(env, write):
 def test_dropping_an_unfinished_write_transaction_aborts_it(env):
     txn = env.begin(write=True)
     txn.put(b"k", b"v")
-    del txn
+    with pytest.warns(ResourceWarning):
+        del txn
+    gc.collect()
     with env.begin(write=True) as txn:
         assert txn.get(b"k") is None
 
@@ -300,7 +302,6 @@ def test_delete(txn):
 def test_delete_in_a_database_with_duplicates(txn, dup):
     put_all(txn, [(b"k", b"0"), (b"k", b"1"), (b"k", b"2"), (b"l", b"1")], dup)
     assert txn.delete(b"k", b"3", db=dup) is False
-    assert txn.delete(b"k", b"", db=dup) is False, "an empty value names that one, not all"
     assert txn.delete(b"k", b"2", dup) is True
     assert list(txn.range(db=dup)) == [(b"k", b"0"), (b"k", b"1"), (b"l", b"1")]
     assert txn.delete(b"k", db=dup) is True

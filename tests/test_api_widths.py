@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Databases with integer keys, integer values and values of one size take no others."""
+"""Databases with integer keys, integer values and values of one size take no others: one size of
+keys in a database, one size of values of each key.
+"""
 
+import io
 import struct
 
+import lmdb
+import numpy as np
 import pytest
 
 import pylmdb
+from pylmdb import tools
 
 
 @pytest.mark.parametrize("width", [4, 8])
@@ -43,8 +49,7 @@ def test_fixed_size_values_have_one_width(env, options):
         for wrong in (b"", b"123", b"12345678"):
             for use in (
                 lambda value=wrong: txn.put(b"k", value),
-                lambda value=wrong: txn.put(b"other", value),
-                lambda value=wrong: txn.delete(b"k", value),
+                lambda value=wrong: txn.delete(b"k", value or b"1"),
                 lambda value=wrong: txn.replace(b"k", value),
                 lambda value=wrong: txn.cursor().put(b"k", value),
                 lambda value=wrong: txn.cursor().putmulti([(b"k", value)]),
@@ -54,6 +59,137 @@ def test_fixed_size_values_have_one_width(env, options):
                 with pytest.raises(pylmdb.BadValsizeError):
                     use()
         assert list(txn.range()) == [(b"k", b"1234")], "a refused call changes nothing"
+
+
+KINDS = pytest.mark.parametrize("options", [{"dupfixed": True}, {"integerdup": True}])
+WIDTHS = {b"a": 4, b"b": 8, b"big": 8, b"c": 4, b"large": 4}
+
+
+def number(key, value):
+    return value.to_bytes(WIDTHS.get(key, 8), "little")
+
+
+def records_of(db, env):
+    with env.begin(db) as txn:
+        return list(txn.range())
+
+
+@pytest.fixture
+def mixed(env_path, lib_version, open_env):
+    """Opens a database that py-lmdb has made, whose keys have values of two widths."""
+
+    def make(options):
+        with lmdb.open(env_path, max_dbs=2, map_size=1 << 24, lib_version=lib_version) as theirs:
+            db = theirs.open_db(b"db", dupsort=True, **options)
+            with theirs.begin(db, write=True) as txn:
+                for key in WIDTHS:
+                    for value in range(2000 if len(key) > 1 else 5):
+                        txn.put(key, number(key, value))
+        env = open_env()
+        return env, env.open_db(b"db", create=False)
+
+    return make
+
+
+@KINDS
+def test_each_key_has_a_width_of_its_own(mixed, options):
+    env, db = mixed(options)
+    before = records_of(db, env)
+    assert len(before) == 3 * 5 + 2 * 2000
+    with env.begin(db, write=True) as txn:
+        cursor = txn.cursor()
+        for key, width in WIDTHS.items():
+            for other in (bytes(12 - width), bytes(12 - width - 1), b""):
+                for use in (
+                    txn.put, cursor.put, cursor.set_key_dup, cursor.set_range_dup,
+                    cursor.replace, *[txn.delete][: len(other)],
+                ):  # fmt: skip
+                    with pytest.raises(pylmdb.BadValsizeError):
+                        use(key, other)
+        assert list(txn.range()) == before
+        # one cursor, from key to key
+        for key in (*WIDTHS, *reversed(WIDTHS)):
+            assert cursor.set_key_dup(key, number(key, 3))
+            assert cursor.set_range_dup(key, number(key, 4))
+            assert cursor.put(key, number(key, 70_000))
+            assert cursor.set_key_dup(key, number(key, 70_000))
+            assert cursor.delete()
+            assert txn.delete(key, number(key, 2))
+            assert txn.put(key, number(key, 2))
+        assert list(txn.range()) == before
+        assert cursor.set_key_dup(b"none", bytes(4)) is False
+    assert pylmdb.verify(env.path()).ok
+
+
+@KINDS
+def test_a_new_key_takes_any_width_and_keeps_it(env, options):
+    db = env.open_db(b"db", **options)
+    with env.begin(db, write=True) as txn:
+        for key in (b"long", b"short"):
+            assert txn.put(key, bytes(8 if key == b"long" else 4))
+        with pytest.raises(pylmdb.BadValsizeError):
+            txn.put(b"short", bytes(8))
+        assert txn.delete(b"short")
+        assert txn.put(b"short", bytes(8))
+
+
+@KINDS
+def test_batches_of_keys_with_different_widths(mixed, options):
+    env, db = mixed(options)
+    with env.begin(db, write=True) as txn:
+        cursor = txn.cursor()
+        assert len(cursor.getmulti([*WIDTHS], dupdata=True)) == txn.stat().entries
+        for width, key, other in ((4, b"c", b"big"), (8, b"big", b"c")):
+            found = cursor.getmulti([key], dupdata=True, dupfixed_bytes=width)
+            assert found == list(txn.range(key, key + b"\0"))
+            with pytest.raises(pylmdb.InvalidParameterError, match="bytes, not dupfixed_bytes"):
+                cursor.getmulti([key, other], dupdata=True, dupfixed_bytes=width)
+            dtype = f"<u{width}"
+            assert sorted(txn.dup_array(key, dtype).tolist()) == [*range(len(found))]
+            with pytest.raises(pylmdb.InvalidParameterError):
+                txn.dup_array(other, dtype)
+            with pytest.raises(pylmdb.InvalidParameterError):
+                txn.range_arrays(None, None, dtype)
+        new = np.array([7000, 8000, 9000], "<u4")
+        assert txn.put_arrays([b"a", b"a", b"z"], new) == 3
+        assert {*txn.dup_array(b"a", "<u4").tolist()} == {*range(5), 7000, 8000}
+        with pytest.raises(pylmdb.BadValsizeError, match="b'big'"):
+            txn.put_arrays([b"c", b"big"], new[:2])
+        items = [(key, number(key, 70_000)) for key in (*WIDTHS, *WIDTHS)]
+        assert cursor.putmulti(items, dupdata=False) == (len(items), len(WIDTHS))
+
+
+@KINDS
+def test_whole_files_with_different_widths(mixed, options, open_env, tmp_path):
+    env, db = mixed(options)
+    want = records_of(db, env)
+    text = io.BytesIO()
+    tools.dump(env, text)
+    tools.load(io.BytesIO(text.getvalue()), tmp_path / "loaded")
+    (tmp_path / "copy").mkdir()
+    env.copy(str(tmp_path / "copy"), compact=True)
+    sources = [env.path(), tmp_path / "loaded", tmp_path / "copy"]
+    for _ in range(2):
+        tools.merge(sources, tmp_path / "merged")
+    env.compact()
+    for path in (*sources, tmp_path / "merged"):
+        assert pylmdb.verify(path).ok
+        with pylmdb.open(path) as other:
+            assert records_of(other.open_db(b"db", create=False), other) == want
+
+
+@KINDS
+def test_a_merge_of_one_key_with_two_widths(env, options, open_env, tmp_path):
+    others = [env, open_env(tmp_path / "other")]
+    for width, each in zip((4, 8), others, strict=True):
+        db = each.open_db(b"db", **options)
+        with each.begin(db, write=True) as txn:
+            txn.put(b"k", bytes(width))
+            txn.put(b"%d" % width, bytes(width))
+    with pytest.raises(pylmdb.BadValsizeError, match="key b'k'"):
+        tools.merge(others, tmp_path / "merged")
+    with pytest.raises(pylmdb.BadValsizeError, match="key b'k'"):
+        tools.merge(others[1:], env.path())
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 16])

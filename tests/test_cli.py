@@ -170,6 +170,7 @@ def test_del_of_one_value(run, path):
         with env.begin(write=True) as txn:
             for value in (b"1", b"2"):
                 txn.put(b"k", value, db=db)
+    assert "no such record" in run("del", path, "k", "", "-d", "d", status=1)
     run("del", path, "k", "1", "-d", "d")
     assert records(path, b"d") == [(b"k", b"2")]
 

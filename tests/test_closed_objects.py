@@ -149,7 +149,10 @@ def live(env, tmp_path):
         txn.put(b"k", b"1")
         txn.put(b"k", b"2")
     with open(tmp_path / "file", "wb") as file:
-        yield types.SimpleNamespace(env=env, db=db, folder=folder, file=file)
+        live = types.SimpleNamespace(env=env, db=db, folder=folder, file=file, open=[])
+        yield live
+    for txn in live.open:
+        txn.abort()
 
 
 def another(live, open_env, tmp_path):
@@ -216,6 +219,7 @@ DEAD_CURSORS = {
     "database dropped": lambda live, env, db: (
         c := env.begin(db, write=True).cursor(),
         c.txn.drop(db),
+        live.open.append(c.txn),
     )[0],
     "never initialised": lambda live, env, db: revived(pylmdb.Cursor, db, env.begin(db)),
 }
@@ -415,6 +419,7 @@ def test_iterators_of_dead_cursors(live, end, started):
     for iterator in iterators:
         with pytest.raises(pylmdb.ClosedError):
             next(iterator)
+    txn.abort()
 
 
 def test_initialised_twice(live, tmp_path):

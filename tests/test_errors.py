@@ -129,18 +129,35 @@ def test_a_code_without_a_class_is_an_error(code):
 
 
 BUILTIN_BASES = {
-    "NotFoundError": KeyError,
     "DiskError": OSError,
     "ReadonlyError": OSError,
     "FileSystemError": OSError,
     "LockFileError": OSError,
     "InvalidParameterError": ValueError,
-    "ClosedError": ValueError,
-    "ForkedError": ValueError,
     "LockTimeoutError": TimeoutError,
     "MemoryError": builtins.MemoryError,
     "ShortWriteError": OSError,
 }
+
+
+def test_no_other_class_is_a_builtin_exception_too():
+    for cls in CLASSES:
+        allowed = BUILTIN_BASES.get(cls.__name__, object).__mro__
+        assert set(cls.__mro__) - {*CLASSES, Exception, BaseException} <= {*allowed, object}
+
+
+def test_a_handler_for_a_program_s_own_data_does_not_hide_an_ended_transaction(env):
+    def count():
+        try:
+            return int(txn.get(b"count"))
+        except (ValueError, LookupError):
+            return 0
+
+    with env.begin(write=True) as txn:
+        txn.put(b"count", b"many")
+        assert count() == 0
+    with pytest.raises(pylmdb.ClosedError):
+        count()
 
 
 @pytest.mark.parametrize("name", BUILTIN_BASES)

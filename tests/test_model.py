@@ -420,6 +420,9 @@ class Environments(RuleBasedStateMachine):
                 gone = table.of_key(place.at[0])
             assert cursor.delete(dupdata=way == "delete_all") == table.remove(gone)
             place.at = table.after(gone[-1]) if gone else None
+            left = table.of_key(gone[0][0]) if gone else []
+            if left and place.at not in left:
+                place.at = None  # behind the values that are left of the key
         else:
             key, value = data.draw(self.some_key(table), "key"), data.draw(table.kind.values)
             gone = {"put": [], "pop": table.of_key(key)[:1], "replace": table.of_key(key)}[way]

@@ -248,8 +248,11 @@ class Walk:
         index = table.left(place.record)
         assert table.records[index] == place.record
         assert place.cursor.delete() is True
+        key = place.record[0]
         self.note_gone(table, [table.records.pop(index)])
-        place.record = table.at(index)
+        low, high = table.span(key)
+        behind = low < index == high  # of the key's other values
+        place.record = None if behind else table.at(index)
         assert place.cursor.item() == (place.record or (b"", b""))
 
     def delete_all(self, txn, table, place):

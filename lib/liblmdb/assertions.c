@@ -70,9 +70,35 @@ int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data,
     GUARDED(txn->mt_env, mdb_put(txn, dbi, key, data, flags));
 }
 
+/* A record that describes a named database is deleted by mdb_drop() alone.  liblmdb
+ * refuses, too, to delete it in any other way, but it fails the transaction. */
+static int delete_at(MDB_cursor *mc, unsigned int flags)
+{
+    const int may_write = !(mc->mc_txn->mt_flags & (MDB_TXN_RDONLY | MDB_TXN_BLOCKED));
+
+    if (may_write && mc->mc_dbi == MAIN_DBI && pylmdb_cursor_is_db(mc))
+        return MDB_INCOMPATIBLE;
+    return mdb_cursor_del(mc, flags);
+}
+
+static int delete_key(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    MDB_val found = *key, value;
+    MDB_cursor *mc;
+    int rc = 0;
+
+    if (dbi == MAIN_DBI && !(txn->mt_flags & MDB_TXN_RDONLY) &&
+        !mdb_cursor_open(txn, dbi, &mc)) {
+        if (!mdb_cursor_get(mc, &found, &value, MDB_SET_KEY) && pylmdb_cursor_is_db(mc))
+            rc = MDB_INCOMPATIBLE;
+        mdb_cursor_close(mc);
+    }
+    return rc ? rc : mdb_del(txn, dbi, key, data);
+}
+
 int pylmdb_safe_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
-    GUARDED(txn->mt_env, mdb_del(txn, dbi, key, data));
+    GUARDED(txn->mt_env, delete_key(txn, dbi, key, data));
 }
 
 int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
@@ -90,7 +116,7 @@ int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
 
 int pylmdb_safe_cursor_del(MDB_cursor *cursor, unsigned int flags)
 {
-    GUARDED(cursor->mc_txn->mt_env, mdb_cursor_del(cursor, flags));
+    GUARDED(cursor->mc_txn->mt_env, delete_at(cursor, flags));
 }
 
 static int guarded_drop(MDB_txn *txn, MDB_dbi dbi)

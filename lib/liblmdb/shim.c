@@ -335,6 +335,13 @@ void pylmdb_env_close(MDB_env *env)
     mdb_env_close(env);
 }
 
+/* What mdb_txn_commit() asks. */
+int pylmdb_txn_is_changed(MDB_txn *txn)
+{
+    return !(txn->mt_flags & MDB_TXN_RDONLY) &&
+           (txn->mt_u.dirty_list[0].mid || (txn->mt_flags & (MDB_TXN_DIRTY | MDB_TXN_SPILLS)));
+}
+
 /* A record of the main database describes a named database exactly when its
  * node has F_SUBDATA without F_DUPDATA. */
 int pylmdb_cursor_is_db(MDB_cursor *mc)

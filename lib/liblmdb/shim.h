@@ -36,6 +36,10 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
  * pylmdb_dbi_open(). */
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 
+/* 1 if a commit of the write transaction would write anything, 0 if it would not, -1 if
+ * this build cannot tell. */
+int pylmdb_txn_is_changed(MDB_txn *txn);
+
 /* 1 if the record that the cursor shows describes a named database, 0 if it is
  * an ordinary record, -1 if this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);

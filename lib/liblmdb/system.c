@@ -51,6 +51,12 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
     return mdb_dbi_open(txn, name, flags, dbi);
 }
 
+int pylmdb_txn_is_changed(MDB_txn *txn)
+{
+    (void)txn;
+    return -1;
+}
+
 int pylmdb_cursor_is_db(MDB_cursor *cursor)
 {
     (void)cursor;

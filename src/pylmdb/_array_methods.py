@@ -185,8 +185,7 @@ class TransactionArrays:
         :param key_format: what makes keys of integers: ``"%08d"``, ``"image-%09d"``.
         :return: the array; with ``missing="fill"`` a pair of it and an array of bool,
             shape ``(len(keys),)``, True where a key is missing.
-        :raises NotFoundError: a key is missing (the first one is named); it is a
-            KeyError.
+        :raises NotFoundError: a key is missing (the first one is named).
         :raises InvalidParameterError: a value has another size.  ``out`` may be
             written in part then.
 

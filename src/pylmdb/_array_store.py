@@ -10,7 +10,7 @@ from ._buffers import as_buffer
 from ._numpy import np
 from ._put_flags import append_flag, put_flags
 from ._reserve import reserve, store
-from .errors import InvalidParameterError, error
+from .errors import InvalidParameterError, error, write_error
 
 _DUPSORT = 0x04
 
@@ -49,7 +49,7 @@ def _put_array(
 def _put_bytes(ptr: Any, txn: Any, slot: Any, key: Any, value: bytes, flags: int) -> bool:
     lib, raw = txn._engine.lib, txn._engine.ffi.from_buffer(key)
     at = (ptr, slot.dbi, slot.flags, raw, len(key))
-    return store(txn, ptr, slot, lambda: int(lib.pylmdb_put(*at, value, len(value), flags)))
+    return store(txn, ptr, slot, key, lambda: int(lib.pylmdb_put(*at, value, len(value), flags)))
 
 
 def get_array(txn: Any, key: Any, default: Any, copy: Any, db: Any) -> Any:
@@ -110,6 +110,7 @@ def _put_arrays(ptr: Any, txn: Any, db: Any, batch: Any, values: Any, overwrite:
         code = txn._shared.retry_adopted(ptr, slot, code, call)
     txn._mutations += txn._write
     if code:
-        where = f" for {keys[bad[0]]!r} (number {bad[0]} of keys)" if bad[0] < count else ""
-        raise error(f"mdb_cursor_put{where}", code)
+        key = keys[bad[0]] if count else b""
+        where = f" for {key!r} (number {bad[0]} of keys)" if count else ""
+        raise write_error(f"mdb_cursor_put{where}", code, slot, key)
     return int(written[0])

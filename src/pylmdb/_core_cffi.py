@@ -17,6 +17,7 @@ user's code, which may end the transaction, which the guard then sees.
 from __future__ import annotations
 
 import errno
+from _warnings import warn  # that of warnings, without its import
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ from .errors import (
     WrongThreadError,
     closed,
     error,
+    write_error,
 )
 
 if TYPE_CHECKING:
@@ -365,11 +367,18 @@ class TransactionCore:
                 hint="do not close the environment or end the parent inside its with block",
             )
 
-    def __del__(self) -> None:
+    def __del__(self, _warn: Any = warn) -> None:
         # An exception can strike inside __new__, too.
         native = getattr(self, "_native", None)
-        if native is not None and not native.finished:
+        if native is None or native.finished:
+            return
+        lost = ""
+        try:
+            lost = native.loss(self)
+        finally:
             native.revoke()
+        if lost:
+            _warn(lost, ResourceWarning, stacklevel=2)
 
     # -- records ------------------------------------------------------------------
 
@@ -446,7 +455,7 @@ class TransactionCore:
         if code == lib.MDB_KEYEXIST:
             return False
         if code:
-            raise error("mdb_put", code)
+            raise write_error("mdb_put", code, slot, key)
         return True
 
     def put(
@@ -480,7 +489,7 @@ class TransactionCore:
         if code == lib.MDB_NOTFOUND:
             return False
         if code:
-            raise error("mdb_del", code)
+            raise write_error("mdb_del", code, slot, key)
         return True
 
     def delete(self, key: Any, value: Any = None, db: Any = None) -> bool:

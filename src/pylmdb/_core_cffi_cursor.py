@@ -19,7 +19,7 @@ from ._buffers import as_buffer
 from ._core_cffi_batches import checked_width, join_records
 from ._core_cffi_iterator import CursorIterator
 from ._put_flags import append_flag, put_flags
-from .errors import Error, InvalidParameterError, closed, error
+from .errors import Error, InvalidParameterError, closed, error, write_error
 
 _numbers = itertools.count(1)
 
@@ -312,10 +312,9 @@ class CursorCore:
 
     def _count(self, native: Any) -> int:
         out = self._ffi.new("size_t *")
-        code = self._read_current(native)
-        # Without a position it is liblmdb that says so.
-        if code in (0, self._lib.MDB_NOTFOUND):
-            code = self._lib.pylmdb_cursor_count(native, self._slot.flags, out)
+        code = self._lib.pylmdb_stand_count(
+            self._stand, self.txn._mutations, native, self._slot.flags, self._positioned, out
+        )
         if code:
             raise error("mdb_cursor_count", code)
         return int(out[0])
@@ -336,7 +335,7 @@ class CursorCore:
         )
         noted = self._note(native) if code in (0, self._lib.MDB_KEYEXIST) else code
         if noted:
-            raise error("mdb_cursor_put", noted)
+            raise write_error("mdb_cursor_put", noted, self._slot, key)
         return int(code)
 
     def _put(self, native: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
@@ -384,9 +383,10 @@ class CursorCore:
         )
         self.txn._mutations += self.txn._write
         if code and not deleted[0]:
-            raise error("mdb_cursor_del", code)
+            key = self._ffi.buffer(self._key.mv_data, self._key.mv_size)[:]
+            raise write_error("mdb_cursor_del", code, self._slot, key)
         self._settle(native, code)
-        self._unseen = True
+        self._unseen = self._positioned
         return True
 
     def delete(self, dupdata: bool = False) -> bool:

@@ -19,6 +19,7 @@ import itertools
 import sys
 import threading
 import weakref
+from _warnings import warn  # that of warnings, without its import
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -171,9 +172,29 @@ class NativeTxn:
         self.family.dirty = True
         self.family.drain()
 
-    def revoke_and_wait(self) -> None:
+    def loss(self, owner: TransactionCore | None) -> str:
+        """What to warn of where nobody has ended it: "" if nothing was written."""
+        if owner is None or not self.write or self.revoked or not self.box.ptr:
+            return ""
+        if self.shared.forked:
+            return ""
+        changed = self.shared.engine.lib.pylmdb_txn_is_changed(self.box.ptr)
+        if not (owner._mutations if changed < 0 else changed):
+            return ""
+        return (
+            f"a write transaction of {owner.env._options.given_path!r} was left without"
+            " commit() or abort(); its changes are lost"
+        )
+
+    def end_with_thread(self) -> None:
         """End it, and give other threads that are at it a moment to leave it."""
-        self.revoke()
+        lost = ""
+        try:
+            lost = self.loss(self.owner())
+        finally:
+            self.revoke()
+        if lost:
+            warn(lost, ResourceWarning, stacklevel=1)
         if self.finished or self.shared.forked or sys.is_finalizing():
             return
         if self.family.lock.acquire(timeout=_PATIENCE):

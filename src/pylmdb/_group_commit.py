@@ -21,6 +21,7 @@ from ._typing import TYPE_CHECKING
 from .errors import (
     BadDbiError,
     BadValsizeError,
+    ClosedError,
     Error,
     IncompatibleError,
     KeyExistsError,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 # What a refused operation raises; it has changed nothing if the transaction still answers.
 _REFUSED = (
-    TypeError, ValueError, BadDbiError, BadValsizeError, IncompatibleError, KeyExistsError,
-    NotFoundError,
+    TypeError, ValueError, BadDbiError, BadValsizeError, ClosedError, IncompatibleError,
+    KeyExistsError, NotFoundError,
 )  # fmt: skip
 
 

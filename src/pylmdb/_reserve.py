@@ -15,22 +15,24 @@ from contextlib import suppress
 from ._buffers import as_buffer
 from ._put_flags import append_flag, put_flags
 from ._typing import TYPE_CHECKING
-from .errors import Error, KeyExistsError, error
+from .errors import Error, KeyExistsError, error, write_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 
-def store(txn: Any, ptr: Any, slot: Any, call: Callable[[], int]) -> bool:
+def store(txn: Any, ptr: Any, slot: Any, key: Any, call: Callable[[], int]) -> bool:
     """Inside the guard: make a call that puts a record; False if one is in the way."""
     lib, code = txn._engine.lib, call()
     if code and code != lib.MDB_KEYEXIST:
         code = txn._shared.retry_adopted(ptr, slot, code, call)
     txn._mutations += txn._write
-    if code and code != lib.MDB_KEYEXIST:
+    if code == lib.MDB_INCOMPATIBLE and slot.flags & lib.MDB_DUPSORT:
         hint = "values of a database with duplicates have their place by what they are"
-        raise error("mdb_put", code, hint if code == lib.MDB_INCOMPATIBLE else None)
+        raise error("mdb_put", code, hint)
+    if code and code != lib.MDB_KEYEXIST:
+        raise write_error("mdb_put", code, slot, key)
     return not code
 
 
@@ -43,7 +45,7 @@ def reserve(ptr: Any, txn: Any, slot: Any, key: Any, size: int, flags: int) -> A
     def call() -> int:
         return int(lib.pylmdb_reserve(ptr, slot.dbi, slot.flags, raw, len(key), size, flags, out))
 
-    return out[0] if store(txn, ptr, slot, call) else None
+    return out[0] if store(txn, ptr, slot, key, call) else None
 
 
 class Reservation:

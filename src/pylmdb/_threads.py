@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class _Native(Protocol):
-        def revoke_and_wait(self) -> None: ...
+        def end_with_thread(self) -> None: ...
 
 
 _numbers = itertools.count(1)
@@ -43,7 +43,7 @@ class ThreadIdentity:
 
     def __del__(self) -> None:
         for _, native in list(self.writers.values()):
-            native.revoke_and_wait()
+            native.end_with_thread()
         for end, number in list(self.at_end):
             end(number)
 

@@ -260,7 +260,14 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         raise NotImplementedError
 
     def delete(self, dupdata: bool = False) -> bool:
-        """Delete the current record and move to the next; False without a position.
+        """Delete the current record and move to its successor; False without a position.
+
+        After the greatest value of a key that has others the cursor is behind them, on no
+        record, and deletes nothing until it is moved: ``next()`` leads to the next key,
+        ``prev()`` to the values that are left.  So ``while cursor.delete(): pass`` from any
+        value but the first deletes that value and those behind it, and nothing of the next
+        key.  With the last value that a key has, the key is gone, and the cursor shows the
+        next key.
 
         :param dupdata: True to delete all values of the key.
 

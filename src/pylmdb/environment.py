@@ -329,7 +329,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         :param create: False to raise NotFoundError for a missing database.
         :param integerkey: keys are native integers of 4 or of 8 bytes.
         :param integerdup: values are such integers (implies ``dupfixed``).
-        :param dupfixed: all values have one size (implies ``dupsort``).
+        :param dupfixed: all values of a key have one size (implies ``dupsort``).
         :raises IncompatibleError: the database exists without a flag that is
             asked for, or the main database has an ordinary record of this name.
         :raises DbsFullError: ``max_dbs`` databases are open.

@@ -4,8 +4,14 @@
 Every failure of liblmdb arrives as a subclass of :class:`Error` with three
 attributes: ``what``, the C function or the subject; ``code``, liblmdb's or the
 system's number (0 when Python code found the fault); ``reason``, liblmdb's or
-the system's words for it.  Where it is true, a class is also a builtin one: a
-:class:`DiskError` is an :class:`OSError` whose ``errno`` is set.
+the system's words for it.
+
+A class is also a builtin one only where a handler of the builtin one is right for
+it: :class:`DiskError` and :class:`ReadonlyError` are an :class:`OSError` whose
+``errno`` is set, :class:`LockTimeoutError` is a :class:`TimeoutError`,
+:class:`MemoryError` the builtin one, and :class:`InvalidParameterError` a
+:class:`ValueError`.  A missing database is no KeyError, and an ended object no
+ValueError: handlers for a program's own data must not hide them.
 """
 
 from __future__ import annotations
@@ -18,6 +24,8 @@ from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import ClassVar
+
+    from ._core import DbSlot
 
 
 class Error(Exception):
@@ -61,7 +69,7 @@ class KeyExistsError(Error):
     MDB_NAME = "MDB_KEYEXIST"
 
 
-class NotFoundError(Error, KeyError):
+class NotFoundError(Error):
     """There is no such record or database.
 
     A missing key is usually a result (``None``, a default, ``False``) and not
@@ -193,8 +201,8 @@ class BadValsizeError(Error):
 
     MDB_NAME = "MDB_BAD_VALSIZE"
     MDB_HINT = (
-        "keys have 1 to max_key_size() bytes; integer keys and fixed-size values"
-        " must have the width of those already stored"
+        "keys have 1 to max_key_size() bytes; integer keys must have the width of those already"
+        " stored, fixed-size values that of their key's other values"
     )
 
 
@@ -324,7 +332,7 @@ class AddrBusyError(Error):
     MDB_NAME = "MDB_ADDR_BUSY"
 
 
-class ClosedError(Error, ValueError):
+class ClosedError(Error):
     """The environment, transaction, cursor or database is closed or ended."""
 
 
@@ -450,3 +458,21 @@ def closed(
 ) -> ClosedError:
     """The exception for using ``subject`` after its end."""
     return cls(text, hint=f"this {subject} has ended; {advice}")
+
+
+_INCOMPATIBLE, _DUPSORT = -30784, 0x04
+
+
+def write_error(what: str, code: int, slot: DbSlot, key: bytes) -> Error:
+    """The exception for a record that could not be written or deleted.
+
+    Nothing is incompatible about a record of the main database but a key that is a named
+    database's: its name, behind which LMDB 1.0 stores a NUL.
+    """
+    hint = None
+    if code == _INCOMPATIBLE and slot.name is None and not slot.flags & _DUPSORT:
+        hint = (
+            f"{bytes(key[:64])!r} is the key of a named database, not of a record: drop() deletes"
+            " the database, open_db() gives access to its records"
+        )
+    return error(what, code, hint)

@@ -33,7 +33,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     committed meanwhile; any number may be open and they may move between
     threads.  There is one write transaction at a time, in the thread that began
     it.  As a context manager it commits when the block ends and aborts when the
-    block raises.
+    block raises.  A write transaction that is dropped is aborted, and if that loses
+    changes there is a ResourceWarning.
 
     :param env: the :class:`Environment`.
     :param db: the database that is meant where an operation names none; the main
@@ -179,8 +180,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     ) -> bool:
         """Delete ``key``; True if it existed.
 
-        In a database with duplicates ``value`` names the one to delete; None
-        means all.  Elsewhere ``value`` is not looked at.
+        In a database with duplicates ``value`` names the one to delete; None and an
+        empty value mean all.  Elsewhere ``value`` is not looked at.
 
         ``mdb_del``.
         """

@@ -181,7 +181,7 @@ class Writer:
     ) -> WriteFuture[bool]:
         """Delete ``key``, or one of its duplicates; see :meth:`Transaction.delete`.
 
-        :param value: the duplicate to delete; None for all.
+        :param value: the duplicate to delete; None or an empty value for all.
         :param db: the database; the writer's by default.
         :param timeout: how many seconds to wait for room in the queue.
 

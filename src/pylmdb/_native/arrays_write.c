@@ -22,8 +22,7 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
 
 /* -- batches ------------------------------------------------------------------------ */
 
-/* What is to be written, and in which order; places NULL: in the order given.  Keys of
- * one width are checked once. */
+/* What is to be written, and in which order; places NULL: in the order given. */
 struct load {
     const struct pylmdb_keys *keys;
     const char *values;
@@ -53,6 +52,25 @@ static int is_behind(MDB_cursor *cursor, const struct pylmdb_keys *keys, unsigne
     return 1;
 }
 
+/* Whether a row, not the first, has sizes that the database takes.  Keys of one width are
+ * checked once, and values of one size once for each key. */
+static int fits(MDB_cursor *cursor, unsigned int dbflags, const struct load *load, size_t n,
+                const MDB_val *key, const MDB_val *value)
+{
+    MDB_val before;
+
+    if (!load->keys->ends && !(dbflags & MDB_DUPFIXED))
+        return 0;
+    if (dbflags & MDB_DUPFIXED) {
+        before = pylmdb_key_at(load->keys, n - 1);
+        if (before.mv_size == key->mv_size &&
+            !memcmp(before.mv_data, key->mv_data, key->mv_size))
+            return 0;
+    }
+    return pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), dbflags, key,
+                               value);
+}
+
 static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load *load,
                     unsigned int flags, size_t *written, size_t *bad)
 {
@@ -65,10 +83,7 @@ static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load 
         MDB_val value = {load->size, (void *)(load->values + (ptrdiff_t)i * load->stride)};
 
         *bad = i;
-        rc = load->keys->ends && n ? pylmdb_check_widths(mdb_cursor_txn(cursor),
-                                                         mdb_cursor_dbi(cursor), dbflags, &key,
-                                                         &value)
-                                   : 0;
+        rc = n ? fits(cursor, dbflags, load, n, &key, &value) : 0;
         if (!rc)
             rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
         if (rc && rc != MDB_KEYEXIST)

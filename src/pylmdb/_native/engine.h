@@ -165,8 +165,6 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, cursor_del, (MDB_cursor *cursor, unsigned int dbflags,                 \
                                     unsigned int flags, MDB_val *found_key,                   \
                                     MDB_val *found_value, int *deleted))                      \
-    SLOT(int, pylmdb_, cursor_count, (MDB_cursor *cursor, unsigned int dbflags,               \
-                                      size_t *count))                                         \
     SLOT(int, pylmdb_, cursor_continue, (MDB_cursor *cursor, unsigned int dbflags,            \
                                          const void *key, size_t key_size, const void *value, \
                                          size_t value_size, int op, MDB_val *found_key,       \
@@ -182,7 +180,11 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, stand_move, (struct pylmdb_stand *stand, size_t writes,                \
                                     MDB_cursor *cursor, unsigned int dbflags, int op,         \
                                     MDB_val *found_key, MDB_val *found_value))                \
+    SLOT(int, pylmdb_, stand_count, (struct pylmdb_stand *stand, size_t writes,               \
+                                     MDB_cursor *cursor, unsigned int dbflags,                \
+                                     int positioned, size_t *count))                          \
     /* transactions */                                                                        \
+    SLOT(int, pylmdb_, txn_is_changed, (MDB_txn *txn))                                        \
     SLOT(int, pylmdb_, txn_begin, (MDB_env *env, MDB_txn *parent, unsigned int flags,         \
                                    int wait_ms, MDB_txn **txn))                               \
     SLOT(int, pylmdb_, txn_renew, (MDB_txn *txn, int wait_ms))                                \

@@ -8,33 +8,46 @@
 #include <sys/stat.h>
 #endif
 
+/* Whether a key's own values, if there are any, have the size of this one. */
+static int fits_values(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value)
+{
+    MDB_val found = *key, first;
+    int near = 0, rc = pylmdb_quick_seek(cursor, &found, &first, MDB_SET_KEY, &near);
+
+    if (rc == PYLMDB_NOT_QUICK)
+        rc = pylmdb_safe_cursor_get(cursor, &found, &first, MDB_SET_KEY);
+    if (rc)
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    return value->mv_size == first.mv_size ? 0 : MDB_BAD_VALSIZE;
+}
+
+static int is_integer(const MDB_val *number)
+{
+    return number->mv_size == sizeof(unsigned int) || number->mv_size == sizeof(size_t);
+}
+
 /* liblmdb compares the keys of an integerkey database by the width of the one
  * it is given, 4 or 8 bytes, and reads as many of the other.  So all keys of
- * one database must have one width, and so must all values of a dupfixed one.
- * The first record tells which; an empty database takes either. */
+ * one database must have one width: the first record tells which, and an empty
+ * database takes either.  All values of one key of a dupfixed database lie on pages
+ * that have one width for them; those of another key may have another. */
 static int right_width(MDB_cursor *cursor, unsigned int dbflags,
                        const MDB_val *key, const MDB_val *value)
 {
-    const unsigned int integer_values = MDB_INTEGERDUP;
     MDB_val first_key, first_value;
     int rc;
 
-    if ((dbflags & MDB_INTEGERKEY) && key &&
-        key->mv_size != sizeof(unsigned int) && key->mv_size != sizeof(size_t))
+    if (((dbflags & MDB_INTEGERKEY) && !is_integer(key)) ||
+        ((dbflags & MDB_INTEGERDUP) && value && !is_integer(value)))
         return MDB_BAD_VALSIZE;
-    if ((dbflags & integer_values) && value &&
-        value->mv_size != sizeof(unsigned int) &&
-        value->mv_size != sizeof(size_t))
-        return MDB_BAD_VALSIZE;
-    rc = pylmdb_safe_cursor_get(cursor, &first_key, &first_value, MDB_FIRST);
-    if (rc)
-        return rc == MDB_NOTFOUND ? 0 : rc;
-    if ((dbflags & MDB_INTEGERKEY) && key && key->mv_size != first_key.mv_size)
-        return MDB_BAD_VALSIZE;
-    if ((dbflags & MDB_DUPFIXED) && value &&
-        value->mv_size != first_value.mv_size)
-        return MDB_BAD_VALSIZE;
-    return 0;
+    if (dbflags & MDB_INTEGERKEY) {
+        rc = pylmdb_safe_cursor_get(cursor, &first_key, &first_value, MDB_FIRST);
+        if (rc)
+            return rc == MDB_NOTFOUND ? 0 : rc;
+        if (key->mv_size != first_key.mv_size)
+            return MDB_BAD_VALSIZE;
+    }
+    return (dbflags & MDB_DUPFIXED) && value ? fits_values(cursor, key, value) : 0;
 }
 
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
@@ -81,7 +94,7 @@ int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *value, size_t value_size)
 {
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
-    MDB_val *one = value && (dbflags & MDB_DUPSORT) ? &v : NULL;
+    MDB_val *one = value_size && (dbflags & MDB_DUPSORT) ? &v : NULL;
     int rc = pylmdb_exchange(txn, dbi, &k, NULL, NULL, NULL);
 
     if (rc != PYLMDB_NOT_QUICK)
@@ -148,21 +161,25 @@ static int same(const MDB_val *a, const void *data, size_t size)
     return a->mv_size == size && (!size || !memcmp(a->mv_data, data, size));
 }
 
+/* Where a record was sought: it is there; its successor is next; its key has other
+ * values, which are all smaller, and the successor is of the next key. */
+enum position { EXACT, SUCCESSOR, BEHIND_KEY };
+
 /* Places the cursor on the record (key, value) or, when it is gone, on its
- * successor in the whole database; *exact tells which. */
+ * successor in the whole database. */
 static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
-                  MDB_val *v, int *exact)
+                  MDB_val *v, enum position *position)
 {
     const MDB_val key = *k, value = *v;
     int rc;
 
-    *exact = 0;
+    *position = SUCCESSOR;
     if (dbflags & MDB_DUPSORT) {
         rc = pylmdb_safe_cursor_get(cursor, k, v, MDB_GET_BOTH_RANGE);
         if (!rc)
             rc = current(cursor, k, v);
-        if (!rc)
-            *exact = same(v, value.mv_data, value.mv_size);
+        if (!rc && same(v, value.mv_data, value.mv_size))
+            *position = EXACT;
         if (rc != MDB_NOTFOUND)
             return rc;
         *k = key;
@@ -171,10 +188,10 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
     if (rc || !same(k, key.mv_data, key.mv_size))
         return rc;
     if (!(dbflags & MDB_DUPSORT)) {
-        *exact = 1;
+        *position = EXACT;
         return 0;
     }
-    /* The key is still there, but all its values are smaller. */
+    *position = BEHIND_KEY;
     return pylmdb_safe_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
 }
 
@@ -209,17 +226,18 @@ int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
                            const void *value, size_t value_size, int op,
                            MDB_val *found_key, MDB_val *found_value)
 {
-    const int backward =
-        op == MDB_PREV || op == MDB_PREV_DUP || op == MDB_PREV_NODUP;
     const MDB_val last = {key_size, (void *)key};
-    int rc, exact, at_end;
+    enum position position;
+    int rc, at_end, backward;
 
     *found_key = last;
     found_value->mv_size = value_size;
     found_value->mv_data = (void *)value;
-    rc = resume(cursor, dbflags, found_key, found_value, &exact);
+    rc = resume(cursor, dbflags, found_key, found_value, &position);
     at_end = rc == MDB_NOTFOUND;
-    if (!rc && exact)
+    backward = op == MDB_PREV || op == MDB_PREV_DUP || op == MDB_PREV_NODUP ||
+               (position == BEHIND_KEY && (op == MDB_FIRST_DUP || op == MDB_LAST_DUP));
+    if (!rc && position == EXACT)
         rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, op);
     else if (backward && (!rc || at_end))
         rc = continue_backward(cursor, &last, op, at_end, found_key, found_value);
@@ -301,11 +319,14 @@ int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cur
 {
     int noted = 0, rc;
 
-    if (stand && stand->known && stand->writes != writes && op != MDB_FIRST && op != MDB_LAST)
+    if (stand && stand->known && stand->writes != writes && op != MDB_FIRST && op != MDB_LAST) {
         rc = pylmdb_cursor_continue(cursor, dbflags, stand->record, stand->key_size,
                                     stand->record + stand->key_size, stand->value_size, op,
                                     found_key, found_value);
-    else if (op == MDB_GET_CURRENT)
+        /* It stays where it was noted, not at a successor that was passed on the way. */
+        if (rc == MDB_NOTFOUND)
+            pylmdb_cursor_unset(cursor);
+    } else if (op == MDB_GET_CURRENT)
         return current(cursor, found_key, found_value);
     else
         rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, op);
@@ -365,23 +386,52 @@ int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count)
     return rc && rc != MDB_NOTFOUND ? rc : mdb_cursor_count(cursor, count);
 }
 
-/* Where liblmdb leaves the cursor afterwards cannot be relied on either. */
+int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
+                       unsigned int dbflags, int positioned, size_t *count)
+{
+    MDB_val k, v;
+    int rc = 0;
+
+    if (stand && positioned)
+        rc = pylmdb_stand_move(stand, writes, cursor, dbflags, MDB_GET_CURRENT, &k, &v);
+    else if (stand && stand->known && stand->writes != writes)
+        /* Behind a key's values: to the last of them.  The next movement begins at the
+         * record that was noted, all the same. */
+        rc = pylmdb_cursor_continue(cursor, dbflags, stand->record, stand->key_size,
+                                    stand->record + stand->key_size, stand->value_size,
+                                    MDB_LAST_DUP, &k, &v);
+    return rc ? rc : pylmdb_cursor_count(cursor, dbflags, count);
+}
+
+/* Where liblmdb leaves the cursor afterwards cannot be relied on either.  Behind the
+ * greatest value of a key that has others the cursor is on no record, so that deleting
+ * on and on there ends with the key. */
 static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags,
                          unsigned int flags, MDB_val *k, MDB_val *v,
                          int *deleted)
 {
-    size_t key_size, value_size;
+    enum position position;
+    MDB_val key, value;
     char *copy;
     int rc = seek_again(cursor, k, v, &copy);
 
-    key_size = k->mv_size;
-    value_size = v->mv_size;
+    key.mv_data = copy;
+    key.mv_size = k->mv_size;
+    value.mv_data = copy + k->mv_size;
+    value.mv_size = v->mv_size;
     if (!rc)
         rc = pylmdb_safe_cursor_del(cursor, flags);
     if (!rc) {
         *deleted = 1;
-        rc = pylmdb_cursor_continue(cursor, dbflags, copy, key_size,
-                                    copy + key_size, value_size, MDB_NEXT, k, v);
+        *k = key;
+        *v = value;
+        rc = resume(cursor, dbflags, k, v, &position);
+        if (!rc && position == BEHIND_KEY)
+            rc = MDB_NOTFOUND;
+        if (rc == MDB_NOTFOUND)
+            pylmdb_cursor_unset(cursor);
+        if (!rc)
+            rc = current(cursor, k, v);
     }
     free(copy);
     return rc;

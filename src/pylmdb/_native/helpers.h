@@ -11,8 +11,8 @@
 /* The code of a begin that did not get the writer lock in time. */
 #define PYLMDB_ETIMEDOUT ETIMEDOUT
 
-/* Whether a database of integers or of fixed-size values takes a key and a value (NULL:
- * not asked for) of these sizes: 0, or MDB_BAD_VALSIZE. */
+/* Whether a database of integers or of fixed-size values takes a value (NULL: not asked
+ * for) of this size for the key: 0, or MDB_BAD_VALSIZE. */
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
                         const MDB_val *value);
 int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -20,7 +20,7 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size,
                const void *value, size_t value_size, unsigned int flags);
-/* value NULL: the key with all its values. */
+/* value NULL or of no bytes: the key with all its values. */
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size,
                const void *value, size_t value_size);
@@ -35,7 +35,8 @@ int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags);
 /* Moves the cursor from the record (key, value), which may be gone by now, to
  * the one that op leads to: NEXT, PREV and their DUP and NODUP forms; others begin
- * at its successor if it is gone. */
+ * at its successor if it is gone, but those for a key's first and last value at what
+ * is left of the key when all of that is smaller. */
 int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
                            const void *key, size_t key_size,
                            const void *value, size_t value_size, int op,
@@ -67,11 +68,15 @@ int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cur
  * *sure is 0 where liblmdb does not tell: then it is the next record of any kind. */
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 /* The number of values of the key that the cursor shows. */
-int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
-                        size_t *count);
+int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count);
+/* The same from where it stands, which may be behind the key's values. */
+int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
+                       unsigned int dbflags, int positioned, size_t *count);
 /* Deletes the record that the cursor shows, or with MDB_NODUPDATA all values of
- * its key, and moves to the successor; MDB_NOTFOUND: it was the last.  *deleted
- * tells whether the deletion itself succeeded. */
+ * its key, and moves to the successor.  MDB_NOTFOUND: the record was the last of all,
+ * or the last of a key that has others; the cursor has no position then, and what its
+ * stand has noted is still the record.  *deleted tells whether the deletion itself
+ * succeeded. */
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);

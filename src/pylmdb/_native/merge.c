@@ -31,6 +31,7 @@ int pylmdb_source_move(struct pylmdb_source *source)
 struct order {
     MDB_txn *txn;
     MDB_dbi dbi;
+    unsigned int dbflags;
     /* whether a key may have several values */
     int dups;
     const struct pylmdb_merge *merge;
@@ -76,21 +77,20 @@ static void sift(const struct order *by, size_t place)
 static struct order order_of(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                              const struct pylmdb_merge *merge)
 {
-    const struct order by = {txn, dbi, !!(dbflags & MDB_DUPSORT), merge};
+    const struct order by = {txn, dbi, dbflags, !!(dbflags & MDB_DUPSORT), merge};
 
     return by;
 }
 
 /* -- moving ------------------------------------------------------------------------ */
 
-/* Integers and fixed-size values have one size throughout, or their order is none. */
+/* Integer keys have one size throughout, or their order is none. */
 static int move(struct pylmdb_merge *merge, size_t i)
 {
     struct pylmdb_source *source = &merge->sources[i];
     const int rc = source->move(source);
 
-    if (!rc && ((merge->key_size && source->key.mv_size != merge->key_size)
-                || (merge->value_size && source->value.mv_size != merge->value_size)))
+    if (!rc && merge->key_size && source->key.mv_size != merge->key_size)
         return MDB_BAD_VALSIZE;
     return rc;
 }
@@ -105,11 +105,11 @@ static int is_behind_all(MDB_cursor *cursor, const struct order *by, const MDB_v
 }
 
 /* Whether all records come behind those of the database, which takes none of other sizes. */
-static int settle(const struct order *by, unsigned int dbflags, struct pylmdb_merge *merge)
+static int settle(const struct order *by, struct pylmdb_merge *merge)
 {
     const struct pylmdb_source *first = &merge->sources[merge->heap[0]];
     MDB_cursor *cursor;
-    int rc = pylmdb_check_widths(by->txn, by->dbi, dbflags, &first->key, &first->value);
+    int rc = pylmdb_check_widths(by->txn, by->dbi, by->dbflags, &first->key, NULL);
 
     if (!rc)
         rc = mdb_cursor_open(by->txn, by->dbi, &cursor);
@@ -125,7 +125,7 @@ int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct p
     const struct order by = order_of(txn, dbi, dbflags, merge);
     size_t i;
 
-    merge->size = merge->key_size = merge->value_size = 0;
+    merge->size = merge->key_size = 0;
     merge->last = merge->count;
     for (i = 0; i < merge->count; i++) {
         const struct pylmdb_source *source = &merge->sources[i];
@@ -138,13 +138,11 @@ int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct p
             return rc;
         if (dbflags & MDB_INTEGERKEY)
             merge->key_size = source->key.mv_size;
-        if (dbflags & MDB_DUPFIXED)
-            merge->value_size = source->value.mv_size;
         merge->heap[merge->size++] = i;
     }
     for (i = merge->size / 2; i-- > 0;)
         sift(&by, i);
-    return merge->size ? settle(&by, dbflags, merge) : 0;
+    return merge->size ? settle(&by, merge) : 0;
 }
 
 /* Moves the source at the top of the heap to its next record, or takes it out. */
@@ -176,6 +174,20 @@ static unsigned int behind(const struct order *by, const struct pylmdb_merge *me
     if (by->dups && merge->last < merge->count && same(&merge->key, key))
         return MDB_APPENDDUP;
     return MDB_APPEND;
+}
+
+/* Whether the next record's value has the size of its key's others: of the record that
+ * was written last, or of those in the database. */
+static int fits(const struct order *by, const struct pylmdb_merge *merge,
+                const struct pylmdb_source *source)
+{
+    if (!(by->dbflags & MDB_DUPFIXED))
+        return 0;
+    if (merge->last < merge->count && same(&merge->key, &source->key))
+        return merge->value.mv_size == source->value.mv_size ? 0 : MDB_BAD_VALSIZE;
+    if (merge->append && !(by->dbflags & MDB_INTEGERDUP))
+        return 0;
+    return pylmdb_check_widths(by->txn, by->dbi, by->dbflags, &source->key, &source->value);
 }
 
 static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *merge,
@@ -221,13 +233,14 @@ static int write_some(MDB_cursor *cursor, const struct order *by, struct pylmdb_
         const struct pylmdb_source *source = &merge->sources[merge->at = merge->heap[0]];
         const size_t size = source->key.mv_size + source->value.mv_size;
 
-        if (merge->last < merge->count
+        rc = fits(by, merge, source);
+        if (!rc && merge->last < merge->count
             && !compare_records(by, &merge->key, &merge->value, source)) {
             merge->other = merge->last;
             if (!by->dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR
                 && !same(&merge->value, &source->value))
                 rc = MDB_KEYEXIST;
-        } else {
+        } else if (!rc) {
             rc = put(cursor, by, merge, pages);
             if (!rc) {
                 merge->key = source->key;

@@ -29,8 +29,8 @@ struct pylmdb_merge {
     int on_conflict;
     /* whether every record comes behind all that the database has */
     int append;
-    /* what sizes all keys and values have, where the database demands it */
-    size_t key_size, value_size;
+    /* what size all keys have, where the database demands it */
+    size_t key_size;
     /* what has been read, and written: records, and bytes of keys and values */
     size_t read, written, bytes;
     /* where it stopped: the source, and the one that it is in conflict with, which is

@@ -6,6 +6,7 @@ const void *pylmdb_engine_table(void);
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
+int pylmdb_txn_is_changed(MDB_txn *txn);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 void pylmdb_env_abandon(MDB_env *env);
@@ -67,8 +68,8 @@ void pylmdb_stand_forget(struct pylmdb_stand *stand);
 int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor);
 int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
                       unsigned int dbflags, int op, MDB_val *found_key, MDB_val *found_value);
-int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
-                        size_t *count);
+int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
+                       unsigned int dbflags, int positioned, size_t *count);
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
@@ -158,7 +159,7 @@ struct pylmdb_merge {
     size_t size;
     int on_conflict;
     int append;
-    size_t key_size, value_size;
+    size_t key_size;
     size_t read, written, bytes;
     size_t at, other;
     MDB_val key, value;

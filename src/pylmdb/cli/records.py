@@ -131,7 +131,10 @@ def delete_record(args: argparse.Namespace) -> None:
         if args.value is None:
             deleted = txn.delete(key, db=db)
         else:
-            deleted = txn.delete(key, values.read(args.value), db=db)
+            value = values.read(args.value)
+            # Among several values none is empty, and delete() would take it for all of them.
+            several = db.flags(txn)["dupsort"]
+            deleted = bool(value or not several) and txn.delete(key, value, db=db)
     if args.json:
         print_json({"deleted": deleted})
     if not deleted:

@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import IncompatibleError, KeyExistsError, error
+from ..errors import IncompatibleError, KeyExistsError, error, write_error
 from ._destination import Destination, called, is_new
 from ._progress import Reporter
 from ._sources import data_path, open_whole
@@ -175,7 +175,7 @@ class Merging:
                 raise error(f"merge: {called(self.name)} of {path!r}", lib.MDB_CORRUPTED)
 
     def _call(self, function: Any, *rest: Any) -> int:
-        slot = self.target.slot("merge", self.name, self.flags)
+        slot = self.slot = self.target.slot("merge", self.name, self.flags)
         return int(self.target.txn._do(lambda ptr: function(ptr, slot.dbi, slot.flags, *rest)))
 
     def _failure(self, code: int) -> Exception:
@@ -184,7 +184,8 @@ class Merging:
         key = bytes(self.engine.ffi.buffer(source.key.mv_data, source.key.mv_size))
         path = self.readers[state.at].env.path()
         if code != lib.MDB_KEYEXIST:
-            return error(f"merge: {called(self.name)} of {path!r}, key {key!r}", code)
+            what = f"merge: {called(self.name)} of {path!r}, key {key!r}"
+            return write_error(what, code, self.slot, key)
         others = [*(reader.env.path() for reader in self.readers), self.target.env.path()]
         return KeyExistsError(
             f"merge: in {called(self.name)} the key {key!r} has different values in"

@@ -58,7 +58,7 @@ typedef struct {
     /* the classes that objects are made of, given by publish() */
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
-    PyObject *error, *closed, *database_class, *deadline_class, *array_form;
+    PyObject *error, *write_error, *closed, *database_class, *deadline_class, *array_form;
     PyObject *busy_error, *forked_error, *wrong_thread_error, *bad_txn_error,
         *invalid_parameter_error, *plain_error, *closed_error;
     PyObject *empty, *names[ARG_COUNT];
@@ -279,6 +279,9 @@ void copy_strided(char *out, const Bytes *bytes);
 /* -- failures.c: exceptions.  They return NULL. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
+/* Of a record that could not be written or deleted. */
+PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
+                     const void *key, size_t key_size);
 PyObject *fail_with_hint(CoreState *state, const char *what, int code, const char *hint);
 PyObject *fail_closed(CoreState *state, const char *what, const char *hint);
 PyObject *fail_as(PyObject *exception, const char *what, int code, const char *hint);
@@ -339,8 +342,8 @@ void leave_gate(Shared *shared);
 void close_handle(Transaction *txn, Handle *handle);
 /* Closes a native cursor now, or when the operations in progress have left. */
 void drop_handle(Transaction *txn, Handle *handle);
-/* The end of a transaction that nobody has any more. */
-void finish_dying(Transaction *txn);
+/* The end of a transaction that nobody has any more; dropped: nobody has ended it. */
+void finish_dying(Transaction *txn, int dropped);
 void forget_thread(void);
 
 /* Read transactions that begin and end at once, under the GIL: like those of the

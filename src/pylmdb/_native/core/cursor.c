@@ -510,10 +510,8 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
     if (guard_cursor(self))
         return NULL;
     self->fresh = NOT_FRESH;
-    code = self->stand ? read_current(self) : 0;
-    /* Without a position it is liblmdb that says so. */
-    if (!code || code == MDB_NOTFOUND)
-        code = self->engine->cursor_count(self->native, self->slot->flags, &count);
+    code = self->engine->stand_count(self->stand, (size_t)self->txn->mutations, self->native,
+                                     self->slot->flags, self->positioned, &count);
     if (code)
         return fail(self->state, "mdb_cursor_count", code);
     return PyLong_FromSize_t(count);

@@ -34,7 +34,8 @@ int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int 
     code = cursor->engine->cursor_put(cursor->native, cursor->slot->flags, key->data, key->size,
                              value->data, value->size, flags_for(cursor->slot, flags));
     if ((code && code != MDB_KEYEXIST) || (noted = note_stand(cursor))) {
-        fail(cursor->state, "mdb_cursor_put", noted ? noted : code);
+        fail_write(cursor->state, "mdb_cursor_put", noted ? noted : code, cursor->slot, key->data,
+                   key->size);
         return -1;
     }
     /* The cursor is on the new record, or on the one that is in its way. */
@@ -56,12 +57,13 @@ int cursor_delete_record(Cursor *cursor, int all)
     cursor->txn->mutations += cursor->txn->write;
     cursor->fresh = NOT_FRESH;
     if (code && !deleted) {
-        fail(cursor->state, "mdb_cursor_del", code);
+        fail_write(cursor->state, "mdb_cursor_del", code, cursor->slot, cursor->key.mv_data,
+                   cursor->key.mv_size);
         return -1;
     }
     if (settle_cursor(cursor, code) < 0)
         return -1;
-    cursor->unseen = 1;
+    cursor->unseen = cursor->positioned;
     return 1;
 }
 

@@ -18,6 +18,13 @@ PyObject *fail(CoreState *state, const char *what, int code)
     return raise_made(PyObject_CallFunction(state->error, "si", what, code));
 }
 
+PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
+                     const void *key, size_t key_size)
+{
+    return raise_made(PyObject_CallFunction(state->write_error, "siOy#", what, code, slot, key,
+                                            (Py_ssize_t)key_size));
+}
+
 PyObject *fail_with_hint(CoreState *state, const char *what, int code, const char *hint)
 {
     return raise_made(PyObject_CallFunction(state->error, "sis", what, code, hint));

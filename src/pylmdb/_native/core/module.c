@@ -187,6 +187,7 @@ static int take_python_side(CoreState *state)
         PyObject **out;
     } wanted[] = {
         {"error", &state->error},
+        {"write_error", &state->write_error},
         {"closed", &state->closed},
         {"Error", &state->plain_error},
         {"BusyError", &state->busy_error},
@@ -250,8 +251,8 @@ static int core_exec(PyObject *module)
     each(transaction_type); each(cursor_type); each(iterator_type);           \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class);      \
-    each(error); each(closed); each(database_class); each(deadline_class);    \
-    each(array_form); each(busy_error); each(forked_error);                   \
+    each(error); each(write_error); each(closed); each(database_class);       \
+    each(deadline_class); each(array_form); each(busy_error); each(forked_error); \
     each(wrong_thread_error); each(bad_txn_error);                            \
     each(invalid_parameter_error); each(plain_error); each(closed_error)
 

@@ -34,6 +34,13 @@ static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code
     return code == RAISED ? NULL : fail(txn->state, what, code);
 }
 
+static PyObject *fail_write_unless_raised(Transaction *txn, const char *what, int code,
+                                          const Slot *slot, const Bytes *key)
+{
+    return code == RAISED ? NULL
+                          : fail_write(txn->state, what, code, slot, key->data, key->size);
+}
+
 typedef PyObject *Converter(Transaction *txn, const MDB_val *value);
 
 static inline PyObject *get_as(Transaction *self, PyObject *object, PyObject *otherwise,
@@ -169,7 +176,7 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
             if (!code || code == MDB_KEYEXIST)
                 result = PyBool_FromLong(!code);
             else
-                fail_unless_raised(self, "mdb_put", code);
+                fail_write_unless_raised(self, "mdb_put", code, slot, &key);
         }
         drop_bytes(&value);
     }
@@ -215,7 +222,7 @@ static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py
             if (!code || code == MDB_NOTFOUND)
                 result = PyBool_FromLong(!code);
             else
-                fail_unless_raised(self, "mdb_del", code);
+                fail_write_unless_raised(self, "mdb_del", code, slot, &key);
         }
         drop_bytes(&value);
     }
@@ -242,7 +249,8 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
         code = 0;
     if (code) {
         Py_XDECREF(old);
-        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code);
+        return fail_write_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code,
+                                        slot, key);
     }
     return old ? old : Py_NewRef(Py_None);
 }
@@ -274,7 +282,8 @@ static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, cons
     txn->mutations += txn->write;
     if (code && (code != MDB_NOTFOUND || value)) {
         Py_XDECREF(taken.old);
-        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code);
+        return fail_write_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code,
+                                        slot, key);
     }
     return taken.old ? taken.old : Py_NewRef(Py_None);
 }

@@ -17,6 +17,9 @@
 
 #include <errno.h>
 
+#define LOST_CHANGES                                                                       \
+    "a write transaction of %R was left without commit() or abort(); its changes are lost"
+
 /* Environments of this process that have a writer (borrowed; under the GIL). */
 static Shared *writing;
 
@@ -52,6 +55,29 @@ void leave_gate(Shared *shared)
         wake_waiters(shared);
 }
 
+/* Whether its end loses what it has written. */
+static int is_changed(Transaction *txn)
+{
+    int changed;
+
+    if (!txn->write || !txn->native.ptr || txn->native.generation != pylmdb_generation)
+        return 0;
+    changed = txn->engine->txn_is_changed(txn->native.ptr);
+    return changed < 0 ? txn->mutations > 0 : changed;
+}
+
+/* The warning has no reference to the transaction, which is going. */
+static void warn_of_loss(Transaction *txn)
+{
+    PyObject *options = PyObject_GetAttrString(txn->env, "_options");
+    PyObject *path = options ? PyObject_GetAttrString(options, "given_path") : NULL;
+
+    if (!path || PyErr_ResourceWarning(NULL, 1, LOST_CHANGES, path))
+        PyErr_WriteUnraisable((PyObject *)Py_TYPE(txn));
+    Py_XDECREF(path);
+    Py_XDECREF(options);
+}
+
 /* end_thread(number): what a thread leaves open ends with it.  It may be another
  * thread that notices. */
 PyObject *end_thread(PyObject *module, PyObject *object)
@@ -68,8 +94,12 @@ PyObject *end_thread(PyObject *module, PyObject *object)
         Transaction *txn = shared->writer;
 
         if (txn->thread == number && !txn->revoked) {
+            const int lost = is_changed(txn);
+
             Py_INCREF(txn);
             revoke_transaction(txn);
+            if (lost)
+                warn_of_loss(txn);
             Py_DECREF(txn);
             shared = writing;
         } else {
@@ -406,10 +436,11 @@ void revoke_transaction(Transaction *txn)
 /* Nobody uses it, so an operation of its family further down on this stack does
  * not either, and it can end under it; one in another thread may be inside liblmdb.
  * What runs here is Python code, which must not take it for unreferenced. */
-void finish_dying(Transaction *txn)
+void finish_dying(Transaction *txn, int dropped)
 {
     PyObject *kind, *value, *traceback;
     Transaction *const top = txn->top;
+    int lost;
 
     if (!top || txn->finished || LIKELY(finish_quickly(txn)))
         return;
@@ -421,9 +452,12 @@ void finish_dying(Transaction *txn)
         pylmdb_pause();
         Py_END_ALLOW_THREADS
     }
+    lost = dropped && is_changed(txn);
     finish(txn, 0);
     if (top != txn)
         finish_waiting(top);
+    if (lost)
+        warn_of_loss(txn);
     Py_SET_REFCNT(txn, 0);
     PyErr_Restore(kind, value, traceback);
 }

@@ -66,16 +66,18 @@ void transaction_dealloc(Transaction *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject *module = self->state->module;
+    int dropped;
 
     if (finalize((PyObject *)self))
         return;
     PyObject_GC_UnTrack(self);
+    dropped = !self->revoked;
     /* Callbacks of weak references may end the environment, and that its transactions. */
     self->revoked = self->dying = 1;
     self->ready = 0;
     if (self->weakrefs)
         PyObject_ClearWeakRefs((PyObject *)self);
-    finish_dying(self);
+    finish_dying(self, dropped);
     Py_CLEAR(self->whole);
     Py_CLEAR(self->opened);
     Py_CLEAR(self->dropped);
