@@ -19,6 +19,11 @@ struct extra {
      * that of the MDB_env */
     struct name *names;
     const char *path;
+    /* handles.c: bits of the names that databases were asked for by, how many, and whether
+     * slots may be retired, or free between others */
+    unsigned char *asked_names;
+    size_t name_bits;
+    int has_retired, has_free_slots;
     /* truncation.c: whether reads are guarded, and the map's place among those that
      * are, counted from 1; 0 is none */
     int guard, place;

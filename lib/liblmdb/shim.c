@@ -80,7 +80,7 @@ static void *uncleared_list(size_t count, size_t size)
 }
 
 /* An environment has our struct extra behind it. */
-enum { EXTRA_SIZE = 128 };
+enum { EXTRA_SIZE = 192 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
      : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTRA_SIZE) \
@@ -120,6 +120,11 @@ struct MDB_node;
 static struct MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp);
 static int is_on_last_page(const MDB_cursor *mc);
 
+/* Called from mdb.c; see handles.c. */
+#define PYLMDB_NAMES
+static unsigned int first_of_that_name(MDB_txn *txn, const char *name);
+static void forget_names(MDB_env *env);
+
 /* Called from mdb.c; see pages.c. */
 #define PYLMDB_PAGES
 struct MDB_page;
@@ -129,7 +134,7 @@ static inline int page_suits(const MDB_cursor *mc, struct MDB_page *mp);
 static int duplicates_suit(const MDB_cursor *mc, struct MDB_node *node);
 static int same_level(struct MDB_page *a, struct MDB_page *b);
 static int large_value_fits(const MDB_txn *txn, const struct MDB_page *mp, size_t size);
-static int free_list_is_sound(const MDB_txn *txn, const size_t *list);
+static int merge_free_list(const MDB_txn *txn, size_t *list, const size_t *more);
 #if MDB_VERSION_MAJOR > 0
 static int is_name(const MDB_val *key);
 #endif

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from _functools import partial
+
 from . import _threads
 from ._typing import TYPE_CHECKING
 from ._writer_gate import Deadline
@@ -23,17 +25,14 @@ class Slow:
 
     def __init__(self, ffi: Any, core: Any) -> None:
         self._cast = ffi.cast
+        # native handles as cffi knows them, by address
+        self.transaction_pointer = partial(ffi.cast, "MDB_txn *")
+        self.cursor_pointer = partial(ffi.cast, "MDB_cursor *")
         self._end_thread = core.end_thread
 
     def know_thread(self, _shared: Any, _address: int, number: int, _none: None) -> None:
         """Make sure that the end of the calling thread is noticed."""
         _threads.current().at_end.append((self._end_thread, number))
-
-    def transaction_pointer(self, address: int) -> Any:
-        return self._cast("MDB_txn *", address)
-
-    def cursor_pointer(self, address: int) -> Any:
-        return self._cast("MDB_cursor *", address)
 
     @staticmethod
     def array_form(view: memoryview) -> tuple[Any, ...]:

@@ -3,9 +3,6 @@
 
 int pylmdb_has_shim(void);
 const void *pylmdb_engine_table(void);
-int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
-                    MDB_dbi *dbi);
-int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 void pylmdb_env_abandon(MDB_env *env);
@@ -71,6 +68,13 @@ struct pylmdb_pool {
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
+struct pylmdb_opened {
+    MDB_dbi dbi;
+    unsigned int flags;
+    int pending;
+};
+int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
+                   unsigned int flags, int live, struct pylmdb_opened *opened);
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
 struct pylmdb_txn {
     MDB_txn *ptr;
@@ -90,7 +94,6 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
-void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
