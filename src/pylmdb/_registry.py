@@ -40,6 +40,9 @@ _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
 # being opened or closed: not to be found, but a forked child inherits them too
 _half_open: set[SharedEnv] = set()
+# descriptors of lock files that another LMDB binding has open in this process: closing one
+# would take its locks away
+_kept: dict[FileKey, int] = {}
 # open in the parent of this forked child, whose maps the child has, too
 _inherited: set[FileKey] = set()
 
@@ -299,25 +302,55 @@ def _descriptor_key(shared: SharedEnv) -> FileKey:
 
 def _refuse_other_binding(lib: Any, options: Options, key: FileKey) -> None:
     """Another LMDB binding (or another copy of this one) that has the file open in
-    this process would lose its locks when we close ours.  It has the data file in
-    its memory map, and so had the parent of a forked child, which is no matter."""
+    this process would lose its locks when we close ours.  The parent of a forked child
+    that has it is no matter."""
     if key in _inherited or not sys.platform.startswith("linux"):
         return
-    # Whoever has an environment open keeps a descriptor of its data file.
-    if not lib.pylmdb_has_descriptor(*key):
-        return
+    lock_fd, lock_key = _open_lock_file(options.lock_path)
+    other = False
+    try:
+        data_fd = os.open(options.data_path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            may_be = lib.pylmdb_may_be_open(lock_fd, data_fd)
+        finally:
+            os.close(data_fd)
+        other = bool(may_be and lib.pylmdb_has_descriptor(*key) and _is_mapped(options, key))
+    except OSError:
+        return  # liblmdb says why it cannot be opened
+    finally:
+        if lock_key is not None and other:
+            _kept[lock_key] = lock_fd
+        elif lock_fd >= 0:
+            os.close(lock_fd)
+    if other:
+        raise Error(
+            f"open: another LMDB binding has {options.given_path!r} open in this process",
+            hint="close it there first; two would break each other's locks",
+        )
+
+
+def _open_lock_file(path: bytes) -> tuple[int, FileKey | None]:
+    """A descriptor of a lock file, or -1, and what the file is known by."""
+    key = _file_key(path)
+    if key in _kept:
+        return _kept.pop(key), key
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return -1, None
+    found = os.fstat(fd)
+    return fd, (found.st_dev, found.st_ino)
+
+
+def _is_mapped(options: Options, key: FileKey) -> bool:
+    """True if this process has the data file in its memory map."""
     with open("/proc/self/maps", "rb") as file:
         maps = file.read()
     if b" %d " % key[1] not in maps:
-        return
+        return False
     real = os.path.realpath(options.data_path)
-    for line in maps.splitlines():
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and int(fields[4]) == key[1] and fields[5] == real:
-            raise Error(
-                f"open: another LMDB binding has {options.given_path!r} open in this process",
-                hint="close it there first; two would break each other's locks",
-            )
+    fields = [line.split(maxsplit=5) for line in maps.splitlines()]
+    return any(len(each) == 6 and int(each[4]) == key[1] and each[5] == real for each in fields)
 
 
 def _close_if_last(shared: SharedEnv) -> None:

@@ -112,6 +112,12 @@ void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, s
  * used again. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 
+/* 0 if this process can have no environment of these files open, at a cost that does not
+ * grow with what it has open: nobody has a lock on the lock file (-1: there is none), and
+ * no map in the system has the first page of the data file, which an environment always
+ * reads.  Else, and where that cannot be told, 1. */
+int pylmdb_may_be_open(int lock_fd, int data_fd);
+
 /* 0 if no descriptor of this process leads to the file, else, and where that cannot be
  * told, 1. */
 int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);

@@ -59,6 +59,7 @@ int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags,
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
+int pylmdb_may_be_open(int lock_fd, int data_fd);
 int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 struct pylmdb_pool {
