@@ -8,11 +8,11 @@ import threading
 
 import numpy as np
 import pytest
-from programs import ROUNDS, run
+from programs import ROUNDS, finish, occupy, run, start
 
 import pylmdb
 from pylmdb import lowlevel
-from pylmdb._growth import RESERVE, START, UNLIMITED, WRITEMAP_START, plan
+from pylmdb._growth import START, UNLIMITED, WRITEMAP_START, plan
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -61,16 +61,16 @@ def test_how_large_a_map_becomes(env, now, needed, most, part, size):
 
 
 PLANS = [
-    ({}, (START, UNLIMITED, RESERVE, False)),
-    ({"writemap": True}, (WRITEMAP_START, UNLIMITED, RESERVE, False)),
-    ({"map_size": MIB}, (MIB, MIB, RESERVE, True)),
-    ({"map_size": GIB, "writemap": True}, (WRITEMAP_START, GIB, RESERVE, True)),
-    ({"map_size": 4096, "writemap": True}, (4096, 4096, RESERVE, True)),
-    ({"map_size": 0}, (0, 0, RESERVE, True)),
+    ({}, (START, UNLIMITED, 0, False)),
+    ({"writemap": True}, (WRITEMAP_START, UNLIMITED, 0, False)),
+    ({"map_size": MIB}, (MIB, MIB, MIB, True)),
+    ({"map_size": GIB, "writemap": True}, (WRITEMAP_START, GIB, GIB, True)),
+    ({"map_size": 4096, "writemap": True}, (4096, 4096, 4096, True)),
+    ({"map_size": 0}, (0, 0, 0, True)),
     ({"map_size": 4 << 40}, (4 << 40, 4 << 40, 4 << 40, True)),
-    ({"max_map_size": GIB}, (START, GIB, RESERVE, False)),
+    ({"max_map_size": GIB}, (START, GIB, GIB, False)),
     ({"map_size": MIB, "max_map_size": 2 << 40}, (MIB, 2 << 40, 2 << 40, False)),
-    ({"map_size": 5 * MIB, "max_map_size": GIB, "writemap": True}, (5 * MIB, GIB, RESERVE, False)),
+    ({"map_size": 5 * MIB, "max_map_size": GIB, "writemap": True}, (5 * MIB, GIB, GIB, False)),
 ]
 
 
@@ -295,7 +295,7 @@ def test_a_fixed_size_is_a_limit(open_env, writemap):
 def test_both_sizes(open_env, writemap):
     env = open_env(map_size=2 * MIB, max_map_size=8 * MIB, writemap=writemap)
     info = env.info()
-    assert (info.map_size, info.max_map_size, info.reserved) == (2 * MIB, 8 * MIB, RESERVE)
+    assert (info.map_size, info.max_map_size, info.reserved) == (2 * MIB, 8 * MIB, 8 * MIB)
     fill(env, 6 * MIB)
     assert 6 * MIB < env.info().map_size <= 8 * MIB
     with pytest.raises(pylmdb.MapFullError):
@@ -343,10 +343,11 @@ def test_set_mapsize_with_everything_alive(growing):
     reader.abort()
 
 
-def test_beyond_the_reservation_nothing_may_be_alive(open_env):
+def test_where_something_lies_behind_the_map_nothing_may_be_alive(open_env, occupied):
     env = open_env()
     fill(env, MIB)
-    size = 4 * RESERVE
+    occupied(env)
+    size = GIB
     with env.begin(buffers=True) as txn:
         with pytest.raises(pylmdb.BusyError, match="a transaction is open"):
             env.set_mapsize(size)
@@ -400,7 +401,8 @@ def test_info_tells_what_there_is(open_env):
     env = open_env()
     info = env.info()
     assert (info.map_size, info.used, info.free_pages) == (START, 2 * env.stat().psize, 0)
-    assert info.max_map_size == info.reserved == RESERVE
+    assert info.reserved == 64 * MIB
+    assert info.max_map_size > 1 << 31
     fill(env, 4 * MIB)
     with env.begin(write=True) as txn:
         for i in range(1000):
@@ -419,17 +421,122 @@ def test_a_full_reader_table_leaves_the_free_pages_untold(open_env):
 # -- addresses ---------------------------------------------------------------------------------
 
 
-def test_many_environments_at_once(env_path, lib_version):
-    run("""
-envs = [pylmdb.open(f"{path}{i}", lib_version=lib_version) for i in range(200)]
-sizes = [env.info().reserved for env in envs]
-assert sizes[0] == 1 << 40 and min(sizes) > 1 << 30 and sum(sizes) < 1 << 46, sizes
-for env in (envs[0], envs[-1]):
+MAPPED = """
+def mapped(path):
+    "The parts of the address space that the data file has: where, and how large."
+    with open("/proc/self/maps") as file:
+        parts = [line.split() for line in file if line.split()[5:] == [path + "/data.mdb"]]
+    ends = [[int(end, 16) for end in part[0].split("-")] for part in parts]
+    return [(start, end - start) for start, end in ends]
+"""
+
+
+@pytest.mark.parametrize("given", ["map_size=3 << 20", "map_size=3 << 20, max_map_size=1 << 30", ""])
+def test_no_more_is_mapped_than_is_asked_for(env_path, lib_version, given):
+    """Who locks the map in memory, or limits or watches addresses, sees what was asked for."""
+    run(MAPPED + f"""
+env = pylmdb.open(path, lib_version=lib_version, {given})
+size = {{"": 64 << 20, "map_size=3 << 20": 3 << 20}}.get({given!r}, 1 << 30)
+assert [part[1] for part in mapped(path)] == [size], mapped(path)
+other = pylmdb.open(path, max_map_size=1 << 31)
+reader, where = env.begin(), mapped(path)[0][0]
+with other.begin(write=True) as txn:
+    txn.put(b"k", bytes(100 << 20))
+(start, size), = mapped(path)
+assert start == where and 100 << 20 < size <= 1 << 31
+reader.abort(), other.close(), env.close()
+assert not mapped(path)
+""", env_path, lib_version)
+
+
+MANY = """
+import resource
+files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+if files < 8000:
+    sys.exit(77)
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+if limit:
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+os.mkdir(path)
+options = {"subdir": False, "sync": False, "metasync": False}
+envs = [pylmdb.open(f"{path}/{i}", lib_version=i % 2, **options) for i in range(2000)]
+for env in envs:
     with env.begin(write=True) as txn:
-        txn.put(b"k", b"v" * (100 << 20))
-    assert env.info().map_size > 100 << 20
-spare = bytearray(1 << 30)
-""", env_path, lib_version, timeout=60)
+        txn.put(b"k", b"v")
+        env.set_mapsize(100 << 20)  # in place, as the transaction is alive
+    assert env.info().map_size >= 100 << 20
+for env in envs[::1000]:
+    with env.begin(write=True) as txn:
+        txn.put(b"large", bytes(70 << 20))
+private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+spare = mmap.mmap(-1, (limit or 1 << 45) // 2 - (1 << 30), flags=private, prot=mmap.PROT_READ)
+for env in envs:
+    with env.begin() as txn:
+        assert txn.get(b"k") == b"v"
+    env.close()
+for i in range(2):
+    with pylmdb.open(f"{path}/{i}", **options) as env, env.begin(write=True) as txn:
+        txn.put(b"large", bytes(150 << 20))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [0, 39])
+def test_two_thousand_environments_grow(env_path, core, bits):
+    run(f"import mmap\nlimit = {bits and 1 << bits}\n" + MANY, env_path, 0, timeout=120)
+
+
+@pytest.fixture
+def occupied():
+    """A function that puts something behind an environment's map."""
+    ends = []
+    yield lambda env: ends.append(occupy(env))
+    for end in ends:
+        end()
+
+
+def test_a_map_that_something_lies_behind_moves_when_nobody_is_in_it(open_env, occupied, writemap):
+    env = open_env(sync=False, writemap=writemap)
+    occupied(env)
+    for i in range(8):  # each transaction finds room for it
+        with env.begin(write=True) as txn:
+            txn.put(b"%d" % i, bytes(20 * MIB))
+    assert env.info().map_size > 160 * MIB
+    with env.begin() as txn:
+        assert all(txn.get(b"%d" % i) == bytes(20 * MIB) for i in range(8))
+
+
+def test_a_map_that_something_lies_behind_does_not_move_under_anybody(open_env, occupied):
+    env = open_env(sync=False)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v" * 100)
+    occupied(env)
+    with env.begin(buffers=True) as reader:
+        view = reader.get(b"k")
+        for i in range(2):
+            with env.begin(write=True) as txn:
+                txn.put(b"%d" % i, bytes(20 * MIB))
+        with pytest.raises(pylmdb.MemoryError, match="addresses"), env.begin(write=True) as txn:
+            txn.put(b"large", bytes(60 * MIB))
+        assert view == b"v" * 100
+        del view
+    with env.begin(write=True) as txn:  # now it moves
+        txn.put(b"large", bytes(60 * MIB))
+    assert env.stat().entries == 4
+
+
+def test_a_map_is_moved_for_what_another_process_has_written(open_env, occupied, env_path):
+    env = open_env(sync=False)
+    occupied(env)
+    other = start("""
+with pylmdb.open(path, sync=False) as env, env.begin(write=True) as txn:
+    txn.put(b"large", bytes(100 << 20))
+""", env_path, 0)
+    finish(other)
+    with env.begin() as txn:
+        assert txn.get(b"large") == bytes(100 * MIB)
+    with env.begin(write=True) as txn:
+        txn.put(b"more", bytes(100 * MIB))
 
 
 def test_few_addresses(env_path, lib_version):
@@ -437,7 +544,7 @@ def test_few_addresses(env_path, lib_version):
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 env = pylmdb.open(path, lib_version=lib_version, sync=False)
-assert 1 << 28 < env.info().reserved < 3 << 30
+assert env.info().reserved == 64 << 20
 other = pylmdb.open(path + "-other", lib_version=lib_version)
 for i in range(30):
     with env.begin(write=True) as txn:

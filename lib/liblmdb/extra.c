@@ -3,8 +3,10 @@
 
 struct extra {
     /* growth.c: how far the limit may rise, how much to map, how much is mapped, and
-     * whether the user has fixed the size, which is then what he is told */
-    size_t most, wanted, reserved;
+     * whether the user has fixed the size, which is then what he is told; where the map
+     * lies (addresses.c), and the limit at which it was said to be cramped */
+    size_t most, wanted, reserved, told;
+    unsigned int address;
     int fixed;
     /* lock_file.c: the size of the lock file's mapping, the next environment that has
      * one, when the files were last looked at, in milliseconds, and whether the write

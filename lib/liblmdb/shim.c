@@ -2,7 +2,7 @@
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
  * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, creation.c, growth.c,
- * lock_file.c, compaction.c, truncation.c, large.c).
+ * lock_file.c, compaction.c, truncation.c, large.c, addresses.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -183,10 +183,12 @@ static inline int is_cut(MDB_env *env)
 #undef madvise
 #undef ftruncate
 #undef fcntl
+static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
-static void unguard_map(MDB_env *env);
+static void unguard_place(int place);
 #include "creation.c"
+#include "addresses.c"
 #include "growth.c"
 #include "lock_file.c"
 #include "compaction.c"
@@ -231,6 +233,8 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     }
     if (!parent && files_are_replaced(env))
         return ESTALE;
+    if (!parent && is_cramped(env))
+        return MDB_MAP_RESIZED;
     if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
     if (!rc)

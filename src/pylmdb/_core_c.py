@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from _functools import partial
+from _functools import partial  # type: ignore[import-not-found]
 
 from . import _threads
 from ._typing import TYPE_CHECKING

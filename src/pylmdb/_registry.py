@@ -172,10 +172,9 @@ def _open_native(options: Options) -> SharedEnv:
         raise
     finally:
         _half_open.discard(shared)
-    _open[shared.key] = shared
     lock_key = _file_key(options.lock_path) if options.lock else None
-    if lock_key is not None:
-        _open[lock_key] = shared
+    shared.keys = (shared.key,) if lock_key is None else (shared.key, lock_key)
+    _open.update(dict.fromkeys(shared.keys, shared))
     return shared
 
 
@@ -366,8 +365,9 @@ def _close_if_last(shared: SharedEnv) -> None:
 
 def _close(shared: SharedEnv) -> None:
     _half_open.add(shared)
-    for key in [key for key, value in _open.items() if value is shared]:
-        del _open[key]
+    for key in shared.keys:
+        if _open.get(key) is shared:
+            del _open[key]
     shared.close_native()
     _half_open.discard(shared)
 

@@ -79,6 +79,8 @@ class SharedEnv(SharedCore):
         self.on_last_leave = on_last_leave
         self.pid = os.getpid()
         self.key: tuple[int, int] | None = None
+        # all that it is known by in the registry
+        self.keys: tuple[tuple[int, int], ...] = ()
         self.users: dict[int, None] = {}
         # by token, while the frame of the call holds what the reference leads to
         self.calls: dict[int, ref[_Call]] = {}
@@ -257,7 +259,8 @@ class SharedEnv(SharedCore):
             self.drain()
             lib.mdb_reader_check(env, ffi.NULL)
             code = function(box, self.pool, *args, wait_ms)
-        if code == lib.MDB_MAP_RESIZED and self._adopt_map_size():
+        if code == lib.MDB_MAP_RESIZED:
+            self._make_room()
             code = function(box, self.pool, *args, wait_ms)
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
             raise error("mdb_txn_begin", code)
@@ -265,18 +268,18 @@ class SharedEnv(SharedCore):
 
     # -- the map ------------------------------------------------------------------
 
-    def _adopt_map_size(self) -> bool:
-        """Take over the size that another process gave the map, if nothing of
-        this process (but the beginning transaction) lies in the old one."""
+    def _make_room(self) -> None:
+        """Have a larger map elsewhere, if nothing of this process (but the beginning
+        transaction) lies in the old one."""
         mark = next(tokens), get_ident()
         if self.resizing.setdefault("by", mark) != mark:
-            return False
+            return
         try:
             self.admit()
-            if self._live() or self._calls_in_progress() > 1:
-                return False
-            self.drain()
-            return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
+            alone = not self._live() and self._calls_in_progress() <= 1
+            if alone:
+                self.drain()
+            self.engine.lib.pylmdb_env_make_room(self.ptr, alone)
         finally:
             self.resizing.pop("by", None)
             self.admit()
@@ -321,7 +324,7 @@ class SharedEnv(SharedCore):
         lib, ffi = self.engine.lib, self.engine.ffi
         found = ffi.new("struct pylmdb_opened *")
         with self.dbi_lock:
-            slot = self.main if name is None else self.slots.get(name)
+            slot: Any = self.main if name is None else self.slots.get(name)
             if slot is None and len(self.slots) >= self.max_dbs:
                 raise error("mdb_dbi_open", lib.MDB_DBS_FULL)
             native_name = ffi.NULL if name is None else name
@@ -343,7 +346,8 @@ class SharedEnv(SharedCore):
         # There is one write transaction at a time, so what is not committed is its own.
         if slot.pending and not txn._thread:
             raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
-        return slot
+        found_slot: DbSlot = slot
+        return found_slot
 
     def retire(self, number: int) -> None:
         """The database of a native handle is gone for good: so is every slot on it."""

@@ -13,6 +13,7 @@ void pylmdb_env_opened(MDB_env *env);
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 int pylmdb_env_limit(MDB_env *env, size_t size);
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
+int pylmdb_env_make_room(MDB_env *env, int alone);
 void pylmdb_env_named(MDB_env *env, const char *path);
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
 void pylmdb_env_guard_reads(MDB_env *env, int guard);
