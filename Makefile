@@ -95,7 +95,7 @@ sanitize: $(SANITIZE_VENV)/installed-sanitize
 	.ci/system-packages $(SANITIZE_VENV)/bin/python lmdb-utils
 	$(SANITIZED) $(SANITIZE_VENV)/bin/python -X faulthandler -m pytest --capture=sys \
 		$(addprefix --ignore=,$(BUILDING)) --deselect=tests/test_exit.py::test_memory_stays_flat \
-		--deselect=tests/test_growth.py::test_few_addresses \
+		--deselect=tests/test_addresses.py::test_few_addresses \
 		--deselect=tests/test_loader.py::test_in_a_forked_child $(PYTEST_ARGS)
 
 # Development mode is for this process; the programs that tests run get the allocator alone, because

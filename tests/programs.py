@@ -7,6 +7,8 @@ with nothing on stderr (an exception in a finalizer shows there).  A program fin
 ``path``, ``lib_version`` and the names of this module in its namespace.
 """
 
+import ctypes
+import mmap
 import os
 import signal
 import subprocess
@@ -14,6 +16,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+from pylmdb import lowlevel
 
 ROUNDS = int(os.environ.get("PYLMDB_ROUNDS", "1"))
 
@@ -62,6 +66,21 @@ def run(source, path, lib_version, status=0, timeout=20, errors=False, prelude=P
     """Run a program to its end and return what it printed."""
     __tracebackhide__ = True
     return finish(start(source, path, lib_version, prelude), status, timeout, errors)
+
+
+def occupy(env):
+    """Put something behind an environment's map, so that it cannot become larger where it
+    lies; return what takes it away again."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    native = lowlevel.engine(env)
+    start = native.lib.pylmdb_env_map(lowlevel.handle(env), native.ffi.new("size_t *"))
+    end = int(native.ffi.cast("uintptr_t", start)) + env.info().reserved
+    size, flags = mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    assert libc.mmap(end, size, mmap.PROT_READ, flags, -1, 0) == end
+    return lambda: libc.munmap(end, size)
 
 
 class Rival:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Handles of one database, opened by several transactions at once: one slot, one database."""
 
+import sys
 import threading
 
 import pytest
@@ -8,6 +9,7 @@ from leaks import MEASURE
 from programs import run
 
 import pylmdb
+from pylmdb import lowlevel
 
 
 @pytest.fixture
@@ -216,3 +218,81 @@ def test_all_databases_are_dropped_after_a_drop_that_was_aborted(open_env, lib_v
                 txn.put(b"%d" % i, b"v", db=env.open_db(b"db", create=False))
     with env.begin() as txn:
         assert list(txn.cursor()) == []
+
+
+def calls_of(function):
+    """How many functions of Python and C a call runs."""
+    count = 0
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_opening_a_database_does_the_same_work_beside_many(open_env, nested):
+    env = open_env(max_dbs=700)
+    with env.begin(write=True) as txn:
+        if nested:
+            txn = env.begin(parent=txn, write=True)
+        for i in range(5):
+            env.open_db(b"few%d" % i, txn=txn)
+        few = calls_of(lambda: env.open_db(b"one", txn=txn))
+        for i in range(600):
+            env.open_db(b"many%d" % i, txn=txn)
+        assert calls_of(lambda: env.open_db(b"another", txn=txn)) == few
+        txn.commit()
+    assert len(env.dbs()) == 607
+
+
+def test_slots_serve_again_beside_names_that_none_has_had(open_env):
+    env = open_env(max_dbs=20)
+    for i in range(100):
+        db = env.open_db(b"db%d" % i)
+        with env.begin(write=True) as txn:
+            txn.put(b"k", b"%d" % i, db=db)
+            assert txn.stat(db).entries == 1
+            if i % 3:
+                txn.drop(db)
+            else:
+                txn.abort()
+        with env.begin(write=True) as txn:
+            if not i % 3:
+                txn.drop(db)
+    assert env.dbs() == []
+    for i in range(20):
+        env.open_db(b"db%d" % i)
+    with pytest.raises(pylmdb.DbsFullError):
+        env.open_db(b"one more")
+
+
+def test_creations_that_are_aborted_leave_their_slots(open_env):
+    env = open_env(max_dbs=10)
+    for i in range(50):
+        with env.begin(write=True) as txn:
+            for j in range(10):
+                env.open_db(b"%d-%d" % (i, j), txn=txn)
+            txn.abort()
+    assert env.dbs() == []
+
+
+def test_a_handle_that_liblmdb_alone_has_opened(open_env):
+    """Its slot is the one that open_db() finds, so that the database has one root."""
+    env = open_env()
+    lib, ffi = lowlevel.engine(env).lib, lowlevel.engine(env).ffi
+    dbi = ffi.new("MDB_dbi *")
+    with env.begin(write=True) as txn:
+        assert not lib.mdb_dbi_open(lowlevel.handle(txn), b"db", lib.MDB_CREATE, dbi)
+    db = env.open_db(b"db")
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v", db=db)
+        out = ffi.new("MDB_stat *")
+        assert not lib.mdb_stat(lowlevel.handle(txn), dbi[0], out)
+        assert out.ms_entries == 1

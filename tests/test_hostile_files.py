@@ -267,3 +267,55 @@ def test_a_page_of_two_databases_that_one_gives_up(open_env, lib_version, held):
     one, two = (env.open_db(name, create=False) for name in (b"one", b"two"))
     with pytest.raises(REFUSED), env.begin(write=True) as txn:
         empty_and_fill(txn, one, two, held)
+
+
+def free_lists(file):
+    """Where the lists of free pages begin, those of the newest snapshot, oldest first."""
+    nodes = [node for page in file.leaves(file.free_record()) for node in file.nodes(page)]
+    return [file.value(node) for node in nodes if file.get("Q", file.value(node)) > 2]
+
+
+def page_of_another_list(file, one, other):
+    """Has a list name a page of another one as well, and leaves it in order."""
+    theirs = {file.get("Q", other + 8 * i) for i in range(1, file.get("Q", other) + 1)}
+    for at in range(one + 16, one + 8 * file.get("Q", one), 8):
+        between = range(file.get("Q", at + 8) + 1, file.get("Q", at - 8))
+        for page in theirs.intersection(between):
+            return file.set("Q", at, page)
+    raise AssertionError("the lists do not overlap")
+
+
+UNSOUND = {
+    "a page of another list": page_of_another_list,
+    "a page twice": lambda file, one, _: file.set("Q", one + 16, file.get("Q", one + 8)),
+    "out of order": lambda file, one, _: file.set("Q", one + 16, file.get("Q", one + 8) + 1),
+    "behind the file": lambda file, one, _: file.set("Q", one + 8, 1 << 40),
+    "a meta page": lambda file, one, _: file.set("Q", one + 8 * file.get("Q", one), 1),
+}
+
+
+@pytest.mark.parametrize("what", UNSOUND)
+def test_a_list_of_free_pages_that_is_none(open_env, lib_version, what):
+    """Each list that a transaction takes pages from is looked at, and beside all before it."""
+    with open_env() as env:
+        with env.begin(write=True) as txn:
+            for i in range(400):
+                txn.put(b"%03d" % i, b"v" * 6000)  # two pages each
+        reader = env.begin()  # so that no list is used for another
+        for part in range(4):
+            with env.begin(write=True) as txn:
+                for i in range(part * 10, 400, 40):
+                    txn.delete(b"%03d" % i)
+        reader.abort()
+        path = Path(env.path())
+    file = File(path, lib_version)
+    lists = free_lists(file)
+    assert len(lists) >= 4
+    UNSOUND[what](file, lists[-2], lists[-3])  # the last one is too new to be used
+    file.save()
+    with open_env() as env:
+        for _ in range(2):
+            with pytest.raises(pylmdb.CorruptedError), env.begin(write=True) as txn:
+                txn.put(b"large", b"w" * 40_000)  # no such run is free: all lists are read
+        with env.begin() as txn:
+            assert txn.get(b"399") == b"v" * 6000

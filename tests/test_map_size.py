@@ -7,6 +7,7 @@ from programs import run
 SETUP = """\
 env = pylmdb.open(path, lib_version=lib_version)
 env.open_db(b"db")
+occupy(env)
 def inside(deed):
     "set_mapsize(), with a deed while the map is being replaced: so large that it must move."
     done = []

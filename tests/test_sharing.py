@@ -288,6 +288,48 @@ pylmdb.open(path).close()
 """, env_path, lib_version)
 
 
+IN_USE = """
+import lmdb
+from pylmdb import lowlevel
+with pylmdb.open(path, lib_version=lib_version) as env:
+    lib = lowlevel.engine(env).lib
+def may_be_open():
+    "What decides whether open() looks at all descriptors and maps of the process."
+    with open(f"{path}/lock.mdb") as lock, open(f"{path}/data.mdb") as data:
+        return lib.pylmdb_may_be_open(lock.fileno(), data.fileno())
+"""
+
+
+def test_nobody_has_the_file(env_path, lib_version):
+    run(IN_USE + """
+assert not may_be_open()
+with open(f"{path}/data.mdb") as file:
+    assert not may_be_open()
+""", env_path, lib_version)
+
+
+@pytest.mark.parametrize("lock", [True, False])
+def test_somebody_has_the_file(env_path, lib_version, lock):
+    run(IN_USE + f"""
+other = lmdb.open(path, lock={lock})
+assert may_be_open()
+many = [open(os.devnull) for _ in range(300)]
+before = len(os.listdir("/proc/self/fd"))
+for _ in range(10):
+    assert raised_by(pylmdb.open, path) is pylmdb.Error
+assert len(os.listdir("/proc/self/fd")) <= before + 1  # closing it takes the other's locks
+other.close()
+pylmdb.open(path).close()
+assert len(os.listdir("/proc/self/fd")) <= before
+assert not may_be_open()
+""" + """
+with Rival(path, lib_version) as rival:
+    rival.ask("check")
+    assert may_be_open()
+    pylmdb.open(path).close()
+""", env_path, lib_version)
+
+
 def test_a_plain_reader_of_the_files_is_no_binding(env, env_path):
     env.close()
     with open(f"{env_path}/lock.mdb", "rb") as lock, open(f"{env_path}/data.mdb", "rb") as data:

@@ -3,8 +3,10 @@
 
 struct extra {
     /* growth.c: how far the limit may rise, how much to map, how much is mapped, and
-     * whether the user has fixed the size, which is then what he is told */
-    size_t most, wanted, reserved;
+     * whether the user has fixed the size, which is then what he is told; where the map
+     * lies (addresses.c), and the limit at which it was said to be cramped */
+    size_t most, wanted, reserved, told;
+    unsigned int address;
     int fixed;
     /* lock_file.c: the size of the lock file's mapping, the next environment that has
      * one, when the files were last looked at, in milliseconds, and whether the write
@@ -24,6 +26,11 @@ struct extra {
      * that of the MDB_env */
     struct name *names;
     const char *path;
+    /* handles.c: bits of the names that databases were asked for by, how many, and whether
+     * slots may be retired, or free between others */
+    unsigned char *asked_names;
+    size_t name_bits;
+    int has_retired, has_free_slots;
     /* truncation.c: whether reads are guarded, and the map's place among those that
      * are, counted from 1; 0 is none */
     int guard, place;

@@ -2,11 +2,11 @@
 /* The map grows in place.  Included by shim.c, after mdb.c.
  *
  * liblmdb maps as much of the file as the data may ever take, and puts one number to
- * two uses: the length of the mapping and the limit of the data.  Mapping a range
- * behind the end of the file costs nothing but addresses; so here the mapping is
- * long (reserved) and the limit short (me_mapsize, and me_maxpg in pages), and to
- * grow is to raise the limit.  Nothing moves, so neither readers, cursors and views
- * nor the write transaction in progress notice.
+ * two uses: the length of the mapping and the limit of the data.  Here these are two: the
+ * mapping (reserved) is longer than the limit (me_mapsize, and me_maxpg in pages), and to
+ * grow is to raise the limit and, where the mapping ends, to map more behind it, for which
+ * addresses.c sees to it that nothing lies there.  Nothing moves, so neither readers,
+ * cursors and views nor the write transaction in progress notice.
  *
  * Why that is safe:
  *
@@ -39,54 +39,45 @@
  *
  * LMDB 1.0 has the same two fields and the same two places. */
 
-#include <sys/resource.h>
+/* -- the mapping ---------------------------------------------------------------------- */
 
-/* -- reservations -------------------------------------------------------------------
- *
- * A process has 128 TiB of addresses on most 64-bit systems, or as few as its
- * resource limit says.  Each environment takes a part of what is left at most, so
- * that any number can be open and something is left for everything else. */
+/* What is mapped of a file whose map may grow: enough for most, at once. */
+static const size_t AHEAD = (size_t)64 << 20;
 
-static size_t reserved_in_all;
-
-static size_t addresses_left(void)
+static size_t whole_pages(const MDB_env *env, size_t size)
 {
-    size_t all = sizeof(void *) > 4 ? (size_t)1 << 46 : (size_t)1 << 30;
-    const size_t used = __atomic_load_n(&reserved_in_all, __ATOMIC_RELAXED);
-    struct rlimit limit;
-    size_t parts = 32;
+    const size_t rest = size & (env->me_os_psize - 1);
 
-    if (!getrlimit(RLIMIT_AS, &limit) && limit.rlim_cur != RLIM_INFINITY &&
-        limit.rlim_cur / 2 < all) {
-        all = (size_t)limit.rlim_cur / 2;
-        parts = 2;
-    }
-    return used < all ? (all - used) / parts : 0;
+    return rest ? size + (env->me_os_psize - rest) : size;
 }
 
 static void *map_data(MDB_env *env, void *addr, int prot, int flags)
 {
     struct extra *extra = extra_of(env);
-    const size_t least = env->me_mapsize, left = addresses_left();
-    size_t size = extra->wanted < left ? extra->wanted : left;
-    void *map = MAP_FAILED;
+    const size_t least = env->me_mapsize, spare = addresses_to_spare();
+    size_t size = extra->wanted ? extra->wanted : AHEAD;
+    void *map;
 
-    for (; map == MAP_FAILED && size > least; size /= 2)
-        if ((map = mmap(addr, size, prot, flags, env->me_fd, 0)) != MAP_FAILED)
-            break;
-    if (map == MAP_FAILED) {
+    if (size < least)
         size = least;
-        map = mmap(addr, size, prot, flags, env->me_fd, 0);
+    else if (size > spare)
+        size = spare > least ? spare : least;
+    for (;; size = size / 2 > least ? size / 2 : least) {
+        extra->reserved = whole_pages(env, size);
+        map = addr ? mmap(addr, extra->reserved, prot, flags, env->me_fd, 0)
+                   : map_at_place(extra->reserved, prot, flags, env->me_fd, &extra->address);
+        if (map != MAP_FAILED || size == least)
+            break;
     }
-    if (map != MAP_FAILED) {
-        extra->reserved = size;
-        guard_map(env, map);
-        __atomic_add_fetch(&reserved_in_all, size, __ATOMIC_RELAXED);
-        if (extra->most < least)
-            extra->most = least; /* what is there stays */
-    } else {
+    if (map == MAP_FAILED) {
         note_failure(PYLMDB_MAP_DATA_FILE);
+        extra->reserved = 0;
+        return map;
     }
+    guard_map(env, map);
+    count_mapped(extra->reserved, 0);
+    if (extra->most < least)
+        extra->most = least; /* what is there stays */
     return map;
 }
 
@@ -97,42 +88,93 @@ static size_t mapped_size(MDB_env *env)
     return extra->reserved ? extra->reserved : env->me_mapsize;
 }
 
-static int unmap_data(MDB_env *env)
+static int let_go(char *map, const struct extra *old)
 {
-    const size_t size = mapped_size(env);
-
-    unguard_map(env);
-    __atomic_sub_fetch(&reserved_in_all, extra_of(env)->reserved, __ATOMIC_RELAXED);
-    extra_of(env)->reserved = 0;
-    return munmap(env->me_map, size);
+    unguard_place(old->place);
+    leave_place(old->address);
+    count_mapped(0, old->reserved);
+    return munmap(map, old->reserved);
 }
 
-/* Grows a mapping that was made too small, if nothing lies behind it. */
-static int reserve_more(MDB_env *env, size_t size)
+static int unmap_data(MDB_env *env)
 {
-#ifdef MAP_FIXED_NOREPLACE
+    struct extra *extra = extra_of(env);
+    const struct extra old = *extra;
+
+    extra->reserved = extra->address = extra->place = 0;
+    return let_go(env->me_map, &old);
+}
+
+static int map_behind(MDB_env *env, size_t size)
+{
     struct extra *extra = extra_of(env);
     const int writable = env->me_flags & MDB_WRITEMAP ? PROT_WRITE : 0;
-    char *end = env->me_map + extra->reserved, *more;
     const size_t missing = size - extra->reserved;
+    char *end = env->me_map + extra->reserved;
+    /* Without MAP_FIXED the address is a wish, and nothing that lies there is harmed. */
+    char *more = mmap(end, missing, PROT_READ | writable, MAP_SHARED, env->me_fd,
+                      (off_t)extra->reserved);
 
-    if (extra->reserved & (env->me_os_psize - 1))
-        return 0; /* the rest of its last page is mapped, too */
-    more = mmap(end, missing, PROT_READ | writable, MAP_SHARED | MAP_FIXED_NOREPLACE, env->me_fd,
-                (off_t)extra->reserved);
-    if (more == end) {
-        __atomic_add_fetch(&reserved_in_all, missing, __ATOMIC_RELAXED);
-        extra->reserved = size;
-        extend_guard(env);
-        return 1;
+    if (more == MAP_FAILED)
+        return 0;
+    if (more != end) {
+        (void)munmap(more, missing);
+        return 0;
     }
-    if (more != MAP_FAILED)
-        munmap(more, missing);
-#else
-    (void)env;
-    (void)size;
+#ifdef MADV_RANDOM
+    if (env->me_flags & MDB_NORDAHEAD)
+        (void)madvise(more, missing, MADV_RANDOM);
 #endif
-    return 0;
+    count_mapped(missing, 0);
+    __atomic_store_n(&extra->reserved, size, __ATOMIC_RELEASE);
+    extend_guard(env);
+    return 1;
+}
+
+/* Extends the mapping if nothing lies behind it: twice as much while there is enough, or
+ * just what is needed.  A reader may do that beside the writer. */
+static int reserve_more(MDB_env *env, size_t size)
+{
+    struct extra *extra = extra_of(env);
+    size_t ahead;
+    int done;
+
+    if (size > (size_t)PTRDIFF_MAX)
+        return 0;
+    pthread_mutex_lock(&extension_guard);
+    ahead = extra->reserved < addresses_to_spare() ? 2 * extra->reserved : 0;
+    if (ahead > extra->most)
+        ahead = extra->most;
+    ahead = whole_pages(env, ahead);
+    size = whole_pages(env, size);
+    done = size <= extra->reserved || (ahead > size && map_behind(env, ahead)) ||
+           map_behind(env, size);
+    pthread_mutex_unlock(&extension_guard);
+    return done;
+}
+
+/* Another mapping, elsewhere, in which the data may have so many bytes.  Nothing must lie
+ * in the old one, which is given up when the new one is there. */
+static int move_map(MDB_env *env, size_t size)
+{
+    struct extra *extra = extra_of(env);
+    const struct extra old = *extra;
+    char *map = env->me_map;
+    const size_t limit = env->me_mapsize;
+    int rc;
+
+    if (env->me_txn)
+        return EINVAL;
+    env->me_mapsize = size;
+    if ((rc = mdb_env_map(env, NULL)) != 0) {
+        env->me_map = map;
+        env->me_mapsize = limit;
+        *extra = old;
+        return rc;
+    }
+    env->me_maxpg = size / env->me_psize;
+    (void)let_go(map, &old);
+    return MDB_SUCCESS;
 }
 
 /* -- the limit ---------------------------------------------------------------------- */
@@ -206,15 +248,19 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 /* Raises the limit so that size bytes fit, or says why not. */
 static int grow(MDB_env *env, size_t size)
 {
-    const struct extra *extra = extra_of(env);
+    struct extra *extra = extra_of(env);
     const size_t now = env->me_mapsize;
     /* A limit costs nothing, but blocks do. */
     const unsigned int part = env->me_flags & MDB_WRITEMAP ? 8 : 1;
     size_t wanted;
     int rc = 0;
 
-    if (size > extra->most || (size > extra->reserved && !reserve_more(env, size)))
+    if (size > extra->most)
         return MDB_MAP_FULL;
+    if (size > extra->reserved && !reserve_more(env, size)) {
+        extra->told = 0; /* the next transaction may find nobody in the map */
+        return ENOMEM;
+    }
     wanted = pylmdb_grown_size(now, size, farthest(extra), part);
     if (env->me_flags & MDB_WRITEMAP) {
         rc = extend_file(env->me_fd, now, wanted);
@@ -246,7 +292,9 @@ static void take_in_growth(MDB_env *env, size_t pages)
     struct extra *extra = extra_of(env);
     size_t size = pages * env->me_psize, said;
 
-    if (__builtin_expect(pages <= env->me_maxpg, 1) || size > extra->reserved)
+    if (__builtin_expect(pages <= env->me_maxpg, 1))
+        return;
+    if (size > extra->reserved && !reserve_more(env, size))
         return;
     raise_limit(env, size);
     if (extra->fixed) { /* the other one was told a larger limit */
@@ -302,21 +350,52 @@ int pylmdb_env_limit(MDB_env *env, size_t size)
 int pylmdb_env_replace_map(MDB_env *env, size_t size)
 {
     struct extra *extra = extra_of(env);
-    void *trial = mmap(NULL, size, PROT_READ, MAP_SHARED, env->me_fd, 0);
+    const MDB_meta *meta = mdb_env_pick_meta(env);
+    const size_t used = (meta->mm_last_pg + 1) * env->me_psize;
     int rc;
 
-    if (trial == MAP_FAILED) /* mdb_env_set_mapsize() would leave no map at all */
-        return errno;
-    munmap(trial, size);
-    if (extra->wanted < size)
-        extra->wanted = size;
-    if ((rc = mdb_env_set_mapsize(env, size)))
+    if ((rc = move_map(env, size < used ? used : size)) != 0)
         return rc;
     if (extra->fixed)
         extra->most = env->me_mapsize;
     else
         raise_to(&extra->most, env->me_mapsize);
     return MDB_SUCCESS;
+}
+
+/* Whether the map should be moved: the data may become larger than what is mapped, is
+ * near that, and something lies behind it.  After pylmdb_env_make_room() the limit has to
+ * rise before that is said again, or a transaction to fail. */
+static int is_cramped(MDB_env *env)
+{
+    struct extra *extra = extra_of(env);
+
+    if (__builtin_expect(env->me_mapsize <= extra->reserved / 2, 1) ||
+        extra->most <= extra->reserved || extra->told == env->me_mapsize)
+        return 0;
+    return !reserve_more(env, extra->reserved + extra->reserved / 2);
+}
+
+int pylmdb_env_make_room(MDB_env *env, int alone)
+{
+    struct extra *extra = extra_of(env);
+    const MDB_meta *meta = mdb_env_pick_meta(env);
+    const size_t used = (meta->mm_last_pg + 1) * env->me_psize, wanted = extra->wanted;
+    size_t size = used;
+    int rc;
+
+    extra->told = env->me_mapsize;
+    if (!alone || is_cut(env))
+        return MDB_MAP_RESIZED; /* the latter's zeros in place of missing pages would be gone */
+    if (!(env->me_flags & MDB_WRITEMAP) && size < meta->mm_mapsize && extra->fixed)
+        size = meta->mm_mapsize;
+    if (size < env->me_mapsize)
+        size = env->me_mapsize;
+    if (!extra->fixed)
+        extra->wanted = 2 * (size > extra->reserved ? size : extra->reserved);
+    rc = move_map(env, size);
+    extra->wanted = wanted;
+    return rc;
 }
 
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
@@ -332,8 +411,9 @@ void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved)
 {
     const struct extra *extra = extra_of(env);
+    const size_t half = half_of_all();
 
     *limit = extra->fixed && extra->most ? extra->most : env->me_mapsize;
-    *most = farthest(extra);
+    *most = extra->most < half || extra->most == *limit ? extra->most : half;
     *reserved = extra->reserved;
 }

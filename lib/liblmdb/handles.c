@@ -28,6 +28,9 @@ static void adopt_slots(MDB_txn *txn)
     MDB_env *env = txn->mt_env;
     MDB_dbi i;
 
+    if (txn->mt_numdbs >= env->me_numdbs &&
+        !memchr(txn->mt_dbflags + CORE_DBS, 0, env->me_numdbs - CORE_DBS))
+        return; /* it knows all; this is quicker than to look at each */
     for (i = CORE_DBS; i < env->me_numdbs; i++) {
         uint16_t flags = env->me_dbflags[i];
 
@@ -75,6 +78,51 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
 {
     return dbi >= CORE_DBS && dbi < txn->mt_numdbs && (txn->mt_dbflags[dbi] & DB_DIRTY);
+}
+
+/* Which names mdb_dbi_open() was asked for, as bits at a hash of the name.  It compares a
+ * name with those of all handles; a name whose bit is new needs none of that.  What it
+ * would also find are slots that are free, so with these it has to look.  Like
+ * mdb_dbi_open() this is for one thread at a time. */
+enum { BITS_PER_NAME = 16 };
+
+static int was_asked_for(MDB_env *env, const char *name, int note)
+{
+    struct extra *extra = extra_of(env);
+    uint64_t hash = 14695981039346656037u;
+    unsigned char *byte, bit;
+    int was;
+
+    if (!extra->asked_names) {
+        extra->name_bits = ((size_t)env->me_maxdbs + 1) * BITS_PER_NAME;
+        extra->asked_names = calloc(extra->name_bits / 8, 1);
+        if (!extra->asked_names)
+            return 1;
+    }
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 1099511628211u;
+    hash = (hash ^ hash >> 32) % extra->name_bits;
+    byte = &extra->asked_names[hash / 8];
+    bit = (unsigned char)(1 << hash % 8);
+    was = *byte & bit;
+    if (note)
+        *byte |= bit;
+    return was;
+}
+
+/* Where mdb_dbi_open() begins to compare. */
+static unsigned int first_of_that_name(MDB_txn *txn, const char *name)
+{
+    MDB_env *env = txn->mt_env;
+    const int known = was_asked_for(env, name, 1);
+
+    return known || extra_of(env)->has_free_slots || txn->mt_numdbs >= env->me_maxdbs
+               ? CORE_DBS : txn->mt_numdbs;
+}
+
+static void forget_names(MDB_env *env)
+{
+    free(extra_of(env)->asked_names);
 }
 
 /* Names of retired handles whose slots are free again.  A transaction that is older
@@ -209,7 +257,8 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
 
     if (name && !(txn->mt_flags & MDB_TXN_BLOCKED)) {
         adopt_slots(txn);
-        count = hide_invalid(txn, name, hidden, MAX_HIDDEN);
+        if (was_asked_for(env, name, 0))
+            count = hide_invalid(txn, name, hidden, MAX_HIDDEN);
     }
     rc = count ? guarded_dbi_open(txn, name, flags & ~MDB_CREATE, dbi) : MDB_NOTFOUND;
     for (i = 0; i < count; i++) {
@@ -221,7 +270,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
     }
     if (rc != MDB_NOTFOUND && rc != MDB_DBS_FULL)
         return reserve_slot(txn, rc, name, *dbi);
-    count = name ? hide_invalid(txn, name, hidden, MAX_HIDDEN) : 0;
+    count = count ? hide_invalid(txn, name, hidden, MAX_HIDDEN) : 0;
     rc = guarded_dbi_open(txn, name, flags, dbi);
     for (i = 0; i < count; i++)
         env->me_dbxs[hidden[i]].md_name.mv_size = strlen(name) + NAME_NUL;
@@ -273,18 +322,28 @@ void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
         env->me_dbflags[dbi] = 0;
         env->me_dbiseqs[dbi]++;
         env->me_dbxs[dbi].md_name.mv_size = RETIRED;
+        extra_of(env)->has_retired = 1;
     }
 }
 
 void pylmdb_dbi_reclaim(MDB_env *env, int alone)
 {
+    struct extra *extra = extra_of(env);
+    const int any = extra->has_retired;
     MDB_dbi i;
 
-    for (i = CORE_DBS; i < env->me_numdbs; i++) {
+    extra->has_retired = 0;
+    for (i = CORE_DBS; any && i < env->me_numdbs; i++) {
         MDB_val *name = &env->me_dbxs[i].md_name;
 
-        if (name->mv_size == RETIRED && !forget_name(env, name))
+        if (name->mv_size != RETIRED)
+            continue;
+        if (forget_name(env, name)) {
+            extra->has_retired = 1; /* there is no memory; the next time */
+        } else {
             name->mv_size = 0; /* now liblmdb takes the slot for a free one */
+            extra->has_free_slots = 1;
+        }
     }
     if (alone)
         free_forgotten(env);

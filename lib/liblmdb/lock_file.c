@@ -79,7 +79,11 @@ static void after_fork_in_child(void)
         env->me_txns = NULL;
     }
     with_locks = NULL;
+    /* other threads of the parent may have had these */
     pthread_mutex_init(&with_locks_guard, NULL);
+    pthread_mutex_init(&addresses_guard, NULL);
+    pthread_mutex_init(&extension_guard, NULL);
+    pthread_mutex_init(&guarded_guard, NULL);
 }
 
 __attribute__((constructor)) static void let_go_in_children(void)

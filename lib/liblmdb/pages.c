@@ -454,15 +454,31 @@ static int large_value_fits(const MDB_txn *txn, const MDB_page *mp, size_t size)
            size <= (size_t)mp->mp_pages * txn->mt_env->me_psize - PAGEHDRSZ;
 }
 
-/* Whether a list of free pages, the longest number first, names none twice. */
-static int free_list_is_sound(const MDB_txn *txn, const MDB_ID *list)
+/* Merges a list of free pages, the largest number first, into the list that was gathered
+ * before; 0 if that would name a page that is not the file's, or one page twice.  Only the
+ * numbers that move are looked at, and each record comes once, so the time is that of the
+ * merge.  What is gathered is in order whatever comes, because a record is looked at first. */
+static int merge_free_list(const MDB_txn *txn, MDB_ID *list, const MDB_ID *more)
 {
-    MDB_ID i;
+    const MDB_ID count = more[0], total = list[0] + count;
+    MDB_ID from = list[0], to = total, next, i;
+    int sound = 1;
 
-    for (i = 1; i <= list[0]; i++)
-        if (list[i] < NUM_METAS || list[i] >= (i > 1 ? list[i - 1] : txn->mt_next_pgno))
+    for (i = 1; i <= count; i++)
+        if (more[i] < NUM_METAS || more[i] >= (i > 1 ? more[i - 1] : txn->mt_next_pgno))
             return 0;
-    return 1;
+    list[0] = (MDB_ID)-1; /* ends the search */
+    next = list[from];
+    for (i = count; i; i--) {
+        const MDB_ID page = more[i];
+
+        for (; next < page; next = list[--from])
+            list[to--] = next;
+        sound &= next != page;
+        list[to--] = page;
+    }
+    list[0] = total;
+    return sound;
 }
 
 #if MDB_VERSION_MAJOR > 0

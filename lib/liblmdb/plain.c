@@ -28,6 +28,11 @@ int pylmdb_env_replace_map(MDB_env *env, size_t size)
     return mdb_env_set_mapsize(env, size);
 }
 
+int pylmdb_env_make_room(MDB_env *env, int alone)
+{
+    return alone ? mdb_env_set_mapsize(env, 0) : MDB_MAP_RESIZED;
+}
+
 void pylmdb_env_named(MDB_env *env, const char *path)
 {
     (void)env;

@@ -2,7 +2,7 @@
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
  * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, opening.c, creation.c,
- * growth.c, lock_file.c, readers.c, compaction.c, truncation.c, large.c).
+ * growth.c, lock_file.c, readers.c, compaction.c, truncation.c, large.c, addresses.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -143,6 +143,11 @@ struct MDB_node;
 static struct MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp);
 static int is_on_last_page(const MDB_cursor *mc);
 
+/* Called from mdb.c; see handles.c. */
+#define PYLMDB_NAMES
+static unsigned int first_of_that_name(MDB_txn *txn, const char *name);
+static void forget_names(MDB_env *env);
+
 /* Called from mdb.c; see pages.c. */
 #define PYLMDB_PAGES
 struct MDB_page;
@@ -152,7 +157,7 @@ static inline int page_suits(const MDB_cursor *mc, struct MDB_page *mp);
 static int duplicates_suit(const MDB_cursor *mc, struct MDB_node *node);
 static int same_level(struct MDB_page *a, struct MDB_page *b);
 static int large_value_fits(const MDB_txn *txn, const struct MDB_page *mp, size_t size);
-static int free_list_is_sound(const MDB_txn *txn, const size_t *list);
+static int merge_free_list(const MDB_txn *txn, size_t *list, const size_t *more);
 #if MDB_VERSION_MAJOR > 0
 static int is_name(const MDB_val *key);
 #endif
@@ -201,11 +206,13 @@ static inline int is_cut(MDB_env *env)
 #undef madvise
 #undef ftruncate
 #undef fcntl
+static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
-static void unguard_map(MDB_env *env);
+static void unguard_place(int place);
 #include "opening.c"
 #include "creation.c"
+#include "addresses.c"
 #include "growth.c"
 #include "lock_file.c"
 #include "readers.c"
@@ -251,6 +258,8 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     }
     if (!parent && files_are_replaced(env))
         return ESTALE;
+    if (!parent && is_cramped(env))
+        return MDB_MAP_RESIZED;
     if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
     if (!rc)

@@ -102,6 +102,11 @@ int pylmdb_env_limit(MDB_env *env, size_t size);
 /* The same by another map, in which nothing must lie that anybody uses. */
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
 
+/* A map that cannot become larger where it lies, or is smaller than another process has
+ * made the data, comes to lie elsewhere, if nothing lies in it that anybody uses
+ * (alone). */
+int pylmdb_env_make_room(MDB_env *env, int alone);
+
 /* The files of an open environment were found by this name, as it is given to
  * mdb_env_open(). */
 void pylmdb_env_named(MDB_env *env, const char *path);

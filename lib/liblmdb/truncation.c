@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <ucontext.h>
 
-enum { MAX_GUARDED = 1024 };
+enum { MAX_GUARDED = 16384 };
 
 /* The maps that are guarded: free places have no size. */
 static struct guarded {
@@ -22,7 +22,8 @@ static struct guarded {
     size_t size;
     int cut;
 } guarded[MAX_GUARDED];
-static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
+/* the first that may be free */
+static int next_guarded;
 /* What was to be done about the signal before this module's handler was installed, for the
  * first time and for the last: the latter may lead back here, by another engine's handler. */
 static struct sigaction action_first, action_before;
@@ -159,8 +160,9 @@ static void guard_map(MDB_env *env, char *map)
         return;
     pthread_mutex_lock(&guarded_guard);
     install_guard();
-    for (i = 0; i < MAX_GUARDED && guarded[i].size; i++)
+    for (i = next_guarded; i < MAX_GUARDED && guarded[i].size; i++)
         ;
+    next_guarded = i;
     if (i < MAX_GUARDED) {
         extra->place = i + 1;
         guarded[i].map = map;
@@ -183,11 +185,15 @@ static void extend_guard(MDB_env *env)
         __atomic_store_n(&place_of(env)->size, extra_of(env)->reserved, __ATOMIC_RELEASE);
 }
 
-static void unguard_map(MDB_env *env)
+static void unguard_place(int place)
 {
-    if (place_of(env))
-        __atomic_store_n(&place_of(env)->size, 0, __ATOMIC_RELEASE);
-    extra_of(env)->place = 0;
+    if (!place)
+        return;
+    pthread_mutex_lock(&guarded_guard);
+    __atomic_store_n(&guarded[place - 1].size, 0, __ATOMIC_RELEASE);
+    if (next_guarded > place - 1)
+        next_guarded = place - 1;
+    pthread_mutex_unlock(&guarded_guard);
 }
 
 int pylmdb_env_is_cut(MDB_env *env)
@@ -206,9 +212,9 @@ static void extend_guard(MDB_env *env)
     (void)env;
 }
 
-static void unguard_map(MDB_env *env)
+static void unguard_place(int place)
 {
-    (void)env;
+    (void)place;
 }
 
 int pylmdb_env_is_cut(MDB_env *env)

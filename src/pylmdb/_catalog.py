@@ -30,7 +30,7 @@ _LONGEST_KEY = 1 << 16
 
 def checked_name(key: Any, major: int) -> bytes:
     """A database name as liblmdb takes it; what it would cut or mangle raises."""
-    name = bytes(as_buffer("key", key))
+    name = key if type(key) is bytes else bytes(as_buffer("key", key))
     if major >= 1 and name.endswith(b"\0"):
         name = name[:-1]  # as LMDB 1.0 stores it in the main database
     if b"\0" in name:
@@ -38,36 +38,36 @@ def checked_name(key: Any, major: int) -> bytes:
     return name
 
 
-def open_slot(env: Environment, name: bytes | None, txn: Any, flags: int, create: bool) -> DbSlot:
+def open_slot(
+    env: Environment, shared: SharedEnv, name: bytes | None, txn: Any, flags: int, create: bool
+) -> DbSlot:
     """The native handle of a database (None: the main one), which is created if need be."""
-    shared = env._use()
     if txn is None:
         txn = shared.own_writer()
     else:
         check_transaction("open_db", shared, txn)
-    creating = flags | _CREATE
+    creating = flags | _CREATE if create else flags
     if txn is not None:
-        return _open_in(txn, name, creating if create else flags)
+        slot: DbSlot = txn._do(shared.open_slot, txn, name, creating)
+        return slot
     if env.readonly:
-        return _open_alone(env, name, creating if create else flags, write=False)
+        return _open_alone(env, shared, name, creating, write=False)
     try:
-        return _open_alone(env, name, flags, write=False)
+        return _open_alone(env, shared, name, flags, write=False)
     except NotFoundError:
         if not create:
             raise
     except ReadersFullError:
         pass  # a write transaction needs no reader slot
-    return _open_alone(env, name, creating if create else flags, write=True)
+    return _open_alone(env, shared, name, creating, write=True)
 
 
-def _open_alone(env: Environment, name: bytes | None, flags: int, write: bool) -> DbSlot:
+def _open_alone(
+    env: Environment, shared: SharedEnv, name: bytes | None, flags: int, write: bool
+) -> DbSlot:
     with env.begin(write=write) as txn:
-        return _open_in(txn, name, flags)
-
-
-def _open_in(txn: Any, name: bytes | None, flags: int) -> DbSlot:
-    slot: DbSlot = txn._do(txn._open_slot, name, flags)
-    return slot
+        slot: DbSlot = txn._do(shared.open_slot, txn, name, flags)
+        return slot
 
 
 def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
@@ -116,7 +116,7 @@ def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
 
 def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:
     try:
-        open_slot(env, name, txn, 0, create=False)
+        open_slot(env, env._use(), name, txn, 0, create=False)
     except Error:
         return False
     return True

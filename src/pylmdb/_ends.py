@@ -51,8 +51,8 @@ class Descriptor(Owner):
 
     __slots__ = ("_numbers",)
 
-    def __init__(self) -> None:
-        self._numbers: list[int] = []
+    def __init__(self, number: int | None = None) -> None:
+        self._numbers: list[int] = [] if number is None else [number]
 
     def open(self, path: str | bytes, flags: int, mode: int = 0o666) -> int:
         """``os.open``, with ``O_CLOEXEC``."""
@@ -64,6 +64,10 @@ class Descriptor(Owner):
     def number(self) -> int | None:
         """The descriptor; None if there is none."""
         return self._numbers[-1] if self._numbers else None
+
+    def keep(self) -> int:
+        """The descriptor, which belongs to the caller from now on."""
+        return self._numbers.pop()
 
     def end(self) -> None:
         """Close it."""

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """How large a map starts, and how far it may grow.
 
-The map of an environment is *reserved* large and *limited* small: only the limit is
-raised when data comes, so nothing that lies in the map moves (``growth.c`` beside
-liblmdb says why that is safe, and how large each step is).  What the user gave decides:
+Raising the *limit* of a map, and mapping more behind its end, moves nothing that lies
+in it (``growth.c`` and ``addresses.c`` beside liblmdb say why that is safe, and how
+large each step is).  What the user gave decides:
 
 =================  ==================  ===========================  ==================
 ``map_size``       ``max_map_size``    starts at                    grows to
 =================  ==================  ===========================  ==================
-left out           left out            a small size                 what is reserved
+left out           left out            a small size                 what there is
 given              left out            ``map_size``                 no further
 left out           given               a small size                 ``max_map_size``
 given              given               ``map_size``                 ``max_map_size``
@@ -29,14 +29,13 @@ if TYPE_CHECKING:
 
 # Where a map starts: a limit costs nothing, but with writemap it costs its blocks.
 START, WRITEMAP_START = 10 << 20, 1 << 20
-# As much as nearly all files will ever need; many of it fit the address space.
-RESERVE = 1 << 40 if sys.maxsize > 1 << 32 else 1 << 28
 UNLIMITED = sys.maxsize
 
 
 def plan(options: Options, grows: bool = True) -> tuple[int, int, int, bool]:
     """What the map of an environment is to be: where it starts, how far it may grow and
-    how much is reserved, in bytes, and whether the user has fixed the size.
+    how much is mapped at once (0: as growth.c sees fit), and whether the user has fixed
+    the size.
 
     ``grows``: whether this build of liblmdb can raise the limit in place.
     """
@@ -49,4 +48,4 @@ def plan(options: Options, grows: bool = True) -> tuple[int, int, int, bool]:
         start = START if size is None else size
     if most is None:
         most = UNLIMITED if size is None else size
-    return start, most, RESERVE if most == UNLIMITED else max(RESERVE, most), fixed
+    return start, most, 0 if most == UNLIMITED else most, fixed

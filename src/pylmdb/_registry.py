@@ -18,7 +18,7 @@ import time
 from _thread import RLock
 
 from . import _engine
-from ._ends import Owner
+from ._ends import Descriptor, Owner
 from ._growth import plan
 from ._opening import Opening, RetryError, look
 from ._options import SPARE_SLOTS
@@ -43,6 +43,9 @@ _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
 # being opened: not to be found, but a forked child inherits them too
 _half_open: set[SharedEnv] = set()
+# descriptors of lock files that another LMDB binding has open in this process: closing one
+# would take its locks away
+_kept: dict[FileKey, int] = {}
 # open in the parent of this forked child, whose maps the child has, too
 _inherited: set[FileKey] = set()
 
@@ -180,10 +183,9 @@ class _Opening(Owner):
         named = _file_key(options.data_path)
         if shared.key != named or key not in (None, named):
             raise _replaced(options)
-        _open[shared.key] = shared
         lock_key = _file_key(options.lock_path) if options.lock else None
-        if lock_key is not None:
-            _open[lock_key] = shared
+        shared.keys = (shared.key,) if lock_key is None else (shared.key, lock_key)
+        _open.update(dict.fromkeys(shared.keys, shared))
         return shared
 
     def end(self) -> None:
@@ -268,7 +270,7 @@ def _load_main(shared: SharedEnv) -> None:
     if lib.pylmdb_begin_reader(box, shared.pool, -1):
         shared.begin_reader(box)  # finds a way, or says what the matter is
     try:
-        shared.open_slot(box.ptr, None, 0)
+        shared.open_slot(box.ptr, None, None, 0)
     finally:
         lib.pylmdb_abort(box)
 
@@ -284,25 +286,49 @@ def _descriptor_key(shared: SharedEnv) -> FileKey:
 
 def _refuse_other_binding(lib: Any, options: Options, key: FileKey) -> None:
     """Another LMDB binding (or another copy of this one) that has the file open in
-    this process would lose its locks when we close ours.  It has the data file in
-    its memory map, and so had the parent of a forked child, which is no matter."""
+    this process would lose its locks when we close ours.  The parent of a forked child
+    that has it is no matter."""
     if key in _inherited or not sys.platform.startswith("linux"):
         return
-    # Whoever has an environment open keeps a descriptor of its data file.
-    if not lib.pylmdb_has_descriptor(*key):
-        return
+    lock_key, data = _file_key(options.lock_path), Descriptor()
+    lock = Descriptor(None if lock_key is None else _kept.pop(lock_key, None))
+    with lock, lock, data, data:
+        try:
+            if lock.number is None and lock_key is not None:
+                lock_key = _open_lock_file(lock, options.lock_path)
+            data_fd = data.open(options.data_path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            return  # liblmdb says why it cannot be opened
+        lock_fd = -1 if lock.number is None else lock.number
+        may_be = lib.pylmdb_may_be_open(lock_fd, data_fd)
+        other = bool(may_be and lib.pylmdb_has_descriptor(*key) and _is_mapped(options, key))
+        if other and lock_key is not None:
+            _kept[lock_key] = lock.keep()
+    if other:
+        raise Error(
+            f"open: another LMDB binding has {options.given_path!r} open in this process",
+            hint="close it there first; two would break each other's locks",
+        )
+
+
+def _open_lock_file(lock: Descriptor, path: bytes) -> FileKey | None:
+    """Open a lock file if that can be; returns what it is known by."""
+    try:
+        found = os.fstat(lock.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW))
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_mapped(options: Options, key: FileKey) -> bool:
+    """True if this process has the data file in its memory map."""
     with open("/proc/self/maps", "rb") as file:
         maps = file.read()
     if b" %d " % key[1] not in maps:
-        return
+        return False
     real = os.path.realpath(options.data_path)
-    for line in maps.splitlines():
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and int(fields[4]) == key[1] and fields[5] == real:
-            raise Error(
-                f"open: another LMDB binding has {options.given_path!r} open in this process",
-                hint="close it there first; two would break each other's locks",
-            )
+    fields = [line.split(maxsplit=5) for line in maps.splitlines()]
+    return any(len(each) == 6 and int(each[4]) == key[1] and each[5] == real for each in fields)
 
 
 # A destructor can close an environment when the interpreter exits and has set the globals of
@@ -311,8 +337,9 @@ def _close(shared: SharedEnv, open_here: dict[FileKey, SharedEnv] = _open) -> No
     """Close it; repeatable, and found in the table until it is done."""
     shared.closed = True
     shared.close_native()
-    for key in [key for key, value in open_here.items() if value is shared]:
-        del open_here[key]
+    for key in shared.keys:
+        if open_here.get(key) is shared:
+            del open_here[key]
 
 
 def _close_if_last(

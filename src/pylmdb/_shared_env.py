@@ -78,6 +78,8 @@ class SharedEnv(SharedCore):
         self.on_last_leave = on_last_leave
         self.pid = os.getpid()
         self.key: tuple[int, int] | None = None
+        # all that it is known by in the registry
+        self.keys: tuple[tuple[int, int], ...] = ()
         self.users: dict[int, ref[Any]] = {}
         self.calls: dict[int, ref[_Call]] = {}
         self.resizing: dict[int, ref[Resizing]] = {}
@@ -93,7 +95,8 @@ class SharedEnv(SharedCore):
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.slots: dict[bytes, DbSlot] = {}
-        self.used_numbers: set[int] = set()
+        # the last one of each number
+        self.numbers: dict[int, DbSlot] = {}
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
@@ -277,7 +280,8 @@ class SharedEnv(SharedCore):
             self.drain()
             lib.mdb_reader_check(env, ffi.NULL)
             code = function(box, self.pool, *args, wait_ms)
-        if code == lib.MDB_MAP_RESIZED and self._adopt_map_size():
+        if code == lib.MDB_MAP_RESIZED:
+            self._make_room()
             code = function(box, self.pool, *args, wait_ms)
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
             raise error("mdb_txn_begin", code)
@@ -285,15 +289,17 @@ class SharedEnv(SharedCore):
 
     # -- the map ------------------------------------------------------------------
 
-    def _adopt_map_size(self) -> bool:
-        """Take over the size that another process gave the map, if nothing of
-        this process (but the beginning transaction) lies in the old one."""
+    def _make_room(self) -> None:
+        """Have a larger map elsewhere, if nothing of this process (but the beginning
+        transaction) lies in the old one."""
         resizing = Resizing(self)
         with resizing, resizing:
-            if not resizing.claim() or self._live() or len(self._alive(self.calls)) > 1:
-                return False
-            self.drain()
-            return not self.engine.lib.mdb_env_set_mapsize(self.ptr, 0)
+            if not resizing.claim():
+                return
+            alone = not self._live() and len(self._alive(self.calls)) <= 1
+            if alone:
+                self.drain()
+            self.engine.lib.pylmdb_env_make_room(self.ptr, alone)
 
     def set_mapsize(self, size: int) -> None:
         """Set the limit of the map: in place, or else by another map."""
@@ -328,57 +334,45 @@ class SharedEnv(SharedCore):
 
     # -- database handles ---------------------------------------------------------
 
-    def open_slot(self, txn: Any, name: bytes | None, flags: int) -> tuple[DbSlot, bool]:
-        """The slot of a database as ``txn`` sees it, and whether it is new here.
+    def open_slot(self, ptr: Any, txn: Any, name: bytes | None, flags: int) -> DbSlot:
+        """The slot of a database as a transaction sees it, given as native handle and, where
+        there is one, as object.
 
         ``mdb_dbi_open``; raises NotFoundError for a database that does not exist.
         """
         lib, ffi = self.engine.lib, self.engine.ffi
-        dbi, found = ffi.new("MDB_dbi *"), ffi.new("unsigned int *")
+        found = ffi.new("struct pylmdb_opened *")
         with self.dbi_lock:
-            code = self._open_dbi(txn, name, flags, dbi)
+            slot: Any = self.main if name is None else self.slots.get(name)
+            if slot is None and len(self.slots) >= self.max_dbs:
+                raise error("mdb_dbi_open", lib.MDB_DBS_FULL)
+            native_name = ffi.NULL if name is None else name
+            code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
             if code:
                 raise error("mdb_dbi_open", code)
-            code = lib.mdb_dbi_flags(txn, dbi[0], found)
-            if code:
-                raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
+            number = found.dbi
             if name is None:
-                self.main.flags = found[0]
-                return self.main, False
-            known = self.slots.get(name)
-            if known is not None and known.alive and known.dbi == dbi[0]:
-                return known, False
-            slot = DbSlot(self, dbi[0], found[0], name)
-            if slot.dbi in self.used_numbers:
-                self.reuses += 1
-                slot.reuse, slot.since = self.reuses, int(lib.mdb_txn_id(txn))
-            self.used_numbers.add(slot.dbi)
-            self.slots[name] = slot
-            return slot, True
-
-    def _open_dbi(self, txn: Any, name: bytes | None, flags: int, dbi: Any) -> int:
-        lib = self.engine.lib
-        if name is None:
-            return int(lib.pylmdb_dbi_open(txn, self.engine.ffi.NULL, flags, dbi))
-        if name not in self.slots and len(self.slots) >= self.max_dbs:
-            return int(lib.MDB_DBS_FULL)
-        if self._live() <= 1:
-            lib.pylmdb_dbi_reclaim(self.ptr, True)
-        code = int(lib.pylmdb_dbi_open(txn, name, flags, dbi))
-        if code == lib.MDB_DBS_FULL:
-            lib.pylmdb_dbi_reclaim(self.ptr, False)
-            code = int(lib.pylmdb_dbi_open(txn, name, flags, dbi))
-        return code
-
-    def all_slots(self) -> list[DbSlot]:
-        """The handles of all named databases that are open."""
-        return list(self.slots.values())
+                self.main.flags = found.flags
+            elif slot is None or not slot.alive or slot.dbi != number:
+                slot = DbSlot(self, number, found.flags, name)
+                if number in self.numbers:
+                    self.reuses += 1
+                    slot.reuse, slot.since = self.reuses, int(lib.mdb_txn_id(ptr))
+                if found.pending:
+                    slot.pending = True
+                    txn._opened.append(slot)
+                self.numbers[number] = self.slots[name] = slot
+        # There is one write transaction at a time, so what is not committed is its own.
+        if slot.pending and not txn._thread:
+            raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
+        found_slot: DbSlot = slot
+        return found_slot
 
     def retire(self, number: int) -> None:
         """The database of a native handle is gone for good: so is every slot on it."""
-        for slot in self.all_slots():
-            if slot.dbi == number:
-                self.forget_slot(slot)
+        slot = self.numbers.get(number)
+        if slot is not None:
+            self.forget_slot(slot)
         self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
 
     def adopt(self, txn: Any, slot: DbSlot) -> None:
@@ -423,12 +417,13 @@ class SharedEnv(SharedCore):
             elif number not in again:
                 self.retire(number)
             dropped.pop()
+        above = set(parent_opened or ())
         for slot in opened:
             if not kept:
                 self.forget_slot(slot)
             elif parent_opened is None:
                 slot.pending = False
-            elif slot not in parent_opened:
+            elif slot not in above:
                 parent_opened.append(slot)
 
     def forget_slot(self, slot: DbSlot) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from _functools import partial  # type: ignore[import-not-found]
+
 from . import _threads
 from ._typing import TYPE_CHECKING
 from ._writer_gate import Deadline
@@ -30,18 +32,15 @@ class SlowPaths:
 
     def __init__(self, ffi: Any, end_thread: Any) -> None:
         self._cast = ffi.cast
+        # native handles as cffi knows them, by address
+        self.transaction_pointer = partial(ffi.cast, "MDB_txn *")
+        self.cursor_pointer = partial(ffi.cast, "MDB_cursor *")
         self._end_thread = end_thread
         self._thread = _threads.current
 
     def know_thread(self, _shared: Any, _address: int, number: int, _none: None) -> None:
         """Make sure that the end of the calling thread is noticed."""
         self._thread().at_end.append((self._end_thread, number))
-
-    def transaction_pointer(self, address: int) -> Any:
-        return self._cast("MDB_txn *", address)
-
-    def cursor_pointer(self, address: int) -> Any:
-        return self._cast("MDB_cursor *", address)
 
     def begin_reader(self, shared: Any, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from _operator import index
+from _weakref import ref
+from os import getpid
 
 from . import _catalog, _held, _registry
 from ._array_methods import EnvironmentArrays
@@ -23,7 +25,6 @@ from .types import EnvFlags
 if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal, overload
-    from weakref import WeakValueDictionary
 
     from typing_extensions import Self
 
@@ -101,7 +102,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     # the queues of its writers, once there is one
     _queues: Any = None
     # the handles that somebody has, by name
-    _handles: WeakValueDictionary[bytes | None, Database] | None = None
+    _handles: dict[bytes | None, ref[Database]] | None = None
 
     def __init__(
         self,
@@ -163,7 +164,8 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         shared = self._shared
         if shared is None:
             raise closed("environment", "open it again")
-        return self._reopen(shared) if shared.left_behind else shared
+        left_behind = shared.replaced or shared.pid != getpid()
+        return self._reopen(shared) if left_behind else shared
 
     def _reopen(self, left: SharedEnv) -> SharedEnv:
         """Have another native environment in place of one that was left behind."""
@@ -336,13 +338,15 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
 
         ``mdb_dbi_open``.
         """
-        flags = flags_from(
-            reverse_key=reverse_key,
-            dupsort=dupsort,
-            integerkey=integerkey,
-            integerdup=integerdup,
-            dupfixed=dupfixed,
-        )
+        flags = 0
+        if reverse_key or dupsort or integerkey or integerdup or dupfixed:
+            flags = flags_from(
+                reverse_key=reverse_key,
+                dupsort=dupsort,
+                integerkey=integerkey,
+                integerdup=integerdup,
+                dupfixed=dupfixed,
+            )
         create = bool(create)
         shared = self._use()
         if key is None:
@@ -352,7 +356,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         name = _catalog.checked_name(key, shared.engine.version[0])
         slot = None if txn is not None else shared.slots.get(name)
         if slot is None or slot.pending or not slot.alive:
-            slot = _catalog.open_slot(self, name, txn, flags, create)
+            slot = _catalog.open_slot(self, shared, name, txn, flags, create)
         if flags & ~slot.flags:
             raise IncompatibleError(
                 f"open_db: {name!r} exists with other flags: {Database(self, name, slot)!r}",
@@ -363,12 +367,15 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     def _handle(self, name: bytes | None, slot: DbSlot) -> Database:
         handles = self._handles
         if handles is None:
-            from weakref import WeakValueDictionary  # costs a millisecond, the first time
-
-            handles = self._handles = WeakValueDictionary()
-        handle = handles.get(name)
+            handles = self._handles = {}
+        known = handles.get(name)
+        handle = None if known is None else known()
         if handle is None or handle._slot is not slot:
-            handle = handles[name] = Database(self, name, slot)
+            if len(handles) > 2 * len(slot.shared.slots) + 100:
+                for dead in [each for each, known in handles.items() if known() is None]:
+                    handles.pop(dead, None)
+            handle = Database(self, name, slot)
+            handles[name] = ref(handle)
         return handle
 
     def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:

@@ -252,9 +252,13 @@ class BusyError(LockError):
 
 
 class MemoryError(Error, builtins.MemoryError):
-    """The system has no memory left."""
+    """The system has no memory left, or no addresses where the map has to grow."""
 
     MDB_NAME = "ENOMEM"
+    MDB_HINT = (
+        "if memory is left, no addresses were (see ulimit -v), or something lies behind the map:"
+        " end all transactions and views of this process, and the next transaction moves it"
+    )
 
 
 class DiskError(Error, OSError):

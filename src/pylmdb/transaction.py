@@ -333,23 +333,6 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         return walk(self.cursor(db), start, stop, prefix, reverse, keys, values)
 
-    def _open_slot(self, ptr: Any, name: bytes | None, flags: int) -> Any:
-        slot, is_new = self._shared.open_slot(ptr, name, flags)
-        lib = self._shared.engine.lib
-        if is_new and self._thread and lib.pylmdb_dbi_pending(ptr, slot.dbi):
-            slot.pending = True
-            self._opened.append(slot)
-        if slot.pending and slot not in self._own_slots():
-            raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
-        return slot
-
-    def _own_slots(self) -> Iterator[Any]:
-        """Handles opened by this transaction or an ancestor, not yet committed."""
-        txn: Any = self
-        while txn is not None:
-            yield from txn._opened
-            txn = txn._parent
-
     def __reduce__(self) -> Any:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")
 

@@ -1,6 +1,8 @@
 #ifdef PYLMDB_PAGES
-		if (!free_list_is_sound(txn, mop)) {
+		if (!merge_free_list(txn, mop, idl)) {
 			rc = MDB_CORRUPTED;
 			goto fail;
 		}
+#else
+		mdb_midl_xmerge(mop, idl);
 #endif

@@ -95,6 +95,12 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
  * used again. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 
+/* 0 if this process can have no environment of these files open, at a cost that does not
+ * grow with what it has open: nobody has a lock on the lock file (-1: there is none), and
+ * no map in the system has the first page of the data file, which an environment always
+ * reads.  Else, and where that cannot be told, 1. */
+int pylmdb_may_be_open(int lock_fd, int data_fd);
+
 /* 0 if no descriptor of this process leads to the file, else, and where that cannot be
  * told, 1. */
 int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
@@ -107,6 +113,15 @@ void pylmdb_env_end(MDB_env **env);
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
+/* A database that was opened: its number and flags, and whether an abort of the
+ * transaction takes the number back. */
+struct pylmdb_opened {
+    MDB_dbi dbi;
+    unsigned int flags;
+    int pending;
+};
+int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
+                   unsigned int flags, int live, struct pylmdb_opened *opened);
 /* Ends all idle transactions. */
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
 

@@ -75,6 +75,27 @@ void pylmdb_pool_release(struct pylmdb_pool *pool)
         free(pool);
 }
 
+/* Opens a database.  Slots of databases that are gone serve again: with no other
+ * transaction alive nobody can have known them (live counts those that the pool does
+ * not), and where there is no slot left. */
+int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
+                   unsigned int flags, int live, struct pylmdb_opened *opened)
+{
+    int rc;
+
+    if (name && live + pylmdb_pool_live(pool) <= 1)
+        pylmdb_dbi_reclaim(pool->env, 1);
+    rc = pylmdb_dbi_open(txn, name, flags, &opened->dbi);
+    if (rc == MDB_DBS_FULL && name) {
+        pylmdb_dbi_reclaim(pool->env, 0);
+        rc = pylmdb_dbi_open(txn, name, flags, &opened->dbi);
+    }
+    if (!rc && mdb_dbi_flags(txn, opened->dbi, &opened->flags))
+        rc = MDB_NOTFOUND;
+    opened->pending = !rc && pylmdb_dbi_pending(txn, opened->dbi);
+    return rc;
+}
+
 int pylmdb_pool_live(const struct pylmdb_pool *pool)
 {
     return pool->count / 2;

@@ -3,9 +3,6 @@
 
 int pylmdb_has_shim(void);
 const void *pylmdb_engine_table(void);
-int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
-                    MDB_dbi *dbi);
-int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_txn_is_changed(MDB_txn *txn);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
@@ -27,6 +24,7 @@ int pylmdb_env_process(MDB_env *env, int number);
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 int pylmdb_env_limit(MDB_env *env, size_t size);
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
+int pylmdb_env_make_room(MDB_env *env, int alone);
 void pylmdb_env_named(MDB_env *env, const char *path);
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
 void pylmdb_env_guard_reads(MDB_env *env, int guard);
@@ -73,6 +71,7 @@ int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cu
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
+int pylmdb_may_be_open(int lock_fd, int data_fd);
 int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 struct pylmdb_pool {
@@ -82,6 +81,13 @@ struct pylmdb_pool {
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
+struct pylmdb_opened {
+    MDB_dbi dbi;
+    unsigned int flags;
+    int pending;
+};
+int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
+                   unsigned int flags, int live, struct pylmdb_opened *opened);
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
 struct pylmdb_txn {
     MDB_txn *ptr;
@@ -101,7 +107,6 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
-void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,

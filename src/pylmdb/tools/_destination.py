@@ -104,7 +104,7 @@ class Destination(Owner):
         """
         making = name is not None or (self._is_new and not self.txn.stat().entries)
         given = (flags or 0) if making else 0
-        found = _catalog.open_slot(self.env, name, self.txn, given, create=True)
+        found = _catalog.open_slot(self.env, self.env._use(), name, self.txn, given, create=True)
         if flags is not None and found.flags != flags:
             raise IncompatibleError(
                 f"{what}: {called(name)} has other flags in the destination:"

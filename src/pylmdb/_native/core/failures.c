@@ -2,6 +2,8 @@
 /* Calls into Python, and exceptions: the table from code to class is pylmdb.errors. */
 #include "core.h"
 
+#include <string.h>
+
 #include <stdarg.h>
 
 static PyObject *raise_made(PyObject *exception)
@@ -59,15 +61,15 @@ PyObject *ask(PyObject *object, const char *method, const char *format, ...)
 
 PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, Py_ssize_t count)
 {
-    PyObject *args = PyTuple_New(count + 1), *result;
-    Py_ssize_t i;
+    PyObject *few[8], **args = few, *result;
 
-    if (!args)
-        return NULL;
-    PyTuple_SET_ITEM(args, 0, Py_NewRef(first));
-    for (i = 0; i < count; i++)
-        PyTuple_SET_ITEM(args, i + 1, Py_NewRef(rest[i]));
-    result = PyObject_CallObject(function, args);
-    Py_DECREF(args);
+    if ((size_t)count >= sizeof(few) / sizeof(*few) &&
+        !(args = PyMem_New(PyObject *, (size_t)count + 1)))
+        return PyErr_NoMemory();
+    args[0] = first;
+    memcpy(args + 1, rest, (size_t)count * sizeof(*args));
+    result = PyObject_Vectorcall(function, args, (size_t)count + 1, NULL);
+    if (args != few)
+        PyMem_Free(args);
     return result;
 }

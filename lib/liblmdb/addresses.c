@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the maps of a process lie.  Included by shim.c, after mdb.c and before growth.c.
+ *
+ * A map that has to become larger is extended behind its end, because what lies in it must
+ * not move.  So each is put where nothing lies behind it: in a range of the address space
+ * that the system gives to nobody who does not ask for it, as far from the others as can
+ * be.  What is behind it is not reserved, and costs nothing; limits of the process, its
+ * core dumps and those who watch it see what is mapped.  As the nth map comes to lie in the
+ * middle between others, all have about the same room: with 2,000 open 16 GiB each where
+ * there are 128 TiB of addresses, and 64 MiB where there are 512 GiB.
+ *
+ * When something lies behind a map nevertheless, growth.c moves it, at a moment when
+ * nothing lies in it. */
+
+#include <sys/resource.h>
+
+enum { PLACE_BITS = 16, PLACES = 1 << PLACE_BITS, PLACE_TRIES = 16 };
+
+/* Which places are taken, how many, the first that may be free, and how much is mapped. */
+static unsigned char taken[PLACES];
+static unsigned int first_free;
+static size_t mapped_in_all;
+static pthread_mutex_t addresses_guard = PTHREAD_MUTEX_INITIALIZER;
+/* held while a map is extended */
+static pthread_mutex_t extension_guard = PTHREAD_MUTEX_INITIALIZER;
+
+/* The addresses that a process can have are below a power of two, and its stacks are near
+ * the end of them. */
+static unsigned int address_bits(void)
+{
+    const char here = 0;
+    const uintptr_t address = (uintptr_t)&here;
+    unsigned int bits = 0;
+
+    while (bits < sizeof(address) * CHAR_BIT && address >> bits)
+        bits++;
+    return bits;
+}
+
+/* Half of what there is: what is mapped before it is needed must leave the other one. */
+static size_t half_of_all(void)
+{
+    const size_t half = (size_t)1 << (address_bits() - 1);
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur / 2 > half)
+        return half;
+    return (size_t)(limit.rlim_cur / 2);
+}
+
+/* How much may be mapped ahead of need by one environment. */
+static size_t addresses_to_spare(void)
+{
+    const size_t half = half_of_all(), used = __atomic_load_n(&mapped_in_all, __ATOMIC_RELAXED);
+
+    return used < half ? (half - used) / 16 : 0;
+}
+
+static void count_mapped(size_t more, size_t less)
+{
+    __atomic_add_fetch(&mapped_in_all, more - less, __ATOMIC_RELAXED);
+}
+
+/* The address of a place: a quarter of all, behind the first eighth, is shared by the maps
+ * of this engine, and the next one by those of the other.  The number's bits in reverse
+ * halve the distances again and again. */
+static char *address_of_place(unsigned int place)
+{
+    const unsigned int bits = address_bits();
+    const size_t quarter = (size_t)1 << (bits - 2), apart = quarter >> PLACE_BITS;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    /* differs from process to process, where the system loads this at random addresses */
+    const size_t shift = (uintptr_t)&taken % apart;
+    size_t at = quarter / 2 + (MDB_VERSION_MAJOR > 0 ? quarter : 0) + shift;
+    unsigned int i;
+
+    for (i = 0; i < PLACE_BITS; i++)
+        if (place >> i & 1)
+            at += quarter >> (i + 1);
+    return (char *)(at & ~(page - 1));
+}
+
+static void leave_place(unsigned int place)
+{
+    if (!place)
+        return;
+    pthread_mutex_lock(&addresses_guard);
+    taken[place - 1] = 0;
+    if (first_free > place - 1)
+        first_free = place - 1;
+    pthread_mutex_unlock(&addresses_guard);
+}
+
+/* Maps a file where there is room behind it, or else where the system will have it.  The
+ * number of the place is counted from 1; 0 is none. */
+static void *map_at_place(size_t size, int prot, int flags, int fd, unsigned int *place)
+{
+    void *map = MAP_FAILED;
+    unsigned int i, tries = 0;
+
+    *place = 0;
+    pthread_mutex_lock(&addresses_guard);
+    while (first_free < PLACES && taken[first_free])
+        first_free++;
+    for (i = first_free; i < PLACES && tries < PLACE_TRIES && !*place; i++) {
+        char *wanted = address_of_place(i);
+
+        if (taken[i])
+            continue;
+        tries++;
+        map = mmap(wanted, size, prot, flags, fd, 0);
+        if (map == MAP_FAILED)
+            break; /* not for the place */
+        if (map == wanted) {
+            taken[i] = 1;
+            *place = i + 1;
+        } else if (tries < PLACE_TRIES) {
+            (void)munmap(map, size);
+            map = MAP_FAILED;
+        }
+    }
+    pthread_mutex_unlock(&addresses_guard);
+    return *place || map != MAP_FAILED ? map : mmap(NULL, size, prot, flags, fd, 0);
+}
