@@ -90,7 +90,7 @@ LAYERS = [
     {"_shared_env"},
     {"_alone", "_growth"},
     {"_options", "_writer_gate"},
-    {"_buffers", "_fsync", "_numpy", "_put_flags", "_report", "_threads"},
+    {"_buffers", "_fsync", "_inherited", "_numpy", "_put_flags", "_report", "_threads"},
     {"_version", "errors", "types"},
     {"_aliases", "_typing"},
 ]

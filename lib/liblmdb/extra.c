@@ -11,6 +11,8 @@ struct extra {
      * transaction that begins does so */
     size_t locks_size;
     MDB_env *next_with_locks;
+    /* in a forked child: where the lock file was mapped */
+    const MDB_txninfo *locks_of_parent;
     long long looked;
     int look;
     /* pages.c: when a reader last asked for the size of the data file */

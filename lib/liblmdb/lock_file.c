@@ -64,6 +64,7 @@ static void after_fork_in_child(void)
         (void)close(env->me_lfd);
         env->me_lfd = INVALID_HANDLE_VALUE;
         (void)munmap((void *)env->me_txns, extra_of(env)->locks_size);
+        extra_of(env)->locks_of_parent = env->me_txns;
         env->me_txns = NULL;
     }
     with_locks = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* growth.c, creation.c, compaction.c, truncation.c and large.c for builds that do
- * without: the map has one size, nothing in the files is mended or put in their place, no
- * read is guarded, and values are kept until the commit.  Included by shim.c, on Windows
- * and for a system liblmdb. */
+/* growth.c, creation.c, compaction.c, inherited.c, truncation.c and large.c for builds that
+ * do without: the map has one size, nothing in the files is mended or put in their place, no
+ * read is guarded, values are kept until the commit, and a forked child has no snapshot but
+ * the last one.  Included by shim.c, on Windows and for a system liblmdb. */
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {
@@ -102,6 +102,18 @@ void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
 {
     (void)env;
     (void)fd;
+}
+
+int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited)
+{
+    return mdb_txn_id(txn) == mdb_txn_id((MDB_txn *)inherited) ? MDB_SUCCESS : MDB_BAD_TXN;
+}
+
+int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited)
+{
+    (void)cursor;
+    (void)inherited;
+    return MDB_BAD_TXN;
 }
 
 struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn)

@@ -2,7 +2,7 @@
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
  * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, creation.c, growth.c,
- * lock_file.c, compaction.c, truncation.c, large.c).
+ * lock_file.c, compaction.c, inherited.c, truncation.c, large.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -185,6 +185,7 @@ static void unguard_map(MDB_env *env);
 #include "growth.c"
 #include "lock_file.c"
 #include "compaction.c"
+#include "inherited.c"
 #ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock

@@ -82,6 +82,14 @@ void pylmdb_cursor_unset(MDB_cursor *cursor);
  * touch nothing else of it. */
 void pylmdb_env_abandon(MDB_env *env);
 
+/* In a forked child: has a read transaction of its own, which has just begun, show the
+ * snapshot of one that it has inherited.  ETIMEDOUT: a writer was in the way for a second;
+ * MDB_BAD_TXN: the parent has let the snapshot go.  Then the transaction must be ended. */
+int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
+
+/* Gives a cursor of such a transaction the position of an inherited one. */
+int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
+
 /* mdb_drop(), which can be aborted: the handle is dead in the transaction, and
  * is retired by the caller once that has committed. */
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);

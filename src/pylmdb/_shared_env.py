@@ -27,8 +27,8 @@ from _weakref import ref
 from ._alone import LOOK, Alone
 from ._growth import plan
 from ._options import DEFAULT_MAX_DBS
-from ._which_core import IS_C
 from ._typing import TYPE_CHECKING
+from ._which_core import IS_C
 from ._writer_gate import WriterGate
 from .errors import BusyError, InvalidParameterError, closed, error
 
@@ -338,6 +338,11 @@ class SharedEnv(SharedCore):
             self.used_numbers.add(slot.dbi)
             self.slots[name] = slot
             return slot, True
+
+    def slot_again(self, txn: Any, slot: DbSlot) -> DbSlot:
+        """The slot here of a database that had one in the parent process; a dead one stays
+        dead."""
+        return self.open_slot(txn, slot.name, 0)[0] if slot.alive else slot
 
     def _open_dbi(self, txn: Any, name: bytes | None, flags: int, dbi: Any) -> int:
         lib = self.engine.lib

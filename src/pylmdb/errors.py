@@ -310,7 +310,7 @@ class ClosedError(Error, ValueError):
 
 
 class ForkedError(ClosedError):
-    """The object was inherited over fork() and belongs to the parent process."""
+    """The object was inherited over fork(), and this process cannot go on with it."""
 
 
 class WrongThreadError(Error):

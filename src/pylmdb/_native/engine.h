@@ -28,7 +28,7 @@ struct pylmdb_host {
     /* cursors */                                                                           \
     mdb(cursor_open) mdb(cursor_close) pylmdb(cursor_step) pylmdb(quick_seek)               \
     pylmdb(cursor_seek) pylmdb(cursor_put) pylmdb(cursor_del) pylmdb(cursor_count)          \
-    pylmdb(cursor_continue) pylmdb(look_up)                                                 \
+    pylmdb(cursor_continue) pylmdb(cursor_go_on) pylmdb(look_up)                                                 \
     pylmdb(stand_new) pylmdb(stand_free) pylmdb(stand_forget) pylmdb(stand_note)            \
     pylmdb(stand_move)                                                                      \
     /* transactions */                                                                      \

@@ -9,6 +9,8 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 void pylmdb_env_abandon(MDB_env *env);
+int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
+int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
 
 int pylmdb_env_check(MDB_env *env);
 void pylmdb_env_guard(MDB_env *env);
