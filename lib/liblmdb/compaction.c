@@ -23,6 +23,10 @@ int pylmdb_env_alone(MDB_env *env, int alone)
         env->me_txns->mti_magic = MDB_MAGIC;
     while ((rc = lock_first_bytes(env->me_lfd, type, 1, 0) ? errno : 0) == EINTR)
         ;
+    if (alone && !rc && names_lead_elsewhere(env)) {
+        (void)lock_first_bytes(env->me_lfd, F_RDLCK, 1, 0);
+        return ESTALE; /* it is the other file's name that would lead to ours */
+    }
     if (alone && !rc)
         env->me_txns->mti_magic = 0;
     return rc == EACCES || rc == EAGAIN ? EBUSY : rc;

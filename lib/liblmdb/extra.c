@@ -1,22 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* What we keep about an environment, behind its MDB_env: see calloc in shim.c. */
 
+struct identity {
+    dev_t device;
+    ino_t inode; /* 0: not known */
+};
+
+/* The folder of the files when it was seen to have them, a while after its last change. */
+struct settled_folder {
+    struct identity folder;
+    time_t changed, written;
+    long long looked; /* in milliseconds */
+};
+
 struct extra {
     /* growth.c: how far the limit may rise, how much to map, how much is mapped, and
      * whether the user has fixed the size, which is then what he is told */
     size_t most, wanted, reserved;
     int fixed;
-    /* lock_file.c: the size of the lock file's mapping, the next environment that has
-     * one, when the files were last looked at, in milliseconds, and whether the write
-     * transaction that begins does so */
+    /* lock_file.c: the size of the lock file's mapping, and the next environment that has
+     * one */
     size_t locks_size;
     MDB_env *next_with_locks;
     /* in a forked child: where the lock file was mapped */
     const MDB_txninfo *locks_of_parent;
-    long long looked;
-    int look;
-    /* pages.c: when a reader last asked for the size of the data file */
-    long long asked;
+    /* identity.c: the files that are open */
+    struct identity data, locks;
+    struct settled_folder known;
+    /* pages.c: when a reader and when a writer last asked for the size of the data file */
+    long long asked, asked_to_write;
     /* lock_file.c: the names that the files were opened by again, and the last of all; NULL:
      * that of the MDB_env */
     struct name *names;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Read transactions and cursors that a forked child has inherited.  Included by shim.c,
- * after lock_file.c.
+ * after identity.c.
  *
  * A snapshot is kept by a slot of the reader table that shows its number, and the slot of
  * an inherited transaction is its parent's.  So the child begins a transaction of its own,
@@ -11,9 +11,6 @@
  * that could have passed the child's before it showed the number and come to the parent's
  * after it was given back.  A writer that begins later sees the child's; so between the two
  * steps the child waits until it has had the writer lock once. */
-
-/* How long a writer in another process is waited for. */
-enum { WRITER_MS = 1000 };
 
 static int await_writer(MDB_env *env)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* growth.c, creation.c, compaction.c, inherited.c, truncation.c and large.c for builds that
+/* growth.c, creation.c, identity.c, compaction.c, inherited.c, truncation.c and large.c for builds that
  * do without: the map has one size, nothing in the files is mended or put in their place, no
  * read is guarded, values are kept until the commit, and a forked child has no snapshot but
  * the last one.  Included by shim.c, on Windows and for a system liblmdb. */
@@ -56,6 +56,18 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 void pylmdb_env_opened(MDB_env *env)
 {
     (void)env;
+}
+
+int pylmdb_env_join(MDB_env *env)
+{
+    (void)env;
+    return MDB_SUCCESS;
+}
+
+int pylmdb_env_discard_locks(MDB_env *env)
+{
+    (void)env;
+    return ENOSYS;
 }
 
 int pylmdb_any_cut;

@@ -2,7 +2,8 @@
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
  * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, creation.c, growth.c,
- * lock_file.c, compaction.c, inherited.c, truncation.c, large.c).
+ * lock_file.c, identity.c, compaction.c,
+ * inherited.c, truncation.c, large.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -80,7 +81,7 @@ static void *uncleared_list(size_t count, size_t size)
 }
 
 /* An environment has our struct extra behind it. */
-enum { EXTRA_SIZE = 128 };
+enum { EXTRA_SIZE = 256 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
      : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTRA_SIZE) \
@@ -184,6 +185,7 @@ static void unguard_map(MDB_env *env);
 #include "creation.c"
 #include "growth.c"
 #include "lock_file.c"
+#include "identity.c"
 #include "compaction.c"
 #include "inherited.c"
 #ifdef PYLMDB_ROBUST_LOCKS
@@ -201,13 +203,25 @@ int pylmdb_has_shim(void)
     return 1;
 }
 
-/* A transaction that has begun on pages that the file does not have any more. */
-static int end_if_cut(int rc, MDB_txn **txn)
+/* A transaction that has begun, on pages that the file does not have any more, or on the
+ * word of a lock file that tells of another data file. */
+static int what_is_wrong(const MDB_txn *txn)
 {
-    if (rc || !is_cut((*txn)->mt_env))
+    if (is_cut(txn->mt_env))
+        return MDB_CORRUPTED;
+#ifndef _WIN32
+    if (!txn->mt_parent && numbers_differ(txn))
+        return PYLMDB_OTHER_FILE;
+#endif
+    return MDB_SUCCESS;
+}
+
+static int end_if_wrong(int rc, MDB_txn **txn)
+{
+    if (rc || !(rc = what_is_wrong(*txn)))
         return rc;
     mdb_txn_abort(*txn);
-    return MDB_CORRUPTED;
+    return rc;
 }
 
 int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
@@ -223,10 +237,8 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
         only_try = 0;
-        return end_if_cut(rc, txn);
+        return end_if_wrong(rc, txn);
     }
-    if (!parent && files_are_replaced(env))
-        return ESTALE;
     if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
     if (!rc)
@@ -237,7 +249,17 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     (void)wait_ms;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
-    return end_if_cut(rc, txn);
+    rc = end_if_wrong(rc, txn);
+#ifndef _WIN32
+    /* With the lock: what is replaced while it was waited for counts, too. */
+    if (!(flags & MDB_RDONLY) && !parent &&
+        (rc ? names_lead_elsewhere(env) : files_are_replaced(env))) {
+        if (!rc)
+            mdb_txn_abort(*txn);
+        return ESTALE;
+    }
+#endif
+    return rc;
 }
 
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
@@ -252,7 +274,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     (void)wait_ms;
     rc = mdb_txn_renew(txn);
 #endif
-    return !rc && is_cut(txn->mt_env) ? MDB_CORRUPTED : rc;
+    return rc ? rc : what_is_wrong(txn);
 }
 
 /* A reset transaction owns its reader slot until it is aborted; one without a

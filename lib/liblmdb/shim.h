@@ -161,6 +161,14 @@ static inline void touch_pages(const void *data, size_t size)
 int pylmdb_env_alone(MDB_env *env, int alone);
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
+/* To be called after mdb_env_open(), pylmdb_env_opened(), and before the first transaction.
+ * PYLMDB_OTHER_FILE: others have another data file open with the same lock file, which must
+ * not be used then.  pylmdb_env_discard_locks() takes it away, and who opens the environment
+ * makes a new one; ESTALE: the names lead to other files already, EBUSY: somebody is at it. */
+#define PYLMDB_OTHER_FILE (-30701)
+int pylmdb_env_join(MDB_env *env);
+int pylmdb_env_discard_locks(MDB_env *env);
+
 /* To be called after mdb_env_open() and before the first transaction: puts right what a
  * process that died while it opened the environment has left in the lock file. */
 void pylmdb_env_opened(MDB_env *env);

@@ -216,8 +216,7 @@ class TransactionCore:
         if native is None:
             raise closed("transaction", "it was never begun")
         if native.shared.forked:
-            self._resume(native)
-            native = self._native
+            native = self._resume(native)
         family = native.family
         try:
             with family.lock:
@@ -235,7 +234,7 @@ class TransactionCore:
             if family.dirty:
                 family.drain()
 
-    def _resume(self, inherited: NativeTxn) -> None:
+    def _resume(self, inherited: NativeTxn) -> NativeTxn:
         """In a forked child: go on with the same snapshot; see ``_inherited.py``."""
         if inherited.lost:
             raise ForkedError("this transaction belongs to the parent process; begin a new one")
@@ -247,9 +246,9 @@ class TransactionCore:
         native = NativeTxn(self, shared, None, write=False)
         key = inherited.shared.key
         slot = resume(shared, native.box, inherited.box.ptr, self._slot, key)
-        if self._native is not inherited:
+        if self._native is not None and self._native is not inherited:
             native.revoke()  # another thread was quicker
-            return
+            return self._native
         native.inherited_cursors.update(inherited.inherited_cursors)
         native.inherited_cursors.update(inherited.cursors)
         self._slot, self._shared, self._reuses = slot, shared, shared.reuses
@@ -258,6 +257,7 @@ class TransactionCore:
         self._native = native
         if inherited.revoked:
             native.revoke()
+        return native
 
     def _check(self, native: NativeTxn, ending: bool) -> None:
         if native.revoked or not native.box.ptr:

@@ -23,7 +23,7 @@ from . import _engine
 from ._growth import plan
 from ._options import SPARE_SLOTS
 from ._typing import TYPE_CHECKING
-from .errors import DiskError, Error, error
+from .errors import DiskError, Error, ReplacedError, error
 
 if TYPE_CHECKING:
     from typing import Any
@@ -220,13 +220,31 @@ def _open_files(shared: SharedEnv, options: Options) -> None:
     if code and not full and options.lock and _is_empty(options.lock_path):
         # Whoever was making the lock file has died, or is still about it.
         raise _replaced(options)
+    if not code:
+        lib.pylmdb_env_opened(shared.ptr)
+        _join(shared, options)
     code = code or lib.pylmdb_env_check(shared.ptr)
     if code == lib.MDB_PAGE_NOTFOUND:
         code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
     if code:
         hint = "; ".join([f"path {options.given_path!r}", *_open_hints(code, options)])
         raise error("mdb_env_open", code, hint)
-    lib.pylmdb_env_opened(shared.ptr)
+
+
+def _join(shared: SharedEnv, options: Options) -> None:
+    """Find out whether those who have the lock file have this data file, too.  Where the data
+    file was put in the place of theirs, they keep the lock file, and a new one is made."""
+    lib = shared.engine.lib
+    if lib.pylmdb_env_join(shared.ptr) != lib.PYLMDB_OTHER_FILE:
+        return
+    code = lib.pylmdb_env_discard_locks(shared.ptr)
+    if code in (0, errno.ESTALE, errno.EBUSY):
+        raise _replaced(options)
+    raise ReplacedError(
+        f"open: the data file of {options.given_path!r} was put in the place of one that another"
+        f" process has open, and its lock file cannot be removed: {os.strerror(code)}",
+        hint=f"end that process, or delete {os.fsdecode(options.lock_path)!r}",
+    )
 
 
 def _is_empty(path: bytes) -> bool:

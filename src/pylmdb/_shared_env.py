@@ -30,7 +30,7 @@ from ._options import DEFAULT_MAX_DBS
 from ._typing import TYPE_CHECKING
 from ._which_core import IS_C
 from ._writer_gate import WriterGate
-from .errors import BusyError, InvalidParameterError, closed, error
+from .errors import BusyError, InvalidParameterError, ReplacedError, closed, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ._engine import Engine
     from ._options import Options
     from ._writer_gate import Deadline
+    from .errors import Error
 elif IS_C:
     from ._core import SharedCore
 else:
@@ -259,8 +260,23 @@ class SharedEnv(SharedCore):
         if code == lib.MDB_MAP_RESIZED and self._adopt_map_size():
             code = function(box, self.pool, *args, wait_ms)
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
-            raise error("mdb_txn_begin", code)
+            raise self._refusal(code)
         return code
+
+    def _refusal(self, code: int) -> Error:
+        """Why a transaction cannot begin."""
+        options = self.options
+        if code == self.engine.lib.PYLMDB_OTHER_FILE:
+            return ReplacedError(
+                f"begin: the lock file of {options.given_path!r} tells of another data file, which"
+                " another process has open",
+                hint="close the environment, end that process, and open the environment again",
+            )
+        folder = os.path.dirname(options.data_path)
+        if code == errno.ESTALE and not os.path.isdir(folder):
+            hint = f"the directory {os.fsdecode(folder)!r} does not exist any more"
+            return error("mdb_txn_begin", code, hint)
+        return error("mdb_txn_begin", code)
 
     # -- the map ------------------------------------------------------------------
 

@@ -149,7 +149,8 @@ class Snapshot:
     def _adopt(self, inherited: Place) -> Place:
         """The place for a forked child."""
         with self._env.begin() as txn:
-            self._place = place = txn._do(self._take_over, txn, inherited)
+            place: Place = txn._do(self._take_over, txn, inherited)
+            self._place = place
         return place
 
     def _take_over(self, ptr: Any, txn: Any, inherited: Place) -> Place:
@@ -197,7 +198,8 @@ class Snapshot:
 
     def _view(self, addresses: Any, sizes: Any, i: int) -> memoryview:
         begin = int(addresses[i])
-        return self._here().view[begin : begin + _size_of(sizes, i)]
+        view: memoryview = self._here().view[begin : begin + _size_of(sizes, i)]
+        return view
 
     def _read(self, place: Place, begin: int, size: int) -> bytes:
         lib = self._engine.lib
