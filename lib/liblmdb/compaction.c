@@ -19,6 +19,8 @@ int pylmdb_env_alone(MDB_env *env, int alone)
 
     if (!env->me_txns)
         return ENOLCK;
+    if (alone && has_checksums(env))
+        return PYLMDB_CHECKSUMS;
     if (!alone)
         env->me_txns->mti_magic = MDB_MAGIC;
     while ((rc = lock_first_bytes(env->me_lfd, type, 1, 0) ? errno : 0) == EINTR)

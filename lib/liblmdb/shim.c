@@ -152,6 +152,21 @@ static int file_size(MDB_env *env, size_t *size);
 
 #include "extra.c"
 
+/* LMDB 1.0 keeps the size of checksums at the end of page 0.  Who writes a page and no
+ * checksum to it damages it for those who look at them. */
+static int has_checksums(const MDB_env *env)
+{
+    unsigned short size = 0;
+
+#if MDB_VERSION_MAJOR > 0
+    if (env->me_map && !env->me_sumfunc)
+        memcpy(&size, (const char *)env->me_map + env->me_psize - sizeof(size), sizeof(size));
+#else
+    (void)env;
+#endif
+    return size != 0;
+}
+
 /* Whether something that was read may be zeros that the file did not have. */
 static inline int is_cut(MDB_env *env)
 {
@@ -239,6 +254,8 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = 0;
         return end_if_wrong(rc, txn);
     }
+    if (has_checksums(env))
+        return PYLMDB_CHECKSUMS;
     if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
     if (!rc)
@@ -247,6 +264,8 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         writer_lock_wait_end();
 #else
     (void)wait_ms;
+    if (!(flags & MDB_RDONLY) && has_checksums(env))
+        return PYLMDB_CHECKSUMS;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
     rc = end_if_wrong(rc, txn);

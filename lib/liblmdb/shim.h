@@ -161,6 +161,9 @@ static inline void touch_pages(const void *data, size_t size)
 int pylmdb_env_alone(MDB_env *env, int alone);
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
+/* A write transaction cannot begin in a file whose pages have checksums. */
+#define PYLMDB_CHECKSUMS (-30702)
+
 /* To be called after mdb_env_open(), pylmdb_env_opened(), and before the first transaction.
  * PYLMDB_OTHER_FILE: others have another data file open with the same lock file, which must
  * not be used then.  pylmdb_env_discard_locks() takes it away, and who opens the environment

@@ -17,7 +17,7 @@ from . import _registry
 from ._alone import Alone
 from ._fsync import fsync_path
 from ._typing import TYPE_CHECKING
-from .errors import BusyError, Error, ReadonlyError, error
+from .errors import BusyError, Error, ReadonlyError, checksums, error
 
 if TYPE_CHECKING:
     from typing import Any
@@ -103,6 +103,8 @@ def _get_alone(shared: SharedEnv) -> None:
         raise BusyError(
             f"compact: other processes have the environment open: {who}", hint="end them first"
         )
+    if code == shared.engine.lib.PYLMDB_CHECKSUMS:
+        raise checksums("compact")
     if code:
         raise error("compact", code)
 

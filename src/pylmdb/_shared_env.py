@@ -30,7 +30,7 @@ from ._options import DEFAULT_MAX_DBS
 from ._typing import TYPE_CHECKING
 from ._which_core import IS_C
 from ._writer_gate import WriterGate
-from .errors import BusyError, InvalidParameterError, ReplacedError, closed, error
+from .errors import BusyError, InvalidParameterError, ReplacedError, checksums, closed, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,6 +272,8 @@ class SharedEnv(SharedCore):
                 " another process has open",
                 hint="close the environment, end that process, and open the environment again",
             )
+        if code == self.engine.lib.PYLMDB_CHECKSUMS:
+            return checksums("begin")
         folder = os.path.dirname(options.data_path)
         if code == errno.ESTALE and not os.path.isdir(folder):
             hint = f"the directory {os.fsdecode(folder)!r} does not exist any more"

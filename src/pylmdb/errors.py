@@ -415,6 +415,15 @@ def error(what: str, code: int, hint: str | None = None) -> Error:
     return _BY_CODE.get(code, Error)(what, code, hint)
 
 
+def checksums(what: str) -> Error:
+    """The exception for writing to a file whose pages have checksums."""
+    return ReadonlyError(
+        f"{what}: the pages of this file have checksums, which pylmdb does not compute",
+        errno.EACCES,
+        "open it with readonly=True, or load a dump of it into a new file",
+    )
+
+
 CLOSED = "Attempt to operate on closed/deleted/dropped object."
 
 

@@ -18,6 +18,7 @@ void pylmdb_env_opened(MDB_env *env);
 int pylmdb_env_join(MDB_env *env);
 int pylmdb_env_discard_locks(MDB_env *env);
 static const int PYLMDB_OTHER_FILE;
+static const int PYLMDB_CHECKSUMS;
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 int pylmdb_env_limit(MDB_env *env, size_t size);
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
