@@ -95,7 +95,7 @@ LAYERS = [
     {"_alone", "_growth", "_opening"},
     {"_options", "_writer_gate"},
     {"_new_files"},
-    {"_buffers", "_fsync", "_numpy", "_put_flags", "_report", "_threads"},
+    {"_buffers", "_fsync", "_inherited", "_numpy", "_put_flags", "_report", "_threads"},
     {"_ends"},
     {"_version", "errors", "types"},
     {"_aliases", "_typing"},

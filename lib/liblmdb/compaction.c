@@ -19,10 +19,16 @@ int pylmdb_env_alone(MDB_env *env, int alone)
 
     if (!env->me_txns)
         return ENOLCK;
+    if (alone && has_checksums(env))
+        return PYLMDB_CHECKSUMS;
     if (!alone)
         env->me_txns->mti_magic = MDB_MAGIC;
     while ((rc = lock_first_bytes(env->me_lfd, kind, type, 1, 0) ? errno : 0) == EINTR)
         ;
+    if (alone && !rc && names_lead_elsewhere(env)) {
+        (void)lock_first_bytes(env->me_lfd, kind, F_RDLCK, 1, 0);
+        return ESTALE; /* it is the other file's name that would lead to ours */
+    }
     if (alone && !rc)
         env->me_txns->mti_magic = 0;
     return rc == EACCES || rc == EAGAIN ? EBUSY : rc;

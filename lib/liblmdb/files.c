@@ -22,8 +22,8 @@ static int open_regular(const char *path, int flags, mode_t mode, int follow)
     return fd;
 }
 
-/* Looking at a file takes longer than a small transaction, so it is looked at again after
- * so many milliseconds at the earliest. */
+/* What takes longer than a small transaction, and need not be known at once, is looked at
+ * again after so many milliseconds at the earliest. */
 enum { PAUSE_MS = 10 };
 
 #ifndef CLOCK_MONOTONIC_COARSE

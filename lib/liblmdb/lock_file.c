@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The lock file, from its mapping to its end, and files that are others now.  Included
- * by shim.c, after mdb.c.
+/* The lock file, from its mapping to its end, and the names of files.  Included by shim.c,
+ * after mdb.c.
  *
  * An open file's locks last as long as anything leads to it: a descriptor or a
  * mapping, of this process or of one that was forked off.  So they are given back
@@ -76,6 +76,7 @@ static void after_fork_in_child(void)
         (void)close(env->me_lfd);
         env->me_lfd = INVALID_HANDLE_VALUE;
         (void)munmap((void *)env->me_txns, extra_of(env)->locks_size);
+        extra_of(env)->locks_of_parent = env->me_txns;
         env->me_txns = NULL;
     }
     with_locks = NULL;
@@ -91,23 +92,7 @@ __attribute__((constructor)) static void let_go_in_children(void)
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/* -- files that are gone ------------------------------------------------------------- */
-
-/* A file is another one when its name leads to one, or when no name leads to it. */
-static int is_replaced(int fd, const char *path, const char *name)
-{
-    char full[PATH_MAX];
-    struct stat has, named;
-
-    if (fd == INVALID_HANDLE_VALUE || fstat(fd, &has))
-        return 0;
-    if (!has.st_nlink)
-        return 1;
-    if (snprintf(full, sizeof(full), "%s%s", path, name) >= (int)sizeof(full) ||
-        stat(full, &named))
-        return 0;
-    return named.st_dev != has.st_dev || named.st_ino != has.st_ino;
-}
+/* -- names ------------------------------------------------------------------------------- */
 
 /* A name by which an environment's files were found once more.  Names are kept as long as
  * the environment, because another thread may be looking at one. */
@@ -147,21 +132,4 @@ static void free_names(MDB_env *env)
         older = name->older;
         free(name);
     }
-}
-
-static int files_are_replaced(MDB_env *env)
-{
-    struct extra *extra = extra_of(env);
-    const char *again = __atomic_load_n(&extra->path, __ATOMIC_ACQUIRE);
-    const char *path = again ? again : env->me_path;
-    const int inside = !(env->me_flags & MDB_NOSUBDIR);
-
-    extra->look = is_due(&extra->looked);
-    if (!extra->look)
-        return 0;
-    if (is_replaced(env->me_fd, path, inside ? "/data.mdb" : "") ||
-        is_replaced(env->me_lfd, path, inside ? "/lock.mdb" : "-lock"))
-        return 1;
-    note_look(&extra->looked);
-    return 0;
 }

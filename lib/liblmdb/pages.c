@@ -559,6 +559,7 @@ static int snapshot_is_sound(MDB_txn *txn)
     const MDB_db *free_db = &txn->mt_dbs[FREE_DBI], *main_db = &txn->mt_dbs[MAIN_DBI];
     const int whole = txn->mt_next_pgno >= NUM_METAS && !(free_db->md_flags & MDB_DUPSORT) &&
                       free_db->md_depth <= CURSOR_STACK && main_db->md_depth <= CURSOR_STACK;
+    long long *asked = &extra_of(txn->mt_env)->asked_to_write;
     size_t size;
 
     if (!whole)
@@ -567,9 +568,12 @@ static int snapshot_is_sound(MDB_txn *txn)
     if (txn->mt_flags & MDB_TXN_RDONLY)
         return file_suits_reader(txn);
     /* Asking the system takes a tenth of a small transaction. */
-    if (!extra_of(txn->mt_env)->look && file_has_pages(txn->mt_env, txn->mt_next_pgno))
+    if (!is_due(asked) && file_has_pages(txn->mt_env, txn->mt_next_pgno))
         return 1;
-    return !file_size(txn->mt_env, &size) && file_is_whole(txn, size);
+    if (file_size(txn->mt_env, &size) || !file_is_whole(txn, size))
+        return 0;
+    note_look(asked);
+    return 1;
 }
 
 int pylmdb_env_check(MDB_env *env)

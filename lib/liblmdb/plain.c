@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* growth.c, opening.c, creation.c, readers.c, compaction.c, truncation.c and large.c for
- * builds that do without: the map has one size, nothing in the files is mended or put in
- * their place, processes are known by their numbers, no read is guarded, and values are
- * kept until the commit.  Included by shim.c, on Windows and for a system liblmdb. */
+/* growth.c, opening.c, creation.c, readers.c, identity.c, compaction.c, inherited.c,
+ * truncation.c and large.c for builds that do without: the map has one size, nothing in the
+ * files is mended or put in their place, processes are known by their numbers, no read is
+ * guarded, values are kept until the commit, and a forked child has no snapshot but the last
+ * one.  Included by shim.c, on Windows and for a system liblmdb. */
 
 #ifndef _WIN32
 #include <unistd.h>
@@ -94,6 +95,18 @@ int pylmdb_env_process(MDB_env *env, int number)
     return number;
 }
 
+int pylmdb_env_join(MDB_env *env)
+{
+    (void)env;
+    return MDB_SUCCESS;
+}
+
+int pylmdb_env_discard_locks(MDB_env *env)
+{
+    (void)env;
+    return ENOSYS;
+}
+
 int pylmdb_any_cut;
 int *pylmdb_host_cut;
 
@@ -138,6 +151,18 @@ void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
 {
     (void)env;
     (void)fd;
+}
+
+int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited)
+{
+    return mdb_txn_id(txn) == mdb_txn_id((MDB_txn *)inherited) ? MDB_SUCCESS : MDB_BAD_TXN;
+}
+
+int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited)
+{
+    (void)cursor;
+    (void)inherited;
+    return MDB_BAD_TXN;
 }
 
 struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn)

@@ -2,7 +2,8 @@
 /* liblmdb, and our code that needs its insides, as one translation unit: this
  * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
  * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, opening.c, creation.c,
- * growth.c, lock_file.c, readers.c, compaction.c, truncation.c, large.c, addresses.c).
+ * growth.c, lock_file.c, readers.c, identity.c, compaction.c, inherited.c, truncation.c, large.c,
+ * addresses.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
@@ -92,7 +93,7 @@ static void *uncleared_list(size_t count, size_t size)
 }
 
 /* An environment has our struct extra behind it. */
-enum { EXTRA_SIZE = 192 };
+enum { EXTRA_SIZE = 320 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
      : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTRA_SIZE) \
@@ -179,6 +180,21 @@ static int file_size(MDB_env *env, size_t *size);
 
 #include "extra.c"
 
+/* LMDB 1.0 keeps the size of checksums at the end of page 0.  Who writes a page and no
+ * checksum to it damages it for those who look at them. */
+static int has_checksums(const MDB_env *env)
+{
+    unsigned short size = 0;
+
+#if MDB_VERSION_MAJOR > 0
+    if (env->me_map && !env->me_sumfunc)
+        memcpy(&size, (const char *)env->me_map + env->me_psize - sizeof(size), sizeof(size));
+#else
+    (void)env;
+#endif
+    return size != 0;
+}
+
 /* Whether something that was read may be zeros that the file did not have. */
 static inline int is_cut(MDB_env *env)
 {
@@ -216,7 +232,9 @@ static void unguard_place(int place);
 #include "growth.c"
 #include "lock_file.c"
 #include "readers.c"
+#include "identity.c"
 #include "compaction.c"
+#include "inherited.c"
 #ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock
@@ -232,13 +250,25 @@ int pylmdb_has_shim(void)
     return 1;
 }
 
-/* A transaction that has begun on pages that the file does not have any more. */
-static int end_if_cut(int rc, MDB_txn **txn)
+/* A transaction that has begun, on pages that the file does not have any more, or on the
+ * word of a lock file that tells of another data file. */
+static int what_is_wrong(const MDB_txn *txn)
 {
-    if (rc || !is_cut((*txn)->mt_env))
+    if (is_cut(txn->mt_env))
+        return MDB_CORRUPTED;
+#ifndef _WIN32
+    if (!txn->mt_parent && numbers_differ(txn))
+        return PYLMDB_OTHER_FILE;
+#endif
+    return MDB_SUCCESS;
+}
+
+static int end_if_wrong(int rc, MDB_txn **txn)
+{
+    if (rc || !(rc = what_is_wrong(*txn)))
         return rc;
     mdb_txn_abort(*txn);
-    return MDB_CORRUPTED;
+    return rc;
 }
 
 int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
@@ -254,10 +284,10 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
         only_try = 0;
-        return end_if_cut(rc, txn);
+        return end_if_wrong(rc, txn);
     }
-    if (!parent && files_are_replaced(env))
-        return ESTALE;
+    if (has_checksums(env))
+        return PYLMDB_CHECKSUMS;
     if (!parent && is_cramped(env))
         return MDB_MAP_RESIZED;
     if (!parent)
@@ -268,9 +298,21 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         writer_lock_wait_end();
 #else
     (void)wait_ms;
+    if (!(flags & MDB_RDONLY) && has_checksums(env))
+        return PYLMDB_CHECKSUMS;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
-    return end_if_cut(rc, txn);
+    rc = end_if_wrong(rc, txn);
+#ifndef _WIN32
+    /* With the lock: what is replaced while it was waited for counts, too. */
+    if (!(flags & MDB_RDONLY) && !parent &&
+        (rc ? names_lead_elsewhere(env) : files_are_replaced(env))) {
+        if (!rc)
+            mdb_txn_abort(*txn);
+        return ESTALE;
+    }
+#endif
+    return rc;
 }
 
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
@@ -285,7 +327,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     (void)wait_ms;
     rc = mdb_txn_renew(txn);
 #endif
-    return !rc && is_cut(txn->mt_env) ? MDB_CORRUPTED : rc;
+    return rc ? rc : what_is_wrong(txn);
 }
 
 /* A reset transaction owns its reader slot until it is aborted; one without a

@@ -77,6 +77,14 @@ void pylmdb_cursor_unset(MDB_cursor *cursor);
  * touch nothing else of it. */
 void pylmdb_env_abandon(MDB_env *env);
 
+/* In a forked child: has a read transaction of its own, which has just begun, show the
+ * snapshot of one that it has inherited.  ETIMEDOUT: a writer was in the way for a second;
+ * MDB_BAD_TXN: the parent has let the snapshot go.  Then the transaction must be ended. */
+int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
+
+/* Gives a cursor of such a transaction the position of an inherited one. */
+int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
+
 /* mdb_drop(), which can be aborted: the handle is dead in the transaction, and
  * is retired by the caller once that has committed. */
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
@@ -167,6 +175,17 @@ int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode
                     struct pylmdb_opening *noted);
 void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_file,
                         const char *lock_file);
+
+/* A write transaction cannot begin in a file whose pages have checksums. */
+#define PYLMDB_CHECKSUMS (-30702)
+
+/* To be called after pylmdb_env_open(), pylmdb_env_opened(), and before the first transaction.
+ * PYLMDB_OTHER_FILE: others have another data file open with the same lock file, which must
+ * not be used then.  pylmdb_env_discard_locks() takes it away, and who opens the environment
+ * makes a new one; ESTALE: the names lead to other files already, EBUSY: somebody is at it. */
+#define PYLMDB_OTHER_FILE (-30701)
+int pylmdb_env_join(MDB_env *env);
+int pylmdb_env_discard_locks(MDB_env *env);
 
 /* To be called after pylmdb_env_open() and before the first transaction: puts right what a
  * process that died while it opened the environment has left in the lock file. */

@@ -388,6 +388,21 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
     return rc;
 }
 
+/* Whether the calling thread has the writer lock, in a transaction that is open. */
+static int holds_writer_lock(pthread_mutex_t *mutex)
+{
+    struct held_lock *held;
+    int mine;
+
+    enter();
+    pthread_mutex_lock(&held_guard);
+    held = *find_held(mutex);
+    mine = held && held->thread == thread_id();
+    pthread_mutex_unlock(&held_guard);
+    leave();
+    return mine;
+}
+
 /* 1 when no thread of this process has to give this mutex back any more; asks
  * and waits a second for it. */
 static int writer_lock_settled(pthread_mutex_t *mutex)

@@ -73,6 +73,8 @@ def _open_alone(
 def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
     if not isinstance(txn, Transaction):
         raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+    if not txn.closed:
+        txn.id()  # an inherited one belongs to the parent's environment until it is used
     if not txn.closed and txn._shared is not shared:
         raise error(f"{what}: txn belongs to another environment", errno.EINVAL)
 

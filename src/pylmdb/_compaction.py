@@ -18,7 +18,7 @@ from ._ends import Owner
 from ._fsync import fsync_path
 from ._new_files import Temporary
 from ._typing import TYPE_CHECKING
-from .errors import BusyError, Error, ReadonlyError, error
+from .errors import BusyError, Error, ReadonlyError, checksums, error
 
 if TYPE_CHECKING:
     from typing import Any
@@ -120,6 +120,8 @@ def _exclude_processes(shared: SharedEnv) -> None:
         raise BusyError(
             f"compact: other processes have the environment open: {who}", hint="end them first"
         )
+    if code == shared.engine.lib.PYLMDB_CHECKSUMS:
+        raise checksums("compact")
     if code:
         raise error("compact", code)
 

@@ -25,6 +25,7 @@ from . import _threads
 from ._buffers import as_buffer
 from ._core_cffi_native import NativeTxn
 from ._core_cffi_shared import public_classes
+from ._inherited import resume
 from ._put_flags import append_flag, put_flags
 from ._views import Exporter
 from ._writer_gate import Claim, Deadline
@@ -154,7 +155,7 @@ class TransactionCore:
     def _begin_child(self, parent: Any) -> None:
         if not isinstance(parent, TransactionCore):
             raise TypeError(f"parent must be a Transaction, not {type(parent).__name__}")
-        if parent._shared is not None and parent._shared.forked:
+        if parent._native is not None and parent._native.shared.forked:
             raise ForkedError("parent belongs to the parent process; begin a new transaction")
         if parent._ptr is not None and not parent._write:
             raise InvalidParameterError("begin: a read-only transaction cannot have children")
@@ -217,8 +218,8 @@ class TransactionCore:
         native = self._native
         if native is None:
             raise closed("transaction", "it was never begun")
-        if self._shared.forked:
-            raise ForkedError("this transaction belongs to the parent process; begin a new one")
+        if native.shared.forked:
+            native = self._resume(native)
         family = native.family
         try:
             with family.lock:
@@ -235,6 +236,31 @@ class TransactionCore:
         finally:
             if family.dirty:
                 family.drain()
+
+    def _resume(self, inherited: NativeTxn) -> NativeTxn:
+        """In a forked child: go on with the same snapshot; see ``_inherited.py``."""
+        if inherited.lost:
+            raise ForkedError("this transaction belongs to the parent process; begin a new one")
+        if inherited.revoked:
+            raise closed("transaction", "begin a new one")
+        shared = self.env._use()
+        if shared.engine is not inherited.shared.engine:
+            raise ForkedError("the data file was replaced by one of another format")
+        native = NativeTxn(self, shared, None, write=False)
+        key = inherited.shared.key
+        slot = resume(shared, native.box, inherited.box.ptr, self._slot, key)
+        if self._native is not None and self._native is not inherited:
+            native.revoke()  # another thread was quicker
+            return self._native
+        native.inherited_cursors.update(inherited.inherited_cursors)
+        native.inherited_cursors.update(inherited.cursors)
+        self._slot, self._shared, self._reuses = slot, shared, shared.reuses
+        shared.adopt_child(self)
+        # What came before can be done again, and here the transaction is another one.
+        self._native = native
+        if inherited.revoked:
+            native.revoke()
+        return native
 
     def _check(self, native: NativeTxn, ending: bool) -> None:
         if native.revoked or not native.box.ptr:
@@ -308,7 +334,7 @@ class TransactionCore:
     def closed(self) -> bool:
         """True once the transaction has ended."""
         native = self._native
-        return native is None or native.revoked or not native.box.ptr or self._shared.forked
+        return native is None or native.revoked or native.lost or not native.box.ptr
 
     # -- the closer --------------------------------------------------------------
 
@@ -320,7 +346,8 @@ class TransactionCore:
 
     def commit(self) -> None:
         if not self._write:
-            self._do(self._nothing)
+            if self.closed or not self._is_inherited:
+                self._do(self._nothing)
             self._revoke()
             return
         native: Any = self._native
@@ -340,14 +367,21 @@ class TransactionCore:
         native.finish()
 
     def abort(self) -> None:
-        if self._shared is not None and self._shared.forked:
-            raise ForkedError("this transaction belongs to the parent process; begin a new one")
+        self._refuse_lost()
         self._revoke()
         self._ended = True
 
-    def __enter__(self) -> Any:
-        if self._shared is not None and self._shared.forked:
+    @property
+    def _is_inherited(self) -> bool:
+        """It was begun before fork() and has not been used in this process."""
+        return self._native is not None and self._native.shared.forked
+
+    def _refuse_lost(self) -> None:
+        if self._native is not None and self._native.lost:
             raise ForkedError("this transaction belongs to the parent process; begin a new one")
+
+    def __enter__(self) -> Any:
+        self._refuse_lost()
         if self._ptr is None:
             raise closed("transaction", "begin a new one")
         return self

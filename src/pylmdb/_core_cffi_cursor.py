@@ -118,8 +118,7 @@ class CursorCore:
         if getattr(self, "txn", None) is None or not self._number:
             return
         number, self._number = self._number, 0
-        if not self.txn._shared.forked:
-            self.txn._native.drop_cursor(number)
+        self.txn._native.drop_cursor(number)
 
     def __del__(self) -> None:
         self.close()
@@ -138,7 +137,7 @@ class CursorCore:
         """True once nothing can be done with this cursor any more."""
         if self.txn is None or self.txn.closed or not self._slot.alive:
             return True
-        return self._number not in self.txn._native.cursors
+        return not self.txn._native.has_cursor(self._number)
 
     # -- the guard ------------------------------------------------------------
 
@@ -150,9 +149,18 @@ class CursorCore:
 
     def _checked(self, ptr: Any, operation: Any, args: tuple[Any, ...]) -> Any:
         native = self.txn._native.cursors.get(self._number)
+        if native is None:
+            native = self._resume()
         if native is None or not self._slot.alive:
             raise closed("cursor", "open a new one")
         return operation(native[0], *args)
+
+    def _resume(self) -> Any:
+        """In a forked child: the native cursor that goes on where an inherited one was."""
+        native = self.txn._native.resume_cursor(self._number)
+        if native is not None:
+            self._slot = native[1]
+        return native
 
     def _nothing(self, native: Any) -> None:
         """To be refused where anything would be."""

@@ -24,6 +24,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from . import _views
+from .errors import ForkedError, error
 
 if TYPE_CHECKING:
     from ._core import DbSlot
@@ -108,6 +109,7 @@ class NativeTxn:
         "exporter",
         "family",
         "finished",
+        "inherited_cursors",
         "opened",
         "owner",
         "parent",
@@ -136,6 +138,8 @@ class NativeTxn:
         self.exporter: _views.Exporter | None = None
         self.children: list[NativeTxn] = []
         self.cursors: dict[int, tuple[Any, DbSlot]] = {}
+        # those of the parent process that have not been used in this one
+        self.inherited_cursors: dict[int, tuple[Any, DbSlot]] = {}
         # database handles opened here, which an abort takes back
         self.opened: list[DbSlot] = []
         # numbers of native handles whose databases were dropped here
@@ -151,6 +155,11 @@ class NativeTxn:
     def abandoned(self) -> bool:
         """Nobody will use it any more, though it may not be finished."""
         return self.revoked or self.owner() is None
+
+    @property
+    def lost(self) -> bool:
+        """It was begun before fork(), and a child cannot go on with it."""
+        return self.shared.forked and (self.write or self.parent is not None)
 
     @property
     def waits_for_caller(self) -> bool:
@@ -247,8 +256,33 @@ class NativeTxn:
 
     # -- cursors ----------------------------------------------------------------
 
+    def has_cursor(self, number: int) -> bool:
+        """Whether a cursor is open."""
+        return number in self.cursors or number in self.inherited_cursors
+
+    def resume_cursor(self, number: int) -> tuple[Any, DbSlot] | None:
+        """A cursor that was opened before fork() goes on where it was."""
+        ffi, lib = self.shared.engine.ffi, self.shared.engine.lib
+        inherited = self.inherited_cursors.get(number)
+        if inherited is None or not inherited[1].alive:
+            return None
+        slot, out = self.shared.slot_again(self.box.ptr, inherited[1]), ffi.new("MDB_cursor **")
+        code = lib.mdb_cursor_open(self.box.ptr, slot.dbi, out)
+        if code:
+            raise error("mdb_cursor_open", code)
+        if lib.pylmdb_cursor_go_on(out[0], inherited[0]):
+            lib.mdb_cursor_close(out[0])
+            raise ForkedError(
+                "this cursor was opened before fork(), and its position cannot be had here",
+                hint="open another one",
+            )
+        self.cursors[number] = out[0], slot
+        self.inherited_cursors.pop(number, None)
+        return out[0], slot
+
     def drop_cursor(self, number: int) -> None:
         """Close a native cursor as soon as no operation is in progress."""
+        self.inherited_cursors.pop(number, None)
         if number in self.cursors and not self.shared.forked:
             self.family.dropped_cursors.append((self, number))
             self.family.dirty = True

@@ -12,6 +12,7 @@ parent.  Each inherited Environment opens itself afresh when it is next used.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -216,12 +217,30 @@ def _open_files(shared: SharedEnv, opening: Opening, options: Options) -> None:
     _configure(shared, options)
     lib = shared.engine.lib
     code = opening.open(shared.ptr, _flags(lib, options), _file_mode(options))
+    if not code:
+        lib.pylmdb_env_opened(shared.ptr)
+        _join(shared, options)
     code = code or lib.pylmdb_env_check(shared.ptr)
     if code == lib.MDB_PAGE_NOTFOUND:
         code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
     if code:
         raise opening.failure(code)
-    lib.pylmdb_env_opened(shared.ptr)
+
+
+def _join(shared: SharedEnv, options: Options) -> None:
+    """Find out whether the processes that have the lock file open have this data file, too.  Where
+    the data file was put in the place of theirs, they keep the lock file, and a new one is made."""
+    lib = shared.engine.lib
+    if lib.pylmdb_env_join(shared.ptr) != lib.PYLMDB_OTHER_FILE:
+        return
+    code = lib.pylmdb_env_discard_locks(shared.ptr)
+    if code in (0, errno.ESTALE, errno.EBUSY):
+        raise _replaced(options)
+    raise ReplacedError(
+        f"open: the data file of {options.given_path!r} was put in the place of one that another"
+        f" process has open, and its lock file cannot be removed: {os.strerror(code)}",
+        hint=f"end that process, or delete {os.fsdecode(options.lock_path)!r}",
+    )
 
 
 def _file_mode(options: Options) -> int:

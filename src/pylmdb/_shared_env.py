@@ -31,7 +31,7 @@ from ._options import DEFAULT_MAX_DBS
 from ._typing import TYPE_CHECKING
 from ._which_core import DbSlot, SharedCore
 from ._writer_gate import WriterGate
-from .errors import BusyError, InvalidParameterError, closed, error
+from .errors import BusyError, InvalidParameterError, ReplacedError, checksums, closed, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ._engine import Engine
     from ._options import Options
     from ._writer_gate import Deadline
+    from .errors import Error
 
 MAIN_DBI = 1
 
@@ -284,8 +285,25 @@ class SharedEnv(SharedCore):
             self._make_room()
             code = function(box, self.pool, *args, wait_ms)
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
-            raise error("mdb_txn_begin", code)
+            raise self._refusal(code)
         return code
+
+    def _refusal(self, code: int) -> Error:
+        """Why a transaction cannot begin."""
+        options = self.options
+        if code == self.engine.lib.PYLMDB_OTHER_FILE:
+            return ReplacedError(
+                f"begin: the lock file of {options.given_path!r} tells of another data file, which"
+                " another process has open",
+                hint="close the environment, end that process, and open the environment again",
+            )
+        if code == self.engine.lib.PYLMDB_CHECKSUMS:
+            return checksums("begin")
+        folder = os.path.dirname(options.data_path)
+        if code == errno.ESTALE and not os.path.isdir(folder):
+            hint = f"the directory {os.fsdecode(folder)!r} does not exist any more"
+            return error("mdb_txn_begin", code, hint)
+        return error("mdb_txn_begin", code)
 
     # -- the map ------------------------------------------------------------------
 
@@ -363,10 +381,15 @@ class SharedEnv(SharedCore):
                     txn._opened.append(slot)
                 self.numbers[number] = self.slots[name] = slot
         # There is one write transaction at a time, so what is not committed is its own.
-        if slot.pending and not txn._thread:
+        if slot.pending and (txn is None or not txn._thread):
             raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
         found_slot: DbSlot = slot
         return found_slot
+
+    def slot_again(self, ptr: Any, slot: DbSlot) -> DbSlot:
+        """The slot here of a database that had one in the parent process; a dead one stays
+        dead."""
+        return self.open_slot(ptr, None, slot.name, 0) if slot.alive else slot
 
     def retire(self, number: int) -> None:
         """The database of a native handle is gone for good: so is every slot on it."""

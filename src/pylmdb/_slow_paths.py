@@ -6,9 +6,10 @@ from __future__ import annotations
 from _functools import partial  # type: ignore[import-not-found]
 
 from . import _threads
+from ._inherited import resume
 from ._typing import TYPE_CHECKING
 from ._writer_gate import Deadline
-from .errors import closed
+from .errors import ForkedError, closed
 
 if TYPE_CHECKING:
     from typing import Any
@@ -44,6 +45,17 @@ class SlowPaths:
 
     def begin_reader(self, shared: Any, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))
+
+    def resume(
+        self, env: Any, inherited: Any, address: int, pointer: int, slot: Any
+    ) -> tuple[Any, Any]:
+        """In a forked child: begin a transaction that goes on with an inherited one.  Its
+        environment, and the handle there that takes the place of ``slot``."""
+        shared = env._use()
+        if shared.engine is not inherited.engine:
+            raise ForkedError("the data file was replaced by one of another format")
+        box, native = self._cast("struct pylmdb_txn *", address), self._cast("MDB_txn *", pointer)
+        return shared, resume(shared, box, native, slot, inherited.key)
 
     def begin_writer(self, shared: Any, address: int, env: Any, deadline: Deadline | None) -> None:
         """Wait for the lock that keeps other processes away."""

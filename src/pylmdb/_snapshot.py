@@ -5,11 +5,8 @@ In a snapshot nothing moves, so one ordered scan tells where each record is, for
 as the snapshot is held: an index of addresses, relative to the map.  A gather is then
 nothing but copying.
 
-A forked child inherits the index and the map, but the reader slot that keeps the pages
-is its parent's.  So on its first use there the child opens the environment for itself.
-If nothing was committed meanwhile, its own snapshot is the same one, and the index is
-right for its own map.  Else it goes on with the inherited map, and looks after each
-copy whether the parent still had its slot: if so, what was copied was right.
+A forked child inherits the index, and on its first use there the child takes the same
+snapshot for itself (``_inherited.py``): the index is right for its own map.
 """
 
 from __future__ import annotations
@@ -21,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._array_ranges import exact, key_dtype, scan, uniform
 from ._gather import Rows, thread_count, wrong_size
+from ._inherited import go_back
 from ._numpy import np
-from .errors import ForkedError, closed, error
+from .errors import closed, error
 
 if TYPE_CHECKING:
     from .database import Database
@@ -31,22 +29,27 @@ if TYPE_CHECKING:
 class Place:
     """Where the records of a snapshot can be read in this process; made inside the guard."""
 
-    __slots__ = ("base", "borrowed", "env", "file", "pid", "pointer", "view")
+    __slots__ = ("base", "env", "file", "held", "native", "pid", "pointer", "view")
 
-    def __init__(self, txn: Any) -> None:
+    def __init__(self, ptr: Any, txn: Any) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         self.pid = os.getpid()
         # whose map it is, which lives as long as the view
         self.env = txn._shared.ptr
         # device and inode
         self.file = txn._shared.key
+        # the native transaction, which is there as long as the view
+        self.native = ptr
         # the map; its slices hold the snapshot
-        self.view: memoryview = txn._whole()
+        self.held: memoryview = txn._whole()
+        self.view = self.held
         # where the view begins; 0 where the engine does not tell
         self.pointer = ffi.cast("char *", lib.pylmdb_env_map(self.env, ffi.new("size_t *")))
         self.base = int(ffi.cast("uintptr_t", self.pointer))
-        # the pid of the process whose reader slot holds the snapshot, if not this one's
-        self.borrowed = 0
+
+    def read_in(self, inherited: Place) -> None:
+        """Read in the map that a forked child has inherited: the index is of its addresses."""
+        self.env, self.view, self.pointer = inherited.env, inherited.view, inherited.pointer
 
 
 class Index:
@@ -59,13 +62,6 @@ class Index:
         self.value_at = records.value_at - np.uintp(base)
         self.key_sizes = _shortened(records.key_sizes)
         self.value_sizes = _shortened(records.value_sizes)
-
-
-def _lost(place: Place) -> ForkedError:
-    return ForkedError(
-        f"the snapshot was taken by process {place.borrowed or place.pid}, which has let it go,"
-        " and the environment was written to since; make another one with Environment.snapshot()"
-    )
 
 
 def _shortened(sizes: Any) -> Any:
@@ -86,9 +82,10 @@ class Snapshot:
     Made by :meth:`Environment.snapshot`.  It stays right whatever is committed, closed
     or deleted, until it is closed itself or the last reference to it and to its views
     is gone; until then its pages are not used again, and the file may grow.  It works
-    in forked children, if the environment is open, as long as it lives in the parent or
-    nothing has been committed since; it pickles as the environment's path and the
-    database's name, and unpickling makes a new one.  It may be used by several threads at once.
+    in forked children, if the environment is open, and if it lives in the parent or nothing
+    has been committed since when the child first uses it.  It pickles as the environment's
+    path and the database's name, and unpickling makes a new one.  It may be used by several
+    threads at once.
 
     It takes 16 bytes of memory for each record, and 4 more each for sizes of keys and
     of values that are not all the same.
@@ -107,7 +104,7 @@ class Snapshot:
     def _open(self, ptr: Any, txn: Any, db: Any) -> None:
         slot = txn._slot_in(ptr, db)
         records = scan(ptr, txn, slot, None, None)
-        place = Place(txn)
+        place = Place(ptr, txn)
         self._flags, self._count = slot.flags, len(records)
         self._index = Index(records, place.base)
         self._place: Place | None = place
@@ -152,26 +149,16 @@ class Snapshot:
     def _adopt(self, inherited: Place) -> Place:
         """The place for a forked child."""
         with self._env.begin() as txn:
-            place: Place = txn._do(lambda ptr: Place(txn))
-            if place.file != inherited.file:
-                raise _lost(inherited)  # it was replaced, and has other pages
-            if txn.id() != self._txnid or not place.base:
-                place.view, place.pointer = inherited.view, inherited.pointer
-                place.env = inherited.env
-                place.borrowed = inherited.borrowed or inherited.pid
-        self._place = place
+            place: Place = txn._do(self._take_over, txn, inherited)
+            self._place = place
         return place
 
-    def _check_held(self, place: Place) -> None:
-        """After a copy from a borrowed map: whether it was still held."""
-        if not place.borrowed:
-            return
-        held = (f"{place.borrowed}", f"{self._txnid}")
-        for line in self._env.readers().splitlines():
-            row = line.split()
-            if len(row) == 3 and (row[0], row[2]) == held:
-                return
-        raise _lost(place)
+    def _take_over(self, ptr: Any, txn: Any, inherited: Place) -> Place:
+        go_back(txn._shared, ptr, inherited.native, inherited.file)
+        place = Place(ptr, txn)
+        if not place.base:
+            place.read_in(inherited)
+        return place
 
     # -- reading ----------------------------------------------------------------------
 
@@ -210,12 +197,9 @@ class Snapshot:
         return i % self._count
 
     def _view(self, addresses: Any, sizes: Any, i: int) -> memoryview:
-        place = self._here()
         begin = int(addresses[i])
-        size = _size_of(sizes, i)
-        if place.borrowed:
-            return memoryview(self._read(place, begin, size))
-        return place.view[begin : begin + size]
+        view: memoryview = self._here().view[begin : begin + _size_of(sizes, i)]
+        return view
 
     def _read(self, place: Place, begin: int, size: int) -> bytes:
         lib = self._engine.lib
@@ -223,7 +207,6 @@ class Snapshot:
         copy = bytes(place.view[begin : begin + size])
         if lib.pylmdb_env_is_cut(place.env):
             raise error("read", lib.MDB_CORRUPTED)
-        self._check_held(place)
         return copy
 
     def keys(self) -> Any:
@@ -294,7 +277,6 @@ class Snapshot:
             self._number(numbers[bad[0]])
         if code:
             raise error(what, code)
-        self._check_held(place)
         return rows.written()
 
 

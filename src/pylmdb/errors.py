@@ -341,7 +341,7 @@ class ClosedError(Error):
 
 
 class ForkedError(ClosedError):
-    """The object was inherited over fork() and belongs to the parent process."""
+    """The object was inherited over fork(), and this process cannot go on with it."""
 
 
 class WrongThreadError(Error):
@@ -480,3 +480,12 @@ def write_error(what: str, code: int, slot: DbSlot, key: bytes) -> Error:
             " the database, open_db() gives access to its records"
         )
     return error(what, code, hint)
+
+
+def checksums(what: str) -> Error:
+    """The exception for writing to a file whose pages have checksums."""
+    return ReadonlyError(
+        f"{what}: the pages of this file have checksums, which pylmdb does not compute",
+        errno.EACCES,
+        "open it with readonly=True, or load a dump of it into a new file",
+    )

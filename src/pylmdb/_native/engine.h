@@ -169,6 +169,7 @@ struct pylmdb_host {
                                          const void *key, size_t key_size, const void *value, \
                                          size_t value_size, int op, MDB_val *found_key,       \
                                          MDB_val *found_value))                               \
+    SLOT(int, pylmdb_, cursor_go_on, (MDB_cursor *cursor, const MDB_cursor *inherited))      \
     SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags,                    \
                                  const MDB_val *keys, const struct pylmdb_place *places,      \
                                  struct pylmdb_lookup *out, size_t count))                    \

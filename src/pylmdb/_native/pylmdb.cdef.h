@@ -7,6 +7,8 @@ int pylmdb_txn_is_changed(MDB_txn *txn);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 void pylmdb_env_abandon(MDB_env *env);
+int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
+int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
 
 int pylmdb_env_check(MDB_env *env);
 void pylmdb_env_guard(MDB_env *env);
@@ -21,6 +23,10 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 void pylmdb_env_opened(MDB_env *env);
 int pylmdb_env_number(MDB_env *env);
 int pylmdb_env_process(MDB_env *env, int number);
+int pylmdb_env_join(MDB_env *env);
+int pylmdb_env_discard_locks(MDB_env *env);
+static const int PYLMDB_OTHER_FILE;
+static const int PYLMDB_CHECKSUMS;
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 int pylmdb_env_limit(MDB_env *env, size_t size);
 int pylmdb_env_replace_map(MDB_env *env, size_t size);

@@ -130,6 +130,8 @@ static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *m
         find_in_meta(check, i, "has no magic number, or is of another format", 0);
     else if (meta->page_size != file->page_size)
         find_in_meta(check, i, "says that pages have %llu bytes", meta->page_size);
+    else if (check->format == 3 && !meta->pages && meta->txnid == i)
+        return; /* LMDB 1.0 has taken its transaction back: the other page counts */
     else if (meta->pages < META_PAGES || meta->pages > UINT64_MAX / MAX_PAGE)
         find_in_meta(check, i, "says that the last page is %llu", meta->pages - 1);
     else if (meta->txnid > most_txnid || (meta->txnid && meta->txnid % META_PAGES != i))
@@ -146,14 +148,14 @@ static const struct meta *newest(const struct meta *metas)
     return metas[0].is_sound ? &metas[0] : metas[1].is_sound ? &metas[1] : NULL;
 }
 
-/* LMDB 1.0 can write a checksum behind each page; its size is at the end of page 1. */
+/* LMDB 1.0 can write a checksum behind each page; its size is at the end of page 0. */
 static void note_checksums(struct pylmdb_check *check)
 {
     struct pylmdb_file *file = check->file;
     uint16_t size = 0;
 
     if (check->format != 3 ||
-        !read_file(file, 2 * (uint64_t)file->page_size - sizeof(size), &size, sizeof(size)) ||
+        !read_file(file, (uint64_t)file->page_size - sizeof(size), &size, sizeof(size)) ||
         !size || size > file->page_size / 4)
         return;
     file->page_room -= size;

@@ -86,7 +86,7 @@ class _Held:
         self._db, self._form = opened.db, form
         self._txn: Any = opened.env.begin(opened.db, buffers=True)
         self.engine = self._txn._engine
-        self.place: Place = self._txn._do(lambda ptr: Place(self._txn))
+        self.place: Place = self._txn._do(lambda ptr: Place(ptr, self._txn))
         self._lock = threading.Lock()
         # after the same commit everything is where it was, if the map's place is known
         state = (self.place.file, self._txn.id(), form) if self.place.base else object()

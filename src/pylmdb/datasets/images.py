@@ -182,7 +182,8 @@ def from_image_folder(
         ImageFile(os.path.join(folder, name), name, numbers.get(name.partition("/")[0]))
         for name in names
     ]
-    return from_images(items, path, layout=layout, **options)._replace(classes=classes)
+    written = from_images(items, path, layout=layout, **options)
+    return type(written)(**{**written._asdict(), "classes": classes})
 
 
 @takes(PackOptions, Writer, from_images)

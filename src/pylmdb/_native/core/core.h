@@ -74,6 +74,8 @@ struct Cursor;
  * for a moment: until no operation is in progress (see transaction_end.c). */
 typedef struct Handle {
     MDB_cursor *native;
+    /* of the process that opened it */
+    int generation;
     struct Cursor *owner;
     /* to be closed when no operation is in progress any more */
     int dropped;
@@ -328,7 +330,33 @@ static inline Slot *slot_for(Transaction *txn, PyObject *db)
     return find_slot(txn, db);
 }
 
+/* -- inherited.c -- */
+
+/* It was begun before fork(). */
+static inline int is_inherited(const Transaction *txn)
+{
+    return txn->native.generation && txn->native.generation != pylmdb_generation;
+}
+
+/* And a forked child cannot go on with it. */
+static inline int is_lost(const Transaction *txn)
+{
+    return is_inherited(txn) && (txn->write || txn->parent);
+}
+
+/* It has not ended for its user. */
+static inline int is_open(const Transaction *txn)
+{
+    return txn->native.ptr && !txn->revoked && !is_lost(txn);
+}
+
+int resume_transaction(Transaction *txn);
+int resume_cursor(Cursor *cursor);
+
 /* -- transaction_end.c -- */
+
+void link_to_environment(Transaction *txn);
+void unlink_from_environment(Transaction *txn);
 
 void hold(Transaction *txn);
 void release(Transaction *txn);

@@ -62,6 +62,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
         Py_DECREF(slot);
         return refuse_again(cursor);
     }
+    handle->generation = pylmdb_generation;
     handle->owner = cursor;
     handle->next = txn->cursors;
     if (handle->next)
@@ -131,8 +132,7 @@ static PyObject *cursor_close(Cursor *self, PyObject *ignored)
 
 static int is_closed(Cursor *self)
 {
-    return !self->native || self->handle->dropped || !self->slot->alive || self->txn->revoked ||
-           self->txn->native.generation != pylmdb_generation;
+    return !self->handle || self->handle->dropped || !self->slot->alive || !is_open(self->txn);
 }
 
 static PyObject *cursor_get_closed(Cursor *self, void *ignored)
@@ -215,8 +215,12 @@ int guard_cursor_slow(Cursor *cursor)
     }
     if (guard(cursor->txn))
         return -1;
-    if (cursor->native && !cursor->handle->dropped && cursor->slot->alive)
-        return 0;
+    if (cursor->handle && !cursor->handle->dropped && cursor->slot->alive) {
+        if (!cursor->native && resume_cursor(cursor))
+            return -1;
+        if (cursor->native) /* else it was closed meanwhile */
+            return 0;
+    }
     fail_closed(cursor->state, "cursor", "open a new one");
     return -1;
 }

@@ -400,16 +400,6 @@ static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)
     return rc;
 }
 
-static int is_forked(Transaction *self)
-{
-    return self->native.generation && self->native.generation != pylmdb_generation;
-}
-
-static int is_closed(Transaction *self)
-{
-    return !self->native.ptr || self->revoked || is_forked(self);
-}
-
 static PyObject *refuse_forked(Transaction *self)
 {
     return fail_as(self->state->forked_error,
@@ -425,7 +415,7 @@ static PyObject *transaction_commit_method(Transaction *self, PyObject *ignored)
 static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
 {
     (void)ignored;
-    if (is_forked(self))
+    if (is_lost(self))
         return refuse_forked(self);
     revoke_transaction(self);
     self->ended = 1;
@@ -435,9 +425,9 @@ static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
 static PyObject *transaction_enter(Transaction *self, PyObject *ignored)
 {
     (void)ignored;
-    if (is_forked(self))
+    if (is_lost(self))
         return refuse_forked(self);
-    if (is_closed(self))
+    if (!is_open(self))
         return fail_closed(self->state, "transaction", "begin a new one");
     return Py_NewRef((PyObject *)self);
 }
@@ -533,7 +523,7 @@ static PyObject *transaction_get_dropped(Transaction *self, void *ignored)
 static PyObject *transaction_get_closed(Transaction *self, void *ignored)
 {
     (void)ignored;
-    return PyBool_FromLong(is_closed(self));
+    return PyBool_FromLong(!is_open(self));
 }
 
 static PyObject *transaction_get_engine(Transaction *self, void *ignored)

@@ -228,11 +228,7 @@ static int join_environment(Transaction *txn)
 {
     Shared *shared = txn->shared;
 
-    txn->older = shared->newest;
-    if (txn->older)
-        txn->older->newer = txn;
-    shared->newest = txn;
-    txn->ready = 1;
+    link_to_environment(txn);
     if (LIKELY(((EnvironmentCore *)txn->env)->shared == (PyObject *)shared))
         return 0;
     return ask_slow(txn, "check_open", txn->env, NULL);

@@ -149,7 +149,7 @@ void close_handle(Transaction *txn, Handle *handle)
         handle->owner->native = NULL;
         handle->owner->handle = NULL;
     }
-    if (txn->native.generation == pylmdb_generation)
+    if (handle->generation == pylmdb_generation)
         txn->engine->cursor_close(handle->native);
     PyMem_Free(handle);
 }
@@ -279,6 +279,29 @@ static void end_writer(Transaction *txn, int commit)
     txn->top->holders--;
 }
 
+/* Among the transactions that end with their Environment. */
+void link_to_environment(Transaction *txn)
+{
+    Shared *shared = txn->shared;
+
+    txn->older = shared->newest;
+    if (txn->older)
+        txn->older->newer = txn;
+    shared->newest = txn;
+    txn->ready = 1;
+}
+
+void unlink_from_environment(Transaction *txn)
+{
+    if (txn->newer)
+        txn->newer->older = txn->older;
+    else if (txn->shared->newest == txn)
+        txn->shared->newest = txn->older;
+    if (txn->older)
+        txn->older->newer = txn->newer;
+    txn->older = txn->newer = NULL;
+}
+
 static void unlink_transaction(Transaction *txn)
 {
     Transaction **link;
@@ -291,13 +314,7 @@ static void unlink_transaction(Transaction *txn)
         txn->parent->ready =
             !txn->parent->children && !txn->parent->revoked && txn->parent->native.ptr;
     }
-    if (txn->newer)
-        txn->newer->older = txn->older;
-    else if (txn->shared->newest == txn)
-        txn->shared->newest = txn->older;
-    if (txn->older)
-        txn->older->newer = txn->newer;
-    txn->older = txn->newer = NULL;
+    unlink_from_environment(txn);
     if (txn->shared->writer == txn)
         leave_gate(txn->shared);
 }
@@ -467,7 +484,9 @@ PyObject *transaction_commit(Transaction *txn)
     CoreState *const state = txn->state;
     int code;
 
-    if ((!is_usable(txn) || txn->children) && refuse(txn, txn->write))
+    /* An inherited read transaction is only forgotten. */
+    if ((!is_usable(txn) || txn->children) && !(is_inherited(txn) && is_open(txn)) &&
+        refuse(txn, txn->write))
         return NULL;
     if (!txn->write) {
         revoke_transaction(txn);

@@ -50,11 +50,8 @@ int refuse(Transaction *txn, int ending)
         fail_closed(state, "transaction", "it was never begun");
         return -1;
     }
-    if (txn->native.generation != pylmdb_generation) {
-        fail_as(state->forked_error,
-                "this transaction belongs to the parent process; begin a new one", 0, NULL);
+    if (is_inherited(txn) && resume_transaction(txn))
         return -1;
-    }
     while (txn->top->holders && !txn->top->reserved)
         if (refuse_busy(txn))
             return -1;

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* Files that are others than the names say.  Included by shim.c, after lock_file.c.
+ *
+ * A data file can be put in the place of one that another process has open, as by a backup
+ * that is restored.  Both have the lock file then, and that tells of one data file only: who
+ * believed it would begin with the wrong meta page, and write over what the newest one has.
+ *
+ * So everybody who has an environment open holds a shared lock on a byte of the lock file,
+ * far behind its end, whose place is the inode number of the data file.  It ends with the
+ * process, whatever happens.  Who opens the file takes that lock, and then looks whether
+ * anybody holds one elsewhere.  Other builds of LMDB take no such lock; with them the
+ * transaction numbers of both files must agree, at open and whenever a transaction begins. */
+
+/* Locks from here on are identities; the one before is had by the process that takes the
+ * lock file away. */
+#define IDENTITIES ((off_t)((uint64_t)1 << (8 * sizeof(off_t) - 3)))
+#define MOST_IDENTITIES IDENTITIES
+
+/* How long a writer in another process is waited for, where an answer needs its lock. */
+enum { WRITER_MS = 1000 };
+
+static int lock_byte(MDB_env *env, int type, off_t at)
+{
+    struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+
+    return set_lock(env->me_lfd, &extra_of(env)->lock_kind, F_SETLK, &lock) ? errno : 0;
+}
+
+static int anybody_holds(MDB_env *env, off_t first, off_t end)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = first, .l_len = end - first};
+
+    return !set_lock(env->me_lfd, &extra_of(env)->lock_kind, F_GETLK, &lock) &&
+           lock.l_type != F_UNLCK;
+}
+
+static int others_have_another(MDB_env *env, ino_t inode)
+{
+    const off_t own = IDENTITIES + 1 + (off_t)(inode % (uint64_t)(MOST_IDENTITIES - 2));
+
+    if (lock_byte(env, F_RDLCK, own))
+        return 0; /* this file system has no such locks */
+    return anybody_holds(env, IDENTITIES, own) ||
+           anybody_holds(env, own + 1, IDENTITIES + MOST_IDENTITIES);
+}
+
+/* Whether the lock file tells of the newest transaction in the data file.  A commit writes
+ * the data file first, so the lock file may be one behind; with the writer lock it is not. */
+static int numbers_agree(MDB_env *env)
+{
+    volatile txnid_t *said = &env->me_txns->mti_txnid;
+    txnid_t before, newest;
+    int rc, tries;
+
+    for (tries = 0; tries < 100; tries++)
+        if (*said == mdb_env_pick_meta(env)->mm_txnid)
+            return 1;
+#ifdef PYLMDB_ROBUST_LOCKS
+    if (writer_lock_wait_begin(WRITER_MS))
+        return 1;
+#endif
+    (void)LOCK_MUTEX(rc, env, env->me_wmutex);
+    before = *said;
+    newest = mdb_env_pick_meta(env)->mm_txnid;
+    if (!rc)
+        UNLOCK_MUTEX(env->me_wmutex);
+#ifdef PYLMDB_ROBUST_LOCKS
+    writer_lock_wait_end();
+#endif
+    /* Where the writer lock was not had, each transaction will look again. */
+    return newest == before || (rc && newest == before + 1);
+}
+
+static void remember_file(struct identity *identity, int fd)
+{
+    struct stat found;
+
+    if (fd != INVALID_HANDLE_VALUE && !fstat(fd, &found)) {
+        identity->device = found.st_dev;
+        identity->inode = found.st_ino;
+    }
+}
+
+int pylmdb_env_join(MDB_env *env)
+{
+    struct extra *extra = extra_of(env);
+
+    remember_file(&extra->data, env->me_fd);
+    if (!env->me_txns)
+        return MDB_SUCCESS;
+    remember_file(&extra->locks, env->me_lfd);
+    return others_have_another(env, extra->data.inode) || !numbers_agree(env) ? PYLMDB_OTHER_FILE
+                                                                              : MDB_SUCCESS;
+}
+
+/* ---- what the names lead to ---- */
+
+enum place { SAME, OTHER, GONE };
+
+static const char *path_of(MDB_env *env)
+{
+    const char *again = __atomic_load_n(&extra_of(env)->path, __ATOMIC_ACQUIRE);
+
+    return again ? again : env->me_path;
+}
+
+static int full_name(MDB_env *env, char *full, size_t room, int locks)
+{
+    const int inside = !(env->me_flags & MDB_NOSUBDIR);
+    const char *name = locks ? (inside ? "/lock.mdb" : "-lock") : (inside ? "/data.mdb" : "");
+    const char *path = path_of(env);
+    const size_t size = strlen(path), more = strlen(name) + 1;
+
+    if (size + more > room)
+        return ENAMETOOLONG;
+    memcpy(full, path, size);
+    memcpy(full + size, name, more);
+    return 0;
+}
+
+static enum place look_up(MDB_env *env, const struct identity *has, int locks)
+{
+    char full[PATH_MAX];
+    struct stat named;
+
+    if (!has->inode || full_name(env, full, sizeof(full), locks))
+        return SAME;
+    if (stat(full, &named))
+        return errno == ENOENT || errno == ENOTDIR ? GONE : SAME;
+    return named.st_dev == has->device && named.st_ino == has->inode ? SAME : OTHER;
+}
+
+static int is_unlinked(int fd)
+{
+    struct stat has;
+
+    return fd != INVALID_HANDLE_VALUE && !fstat(fd, &has) && !has.st_nlink;
+}
+
+static int stat_folder(MDB_env *env, struct stat *found)
+{
+    char full[PATH_MAX];
+    char *end;
+
+    if (full_name(env, full, sizeof(full), 0) || !(end = strrchr(full, '/')))
+        return -1;
+    *(end == full ? end + 1 : end) = 0;
+    return stat(full, found);
+}
+
+/* Files whose folder was moved are no others: they are found where it is now. */
+static int names_lead_elsewhere(MDB_env *env)
+{
+    struct extra *extra = extra_of(env);
+    const enum place data = look_up(env, &extra->data, 0);
+    const enum place locks = env->me_txns ? look_up(env, &extra->locks, 1) : data;
+    struct stat folder;
+
+    if (data == SAME && locks == SAME)
+        return 0;
+    return data != GONE || locks != GONE || is_unlinked(env->me_fd) || is_unlinked(env->me_lfd) ||
+           !stat_folder(env, &folder);
+}
+
+/* Looking at both names takes as long as a small transaction does.  A folder that has not
+ * changed, by its own path, has the same files under the same names; but only if its last
+ * change is so long ago that another one would have another time: some file systems count
+ * in steps of two seconds.  A name that is a symbolic link leads out of the folder. */
+enum { SETTLED_SECONDS = 3 };
+
+static int is_settled(MDB_env *env, const struct stat *folder)
+{
+    char full[PATH_MAX];
+    struct timespec now;
+    struct stat data;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec - folder->st_ctime > SETTLED_SECONDS &&
+           now.tv_sec - folder->st_mtime > SETTLED_SECONDS &&
+           !full_name(env, full, sizeof(full), 0) && !lstat(full, &data) && S_ISREG(data.st_mode);
+}
+
+static int is_unchanged(const struct settled_folder *known, const struct stat *folder)
+{
+    return known->folder.inode && known->folder.inode == folder->st_ino &&
+           known->folder.device == folder->st_dev && known->changed == folder->st_ctime &&
+           known->written == folder->st_mtime;
+}
+
+/* Called by the one thread that begins to write. */
+static int files_are_replaced(MDB_env *env)
+{
+    struct settled_folder *known = &extra_of(env)->known;
+    struct stat folder;
+    const int found = !stat_folder(env, &folder);
+
+    /* What is mounted over a file changes no folder, so all is looked at now and then. */
+    if (found && is_unchanged(known, &folder) && !is_due(&known->looked))
+        return 0;
+    known->folder.inode = 0;
+    if (names_lead_elsewhere(env))
+        return 1;
+    if (found && is_settled(env, &folder)) {
+        known->folder.device = folder.st_dev;
+        known->folder.inode = folder.st_ino;
+        known->changed = folder.st_ctime;
+        known->written = folder.st_mtime;
+        note_look(&known->looked);
+    }
+    return 0;
+}
+
+/* A writer reads the numbers under its lock; a reader can find a later commit. */
+static int numbers_differ(const MDB_txn *txn)
+{
+    const MDB_env *env = txn->mt_env;
+    const int reads = txn->mt_flags & MDB_TXN_RDONLY;
+    const txnid_t number = txn->mt_txnid - !reads;
+    const txnid_t found = env->me_metas[number & 1]->mm_txnid;
+
+    return env->me_txns && (reads ? found < number : found != number);
+}
+
+int pylmdb_env_discard_locks(MDB_env *env)
+{
+    char full[PATH_MAX];
+    int rc;
+
+    if (look_up(env, &extra_of(env)->data, 0) != SAME)
+        return ESTALE;
+    if ((rc = full_name(env, full, sizeof(full), 1)) ||
+        (rc = lock_byte(env, F_WRLCK, IDENTITIES - 1)))
+        return rc == EACCES || rc == EAGAIN ? EBUSY : rc;
+    if (look_up(env, &extra_of(env)->locks, 1) != SAME)
+        rc = ESTALE;
+    else if (unlink(full))
+        rc = errno;
+    (void)lock_byte(env, F_UNLCK, IDENTITIES - 1);
+    return rc;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* Read transactions and cursors that a forked child has inherited.
+ *
+ * At its first use in the child a transaction gets a native one of the child's own that
+ * shows the same snapshot (_inherited.py), and each of its cursors, at the cursor's first
+ * use, a native cursor with the same position.  The inherited native objects are memory
+ * that the child leaves as it is: views may lie in their map. */
+#include "core.h"
+
+/* An operation that another thread of the parent was in does not exist here. */
+static void forget_other_threads(Transaction *txn)
+{
+    txn->copiers = 0;
+    if (txn->holding_thread != current_thread())
+        txn->holders = 0;
+}
+
+static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct pylmdb_txn *native)
+{
+    PyObject *old[] = {(PyObject *)txn->shared, (PyObject *)txn->slot, (PyObject *)txn->last_slot,
+                       txn->last_db, txn->whole};
+    Handle *handle;
+    size_t i;
+
+    unlink_from_environment(txn);
+    txn->native = *native;
+    txn->shared = (Shared *)Py_NewRef((PyObject *)shared);
+    txn->slot = (Slot *)Py_NewRef((PyObject *)slot);
+    txn->last_slot = NULL;
+    txn->last_db = txn->whole = NULL;
+    txn->reuses = shared->reuses;
+    for (handle = txn->cursors; handle; handle = handle->next)
+        if (handle->owner) {
+            handle->owner->native = NULL;
+            handle->owner->fresh = NOT_FRESH;
+        }
+    link_to_environment(txn);
+    for (i = 0; i < sizeof(old) / sizeof(*old); i++)
+        Py_XDECREF(old[i]);
+}
+
+/* The caller has a reference to txn, and looks at it again afterwards. */
+int resume_transaction(Transaction *txn)
+{
+    struct pylmdb_txn native = {0};
+    PyObject *shared, *slot, *found;
+
+    if (is_lost(txn)) {
+        fail_as(txn->state->forked_error,
+                "this transaction belongs to the parent process; begin a new one", 0, NULL);
+        return -1;
+    }
+    forget_other_threads(txn);
+    if (txn->revoked || !txn->native.ptr || txn->holders)
+        return 0;
+    found = ask(txn->shared->slow, "resume", "(OOKKO)", txn->env, txn->shared,
+                (unsigned long long)(uintptr_t)&native,
+                (unsigned long long)(uintptr_t)txn->native.ptr, txn->slot);
+    if (!found) {
+        txn->engine->abort(&native);
+        return -1;
+    }
+    shared = PyTuple_GET_ITEM(found, 0);
+    slot = PyTuple_GET_ITEM(found, 1);
+    if (is_inherited(txn) && !txn->revoked)
+        move_to(txn, (Shared *)shared, (Slot *)slot, &native);
+    else /* another thread was quicker, or has ended it */
+        end_reader((Shared *)shared, &native);
+    Py_DECREF(found);
+    return 0;
+}
+
+static int resume_native(Cursor *cursor, Slot *slot)
+{
+    const struct pylmdb_engine *engine = cursor->engine;
+    MDB_cursor *native;
+    int rc;
+
+    if (open_native(cursor->txn, slot, &native))
+        return -1;
+    if ((rc = engine->cursor_go_on(native, cursor->handle->native))) {
+        engine->cursor_close(native);
+        fail_as(cursor->state->forked_error,
+                "this cursor was opened before fork(), and its position cannot be had here", rc,
+                "open another one");
+        return -1;
+    }
+    cursor->handle->native = cursor->native = native;
+    cursor->handle->generation = pylmdb_generation;
+    Py_INCREF(slot);
+    Py_SETREF(cursor->slot, slot);
+    return 0;
+}
+
+/* The caller has passed the guard of its transaction. */
+int resume_cursor(Cursor *cursor)
+{
+    Transaction *txn = cursor->txn;
+    PyObject *slot, *pointer;
+    int rc = -1;
+
+    hold(txn);
+    pointer = ask(txn->shared->slow, "transaction_pointer", "(K)",
+                  (unsigned long long)(uintptr_t)txn->native.ptr);
+    slot = pointer ? ask((PyObject *)txn->shared, "slot_again", "(OO)", pointer, cursor->slot)
+                   : NULL;
+    Py_XDECREF(pointer);
+    if (slot)
+        rc = cursor->handle && !cursor->handle->dropped && !cursor->native
+                 ? resume_native(cursor, (Slot *)slot)
+                 : 0;
+    Py_XDECREF(slot);
+    release(txn);
+    return rc;
+}
