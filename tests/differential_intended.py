@@ -56,6 +56,7 @@ class Intended:
         self.unset: dict[str, int] = {}  # cursor without position -> writes when it missed
         self.written: set[str] = set()  # cursors placed by nothing but a write
         self.lost: set[str] = set()  # cursors that cannot be compared until placed anew
+        self.failed = False  # a transaction of theirs has failed, and ours has not
 
     def open_transactions(self) -> list[Any]:
         found = [reference() for reference, _ in self.transactions]
@@ -74,6 +75,8 @@ class Intended:
         return False
 
     def allows(self, step: Step) -> bool:
+        if self.failed:
+            return False
         method, target = step.method, step.target
         what = self.about.get(target)
         # Theirs crashes on an ended transaction, and works in another database by a dead handle.
@@ -176,6 +179,9 @@ class Intended:
 
     def note(self, step: Step, result: Any) -> None:
         method, target = step.method, step.target
+        # Deleting the name of a database as a record ends their transaction.
+        if method in self.DELETING and isinstance(result, Raised):
+            self.failed |= "is the key of a named database" in result.text
         what = self.about.get(target)
         self.writes += method in self.WRITING
         self.deletes += method in self.DELETING

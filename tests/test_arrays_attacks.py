@@ -104,6 +104,7 @@ class Rooted(pylmdb.Transaction):
     """A transaction that can hold what leads to itself."""
 
 
+@pytest.mark.filterwarnings("ignore:a write transaction:ResourceWarning")
 @pytest.mark.parametrize("kept", ["view", "slice", "reservation"])
 def test_a_reservation_in_a_cycle(env, kept):
     txn = Rooted(env, write=True)
@@ -185,7 +186,7 @@ assert wait_for(pid) == 0
     run(f"answer = {answer}\n" + REPLACED + REPLACEMENTS[by] + end, env_path, lib_version)
 
 
-BORROWED = """
+INHERITED = """
 import numpy as np
 env = pylmdb.open(path, lib_version=lib_version, sync=False)
 with env.begin(write=True) as txn:
@@ -196,15 +197,15 @@ with env.begin(write=True) as txn:
 def child():
     assert len(snapshot.take([0], "i8")) == 1
     os.truncate(path + "/data.mdb", os.path.getsize(path + "/data.mdb") // 4)
-    for use in (lambda: snapshot.take(range(3000), "i8"), lambda: snapshot[2999], snapshot.keys):
+    for use in (lambda: snapshot.take(range(3000), "i8"), snapshot.keys):
         assert raised_by(use) is pylmdb.CorruptedError
 assert in_child(child) == 0
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads are guarded on Linux")
-def test_a_borrowed_map_that_is_cut_short(lib_version, env_path):
-    run(BORROWED, env_path, lib_version)
+def test_an_inherited_snapshot_of_a_file_that_is_cut_short(lib_version, env_path):
+    run(INHERITED, env_path, lib_version)
 
 
 CUT = """

@@ -194,3 +194,13 @@ def test_the_dead_make_room_for_a_transaction_that_liblmdb_begins(open_env, env_
     engine.lib.mdb_txn_abort(out[0])
     assert living.get(b"k") == b"v"
     assert len(env.reader_list()) == 1
+
+
+def test_a_look_at_the_environment_is_no_reader(env):
+    with env.begin(), env.begin(), env.begin():
+        for _ in range(3):
+            assert env.info().num_readers == 3
+            assert len(env.reader_list()) == 3
+    assert env.info().num_readers == 3, "so many were used at once"
+    with env.begin(), env.begin(), env.begin(), env.begin():
+        assert env.info().num_readers == 4

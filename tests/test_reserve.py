@@ -322,6 +322,7 @@ def test_the_transaction_ends_in_the_block(open_env, end, writemap, size):
         assert reader.get(b"other") is None
 
 
+@pytest.mark.filterwarnings("ignore:a write transaction:ResourceWarning")
 @pytest.mark.parametrize("end", ["drop", "cycle", "thread"])
 def test_everything_is_dropped_in_the_block(env, end):
     kept = []

@@ -95,6 +95,12 @@ int pylmdb_env_process(MDB_env *env, int number)
     return number;
 }
 
+void pylmdb_env_forget_slots(MDB_env *env, unsigned int count)
+{
+    (void)env;
+    (void)count;
+}
+
 int pylmdb_env_join(MDB_env *env)
 {
     (void)env;

@@ -136,6 +136,21 @@ int pylmdb_env_process(MDB_env *env, int number)
     return number;
 }
 
+void pylmdb_env_forget_slots(MDB_env *env, unsigned int count)
+{
+    MDB_txninfo *table = env->me_txns;
+    unsigned int i;
+    int rc;
+
+    if (!table || LOCK_MUTEX(rc, env, env->me_rmutex))
+        return;
+    for (i = table->mti_numreaders; i > count && !table->mti_readers[i - 1].mr_pid; i--)
+        ;
+    if (i < table->mti_numreaders)
+        table->mti_numreaders = i;
+    UNLOCK_MUTEX(env->me_rmutex);
+}
+
 /* -- dead readers ---------------------------------------------------------------------- */
 
 /* Called by mdb_txn_renew0(), which has the table's lock, when all slots are taken: the

@@ -196,6 +196,10 @@ void pylmdb_env_opened(MDB_env *env);
 int pylmdb_env_number(MDB_env *env);
 int pylmdb_env_process(MDB_env *env, int number);
 
+/* Makes the table end at a number of slots again, or behind the last one that is taken: a look
+ * at the environment does not count as a reader. */
+void pylmdb_env_forget_slots(MDB_env *env, unsigned int count);
+
 /* mdb_env_close(), also while a thread of this process still has to give back
  * the writer lock that another one has ended for it. */
 void pylmdb_env_close(MDB_env *env);

@@ -10,6 +10,7 @@ from .types import EnvInfo, Reader, Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from ._shared_env import SharedEnv
 
@@ -48,9 +49,7 @@ class Inspection:
         held by views.
         """
         shared = self._use()
-        ffi = shared.engine.ffi
-        out = ffi.new("MDB_envinfo *")
-        shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
+        ffi, out = shared.engine.ffi, self._native_info(shared)
         limit, most, reserved = shared.room()
         return EnvInfo(
             map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
@@ -65,6 +64,11 @@ class Inspection:
             used=(int(out.me_last_pgno) + 1) * self.stat().psize,
             free_pages=self._pages_freed([0])[0],
         )
+
+    def _native_info(self, shared: SharedEnv) -> Any:
+        out = shared.engine.ffi.new("MDB_envinfo *")
+        shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
+        return out
 
     def max_key_size(self) -> int:
         """The greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with 1.0 and
@@ -143,6 +147,7 @@ class Inspection:
         lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
         box = shared.engine.ffi.new("struct pylmdb_txn *")
         found: dict[int | None, int | None] = {}
+        slots = int(self._native_info(shared).me_numreaders)
         try:
             shared.begin_reader(box)
         except ReadersFullError:
@@ -155,6 +160,7 @@ class Inspection:
                 found[snapshot] = int(out[0])
         finally:
             shared.end_reader(box)
+            shared.run(lambda env: lib.pylmdb_env_forget_slots(env, slots) or 0)
         return found
 
     def reader_check(self) -> int:

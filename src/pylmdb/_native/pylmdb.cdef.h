@@ -23,6 +23,7 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 void pylmdb_env_opened(MDB_env *env);
 int pylmdb_env_number(MDB_env *env);
 int pylmdb_env_process(MDB_env *env, int number);
+void pylmdb_env_forget_slots(MDB_env *env, unsigned int count);
 int pylmdb_env_join(MDB_env *env);
 int pylmdb_env_discard_locks(MDB_env *env);
 static const int PYLMDB_OTHER_FILE;

@@ -182,8 +182,8 @@ def from_image_folder(
         ImageFile(os.path.join(folder, name), name, numbers.get(name.partition("/")[0]))
         for name in names
     ]
-    written = from_images(items, path, layout=layout, **options)
-    return type(written)(**{**written._asdict(), "classes": classes})
+    packed = from_images(items, path, layout=layout, **options)
+    return Packed(packed.samples, packed.skipped, classes)
 
 
 @takes(PackOptions, Writer, from_images)
