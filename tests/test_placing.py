@@ -39,7 +39,7 @@ def load(name):
     return module
 
 
-load("source_edits")
+editing = load("source_edits")
 placing = load("place")
 
 
@@ -133,21 +133,15 @@ def change_pin(root, change):
     placing.save_pin(root, pin)
 
 
-def add_edit(root, **fields):
+def digest(lines):
+    return sha256(lines)[:16]
+
+
+def add_edit(root, how="replaces 2", guarded=b"TWO\nthree\n", why="# a test\n", text="OURS\n", **at):
     folder = root / "edits"
     folder.mkdir(exist_ok=True)
-    (folder / "ours.c").write_bytes(b"OURS\n")
-    record = {
-        "file": "0.9/mdb.c",
-        "first": 2,
-        "last": 3,
-        "sha256": sha256(b"TWO\nthree\n"),
-        "replacement": "ours.c",
-        "why": "a test",
-    }
-    (folder / f"{len(list(folder.glob('*.json')))}.json").write_text(
-        json.dumps([{**record, **fields}])
-    )
+    anchor = f"@ {at.get('function', '-')} {at.get('engines', '0.9')} {how} {digest(guarded)}\n"
+    (folder / f"{len(list(folder.iterdir()))}.edit").write_text(f"# A file.\n\n{anchor}{why}{text}")
 
 
 # ---- placing ----
@@ -344,12 +338,64 @@ def test_an_edit_replaces_lines_after_the_patches(root, archive):
     assert placing.place(root) is False
 
 
-def test_edits_count_lines_before_any_edit(root, archive):
-    add_edit(root, first=1, last=1, sha256=sha256(b"one\n"))
-    add_edit(root, first=3, last=2, sha256=sha256(b"three\n"))
-    add_edit(root, first=4, last=4, sha256=sha256(b"four\n"), replacement=None)
+def test_anchors_are_those_of_the_file_before_any_edit(root, archive):
+    add_edit(root, "replaces 1", b"one\n")
+    add_edit(root, "before", b"three\n")
+    add_edit(root, "replaces 1", b"four\n", text="")
     placing.place(root, archive, record=True)
     assert (root / "0.9" / "mdb.c").read_bytes() == b"OURS\nTWO\nOURS\nthree\n"
+
+
+SOURCE = b"""#define twice(x) x
+static int
+first(int a)
+{
+\tsame();
+\tif (a)
+\t\tsame();
+}
+
+int
+second(int a)
+{
+\tsame();
+}
+"""
+
+
+def anchor(function, how, guarded, engines="0.9"):
+    return f"@ {function} {engines} {how} {digest(guarded)}\n"
+
+
+def apply(tmp_path, edit, source=SOURCE):
+    (tmp_path / "edits").mkdir(exist_ok=True)
+    (tmp_path / "edits" / "a.edit").write_text(edit)
+    return editing._apply(editing.load_edits(tmp_path, "0.9"), source)
+
+
+def test_an_anchor_is_found_in_its_function(tmp_path):
+    edit = anchor("second", "before", b"\tsame();\n", "0.9 1.0") + "# why\n\tours();\n"
+    assert apply(tmp_path, edit) == SOURCE.replace(
+        b"second(int a)\n{\n", b"second(int a)\n{\n\tours();\n"
+    )
+
+
+def test_more_guarded_lines_tell_places_apart(tmp_path):
+    one = anchor("first", "before", b"\tsame();\n") + "# why\n\tours();\n"
+    more = anchor("first", "before 2", b"\tsame();\n\tif (a)\n") + "# why\n\tours();\n"
+    assert apply(tmp_path, more) == SOURCE.replace(b"\tsame();\n\tif", b"\tours();\n\tsame();\n\tif")
+    same = SOURCE.replace(b"\t\tsame", b"\tsame")
+    with pytest.raises(editing.EditError, match=r"a\.edit:1: 2 places in first\(\) have lines"):
+        apply(tmp_path, one, same)
+
+
+def test_one_text_may_go_to_several_places_and_engines(tmp_path):
+    anchors = "".join(anchor(name, "before", b"{\n", "1.0 0.9") for name in ("first", "second"))
+    text = "#if 1\nours\n#endif\n"
+    edit = f"# walks: about it\n# in two lines\n\n{anchors}# why\n# again\n{text}\n"
+    assert apply(tmp_path, edit) == SOURCE.replace(b"{\n", b"#if 1\nours\n#endif\n{\n")
+    assert [each.why for each in editing.load_edits(tmp_path, "1.0")] == ["why again"] * 2
+    assert editing.load_edits(tmp_path, "0.8") == []
 
 
 def test_a_new_edit_is_noticed(root, archive):
@@ -363,18 +409,13 @@ def test_a_new_edit_is_noticed(root, archive):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (
-            {"sha256": "0" * 64},
-            r"not those it was written for\n.*0000\n.*" + sha256(b"TWO\nthree\n"),
-        ),
-        ({"first": 4, "last": 9}, "not those it was written for"),
-        ({"first": 5, "last": 4, "sha256": sha256(b"")}, "not those it was written for"),
-        ({"first": 3, "last": 1}, "no range of lines"),
-        ({"first": 0, "last": 1}, "no range of lines"),
-        ({"why": " "}, "why is empty"),
-        ({"replacement": "missing.c"}, "cannot read its replacement"),
-        ({"file": "0.9/other.c"}, "there is no file other.c"),
-        ({"extra": 1}, "exactly the fields"),
+        ({"guarded": b"other\n"}, r"0\.edit:3: 0 places in the file have lines of that hash"),
+        ({"how": "replaces 3"}, "0 places in the file"),
+        ({"function": "mdb_get"}, r"there is no function mdb_get\(\)"),
+        ({"how": "replaces 0"}, "not an anchor"),
+        ({"how": "after"}, "not an anchor"),
+        ({"engines": "all"}, "not an anchor"),
+        ({"why": ""}, "no line says why"),
     ],
 )
 def test_a_wrong_edit_is_refused(root, archive, fields, message):
@@ -386,7 +427,7 @@ def test_a_wrong_edit_is_refused(root, archive, fields, message):
 
 def test_overlapping_edits_are_refused(root, archive):
     add_edit(root)
-    add_edit(root, first=3, last=3, sha256=sha256(b"three\n"))
+    add_edit(root, "replaces 1", b"three\n")
     with pytest.raises(placing.PlacingError, match="overlaps"):
         placing.place(root, archive, record=True)
 

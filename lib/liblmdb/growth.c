@@ -12,7 +12,7 @@
  *
  * - me_maxpg is read in two places.  mdb_page_alloc() asks whether a page behind all
  *   others may be used; it runs in a write transaction, that is under the writer
- *   lock, and edits/growth.json has it call make_room() just before.  All pages come
+ *   lock, and edits/growth.edit has it call make_room() just before.  All pages come
  *   from there: those of a put, of the free list that a commit writes, of nested
  *   transactions (an aborted child leaves the limit raised, which is no harm).
  *   mdb_txn_renew0() asks whether the snapshot fits; there the same edit calls

@@ -10,7 +10,7 @@
  * and so do the nodes of pages of duplicates inside its nodes.  What depends on the
  * database that the page is read for is checked at every fetch.
  *
- * edits/checked-pages.json and its neighbours lead here.  Included by shim.c, after mdb.c.
+ * edits/checked-pages.edit and its neighbours lead here.  Included by shim.c, after mdb.c.
  */
 
 /* A page's slot holds the number of the page, as far as the slot's place does not say

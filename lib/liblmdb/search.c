@@ -4,8 +4,8 @@
  * mdb_node_search() calls the database's comparison function for each key that it
  * looks at.  Nearly all databases have the same one, and keys in neighbouring
  * records differ late or early, but in a whole word; so here keys are compared a
- * word at a time, in place.  edits/quick-search.json leads there, and
- * edits/append-at-end.json to is_on_last_page().
+ * word at a time, in place.  edits/quick-search.edit leads there, and
+ * edits/append-at-end.edit to is_on_last_page().
  *
  * Included by shim.c, after mdb.c.
  */

@@ -101,7 +101,7 @@ enum { EXTRA_SIZE = 320 };
 
 /* Called from mdb.c; see readers.c. */
 #ifndef _WIN32
-#define PYLMDB_READERS /* edits/readers.json */
+#define PYLMDB_READERS /* edits/readers.edit */
 struct MDB_reader;
 static pid_t own_number(MDB_env *env);
 static void free_own_slot(struct MDB_reader *slot);
@@ -113,7 +113,7 @@ static int clear_dead_readers(MDB_txn *txn, size_t pages);
 /* The mappings of the data file and the lock file, and their ends; see growth.c and
  * lock_file.c. */
 #ifndef _WIN32
-#define PYLMDB_GROWTH /* edits/growth.json */
+#define PYLMDB_GROWTH /* edits/growth.edit */
 #include <sys/mman.h>
 static void *map_data(MDB_env *env, void *addr, int prot, int flags);
 static void *map_locks(MDB_env *env, size_t size);

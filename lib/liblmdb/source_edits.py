@@ -1,84 +1,115 @@
 # SPDX-License-Identifier: MIT
 """Our own changes to liblmdb's sources, kept without a line of theirs.
 
-``edits/*.json`` holds lists of records::
+``edits/NAME.edit`` holds the edits of one concern.  After a comment about the concern, each edit has
 
-    [{"file": "0.9/mdb.c", "first": 120, "last": 122, "sha256": "...",
-      "replacement": "growth.c", "why": "..."}]
+    @ mdb_cursor_sibling 0.9 1.0 before 20faf47d608d64f7
+    # Why it is there.
+        our text
 
-Lines ``first`` to ``last`` (counted from 1, both included, in the file as it is after the patches
-and before any edit) are replaced by the text file ``replacement`` (in ``edits/``; null deletes).
-``sha256`` is that of the lines replaced, line ends included, and an edit is refused when it
-differs: the code under it has changed, and someone must look. With ``last`` = ``first`` - 1 the
-text is inserted before line ``first``, whose sha256 is then the one given.
+The line with ``@`` is the anchor: the function of ``mdb.c`` in which the edit lies, the engines that
+have it, what it does, and the first 16 digits of the sha256 of the guarded lines, line ends
+included, in the file as it is after the patches and before any edit.  ``before`` inserts the text
+before the guarded line; ``replaces N`` puts it in the place of N guarded lines, and no text deletes
+them.  Where these are not unique in their function, more lines are guarded: ``before N``,
+``replaces N of M``.  The function ``-`` is the whole file, for edits outside of functions.  Several
+anchors above one text put it in several places.
+
+An anchor that is not found, or is found more than once, is refused: the code under the edit has
+changed, and someone must look.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 FOLDER = "edits"
-FIELDS = {"file", "first", "last", "sha256", "replacement", "why"}
+FILE = "mdb.c"
+DIGITS = 16
+_ANCHOR = re.compile(
+    r"@ (?P<function>-|\w+) (?P<engines>\d\.\d(?: \d\.\d)*)"
+    r" (?:before(?: (?P<before>[1-9]\d*))?|replaces (?P<replaces>[1-9]\d*)(?: of (?P<of>[1-9]\d*))?)"
+    rf" (?P<sha256>[0-9a-f]{{{DIGITS}}})"
+)
 
 
 class EditError(Exception):
-    """A record in ``edits/`` cannot be applied; the message says which and why."""
+    """An edit in ``edits/`` cannot be applied; the message says which and why."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    record: str
-    name: str
-    first: int
-    last: int
+    """One edit at one place.
+
+    ``where``, the file and line of its anchor; ``guarded``, how many lines have the hash;
+    ``count``, how many of them it replaces, from the first one; none to insert before them.
+    """
+
+    where: str
+    function: str
+    engines: tuple[str, ...]
+    guarded: int
+    count: int
     sha256: str
     text: bytes
     why: str
 
 
-def _record(root: Path, listing: Path, number: int, fields: object) -> tuple[str, Edit]:
-    """Check one record; return its engine and the edit."""
-    record = f"{FOLDER}/{listing.name}[{number}]"
-    if not isinstance(fields, dict) or set(fields) != FIELDS:
-        raise EditError(f"{record} must have exactly the fields {', '.join(sorted(FIELDS))}")
-    first, last = fields["first"], fields["last"]
-    engine, _, name = str(fields["file"]).partition("/")
-    if not (isinstance(first, int) and isinstance(last, int) and 1 <= first <= last + 1):
-        raise EditError(f"{record}: first and last are no range of lines: {first!r}, {last!r}")
-    if not str(fields["why"]).strip():
-        raise EditError(f"{record}: why is empty")
-    text = b""
-    if fields["replacement"] is not None:
-        try:
-            text = (root / FOLDER / fields["replacement"]).read_bytes()
-        except OSError as error:
-            raise EditError(
-                f"{record}: cannot read its replacement {fields['replacement']}"
-            ) from error
-    if text and not text.endswith(b"\n"):
-        raise EditError(f"{record}: the replacement must end with a line end")
-    return engine, Edit(record, name, first, last, fields["sha256"], text, fields["why"])
+def _anchor(where: str, line: str) -> dict[str, str | None]:
+    found = _ANCHOR.fullmatch(line)
+    if found is None:
+        raise EditError(f"{where}: not an anchor: {line!r}")
+    return found.groupdict()
+
+
+def _read(path: Path) -> list[Edit]:
+    """The edits of one file."""
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    edits: list[Edit] = []
+    at = next((i for i, line in enumerate(lines) if line.startswith("@")), len(lines))
+    while at < len(lines):
+        anchors = []
+        while at < len(lines) and lines[at].startswith("@"):
+            where = f"{FOLDER}/{path.name}:{at + 1}"
+            anchors.append((where, _anchor(where, lines[at].rstrip("\n"))))
+            at += 1
+        why = []
+        while at < len(lines) and lines[at].startswith("# "):
+            why.append(lines[at][2:].strip())
+            at += 1
+        text = []
+        while at < len(lines) and not lines[at].startswith("@"):
+            text.append(lines[at])
+            at += 1
+        if not why:
+            raise EditError(f"{anchors[0][0]}: no line says why")
+        while text and not text[-1].strip():
+            text.pop()
+        edits += [_edit(*each, "".join(text).encode(), " ".join(why)) for each in anchors]
+    return edits
+
+
+def _edit(where: str, anchor: dict[str, str | None], text: bytes, why: str) -> Edit:
+    return Edit(
+        where=where,
+        function=str(anchor["function"]),
+        engines=tuple(str(anchor["engines"]).split()),
+        guarded=int(anchor["of"] or anchor["replaces"] or anchor["before"] or 1),
+        count=int(anchor["replaces"] or 0),
+        sha256=str(anchor["sha256"]),
+        text=text,
+        why=why,
+    )
 
 
 def load_edits(root: Path, engine: str) -> list[Edit]:
-    """The edits of one engine, in the order of their lines."""
-    edits = []
-    for listing in sorted((root / FOLDER).glob("*.json")):
-        try:
-            records = json.loads(listing.read_text("utf-8"))
-        except ValueError as error:
-            raise EditError(f"{FOLDER}/{listing.name} is not JSON: {error}") from error
-        if not isinstance(records, list):
-            raise EditError(f"{FOLDER}/{listing.name} must hold a list of records")
-        for number, fields in enumerate(records):
-            owner, edit = _record(root, listing, number, fields)
-            if owner == engine:
-                edits.append(edit)
-    return sorted(edits, key=lambda edit: (edit.name, edit.first, edit.last))
+    """The edits of one engine."""
+    files = sorted((root / FOLDER).glob("*.edit"))
+    return [edit for path in files for edit in _read(path) if engine in edit.engines]
 
 
 def edits_digest(root: Path) -> str:
@@ -92,34 +123,72 @@ def edits_digest(root: Path) -> str:
     return digest.hexdigest()
 
 
+def functions(lines: list[bytes]) -> dict[str, list[range]]:
+    """Where the functions of a file are: from the line with the name to the closing brace."""
+    found: dict[str, list[range]] = {"-": [range(len(lines))]}
+    end = 0
+    for at, line in enumerate(lines):
+        head = re.match(rb"(?:[\w*]+\s+)*\**(\w+)\s*\(", line)
+        if at < end or not head or not _is_definition(lines[at:]):
+            continue
+        end = next((i + 1 for i in range(at, len(lines)) if lines[i].startswith(b"}")), len(lines))
+        found.setdefault(head[1].decode(), []).append(range(at, end))
+    return found
+
+
+def _is_definition(lines: list[bytes]) -> bool:
+    """Whether a body follows, and not the semicolon of a declaration."""
+    for line in lines:
+        if line.rstrip().endswith(b"{"):
+            return True
+        if b";" in line or line.startswith(b"#"):
+            return False
+    return False
+
+
+def digest(lines: list[bytes]) -> str:
+    """The hash of guarded lines."""
+    return hashlib.sha256(b"".join(lines)).hexdigest()[:DIGITS]
+
+
+def _place(edit: Edit, lines: list[bytes], places: dict[str, list[range]]) -> int:
+    """The line of a file, counted from 0, at which an edit is to be made."""
+    starts = [at for lines_of in places.get(edit.function, []) for at in lines_of]
+    found = [at for at in starts if digest(lines[at : at + edit.guarded]) == edit.sha256]
+    if len(found) == 1:
+        return found[0]
+    inside = f"in {edit.function}()" if edit.function != "-" else "in the file"
+    if edit.function not in places:
+        said = f"there is no function {edit.function}()"
+    else:
+        said = f"{len(found)} places {inside} have lines of that hash"
+    raise EditError(
+        f"{edit.where}: {said}; the code that it was written for has changed\n"
+        f"What it is for: {edit.why}\nLook at the new lines, then correct the anchor."
+    )
+
+
 def _apply(edits: list[Edit], original: bytes) -> bytes:
-    """Apply the edits of one file.  Line numbers are those of ``original``, so the last edit goes
+    """Apply the edits of one file.  Anchors are those of ``original``, so the last edit is made
     first.
     """
     lines = original.splitlines(keepends=True)
-    for earlier, later in pairwise(edits):
-        if later.first <= max(earlier.last, earlier.first - 1) or later.first == earlier.first:
-            raise EditError(f"{later.record} overlaps {earlier.record}")
-    for edit in reversed(edits):
-        guarded = lines[edit.first - 1 : max(edit.last, edit.first)]
-        found = hashlib.sha256(b"".join(guarded)).hexdigest()
-        if max(edit.last, edit.first) > len(lines) or found != edit.sha256:
-            raise EditError(
-                f"{edit.record}: lines {edit.first} to {edit.last} of {edit.name} "
-                "are not those it was written for\n"
-                f"  expected sha256 {edit.sha256}\n  found    sha256 {found}\n"
-                f"What it is for: {edit.why}\nLook at the new lines, then correct the record."
-            )
-        lines[edit.first - 1 : edit.last] = [edit.text]
+    places = functions(lines)
+    placed = sorted(
+        ((_place(edit, lines, places), edit) for edit in edits), key=lambda pair: pair[0]
+    )
+    for (start, earlier), (next_start, later) in pairwise(placed):
+        if next_start < start + max(earlier.count, 1):
+            raise EditError(f"{later.where} overlaps {earlier.where}")
+    for start, edit in reversed(placed):
+        lines[start : start + edit.count] = [edit.text]
     return b"".join(lines)
 
 
 def apply_edits(edits: list[Edit], folder: Path) -> None:
-    """Apply one engine's edits to the files in ``folder``."""
-    for name in sorted({edit.name for edit in edits}):
-        path = folder / name
+    """Apply one engine's edits to the sources in ``folder``."""
+    if edits:
+        path = folder / FILE
         if not path.is_file():
-            raise EditError(
-                f"{next(e.record for e in edits if e.name == name)}: there is no file {name}"
-            )
-        path.write_bytes(_apply([edit for edit in edits if edit.name == name], path.read_bytes()))
+            raise EditError(f"{edits[0].where}: there is no file {FILE}")
+        path.write_bytes(_apply(edits, path.read_bytes()))

@@ -1,1 +1,0 @@
-	rc = rc == MDB_NOTFOUND ? MDB_BAD_DBI : rc;

@@ -1,3 +1,0 @@
-#ifdef PYLMDB_SEARCH
-	if (!is_on_last_page(mc))
-#endif

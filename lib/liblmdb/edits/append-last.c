@@ -1,1 +1,0 @@
-			rc = mdb_cursor_last(mc, &k2, NULL); /* the value may be far away, or unwritten */

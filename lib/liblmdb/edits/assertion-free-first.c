@@ -1,2 +1,0 @@
-			if (pglast > env->me_pglast)
-				return MDB_CORRUPTED;

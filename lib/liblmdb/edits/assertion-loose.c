@@ -1,2 +1,0 @@
-				if (x > dl[0].mid)
-					continue;

@@ -1,4 +1,0 @@
-#ifdef PYLMDB_PAGES
-			if (!is_name(&key))
-				goto plain2;
-#endif

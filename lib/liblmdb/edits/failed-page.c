@@ -1,2 +1,0 @@
-	if (ret)
-		ret->mp_flags = 0;

@@ -1,1 +1,0 @@
-		mc->mc_flags &= ~C_EOF;

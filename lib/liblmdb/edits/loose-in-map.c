@@ -1,3 +1,0 @@
-			if (txn->mt_flags & MDB_TXN_WRITEMAP)
-				continue;
-			{

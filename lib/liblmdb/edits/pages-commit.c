@@ -1,3 +1,0 @@
-#ifdef PYLMDB_PAGES
-	note_commit(txn);
-#endif

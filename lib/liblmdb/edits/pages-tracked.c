@@ -1,1 +1,0 @@
-		dummy.mc_snum = 0; \

@@ -1,3 +1,0 @@
-#ifdef PYLMDB_READERS
-		pid = own_number(env);
-#endif

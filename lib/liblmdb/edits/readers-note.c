@@ -1,3 +1,0 @@
-#ifdef PYLMDB_READERS
-				note_process(env, r);
-#endif

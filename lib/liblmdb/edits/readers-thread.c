@@ -1,4 +1,0 @@
-#ifdef PYLMDB_READERS
-	free_own_slot(reader);
-	return;
-#endif

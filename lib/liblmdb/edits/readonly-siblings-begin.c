@@ -1,1 +1,0 @@
-		if (parent->mt_rdonly_child_count && F_ISSET(flags, MDB_RDONLY)) {

@@ -1,2 +1,0 @@
-				if (txn->mt_parent->mt_child == txn)
-					txn->mt_parent->mt_child = NULL;
