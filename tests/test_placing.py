@@ -8,7 +8,6 @@ Most tests run it on a tiny archive with a pin of its own; the last ones look at
 import hashlib
 import importlib.util
 import io
-import json
 import os
 import subprocess
 import sys
@@ -137,7 +136,9 @@ def digest(lines):
     return sha256(lines)[:16]
 
 
-def add_edit(root, how="replaces 2", guarded=b"TWO\nthree\n", why="# a test\n", text="OURS\n", **at):
+def add_edit(
+    root, how="replaces 2", guarded=b"TWO\nthree\n", why="# a test\n", text="OURS\n", **at
+):
     folder = root / "edits"
     folder.mkdir(exist_ok=True)
     anchor = f"@ {at.get('function', '-')} {at.get('engines', '0.9')} {how} {digest(guarded)}\n"
@@ -383,7 +384,8 @@ def test_an_anchor_is_found_in_its_function(tmp_path):
 def test_more_guarded_lines_tell_places_apart(tmp_path):
     one = anchor("first", "before", b"\tsame();\n") + "# why\n\tours();\n"
     more = anchor("first", "before 2", b"\tsame();\n\tif (a)\n") + "# why\n\tours();\n"
-    assert apply(tmp_path, more) == SOURCE.replace(b"\tsame();\n\tif", b"\tours();\n\tsame();\n\tif")
+    expected = SOURCE.replace(b"\tsame();\n\tif", b"\tours();\n\tsame();\n\tif")
+    assert apply(tmp_path, more) == expected
     same = SOURCE.replace(b"\t\tsame", b"\tsame")
     with pytest.raises(editing.EditError, match=r"a\.edit:1: 2 places in first\(\) have lines"):
         apply(tmp_path, one, same)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Our own changes to liblmdb's sources, kept without a line of theirs.
 
-``edits/NAME.edit`` holds the edits of one concern.  After a comment about the concern, each edit has
+``edits/NAME.edit`` holds the edits of one concern.  Below a comment about it, each edit has
 
     @ mdb_cursor_sibling 0.9 1.0 before 20faf47d608d64f7
     # Why it is there.
         our text
 
-The line with ``@`` is the anchor: the function of ``mdb.c`` in which the edit lies, the engines that
-have it, what it does, and the first 16 digits of the sha256 of the guarded lines, line ends
+The line with ``@`` is the anchor: the function of ``mdb.c`` in which the edit lies, the engines
+that have it, what it does, and the first 16 digits of the sha256 of the guarded lines, line ends
 included, in the file as it is after the patches and before any edit.  ``before`` inserts the text
 before the guarded line; ``replaces N`` puts it in the place of N guarded lines, and no text deletes
 them.  Where these are not unique in their function, more lines are guarded: ``before N``,
@@ -32,7 +32,8 @@ FILE = "mdb.c"
 DIGITS = 16
 _ANCHOR = re.compile(
     r"@ (?P<function>-|\w+) (?P<engines>\d\.\d(?: \d\.\d)*)"
-    r" (?:before(?: (?P<before>[1-9]\d*))?|replaces (?P<replaces>[1-9]\d*)(?: of (?P<of>[1-9]\d*))?)"
+    r" (?:before(?: (?P<before>[1-9]\d*))?"
+    r"|replaces (?P<replaces>[1-9]\d*)(?: of (?P<of>[1-9]\d*))?)"
     rf" (?P<sha256>[0-9a-f]{{{DIGITS}}})"
 )
 
