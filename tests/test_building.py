@@ -8,7 +8,7 @@ import pytest
 from programs import run
 
 import pylmdb
-from pylmdb import _new_files
+from pylmdb._base import new_files as _new_files
 from pylmdb.datasets import Dataset, build, building
 
 

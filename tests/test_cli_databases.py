@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import pylmdb
-from pylmdb import _catalog
+from pylmdb._environment import catalog as _catalog
 from pylmdb.cli import main
 
 NAMES = [f"{i:03d}" for i in range(200)]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pylmdb import datasets
 from pylmdb.cli import main
-from pylmdb.datasets._formats import FORMATS
+from pylmdb.datasets.formats import FORMATS
 
 
 def run(capfd, *argv):

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import pylmdb
-from pylmdb import _new_files, datasets
+from pylmdb import datasets
+from pylmdb._base import new_files as _new_files
 from pylmdb.datasets import Dataset, Writer
 
 ARRAYS = {

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import pylmdb
-from pylmdb import _npy, datasets
+from pylmdb import datasets
+from pylmdb.arrays import npy as _npy
 from pylmdb.datasets import Dataset
 
 MANY = 9999999999999

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pylmdb import datasets
-from pylmdb.datasets import _formats, _signatures
+from pylmdb.datasets import _signatures, formats
 
 PASSED_ON = {*_signatures.PackOptions.__annotations__}
 NAMES = [
@@ -112,7 +112,7 @@ def test_what_is_missing_is_named(tmp_path, module, call, words):
 
 
 def test_the_table_of_formats():
-    for name, each in _formats.FORMATS.items():
+    for name, each in formats.FORMATS.items():
         for function, options in ((each.load, each.load_options), (each.save, each.save_options)):
             if function is None:
                 assert options == ()

@@ -12,7 +12,7 @@ from programs import ROUNDS
 
 import pylmdb
 from pylmdb import lowlevel
-from pylmdb._growth import START, UNLIMITED, WRITEMAP_START, plan
+from pylmdb._shared.growth import START, UNLIMITED, WRITEMAP_START, plan
 
 MIB = 1 << 20
 GIB = 1 << 30

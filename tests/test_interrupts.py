@@ -21,8 +21,8 @@ import strikes
 from strikes import Struck
 
 import pylmdb
-from pylmdb import _alone
-from pylmdb._aio_places import Lane
+from pylmdb._shared import exclusive as _alone
+from pylmdb.aio.executors import Lane
 from pylmdb.datasets import Dataset, Loader, Writer, build, to_memmap, to_npz
 
 COUNT = 20

@@ -4,6 +4,7 @@ every file can be read to its end.
 """
 
 import ast
+import graphlib
 import os
 import subprocess
 import sys
@@ -23,84 +24,31 @@ def name_of(path):
 
 MODULES = {name_of(path): path for path in PACKAGE.rglob("*.py") if "_native" not in path.parts}
 
-# From the top down.  A module imports from layers below its own, never from its own layer.
-LAYERS = [
-    {"__init__"},
-    {"_lazy"},
-    {"aio", "lowlevel", "verify"},
+# From the top down: modules, and folders as a whole.  One imports what is below it, and never what
+# is beside it.
+STRATA = [
     {"__main__"},
     {"cli"},
-    {"cli._parser"},
-    {
-        "cli.checking",
-        "cli.completion",
-        "cli.exchange",
-        "cli.files",
-        "cli.inspection",
-        "cli.records",
-        "cli.shell",
-        "cli.watching",
-    },
-    {"cli._commands", "cli._data", "cli._opening", "cli._running"},
-    {"cli._output"},
-    {"datasets"},
-    {"datasets._formats", "datasets.building", "datasets.dask_collections"},
-    {"datasets.hdf5"},
-    {"datasets.image_folders", "datasets.images", "datasets.loader", "datasets.numpy_files"},
-    {"datasets._collating", "datasets._exporting"},
-    {"datasets.dataset", "datasets.writer"},
-    {"datasets._gathering", "datasets._samples"},
-    {"datasets._batches", "datasets._memory"},
-    {"datasets._shards"},
-    {"datasets._ahead", "datasets._decoding", "datasets._layouts",
-     "datasets._replacement"},
-    {"datasets._images"},
-    {"datasets.datum"},
-    {"datasets._layout_names", "datasets._npz", "datasets._signatures"},
-    {"datasets._epochs", "datasets._orders", "datasets._plain_pickle", "datasets._wire"},
-    {"tools"},
-    {"tools.conversion", "tools.verification"},
-    {"tools.dumping", "tools.loading", "tools.merging"},
-    {"tools._destination"},
-    {"tools._dump_text", "tools._progress", "tools._sources"},
-    {"mapping"},
-    {"_codecs", "_map_life", "_map_order"},
-    {"_map_walk", "_tuple_codec", "arrays"},
-    {"_aio_transaction"},
-    {"_aio_cursor"},
-    {"_aio_desk", "_aio_methods"},
-    {"_aio_places"},
-    {"_aio_turn"},
+    {"__init__"},
+    {"_lazy"},
+    {"datasets", "verify"},
+    {"aio", "lowlevel", "mapping", "tools"},
     {"environment"},
-    {"_copying", "_inspection", "_verification", "_writing"},
-    {"_compaction"},
-    {"writer"},
-    {"_write_queue"},
-    {"_group_commit"},
-    {"_catalog"},
-    {"_held", "_registry"},
-    {"_engine", "transaction", "cursor"},
-    {"_array_methods", "_ranges", "_signature", "_slow_paths"},
-    {"_snapshot"},
-    {"_array_ranges", "_array_store"},
-    {"_gather"},
-    {"_array_keys", "_npy", "_reserve"},
-    {"_shared_env"},
+    {"_environment"},
+    {"_registry", "writer"},
+    {"_engine"},
+    {"_slow_paths", "cursor", "transaction"},
+    {"_array_methods"},
+    {"arrays"},
+    {"_shared", "_signature"},
     {"_which_core"},
-    {"_core_cffi_all"},
-    {"_core_cffi_cursor"},
-    {"_core_cffi"},
-    {"_core_cffi_batches", "_core_cffi_iterator", "_core_cffi_native"},
-    {"_core_cffi_shared", "_views", "database"},
-    {"_alone", "_growth", "_opening"},
-    {"_options", "_writer_gate"},
-    {"_new_files"},
-    {"_buffers", "_fsync", "_inherited", "_numpy", "_put_flags", "_report", "_threads"},
-    {"_ends"},
+    {"_cffi_core"},
+    {"_core_rules", "database"},
+    {"_base"},
     {"_version", "errors", "types"},
     {"_aliases", "_typing"},
 ]
-DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
+DEPTH = {name: depth for depth, stratum in enumerate(STRATA) for name in stratum}
 
 ENGINES = {"_lmdb09", "_lmdb10", "_lmdbsys"}
 # which module loads which compiled ones
@@ -180,9 +128,14 @@ def test_the_source_was_found():
     assert len(C_FILES) >= 4
 
 
-def test_every_module_has_a_layer():
-    assert set(MODULES) - set(DEPTH) == set()
-    assert len(DEPTH) == sum(map(len, LAYERS)), "a module is in two layers"
+def unit(name):
+    """What a module belongs to: its folder, or itself."""
+    return name.partition(".")[0]
+
+
+def test_every_module_has_a_stratum():
+    assert {unit(name) for name in MODULES} == set(DEPTH)
+    assert len(DEPTH) == sum(map(len, STRATA)), "a name is in two strata"
 
 
 def test_imports_point_down():
@@ -190,9 +143,31 @@ def test_imports_point_down():
         f"{name} imports {other}, which is not below it"
         for name in MODULES
         for other in imports(name)[0] & set(MODULES)
-        if DEPTH[other] <= DEPTH[name]
+        if unit(other) != unit(name) and DEPTH[unit(other)] <= DEPTH[unit(name)]
     ]
     assert not upward
+
+
+def test_no_folder_has_a_cycle():
+    graph = {
+        name: {other for other in imports(name)[0] & set(MODULES) if unit(other) == unit(name)}
+        for name in MODULES
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_private_modules_of_a_folder_are_its_own():
+    strangers = [
+        f"{name} imports {other}"
+        for name in MODULES
+        for other in imports(name)[0] & set(MODULES)
+        if unit(other) != unit(name) and any(part[0] == "_" for part in other.split(".")[1:])
+    ]
+    assert not strangers
+
+
+def test_few_modules_lie_beside_the_folders():
+    assert len([*PACKAGE.glob("*.py")]) <= 20
 
 
 def test_imported_modules_exist():
@@ -248,7 +223,7 @@ def test_the_import_loads_nothing_slow():
     assert not {"pylmdb.mapping", "pylmdb.arrays", "pylmdb.aio"} & {*loaded}
     compiled = {name for names in COMPILED.values() for name in names}
     assert {f"pylmdb.{name}" for name in compiled} & {*loaded} == {"pylmdb._core"}, "no engine yet"
-    assert not {"_cffi_backend", "pylmdb._core_cffi_all"} & {*loaded}
+    assert not {"_cffi_backend", "pylmdb._cffi_core.core"} & {*loaded}
 
 
 def test_the_package_itself_only_re_exports():

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pylmdb
-from pylmdb import _codecs
+from pylmdb.mapping import codecs as _codecs
 
 RUNS = settings(max_examples=300, deadline=None)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import pylmdb
-from pylmdb import _new_files, datasets
+from pylmdb import datasets
+from pylmdb._base import new_files as _new_files
 from pylmdb.cli import main
 
 
@@ -85,7 +86,7 @@ def test_a_block_that_raises_leaves_nothing(tmp_path):
 
 HOLD = """
 import os, sys
-from pylmdb import _new_files
+from pylmdb._base import new_files as _new_files
 new = _new_files.Temporary(os.fsencode(sys.argv[1]))
 new.make_environment(sys.argv[2] == "directory", None)
 print(os.fsdecode(new.name), flush=True)

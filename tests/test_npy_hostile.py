@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from programs import ROUNDS
 
 import pylmdb
-from pylmdb import _npy, arrays
+from pylmdb import arrays
+from pylmdb.arrays import npy as _npy
 
 FUZZ = settings(max_examples=300 * ROUNDS, deadline=None, derandomize=ROUNDS == 1)
 GOOD = {"descr": "'<i4'", "fortran_order": "False", "shape": "(2, 3)"}

@@ -52,7 +52,7 @@ REVEALED = [
     "bytes",
     "int | None",
     "list[tuple[str, int]]",
-    "pylmdb._map_walk.Items[str, int]",
+    "pylmdb.mapping.iteration.Items[str, int]",
 ]
 
 MISTAKES = {

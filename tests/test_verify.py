@@ -13,7 +13,8 @@ import threading
 import pytest
 
 import pylmdb
-from pylmdb import _verification, verify
+from pylmdb import verify
+from pylmdb._environment import verification as _verification
 from pylmdb.tools.verification import CheckedDatabase, Finding, Report
 
 PAGE = 4096
@@ -315,7 +316,7 @@ def test_a_pickled_environment_is_not_checked_again(path, monkeypatch):
 def test_nothing_of_it_is_imported_before(path):
     source = (
         "import sys, pylmdb; pylmdb.open(sys.argv[1]).close();"
-        "assert 'pylmdb._verification' not in sys.modules;"
+        "assert 'pylmdb._environment.verification' not in sys.modules;"
         "print(pylmdb.verify(sys.argv[1]).ok)"
     )
     out = subprocess.check_output([sys.executable, "-c", source, str(path)], text=True)

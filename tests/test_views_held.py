@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 
 import pylmdb
-from pylmdb import _held
+from pylmdb._environment import pinned as _held
 
 RECORDS = {b"k": b"abcdefgh" * 8, b"small": b"small value", b"large": bytes(range(256)) * 400}
 

@@ -30,7 +30,7 @@ def test_the_environment_chooses_the_core(name):
     source = "import pylmdb; print(*{base.__module__ for base in pylmdb.Cursor.__mro__})"
     modules = subprocess.check_output([sys.executable, "-c", source], env=environ, text=True)
     assert ("pylmdb._core" in modules.split()) == (name == "c")
-    assert ("pylmdb._core_cffi_cursor" in modules.split()) == (name == "cffi")
+    assert ("pylmdb._cffi_core.cursor" in modules.split()) == (name == "cffi")
 
 
 def test_modules_of_another_version_are_refused(monkeypatch):

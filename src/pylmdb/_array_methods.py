@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-    from ._snapshot import Snapshot
+    from .arrays.snapshot import Snapshot
     from .database import Database
     from .types import BytesLike
 
@@ -60,7 +60,7 @@ class TransactionArrays:
 
         ``mdb_put`` with ``MDB_RESERVE``.
         """
-        from . import _array_store
+        from .arrays import store as _array_store
 
         return _array_store.put_array(self, key, array, overwrite, append, db)
 
@@ -92,7 +92,7 @@ class TransactionArrays:
 
         ``mdb_get``.
         """
-        from . import _array_store
+        from .arrays import store as _array_store
 
         return _array_store.get_array(self, key, default, copy, db)
 
@@ -121,7 +121,7 @@ class TransactionArrays:
 
         ``mdb_put`` with ``MDB_RESERVE``.
         """
-        from . import _reserve
+        from .arrays import reserve as _reserve
 
         return _reserve.reservation(self, key, nbytes, overwrite, append, db)
 
@@ -191,7 +191,7 @@ class TransactionArrays:
 
         ``mdb_cursor_get`` with ``MDB_SET_KEY``.
         """
-        from . import _gather
+        from .arrays import gather as _gather
 
         return _gather.take(self, keys, dtype, shape, out, missing, threads, key_format, db)
 
@@ -218,7 +218,7 @@ class TransactionArrays:
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE`` and ``MDB_NEXT``.
         """
-        from . import _array_ranges
+        from .arrays import ranges as _array_ranges
 
         keys, values = _array_ranges.range_arrays(self, start, stop, dtype, shape, db)
         return keys, values
@@ -240,7 +240,7 @@ class TransactionArrays:
 
         ``mdb_cursor_get`` with ``MDB_GET_MULTIPLE`` and ``MDB_NEXT_MULTIPLE``.
         """
-        from . import _array_ranges
+        from .arrays import ranges as _array_ranges
 
         values: NDArray[Any] = _array_ranges.dup_array(self, key, dtype, shape, db)
         return values
@@ -269,7 +269,7 @@ class TransactionArrays:
 
         ``mdb_cursor_put``, with ``MDB_APPEND`` where that is right.
         """
-        from . import _array_store
+        from .arrays import store as _array_store
 
         return _array_store.put_arrays(self, keys, values, overwrite, key_format, db)
 
@@ -291,7 +291,8 @@ class CursorArrays:
         :raises InvalidParameterError: the value is not in ``.npy`` format, or there is
             none, because the cursor has no position.
         """
-        from . import _array_store, _npy
+        from .arrays import npy as _npy
+        from .arrays import store as _array_store
 
         value = self.view()
         array: NDArray[Any] = (
@@ -311,6 +312,6 @@ class EnvironmentArrays:
         :return: a :class:`pylmdb.arrays.Snapshot`.  It keeps its pages from being used
             again until it is closed or gone.
         """
-        from . import _snapshot
+        from .arrays import snapshot as _snapshot
 
         return _snapshot.Snapshot(self, db)

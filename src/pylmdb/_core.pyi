@@ -6,7 +6,7 @@ TransactionCore, Cursor on CursorCore, Environment on EnvironmentCore, and Share
 DbSlot is used as it is.  They implement the operations that run once per record, which the public
 classes document, and begin, commit and abort; everything else is written once above the seam with
 ``_do``.  There are two cores that keep these names: the C one (``_native/core``) and the one in
-cffi (``_core_cffi*.py``); ``_which_core.py`` chooses one when pylmdb is imported.  What is named
+cffi (``_cffi_core``); ``_which_core.py`` chooses one when pylmdb is imported.  What is named
 here is used above the seam, and what is not named here stays inside a core.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ._engine import Engine
-from ._shared_env import SharedEnv
+from ._shared.environment import SharedEnv
 from .database import Database
 from .environment import Environment
 from .transaction import Transaction

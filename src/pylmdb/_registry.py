@@ -19,11 +19,11 @@ import time
 from _thread import RLock
 
 from . import _engine
-from ._ends import Descriptor, Owner
-from ._growth import plan
-from ._opening import Opening, RetryError, look
-from ._options import SPARE_SLOTS
-from ._shared_env import SharedEnv
+from ._base.owners import Descriptor, Owner
+from ._shared.environment import SharedEnv
+from ._shared.growth import plan
+from ._shared.opening import Opening, RetryError, look
+from ._shared.options import SPARE_SLOTS
 from ._typing import TYPE_CHECKING
 from .errors import Error, ReplacedError, error
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._engine import Engine
-    from ._options import Options
+    from ._shared.options import Options
 
 FileKey = tuple[int, int]
 # How often opening a file is tried that is replaced meanwhile, and seconds in between.

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from _functools import partial  # type: ignore[import-not-found]
 
-from . import _threads
-from ._inherited import resume
+from ._base import threads as _threads
+from ._core_rules.inherited import resume
+from ._core_rules.writer_gate import Deadline
 from ._typing import TYPE_CHECKING
-from ._writer_gate import Deadline
 from .errors import ForkedError, closed
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def array_form(view: memoryview) -> tuple[Any, ...]:
     """What the header of a value in .npy format says; see get_array.c."""
-    from . import _npy, _numpy  # which need numpy
+    from ._base import numpy as _numpy
+    from .arrays import npy as _npy  # which need numpy
 
     form = _npy.whole_form(view)
     says = bytes(view[: form.header]), form.size, form.shape, form.dtype, form.order

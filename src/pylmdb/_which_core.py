@@ -51,7 +51,7 @@ if TYPE_CHECKING or NAME == "c":
     from ._core import CursorCore, DbSlot, EnvironmentCore, SharedCore, TransactionCore, join
     from ._core import publish as _publish
 else:
-    from ._core_cffi_all import (
+    from ._cffi_core.core import (
         CursorCore,
         DbSlot,
         EnvironmentCore,
@@ -59,7 +59,7 @@ else:
         TransactionCore,
         join,
     )
-    from ._core_cffi_all import publish as _publish
+    from ._cffi_core.core import publish as _publish
 
 __all__ = [
     "NAME",

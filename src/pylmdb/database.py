@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._core import DbSlot
-    from ._shared_env import SharedEnv
+    from ._shared.environment import SharedEnv
     from .environment import Environment
 
 REVERSEKEY, DUPSORT, INTEGERKEY, DUPFIXED, INTEGERDUP = 0x02, 0x04, 0x08, 0x10, 0x20

@@ -7,16 +7,18 @@ from _operator import index
 from _weakref import ref
 from os import getpid
 
-from . import _catalog, _held, _registry
+from . import _registry
 from ._array_methods import EnvironmentArrays
-from ._copying import Copying
-from ._inspection import Inspection
-from ._options import make_options
-from ._shared_env import tokens
+from ._core_rules.writer_gate import Deadline
+from ._environment import catalog as _catalog
+from ._environment import pinned as _held
+from ._environment.copying import Copying
+from ._environment.inspection import Inspection
+from ._environment.writing import Writing
+from ._shared.environment import tokens
+from ._shared.options import make_options
 from ._typing import TYPE_CHECKING
 from ._which_core import EnvironmentCore, publish
-from ._writer_gate import Deadline
-from ._writing import Writing
 from .database import Database, flags_from
 from .errors import Error, IncompatibleError, closed
 from .transaction import Transaction
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._core import DbSlot
-    from ._shared_env import SharedEnv
+    from ._shared.environment import SharedEnv
 
 _NOSYNC, _NOMETASYNC = 0x10000, 0x40000
 
@@ -138,7 +140,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
         if verify:
-            from . import _verification  # few programs need it
+            from ._environment import verification as _verification  # few programs need it
 
             _verification.verify_before_open(options)
         self._token = next(tokens)

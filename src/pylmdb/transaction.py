@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ._array_methods import TransactionArrays
-from ._ranges import walk
+from ._base.ranges import walk
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import TransactionCore, publish

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..environment import Environment
 from ..errors import NotFoundError
-from ..tools._destination import is_new
-from ..tools._sources import open_source, open_unlocked_if_safe, open_whole, with_room
+from ..tools.destination import is_new
+from ..tools.sources import open_source, open_unlocked_if_safe, open_whole, with_room
 from ._output import visible
 
 if TYPE_CHECKING:

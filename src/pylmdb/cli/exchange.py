@@ -14,7 +14,7 @@ from ._commands import Parser
 from ._output import print_json, progress
 
 if TYPE_CHECKING:
-    from ..datasets._formats import Format, Option
+    from ..datasets.formats import Format, Option
     from ._commands import Commands
 
 
@@ -34,14 +34,14 @@ def add(commands: Commands) -> None:
 
 def import_samples(args: argparse.Namespace) -> None:
     """``pylmdb import``."""
-    from ..datasets._formats import FORMATS
+    from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.load, each.load_options) for name, each in FORMATS.items()})
 
 
 def export_samples(args: argparse.Namespace) -> None:
     """``pylmdb export``."""
-    from ..datasets._formats import FORMATS
+    from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.save, each.save_options) for name, each in FORMATS.items()})
 

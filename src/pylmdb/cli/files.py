@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..tools import convert, dump, load, merge
-from ..tools._sources import data_path
+from ..tools.sources import data_path
 from ._opening import database, reading, require, writing
 from ._output import Visible, print_json, print_names, progress, size
 

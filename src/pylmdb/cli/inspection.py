@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..database import words_of
-from ..tools._sources import data_path, open_source
+from ..tools.sources import data_path, open_source
 from ._opening import database, reading, require, writing
 from ._output import print_fields, print_json, print_names, print_table, size
 

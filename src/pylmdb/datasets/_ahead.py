@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from .._ends import Descriptor
+from .._base.owners import Descriptor
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:

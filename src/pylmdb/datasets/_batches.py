@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from .. import _catalog
+from .._environment import catalog as _catalog
 from ..database import words_of
 from ..errors import BusyError, Error, IncompatibleError, InvalidParameterError, NotFoundError
 from ._layouts import order_name

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .._numpy import np
+from .._base.numpy import np
 from ..errors import Error, InvalidParameterError
 from ._gathering import Form, Gather, Misfit, datum_form, form_of
 from ._memory import Memory

@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .. import _npy
-from .._numpy import np
+from .._base.numpy import np
+from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
 from . import _plain_pickle, datum
 from ._images import Pixels

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from .. import _npy
-from .._numpy import np
+from .._base.numpy import np
+from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
-from ..tools._progress import Reporter
+from ..tools.progress import Reporter
 from ._layouts import folder_of
 from ._samples import mmsr_sizes
 from .dataset import Dataset
@@ -17,7 +17,7 @@ from .dataset import Dataset
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..tools._progress import Progress
+    from ..tools.progress import Progress
     from ._images import Axes, Mode
 
     Path = str | os.PathLike[str]

@@ -18,10 +18,11 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import _array_keys, _npy
-from .._gather import Rows
-from .._numpy import np
-from .._snapshot import Place
+from .._base.numpy import np
+from ..arrays import keys as _array_keys
+from ..arrays import npy as _npy
+from ..arrays.gather import Rows
+from ..arrays.snapshot import Place
 from ..errors import error
 from . import datum
 from ._orders import Formatted

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from .._numpy import np
+from .._base.numpy import np
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:

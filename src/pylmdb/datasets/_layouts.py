@@ -28,8 +28,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import _catalog
-from .._numpy import np
+from .._base.numpy import np
+from .._environment import catalog as _catalog
 from ..arrays import Snapshot
 from ..errors import BadValsizeError, CorruptedError, InvalidParameterError, NotFoundError
 from . import _plain_pickle, datum

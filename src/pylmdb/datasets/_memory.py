@@ -13,7 +13,7 @@ import sysconfig
 import threading
 from typing import TYPE_CHECKING, Any
 
-from .._numpy import np
+from .._base.numpy import np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from .. import _npy
-from .._numpy import np
+from .._base.numpy import np
+from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:

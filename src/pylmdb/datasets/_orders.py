@@ -11,7 +11,7 @@ import io
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from .._numpy import np
+from .._base.numpy import np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

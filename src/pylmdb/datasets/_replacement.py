@@ -14,12 +14,12 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .._ends import Owner
-from .._fsync import fsync_path
-from .._new_files import Temporary, leads_to, put_in_place, set_mode
+from .._base.fsync import fsync_path
+from .._base.new_files import Temporary, leads_to, put_in_place, set_mode
+from .._base.owners import Owner
 
 if TYPE_CHECKING:
-    from .._options import Options
+    from .._shared.options import Options
     from ..environment import Environment
 
 

@@ -12,10 +12,11 @@ import pickle
 import re
 from typing import TYPE_CHECKING, Any
 
-from .. import _catalog, _npy
-from .._buffers import as_buffer
-from .._new_files import publish_file
-from .._numpy import np
+from .._base.buffers import as_buffer
+from .._base.new_files import publish_file
+from .._base.numpy import np
+from .._environment import catalog as _catalog
+from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
 from . import _plain_pickle, datum
 from ._images import size_of

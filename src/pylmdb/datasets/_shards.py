@@ -17,10 +17,10 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._numpy import np
+from .._base.numpy import np
 from ..environment import Environment
 from ..errors import InvalidParameterError
-from ..tools._sources import open_unlocked_if_safe
+from ..tools.sources import open_unlocked_if_safe
 from . import _layouts
 
 if TYPE_CHECKING:

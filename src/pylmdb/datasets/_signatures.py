@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from ..tools._progress import Progress
+    from ..tools.progress import Progress
     from ._images import Axes, Mode
 
     Function = TypeVar("Function", bound=Callable[..., Any])

@@ -111,7 +111,7 @@ class Fields:
 
         It is looked for in steps that grow, so that short runs cost no more than they are long.
         """
-        from .._numpy import np
+        from .._base.numpy import np
 
         at, end, count = begin, len(self._view), 8
         while end - at >= 5:

@@ -20,20 +20,20 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from .._buffers import as_buffer
-from .._ends import Descriptor, Owner
-from .._fsync import fsync_path
-from .._new_files import Temporary, replacing
+from .._base.buffers import as_buffer
+from .._base.fsync import fsync_path
+from .._base.new_files import Temporary, replacing
+from .._base.owners import Descriptor, Owner
 from ..environment import Environment
 from ..errors import InvalidParameterError, KeyExistsError
-from ..tools._progress import Reporter
 from ..tools.merging import merge as merge_shards
+from ..tools.progress import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
-    from ..tools._progress import Progress
+    from ..tools.progress import Progress
 
 # what a worker gathers before it sorts and writes it
 _BATCH_BYTES = 32 << 20

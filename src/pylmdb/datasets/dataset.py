@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
-from .._gather import row_form
-from .._numpy import np
+from .._base.numpy import np
+from ..arrays.gather import row_form
 from ..errors import InvalidParameterError, NotFoundError
 from ._decoding import Decoder, is_npy, raw_array, resolve
 from ._epochs import permutation

@@ -16,7 +16,7 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._buffers import as_buffer
+from .._base.buffers import as_buffer
 from ..errors import InvalidParameterError
 from ._wire import Fields, MalformedError, varint
 
@@ -144,7 +144,7 @@ def _of_length(field: int, data: Any) -> list[Any]:
 
 def _plain(array: Any) -> tuple[tuple[int, ...], Any, Any]:
     """Its shape, and the two kinds of data: one of them, and nothing."""
-    from .._numpy import np
+    from .._base.numpy import np
 
     array = np.asarray(array)
     if array.ndim != 3:
@@ -168,7 +168,7 @@ def _plain(array: Any) -> tuple[tuple[int, ...], Any, Any]:
 
 def _tagged() -> Any:
     """Unpacked floats in a row: each behind its tag."""
-    from .._numpy import np
+    from .._base.numpy import np
 
     return np.dtype([("tag", "u1"), ("value", "<f4")])
 
@@ -182,7 +182,7 @@ def _int32(value: int) -> int:
 
 
 def _packed(found: memoryview) -> Any:
-    from .._numpy import np
+    from .._base.numpy import np
 
     if len(found) % 4:
         raise MalformedError(f"its packed float_data has {len(found)} bytes")
@@ -191,7 +191,7 @@ def _packed(found: memoryview) -> Any:
 
 def _unpacked(found: memoryview) -> Any:
     """Those of a run of floats, each behind its tag; or the one whose tag is longer than usual."""
-    from .._numpy import np
+    from .._base.numpy import np
 
     if len(found) == 4:
         return np.frombuffer(found, "<f4")
@@ -201,14 +201,14 @@ def _unpacked(found: memoryview) -> Any:
 def _joined(floats: list[Any]) -> Any:
     if len(floats) < 2:
         return floats[0] if floats else None
-    from .._numpy import np
+    from .._base.numpy import np
 
     return np.concatenate(floats)
 
 
 def _array(fields: Datum) -> Any:
-    from .._npy import check_extent
-    from .._numpy import np
+    from .._base.numpy import np
+    from ..arrays.npy import check_extent
 
     shape = fields.channels, fields.height, fields.width
     flat = fields.float_data

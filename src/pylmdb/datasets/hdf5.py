@@ -8,9 +8,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
-from .._new_files import replacing
-from .._npy import check_extent
-from .._numpy import np
+from .._base.new_files import replacing
+from .._base.numpy import np
+from ..arrays.npy import check_extent
 from ..environment import Environment
 from ..errors import InvalidParameterError, NotFoundError
 from ._exporting import Exported, as_array, check_like, key_text, label_array
@@ -22,7 +22,7 @@ from .writer import Writer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..tools._progress import Progress
+    from ..tools.progress import Progress
     from ._exporting import Path, Source
 
 __all__ = ["ATTRIBUTES", "from_hdf5", "to_hdf5"]

@@ -8,7 +8,7 @@ import re
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from .._numpy import np
+from .._base.numpy import np
 from ..errors import InvalidParameterError
 from ._exporting import Exported
 from ._images import encoded, extension_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ..tools._progress import Progress
+    from ..tools.progress import Progress
     from ._exporting import Path, Source
     from ._images import Axes, Mode
 

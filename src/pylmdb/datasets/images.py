@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ..tools._progress import Progress
+    from ..tools.progress import Progress
     from ._images import Axes, Mode
 
     Path = str | os.PathLike[str]

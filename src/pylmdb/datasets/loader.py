@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from .._numpy import np
+from .._base.numpy import np
 from ..errors import ForkedError, InvalidParameterError
 from ._collating import Collated, Failed, plan
 from ._epochs import of_blocks, permutation, share

@@ -8,11 +8,12 @@ import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from .. import _npy, arrays
-from .._ends import Owner
-from .._new_files import publish_file, replacing
-from .._npy import check_extent
-from .._numpy import np
+from .. import arrays
+from .._base.new_files import publish_file, replacing
+from .._base.numpy import np
+from .._base.owners import Owner
+from ..arrays import npy as _npy
+from ..arrays.npy import check_extent
 from ..errors import InvalidParameterError
 from ._exporting import Exported, as_array, key_text, label_array
 from ._layout_names import written_name
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
     from typing_extensions import Unpack
 
-    from ..tools._progress import Progress
+    from ..tools.progress import Progress
     from ._exporting import Path, Source
 
 __all__ = ["from_memmap", "from_npz", "to_memmap", "to_npz"]

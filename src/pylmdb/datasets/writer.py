@@ -17,10 +17,10 @@ from operator import index
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from .._options import Options, locate
+from .._shared.options import Options, locate
 from ..environment import Environment
 from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
-from ..tools._progress import Reporter
+from ..tools.progress import Reporter
 from ._batches import Batches
 from ._layout_names import written_name
 from ._replacement import Replacement
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ..tools._progress import Progress
+    from ..tools.progress import Progress
     from ._samples import Layout
 
 __all__ = ["Writer"]

@@ -7,14 +7,14 @@ import errno
 from typing import TYPE_CHECKING
 
 from ..errors import error
-from ._destination import is_new
+from .destination import is_new
 from .merging import merge
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from ._progress import Progress
-    from ._sources import Source
+    from .progress import Progress
+    from .sources import Source
 
 
 def convert(

@@ -8,12 +8,12 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from .. import _catalog
+from .._environment import catalog as _catalog
 from ..database import DUPSORT
 from ..errors import InvalidParameterError
-from ._dump_text import FLAGS, SPELLINGS
-from ._progress import Reporter
-from ._sources import data_path, open_source, open_whole, room_for
+from .dump_text import FLAGS, SPELLINGS
+from .progress import Reporter
+from .sources import data_path, open_source, open_whole, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ..environment import Environment
     from ..transaction import Transaction
-    from ._progress import Progress
-    from ._sources import Source
+    from .progress import Progress
+    from .sources import Source
 
 # records, and bytes of text, that are written at once
 _BATCH, _BATCH_SIZE = 1000, 1 << 20

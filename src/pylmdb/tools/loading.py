@@ -7,19 +7,19 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .. import _catalog
+from .._environment import catalog as _catalog
 from ..database import DUPSORT
 from ..errors import Error, error
-from ._destination import Destination
-from ._dump_text import Lines, Section
-from ._progress import Reporter
+from .destination import Destination
+from .dump_text import Lines, Section
+from .progress import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
-    from ._progress import Progress
-    from ._sources import Source
+    from .progress import Progress
+    from .sources import Source
 
 # records, and bytes of text, that are stored at once
 _BATCH, _BATCH_SIZE = 1000, 1 << 20

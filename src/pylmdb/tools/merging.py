@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import IncompatibleError, KeyExistsError, error, write_error
-from ._destination import Destination, called, is_new
-from ._progress import Reporter
-from ._sources import data_path, open_whole
+from .destination import Destination, called, is_new
+from .progress import Reporter
+from .sources import data_path, open_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..database import Database
     from ..environment import Environment
     from ..transaction import Transaction
-    from ._progress import Progress
-    from ._sources import Source
+    from .progress import Progress
+    from .sources import Source
 
 _CONFLICTS = {"error": 0, "first": 1, "last": 2}
 # bytes that are written between two looks at signals

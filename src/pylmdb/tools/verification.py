@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .._options import data_path, locate
-from .._report import CheckedDatabase, Finding, Report
-from .._verification import verify_file
-from ._progress import Reporter
+from .._environment.report import CheckedDatabase, Finding, Report
+from .._environment.verification import verify_file
+from .._shared.options import data_path, locate
+from .progress import Reporter
 
 if TYPE_CHECKING:
-    from ._progress import Progress
+    from .progress import Progress
 
 __all__ = ["CheckedDatabase", "Finding", "Report", "verify"]
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* get_array(): values in .npy format as arrays that show the map.
  *
- * Python knows what a header means (_npy.py).  A database has a handful of different
+ * Python knows what a header means (arrays/npy.py).  A database has a handful of different
  * ones, so what it says of them is kept: tuples of header, size of the data, shape,
  * dtype, order, the class of arrays, and numpy's table of functions.  Then an array is one
  * call, with the view of the whole map as its memory. */

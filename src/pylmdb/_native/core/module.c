@@ -203,7 +203,8 @@ static int take_python_side(CoreState *state)
         if (take_attribute("pylmdb.errors", wanted[i].name, wanted[i].out))
             return -1;
     return take_attribute("pylmdb.database", "Database", &state->database_class) ||
-                   take_attribute("pylmdb._writer_gate", "Deadline", &state->deadline_class) ||
+                   take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
+                                  &state->deadline_class) ||
                    take_attribute("pylmdb._slow_paths", "array_form", &state->array_form)
                ? -1
                : 0;

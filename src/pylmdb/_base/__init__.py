@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What everything else uses: buffers, flags, threads, files."""

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""New files: their temporary names, their permissions, and how they get their final name.
+
+What is to appear whole, or to replace a file, is written under a temporary name in the
+directory of its final one.  The name is random and the file is made exclusively, so nobody can
+place a file or a link there beforehand.
+
+**Leftovers.**  While a process writes a temporary file it holds a ``flock`` on it, which the
+system gives back however the process ends.  The next one that makes a file for the same final
+name removes the temporary ones that nobody has locked and that belong to its own user.
+Process numbers would not tell: they are used again, and two containers have the same ones.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+from .fsync import fsync_path
+from .owners import Descriptor, Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_INFIX, _RANDOM_BYTES = b".tmp-", 8
+# what a directory's name has room for beside the random part, on all systems
+_LONGEST = 200
+_DATA = b"/data.mdb"
+
+
+def temporary_name(place: bytes) -> bytes:
+    """A name in the directory of ``place``, for what gets that name later; nothing is made yet,
+    and what killed processes have left there for ``place`` is removed."""
+    prefix = _prefix(place)
+    _remove_leftovers(prefix)
+    return prefix + secrets.token_hex(_RANDOM_BYTES).encode()
+
+
+class Temporary(Owner):
+    """A new file, or the directory of a new environment, under a temporary name: what is there
+    under that name at its end is removed.
+
+    :param place: the final name.
+    :ivar name: the temporary one.
+    """
+
+    __slots__ = ("_file", "_pid", "name")
+
+    def __init__(self, place: bytes) -> None:
+        self._file, self._pid = Descriptor(), os.getpid()
+        self.name = temporary_name(place)
+
+    @property
+    def number(self) -> int | None:
+        """The file's descriptor; None if it is not made."""
+        return self._file.number
+
+    def make(self, mode: int) -> int:
+        """Make the file, and lock it; returns its descriptor.
+
+        :param mode: its permissions; the umask applies.
+        """
+        return _make(self._file, self.name, mode)
+
+    def make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
+        """Make the empty data file of an environment, and its directory; returns the file's
+        descriptor, which holds the lock.
+
+        :param modes: the permissions of file and directory; None for the usual ones.
+        """
+        file_mode, folder_mode = modes or (0o644, 0o755)
+        while True:
+            if subdir:
+                os.mkdir(self.name, folder_mode)
+            try:
+                if subdir and modes:
+                    set_mode(self.name, folder_mode)
+                fd = _make(self._file, self.name + _DATA if subdir else self.name, file_mode)
+            except FileNotFoundError:
+                if not subdir or os.path.lexists(self.name):
+                    raise
+                continue  # the directory was removed before there was a locked file in it
+            if modes:
+                set_mode(fd, file_mode)
+            return fd
+
+    @property
+    def is_mine(self) -> bool:
+        """False in a forked child, which does not own it."""
+        return self._pid == os.getpid()
+
+    def remove(self) -> None:
+        """Remove what is there."""
+        if self.is_mine:
+            remove(self.name)
+
+    def end(self) -> None:
+        """Remove it, and give back the lock."""
+        self.remove()
+        self._file.end()
+
+
+def _make(file: Descriptor, name: bytes, mode: int) -> int:
+    while True:
+        fd = file.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with suppress(OSError):  # a file system without such locks: nothing is removed there
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        if leads_to(name, fd):
+            return fd
+        file.end()  # it was removed before it was locked
+
+
+def put_in_place(fd: int, name: bytes, place: bytes, mode: int | None = None) -> None:
+    """Give a temporary file its final name, on disk: whoever opens that finds the old file or
+    the new one, whole.
+
+    :param mode: the permissions that it gets; None for those that it was made with.
+    """
+    if mode is not None:
+        set_mode(fd, mode)
+    os.fsync(fd)
+    os.replace(name, place)
+    fsync_path(os.path.dirname(os.path.abspath(place)))
+
+
+def remove(name: bytes) -> None:
+    """Remove what is there under a temporary name: a file, or a directory, and a lock file."""
+    if os.path.isdir(name) and not os.path.islink(name):
+        shutil.rmtree(name, ignore_errors=True)
+    for path in (name + b"-lock", name):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+@contextmanager
+def replacing(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iterator[BinaryIO]:
+    """A ``with`` block that writes a file, which gets the name ``path`` at the end of the block,
+    and the permissions of the file that it replaces; if the block raises, nothing is left."""
+    place = os.fsencode(path)
+    mode = None
+    with suppress(FileNotFoundError):
+        mode = os.stat(place).st_mode & 0o7777
+    new = Temporary(place)
+    with new, new:
+        fd = new.make(0o666 if mode is None else 0o600)
+        with open(fd, "w+b", closefd=False) as file:
+            yield file
+            file.flush()
+            put_in_place(fd, new.name, place, mode)
+
+
+def publish_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+# -- permissions --------------------------------------------------------------------------
+
+
+def set_mode(file: int | bytes, mode: int) -> None:
+    """Give a new file its permissions; where a file system has none it keeps those that it was made
+    with, which are no wider."""
+    with suppress(OSError):
+        os.chmod(file, mode)
+
+
+def mode_of_copy(data_file: bytes, subdir: bool) -> int:
+    """The permissions of a copy of a data file in another directory: those of the file, as far
+    as its own directory lets anybody use them.  Its owner can always read and write it."""
+    mode = os.stat(data_file).st_mode & 0o666
+    if subdir:
+        mode &= (os.stat(os.path.dirname(data_file)).st_mode & 0o111) * 6
+    return mode | 0o600
+
+
+def modes_of_copy(sources: Iterable[tuple[bytes, bool]], subdir: bool) -> tuple[int, int]:
+    """The permissions of the data file and the directory of an environment that is made of
+    others: what all of them allow.
+
+    :param sources: of each its data file, and whether it has a directory of its own.
+    :param subdir: whether the new one has.
+    """
+    file_mode, folder_mode = 0o666, 0o777
+    for data_file, has_folder in sources:
+        if subdir and has_folder:
+            file_mode &= os.stat(data_file).st_mode
+            folder_mode &= os.stat(os.path.dirname(data_file)).st_mode
+        else:
+            mode = mode_of_copy(data_file, has_folder)
+            file_mode &= mode
+            folder_mode &= mode | (mode & 0o444) >> 2
+    return file_mode | 0o600, folder_mode | 0o700
+
+
+# -- leftovers ----------------------------------------------------------------------------
+
+
+def _prefix(place: bytes) -> bytes:
+    folder, name = os.path.split(place)
+    return os.path.join(folder, name[:_LONGEST] + _INFIX)
+
+
+def _remove_leftovers(prefix: bytes) -> None:
+    folder, start = os.path.split(prefix)
+    pattern = re.compile(re.escape(start) + rb"[0-9a-f]{%d}" % (2 * _RANDOM_BYTES))
+    with suppress(OSError):
+        for name in os.listdir(folder or b"."):
+            if pattern.fullmatch(name):
+                _remove_if_left(os.path.join(folder, name))
+
+
+def _remove_if_left(name: bytes) -> None:
+    """Remove a temporary file or directory, unless somebody is writing it."""
+    try:
+        found = os.lstat(name)
+        if found.st_uid != os.geteuid():
+            return
+        is_folder = os.path.isdir(name) and not os.path.islink(name)
+        data_file, file = name + _DATA if is_folder else name, Descriptor()
+        with file, file:
+            fd = file.open(data_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(name)
+    except FileNotFoundError:
+        with suppress(OSError):
+            os.rmdir(name)  # its process had made nothing else
+    except OSError:
+        return
+
+
+def leads_to(name: bytes, fd: int) -> bool:
+    """Whether a name is that of an open file."""
+    try:
+        return os.path.samestat(os.lstat(name), os.fstat(fd))
+    except FileNotFoundError:
+        return False

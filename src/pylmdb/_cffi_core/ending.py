@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MIT
+"""Native transactions of the cffi core, and their end.
+
+A Transaction may be dropped, closed and interrupted at any moment and in any
+thread, by a finalizer, a signal handler or a KeyboardInterrupt.  So what must
+not be lost is kept apart from it, in a :class:`NativeTxn`, and every step of its
+end can be repeated: a call that takes the handle out and ends it is one call of
+C, and all else is taking entries out of dicts.
+
+Ending has two halves.  *Revoking* sets a flag: from then on the transaction is
+ended for its user.  *Finishing* does the native part, and only while no
+operation of the family is in progress, be it in another thread or further down
+on the stack of this one.  Whoever leaves last finishes what was revoked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import weakref
+from _warnings import warn  # that of warnings, without its import
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from .._core_rules import views as _views
+from ..errors import ForkedError, error
+
+if TYPE_CHECKING:
+    from .._core import DbSlot
+    from .._shared.environment import SharedEnv
+    from .transaction import TransactionCore
+
+
+# How long an ending thread waits for another one that is ending its transaction,
+# so that the system does not release the writer lock under it.  Seconds.
+_PATIENCE = 1.0
+
+# tells the write transactions of a thread apart
+_tokens = itertools.count(1)
+
+
+class Family:
+    """A top-level transaction and those nested in it: one lock, one guard."""
+
+    __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members", "reserved")
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        # an operation is in progress; nothing may be ended under it
+        self.busy = False
+        # memory of a page is lent for writing: the same holds then
+        self.reserved = False
+        # there is something to finish
+        self.dirty = False
+        self.members: list[NativeTxn] = []
+        self.dropped_cursors: deque[tuple[NativeTxn, int]] = deque()
+
+    def end_reservation(self) -> None:
+        """Nobody can reach the memory any more."""
+        self.reserved = False
+        self.drain()
+
+    def drain(self) -> None:
+        """Finish what was revoked, unless somebody is inside: he will do it.
+
+        A thread that holds the lock further down on its stack is inside, too.
+        """
+        while self.dirty and not (self.busy or self.reserved or self.is_inside()):
+            with self.lock:
+                if self.busy or self.reserved:
+                    return
+                try:
+                    self.busy = True
+                    self.finish_revoked()
+                finally:
+                    self.busy = False
+
+    def is_inside(self) -> bool:
+        """Whether the calling thread is inside, further down on its stack."""
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]
+
+    def finish_revoked(self) -> None:
+        """The native half of ending; the caller holds the lock and has set ``busy``."""
+        try:
+            self.dirty = False
+            while self.dropped_cursors:
+                native, number = self.dropped_cursors.popleft()
+                native.close_cursor(number)
+            for native in reversed(self.members):
+                if native.revoked:
+                    native.finish()
+            self.members = [native for native in self.members if not native.finished]
+        except BaseException:
+            self.dirty = True  # there is something left
+            raise
+
+
+class NativeTxn:
+    """One native transaction with everything that has to be given back."""
+
+    __slots__ = (
+        "box",
+        "children",
+        "claim",
+        "commit_flags",
+        "cursors",
+        "dropped",
+        "exporter",
+        "family",
+        "finished",
+        "inherited_cursors",
+        "opened",
+        "owner",
+        "parent",
+        "revoked",
+        "shared",
+        "token",
+        "write",
+        "writers",
+    )
+
+    def __init__(
+        self, owner: TransactionCore, shared: SharedEnv, parent: NativeTxn | None, write: bool
+    ) -> None:
+        self.owner = weakref.ref(owner)
+        self.shared = shared
+        self.parent = parent
+        self.write = write
+        self.family: Family = Family() if parent is None else parent.family
+        ffi, lib = shared.engine.ffi, shared.engine.lib
+        # If everything else fails, its death frees the reader slot or writer lock.
+        self.box = ffi.gc(ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
+        self.token = next(_tokens)
+        self.claim: Any = None
+        # the open write transactions of the thread that this one belongs to
+        self.writers: dict[int, Any] = {} if parent is None else parent.writers
+        self.exporter: _views.Exporter | None = None
+        self.children: list[NativeTxn] = []
+        self.cursors: dict[int, tuple[Any, DbSlot]] = {}
+        # those of the parent process that have not been used in this one
+        self.inherited_cursors: dict[int, tuple[Any, DbSlot]] = {}
+        # database handles opened here, which an abort takes back
+        self.opened: list[DbSlot] = []
+        # numbers of native handles whose databases were dropped here
+        self.dropped: list[int] = []
+        # the sync flags to commit with; None means abort
+        self.commit_flags: int | None = None
+        self.revoked = self.finished = False
+        self.family.members.append(self)
+        if parent is not None:
+            parent.children.append(self)
+
+    @property
+    def abandoned(self) -> bool:
+        """Nobody will use it any more, though it may not be finished."""
+        return self.revoked or self.owner() is None
+
+    @property
+    def lost(self) -> bool:
+        """It was begun before fork(), and a child cannot go on with it."""
+        return self.shared.forked and (self.write or self.parent is not None)
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """Its end waits for memory that is lent, or for what the calling thread is doing."""
+        return self.family.reserved or self.family.is_inside()
+
+    def revoke(self) -> None:
+        """End it for the user, with its children, and natively as soon as may be.
+
+        In a forked child it is the parent's, and its lock may be held by a thread
+        that does not exist here: it is only forgotten.
+        """
+        if self.shared.forked:
+            self.revoked = self.finished = True
+            return
+        for child in list(self.children):
+            child.revoke()
+        self.revoked = True
+        self.family.dirty = True
+        self.family.drain()
+
+    def loss(self, owner: TransactionCore | None) -> str:
+        """What to warn of where nobody has ended it: "" if nothing was written."""
+        if owner is None or not self.write or self.revoked or not self.box.ptr:
+            return ""
+        if self.shared.forked:
+            return ""
+        changed = self.shared.engine.lib.pylmdb_txn_is_changed(self.box.ptr)
+        if not (owner._mutations if changed < 0 else changed):
+            return ""
+        return (
+            f"a write transaction of {owner.env._options.given_path!r} was left without"
+            " commit() or abort(); its changes are lost"
+        )
+
+    def end_with_thread(self) -> None:
+        """End it, and give other threads that are at it a moment to leave it."""
+        lost = ""
+        try:
+            lost = self.loss(self.owner())
+        finally:
+            self.revoke()
+        if lost:
+            warn(lost, ResourceWarning, stacklevel=1)
+        if self.finished or self.shared.forked or sys.is_finalizing():
+            return
+        if self.family.lock.acquire(timeout=_PATIENCE):
+            self.family.lock.release()
+        self.family.drain()
+
+    def finish(self) -> None:
+        """End it natively.  Repeatable: an interrupted call is made again."""
+        if self.finished or self.shared.forked:
+            self.finished = True
+            return
+        for child in reversed(list(self.children)):
+            child.revoked = True
+            child.finish()
+        while self.cursors:
+            self.close_cursor(next(reversed(self.cursors)))
+        if self.write or self.parent is not None:
+            self._finish_writer()
+        elif self.exporter is not None:
+            self.exporter.let_go()
+            self.exporter = None
+        else:
+            self.shared.end_reader(self.box)
+        self.finished = True
+
+    def _finish_writer(self) -> None:
+        shared, lib = self.shared, self.shared.engine.lib
+        if self.opened or self.dropped:
+            with shared.dbi_lock:
+                self._end_native(lib)
+                kept, parent = self.commit_flags is not None and not self.box.code, self.parent
+                above = (None, None) if parent is None else (parent.opened, parent.dropped)
+                shared.settle(self.opened, self.dropped, kept, *above)
+                self.opened, self.dropped = [], []
+        else:
+            self._end_native(lib)
+        self.writers.pop(self.token, None)
+        if self.claim is not None:
+            shared.gate.leave(self.claim)
+        if self.parent is not None and self in self.parent.children:
+            self.parent.children.remove(self)
+        shared.leave()
+
+    def _end_native(self, lib: Any) -> None:
+        if self.commit_flags is None:
+            lib.pylmdb_abort(self.box)
+        else:
+            env = self.shared.engine.ffi.NULL if self.parent is not None else self.shared.ptr
+            lib.pylmdb_commit(self.box, env, self.commit_flags)
+
+    # -- cursors ----------------------------------------------------------------
+
+    def has_cursor(self, number: int) -> bool:
+        """Whether a cursor is open."""
+        return number in self.cursors or number in self.inherited_cursors
+
+    def resume_cursor(self, number: int) -> tuple[Any, DbSlot] | None:
+        """A cursor that was opened before fork() goes on where it was."""
+        ffi, lib = self.shared.engine.ffi, self.shared.engine.lib
+        inherited = self.inherited_cursors.get(number)
+        if inherited is None or not inherited[1].alive:
+            return None
+        slot, out = self.shared.slot_again(self.box.ptr, inherited[1]), ffi.new("MDB_cursor **")
+        code = lib.mdb_cursor_open(self.box.ptr, slot.dbi, out)
+        if code:
+            raise error("mdb_cursor_open", code)
+        if lib.pylmdb_cursor_go_on(out[0], inherited[0]):
+            lib.mdb_cursor_close(out[0])
+            raise ForkedError(
+                "this cursor was opened before fork(), and its position cannot be had here",
+                hint="open another one",
+            )
+        self.cursors[number] = out[0], slot
+        self.inherited_cursors.pop(number, None)
+        return out[0], slot
+
+    def drop_cursor(self, number: int) -> None:
+        """Close a native cursor as soon as no operation is in progress."""
+        self.inherited_cursors.pop(number, None)
+        if number in self.cursors and not self.shared.forked:
+            self.family.dropped_cursors.append((self, number))
+            self.family.dirty = True
+            self.family.drain()
+
+    def close_cursor(self, number: int) -> None:
+        """Close a native cursor now; the caller is the family's only user."""
+        entry = self.cursors.pop(number, None)
+        if entry is not None and not self.shared.forked:
+            self.shared.engine.lib.mdb_cursor_close(entry[0])
+
+    def close_cursors_of(self, slot: DbSlot) -> None:
+        """Close the native cursors of a database that is no more."""
+        for number, (_, of) in list(self.cursors.items()):
+            if of is slot:
+                self.close_cursor(number)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""The native environment's half in the cffi core: handles, and who is open."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from .._base import threads as _threads
+from ..errors import closed
+
+if TYPE_CHECKING:
+    from .._shared.environment import SharedEnv
+
+
+# The classes that objects are made of, by the name of the core's type; see publish().
+public_classes: dict[str, type] = {}
+
+
+class DbSlot:
+    """A native database handle.  It dies once (dropped, its creation aborted,
+    the environment closed) and is never revived: opening the same name again
+    makes another slot, so a stale handle cannot address what took its number."""
+
+    __slots__ = ("alive", "dbi", "flags", "name", "pending", "reuse", "shared", "since")
+
+    def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None) -> None:
+        self.shared = shared
+        self.dbi = dbi
+        self.flags = flags
+        self.name = name
+        self.alive = True
+        # opened by a write transaction that has not committed yet
+        self.pending = False
+        # where its number has meant another database before: how often a number was
+        # used again by then, and the transaction that did it
+        self.reuse = self.since = 0
+
+    def kill(self) -> None:
+        """Make every handle on this slot useless for good."""
+        self.alive = False
+
+
+class SharedCore:
+    """The transactions of a native environment; SharedEnv stands on it."""
+
+    # the transactions that are open, by identity; made by attach()
+    _children: dict[int, weakref.ref[Any]]
+    admitting = False
+    # compact() has put another file in its place
+    replaced = False
+    # what views alone hold, by address: the snapshot's number, and since when
+    _held: dict[int, tuple[int, float]]
+    # what a core counts beside the pool
+    live = 0
+    # how often the number of a database handle was used again
+    reuses = 0
+
+    if TYPE_CHECKING:
+        engine: Any
+        gate: Any
+        forked: bool
+
+        def call(self, what: str, function: Any, *args: Any) -> None: ...
+
+    def attach(self, engine: Any, pool: int) -> None:
+        """Take the engine and the address of the pool, which this core reaches otherwise."""
+        self._children = {}
+        self._held = {}
+
+    def held(self) -> list[tuple[int, float]]:
+        """The snapshots that views alone hold: their numbers, and since when."""
+        return [] if self.forked else list(self._held.values())
+
+    def note_held(self, key: int, number: int) -> None:
+        """From now on views alone hold a snapshot."""
+        self._held[key] = number, time.time()
+
+    def forget_held(self, key: int) -> None:
+        """The last view of a snapshot has gone."""
+        self._held.pop(key, None)
+
+    def drop_parked(self) -> None:
+        """Free the memory of ended transactions; here the pool has all of it."""
+
+    def begin(self, env: Any, *args: Any, **kwargs: Any) -> Any:
+        """Begin a transaction of one of its Environments."""
+        return public_classes["TransactionCore"](env, *args, **kwargs)
+
+    def adopt_child(self, transaction: Any) -> None:
+        """Note a transaction, so that closing its Environment ends it."""
+        children, key = self._children, id(transaction)
+        children[key] = weakref.ref(transaction, lambda _: children.pop(key, None))
+        if transaction.env._shared is not self:
+            raise closed("environment", "open it again")
+
+    def revoke_children(self, env: Any) -> None:
+        """End the transactions of an Environment, the newest first."""
+        for reference in reversed(list(self._children.values())):
+            transaction = reference()
+            if transaction is not None and transaction.env is env:
+                transaction._revoke()
+
+    @property
+    def writer_open(self) -> bool:
+        """Whether a write transaction of this process is open."""
+        holder = self.gate.holder
+        return holder is not None and not holder.native.abandoned
+
+    @property
+    def last_commit(self) -> int | None:
+        """The number of the last transaction that anybody has committed; None where a
+        transaction could not begin at once either."""
+        if not self.admitting or self.forked:
+            return None
+        out = self.engine.ffi.new("MDB_envinfo *")
+        self.call("mdb_env_info", self.engine.lib.mdb_env_info, out)
+        return int(out.me_last_txnid)
+
+    def own_writer(self) -> Any:
+        """The innermost write transaction that the calling thread has open, or None."""
+        for reference, _ in reversed(list(_threads.current().writers.values())):
+            txn: Any = reference()
+            if txn is not None and txn._shared is self and not txn.closed:
+                return txn
+        return None
+
+
+class EnvironmentCore:
+    """The base of Environment where there is no C core."""
+
+    _shared: Any = None
+    _readonly, _sync, _metasync = False, True, True
+
+    if TYPE_CHECKING:
+
+        def _use(self) -> Any: ...
+
+    def begin(
+        self,
+        db: Any = None,
+        parent: Any = None,
+        write: bool = False,
+        buffers: bool = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Any:
+        """Begin a transaction; the parameters are those of :class:`Transaction`."""
+        return self._use().begin(
+            self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync
+        )

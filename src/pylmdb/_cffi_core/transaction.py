@@ -1,0 +1,551 @@
+# SPDX-License-Identifier: MIT
+"""The core in cffi: operations that run once per record, and begin and end.
+
+``_core.pyi`` is the contract; the C core keeps the same.  Every operation on a
+transaction or on a cursor of it runs inside one guard, :meth:`TransactionCore._do`.
+It holds the lock of the transaction's family (a top-level transaction and all
+nested in it), so threads take turns; it refuses ended, inherited and
+foreign-thread use; and while it runs the family is busy, so code that Python
+runs in between (signal handlers, finalizers) is refused, and what it ends is
+finished when the operation leaves.  How ending works is in
+``_cffi_core/ending.py``.
+
+Arguments become buffers before the guard is entered: a conversion may run the
+user's code, which may end the transaction, which the guard then sees.
+"""
+
+from __future__ import annotations
+
+import errno
+from _warnings import warn  # that of warnings, without its import
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .._base import threads as _threads
+from .._base.buffers import as_buffer
+from .._base.put_flags import append_flag, put_flags
+from .._core_rules.inherited import resume
+from .._core_rules.views import Exporter
+from .._core_rules.writer_gate import Claim, Deadline
+from ..database import Database
+from ..errors import (
+    BadTxnError,
+    BusyError,
+    ClosedError,
+    Error,
+    ForkedError,
+    InvalidParameterError,
+    WrongThreadError,
+    closed,
+    error,
+    write_error,
+)
+from .ending import NativeTxn
+from .environment import public_classes
+
+if TYPE_CHECKING:
+    from .._core import DbSlot
+
+MAX_DEPTH = 512
+
+
+class TransactionCore:
+    """A transaction: its life, and its operations per record."""
+
+    _lib: Any
+    _ffi: Any
+    env: Any
+    _native: NativeTxn | None
+    _shared: Any
+    # held only to keep it alive: an ended parent ends its children
+    _parent: Any
+    _db: Any
+    _begun: bool
+    _mutations: int
+    _thread: int
+
+    __slots__ = (
+        "__weakref__",
+        "_begun",
+        "_buffers",
+        "_db",
+        "_ended",
+        "_ffi",
+        "_lib",
+        "_mutations",
+        "_native",
+        "_parent",
+        "_reuses",
+        "_shared",
+        "_slot",
+        "_sync_flags",
+        "_thread",
+        "_value",
+        "_write",
+        "env",
+    )
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = object.__new__(cls)
+        self._native = None
+        self._shared = None
+        self._begun = self._ended = self._write = self._buffers = False
+        self._parent = self._db = self.env = None
+        self._mutations = self._thread = self._sync_flags = self._reuses = 0
+        return self
+
+    def __init__(
+        self,
+        env: Any,
+        db: Any = None,
+        parent: Any = None,
+        write: bool = False,
+        buffers: bool = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> None:
+        if not hasattr(env, "_use"):
+            raise TypeError(f"env must be an Environment, not {type(env).__name__}")
+        write, buffers, deadline = bool(write), bool(buffers), Deadline(timeout)
+        sync_flags, shared = env._sync_flags(sync, metasync), env._use()
+        if self._begun:
+            raise Error("this transaction has begun already", hint="begin another one")
+        self._begun = True
+        if write and env.readonly:
+            raise error("begin: the environment was opened with readonly=True", errno.EACCES)
+        self.env, self._shared, self._write, self._buffers = env, shared, write, buffers
+        self._sync_flags, self._slot = sync_flags, shared.main
+        self._reuses = shared.reuses
+        self._ffi, self._lib = shared.engine.ffi, shared.engine.lib
+        self._value = self._ffi.new("MDB_val *")
+        try:
+            if parent is not None:
+                self._begin_child(parent)
+            elif write:
+                self._begin_writer(deadline)
+            else:
+                self._native = NativeTxn(self, shared, None, write=False)
+                shared.begin_reader(self._native.box)
+            self._refuse_if_ended()
+            if db is not None:
+                self._slot, self._db = self._do(self._slot_in, db), db
+            shared.adopt_child(self)
+        except BaseException:
+            self._revoke()
+            raise
+
+    @property
+    def _engine(self) -> Any:
+        if self._shared is None:
+            raise closed("transaction", "it was never begun")
+        return self._shared.engine
+
+    def _refuse_if_ended(self) -> None:
+        """It may have been ended while it began, when there was nothing native yet."""
+        native: Any = self._native
+        if native.revoked:
+            native.finished = False
+            native.finish()
+            raise closed("transaction", "it was ended while it began")
+
+    # -- begin ----------------------------------------------------------------
+
+    def _begin_child(self, parent: Any) -> None:
+        if not isinstance(parent, TransactionCore):
+            raise TypeError(f"parent must be a Transaction, not {type(parent).__name__}")
+        if parent._native is not None and parent._native.shared.forked:
+            raise ForkedError("parent belongs to the parent process; begin a new transaction")
+        if parent._ptr is not None and not parent._write:
+            raise InvalidParameterError("begin: a read-only transaction cannot have children")
+        if parent._ptr is not None and parent._shared is not self._shared:
+            raise InvalidParameterError("begin: parent belongs to another environment")
+        if not self._write and self._engine.version[0] < 1:
+            raise InvalidParameterError(
+                "begin: read-only child transactions need LMDB 1.0",
+                hint="open a new environment with lib_version=1, or pass write=True",
+            )
+        # LMDB 1.0 allows any number of read-only children, and nothing beside them.
+        beside = not self._write and parent._has_only_readers()
+        parent._guard(beside, self._nest, (parent,))
+
+    def _has_only_readers(self) -> bool:
+        native = self._native
+        return native is not None and not any(c.write and not c.revoked for c in native.children)
+
+    def _nest(self, native_parent: Any, parent: Any) -> None:
+        family = parent._native.family
+        if len(family.members) > MAX_DEPTH:
+            raise BadTxnError(f"begin: transactions are nested {MAX_DEPTH} deep already")
+        self._parent, self._thread = parent, parent._thread
+        parent._mutations += self._write
+        native = self._native = NativeTxn(self, self._shared, parent._native, self._write)
+        if self._write:
+            native.writers[native.token] = native.owner, native
+        flags = 0 if self._write else self._lib.MDB_RDONLY
+        self._shared.begin_child(native.box, native_parent, flags)
+
+    def _begin_writer(self, deadline: Deadline) -> None:
+        shared, thread = self._shared, _threads.current()
+        native = self._native = NativeTxn(self, shared, None, write=True)
+        native.claim = claim = Claim(thread, native)
+        while not shared.gate.try_enter(claim):
+            self._wait_slice(shared.gate.sleep, deadline)
+        while not shared.try_begin_writer(native.box, deadline):
+            self._wait_slice(Deadline.check, deadline)
+        self._thread, native.writers = thread.number, thread.writers
+        thread.writers[native.token] = native.owner, native
+
+    def _wait_slice(self, wait: Callable[[Deadline], None], deadline: Deadline) -> None:
+        wait(deadline)
+        if self.env.closed:
+            raise closed("environment", "it was closed while begin() waited for the writer lock")
+
+    # -- the guard --------------------------------------------------------------
+
+    @property
+    def _ptr(self) -> Any:
+        """The native transaction; None once it has ended for its user."""
+        native = self._native
+        return None if native is None or native.revoked else native.box.ptr or None
+
+    def _do(self, operation: Callable[..., Any], *args: Any) -> Any:
+        """Run ``operation(native transaction, *args)`` where it is allowed."""
+        return self._guard(False, operation, args)
+
+    def _guard(self, ending: bool, operation: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        native = self._native
+        if native is None:
+            raise closed("transaction", "it was never begun")
+        if native.shared.forked:
+            native = self._resume(native)
+        family = native.family
+        try:
+            with family.lock:
+                if family.busy:
+                    raise BusyError("another operation of this transaction is in progress")
+                try:
+                    family.busy = True
+                    if family.dirty and not family.reserved:
+                        family.finish_revoked()
+                    self._check(native, ending)
+                    return operation(native.box.ptr, *args)
+                finally:
+                    family.busy = False
+        finally:
+            if family.dirty:
+                family.drain()
+
+    def _resume(self, inherited: NativeTxn) -> NativeTxn:
+        """In a forked child: go on with the same snapshot; see ``_shared/inherited.py``."""
+        if inherited.lost:
+            raise ForkedError("this transaction belongs to the parent process; begin a new one")
+        if inherited.revoked:
+            raise closed("transaction", "begin a new one")
+        shared = self.env._use()
+        if shared.engine is not inherited.shared.engine:
+            raise ForkedError("the data file was replaced by one of another format")
+        native = NativeTxn(self, shared, None, write=False)
+        key = inherited.shared.key
+        slot = resume(shared, native.box, inherited.box.ptr, self._slot, key)
+        if self._native is not None and self._native is not inherited:
+            native.revoke()  # another thread was quicker
+            return self._native
+        native.inherited_cursors.update(inherited.inherited_cursors)
+        native.inherited_cursors.update(inherited.cursors)
+        self._slot, self._shared, self._reuses = slot, shared, shared.reuses
+        shared.adopt_child(self)
+        # What came before can be done again, and here the transaction is another one.
+        self._native = native
+        if inherited.revoked:
+            native.revoke()
+        return native
+
+    def _check(self, native: NativeTxn, ending: bool) -> None:
+        if native.revoked or not native.box.ptr:
+            raise closed("transaction", "begin a new one")
+        if self._thread and self._thread != _threads.current().number:
+            raise WrongThreadError(
+                "a write transaction was used outside the thread that began it",
+                hint="begin, use and commit it in one thread",
+            )
+        if native.family.reserved:
+            raise BufferError(
+                "the buffer of reserve() is still in use; leave its block, and drop what was"
+                " made of it, before the transaction does anything else"
+            )
+        if native.children and not ending and any(not c.revoked for c in native.children):
+            raise BadTxnError(
+                "the transaction has an open child",
+                self._lib.MDB_BAD_TXN,
+                "end the child transaction first",
+            )
+
+    def _slot_in(self, ptr: Any, db: Any) -> DbSlot:
+        """The slot of a database handle; InvalidParameterError if it is dead."""
+        slot: DbSlot = self._slot
+        if db is not None:
+            if not isinstance(db, Database):
+                raise TypeError(f"db must be a database handle, not {type(db).__name__}")
+            slot = db._slot_for(self._shared, ptr, self)
+        if not slot.alive:
+            raise InvalidParameterError(
+                "the database handle is dead: its database was dropped, or its creation aborted",
+                errno.EINVAL,
+                "open it again with open_db()",
+            )
+        # To a transaction that is older than the handle its number means another one.
+        older = slot.since and self._reuses < slot.reuse
+        if older and self._lib.mdb_txn_id(ptr) < slot.since:
+            self._shared.refuse_missing(slot)
+        return slot
+
+    def _handle(self, db: Any) -> Any:
+        """The database handle meant by a ``db`` argument."""
+        if db is None:
+            db = self._db
+        return self.env.open_db() if db is None else db
+
+    def _begin_reservation(self) -> None:
+        native: Any = self._native
+        native.family.reserved = True
+
+    @property
+    def _end_reservation(self) -> Callable[[], None]:
+        # of what outlives the transaction: the collector can have emptied that by then
+        native: Any = self._native
+        end: Callable[[], None] = native.family.end_reservation
+        return end
+
+    def _close_cursors_of(self, slot: DbSlot) -> None:
+        if self._native is not None:
+            self._native.close_cursors_of(slot)
+
+    @property
+    def _opened(self) -> list[DbSlot]:
+        return [] if self._native is None else self._native.opened
+
+    @property
+    def _dropped(self) -> list[int]:
+        return [] if self._native is None else self._native.dropped
+
+    @property
+    def closed(self) -> bool:
+        """True once the transaction has ended."""
+        native = self._native
+        return native is None or native.revoked or native.lost or not native.box.ptr
+
+    # -- the closer --------------------------------------------------------------
+
+    def _revoke(self) -> None:
+        """End the transaction, from any thread, without waiting.  Writes are lost."""
+        native = self._native
+        if native is not None and not native.finished:
+            native.revoke()
+
+    def commit(self) -> None:
+        if not self._write:
+            if self.closed or not self._is_inherited:
+                self._do(self._nothing)
+            self._revoke()
+            return
+        native: Any = self._native
+        self._guard(True, self._commit, (native,))
+        self._ended = True
+        if native.box.code:
+            raise error("mdb_txn_commit", native.box.code)
+
+    def _nothing(self, ptr: Any) -> None:
+        """To be refused where anything would be."""
+
+    def _commit(self, ptr: Any, native: NativeTxn) -> None:
+        """Also ends its children, which are aborted."""
+        native.commit_flags = self._sync_flags
+        native.family.dirty = True
+        native.revoked = True
+        native.finish()
+
+    def abort(self) -> None:
+        self._refuse_lost()
+        self._revoke()
+        self._ended = True
+
+    @property
+    def _is_inherited(self) -> bool:
+        """It was begun before fork() and has not been used in this process."""
+        return self._native is not None and self._native.shared.forked
+
+    def _refuse_lost(self) -> None:
+        if self._native is not None and self._native.lost:
+            raise ForkedError("this transaction belongs to the parent process; begin a new one")
+
+    def __enter__(self) -> Any:
+        self._refuse_lost()
+        if self._ptr is None:
+            raise closed("transaction", "begin a new one")
+        return self
+
+    def __exit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
+        if exc_type is not None:
+            self._revoke()
+        elif self._ptr is not None:
+            try:
+                self.commit()
+            except WrongThreadError:
+                self._revoke()
+                raise
+        elif self._write and not self._ended:
+            raise ClosedError(
+                "the transaction was ended from outside; its writes are lost",
+                hint="do not close the environment or end the parent inside its with block",
+            )
+
+    def __del__(self, _warn: Any = warn) -> None:
+        # An exception can strike inside __new__, too.
+        native = getattr(self, "_native", None)
+        if native is None or native.finished:
+            return
+        lost = ""
+        try:
+            lost = native.loss(self)
+        finally:
+            native.revoke()
+        if lost:
+            _warn(lost, ResourceWarning, stacklevel=2)
+
+    # -- records ------------------------------------------------------------------
+
+    def _copy(self, value: Any) -> bytes:
+        lib = self._lib
+        lib.pylmdb_touch(value.mv_data, value.mv_size)
+        copy: bytes = self._ffi.buffer(value.mv_data, value.mv_size)[:]
+        if lib.pylmdb_env_is_cut(self._shared.ptr):
+            raise error("read", lib.MDB_CORRUPTED)
+        return copy
+
+    def _to_python(self, value: Any) -> Any:
+        """bytes, or a view."""
+        return self._to_view(value) if self._buffers else self._copy(value)
+
+    def _to_view(self, value: Any) -> memoryview:
+        """A view of a snapshot; what a write can move is copied first."""
+        if self._thread:
+            return memoryview(self._copy(value))
+        address = int(self._ffi.cast("uintptr_t", value.mv_data))
+        return self._exporter().view(address, value.mv_size)
+
+    def _exporter(self) -> Exporter:
+        native: Any = self._native
+        if native.exporter is None:
+            native.exporter = Exporter(self._shared, native.box)
+        exporter: Exporter = native.exporter
+        return exporter
+
+    def _whole(self) -> memoryview:
+        if self._thread:
+            raise TypeError("the map is viewed in read transactions only")
+        return self._exporter().whole()
+
+    def _get(self, ptr: Any, db: Any, key: Any, default: Any, convert: Any) -> Any:
+        lib, value, slot = self._lib, self._value, self._slot_in(ptr, db)
+
+        def call() -> int:
+            return int(lib.pylmdb_get(ptr, slot.dbi, slot.flags, raw, len(key), value))
+
+        raw = key if type(key) is bytes else self._ffi.from_buffer(key)
+        code = call()
+        if code and code != lib.MDB_NOTFOUND:
+            code = self._shared.retry_adopted(ptr, slot, code, call)
+        if code == lib.MDB_NOTFOUND:
+            return default
+        if code:
+            raise error("mdb_get", code)
+        return convert(value)
+
+    def get(self, key: Any, default: Any = None, db: Any = None) -> Any:
+        return self._do(self._get, db, as_buffer("key", key), default, self._to_python)
+
+    def view(self, key: Any, default: Any = None, db: Any = None) -> Any:
+        return self._do(self._get, db, as_buffer("key", key), default, self._to_view)
+
+    def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
+        lib, slot = self._lib, self._slot_in(ptr, db)
+        flags |= append_flag(slot, append)
+
+        def call() -> int:
+            return int(
+                lib.pylmdb_put(
+                    ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, len(value), flags
+                )
+            )
+
+        raw_key = key if type(key) is bytes else self._ffi.from_buffer(key)
+        raw_value = value if type(value) is bytes else self._ffi.from_buffer(value)
+        code = call()
+        if code and code != lib.MDB_KEYEXIST:
+            code = self._shared.retry_adopted(ptr, slot, code, call)
+        self._mutations += self._write
+        if code == lib.MDB_KEYEXIST:
+            return False
+        if code:
+            raise write_error("mdb_put", code, slot, key)
+        return True
+
+    def put(
+        self,
+        key: Any,
+        value: Any,
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+        db: Any = None,
+    ) -> bool:
+        flags = put_flags(dupdata, overwrite)
+        key, value, append = as_buffer("key", key), as_buffer("value", value), bool(append)
+        return bool(self._do(self._put, db, key, value, flags, append))
+
+    def _delete(self, ptr: Any, db: Any, key: Any, value: Any) -> bool:
+        lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)
+
+        def call() -> int:
+            return int(
+                lib.pylmdb_del(ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, size)
+            )
+
+        raw_key = key if type(key) is bytes else ffi.from_buffer(key)
+        size = 0 if value is None else len(value)
+        raw_value = ffi.NULL if value is None else ffi.from_buffer(value)
+        code = call()
+        if code and code != lib.MDB_NOTFOUND:
+            code = self._shared.retry_adopted(ptr, slot, code, call)
+        self._mutations += self._write
+        if code == lib.MDB_NOTFOUND:
+            return False
+        if code:
+            raise write_error("mdb_del", code, slot, key)
+        return True
+
+    def delete(self, key: Any, value: Any = None, db: Any = None) -> bool:
+        key = as_buffer("key", key)
+        value = None if value is None else as_buffer("value", value)
+        return bool(self._do(self._delete, db, key, value))
+
+    def pop(self, key: Any, db: Any = None) -> bytes | None:
+        key = as_buffer("key", key)
+        with self.cursor(db) as cursor:
+            return cursor.pop(key)  # type: ignore[no-any-return]
+
+    def replace(self, key: Any, value: Any, db: Any = None) -> bytes | None:
+        key, value = as_buffer("key", key), as_buffer("value", value)
+        with self.cursor(db) as cursor:
+            return cursor.replace(key, value)  # type: ignore[no-any-return]
+
+    def cursor(self, db: Any = None) -> Any:
+        if self._shared is None:
+            raise closed("transaction", "it was never begun")
+        return public_classes["CursorCore"](db, self)
+
+    def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
+        self._do(self._slot_in, db)
+        return [self.get(key, default, db) for key in keys]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Who may hold a view into the map, and until when.
+
+A read transaction with ``buffers=True`` has one exporter: a read-only memoryview
+over the whole map whose owner ends the native transaction when it dies.  Every
+view is a slice of it, and Python keeps the owner of a memoryview alive for its
+slices, casts, and the arrays made from them.  So the snapshot, its reader slot
+and the map stay until the transaction has ended *and* the last view is gone, in
+whatever order and on whatever thread that happens; no view needs an object of
+its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import Any
+
+from ..errors import closed
+
+
+class Exporter:
+    """Hands out views of one native read transaction and owns its end."""
+
+    __slots__ = ("_base", "_box", "_shared", "_whole")
+
+    def __init__(self, shared: Any, box: Any) -> None:
+        ffi, lib = shared.engine.ffi, shared.engine.lib
+        size = ffi.new("size_t *")
+        base = lib.pylmdb_env_map(shared.ptr, size)
+        owning: list[bool] = []
+        key = id(box)
+
+        def end(_owner: object = None) -> None:
+            if owning:
+                shared.forget_held(key)
+                shared.end_reader(box)
+
+        self._shared, self._box = shared, weakref.ref(box)
+        self._base = int(ffi.cast("uintptr_t", base))
+        # Without the map's address the memoryview starts at address 0.
+        length = size[0] or sys.maxsize
+        self._whole: memoryview | None = _whole(shared.engine, base, length, end)
+        owning.append(True)
+
+    def view(self, address: int, size: int) -> memoryview:
+        """The read-only view of ``size`` bytes at ``address``."""
+        start = address - self._base
+        return self.whole()[start : start + size]
+
+    def whole(self) -> memoryview:
+        """The view of the whole map."""
+        if self._whole is None:
+            raise closed("transaction", "begin a new one")
+        return self._whole
+
+    def let_go(self) -> None:
+        """The transaction has ended: its snapshot lasts as long as its views."""
+        box = self._box()
+        if self._whole is not None and box is not None:
+            number = self._shared.engine.lib.mdb_txn_id(box.ptr)
+            self._shared.note_held(id(box), int(number))
+        self._whole = None
+
+
+def _whole(engine: Any, base: Any, length: int, end: Any) -> memoryview:
+    if engine.exporter_class is not None:
+        address = int(engine.ffi.cast("uintptr_t", base))
+        return memoryview(engine.exporter_class(address, length, end))
+    owner = engine.ffi.gc(engine.ffi.cast("char *", base), end)
+    return memoryview(engine.ffi.buffer(owner, length)).toreadonly()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The methods of Environment, by concern."""

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Which named databases an environment has: finding, creating and listing them.
+
+A named database is a record of the main database.  Opening one takes a
+transaction: the caller's, or else the write transaction that the calling thread
+has open (another one would wait for it for ever), or else one of its own, which
+writes only if there is something to create.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from .._base.buffers import as_buffer
+from .._typing import TYPE_CHECKING
+from ..errors import Error, NotFoundError, ReadersFullError, error
+from ..transaction import Transaction
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._core import DbSlot
+    from .._shared.environment import SharedEnv
+    from ..environment import Environment
+
+_CREATE = 0x40000
+# more than a page has room for
+_LONGEST_KEY = 1 << 16
+
+
+def checked_name(key: Any, major: int) -> bytes:
+    """A database name as liblmdb takes it; what it would cut or mangle raises."""
+    name = key if type(key) is bytes else bytes(as_buffer("key", key))
+    if major >= 1 and name.endswith(b"\0"):
+        name = name[:-1]  # as LMDB 1.0 stores it in the main database
+    if b"\0" in name:
+        raise error(f"open_db: the name {name!r} contains a NUL byte", errno.EINVAL)
+    return name
+
+
+def open_slot(
+    env: Environment, shared: SharedEnv, name: bytes | None, txn: Any, flags: int, create: bool
+) -> DbSlot:
+    """The native handle of a database (None: the main one), which is created if need be."""
+    if txn is None:
+        txn = shared.own_writer()
+    else:
+        check_transaction("open_db", shared, txn)
+    creating = flags | _CREATE if create else flags
+    if txn is not None:
+        slot: DbSlot = txn._do(shared.open_slot, txn, name, creating)
+        return slot
+    if env.readonly:
+        return _open_alone(env, shared, name, creating, write=False)
+    try:
+        return _open_alone(env, shared, name, flags, write=False)
+    except NotFoundError:
+        if not create:
+            raise
+    except ReadersFullError:
+        pass  # a write transaction needs no reader slot
+    return _open_alone(env, shared, name, creating, write=True)
+
+
+def _open_alone(
+    env: Environment, shared: SharedEnv, name: bytes | None, flags: int, write: bool
+) -> DbSlot:
+    with env.begin(write=write) as txn:
+        slot: DbSlot = txn._do(shared.open_slot, txn, name, flags)
+        return slot
+
+
+def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
+    if not isinstance(txn, Transaction):
+        raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+    if not txn.closed:
+        txn.id()  # an inherited one belongs to the parent's environment until it is used
+    if not txn.closed and txn._shared is not shared:
+        raise error(f"{what}: txn belongs to another environment", errno.EINVAL)
+
+
+def names(env: Environment, txn: Any) -> list[bytes]:
+    """The names of all named databases."""
+    return [name_of(key) for key in keys(env, txn)]
+
+
+def name_of(key: bytes) -> bytes:
+    """The name of the database whose record in the main one has this key: LMDB 1.0 ends it
+    with a zero byte."""
+    return key[:-1] if key.endswith(b"\0") else key
+
+
+def keys(env: Environment, txn: Any) -> list[bytes]:
+    """The keys of the records of the main database that are named databases."""
+    if txn is None:
+        with env.begin() as reader:
+            return _list(env, reader)
+    check_transaction("dbs", env._use(), txn)
+    return _list(env, txn)
+
+
+def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
+    ffi, lib = txn._engine.ffi, txn._engine.lib
+    memory, size, sure = ffi.new("char[]", _LONGEST_KEY), ffi.new("size_t *"), ffi.new("int *")
+    found: list[bytes] = []
+    with txn.cursor(env.open_db()) as cursor:
+        while True:
+            size[0] = _LONGEST_KEY
+            code = cursor._do(lib.pylmdb_cursor_next_db, memory, size, sure)
+            if code == lib.MDB_NOTFOUND:
+                return found
+            if code:
+                raise error("mdb_cursor_get", code)
+            key = bytes(ffi.buffer(memory, size[0]))
+            if sure[0] or _opens(env, key, txn):
+                found.append(key)
+
+
+def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:
+    try:
+        open_slot(env, env._use(), name, txn, 0, create=False)
+    except Error:
+        return False
+    return True

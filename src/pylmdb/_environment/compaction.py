@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Rewriting an environment in place.
+
+A compacted copy is written beside the data file, flushed, and renamed over it; at
+every moment the name leads to a whole file.  Nobody else may have the environment
+open: the others would go on with the old file.  The lock file tells, and keeps those
+away who open it meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from .. import _registry
+from .._base.fsync import fsync_path
+from .._base.new_files import Temporary
+from .._base.owners import Owner
+from .._shared.exclusive import Alone
+from .._typing import TYPE_CHECKING
+from ..errors import BusyError, Error, ReadonlyError, checksums, error
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._shared.environment import SharedEnv
+    from .._shared.options import Options
+    from ..environment import Environment
+
+_CP_COMPACT = 0x01
+_WHAT = "compact: the data file is replaced"
+
+
+def compact(env: Environment) -> None:
+    """``Environment.compact``."""
+    shared = env._use()
+    options: Options = env._options
+    if options.readonly:
+        raise ReadonlyError("compact", errno.EACCES, "open the environment with readonly=False")
+    if not shared.options.lock:
+        raise Error(
+            "compact: with lock=False nobody knows who else has the file open",
+            hint="open the environment with lock=True",
+        )
+    with _registry.lock():
+        others = len(shared.used_by()) - 1
+        if others:
+            raise BusyError(
+                f"compact: this process has {others} more Environment(s) of the file open",
+                hint="close them first",
+            )
+        compaction = _Compaction(env, shared, options)
+        with compaction, compaction:
+            compaction.run()
+    if compaction.code:
+        raise error(
+            "compact: the new file is in place, but may not outlast a power failure",
+            compaction.code,
+        )
+
+
+class _Compaction(Owner):
+    """The new file until it is in place, and exclusive access to the old one.
+
+    :ivar code: the errno of a directory that cannot be synced.
+    """
+
+    __slots__ = ("_alone", "_env", "_new", "_path", "_shared", "code")
+
+    def __init__(self, env: Environment, shared: SharedEnv, options: Options) -> None:
+        self._alone = Alone(shared, _WHAT, "")
+        self._env, self._shared, self.code = env, shared, 0
+        self._path, self._new = options.data_path, Temporary(options.data_path)
+
+    def run(self) -> None:
+        """Put the new file in place."""
+        self._alone.get()
+        _exclude_processes(self._shared)
+        try:
+            fd = self._new.make(0o600)
+            _fill(self._shared, fd, os.stat(self._path))
+            os.rename(self._new.name, self._path)
+        except OSError as failure:
+            if isinstance(failure, Error):
+                raise
+            raise error("compact", failure.errno or errno.EIO) from failure
+
+    def end(self) -> None:
+        """Leave the old file for the new one, or forget the new one, by which of them is in
+        place: an exception may strike when it has just been renamed."""
+        shared, fd = self._shared, self._new.number
+        if shared.forked:
+            return
+        if fd is not None and (shared.replaced or _leads_to(self._path, fd)):
+            self._leave_old_file(fd)
+        elif shared.resizer is self._alone and not shared.gone:
+            self._new.remove()
+            shared.engine.lib.pylmdb_env_alone(shared.ptr, False)
+        self._alone.end()
+        self._new.end()
+        if shared.replaced and self._env._shared is shared:
+            self._env._reopen(shared)
+
+    def _leave_old_file(self, fd: int) -> None:
+        shared = self._shared
+        shared.replaced = True
+        if not shared.gone:
+            shared.engine.lib.pylmdb_env_replaced(shared.box[0], fd)
+            try:
+                fsync_path(os.path.dirname(self._path))
+            except OSError as failure:
+                self.code = failure.errno or errno.EIO
+            _registry.close_replaced(shared)
+
+
+def _exclude_processes(shared: SharedEnv) -> None:
+    code = shared.engine.lib.pylmdb_env_alone(shared.ptr, True)
+    if code == errno.EBUSY:
+        who = ", ".join(map(str, sorted(_processes(shared)))) or "it cannot be told which"
+        raise BusyError(
+            f"compact: other processes have the environment open: {who}", hint="end them first"
+        )
+    if code == shared.engine.lib.PYLMDB_CHECKSUMS:
+        raise checksums("compact")
+    if code:
+        raise error("compact", code)
+
+
+def _leads_to(path: bytes, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except OSError:
+        return False
+
+
+def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
+    code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, _CP_COMPACT, shared.engine.ffi.NULL)
+    if code:
+        raise error("mdb_env_copyfd3", code)
+    if hasattr(os, "fchown") and (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+        os.fchown(fd, like.st_uid, like.st_gid)
+    os.chmod(fd, like.st_mode & 0o7777)
+    os.fsync(fd)
+
+
+def _processes(shared: SharedEnv) -> set[int]:
+    """Who else has the data file open, as far as this process may know."""
+    found: set[int] = set()
+    try:
+        # Not getpid(): /proc may be that of another namespace.
+        own = int(os.readlink("/proc/self"))
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except (OSError, ValueError):
+        return found
+    for pid in pids:
+        if pid != own and _has_open(pid, shared.key):
+            found.add(pid)
+    return found
+
+
+def _has_open(pid: int, key: Any) -> bool:
+    folder = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    for name in names:
+        try:
+            found = os.stat(f"{folder}/{name}")
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == key:
+            return True
+    return False

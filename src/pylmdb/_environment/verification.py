@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Running the check of a data file (``verify_*.c``), and telling what it found.
+
+The check takes no lock, and liblmdb has no part in it.  A snapshot stays as it is until two more
+transactions were committed, and longer while somebody reads it; a file that is written to more
+than that while it is checked can seem damaged.  So whether there were commits is looked at
+afterwards, and what seems damaged then is checked again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any
+
+from .. import _engine, _registry
+from .._base.owners import Descriptor
+from .._shared.opening import EMPTY
+from ..errors import CorruptedError, InvalidError, error
+from .report import CheckedDatabase, Finding, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._shared.options import Options
+
+# Findings that are kept, and those that the message of an exception has.
+MOST_FINDINGS = 1000
+_SHOWN = 3
+# How often a file is checked that seems damaged and was written to meanwhile.
+_CHANCES = 3
+_NO_PAGE = 2**64 - 1
+_SEVERITIES = ("note", "error")
+_TREES = ("file", "free list", "main database")
+# those that know what pylmdb_on_verified is
+_prepared: set[Any] = set()
+
+
+class _Watcher:
+    """Who is told how far the check is, and the exception with which that ended."""
+
+    def __init__(self, progress: Callable[[int, int], object] | None) -> None:
+        self.progress = progress
+        self.exception: BaseException | None = None
+
+
+def verify_file(
+    path: bytes, given_path: str, progress: Callable[[int, int], object] | None
+) -> Report:
+    """Check a data file."""
+    name = os.fsdecode(path)  # as text in messages
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = Descriptor()
+    with file, file:
+        fd = file.open(name, flags)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise InvalidError(f"verify: {given_path!r} is not a regular file")
+        return _verify(fd, name, progress)
+
+
+def _verify(fd: int, path: str, progress: Callable[[int, int], object] | None) -> Report:
+    engine = _engine.default()
+    ffi, lib = engine.ffi, engine.lib
+    if ffi not in _prepared:
+        ffi.def_extern("pylmdb_on_verified", error=1, onerror=_on_exception)(_on_pages)
+        _prepared.add(ffi)
+    watcher, start, changed = _Watcher(progress), time.perf_counter(), False
+    context = ffi.new_handle(watcher)
+    for _ in range(_CHANCES):
+        check = ffi.gc(ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
+        check.most_findings = MOST_FINDINGS
+        before = lib.pylmdb_newest_txnid(fd)
+        code = lib.pylmdb_verify(fd, check, lib.pylmdb_on_verified, context)
+        if watcher.exception is not None:
+            raise watcher.exception
+        if code:
+            raise error("verify", code)
+        changed = before != lib.pylmdb_newest_txnid(fd)
+        if not changed or not check.damages:
+            break
+    return _report(ffi, check, path, changed, time.perf_counter() - start)
+
+
+def _on_pages(context: Any, done: int, total: int) -> int:
+    """Called now and then, so that signals are seen."""
+    watcher: _Watcher = _engine.default().ffi.from_handle(context)
+    if watcher.progress is not None:
+        watcher.progress(done, total)
+    return 0
+
+
+def _on_exception(_type: Any, exception: BaseException, traceback: Any) -> None:
+    """What the call raised, be it a signal's doing, ends the check and is raised behind it."""
+    context = traceback.tb_frame.f_locals["context"]
+    _engine.default().ffi.from_handle(context).exception = exception
+
+
+def _report(ffi: Any, check: Any, path: str, changed: bool, seconds: float) -> Report:
+    trees = [check.trees[i] for i in range(check.tree_count)]
+    names = [None, None, *(_name(ffi, tree) for tree in trees[2:])]
+    findings = [_finding(ffi, check.findings[i], names) for i in range(check.kept)]
+    if changed:
+        text = "it was written to while it was checked"
+        findings.append(Finding("note", None, "file", None, text))
+    if not check.file_size:
+        text = f"it {EMPTY}; opening it without readonly=True makes a new environment"
+        findings = [Finding("note", None, "file", None, text)]
+    return Report(
+        path=path,
+        findings=tuple(findings),
+        omitted=check.damages + check.notes - check.kept,
+        errors=check.damages if check.file_size else 0,
+        databases=tuple(map(_database, names[1:], trees[1:])),
+        format=check.format or None,
+        page_size=check.page_size,
+        txnid=check.txnid,
+        size=check.file_size,
+        pages=check.pages,
+        used=check.used,
+        free=check.free,
+        leaked=check.leaked,
+        changed=changed,
+        seconds=seconds,
+    )
+
+
+def _name(ffi: Any, tree: Any) -> bytes:
+    return bytes(ffi.buffer(tree.name, tree.name_size))
+
+
+def _finding(ffi: Any, finding: Any, names: list[bytes | None]) -> Finding:
+    number = finding.tree
+    return Finding(
+        severity=_SEVERITIES[finding.severity],  # type: ignore[arg-type]
+        page=None if finding.page == _NO_PAGE else finding.page,
+        where=_TREES[number + 1] if number < len(_TREES) - 1 else "database",
+        database=names[number] if number >= 0 else None,
+        text=ffi.string(finding.text).decode("ascii", "replace"),
+    )
+
+
+def _database(name: bytes | None, tree: Any) -> CheckedDatabase:
+    return CheckedDatabase(
+        name=name,
+        entries=tree.entries,
+        readable=tree.readable,
+        damaged=tree.damaged,
+        branch_pages=tree.branch_pages,
+        leaf_pages=tree.leaf_pages,
+        large_pages=tree.large_pages,
+        depth=tree.depth,
+    )
+
+
+def verify_before_open(options: Options) -> None:
+    """Check an existing file that this process has not open, and raise if it is damaged."""
+    if _registry.is_open(options) or not os.path.isfile(options.data_path):
+        return
+    report = verify_file(options.data_path, options.given_path, None)
+    if report.ok:
+        return
+    kind = InvalidError if report.format is None else CorruptedError
+    damage = [str(finding) for finding in report.findings if finding.severity == "error"]
+    shown = "; ".join(damage[:_SHOWN])
+    if report.errors > _SHOWN:
+        shown += f"; and {report.errors - _SHOWN:,} more"
+    raise kind(f"open: {options.given_path!r}: {shown}")

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""Exclusive access to a native environment, for what moves its map or its file."""
+
+from __future__ import annotations
+
+import time
+from _thread import get_ident
+from _weakref import ref
+
+from .._base.owners import Owner
+from .._typing import TYPE_CHECKING
+from ..errors import BusyError, closed
+
+if TYPE_CHECKING:
+    from .environment import SharedEnv
+
+# How long calls in other threads are waited for, and how often it is looked.  Seconds.
+WAIT, LOOK = 1.0, 0.001
+
+
+class Resizing(Owner):
+    """The claim to replace the map: while it is granted, those who begin wait for its end."""
+
+    __slots__ = ("shared", "thread", "token")
+
+    def __init__(self, shared: SharedEnv) -> None:
+        self.shared, self.thread, self.token = shared, get_ident(), shared.new_token()
+
+    def claim(self) -> bool:
+        """Make the claim; False if another one is there."""
+        shared = self.shared
+        shared.resizing[self.token] = ref(self)
+        shared.admit()
+        return shared.resizer is self
+
+    def end(self) -> None:
+        """Take the claim back."""
+        self.shared.resizing.pop(self.token, None)
+        self.shared.admit()
+
+
+class Alone(Resizing):
+    """Exclusive access: nothing of this process lies in the map, and those who begin wait.
+
+    Getting it raises where something lies there that does not end by itself; ``what`` and
+    ``advice`` say in which way that is.
+    """
+
+    __slots__ = ("advice", "what")
+
+    def __init__(self, shared: SharedEnv, what: str, advice: str) -> None:
+        self.what, self.advice = what, advice
+        super().__init__(shared)
+
+    def get(self) -> None:
+        """Get it, or raise."""
+        first = self.claim()
+        self._check(first)
+        self._wait()
+        self.shared.drain()
+
+    def end(self) -> None:
+        """Give it back."""
+        super().end()
+        self.shared.leave(self.token)
+
+    def _check(self, first: bool) -> None:
+        shared = self.shared
+        shared.enter(self.token, self)
+        # Who begins from here on waits, so what is open now is all there is.
+        if shared.closed:
+            raise closed("environment", "open it again")
+        if not first:
+            raise self._refuse("another thread is doing the like", "try again")
+        if shared.writer_open:
+            raise self._refuse("a write transaction is open", "end it first")
+        if shared.pins():
+            raise self._refuse(
+                "views into it are alive", "drop the memoryviews and arrays of ended transactions"
+            )
+
+    def _wait(self) -> None:
+        until = time.monotonic() + WAIT
+        while self.shared.in_use:
+            if time.monotonic() > until:
+                raise self._refuse("a transaction is open", "end it first")
+            time.sleep(LOOK)
+
+    def _refuse(self, why: str, hint: str) -> BusyError:
+        return BusyError(f"{self.what}: {why}", hint=f"{hint}{self.advice}")

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""One attempt to open an environment: what is there before, what the attempt makes, and what
+it says when it fails.
+
+Nothing is made where it can be seen beforehand that the attempt must fail.  What it has made
+when it fails later is removed again (``opening.c`` says how other processes are kept out of that).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from .._base.owners import Descriptor
+from .._typing import TYPE_CHECKING
+from ..errors import Error, FileSystemError, InvalidError, LockFileError, error
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .options import Options
+
+    FileKey = tuple[int, int]
+
+# how much of a data file tells its format
+HEAD_SIZE = 64
+EMPTY = "is empty, as before its first use"
+# how a system says that it does not lock or map files: Linux, NFS, Lustre, FUSE and others
+_REFUSALS = (
+    errno.ENOLCK, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENODEV,
+    errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENXIO, errno.EROFS,
+)  # fmt: skip
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_REGULAR = "the lock file and the data file must be regular files and no symbolic links"
+_ALONE = "if no other process uses the files, open them with lock=False"
+_TO_READ = "readonly=True, lock=False reads what no process writes to meanwhile"
+
+
+class RetryError(Exception):
+    """Another process is making, removing or replacing the files: the attempt must be repeated.
+    Its argument is what to raise if that does not help."""
+
+
+# -- before anything is made ---------------------------------------------------------------
+
+
+def look(options: Options) -> tuple[bytes, FileKey | None]:
+    """How the data file begins, and what it is known by; ``b""`` and None if it is to be made.
+
+    :raises Error: it cannot be opened, and cannot be made.
+    :raises RetryError: another process is removing it.
+    """
+    missing = 0
+    try:
+        found = os.stat(options.data_path)
+    except OSError as failure:
+        missing = failure.errno or errno.ENOENT
+    if missing:
+        if not _can_make_directory(options):
+            _check_missing(options, missing)
+        return b"", None
+    if not stat.S_ISREG(found.st_mode):
+        raise _not_a_file(options, stat.S_ISDIR(found.st_mode))
+    access = os.O_RDONLY if options.readonly else os.O_RDWR
+    file = Descriptor()
+    with file, file:
+        try:
+            fd = file.open(options.data_path, access | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            return b"", None
+        except OSError as failure:
+            hint = "this process may not write it"
+            if options.readonly:
+                hint = "this process may not read it"
+            elif os.access(options.data_path, os.R_OK):
+                hint += "; readonly=True reads it"
+            raise error(f"open: {_data_name(options)!r}", failure.errno or 0, hint) from None
+        found = os.fstat(fd)
+        return os.read(fd, HEAD_SIZE), (found.st_dev, found.st_ino)
+
+
+def _can_make_directory(options: Options) -> bool:
+    makes = options.subdir and options.create and not options.readonly
+    return makes and not os.path.lexists(options.path)
+
+
+def _check_missing(options: Options, code: int) -> None:
+    """Raise unless a data file that cannot be reached is one to be made."""
+    path, given = options.path, options.given_path
+    if code not in (errno.ENOENT, errno.ENOTDIR):
+        hint = "this process may not search a directory on the way to it"
+        raise error(f"open: {given!r}", code, hint if code in _DENIED else "")
+    if os.path.isdir(path if options.subdir else os.path.dirname(path)):
+        if not options.readonly:
+            return
+        hint = "it does not exist, and readonly=True makes no file"
+        raise error(f"open: {_data_name(options)!r}", code, hint)
+    if os.path.exists(path):
+        hint = "it is a file, and subdir=True means a directory; leave subdir out to open either"
+    elif os.path.lexists(path):
+        hint = "it is a symbolic link that leads nowhere"
+    elif not os.path.isdir(os.path.dirname(path)):
+        hint = "its parent directory does not exist"
+    elif options.readonly:
+        hint = "it does not exist, and readonly=True makes nothing"
+    elif not options.create:
+        hint = "it does not exist, and create=False makes no directory"
+    else:  # it was there a moment ago
+        raise RetryError(error(f"open: {given!r}", code, "another process removes it"))
+    raise error(f"open: {given!r}", code, hint)
+
+
+def _not_a_file(options: Options, is_directory: bool) -> Error:
+    if not is_directory:
+        return error(f"open: {_data_name(options)!r}", errno.ENXIO, _REGULAR)
+    hint = "the data file must be a regular file"
+    if not options.subdir:
+        hint = "subdir=False means a file; leave subdir out to open either"
+    return error(f"open: {_data_name(options)!r}", errno.EISDIR, hint)
+
+
+def _data_name(options: Options) -> str:
+    """The data file, as a message names it."""
+    given = options.given_path
+    return os.path.join(given, "data.mdb") if options.subdir else given
+
+
+def _lock_name(options: Options) -> str:
+    given = options.given_path
+    return os.path.join(given, "lock.mdb") if options.subdir else given + "-lock"
+
+
+# -- the attempt ------------------------------------------------------------------------------
+
+
+class Opening:
+    """The attempt, from the directory to the files."""
+
+    def __init__(self, engine: Any, options: Options) -> None:
+        self._lib, self._null, self._options = engine.lib, engine.ffi.NULL, options
+        self._noted = engine.ffi.new("struct pylmdb_opening *")
+        self._made_directory = False
+
+    def make_directory(self) -> None:
+        """Make the directory of a new environment, where that was asked for."""
+        options = self._options
+        if not options.create or not options.subdir or options.readonly:
+            return
+        try:
+            os.mkdir(options.path, options.mode)
+        except FileExistsError:
+            return
+        except OSError as failure:
+            text = os.strerror(failure.errno or 0)
+            if isinstance(failure, FileNotFoundError):
+                text += "; open() makes a directory, but not its parent"
+            raise OSError(failure.errno, text, options.given_path) from None
+        self._made_directory = True
+
+    def open(self, env: Any, flags: int, mode: int) -> int:
+        """``mdb_env_open``; returns its code."""
+        return int(self._lib.pylmdb_env_open(env, self._options.path, flags, mode, self._noted))
+
+    def undo(self) -> None:
+        """Remove what was made, when the native environment is closed again."""
+        options = self._options
+        lock_path = options.lock_path if options.lock else self._null
+        self._lib.pylmdb_remove_made(self._noted, options.data_path, lock_path)
+        if not self._made_directory:
+            return
+        try:
+            os.rmdir(options.path)
+        except OSError:  # another process has put its files there
+            return
+
+    def failure(self, code: int) -> Exception:
+        """What to raise for the code of :meth:`open`, or of what follows it."""
+        options, lib, step = self._options, self._lib, self._noted.step
+        if step == lib.PYLMDB_OPEN_LOCK_FILE:
+            failure = _lock_file_denied(options, code)
+        elif step == lib.PYLMDB_LOCK_LOCK_FILE:
+            hint = f"the file system refuses locks; {_ALONE}; {_TO_READ}"
+            failure = _file_system(f"open: the lock file {_lock_name(options)!r}", code, hint)
+        elif step in (lib.PYLMDB_MAP_DATA_FILE, lib.PYLMDB_MAP_LOCK_FILE):
+            is_data = step == lib.PYLMDB_MAP_DATA_FILE
+            failure = _unmapped(_data_name(options) if is_data else _lock_name(options), code)
+        elif options.readonly and _is_empty(options.data_path):
+            return InvalidError(
+                f"open: {_data_name(options)!r} {EMPTY}",
+                hint="opening it without readonly=True makes a new environment",
+            )
+        else:
+            hint = "; ".join([f"path {options.given_path!r}", *_hints(code)])
+            failure = error("mdb_env_open", code, hint)
+        return RetryError(failure) if self._is_meanwhile(code) else failure
+
+    def _is_meanwhile(self, code: int) -> bool:
+        """Whether another process has come between: it has removed or replaced a file or the
+        directory, or it was making the lock file and has died, or is still making it."""
+        if self._noted.step == self._lib.PYLMDB_MAP_LOCK_FILE:
+            return _is_empty(self._options.lock_path)
+        return code in (errno.ENOENT, errno.ESTALE)
+
+
+def _lock_file_denied(options: Options, code: int) -> Error:
+    what = f"open: the lock file {_lock_name(options)!r}"
+    if code not in _DENIED:
+        return error(what, code, "; ".join(_hints(code)))
+    does = "write it" if os.path.lexists(options.lock_path) else "make it"
+    hint = f"this process may not {does}, and readers need that, too; {_TO_READ}"
+    return LockFileError(what, code, hint)
+
+
+def _unmapped(name: str, code: int) -> Error:
+    hint = "mmap failed: the file system cannot map files, which LMDB needs; use another one"
+    return _file_system(f"open: {name!r}", code, hint)
+
+
+def _file_system(what: str, code: int, hint: str) -> Error:
+    return FileSystemError(what, code, hint) if code in _REFUSALS else error(what, code)
+
+
+def _hints(code: int) -> list[str]:
+    return [_REGULAR] if code in (errno.ELOOP, errno.ENXIO) else []
+
+
+def _is_empty(path: bytes) -> bool:
+    try:
+        return not os.stat(path).st_size
+    except OSError:
+        return False

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""How an environment was asked for: what pickling carries and reopening uses."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from _operator import index
+
+from .._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+DEFAULT_MAX_DBS = 128
+# slots beyond max_dbs, for databases that are dropped but still seen by somebody
+SPARE_SLOTS = 8
+_INT_LIMIT = 2**31 - 1
+# the integers and how large they may be
+_LIMITS = {
+    "map_size": 2**63 - 1, "max_map_size": 2**63 - 1, "max_readers": _INT_LIMIT,
+    "max_dbs": _INT_LIMIT, "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT,
+    "mode": _INT_LIMIT,
+}  # fmt: skip
+_MAY_BE_NONE = ("map_size", "max_map_size", "max_dbs", "lib_version")
+_SWITCHES = (
+    "readonly", "metasync", "sync", "map_async", "create", "readahead", "writemap", "meminit",
+    "lock", "guard",
+)  # fmt: skip
+
+
+class Options:
+    """The arguments of ``pylmdb.open``, checked; ``path`` is absolute."""
+
+    path: bytes
+    given_path: str
+    map_size: int | None
+    max_map_size: int | None
+    subdir: bool
+    readonly: bool
+    metasync: bool
+    sync: bool
+    map_async: bool
+    mode: int
+    create: bool
+    readahead: bool
+    writemap: bool
+    meminit: bool
+    max_readers: int
+    max_dbs: int | None
+    max_spare_txns: int
+    lock: bool
+    guard: bool
+    lib_version: int | None
+
+    # the file that holds the pages, and the one with the reader table and the locks
+    data_path: bytes
+    lock_path: bytes
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.__dict__.update(fields)
+        self.data_path = data_path(self.path, self.subdir)
+        self.lock_path = self.path + (b"/lock.mdb" if self.subdir else b"-lock")
+
+    def replaced(self, **fields: Any) -> Options:
+        """The same options but for these."""
+        return Options({**self.__dict__, **fields})
+
+
+def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
+    """Options from the arguments of ``open``; what does not fit raises here."""
+    absolute, given_path, subdir = locate(path, subdir)
+    for field, limit in _LIMITS.items():
+        if given[field] is not None or field not in _MAY_BE_NONE:
+            given[field] = _checked_integer(field, given[field], limit)
+    for field in _SWITCHES:
+        given[field] = bool(given[field])
+    size, most = given["map_size"], given["max_map_size"]
+    if most is not None and most < (size or 1):
+        raise ValueError(f"max_map_size={most} is less than map_size={size or 1}")
+    given.update(path=absolute, given_path=given_path, subdir=subdir)
+    return Options(given)
+
+
+def data_path(path: bytes, subdir: bool) -> bytes:
+    """The file that holds the pages."""
+    return path + b"/data.mdb" if subdir else path
+
+
+def locate(path: Any, subdir: bool | None) -> tuple[bytes, str, bool]:
+    """The absolute path of an environment, the path as it was given, and whether it is a
+    directory with the files in it; an existing file decides where ``subdir`` is None."""
+    name = os.fspath(path)
+    if isinstance(name, str):
+        given_path, raw = name, os.fsencode(name)
+    else:
+        given_path, raw = os.fsdecode(name), name
+    if b"\0" in raw:
+        raise ValueError(f"path must not contain a NUL character: {given_path!r}")
+    if not raw:
+        raise FileNotFoundError(errno.ENOENT, "the path of an environment must not be empty")
+    absolute = raw if os.path.isabs(raw) else os.path.join(os.getcwdb(), raw)
+    if subdir is None:
+        subdir = not _is_file(absolute)
+    return absolute, given_path, bool(subdir)
+
+
+def _is_file(path: bytes) -> bool:
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _checked_integer(field: str, value: Any, limit: int) -> int | None:
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{field} must be an integer, not {type(value).__name__}") from None
+    if field == "lib_version" and number == -1:
+        return None
+    if not 0 <= number <= limit:
+        raise OverflowError(f"{field} must be between 0 and {limit}, not {number}")
+    return number

@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: MIT
+"""pylmdb for asyncio: :func:`wrap` an environment, and await what you would call.
+
+>>> aenv = pylmdb.aio.wrap(pylmdb.open("/tmp/example"))
+>>> async with aenv.begin(write=True) as txn:
+...     await txn.put(b"key", b"value")
+>>> await aenv.put(b"other", b"value")   # shares its commit with other tasks
+>>> await aenv.get(b"key")
+b'value'
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from .._base.buffers import as_buffer
+from ..environment import Environment
+from .cursor import AsyncCursor
+from .executors import PACE, Inline, Place
+from .loop_state import Desk, Gathering
+from .methods import Awaited, Wrapper
+from .transaction import AsyncTransaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from concurrent.futures import Executor
+    from typing import Concatenate
+
+    from typing_extensions import ParamSpec, Self
+
+    from ..database import Database
+    from ..transaction import Transaction
+    from ..types import BytesLike
+    from ..writer import Writer
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+
+__all__ = ["AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "wrap"]
+
+
+def wrap(
+    env: Environment,
+    executor: Executor | None = None,
+    *,
+    inline: bool = True,
+    max_pending: int = 4096,
+) -> AsyncEnvironment:
+    """An environment for coroutines: an :class:`AsyncEnvironment` with these parameters."""
+    return AsyncEnvironment(env, executor, inline=inline, max_pending=max_pending)
+
+
+def _in_thread(
+    method: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """A method of Environment that may take long, or wait."""
+    name = method.__name__
+
+    @wraps(method)
+    async def coroutine(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        given = (*args, *kwargs.values())
+        places = [each._place for each in given if isinstance(each, AsyncTransaction)]
+        call = partial(
+            getattr(self._wrapped, name),
+            *map(_synchronous, args),
+            **{key: _synchronous(value) for key, value in kwargs.items()},
+        )
+        return await (places[0].large if places else self._elsewhere)(call)
+
+    return coroutine
+
+
+def _direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """A method of Environment that is not awaited."""
+    name = method.__name__
+
+    @wraps(method)
+    def function(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._wrapped, name)(*args, **kwargs)
+
+    return function
+
+
+class AsyncEnvironment(Wrapper):
+    """A :class:`pylmdb.Environment` for coroutines.
+
+    Its operations are those of Environment, awaited, but for ``path()``, ``flags()``,
+    ``lib_version()``, ``max_key_size()`` and ``max_readers()``, which return at once.  It
+    may be used in several event loops, one after another or at once.  In a forked child it
+    works as the environment does.
+
+    As a context manager (``async with``) it closes the environment at the end of the block.
+
+    :param env: the environment.
+    :param executor: where batches and other long operations go; the default executor of
+        the event loop if None.  Write transactions have a thread of their own.
+    :param inline: False to send the small reads there, too.  They run in the event loop
+        otherwise, which is right for data that mostly lies in memory: one that must come
+        from the disk holds up the loop for that long.
+    :param max_pending: how many tasks may wait for the next shared commit; then
+        :meth:`put` waits before it begins.
+    """
+
+    __slots__ = (
+        "__weakref__", "_desks", "_executor", "_inline", "_left", "_limit", "_wrapped", "_writer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        env: Environment,
+        executor: Executor | None = None,
+        *,
+        inline: bool = True,
+        max_pending: int = 4096,
+    ) -> None:
+        if not isinstance(env, Environment):
+            raise TypeError(f"env must be a pylmdb.Environment, not {type(env).__name__}")
+        if max_pending < 1:
+            raise ValueError(f"max_pending must be at least 1, not {max_pending}")
+        self._wrapped = env
+        self._executor = executor
+        self._inline = bool(inline)
+        self._limit = max_pending
+        self._left = PACE
+        self._desks: WeakKeyDictionary[asyncio.AbstractEventLoop, Desk] = WeakKeyDictionary()
+        self._writer: Writer | None = None
+
+    def _desk(self) -> Desk:
+        """What belongs to the running event loop."""
+        loop = asyncio.get_running_loop()
+        desk = self._desks.get(loop)
+        if desk is None or desk.pid != os.getpid():
+            desk = self._desks[loop] = Desk()
+        return desk
+
+    async def _elsewhere(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call a function in a thread: that of this task's write transaction if it has one."""
+        desk = self._desk()
+        if desk.own:
+            result: T = await desk.lane.large(function, *args, **kwargs)
+            return result
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, partial(function, *args, **kwargs))
+
+    # -- life --------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self, *, wait: float | None = None) -> None:
+        """Close the environment, after the shared commits that tasks wait for.
+
+        Write transactions that are open are ended, and then so are the operations that
+        wait behind them: they raise ClosedError.
+
+        :param wait: see :meth:`pylmdb.Environment.close`.
+        """
+        if not self._desk().turn.held:
+            await self.flush()
+        writer, self._writer = self._writer, None
+        await self._elsewhere(self._wrapped.close, wait=wait)
+        if writer is not None:
+            writer.close()
+
+    # -- transactions --------------------------------------------------------------
+
+    def begin(
+        self,
+        db: Database | None = None,
+        parent: AsyncTransaction | None = None,
+        write: bool = False,
+        buffers: bool = False,
+        *,
+        timeout: float | None = None,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Awaited[AsyncTransaction]:
+        """Begin a transaction, either awaited or as ``async with aenv.begin() as txn``.
+
+        Write transactions of one event loop take turns, first come, first served, and all
+        operations of one run on one thread.
+
+        :param db: the database that is meant where an operation names none.
+        :param parent: a write transaction to nest in.
+        :param write: True to change the environment.
+        :param buffers: True to get keys and values as read-only memoryviews.
+        :param timeout: how many seconds to wait for other write transactions.
+        :param sync: False to leave this commit's flush to the system.
+        :param metasync: False to leave the flush of its meta page to the system.
+        :return: an :class:`AsyncTransaction`.
+        :raises LockTimeoutError: another write transaction was open for ``timeout``.
+        :raises BusyError: one of this very task is.
+
+        ``mdb_txn_begin``.
+        """
+        options = {"sync": sync, "metasync": metasync}
+
+        async def make() -> AsyncTransaction:
+            if parent is not None:
+                begin = partial(self._wrapped.begin, db, parent._wrapped, write, buffers, **options)
+                txn = await parent._place.small(begin)
+                return AsyncTransaction(txn, parent._place, parent.id(), parent)
+            begin = partial(self._wrapped.begin, db, None, bool(write), buffers, **options)
+            if write:
+                desk = self._desk()
+                txn, number = await desk.begin(begin, timeout)
+                return AsyncTransaction(txn, desk.lane, number, desk=desk)
+            txn = begin()
+            place: Place = Inline(self._executor, self._inline)
+            return AsyncTransaction(txn, place, txn.id())
+
+        return Awaited(make)
+
+    # -- single reads and writes -----------------------------------------------------
+
+    async def get(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+        """The value of ``key`` as last committed, or ``default`` if there is none.
+
+        ``mdb_get``.
+        """
+        if not self._inline:
+            return await self._elsewhere(self._get, key, default, db)
+        self._left -= 1
+        if self._left <= 0:
+            self._left = PACE
+            await asyncio.sleep(0)
+        with self._wrapped.begin(db) as txn:
+            return txn.get(key, default)
+
+    def _get(self, key: BytesLike, default: Any, db: Database | None) -> Any:
+        with self._wrapped.begin(db) as txn:
+            return txn.get(key, default)
+
+    async def get_many(
+        self, keys: Iterable[BytesLike], default: Any = None, db: Database | None = None
+    ) -> list[Any]:
+        """The values of many keys as last committed, in the order of ``keys``.
+
+        They are of one snapshot, and looked up in a thread.  ``mdb_get``.
+        """
+        return await self._elsewhere(self._get_many, keys, default, db)
+
+    def _get_many(self, keys: Iterable[BytesLike], default: Any, db: Database | None) -> list[Any]:
+        with self._wrapped.begin(db) as txn:
+            found: list[Any] = txn.get_many(keys, default)
+        return found
+
+    async def put(
+        self,
+        key: BytesLike,
+        value: BytesLike,
+        db: Database | None = None,
+        *,
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+    ) -> bool:
+        """Store a record durably; True if it was written.
+
+        Tasks that do so at the same time share a commit; each returns when its own write
+        is on disk, and what one of them has wrong only that one is told.  If the task is
+        cancelled, the write is made or not.
+
+        :param db: the database; the main one by default.
+        :param dupdata: False to write nothing when the pair exists already.
+        :param overwrite: False to write nothing when the key exists already.
+        :param append: True to write at the end of the database.
+        :raises BusyError: this task has a write transaction open, which the commit would
+            wait for.
+
+        ``mdb_put``.
+        """
+        args = _taken("key", key), _taken("value", value), dupdata, overwrite, append, db
+        result: bool = await self._write("put", args)
+        return result
+
+    async def delete(
+        self, key: BytesLike, value: BytesLike | None = None, db: Database | None = None
+    ) -> bool:
+        """Delete ``key``, or one of its duplicates, durably; True if it existed.
+
+        It shares commits as :meth:`put` does.  ``mdb_del``.
+        """
+        value = None if value is None else _taken("value", value)
+        result: bool = await self._write("delete", (_taken("key", key), value, db))
+        return result
+
+    async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
+        """Call ``function(txn)`` in a write transaction and a thread; return what it
+        returns, once that is on disk.
+
+        All that it writes is committed, or nothing if it raises.  It shares commits as
+        :meth:`put` does, and may be called again as :meth:`pylmdb.writer.Writer.call` says.
+        """
+        if not callable(function):
+            raise TypeError(f"function must be callable, not {type(function).__name__}")
+        result: T = await self._write(None, (function,))
+        return result
+
+    async def flush(self) -> None:
+        """Wait until the shared commits that tasks of this event loop wait for are done."""
+        gathering = self._desk().gathering
+        if gathering is not None and gathering.busy and not self._wrapped.closed:
+            await self._write(None, (_nothing,))
+
+    async def _write(self, method: str | None, args: tuple[Any, ...]) -> Any:
+        desk = self._desk()
+        desk.refuse_own(method or "call")
+        writer = self._writer
+        if writer is None or writer.closed or writer._queue.forked:
+            writer = self._writer = self._wrapped.writer(max_pending=self._limit)
+        gathering = desk.gathering
+        if gathering is None or gathering.queue is not writer._queue:
+            gathering = desk.gathering = Gathering(writer._queue, self._limit)
+        return await gathering.write(method, args)
+
+    # -- as in Environment -----------------------------------------------------------
+
+    path = _direct(Environment.path)
+    flags = _direct(Environment.flags)
+    lib_version = _direct(Environment.lib_version)
+    max_key_size = _direct(Environment.max_key_size)
+    max_readers = _direct(Environment.max_readers)
+
+    open_db = _in_thread(Environment.open_db)
+    dbs = _in_thread(Environment.dbs)
+    stat = _in_thread(Environment.stat)
+    info = _in_thread(Environment.info)
+    sync = _in_thread(Environment.sync)
+    set_flags = _in_thread(Environment.set_flags)
+    set_mapsize = _in_thread(Environment.set_mapsize)
+    copy = _in_thread(Environment.copy)
+    copyfd = _in_thread(Environment.copyfd)
+    compact = _in_thread(Environment.compact)
+    readers = _in_thread(Environment.readers)
+    reader_list = _in_thread(Environment.reader_list)
+    reader_check = _in_thread(Environment.reader_check)
+    snapshot = _in_thread(Environment.snapshot)
+
+
+def _synchronous(argument: Any) -> Any:
+    return argument._wrapped if isinstance(argument, AsyncTransaction) else argument
+
+
+def _taken(name: str, value: Any) -> bytes:
+    """A key or value as it is now."""
+    return bytes(as_buffer(name, value))
+
+
+def _nothing(txn: Transaction[Any]) -> None:
+    """What is called for the wait before it."""

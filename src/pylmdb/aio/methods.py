@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""The asynchronous forms of methods, with the signature and the words of the synchronous ones."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .executors import collect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+    from typing import Concatenate
+
+    from typing_extensions import ParamSpec
+
+    from .executors import Place
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+
+
+def small(
+    method: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """An operation that takes microseconds: it runs at once, where that can be."""
+    name = method.__name__
+
+    @wraps(method)
+    async def coroutine(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if self._place.ready():
+            return getattr(self._wrapped, name)(*args, **kwargs)
+        return await self._place.small(getattr(self._wrapped, name), *args, **kwargs)
+
+    return coroutine
+
+
+def large(
+    method: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """An operation that may take long: it runs in a thread."""
+    name = method.__name__
+
+    @wraps(method)
+    async def coroutine(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return await self._place.large(getattr(self._wrapped, name), *args, **kwargs)
+
+    return coroutine
+
+
+def direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """An operation that is not awaited."""
+    name = method.__name__
+
+    @wraps(method)
+    def function(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return self._place.now(lambda: getattr(self._wrapped, name)(*args, **kwargs))
+
+    return function
+
+
+def records(
+    method: Callable[Concatenate[Any, P], Iterator[Any]],
+) -> Callable[Concatenate[Any, P], Records]:
+    """An iteration: ``async for`` takes it as it comes, ``await`` as a list."""
+    name = method.__name__
+
+    @wraps(method)
+    def function(self: Any, /, *args: Any, **kwargs: Any) -> Records:
+        return Records(self._place, lambda: getattr(self._wrapped, name)(*args, **kwargs))
+
+    return function
+
+
+class Lazy(Coroutine[Any, Any, T]):
+    """A coroutine that begins when it is awaited, or when a task takes it.
+
+    Awaiting it again begins anew, and one that is never awaited costs nothing and warns of
+    nothing.
+    """
+
+    __slots__ = ("_begun", "_make")
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._make = make
+        self._begun: Coroutine[Any, Any, T] | None = None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._make().__await__()
+
+    def _coroutine(self) -> Coroutine[Any, Any, T]:
+        if self._begun is None:
+            self._begun = self._make()
+        return self._begun
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine().send(value)
+
+    def throw(self, *exc: Any) -> Any:
+        return self._coroutine().throw(*exc)
+
+    def close(self) -> None:
+        if self._begun is not None:
+            self._begun.close()
+
+
+class Records(Lazy[list[Any]]):
+    """The records of an iteration: ``async for`` takes them as they come, ``await`` as a list.
+
+    Each of the two begins a new iteration from where the cursor is.
+    """
+
+    __slots__ = ("_iterate", "_place")
+
+    def __init__(self, place: Place, iterate: Callable[[], Iterator[Any]]) -> None:
+        super().__init__(lambda: place.large(collect, iterate))
+        self._place, self._iterate = place, iterate
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._place.walk(self._iterate)
+
+
+class Awaited(Lazy[T]):
+    """What is made by ``await``, and by ``async with``, which also ends it."""
+
+    __slots__ = ("_made",)
+
+    async def __aenter__(self) -> T:
+        self._made: Any = await self._make()
+        made: T = self._made
+        return made
+
+    async def __aexit__(self, *exc: Any) -> None:
+        await self._made.__aexit__(*exc)
+
+
+class Wrapper:
+    """What has a synchronous object beneath it, whose plain attributes it shows, too."""
+
+    __slots__ = ()
+
+    _wrapped: Any
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        attribute = getattr(self._wrapped, name)
+        if callable(attribute):
+            raise AttributeError(f"{type(self).__name__} has no {name}; call it in a thread")
+        return attribute
+
+    def __repr__(self) -> str:
+        return f"<pylmdb.aio.{type(self).__name__} of {self._wrapped!r}>"

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""AsyncTransaction: one consistent state of an environment, for coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ..transaction import Transaction
+from .cursor import AsyncCursor
+from .executors import Lane, Place
+from .methods import Awaited, Wrapper, large, records, small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+    from ..database import Database
+    from ..types import BytesLike
+    from .loop_state import Desk
+
+
+class AsyncTransaction(Wrapper):
+    """A :class:`pylmdb.Transaction` for coroutines, begun by :meth:`AsyncEnvironment.begin`.
+
+    Its operations are those of Transaction, awaited.  Tasks may share it: operations take
+    turns.  The small operations of a read transaction run in the event loop, everything of
+    a write transaction on one thread.
+
+    As a context manager (``async with``) it commits when the block ends, and aborts when
+    the block raises or its task is cancelled.  A transaction that nobody has any more is
+    aborted.
+    """
+
+    __slots__ = ("__weakref__", "_desk", "_loop", "_number", "_parent", "_place", "_wrapped")
+
+    def __init__(
+        self,
+        txn: Transaction[Any],
+        place: Place,
+        number: int,
+        parent: AsyncTransaction | None = None,
+        desk: Desk | None = None,
+    ) -> None:
+        self._wrapped = txn
+        self._place = place
+        self._number = number
+        self._parent = parent
+        # who waits for the end of the transaction
+        self._desk = desk
+        self._loop = asyncio.get_running_loop()
+
+    # -- life --------------------------------------------------------------------
+
+    async def commit(self) -> None:
+        """Make the changes permanent and end the transaction.
+
+        If the task is cancelled meanwhile the commit is carried out all the same.
+        See :meth:`pylmdb.Transaction.commit` for what it raises.  ``mdb_txn_commit``.
+        """
+        await self._end(self._wrapped.commit)
+
+    async def abort(self) -> None:
+        """Undo the changes and end the transaction; does nothing the second time.
+        ``mdb_txn_abort``."""
+        await self._end(self._wrapped.abort)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        await self._end(lambda: self._wrapped.__exit__(*exc))
+
+    async def _end(self, function: Callable[[], None]) -> None:
+        if isinstance(self._place, Lane):
+            await self._place.send(function, self._leave())
+            return
+        try:
+            await self._place.small(function)
+        finally:
+            self._wrapped.abort()  # of a read transaction: at once
+
+    def _leave(self) -> Callable[[], None] | None:
+        """The end was asked for; who is to be called when it is there, once."""
+        desk, self._desk = self._desk, None
+        if desk is None:
+            return None
+        desk.holder = None
+        return desk.give
+
+    def __del__(self) -> None:
+        place = getattr(self, "_place", None)
+        if isinstance(place, Lane) and (self._desk is not None or not self._wrapped.closed):
+            place.leave(self._wrapped.abort, self._loop, self._leave())
+
+    def id(self) -> int:
+        """The number of the snapshot that is read, or of the one being written.
+
+        ``mdb_txn_id``.
+        """
+        return self._number
+
+    def cursor(self, db: Database | None = None) -> Awaited[AsyncCursor]:
+        """A cursor on ``db``, or on the transaction's database: an :class:`AsyncCursor`.
+
+        Either awaited, or as ``async with txn.cursor() as cursor``.  ``mdb_cursor_open``.
+        """
+
+        async def make() -> AsyncCursor:
+            cursor = await self._place.small(self._wrapped.cursor, db)
+            return AsyncCursor(cursor, self._place, self)
+
+        return Awaited(make)
+
+    async def call(self, function: Callable[[Transaction[Any]], Any]) -> Any:
+        """Call ``function(txn)`` with the :class:`pylmdb.Transaction`, in a thread where
+        that may be used; return what it returns.
+
+        The quickest way for many operations: they cost one way to the thread together.
+        """
+        return await self._place.large(function, self._wrapped)
+
+    # -- operations --------------------------------------------------------------
+
+    async def get(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+        """The value of ``key``, or ``default`` if there is none.
+
+        See :meth:`pylmdb.Transaction.get`.  ``mdb_get``.
+        """
+        if self._place.ready():
+            return self._wrapped.get(key, default, db)
+        return await self._place.small(self._wrapped.get, key, default, db)
+
+    async def view(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+        """The value of ``key`` as a read-only memoryview, or ``default``.
+
+        See :meth:`pylmdb.Transaction.view`.  ``mdb_get``.
+        """
+        if self._place.ready():
+            return self._wrapped.view(key, default, db)
+        return await self._place.small(self._wrapped.view, key, default, db)
+
+    async def get_many(self, keys: Any, default: Any = None, db: Database | None = None) -> Any:
+        """The values of many keys, in the order of ``keys``; looked up in a thread.
+
+        See :meth:`pylmdb.Transaction.get_many`.  ``mdb_get``.
+        """
+        return await self._place.large(self._wrapped.get_many, keys, default, db)
+
+    put = small(Transaction.put)
+    delete = small(Transaction.delete)
+    pop = small(Transaction.pop)
+    replace = small(Transaction.replace)
+    stat = small(Transaction.stat)
+    drop = large(Transaction.drop)
+    range = records(Transaction.range)
+
+    get_array = small(Transaction.get_array)
+    put_array = small(Transaction.put_array)
+    take = large(Transaction.take)
+    range_arrays = large(Transaction.range_arrays)
+    dup_array = large(Transaction.dup_array)
+    put_arrays = large(Transaction.put_arrays)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Many fixed-size values into one array: what a row is, where rows go, and take()."""
+
+from __future__ import annotations
+
+import math
+from _operator import index
+from typing import Any
+
+from .._base.numpy import np
+from ..errors import InvalidParameterError, NotFoundError, error
+from . import keys as _array_keys
+
+MISSING = ("raise", "fill")
+
+
+class Rows:
+    """Rows of one dtype and shape, as many as there are keys, on their way to ``out``."""
+
+    __slots__ = ("count", "dtype", "out", "plain", "shape", "size", "target")
+
+    def __init__(self, what: str, count: int, dtype: Any, shape: Any, out: Any = None) -> None:
+        self.dtype, self.shape = row_form(what, dtype, shape)
+        self.size = math.prod(self.shape) * self.dtype.itemsize
+        self.count = count
+        whole = (count, *self.shape)
+        self.out = np.empty(whole, self.dtype) if out is None else _checked(what, out, self, whole)
+        # the array itself, whatever a subclass makes of it
+        self.plain = plain = np.asarray(self.out)
+        # C writes rows that are contiguous each; for others there is an array between
+        direct = plain.flags.c_contiguous or not count or plain[0].flags.c_contiguous
+        self.target = plain if direct else np.empty(whole, self.dtype)
+
+    def address(self, ffi: Any) -> Any:
+        """Where the first row goes, as ``char *``."""
+        if self.target.flags.c_contiguous:
+            return ffi.from_buffer(self.target)
+        return ffi.cast("char *", self.target.__array_interface__["data"][0])
+
+    @property
+    def stride(self) -> int:
+        """How many bytes the rows are apart."""
+        return int(self.target.strides[0]) if self.count else 0
+
+    def written(self) -> Any:
+        """The array, once C has written the rows."""
+        if self.target is not self.plain:
+            np.copyto(self.plain, self.target)
+        return self.out
+
+
+def row_form(what: str, dtype: Any, shape: Any) -> tuple[Any, tuple[int, ...]]:
+    """The dtype and shape of one record's array."""
+    dtype = np.dtype(dtype)
+    if dtype.hasobject:
+        raise TypeError(f"{what}: dtype {dtype} holds Python objects, which are never read")
+    shape = tuple(map(index, shape)) if isinstance(shape, (tuple, list)) else (index(shape),)
+    if dtype.subdtype is not None:
+        dtype, shape = dtype.base, (*shape, *dtype.shape)
+    if dtype.kind in "SU" and not dtype.itemsize:
+        raise InvalidParameterError(f"{what}: dtype {dtype} does not say how long an element is")
+    if any(length < 0 for length in shape):
+        raise InvalidParameterError(f"{what}: shape {shape} has a negative length")
+    return dtype, shape
+
+
+def _checked(what: str, out: Any, rows: Rows, whole: tuple[int, ...]) -> Any:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{what}: out must be an array, not {type(out).__name__}")
+    if out.dtype != rows.dtype:
+        raise TypeError(f"{what}: out must have dtype {rows.dtype}, not {out.dtype}")
+    if out.shape != whole:
+        raise InvalidParameterError(f"{what}: out must have shape {whole}, not {out.shape}")
+    if not out.flags.writeable:
+        raise InvalidParameterError(f"{what}: out is read-only")
+    return out
+
+
+def wrong_size(what: str, key: Any, size: int, rows: Rows) -> InvalidParameterError:
+    """The exception for a value that is no row."""
+    return InvalidParameterError(
+        f"{what}: the value of {key!r} has {size} bytes, and dtype {rows.dtype} with shape"
+        f" {rows.shape} takes {rows.size}"
+    )
+
+
+def thread_count(threads: Any) -> int:
+    """The argument ``threads``, checked."""
+    count = int(index(threads))
+    if not 1 <= count <= 64:
+        raise InvalidParameterError(f"threads must be between 1 and 64, not {count}")
+    return count
+
+
+def take(
+    txn: Any,
+    keys: Any,
+    dtype: Any,
+    shape: Any,
+    out: Any,
+    missing: str,
+    threads: Any,
+    key_format: Any,
+    db: Any,
+) -> Any:
+    """``Transaction.take``."""
+    if missing not in MISSING:
+        raise InvalidParameterError(f"missing must be 'raise' or 'fill', not {missing!r}")
+    threads = thread_count(threads)
+    batch = _array_keys.batch(keys, key_format, txn._engine)
+    rows = Rows("take", batch.count, dtype, shape, out)
+    absent = None if missing == "raise" else np.empty(batch.count, np.bool_)
+    txn._do(_take, txn, db, batch, rows, absent, threads)
+    return rows.written() if absent is None else (rows.written(), absent)
+
+
+def _take(
+    ptr: Any, txn: Any, db: Any, batch: Any, rows: Rows, absent: Any, threads: int
+) -> None:
+    engine, slot = txn._engine, txn._slot_in(ptr, db)
+    ffi, lib = engine.ffi, engine.lib
+    keys = _array_keys.for_database(batch, ptr, slot, engine)
+    struct, *_alive = keys.native(ffi)
+    # of the first key that is not right: its number, and the size of its value
+    bad = ffi.new("size_t [2]")
+    mask = ffi.NULL if absent is None else ffi.from_buffer("char[]", absent)
+    to = rows.address(ffi), rows.stride
+
+    def call() -> int:
+        return int(
+            lib.pylmdb_take(
+                ptr, slot.dbi, slot.flags, struct, rows.size, *to, threads, mask, bad, bad + 1
+            )
+        )
+
+    code = call()
+    if code and code not in (lib.MDB_NOTFOUND, lib.PYLMDB_MISFIT):
+        code = txn._shared.retry_adopted(ptr, slot, code, call)
+    if code == lib.MDB_NOTFOUND:
+        raise NotFoundError(f"take: there is no key {keys[bad[0]]!r} (number {bad[0]} of keys)")
+    if code == lib.PYLMDB_MISFIT:
+        raise wrong_size("take", keys[bad[0]], bad[1], rows)
+    if code:
+        raise error("take", code)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Batches of keys, as callers give them and as C takes them.
+
+A batch is given as a sequence of bytes, as an array of fixed-width bytes, or as
+numbers.  Numbers become keys as the database has them: native integers in a database of
+integer keys, else 8 bytes with the highest first, which sort like the numbers, or text
+by a format such as ``"%08d"``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .._base.buffers import as_buffer
+from .._base.numpy import np
+from ..errors import InvalidParameterError
+
+_INTEGERKEY = 0x08
+# one number, perhaps filled up to a width with zeros or spaces
+_FORMAT = re.compile(rb"((?:[^%]|%%)*)%(0?)(\d{0,4})d((?:[^%]|%%)*)\Z", re.DOTALL)
+
+
+class Keys:
+    """A batch of keys: their bytes one behind the other, with their width or ends."""
+
+    __slots__ = ("bytes", "count", "ends", "width")
+
+    def __init__(self, data: Any, count: int, width: int = 0, ends: Any = None) -> None:
+        # a buffer; of C-contiguous memory
+        self.bytes = data
+        self.count = count
+        self.width = width
+        self.ends = ends
+
+    def __getitem__(self, i: int) -> bytes:
+        if self.ends is None:
+            begin, end = i * self.width, (i + 1) * self.width
+        else:
+            begin, end = int(self.ends[i - 1]) if i else 0, int(self.ends[i])
+        return bytes(memoryview(self.bytes)[begin:end])
+
+    def native(self, ffi: Any) -> tuple[Any, ...]:
+        """The ``struct pylmdb_keys *``, and what it points to."""
+        data = ffi.from_buffer(self.bytes)
+        ends = ffi.NULL if self.ends is None else ffi.from_buffer("size_t[]", self.ends)
+        fields = {"bytes": data, "ends": ends, "count": self.count, "width": self.width}
+        return ffi.new("struct pylmdb_keys *", fields), data, ends
+
+
+class Numbers:
+    """A batch of numbers that are to be keys: which bytes, the database decides."""
+
+    __slots__ = ("array", "count")
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.count = len(array)
+
+    def keys(self, width: int) -> Keys:
+        """Native integers of 4 or 8 bytes, or for width 0 8 bytes with the highest first."""
+        array = self.array
+        if array.size:
+            least, most = int(array.min()), int(array.max())
+            if least < 0 or (width == 4 and most >= 2**32):
+                raise InvalidParameterError(
+                    f"the key {least if least < 0 else most} is no unsigned integer of"
+                    f" {width or 8} bytes",
+                    hint="give a key_format for keys that are text, or the keys as bytes",
+                )
+        dtype = np.dtype({0: ">u8", 4: "=u4", 8: "=u8"}[width])
+        data = np.ascontiguousarray(array, dtype)
+        return Keys(data.view(np.uint8), self.count, data.itemsize)
+
+
+def batch(keys: Any, key_format: str | bytes | None, engine: Any) -> Keys | Numbers:
+    """The batch that an argument means."""
+    if key_format is not None:
+        return _formatted(_numbers(keys), key_format, engine)
+    if isinstance(keys, np.ndarray):
+        return _from_array(keys)
+    if isinstance(keys, (bytes, bytearray, memoryview, str)):
+        raise TypeError(f"keys must be several, not one of type {type(keys).__name__}")
+    if isinstance(keys, range):
+        return Numbers(_numbers(keys))
+    keys = list(keys)
+    found = _of_one_width(keys)
+    if found is not None:
+        return found
+    if keys and all(isinstance(key, (int, np.integer)) for key in keys):
+        return Numbers(_numbers(keys))
+    return _joined([as_buffer("key", key) for key in keys])
+
+
+def _of_one_width(keys: list[Any]) -> Keys | None:
+    """The usual batch, without a look at each key: None for any other."""
+    try:
+        data, sizes = b"".join(keys), set(map(len, keys))
+    except TypeError:
+        return None
+    width = sizes.pop() if sizes else 0
+    if sizes or width * len(keys) != len(data):
+        return None
+    return Keys(data, len(keys), width)
+
+
+def _joined(keys: list[Any]) -> Keys:
+    data = b"".join(keys)
+    sizes = set(map(len, keys))
+    if len(sizes) <= 1:
+        return Keys(data, len(keys), sizes.pop() if sizes else 0)
+    ends = np.cumsum(np.fromiter(map(len, keys), np.uintp, len(keys)), dtype=np.uintp)
+    return Keys(data, len(keys), ends=ends)
+
+
+def _from_array(array: Any) -> Keys | Numbers:
+    kind = array.dtype.kind
+    if array.ndim == 2 and array.dtype == np.uint8:
+        data = np.ascontiguousarray(array)
+        return Keys(data.reshape(-1), len(data), data.shape[1])
+    if array.ndim != 1:
+        raise InvalidParameterError(
+            f"keys must have one dimension, or be bytes in two, not shape {array.shape}"
+        )
+    if kind in "iu":
+        return Numbers(array)
+    if kind == "V" and not array.dtype.hasobject:
+        data = np.ascontiguousarray(array)
+        return Keys(data.view(np.uint8).reshape(-1), len(data), data.itemsize)
+    if kind == "S":
+        return _stripped(np.ascontiguousarray(array))
+    raise TypeError(
+        f"keys must be bytes or integers, not of dtype {array.dtype}; encode text with"
+        " numpy.char.encode()"
+    )
+
+
+def _stripped(array: Any) -> Keys:
+    """An element ends before the zeros that fill it up, as everywhere in numpy."""
+    width = array.itemsize
+    table = array.view(np.uint8).reshape(len(array), width)
+    if not len(array) or table[:, -1].all():
+        return Keys(table.reshape(-1), len(array), width)
+    return _joined(array.tolist())
+
+
+def _numbers(keys: Any) -> Any:
+    keys = keys if isinstance(keys, (np.ndarray, range)) else list(keys)
+    array = np.asarray(keys)
+    if array.size == 0 and array.ndim == 1:
+        return array.astype(np.int64)
+    if array.dtype.kind in "fO" and all(isinstance(key, (int, np.integer)) for key in keys):
+        array = _large_numbers(keys)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            f"numbers of keys must be integers in one dimension, not shape {array.shape},"
+            f" dtype {array.dtype}"
+        )
+    return array
+
+
+def _large_numbers(keys: Any) -> Any:
+    """Of integers that are not all less than 2**63 numpy makes floats or objects."""
+    least, most = min(keys), max(keys)
+    if least < 0 or most >= 2**64:
+        raise InvalidParameterError(f"the keys {least} and {most} are no integers of one type")
+    return np.array(keys, np.uint64)
+
+
+def _formatted(array: Any, key_format: str | bytes, engine: Any) -> Keys:
+    raw = key_format.encode() if isinstance(key_format, str) else bytes(key_format)
+    parts = _FORMAT.match(raw)
+    if parts is None:
+        raise InvalidParameterError(
+            f"key_format must have one %d, such as '%08d' or 'image-%09d', not {key_format!r}"
+        )
+    if array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63:
+        raise InvalidParameterError("with key_format the keys must be less than 2**63")
+    prefix, suffix = (part.replace(b"%%", b"%") for part in (parts[1], parts[4]))
+    width, count = int(parts[3] or 0), len(array)
+    ffi, lib = engine.ffi, engine.lib
+    numbers = np.ascontiguousarray(array, np.int64)
+    room = np.empty(count * (len(prefix) + len(suffix) + max(width, 20)), np.uint8)
+    ends = np.empty(count, np.uintp)
+    size = lib.pylmdb_format_keys(
+        ffi.from_buffer("long long[]", numbers), count, prefix, len(prefix), suffix, len(suffix),
+        width, bool(parts[2]), ffi.from_buffer("char[]", room), ffi.from_buffer("size_t[]", ends),
+    )  # fmt: skip
+    return Keys(room[:size], count, ends=ends)
+
+
+def for_database(keys: Keys | Numbers, ptr: Any, slot: Any, engine: Any) -> Keys:
+    """Inside the guard: the keys as a database has them."""
+    if isinstance(keys, Keys):
+        return keys
+    if not slot.flags & _INTEGERKEY:
+        return keys.keys(0)
+    ffi, lib = engine.ffi, engine.lib
+    given = keys.array.dtype.itemsize if keys.array.dtype.itemsize in (4, 8) else 8
+    for width in (given, 12 - given):
+        key = ffi.new("MDB_val *", {"mv_size": width})
+        code = lib.pylmdb_check_widths(ptr, slot.dbi, slot.flags, key, ffi.NULL)
+        if code != lib.MDB_BAD_VALSIZE:
+            break
+    return keys.keys(width)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""A range of records, or the values of one key, as arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._base.buffers import as_buffer
+from .._base.numpy import np
+from ..errors import error
+from .gather import Rows, row_form, wrong_size
+
+_INTEGERKEY = 0x08
+
+
+class Records:
+    """Where the records of a range lie, in key order, in columns: valid like an address."""
+
+    __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
+
+    def __init__(self, table: Any) -> None:
+        self.key_sizes, self.key_at, self.value_sizes, self.value_at = table.T
+
+    def __len__(self) -> int:
+        return len(self.key_at)
+
+
+def scan(ptr: Any, txn: Any, slot: Any, start: bytes | None, stop: bytes | None) -> Records:
+    """Inside the guard: the records with ``start <= key < stop``."""
+    engine = txn._engine
+    ffi, lib = engine.ffi, engine.lib
+    found = ffi.gc(ffi.new("struct pylmdb_records *"), lib.pylmdb_scan_free)
+    bounds = [_bound(ffi, bound) for bound in (start, stop)]
+
+    def call() -> int:
+        begin, end = (bound[0] for bound in bounds)
+        return int(lib.pylmdb_scan(ptr, slot.dbi, slot.flags, begin, end, found))
+
+    code = call()
+    if code:
+        code = txn._shared.retry_adopted(ptr, slot, code, call)
+    if code:
+        raise error("mdb_cursor_get", code)
+    count = int(found.count)
+    table = np.empty((count, 4), np.uintp)
+    if count:
+        ffi.memmove(ffi.from_buffer(table), found.records, table.nbytes)
+    return Records(table)
+
+
+def _bound(ffi: Any, key: bytes | None) -> tuple[Any, Any]:
+    if key is None:
+        return ffi.NULL, None
+    raw = ffi.from_buffer(key)
+    return ffi.new("MDB_val *", {"mv_size": len(key), "mv_data": raw}), raw
+
+
+def uniform(sizes: Any) -> int | None:
+    """The one size of all; None if they differ, or there are none."""
+    return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None
+
+
+def key_dtype(width: int, flags: int) -> Any:
+    """The dtype of keys that all have one width."""
+    if flags & _INTEGERKEY and width in (4, 8):
+        return np.dtype(np.uint32 if width == 4 else np.uint64)
+    return np.dtype(f"S{width}")
+
+
+def exact(keys: Any) -> Any:
+    """Keys of dtype ``S``, or of ``V`` if one ends in a zero byte, which ``S`` would hide."""
+    if keys.dtype.kind != "S" or not len(keys):
+        return keys
+    last = keys.view(np.uint8).reshape(len(keys), -1)[:, -1]
+    return keys if last.all() else keys.view(f"V{keys.itemsize}")
+
+
+def copy_column(shared: Any, sizes: Any, addresses: Any, rows: Rows) -> Any:
+    """Inside the guard: what lies at ``addresses``, each of one row's size."""
+    ffi, lib = shared.engine.ffi, shared.engine.lib
+    column = np.empty((rows.count, 2), np.uintp)
+    column[:, 0], column[:, 1] = sizes, addresses
+    code = lib.pylmdb_copy_rows(
+        shared.ptr, ffi.from_buffer("MDB_val[]", column), rows.count, rows.size,
+        rows.address(ffi), rows.stride, 1,
+    )  # fmt: skip
+    if code:
+        raise error("mdb_cursor_get", code)
+    return rows.written()
+
+
+def keys_of(shared: Any, records: Records, flags: int) -> Any:
+    """The keys as an array where they have one width, else as a list of bytes."""
+    width = uniform(records.key_sizes)
+    if width is None and len(records):
+        ffi = shared.engine.ffi
+        pairs = zip(records.key_at.tolist(), records.key_sizes.tolist(), strict=True)
+        return [ffi.buffer(ffi.cast("char *", at), size)[:] for at, size in pairs]
+    rows = Rows("keys", len(records), key_dtype(width or 1, flags), ())
+    return exact(copy_column(shared, records.key_sizes, records.key_at, rows))
+
+
+def range_arrays(txn: Any, start: Any, stop: Any, dtype: Any, shape: Any, db: Any) -> Any:
+    """``Transaction.range_arrays``."""
+    start, stop = (
+        None if key is None else bytes(as_buffer(name, key))
+        for name, key in (("start", start), ("stop", stop))
+    )
+    start = start or None  # no key is less than one without bytes
+    row_form("range_arrays", dtype, shape)
+    return txn._do(_range_arrays, txn, db, start, stop, dtype, shape)
+
+
+def _range_arrays(
+    ptr: Any, txn: Any, db: Any, start: Any, stop: Any, dtype: Any, shape: Any
+) -> tuple[Any, Any]:
+    engine, slot = txn._engine, txn._slot_in(ptr, db)
+    records = scan(ptr, txn, slot, start, stop)
+    rows = Rows("range_arrays", len(records), dtype, shape)
+    wrong = records.value_sizes != rows.size
+    if wrong.any():
+        first = int(wrong.argmax())
+        at, size = int(records.key_at[first]), int(records.key_sizes[first])
+        key = engine.ffi.buffer(engine.ffi.cast("char *", at), size)[:]
+        raise wrong_size("range_arrays", key, int(records.value_sizes[first]), rows)
+    keys = keys_of(txn._shared, records, slot.flags)
+    return keys, copy_column(txn._shared, records.value_sizes, records.value_at, rows)
+
+
+def dup_array(txn: Any, key: Any, dtype: Any, shape: Any, db: Any) -> Any:
+    """``Transaction.dup_array``."""
+    row_form("dup_array", dtype, shape)
+    return txn._do(_dup_array, txn, db, bytes(as_buffer("key", key)), dtype, shape)
+
+
+def _dup_array(ptr: Any, txn: Any, db: Any, key: bytes, dtype: Any, shape: Any) -> Any:
+    engine, slot = txn._engine, txn._slot_in(ptr, db)
+    ffi, lib = engine.ffi, engine.lib
+    count, size = ffi.new("size_t *"), ffi.new("size_t *")
+    at = (ptr, slot.dbi, slot.flags, key, len(key))
+
+    def call() -> int:
+        return int(lib.pylmdb_count_values(*at, count, size))
+
+    code = call()
+    if code and code != lib.MDB_NOTFOUND:
+        code = txn._shared.retry_adopted(ptr, slot, code, call)
+    if code and code != lib.MDB_NOTFOUND:
+        raise error("mdb_cursor_get", code)
+    rows = Rows("dup_array", 0 if code else int(count[0]), dtype, shape)
+    if code:
+        return rows.out
+    if size[0] == rows.size:
+        code = lib.pylmdb_copy_values(*at, rows.address(ffi), rows.count, size)
+    if code == lib.PYLMDB_MISFIT or size[0] != rows.size:
+        raise wrong_size("dup_array", key, int(size[0]), rows)
+    if code:
+        raise error("mdb_cursor_get", code)
+    return rows.out
+
+

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""Snapshot: the records of a database by number, as fast as memory.
+
+In a snapshot nothing moves, so one ordered scan tells where each record is, for as long
+as the snapshot is held: an index of addresses, relative to the map.  A gather is then
+nothing but copying.
+
+A forked child inherits the index, and on its first use there the child takes the same
+snapshot for itself (``_shared/inherited.py``): the index is right for its own map.
+"""
+
+from __future__ import annotations
+
+import os
+from _operator import index
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .._base.numpy import np
+from .._core_rules.inherited import go_back
+from ..errors import closed, error
+from .gather import Rows, thread_count, wrong_size
+from .ranges import exact, key_dtype, scan, uniform
+
+if TYPE_CHECKING:
+    from ..database import Database
+
+
+class Place:
+    """Where the records of a snapshot can be read in this process; made inside the guard."""
+
+    __slots__ = ("base", "env", "file", "held", "native", "pid", "pointer", "view")
+
+    def __init__(self, ptr: Any, txn: Any) -> None:
+        ffi, lib = txn._engine.ffi, txn._engine.lib
+        self.pid = os.getpid()
+        # whose map it is, which lives as long as the view
+        self.env = txn._shared.ptr
+        # device and inode
+        self.file = txn._shared.key
+        # the native transaction, which is there as long as the view
+        self.native = ptr
+        # the map; its slices hold the snapshot
+        self.held: memoryview = txn._whole()
+        self.view = self.held
+        # where the view begins; 0 where the engine does not tell
+        self.pointer = ffi.cast("char *", lib.pylmdb_env_map(self.env, ffi.new("size_t *")))
+        self.base = int(ffi.cast("uintptr_t", self.pointer))
+
+    def read_in(self, inherited: Place) -> None:
+        """Read in the map that a forked child has inherited: the index is of its addresses."""
+        self.env, self.view, self.pointer = inherited.env, inherited.view, inherited.pointer
+
+
+class Index:
+    """The records in key order: numbers of bytes, and addresses from the map's start."""
+
+    __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
+
+    def __init__(self, records: Any, base: int) -> None:
+        self.key_at = records.key_at - np.uintp(base)
+        self.value_at = records.value_at - np.uintp(base)
+        self.key_sizes = _shortened(records.key_sizes)
+        self.value_sizes = _shortened(records.value_sizes)
+
+
+def _shortened(sizes: Any) -> Any:
+    """One number where all are the same; 0 where there are none."""
+    if not len(sizes):
+        return 0
+    one = uniform(sizes)
+    return np.ascontiguousarray(sizes, np.uint32) if one is None else one
+
+
+def _size_of(sizes: Any, i: int) -> int:
+    return sizes if isinstance(sizes, int) else int(sizes[i])
+
+
+class Snapshot:
+    """The records of a database as they were when it was made, by number in key order.
+
+    Made by :meth:`Environment.snapshot`.  It stays right whatever is committed, closed
+    or deleted, until it is closed itself or the last reference to it and to its views
+    is gone; until then its pages are not used again, and the file may grow.  It works
+    in forked children, if the environment is open, and if it lives in the parent or nothing
+    has been committed since when the child first uses it.  It pickles as the environment's
+    path and the database's name, and unpickling makes a new one.  It may be used by several
+    threads at once.
+
+    It takes 16 bytes of memory for each record, and 4 more each for sizes of keys and
+    of values that are not all the same.
+
+    :param env: the :class:`Environment`.
+    :param db: the :class:`Database`; the main one by default.
+    """
+
+    def __init__(self, env: Any, db: Database | None = None) -> None:
+        self._env, self._db = env, db
+        with env.begin() as txn:
+            self._txnid = txn.id()
+            self._engine = txn._engine
+            txn._do(self._open, txn, db)
+
+    def _open(self, ptr: Any, txn: Any, db: Any) -> None:
+        slot = txn._slot_in(ptr, db)
+        records = scan(ptr, txn, slot, None, None)
+        place = Place(ptr, txn)
+        self._flags, self._count = slot.flags, len(records)
+        self._index = Index(records, place.base)
+        self._place: Place | None = place
+
+    # -- life -------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let the snapshot go; does nothing the second time.  Views stay right."""
+        self._place = None
+
+    @property
+    def closed(self) -> bool:
+        """True once the snapshot was closed."""
+        return self._place is None
+
+    def __enter__(self) -> Snapshot:
+        self._here()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        self._here()
+        return Snapshot, (self._env, self._db)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{self._count} records"
+        return f"<pylmdb.arrays.Snapshot {self._txnid} {state}>"
+
+    @property
+    def txnid(self) -> int:
+        """The number of the last transaction that it shows.  ``mdb_txn_id``."""
+        return int(self._txnid)
+
+    def _here(self) -> Place:
+        place = self._place
+        if place is None:
+            raise closed("snapshot", "make another one with Environment.snapshot()")
+        return place if place.pid == os.getpid() else self._adopt(place)
+
+    def _adopt(self, inherited: Place) -> Place:
+        """The place for a forked child."""
+        with self._env.begin() as txn:
+            place: Place = txn._do(self._take_over, txn, inherited)
+            self._place = place
+        return place
+
+    def _take_over(self, ptr: Any, txn: Any, inherited: Place) -> Place:
+        go_back(txn._shared, ptr, inherited.native, inherited.file)
+        place = Place(ptr, txn)
+        if not place.base:
+            place.read_in(inherited)
+        return place
+
+    # -- reading ----------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:
+        """The value of a record as a read-only memoryview, or for a slice a list of them.
+
+        A view lies in the map and keeps the snapshot, like one of
+        :meth:`Transaction.view`.
+
+        :raises IndexError: there is no record of this number.
+        """
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(self._count))]
+        i = self._number(number)
+        return self._view(self._index.value_at, self._index.value_sizes, i)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return (self[i] for i in range(self._count))
+
+    def key(self, number: int) -> bytes:
+        """The key of a record.
+
+        :raises IndexError: there is no record of this number.
+        """
+        i = self._number(number)
+        size = _size_of(self._index.key_sizes, i)
+        return self._read(self._here(), int(self._index.key_at[i]), size)
+
+    def _number(self, number: Any) -> int:
+        i = index(number)
+        if not -self._count <= i < self._count:
+            raise IndexError(f"there are {self._count} records, and none with the number {i}")
+        return i % self._count
+
+    def _view(self, addresses: Any, sizes: Any, i: int) -> memoryview:
+        begin = int(addresses[i])
+        view: memoryview = self._here().view[begin : begin + _size_of(sizes, i)]
+        return view
+
+    def _read(self, place: Place, begin: int, size: int) -> bytes:
+        lib = self._engine.lib
+        lib.pylmdb_touch(place.pointer + begin, size)
+        copy = bytes(place.view[begin : begin + size])
+        if lib.pylmdb_env_is_cut(place.env):
+            raise error("read", lib.MDB_CORRUPTED)
+        return copy
+
+    def keys(self) -> Any:
+        """The keys in order.
+
+        :return: an array of shape ``(len(self),)`` where all have one width: unsigned
+            integers in a database of integer keys, else of dtype ``S``, or ``V`` if one
+            ends in a zero byte (``keys.view(">u8")`` gives the numbers of 8 bytes); else
+            a list of bytes.
+        """
+        width = self._index.key_sizes
+        if not isinstance(width, int):
+            return [self.key(i) for i in range(self._count)]
+        dtype = key_dtype(width if self._count else 1, self._flags)
+        rows = Rows("keys", self._count, dtype, ())
+        return exact(self._copy("keys", self._index.key_at, np.arange(self._count), rows, 1))
+
+    def take(
+        self,
+        numbers: Any,
+        dtype: Any,
+        shape: int | tuple[int, ...] = (),
+        out: Any = None,
+        threads: int = 1,
+    ) -> Any:
+        """Gather values by number into one array of shape ``(len(numbers), *shape)``.
+
+        :param numbers: integers in one dimension; a negative one counts from the end.
+        :param dtype: of the result; a value has the bytes of an array of it and
+            ``shape``, in C order.
+        :param shape: of one value.
+        :param out: an array for the result, of that dtype and shape, with any strides.
+        :param threads: how many threads copy, from 1 to 64; see :meth:`Transaction.take`.
+        :raises IndexError: there is no record of a number.
+        :raises InvalidParameterError: a value has another size.
+        """
+        threads = thread_count(threads)
+        numbers = _ordinals(numbers)
+        rows = Rows("take", len(numbers), dtype, shape, out)
+        sizes = self._index.value_sizes
+        if isinstance(sizes, int):
+            if sizes != rows.size and self._count and len(numbers):
+                raise wrong_size("take", self.key(0), sizes, rows)
+        else:
+            self._check_numbers(numbers)
+            wrong = sizes[numbers] != rows.size
+            if wrong.any():
+                number = int(numbers[wrong.argmax()])
+                raise wrong_size("take", self.key(number), int(sizes[number]), rows)
+        return self._copy("take", self._index.value_at, numbers, rows, threads)
+
+    def _check_numbers(self, numbers: Any) -> None:
+        if len(numbers) and not -self._count <= int(numbers.min()) <= int(numbers.max()) < (
+            self._count
+        ):
+            bad = (numbers < -self._count) | (numbers >= self._count)
+            self._number(numbers[bad.argmax()])
+
+    def _copy(self, what: str, addresses: Any, numbers: Any, rows: Rows, threads: int) -> Any:
+        ffi, lib, place = self._engine.ffi, self._engine.lib, self._here()
+        bad = ffi.new("size_t *")
+        code = lib.pylmdb_copy_numbered(
+            place.env, place.pointer, ffi.from_buffer("size_t[]", addresses),
+            self._count, ffi.from_buffer("long long[]", numbers), rows.count, rows.size,
+            rows.address(ffi), rows.stride, threads, bad,
+        )  # fmt: skip
+        if code == lib.PYLMDB_MISFIT:
+            self._number(numbers[bad[0]])
+        if code:
+            raise error(what, code)
+        return rows.written()
+
+
+def _ordinals(numbers: Any) -> Any:
+    array = np.asarray(numbers)
+    if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
+        raise TypeError(
+            "numbers must be integers in one dimension, not"
+            f" shape {array.shape}, dtype {array.dtype}"
+        )
+    if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
+        raise IndexError(f"there is no record with the number {array.max()}")
+    # a copy: once they are checked, no other thread may change them
+    return np.array(array, np.int64, order="C")

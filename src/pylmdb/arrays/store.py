@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Arrays into the database: put_array, get_array and put_arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._base.buffers import as_buffer
+from .._base.numpy import np
+from .._base.put_flags import append_flag, put_flags
+from ..errors import InvalidParameterError, error, write_error
+from . import keys as _array_keys
+from . import npy as _npy
+from .reserve import reserve, store
+
+_DUPSORT = 0x04
+
+
+def put_array(txn: Any, key: Any, array: Any, overwrite: Any, append: Any, db: Any) -> bool:
+    """``Transaction.put_array``."""
+    key, array = as_buffer("key", key), _npy.storable(array)
+    overwrite, append = bool(overwrite), bool(append)
+    return bool(txn._do(_put_array, txn, db, key, array, overwrite, append))
+
+
+def _layout(txn: Any) -> _npy.Layout:
+    shared = txn._shared
+    if shared.page_size is None:
+        shared.page_size = txn.env.stat().psize
+    return _npy.layout(txn._engine.version[0], shared.page_size)
+
+
+def _put_array(
+    ptr: Any, txn: Any, db: Any, key: Any, array: Any, overwrite: bool, append: bool
+) -> bool:
+    slot = txn._slot_in(ptr, db)
+    flags = put_flags(True, overwrite) | append_flag(slot, append)
+    if slot.flags & _DUPSORT:
+        plan = _npy.plan(array, None, 0)
+        value = plan.header + _npy.plain(array).tobytes(plan.order)
+        return _put_bytes(ptr, txn, slot, key, value, flags)
+    plan = _npy.plan(array, _layout(txn), len(key))
+    address = reserve(ptr, txn, slot, key, plan.size, flags)
+    if address is None:
+        return False
+    _npy.fill(txn._engine.ffi.buffer(address, plan.size), plan, array)
+    return True
+
+
+def _put_bytes(ptr: Any, txn: Any, slot: Any, key: Any, value: bytes, flags: int) -> bool:
+    lib, raw = txn._engine.lib, txn._engine.ffi.from_buffer(key)
+    at = (ptr, slot.dbi, slot.flags, raw, len(key))
+    return store(txn, ptr, slot, key, lambda: int(lib.pylmdb_put(*at, value, len(value), flags)))
+
+
+def get_array(txn: Any, key: Any, default: Any, copy: Any, db: Any) -> Any:
+    """``Transaction.get_array``."""
+    value = txn.view(key, None, db)
+    if value is None:
+        return default
+    return own_array(txn, value) if copy else _npy.decode(value)
+
+
+def own_array(txn: Any, value: Any) -> Any:
+    """A copy of the array in a view of ``txn``; before numpy reads all of a snapshot's
+    value it is looked whether the file still has it."""
+    if not txn._thread:
+        ffi, lib = txn._engine.ffi, txn._engine.lib
+        lib.pylmdb_touch(ffi.from_buffer(value), len(value))
+        if lib.pylmdb_env_is_cut(txn._shared.ptr):
+            raise error("read", lib.MDB_CORRUPTED)
+    return _npy.decode(value).copy("K")
+
+
+def put_arrays(
+    txn: Any, keys: Any, values: Any, overwrite: Any, key_format: Any, db: Any
+) -> int:
+    """``Transaction.put_arrays``."""
+    batch = _array_keys.batch(keys, key_format, txn._engine)
+    values = _npy.storable(values)
+    if values.ndim == 0 or len(values) != batch.count:
+        raise InvalidParameterError(
+            f"put_arrays: values must have a row for each of {batch.count} keys, not shape"
+            f" {values.shape}"
+        )
+    if values.nbytes and not values[0].flags.c_contiguous:
+        values = np.ascontiguousarray(_npy.plain(values))
+    return int(txn._do(_put_arrays, txn, db, batch, values, bool(overwrite)))
+
+
+def _put_arrays(ptr: Any, txn: Any, db: Any, batch: Any, values: Any, overwrite: bool) -> int:
+    engine, slot = txn._engine, txn._slot_in(ptr, db)
+    ffi, lib = engine.ffi, engine.lib
+    keys = _array_keys.for_database(batch, ptr, slot, engine)
+    struct, *_alive = keys.native(ffi)
+    begin = ffi.cast("char *", values.__array_interface__["data"][0])
+    count = len(values)
+    stride, size = (values.strides[0], values[:1].nbytes) if count else (0, 0)
+    written, bad = ffi.new("size_t *"), ffi.new("size_t *")
+    flags = put_flags(True, overwrite)
+
+    def call() -> int:
+        return int(
+            lib.pylmdb_put_rows(
+                ptr, slot.dbi, slot.flags, struct, begin, stride, size, flags, written, bad
+            )
+        )
+
+    code = call()
+    if code:
+        code = txn._shared.retry_adopted(ptr, slot, code, call)
+    txn._mutations += txn._write
+    if code:
+        key = keys[bad[0]] if count else b""
+        where = f" for {key!r} (number {bad[0]} of keys)" if count else ""
+        raise write_error(f"mdb_cursor_put{where}", code, slot, key)
+    return int(written[0])

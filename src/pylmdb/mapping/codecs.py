@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""How the keys and values of a Map become bytes, and bytes them.
+
+LMDB compares keys byte by byte, so a codec of keys is ordered if the bytes of smaller
+keys are smaller.  Text is: UTF-8 sorts as its code points do.  Integers are with the
+highest byte first, and with the sign bit turned over where they can be negative.  How
+tuples are is said in ``_tuple_codec``.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WORD = Struct(">Q")
+_HALF, _WHOLE = 2**63, 2**64
+
+
+class Codec(NamedTuple):
+    """A pair of functions; and for keys that can have beginnings, the one that gives what
+    the bytes of all keys with a beginning begin with."""
+
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+    encode_prefix: Callable[[Any], bytes] | None = None
+
+
+def key_codec(wanted: Any) -> Codec:
+    """What the ``key`` argument of a Map means."""
+    return _find("key", wanted, _KEYS)
+
+
+def value_codec(wanted: Any) -> Codec:
+    """What the ``value`` argument of a Map means."""
+    return _find("value", wanted, _VALUES)
+
+
+def _find(role: str, wanted: Any, known: dict[str, Callable[[], Codec]]) -> Codec:
+    if isinstance(wanted, str):
+        if wanted in known:
+            return known[wanted]()
+        names = ", ".join(map(repr, known))
+        raise ValueError(f"{role} must be one of {names}, or two functions, not {wanted!r}")
+    try:
+        encode, decode = wanted
+    except (TypeError, ValueError):
+        encode = decode = None
+    if not (callable(encode) and callable(decode)):
+        raise TypeError(f"{role} must be a codec's name, or a pair of functions (encode, decode)")
+    return Codec(encode, decode)
+
+
+def _with_prefixes(encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> Codec:
+    return Codec(encode, decode, encode)
+
+
+# -- bytes and text --------------------------------------------------------------------
+
+
+def _encoder_of_bytes(role: str) -> Callable[[Any], bytes]:
+    def encode(given: Any) -> bytes:
+        if type(given) is bytes:
+            return given
+        if isinstance(given, (bytes, bytearray, memoryview)):
+            return bytes(given)
+        raise TypeError(f"{role} must be bytes, not {type(given).__name__}; see {role}=")
+
+    return encode
+
+
+def _encoder_of_text(role: str) -> Callable[[Any], bytes]:
+    def encode(given: Any) -> bytes:
+        if isinstance(given, str):
+            return given.encode()
+        raise TypeError(f"{role} must be str, not {type(given).__name__}")
+
+    return encode
+
+
+def _encoder_of_either(role: str) -> Callable[[Any], bytes]:
+    def encode(given: Any) -> bytes:
+        if isinstance(given, str):
+            return given.encode("latin-1")
+        if isinstance(given, (bytes, bytearray, memoryview)):
+            return bytes(given)
+        raise TypeError(f"{role} must be bytes or str, not {type(given).__name__}")
+
+    return encode
+
+
+# -- integers --------------------------------------------------------------------------
+
+
+def _integer(given: Any) -> int:
+    try:
+        return index(given)
+    except TypeError:
+        raise TypeError(f"key must be an integer, not {type(given).__name__}") from None
+
+
+def _encode_signed(given: Any) -> bytes:
+    number = _integer(given)
+    if not -_HALF <= number < _HALF:
+        raise OverflowError(f"key must be between {-_HALF} and {_HALF - 1}, not {number}")
+    return _WORD.pack(number + _HALF)
+
+
+def _encode_unsigned(given: Any) -> bytes:
+    number = _integer(given)
+    if not 0 <= number < _WHOLE:
+        raise OverflowError(f"key must be between 0 and {_WHOLE - 1}, not {number}")
+    return _WORD.pack(number)
+
+
+def _decode_unsigned(data: bytes) -> int:
+    if len(data) != 8:
+        raise InvalidParameterError(f"the key {data!r} is no integer of 8 bytes")
+    number: int = _WORD.unpack(data)[0]
+    return number
+
+
+def _decode_signed(data: bytes) -> int:
+    return _decode_unsigned(data) - _HALF
+
+
+# -- objects ---------------------------------------------------------------------------
+
+
+def _tuples() -> Codec:
+    from . import tuples as _tuple_codec
+
+    return Codec(_tuple_codec.encode, _tuple_codec.decode, _tuple_codec.encode_prefix)
+
+
+def _json() -> Codec:
+    import json
+
+    def encode(given: Any) -> bytes:
+        # As json.loads reads it: a str may hold half of a surrogate pair.
+        text = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "surrogatepass")
+
+    return Codec(encode, json.loads)
+
+
+def _npy() -> Codec:
+    from .. import arrays
+
+    return Codec(arrays.dumps, arrays.loads)
+
+
+def _pickle() -> Codec:
+    import pickle
+
+    return Codec(lambda given: pickle.dumps(given, pickle.HIGHEST_PROTOCOL), pickle.loads)
+
+
+_KEYS: dict[str, Callable[[], Codec]] = {
+    "bytes": lambda: _with_prefixes(_encoder_of_bytes("key"), bytes),
+    "str": lambda: _with_prefixes(_encoder_of_text("key"), bytes.decode),
+    "int": lambda: Codec(_encode_signed, _decode_signed),
+    "uint": lambda: Codec(_encode_unsigned, _decode_unsigned),
+    "tuple": _tuples,
+    "dbm": lambda: _with_prefixes(_encoder_of_either("key"), bytes),
+}
+_VALUES: dict[str, Callable[[], Codec]] = {
+    "bytes": lambda: Codec(_encoder_of_bytes("value"), bytes),
+    "str": lambda: Codec(_encoder_of_text("value"), bytes.decode),
+    "json": _json,
+    "npy": _npy,
+    "pickle": _pickle,
+    "dbm": lambda: Codec(_encoder_of_either("value"), bytes),
+}

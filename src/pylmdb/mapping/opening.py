@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""What a Map begins and ends with: an environment by a flag as dbm has them, a block in a
+transaction that is open already, and what takes the place of a closed environment."""
+
+from __future__ import annotations
+
+import os
+
+from .._typing import TYPE_CHECKING
+from ..environment import Environment
+from ..errors import closed
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def open_environment(path: Any, flag: str, options: dict[str, Any]) -> Environment:
+    if flag in "rw":
+        os.stat(_data_path(os.fspath(path), options.get("subdir")))
+        options = {**options, "create": False}
+    if flag == "r":
+        options["readonly"] = True
+    return Environment(path, **options)
+
+
+def _data_path(path: str | bytes, subdir: bool | None) -> str | bytes:
+    if subdir or (subdir is None and os.path.isdir(path)):
+        return os.path.join(os.fsencode(path), b"data.mdb")
+    return path
+
+
+class Joined:
+    """An open transaction for a ``with`` block that neither begins nor ends it."""
+
+    __slots__ = ("_txn",)
+
+    def __init__(self, txn: Any) -> None:
+        self._txn = txn
+
+    def __enter__(self) -> Any:
+        return self._txn
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+class _Closed:
+    """In the place of a closed Map's environment."""
+
+    closed, readonly = True, False
+    _shared = None
+
+    def close(self) -> None:
+        pass
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+        raise closed("map", "open another one")
+
+    begin = dbs = path = sync = _refuse
+
+
+CLOSED: Any = _Closed()

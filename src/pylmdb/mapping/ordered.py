@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""What a Map has because it is sorted: iteration in order, ranges, prefixes, ends."""
+
+from __future__ import annotations
+
+from _collections_abc import MutableMapping
+
+from .._base.ranges import successor
+from .._typing import TYPE_CHECKING
+from .iteration import Items, Keys, Values, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Any, TypeVar
+
+    from ..database import Database
+    from .codecs import Codec
+
+    K = TypeVar("K")
+    V = TypeVar("V")
+else:
+    K, V = "K", "V"
+
+
+class Ordered(MutableMapping[K, V]):
+    """The ordered half of :class:`~pylmdb.Map`, which inherits it."""
+
+    if TYPE_CHECKING:
+        _codec_names: tuple[Any, Any]
+        _codecs: tuple[Codec, Codec]
+        _encode_key: Callable[[Any], bytes]
+        _decode_key: Callable[[bytes], K]
+        _decode_value: Callable[[bytes], V]
+        _db: Database
+
+        def _reading(self) -> AbstractContextManager[Any]: ...
+
+    def _walk_keys(self, reverse: bool) -> Iterator[K]:
+        return walk(self, self._decode_key, None, None, reverse, False)
+
+    def _walk_values(self, reverse: bool) -> Iterator[V]:
+        decode = self._decode_value
+        return walk(self, lambda item: decode(item[1]), None, None, reverse, True)
+
+    def _walk_items(
+        self, start: bytes | None, stop: bytes | None, reverse: bool
+    ) -> Iterator[tuple[K, V]]:
+        key, value = self._decode_key, self._decode_value
+        return walk(self, lambda item: (key(item[0]), value(item[1])), start, stop, reverse, True)
+
+    def _item_at(self, move: Callable[[Any], bool]) -> tuple[K, V] | None:
+        with self._reading() as txn:
+            cursor = txn.cursor(self._db)
+            if not move(cursor):
+                return None
+            key, value = map(bytes, cursor.item())
+        return self._decode_key(key), self._decode_value(value)
+
+    def __iter__(self) -> Iterator[K]:
+        """The keys, in order.
+
+        The Map may be changed meanwhile: each step goes on behind the key before, with what is
+        there then.  No transaction is open between two steps.
+        """
+        return self._walk_keys(False)
+
+    def __reversed__(self) -> Iterator[K]:
+        return self._walk_keys(True)
+
+    def keys(self) -> Keys[K]:
+        """The keys, in order: a view that is a set, and can be reversed."""
+        return Keys(self)
+
+    def values(self) -> Values[V]:
+        """The values, in the order of their keys: a view that can be reversed."""
+        return Values(self)
+
+    def items(self) -> Items[K, V]:
+        """The (key, value) pairs, in the order of the keys: a view that can be reversed."""
+        return Items(self)
+
+    def range(
+        self, start: K | None = None, stop: K | None = None, reverse: bool = False
+    ) -> Iterator[tuple[K, V]]:
+        """Iterate over the (key, value) pairs with ``start <= key < stop``, in order.
+
+        :param start: the first key; None for the beginning.
+        :param stop: the key to stop before; None for the end.
+        :param reverse: True for the same pairs from last to first.
+        :return: an iterator, during which the Map may be changed, as in ``iter``.
+
+        ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
+        """
+        first = None if start is None else self._encode_key(start)
+        last = None if stop is None else self._encode_key(stop)
+        return self._walk_items(first, last, reverse)
+
+    def prefix(self, prefix: K, reverse: bool = False) -> Iterator[tuple[K, V]]:
+        """Iterate over the (key, value) pairs whose keys begin with ``prefix``, in order.
+
+        :param prefix: bytes or text; or a tuple, for the tuples that have its elements first.
+        :param reverse: True for the same pairs from last to first.
+        :raises TypeError: keys of this codec have no beginnings.
+
+        ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
+        """
+        encode = self._codecs[0].encode_prefix
+        if encode is None:
+            raise TypeError(
+                f"keys stored as {self._codec_names[0]!r} have no prefixes; use range()"
+            )
+        raw = encode(prefix)
+        return self._walk_items(raw, successor(raw), reverse)
+
+    def first(self) -> tuple[K, V] | None:
+        """The first key with its value, or None if the Map is empty.  ``MDB_FIRST``."""
+        return self._item_at(lambda cursor: cursor.first())
+
+    def last(self) -> tuple[K, V] | None:
+        """The last key with its value, or None if the Map is empty.  ``MDB_LAST``."""
+        return self._item_at(lambda cursor: cursor.last())
+
+    def nearest(self, key: K) -> tuple[K, V] | None:
+        """The first pair whose key is not smaller than ``key``, or None if there is none.
+        ``MDB_SET_RANGE``."""
+        raw = self._encode_key(key)
+        return self._item_at(lambda cursor: cursor.set_range(raw))
