@@ -94,6 +94,9 @@ class SharedCore:
     # a transaction may begin at once; else it asks SharedEnv
     admitting: bool
     replaced: bool
+    # its Environments have another one now: in a forked child, and after compact()
+    @property
+    def left_behind(self) -> bool: ...
     # read transactions that the pool does not count
     live: int
     # how often the number of a database handle was used again

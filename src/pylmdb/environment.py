@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from _operator import index
 from _weakref import ref
-from os import getpid
 
 from . import _registry
 from ._array_methods import EnvironmentArrays
@@ -166,8 +165,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         shared = self._shared
         if shared is None:
             raise closed("environment", "open it again")
-        left_behind = shared.replaced or shared.pid != getpid()
-        return self._reopen(shared) if left_behind else shared
+        return self._reopen(shared) if shared.left_behind else shared
 
     def _reopen(self, left: SharedEnv) -> SharedEnv:
         """Have another native environment in place of one that was left behind."""
@@ -349,16 +347,17 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
                 integerdup=integerdup,
                 dupfixed=dupfixed,
             )
-        create = bool(create)
         shared = self._use()
         if key is None:
             if flags:
                 raise ValueError("the main database takes no flags; give a name to set some")
             return self._handle(None, shared.main)
-        name = _catalog.checked_name(key, shared.engine.version[0])
+        name = key
+        if type(name) is not bytes or b"\0" in name:
+            name = _catalog.checked_name(key, shared.engine.version[0])
         slot = None if txn is not None else shared.slots.get(name)
         if slot is None or slot.pending or not slot.alive:
-            slot = _catalog.open_slot(self, shared, name, txn, flags, create)
+            slot = _catalog.open_slot(self, shared, name, txn, flags, bool(create))
         if flags & ~slot.flags:
             raise IncompatibleError(
                 f"open_db: {name!r} exists with other flags: {Database(self, name, slot)!r}",
@@ -373,7 +372,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         known = handles.get(name)
         handle = None if known is None else known()
         if handle is None or handle._slot is not slot:
-            if len(handles) > 2 * len(slot.shared.slots) + 100:
+            if not len(handles) % 128 and len(handles) > 2 * len(slot.shared.slots):
                 for dead in [each for each, known in handles.items() if known() is None]:
                     handles.pop(dead, None)
             handle = Database(self, name, slot)

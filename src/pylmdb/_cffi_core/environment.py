@@ -69,6 +69,11 @@ class SharedCore:
         self._children = {}
         self._held = {}
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether its Environments have another one now."""
+        return self.replaced or self.forked
+
     def held(self) -> list[tuple[int, float]]:
         """The snapshots that views alone hold: their numbers, and since when."""
         return [] if self.forked else list(self._held.values())

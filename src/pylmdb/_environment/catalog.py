@@ -31,6 +31,8 @@ _LONGEST_KEY = 1 << 16
 def checked_name(key: Any, major: int) -> bytes:
     """A database name as liblmdb takes it; what it would cut or mangle raises."""
     name = key if type(key) is bytes else bytes(as_buffer("key", key))
+    if b"\0" not in name:
+        return name
     if major >= 1 and name.endswith(b"\0"):
         name = name[:-1]  # as LMDB 1.0 stores it in the main database
     if b"\0" in name:
@@ -44,7 +46,7 @@ def open_slot(
     """The native handle of a database (None: the main one), which is created if need be."""
     if txn is None:
         txn = shared.own_writer()
-    else:
+    elif type(txn) is not Transaction or txn._shared is not shared:
         check_transaction("open_db", shared, txn)
     creating = flags | _CREATE if create else flags
     if txn is not None:

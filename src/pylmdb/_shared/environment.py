@@ -96,6 +96,7 @@ class SharedEnv(SharedCore):
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.slots: dict[bytes, DbSlot] = {}
+        self._opened: list[Any] = []
         # the last one of each number
         self.numbers: dict[int, DbSlot] = {}
         self.main = DbSlot(self, MAIN_DBI, 0, None)
@@ -111,12 +112,6 @@ class SharedEnv(SharedCore):
     def forked(self) -> bool:
         """True in a child of fork(): all of this belongs to the parent."""
         return self.getpid() != self.pid
-
-    @property
-    def left_behind(self) -> bool:
-        """True where its Environments have another one now: in a forked child, and
-        after compact()."""
-        return self.replaced or self.forked
 
     @property
     def in_use(self) -> bool:
@@ -359,7 +354,8 @@ class SharedEnv(SharedCore):
         ``mdb_dbi_open``; raises NotFoundError for a database that does not exist.
         """
         lib, ffi = self.engine.lib, self.engine.ffi
-        found = ffi.new("struct pylmdb_opened *")
+        # one that no other call uses: a finalizer can open a database inside of this call
+        found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
         with self.dbi_lock:
             slot: Any = self.main if name is None else self.slots.get(name)
             if slot is None and len(self.slots) >= self.max_dbs:
@@ -383,6 +379,7 @@ class SharedEnv(SharedCore):
         # There is one write transaction at a time, so what is not committed is its own.
         if slot.pending and (txn is None or not txn._thread):
             raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
+        self._opened.append(found)
         found_slot: DbSlot = slot
         return found_slot
 

@@ -278,7 +278,16 @@ static PyMethodDef shared_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyObject *shared_left_behind(Shared *self, void *ignored)
+{
+    (void)ignored;
+    return PyBool_FromLong(self->replaced || self->generation != pylmdb_generation);
+}
+
 static PyGetSetDef shared_getset[] = {
+    {"left_behind", (getter)shared_left_behind, NULL,
+     PyDoc_STR("Whether its Environments have another one now: in a forked child, and after\n"
+               "compact()."), NULL},
     {"writer_open", (getter)shared_writer_open, NULL,
      PyDoc_STR("Whether a write transaction of this process is open."), NULL},
     {"last_commit", (getter)shared_last_commit, NULL,
