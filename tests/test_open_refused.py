@@ -332,8 +332,8 @@ def test_locks_of_open_files_are_refused(refusing, env_path, lib_version, number
 env = pylmdb.open(path, lib_version=lib_version)
 with env.begin(write=True) as txn:
     txn.put(b"k", b"v")
-environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-os.environ.clear(), os.environ.update(environment)
+libraries = os.environ["LD_PRELOAD"].split()
+os.environ["LD_PRELOAD"] = " ".join(each for each in libraries if "refusals" not in each)
 with Rival(path, lib_version) as rival, env.begin() as txn:
     assert os.getpid() in rival.reader_pids() and rival.ask("check") == "0"
     assert rival.ask("put", "k", "new") == "put"
