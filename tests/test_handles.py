@@ -202,6 +202,88 @@ def test_the_last_database_is_dropped_by_another_process(open_env, use, emptied)
         assert list(txn.cursor()) == []
 
 
+REPLACE = """
+with pylmdb.open(path) as env, env.begin(write=True) as txn:
+    txn.drop(env.open_db(b"last", create=False))
+    txn.put(b"k", b"12345678", db=env.open_db(b"last", txn=txn, integerdup=True))
+"""
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_database_that_another_process_has_dropped_is_not_found(open_env, write):
+    env = open_env()
+    db = env.open_db(b"last")
+    run(DROP_LAST, env.path(), 0)
+    with env.begin(write=write) as txn, pytest.raises(pylmdb.NotFoundError):
+        env.open_db(b"last", txn=txn, create=False)
+    assert db.closed
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v", db=env.open_db(b"last"))
+    assert env.dbs() == [b"last"]
+
+
+def test_a_database_that_another_process_has_dropped_is_made_anew_after_a_use_failed(open_env):
+    env = open_env()
+    db = env.open_db(b"last")
+    run(DROP_LAST, env.path(), 0)
+    with pytest.raises(MISSING), env.begin(write=True) as txn:
+        txn.put(b"k", b"v", db=db)
+    with env.begin(write=True, db=env.open_db(b"last")) as txn:
+        txn.put(b"k", b"v")
+    assert env.dbs() == [b"last"]
+
+
+def test_a_database_that_another_process_has_replaced_by_one_with_other_flags(open_env):
+    env = open_env()
+    db = env.open_db(b"last")
+    old = env.begin()
+    run(REPLACE, env.path(), 0)
+    with env.begin() as txn:
+        new = env.open_db(b"last", txn=txn)
+        assert new.flags()["integerdup"]
+        assert txn.get(b"k", db=new) == b"12345678"
+    assert db.closed
+    with pytest.raises(pylmdb.Error):
+        old.get(b"k", db=new)
+    old.abort()
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_dropped_database_that_an_older_snapshot_still_opens(env, create, given):
+    db = env.open_db(b"y")
+    with env.begin(write=True, db=db) as txn:
+        txn.put(b"k", b"old")
+    old = env.begin()
+    with env.begin(write=True) as txn:
+        txn.drop(db)
+    theirs = env.open_db(b"y", txn=old, create=False)
+    assert old.get(b"k", db=theirs) == b"old"
+    with env.begin(write=True) as txn:
+        if create:
+            db = env.open_db(b"y", txn=txn if given else None)
+            txn.put(b"k", b"new", db=db)
+        else:
+            with pytest.raises(pylmdb.NotFoundError):
+                env.open_db(b"y", txn=txn if given else None, create=False)
+    old.abort()
+    assert env.dbs() == ([b"x", b"y"] if create else [b"x"])
+    if create:
+        with env.begin(db=env.open_db(b"y")) as txn:
+            assert txn.get(b"k") == b"new"
+
+
+def test_a_snapshot_that_is_older_than_a_database_does_not_find_it(env):
+    old = env.begin()
+    db = env.open_db(b"z")
+    with pytest.raises(pylmdb.NotFoundError):
+        env.open_db(b"z", txn=old, create=False)
+    with env.begin(write=True, db=db) as txn:
+        txn.put(b"k", b"v")
+    assert env.open_db(b"z") is db
+    old.abort()
+
+
 def test_all_databases_are_dropped_after_a_drop_that_was_aborted(open_env, lib_version):
     if lib_version == 1:
         pytest.skip("the main database is not dropped while named ones are open")
@@ -214,7 +296,7 @@ def test_all_databases_are_dropped_after_a_drop_that_was_aborted(open_env, lib_v
         txn.drop(env.open_db())
     with env.begin(write=True) as txn:
         for i in range(3):
-            with pytest.raises(MISSING):
+            with pytest.raises((*MISSING, pylmdb.NotFoundError)):
                 txn.put(b"%d" % i, b"v", db=env.open_db(b"db", create=False))
     with env.begin() as txn:
         assert list(txn.cursor()) == []

@@ -15,7 +15,8 @@ import refusals
 from programs import finish, run, start
 
 import pylmdb
-from pylmdb import lowlevel
+from pylmdb import _engine, _registry, lowlevel
+from pylmdb._shared import opening
 from pylmdb.cli import main
 
 READ = {"readonly": True}
@@ -151,6 +152,7 @@ def shared(open_env, lib_version):
 AS_OTHER = """
 import contextlib, errno, io, shutil, tempfile, warnings
 import pylmdb.datasets as datasets
+from pylmdb._shared import opening
 from pylmdb.cli import main
 def command(*argv):
     out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
@@ -332,8 +334,8 @@ def test_locks_of_open_files_are_refused(refusing, env_path, lib_version, number
 env = pylmdb.open(path, lib_version=lib_version)
 with env.begin(write=True) as txn:
     txn.put(b"k", b"v")
-environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-os.environ.clear(), os.environ.update(environment)
+libraries = os.environ["LD_PRELOAD"].split()
+os.environ["LD_PRELOAD"] = " ".join(each for each in libraries if "refusals" not in each)
 with Rival(path, lib_version) as rival, env.begin() as txn:
     assert os.getpid() in rival.reader_pids() and rival.ask("check") == "0"
     assert rival.ask("put", "k", "new") == "put"
@@ -507,3 +509,28 @@ for i in range(60):
         finish(each, timeout=60)
     with pylmdb.open(env_path) as env:
         assert env.stat().entries == 80
+
+
+MAKE = """
+pylmdb.open(path, lib_version=lib_version).close()
+"""
+
+
+def test_a_file_that_another_process_makes_in_the_other_format(env_path, lib_version, monkeypatch):
+    """It does so when this process has seen that there is none."""
+    seen = []
+
+    def look_too_early(options):
+        seen.append(opening.look(options))
+        if len(seen) == 1:
+            run(MAKE, env_path, 1 - lib_version)
+        return seen[-1]
+
+    monkeypatch.setattr(_registry, "look", look_too_early)
+    with pytest.raises(pylmdb.InvalidError, match="leave lib_version out"):
+        pylmdb.open(env_path, lib_version=lib_version)
+    shutil.rmtree(env_path)
+    seen.clear()
+    monkeypatch.setattr(_engine, "default", lambda: _engine.of_major(lib_version))
+    with pylmdb.open(env_path) as env:
+        assert lowlevel.engine(env).version[0] == 1 - lib_version

@@ -49,10 +49,17 @@ static void adopt_slots(MDB_txn *txn)
         txn->mt_numdbs = env->me_numdbs;
 }
 
+int pylmdb_txn_is_old(MDB_txn *txn)
+{
+    return F_ISSET(txn->mt_flags, MDB_TXN_RDONLY) &&
+           txn->mt_txnid < mdb_env_pick_meta(txn->mt_env)->mm_txnid;
+}
+
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
 {
     MDB_cursor mc;
     MDB_xcursor mx;
+    int rc = MDB_BAD_DBI;
 
     if (!txn)
         return EINVAL;
@@ -65,13 +72,14 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
         /* Looks the record up by name and clears DB_STALE if it is there. */
         mdb_cursor_init(&mc, txn, dbi, &mx);
         if (txn->mt_dbflags[dbi] & DB_STALE)
-            (void)mdb_page_search(&mc, NULL, MDB_PS_ROOTONLY);
+            rc = mdb_page_search(&mc, NULL, MDB_PS_ROOTONLY);
     }
-    if (txn->mt_dbflags[dbi] & DB_STALE) {
-        txn->mt_dbflags[dbi] = 0;
-        return MDB_BAD_DBI;
-    }
-    return MDB_SUCCESS;
+    if (!(txn->mt_dbflags[dbi] & DB_STALE))
+        return MDB_SUCCESS;
+    txn->mt_dbflags[dbi] = 0;
+    if (rc != MDB_BAD_DBI && rc != MDB_NOTFOUND && rc != MDB_INCOMPATIBLE)
+        return rc; /* it cannot be told */
+    return pylmdb_txn_is_old(txn) ? MDB_BAD_DBI : PYLMDB_GONE;
 }
 
 /* 1 if an abort of this transaction takes the handle back. */
@@ -248,8 +256,7 @@ static int recreate(MDB_txn *txn, MDB_dbi dbi, unsigned int flags)
 
 #define MAX_HIDDEN 64
 
-int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
-                    MDB_dbi *dbi)
+static int open_by_name(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi)
 {
     MDB_env *env = txn->mt_env;
     MDB_dbi hidden[MAX_HIDDEN];
@@ -275,6 +282,16 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
     for (i = 0; i < count; i++)
         env->me_dbxs[hidden[i]].md_name.mv_size = strlen(name) + NAME_NUL;
     return reserve_slot(txn, rc, name, *dbi);
+}
+
+/* mdb_dbi_open() takes a handle that it knows without a look at the database. */
+int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi)
+{
+    int rc = open_by_name(txn, name, flags, dbi);
+
+    if (!rc && name && (rc = pylmdb_txn_adopt(txn, *dbi)) == MDB_BAD_DBI)
+        rc = MDB_NOTFOUND;
+    return rc;
 }
 
 /* Dropping a database.

@@ -24,16 +24,21 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms);
 int pylmdb_txn_park(MDB_txn *txn);
 
 /* Open a handle to a named database so that no other transaction of this
- * process can be given the same slot meanwhile.  The caller serialises calls. */
+ * process can be given the same slot meanwhile.  The caller serialises calls.
+ * PYLMDB_GONE if this process has a handle of that name whose database is not there any
+ * more: it must be retired first. */
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 
 /* After opening: 1 if an abort of the transaction takes the database back. */
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 
+/* 1 if something was committed since the read transaction began. */
+int pylmdb_txn_is_old(MDB_txn *txn);
+
 /* Let a transaction use a handle that was opened after it began; MDB_BAD_DBI if
- * its snapshot does not have the database.  The caller serialises this with
- * pylmdb_dbi_open(). */
+ * its snapshot does not have the database, PYLMDB_GONE if the newest one does not, either,
+ * or has another of that name.  The caller serialises this with pylmdb_dbi_open(). */
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 
 /* 1 if a commit of the write transaction would write anything, 0 if it would not, -1 if
@@ -178,6 +183,10 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 
 /* A write transaction cannot begin in a file whose pages have checksums. */
 #define PYLMDB_CHECKSUMS (-30702)
+
+/* The database of a handle is not there any more: another process has dropped it, or the
+ * handle was opened in an older snapshot. */
+#define PYLMDB_GONE (-30703)
 
 /* To be called after pylmdb_env_open(), pylmdb_env_opened(), and before the first transaction.
  * PYLMDB_OTHER_FILE: others have another data file open with the same lock file, which must

@@ -38,6 +38,12 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
     return mdb_env_copyfd2(env, fd, flags);
 }
 
+int pylmdb_txn_is_old(MDB_txn *txn)
+{
+    (void)txn;
+    return 0;
+}
+
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
 {
     (void)txn;

@@ -164,7 +164,7 @@ class _Opening(Owner):
             if key in _open:
                 raise _replaced(options)  # since it was looked for
             _refuse_other_binding(engine.lib, options, key)
-        made = self._made = Opening(engine, options)
+        made = self._made = Opening(engine, options, head)
         if key is None:
             made.make_directory()
         self._box = engine.ffi.new("MDB_env **")

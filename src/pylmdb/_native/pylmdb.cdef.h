@@ -4,6 +4,7 @@
 int pylmdb_has_shim(void);
 const void *pylmdb_engine_table(void);
 int pylmdb_txn_is_changed(MDB_txn *txn);
+int pylmdb_txn_is_old(MDB_txn *txn);
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 void pylmdb_env_abandon(MDB_env *env);
@@ -28,6 +29,7 @@ int pylmdb_env_join(MDB_env *env);
 int pylmdb_env_discard_locks(MDB_env *env);
 static const int PYLMDB_OTHER_FILE;
 static const int PYLMDB_CHECKSUMS;
+static const int PYLMDB_GONE;
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 int pylmdb_env_limit(MDB_env *env, size_t size);
 int pylmdb_env_replace_map(MDB_env *env, size_t size);

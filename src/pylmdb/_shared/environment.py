@@ -99,6 +99,8 @@ class SharedEnv(SharedCore):
         self._opened: list[Any] = []
         # the last one of each number
         self.numbers: dict[int, DbSlot] = {}
+        # names whose slot may be of a database that is not there any more
+        self.doubted: set[bytes] = set()
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
@@ -362,6 +364,10 @@ class SharedEnv(SharedCore):
                 raise error("mdb_dbi_open", lib.MDB_DBS_FULL)
             native_name = ffi.NULL if name is None else name
             code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
+            if code == lib.PYLMDB_GONE:
+                self.retire(found.dbi)
+                slot = None
+                code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
             if code:
                 raise error("mdb_dbi_open", code)
             number = found.dbi
@@ -376,6 +382,10 @@ class SharedEnv(SharedCore):
                     slot.pending = True
                     txn._opened.append(slot)
                 self.numbers[number] = self.slots[name] = slot
+            if name is not None and lib.pylmdb_txn_is_old(ptr):
+                self.doubted.add(name)
+            elif name is not None:
+                self.doubted.discard(name)
         # There is one write transaction at a time, so what is not committed is its own.
         if slot.pending and (txn is None or not txn._thread):
             raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
@@ -397,8 +407,11 @@ class SharedEnv(SharedCore):
 
     def adopt(self, txn: Any, slot: DbSlot) -> None:
         """Let liblmdb learn of a handle that was opened after ``txn`` began."""
+        lib = self.engine.lib
         with self.dbi_lock:
-            missing = self.engine.lib.pylmdb_txn_adopt(txn, slot.dbi)
+            missing = lib.pylmdb_txn_adopt(txn, slot.dbi)
+            if missing == lib.PYLMDB_GONE and slot.name is not None:
+                self.doubted.add(slot.name)
         if missing:
             self.refuse_missing(slot)
 

@@ -135,10 +135,14 @@ def _lock_name(options: Options) -> str:
 
 
 class Opening:
-    """The attempt, from the directory to the files."""
+    """The attempt, from the directory to the files.
 
-    def __init__(self, engine: Any, options: Options) -> None:
+    :param head: how the data file began when the engine was chosen.
+    """
+
+    def __init__(self, engine: Any, options: Options, head: bytes) -> None:
         self._lib, self._null, self._options = engine.lib, engine.ffi.NULL, options
+        self._head = head
         self._noted = engine.ffi.new("struct pylmdb_opening *")
         self._made_directory = False
 
@@ -197,9 +201,13 @@ class Opening:
 
     def _is_meanwhile(self, code: int) -> bool:
         """Whether another process has come between: it has removed or replaced a file or the
-        directory, or it was making the lock file and has died, or is still making it."""
-        if self._noted.step == self._lib.PYLMDB_MAP_LOCK_FILE:
+        directory, or it was making the lock file and has died, or is still making it, or it has
+        made the data file in another format."""
+        lib = self._lib
+        if self._noted.step == lib.PYLMDB_MAP_LOCK_FILE:
             return _is_empty(self._options.lock_path)
+        if code in (lib.MDB_INVALID, lib.MDB_VERSION_MISMATCH):
+            return look(self._options)[0] != self._head
         return code in (errno.ENOENT, errno.ESTALE)
 
 
