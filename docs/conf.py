@@ -54,6 +54,7 @@ MODULES = ["pylmdb", "pylmdb.tools.verification", "pylmdb.datasets"]
 ELSEWHERE = {
     "benchmarks": ROOT / "benchmarks" / "README.md",
     "changelog": ROOT / "CHANGELOG.md",
+    "contributing": ROOT / "CONTRIBUTING.md",
     "liblmdb": ROOT / "lib" / "liblmdb" / "README.md",
 }
 # A link to a file, without what may follow in it: the anchor.
