@@ -12,6 +12,10 @@
 #
 #   make sanitize      the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 #   make debug-malloc  the suite with Python's checking allocator, in development mode
+#   make coverage      which lines of Python and C the tests reach; FILE=... for some of them only
+#
+#   make bench-baseline  store the ratios beside py-lmdb in benchmarks/baseline.json, on a quiet machine
+#   make bench-compare   measure again, and print what fell below 0.95 of the stored ratio
 #
 # PYTHON chooses the interpreter, PYTEST_ARGS is passed to pytest, VENV the test environment.
 
@@ -27,6 +31,7 @@ DEMO_VENV ?= .venv-demo
 BENCH_VENV ?= .venv-bench
 DOCS_VENV ?= .venv-docs
 DEV_VENV ?= .venv-dev
+COVERAGE_VENV ?= .venv-coverage
 PYTEST_ARGS ?=
 # Files of tests go to as many processes as there are processors.
 SHARED_OUT := -n auto --dist loadfile
@@ -64,7 +69,8 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-all test-short dev t sanitize debug-malloc bench docs lint place clean
+.PHONY: demo test test-all test-short dev t sanitize debug-malloc coverage \
+	bench bench-baseline bench-compare docs lint place clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
@@ -105,8 +111,27 @@ debug-malloc: $(VENV)/installed-test
 	PYTHONMALLOC=debug $(VENV)/bin/python -X dev -m pytest \
 		$(addprefix --ignore=,$(BUILDING)) $(PYTEST_ARGS)
 
+# The package is compiled in build/lib-coverage and installed from there; gcc's counts come beside the objects.
+# A test that fails does not stop the report: some look at what coverage changes, as what an import loads.
+coverage: $(COVERAGE_VENV)/installed-coverage
+	.ci/system-packages $(COVERAGE_VENV)/bin/python lmdb-utils
+	find build/lib-coverage -name '*.gcda' -delete
+	rm -rf build/coverage && mkdir -p build/coverage/c
+	-$(COVERAGE_VENV)/bin/pytest -m "not slow" $(SHARED_OUT) --cov=pylmdb --cov-report= \
+		$(addprefix --ignore=,$(BUILDING)) $(PYTEST_ARGS) $(FILE)
+	$(COVERAGE_VENV)/bin/coverage report --skip-covered
+	$(COVERAGE_VENV)/bin/coverage html --quiet
+	$(COVERAGE_VENV)/bin/gcovr
+	@echo build/coverage/python/index.html build/coverage/c/index.html
+
 bench: $(BENCH_VENV)/installed-bench
 	$(BENCH_VENV)/bin/python benchmarks/compare.py $(BENCH_ARGS)
+
+bench-baseline: $(BENCH_VENV)/installed-bench
+	$(BENCH_VENV)/bin/python benchmarks/compare.py --store-baseline $(BENCH_ARGS)
+
+bench-compare: $(BENCH_VENV)/installed-bench
+	$(BENCH_VENV)/bin/python benchmarks/compare.py --compare $(BENCH_ARGS)
 
 docs: $(DOCS_VENV)/installed-docs
 	$(DOCS_VENV)/bin/sphinx-build --quiet -W --keep-going docs docs/_build/html
@@ -144,6 +169,10 @@ endef
 
 %/installed-sanitize: %/created $(INPUTS)
 	$(call install,test,PYLMDB_SANITIZE=1)
+	touch $@
+
+%/installed-coverage: %/created $(INPUTS)
+	$(call install,coverage,PYLMDB_COVERAGE=1)
 	touch $@
 
 # Also what the tests need of the system; and they must not meet the modules of this folder.

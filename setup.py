@@ -22,7 +22,7 @@ sys.path.insert(0, "src/pylmdb/_native")
 from build import core_extension, glue_flags  # noqa: E402
 
 BUILDER = "src/pylmdb/_native/build.py"
-MODES = ("PYLMDB_SYSTEM_LIBLMDB", "PYLMDB_SANITIZE")
+MODES = ("PYLMDB_SYSTEM_LIBLMDB", "PYLMDB_SANITIZE", "PYLMDB_COVERAGE")
 
 
 class BuildExtensions(build_ext):

@@ -21,6 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import baseline
 import cases_process
 import cases_read
 import cases_write
@@ -60,6 +61,13 @@ def arguments() -> tuple[argparse.Namespace, list[Case]]:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the ratios there (SVG)")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--store-baseline", action="store_true", help="store the ratios in baseline.json"
+    )
+    kept.add_argument(
+        "--compare", action="store_true", help="print the ratios that fell below the stored ones"
+    )
     parser.add_argument(
         "--memory", action="store_true", help="only see whether memory grows while pylmdb works"
     )
@@ -194,7 +202,10 @@ def main() -> int:
     given, cases = arguments()
     if given.memory:
         return memory.check()
-    where = machine()
+    stored = baseline.load() if given.compare else None
+    where, load = machine(), round(os.getloadavg()[0], 1)
+    if given.compare or given.store_baseline:
+        baseline.warn(load)
     print(
         f"pylmdb {where['pylmdb']}, py-lmdb {where['py_lmdb']}; {where['python']},"
         f" {where['platform']}, {where['processors']} x {where['processor']}"
@@ -204,8 +215,13 @@ def main() -> int:
         thread.start()
         thread.join()
     rows = run(cases, QUICK if given.quick else Sizes(), given.rounds)
+    settings = {name: getattr(given, name) for name in ("rounds", "quick", "threaded")}
+    depends_on = {**where, **settings, "load": load}
+    if given.store_baseline:
+        baseline.store(rows, depends_on)
+    if stored:
+        print(*baseline.compare(rows, depends_on, stored), sep="\n")
     if given.json:
-        settings = {name: getattr(given, name) for name in ("rounds", "quick", "threaded")}
         result = {"machine": where, **settings, "rows": rows}
         given.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     if given.picture:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The documentation site.  ``make docs`` builds it; nothing is fetched meanwhile."""
 
+import inspect
 import os
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from sphinx.addnodes import pending_xref
 
 import pylmdb
-from pylmdb import _which_core
+from pylmdb import _which_core, datasets
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -54,6 +55,7 @@ MODULES = ["pylmdb", "pylmdb.tools.verification", "pylmdb.datasets"]
 ELSEWHERE = {
     "benchmarks": ROOT / "benchmarks" / "README.md",
     "changelog": ROOT / "CHANGELOG.md",
+    "contributing": ROOT / "CONTRIBUTING.md",
     "liblmdb": ROOT / "lib" / "liblmdb" / "README.md",
 }
 # A link to a file, without what may follow in it: the anchor.
@@ -67,6 +69,12 @@ for cls, functions in _which_core.documented.items():
         setattr(cls, name, function)
 if "get_array" in vars(pylmdb.Transaction):
     del pylmdb.Transaction.get_array
+
+# The signature of these has the options that they pass on.  The source of the function inside does
+# not, and Sphinx looks there for the text of their defaults.
+for function in vars(datasets).values():
+    if inspect.isfunction(function) and hasattr(function, "__signature__"):
+        del function.__wrapped__
 
 
 def show_file(app, docname, source):

@@ -238,7 +238,7 @@ class TransactionCore:
                 family.drain()
 
     def _resume(self, inherited: NativeTxn) -> NativeTxn:
-        """In a forked child: go on with the same snapshot; see ``_shared/inherited.py``."""
+        """In a forked child: go on with the same snapshot; see ``_core_rules/inherited.py``."""
         if inherited.lost:
             raise ForkedError("this transaction belongs to the parent process; begin a new one")
         if inherited.revoked:

@@ -10,6 +10,7 @@ The environment chooses what is built:
 
 PYLMDB_SYSTEM_LIBLMDB=1   the system's liblmdb as the only engine, ``pylmdb._lmdbsys``
 PYLMDB_SANITIZE=1         AddressSanitizer and UndefinedBehaviorSanitizer
+PYLMDB_COVERAGE=1         gcov counts which lines run
 PYLMDB_WERROR=1           a warning in our own C stops the build
 """
 
@@ -89,19 +90,27 @@ def compiler_flags() -> list[str]:
         flags.append("-Werror")
     if option("PYLMDB_SANITIZE"):
         flags += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g", "-O1"]
+    if option("PYLMDB_COVERAGE"):
+        flags += ["--coverage", "-fprofile-update=atomic", "-O0"]
     return flags
 
 
 def glue_flags() -> list[str]:
     """For what cffi generates, 7,000 lines that only pass arguments on: -O3 takes twice the
     time, and calls are no quicker."""
-    return [] if WINDOWS or option("PYLMDB_SANITIZE") else ["-O1"]
+    as_ours = WINDOWS or option("PYLMDB_SANITIZE") or option("PYLMDB_COVERAGE")
+    return [] if as_ours else ["-O1"]
 
 
 def linker_flags() -> list[str]:
     if WINDOWS:
         return []
-    return ["-pthread", *(["-fsanitize=address,undefined"] if option("PYLMDB_SANITIZE") else [])]
+    flags = ["-pthread"]
+    if option("PYLMDB_SANITIZE"):
+        flags.append("-fsanitize=address,undefined")
+    if option("PYLMDB_COVERAGE"):
+        flags.append("--coverage")
+    return flags
 
 
 def libraries() -> list[str]:
@@ -127,7 +136,8 @@ def settings_file() -> Path:
 
     Each kind of build has its own, as it has its own objects.
     """
-    kind = "sanitize" if option("PYLMDB_SANITIZE") else "plain"
+    kinds = [kind for kind in ("sanitize", "coverage") if option(f"PYLMDB_{kind.upper()}")]
+    kind = "-".join(kinds) or "plain"
     path = ROOT / "build" / f"compiler-settings-{kind}.txt"
     variables = os.environ.get("CC"), os.environ.get("CFLAGS")
     text = repr((compiler_flags(), glue_flags(), linker_flags(), *variables, version()))

@@ -6,7 +6,7 @@ as the snapshot is held: an index of addresses, relative to the map.  A gather i
 nothing but copying.
 
 A forked child inherits the index, and on its first use there the child takes the same
-snapshot for itself (``_shared/inherited.py``): the index is right for its own map.
+snapshot for itself (``_core_rules/inherited.py``): the index is right for its own map.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 /* Read transactions and cursors that a forked child has inherited.
  *
  * At its first use in the child a transaction gets a native one of the child's own that
- * shows the same snapshot (_shared/inherited.py), and each of its cursors, at the cursor's first
- * use, a native cursor with the same position.  The inherited native objects are memory
- * that the child leaves as it is: views may lie in their map. */
+ * shows the same snapshot (_core_rules/inherited.py), and each of its cursors, at the
+ * cursor's first use, a native cursor with the same position.  The inherited native
+ * objects are memory that the child leaves as it is: views may lie in their map. */
 #include "core.h"
 
 /* An operation that another thread of the parent was in does not exist here. */

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Files that documentation and comments name exist, and each part of the package is on the map."""
+
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "pylmdb"
+MAP = ROOT / "docs" / "where-does-it-live.md"
+PAGES = [
+    MAP,
+    ROOT / "docs" / "design.md",
+    ROOT / "lib" / "liblmdb" / "README.md",
+    ROOT / "CONTRIBUTING.md",
+]
+FOLDERS = ("src", "lib", "tests", "docs", "benchmarks", "examples")
+
+NAME = re.compile(r"(?<![\w./*-])[\w*][\w/*.-]*\.(?:pyi|py|[ch]|edit|json|md)\b(?![\w(/])")
+PYTHON, SOURCE = re.compile(r"/.*\.py$"), re.compile(r"\.(py|pyi|c|h|edit)$")
+# What stands for any name in a description of a format.
+EXAMPLES = {"edits/NAME.edit"}
+
+FILES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in FOLDERS
+    for path in (ROOT / folder).rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+) + [path.name for path in ROOT.iterdir() if path.is_file()]
+
+
+def exists(name):
+    """Whether a file has this name, from the root or from any folder."""
+    return any(fnmatchcase("/" + path, "*/" + name) for path in FILES)
+
+
+def missing(text):
+    return sorted({name for name in NAME.findall(text) if not exists(name)} - EXAMPLES)
+
+
+def test_names_are_found():
+    assert NAME.findall("`a.c`, `b/c.py`, [x](../y/d.md), `e_*.c`") == ["a.c", "b/c.py", "e_*.c"]
+    assert missing("errors.py, _shared/gone.py, gone_*.c") == ["_shared/gone.py", "gone_*.c"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_exist(page):
+    text = page.read_text("utf-8")
+    assert NAME.findall(text)
+    assert not missing(text)
+
+
+def test_modules_that_sources_name_exist():
+    """Names of Python files with a folder: comments in C and Python refer to them."""
+    wrong = {
+        path: [name for name in missing((ROOT / path).read_text("utf-8")) if PYTHON.search(name)]
+        for path in FILES
+        if path.startswith(("src/", "lib/liblmdb/")) and SOURCE.search(path)
+    }
+    assert not {path: names for path, names in wrong.items() if names}
+
+
+def places():
+    """What the second column of the map names, as paths from the root."""
+    for line in MAP.read_text("utf-8").splitlines():
+        cells = line.split(" | ")
+        for name in re.findall(r"`([^`]+)`", cells[1]) if len(cells) == 3 else ():
+            yield name if name.startswith(("lib/", "docs")) else f"src/pylmdb/{name}"
+
+
+def test_the_map_names_what_exists():
+    named = [*places()]
+    assert len(named) > 80
+    assert not [name for name in named if not [*ROOT.glob(name)]]
+
+
+def test_the_map_has_every_part_of_the_package():
+    named = {name.removeprefix("src/pylmdb/").partition("/")[0] for name in places()}
+    folders = {path.parent.name for path in PACKAGE.glob("*/*.py")}
+    modules = {path.name for path in PACKAGE.glob("*.py*")}
+    assert not (folders | modules) - named - {"py.typed"}
