@@ -132,7 +132,14 @@ def test_the_sdist_carries_what_it_needs(unpacked):
     assert names >= {str(path.relative_to(ROOT)) for path in pages if path.suffix != ".pyc"}
     assert names >= {
         f"lib/liblmdb/{name}"
-        for name in ("pin.json", "place.py", "source_edits.py", "shim.c", "README.md")
+        for name in (
+            "pin.json",
+            "place.py",
+            "shim_calls.py",
+            "source_edits.py",
+            "shim.c",
+            "README.md",
+        )
     }
     native = {
         path for path in (ROOT / "src/pylmdb/_native").rglob("*") if path.suffix in (".c", ".h")
