@@ -3,11 +3,9 @@
  * truncation.c and large.c for builds that do without: the map has one size, nothing in the
  * files is mended or put in their place, processes are known by their numbers, no read is
  * guarded, values are kept until the commit, and a forked child has no snapshot but the last
- * one.  Included by shim.c, on Windows and for a system liblmdb. */
+ * one.  Included by shim.c for a system liblmdb. */
 
-#ifndef _WIN32
 #include <unistd.h>
-#endif
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {

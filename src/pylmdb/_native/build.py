@@ -28,7 +28,6 @@ from setuptools import Extension
 ROOT = Path.cwd()
 NATIVE = Path("src/pylmdb/_native")
 LIBLMDB = Path("lib/liblmdb")
-WINDOWS = sys.platform == "win32"
 
 PREAMBLE = """
 #include "shim.h"
@@ -61,15 +60,11 @@ def version_macro() -> tuple[str, str | None]:
 
 def declarations() -> str:
     """The text for ffi.cdef(): liblmdb's names, then those of our shim and helpers."""
-    text = (ROOT / NATIVE / "lmdb.cdef.h").read_text("utf-8")
-    if WINDOWS:
-        text = text.replace("typedef int mdb_filehandle_t;", "typedef void *mdb_filehandle_t;")
-    return text + (ROOT / NATIVE / "pylmdb.cdef.h").read_text("utf-8")
+    names = ("lmdb.cdef.h", "pylmdb.cdef.h")
+    return "".join((ROOT / NATIVE / name).read_text("utf-8") for name in names)
 
 
 def compiler_flags() -> list[str]:
-    if WINDOWS:
-        return ["/O2", "/std:c11", "/UNDEBUG"]
     flags = [
         "-O3",
         "-fno-plt",
@@ -95,18 +90,14 @@ def compiler_flags() -> list[str]:
 def glue_flags() -> list[str]:
     """For what cffi generates, 7,000 lines that only pass arguments on: -O3 takes twice the
     time, and calls are no quicker."""
-    return [] if WINDOWS or option("PYLMDB_SANITIZE") else ["-O1"]
+    return [] if option("PYLMDB_SANITIZE") else ["-O1"]
 
 
 def linker_flags() -> list[str]:
-    if WINDOWS:
-        return []
     return ["-pthread", *(["-fsanitize=address,undefined"] if option("PYLMDB_SANITIZE") else [])]
 
 
 def libraries() -> list[str]:
-    if WINDOWS:
-        return ["advapi32"]
     return ["dl"] if sys.platform.startswith("linux") else []
 
 
