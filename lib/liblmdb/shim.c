@@ -7,7 +7,10 @@
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
- * system liblmdb (PYLMDB_SYSTEM) compiles only the plain versions at the end.
+ * system liblmdb (PYLMDB_SYSTEM) compiles only without_shim.c.
+ *
+ * The macros below take over calls in mdb.c, some by the text of an argument; pin.json says how
+ * often each of them occurs, and place.py refuses sources in which that has changed.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -494,7 +497,6 @@ int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 
 #else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
 
-#include "system.c"
-#include "plain.c"
+#include "without_shim.c"
 
 #endif
