@@ -125,7 +125,6 @@ def test_the_sdist_carries_what_it_needs(unpacked):
         "pyproject.toml",
         "setup.py",
         "src/pylmdb/py.typed",
-        "src/pylmdb/_native/build.py",
     }
     documentation = [*(ROOT / "docs").rglob("*.*")]
     pages = {path for path in documentation if path.is_file() and "_build" not in path.parts}
@@ -142,7 +141,9 @@ def test_the_sdist_carries_what_it_needs(unpacked):
         )
     }
     native = {
-        path for path in (ROOT / "src/pylmdb/_native").rglob("*") if path.suffix in (".c", ".h")
+        path
+        for path in (ROOT / "src/pylmdb/_native").rglob("*")
+        if path.suffix in (".c", ".h", ".py")
     }
     assert names >= {str(path.relative_to(ROOT)) for path in native}
     assert not [name for name in names if name.endswith((".so", ".pyc", ".o", ".mdb"))]

@@ -6,6 +6,7 @@
 
 #include "helpers.h"
 
+/* cdef: begin */
 /* Keys one behind the other: each has width bytes, or where ends is given, ends[i] is
  * where the i-th one ends. */
 struct pylmdb_keys {
@@ -13,6 +14,7 @@ struct pylmdb_keys {
     const size_t *ends;
     size_t count, width;
 };
+/* cdef: end */
 
 static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
 {
@@ -22,6 +24,7 @@ static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
     return (MDB_val){end - begin, (void *)(keys->bytes + begin)};
 }
 
+/* cdef: begin */
 /* Writes numbers as printf() does with a format of one %d: prefix, the number filled up
  * to width (with zeros behind the sign, or spaces), suffix.  Each takes at most
  * prefix_size + suffix_size + (width, at least 20) bytes.  Returns the size of all. */
@@ -102,5 +105,6 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
 int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                     const struct pylmdb_keys *keys, const char *values, ptrdiff_t stride,
                     size_t size, unsigned int flags, size_t *written, size_t *bad);
+/* cdef: end */
 
 #endif

@@ -59,9 +59,9 @@ def version_macro() -> tuple[str, str | None]:
 
 
 def declarations() -> str:
-    """The text for ffi.cdef(): liblmdb's names, then those of our shim and helpers."""
-    names = ("lmdb.cdef.h", "pylmdb.cdef.h")
-    return "".join((ROOT / NATIVE / name).read_text("utf-8") for name in names)
+    """The text for ffi.cdef(): liblmdb's names, then what our own headers mark."""
+    own = runpy.run_path(str(ROOT / NATIVE / "declarations.py"))["declarations"](ROOT)
+    return (ROOT / NATIVE / "lmdb.cdef.h").read_text("utf-8") + own
 
 
 def compiler_flags() -> list[str]:
@@ -108,7 +108,8 @@ def inputs(liblmdb: Path | None) -> list[str]:
     other = {path for path in files if path.relative_to(ROOT).parts[2] in ("0.9", "1.0")}
     own = {path for path in other if liblmdb and path.is_relative_to(ROOT / liblmdb)}
     files = files - other | own
-    files |= {ROOT / NATIVE / "build.py", ROOT / "src/pylmdb/_version.py", settings_file()}
+    files |= {ROOT / NATIVE / name for name in ("build.py", "declarations.py")}
+    files |= {ROOT / "src/pylmdb/_version.py", settings_file()}
     files.add(ROOT / core_docs() / "core_docs.h")
     return sorted(str(path.relative_to(ROOT)) for path in files)
 

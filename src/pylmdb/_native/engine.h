@@ -49,6 +49,7 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 
 /* -- what both sides look into ----------------------------------------------------- */
 
+/* cdef: begin */
 /* What is counted and kept for all transactions of an environment.  It lives as
  * long as its environment's record or one of them. */
 #define PYLMDB_MAX_IDLE 64
@@ -77,6 +78,7 @@ struct pylmdb_txn {
     int code;
     int generation;
 };
+/* cdef: end */
 
 /* The place of a key in key order: index is its number among those given. */
 struct pylmdb_place {
@@ -217,7 +219,9 @@ struct pylmdb_engine {
 #undef PYLMDB_MEMBER
 };
 
+/* cdef: begin */
 /* In an engine: its table. */
 const struct pylmdb_engine *pylmdb_engine_table(void);
+/* cdef: end */
 
 #endif
