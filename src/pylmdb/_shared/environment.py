@@ -380,8 +380,9 @@ class SharedEnv(SharedCore):
                     slot.pending = True
                     txn._opened.append(slot)
                 self.numbers[number] = self.slots[name] = slot
-        # There is one write transaction at a time, so what is not committed is its own.
-        if slot.pending and (txn is None or not txn._thread):
+        # There is one write transaction at a time, so what is not committed is its own; without
+        # the shim, a handle that a read transaction opens goes with that transaction too.
+        if slot.pending and (txn is None or not (txn._thread or slot in txn._opened)):
             raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
         found_slot: DbSlot = slot
         return found_slot
