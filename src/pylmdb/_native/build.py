@@ -32,14 +32,14 @@ LIBLMDB = Path("lib/liblmdb")
 PREAMBLE = """
 #include "shim.h"
 #include "compat.h"
-#include "arrays.h"
-#include "merge.h"
-#include "verify.h"
+#include "arrays/arrays.h"
+#include "merge/merge.h"
+#include "verify/verify.h"
 #include "engine.h"
 """
 
-# The parts of the check of a file, which uses nothing of liblmdb.
-VERIFY = ("file", "free", "order", "page", "report", "tree")
+# Plain C for an engine, a folder for each concern; verify/ uses nothing of liblmdb.
+FOLDERS = ("plain", "arrays", "merge", "verify")
 
 
 def option(name: str) -> bool:
@@ -129,9 +129,8 @@ def settings_file() -> Path:
     return path
 
 
-def core_sources() -> list[str]:
-    """What uses CPython's own interface."""
-    return sorted(str(NATIVE / "core" / path.name) for path in (ROOT / NATIVE / "core").glob("*.c"))
+def sources_in(folder: str) -> list[str]:
+    return sorted(str(NATIVE / folder / path.name) for path in (ROOT / NATIVE / folder).glob("*.c"))
 
 
 def core_docs() -> str:
@@ -149,7 +148,7 @@ def core_extension() -> Extension:
     """The C core, ``pylmdb._core``: compiled once, without cffi and without any liblmdb."""
     return Extension(
         "pylmdb._core",
-        [*core_sources(), str(NATIVE / "memory.c")],
+        [*sources_in("core"), str(NATIVE / "memory.c")],
         include_dirs=[str(NATIVE), core_docs()],
         define_macros=[version_macro()],
         extra_compile_args=compiler_flags(),
@@ -175,14 +174,9 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         # shim.c includes mdb.c and midl.c
         sources=[
             str(LIBLMDB / "shim.c"),
-            str(NATIVE / "helpers.c"),
-            str(NATIVE / "pool.c"),
-            str(NATIVE / "batch.c"),
             str(NATIVE / "memory.c"),
             str(NATIVE / "engine.c"),
-            str(NATIVE / "merge.c"),
-            *(str(NATIVE / f"arrays_{part}.c") for part in ("keys", "read", "write")),
-            *(str(NATIVE / f"verify_{part}.c") for part in VERIFY),
+            *(source for folder in FOLDERS for source in sources_in(folder)),
         ],
         include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE) if folder],
         define_macros=macros,

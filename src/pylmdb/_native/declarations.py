@@ -18,10 +18,10 @@ from pathlib import Path
 HEADERS = (
     "src/pylmdb/_native/engine.h",
     "lib/liblmdb/shim.h",
-    "src/pylmdb/_native/helpers.h",
-    "src/pylmdb/_native/arrays.h",
-    "src/pylmdb/_native/merge.h",
-    "src/pylmdb/_native/verify.h",
+    "src/pylmdb/_native/plain/plain.h",
+    "src/pylmdb/_native/arrays/arrays.h",
+    "src/pylmdb/_native/merge/merge.h",
+    "src/pylmdb/_native/verify/verify.h",
 )
 # What no header declares: a macro that the build defines, and functions that Python provides.
 OTHERS = """

@@ -4,7 +4,7 @@
  * The core (core/) is compiled once and includes this, and no lmdb.h; each engine (liblmdb, our
  * shim, our plain C) is compiled with its own lmdb.h, and engine.c holds what is written here
  * against that.  The table changes with the package: join() refuses an engine of another one.
- * What the functions do is said where they are declared, in shim.h, helpers.h, arrays.h and
+ * What the functions do is said where they are declared, in shim.h, plain.h, arrays.h and
  * lmdb.h. */
 #ifndef PYLMDB_ENGINE_H
 #define PYLMDB_ENGINE_H
@@ -101,7 +101,7 @@ struct pylmdb_lookup {
 /* Is shown a record that is there already; a code that it returns is returned at once. */
 typedef int pylmdb_seen(void *context, const MDB_val *old);
 
-/* A record of a cursor in a database with duplicates; see helpers.h. */
+/* A record of a cursor in a database with duplicates; see plain.h. */
 struct pylmdb_stand;
 
 /* Where a read behind the end of a data file that was cut short can go on

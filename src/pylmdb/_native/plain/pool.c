@@ -7,7 +7,7 @@
  * with its reader slot (as many as max_spare_txns allows), or parked, with
  * nothing but its memory, which spares the next one that allocation.
  */
-#include "helpers.h"
+#include "plain.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the check finds, and which pages it has come by. */
-#include "verify_format.h"
+#include "format.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #ifndef PYLMDB_MERGE_H
 #define PYLMDB_MERGE_H
 
-#include "helpers.h"
+#include "plain/plain.h"
 
 /* cdef: begin */
 struct pylmdb_source {

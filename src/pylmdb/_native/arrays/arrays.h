@@ -4,7 +4,7 @@
 #ifndef PYLMDB_ARRAYS_H
 #define PYLMDB_ARRAYS_H
 
-#include "helpers.h"
+#include "plain/plain.h"
 
 /* cdef: begin */
 /* Keys one behind the other: each has width bytes, or where ends is given, ends[i] is
@@ -32,7 +32,7 @@ size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *pr
                           size_t prefix_size, const char *suffix, size_t suffix_size,
                           size_t width, int zeros, char *out, size_t *ends);
 
-/* -- arrays_read.c -- */
+/* -- read.c -- */
 
 /* Looks keys up in key order, and copies their values, each of size bytes, to places that
  * are stride bytes apart, by so many threads.  Of a key that is not there it says so in
@@ -91,7 +91,7 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
 /* What does not fit: which one, or how large, is told. */
 #define PYLMDB_MISFIT (-30700)
 
-/* -- arrays_write.c -- */
+/* -- write.c -- */
 
 /* A record of size bytes that are still to be written, to where *out leads, before the
  * next write in the transaction. */

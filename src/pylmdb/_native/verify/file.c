@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The file as a whole: which format it has, its meta pages, and then its trees. */
-#include "verify_format.h"
+#include "format.h"
 
 #include <errno.h>
 #include <stdio.h>

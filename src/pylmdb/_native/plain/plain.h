@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Plain C that both cores call: one call per operation, arguments checked for
  * what liblmdb would accept and mangle.  No Python objects here. */
-#ifndef PYLMDB_HELPERS_H
-#define PYLMDB_HELPERS_H
+#ifndef PYLMDB_PLAIN_H
+#define PYLMDB_PLAIN_H
 
 #include <errno.h>
 
