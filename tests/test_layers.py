@@ -6,6 +6,7 @@ every file can be read to its end.
 import ast
 import graphlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,12 +57,8 @@ COMPILED = {"_which_core": {"_core"}, "_engine": ENGINES}
 LOADERS = {"importlib", "imp", "ctypes", "cffi"}
 
 PYTHON_LINES, C_LINES = 700, 800
-C_FILES = [
-    path
-    for folder in (PACKAGE / "_native", ROOT / "lib" / "liblmdb")
-    for pattern in ("*.c", "*.h", "core/*.c", "core/*.h")
-    for path in folder.glob(pattern)
-]
+NATIVE, LIBLMDB = PACKAGE / "_native", ROOT / "lib" / "liblmdb"
+C_FILES = [*NATIVE.rglob("*.[ch]"), *LIBLMDB.glob("*.[ch]")]
 
 
 def is_for_type_checkers(node):
@@ -233,6 +230,31 @@ def test_the_package_itself_only_re_exports():
             assert all(isinstance(each, ast.ImportFrom) for each in node.body)
             continue
         assert is_docstring or isinstance(node, (ast.ImportFrom, ast.Assign)), ast.unparse(node)
+
+
+# Headers that a folder of C may include from elsewhere.
+SHARED_HEADERS = {"plain.h", "shim.h", "memory.h", "engine.h"}
+
+
+def included(path):
+    """The files of ours that a file of C includes."""
+    names = re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE)
+    found = [
+        [folder / name for folder in (path.parent, NATIVE, LIBLMDB) if (folder / name).exists()]
+        for name in names
+    ]
+    return [places[0] for places in found if places]
+
+
+def test_c_includes_have_no_cycle():
+    graphlib.TopologicalSorter({path: included(path) for path in C_FILES}).prepare()
+
+
+def test_a_folder_of_c_includes_itself_and_what_is_shared():
+    for path in C_FILES:
+        if path.parent not in (NATIVE, LIBLMDB):
+            others = {each.name for each in included(path) if each.parent != path.parent}
+            assert others <= SHARED_HEADERS, path
 
 
 def lines(path):

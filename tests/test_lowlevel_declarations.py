@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The low-level modules declare everything that the placed lmdb.h of their engine declares, and
-1.0's names in both.
+1.0's names in both; and what they declare of our own comes from our headers.
 
 A small parser reads the headers and lmdb.cdef.h alike; what it finds must be in the cdef and in the
 compiled modules.
@@ -10,6 +10,7 @@ import errno
 import importlib
 import importlib.util
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CDEF = ROOT / "src" / "pylmdb" / "_native" / "lmdb.cdef.h"
+OWN = runpy.run_path(str(ROOT / "src" / "pylmdb" / "_native" / "declarations.py"))
 MODULES = {"0.9": "pylmdb._lmdb09", "1.0": "pylmdb._lmdb10"}
 
 # Macros that make text for the C preprocessor; they have no value that a program could call or
@@ -185,6 +187,58 @@ def test_what_the_engine_has(engine, module):
     lib = module.lib
     assert bool(lib.PYLMDB_HAS_1_0) == (engine == "1.0")
     assert lib.PYLMDB_HAS_COPY_TXN == 1
+
+
+# ---- our own names ----
+
+
+def test_blocks_are_taken_from_a_header():
+    text = """#include "other.h"
+int before(void);
+/* cdef: begin */
+#define SIZE 64
+#define CODE (-30700)
+#define SAME EINVAL
+struct pair { /* two */
+    int a[SIZE], b;
+};
+/* cdef: end */
+int between(void);
+/* cdef: begin */
+int second(struct pair *pair);
+/* cdef: end */
+"""
+    assert OWN["marked_blocks"](text, "a.h") == (
+        "#define SIZE 64\n#define CODE ...\n#define SAME ...\n"
+        "struct pair { /* two */\n    int a[SIZE], b;\n};\nint second(struct pair *pair);\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "marks", ["", "begin", "end", "end begin", "begin begin end", "begin end end"]
+)
+def test_marks_come_in_turn(marks):
+    text = "".join(f"/* cdef: {mark} */\nint f(void);\n" for mark in marks.split())
+    with pytest.raises(RuntimeError, match=r"^a\.h: needs lines /\* cdef: begin \*/"):
+        OWN["marked_blocks"](text, "a.h")
+
+
+def test_every_own_function_that_is_declared_is_used(module):
+    text = without_comments(OWN["declarations"](ROOT))
+    functions = set(re.findall(r"\b(pylmdb_\w+)\s*\(", text))
+    python = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*.py")]
+    used = set(re.findall(r"\b(pylmdb_\w+)", "".join(path.read_text("utf-8") for path in python)))
+    assert "pylmdb_get" in functions
+    assert functions - used == set()
+    assert [name for name in functions if not hasattr(module.lib, name)] == []
+
+
+def test_numbers_of_our_own_have_their_values(module):
+    lib = module.lib
+    assert lib.PYLMDB_MAX_IDLE == 64
+    assert lib.PYLMDB_ETIMEDOUT == errno.ETIMEDOUT
+    assert len({lib.PYLMDB_MISFIT, lib.PYLMDB_OTHER_FILE, lib.PYLMDB_CHECKSUMS}) == 3
+    assert lib.PYLMDB_OPEN_DATA_FILE == 1
 
 
 # ---- stand-ins, and what is only real in one engine ----

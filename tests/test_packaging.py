@@ -125,17 +125,25 @@ def test_the_sdist_carries_what_it_needs(unpacked):
         "pyproject.toml",
         "setup.py",
         "src/pylmdb/py.typed",
-        "src/pylmdb/_native/build.py",
     }
     documentation = [*(ROOT / "docs").rglob("*.*")]
     pages = {path for path in documentation if path.is_file() and "_build" not in path.parts}
     assert names >= {str(path.relative_to(ROOT)) for path in pages if path.suffix != ".pyc"}
     assert names >= {
         f"lib/liblmdb/{name}"
-        for name in ("pin.json", "place.py", "source_edits.py", "shim.c", "README.md")
+        for name in (
+            "pin.json",
+            "place.py",
+            "shim_calls.py",
+            "source_edits.py",
+            "shim.c",
+            "README.md",
+        )
     }
     native = {
-        path for path in (ROOT / "src/pylmdb/_native").rglob("*") if path.suffix in (".c", ".h")
+        path
+        for path in (ROOT / "src/pylmdb/_native").rglob("*")
+        if path.suffix in (".c", ".h", ".py")
     }
     assert names >= {str(path.relative_to(ROOT)) for path in native}
     assert not [name for name in names if name.endswith((".so", ".pyc", ".o", ".mdb"))]

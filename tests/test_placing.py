@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -38,6 +39,7 @@ def load(name):
     return module
 
 
+counting = load("shim_calls")
 editing = load("source_edits")
 placing = load("place")
 
@@ -80,6 +82,7 @@ def fake_pin(archive):
             "folder": folder,
             "sources": sources,
             "patches": patches,
+            "calls": {},
             "placed": placed,
         }
     return pin
@@ -434,6 +437,60 @@ def test_overlapping_edits_are_refused(root, archive):
         placing.place(root, archive, record=True)
 
 
+# ---- calls that the shim takes over ----
+
+
+CALLS = rb"""
+#define calloc(n, size) x
+#define CLEARED(n) calloc(n, sizeof(env)) /* calloc(1, sizeof(env)) */
+// calloc(1, 2)
+  p = calloc(f(1, 2), sizeof( env ));
+  q = my_calloc(1, sizeof(env)), r = calloc  (1, \
+    sizeof(env)), s = "calloc(1, 2)", t = calloc(1, &size), u = ')' + calloc(1, (void  *)size);
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "count"),
+    [
+        ("calloc", 5),
+        ("calloc: sizeof(env)", 2),
+        ("calloc: sizeof( env )", 1),
+        ("calloc: (void *)size", 1),
+        ("calloc: &...", 1),
+        ("calloc: size", 0),
+        ("my_calloc", 1),
+        ("alloc", 0),
+    ],
+)
+def test_calls_are_counted_by_the_text_of_an_argument(call, count):
+    assert counting.count_calls([CALLS], {call: 0}) == {call: count}
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_sources_with_other_calls_are_refused(root, tmp_path, record):
+    text = b"void f(void) { one(1); one(two); three(x); }\n"
+    archive = write_archive(tmp_path / "calls.tar.gz", {**FILES, "lib1/mdb.c": text})
+
+    def pin_calls(pin, calls):
+        pin["archive"]["sha256"] = sha256(archive.read_bytes())
+        for key in ("sources", "placed"):
+            pin["engines"]["1.0"][key]["mdb.c"] = sha256(text)
+        pin["engines"]["1.0"]["calls"] = calls
+
+    change_pin(root, lambda pin: pin_calls(pin, {"one": 2, "one: two": 2, "three: y": 1}))
+    with pytest.raises(placing.PlacingError) as caught:
+        placing.place(root, archive, record=record)
+    assert str(caught.value).splitlines()[1:3] == [
+        "  one: two occurs 1 times, pinned are 2",
+        "  three: y occurs 0 times, pinned are 1",
+    ]
+    assert "Nothing was placed." in str(caught.value)
+    assert names(root) == ["pin.json"]
+    change_pin(root, lambda pin: pin_calls(pin, {"one": 2, "one: two": 1, "three: y": 0}))
+    assert placing.place(root, archive, record=record) is True
+
+
 # ---- the program, and the real sources ----
 
 
@@ -456,6 +513,26 @@ def test_the_real_sources_match_the_pin():
         names = {p.name for p in (LIBLMDB / engine).iterdir()}
         assert names == {*spec["sources"], "LICENSE", "placed.json"}
         assert set(spec["placed"]) == {*spec["sources"], "LICENSE"}
+
+
+def test_the_calls_of_the_real_sources_are_pinned():
+    for engine, spec in placing.load_pin(LIBLMDB)["engines"].items():
+        sources = [path.read_bytes() for path in sorted((LIBLMDB / engine).glob("*.c"))]
+        assert counting.count_calls(sources, spec["calls"]) == spec["calls"], engine
+
+
+def test_each_macro_of_the_shim_and_each_text_in_it_is_pinned():
+    """A text that no call has would make its macro useless without a word."""
+    shim = (LIBLMDB / "shim.c").read_text("utf-8").partition('#include "mdb.c"')[0]
+    macros = set(re.findall(r"^#define ([a-z]+(?:_[a-z]+)*)\(", shim, re.MULTILINE))
+    texts = set(re.findall(r'strcmp\(#\w+, "([^"]+)"\)', shim))
+    texts |= {first + "..." for first in re.findall(r"#\w+\[0\] == '(.)'", shim)}
+    assert {"calloc", "fcntl", "mmap", "pthread_mutex_lock"} <= macros
+    assert {"&...", "&lock_info", "sizeof(MDB_env)", "0"} <= texts
+    for spec in placing.load_pin(LIBLMDB)["engines"].values():
+        calls = spec["calls"]
+        assert {name for name in macros if calls.get(name)} == macros
+        assert {key.partition(": ")[2] for key, count in calls.items() if count} - {""} == texts
 
 
 def test_the_ledger_names_every_patch():

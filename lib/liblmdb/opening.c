@@ -12,7 +12,7 @@
  * lock file without a name then, and begins anew (lock_to_open() in creation.c).  liblmdb in
  * other programs does not look, and would go on with that lock file: it may, if it opens a new
  * environment in the moment in which an open of ours fails there, and not otherwise. */
-#include "verify.h"
+#include "verify/verify.h"
 
 /* What this thread is opening, while it is in pylmdb_env_open(). */
 static __thread struct pylmdb_opening *opening;

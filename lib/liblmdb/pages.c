@@ -142,15 +142,11 @@ static int subpage_is_sound(MDB_page *sp, size_t size)
 
 static int file_size(MDB_env *env, size_t *size)
 {
-#ifdef _WIN32
-    return mdb_fsize(env->me_fd, size);
-#else
     /* A third of what fstat() costs; nobody relies on the descriptor's position. */
     const off_t end = (lseek)(env->me_fd, 0, SEEK_END);
 
     *size = (size_t)end;
     return end < 0 ? errno : 0;
-#endif
 }
 
 /* Whether the file has so many pages.  It only grows while it is open, so its size is
@@ -526,10 +522,8 @@ static int file_is_whole(MDB_txn *txn, size_t size)
         return 1;
     if (!missing_pages_are_free(txn, size / env->me_psize))
         return 0;
-#ifndef _WIN32
     if (!(txn->mt_flags & MDB_TXN_RDONLY) && extend_whole_file(env->me_fd, needed))
         return 0;
-#endif
     return 1;
 }
 
@@ -537,10 +531,6 @@ static int file_is_whole(MDB_txn *txn, size_t size)
  * is cut short ends the process then. */
 static int file_suits_reader(MDB_txn *txn)
 {
-#ifdef _WIN32
-    (void)txn;
-    return 1;
-#else
     long long *asked = &extra_of(txn->mt_env)->asked;
     size_t size;
 
@@ -550,7 +540,6 @@ static int file_suits_reader(MDB_txn *txn)
         return 0; /* and the next one asks again */
     note_look(asked);
     return 1;
-#endif
 }
 
 /* What a transaction begins with. */

@@ -4,8 +4,9 @@
 The repository holds no line of liblmdb.  It holds the sha256 of every file that is taken
 (``pin.json``) and this program, which takes them from a pinned archive, applies the pinned patches,
 then our own edits (``source_edits.py`` beside this file), and compares the result with the pin once
-more.  The outcome is one directory per engine, ``0.9/`` and ``1.0/``, each with liblmdb's licence
-and a stamp ``placed.json`` that says what was placed.
+more: the sha256 of every file, and how often the calls occur that ``shim.c`` takes over
+(``shim_calls.py``).  The outcome is one directory per engine, ``0.9/`` and ``1.0/``, each with
+liblmdb's licence and a stamp ``placed.json`` that says what was placed.
 
 A directory is complete or absent: everything is prepared in a directory of its own inside the
 target, and renamed at the end.  What is already placed and matches the pin is left alone, without
@@ -34,6 +35,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+from shim_calls import count_calls
 from source_edits import EditError, apply_edits, edits_digest, load_edits
 
 HERE = Path(__file__).resolve().parent
@@ -253,6 +255,25 @@ def verify_result(engine: str, pin: Pin, digests: dict[str, str], folder: Path) 
         verify(f"the patched {engine}/{name}", (folder / name).read_bytes(), expected, advice)
 
 
+def verify_calls(engine: str, pin: Pin, folder: Path) -> None:
+    """Refuse sources in which the macros of ``shim.c`` would find other calls than the pinned."""
+    pinned = pin["engines"][engine]["calls"]
+    found = count_calls([path.read_bytes() for path in sorted(folder.glob("*.c"))], pinned)
+    changed = [
+        f"  {call} occurs {found[call]} times, pinned are {count}"
+        for call, count in pinned.items()
+        if found[call] != count
+    ]
+    if changed:
+        raise PlacingError(
+            f"{engine}: liblmdb's sources do not have the calls that lib/liblmdb/pin.json pins\n"
+            + "\n".join(changed)
+            + "\nNothing was placed. The macros of lib/liblmdb/shim.c recognise calls by these "
+            "texts: see that each call which they must take over still has its text, and that no "
+            'other has it, then change the number under "calls" by hand (--record does not).'
+        )
+
+
 # ---- all engines, all or nothing ----
 
 
@@ -342,6 +363,7 @@ def place(
                     digests = prepare(engine, pin, read, folder, root)
                 except EditError as error:
                     raise PlacingError(f"{error}\nNothing was placed.") from error
+                verify_calls(engine, pin, folder)
                 if record:
                     spec["placed"] = digests
                 else:

@@ -7,7 +7,10 @@
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
  * under a comment that states the invariant it relies on.  A build against a
- * system liblmdb (PYLMDB_SYSTEM) compiles only the plain versions at the end.
+ * system liblmdb (PYLMDB_SYSTEM) compiles only without_shim.c.
+ *
+ * The macros below take over calls in mdb.c, some by the text of an argument; pin.json says how
+ * often each of them occurs, and place.py refuses sources in which that has changed.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -42,7 +45,6 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 
 /* How files are opened and locked.  A data file may be a symbolic link where the user
  * named it, or where nothing is written to it. */
-#ifndef _WIN32
 #include "files.c"
 #define MAY_FOLLOW \
     (which != MDB_O_LOCKS && (env->me_flags & (MDB_NOSUBDIR | MDB_RDONLY)))
@@ -61,12 +63,10 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
     (!__builtin_strcmp(#__VA_ARGS__, "&lock_info")                                 \
          ? lock_of_file(LOCKED_ENV, fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0)) \
          : (fcntl)(fd, command, ##__VA_ARGS__))
-#endif
 
 /* One call in place of lseek() and writev(), which mdb_page_flush() makes one after
  * the other with the position in wpos.  (It has a switch for that, which does not
  * compile.) */
-#ifndef _WIN32
 #include "whole_writes.c"
 #define pwrite(fd, data, size, at)                                                   \
     (__builtin_strcmp(#at, "0") ? write_whole(fd, data, size, at)                    \
@@ -76,7 +76,6 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
 static ssize_t write_new_file(int fd, const void *data, size_t size, off_t at);
 static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
 #define pread(fd, data, size, at) read_header(env, data, size, at)
-#endif
 #if defined(__linux__)
 #define lseek(fd, offset, whence) \
     (__builtin_strcmp(#offset, "wpos") ? (lseek)(fd, offset, whence) : 0)
@@ -100,7 +99,6 @@ enum { EXTRA_SIZE = 320 };
                                                    : (calloc)(count, size))
 
 /* Called from mdb.c; see readers.c. */
-#ifndef _WIN32
 #define PYLMDB_READERS /* edits/readers.edit */
 struct MDB_reader;
 static pid_t own_number(MDB_env *env);
@@ -108,11 +106,9 @@ static void free_own_slot(struct MDB_reader *slot);
 static void note_process(MDB_env *env, struct MDB_reader *slot);
 static unsigned int slot_of_the_dead(MDB_env *env, unsigned int count);
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
-#endif
 
 /* The mappings of the data file and the lock file, and their ends; see growth.c and
  * lock_file.c. */
-#ifndef _WIN32
 #define PYLMDB_GROWTH /* edits/growth.edit */
 #include <sys/mman.h>
 static void *map_data(MDB_env *env, void *addr, int prot, int flags);
@@ -136,7 +132,6 @@ static void take_in_growth(MDB_env *env, size_t pages);
     (madvise)(addr, IS_MAP_SIZE(size) ? mapped_size(env) : (size), advice)
 #define ftruncate(fd, size) \
     (IS_MAP_SIZE(size) ? extend_whole_file(fd, size) : (ftruncate)(fd, size))
-#endif
 
 /* Called from mdb.c; see search.c. */
 #define PYLMDB_SEARCH
@@ -216,7 +211,6 @@ static inline int is_cut(MDB_env *env)
 #undef lseek
 #undef writev
 #undef calloc
-#ifndef _WIN32
 #undef mmap
 #undef munmap
 #undef madvise
@@ -241,9 +235,6 @@ static void unguard_place(int place);
 #endif
 #include "truncation.c"
 #include "large.c"
-#else
-#include "plain.c"
-#endif
 
 int pylmdb_has_shim(void)
 {
@@ -256,10 +247,8 @@ static int what_is_wrong(const MDB_txn *txn)
 {
     if (is_cut(txn->mt_env))
         return MDB_CORRUPTED;
-#ifndef _WIN32
     if (!txn->mt_parent && numbers_differ(txn))
         return PYLMDB_OTHER_FILE;
-#endif
     return MDB_SUCCESS;
 }
 
@@ -303,7 +292,6 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
     rc = end_if_wrong(rc, txn);
-#ifndef _WIN32
     /* With the lock: what is replaced while it was waited for counts, too. */
     if (!(flags & MDB_RDONLY) && !parent &&
         (rc ? names_lead_elsewhere(env) : files_are_replaced(env))) {
@@ -311,7 +299,6 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
             mdb_txn_abort(*txn);
         return ESTALE;
     }
-#endif
     return rc;
 }
 
@@ -380,9 +367,7 @@ void pylmdb_env_close(MDB_env *env)
     }
 #endif
     free_forgotten(env);
-#ifndef _WIN32
     free_names(env);
-#endif
     mdb_env_close(env);
 }
 
@@ -455,7 +440,6 @@ void pylmdb_cursor_unset(MDB_cursor *mc)
  * process* on it, which is why this must happen before the child opens the file anew. */
 void pylmdb_env_abandon(MDB_env *env)
 {
-#ifndef _WIN32
     if (env->me_fd != INVALID_HANDLE_VALUE)
         (void)close(env->me_fd);
     if (env->me_mfd != INVALID_HANDLE_VALUE && env->me_mfd != env->me_fd)
@@ -463,9 +447,6 @@ void pylmdb_env_abandon(MDB_env *env)
     if (env->me_lfd != INVALID_HANDLE_VALUE)
         (void)close(env->me_lfd);
     env->me_fd = env->me_mfd = env->me_lfd = INVALID_HANDLE_VALUE;
-#else
-    (void)env;
-#endif
 }
 
 void *pylmdb_env_map(MDB_env *env, size_t *size)
@@ -516,7 +497,6 @@ int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 
 #else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
 
-#include "system.c"
-#include "plain.c"
+#include "without_shim.c"
 
 #endif

@@ -33,6 +33,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
 /* After opening: 1 if an abort of the transaction takes the database back. */
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 
+/* cdef: begin */
 /* 1 if something was committed since the read transaction began. */
 int pylmdb_txn_is_old(MDB_txn *txn);
 
@@ -44,6 +45,7 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 /* 1 if a commit of the write transaction would write anything, 0 if it would not, -1 if
  * this build cannot tell. */
 int pylmdb_txn_is_changed(MDB_txn *txn);
+/* cdef: end */
 
 /* 1 if the record that the cursor shows describes a named database, 0 if it is
  * an ordinary record, -1 if this build cannot tell. */
@@ -78,6 +80,7 @@ int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 /* Take a cursor's position away, as if it had never been moved. */
 void pylmdb_cursor_unset(MDB_cursor *cursor);
 
+/* cdef: begin */
 /* In a forked child: close the descriptors of an inherited environment and
  * touch nothing else of it. */
 void pylmdb_env_abandon(MDB_env *env);
@@ -94,11 +97,13 @@ int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
  * is retired by the caller once that has committed. */
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
+/* cdef: end */
 
 /* Free the slots of retired handles.  alone: the caller's transaction is the
  * only one; else others, which are older, must not use what gets these slots. */
 void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 
+/* cdef: begin */
 /* Where the map lies; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
@@ -137,6 +142,7 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 /* Before an environment is opened: whether a data file that is cut short under its map
  * makes reads fail with MDB_CORRUPTED, and not the process. */
 void pylmdb_env_guard_reads(MDB_env *env, int guard);
+/* cdef: end */
 
 /* Whether that has happened to any environment, and to this one: whoever copies a value
  * touches it before, and asks afterwards. */
@@ -145,9 +151,10 @@ extern int pylmdb_any_cut __attribute__((visibility("hidden")));
 #else
 extern int pylmdb_any_cut;
 #endif
-int pylmdb_env_is_cut(MDB_env *env);
 /* Where the core has such a note; NULL before the engine has joined it. */
 extern int *pylmdb_host_cut;
+/* cdef: begin */
+int pylmdb_env_is_cut(MDB_env *env);
 /* Code of the core, or of another engine, which its _own_code() tells, may read the maps. */
 void pylmdb_guard_code(const void *code, size_t size);
 const void *pylmdb_own_code(size_t *size);
@@ -208,11 +215,13 @@ int pylmdb_env_process(MDB_env *env, int number);
 /* Makes the table end at a number of slots again, or behind the last one that is taken: a look
  * at the environment does not count as a reader. */
 void pylmdb_env_forget_slots(MDB_env *env, unsigned int count);
+/* cdef: end */
 
 /* mdb_env_close(), also while a thread of this process still has to give back
  * the writer lock that another one has ended for it. */
 void pylmdb_env_close(MDB_env *env);
 
+/* cdef: begin */
 /* mdb_env_copyfd2(), which takes the writer lock for a moment unless it
  * compacts; ETIMEDOUT, with nothing written, when that was not had in wait_ms. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
@@ -221,6 +230,7 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
 /* Appends records, a key and a value each, in the order in which they come: nobody asks
  * whether the database's own order is that.  *done tells how many were appended. */
 int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
+/* cdef: end */
 
 /* Puts a record behind all others, and a value that takes pages of its own straight into
  * the file; PYLMDB_NOT_QUICK, with nothing done, of other values, or where that cannot be.
@@ -234,12 +244,14 @@ int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *v
 int pylmdb_unwritten_write(struct pylmdb_unwritten *pages);
 void pylmdb_unwritten_free(struct pylmdb_unwritten *pages);
 
+/* cdef: begin */
 /* After opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
 int pylmdb_env_check(MDB_env *env);
 
 /* Calls into liblmdb whose failed assertions are MDB_PANIC instead of the end of
  * the process, in an environment for which pylmdb_env_guard() was called. */
 void pylmdb_env_guard(MDB_env *env);
+/* cdef: end */
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data,
                     unsigned int flags);
@@ -252,8 +264,10 @@ int pylmdb_safe_cursor_del(MDB_cursor *cursor, unsigned int flags);
 int pylmdb_safe_commit(MDB_txn *txn);
 void pylmdb_safe_abort(MDB_txn *txn);
 
+/* cdef: begin */
 /* 1 when a write transaction may be ended on another thread than its own and
  * a begin can time out; 0 for a system liblmdb. */
 int pylmdb_has_shim(void);
+/* cdef: end */
 
 #endif

@@ -29,19 +29,18 @@ from setuptools import Extension
 ROOT = Path.cwd()
 NATIVE = Path("src/pylmdb/_native")
 LIBLMDB = Path("lib/liblmdb")
-WINDOWS = sys.platform == "win32"
 
 PREAMBLE = """
 #include "shim.h"
 #include "compat.h"
-#include "arrays.h"
-#include "merge.h"
-#include "verify.h"
+#include "arrays/arrays.h"
+#include "merge/merge.h"
+#include "verify/verify.h"
 #include "engine.h"
 """
 
-# The parts of the check of a file, which uses nothing of liblmdb.
-VERIFY = ("file", "free", "order", "page", "report", "tree")
+# Plain C for an engine, a folder for each concern; verify/ uses nothing of liblmdb.
+FOLDERS = ("plain", "arrays", "merge", "verify")
 
 
 def option(name: str) -> bool:
@@ -61,16 +60,12 @@ def version_macro() -> tuple[str, str | None]:
 
 
 def declarations() -> str:
-    """The text for ffi.cdef(): liblmdb's names, then those of our shim and helpers."""
-    text = (ROOT / NATIVE / "lmdb.cdef.h").read_text("utf-8")
-    if WINDOWS:
-        text = text.replace("typedef int mdb_filehandle_t;", "typedef void *mdb_filehandle_t;")
-    return text + (ROOT / NATIVE / "pylmdb.cdef.h").read_text("utf-8")
+    """The text for ffi.cdef(): liblmdb's names, then what our own headers mark."""
+    own = runpy.run_path(str(ROOT / NATIVE / "declarations.py"))["declarations"](ROOT)
+    return (ROOT / NATIVE / "lmdb.cdef.h").read_text("utf-8") + own
 
 
 def compiler_flags() -> list[str]:
-    if WINDOWS:
-        return ["/O2", "/std:c11", "/UNDEBUG"]
     flags = [
         "-O3",
         "-fno-plt",
@@ -98,13 +93,11 @@ def compiler_flags() -> list[str]:
 def glue_flags() -> list[str]:
     """For what cffi generates, 7,000 lines that only pass arguments on: -O3 takes twice the
     time, and calls are no quicker."""
-    as_ours = WINDOWS or option("PYLMDB_SANITIZE") or option("PYLMDB_COVERAGE")
+    as_ours = option("PYLMDB_SANITIZE") or option("PYLMDB_COVERAGE")
     return [] if as_ours else ["-O1"]
 
 
 def linker_flags() -> list[str]:
-    if WINDOWS:
-        return []
     flags = ["-pthread"]
     if option("PYLMDB_SANITIZE"):
         flags.append("-fsanitize=address,undefined")
@@ -114,8 +107,6 @@ def linker_flags() -> list[str]:
 
 
 def libraries() -> list[str]:
-    if WINDOWS:
-        return ["advapi32"]
     return ["dl"] if sys.platform.startswith("linux") else []
 
 
@@ -126,7 +117,8 @@ def inputs(liblmdb: Path | None) -> list[str]:
     other = {path for path in files if path.relative_to(ROOT).parts[2] in ("0.9", "1.0")}
     own = {path for path in other if liblmdb and path.is_relative_to(ROOT / liblmdb)}
     files = files - other | own
-    files |= {ROOT / NATIVE / "build.py", ROOT / "src/pylmdb/_version.py", settings_file()}
+    files |= {ROOT / NATIVE / name for name in ("build.py", "declarations.py")}
+    files |= {ROOT / "src/pylmdb/_version.py", settings_file()}
     files.add(ROOT / core_docs() / "core_docs.h")
     return sorted(str(path.relative_to(ROOT)) for path in files)
 
@@ -147,9 +139,8 @@ def settings_file() -> Path:
     return path
 
 
-def core_sources() -> list[str]:
-    """What uses CPython's own interface."""
-    return sorted(str(NATIVE / "core" / path.name) for path in (ROOT / NATIVE / "core").glob("*.c"))
+def sources_in(folder: str) -> list[str]:
+    return sorted(str(NATIVE / folder / path.name) for path in (ROOT / NATIVE / folder).glob("*.c"))
 
 
 def core_docs() -> str:
@@ -167,7 +158,7 @@ def core_extension() -> Extension:
     """The C core, ``pylmdb._core``: compiled once, without cffi and without any liblmdb."""
     return Extension(
         "pylmdb._core",
-        [*core_sources(), str(NATIVE / "memory.c")],
+        [*sources_in("core"), str(NATIVE / "memory.c")],
         include_dirs=[str(NATIVE), core_docs()],
         define_macros=[version_macro()],
         extra_compile_args=compiler_flags(),
@@ -193,14 +184,9 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         # shim.c includes mdb.c and midl.c
         sources=[
             str(LIBLMDB / "shim.c"),
-            str(NATIVE / "helpers.c"),
-            str(NATIVE / "pool.c"),
-            str(NATIVE / "batch.c"),
             str(NATIVE / "memory.c"),
             str(NATIVE / "engine.c"),
-            str(NATIVE / "merge.c"),
-            *(str(NATIVE / f"arrays_{part}.c") for part in ("keys", "read", "write")),
-            *(str(NATIVE / f"verify_{part}.c") for part in VERIFY),
+            *(source for folder in FOLDERS for source in sources_in(folder)),
         ],
         include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE) if folder],
         define_macros=macros,

@@ -31,11 +31,9 @@
 #define PYLMDB_HAS_COPY_TXN 1
 #endif
 
-#if PYLMDB_HAS_1_0 && !defined(_WIN32)
-#define PYLMDB_HAS_MODULES 1
+#define PYLMDB_HAS_MODULES PYLMDB_HAS_1_0
+#if PYLMDB_HAS_MODULES
 #include <dlfcn.h>
-#else
-#define PYLMDB_HAS_MODULES 0
 #endif
 
 #if !PYLMDB_HAS_1_0

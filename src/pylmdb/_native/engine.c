@@ -2,7 +2,7 @@
 /* An engine's table for the core, held against the engine's own headers. */
 #include <errno.h>
 
-#include "arrays.h"
+#include "arrays/arrays.h"
 
 /* The declarations of the headers and of the table: an error where they differ. */
 #define SAME_TYPE(result, prefix, name, parameters) result prefix##name parameters;

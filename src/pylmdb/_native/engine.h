@@ -4,7 +4,7 @@
  * The core (core/) is compiled once and includes this, and no lmdb.h; each engine (liblmdb, our
  * shim, our plain C) is compiled with its own lmdb.h, and engine.c holds what is written here
  * against that.  The table changes with the package: join() refuses an engine of another one.
- * What the functions do is said where they are declared, in shim.h, helpers.h, arrays.h and
+ * What the functions do is said where they are declared, in shim.h, plain.h, arrays.h and
  * lmdb.h. */
 #ifndef PYLMDB_ENGINE_H
 #define PYLMDB_ENGINE_H
@@ -49,6 +49,7 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 
 /* -- what both sides look into ----------------------------------------------------- */
 
+/* cdef: begin */
 /* What is counted and kept for all transactions of an environment.  It lives as
  * long as its environment's record or one of them. */
 #define PYLMDB_MAX_IDLE 64
@@ -77,6 +78,7 @@ struct pylmdb_txn {
     int code;
     int generation;
 };
+/* cdef: end */
 
 /* The place of a key in key order: index is its number among those given. */
 struct pylmdb_place {
@@ -99,7 +101,7 @@ struct pylmdb_lookup {
 /* Is shown a record that is there already; a code that it returns is returned at once. */
 typedef int pylmdb_seen(void *context, const MDB_val *old);
 
-/* A record of a cursor in a database with duplicates; see helpers.h. */
+/* A record of a cursor in a database with duplicates; see plain.h. */
 struct pylmdb_stand;
 
 /* Where a read behind the end of a data file that was cut short can go on
@@ -217,7 +219,9 @@ struct pylmdb_engine {
 #undef PYLMDB_MEMBER
 };
 
+/* cdef: begin */
 /* In an engine: its table. */
 const struct pylmdb_engine *pylmdb_engine_table(void);
+/* cdef: end */
 
 #endif

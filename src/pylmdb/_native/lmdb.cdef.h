@@ -24,7 +24,7 @@ int MDB_VERINT(int major, int minor, int patch);   // a macro in lmdb.h
 
 typedef size_t mdb_size_t;          // 0.9 writes size_t
 typedef int... mdb_mode_t;
-typedef int mdb_filehandle_t;       // build.py writes "void *" on Windows
+typedef int mdb_filehandle_t;
 typedef unsigned int MDB_dbi;
 
 typedef struct MDB_env MDB_env;

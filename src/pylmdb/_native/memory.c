@@ -4,11 +4,7 @@
 
 #include <stdint.h>
 #include <string.h>
-#ifdef _WIN32
-#include <windows.h>
-#else
 #include <time.h>
-#endif
 
 /* -- order -----------------------------------------------------------------------
  *
@@ -196,11 +192,7 @@ void pylmdb_copy_strided(char *out, const char *from, int ndim, const ptrdiff_t 
 
 void pylmdb_pause(void)
 {
-#ifdef _WIN32
-    Sleep(1);
-#else
     const struct timespec moment = {0, 50000};
 
     (void)nanosleep(&moment, NULL);
-#endif
 }

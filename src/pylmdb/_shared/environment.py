@@ -386,8 +386,9 @@ class SharedEnv(SharedCore):
                 self.doubted.add(name)
             elif name is not None:
                 self.doubted.discard(name)
-        # There is one write transaction at a time, so what is not committed is its own.
-        if slot.pending and (txn is None or not txn._thread):
+        # There is one write transaction at a time, so what is not committed is its own; without
+        # the shim, a handle that a read transaction opens goes with that transaction too.
+        if slot.pending and (txn is None or not (txn._thread or slot in txn._opened)):
             raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
         self._opened.append(found)
         found_slot: DbSlot = slot

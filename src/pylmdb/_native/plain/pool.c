@@ -7,20 +7,13 @@
  * with its reader slot (as many as max_spare_txns allows), or parked, with
  * nothing but its memory, which spares the next one that allocation.
  */
-#include "helpers.h"
+#include "plain.h"
 
-#include <stdlib.h>
-#ifdef _WIN32
-#include <intrin.h>
-#define ADD(number, by) (_InterlockedExchangeAdd((long *)(number), by) + (by))
-#define SWAP(place, value) _InterlockedExchangePointer((void *volatile *)(place), value)
-#define FILL(place, value) \
-    (!_InterlockedCompareExchangePointer((void *volatile *)(place), value, NULL))
-#else
 #include <pthread.h>
+#include <stdlib.h>
+
 #define ADD(number, by) __atomic_add_fetch(number, by, __ATOMIC_SEQ_CST)
 #define SWAP(place, value) __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL)
-#define FILL(place, value) fill(place, value)
 
 static int fill(MDB_txn **place, MDB_txn *txn)
 {
@@ -29,14 +22,12 @@ static int fill(MDB_txn **place, MDB_txn *txn)
     return __atomic_compare_exchange_n(place, &expected, txn, 0,
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
-#endif
 
 static int own_generation = 1;
 /* the core's, once there is one */
 const int *pylmdb_generation_at = &own_generation;
 #define pylmdb_generation (*pylmdb_generation_at)
 
-#ifndef _WIN32
 static void count_fork(void)
 {
     own_generation++;
@@ -46,7 +37,6 @@ __attribute__((constructor)) static void watch_forks(void)
 {
     pthread_atfork(NULL, NULL, count_fork);
 }
-#endif
 
 void pylmdb_env_end(MDB_env **env)
 {
@@ -130,7 +120,7 @@ static int fill_place(MDB_txn **places, int count, MDB_txn *txn)
     int i;
 
     for (i = 0; i < count; i++)
-        if (!places[i] && FILL(&places[i], txn))
+        if (!places[i] && fill(&places[i], txn))
             return 1;
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Trees: from a record down to every value, each page once. */
-#include "verify_format.h"
+#include "format.h"
 
 #include <errno.h>
 #include <stdlib.h>

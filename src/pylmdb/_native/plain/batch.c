@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Many records in one call. */
-#include "helpers.h"
+#include "plain.h"
 
 #include <stdint.h>
 #include <stdlib.h>

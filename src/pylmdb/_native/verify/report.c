@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What the check finds, and which pages it has come by. */
-#include "verify_format.h"
+#include "format.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#ifdef _WIN32
-#include <io.h>
-#else
 #include <unistd.h>
-#endif
 
 enum { REPORT_EVERY = 2048 }; /* pages */
 
@@ -70,13 +66,7 @@ int read_file(struct pylmdb_file *file, uint64_t at, void *data, size_t size)
     unsigned char *to = data;
 
     while (size) {
-#ifdef _WIN32
-        const int part = _lseeki64(file->fd, (long long)at, SEEK_SET) < 0
-                             ? -1
-                             : _read(file->fd, to, (unsigned int)size);
-#else
         const ssize_t part = pread(file->fd, to, size, (off_t)at);
-#endif
         if (part < 0 && errno == EINTR)
             continue;
         if (part <= 0)

@@ -22,6 +22,7 @@
 /* A finding about no tree. */
 #define PYLMDB_NO_TREE (-1)
 
+/* cdef: begin */
 struct pylmdb_finding {
     int severity;
     int tree;
@@ -66,5 +67,6 @@ int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, 
 void pylmdb_verify_free(struct pylmdb_check *check);
 /* The number of the newest transaction in the file, 0 if it cannot be told. */
 uint64_t pylmdb_newest_txnid(int fd);
+/* cdef: end */
 
 #endif

@@ -216,7 +216,7 @@ static inline void set_bit(uint64_t *bits, uint64_t i)
     bits[i / 64] |= (uint64_t)1 << i % 64;
 }
 
-/* ---- verify_report.c ---- */
+/* ---- report.c ---- */
 
 /* Notes what is wrong with a page, or with the file (PYLMDB_NO_PAGE). */
 void find(struct pylmdb_check *check, int severity, int tree, uint64_t page, const char *text, ...)
@@ -234,7 +234,7 @@ int read_file(struct pylmdb_file *file, uint64_t at, void *data, size_t size);
 int use_pages(struct tree *tree, uint64_t page, uint64_t count, uint64_t from);
 void free_page(struct tree *tree, uint64_t page, uint64_t from);
 
-/* ---- verify_page.c ---- */
+/* ---- page.c ---- */
 
 struct record get_record(const unsigned char *at);
 /* Whether the page's header and nodes can be followed; finds what cannot. */
@@ -245,7 +245,7 @@ int sub_page_is_sound(struct tree *tree, const unsigned char *sub, size_t size, 
 /* The number of values of one size or nodes on a page, and the key of one. */
 struct bytes key_of(const struct tree *tree, const unsigned char *page, unsigned int i);
 
-/* ---- verify_order.c ---- */
+/* ---- order.c ---- */
 
 /* How the keys of a database are compared, or the values of one key, of this width if
  * they have one size (else 0). */
@@ -253,7 +253,7 @@ order key_order(unsigned int flags);
 order duplicate_order(unsigned int flags, unsigned int width);
 int compare_words(struct bytes a, struct bytes b);
 
-/* ---- verify_tree.c ---- */
+/* ---- tree.c ---- */
 
 /* Walks a tree of the check and compares it with its record. */
 void check_tree(struct pylmdb_check *check, int number);
@@ -262,7 +262,7 @@ int record_is_sound(struct tree *tree, uint64_t page);
 /* The run of pages of a large value: where it begins, 0 if it is damaged. */
 uint64_t large_value(struct tree *tree, const unsigned char *node, uint64_t page, unsigned int i);
 
-/* ---- verify_free.c ---- */
+/* ---- free.c ---- */
 
 /* The record of the free list that a node of page is: a list of pages. */
 void check_free_record(struct tree *tree, const unsigned char *node, uint64_t page,

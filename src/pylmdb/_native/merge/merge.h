@@ -4,8 +4,9 @@
 #ifndef PYLMDB_MERGE_H
 #define PYLMDB_MERGE_H
 
-#include "helpers.h"
+#include "plain/plain.h"
 
+/* cdef: begin */
 struct pylmdb_source {
     MDB_cursor *cursor;
     /* pylmdb_source_move() of the engine that the cursor is of */
@@ -54,5 +55,6 @@ int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
  * MDB_NOTFOUND once there are no more, MDB_KEYEXIST for a conflict that is an error. */
 int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                       struct pylmdb_merge *merge, size_t limit);
+/* cdef: end */
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The orders of keys and of values, as the flags of a database say. */
-#include "verify_format.h"
+#include "format.h"
 
 static int compare_sizes(size_t a, size_t b)
 {

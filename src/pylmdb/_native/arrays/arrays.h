@@ -4,8 +4,9 @@
 #ifndef PYLMDB_ARRAYS_H
 #define PYLMDB_ARRAYS_H
 
-#include "helpers.h"
+#include "plain/plain.h"
 
+/* cdef: begin */
 /* Keys one behind the other: each has width bytes, or where ends is given, ends[i] is
  * where the i-th one ends. */
 struct pylmdb_keys {
@@ -13,6 +14,7 @@ struct pylmdb_keys {
     const size_t *ends;
     size_t count, width;
 };
+/* cdef: end */
 
 static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
 {
@@ -22,6 +24,7 @@ static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
     return (MDB_val){end - begin, (void *)(keys->bytes + begin)};
 }
 
+/* cdef: begin */
 /* Writes numbers as printf() does with a format of one %d: prefix, the number filled up
  * to width (with zeros behind the sign, or spaces), suffix.  Each takes at most
  * prefix_size + suffix_size + (width, at least 20) bytes.  Returns the size of all. */
@@ -29,7 +32,7 @@ size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *pr
                           size_t prefix_size, const char *suffix, size_t suffix_size,
                           size_t width, int zeros, char *out, size_t *ends);
 
-/* -- arrays_read.c -- */
+/* -- read.c -- */
 
 /* Looks keys up in key order, and copies their values, each of size bytes, to places that
  * are stride bytes apart, by so many threads.  Of a key that is not there it says so in
@@ -88,7 +91,7 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
 /* What does not fit: which one, or how large, is told. */
 #define PYLMDB_MISFIT (-30700)
 
-/* -- arrays_write.c -- */
+/* -- write.c -- */
 
 /* A record of size bytes that are still to be written, to where *out leads, before the
  * next write in the transaction. */
@@ -102,5 +105,6 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
 int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                     const struct pylmdb_keys *keys, const char *values, ptrdiff_t stride,
                     size_t size, unsigned int flags, size_t *written, size_t *bad);
+/* cdef: end */
 
 #endif

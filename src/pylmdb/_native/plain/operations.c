@@ -2,7 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* F_OFD_GETLK */
 #endif
-#include "helpers.h"
+#include "plain.h"
 
 #include <stdlib.h>
 #include <string.h>

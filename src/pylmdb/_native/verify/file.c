@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The file as a whole: which format it has, its meta pages, and then its trees. */
-#include "verify_format.h"
+#include "format.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#ifdef _WIN32
-#include <io.h>
-#else
 #include <unistd.h>
-#endif
 
 static const struct format formats[] = {
     {.version = 1, .header = 16, .base = 0, .large_ref = 8, .key_padding = 0, .max_page = 32768},
@@ -262,11 +258,7 @@ static void check_file(struct pylmdb_check *check)
 
 static int file_length(int fd, uint64_t *size)
 {
-#ifdef _WIN32
-    const long long end = _lseeki64(fd, 0, SEEK_END);
-#else
     const off_t end = lseek(fd, 0, SEEK_END);
-#endif
 
     *size = (uint64_t)end;
     return end < 0 ? errno : 0;

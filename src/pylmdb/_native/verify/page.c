@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One page by itself: its header, the places and sizes of its nodes, their order. */
-#include "verify_format.h"
+#include "format.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 /* The list of free pages: records of a tree whose keys are numbers of transactions, and
  * whose values are a count and so many numbers of pages that the transaction has freed, the
  * greatest first. */
-#include "verify_format.h"
+#include "format.h"
 
 enum { PART = 1024 }; /* numbers that are read at once */
 

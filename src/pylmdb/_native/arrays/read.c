@@ -3,12 +3,10 @@
  * order of the array, by as many threads as asked for. */
 #include "arrays.h"
 
-#include <stdlib.h>
-#include <string.h>
-#ifndef _WIN32
 #include <pthread.h>
 #include <signal.h>
-#endif
+#include <stdlib.h>
+#include <string.h>
 #ifdef __linux__
 #include <stdint.h>
 #include <sys/mman.h>
@@ -396,7 +394,6 @@ static void copy_part(const struct part *part)
     }
 }
 
-#ifndef _WIN32
 static void *copy_in_thread(void *part)
 {
     copy_part(part);
@@ -437,12 +434,10 @@ static void copy_in_threads(const struct part *whole, size_t threads)
     for (i = 0; i < started; i++)
         pthread_join(running[i], NULL);
 }
-#endif
 
 /* Reading pages that a file does not have any more is noted (truncation.c). */
 static int copy_all(MDB_env *env, const struct part *whole, int threads)
 {
-#ifndef _WIN32
     const size_t worth = whole->to * whole->size / WORTH;
     size_t most = threads < 1 ? 1 : (size_t)threads;
 
@@ -453,9 +448,6 @@ static int copy_all(MDB_env *env, const struct part *whole, int threads)
     if (most > 1)
         copy_in_threads(whole, most);
     else
-#else
-    (void)threads;
-#endif
         copy_part(whole);
     return pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
 }

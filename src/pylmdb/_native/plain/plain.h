@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Plain C that both cores call: one call per operation, arguments checked for
  * what liblmdb would accept and mangle.  No Python objects here. */
-#ifndef PYLMDB_HELPERS_H
-#define PYLMDB_HELPERS_H
+#ifndef PYLMDB_PLAIN_H
+#define PYLMDB_PLAIN_H
 
 #include <errno.h>
 
 #include "shim.h"
 
+/* cdef: begin */
 /* The code of a begin that did not get the writer lock in time. */
 #define PYLMDB_ETIMEDOUT ETIMEDOUT
 
@@ -67,8 +68,10 @@ int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cur
  * copies its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.
  * *sure is 0 where liblmdb does not tell: then it is the next record of any kind. */
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
+/* cdef: end */
 /* The number of values of the key that the cursor shows. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count);
+/* cdef: begin */
 /* The same from where it stands, which may be behind the key's values. */
 int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
                        unsigned int dbflags, int positioned, size_t *count);
@@ -80,6 +83,7 @@ int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cu
 int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
                       unsigned int flags, MDB_val *found_key,
                       MDB_val *found_value, int *deleted);
+/* cdef: end */
 
 /* -- batch.c: many records in one call -- */
 
@@ -90,6 +94,7 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
 int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                 const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
 
+/* cdef: begin */
 /* The number of pages that were freed by the transaction since and later ones,
  * as a read transaction sees it: what a reader of that snapshot keeps from being
  * used again. */
@@ -124,12 +129,14 @@ int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
                    unsigned int flags, int live, struct pylmdb_opened *opened);
 /* Ends all idle transactions. */
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
+/* cdef: end */
 
 /* Where the forks are counted between the first process that loaded this and the calling
  * one: what was begun with another number belongs to a parent.  It is the core's count once
  * the engine has joined it. */
 extern const int *pylmdb_generation_at;
 
+/* cdef: begin */
 /* A write transaction (flags 0) or a nested one. */
 int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
                  MDB_txn *parent, unsigned int flags, int wait_ms);
@@ -145,5 +152,6 @@ void pylmdb_abort(struct pylmdb_txn *txn);
  * sync of their own: env is NULL. */
 void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags);
+/* cdef: end */
 
 #endif

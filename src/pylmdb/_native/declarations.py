@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""What cffi reads of our own headers: the blocks that they mark for it.
+
+    /* cdef: begin */
+    int pylmdb_pool_live(const struct pylmdb_pool *pool);
+    /* cdef: end */
+
+A block holds what cffi's parser understands: functions, structs, enums, typedefs and macros that
+are numbers.  Run by build.py and by the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# In this order: what a header uses is declared in one before it.
+HEADERS = (
+    "src/pylmdb/_native/engine.h",
+    "lib/liblmdb/shim.h",
+    "src/pylmdb/_native/plain/plain.h",
+    "src/pylmdb/_native/arrays/arrays.h",
+    "src/pylmdb/_native/merge/merge.h",
+    "src/pylmdb/_native/verify/verify.h",
+)
+# What no header declares: a macro that the build defines, and functions that Python provides.
+OTHERS = """
+static char *const PYLMDB_VERSION_STRING;
+
+extern "Python" int pylmdb_on_reader_line(const char *line, void *ctx);
+extern "Python" int pylmdb_on_verified(void *context, uint64_t done, uint64_t total);
+"""
+
+_MARK = re.compile(r"^/\* cdef: (begin|end) \*/\n", re.MULTILINE)
+_MACRO = re.compile(r"^(#define \w+) (?!-?\d+$).+$", re.MULTILINE)
+
+
+def marked_blocks(text: str, name: str) -> str:
+    """The blocks of a header; of macros that are not plain numbers the compiler tells the value."""
+    parts = _MARK.split(text)
+    marks, blocks = parts[1::2], parts[2::4]
+    if not marks or marks != ["begin", "end"] * len(blocks):
+        raise RuntimeError(
+            f"{name}: needs lines /* cdef: begin */ and /* cdef: end */ in turn, got {marks}"
+        )
+    return _MACRO.sub(r"\1 ...", "".join(blocks))
+
+
+def declarations(root: Path) -> str:
+    """The text for ffi.cdef() about our own names."""
+    headers = (marked_blocks((root / name).read_text("utf-8"), name) for name in HEADERS)
+    return "\n".join([*headers, OTHERS])
