@@ -7,9 +7,9 @@ from _functools import partial  # type: ignore[import-not-found]
 
 from ._base import threads as _threads
 from ._core_rules.inherited import resume
+from ._core_rules.refusals import refusal
 from ._core_rules.writer_gate import Deadline
 from ._typing import TYPE_CHECKING
-from .errors import ForkedError, closed
 
 if TYPE_CHECKING:
     from typing import Any
@@ -54,7 +54,7 @@ class SlowPaths:
         environment, and the handle there that takes the place of ``slot``."""
         shared = env._use()
         if shared.engine is not inherited.engine:
-            raise ForkedError("the data file was replaced by one of another format")
+            raise refusal("file of another format")
         box, native = self._cast("struct pylmdb_txn *", address), self._cast("MDB_txn *", pointer)
         return shared, resume(shared, box, native, slot, inherited.key)
 
@@ -74,4 +74,4 @@ class SlowPaths:
     def check_open(self, shared: Any, _address: int, env: Any, _none: None) -> None:
         """The environment may have been closed while its transaction began."""
         if env.closed:
-            raise closed("environment", "it was closed while begin() waited for the writer lock")
+            raise refusal("environment closed in begin")

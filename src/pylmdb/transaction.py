@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from ._array_methods import TransactionArrays
 from ._base.ranges import walk
+from ._core_rules.refusals import refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import TransactionCore, publish
-from .errors import closed, error
+from .errors import error
 from .types import Stat
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
     def _shared_engine(self) -> Any:
         if self._shared is None:
-            raise closed("transaction", "it was never begun")
+            raise refusal("transaction never begun")
         return self._shared.engine
 
     def range(

@@ -16,7 +16,8 @@ from typing import Any
 
 from .._base.buffers import as_buffer
 from .._base.put_flags import append_flag, put_flags
-from ..errors import Error, InvalidParameterError, closed, error, write_error
+from .._core_rules.refusals import refusal
+from ..errors import error, write_error
 from . import transaction
 from .batches import checked_width, join_records
 from .iterator import CursorIterator
@@ -28,7 +29,7 @@ class _NeverOpened:
     """In place of the engine's ``ffi`` and ``lib`` in a cursor that was not opened."""
 
     def __getattr__(self, name: str) -> Any:
-        raise closed("cursor", "it was never opened")
+        raise refusal("cursor never opened")
 
 
 _never_opened = _NeverOpened()
@@ -79,9 +80,9 @@ class CursorCore:
 
     def __init__(self, db: Any, txn: Any) -> None:
         if self.txn is not None:
-            raise Error("this cursor was opened already", hint="open another one")
+            raise refusal("cursor opened already")
         if not isinstance(txn, transaction.TransactionCore):
-            raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
+            raise refusal("not a transaction", "txn", type(txn))
         engine = txn._engine
         self._ffi, self._lib = engine.ffi, engine.lib
         self._key, self._value = self._ffi.new("MDB_val *"), self._ffi.new("MDB_val *")
@@ -90,7 +91,7 @@ class CursorCore:
     @property
     def _engine(self) -> Any:
         if self.txn is None:
-            raise closed("cursor", "it was never opened")
+            raise refusal("cursor never opened")
         return self.txn._engine
 
     def _open(self, ptr: Any, txn: Any, db: Any) -> None:
@@ -126,7 +127,7 @@ class CursorCore:
     def __enter__(self) -> Any:
         if self.closed:
             self._do(self._nothing)
-            raise closed("cursor", "open a new one")
+            raise refusal("cursor ended")
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -144,7 +145,7 @@ class CursorCore:
     def _do(self, operation: Any, *args: Any) -> Any:
         """Run ``operation(native cursor, *args)`` where it is allowed."""
         if self.txn is None:
-            raise closed("cursor", "it was never opened")
+            raise refusal("cursor never opened")
         return self.txn._do(self._checked, operation, args)
 
     def _checked(self, ptr: Any, operation: Any, args: tuple[Any, ...]) -> Any:
@@ -152,7 +153,7 @@ class CursorCore:
         if native is None:
             native = self._resume()
         if native is None or not self._slot.alive:
-            raise closed("cursor", "open a new one")
+            raise refusal("cursor ended")
         return operation(native[0], *args)
 
     def _resume(self) -> Any:
@@ -374,7 +375,7 @@ class CursorCore:
         self._do(self._nothing)
         for item in items:
             if type(item) is not tuple or len(item) != 2:
-                raise TypeError("putmulti takes 2-tuples of key and value")
+                raise refusal("putmulti without pairs")
             key, value = as_buffer("key", item[0]), as_buffer("value", item[1])
             added += self._do(self._put, key, value, flags, append)
             consumed += 1
@@ -474,10 +475,7 @@ class CursorCore:
         if width:
             first, step = lib.MDB_GET_MULTIPLE, lib.MDB_NEXT_MULTIPLE
         if width and self._slot.flags & lib.MDB_DUPFIXED and self._value.mv_size != width:
-            raise InvalidParameterError(
-                f"getmulti: values have {self._value.mv_size} bytes, not dupfixed_bytes={width}",
-                errno.EINVAL,
-            )
+            raise refusal("values of another width", self._value.mv_size, width)
         found_key = to_python(self._key)
         self._move(native, first)
         while self._positioned:

@@ -24,7 +24,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .._core_rules import views as _views
-from ..errors import ForkedError, error
+from .._core_rules.refusals import refusal
+from ..errors import error
 
 if TYPE_CHECKING:
     from .._core import DbSlot
@@ -181,7 +182,7 @@ class NativeTxn:
         self.family.dirty = True
         self.family.drain()
 
-    def loss(self, owner: TransactionCore | None) -> str:
+    def loss(self, owner: TransactionCore | None, refused: Any = refusal) -> str:
         """What to warn of where nobody has ended it: "" if nothing was written."""
         if owner is None or not self.write or self.revoked or not self.box.ptr:
             return ""
@@ -190,10 +191,7 @@ class NativeTxn:
         changed = self.shared.engine.lib.pylmdb_txn_is_changed(self.box.ptr)
         if not (owner._mutations if changed < 0 else changed):
             return ""
-        return (
-            f"a write transaction of {owner.env._options.given_path!r} was left without"
-            " commit() or abort(); its changes are lost"
-        )
+        return str(refused("changes lost", owner.env._options.given_path))
 
     def end_with_thread(self) -> None:
         """End it, and give other threads that are at it a moment to leave it."""
@@ -272,10 +270,7 @@ class NativeTxn:
             raise error("mdb_cursor_open", code)
         if lib.pylmdb_cursor_go_on(out[0], inherited[0]):
             lib.mdb_cursor_close(out[0])
-            raise ForkedError(
-                "this cursor was opened before fork(), and its position cannot be had here",
-                hint="open another one",
-            )
+            raise refusal("cursor of another process")
         self.cursors[number] = out[0], slot
         self.inherited_cursors.pop(number, None)
         return out[0], slot

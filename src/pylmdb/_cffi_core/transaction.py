@@ -16,7 +16,6 @@ user's code, which may end the transaction, which the guard then sees.
 
 from __future__ import annotations
 
-import errno
 from _warnings import warn  # that of warnings, without its import
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,21 +24,11 @@ from .._base import threads as _threads
 from .._base.buffers import as_buffer
 from .._base.put_flags import append_flag, put_flags
 from .._core_rules.inherited import resume
+from .._core_rules.refusals import refusal
 from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Claim, Deadline
 from ..database import Database
-from ..errors import (
-    BadTxnError,
-    BusyError,
-    ClosedError,
-    Error,
-    ForkedError,
-    InvalidParameterError,
-    WrongThreadError,
-    closed,
-    error,
-    write_error,
-)
+from ..errors import WrongThreadError, error, write_error
 from .ending import NativeTxn
 from .environment import public_classes
 
@@ -107,14 +96,14 @@ class TransactionCore:
         metasync: bool | None = None,
     ) -> None:
         if not hasattr(env, "_use"):
-            raise TypeError(f"env must be an Environment, not {type(env).__name__}")
+            raise refusal("not an environment", type(env))
         write, buffers, deadline = bool(write), bool(buffers), Deadline(timeout)
         sync_flags, shared = env._sync_flags(sync, metasync), env._use()
         if self._begun:
-            raise Error("this transaction has begun already", hint="begin another one")
+            raise refusal("transaction begun already")
         self._begun = True
         if write and env.readonly:
-            raise error("begin: the environment was opened with readonly=True", errno.EACCES)
+            raise refusal("environment is read-only")
         self.env, self._shared, self._write, self._buffers = env, shared, write, buffers
         self._sync_flags, self._slot = sync_flags, shared.main
         self._reuses = shared.reuses
@@ -139,7 +128,7 @@ class TransactionCore:
     @property
     def _engine(self) -> Any:
         if self._shared is None:
-            raise closed("transaction", "it was never begun")
+            raise refusal("transaction never begun")
         return self._shared.engine
 
     def _refuse_if_ended(self) -> None:
@@ -148,24 +137,21 @@ class TransactionCore:
         if native.revoked:
             native.finished = False
             native.finish()
-            raise closed("transaction", "it was ended while it began")
+            raise refusal("transaction ended while it began")
 
     # -- begin ----------------------------------------------------------------
 
     def _begin_child(self, parent: Any) -> None:
         if not isinstance(parent, TransactionCore):
-            raise TypeError(f"parent must be a Transaction, not {type(parent).__name__}")
+            raise refusal("not a transaction", "parent", type(parent))
         if parent._native is not None and parent._native.shared.forked:
-            raise ForkedError("parent belongs to the parent process; begin a new transaction")
+            raise refusal("parent of another process")
         if parent._ptr is not None and not parent._write:
-            raise InvalidParameterError("begin: a read-only transaction cannot have children")
+            raise refusal("parent is read-only")
         if parent._ptr is not None and parent._shared is not self._shared:
-            raise InvalidParameterError("begin: parent belongs to another environment")
+            raise refusal("parent of another environment")
         if not self._write and self._engine.version[0] < 1:
-            raise InvalidParameterError(
-                "begin: read-only child transactions need LMDB 1.0",
-                hint="open a new environment with lib_version=1, or pass write=True",
-            )
+            raise refusal("child is read-only")
         # LMDB 1.0 allows any number of read-only children, and nothing beside them.
         beside = not self._write and parent._has_only_readers()
         parent._guard(beside, self._nest, (parent,))
@@ -177,7 +163,7 @@ class TransactionCore:
     def _nest(self, native_parent: Any, parent: Any) -> None:
         family = parent._native.family
         if len(family.members) > MAX_DEPTH:
-            raise BadTxnError(f"begin: transactions are nested {MAX_DEPTH} deep already")
+            raise refusal("nested too deep", MAX_DEPTH)
         self._parent, self._thread = parent, parent._thread
         parent._mutations += self._write
         native = self._native = NativeTxn(self, self._shared, parent._native, self._write)
@@ -200,7 +186,7 @@ class TransactionCore:
     def _wait_slice(self, wait: Callable[[Deadline], None], deadline: Deadline) -> None:
         wait(deadline)
         if self.env.closed:
-            raise closed("environment", "it was closed while begin() waited for the writer lock")
+            raise refusal("environment closed in begin")
 
     # -- the guard --------------------------------------------------------------
 
@@ -217,14 +203,14 @@ class TransactionCore:
     def _guard(self, ending: bool, operation: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         native = self._native
         if native is None:
-            raise closed("transaction", "it was never begun")
+            raise refusal("transaction never begun")
         if native.shared.forked:
             native = self._resume(native)
         family = native.family
         try:
             with family.lock:
                 if family.busy:
-                    raise BusyError("another operation of this transaction is in progress")
+                    raise refusal("transaction in use")
                 try:
                     family.busy = True
                     if family.dirty and not family.reserved:
@@ -240,12 +226,12 @@ class TransactionCore:
     def _resume(self, inherited: NativeTxn) -> NativeTxn:
         """In a forked child: go on with the same snapshot; see ``_core_rules/inherited.py``."""
         if inherited.lost:
-            raise ForkedError("this transaction belongs to the parent process; begin a new one")
+            raise refusal("transaction of another process")
         if inherited.revoked:
-            raise closed("transaction", "begin a new one")
+            raise refusal("transaction ended")
         shared = self.env._use()
         if shared.engine is not inherited.shared.engine:
-            raise ForkedError("the data file was replaced by one of another format")
+            raise refusal("file of another format")
         native = NativeTxn(self, shared, None, write=False)
         key = inherited.shared.key
         slot = resume(shared, native.box, inherited.box.ptr, self._slot, key)
@@ -264,37 +250,23 @@ class TransactionCore:
 
     def _check(self, native: NativeTxn, ending: bool) -> None:
         if native.revoked or not native.box.ptr:
-            raise closed("transaction", "begin a new one")
+            raise refusal("transaction ended")
         if self._thread and self._thread != _threads.current().number:
-            raise WrongThreadError(
-                "a write transaction was used outside the thread that began it",
-                hint="begin, use and commit it in one thread",
-            )
+            raise refusal("transaction of another thread")
         if native.family.reserved:
-            raise BufferError(
-                "the buffer of reserve() is still in use; leave its block, and drop what was"
-                " made of it, before the transaction does anything else"
-            )
+            raise refusal("transaction with a reservation")
         if native.children and not ending and any(not c.revoked for c in native.children):
-            raise BadTxnError(
-                "the transaction has an open child",
-                self._lib.MDB_BAD_TXN,
-                "end the child transaction first",
-            )
+            raise refusal("transaction with a child")
 
     def _slot_in(self, ptr: Any, db: Any) -> DbSlot:
         """The slot of a database handle; InvalidParameterError if it is dead."""
         slot: DbSlot = self._slot
         if db is not None:
             if not isinstance(db, Database):
-                raise TypeError(f"db must be a database handle, not {type(db).__name__}")
+                raise refusal("not a database", type(db))
             slot = db._slot_for(self._shared, ptr, self)
         if not slot.alive:
-            raise InvalidParameterError(
-                "the database handle is dead: its database was dropped, or its creation aborted",
-                errno.EINVAL,
-                "open it again with open_db()",
-            )
+            raise refusal("database is dead")
         # To a transaction that is older than the handle its number means another one.
         older = slot.since and self._reuses < slot.reuse
         if older and self._lib.mdb_txn_id(ptr) < slot.since:
@@ -378,12 +350,12 @@ class TransactionCore:
 
     def _refuse_lost(self) -> None:
         if self._native is not None and self._native.lost:
-            raise ForkedError("this transaction belongs to the parent process; begin a new one")
+            raise refusal("transaction of another process")
 
     def __enter__(self) -> Any:
         self._refuse_lost()
         if self._ptr is None:
-            raise closed("transaction", "begin a new one")
+            raise refusal("transaction ended")
         return self
 
     def __exit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
@@ -396,10 +368,7 @@ class TransactionCore:
                 self._revoke()
                 raise
         elif self._write and not self._ended:
-            raise ClosedError(
-                "the transaction was ended from outside; its writes are lost",
-                hint="do not close the environment or end the parent inside its with block",
-            )
+            raise refusal("transaction ended from outside")
 
     def __del__(self, _warn: Any = warn) -> None:
         # An exception can strike inside __new__, too.
@@ -444,7 +413,7 @@ class TransactionCore:
 
     def _whole(self) -> memoryview:
         if self._thread:
-            raise TypeError("the map is viewed in read transactions only")
+            raise refusal("map in a write transaction")
         return self._exporter().whole()
 
     def _get(self, ptr: Any, db: Any, key: Any, default: Any, convert: Any) -> Any:
@@ -543,7 +512,7 @@ class TransactionCore:
 
     def cursor(self, db: Any = None) -> Any:
         if self._shared is None:
-            raise closed("transaction", "it was never begun")
+            raise refusal("transaction never begun")
         return public_classes["CursorCore"](db, self)
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:

@@ -16,7 +16,7 @@ import sys
 import weakref
 from typing import Any
 
-from ..errors import closed
+from .refusals import refusal
 
 
 class Exporter:
@@ -51,7 +51,7 @@ class Exporter:
     def whole(self) -> memoryview:
         """The view of the whole map."""
         if self._whole is None:
-            raise closed("transaction", "begin a new one")
+            raise refusal("transaction ended")
         return self._whole
 
     def let_go(self) -> None:

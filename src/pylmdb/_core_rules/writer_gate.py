@@ -14,12 +14,12 @@ nothing if it was not had.
 
 from __future__ import annotations
 
-import errno
 import time
 from _thread import allocate_lock
 
 from .._typing import TYPE_CHECKING
-from ..errors import LockTimeoutError, error
+from ..errors import LockTimeoutError
+from .refusals import refusal
 
 if TYPE_CHECKING:
     from typing import Any
@@ -93,11 +93,7 @@ class WriterGate:
             if not granted.native.waits_for_caller:
                 return False
         if granted.owner == claim.owner:
-            raise error(
-                "begin: this thread has a write transaction open already and would wait for itself",
-                errno.EBUSY,
-                "end it first, or nest with begin(parent=)",
-            )
+            raise refusal("thread has a writer")
         return False
 
     def sleep(self, deadline: Deadline) -> None:

@@ -218,7 +218,8 @@ PyObject *transaction_get_many(PyObject *object, PyObject *const *args, Py_ssize
 /* -- getmulti ------------------------------------------------------------------- */
 
 /* The size of each value for getmulti, 0 where it is not given; -1: raised. */
-static Py_ssize_t get_width(PyObject *object, int dupdata, int keyfixed, int values)
+static Py_ssize_t get_width(CoreState *state, PyObject *object, int dupdata, int keyfixed,
+                            int values)
 {
     Py_ssize_t width = 0;
 
@@ -226,20 +227,16 @@ static Py_ssize_t get_width(PyObject *object, int dupdata, int keyfixed, int val
         width = PyNumber_AsSsize_t(object, PyExc_OverflowError);
         if (width == -1 && PyErr_Occurred())
             return -1;
-        if (width < 0) {
-            PyErr_Format(PyExc_OverflowError, "dupfixed_bytes must be at least 0, not %zd", width);
-            return -1;
-        }
+        if (width < 0)
+            return refuse_with(state, "negative width", "n", width);
     }
     if ((width || keyfixed) && !dupdata)
-        PyErr_SetString(PyExc_TypeError, "dupfixed_bytes and keyfixed need dupdata=True");
-    else if (keyfixed && !width)
-        PyErr_SetString(PyExc_TypeError, "keyfixed needs dupfixed_bytes");
-    else if (!values && dupdata)
-        PyErr_SetString(PyExc_TypeError, "values=False cannot be combined with dupdata=True");
-    else
-        return width;
-    return -1;
+        return refuse_named(state, "width without dupdata");
+    if (keyfixed && !width)
+        return refuse_named(state, "keyfixed without width");
+    if (!values && dupdata)
+        return refuse_named(state, "dupdata without values");
+    return width;
 }
 
 /* What getmulti collects of keys with all their values: a list of pairs, or with
@@ -249,16 +246,14 @@ typedef struct {
     size_t size, key_size;
 } Collection;
 
-static int collect_records(Collection *into, const MDB_val *key, const MDB_val *page,
-                           size_t width)
+static int collect_records(CoreState *state, Collection *into, const MDB_val *key,
+                           const MDB_val *page, size_t width)
 {
     const size_t count = (page->mv_size + width - 1) / width;
     const size_t end = into->size + count * key->mv_size + page->mv_size;
 
-    if (into->size && key->mv_size != into->key_size) {
-        PyErr_SetString(PyExc_ValueError, "keyfixed needs keys of one width");
-        return -1;
-    }
+    if (into->size && key->mv_size != into->key_size)
+        return refuse_named(state, "keys of several widths");
     into->key_size = key->mv_size;
     if (end > (size_t)PyByteArray_GET_SIZE(into->records) &&
         PyByteArray_Resize(into->records, (Py_ssize_t)(2 * end)))
@@ -291,13 +286,8 @@ static int collect_pairs(Cursor *cursor, PyObject *list, PyObject *key, const MD
 
 static int wrong_width(Cursor *cursor, size_t width)
 {
-    PyObject *what = PyUnicode_FromFormat("getmulti: values have %zu bytes, not dupfixed_bytes=%zu",
-                                          cursor->value.mv_size, width);
-
-    if (what)
-        fail_as(cursor->state->invalid_parameter_error, PyUnicode_AsUTF8(what), EINVAL, NULL);
-    Py_XDECREF(what);
-    return -1;
+    return refuse_with(cursor->state, "values of another width", "nn",
+                       (Py_ssize_t)cursor->value.mv_size, (Py_ssize_t)width);
 }
 
 /* Appends the records of one key; width splits pages of fixed-size values. */
@@ -319,7 +309,7 @@ static int collect(Cursor *cursor, const MDB_val *sought, size_t width, Collecti
     found = move_cursor(cursor, width ? MDB_GET_MULTIPLE : MDB_GET_CURRENT);
     while (found > 0 && !rc) {
         rc = into->list ? collect_pairs(cursor, into->list, key, &cursor->value, width)
-                        : collect_records(into, &found_key, &cursor->value, width);
+                        : collect_records(cursor->state, into, &found_key, &cursor->value, width);
         if (rc || !(flags & MDB_DUPSORT))
             break;
         found = move_cursor(cursor, width ? MDB_NEXT_MULTIPLE : MDB_NEXT_DUP);
@@ -389,8 +379,8 @@ PyObject *cursor_getmulti(PyObject *object, PyObject *const *args, Py_ssize_t na
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
         (dupdata = get_flag(given[1], 0)) < 0 || (keyfixed = get_flag(given[3], 0)) < 0 ||
         (values = get_flag(given[4], 1)) < 0 ||
-        (width = get_width(given[2], dupdata, keyfixed, values)) < 0 || guard_cursor(self) ||
-        fill_batch(&batch, given[0]))
+        (width = get_width(self->state, given[2], dupdata, keyfixed, values)) < 0 ||
+        guard_cursor(self) || fill_batch(&batch, given[0]))
         return NULL;
     result = dupdata ? getmulti_all(self, &batch, (size_t)width, keyfixed)
                      : getmulti_first(self, &batch, values);

@@ -58,9 +58,8 @@ typedef struct {
     /* the classes that objects are made of, given by publish() */
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
-    PyObject *error, *write_error, *closed, *database_class, *deadline_class, *array_form;
-    PyObject *busy_error, *forked_error, *wrong_thread_error, *bad_txn_error,
-        *invalid_parameter_error, *plain_error, *closed_error;
+    PyObject *error, *write_error, *refusal, *wrong_thread_error;
+    PyObject *database_class, *deadline_class, *array_form;
     PyObject *empty, *names[ARG_COUNT];
     /* what the last headers of arrays mean (get_array.c) */
     PyObject *forms[FORMS];
@@ -278,15 +277,19 @@ int join_strided(Bytes *bytes);
 PyObject *joined_strided(const Bytes *bytes);
 void copy_strided(char *out, const Bytes *bytes);
 
-/* -- failures.c: exceptions.  They return NULL. -- */
+/* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
 /* Of a record that could not be written or deleted. */
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
                      const void *key, size_t key_size);
-PyObject *fail_with_hint(CoreState *state, const char *what, int code, const char *hint);
-PyObject *fail_closed(CoreState *state, const char *what, const char *hint);
-PyObject *fail_as(PyObject *exception, const char *what, int code, const char *hint);
+/* By its name in the table of refusals.  The values for its text are as for Py_BuildValue. */
+#define refuse_named(state, name) raise_refusal(make_refusal(state, "(s)", name))
+#define refuse_with(state, name, format, ...) \
+    raise_refusal(make_refusal(state, "s" format, name, __VA_ARGS__))
+/* The name and the values, as for Py_BuildValue; and raising what was made, if it was. */
+PyObject *make_refusal(CoreState *state, const char *format, ...);
+int raise_refusal(PyObject *exception);
 /* Calls function(first, *rest). */
 PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, Py_ssize_t count);
 /* Calls a method of the Python side; its arguments are as for Py_BuildValue. */
@@ -295,8 +298,6 @@ PyObject *ask(PyObject *object, const char *method, const char *format, ...);
 /* -- transaction_use.c: who may use a transaction, and its databases -- */
 
 unsigned long long current_thread(void);
-/* The engine's object in Python. */
-PyObject *engine_of(CoreState *state, const char *what, Shared *shared);
 int refuse(Transaction *txn, int ending);
 int guard_again(Transaction *txn);
 Slot *find_slot(Transaction *txn, PyObject *db);

@@ -27,12 +27,6 @@ int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
     return 0;
 }
 
-static int refuse_again(Cursor *cursor)
-{
-    fail_as(cursor->state->plain_error, "this cursor was opened already", 0, "open another one");
-    return -1;
-}
-
 static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
 {
     struct pylmdb_stand *stand = NULL;
@@ -60,7 +54,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
         txn->engine->stand_free(stand);
         PyMem_Free(handle);
         Py_DECREF(slot);
-        return refuse_again(cursor);
+        return refuse_named(cursor->state, "cursor opened already");
     }
     handle->generation = pylmdb_generation;
     handle->owner = cursor;
@@ -112,13 +106,10 @@ static int cursor_init(Cursor *self, PyObject *args, PyObject *kwargs)
 
     if (parse_call(self->state, &signature, args, kwargs, given))
         return -1;
-    if (!PyObject_TypeCheck(given[1], self->state->transaction_type)) {
-        PyErr_Format(PyExc_TypeError, "txn must be a Transaction, not %.100s",
-                     Py_TYPE(given[1])->tp_name);
-        return -1;
-    }
+    if (!PyObject_TypeCheck(given[1], self->state->transaction_type))
+        return refuse_with(self->state, "not a transaction", "sO", "txn", Py_TYPE(given[1]));
     if (self->txn)
-        return refuse_again(self);
+        return refuse_named(self->state, "cursor opened already");
     return open_in(self, (Transaction *)given[1], given[0]);
 }
 
@@ -159,7 +150,11 @@ static PyObject *cursor_exit(Cursor *self, PyObject *const *args, Py_ssize_t nar
 static PyObject *cursor_get_engine(Cursor *self, void *ignored)
 {
     (void)ignored;
-    return engine_of(self->state, "cursor", self->txn ? self->txn->shared : NULL);
+    if (!self->txn) {
+        refuse_named(self->state, "cursor never opened");
+        return NULL;
+    }
+    return Py_NewRef(self->txn->shared->engine_object);
 }
 
 static PyObject *cursor_get_db(Cursor *self, void *ignored)
@@ -209,10 +204,8 @@ static void cursor_dealloc(Cursor *self)
 
 int guard_cursor_slow(Cursor *cursor)
 {
-    if (!cursor->txn) {
-        fail_closed(cursor->state, "cursor", "it was never opened");
-        return -1;
-    }
+    if (!cursor->txn)
+        return refuse_named(cursor->state, "cursor never opened");
     if (guard(cursor->txn))
         return -1;
     if (cursor->handle && !cursor->handle->dropped && cursor->slot->alive) {
@@ -221,8 +214,7 @@ int guard_cursor_slow(Cursor *cursor)
         if (cursor->native) /* else it was closed meanwhile */
             return 0;
     }
-    fail_closed(cursor->state, "cursor", "open a new one");
-    return -1;
+    return refuse_named(cursor->state, "cursor ended");
 }
 
 /* _do(operation, *args): operation(native cursor, *args), for what is in Python. */

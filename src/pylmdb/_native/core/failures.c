@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls into Python, and exceptions: the table from code to class is pylmdb.errors. */
+/* Calls into Python, and exceptions: pylmdb.errors has the table from code to class, and
+ * pylmdb._core_rules.refusals the one from name to class and sentence. */
 #include "core.h"
 
 #include <string.h>
@@ -27,19 +28,23 @@ PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *s
                                             (Py_ssize_t)key_size));
 }
 
-PyObject *fail_with_hint(CoreState *state, const char *what, int code, const char *hint)
+PyObject *make_refusal(CoreState *state, const char *format, ...)
 {
-    return raise_made(PyObject_CallFunction(state->error, "sis", what, code, hint));
+    PyObject *args, *made;
+    va_list values;
+
+    va_start(values, format);
+    args = Py_VaBuildValue(format, values);
+    va_end(values);
+    made = args ? PyObject_CallFunction(state->refusal, "O", args) : NULL;
+    Py_XDECREF(args);
+    return made;
 }
 
-PyObject *fail_closed(CoreState *state, const char *what, const char *hint)
+int raise_refusal(PyObject *exception)
 {
-    return raise_made(PyObject_CallFunction(state->closed, "ss", what, hint));
-}
-
-PyObject *fail_as(PyObject *exception, const char *what, int code, const char *hint)
-{
-    return raise_made(PyObject_CallFunction(exception, "siz", what, code, hint));
+    raise_made(exception);
+    return -1;
 }
 
 PyObject *ask(PyObject *object, const char *method, const char *format, ...)

@@ -45,11 +45,8 @@ int resume_transaction(Transaction *txn)
     struct pylmdb_txn native = {0};
     PyObject *shared, *slot, *found;
 
-    if (is_lost(txn)) {
-        fail_as(txn->state->forked_error,
-                "this transaction belongs to the parent process; begin a new one", 0, NULL);
-        return -1;
-    }
+    if (is_lost(txn))
+        return refuse_named(txn->state, "transaction of another process");
     forget_other_threads(txn);
     if (txn->revoked || !txn->native.ptr || txn->holders)
         return 0;
@@ -74,16 +71,12 @@ static int resume_native(Cursor *cursor, Slot *slot)
 {
     const struct pylmdb_engine *engine = cursor->engine;
     MDB_cursor *native;
-    int rc;
 
     if (open_native(cursor->txn, slot, &native))
         return -1;
-    if ((rc = engine->cursor_go_on(native, cursor->handle->native))) {
+    if (engine->cursor_go_on(native, cursor->handle->native)) {
         engine->cursor_close(native);
-        fail_as(cursor->state->forked_error,
-                "this cursor was opened before fork(), and its position cannot be had here", rc,
-                "open another one");
-        return -1;
+        return refuse_named(cursor->state, "cursor of another process");
     }
     cursor->handle->native = cursor->native = native;
     cursor->handle->generation = pylmdb_generation;

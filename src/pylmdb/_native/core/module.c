@@ -188,21 +188,15 @@ static int take_python_side(CoreState *state)
     } wanted[] = {
         {"error", &state->error},
         {"write_error", &state->write_error},
-        {"closed", &state->closed},
-        {"Error", &state->plain_error},
-        {"BusyError", &state->busy_error},
-        {"ForkedError", &state->forked_error},
         {"WrongThreadError", &state->wrong_thread_error},
-        {"BadTxnError", &state->bad_txn_error},
-        {"InvalidParameterError", &state->invalid_parameter_error},
-        {"ClosedError", &state->closed_error},
     };
     size_t i;
 
     for (i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
         if (take_attribute("pylmdb.errors", wanted[i].name, wanted[i].out))
             return -1;
-    return take_attribute("pylmdb.database", "Database", &state->database_class) ||
+    return take_attribute("pylmdb._core_rules.refusals", "refusal", &state->refusal) ||
+                   take_attribute("pylmdb.database", "Database", &state->database_class) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||
                    take_attribute("pylmdb._slow_paths", "array_form", &state->array_form)
@@ -252,10 +246,8 @@ static int core_exec(PyObject *module)
     each(transaction_type); each(cursor_type); each(iterator_type);           \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class);      \
-    each(error); each(write_error); each(closed); each(database_class);       \
-    each(deadline_class); each(array_form); each(busy_error); each(forked_error); \
-    each(wrong_thread_error); each(bad_txn_error);                            \
-    each(invalid_parameter_error); each(plain_error); each(closed_error)
+    each(error); each(write_error); each(refusal); each(wrong_thread_error);  \
+    each(database_class); each(deadline_class); each(array_form)
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg)
 {

@@ -21,10 +21,8 @@ static int put_item(Cursor *cursor, PyObject *item, int flags)
     Bytes key, value;
     int written = -1;
 
-    if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2) {
-        PyErr_SetString(PyExc_TypeError, "putmulti takes 2-tuples of key and value");
-        return -1;
-    }
+    if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2)
+        return refuse_named(cursor->state, "putmulti without pairs");
     if (get_bytes("key", PyTuple_GET_ITEM(item, 0), &key))
         return -1;
     if (!get_bytes("value", PyTuple_GET_ITEM(item, 1), &value)) {

@@ -383,11 +383,8 @@ static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)
 
     if (parse_call(state, &transaction_signature, args, kwargs, given))
         return -1;
-    if (!PyObject_TypeCheck(given[0], state->environment_type)) {
-        PyErr_Format(PyExc_TypeError, "env must be an Environment, not %.100s",
-                     Py_TYPE(given[0])->tp_name);
-        return -1;
-    }
+    if (!PyObject_TypeCheck(given[0], state->environment_type))
+        return refuse_with(state, "not an environment", "O", Py_TYPE(given[0]));
     if (!(shared = PyObject_CallMethod(given[0], "_use", NULL)))
         return -1;
     if (PyObject_TypeCheck(shared, state->shared_type)) {
@@ -400,10 +397,9 @@ static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)
     return rc;
 }
 
-static PyObject *refuse_forked(Transaction *self)
+static int refuse_lost(Transaction *self)
 {
-    return fail_as(self->state->forked_error,
-                   "this transaction belongs to the parent process; begin a new one", 0, NULL);
+    return is_lost(self) ? refuse_named(self->state, "transaction of another process") : 0;
 }
 
 static PyObject *transaction_commit_method(Transaction *self, PyObject *ignored)
@@ -415,8 +411,8 @@ static PyObject *transaction_commit_method(Transaction *self, PyObject *ignored)
 static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
 {
     (void)ignored;
-    if (is_lost(self))
-        return refuse_forked(self);
+    if (refuse_lost(self))
+        return NULL;
     revoke_transaction(self);
     self->ended = 1;
     Py_RETURN_NONE;
@@ -425,10 +421,12 @@ static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
 static PyObject *transaction_enter(Transaction *self, PyObject *ignored)
 {
     (void)ignored;
-    if (is_lost(self))
-        return refuse_forked(self);
-    if (!is_open(self))
-        return fail_closed(self->state, "transaction", "begin a new one");
+    if (refuse_lost(self))
+        return NULL;
+    if (!is_open(self)) {
+        refuse_named(self->state, "transaction ended");
+        return NULL;
+    }
     return Py_NewRef((PyObject *)self);
 }
 
@@ -446,10 +444,10 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
             revoke_transaction(self);
         return result;
     }
-    if (self->write && !self->ended)
-        return fail_as(self->state->closed_error,
-                       "the transaction was ended from outside; its writes are lost", 0,
-                       "do not close the environment or end the parent inside its with block");
+    if (self->write && !self->ended) {
+        refuse_named(self->state, "transaction ended from outside");
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -529,7 +527,11 @@ static PyObject *transaction_get_closed(Transaction *self, void *ignored)
 static PyObject *transaction_get_engine(Transaction *self, void *ignored)
 {
     (void)ignored;
-    return engine_of(self->state, "transaction", self->shared);
+    if (!self->shared) {
+        refuse_named(self->state, "transaction never begun");
+        return NULL;
+    }
+    return Py_NewRef(self->shared->engine_object);
 }
 
 /* -- the type ------------------------------------------------------------------- */

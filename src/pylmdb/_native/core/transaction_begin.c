@@ -35,10 +35,8 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
     Py_XDECREF(address);
     Py_XDECREF(result);
     release(txn);
-    if (result && txn->revoked) {
-        fail_closed(txn->state, "transaction", "it was ended while it began");
-        return -1;
-    }
+    if (result && txn->revoked)
+        return refuse_named(txn->state, "transaction ended while it began");
     return result ? 0 : -1;
 }
 
@@ -55,29 +53,17 @@ static int begin_reader(Transaction *txn)
 static int check_parent(Transaction *txn, Transaction *parent)
 {
     CoreState *state = txn->state;
-    const char *what = NULL;
 
-    if (parent->top && parent->native.generation != pylmdb_generation) {
-        fail_as(state->forked_error,
-                "parent belongs to the parent process; begin a new transaction", 0, NULL);
-        return -1;
-    }
+    if (parent->top && parent->native.generation != pylmdb_generation)
+        return refuse_named(state, "parent of another process");
     if (parent->native.ptr && !parent->revoked) {
         if (!parent->write)
-            what = "begin: a read-only transaction cannot have children";
-        else if (parent->shared != txn->shared)
-            what = "begin: parent belongs to another environment";
+            return refuse_named(state, "parent is read-only");
+        if (parent->shared != txn->shared)
+            return refuse_named(state, "parent of another environment");
     }
-    if (what) {
-        fail_as(state->invalid_parameter_error, what, 0, NULL);
-        return -1;
-    }
-    if (!txn->write && !(txn->engine->features & PYLMDB_READONLY_CHILDREN)) {
-        fail_as(state->invalid_parameter_error,
-                "begin: read-only child transactions need LMDB 1.0", 0,
-                "open a new environment with lib_version=1, or pass write=True");
-        return -1;
-    }
+    if (!txn->write && !(txn->engine->features & PYLMDB_READONLY_CHILDREN))
+        return refuse_named(state, "child is read-only");
     return 0;
 }
 
@@ -97,28 +83,17 @@ static int begin_child(Transaction *txn, PyObject *object)
     Transaction *parent = (Transaction *)object;
     int rc;
 
-    if (!PyObject_TypeCheck(object, state->transaction_type)) {
-        PyErr_Format(PyExc_TypeError, "parent must be a Transaction, not %.100s",
-                     Py_TYPE(object)->tp_name);
-        return -1;
-    }
+    if (!PyObject_TypeCheck(object, state->transaction_type))
+        return refuse_with(state, "not a transaction", "sO", "parent", Py_TYPE(object));
     if (check_parent(txn, parent))
         return -1;
     /* LMDB 1.0 allows any number of read-only children, and nothing beside them. */
     if (refuse(parent, !txn->write && has_only_readers(parent)))
         return -1;
-    if (txn->revoked) { /* while refuse() waited */
-        fail_closed(state, "transaction", "it was ended while it began");
-        return -1;
-    }
-    if (parent->depth >= MAX_DEPTH) {
-        char what[80];
-
-        PyOS_snprintf(what, sizeof(what), "begin: transactions are nested %d deep already",
-                      MAX_DEPTH);
-        fail_as(state->bad_txn_error, what, 0, NULL);
-        return -1;
-    }
+    if (txn->revoked) /* while refuse() waited */
+        return refuse_named(state, "transaction ended while it began");
+    if (parent->depth >= MAX_DEPTH)
+        return refuse_with(state, "nested too deep", "i", MAX_DEPTH);
     rc = txn->engine->begin(&txn->native, parent->native.pool, parent->native.ptr,
                             txn->write ? 0 : MDB_RDONLY, -1);
     if (rc) {
@@ -168,13 +143,8 @@ static int enter_gate(Transaction *txn, PyObject *deadline)
     int rc;
 
     while (shared->writer) {
-        if (shared->writer->thread == current_thread()) {
-            fail_with_hint(txn->state,
-                           "begin: this thread has a write transaction open already and would "
-                           "wait for itself",
-                           EBUSY, "end it first, or nest with begin(parent=)");
-            return -1;
-        }
+        if (shared->writer->thread == current_thread())
+            return refuse_named(txn->state, "thread has a writer");
         shared->waiting++;
         rc = ask_slow(txn, "wait_for_gate", txn->env, deadline);
         shared->waiting--;
@@ -273,11 +243,8 @@ static int read_options(Transaction *txn, PyObject *env, PyObject *const *args,
     if (is_given(args[4]) &&
         !(*deadline = PyObject_CallOneArg(txn->state->deadline_class, args[4])))
         return -1;
-    if (txn->begun) {
-        fail_as(txn->state->plain_error, "this transaction has begun already", 0,
-                "begin another one");
-        return -1;
-    }
+    if (txn->begun)
+        return refuse_named(txn->state, "transaction begun already");
     txn->begun = 1;
     txn->write = (char)write;
     txn->buffers = (char)buffers;
@@ -287,10 +254,8 @@ static int read_options(Transaction *txn, PyObject *env, PyObject *const *args,
 
 static int begin_with(Transaction *txn, PyObject *const *args, PyObject *deadline)
 {
-    if (txn->write && ((EnvironmentCore *)txn->env)->readonly) {
-        fail(txn->state, "begin: the environment was opened with readonly=True", EACCES);
-        return -1;
-    }
+    if (txn->write && ((EnvironmentCore *)txn->env)->readonly)
+        return refuse_named(txn->state, "environment is read-only");
     if (begin_native(txn, args[1], deadline) || join_environment(txn))
         return -1;
     return is_given(args[0]) ? set_database(txn, args[0]) : 0;

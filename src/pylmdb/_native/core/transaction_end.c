@@ -17,9 +17,6 @@
 
 #include <errno.h>
 
-#define LOST_CHANGES                                                                       \
-    "a write transaction of %R was left without commit() or abort(); its changes are lost"
-
 /* Environments of this process that have a writer (borrowed; under the GIL). */
 static Shared *writing;
 
@@ -71,9 +68,11 @@ static void warn_of_loss(Transaction *txn)
 {
     PyObject *options = PyObject_GetAttrString(txn->env, "_options");
     PyObject *path = options ? PyObject_GetAttrString(options, "given_path") : NULL;
+    PyObject *lost = path ? make_refusal(txn->state, "sO", "changes lost", path) : NULL;
 
-    if (!path || PyErr_ResourceWarning(NULL, 1, LOST_CHANGES, path))
+    if (!lost || PyErr_ResourceWarning(NULL, 1, "%S", lost))
         PyErr_WriteUnraisable((PyObject *)Py_TYPE(txn));
+    Py_XDECREF(lost);
     Py_XDECREF(path);
     Py_XDECREF(options);
 }

@@ -4,13 +4,6 @@
 
 #include <errno.h>
 
-PyObject *engine_of(CoreState *state, const char *what, Shared *shared)
-{
-    if (!shared)
-        return fail_closed(state, what, "it was never begun");
-    return Py_NewRef(shared->engine_object);
-}
-
 /* Numbers of threads, never given twice: the system gives those of ended threads
  * to new ones. */
 unsigned long long current_thread(void)
@@ -36,9 +29,7 @@ static int refuse_busy(Transaction *txn)
 {
     if (txn->top->holding_thread != current_thread())
         return wait_for_holder();
-    fail_as(txn->state->busy_error, "another operation of this transaction is in progress", 0,
-            NULL);
-    return -1;
+    return refuse_named(txn->state, "transaction in use");
 }
 
 /* What guard() does not let through: raises, or waits until it may go on. */
@@ -46,36 +37,21 @@ int refuse(Transaction *txn, int ending)
 {
     CoreState *state = txn->state;
 
-    if (!txn->begun || !txn->top) {
-        fail_closed(state, "transaction", "it was never begun");
-        return -1;
-    }
+    if (!txn->begun || !txn->top)
+        return refuse_named(state, "transaction never begun");
     if (is_inherited(txn) && resume_transaction(txn))
         return -1;
     while (txn->top->holders && !txn->top->reserved)
         if (refuse_busy(txn))
             return -1;
-    if (txn->revoked || !txn->native.ptr) {
-        fail_closed(state, "transaction", "begin a new one");
-        return -1;
-    }
-    if (txn->thread && txn->thread != current_thread()) {
-        fail_as(state->wrong_thread_error,
-                "a write transaction was used outside the thread that began it", 0,
-                "begin, use and commit it in one thread");
-        return -1;
-    }
-    if (txn->top->reserved) {
-        PyErr_SetString(PyExc_BufferError,
-                        "the buffer of reserve() is still in use; leave its block, and drop what "
-                        "was made of it, before the transaction does anything else");
-        return -1;
-    }
-    if (txn->children && !ending) {
-        fail_as(state->bad_txn_error, "the transaction has an open child", MDB_BAD_TXN,
-                "end the child transaction first");
-        return -1;
-    }
+    if (txn->revoked || !txn->native.ptr)
+        return refuse_named(state, "transaction ended");
+    if (txn->thread && txn->thread != current_thread())
+        return refuse_named(state, "transaction of another thread");
+    if (txn->top->reserved)
+        return refuse_named(state, "transaction with a reservation");
+    if (txn->children && !ending)
+        return refuse_named(state, "transaction with a child");
     return 0;
 }
 
@@ -87,8 +63,7 @@ int guard_again(Transaction *txn)
         return guard(txn);
     if (txn->native.ptr && txn->native.generation == pylmdb_generation)
         return 0;
-    fail_closed(txn->state, "transaction", "begin a new one");
-    return -1;
+    return refuse_named(txn->state, "transaction ended");
 }
 
 static Slot *refuse_missing(Transaction *txn, Slot *slot)
@@ -102,9 +77,7 @@ static Slot *refuse_missing(Transaction *txn, Slot *slot)
 Slot *use_slot(Transaction *txn, Slot *slot)
 {
     if (!slot->alive) {
-        fail_as(txn->state->invalid_parameter_error,
-                "the database handle is dead: its database was dropped, or its creation aborted",
-                EINVAL, "open it again with open_db()");
+        refuse_named(txn->state, "database is dead");
         return NULL;
     }
     /* To a transaction that is older than the handle its number means another one. */
@@ -139,8 +112,7 @@ Slot *find_slot(Transaction *txn, PyObject *db)
     int known;
 
     if (!PyObject_TypeCheck(db, (PyTypeObject *)state->database_class)) {
-        PyErr_Format(PyExc_TypeError, "db must be a database handle, not %.100s",
-                     Py_TYPE(db)->tp_name);
+        refuse_with(state, "not a database", "O", Py_TYPE(db));
         return NULL;
     }
     if (!(found = PyObject_GetAttrString(db, "_slot")))

@@ -128,7 +128,7 @@ PyObject *to_view(Transaction *txn, const MDB_val *value)
 PyObject *whole_map(Transaction *txn)
 {
     if (txn->thread) {
-        PyErr_SetString(PyExc_TypeError, "the map is viewed in read transactions only");
+        refuse_named(txn->state, "map in a write transaction");
         return NULL;
     }
     if (!txn->whole && make_whole(txn))

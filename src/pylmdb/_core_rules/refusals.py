@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""The table of refusals: what both cores say when they refuse an operation, or warn.
+
+Each sentence stands here once.  A core asks for an exception by name, the C core with
+``refuse_named()`` and ``refuse_with()`` of ``core.h``.  Failures of liblmdb have a code instead
+of a name: ``errors.error()`` makes their exceptions.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from .._typing import TYPE_CHECKING
+from ..errors import (
+    CLOSED,
+    BadTxnError,
+    BusyError,
+    ClosedError,
+    Error,
+    ForkedError,
+    InvalidParameterError,
+    ReadonlyError,
+    WrongThreadError,
+)
+
+if TYPE_CHECKING:
+    Refusal = tuple[type[Exception], str, str, int]
+
+_BAD_TXN = -30782
+
+
+def _of(cls: type[Exception], text: str, hint: str = "", code: int = 0) -> Refusal:
+    return cls, text, hint, code
+
+
+REFUSALS: dict[str, Refusal] = {
+    # -- transactions -----------------------------------------------------------------
+    "transaction ended": _of(ClosedError, CLOSED, "this transaction has ended; begin a new one"),
+    "transaction never begun": _of(
+        ClosedError, CLOSED, "this transaction was never begun; make one with begin()"
+    ),
+    "transaction ended while it began": _of(
+        ClosedError, CLOSED, "this transaction was ended while it began; begin a new one"
+    ),
+    "transaction ended from outside": _of(
+        ClosedError,
+        "the transaction was ended from outside; its writes are lost",
+        "do not close the environment or end the parent inside its with block",
+    ),
+    "transaction begun already": _of(
+        Error, "this transaction has begun already", "begin another one"
+    ),
+    "transaction in use": _of(BusyError, "another operation of this transaction is in progress"),
+    "transaction of another thread": _of(
+        WrongThreadError,
+        "a write transaction was used outside the thread that began it",
+        "begin, use and commit it in one thread",
+    ),
+    "transaction of another process": _of(
+        ForkedError, "this transaction belongs to the parent process; begin a new one"
+    ),
+    "transaction with a child": _of(
+        BadTxnError,
+        "the transaction has an open child",
+        "end the child transaction first",
+        _BAD_TXN,
+    ),
+    "transaction with a reservation": _of(
+        BufferError,
+        "the buffer of reserve() is still in use; leave its block, and drop what was made of it,"
+        " before the transaction does anything else",
+    ),
+    "changes lost": _of(
+        ResourceWarning,
+        "a write transaction of {!r} was left without commit() or abort(); its changes are lost",
+    ),
+    "not a transaction": _of(TypeError, "{} must be a Transaction, not {.__name__}"),
+    # -- begin() ----------------------------------------------------------------------
+    "not an environment": _of(TypeError, "env must be an Environment, not {.__name__}"),
+    "environment is read-only": _of(
+        ReadonlyError,
+        "begin: the environment was opened with readonly=True",
+        ReadonlyError.MDB_HINT,
+        errno.EACCES,
+    ),
+    "environment closed in begin": _of(
+        ClosedError,
+        CLOSED,
+        "this environment was closed while begin() waited for the writer lock; open it again",
+    ),
+    "thread has a writer": _of(
+        BusyError,
+        "begin: this thread has a write transaction open already and would wait for itself",
+        "end it first, or nest with begin(parent=)",
+        errno.EBUSY,
+    ),
+    "parent of another process": _of(
+        ForkedError, "parent belongs to the parent process; begin a new transaction"
+    ),
+    "parent of another environment": _of(
+        InvalidParameterError, "begin: parent belongs to another environment"
+    ),
+    "parent is read-only": _of(
+        InvalidParameterError, "begin: a read-only transaction cannot have children"
+    ),
+    "child is read-only": _of(
+        InvalidParameterError,
+        "begin: read-only child transactions need LMDB 1.0",
+        "open a new environment with lib_version=1, or pass write=True",
+    ),
+    "nested too deep": _of(
+        BadTxnError,
+        "begin: transactions are nested {} deep already",
+        "end the innermost transaction first",
+    ),
+    # -- databases --------------------------------------------------------------------
+    "not a database": _of(TypeError, "db must be a database handle, not {.__name__}"),
+    "database is dead": _of(
+        InvalidParameterError,
+        "the database handle is dead: its database was dropped, or its creation aborted",
+        "open it again with open_db()",
+        errno.EINVAL,
+    ),
+    # -- cursors ----------------------------------------------------------------------
+    "cursor ended": _of(ClosedError, CLOSED, "this cursor has ended; open a new one"),
+    "cursor never opened": _of(
+        ClosedError, CLOSED, "this cursor was never opened; make one with cursor()"
+    ),
+    "cursor opened already": _of(Error, "this cursor was opened already", "open another one"),
+    "cursor of another process": _of(
+        ForkedError,
+        "this cursor was opened before fork(), and its position cannot be had here",
+        "open another one",
+    ),
+    # -- fork() -----------------------------------------------------------------------
+    "file of another format": _of(
+        ForkedError, "the data file was replaced by one of another format"
+    ),
+    # -- values -----------------------------------------------------------------------
+    "map in a write transaction": _of(TypeError, "the map is viewed in read transactions only"),
+    "putmulti without pairs": _of(TypeError, "putmulti takes 2-tuples of key and value"),
+    "negative width": _of(OverflowError, "dupfixed_bytes must be at least 0, not {}"),
+    "width without dupdata": _of(TypeError, "dupfixed_bytes and keyfixed need dupdata=True"),
+    "keyfixed without width": _of(TypeError, "keyfixed needs dupfixed_bytes"),
+    "dupdata without values": _of(TypeError, "values=False cannot be combined with dupdata=True"),
+    "keys of several widths": _of(ValueError, "keyfixed needs keys of one width"),
+    "values of another width": _of(
+        InvalidParameterError,
+        "getmulti: values have {} bytes, not dupfixed_bytes={}",
+        "",
+        errno.EINVAL,
+    ),
+}
+
+
+# It can be called by destructors when the interpreter exits and has set the globals of modules to
+# None already: what it needs is bound here.
+def refusal(
+    name: str,
+    *values: object,
+    refusals: dict[str, Refusal] = REFUSALS,
+    base: type[Error] = Error,
+) -> Exception:
+    """The exception of a name in the table, with ``values`` for the braces of its text."""
+    cls, text, hint, code = refusals[name]
+    text = text.format(*values)
+    return cls(text, code, hint) if issubclass(cls, base) else cls(text)
