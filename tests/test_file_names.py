@@ -27,7 +27,7 @@ FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in FOLDERS
     for path in (ROOT / folder).rglob("*")
-    if path.is_file() and "__pycache__" not in path.parts
+    if path.is_file() and not {"__pycache__", "_build"} & {*path.parts}
 ) + [path.name for path in ROOT.iterdir() if path.is_file()]
 
 
