@@ -112,7 +112,7 @@ debug-malloc: $(VENV)/installed-test
 		$(addprefix --ignore=,$(BUILDING)) $(PYTEST_ARGS)
 
 # The package is compiled in build/lib-coverage and installed from there; gcc's counts come beside the objects.
-# A test that fails does not stop the report: some look at what coverage changes, as what an import loads.
+# A test that fails does not stop the report.
 coverage: $(COVERAGE_VENV)/installed-coverage
 	.ci/system-packages $(COVERAGE_VENV)/bin/python lmdb-utils
 	find build/lib-coverage -name '*.gcda' -delete

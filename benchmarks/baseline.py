@@ -20,10 +20,8 @@ LEAST = 0.95
 # What of the machine and the settings should be as it was.
 SAME = ("processor", "processors", "python", "py_lmdb", "quick", "threaded")
 
-
 # Above this load of the machine, ratios of short times are not worth storing or comparing.
 QUIET = 0.5
-
 
 def warn(load: float) -> None:
     """Say so when the machine is not quiet."""

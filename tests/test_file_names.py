@@ -19,7 +19,9 @@ PAGES = [
 FOLDERS = ("src", "lib", "tests", "docs", "benchmarks", "examples")
 
 NAME = re.compile(r"(?<![\w./*-])[\w*][\w/*.-]*\.(?:pyi|py|[ch]|edit|json|md)\b(?![\w(/])")
-PYTHON, SOURCE = re.compile(r"/.*\.py$"), re.compile(r"\.(py|pyi|c|h|edit)$")
+PYTHON = re.compile(r"/.*\.py$")
+# Our sources; liblmdb's are in folders by their release.
+SOURCE = re.compile(r"(src/.*|lib/liblmdb/(edits/)?[^/]*)\.(py|pyi|c|h|edit)")
 # What stands for any name in a description of a format.
 EXAMPLES = {"edits/NAME.edit"}
 
@@ -27,13 +29,19 @@ FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in FOLDERS
     for path in (ROOT / folder).rglob("*")
-    if path.is_file() and "__pycache__" not in path.parts
+    if path.is_file() and not {"__pycache__", "_build"} & {*path.parts}
 ) + [path.name for path in ROOT.iterdir() if path.is_file()]
+
+
+# Each file by its name, and by that of its folder and so on up to the root.
+NAMES = {
+    "/".join(path.split("/")[depth:]) for path in FILES for depth in range(path.count("/") + 1)
+}
 
 
 def exists(name):
     """Whether a file has this name, from the root or from any folder."""
-    return any(fnmatchcase("/" + path, "*/" + name) for path in FILES)
+    return name in NAMES or ("*" in name and any(fnmatchcase(each, name) for each in NAMES))
 
 
 def missing(text):
@@ -57,7 +65,7 @@ def test_modules_that_sources_name_exist():
     wrong = {
         path: [name for name in missing((ROOT / path).read_text("utf-8")) if PYTHON.search(name)]
         for path in FILES
-        if path.startswith(("src/", "lib/liblmdb/")) and SOURCE.search(path)
+        if SOURCE.fullmatch(path)
     }
     assert not {path: names for path, names in wrong.items() if names}
 
