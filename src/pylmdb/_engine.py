@@ -14,13 +14,13 @@ import sys
 from _thread import RLock
 
 from ._slow_paths import SlowPaths
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, overload
 from ._which_core import NAME, check_version, compiled, join
 from .errors import Error, InvalidError, VersionMismatchError, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Literal
 
 _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 _FORMATS = {0: 1, 1: 3}
@@ -141,6 +141,16 @@ def default() -> Engine:
     raise ImportError("pylmdb has no compiled engine; install it with pip")
 
 
+@overload
+def version(
+    subpatch: Literal[False] = False, lib_version: int | None = None
+) -> tuple[int, int, int]: ...
+@overload
+def version(
+    subpatch: Literal[True], lib_version: int | None = None
+) -> tuple[int, int, int, int]: ...
+@overload
+def version(subpatch: bool, lib_version: int | None = None) -> tuple[int, ...]: ...
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
     """The version of a built-in liblmdb, as (major, minor, patch).
 

@@ -13,7 +13,7 @@ from .types import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, TypeVar
+    from typing import Any, Literal, TypeVar
 
     from typing_extensions import Self
 
@@ -307,6 +307,54 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
             raise closed("transaction", "it was never begun")
         return self._shared.engine
 
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[True] = True,
+        db: Database | None = None,
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[False],
+        db: Database | None = None,
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[False],
+        values: Literal[True] = True,
+        db: Database | None = None,
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: bool = True,
+        values: bool = True,
+        db: Database | None = None,
+    ) -> Iterator[Any]: ...
     def range(
         self,
         start: BytesLike | None = None,
