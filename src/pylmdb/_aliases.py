@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     )
     # any object with a C-contiguous buffer; str is refused
     BytesLike = typing_extensions.Buffer | _Array
+    # a pointer, a structure or a module of cffi, whose objects have no types that can be named
+    CData = Any
 else:
     ValueT = TypeVar("ValueT", bound=bytes | memoryview, covariant=True)
     # every buffer is accepted; before Python 3.12 there is no type that means that

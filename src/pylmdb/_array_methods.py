@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from ._core import CursorCore, TransactionCore
     from .arrays.snapshot import Snapshot
     from .database import Database
     from .types import BytesLike
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 else:
     from ._typing import overload
 
+    CursorCore = TransactionCore = object
 
-class TransactionArrays:
+
+class TransactionArrays(TransactionCore):
     """The array methods of :class:`~pylmdb.Transaction`."""
 
     __slots__ = ()
@@ -155,10 +158,10 @@ class TransactionArrays:
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
     def take(
         self,
-        keys: Any,
-        dtype: Any,
-        shape: Any = (),
-        out: Any = None,
+        keys: Keys,
+        dtype: DTypeLike,
+        shape: int | tuple[int, ...] = (),
+        out: NDArray[Any] | None = None,
         missing: str = "raise",
         threads: int = 1,
         *,
@@ -274,14 +277,12 @@ class TransactionArrays:
         return _array_store.put_arrays(self, keys, values, overwrite, key_format, db)
 
 
-class CursorArrays:
+class CursorArrays(CursorCore):
     """The array methods of :class:`~pylmdb.Cursor`."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
-
-        txn: Any
 
         def view(self) -> memoryview: ...
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Literal
 
+    from ._aliases import CData
+    from ._shared.environment import SharedEnv
+
 _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 _FORMATS = {0: 1, 1: 3}
 _INVALID = -30793
@@ -36,7 +39,7 @@ class Engine:
     exporter_class: Any = getattr(compiled, "Exporter", None)
     lease_class: Any = getattr(compiled, "Lease", None)
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: CData) -> None:
         self.ffi = module.ffi
         self.lib = module.lib
         self.version: tuple[int, int, int] = (
@@ -52,11 +55,11 @@ class Engine:
         join(self.table)
         self.ffi.def_extern(name="pylmdb_on_reader_line")(self._on_reader_line)
 
-    def _on_reader_line(self, line: Any, context: Any) -> int:
+    def _on_reader_line(self, line: CData, context: CData) -> int:
         self.ffi.from_handle(context).append(self.ffi.string(line).decode("ascii", "replace"))
         return 0
 
-    def reader_text(self, shared: Any) -> str:
+    def reader_text(self, shared: SharedEnv) -> str:
         """The reader table of an environment as text (``mdb_reader_list``)."""
         lines: list[str] = []
         context = self.ffi.new_handle(lines)
@@ -66,7 +69,7 @@ class Engine:
         return "".join(lines)
 
 
-def _compiled(name: str) -> Any:
+def _compiled(name: str) -> CData:
     """A compiled module; None where it was not built.
 
     These statements name the modules one by one, so that programs that freeze others find

@@ -9,6 +9,7 @@ import sys
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
 
 _TOOLS = {"convert", "dump", "load", "merge"}
@@ -26,7 +27,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def _module(name: str) -> Any:
+def _module(name: str) -> ModuleType:
     """A module of the package, by statements that programs which freeze others can see.
 
     ``from . import aio`` would ask the package for the name first, and so this function.

@@ -12,7 +12,7 @@ from ._which_core import CursorCore, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, Literal, TypeVar
+    from typing import Any, Literal, NoReturn, TypeVar
 
     from typing_extensions import Self
 
@@ -507,7 +507,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
             return self.iterprev()
         return self.iternext() if found else nothing(self)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a cursor cannot be pickled or copied; open another one")
 
     def __repr__(self) -> str:

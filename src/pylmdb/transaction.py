@@ -13,10 +13,12 @@ from .types import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, Literal, TypeVar
+    from typing import Any, Literal, NoReturn, TypeVar
 
     from typing_extensions import Self
 
+    from ._aliases import CData
+    from ._engine import Engine
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
@@ -253,7 +255,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         result: Stat = self._do(self._stat, db)
         return result
 
-    def _stat(self, ptr: Any, db: Database | None) -> Stat:
+    def _stat(self, ptr: CData, db: Database | None) -> Stat:
         engine, slot = self._shared.engine, self._slot_in(ptr, db)
         out = engine.ffi.new("MDB_stat *")
 
@@ -278,7 +280,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         self._do(self._drop, db, bool(delete))
 
-    def _drop(self, ptr: Any, db: Database, delete: bool) -> None:
+    def _drop(self, ptr: CData, db: Database, delete: bool) -> None:
         if db is None:
             raise TypeError("db must be a database handle, not NoneType")
         shared, slot = self._shared, self._slot_in(ptr, db)
@@ -302,7 +304,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
                 self._dropped.append(each.dbi)
                 shared.forget_slot(each)
 
-    def _shared_engine(self) -> Any:
+    def _shared_engine(self) -> Engine:
         if self._shared is None:
             raise closed("transaction", "it was never begun")
         return self._shared.engine
@@ -381,7 +383,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         return walk(self.cursor(db), start, stop, prefix, reverse, keys, values)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")
 
     def __repr__(self) -> str:
@@ -391,7 +393,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         return f"<pylmdb.Transaction {kind} on {self.env.path()!r}>"
 
 
-def stat_from(out: Any) -> Stat:
+def stat_from(out: CData) -> Stat:
     """``MDB_stat`` as a :class:`Stat`."""
     return Stat(
         psize=int(out.ms_psize),
