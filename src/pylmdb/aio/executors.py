@@ -44,11 +44,11 @@ class Place:
         """Whether a small operation can be called right here and now."""
         return False
 
-    async def small(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def small(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         """Call a function that takes microseconds."""
         raise NotImplementedError
 
-    async def large(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def large(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         """Call a function that may take long."""
         raise NotImplementedError
 
@@ -89,7 +89,7 @@ class Inline(Place):
         self._left -= 1
         return self._left > 0 and self._inline and not self._turn.held
 
-    async def small(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def small(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         if not self._inline:
             return await self.large(function, *args, **kwargs)
         if self._left <= 0:
@@ -101,7 +101,7 @@ class Inline(Place):
         finally:
             self._turn.give()
 
-    async def large(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def large(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         await self._turn.take()
         try:
             loop = asyncio.get_running_loop()
@@ -139,7 +139,7 @@ class Lane(Place):
             target=_work, args=(self._calls, end), name="pylmdb transactions", daemon=True
         ).start()
 
-    async def small(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def small(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         return await self.send(partial(function, *args, **kwargs))
 
     large = small
@@ -189,7 +189,7 @@ class _Call:
         if loop is not None:
             self.future: asyncio.Future[Any] = loop.create_future()
         self.done: threading.Event | None = None
-        self.result: Any = None
+        self.result: object = None
         self.error: BaseException | None = None
 
     def run(self) -> None:

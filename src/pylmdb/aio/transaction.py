@@ -12,7 +12,7 @@ from .executors import Lane, Place
 from .methods import Awaited, Wrapper, large, records, small
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Self
 
@@ -69,7 +69,7 @@ class AsyncTransaction(Wrapper):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *exc: Any) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self._end(lambda: self._wrapped.__exit__(*exc))
 
     async def _end(self, function: Callable[[], None]) -> None:
@@ -123,7 +123,7 @@ class AsyncTransaction(Wrapper):
 
     # -- operations --------------------------------------------------------------
 
-    async def get(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    async def get(self, key: BytesLike, default: object = None, db: Database | None = None) -> Any:
         """The value of ``key``, or ``default`` if there is none.
 
         See :meth:`pylmdb.Transaction.get`.  ``mdb_get``.
@@ -132,7 +132,7 @@ class AsyncTransaction(Wrapper):
             return self._wrapped.get(key, default, db)
         return await self._place.small(self._wrapped.get, key, default, db)
 
-    async def view(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    async def view(self, key: BytesLike, default: object = None, db: Database | None = None) -> Any:
         """The value of ``key`` as a read-only memoryview, or ``default``.
 
         See :meth:`pylmdb.Transaction.view`.  ``mdb_get``.
@@ -141,7 +141,9 @@ class AsyncTransaction(Wrapper):
             return self._wrapped.view(key, default, db)
         return await self._place.small(self._wrapped.view, key, default, db)
 
-    async def get_many(self, keys: Any, default: Any = None, db: Database | None = None) -> Any:
+    async def get_many(
+        self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
+    ) -> Any:
         """The values of many keys, in the order of ``keys``; looked up in a thread.
 
         See :meth:`pylmdb.Transaction.get_many`.  ``mdb_get``.

@@ -15,7 +15,9 @@ from ._output import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
+    from ..database import Database
     from ..transaction import Transaction
 
 # an array in the .npy format begins so
@@ -26,11 +28,11 @@ class UnfitError(ValueError):
     """Bytes that are not in the format they are to be shown in."""
 
 
-def _hex(data: bytes) -> Any:
+def _hex(data: bytes) -> str:
     return data.hex()
 
 
-def _text(data: bytes) -> Any:
+def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as problem:
@@ -44,7 +46,7 @@ def _json(data: bytes) -> Any:
         raise UnfitError(f"not JSON: {problem}") from None
 
 
-def _no_json(word: str) -> Any:
+def _no_json(word: str) -> NoReturn:
     raise UnfitError(f"{word} is none of its numbers")
 
 
@@ -128,7 +130,7 @@ def _for_json(data: bytes, form: str) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """An array's elements as JSON has them: null for what is no finite number."""
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
@@ -182,7 +184,9 @@ class Format:
         return _for_json(data, self._name)
 
 
-def formats(args: argparse.Namespace, txn: Transaction[bytes], db: Any) -> tuple[Format, Format]:
+def formats(
+    args: argparse.Namespace, txn: Transaction[bytes], db: Database
+) -> tuple[Format, Format]:
     """Those of a database's keys and of its values; ``auto`` knows databases of integers."""
     flags = db._flags
     key = value = b""

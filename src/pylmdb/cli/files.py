@@ -118,7 +118,7 @@ def load_text(args: argparse.Namespace) -> None:
     _tell(args, f"{written:,} records written", records=written)
 
 
-def _tell(args: argparse.Namespace, text: str, **fields: Any) -> None:
+def _tell(args: argparse.Namespace, text: str, **fields: object) -> None:
     if args.json:
         print_json(fields)
     else:

@@ -15,6 +15,8 @@ from ._images import Pixels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     Decode = str | Callable[[memoryview], Any] | None
 
 NAMES = ("auto", "npy", "datum", "image")
@@ -45,7 +47,7 @@ class Decoder:
             return self._datum(values[0])
         return self._content(values[0])
 
-    def _pickled(self, data: Any) -> Any:
+    def _pickled(self, data: object) -> Any:
         if isinstance(data, (tuple, list)) and data and isinstance(data[0], (bytes, bytearray)):
             return (self._content(memoryview(data[0])), *data[1:])
         return data
@@ -76,7 +78,7 @@ def _label(value: memoryview) -> Any:
     return found.item() if found.ndim == 0 else found
 
 
-def raw_array(value: memoryview, dtype: Any, shape: tuple[int, ...]) -> Any:
+def raw_array(value: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """The array whose bytes a value is, or that it holds in ``.npy`` format, in memory of its own.
 
     :raises InvalidParameterError: it has another size, or is another array.
@@ -100,7 +102,7 @@ def raw_array(value: memoryview, dtype: Any, shape: tuple[int, ...]) -> Any:
     return array
 
 
-def image_array(value: memoryview) -> Any:
+def image_array(value: memoryview) -> NDArray[Any]:
     """The pixels of an encoded image, in an array that can be written to."""
     return np.require(Pixels().of(value), requirements="W")
 

@@ -10,13 +10,15 @@ from .._base.numpy import np
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from types import ModuleType
+
+    from numpy.typing import ArrayLike, NDArray
 
     Mode = Literal["RGB", "BGR", "L"]
     Axes = Literal["HWC", "CHW"]
 
 
-def pillow() -> Any:
+def pillow() -> ModuleType:
     """Pillow's module of images."""
     try:
         from PIL import Image
@@ -63,7 +65,7 @@ class Pixels(NamedTuple):
             raise _unreadable(problem) from problem
         return array
 
-    def _pixels(self, image: Any) -> Any:
+    def _pixels(self, image: Any) -> NDArray[Any]:
         mode = "RGB" if self.mode == "BGR" else self.mode
         if mode is None and image.mode == "P":
             mode = "RGB"
@@ -94,7 +96,7 @@ def size_of(content: Any) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def encoded(array: Any, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
+def encoded(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
     """An array of pixels as the content of a PNG file.
 
     :raises InvalidParameterError: there is no PNG of its dtype and shape.

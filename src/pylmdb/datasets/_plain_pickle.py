@@ -21,6 +21,7 @@ from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
 _MODULES = ("builtins", "__builtin__")
 # what the unpickler raises for text that is no pickle
@@ -31,14 +32,14 @@ _MALFORMED = (
 )  # fmt: skip
 
 
-def _latin1(text: Any, encoding: Any) -> bytes:
+def _latin1(text: object, encoding: object) -> bytes:
     """How Python 3 pickles bytes in protocols that had none."""
     if not isinstance(text, str) or encoding != "latin1":
         raise pickle.UnpicklingError("it calls codecs.encode for something else than bytes")
     return text.encode("latin1")
 
 
-def _nothing(*given: Any) -> bytes:
+def _nothing(*given: object) -> bytes:
     """Empty bytes, in the same protocols."""
     if given:
         raise pickle.UnpicklingError("it makes bytes of something")
@@ -95,7 +96,7 @@ class _Unpickler(PickleMachine):
 
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
 
-    def persistent_load(self, pid: Any) -> Any:
+    def persistent_load(self, pid: object) -> NoReturn:
         raise pickle.UnpicklingError("it refers to objects elsewhere")
 
 

@@ -143,7 +143,7 @@ class Dataset:
         array = array.astype(np.int64)
         return np.where(array < 0, array + count, array)
 
-    def _no_sample(self, number: Any) -> IndexError:
+    def _no_sample(self, number: object) -> IndexError:
         return IndexError(f"there are {len(self)} samples, and none with the number {number}")
 
     def split(self, rank: int, world: int) -> Self:
@@ -190,7 +190,7 @@ class Dataset:
             raise self._no_sample(i)
         return self._samples(np.array([i % len(self)]))[0]
 
-    def __getitems__(self, numbers: Any) -> Any:
+    def __getitems__(self, numbers: Sequence[int]) -> Any:
         """The samples of several numbers in one look-up: a list of them, or with ``dtype``, and
         without ``transform``, an array of shape ``(len(numbers), *shape)``."""
         ordinals = self._ordinals(numbers)
@@ -248,7 +248,9 @@ class Dataset:
             )
         return values
 
-    def _array(self, ordinals: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    def _array(
+        self, ordinals: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> NDArray[Any]:
         out: NDArray[Any] = np.empty((len(ordinals), *shape), dtype)
         if self._is_npy:
             for row, (value, *_) in enumerate(self._raw(self._numbers(ordinals))):

@@ -21,6 +21,10 @@ from ..errors import InvalidParameterError
 from ._wire import Fields, MalformedError, varint
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from numpy.typing import ArrayLike, NDArray
+
     from ..types import BytesLike
 
 __all__ = ["Datum", "decode", "encode", "parse"]
@@ -48,7 +52,7 @@ class Datum(NamedTuple):
     encoded: bool
 
 
-def encode(array: Any, label: int | None = None, encoded: bool = False) -> bytes:
+def encode(array: ArrayLike, label: int | None = None, encoded: bool = False) -> bytes:
     """An image as a Datum message.
 
     :param array: an array of shape (channels, height, width).  ``uint8`` is stored in ``data``;
@@ -130,7 +134,7 @@ _NUMBERS = {_CHANNELS, _HEIGHT, _WIDTH, _LABEL, _ENCODED}
 # -- writing --------------------------------------------------------------------------
 
 
-def _number(field: int, value: Any, what: str) -> bytes:
+def _number(field: int, value: SupportsIndex, what: str) -> bytes:
     number = index(value)
     if number not in _INT32:
         raise InvalidParameterError(f"{what}: {number} is no int32")
@@ -142,7 +146,7 @@ def _of_length(field: int, data: Any) -> list[Any]:
     return [varint(field << 3 | _BYTES), varint(size), data]
 
 
-def _plain(array: Any) -> tuple[tuple[int, ...], Any, Any]:
+def _plain(array: ArrayLike) -> tuple[tuple[int, ...], Any, Any]:
     """Its shape, and the two kinds of data: one of them, and nothing."""
     from .._base.numpy import np
 
@@ -198,7 +202,7 @@ def _unpacked(found: memoryview) -> Any:
     return np.frombuffer(found, _tagged())["value"]
 
 
-def _joined(floats: list[Any]) -> Any:
+def _joined(floats: list[Any]) -> NDArray[Any] | None:
     if len(floats) < 2:
         return floats[0] if floats else None
     from .._base.numpy import np
@@ -206,7 +210,7 @@ def _joined(floats: list[Any]) -> Any:
     return np.concatenate(floats)
 
 
-def _array(fields: Datum) -> Any:
+def _array(fields: Datum) -> NDArray[Any]:
     from .._base.numpy import np
     from ..arrays.npy import check_extent
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, TypeVar
 
+    from ..database import Database
+    from ..transaction import Transaction
     from .ordered import Ordered
 
     K = TypeVar("K")
@@ -88,8 +90,8 @@ def _read_ahead(
 
 
 def _read(
-    txn: Any,
-    db: Any,
+    txn: Transaction[Any],
+    db: Database,
     start: bytes | None,
     stop: bytes | None,
     reverse: bool,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
 
+    from ..database import Database
     from ..environment import Environment
     from ..transaction import Transaction
     from .progress import Progress
@@ -114,7 +115,7 @@ def _sections(
 def _write(
     env: Environment,
     txn: Transaction[Any],
-    db: Any,
+    db: Database,
     skipped: frozenset[bytes],
     spelling: bytes,
     out: BinaryIO,
@@ -140,7 +141,7 @@ def _write(
     return count + len(lines)
 
 
-def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -> bytes:
+def _header(env: Environment, txn: Transaction[Any], db: Database, spelling: bytes) -> bytes:
     info = env.info()
     lines = [b"VERSION=3", b"format=" + spelling]
     if db.name is not None:

@@ -38,7 +38,9 @@ def open_whole(source: Source, subdir: bool | None = None, *, lock: bool = True)
 
 
 def open_unlocked_if_safe(
-    path: Any, opens: Callable[..., Environment], tell: Callable[[str], None]
+    path: str | bytes | PathLike[str] | PathLike[bytes],
+    opens: Callable[..., Environment],
+    tell: Callable[[str], None],
 ) -> Environment:
     """What ``opens(lock=True)`` opens for reading; where the lock file cannot be had,
     ``opens(lock=False)``, if no process with the rights of this one can write to the files.
@@ -60,7 +62,7 @@ def open_unlocked_if_safe(
     return env
 
 
-def _is_writable(path: Any) -> bool:
+def _is_writable(path: str | bytes | PathLike[str] | PathLike[bytes]) -> bool:
     """Whether this process may write to a data file, or make and delete files beside it."""
     absolute, _, subdir = locate(path, None)
     name = data_path_of(absolute, subdir)
