@@ -80,8 +80,8 @@ class TransactionArrays(TransactionCore):
         self, key: BytesLike, default: T, copy: bool = False, db: Database | None = None
     ) -> NDArray[Any] | T: ...
     def get_array(
-        self, key: BytesLike, default: Any = None, copy: bool = False, db: Database | None = None
-    ) -> Any:
+        self, key: BytesLike, default: object = None, copy: bool = False, db: Database | None = None
+    ) -> object:
         """The array that ``put_array`` or ``numpy.save`` has stored, or ``default``.
 
         In a read transaction its memory is the memory map: nothing is copied, it is
@@ -167,7 +167,7 @@ class TransactionArrays(TransactionCore):
         *,
         key_format: str | bytes | None = None,
         db: Database | None = None,
-    ) -> Any:
+    ) -> object:
         """Gather fixed-size values into one array of shape ``(len(keys), *shape)``.
 
         Row ``i`` is the value of ``keys[i]``, whose bytes are those of an array of

@@ -11,7 +11,7 @@ here is used above the seam, and what is not named here stays inside a core.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ._aliases import CData
 from ._engine import Engine
@@ -19,6 +19,8 @@ from ._shared.environment import SharedEnv
 from .database import Database
 from .environment import Environment
 from .transaction import Transaction
+
+T = TypeVar("T")
 
 def join(table: int, /) -> None:
     """Take an engine, whose ``struct pylmdb_engine`` is at this address, before the first
@@ -45,7 +47,7 @@ class TransactionCore:
     def _engine(self) -> Engine:
         """The engine of its environment."""
 
-    def _do(self, operation: Callable[..., Any], /, *args: object) -> Any:
+    def _do(self, operation: Callable[..., T], /, *args: object) -> T:
         """The guard: run ``operation(native transaction, *args)``, or raise."""
 
     def _slot_in(self, ptr: CData, db: Database | None, /) -> DbSlot:
@@ -86,7 +88,7 @@ class CursorCore:
     def _engine(self) -> Engine:
         """The engine of its environment."""
 
-    def _do(self, operation: Callable[..., Any], /, *args: object) -> Any:
+    def _do(self, operation: Callable[..., T], /, *args: object) -> T:
         """The guard: run ``operation(native cursor, *args)``, or raise."""
 
 class SharedCore:

@@ -175,7 +175,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def get(self, key: BytesLike, default: None = None) -> ValueT | None: ...
     @overload
     def get(self, key: BytesLike, default: T) -> ValueT | T: ...
-    def get(self, key: BytesLike, default: Any = None) -> Any:
+    def get(self, key: BytesLike, default: object = None) -> object:
         """Move to ``key`` and return its value, or ``default`` if it does not exist."""
         raise NotImplementedError
 
@@ -240,7 +240,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         dupfixed_bytes: int | None = None,
         keyfixed: bool = False,
         values: bool = True,
-    ) -> Any:
+    ) -> object:
         """The records of many keys, as a list of (key, value); missing keys are left out.
 
         :param dupdata: True for all values of each key, not just the first.

@@ -100,7 +100,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     ) -> ValueT | None: ...
     @overload
     def get(self, key: BytesLike, default: T, db: Database | None = None) -> ValueT | T: ...
-    def get(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    def get(self, key: BytesLike, default: object = None, db: Database | None = None) -> object:
         """The value of ``key``, or ``default`` if there is none.
 
         In a database with duplicates it is the first value.
@@ -118,7 +118,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     ) -> memoryview | None: ...
     @overload
     def view(self, key: BytesLike, default: T, db: Database | None = None) -> memoryview | T: ...
-    def view(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    def view(self, key: BytesLike, default: object = None, db: Database | None = None) -> object:
         """The value of ``key`` as a read-only memoryview, whatever ``buffers`` says.
 
         In a read transaction it lies in the memory map, without a copy, and it and
@@ -141,7 +141,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         self, keys: Iterable[BytesLike], default: T, db: Database | None = None
     ) -> list[ValueT | T]: ...
     def get_many(
-        self, keys: Iterable[BytesLike], default: Any = None, db: Database | None = None
+        self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
         """The values of many keys, in the order of ``keys``.
 

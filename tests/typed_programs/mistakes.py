@@ -46,3 +46,9 @@ narrowed: pylmdb.Transaction = env.begin(buffers=True)  # error: Incompatible ty
 
 pylmdb.Map(env)["k"]  # error: Invalid index type
 pylmdb.Map(env, key=3)  # error: No overload variant
+
+
+async def coroutines(aenv: pylmdb.aio.AsyncEnvironment) -> None:
+    await aenv.get("a")  # error: No overload variant of "get"
+    await aenv.put(b"a", "b")  # error: incompatible type "str"
+    (await aenv.get(b"a")).hex()  # error: Item "None" of "bytes | None" has no attribute "hex"

@@ -60,3 +60,19 @@ assert_type(cursor.getmulti([b"k"], dupfixed_bytes=4, keyfixed=True), memoryview
 assert_type(cursor.getmulti([b"k"], True, 4, True), memoryview)
 for key, value in txn.range():
     assert_type(key + value, bytes)
+
+
+async def coroutines(aenv: pylmdb.aio.AsyncEnvironment) -> None:
+    assert_type(await aenv.get(b"k"), bytes | None)
+    assert_type(await aenv.get(b"k", 0), bytes | int)
+    assert_type(await aenv.get_many([b"k"]), list[bytes | None])
+    assert_type(await aenv.put(b"k", bytearray(8)), bool)
+    async with aenv.begin() as atxn:
+        assert_type(await atxn.view(b"k"), memoryview | None)
+        await atxn.range(values=False)
+        await atxn.put(b"k", b"v", overwrite=False)
+        async with atxn.cursor() as acursor:
+            await acursor.iternext(keys=True, values=False)
+            await acursor.getmulti([b"k"], values=False)
+    assert_type(env.snapshot()[0], memoryview)
+    assert_type(env.snapshot()[:2], list[memoryview])

@@ -22,6 +22,7 @@ from .report import CheckedDatabase, Finding, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from .._aliases import CData
     from .._shared.options import Options
@@ -91,7 +92,7 @@ def _on_pages(context: CData, done: int, total: int) -> int:
     return 0
 
 
-def _on_exception(_type: object, exception: BaseException, traceback: Any) -> None:
+def _on_exception(_type: object, exception: BaseException, traceback: TracebackType) -> None:
     """What the call raised, be it a signal's doing, ends the check and is raised behind it."""
     context = traceback.tb_frame.f_locals["context"]
     _engine.default().ffi.from_handle(context).exception = exception

@@ -29,7 +29,7 @@ def small(
     name = method.__name__
 
     @wraps(method)
-    async def coroutine(self: Any, /, *args: object, **kwargs: object) -> Any:
+    async def coroutine(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
         if self._place.ready():
             return getattr(self._wrapped, name)(*args, **kwargs)
         return await self._place.small(getattr(self._wrapped, name), *args, **kwargs)
@@ -44,7 +44,7 @@ def large(
     name = method.__name__
 
     @wraps(method)
-    async def coroutine(self: Any, /, *args: object, **kwargs: object) -> Any:
+    async def coroutine(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
         return await self._place.large(getattr(self._wrapped, name), *args, **kwargs)
 
     return coroutine
@@ -55,7 +55,7 @@ def direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any
     name = method.__name__
 
     @wraps(method)
-    def function(self: Any, /, *args: object, **kwargs: object) -> Any:
+    def function(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
         return self._place.now(lambda: getattr(self._wrapped, name)(*args, **kwargs))
 
     return function
@@ -68,7 +68,7 @@ def records(
     name = method.__name__
 
     @wraps(method)
-    def function(self: Any, /, *args: object, **kwargs: object) -> Records:
+    def function(self: Wrapper, /, *args: object, **kwargs: object) -> Records:
         return Records(self._place, lambda: getattr(self._wrapped, name)(*args, **kwargs))
 
     return function
@@ -95,7 +95,7 @@ class Lazy(Coroutine[Any, Any, T]):
             self._begun = self._make()
         return self._begun
 
-    def send(self, value: Any) -> Any:
+    def send(self, value: object) -> Any:
         return self._coroutine().send(value)
 
     def throw(self, *exc: Any) -> Any:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from .._aliases import CData
+    from .._array_methods import Keys as Several
     from .._core import TransactionCore
     from ..database import Database
     from .keys import Keys
@@ -113,7 +114,7 @@ def thread_count(threads: int) -> int:
 
 def take(
     txn: TransactionCore,
-    keys: Any,
+    keys: Several,
     dtype: DTypeLike,
     shape: int | tuple[int, ...],
     out: NDArray[Any] | None,
@@ -121,7 +122,7 @@ def take(
     threads: int,
     key_format: str | bytes | None,
     db: Database | None,
-) -> Any:
+) -> object:
     """``Transaction.take``."""
     if missing not in MISSING:
         raise InvalidParameterError(f"missing must be 'raise' or 'fill', not {missing!r}")

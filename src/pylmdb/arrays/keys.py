@@ -34,7 +34,11 @@ class Keys:
     __slots__ = ("bytes", "count", "ends", "width")
 
     def __init__(
-        self, data: Any, count: int, width: int = 0, ends: NDArray[Any] | None = None
+        self,
+        data: Any,
+        count: int,
+        width: int = 0,
+        ends: NDArray[Any] | None = None,
     ) -> None:
         # a buffer; of C-contiguous memory
         self.bytes = data

@@ -35,6 +35,8 @@ from ..errors import InvalidParameterError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from ..types import BytesLike
+
 MAGIC = b"\x93NUMPY"
 ALIGNMENT = 64
 # of how many different headers the meaning is kept
@@ -75,7 +77,7 @@ class Plan(NamedTuple):
 _plans: dict[Any, Plan] = {}
 
 
-def storable(array: ArrayLike) -> NDArray[Any]:
+def storable(array: ArrayLike | BytesLike) -> NDArray[Any]:
     """``array`` as an ndarray that can be stored."""
     array = np.asarray(array)
     if array.dtype.hasobject:
@@ -107,7 +109,7 @@ def plan(array: NDArray[Any], place: Layout | None, key_size: int) -> Plan:
     return found
 
 
-def fill(target: Any, plan: Plan, array: NDArray[Any]) -> None:
+def fill(target: bytearray | memoryview, plan: Plan, array: NDArray[Any]) -> None:
     """Write ``array`` as planned into a writable buffer of that size."""
     begin, end = len(plan.header), len(plan.header) + array.nbytes
     target[:begin] = plan.header

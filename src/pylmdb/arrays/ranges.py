@@ -128,10 +128,7 @@ def range_arrays(
     )
     start = start or None  # no key is less than one without bytes
     row_form("range_arrays", dtype, shape)
-    found: tuple[NDArray[Any] | list[bytes], NDArray[Any]] = txn._do(
-        _range_arrays, txn, db, start, stop, dtype, shape
-    )
-    return found
+    return txn._do(_range_arrays, txn, db, start, stop, dtype, shape)
 
 
 def _range_arrays(
@@ -165,8 +162,7 @@ def dup_array(
 ) -> NDArray[Any]:
     """``Transaction.dup_array``."""
     row_form("dup_array", dtype, shape)
-    found: NDArray[Any] = txn._do(_dup_array, txn, db, bytes(as_buffer("key", key)), dtype, shape)
-    return found
+    return txn._do(_dup_array, txn, db, bytes(as_buffer("key", key)), dtype, shape)
 
 
 def _dup_array(

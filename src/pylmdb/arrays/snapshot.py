@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from _operator import index
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from .._base.numpy import np
 from .._core_rules.inherited import go_back
@@ -23,11 +23,14 @@ from .gather import Rows, thread_count, wrong_size
 from .ranges import exact, key_dtype, scan, uniform
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from .._aliases import CData
     from .._core import TransactionCore
     from ..database import Database
+    from .ranges import Records
 
 
 class Place:
@@ -61,7 +64,7 @@ class Index:
 
     __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
 
-    def __init__(self, records: Any, base: int) -> None:
+    def __init__(self, records: Records, base: int) -> None:
         self.key_at = records.key_at - np.uintp(base)
         self.value_at = records.value_at - np.uintp(base)
         self.key_sizes = _shortened(records.key_sizes)
@@ -169,7 +172,11 @@ class Snapshot:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, number: Any) -> Any:
+    @overload
+    def __getitem__(self, number: SupportsIndex) -> memoryview: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[memoryview]: ...
+    def __getitem__(self, number: SupportsIndex | slice) -> object:
         """The value of a record as a read-only memoryview, or for a slice a list of them.
 
         A view lies in the map and keeps the snapshot, like one of
@@ -194,7 +201,7 @@ class Snapshot:
         size = _size_of(self._index.key_sizes, i)
         return self._read(self._here(), int(self._index.key_at[i]), size)
 
-    def _number(self, number: int) -> int:
+    def _number(self, number: SupportsIndex) -> int:
         i = index(number)
         if not -self._count <= i < self._count:
             raise IndexError(f"there are {self._count} records, and none with the number {i}")

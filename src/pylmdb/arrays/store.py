@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .._aliases import CData
+    from .._array_methods import Keys as Several
     from .._core import DbSlot, TransactionCore
     from ..database import Database
     from ..types import BytesLike
@@ -103,7 +104,7 @@ def own_array(txn: TransactionCore, value: memoryview) -> NDArray[Any]:
 
 def put_arrays(
     txn: TransactionCore,
-    keys: Any,
+    keys: Several,
     values: ArrayLike,
     overwrite: bool,
     key_format: str | bytes | None,

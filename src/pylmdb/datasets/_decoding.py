@@ -33,7 +33,7 @@ class Decoder:
     def __init__(self, sample: str, decode: Decode, form: tuple[Any, tuple[int, ...]] | None):
         self.sample, self.decode, self.form = sample, decode, form
 
-    def __call__(self, *values: memoryview) -> Any:
+    def __call__(self, *values: memoryview) -> object:
         if self.decode is None and self.form is None:
             return bytes(values[0]) if len(values) == 1 else tuple(map(bytes, values))
         if self.sample == "pairs":
@@ -47,7 +47,7 @@ class Decoder:
             return self._datum(values[0])
         return self._content(values[0])
 
-    def _pickled(self, data: object) -> Any:
+    def _pickled(self, data: object) -> object:
         if isinstance(data, (tuple, list)) and data and isinstance(data[0], (bytes, bytearray)):
             return (self._content(memoryview(data[0])), *data[1:])
         return data
@@ -58,7 +58,7 @@ class Decoder:
             return np.array(content), label
         return image_array(content) if self.decode == "image" else bytes(content), label
 
-    def _content(self, value: memoryview) -> Any:
+    def _content(self, value: memoryview) -> object:
         if self.form is not None:
             return raw_array(value, *self.form)
         if callable(self.decode):
@@ -70,7 +70,7 @@ class Decoder:
         return image_array(value) if self.decode == "image" else bytes(value)
 
 
-def _label(value: memoryview) -> Any:
+def _label(value: memoryview) -> object:
     """A label by its own format: an array, or what an array without axes holds, or bytes."""
     if not is_npy(value):
         return bytes(value)

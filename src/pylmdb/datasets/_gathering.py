@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .._aliases import CData
+    from ..arrays.keys import Keys
     from ..transaction import Transaction
     from ._orders import Order
     from ._shards import Shards
@@ -145,7 +146,7 @@ class _Held:
             labels[where] = bits.sum(1, np.uint64).astype(np.uint32).view(np.int32)
         return labels.view(np.uint64).astype(np.uintp)
 
-    def _locate(self, ptr: CData, keys: Any, values: NDArray[Any]) -> None:
+    def _locate(self, ptr: CData, keys: Keys, values: NDArray[Any]) -> None:
         ffi, lib = self.engine.ffi, self.engine.lib
         slot = self._txn._slot_in(ptr, self._db)
         struct, *_alive = keys.native(ffi)
@@ -182,7 +183,9 @@ class Gather:
             self._held.move_to_end(shard)
             return found
 
-    def __call__(self, numbers: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
+    def __call__(
+        self, numbers: NDArray[Any], out: NDArray[Any] | None = None
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """The samples of these numbers, of which there is one at least, in an array of shape
         ``(len(numbers), *shape)``; where they are labelled, also the labels, shape ``(n,)``.
 

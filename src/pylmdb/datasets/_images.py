@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from numpy.typing import ArrayLike, NDArray
+    from PIL.Image import Image
 
     Mode = Literal["RGB", "BGR", "L"]
     Axes = Literal["HWC", "CHW"]
@@ -51,7 +52,7 @@ class Pixels(NamedTuple):
         if self.resize is not None and (len(self.resize) != 2 or min(self.resize) < 1):
             raise InvalidParameterError(f"resize must be (height, width), not {self.resize!r}")
 
-    def of(self, content: Any) -> NDArray[Any]:
+    def of(self, content: bytes | memoryview) -> NDArray[Any]:
         """The pixels of an image file's content, uint8 unless ``mode`` is None and the file has
         others.
 
@@ -65,7 +66,7 @@ class Pixels(NamedTuple):
             raise _unreadable(problem) from problem
         return array
 
-    def _pixels(self, image: Any) -> NDArray[Any]:
+    def _pixels(self, image: Image) -> NDArray[Any]:
         mode = "RGB" if self.mode == "BGR" else self.mode
         if mode is None and image.mode == "P":
             mode = "RGB"

@@ -215,7 +215,7 @@ def _stem(line: str) -> str:
     return os.path.splitext(name)[0]
 
 
-def _meta_keys(meta: Any) -> list[str]:
+def _meta_keys(meta: object) -> list[str]:
     keys = meta.get("keys") if isinstance(meta, dict) else None
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise InvalidParameterError(f"{META_PICKLE} has no list of keys")
@@ -369,7 +369,7 @@ def recognise(env: Environment, db: Database | None = None, layout: str = "auto"
     raise InvalidParameterError(f"{env.path()!r} has not the layout {layout!r}")
 
 
-def _table(keys: Any) -> NDArray[Any] | Sequence[bytes]:
+def _table(keys: Sequence[Any]) -> NDArray[Any] | Sequence[bytes]:
     """Keys as an array of their width, if they have one."""
     widths = {*map(len, keys)}
     if len(widths) != 1 or widths == {0}:

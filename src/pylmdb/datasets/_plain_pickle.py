@@ -46,7 +46,7 @@ def _nothing(*given: object) -> bytes:
     return b""
 
 
-def _bytearray(content: Any = b"", encoding: Any = "latin-1") -> bytearray:
+def _bytearray(content: object = b"", encoding: object = "latin-1") -> bytearray:
     """From bytes, or in the same protocols from text; a number would be a size."""
     if isinstance(content, str) and encoding == "latin-1":
         content = content.encode("latin1")
@@ -70,7 +70,7 @@ class _Unpickler(PickleMachine):
         super().__init__(io.BytesIO(value))
         self._left = len(value)
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if (module, name) == ("_codecs", "encode"):
             return self._counted(_latin1)
         if module in _MODULES and name in _CLASSES:
@@ -81,7 +81,7 @@ class _Unpickler(PickleMachine):
         """A pickle says each content once.  One that has a content copied again and again could
         make a million times as many bytes as it has."""
 
-        def call(*given: Any) -> Any:
+        def call(*given: Any) -> object:
             self._left -= sum(len(each) for each in given if hasattr(each, "__len__"))
             if self._left < 0:
                 raise pickle.UnpicklingError("it makes more than it holds")

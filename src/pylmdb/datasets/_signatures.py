@@ -55,7 +55,7 @@ class PackOptions(WriterOptions, total=False):
     progress: Progress
 
 
-def takes(options: Any, *givers: Callable[..., Any]) -> Callable[[Function], Function]:
+def takes(options: object, *givers: Callable[..., Any]) -> Callable[[Function], Function]:
     """A decorator: the ``**options`` of a function are those that a TypedDict names.
 
     :param options: the TypedDict.

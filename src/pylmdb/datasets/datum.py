@@ -23,6 +23,7 @@ from ._wire import Fields, MalformedError, varint
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from ..types import BytesLike
@@ -47,12 +48,12 @@ class Datum(NamedTuple):
     #: None where the message has none
     label: int | None
     #: the floats: an ndarray of little-endian float32, shape (n,); None where there are none
-    float_data: Any
+    float_data: NDArray[Any] | None
     #: True if ``data`` is an image file
     encoded: bool
 
 
-def encode(array: ArrayLike, label: int | None = None, encoded: bool = False) -> bytes:
+def encode(array: ArrayLike | BytesLike, label: int | None = None, encoded: bool = False) -> bytes:
     """An image as a Datum message.
 
     :param array: an array of shape (channels, height, width).  ``uint8`` is stored in ``data``;
@@ -146,7 +147,7 @@ def _of_length(field: int, data: Any) -> list[Any]:
     return [varint(field << 3 | _BYTES), varint(size), data]
 
 
-def _plain(array: ArrayLike) -> tuple[tuple[int, ...], Any, Any]:
+def _plain(array: ArrayLike | BytesLike) -> tuple[tuple[int, ...], Any, Any]:
     """Its shape, and the two kinds of data: one of them, and nothing."""
     from .._base.numpy import np
 
@@ -170,7 +171,7 @@ def _plain(array: ArrayLike) -> tuple[tuple[int, ...], Any, Any]:
     return array.shape, None, tagged.tobytes()
 
 
-def _tagged() -> Any:
+def _tagged() -> np.dtype[Any]:
     """Unpacked floats in a row: each behind its tag."""
     from .._base.numpy import np
 

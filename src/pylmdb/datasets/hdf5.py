@@ -189,7 +189,7 @@ def _check_readable(h5py: ModuleType, dataset: Dataset) -> None:
     check_extent(what, dataset.dtype, dataset.shape)
 
 
-def _read(dataset: Dataset, where: Any, limit: int) -> NDArray[Any]:
+def _read(dataset: Dataset, where: slice | tuple[()], limit: int) -> NDArray[Any]:
     if dataset.dtype.hasobject:
         try:
             texts = np.asarray(dataset.asstr()[where], object)

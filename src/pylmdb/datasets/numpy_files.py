@@ -107,7 +107,7 @@ def append_rows(
     return int(total)
 
 
-def _label(label: Any) -> object:
+def _label(label: Any) -> Any:
     """A label as Python has it: a number of one element, or text."""
     if np.size(label) != 1:
         raise InvalidParameterError(f"a label is one number or text, not {label!r}")
@@ -215,7 +215,7 @@ def from_memmap(
     return len(data)
 
 
-def _mapped(source: Path, dtype: DTypeLike | None, shape: Any) -> NDArray[Any]:
+def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None) -> NDArray[Any]:
     name = os.fspath(source)
     try:
         if dtype is not None:

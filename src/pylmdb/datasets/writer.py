@@ -27,14 +27,14 @@ from ._replacement import Replacement
 from ._samples import LAYOUTS, as_key
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from os import PathLike
     from typing import Literal, NoReturn
 
     from typing_extensions import Self
 
     from ..tools.progress import Progress
-    from ..types import BytesLike
-    from ._samples import Layout
+    from ._samples import Label, Layout, Value
 
 __all__ = ["Writer"]
 
@@ -151,7 +151,7 @@ class Writer:
 
     # -- samples ------------------------------------------------------------------
 
-    def append(self, value: object, label: object = None, name: str | bytes | None = None) -> int:
+    def append(self, value: Value, label: Label = None, name: str | bytes | None = None) -> int:
         """Add a sample behind the others.
 
         :param value: bytes, such as the content of an image file; or an array, stored in ``.npy``
@@ -169,7 +169,7 @@ class Writer:
             self._add(self._layout.records(number, value, label, name))
             return number
 
-    def write(self, key: bytes, value: BytesLike) -> None:
+    def write(self, key: bytes, value: Value) -> None:
         """Add a sample with a key of your own, or another value for a key that is there.
 
         :param value: as for :meth:`append`.
@@ -260,7 +260,7 @@ class Writer:
             if self._layout.one_record:
                 self._count = self._batches.count
 
-    def _mine(self) -> Any:
+    def _mine(self) -> AbstractContextManager[bool]:
         """The lock, unless it is a copy of the parent's."""
         if self._pid != os.getpid():
             raise ForkedError("this writer belongs to the parent process", hint="make one here")
@@ -365,7 +365,7 @@ def _checked_interval(commit_every: Any) -> int | None:
     return index(commit_every)
 
 
-def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> Any:
+def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> type[Layout]:
     if db is not None and layout != "plain":
         raise InvalidParameterError(f"the layout {layout!r} is that of a main database")
     if key_format is not None:

@@ -190,13 +190,13 @@ class Map(Ordered[K, V]):
     def _pre_key(self, key: object) -> bytes:
         return self._codecs[0].encode(key)
 
-    def _post_key(self, key: bytes) -> Any:
+    def _post_key(self, key: bytes) -> object:
         return self._codecs[0].decode(key)
 
     def _pre_value(self, value: object) -> bytes:
         return self._codecs[1].encode(value)
 
-    def _post_value(self, value: bytes) -> Any:
+    def _post_value(self, value: bytes) -> object:
         return self._codecs[1].decode(value)
 
     # -- life -------------------------------------------------------------------------
@@ -335,7 +335,7 @@ class Map(Ordered[K, V]):
     def get(self, key: K, default: V) -> V: ...
     @overload
     def get(self, key: K, default: T) -> V | T: ...
-    def get(self, key: K, default: Any = None) -> Any:
+    def get(self, key: K, default: object = None) -> object:
         """The value of a key, or ``default`` if there is none.  ``mdb_get``."""
         value = self._lookup(key)
         return default if value is None else self._decode_value(value)
@@ -366,7 +366,7 @@ class Map(Ordered[K, V]):
     def pop(self, key: K, default: V) -> V: ...
     @overload
     def pop(self, key: K, default: T) -> V | T: ...
-    def pop(self, key: K, default: Any = _REQUIRED) -> Any:
+    def pop(self, key: K, default: object = _REQUIRED) -> object:
         """Delete a key and return its value, or ``default`` if there is none.
 
         :raises KeyError: there is none, and no ``default``.

@@ -35,7 +35,7 @@ _FIRST, _MOST, _BYTES = 4, 256, 1 << 16
 
 
 def walk(
-    mapping: Any,
+    mapping: Ordered[Any, Any],
     decode: Callable[[Any], Any],
     start: bytes | None,
     stop: bytes | None,
@@ -70,7 +70,7 @@ def walk(
 
 
 def _read_ahead(
-    mapping: Any,
+    mapping: Ordered[Any, Any],
     start: bytes | None,
     stop: bytes | None,
     reverse: bool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._shared.options import DEFAULT_MAX_DBS, locate
 from .._shared.options import data_path as data_path_of
@@ -15,6 +15,7 @@ from ..errors import FileSystemError, LockFileError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
+    from typing import Any
 
     Source = Environment | str | bytes | PathLike[str] | PathLike[bytes]
 
