@@ -10,12 +10,11 @@ from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any
 
 _TOOLS = {"convert", "dump", "load", "merge"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "Map":
         module = _module("mapping")
     elif name in _TOOLS:

@@ -12,6 +12,7 @@ from ._typing import TYPE_CHECKING
 from .errors import ForkedError, closed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ._aliases import CData
@@ -37,7 +38,7 @@ class SlowPaths:
     ``struct pylmdb_txn``.
     """
 
-    def __init__(self, ffi: CData, end_thread: CData) -> None:
+    def __init__(self, ffi: CData, end_thread: Callable[..., object]) -> None:
         self._cast = ffi.cast
         # native handles as cffi knows them, by address
         self.transaction_pointer = partial(ffi.cast, "MDB_txn *")

@@ -39,3 +39,19 @@ assert_type(own_codecs.items(), Items[str, str])
 # what is imported when it is touched has types, too
 modules = pylmdb.aio, pylmdb.arrays, pylmdb.datasets, pylmdb.lowlevel, pylmdb.tools, pylmdb.writer
 functions = pylmdb.convert, pylmdb.dump, pylmdb.load, pylmdb.merge, pylmdb.verify
+
+
+class Lengths(pylmdb.Map[str, int]):
+    """A map with codecs of its own, as with lmdbm."""
+
+    def _pre_key(self, key: str) -> bytes:
+        return key.encode()
+
+    def _post_key(self, key: bytes) -> str:
+        return key.decode()
+
+    def _pre_value(self, value: int) -> bytes:
+        return b"x" * value
+
+    def _post_value(self, value: bytes) -> int:
+        return len(value)

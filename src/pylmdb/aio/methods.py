@@ -95,10 +95,10 @@ class Lazy(Coroutine[Any, Any, T]):
             self._begun = self._make()
         return self._begun
 
-    def send(self, value: object) -> Any:
+    def send(self, value: object) -> object:
         return self._coroutine().send(value)
 
-    def throw(self, *exc: Any) -> Any:
+    def throw(self, *exc: Any) -> object:
         return self._coroutine().throw(*exc)
 
     def close(self) -> None:

@@ -187,16 +187,16 @@ class Map(Ordered[K, V]):
                 functions[i] = getattr(self, hook)
         self._encode_key, self._decode_key, self._encode_value, self._decode_value = functions
 
-    def _pre_key(self, key: object) -> bytes:
+    def _pre_key(self, key: K) -> bytes:
         return self._codecs[0].encode(key)
 
-    def _post_key(self, key: bytes) -> object:
+    def _post_key(self, key: bytes) -> Any:
         return self._codecs[0].decode(key)
 
-    def _pre_value(self, value: object) -> bytes:
+    def _pre_value(self, value: V) -> bytes:
         return self._codecs[1].encode(value)
 
-    def _post_value(self, value: bytes) -> object:
+    def _post_value(self, value: bytes) -> Any:
         return self._codecs[1].decode(value)
 
     # -- life -------------------------------------------------------------------------
