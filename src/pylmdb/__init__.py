@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
 """LMDB for Python: an embedded, ordered, transactional key-value store."""
 
-from . import _typing
 from . import errors as errors
 from . import types as types
 from ._engine import version
-from ._lazy import __getattr__ as __getattr__
+from ._typing import TYPE_CHECKING
 from ._version import __version__
 from .cursor import Cursor
 from .database import Database
@@ -59,9 +58,10 @@ from .errors import (
 )
 from .transaction import Transaction
 
-if _typing.TYPE_CHECKING:  # what _lazy.py imports
+if TYPE_CHECKING:  # what _lazy.py imports
     from . import aio as aio
     from . import arrays as arrays
+    from . import datasets as datasets
     from . import lowlevel as lowlevel
     from . import mapping as mapping
     from . import tools as tools
@@ -72,7 +72,10 @@ if _typing.TYPE_CHECKING:  # what _lazy.py imports
     from .tools import load as load
     from .tools import merge as merge
     from .tools import verify as verify
+else:
+    from ._lazy import __getattr__ as __getattr__
 
+del TYPE_CHECKING
 _Database = Database
 
 # A star import brings py-lmdb's names, our exceptions and Database.  It leaves the builtin open()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from ._core import CursorCore, TransactionCore
     from .arrays.snapshot import Snapshot
     from .database import Database
     from .types import BytesLike
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 else:
     from ._typing import overload
 
+    CursorCore = TransactionCore = object
 
-class TransactionArrays:
+
+class TransactionArrays(TransactionCore):
     """The array methods of :class:`~pylmdb.Transaction`."""
 
     __slots__ = ()
@@ -77,8 +80,8 @@ class TransactionArrays:
         self, key: BytesLike, default: T, copy: bool = False, db: Database | None = None
     ) -> NDArray[Any] | T: ...
     def get_array(
-        self, key: BytesLike, default: Any = None, copy: bool = False, db: Database | None = None
-    ) -> Any:
+        self, key: BytesLike, default: object = None, copy: bool = False, db: Database | None = None
+    ) -> object:
         """The array that ``put_array`` or ``numpy.save`` has stored, or ``default``.
 
         In a read transaction its memory is the memory map: nothing is copied, it is
@@ -155,16 +158,16 @@ class TransactionArrays:
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
     def take(
         self,
-        keys: Any,
-        dtype: Any,
-        shape: Any = (),
-        out: Any = None,
+        keys: Keys,
+        dtype: DTypeLike,
+        shape: int | tuple[int, ...] = (),
+        out: NDArray[Any] | None = None,
         missing: str = "raise",
         threads: int = 1,
         *,
         key_format: str | bytes | None = None,
         db: Database | None = None,
-    ) -> Any:
+    ) -> object:
         """Gather fixed-size values into one array of shape ``(len(keys), *shape)``.
 
         Row ``i`` is the value of ``keys[i]``, whose bytes are those of an array of
@@ -274,14 +277,12 @@ class TransactionArrays:
         return _array_store.put_arrays(self, keys, values, overwrite, key_format, db)
 
 
-class CursorArrays:
+class CursorArrays(CursorCore):
     """The array methods of :class:`~pylmdb.Cursor`."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
-
-        txn: Any
 
         def view(self) -> memoryview: ...
 

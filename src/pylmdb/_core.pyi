@@ -11,13 +11,16 @@ here is used above the seam, and what is not named here stays inside a core.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+from ._aliases import CData
 from ._engine import Engine
 from ._shared.environment import SharedEnv
 from .database import Database
 from .environment import Environment
 from .transaction import Transaction
+
+T = TypeVar("T")
 
 def join(table: int, /) -> None:
     """Take an engine, whose ``struct pylmdb_engine`` is at this address, before the first
@@ -44,10 +47,10 @@ class TransactionCore:
     def _engine(self) -> Engine:
         """The engine of its environment."""
 
-    def _do(self, operation: Callable[..., Any], /, *args: Any) -> Any:
+    def _do(self, operation: Callable[..., T], /, *args: object) -> T:
         """The guard: run ``operation(native transaction, *args)``, or raise."""
 
-    def _slot_in(self, ptr: Any, db: Any, /) -> DbSlot:
+    def _slot_in(self, ptr: CData, db: Database | None, /) -> DbSlot:
         """Inside ``_do``: the native handle that a ``db`` argument means."""
 
     def _whole(self) -> memoryview:
@@ -77,15 +80,15 @@ class TransactionCore:
 class CursorCore:
     """A native cursor and its operations."""
 
-    db: Any
-    txn: Any
+    db: Database
+    txn: Transaction[Any]
     _slot: DbSlot
 
     @property
     def _engine(self) -> Engine:
         """The engine of its environment."""
 
-    def _do(self, operation: Callable[..., Any], /, *args: Any) -> Any:
+    def _do(self, operation: Callable[..., T], /, *args: object) -> T:
         """The guard: run ``operation(native cursor, *args)``, or raise."""
 
 class SharedCore:
@@ -116,7 +119,7 @@ class SharedCore:
     def revoke_children(self, env: Environment, /) -> None:
         """End the transactions of an Environment, the newest first."""
 
-    def own_writer(self) -> Any:
+    def own_writer(self) -> Transaction[Any] | None:
         """The innermost write transaction that the calling thread has open, or None."""
 
     @property

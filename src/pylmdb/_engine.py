@@ -14,13 +14,16 @@ import sys
 from _thread import RLock
 
 from ._slow_paths import SlowPaths
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, overload
 from ._which_core import NAME, check_version, compiled, join
 from .errors import Error, InvalidError, VersionMismatchError, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Literal
+
+    from ._aliases import CData
+    from ._shared.environment import SharedEnv
 
 _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 _FORMATS = {0: 1, 1: 3}
@@ -36,7 +39,7 @@ class Engine:
     exporter_class: Any = getattr(compiled, "Exporter", None)
     lease_class: Any = getattr(compiled, "Lease", None)
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: CData) -> None:
         self.ffi = module.ffi
         self.lib = module.lib
         self.version: tuple[int, int, int] = (
@@ -52,11 +55,11 @@ class Engine:
         join(self.table)
         self.ffi.def_extern(name="pylmdb_on_reader_line")(self._on_reader_line)
 
-    def _on_reader_line(self, line: Any, context: Any) -> int:
+    def _on_reader_line(self, line: CData, context: CData) -> int:
         self.ffi.from_handle(context).append(self.ffi.string(line).decode("ascii", "replace"))
         return 0
 
-    def reader_text(self, shared: Any) -> str:
+    def reader_text(self, shared: SharedEnv) -> str:
         """The reader table of an environment as text (``mdb_reader_list``)."""
         lines: list[str] = []
         context = self.ffi.new_handle(lines)
@@ -66,7 +69,7 @@ class Engine:
         return "".join(lines)
 
 
-def _compiled(name: str) -> Any:
+def _compiled(name: str) -> CData:
     """A compiled module; None where it was not built.
 
     These statements name the modules one by one, so that programs that freeze others find
@@ -141,6 +144,16 @@ def default() -> Engine:
     raise ImportError("pylmdb has no compiled engine; install it with pip")
 
 
+@overload
+def version(
+    subpatch: Literal[False] = False, lib_version: int | None = None
+) -> tuple[int, int, int]: ...
+@overload
+def version(
+    subpatch: Literal[True], lib_version: int | None = None
+) -> tuple[int, int, int, int]: ...
+@overload
+def version(subpatch: bool, lib_version: int | None = None) -> tuple[int, ...]: ...
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
     """The version of a built-in liblmdb, as (major, minor, patch).
 

@@ -9,12 +9,12 @@ import sys
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from types import ModuleType
 
 _TOOLS = {"convert", "dump", "load", "merge"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "Map":
         module = _module("mapping")
     elif name in _TOOLS:
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def _module(name: str) -> Any:
+def _module(name: str) -> ModuleType:
     """A module of the package, by statements that programs which freeze others can see.
 
     ``from . import aio`` would ask the package for the name first, and so this function.

@@ -29,8 +29,8 @@ from .errors import Error, ReplacedError, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
+    from ._aliases import CData
     from ._engine import Engine
     from ._shared.options import Options
 
@@ -56,7 +56,7 @@ def lock() -> RLock:
     return _locks[0]
 
 
-def open_shared(options: Options, token: int, user: Any) -> SharedEnv:
+def open_shared(options: Options, token: int, user: object) -> SharedEnv:
     """The native environment of a file: the one this process has, or a new one.
 
     ``user`` is counted among its users by ``token``, which is given back with ``leave``.
@@ -153,7 +153,7 @@ class _Opening(Owner):
         self._shared: SharedEnv | None = None
         self._engine: Engine | None = None
         self._made: Opening | None = None
-        self._box: Any = None
+        self._box: CData = None
 
     def open(self) -> SharedEnv:
         """Open it, and note it in the table."""
@@ -265,7 +265,7 @@ def _configure(shared: SharedEnv, options: Options) -> None:
             raise error(what, code)
 
 
-def _flags(lib: Any, options: Options) -> int:
+def _flags(lib: CData, options: Options) -> int:
     """``mdb_env_open`` flags.  sync and metasync are given per transaction, so
     that Environments which differ in them can share one native environment."""
     flags: int = lib.MDB_NOTLS
@@ -303,7 +303,7 @@ def _descriptor_key(shared: SharedEnv) -> FileKey:
     return found.st_dev, found.st_ino
 
 
-def _refuse_other_binding(lib: Any, options: Options, key: FileKey) -> None:
+def _refuse_other_binding(lib: CData, options: Options, key: FileKey) -> None:
     """Another LMDB binding (or another copy of this one) that has the file open in
     this process would lose its locks when we close ours.  The parent of a forked child
     that has it is no matter."""

@@ -18,7 +18,7 @@ class InitSignature:
     documents ``__init__``, unless a subclass has one of its own.
     """
 
-    def __get__(self, instance: Any, cls: type) -> Signature:
+    def __get__(self, instance: object, cls: type) -> Signature:
         import inspect  # costs milliseconds, and few programs ask
 
         for base in cls.__mro__:

@@ -12,7 +12,13 @@ from ._core_rules.writer_gate import Deadline
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from ._aliases import CData
+    from ._core import DbSlot
+    from ._shared.environment import SharedEnv
+    from .environment import Environment
 
 
 def array_form(view: memoryview) -> tuple[Any, ...]:
@@ -32,7 +38,7 @@ class SlowPaths:
     ``struct pylmdb_txn``.
     """
 
-    def __init__(self, ffi: Any, end_thread: Any) -> None:
+    def __init__(self, ffi: CData, end_thread: Callable[..., object]) -> None:
         self._cast = ffi.cast
         # native handles as cffi knows them, by address
         self.transaction_pointer = partial(ffi.cast, "MDB_txn *")
@@ -40,15 +46,15 @@ class SlowPaths:
         self._end_thread = end_thread
         self._thread = _threads.current
 
-    def know_thread(self, _shared: Any, _address: int, number: int, _none: None) -> None:
+    def know_thread(self, _shared: SharedEnv, _address: int, number: int, _none: None) -> None:
         """Make sure that the end of the calling thread is noticed."""
         self._thread().at_end.append((self._end_thread, number))
 
-    def begin_reader(self, shared: Any, address: int, _env: None, _deadline: None) -> None:
+    def begin_reader(self, shared: SharedEnv, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))
 
     def resume(
-        self, env: Any, inherited: Any, address: int, pointer: int, slot: Any
+        self, env: Environment, inherited: Any, address: int, pointer: int, slot: DbSlot
     ) -> tuple[Any, Any]:
         """In a forked child: begin a transaction that goes on with an inherited one.  Its
         environment, and the handle there that takes the place of ``slot``."""
@@ -58,7 +64,9 @@ class SlowPaths:
         box, native = self._cast("struct pylmdb_txn *", address), self._cast("MDB_txn *", pointer)
         return shared, resume(shared, box, native, slot, inherited.key)
 
-    def begin_writer(self, shared: Any, address: int, env: Any, deadline: Deadline | None) -> None:
+    def begin_writer(
+        self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
+    ) -> None:
         """Wait for the lock that keeps other processes away."""
         box = self._cast("struct pylmdb_txn *", address)
         deadline = deadline or Deadline(None)
@@ -66,12 +74,14 @@ class SlowPaths:
             deadline.check()
             self.check_open(shared, address, env, None)
 
-    def wait_for_gate(self, shared: Any, address: int, env: Any, deadline: Deadline | None) -> None:
+    def wait_for_gate(
+        self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
+    ) -> None:
         """Wait a moment for the end of this process's writer."""
         shared.gate.sleep(deadline or Deadline(None))
         self.check_open(shared, address, env, None)
 
-    def check_open(self, shared: Any, _address: int, env: Any, _none: None) -> None:
+    def check_open(self, shared: SharedEnv, _address: int, env: Environment, _none: None) -> None:
         """The environment may have been closed while its transaction began."""
         if env.closed:
             raise refusal("environment closed in begin")

@@ -12,7 +12,7 @@ from ._which_core import CursorCore, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, Literal, TypeVar
+    from typing import Any, Literal, NoReturn, TypeVar
 
     from typing_extensions import Self
 
@@ -175,7 +175,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def get(self, key: BytesLike, default: None = None) -> ValueT | None: ...
     @overload
     def get(self, key: BytesLike, default: T) -> ValueT | T: ...
-    def get(self, key: BytesLike, default: Any = None) -> Any:
+    def get(self, key: BytesLike, default: object = None) -> object:
         """Move to ``key`` and return its value, or ``default`` if it does not exist."""
         raise NotImplementedError
 
@@ -201,6 +201,35 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         keys: Iterable[BytesLike],
         dupdata: bool = False,
         dupfixed_bytes: int | None = None,
+        keyfixed: Literal[False] = False,
+        *,
+        values: Literal[False],
+    ) -> list[ValueT]: ...
+    @overload
+    def getmulti(
+        self,
+        keys: Iterable[BytesLike],
+        dupdata: bool = False,
+        *,
+        dupfixed_bytes: int,
+        keyfixed: Literal[True],
+        values: bool = True,
+    ) -> memoryview: ...
+    @overload
+    def getmulti(
+        self,
+        keys: Iterable[BytesLike],
+        dupdata: bool,
+        dupfixed_bytes: int,
+        keyfixed: Literal[True],
+        values: bool = True,
+    ) -> memoryview: ...
+    @overload
+    def getmulti(
+        self,
+        keys: Iterable[BytesLike],
+        dupdata: bool = False,
+        dupfixed_bytes: int | None = None,
         keyfixed: bool = False,
         values: bool = True,
     ) -> Any: ...
@@ -211,7 +240,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         dupfixed_bytes: int | None = None,
         keyfixed: bool = False,
         values: bool = True,
-    ) -> Any:
+    ) -> object:
         """The records of many keys, as a list of (key, value); missing keys are left out.
 
         :param dupdata: True for all values of each key, not just the first.
@@ -288,6 +317,20 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
 
     # -- iteration ----------------------------------------------------------------------
 
+    @overload
+    def iternext(
+        self, keys: Literal[True] = True, values: Literal[True] = True
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def iternext(
+        self, keys: Literal[True] = True, *, values: Literal[False]
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def iternext(self, keys: Literal[True], values: Literal[False]) -> Iterator[ValueT]: ...
+    @overload
+    def iternext(self, keys: Literal[False], values: Literal[True] = True) -> Iterator[ValueT]: ...
+    @overload
+    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]: ...
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """Iterate forward from the current record, or from the first one.
 
@@ -298,22 +341,92 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         """
         raise NotImplementedError
 
+    @overload
+    def iternext_dup(
+        self, keys: Literal[True], values: Literal[True] = True
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def iternext_dup(self, keys: Literal[True], values: Literal[False]) -> Iterator[ValueT]: ...
+    @overload
+    def iternext_dup(
+        self, keys: Literal[False] = False, values: Literal[True] = True
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]: ...
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
         """Iterate forward over the values of the current key, from the current one."""
         raise NotImplementedError
 
+    @overload
+    def iternext_nodup(
+        self, keys: Literal[True] = True, *, values: Literal[True]
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def iternext_nodup(
+        self, keys: Literal[True], values: Literal[True]
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def iternext_nodup(
+        self, keys: Literal[True] = True, values: Literal[False] = False
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def iternext_nodup(self, keys: Literal[False], values: Literal[True]) -> Iterator[ValueT]: ...
+    @overload
+    def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]: ...
     def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
         """Iterate forward over the keys, each once, with its first value."""
         raise NotImplementedError
 
+    @overload
+    def iterprev(
+        self, keys: Literal[True] = True, values: Literal[True] = True
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def iterprev(
+        self, keys: Literal[True] = True, *, values: Literal[False]
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def iterprev(self, keys: Literal[True], values: Literal[False]) -> Iterator[ValueT]: ...
+    @overload
+    def iterprev(self, keys: Literal[False], values: Literal[True] = True) -> Iterator[ValueT]: ...
+    @overload
+    def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]: ...
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """Iterate backward from the current record, or from the last one."""
         raise NotImplementedError
 
+    @overload
+    def iterprev_dup(
+        self, keys: Literal[True], values: Literal[True] = True
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def iterprev_dup(self, keys: Literal[True], values: Literal[False]) -> Iterator[ValueT]: ...
+    @overload
+    def iterprev_dup(
+        self, keys: Literal[False] = False, values: Literal[True] = True
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]: ...
     def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
         """Iterate backward over the values of the current key, from the current one."""
         raise NotImplementedError
 
+    @overload
+    def iterprev_nodup(
+        self, keys: Literal[True] = True, *, values: Literal[True]
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def iterprev_nodup(
+        self, keys: Literal[True], values: Literal[True]
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def iterprev_nodup(
+        self, keys: Literal[True] = True, values: Literal[False] = False
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def iterprev_nodup(self, keys: Literal[False], values: Literal[True]) -> Iterator[ValueT]: ...
+    @overload
+    def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]: ...
     def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
         """Iterate backward over the keys, each once, with its last value."""
         raise NotImplementedError
@@ -324,6 +437,50 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
 
     # -- what is written once -----------------------------------------------------------
 
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[True] = True,
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[False],
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[False],
+        values: Literal[True] = True,
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: bool = True,
+        values: bool = True,
+    ) -> Iterator[Any]: ...
     def range(
         self,
         start: BytesLike | None = None,
@@ -350,7 +507,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
             return self.iterprev()
         return self.iternext() if found else nothing(self)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a cursor cannot be pickled or copied; open another one")
 
     def __repr__(self) -> str:

@@ -10,9 +10,11 @@ from .types import DbFlags
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._aliases import CData
     from ._core import DbSlot
     from ._shared.environment import SharedEnv
     from .environment import Environment
+    from .transaction import Transaction
 
 REVERSEKEY, DUPSORT, INTEGERKEY, DUPFIXED, INTEGERDUP = 0x02, 0x04, 0x08, 0x10, 0x20
 
@@ -25,7 +27,7 @@ _FLAG_NAMES = {
 }
 
 
-def flags_from(**wanted: Any) -> int:
+def flags_from(**wanted: bool) -> int:
     """The ``mdb_dbi_open`` flags for the keywords of ``open_db``.
 
     Fixed-size values are duplicates, and integer values have a fixed size.
@@ -89,7 +91,7 @@ class Database:
             return True
         return slot is not None and not slot.alive and not slot.shared.left_behind
 
-    def flags(self, txn: Any = None, /) -> DbFlags:
+    def flags(self, txn: object = None, /) -> DbFlags:
         """The database's flags, as the keywords of ``open_db``.
 
         ``txn`` is accepted for compatibility and not used.
@@ -105,10 +107,10 @@ class Database:
             raise closed("database handle", "open the database again with open_db()")
         return self._env
 
-    def _load(self, ptr: Any, txn: Any) -> None:
+    def _load(self, ptr: CData, txn: Transaction[Any]) -> None:
         txn._slot_in(ptr, self)
 
-    def _slot_for(self, shared: SharedEnv, ptr: Any, txn: Any) -> DbSlot:
+    def _slot_for(self, shared: SharedEnv, ptr: CData, txn: Any) -> DbSlot:
         """The native handle in ``shared``; found anew after fork, compact() or unpickling."""
         slot = self._slot
         if slot is not None and slot.alive and slot.shared is shared:

@@ -221,7 +221,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     def __del__(self) -> None:
         self.close()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
         self._use()
         options = {name: getattr(self._options, name) for name in _PICKLED}
         return _open_pickled, (type(self), self._options.path, options)

@@ -467,7 +467,7 @@ def closed(
 _INCOMPATIBLE, _DUPSORT = -30784, 0x04
 
 
-def write_error(what: str, code: int, slot: DbSlot, key: bytes) -> Error:
+def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> Error:
     """The exception for a record that could not be written or deleted.
 
     Nothing is incompatible about a record of the main database but a key that is a named

@@ -20,13 +20,16 @@ write transaction in its own thread only.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._engine import Engine, engines
 from .cursor import Cursor
 from .database import Database
 from .environment import Environment
 from .transaction import Transaction
+
+if TYPE_CHECKING:
+    from ._aliases import CData
 
 __all__ = ["Engine", "database_number", "engine", "engines", "handle"]
 
@@ -41,7 +44,7 @@ def engine(obj: Environment | Transaction[Any] | Cursor[Any]) -> Engine:
     return env._use().engine
 
 
-def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> Any:
+def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> CData:
     """The ``MDB_env *``, ``MDB_txn *`` or ``MDB_cursor *`` of an object, as cffi data.
 
     :raises ClosedError: the object has ended.

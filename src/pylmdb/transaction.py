@@ -14,10 +14,12 @@ from .types import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, TypeVar
+    from typing import Any, Literal, NoReturn, TypeVar
 
     from typing_extensions import Self
 
+    from ._aliases import CData
+    from ._engine import Engine
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
@@ -99,7 +101,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     ) -> ValueT | None: ...
     @overload
     def get(self, key: BytesLike, default: T, db: Database | None = None) -> ValueT | T: ...
-    def get(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    def get(self, key: BytesLike, default: object = None, db: Database | None = None) -> object:
         """The value of ``key``, or ``default`` if there is none.
 
         In a database with duplicates it is the first value.
@@ -117,7 +119,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     ) -> memoryview | None: ...
     @overload
     def view(self, key: BytesLike, default: T, db: Database | None = None) -> memoryview | T: ...
-    def view(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    def view(self, key: BytesLike, default: object = None, db: Database | None = None) -> object:
         """The value of ``key`` as a read-only memoryview, whatever ``buffers`` says.
 
         In a read transaction it lies in the memory map, without a copy, and it and
@@ -140,7 +142,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         self, keys: Iterable[BytesLike], default: T, db: Database | None = None
     ) -> list[ValueT | T]: ...
     def get_many(
-        self, keys: Iterable[BytesLike], default: Any = None, db: Database | None = None
+        self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
         """The values of many keys, in the order of ``keys``.
 
@@ -254,7 +256,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         result: Stat = self._do(self._stat, db)
         return result
 
-    def _stat(self, ptr: Any, db: Database | None) -> Stat:
+    def _stat(self, ptr: CData, db: Database | None) -> Stat:
         engine, slot = self._shared.engine, self._slot_in(ptr, db)
         out = engine.ffi.new("MDB_stat *")
 
@@ -279,7 +281,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         self._do(self._drop, db, bool(delete))
 
-    def _drop(self, ptr: Any, db: Database, delete: bool) -> None:
+    def _drop(self, ptr: CData, db: Database, delete: bool) -> None:
         if db is None:
             raise TypeError("db must be a database handle, not NoneType")
         shared, slot = self._shared, self._slot_in(ptr, db)
@@ -303,11 +305,59 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
                 self._dropped.append(each.dbi)
                 shared.forget_slot(each)
 
-    def _shared_engine(self) -> Any:
+    def _shared_engine(self) -> Engine:
         if self._shared is None:
             raise refusal("transaction never begun")
         return self._shared.engine
 
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[True] = True,
+        db: Database | None = None,
+    ) -> Iterator[tuple[ValueT, ValueT]]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[False],
+        db: Database | None = None,
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: Literal[False],
+        values: Literal[True] = True,
+        db: Database | None = None,
+    ) -> Iterator[ValueT]: ...
+    @overload
+    def range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        reverse: bool = False,
+        keys: bool = True,
+        values: bool = True,
+        db: Database | None = None,
+    ) -> Iterator[Any]: ...
     def range(
         self,
         start: BytesLike | None = None,
@@ -334,7 +384,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         return walk(self.cursor(db), start, stop, prefix, reverse, keys, values)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")
 
     def __repr__(self) -> str:
@@ -344,7 +394,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         return f"<pylmdb.Transaction {kind} on {self.env.path()!r}>"
 
 
-def stat_from(out: Any) -> Stat:
+def stat_from(out: CData) -> Stat:
     """``MDB_stat`` as a :class:`Stat`."""
     return Stat(
         psize=int(out.ms_psize),

@@ -10,11 +10,14 @@ from __future__ import annotations
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Literal, TypeVar, overload
 
     from ._aliases import BytesLike as BytesLike
     from ._aliases import ValueT as ValueT
+
+    _V = TypeVar("_V")
 else:
+    _V = "V"
 
     def __getattr__(name):
         if name not in ("BytesLike", "ValueT"):
@@ -24,7 +27,7 @@ else:
         return getattr(_aliases, name)
 
 
-class Record(dict[str, "Any"]):
+class Record(dict[str, _V]):
     """A dict whose keys can be read as attributes."""
 
     __slots__ = ()
@@ -41,7 +44,7 @@ class Record(dict[str, "Any"]):
         return [*super().__dir__(), *self]
 
 
-class Stat(Record):
+class Stat(Record[int]):
     """Sizes of one database (``MDB_stat``): numbers of pages and of entries."""
 
     __slots__ = ()
@@ -53,7 +56,7 @@ class Stat(Record):
     entries: int
 
 
-class EnvInfo(Record):
+class EnvInfo(Record["int | None"]):
     """State of an environment (``MDB_envinfo``); sizes are in bytes."""
 
     __slots__ = ()
@@ -69,8 +72,18 @@ class EnvInfo(Record):
     used: int
     free_pages: int | None
 
+    if TYPE_CHECKING:
 
-class EnvFlags(Record):
+        @overload
+        def __getitem__(  # type: ignore[overload-overlap]
+            self, name: Literal["free_pages"], /
+        ) -> int | None: ...
+        @overload
+        def __getitem__(self, name: str, /) -> int: ...
+        def __getitem__(self, name: str, /) -> int | None: ...
+
+
+class EnvFlags(Record[bool]):
     """The options that an environment was opened with."""
 
     __slots__ = ()
@@ -85,7 +98,7 @@ class EnvFlags(Record):
     lock: bool
 
 
-class DbFlags(Record):
+class DbFlags(Record[bool]):
     """The flags of a database, named as the parameters of ``open_db``."""
 
     __slots__ = ()
@@ -96,7 +109,7 @@ class DbFlags(Record):
     dupfixed: bool
 
 
-class Reader(Record):
+class Reader(Record["int | str | float | None"]):
     """One slot of the reader table: ``pid``, the number by which the process knows itself,
     ``own``, whether it is this process, ``thread`` (hexadecimal), ``txnid``,
     the snapshot that it reads (None when idle), ``pages``, how many pages that were
@@ -111,3 +124,19 @@ class Reader(Record):
     txnid: int | None
     pages: int | None
     held_since: float | None
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, name: Literal["pid"], /) -> int: ...
+        @overload
+        def __getitem__(self, name: Literal["own"], /) -> bool: ...
+        @overload
+        def __getitem__(self, name: Literal["thread"], /) -> str: ...
+        @overload
+        def __getitem__(self, name: Literal["txnid", "pages"], /) -> int | None: ...
+        @overload
+        def __getitem__(self, name: Literal["held_since"], /) -> float | None: ...
+        @overload
+        def __getitem__(self, name: str, /) -> int | str | float | None: ...
+        def __getitem__(self, name: str, /) -> int | str | float | None: ...

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def as_buffer(name: str, value: Any) -> Any:
+def as_buffer(name: str, value: Any) -> bytes | memoryview:
     """``value`` as bytes or a C-contiguous buffer; its bytes are what is stored."""
     if type(value) is bytes:
         return value

@@ -6,19 +6,19 @@ from __future__ import annotations
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from .._core import DbSlot
 
 _DUPSORT = 0x04
 _NOOVERWRITE, _NODUPDATA, _APPEND, _APPENDDUP = 0x10, 0x20, 0x20000, 0x40000
 
 
-def put_flags(dupdata: Any, overwrite: Any) -> int:
+def put_flags(dupdata: object, overwrite: object) -> int:
     """Those that are the same for all databases."""
     flags = 0 if dupdata else _NODUPDATA
     return flags if overwrite else flags | _NOOVERWRITE
 
 
-def append_flag(slot: Any, append: bool) -> int:
+def append_flag(slot: DbSlot, append: bool) -> int:
     """MDB_APPEND, or its form for databases with duplicates."""
     if not append:
         return 0

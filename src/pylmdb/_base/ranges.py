@@ -11,11 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from .._aliases import CData
+    from ..cursor import Cursor
+    from ..types import BytesLike
+
 _INTEGERKEY, _REVERSEKEY = 0x08, 0x02
 
 
 def walk(
-    cursor: Any, start: Any, stop: Any, prefix: Any, reverse: Any, keys: Any, values: Any
+    cursor: Cursor[Any],
+    start: BytesLike | None,
+    stop: BytesLike | None,
+    prefix: BytesLike | None,
+    reverse: object,
+    keys: object,
+    values: object,
 ) -> Iterator[Any]:
     """The records of ``cursor``'s database with ``start <= key < stop``."""
     if not keys and not values:
@@ -40,7 +50,7 @@ def walk(
     return _take(items, outside, bool(keys), bool(values))
 
 
-def nothing(cursor: Any) -> Iterator[Any]:
+def nothing(cursor: Cursor[Any]) -> Iterator[Any]:
     """An iterator that gives nothing, but is refused when its cursor is."""
     cursor._do(lambda native: None)
     return
@@ -56,7 +66,7 @@ def _take(
         yield item if keys else item[1]
 
 
-def seek_last(cursor: Any, stop: bytes | None) -> bool:
+def seek_last(cursor: Cursor[Any], stop: bytes | None) -> bool:
     """Place the cursor on the last record before ``stop``."""
     if stop is not None and cursor.set_range(stop):
         return bool(cursor.prev())
@@ -64,7 +74,7 @@ def seek_last(cursor: Any, stop: bytes | None) -> bool:
 
 
 def _prefix_bounds(
-    prefix: bytes, start: Any, stop: Any, flags: int
+    prefix: bytes, start: bytes | None, stop: bytes | None, flags: int
 ) -> tuple[bytes | None, bytes | None]:
     if start is not None or stop is not None:
         raise TypeError("range: give start and stop, or prefix, not both")
@@ -81,18 +91,18 @@ def successor(prefix: bytes) -> bytes | None:
     return body[:-1] + bytes([body[-1] + 1]) if body else None
 
 
-def _comparison(cursor: Any, flags: int) -> Callable[[Any, bytes], int]:
+def _comparison(cursor: Cursor[Any], flags: int) -> Callable[[Any, bytes], int]:
     if not flags & (_INTEGERKEY | _REVERSEKEY):
         return _compare_bytes
     return lambda key, bound: int(cursor._do(_compare_native, cursor, bytes(key), bound))
 
 
-def _compare_bytes(key: Any, bound: bytes) -> int:
+def _compare_bytes(key: bytes | memoryview, bound: bytes) -> int:
     own = bytes(key)
     return (own > bound) - (own < bound)
 
 
-def _compare_native(native: Any, cursor: Any, key: bytes, bound: bytes) -> int:
+def _compare_native(native: CData, cursor: Cursor[Any], key: bytes, bound: bytes) -> int:
     """``mdb_cmp``: the order of a database with integer or reversed keys."""
     ffi, lib = cursor._engine.ffi, cursor._engine.lib
     if cursor._slot.flags & _INTEGERKEY and len(key) != len(bound):

@@ -17,13 +17,13 @@ from .._typing import TYPE_CHECKING
 from ..errors import ForkedError
 
 if TYPE_CHECKING:
-    from typing import Any
-
+    from .._aliases import CData
     from .._core import DbSlot
+    from .._registry import FileKey
     from .._shared.environment import SharedEnv
 
 
-def go_back(shared: SharedEnv, ptr: Any, inherited: Any, key: Any) -> None:
+def go_back(shared: SharedEnv, ptr: CData, inherited: CData, key: FileKey | None) -> None:
     """Have a native read transaction of ``shared``, which has just begun, show the snapshot
     of an ``inherited`` one of the file ``key``.
 
@@ -45,7 +45,9 @@ def _lost(why: str, hint: str = "begin a new transaction in this process") -> Fo
     return ForkedError(f"the snapshot was begun before fork(): {why}", hint=hint)
 
 
-def resume(shared: SharedEnv, box: Any, inherited: Any, slot: DbSlot, key: Any) -> DbSlot:
+def resume(
+    shared: SharedEnv, box: CData, inherited: CData, slot: DbSlot, key: FileKey | None
+) -> DbSlot:
     """Begin ``box`` with the snapshot of an inherited native transaction, and return the
     handle there of the database that had ``slot``."""
     shared.begin_reader(box)

@@ -14,9 +14,15 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import Any
 
+from .._typing import TYPE_CHECKING
 from .refusals import refusal
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._aliases import CData
+    from .._engine import Engine
 
 
 class Exporter:
@@ -24,7 +30,7 @@ class Exporter:
 
     __slots__ = ("_base", "_box", "_shared", "_whole")
 
-    def __init__(self, shared: Any, box: Any) -> None:
+    def __init__(self, shared: Any, box: CData) -> None:
         ffi, lib = shared.engine.ffi, shared.engine.lib
         size = ffi.new("size_t *")
         base = lib.pylmdb_env_map(shared.ptr, size)
@@ -63,7 +69,7 @@ class Exporter:
         self._whole = None
 
 
-def _whole(engine: Any, base: Any, length: int, end: Any) -> memoryview:
+def _whole(engine: Engine, base: CData, length: int, end: CData) -> memoryview:
     if engine.exporter_class is not None:
         address = int(engine.ffi.cast("uintptr_t", base))
         return memoryview(engine.exporter_class(address, length, end))

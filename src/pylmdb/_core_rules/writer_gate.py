@@ -22,8 +22,7 @@ from ..errors import LockTimeoutError
 from .refusals import refusal
 
 if TYPE_CHECKING:
-    from typing import Any
-
+    from .._aliases import CData
     from .._base.threads import ThreadIdentity
 
 # How long a wait sleeps before it looks around: for a closed environment, and
@@ -58,7 +57,7 @@ class Claim:
 
     __slots__ = ("native", "owner")
 
-    def __init__(self, thread: ThreadIdentity, native: Any) -> None:
+    def __init__(self, thread: ThreadIdentity, native: CData) -> None:
         self.owner = thread.number
         # what the core knows of the native transaction
         self.native = native

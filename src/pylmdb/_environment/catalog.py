@@ -28,7 +28,7 @@ _CREATE = 0x40000
 _LONGEST_KEY = 1 << 16
 
 
-def checked_name(key: Any, major: int) -> bytes:
+def checked_name(key: object, major: int) -> bytes:
     """A database name as liblmdb takes it; what it would cut or mangle raises."""
     name = key if type(key) is bytes else bytes(as_buffer("key", key))
     if b"\0" not in name:
@@ -41,7 +41,12 @@ def checked_name(key: Any, major: int) -> bytes:
 
 
 def open_slot(
-    env: Environment, shared: SharedEnv, name: bytes | None, txn: Any, flags: int, create: bool
+    env: Environment,
+    shared: SharedEnv,
+    name: bytes | None,
+    txn: Transaction[Any] | None,
+    flags: int,
+    create: bool,
 ) -> DbSlot:
     """The native handle of a database (None: the main one), which is created if need be."""
     if txn is None:
@@ -72,7 +77,7 @@ def _open_alone(
         return slot
 
 
-def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
+def check_transaction(what: str, shared: SharedEnv, txn: Transaction[Any] | None) -> None:
     if not isinstance(txn, Transaction):
         raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
     if not txn.closed:
@@ -81,7 +86,7 @@ def check_transaction(what: str, shared: SharedEnv, txn: Any) -> None:
         raise error(f"{what}: txn belongs to another environment", errno.EINVAL)
 
 
-def names(env: Environment, txn: Any) -> list[bytes]:
+def names(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
     """The names of all named databases."""
     return [name_of(key) for key in keys(env, txn)]
 
@@ -92,7 +97,7 @@ def name_of(key: bytes) -> bytes:
     return key[:-1] if key.endswith(b"\0") else key
 
 
-def keys(env: Environment, txn: Any) -> list[bytes]:
+def keys(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
     """The keys of the records of the main database that are named databases."""
     if txn is None:
         with env.begin() as reader:

@@ -21,8 +21,7 @@ from .._typing import TYPE_CHECKING
 from ..errors import BusyError, Error, ReadonlyError, checksums, error
 
 if TYPE_CHECKING:
-    from typing import Any
-
+    from .._registry import FileKey
     from .._shared.environment import SharedEnv
     from .._shared.options import Options
     from ..environment import Environment
@@ -158,7 +157,7 @@ def _processes(shared: SharedEnv) -> set[int]:
     return found
 
 
-def _has_open(pid: int, key: Any) -> bool:
+def _has_open(pid: int, key: FileKey | None) -> bool:
     folder = f"/proc/{pid}/fd"
     try:
         names = os.listdir(folder)

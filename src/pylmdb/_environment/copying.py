@@ -82,7 +82,12 @@ class Copying:
         _compaction.compact(env)
 
 
-def copy_to_path(env: Environment, path: Any, compact: bool, txn: Any) -> None:
+def copy_to_path(
+    env: Environment,
+    path: str | bytes | PathLike[str] | PathLike[bytes],
+    compact: bool,
+    txn: Transaction[Any] | None,
+) -> None:
     """Copy to a new file."""
     from .._base import new_files as _new_files  # few programs need it
 
@@ -140,7 +145,9 @@ def _hint(failure: OSError) -> str | None:
     return None
 
 
-def copy_to_descriptor(env: Environment, fd: int, compact: bool, txn: Any) -> None:
+def copy_to_descriptor(
+    env: Environment, fd: int, compact: bool, txn: Transaction[Any] | None
+) -> None:
     """Copy to an open file."""
     shared = env._use()
     lib, null = shared.engine.lib, shared.engine.ffi.NULL

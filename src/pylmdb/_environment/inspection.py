@@ -10,8 +10,8 @@ from ..types import EnvInfo, Reader, Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
+    from .._aliases import CData
     from .._shared.environment import SharedEnv
 
 
@@ -65,7 +65,7 @@ class Inspection:
             free_pages=self._pages_freed([0])[0],
         )
 
-    def _native_info(self, shared: SharedEnv) -> Any:
+    def _native_info(self, shared: SharedEnv) -> CData:
         out = shared.engine.ffi.new("MDB_envinfo *")
         shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
         return out

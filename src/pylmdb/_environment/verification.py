@@ -22,7 +22,9 @@ from .report import CheckedDatabase, Finding, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
+    from .._aliases import CData
     from .._shared.options import Options
 
 # Findings that are kept, and those that the message of an exception has.
@@ -82,7 +84,7 @@ def _verify(fd: int, path: str, progress: Callable[[int, int], object] | None) -
     return _report(ffi, check, path, changed, time.perf_counter() - start)
 
 
-def _on_pages(context: Any, done: int, total: int) -> int:
+def _on_pages(context: CData, done: int, total: int) -> int:
     """Called now and then, so that signals are seen."""
     watcher: _Watcher = _engine.default().ffi.from_handle(context)
     if watcher.progress is not None:
@@ -90,13 +92,13 @@ def _on_pages(context: Any, done: int, total: int) -> int:
     return 0
 
 
-def _on_exception(_type: Any, exception: BaseException, traceback: Any) -> None:
+def _on_exception(_type: object, exception: BaseException, traceback: TracebackType) -> None:
     """What the call raised, be it a signal's doing, ends the check and is raised behind it."""
     context = traceback.tb_frame.f_locals["context"]
     _engine.default().ffi.from_handle(context).exception = exception
 
 
-def _report(ffi: Any, check: Any, path: str, changed: bool, seconds: float) -> Report:
+def _report(ffi: CData, check: CData, path: str, changed: bool, seconds: float) -> Report:
     trees = [check.trees[i] for i in range(check.tree_count)]
     names = [None, None, *(_name(ffi, tree) for tree in trees[2:])]
     findings = [_finding(ffi, check.findings[i], names) for i in range(check.kept)]
@@ -125,11 +127,11 @@ def _report(ffi: Any, check: Any, path: str, changed: bool, seconds: float) -> R
     )
 
 
-def _name(ffi: Any, tree: Any) -> bytes:
+def _name(ffi: CData, tree: CData) -> bytes:
     return bytes(ffi.buffer(tree.name, tree.name_size))
 
 
-def _finding(ffi: Any, finding: Any, names: list[bytes | None]) -> Finding:
+def _finding(ffi: CData, finding: CData, names: list[bytes | None]) -> Finding:
     number = finding.tree
     return Finding(
         severity=_SEVERITIES[finding.severity],  # type: ignore[arg-type]
@@ -140,7 +142,7 @@ def _finding(ffi: Any, finding: Any, names: list[bytes | None]) -> Finding:
     )
 
 
-def _database(name: bytes | None, tree: Any) -> CheckedDatabase:
+def _database(name: bytes | None, tree: CData) -> CheckedDatabase:
     return CheckedDatabase(
         name=name,
         entries=tree.entries,

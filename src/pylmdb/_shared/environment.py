@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .._aliases import CData
     from .._core_rules.writer_gate import Deadline
     from .._engine import Engine
     from ..errors import Error
@@ -68,7 +69,7 @@ class SharedEnv(SharedCore):
     def __init__(
         self,
         engine: Engine,
-        box: Any,
+        box: CData,
         options: Options,
         on_last_leave: Callable[[SharedEnv], None],
     ) -> None:
@@ -175,12 +176,12 @@ class SharedEnv(SharedCore):
         """
         self.admitting = bool(self.users) and not self.closed and self.resizer is None
 
-    def enter(self, token: int, user: Any) -> None:
+    def enter(self, token: int, user: object) -> None:
         """Count an Environment among the users."""
         self.users[token] = self._noted(user, token)
         self.admit()
 
-    def _noted(self, owner: Any, token: int) -> ref[Any]:
+    def _noted(self, owner: object, token: int) -> ref[Any]:
         """A reference to a user or call that leaves for it if it dies without that."""
         return ref(owner, lambda _: self.leave(token))
 
@@ -210,7 +211,7 @@ class SharedEnv(SharedCore):
             self.engine.lib.pylmdb_env_abandon(self.box[0])
 
     def run(
-        self, function: Callable[..., int], *args: Any, deadline: Deadline | None = None
+        self, function: Callable[..., int], *args: object, deadline: Deadline | None = None
     ) -> int:
         """``function(env, *args)``; neither the environment nor its map goes meanwhile.
 
@@ -240,7 +241,7 @@ class SharedEnv(SharedCore):
         finally:
             self.leave(call.token)
 
-    def call(self, what: str, function: Callable[..., int], *args: Any) -> None:
+    def call(self, what: str, function: Callable[..., int], *args: object) -> None:
         """The same for a function that returns an error code, which is raised."""
         code = self.run(function, *args)
         if code:
@@ -248,28 +249,28 @@ class SharedEnv(SharedCore):
 
     # -- transactions -----------------------------------------------------------
 
-    def begin_reader(self, box: Any) -> None:
+    def begin_reader(self, box: CData) -> None:
         """Begin a native read transaction, renewing an idle one where there is one."""
         self.run(self._begin, self.engine.lib.pylmdb_begin_reader, box, -1)
 
-    def end_reader(self, box: Any) -> None:
+    def end_reader(self, box: CData) -> None:
         """End a native read transaction, or keep it idle for the next one."""
         self.engine.lib.pylmdb_end_reader(box)
         if not self.forked:
             self.leave()
 
-    def begin_child(self, box: Any, parent: Any, flags: int) -> None:
+    def begin_child(self, box: CData, parent: CData, flags: int) -> None:
         """Begin a native transaction nested in ``parent``."""
         self.run(self._begin, self.engine.lib.pylmdb_begin, box, -1, parent, flags)
 
-    def try_begin_writer(self, box: Any, deadline: Deadline) -> bool:
+    def try_begin_writer(self, box: CData, deadline: Deadline) -> bool:
         """Begin a native write transaction; False if the lock was not free yet."""
         begin, wait_ms = self.engine.lib.pylmdb_begin, int(deadline.slice() * 1000)
         top = self.engine.ffi.NULL
         return not self.run(self._begin, begin, box, wait_ms, top, 0, deadline=deadline)
 
     def _begin(
-        self, env: Any, function: Callable[..., int], box: Any, wait_ms: int, *args: Any
+        self, env: CData, function: Callable[..., int], box: CData, wait_ms: int, *args: object
     ) -> int:
         """0, or the code of a time-out; raises for all others."""
         lib, ffi = self.engine.lib, self.engine.ffi
@@ -343,13 +344,13 @@ class SharedEnv(SharedCore):
         self.run(self._room, out)
         return int(out[0]), int(out[1]), int(out[2])
 
-    def _room(self, env: Any, out: Any) -> int:
+    def _room(self, env: CData, out: CData) -> int:
         self.engine.lib.pylmdb_env_room(env, out, out + 1, out + 2)
         return 0
 
     # -- database handles ---------------------------------------------------------
 
-    def open_slot(self, ptr: Any, txn: Any, name: bytes | None, flags: int) -> DbSlot:
+    def open_slot(self, ptr: CData, txn: Any, name: bytes | None, flags: int) -> DbSlot:
         """The slot of a database as a transaction sees it, given as native handle and, where
         there is one, as object.
 
@@ -394,7 +395,7 @@ class SharedEnv(SharedCore):
         found_slot: DbSlot = slot
         return found_slot
 
-    def slot_again(self, ptr: Any, slot: DbSlot) -> DbSlot:
+    def slot_again(self, ptr: CData, slot: DbSlot) -> DbSlot:
         """The slot here of a database that had one in the parent process; a dead one stays
         dead."""
         return self.open_slot(ptr, None, slot.name, 0) if slot.alive else slot
@@ -406,7 +407,7 @@ class SharedEnv(SharedCore):
             self.forget_slot(slot)
         self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
 
-    def adopt(self, txn: Any, slot: DbSlot) -> None:
+    def adopt(self, txn: CData, slot: DbSlot) -> None:
         """Let liblmdb learn of a handle that was opened after ``txn`` began."""
         lib = self.engine.lib
         with self.dbi_lock:
@@ -416,7 +417,7 @@ class SharedEnv(SharedCore):
         if missing:
             self.refuse_missing(slot)
 
-    def retry_adopted(self, txn: Any, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
+    def retry_adopted(self, txn: CData, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
         """Repeat ``call`` if it failed for a handle opened after ``txn`` began."""
         if code not in (errno.EINVAL, self.engine.lib.MDB_BAD_DBI):
             return code

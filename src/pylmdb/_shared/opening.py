@@ -17,8 +17,8 @@ from .._typing import TYPE_CHECKING
 from ..errors import Error, FileSystemError, InvalidError, LockFileError, error
 
 if TYPE_CHECKING:
-    from typing import Any
-
+    from .._aliases import CData
+    from .._engine import Engine
     from .options import Options
 
     FileKey = tuple[int, int]
@@ -140,7 +140,7 @@ class Opening:
     :param head: how the data file began when the engine was chosen.
     """
 
-    def __init__(self, engine: Any, options: Options, head: bytes) -> None:
+    def __init__(self, engine: Engine, options: Options, head: bytes) -> None:
         self._lib, self._null, self._options = engine.lib, engine.ffi.NULL, options
         self._head = head
         self._noted = engine.ffi.new("struct pylmdb_opening *")
@@ -162,7 +162,7 @@ class Opening:
             raise OSError(failure.errno, text, options.given_path) from None
         self._made_directory = True
 
-    def open(self, env: Any, flags: int, mode: int) -> int:
+    def open(self, env: CData, flags: int, mode: int) -> int:
         """``mdb_env_open``; returns its code."""
         return int(self._lib.pylmdb_env_open(env, self._options.path, flags, mode, self._noted))
 

@@ -11,6 +11,7 @@ from _operator import index
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from os import PathLike
     from typing import Any
 
 DEFAULT_MAX_DBS = 128
@@ -63,12 +64,14 @@ class Options:
         self.data_path = data_path(self.path, self.subdir)
         self.lock_path = self.path + (b"/lock.mdb" if self.subdir else b"-lock")
 
-    def replaced(self, **fields: Any) -> Options:
+    def replaced(self, **fields: object) -> Options:
         """The same options but for these."""
         return Options({**self.__dict__, **fields})
 
 
-def make_options(path: Any, subdir: bool | None, **given: Any) -> Options:
+def make_options(
+    path: str | bytes | PathLike[str] | PathLike[bytes], subdir: bool | None, **given: Any
+) -> Options:
     """Options from the arguments of ``open``; what does not fit raises here."""
     absolute, given_path, subdir = locate(path, subdir)
     for field, limit in _LIMITS.items():
@@ -88,7 +91,9 @@ def data_path(path: bytes, subdir: bool) -> bytes:
     return path + b"/data.mdb" if subdir else path
 
 
-def locate(path: Any, subdir: bool | None) -> tuple[bytes, str, bool]:
+def locate(
+    path: str | bytes | PathLike[str] | PathLike[bytes], subdir: bool | None
+) -> tuple[bytes, str, bool]:
     """The absolute path of an environment, the path as it was given, and whether it is a
     directory with the files in it; an existing file decides where ``subdir`` is None."""
     name = os.fspath(path)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from .._base.buffers import as_buffer
@@ -62,7 +62,7 @@ def _in_thread(
     name = method.__name__
 
     @wraps(method)
-    async def coroutine(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    async def coroutine(self: AsyncEnvironment, /, *args: object, **kwargs: object) -> Any:
         given = (*args, *kwargs.values())
         places = [each._place for each in given if isinstance(each, AsyncTransaction)]
         call = partial(
@@ -80,7 +80,7 @@ def _direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[An
     name = method.__name__
 
     @wraps(method)
-    def function(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def function(self: AsyncEnvironment, /, *args: object, **kwargs: object) -> Any:
         return getattr(self._wrapped, name)(*args, **kwargs)
 
     return function
@@ -138,7 +138,7 @@ class AsyncEnvironment(Wrapper):
             desk = self._desks[loop] = Desk()
         return desk
 
-    async def _elsewhere(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    async def _elsewhere(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Call a function in a thread: that of this task's write transaction if it has one."""
         desk = self._desk()
         if desk.own:
@@ -221,7 +221,15 @@ class AsyncEnvironment(Wrapper):
 
     # -- single reads and writes -----------------------------------------------------
 
-    async def get(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    @overload
+    async def get(
+        self, key: BytesLike, default: None = None, db: Database | None = None
+    ) -> bytes | None: ...
+    @overload
+    async def get(self, key: BytesLike, default: T, db: Database | None = None) -> bytes | T: ...
+    async def get(
+        self, key: BytesLike, default: object = None, db: Database | None = None
+    ) -> object:
         """The value of ``key`` as last committed, or ``default`` if there is none.
 
         ``mdb_get``.
@@ -235,12 +243,20 @@ class AsyncEnvironment(Wrapper):
         with self._wrapped.begin(db) as txn:
             return txn.get(key, default)
 
-    def _get(self, key: BytesLike, default: Any, db: Database | None) -> Any:
+    def _get(self, key: BytesLike, default: object, db: Database | None) -> object:
         with self._wrapped.begin(db) as txn:
             return txn.get(key, default)
 
+    @overload
     async def get_many(
-        self, keys: Iterable[BytesLike], default: Any = None, db: Database | None = None
+        self, keys: Iterable[BytesLike], default: None = None, db: Database | None = None
+    ) -> list[bytes | None]: ...
+    @overload
+    async def get_many(
+        self, keys: Iterable[BytesLike], default: T, db: Database | None = None
+    ) -> list[bytes | T]: ...
+    async def get_many(
+        self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
         """The values of many keys as last committed, in the order of ``keys``.
 
@@ -248,7 +264,9 @@ class AsyncEnvironment(Wrapper):
         """
         return await self._elsewhere(self._get_many, keys, default, db)
 
-    def _get_many(self, keys: Iterable[BytesLike], default: Any, db: Database | None) -> list[Any]:
+    def _get_many(
+        self, keys: Iterable[BytesLike], default: object, db: Database | None
+    ) -> list[Any]:
         with self._wrapped.begin(db) as txn:
             found: list[Any] = txn.get_many(keys, default)
         return found
@@ -346,11 +364,11 @@ class AsyncEnvironment(Wrapper):
     snapshot = _in_thread(Environment.snapshot)
 
 
-def _synchronous(argument: Any) -> Any:
+def _synchronous(argument: object) -> object:
     return argument._wrapped if isinstance(argument, AsyncTransaction) else argument
 
 
-def _taken(name: str, value: Any) -> bytes:
+def _taken(name: str, value: BytesLike) -> bytes:
     """A key or value as it is now."""
     return bytes(as_buffer(name, value))
 

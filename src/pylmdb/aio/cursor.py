@@ -76,7 +76,7 @@ class AsyncCursor(Wrapper):
     count = small(Cursor.count)
     getmulti = large(Cursor.getmulti)
 
-    async def get(self, key: BytesLike, default: Any = None) -> Any:
+    async def get(self, key: BytesLike, default: object = None) -> Any:
         """Move to ``key`` and return its value, or ``default`` if it does not exist."""
         if self._place.ready():
             return self._wrapped.get(key, default)

@@ -27,6 +27,9 @@ from .fair_lock import Turn, settle
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from concurrent.futures import Executor
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 # After how many inline operations other tasks get the loop.
 PACE = 200
@@ -44,15 +47,15 @@ class Place:
         """Whether a small operation can be called right here and now."""
         return False
 
-    async def small(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def small(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Call a function that takes microseconds."""
         raise NotImplementedError
 
-    async def large(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def large(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Call a function that may take long."""
         raise NotImplementedError
 
-    def now(self, function: Callable[[], Any]) -> Any:
+    def now(self, function: Callable[[], T]) -> T:
         """Call a small function without the event loop's having a say."""
         raise NotImplementedError
 
@@ -89,7 +92,7 @@ class Inline(Place):
         self._left -= 1
         return self._left > 0 and self._inline and not self._turn.held
 
-    async def small(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def small(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         if not self._inline:
             return await self.large(function, *args, **kwargs)
         if self._left <= 0:
@@ -101,7 +104,7 @@ class Inline(Place):
         finally:
             self._turn.give()
 
-    async def large(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def large(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         await self._turn.take()
         try:
             loop = asyncio.get_running_loop()
@@ -112,7 +115,7 @@ class Inline(Place):
         call.add_done_callback(lambda _: self._turn.give())
         return await asyncio.shield(call)  # the thread goes on even if nobody waits for it
 
-    def now(self, function: Callable[[], Any]) -> Any:
+    def now(self, function: Callable[[], T]) -> T:
         return function()
 
     async def walk(self, make: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
@@ -139,14 +142,14 @@ class Lane(Place):
             target=_work, args=(self._calls, end), name="pylmdb transactions", daemon=True
         ).start()
 
-    async def small(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def small(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         return await self.send(partial(function, *args, **kwargs))
 
     large = small
 
     def send(
-        self, function: Callable[[], Any], after: Callable[[], None] | None = None
-    ) -> asyncio.Future[Any]:
+        self, function: Callable[[], T], after: Callable[[], None] | None = None
+    ) -> asyncio.Future[T]:
         """Have a function called; ``after`` then is called in the event loop, also if nobody
         waits for the result any more."""
         loop = asyncio.get_running_loop()
@@ -163,14 +166,15 @@ class Lane(Place):
         """The same from any thread, where nobody waits for the result."""
         self._calls.put(_Call(function, loop, after))
 
-    def now(self, function: Callable[[], Any]) -> Any:
+    def now(self, function: Callable[[], T]) -> T:
         call = _Call(function, None, None)
         call.done = threading.Event()
         self._calls.put(call)
         call.done.wait()
         if call.error is not None:
             raise call.error
-        return call.result
+        result: T = call.result
+        return result
 
 
 class _Call:
@@ -248,7 +252,7 @@ def _take(iterator: Iterator[Any], count: int) -> list[Any]:
     return list(islice(iterator, count))
 
 
-def _size(item: Any) -> int:
+def _size(item: bytes | memoryview | tuple[bytes | memoryview, ...]) -> int:
     """The bytes of a record, about."""
     parts = item if isinstance(item, tuple) else (item,)
     return 1 + sum(map(len, parts))

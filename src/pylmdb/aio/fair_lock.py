@@ -57,7 +57,7 @@ def _expire(future: asyncio.Future[None]) -> None:
         future.set_exception(LockTimeoutError("begin: the writer lock was not free in time"))
 
 
-def settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+def settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
     """Give a future its end, unless its task was cancelled."""
     if future.done():
         return

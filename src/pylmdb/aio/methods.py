@@ -29,7 +29,7 @@ def small(
     name = method.__name__
 
     @wraps(method)
-    async def coroutine(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    async def coroutine(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
         if self._place.ready():
             return getattr(self._wrapped, name)(*args, **kwargs)
         return await self._place.small(getattr(self._wrapped, name), *args, **kwargs)
@@ -44,7 +44,7 @@ def large(
     name = method.__name__
 
     @wraps(method)
-    async def coroutine(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    async def coroutine(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
         return await self._place.large(getattr(self._wrapped, name), *args, **kwargs)
 
     return coroutine
@@ -55,7 +55,7 @@ def direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any
     name = method.__name__
 
     @wraps(method)
-    def function(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def function(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
         return self._place.now(lambda: getattr(self._wrapped, name)(*args, **kwargs))
 
     return function
@@ -68,7 +68,7 @@ def records(
     name = method.__name__
 
     @wraps(method)
-    def function(self: Any, /, *args: Any, **kwargs: Any) -> Records:
+    def function(self: Wrapper, /, *args: object, **kwargs: object) -> Records:
         return Records(self._place, lambda: getattr(self._wrapped, name)(*args, **kwargs))
 
     return function
@@ -95,10 +95,10 @@ class Lazy(Coroutine[Any, Any, T]):
             self._begun = self._make()
         return self._begun
 
-    def send(self, value: Any) -> Any:
+    def send(self, value: object) -> object:
         return self._coroutine().send(value)
 
-    def throw(self, *exc: Any) -> Any:
+    def throw(self, *exc: Any) -> object:
         return self._coroutine().throw(*exc)
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class Awaited(Lazy[T]):
         made: T = self._made
         return made
 
-    async def __aexit__(self, *exc: Any) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self._made.__aexit__(*exc)
 
 

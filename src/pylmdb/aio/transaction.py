@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ..transaction import Transaction
 from .cursor import AsyncCursor
@@ -12,13 +12,16 @@ from .executors import Lane, Place
 from .methods import Awaited, Wrapper, large, records, small
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
 
     from typing_extensions import Self
 
     from ..database import Database
     from ..types import BytesLike
     from .loop_state import Desk
+
+    T = TypeVar("T")
 
 
 class AsyncTransaction(Wrapper):
@@ -69,7 +72,7 @@ class AsyncTransaction(Wrapper):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *exc: Any) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self._end(lambda: self._wrapped.__exit__(*exc))
 
     async def _end(self, function: Callable[[], None]) -> None:
@@ -113,7 +116,7 @@ class AsyncTransaction(Wrapper):
 
         return Awaited(make)
 
-    async def call(self, function: Callable[[Transaction[Any]], Any]) -> Any:
+    async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
         """Call ``function(txn)`` with the :class:`pylmdb.Transaction`, in a thread where
         that may be used; return what it returns.
 
@@ -123,7 +126,7 @@ class AsyncTransaction(Wrapper):
 
     # -- operations --------------------------------------------------------------
 
-    async def get(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    async def get(self, key: BytesLike, default: object = None, db: Database | None = None) -> Any:
         """The value of ``key``, or ``default`` if there is none.
 
         See :meth:`pylmdb.Transaction.get`.  ``mdb_get``.
@@ -132,7 +135,17 @@ class AsyncTransaction(Wrapper):
             return self._wrapped.get(key, default, db)
         return await self._place.small(self._wrapped.get, key, default, db)
 
-    async def view(self, key: BytesLike, default: Any = None, db: Database | None = None) -> Any:
+    @overload
+    async def view(
+        self, key: BytesLike, default: None = None, db: Database | None = None
+    ) -> memoryview | None: ...
+    @overload
+    async def view(
+        self, key: BytesLike, default: T, db: Database | None = None
+    ) -> memoryview | T: ...
+    async def view(
+        self, key: BytesLike, default: object = None, db: Database | None = None
+    ) -> object:
         """The value of ``key`` as a read-only memoryview, or ``default``.
 
         See :meth:`pylmdb.Transaction.view`.  ``mdb_get``.
@@ -141,7 +154,9 @@ class AsyncTransaction(Wrapper):
             return self._wrapped.view(key, default, db)
         return await self._place.small(self._wrapped.view, key, default, db)
 
-    async def get_many(self, keys: Any, default: Any = None, db: Database | None = None) -> Any:
+    async def get_many(
+        self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
+    ) -> list[Any]:
         """The values of many keys, in the order of ``keys``; looked up in a thread.
 
         See :meth:`pylmdb.Transaction.get_many`.  ``mdb_get``.

@@ -12,15 +12,19 @@ Environment have for them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import npy as _npy
 from .snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
 __all__ = ["Snapshot", "dumps", "loads"]
 
 
-def dumps(array: Any) -> bytes:
+def dumps(array: ArrayLike) -> bytes:
     """An array as bytes in ``.npy`` format, without padding: what ``loads`` and
     ``numpy.load`` read.
 
@@ -32,7 +36,7 @@ def dumps(array: Any) -> bytes:
     return value
 
 
-def loads(value: Any) -> Any:
+def loads(value: Any) -> NDArray[Any]:
     """The array in a value in ``.npy`` format: an ndarray that shows the memory of
     ``value``, a bytes-like object, and is writable if that is.
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 
 import math
 from _operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
 from ..errors import InvalidParameterError, NotFoundError, error
 from . import keys as _array_keys
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+    from .._aliases import CData
+    from .._array_methods import Keys as Several
+    from .._core import TransactionCore
+    from ..database import Database
+    from .keys import Keys
 
 MISSING = ("raise", "fill")
 
@@ -19,7 +28,14 @@ class Rows:
 
     __slots__ = ("count", "dtype", "out", "plain", "shape", "size", "target")
 
-    def __init__(self, what: str, count: int, dtype: Any, shape: Any, out: Any = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        count: int,
+        dtype: DTypeLike,
+        shape: int | tuple[int, ...],
+        out: NDArray[Any] | None = None,
+    ) -> None:
         self.dtype, self.shape = row_form(what, dtype, shape)
         self.size = math.prod(self.shape) * self.dtype.itemsize
         self.count = count
@@ -31,7 +47,7 @@ class Rows:
         direct = plain.flags.c_contiguous or not count or plain[0].flags.c_contiguous
         self.target = plain if direct else np.empty(whole, self.dtype)
 
-    def address(self, ffi: Any) -> Any:
+    def address(self, ffi: CData) -> CData:
         """Where the first row goes, as ``char *``."""
         if self.target.flags.c_contiguous:
             return ffi.from_buffer(self.target)
@@ -42,14 +58,16 @@ class Rows:
         """How many bytes the rows are apart."""
         return int(self.target.strides[0]) if self.count else 0
 
-    def written(self) -> Any:
+    def written(self) -> NDArray[Any]:
         """The array, once C has written the rows."""
         if self.target is not self.plain:
             np.copyto(self.plain, self.target)
         return self.out
 
 
-def row_form(what: str, dtype: Any, shape: Any) -> tuple[Any, tuple[int, ...]]:
+def row_form(
+    what: str, dtype: DTypeLike, shape: int | tuple[int, ...]
+) -> tuple[Any, tuple[int, ...]]:
     """The dtype and shape of one record's array."""
     dtype = np.dtype(dtype)
     if dtype.hasobject:
@@ -64,7 +82,9 @@ def row_form(what: str, dtype: Any, shape: Any) -> tuple[Any, tuple[int, ...]]:
     return dtype, shape
 
 
-def _checked(what: str, out: Any, rows: Rows, whole: tuple[int, ...]) -> Any:
+def _checked(
+    what: str, out: NDArray[Any] | None, rows: Rows, whole: tuple[int, ...]
+) -> NDArray[Any]:
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{what}: out must be an array, not {type(out).__name__}")
     if out.dtype != rows.dtype:
@@ -76,7 +96,7 @@ def _checked(what: str, out: Any, rows: Rows, whole: tuple[int, ...]) -> Any:
     return out
 
 
-def wrong_size(what: str, key: Any, size: int, rows: Rows) -> InvalidParameterError:
+def wrong_size(what: str, key: object, size: int, rows: Rows) -> InvalidParameterError:
     """The exception for a value that is no row."""
     return InvalidParameterError(
         f"{what}: the value of {key!r} has {size} bytes, and dtype {rows.dtype} with shape"
@@ -84,7 +104,7 @@ def wrong_size(what: str, key: Any, size: int, rows: Rows) -> InvalidParameterEr
     )
 
 
-def thread_count(threads: Any) -> int:
+def thread_count(threads: int) -> int:
     """The argument ``threads``, checked."""
     count = int(index(threads))
     if not 1 <= count <= 64:
@@ -93,16 +113,16 @@ def thread_count(threads: Any) -> int:
 
 
 def take(
-    txn: Any,
-    keys: Any,
-    dtype: Any,
-    shape: Any,
-    out: Any,
+    txn: TransactionCore,
+    keys: Several,
+    dtype: DTypeLike,
+    shape: int | tuple[int, ...],
+    out: NDArray[Any] | None,
     missing: str,
-    threads: Any,
-    key_format: Any,
-    db: Any,
-) -> Any:
+    threads: int,
+    key_format: str | bytes | None,
+    db: Database | None,
+) -> object:
     """``Transaction.take``."""
     if missing not in MISSING:
         raise InvalidParameterError(f"missing must be 'raise' or 'fill', not {missing!r}")
@@ -115,7 +135,13 @@ def take(
 
 
 def _take(
-    ptr: Any, txn: Any, db: Any, batch: Any, rows: Rows, absent: Any, threads: int
+    ptr: CData,
+    txn: TransactionCore,
+    db: Database | None,
+    batch: Keys,
+    rows: Rows,
+    absent: NDArray[Any],
+    threads: int,
 ) -> None:
     engine, slot = txn._engine, txn._slot_in(ptr, db)
     ffi, lib = engine.ffi, engine.lib

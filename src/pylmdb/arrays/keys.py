@@ -10,11 +10,18 @@ by a format such as ``"%08d"``.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
 from .._base.numpy import np
 from ..errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .._aliases import CData
+    from .._core import DbSlot
+    from .._engine import Engine
 
 _INTEGERKEY = 0x08
 # one number, perhaps filled up to a width with zeros or spaces
@@ -26,7 +33,13 @@ class Keys:
 
     __slots__ = ("bytes", "count", "ends", "width")
 
-    def __init__(self, data: Any, count: int, width: int = 0, ends: Any = None) -> None:
+    def __init__(
+        self,
+        data: Any,
+        count: int,
+        width: int = 0,
+        ends: NDArray[Any] | None = None,
+    ) -> None:
         # a buffer; of C-contiguous memory
         self.bytes = data
         self.count = count
@@ -40,7 +53,7 @@ class Keys:
             begin, end = int(self.ends[i - 1]) if i else 0, int(self.ends[i])
         return bytes(memoryview(self.bytes)[begin:end])
 
-    def native(self, ffi: Any) -> tuple[Any, ...]:
+    def native(self, ffi: CData) -> tuple[Any, ...]:
         """The ``struct pylmdb_keys *``, and what it points to."""
         data = ffi.from_buffer(self.bytes)
         ends = ffi.NULL if self.ends is None else ffi.from_buffer("size_t[]", self.ends)
@@ -53,7 +66,7 @@ class Numbers:
 
     __slots__ = ("array", "count")
 
-    def __init__(self, array: Any) -> None:
+    def __init__(self, array: NDArray[Any]) -> None:
         self.array = array
         self.count = len(array)
 
@@ -73,7 +86,7 @@ class Numbers:
         return Keys(data.view(np.uint8), self.count, data.itemsize)
 
 
-def batch(keys: Any, key_format: str | bytes | None, engine: Any) -> Keys | Numbers:
+def batch(keys: Any, key_format: str | bytes | None, engine: Engine) -> Keys | Numbers:
     """The batch that an argument means."""
     if key_format is not None:
         return _formatted(_numbers(keys), key_format, engine)
@@ -113,7 +126,7 @@ def _joined(keys: list[Any]) -> Keys:
     return Keys(data, len(keys), ends=ends)
 
 
-def _from_array(array: Any) -> Keys | Numbers:
+def _from_array(array: NDArray[Any]) -> Keys | Numbers:
     kind = array.dtype.kind
     if array.ndim == 2 and array.dtype == np.uint8:
         data = np.ascontiguousarray(array)
@@ -135,7 +148,7 @@ def _from_array(array: Any) -> Keys | Numbers:
     )
 
 
-def _stripped(array: Any) -> Keys:
+def _stripped(array: NDArray[Any]) -> Keys:
     """An element ends before the zeros that fill it up, as everywhere in numpy."""
     width = array.itemsize
     table = array.view(np.uint8).reshape(len(array), width)
@@ -144,7 +157,7 @@ def _stripped(array: Any) -> Keys:
     return _joined(array.tolist())
 
 
-def _numbers(keys: Any) -> Any:
+def _numbers(keys: Any) -> NDArray[Any]:
     keys = keys if isinstance(keys, (np.ndarray, range)) else list(keys)
     array = np.asarray(keys)
     if array.size == 0 and array.ndim == 1:
@@ -159,7 +172,7 @@ def _numbers(keys: Any) -> Any:
     return array
 
 
-def _large_numbers(keys: Any) -> Any:
+def _large_numbers(keys: Any) -> NDArray[Any]:
     """Of integers that are not all less than 2**63 numpy makes floats or objects."""
     least, most = min(keys), max(keys)
     if least < 0 or most >= 2**64:
@@ -167,7 +180,7 @@ def _large_numbers(keys: Any) -> Any:
     return np.array(keys, np.uint64)
 
 
-def _formatted(array: Any, key_format: str | bytes, engine: Any) -> Keys:
+def _formatted(array: NDArray[Any], key_format: str | bytes, engine: Engine) -> Keys:
     raw = key_format.encode() if isinstance(key_format, str) else bytes(key_format)
     parts = _FORMAT.match(raw)
     if parts is None:
@@ -189,7 +202,7 @@ def _formatted(array: Any, key_format: str | bytes, engine: Any) -> Keys:
     return Keys(room[:size], count, ends=ends)
 
 
-def for_database(keys: Keys | Numbers, ptr: Any, slot: Any, engine: Any) -> Keys:
+def for_database(keys: Keys | Numbers, ptr: CData, slot: DbSlot, engine: Engine) -> Keys:
     """Inside the guard: the keys as a database has them."""
     if isinstance(keys, Keys):
         return keys

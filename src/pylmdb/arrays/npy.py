@@ -27,10 +27,15 @@ import functools
 import math
 import re
 import sys
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._base.numpy import np
 from ..errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..types import BytesLike
 
 MAGIC = b"\x93NUMPY"
 ALIGNMENT = 64
@@ -72,7 +77,7 @@ class Plan(NamedTuple):
 _plans: dict[Any, Plan] = {}
 
 
-def storable(array: Any) -> Any:
+def storable(array: ArrayLike | BytesLike) -> NDArray[Any]:
     """``array`` as an ndarray that can be stored."""
     array = np.asarray(array)
     if array.dtype.hasobject:
@@ -83,7 +88,7 @@ def storable(array: Any) -> Any:
     return array
 
 
-def plain(array: Any) -> Any:
+def plain(array: NDArray[Any]) -> NDArray[Any]:
     """``array`` with elements of mere bytes in place of fields: of those numpy copies
     nothing of the gaps between them, and what was in memory before would stay there."""
     if array.dtype.names is None or not array.dtype.itemsize:
@@ -91,7 +96,7 @@ def plain(array: Any) -> Any:
     return array.view(f"V{array.dtype.itemsize}")
 
 
-def plan(array: Any, place: Layout | None, key_size: int) -> Plan:
+def plan(array: NDArray[Any], place: Layout | None, key_size: int) -> Plan:
     """The plan for ``array`` as the value of a key; ``place`` None: without padding."""
     flags = array.flags
     order: Literal["C", "F"] = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
@@ -104,7 +109,7 @@ def plan(array: Any, place: Layout | None, key_size: int) -> Plan:
     return found
 
 
-def fill(target: Any, plan: Plan, array: Any) -> None:
+def fill(target: bytearray | memoryview, plan: Plan, array: NDArray[Any]) -> None:
     """Write ``array`` as planned into a writable buffer of that size."""
     begin, end = len(plan.header), len(plan.header) + array.nbytes
     target[:begin] = plan.header
@@ -114,7 +119,7 @@ def fill(target: Any, plan: Plan, array: Any) -> None:
 
 
 def _make_plan(
-    array: Any, order: Literal["C", "F"], place: Layout | None, key_size: int
+    array: NDArray[Any], order: Literal["C", "F"], place: Layout | None, key_size: int
 ) -> Plan:
     check_extent("the array", array.dtype, array.shape)  # or it could not be read again
     text = _text(array.dtype, order == "F", array.shape)
@@ -131,12 +136,12 @@ def _make_plan(
     return Plan(header, order, max(len(header) + array.nbytes, place.node_max + 1 - before))
 
 
-def header(shape: tuple[int, ...], dtype: Any) -> bytes:
+def header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """The header of a file with an array in C order, whose data follows."""
     return _framed(_text(dtype, False, shape), 0)
 
 
-def _text(dtype: Any, fortran: bool, shape: tuple[int, ...]) -> str:
+def _text(dtype: np.dtype[Any], fortran: bool, shape: tuple[int, ...]) -> str:
     fields = {
         "descr": np.lib.format.dtype_to_descr(dtype),
         "fortran_order": fortran,
@@ -169,7 +174,7 @@ def _framed(text: str, offset: int | None) -> bytes:
 class Form(NamedTuple):
     """What a header says."""
 
-    dtype: Any
+    dtype: np.dtype[Any]
     shape: tuple[int, ...]
     order: Literal["C", "F"]
     header: int
@@ -179,7 +184,7 @@ class Form(NamedTuple):
 _forms: dict[bytes, Form] = {}
 
 
-def form_of(value: Any) -> Form:
+def form_of(value: memoryview) -> Form:
     """What the header at the start of ``value`` (a memoryview of bytes) says.
 
     :raises InvalidParameterError: it is no header that can be trusted.
@@ -194,7 +199,7 @@ def form_of(value: Any) -> Form:
     return found
 
 
-def whole_form(value: Any) -> Form:
+def whole_form(value: memoryview) -> Form:
     """The same, where all of the data follows."""
     form = form_of(value)
     if form.header + form.size > len(value):
@@ -204,7 +209,7 @@ def whole_form(value: Any) -> Form:
     return form
 
 
-def decode(value: Any) -> Any:
+def decode(value: memoryview) -> NDArray[Any]:
     """The array in ``value``, whose memory it shows."""
     form = whole_form(value)
     try:
@@ -213,7 +218,7 @@ def decode(value: Any) -> Any:
         raise _refused(str(problem)) from None
 
 
-def _header_end(value: Any) -> int:
+def _header_end(value: memoryview) -> int:
     if len(value) < 12 or value[:6] != MAGIC:
         raise _refused("it does not begin as one does")
     major, minor = value[6], value[7]
@@ -270,11 +275,11 @@ _LITERAL = re.compile(
 _CODE = re.compile(r"[<>|=]?(?:\?|[biufcSUV]\d+|O\d*|[mM]8(?:\[\d*\w+\])?)")
 
 
-def _is_shape(shape: Any) -> bool:
+def _is_shape(shape: int | tuple[int, ...]) -> bool:
     return type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape)
 
 
-def _check_descr(descr: Any) -> None:
+def _check_descr(descr: object) -> None:
     """It is a code, or a list of fields: numpy would take much else, or warn of it."""
     if isinstance(descr, list):
         for field in descr:
@@ -286,7 +291,7 @@ def _check_descr(descr: Any) -> None:
         raise ValueError(f"{descr!r} is no dtype")
 
 
-def check_extent(what: str, dtype: Any, shape: tuple[int, ...]) -> None:
+def check_extent(what: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     """Refuse a shape of which a loop takes more steps than the array has bytes.
 
     An array has no bytes where an axis or its elements have none, so no amount of data limits

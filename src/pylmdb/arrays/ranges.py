@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
 from .._base.numpy import np
 from ..errors import error
 from .gather import Rows, row_form, wrong_size
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+    from .._aliases import CData
+    from .._core import DbSlot, TransactionCore
+    from .._shared.environment import SharedEnv
+    from ..database import Database
+    from ..types import BytesLike
 
 _INTEGERKEY = 0x08
 
@@ -18,14 +27,16 @@ class Records:
 
     __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: CData) -> None:
         self.key_sizes, self.key_at, self.value_sizes, self.value_at = table.T
 
     def __len__(self) -> int:
         return len(self.key_at)
 
 
-def scan(ptr: Any, txn: Any, slot: Any, start: bytes | None, stop: bytes | None) -> Records:
+def scan(
+    ptr: CData, txn: TransactionCore, slot: DbSlot, start: bytes | None, stop: bytes | None
+) -> Records:
     """Inside the guard: the records with ``start <= key < stop``."""
     engine = txn._engine
     ffi, lib = engine.ffi, engine.lib
@@ -48,26 +59,26 @@ def scan(ptr: Any, txn: Any, slot: Any, start: bytes | None, stop: bytes | None)
     return Records(table)
 
 
-def _bound(ffi: Any, key: bytes | None) -> tuple[Any, Any]:
+def _bound(ffi: CData, key: bytes | None) -> tuple[Any, Any]:
     if key is None:
         return ffi.NULL, None
     raw = ffi.from_buffer(key)
     return ffi.new("MDB_val *", {"mv_size": len(key), "mv_data": raw}), raw
 
 
-def uniform(sizes: Any) -> int | None:
+def uniform(sizes: NDArray[Any]) -> int | None:
     """The one size of all; None if they differ, or there are none."""
     return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None
 
 
-def key_dtype(width: int, flags: int) -> Any:
+def key_dtype(width: int, flags: int) -> np.dtype[Any]:
     """The dtype of keys that all have one width."""
     if flags & _INTEGERKEY and width in (4, 8):
         return np.dtype(np.uint32 if width == 4 else np.uint64)
     return np.dtype(f"S{width}")
 
 
-def exact(keys: Any) -> Any:
+def exact(keys: NDArray[Any]) -> NDArray[Any]:
     """Keys of dtype ``S``, or of ``V`` if one ends in a zero byte, which ``S`` would hide."""
     if keys.dtype.kind != "S" or not len(keys):
         return keys
@@ -75,7 +86,9 @@ def exact(keys: Any) -> Any:
     return keys if last.all() else keys.view(f"V{keys.itemsize}")
 
 
-def copy_column(shared: Any, sizes: Any, addresses: Any, rows: Rows) -> Any:
+def copy_column(
+    shared: SharedEnv, sizes: NDArray[Any], addresses: NDArray[Any], rows: Rows
+) -> NDArray[Any]:
     """Inside the guard: what lies at ``addresses``, each of one row's size."""
     ffi, lib = shared.engine.ffi, shared.engine.lib
     column = np.empty((rows.count, 2), np.uintp)
@@ -89,7 +102,7 @@ def copy_column(shared: Any, sizes: Any, addresses: Any, rows: Rows) -> Any:
     return rows.written()
 
 
-def keys_of(shared: Any, records: Records, flags: int) -> Any:
+def keys_of(shared: SharedEnv, records: Records, flags: int) -> NDArray[Any] | list[bytes]:
     """The keys as an array where they have one width, else as a list of bytes."""
     width = uniform(records.key_sizes)
     if width is None and len(records):
@@ -100,7 +113,14 @@ def keys_of(shared: Any, records: Records, flags: int) -> Any:
     return exact(copy_column(shared, records.key_sizes, records.key_at, rows))
 
 
-def range_arrays(txn: Any, start: Any, stop: Any, dtype: Any, shape: Any, db: Any) -> Any:
+def range_arrays(
+    txn: TransactionCore,
+    start: BytesLike | None,
+    stop: BytesLike | None,
+    dtype: DTypeLike,
+    shape: int | tuple[int, ...],
+    db: Database | None,
+) -> tuple[NDArray[Any] | list[bytes], NDArray[Any]]:
     """``Transaction.range_arrays``."""
     start, stop = (
         None if key is None else bytes(as_buffer(name, key))
@@ -112,7 +132,13 @@ def range_arrays(txn: Any, start: Any, stop: Any, dtype: Any, shape: Any, db: An
 
 
 def _range_arrays(
-    ptr: Any, txn: Any, db: Any, start: Any, stop: Any, dtype: Any, shape: Any
+    ptr: CData,
+    txn: TransactionCore,
+    db: Database | None,
+    start: bytes | None,
+    stop: bytes | None,
+    dtype: DTypeLike,
+    shape: int | tuple[int, ...],
 ) -> tuple[Any, Any]:
     engine, slot = txn._engine, txn._slot_in(ptr, db)
     records = scan(ptr, txn, slot, start, stop)
@@ -127,13 +153,26 @@ def _range_arrays(
     return keys, copy_column(txn._shared, records.value_sizes, records.value_at, rows)
 
 
-def dup_array(txn: Any, key: Any, dtype: Any, shape: Any, db: Any) -> Any:
+def dup_array(
+    txn: TransactionCore,
+    key: BytesLike,
+    dtype: DTypeLike,
+    shape: int | tuple[int, ...],
+    db: Database | None,
+) -> NDArray[Any]:
     """``Transaction.dup_array``."""
     row_form("dup_array", dtype, shape)
     return txn._do(_dup_array, txn, db, bytes(as_buffer("key", key)), dtype, shape)
 
 
-def _dup_array(ptr: Any, txn: Any, db: Any, key: bytes, dtype: Any, shape: Any) -> Any:
+def _dup_array(
+    ptr: CData,
+    txn: TransactionCore,
+    db: Database | None,
+    key: bytes,
+    dtype: DTypeLike,
+    shape: int | tuple[int, ...],
+) -> NDArray[Any]:
     engine, slot = txn._engine, txn._slot_in(ptr, db)
     ffi, lib = engine.ffi, engine.lib
     count, size = ffi.new("size_t *"), ffi.new("size_t *")
@@ -157,5 +196,3 @@ def _dup_array(ptr: Any, txn: Any, db: Any, key: bytes, dtype: Any, shape: Any) 
     if code:
         raise error("mdb_cursor_get", code)
     return rows.out
-
-

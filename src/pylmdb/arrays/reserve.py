@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .._aliases import CData
+    from .._core import DbSlot, TransactionCore
+    from ..database import Database
+    from ..types import BytesLike
 
-def store(txn: Any, ptr: Any, slot: Any, key: Any, call: Callable[[], int]) -> bool:
+
+def store(
+    txn: TransactionCore, ptr: CData, slot: DbSlot, key: bytes | memoryview, call: Callable[[], int]
+) -> bool:
     """Inside the guard: make a call that puts a record; False if one is in the way."""
     lib, code = txn._engine.lib, call()
     if code and code != lib.MDB_KEYEXIST:
@@ -36,7 +43,9 @@ def store(txn: Any, ptr: Any, slot: Any, key: Any, call: Callable[[], int]) -> b
     return not code
 
 
-def reserve(ptr: Any, txn: Any, slot: Any, key: Any, size: int, flags: int) -> Any:
+def reserve(
+    ptr: CData, txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, size: int, flags: int
+) -> CData:
     """Inside the guard: the address of a new value, good until the next write; None if
     a record is in the way."""
     ffi, lib = txn._engine.ffi, txn._engine.lib
@@ -52,7 +61,13 @@ class Reservation:
     """What ``Transaction.reserve`` returns: a context manager, to be entered once."""
 
     def __init__(
-        self, txn: Any, key: Any, nbytes: Any, overwrite: Any, append: Any, db: Any
+        self,
+        txn: Any,
+        key: BytesLike,
+        nbytes: int,
+        overwrite: bool,
+        append: bool,
+        db: Database | None,
     ) -> None:
         self._txn, self._db = txn, db
         self._key, self._size = bytes(as_buffer("key", key)), index(nbytes)
@@ -60,17 +75,17 @@ class Reservation:
             raise ValueError(f"nbytes must be at least 0, not {self._size}")
         self._overwrite, self._append = bool(overwrite), bool(append)
         self._view: memoryview | None = None
-        self._lease: Any = None
+        self._lease: CData = None
 
     def __enter__(self) -> memoryview:
         if self._lease is not None:
             raise Error("this reservation was entered before", hint="make another one")
         self._txn._do(self._begin)
-        lease: Any = self._lease
+        lease: CData = self._lease
         view = self._view = memoryview(lease)
         return view
 
-    def _begin(self, ptr: Any) -> None:
+    def _begin(self, ptr: CData) -> None:
         txn = self._txn
         slot, engine = txn._slot_in(ptr, self._db), txn._engine
         flags = put_flags(True, self._overwrite) | append_flag(slot, self._append)

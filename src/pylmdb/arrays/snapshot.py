@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from _operator import index
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from .._base.numpy import np
 from .._core_rules.inherited import go_back
@@ -23,7 +23,14 @@ from .gather import Rows, thread_count, wrong_size
 from .ranges import exact, key_dtype, scan, uniform
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from .._aliases import CData
+    from .._core import TransactionCore
     from ..database import Database
+    from .ranges import Records
 
 
 class Place:
@@ -31,7 +38,7 @@ class Place:
 
     __slots__ = ("base", "env", "file", "held", "native", "pid", "pointer", "view")
 
-    def __init__(self, ptr: Any, txn: Any) -> None:
+    def __init__(self, ptr: CData, txn: TransactionCore) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         self.pid = os.getpid()
         # whose map it is, which lives as long as the view
@@ -57,14 +64,14 @@ class Index:
 
     __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
 
-    def __init__(self, records: Any, base: int) -> None:
+    def __init__(self, records: Records, base: int) -> None:
         self.key_at = records.key_at - np.uintp(base)
         self.value_at = records.value_at - np.uintp(base)
         self.key_sizes = _shortened(records.key_sizes)
         self.value_sizes = _shortened(records.value_sizes)
 
 
-def _shortened(sizes: Any) -> Any:
+def _shortened(sizes: NDArray[Any]) -> NDArray[Any] | int:
     """One number where all are the same; 0 where there are none."""
     if not len(sizes):
         return 0
@@ -72,7 +79,7 @@ def _shortened(sizes: Any) -> Any:
     return np.ascontiguousarray(sizes, np.uint32) if one is None else one
 
 
-def _size_of(sizes: Any, i: int) -> int:
+def _size_of(sizes: NDArray[Any] | int, i: int) -> int:
     return sizes if isinstance(sizes, int) else int(sizes[i])
 
 
@@ -101,7 +108,7 @@ class Snapshot:
             self._engine = txn._engine
             txn._do(self._open, txn, db)
 
-    def _open(self, ptr: Any, txn: Any, db: Any) -> None:
+    def _open(self, ptr: CData, txn: TransactionCore, db: Database | None) -> None:
         slot = txn._slot_in(ptr, db)
         records = scan(ptr, txn, slot, None, None)
         place = Place(ptr, txn)
@@ -127,7 +134,7 @@ class Snapshot:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
         self._here()
         return Snapshot, (self._env, self._db)
 
@@ -153,7 +160,7 @@ class Snapshot:
             self._place = place
         return place
 
-    def _take_over(self, ptr: Any, txn: Any, inherited: Place) -> Place:
+    def _take_over(self, ptr: CData, txn: TransactionCore, inherited: Place) -> Place:
         go_back(txn._shared, ptr, inherited.native, inherited.file)
         place = Place(ptr, txn)
         if not place.base:
@@ -165,7 +172,11 @@ class Snapshot:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, number: Any) -> Any:
+    @overload
+    def __getitem__(self, number: SupportsIndex) -> memoryview: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[memoryview]: ...
+    def __getitem__(self, number: SupportsIndex | slice) -> object:
         """The value of a record as a read-only memoryview, or for a slice a list of them.
 
         A view lies in the map and keeps the snapshot, like one of
@@ -190,13 +201,13 @@ class Snapshot:
         size = _size_of(self._index.key_sizes, i)
         return self._read(self._here(), int(self._index.key_at[i]), size)
 
-    def _number(self, number: Any) -> int:
+    def _number(self, number: SupportsIndex) -> int:
         i = index(number)
         if not -self._count <= i < self._count:
             raise IndexError(f"there are {self._count} records, and none with the number {i}")
         return i % self._count
 
-    def _view(self, addresses: Any, sizes: Any, i: int) -> memoryview:
+    def _view(self, addresses: NDArray[Any], sizes: NDArray[Any] | int, i: int) -> memoryview:
         begin = int(addresses[i])
         view: memoryview = self._here().view[begin : begin + _size_of(sizes, i)]
         return view
@@ -209,7 +220,7 @@ class Snapshot:
             raise error("read", lib.MDB_CORRUPTED)
         return copy
 
-    def keys(self) -> Any:
+    def keys(self) -> NDArray[Any] | list[bytes]:
         """The keys in order.
 
         :return: an array of shape ``(len(self),)`` where all have one width: unsigned
@@ -226,12 +237,12 @@ class Snapshot:
 
     def take(
         self,
-        numbers: Any,
-        dtype: Any,
+        numbers: NDArray[Any],
+        dtype: DTypeLike,
         shape: int | tuple[int, ...] = (),
-        out: Any = None,
+        out: NDArray[Any] | None = None,
         threads: int = 1,
-    ) -> Any:
+    ) -> NDArray[Any]:
         """Gather values by number into one array of shape ``(len(numbers), *shape)``.
 
         :param numbers: integers in one dimension; a negative one counts from the end.
@@ -258,14 +269,16 @@ class Snapshot:
                 raise wrong_size("take", self.key(number), int(sizes[number]), rows)
         return self._copy("take", self._index.value_at, numbers, rows, threads)
 
-    def _check_numbers(self, numbers: Any) -> None:
+    def _check_numbers(self, numbers: NDArray[Any]) -> None:
         if len(numbers) and not -self._count <= int(numbers.min()) <= int(numbers.max()) < (
             self._count
         ):
             bad = (numbers < -self._count) | (numbers >= self._count)
             self._number(numbers[bad.argmax()])
 
-    def _copy(self, what: str, addresses: Any, numbers: Any, rows: Rows, threads: int) -> Any:
+    def _copy(
+        self, what: str, addresses: NDArray[Any], numbers: NDArray[Any], rows: Rows, threads: int
+    ) -> NDArray[Any]:
         ffi, lib, place = self._engine.ffi, self._engine.lib, self._here()
         bad = ffi.new("size_t *")
         code = lib.pylmdb_copy_numbered(
@@ -280,7 +293,7 @@ class Snapshot:
         return rows.written()
 
 
-def _ordinals(numbers: Any) -> Any:
+def _ordinals(numbers: ArrayLike) -> NDArray[Any]:
     array = np.asarray(numbers)
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
         raise TypeError(

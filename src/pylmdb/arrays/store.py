@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
 from .._base.numpy import np
@@ -13,17 +13,34 @@ from . import keys as _array_keys
 from . import npy as _npy
 from .reserve import reserve, store
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from .._aliases import CData
+    from .._array_methods import Keys as Several
+    from .._core import DbSlot, TransactionCore
+    from ..database import Database
+    from ..types import BytesLike
+    from .keys import Keys
+
 _DUPSORT = 0x04
 
 
-def put_array(txn: Any, key: Any, array: Any, overwrite: Any, append: Any, db: Any) -> bool:
+def put_array(
+    txn: TransactionCore,
+    key: BytesLike,
+    array: ArrayLike,
+    overwrite: bool,
+    append: bool,
+    db: Database | None,
+) -> bool:
     """``Transaction.put_array``."""
     key, array = as_buffer("key", key), _npy.storable(array)
     overwrite, append = bool(overwrite), bool(append)
     return bool(txn._do(_put_array, txn, db, key, array, overwrite, append))
 
 
-def _layout(txn: Any) -> _npy.Layout:
+def _layout(txn: TransactionCore) -> _npy.Layout:
     shared = txn._shared
     if shared.page_size is None:
         shared.page_size = txn.env.stat().psize
@@ -31,7 +48,13 @@ def _layout(txn: Any) -> _npy.Layout:
 
 
 def _put_array(
-    ptr: Any, txn: Any, db: Any, key: Any, array: Any, overwrite: bool, append: bool
+    ptr: CData,
+    txn: TransactionCore,
+    db: Database | None,
+    key: bytes | memoryview,
+    array: NDArray[Any],
+    overwrite: bool,
+    append: bool,
 ) -> bool:
     slot = txn._slot_in(ptr, db)
     flags = put_flags(True, overwrite) | append_flag(slot, append)
@@ -47,13 +70,20 @@ def _put_array(
     return True
 
 
-def _put_bytes(ptr: Any, txn: Any, slot: Any, key: Any, value: bytes, flags: int) -> bool:
+def _put_bytes(
+    ptr: CData,
+    txn: TransactionCore,
+    slot: DbSlot,
+    key: bytes | memoryview,
+    value: bytes,
+    flags: int,
+) -> bool:
     lib, raw = txn._engine.lib, txn._engine.ffi.from_buffer(key)
     at = (ptr, slot.dbi, slot.flags, raw, len(key))
     return store(txn, ptr, slot, key, lambda: int(lib.pylmdb_put(*at, value, len(value), flags)))
 
 
-def get_array(txn: Any, key: Any, default: Any, copy: Any, db: Any) -> Any:
+def get_array(txn: Any, key: BytesLike, default: object, copy: bool, db: Database | None) -> Any:
     """``Transaction.get_array``."""
     value = txn.view(key, None, db)
     if value is None:
@@ -61,7 +91,7 @@ def get_array(txn: Any, key: Any, default: Any, copy: Any, db: Any) -> Any:
     return own_array(txn, value) if copy else _npy.decode(value)
 
 
-def own_array(txn: Any, value: Any) -> Any:
+def own_array(txn: TransactionCore, value: memoryview) -> NDArray[Any]:
     """A copy of the array in a view of ``txn``; before numpy reads all of a snapshot's
     value it is looked whether the file still has it."""
     if not txn._thread:
@@ -73,7 +103,12 @@ def own_array(txn: Any, value: Any) -> Any:
 
 
 def put_arrays(
-    txn: Any, keys: Any, values: Any, overwrite: Any, key_format: Any, db: Any
+    txn: TransactionCore,
+    keys: Several,
+    values: ArrayLike,
+    overwrite: bool,
+    key_format: str | bytes | None,
+    db: Database | None,
 ) -> int:
     """``Transaction.put_arrays``."""
     batch = _array_keys.batch(keys, key_format, txn._engine)
@@ -88,7 +123,14 @@ def put_arrays(
     return int(txn._do(_put_arrays, txn, db, batch, values, bool(overwrite)))
 
 
-def _put_arrays(ptr: Any, txn: Any, db: Any, batch: Any, values: Any, overwrite: bool) -> int:
+def _put_arrays(
+    ptr: CData,
+    txn: TransactionCore,
+    db: Database | None,
+    batch: Keys,
+    values: NDArray[Any],
+    overwrite: bool,
+) -> int:
     engine, slot = txn._engine, txn._slot_in(ptr, db)
     ffi, lib = engine.ffi, engine.lib
     keys = _array_keys.for_database(batch, ptr, slot, engine)

@@ -15,7 +15,11 @@ from ._output import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Literal, NoReturn
 
+    from numpy.typing import NDArray
+
+    from ..database import Database
     from ..transaction import Transaction
 
 # an array in the .npy format begins so
@@ -26,30 +30,30 @@ class UnfitError(ValueError):
     """Bytes that are not in the format they are to be shown in."""
 
 
-def _hex(data: bytes) -> Any:
+def _hex(data: bytes) -> str:
     return data.hex()
 
 
-def _text(data: bytes) -> Any:
+def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as problem:
         raise UnfitError(f"not text in UTF-8: {problem}") from None
 
 
-def _json(data: bytes) -> Any:
+def _json(data: bytes) -> object:
     try:
         return json.loads(data, parse_constant=_no_json)
     except (ValueError, RecursionError) as problem:
         raise UnfitError(f"not JSON: {problem}") from None
 
 
-def _no_json(word: str) -> Any:
+def _no_json(word: str) -> NoReturn:
     raise UnfitError(f"{word} is none of its numbers")
 
 
-def _integer(order: Any, signed: bool = False) -> Callable[[bytes], Any]:
-    def read(data: bytes) -> Any:
+def _integer(order: Literal["little", "big"], signed: bool = False) -> Callable[[bytes], Any]:
+    def read(data: bytes) -> int:
         if len(data) not in (1, 2, 4, 8):
             raise UnfitError(f"not an integer: {len(data)} bytes")
         return int.from_bytes(data, order, signed=signed)
@@ -57,7 +61,7 @@ def _integer(order: Any, signed: bool = False) -> Callable[[bytes], Any]:
     return read
 
 
-def _npy(data: bytes) -> Any:
+def _npy(data: bytes) -> NDArray[Any]:
     from ..arrays import loads
 
     return loads(data)
@@ -75,7 +79,7 @@ SHOW: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-def _auto(data: bytes) -> Any:
+def _auto(data: bytes) -> str | None:
     """Text where it is readable, else hexadecimal."""
     try:
         text = data.decode()
@@ -115,7 +119,7 @@ def _shown(data: bytes, form: str, width: int = 0) -> str:
     return result
 
 
-def _for_json(data: bytes, form: str) -> Any:
+def _for_json(data: bytes, form: str) -> object:
     """Bytes as a value of JSON; in ``auto``, what is no text is {"hex": ...}."""
     if form == "auto":
         if _is_array(data):
@@ -128,7 +132,7 @@ def _for_json(data: bytes, form: str) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """An array's elements as JSON has them: null for what is no finite number."""
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
@@ -155,7 +159,7 @@ def _parsed(text: str, form: str, width: int) -> bytes:
         raise ValueError("an array cannot be typed; put -f takes a file")
     try:
         number = int(text, 0)
-        order: Any = sys.byteorder if form == "native" else "big"
+        order: Literal["little", "big"] = sys.byteorder if form == "native" else "big"
         return number.to_bytes(width, order, signed=form == "signed")
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not an integer of {width * 8} bits") from None
@@ -177,12 +181,14 @@ class Format:
         """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
         return _shown(data, self._name, width)
 
-    def json(self, data: bytes) -> Any:
+    def json(self, data: bytes) -> object:
         """Bytes as a value of JSON."""
         return _for_json(data, self._name)
 
 
-def formats(args: argparse.Namespace, txn: Transaction[bytes], db: Any) -> tuple[Format, Format]:
+def formats(
+    args: argparse.Namespace, txn: Transaction[bytes], db: Database
+) -> tuple[Format, Format]:
     """Those of a database's keys and of its values; ``auto`` knows databases of integers."""
     flags = db._flags
     key = value = b""

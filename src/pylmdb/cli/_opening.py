@@ -17,6 +17,9 @@ from ._output import visible
 if TYPE_CHECKING:
     import argparse
 
+    from ..database import Database
+    from ..transaction import Transaction
+
 
 def reading(
     args: argparse.Namespace, whole: bool = False, subdir: bool | None = None
@@ -51,7 +54,9 @@ def require(path: str) -> None:
         raise FileNotFoundError(f"{path!r} does not exist")
 
 
-def database(env: Environment, args: argparse.Namespace, txn: Any = None) -> Any:
+def database(
+    env: Environment, args: argparse.Namespace, txn: Transaction[Any] | None = None
+) -> Database:
     """The database that ``--db`` names."""
     name = None if args.db is None else os.fsencode(args.db)
     try:

@@ -37,7 +37,7 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
-def print_json(value: Any, lines: bool = False) -> None:
+def print_json(value: object, lines: bool = False) -> None:
     """A value as JSON: with indentation, or as one of many, on a line."""
     text = json.dumps(value, indent=None if lines else 2, ensure_ascii=False, allow_nan=False)
     print(_DOUBTFUL.sub(_json_escape, text))
@@ -110,7 +110,7 @@ def _print_rich(heads: list[str], rows: list[list[Any]]) -> bool:
     return True
 
 
-def _text(cell: Any) -> str:
+def _text(cell: object) -> str:
     return "" if cell is None else f"{cell:,}" if isinstance(cell, int) else visible(str(cell))
 
 

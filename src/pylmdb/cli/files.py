@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..tools import convert, dump, load, merge
 from ..tools.sources import data_path
@@ -15,7 +15,7 @@ from ._output import Visible, print_json, print_names, progress, size
 
 if TYPE_CHECKING:
     import argparse
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     from ._commands import Commands
 
@@ -100,7 +100,7 @@ def dump_text(args: argparse.Namespace) -> None:
         if hinting and names:
             print("pylmdb dump: named databases were left out; -A dumps all", file=sys.stderr)
         sys.stdout.flush()
-        out: Any = args.file
+        out: BinaryIO | str = args.file
         if out is None:
             out = Visible() if sys.stdout.isatty() else sys.stdout.buffer
         dump(env, out, databases, None if args.file is None else progress(),
@@ -118,7 +118,7 @@ def load_text(args: argparse.Namespace) -> None:
     _tell(args, f"{written:,} records written", records=written)
 
 
-def _tell(args: argparse.Namespace, text: str, **fields: Any) -> None:
+def _tell(args: argparse.Namespace, text: str, **fields: object) -> None:
     if args.json:
         print_json(fields)
     else:

@@ -146,7 +146,7 @@ def list_readers(args: argparse.Namespace) -> None:
         print(f"{freed} slots of dead processes freed")
 
 
-def _cell(name: str, value: Any) -> Any:
+def _cell(name: str, value: Any) -> object:
     if value is None or name == "pages":
         return value
     return time.ctime(value) if name == "held_since" else str(value)

@@ -15,7 +15,9 @@ from ._output import print_json
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
+    from ..database import Database
     from ._commands import Commands
 
 # characters of a value that scan shows on a terminal
@@ -74,7 +76,7 @@ def scan_records(args: argparse.Namespace) -> None:
                 print(f"{keys.text(key)}\t{values.text(value, width)}")
 
 
-def _records(txn: Any, db: Any, args: argparse.Namespace, keys: Format) -> Any:
+def _records(txn: Any, db: Database, args: argparse.Namespace, keys: Format) -> Iterator[Any]:
     """The records that are asked for; values are b"" where only keys are."""
     given = {name: getattr(args, name) for name in ("start", "stop", "prefix")}
     bounds = {name: keys.read(text) for name, text in given.items() if text is not None}

@@ -15,6 +15,7 @@ from ._output import print_json, print_table
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from ..environment import Environment
     from ._commands import Commands
@@ -93,7 +94,7 @@ def bench_environment(args: argparse.Namespace) -> None:
         )
 
 
-def _timed(case: Any, seconds: float) -> tuple[int, float]:
+def _timed(case: Callable[[], int], seconds: float) -> tuple[int, float]:
     """How many records a case has read in that time, and ns a record."""
     begin, done = time.perf_counter(), 0
     while True:

@@ -21,7 +21,9 @@ from ._layouts import order_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..cursor import Cursor
     from ..environment import Environment
+    from ..transaction import Transaction
 
 _SLICE = 4096
 
@@ -93,14 +95,16 @@ class Batches:
             cursor.putmulti(others)
         self._snapshot, self.count = self._snapshot + 1, count
 
-    def _check_alone(self, txn: Any) -> None:
+    def _check_alone(self, txn: Transaction[Any]) -> None:
         if txn.id() != self._snapshot + 1:
             raise BusyError(
                 f"{self.env.path()!r}: another program writes to it",
                 hint="nothing of this batch was written; open a Writer with exist='extend'",
             )
 
-    def _keep_order(self, txn: Any, cursor: Any, added: list[bytes], ordered: list[bytes]) -> None:
+    def _keep_order(
+        self, txn: Transaction[Any], cursor: Cursor[Any], added: list[bytes], ordered: list[bytes]
+    ) -> None:
         """Add to the index, if there is one or has to be."""
         last = cursor.key() if cursor.last() else b""
         if added == ordered and ordered[:1] > [last]:
@@ -116,7 +120,7 @@ class Batches:
         if self._index is not None:
             self._number(txn, new, self.count)
 
-    def _number(self, txn: Any, keys: Iterable[bytes], start: int) -> None:
+    def _number(self, txn: Transaction[Any], keys: Iterable[bytes], start: int) -> None:
         """Add keys to the index, by numbers from ``start`` on."""
         numbers = txn.cursor(self._index)
         pairs = ((n.to_bytes(8, "big"), key) for n, key in enumerate(keys, start))

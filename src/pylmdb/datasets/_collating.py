@@ -47,7 +47,7 @@ class Collated:
         """The batches from ``start`` to ``stop`` of an order of samples, or :class:`Failed`."""
         return [self._one(order[k * self._size : (k + 1) * self._size]) for k in range(start, stop)]
 
-    def _one(self, ordinals: NDArray[Any]) -> Any:
+    def _one(self, ordinals: NDArray[Any]) -> object:
         try:
             return self._collate(self._dataset._samples(ordinals))
         except Exception as problem:
@@ -112,7 +112,7 @@ def _form(dataset: Dataset) -> Form | None:
     return found
 
 
-def stack(samples: list[Any]) -> Any:
+def stack(samples: list[Any]) -> object:
     """Samples as one, as far as they are alike: arrays of one shape and dtype and numbers as an
     array, tuples and dicts by their elements, anything else as the list."""
     first = samples[0]

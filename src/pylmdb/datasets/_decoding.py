@@ -15,6 +15,8 @@ from ._images import Pixels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     Decode = str | Callable[[memoryview], Any] | None
 
 NAMES = ("auto", "npy", "datum", "image")
@@ -31,7 +33,7 @@ class Decoder:
     def __init__(self, sample: str, decode: Decode, form: tuple[Any, tuple[int, ...]] | None):
         self.sample, self.decode, self.form = sample, decode, form
 
-    def __call__(self, *values: memoryview) -> Any:
+    def __call__(self, *values: memoryview) -> object:
         if self.decode is None and self.form is None:
             return bytes(values[0]) if len(values) == 1 else tuple(map(bytes, values))
         if self.sample == "pairs":
@@ -45,7 +47,7 @@ class Decoder:
             return self._datum(values[0])
         return self._content(values[0])
 
-    def _pickled(self, data: Any) -> Any:
+    def _pickled(self, data: object) -> object:
         if isinstance(data, (tuple, list)) and data and isinstance(data[0], (bytes, bytearray)):
             return (self._content(memoryview(data[0])), *data[1:])
         return data
@@ -56,7 +58,7 @@ class Decoder:
             return np.array(content), label
         return image_array(content) if self.decode == "image" else bytes(content), label
 
-    def _content(self, value: memoryview) -> Any:
+    def _content(self, value: memoryview) -> object:
         if self.form is not None:
             return raw_array(value, *self.form)
         if callable(self.decode):
@@ -68,7 +70,7 @@ class Decoder:
         return image_array(value) if self.decode == "image" else bytes(value)
 
 
-def _label(value: memoryview) -> Any:
+def _label(value: memoryview) -> object:
     """A label by its own format: an array, or what an array without axes holds, or bytes."""
     if not is_npy(value):
         return bytes(value)
@@ -76,7 +78,7 @@ def _label(value: memoryview) -> Any:
     return found.item() if found.ndim == 0 else found
 
 
-def raw_array(value: memoryview, dtype: Any, shape: tuple[int, ...]) -> Any:
+def raw_array(value: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """The array whose bytes a value is, or that it holds in ``.npy`` format, in memory of its own.
 
     :raises InvalidParameterError: it has another size, or is another array.
@@ -100,7 +102,7 @@ def raw_array(value: memoryview, dtype: Any, shape: tuple[int, ...]) -> Any:
     return array
 
 
-def image_array(value: memoryview) -> Any:
+def image_array(value: memoryview) -> NDArray[Any]:
     """The pixels of an encoded image, in an array that can be written to."""
     return np.require(Pixels().of(value), requirements="W")
 

@@ -17,6 +17,8 @@ from .dataset import Dataset
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
     from ..tools.progress import Progress
     from ._images import Axes, Mode
 
@@ -106,7 +108,7 @@ def _sizes_of(dataset: Dataset) -> dict[bytes, str]:
     return found
 
 
-def _pixels(key: bytes, value: bytes, size: str) -> Any:
+def _pixels(key: bytes, value: bytes, size: str) -> NDArray[Any]:
     """The pixels of one of them, of shape (height, width, channels)."""
     try:
         channels, height, width = map(int, size.split("_"))
@@ -129,7 +131,7 @@ def key_text(key: bytes, what: str) -> str:
         raise InvalidParameterError(f"the key {key!r} is no text, and no {what}") from None
 
 
-def as_array(value: Any, number: int) -> Any:
+def as_array(value: object, number: int) -> NDArray[Any]:
     if not isinstance(value, np.ndarray):
         raise InvalidParameterError(
             f"sample {number} is {type(value).__name__} and no array",
@@ -138,7 +140,9 @@ def as_array(value: Any, number: int) -> Any:
     return value
 
 
-def check_like(array: Any, shape: Any, dtype: Any, number: int) -> None:
+def check_like(
+    array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any] | None, number: int
+) -> None:
     """Refuse an array that is not like the first one."""
     if array.shape != shape or array.dtype != dtype:
         raise InvalidParameterError(
@@ -147,7 +151,7 @@ def check_like(array: Any, shape: Any, dtype: Any, number: int) -> None:
         )
 
 
-def label_array(labels: list[Any]) -> Any:
+def label_array(labels: list[Any]) -> NDArray[Any]:
     """Labels as an array of numbers or of text.
 
     :raises InvalidParameterError: a sample has none.

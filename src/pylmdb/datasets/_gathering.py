@@ -30,6 +30,9 @@ from ._orders import Formatted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .._aliases import CData
+    from ..arrays.keys import Keys
+    from ..transaction import Transaction
     from ._orders import Order
     from ._shards import Shards
 
@@ -42,7 +45,7 @@ class Form(NamedTuple):
     """What each sample is: an array, behind a header, in a value of ``size`` bytes; or where it is
     labelled, of ``size`` bytes and those of a Datum's label."""
 
-    dtype: Any
+    dtype: np.dtype[Any]
     shape: tuple[int, ...]
     size: int
     header: bytes = b""
@@ -85,7 +88,7 @@ class _Held:
         opened = shards.opened(shard)
         self.order: Order = shards.recognised(shard).order
         self._db, self._form = opened.db, form
-        self._txn: Any = opened.env.begin(opened.db, buffers=True)
+        self._txn: Transaction[Any] = opened.env.begin(opened.db, buffers=True)
         self.engine = self._txn._engine
         self.place: Place = self._txn._do(lambda ptr: Place(ptr, self._txn))
         self._lock = threading.Lock()
@@ -143,7 +146,7 @@ class _Held:
             labels[where] = bits.sum(1, np.uint64).astype(np.uint32).view(np.int32)
         return labels.view(np.uint64).astype(np.uintp)
 
-    def _locate(self, ptr: Any, keys: Any, values: NDArray[Any]) -> None:
+    def _locate(self, ptr: CData, keys: Keys, values: NDArray[Any]) -> None:
         ffi, lib = self.engine.ffi, self.engine.lib
         slot = self._txn._slot_in(ptr, self._db)
         struct, *_alive = keys.native(ffi)
@@ -180,7 +183,9 @@ class Gather:
             self._held.move_to_end(shard)
             return found
 
-    def __call__(self, numbers: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
+    def __call__(
+        self, numbers: NDArray[Any], out: NDArray[Any] | None = None
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """The samples of these numbers, of which there is one at least, in an array of shape
         ``(len(numbers), *shape)``; where they are labelled, also the labels, shape ``(n,)``.
 

@@ -10,13 +10,16 @@ from .._base.numpy import np
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from types import ModuleType
+
+    from numpy.typing import ArrayLike, NDArray
+    from PIL.Image import Image
 
     Mode = Literal["RGB", "BGR", "L"]
     Axes = Literal["HWC", "CHW"]
 
 
-def pillow() -> Any:
+def pillow() -> ModuleType:
     """Pillow's module of images."""
     try:
         from PIL import Image
@@ -49,7 +52,7 @@ class Pixels(NamedTuple):
         if self.resize is not None and (len(self.resize) != 2 or min(self.resize) < 1):
             raise InvalidParameterError(f"resize must be (height, width), not {self.resize!r}")
 
-    def of(self, content: Any) -> NDArray[Any]:
+    def of(self, content: bytes | memoryview) -> NDArray[Any]:
         """The pixels of an image file's content, uint8 unless ``mode`` is None and the file has
         others.
 
@@ -63,7 +66,7 @@ class Pixels(NamedTuple):
             raise _unreadable(problem) from problem
         return array
 
-    def _pixels(self, image: Any) -> Any:
+    def _pixels(self, image: Image) -> NDArray[Any]:
         mode = "RGB" if self.mode == "BGR" else self.mode
         if mode is None and image.mode == "P":
             mode = "RGB"
@@ -94,7 +97,7 @@ def size_of(content: Any) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def encoded(array: Any, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
+def encoded(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
     """An array of pixels as the content of a PNG file.
 
     :raises InvalidParameterError: there is no PNG of its dtype and shape.

@@ -37,7 +37,9 @@ from ._layout_names import read_names
 from ._orders import Formatted, Integers, Listed, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from ..database import Database
     from ..environment import Environment
@@ -213,7 +215,7 @@ def _stem(line: str) -> str:
     return os.path.splitext(name)[0]
 
 
-def _meta_keys(meta: Any) -> list[str]:
+def _meta_keys(meta: object) -> list[str]:
     keys = meta.get("keys") if isinstance(meta, dict) else None
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise InvalidParameterError(f"{META_PICKLE} has no list of keys")
@@ -313,7 +315,7 @@ def _plain(look: Look) -> Recognised:
     return Recognised("plain", Listed(_scanned(look)))
 
 
-def _scanned(look: Look) -> Any:
+def _scanned(look: Look) -> NDArray[Any] | Sequence[bytes]:
     """The keys of all records but those that are named databases.  No value is read."""
     named = {*_catalog.keys(look.env, look.txn)} if look.name is None else ()
     with look.txn.cursor(look.db) as cursor:
@@ -367,7 +369,7 @@ def recognise(env: Environment, db: Database | None = None, layout: str = "auto"
     raise InvalidParameterError(f"{env.path()!r} has not the layout {layout!r}")
 
 
-def _table(keys: Any) -> Any:
+def _table(keys: Sequence[Any]) -> NDArray[Any] | Sequence[bytes]:
     """Keys as an array of their width, if they have one."""
     widths = {*map(len, keys)}
     if len(widths) != 1 or widths == {0}:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from .._base.numpy import np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 class Memory:
     """Arrays of one form, of which at most ``keep`` are kept for another use."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, keep: int) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, keep: int) -> None:
         self._form, self._keep = (shape, dtype), keep
         self._arrays: list[NDArray[Any]] = []
         self._lock = threading.Lock()

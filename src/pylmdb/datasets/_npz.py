@@ -17,6 +17,8 @@ from ..errors import InvalidParameterError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 # what the standard library raises for archives that are damaged
 MALFORMED = (
     zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError,
@@ -100,7 +102,7 @@ class Member:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def whole(self) -> Any:
+    def whole(self) -> NDArray[Any]:
         """The array."""
         form = self._form
         check_size(self._what, form.size, self._limit)

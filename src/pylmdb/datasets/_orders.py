@@ -16,7 +16,7 @@ from .._base.numpy import np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 class Order(ABC):
@@ -53,7 +53,7 @@ class Formatted(Order):
 class Integers(Order):
     """Keys that are integers of one dtype, one behind the other."""
 
-    def __init__(self, count: int, start: int, dtype: Any) -> None:
+    def __init__(self, count: int, start: int, dtype: DTypeLike) -> None:
         self.count, self.start, self.dtype = count, start, np.dtype(dtype)
 
     def keys(self, ordinals: NDArray[Any], part: int = 0) -> list[bytes]:

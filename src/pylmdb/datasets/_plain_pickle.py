@@ -21,6 +21,7 @@ from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
 _MODULES = ("builtins", "__builtin__")
 # what the unpickler raises for text that is no pickle
@@ -31,21 +32,21 @@ _MALFORMED = (
 )  # fmt: skip
 
 
-def _latin1(text: Any, encoding: Any) -> bytes:
+def _latin1(text: object, encoding: object) -> bytes:
     """How Python 3 pickles bytes in protocols that had none."""
     if not isinstance(text, str) or encoding != "latin1":
         raise pickle.UnpicklingError("it calls codecs.encode for something else than bytes")
     return text.encode("latin1")
 
 
-def _nothing(*given: Any) -> bytes:
+def _nothing(*given: object) -> bytes:
     """Empty bytes, in the same protocols."""
     if given:
         raise pickle.UnpicklingError("it makes bytes of something")
     return b""
 
 
-def _bytearray(content: Any = b"", encoding: Any = "latin-1") -> bytearray:
+def _bytearray(content: object = b"", encoding: object = "latin-1") -> bytearray:
     """From bytes, or in the same protocols from text; a number would be a size."""
     if isinstance(content, str) and encoding == "latin-1":
         content = content.encode("latin1")
@@ -69,7 +70,7 @@ class _Unpickler(PickleMachine):
         super().__init__(io.BytesIO(value))
         self._left = len(value)
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if (module, name) == ("_codecs", "encode"):
             return self._counted(_latin1)
         if module in _MODULES and name in _CLASSES:
@@ -80,7 +81,7 @@ class _Unpickler(PickleMachine):
         """A pickle says each content once.  One that has a content copied again and again could
         make a million times as many bytes as it has."""
 
-        def call(*given: Any) -> Any:
+        def call(*given: Any) -> object:
             self._left -= sum(len(each) for each in given if hasattr(each, "__len__"))
             if self._left < 0:
                 raise pickle.UnpicklingError("it makes more than it holds")
@@ -95,7 +96,7 @@ class _Unpickler(PickleMachine):
 
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
 
-    def persistent_load(self, pid: Any) -> Any:
+    def persistent_load(self, pid: object) -> NoReturn:
         raise pickle.UnpicklingError("it refers to objects elsewhere")
 
 

@@ -33,16 +33,25 @@ from ._layouts import (
 )
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from numpy.typing import ArrayLike
+
+    from ..types import BytesLike
     from ._batches import Batches
+
+    # bytes, or what numpy makes an array of
+    Value = BytesLike | ArrayLike
+    Label = SupportsIndex | str | None
 
 Records = list[tuple[bytes, Any]]
 
 
-def is_array(value: Any) -> bool:
+def is_array(value: object) -> bool:
     return hasattr(value, "__array_interface__") or hasattr(value, "__array__")
 
 
-def as_bytes(value: Any) -> bytes:
+def as_bytes(value: object) -> bytes:
     """A value that is stored as it is, as it is now."""
     if is_array(value):
         raise TypeError("this layout stores the bytes of image files, not arrays")
@@ -100,7 +109,7 @@ class Layout:
         """How many samples are there, and committed."""
         return self.batches.count
 
-    def records(self, number: int, value: Any, label: Any, name: Any) -> Records:
+    def records(self, number: int, value: Value, label: Label, name: str | bytes | None) -> Records:
         """The records of a sample."""
         if label is not None:
             raise InvalidParameterError("this layout has no place for labels")
@@ -118,7 +127,7 @@ class Layout:
         self._numbers_free = True
         return key
 
-    def stored(self, key: bytes, value: Any) -> Any:
+    def stored(self, key: bytes, value: Value) -> bytes | bytearray:
         """A value in the form in which it is stored, as it is now."""
         if not is_array(value):
             return bytes(as_buffer("value", value))
@@ -142,7 +151,7 @@ class Datum(Layout):
 
     key_format = CAFFE
 
-    def records(self, number: int, value: Any, label: Any, name: Any) -> Records:
+    def records(self, number: int, value: Value, label: Any, name: str | bytes | None) -> Records:
         key = self.key_format % number
         if name is not None:
             key += b"_" + as_key(name)
@@ -172,7 +181,7 @@ class Numbered(Layout):
             raise InvalidParameterError(f"{self.count_key!r} is no number in digits")
         return int(value)
 
-    def records(self, number: int, value: Any, label: Any, name: Any) -> Records:
+    def records(self, number: int, value: Value, label: Label, name: str | bytes | None) -> Records:
         return super().records(number, value, label, None)
 
     def beside(self, count: int) -> Records:
@@ -190,7 +199,7 @@ class Folder(Numbered):
             raise InvalidParameterError(f"{self.count_key!r} is no number")
         return count
 
-    def records(self, number: int, value: Any, label: Any, name: Any) -> Records:
+    def records(self, number: int, value: Value, label: Label, name: str | bytes | None) -> Records:
         pair = as_bytes(value), label if label is None else int(label)
         return [(self.key_format % number, pickle.dumps(pair))]
 
@@ -207,7 +216,7 @@ class Ocr(Numbered):
     key_format = OCR_IMAGE
     count_key = OCR_COUNT
 
-    def records(self, number: int, value: Any, label: Any, name: Any) -> Records:
+    def records(self, number: int, value: Value, label: Label, name: str | bytes | None) -> Records:
         found = [(OCR_IMAGE % (number + 1), as_bytes(value))]
         if label is not None:
             found.append((OCR_LABEL % (number + 1), str(label).encode()))
@@ -228,7 +237,7 @@ class Named(Layout):
         """What the file says now, by key."""
         return {}
 
-    def records(self, number: int, value: Any, label: Any, name: Any) -> Records:
+    def records(self, number: int, value: Value, label: Label, name: str | bytes | None) -> Records:
         found = super().records(number, value, label, name)
         key = found[0][0]
         if not (key.isascii() and key.decode().isprintable()):
@@ -239,7 +248,7 @@ class Named(Layout):
         self.sizes[key] = self.size(value)
         return found
 
-    def size(self, value: Any) -> Any:
+    def size(self, value: object) -> str:
         """What the file says of an image."""
         raise NotImplementedError
 
@@ -265,10 +274,10 @@ class BasicSR(Named):
             return {}
         return {match[1].encode(): match[2] for match in found if match}
 
-    def stored(self, key: bytes, value: Any) -> Any:
+    def stored(self, key: bytes, value: Value) -> bytes | bytearray:
         return as_bytes(value)
 
-    def size(self, value: Any) -> str:
+    def size(self, value: object) -> str:
         return ",".join(map(str, size_of(value)))
 
     def finish(self, count: int) -> Records:
@@ -283,10 +292,10 @@ class Mmsr(Named):
     def read(self) -> dict[bytes, Any]:
         return mmsr_sizes(self.folder)
 
-    def stored(self, key: bytes, value: Any) -> Any:
+    def stored(self, key: bytes, value: Value) -> bytes | bytearray:
         return np.asarray(value).tobytes()
 
-    def size(self, value: Any) -> str:
+    def size(self, value: object) -> str:
         if not is_array(value):
             raise InvalidParameterError(
                 "this layout stores arrays of uint8, and the size of what is there is not known"

@@ -55,7 +55,7 @@ class PackOptions(WriterOptions, total=False):
     progress: Progress
 
 
-def takes(options: Any, *givers: Callable[..., Any]) -> Callable[[Function], Function]:
+def takes(options: object, *givers: Callable[..., Any]) -> Callable[[Function], Function]:
     """A decorator: the ``**options`` of a function are those that a TypedDict names.
 
     :param options: the TypedDict.
@@ -77,7 +77,7 @@ def takes(options: Any, *givers: Callable[..., Any]) -> Callable[[Function], Fun
         named = signature.replace(parameters=[*own, *passed])
 
         @functools.wraps(function)
-        def call(*args: Any, **given: Any) -> Any:
+        def call(*args: object, **given: object) -> object:
             for name in given:
                 if name not in named.parameters:
                     raise TypeError(

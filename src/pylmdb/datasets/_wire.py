@@ -77,7 +77,7 @@ class Fields:
             shift += 7
         raise MalformedError(f"the number at {self._at} does not end")
 
-    def _value(self, wire: int) -> Any:
+    def _value(self, wire: int) -> int | memoryview:
         if wire == 0:
             return self._varint()
         if wire == _LENGTH:

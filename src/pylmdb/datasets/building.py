@@ -31,6 +31,7 @@ from ..tools.progress import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
     from os import PathLike
 
     from ..tools.progress import Progress
@@ -49,7 +50,7 @@ def build(
     func: Callable[[Any], Any],
     path: str | PathLike[str],
     workers: int | None = None,
-    executor: Any = None,
+    executor: Executor | None = None,
     shards: int | None = None,
     merge: bool = True,
     progress: Progress = True,
@@ -118,7 +119,7 @@ def build(
 class _Folder(Owner):
     """Where the shards are until all is done: beside the result, under a temporary name."""
 
-    def __init__(self, path: str, scratch: Any) -> None:
+    def __init__(self, path: str, scratch: str | PathLike[str] | None) -> None:
         self._new = Temporary(os.fsencode(path))
         self.path = os.fsdecode(self._new.name)
         self.scratch: str = self.path if scratch is None else os.path.abspath(scratch)
@@ -148,7 +149,7 @@ def _cut(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
 # -- the workers --------------------------------------------------------------------------
 
 
-def _run(jobs: dict[str, Any], workers: int, executor: Any, reporter: Reporter) -> int:
+def _run(jobs: dict[str, Any], workers: int, executor: Executor | None, reporter: Reporter) -> int:
     """Do all jobs, and forget those that are done; those of processes that die are done again.
 
     :return: how many records were written.
@@ -170,7 +171,9 @@ def _run(jobs: dict[str, Any], workers: int, executor: Any, reporter: Reporter) 
     return sum(written)
 
 
-def _submit(jobs: dict[str, Any], executor: Any, reporter: Reporter, written: list[int]) -> None:
+def _submit(
+    jobs: dict[str, Any], executor: Executor, reporter: Reporter, written: list[int]
+) -> None:
     futures = {executor.submit(write_shard, name, *job): name for name, job in jobs.items()}
     try:
         for future in as_completed(futures):

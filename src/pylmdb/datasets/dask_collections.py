@@ -15,6 +15,8 @@ from ..errors import InvalidParameterError
 from ._exporting import check_like
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .dataset import Dataset
 
 
@@ -70,7 +72,7 @@ def _form(dataset: Dataset) -> tuple[Any, tuple[int, ...]]:
     return form
 
 
-def _whole(part: Dataset, dtype: Any, shape: tuple[int, ...]) -> Any:
+def _whole(part: Dataset, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     samples = part[np.arange(len(part))]
     if isinstance(samples, np.ndarray):
         return samples

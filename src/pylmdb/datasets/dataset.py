@@ -17,6 +17,7 @@ from ._shards import Options, Shards, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import SupportsIndex
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
     from typing_extensions import Self
@@ -143,7 +144,7 @@ class Dataset:
         array = array.astype(np.int64)
         return np.where(array < 0, array + count, array)
 
-    def _no_sample(self, number: Any) -> IndexError:
+    def _no_sample(self, number: object) -> IndexError:
         return IndexError(f"there are {len(self)} samples, and none with the number {number}")
 
     def split(self, rank: int, world: int) -> Self:
@@ -174,7 +175,7 @@ class Dataset:
     @overload
     def __getitem__(self, number: slice) -> Self: ...
     @overload
-    def __getitem__(self, number: Any) -> Any: ...
+    def __getitem__(self, number: SupportsIndex | Sequence[int] | NDArray[Any]) -> Any: ...
     def __getitem__(self, number: Any) -> Any:
         """A sample; a Dataset for a slice; the samples of several numbers, or of a mask.
 
@@ -190,7 +191,7 @@ class Dataset:
             raise self._no_sample(i)
         return self._samples(np.array([i % len(self)]))[0]
 
-    def __getitems__(self, numbers: Any) -> Any:
+    def __getitems__(self, numbers: Sequence[int] | NDArray[Any]) -> Any:
         """The samples of several numbers in one look-up: a list of them, or with ``dtype``, and
         without ``transform``, an array of shape ``(len(numbers), *shape)``."""
         ordinals = self._ordinals(numbers)
@@ -237,7 +238,12 @@ class Dataset:
         return found
 
     def _present(
-        self, shard: int, known: Recognised, local: NDArray[Any], part: int, get_many: Any
+        self,
+        shard: int,
+        known: Recognised,
+        local: NDArray[Any],
+        part: int,
+        get_many: Callable[..., list[Any]],
     ) -> list[memoryview]:
         keys = known.order.keys(local, part)
         values: list[memoryview] = get_many(keys)
@@ -248,7 +254,9 @@ class Dataset:
             )
         return values
 
-    def _array(self, ordinals: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    def _array(
+        self, ordinals: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> NDArray[Any]:
         out: NDArray[Any] = np.empty((len(ordinals), *shape), dtype)
         if self._is_npy:
             for row, (value, *_) in enumerate(self._raw(self._numbers(ordinals))):

@@ -21,6 +21,11 @@ from ..errors import InvalidParameterError
 from ._wire import Fields, MalformedError, varint
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
     from ..types import BytesLike
 
 __all__ = ["Datum", "decode", "encode", "parse"]
@@ -43,12 +48,12 @@ class Datum(NamedTuple):
     #: None where the message has none
     label: int | None
     #: the floats: an ndarray of little-endian float32, shape (n,); None where there are none
-    float_data: Any
+    float_data: NDArray[Any] | None
     #: True if ``data`` is an image file
     encoded: bool
 
 
-def encode(array: Any, label: int | None = None, encoded: bool = False) -> bytes:
+def encode(array: ArrayLike | BytesLike, label: int | None = None, encoded: bool = False) -> bytes:
     """An image as a Datum message.
 
     :param array: an array of shape (channels, height, width).  ``uint8`` is stored in ``data``;
@@ -130,7 +135,7 @@ _NUMBERS = {_CHANNELS, _HEIGHT, _WIDTH, _LABEL, _ENCODED}
 # -- writing --------------------------------------------------------------------------
 
 
-def _number(field: int, value: Any, what: str) -> bytes:
+def _number(field: int, value: SupportsIndex, what: str) -> bytes:
     number = index(value)
     if number not in _INT32:
         raise InvalidParameterError(f"{what}: {number} is no int32")
@@ -142,7 +147,7 @@ def _of_length(field: int, data: Any) -> list[Any]:
     return [varint(field << 3 | _BYTES), varint(size), data]
 
 
-def _plain(array: Any) -> tuple[tuple[int, ...], Any, Any]:
+def _plain(array: ArrayLike | BytesLike) -> tuple[tuple[int, ...], Any, Any]:
     """Its shape, and the two kinds of data: one of them, and nothing."""
     from .._base.numpy import np
 
@@ -166,7 +171,7 @@ def _plain(array: Any) -> tuple[tuple[int, ...], Any, Any]:
     return array.shape, None, tagged.tobytes()
 
 
-def _tagged() -> Any:
+def _tagged() -> np.dtype[Any]:
     """Unpacked floats in a row: each behind its tag."""
     from .._base.numpy import np
 
@@ -198,7 +203,7 @@ def _unpacked(found: memoryview) -> Any:
     return np.frombuffer(found, _tagged())["value"]
 
 
-def _joined(floats: list[Any]) -> Any:
+def _joined(floats: list[Any]) -> NDArray[Any] | None:
     if len(floats) < 2:
         return floats[0] if floats else None
     from .._base.numpy import np
@@ -206,7 +211,7 @@ def _joined(floats: list[Any]) -> Any:
     return np.concatenate(floats)
 
 
-def _array(fields: Datum) -> Any:
+def _array(fields: Datum) -> NDArray[Any]:
     from .._base.numpy import np
     from ..arrays.npy import check_extent
 

@@ -26,7 +26,7 @@ class Option(NamedTuple):
     """
 
     name: str
-    kind: Any
+    kind: type | str
     help: str
     choices: tuple[str, ...] = ()
 

@@ -20,6 +20,11 @@ from .numpy_files import append_rows
 from .writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from h5py import Dataset, Group
+    from numpy.typing import NDArray
     from typing_extensions import Unpack
 
     from ..tools.progress import Progress
@@ -98,12 +103,12 @@ def from_hdf5(
 class _Rows:
     """The rows of a data set, read by the block."""
 
-    def __init__(self, h5py: Any, dataset: Any, limit: int) -> None:
+    def __init__(self, h5py: ModuleType, dataset: Dataset, limit: int) -> None:
         _check_readable(h5py, dataset)
         self._dataset, self._limit = dataset, limit
         self.shape, self.dtype = dataset.shape, dataset.dtype
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:
         size = self.dtype.itemsize * math.prod(self.shape[1:])
         check_size(f"a row of {self._dataset.name!r}", size, self._limit)
         step = max(1, _BLOCK // max(1, size))
@@ -111,19 +116,19 @@ class _Rows:
             yield from _read(self._dataset, slice(begin, begin + step), self._limit)
 
 
-def _find(h5py: Any, file: Any, name: str) -> Any:
+def _find(h5py: ModuleType, file: Group, name: str) -> Dataset:
     found = file.get(name)
     if not isinstance(found, h5py.Dataset) or found.file.filename != file.filename:
         raise InvalidParameterError(f"there is no data set {name!r}")
     return found
 
 
-def _tree(h5py: Any, file: Any, limit: int) -> tuple[list[str], dict[bytes, bytes]]:
+def _tree(h5py: ModuleType, file: Group, limit: int) -> tuple[list[str], dict[bytes, bytes]]:
     """The paths of all data sets, and the attributes of everything."""
     names: list[str] = []
     attributes: dict[bytes, bytes] = dict(_attributes(file, "", limit))
 
-    def visit(name: str, found: Any) -> None:
+    def visit(name: str, found: Group) -> None:
         if isinstance(found, h5py.Dataset):
             names.append(name)
         own = _attributes(found, name, limit)
@@ -147,7 +152,7 @@ def _keep_attributes(writer: Writer, attributes: dict[bytes, bytes]) -> None:
             txn.cursor().putmulti(sorted(attributes.items()))
 
 
-def _attributes(found: Any, name: str, limit: int) -> dict[bytes, bytes]:
+def _attributes(found: Group, name: str, limit: int) -> dict[bytes, bytes]:
     result = {}
     for key, value in found.attrs.items():
         array = np.asarray(value)
@@ -161,14 +166,14 @@ def _attributes(found: Any, name: str, limit: int) -> dict[bytes, bytes]:
     return result
 
 
-def _array_of(h5py: Any, dataset: Any, limit: int) -> Any:
+def _array_of(h5py: ModuleType, dataset: Dataset, limit: int) -> NDArray[Any]:
     _check_readable(h5py, dataset)
     size = math.prod(dataset.shape) * dataset.dtype.itemsize
     check_size(f"the data set {dataset.name!r}", size, limit)
     return np.asarray(_read(dataset, (), limit))
 
 
-def _check_readable(h5py: Any, dataset: Any) -> None:
+def _check_readable(h5py: ModuleType, dataset: Dataset) -> None:
     text = h5py.check_string_dtype(dataset.dtype) is not None
     elsewhere = dataset.external or (
         dataset.is_virtual and any(each.file_name != "." for each in dataset.virtual_sources())
@@ -184,7 +189,7 @@ def _check_readable(h5py: Any, dataset: Any) -> None:
     check_extent(what, dataset.dtype, dataset.shape)
 
 
-def _read(dataset: Any, where: Any, limit: int) -> Any:
+def _read(dataset: Dataset, where: slice | tuple[()], limit: int) -> NDArray[Any]:
     if dataset.dtype.hasobject:
         try:
             texts = np.asarray(dataset.asstr()[where], object)
@@ -194,14 +199,14 @@ def _read(dataset: Any, where: Any, limit: int) -> Any:
     return _without_metadata(np.asarray(dataset[where]))
 
 
-def _texts(texts: Any, what: str, limit: int) -> Any:
+def _texts(texts: NDArray[Any], what: str, limit: int) -> NDArray[Any]:
     """An array of str, in which each takes as much room as the longest one."""
     longest = max(map(len, texts.flat), default=0)
     check_size(what, texts.size * longest * np.dtype("U1").itemsize, limit)
     return texts.astype(np.str_)
 
 
-def _without_metadata(array: Any) -> Any:
+def _without_metadata(array: NDArray[Any]) -> NDArray[Any]:
     """``array`` without what h5py notes in dtypes, of which numpy would warn that a file in
     ``.npy`` format has no place for it."""
     return array.view(_plain(array.dtype))
@@ -263,7 +268,7 @@ def to_hdf5(
         return len(exported)
 
 
-def _to_tree(h5py: Any, file: Any, exported: Exported) -> None:
+def _to_tree(h5py: ModuleType, file: Group, exported: Exported) -> None:
     for key, value, label in exported.named():
         array = value if isinstance(value, np.ndarray) else np.frombuffer(value, np.uint8)
         created = _create(h5py, file, key_text(key, "path"), array)
@@ -288,8 +293,8 @@ def _kept_attributes(path: str) -> list[tuple[bytes, bytes]]:
             return list(txn.range())
 
 
-def _to_rows(file: Any, exported: Exported, name: str) -> list[Any]:
-    created: Any = None
+def _to_rows(file: Group, exported: Exported, name: str) -> list[Any]:
+    created: Dataset | None = None
     labels = []
     for number, (value, label) in enumerate(exported.samples()):
         array = as_array(value, number)
@@ -304,7 +309,7 @@ def _to_rows(file: Any, exported: Exported, name: str) -> list[Any]:
     return labels
 
 
-def _create(h5py: Any, file: Any, name: str, array: Any) -> Any:
+def _create(h5py: ModuleType, file: Group, name: str, array: NDArray[Any]) -> Dataset:
     if "\0" in name:
         raise InvalidParameterError(f"the key {name!r} is no path")
     try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._base.numpy import np
 from ..errors import InvalidParameterError
@@ -18,7 +18,7 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Literal
+    from typing import Literal, SupportsIndex
 
     from typing_extensions import Unpack
 
@@ -112,7 +112,7 @@ def _line(name: str, label: str) -> str:
     return f"{name}\t{label}\n"
 
 
-def _folder_of(label: Any, classes: list[str] | None) -> str:
+def _folder_of(label: SupportsIndex, classes: list[str] | None) -> str:
     """The name of the folder for a label that is a number."""
     try:
         number = index(label)
@@ -130,7 +130,7 @@ def _folder_of(label: Any, classes: list[str] | None) -> str:
     return classes[number]
 
 
-def _write_new(folder: str, name: str, content: Any) -> None:
+def _write_new(folder: str, name: str, content: bytes | memoryview) -> None:
     """Write a file that is not there yet, nowhere but below the folder."""
     parts = name.split("/")
     if {"", ".", ".."} & {*parts} or "\0" in name or (os.sep != "/" and os.sep in name):

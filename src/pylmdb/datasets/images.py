@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Literal
 
+    from numpy.typing import NDArray
     from typing_extensions import Unpack
 
     from ..tools.progress import Progress
@@ -52,7 +53,7 @@ class ImageFile(NamedTuple):
     #: the name, for the key; with ``/`` between folders
     name: str
     #: an int; a text for ``layout="ocr"``; None for none
-    label: Any = None
+    label: int | str | None = None
 
 
 class Packed(NamedTuple):
@@ -265,7 +266,7 @@ class _Reading:
         if not self._decode and (mode, axes, resize) != (None, None, None):
             raise InvalidParameterError("mode, axes and resize need decode=True")
         self._encode, self._check = layout in _FILES, check_size
-        self._size: Any = None
+        self._size: tuple[int, ...] | None = None
 
     def read(self, item: ImageFile) -> tuple[tuple[Any, Any], int]:
         """(what is stored, the size of the image if it is checked), and the number of bytes."""
@@ -274,14 +275,16 @@ class _Reading:
             if not self._decode:
                 return (content, size_of(content) if self._check else None), len(content)
             array = self._pixels.of(content)
-            value: Any = array
+            value: bytes | NDArray[Any] = array
             if self._encode:
                 value = encoded(array, self._pixels.axes, self._pixels.mode)
         except InvalidParameterError as problem:
             raise InvalidParameterError(f"{item.path!r}: {problem}") from problem
         return (value, array.shape), array.nbytes
 
-    def checked(self, item: ImageFile, found: tuple[Any, Any]) -> Any:
+    def checked(
+        self, item: ImageFile, found: tuple[Any, Any]
+    ) -> tuple[Any, Any] | InvalidParameterError:
         """``found``, or the exception for a size that differs from the first."""
         if not self._check:
             return found
@@ -304,12 +307,12 @@ def _walk(folder: str) -> Iterator[str]:
             yield name if beyond == "." else f"{beyond}/{name}"
 
 
-def _namer(keys: Any, layout: str) -> Callable[[str], str] | None:
+def _namer(keys: str | Callable[[str], str] | None, layout: str) -> Callable[[str], str] | None:
     """How a key is made of a name; None for numbers."""
     if keys is None:
         keys = _KEYS.get(layout, "name")
     if callable(keys):
-        return keys  # type: ignore[no-any-return]
+        return keys
     if keys not in ("name", "stem", "number"):
         raise InvalidParameterError(
             f"keys must be 'name', 'stem', 'number' or a function, not {keys!r}"

@@ -19,6 +19,7 @@ from .dataset import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
+    from typing import SupportsIndex
 
     from numpy.typing import NDArray
 
@@ -228,7 +229,7 @@ def _at_once(
         yield from batches.load(order, k, k + 1)
 
 
-def _checked(name: str, value: Any, least: int, most: int | None = None) -> int:
+def _checked(name: str, value: SupportsIndex, least: int, most: int | None = None) -> int:
     number = int(index(value))
     if number < least or (most is not None and number > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"

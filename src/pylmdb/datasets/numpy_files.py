@@ -22,13 +22,16 @@ from ._signatures import WriterOptions, takes
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+    from typing import BinaryIO
+
+    from numpy.typing import DTypeLike, NDArray
     from typing_extensions import Unpack
 
     from ..tools.progress import Progress
     from ._exporting import Path, Source
 
 __all__ = ["from_memmap", "from_npz", "to_memmap", "to_npz"]
+
 
 @takes(WriterOptions, Writer)
 def from_npz(
@@ -76,7 +79,12 @@ def from_npz(
 
 
 def append_rows(
-    path: Path, data: Any, labels: Any, progress: Progress, layout: str, options: WriterOptions
+    path: Path,
+    data: Any,
+    labels: Any,
+    progress: Progress,
+    layout: str,
+    options: WriterOptions,
 ) -> int:
     """Write the rows of an array, and what a second one says of them.
 
@@ -153,7 +161,7 @@ class _Archive(Owner):
     """An archive that is written, and dropped unless it was closed: to close one with an open
     member raises another exception than the one that has struck."""
 
-    def __init__(self, file: Any, method: int) -> None:
+    def __init__(self, file: BinaryIO, method: int) -> None:
         self.archive = zipfile.ZipFile(file, "w", method)
 
     def end(self) -> None:
@@ -207,7 +215,7 @@ def from_memmap(
     return len(data)
 
 
-def _mapped(source: Path, dtype: Any, shape: Any) -> Any:
+def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None) -> NDArray[Any]:
     name = os.fspath(source)
     try:
         if dtype is not None:

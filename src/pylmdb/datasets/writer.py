@@ -27,12 +27,14 @@ from ._replacement import Replacement
 from ._samples import LAYOUTS, as_key
 
 if TYPE_CHECKING:
-    from typing import Literal
+    from contextlib import AbstractContextManager
+    from os import PathLike
+    from typing import Literal, NoReturn
 
     from typing_extensions import Self
 
     from ..tools.progress import Progress
-    from ._samples import Layout
+    from ._samples import Label, Layout, Value
 
 __all__ = ["Writer"]
 
@@ -136,7 +138,9 @@ class Writer:
         self._committing: Future[None] | None = None
         self._failed: BaseException | None = None
 
-    def _find(self, env: Environment, kind: type[Layout], key_format: Any, db: Any) -> None:
+    def _find(
+        self, env: Environment, kind: type[Layout], key_format: str | None, db: bytes | None
+    ) -> None:
         """See what is there."""
         self._batches = Batches(env, db, kind.ordered)
         self._layout = kind(self._batches, key_format.encode() if key_format else None)
@@ -147,7 +151,7 @@ class Writer:
 
     # -- samples ------------------------------------------------------------------
 
-    def append(self, value: Any, label: Any = None, name: str | bytes | None = None) -> int:
+    def append(self, value: Value, label: Label = None, name: str | bytes | None = None) -> int:
         """Add a sample behind the others.
 
         :param value: bytes, such as the content of an image file; or an array, stored in ``.npy``
@@ -165,7 +169,7 @@ class Writer:
             self._add(self._layout.records(number, value, label, name))
             return number
 
-    def write(self, key: bytes, value: Any) -> None:
+    def write(self, key: bytes, value: Value) -> None:
         """Add a sample with a key of your own, or another value for a key that is there.
 
         :param value: as for :meth:`append`.
@@ -256,7 +260,7 @@ class Writer:
             if self._layout.one_record:
                 self._count = self._batches.count
 
-    def _mine(self) -> Any:
+    def _mine(self) -> AbstractContextManager[bool]:
         """The lock, unless it is a copy of the parent's."""
         if self._pid != os.getpid():
             raise ForkedError("this writer belongs to the parent process", hint="make one here")
@@ -345,7 +349,7 @@ class Writer:
         finally:
             self._abandon()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a writer cannot be pickled or copied; make one where it is needed")
 
     def __repr__(self) -> str:
@@ -361,7 +365,7 @@ def _checked_interval(commit_every: Any) -> int | None:
     return index(commit_every)
 
 
-def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> Any:
+def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> type[Layout]:
     if db is not None and layout != "plain":
         raise InvalidParameterError(f"the layout {layout!r} is that of a main database")
     if key_format is not None:
@@ -378,7 +382,9 @@ def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> An
     return LAYOUTS[layout]
 
 
-def _place(path: Any, exist: str, subdir: bool | None) -> Options:
+def _place(
+    path: str | bytes | PathLike[str] | PathLike[bytes], exist: str, subdir: bool | None
+) -> Options:
     """Where the environment is to be, by the rules of Environment."""
     if exist not in ("error", "extend", "replace"):
         raise InvalidParameterError(f"exist must be 'error', 'extend' or 'replace', not {exist!r}")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ..cursor import Cursor
     from ..transaction import Transaction
 
     K = TypeVar("K")
@@ -103,8 +104,8 @@ class Map(Ordered[K, V]):
         self,
         path_or_env: Any,
         db: bytes | str | Database | None = None,
-        key: Any = "bytes",
-        value: Any = "bytes",
+        key: KeyCodec[K] = "bytes",
+        value: ValueCodec[V] = "bytes",
         *,
         flag: str = "c",
         **options: Any,
@@ -186,13 +187,13 @@ class Map(Ordered[K, V]):
                 functions[i] = getattr(self, hook)
         self._encode_key, self._decode_key, self._encode_value, self._decode_value = functions
 
-    def _pre_key(self, key: Any) -> bytes:
+    def _pre_key(self, key: K) -> bytes:
         return self._codecs[0].encode(key)
 
     def _post_key(self, key: bytes) -> Any:
         return self._codecs[0].decode(key)
 
-    def _pre_value(self, value: Any) -> bytes:
+    def _pre_value(self, value: V) -> bytes:
         return self._codecs[1].encode(value)
 
     def _post_value(self, value: bytes) -> Any:
@@ -280,7 +281,7 @@ class Map(Ordered[K, V]):
         parent = self._own_writer()
         return self._env.begin(self._db, parent, write=True, timeout=timeout)
 
-    def _own_writer(self) -> Any:
+    def _own_writer(self) -> Transaction[Any] | None:
         """The innermost write transaction of this thread, or None."""
         shared = self._env._shared
         return None if shared is None else shared.own_writer()
@@ -300,7 +301,7 @@ class Map(Ordered[K, V]):
 
     # -- one record -------------------------------------------------------------------
 
-    def _lookup(self, key: Any) -> bytes | None:
+    def _lookup(self, key: object) -> bytes | None:
         raw = self._encode_key(key)
         if not raw:
             return None  # LMDB has no empty keys
@@ -334,7 +335,7 @@ class Map(Ordered[K, V]):
     def get(self, key: K, default: V) -> V: ...
     @overload
     def get(self, key: K, default: T) -> V | T: ...
-    def get(self, key: K, default: Any = None) -> Any:
+    def get(self, key: K, default: object = None) -> object:
         """The value of a key, or ``default`` if there is none.  ``mdb_get``."""
         value = self._lookup(key)
         return default if value is None else self._decode_value(value)
@@ -365,7 +366,7 @@ class Map(Ordered[K, V]):
     def pop(self, key: K, default: V) -> V: ...
     @overload
     def pop(self, key: K, default: T) -> V | T: ...
-    def pop(self, key: K, default: Any = _REQUIRED) -> Any:
+    def pop(self, key: K, default: object = _REQUIRED) -> object:
         """Delete a key and return its value, or ``default`` if there is none.
 
         :raises KeyError: there is none, and no ``default``.
@@ -440,7 +441,7 @@ class Map(Ordered[K, V]):
                     txn.put(self._encode_key(key), self._encode_value(value), db=self._db)
             self._put_batches(cursor, kwds.items())
 
-    def _put_batches(self, cursor: Any, pairs: Iterable[tuple[Any, Any]]) -> None:
+    def _put_batches(self, cursor: Cursor[Any], pairs: Iterable[tuple[Any, Any]]) -> None:
         """What gives the pairs may read this transaction, so it is asked between two calls
         of the cursor, not within one."""
         batch = []
@@ -463,7 +464,7 @@ class Map(Ordered[K, V]):
             self._keep_databases(self._db, txn)
             txn.drop(self._db, delete=False)
 
-    def _keep_databases(self, handle: Database, txn: Any) -> None:
+    def _keep_databases(self, handle: Database, txn: Transaction[Any]) -> None:
         if handle.name is None and self._env.dbs(txn):
             raise IncompatibleError(
                 "the main database holds the named databases, which would be lost",

@@ -31,12 +31,12 @@ class Codec(NamedTuple):
     encode_prefix: Callable[[Any], bytes] | None = None
 
 
-def key_codec(wanted: Any) -> Codec:
+def key_codec(wanted: object) -> Codec:
     """What the ``key`` argument of a Map means."""
     return _find("key", wanted, _KEYS)
 
 
-def value_codec(wanted: Any) -> Codec:
+def value_codec(wanted: object) -> Codec:
     """What the ``value`` argument of a Map means."""
     return _find("value", wanted, _VALUES)
 
@@ -64,7 +64,7 @@ def _with_prefixes(encode: Callable[[Any], bytes], decode: Callable[[bytes], Any
 
 
 def _encoder_of_bytes(role: str) -> Callable[[Any], bytes]:
-    def encode(given: Any) -> bytes:
+    def encode(given: object) -> bytes:
         if type(given) is bytes:
             return given
         if isinstance(given, (bytes, bytearray, memoryview)):
@@ -75,7 +75,7 @@ def _encoder_of_bytes(role: str) -> Callable[[Any], bytes]:
 
 
 def _encoder_of_text(role: str) -> Callable[[Any], bytes]:
-    def encode(given: Any) -> bytes:
+    def encode(given: object) -> bytes:
         if isinstance(given, str):
             return given.encode()
         raise TypeError(f"{role} must be str, not {type(given).__name__}")
@@ -84,7 +84,7 @@ def _encoder_of_text(role: str) -> Callable[[Any], bytes]:
 
 
 def _encoder_of_either(role: str) -> Callable[[Any], bytes]:
-    def encode(given: Any) -> bytes:
+    def encode(given: object) -> bytes:
         if isinstance(given, str):
             return given.encode("latin-1")
         if isinstance(given, (bytes, bytearray, memoryview)):
@@ -104,14 +104,14 @@ def _integer(given: Any) -> int:
         raise TypeError(f"key must be an integer, not {type(given).__name__}") from None
 
 
-def _encode_signed(given: Any) -> bytes:
+def _encode_signed(given: object) -> bytes:
     number = _integer(given)
     if not -_HALF <= number < _HALF:
         raise OverflowError(f"key must be between {-_HALF} and {_HALF - 1}, not {number}")
     return _WORD.pack(number + _HALF)
 
 
-def _encode_unsigned(given: Any) -> bytes:
+def _encode_unsigned(given: object) -> bytes:
     number = _integer(given)
     if not 0 <= number < _WHOLE:
         raise OverflowError(f"key must be between 0 and {_WHOLE - 1}, not {number}")
@@ -141,7 +141,7 @@ def _tuples() -> Codec:
 def _json() -> Codec:
     import json
 
-    def encode(given: Any) -> bytes:
+    def encode(given: object) -> bytes:
         # As json.loads reads it: a str may hold half of a surrogate pair.
         text = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "surrogatepass")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, TypeVar
 
+    from ..database import Database
+    from ..transaction import Transaction
     from .ordered import Ordered
 
     K = TypeVar("K")
@@ -33,7 +35,7 @@ _FIRST, _MOST, _BYTES = 4, 256, 1 << 16
 
 
 def walk(
-    mapping: Any,
+    mapping: Ordered[Any, Any],
     decode: Callable[[Any], Any],
     start: bytes | None,
     stop: bytes | None,
@@ -68,7 +70,7 @@ def walk(
 
 
 def _read_ahead(
-    mapping: Any,
+    mapping: Ordered[Any, Any],
     start: bytes | None,
     stop: bytes | None,
     reverse: bool,
@@ -88,8 +90,8 @@ def _read_ahead(
 
 
 def _read(
-    txn: Any,
-    db: Any,
+    txn: Transaction[Any],
+    db: Database,
     start: bytes | None,
     stop: bytes | None,
     reverse: bool,

@@ -11,10 +11,15 @@ from ..environment import Environment
 from ..errors import closed
 
 if TYPE_CHECKING:
-    from typing import Any
+    from os import PathLike
+    from typing import Any, NoReturn
+
+    from ..transaction import Transaction
 
 
-def open_environment(path: Any, flag: str, options: dict[str, Any]) -> Environment:
+def open_environment(
+    path: str | bytes | PathLike[str] | PathLike[bytes], flag: str, options: dict[str, Any]
+) -> Environment:
     if flag in "rw":
         os.stat(_data_path(os.fspath(path), options.get("subdir")))
         options = {**options, "create": False}
@@ -34,10 +39,10 @@ class Joined:
 
     __slots__ = ("_txn",)
 
-    def __init__(self, txn: Any) -> None:
+    def __init__(self, txn: Transaction[Any]) -> None:
         self._txn = txn
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Transaction[Any]:
         return self._txn
 
     def __exit__(self, *exc: object) -> None:
@@ -53,7 +58,7 @@ class _Closed:
     def close(self) -> None:
         pass
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise closed("map", "open another one")
 
     begin = dbs = path = sync = _refuse

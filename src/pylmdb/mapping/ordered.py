@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ..database import Database
+    from ..environment import Environment
+    from ..transaction import Transaction
     from .codecs import Codec
 
     K = TypeVar("K")
@@ -33,6 +35,9 @@ class Ordered(MutableMapping[K, V]):
         _decode_key: Callable[[bytes], K]
         _decode_value: Callable[[bytes], V]
         _db: Database
+        _env: Environment
+
+        def _own_writer(self) -> Transaction[Any] | None: ...
 
         def _reading(self) -> AbstractContextManager[Any]: ...
 

@@ -43,12 +43,12 @@ DEEPEST = 100
 _KINDS = "None, bool, int, float, bytes, str and tuples of these"
 
 
-def encode(given: Any) -> bytes:
+def encode(given: object) -> bytes:
     """The key of a tuple."""
     return encode_prefix(given) or _EMPTY
 
 
-def encode_prefix(given: Any) -> bytes:
+def encode_prefix(given: object) -> bytes:
     """What the keys of all tuples begin with that begin with these elements."""
     if not isinstance(given, tuple):
         raise TypeError(f"key must be a tuple, not {type(given).__name__}")
@@ -58,7 +58,7 @@ def encode_prefix(given: Any) -> bytes:
     return bytes(out)
 
 
-def _write(out: bytearray, element: Any, depth: int) -> None:
+def _write(out: bytearray, element: object, depth: int) -> None:
     if element is None:
         out.append(_NONE)
     elif isinstance(element, bool):

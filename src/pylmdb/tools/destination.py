@@ -27,6 +27,7 @@ from .sources import data_path, room_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .._core import DbSlot
     from ..transaction import Transaction
     from .sources import Source
 
@@ -95,7 +96,7 @@ class Destination(Owner):
                 return Environment(self._place, max_dbs=room, **options)
         return Environment(self._place, **options)
 
-    def slot(self, what: str, name: bytes | None, flags: int | None) -> Any:
+    def slot(self, what: str, name: bytes | None, flags: int | None) -> DbSlot:
         """A database in the present transaction, which is made with these flags (None: it
         keeps those that it has).
 

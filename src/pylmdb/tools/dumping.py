@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
 
+    from ..database import Database
     from ..environment import Environment
     from ..transaction import Transaction
     from .progress import Progress
@@ -74,7 +75,7 @@ def dump(
         )
 
 
-def _chosen(databases: Any) -> Any:
+def _chosen(databases: str | Iterable[bytes | None]) -> str | list[bytes | None]:
     """Names, or "all" or "named", for which they have to be looked up."""
     if databases == "main":
         return [None]
@@ -87,20 +88,20 @@ def _chosen(databases: Any) -> Any:
     return databases
 
 
-def _open(source: Source, subdir: bool | None, chosen: Any) -> Environment:
+def _open(source: Source, subdir: bool | None, chosen: str | list[bytes | None]) -> Environment:
     """The environment, with room for the databases that are dumped."""
     if isinstance(chosen, list):
         return open_source(source, subdir, max_dbs=room_for(len(chosen)))
     return open_whole(source, subdir)
 
 
-def _refuse_itself(env: Environment, file: Any) -> None:
+def _refuse_itself(env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]) -> None:
     if os.path.exists(file) and os.path.samefile(data_path(env), file):
         raise ValueError(f"dump: {os.fsdecode(file)!r} is what is to be dumped")
 
 
 def _sections(
-    env: Environment, txn: Transaction[Any], chosen: Any
+    env: Environment, txn: Transaction[Any], chosen: str | list[bytes | None]
 ) -> list[tuple[bytes | None, frozenset[bytes]]]:
     """Names of databases, each with the keys of records that are left out."""
     keys = [] if isinstance(chosen, list) else _catalog.keys(env, txn)
@@ -114,7 +115,7 @@ def _sections(
 def _write(
     env: Environment,
     txn: Transaction[Any],
-    db: Any,
+    db: Database,
     skipped: frozenset[bytes],
     spelling: bytes,
     out: BinaryIO,
@@ -140,7 +141,7 @@ def _write(
     return count + len(lines)
 
 
-def _header(env: Environment, txn: Transaction[Any], db: Any, spelling: bytes) -> bytes:
+def _header(env: Environment, txn: Transaction[Any], db: Database, spelling: bytes) -> bytes:
     info = env.info()
     lines = [b"VERSION=3", b"format=" + spelling]
     if db.name is not None:

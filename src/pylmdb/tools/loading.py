@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
+    from ..database import Database
     from .progress import Progress
     from .sources import Source
 
@@ -132,7 +133,7 @@ class Loading:
                 break
         return batch
 
-    def _open(self, section: Section) -> Any:
+    def _open(self, section: Section) -> Database:
         """The database in the present transaction."""
         env = self.target.env
         name = section.name
@@ -141,7 +142,7 @@ class Loading:
         slot = self.target.slot(f"load: line {self.lines.number}", name, section.flags)
         return env._handle(name, slot)
 
-    def _put(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:
+    def _put(self, db: Database, batch: list[tuple[bytes, bytes, int]]) -> int:
         """Put records, behind the others for as long as they come in order."""
         overwrite, written = self.overwrite, 0
         behind = not db._flags & DUPSORT

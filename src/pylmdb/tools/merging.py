@@ -13,8 +13,10 @@ from .progress import Reporter
 from .sources import data_path, open_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from .._aliases import CData
+    from .._engine import Engine
     from ..database import Database
     from ..environment import Environment
     from ..transaction import Transaction
@@ -142,7 +144,7 @@ class Merging:
         for cursor in self.cursors:
             cursor.close()
 
-    def _set(self, source: Any, cursor: Any) -> None:
+    def _set(self, source: CData, cursor: CData) -> None:
         """A source's cursor and mover, which may be another engine's, as addresses."""
         cast, other = self.engine.ffi.cast, cursor._engine
         if other.lib is not self.engine.lib:
@@ -174,7 +176,7 @@ class Merging:
                 path = reader.env.path()
                 raise error(f"merge: {called(self.name)} of {path!r}", lib.MDB_CORRUPTED)
 
-    def _call(self, function: Any, *rest: Any) -> int:
+    def _call(self, function: Callable[..., int], *rest: object) -> int:
         slot = self.slot = self.target.slot("merge", self.name, self.flags)
         return int(self.target.txn._do(lambda ptr: function(ptr, slot.dbi, slot.flags, *rest)))
 
@@ -194,12 +196,12 @@ class Merging:
         )
 
 
-def _let_read(reads: Any, guards: Any) -> None:
+def _let_read(reads: CData, guards: CData) -> None:
     """One engine reads the maps of another, which finds those that are cut short."""
     size = reads.ffi.new("size_t *")
     code = _number(reads, reads.lib.pylmdb_own_code(size))
     guards.lib.pylmdb_guard_code(guards.ffi.cast("void *", code), size[0])
 
 
-def _number(engine: Any, address: Any) -> int:
+def _number(engine: Engine, address: CData) -> int:
     return int(engine.ffi.cast("uintptr_t", address))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._shared.options import DEFAULT_MAX_DBS, locate
 from .._shared.options import data_path as data_path_of
@@ -15,6 +15,7 @@ from ..errors import FileSystemError, LockFileError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
+    from typing import Any
 
     Source = Environment | str | bytes | PathLike[str] | PathLike[bytes]
 
@@ -38,7 +39,9 @@ def open_whole(source: Source, subdir: bool | None = None, *, lock: bool = True)
 
 
 def open_unlocked_if_safe(
-    path: Any, opens: Callable[..., Environment], tell: Callable[[str], None]
+    path: str | bytes | PathLike[str] | PathLike[bytes],
+    opens: Callable[..., Environment],
+    tell: Callable[[str], None],
 ) -> Environment:
     """What ``opens(lock=True)`` opens for reading; where the lock file cannot be had,
     ``opens(lock=False)``, if no process with the rights of this one can write to the files.
@@ -60,7 +63,7 @@ def open_unlocked_if_safe(
     return env
 
 
-def _is_writable(path: Any) -> bool:
+def _is_writable(path: str | bytes | PathLike[str] | PathLike[bytes]) -> bool:
     """Whether this process may write to a data file, or make and delete files beside it."""
     absolute, _, subdir = locate(path, None)
     name = data_path_of(absolute, subdir)

@@ -22,6 +22,7 @@ from .queue import WriteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
     from typing_extensions import Self
 
@@ -264,7 +265,7 @@ class Writer:
         if queue is not None:
             queue.finish()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a writer cannot be pickled or copied; call env.writer() there")
 
     def __repr__(self) -> str:
@@ -272,6 +273,6 @@ class Writer:
         return f"<pylmdb.writer.Writer of {self._queue.env!r}, {state}>"
 
 
-def _taken(name: str, value: Any) -> bytes:
+def _taken(name: str, value: BytesLike) -> bytes:
     """A key or value as it is now."""
     return bytes(as_buffer(name, value))

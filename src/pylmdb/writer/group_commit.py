@@ -50,7 +50,7 @@ class Operation:
         """``method`` of the transaction; None for a function of the user in ``args``."""
         self.method = method
         self.args = args
-        self.result: Any = None
+        self.result: object = None
         self.error: BaseException | None = None
         # whoever waits has been told
         self.settled = False
@@ -141,7 +141,7 @@ class Group:
             txn.abort()
         return None
 
-    def _do(self, operation: Operation, txn: Transaction[Any]) -> Any:
+    def _do(self, operation: Operation, txn: Transaction[Any]) -> object:
         if operation.method is not None:
             return getattr(txn, operation.method)(*operation.args)
         (function,) = operation.args

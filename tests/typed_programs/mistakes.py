@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Mistakes, and the words with which mypy tells each.  Checked for types, never run."""
+
+import pylmdb
+
+env = pylmdb.open("x")
+txn = env.begin(write=True)
+cursor = txn.cursor()
+
+pylmdb.opne("x")  # error: Module has no attribute "opne"
+print(pylmdb.MapFulError)  # error: Module has no attribute "MapFulError"
+env.begin(wriet=True)  # error: Unexpected keyword argument
+env.begin(timeout="soon")  # error: No overload variant
+env.open_db("text")  # error: incompatible type "str"
+print(env.stat().sizes)  # error: has no attribute "sizes"
+env.stat()[0]  # error: Invalid index type "int"
+env.stat()["entries"].decode()  # error: "int" has no attribute "decode"
+env.flags()["sync"].lower()  # error: "bool" has no attribute "lower"
+print(pylmdb.version().major)  # error: has no attribute "major"
+
+txn.get("a")  # error: No overload variant of "get"
+txn.view("a")  # error: No overload variant of "view"
+txn.get_many(["a"])  # error: incompatible type "str"
+txn.put(b"k")  # error: Missing positional argument
+txn.put(b"a", "b")  # error: incompatible type "str"; expected "Buffer | _Array"
+txn.put("a", b"b")  # error: incompatible type "str"; expected "Buffer | _Array"
+txn.put(1, [])  # error: incompatible type "int"; expected "Buffer | _Array"
+txn.put(b"a", None)  # error: incompatible type "None"; expected "Buffer | _Array"
+txn.delete("a")  # error: incompatible type "str"
+txn.pop("a")  # error: incompatible type "str"
+txn.replace(b"a", 1)  # error: incompatible type "int"
+txn.range(prefix="a")  # error: No overload variant of "range"
+txn.get(b"a").decode()  # error: Item "None" of "bytes | None" has no attribute "decode"
+txn.put_array("a", [1])  # error: incompatible type "str"
+for key, _ in txn.range():
+    key.encode()  # error: "bytes" has no attribute "encode"
+
+cursor.put(b"a", "b")  # error: incompatible type "str"
+cursor.set_key("a")  # error: incompatible type "str"
+cursor.set_range_dup(b"a", "b")  # error: incompatible type "str"
+cursor.putmulti([(b"a", "b")])  # error: incompatible type
+cursor.getmulti([1])  # error: incompatible type "int"
+for only_key in cursor.iternext(values=False):
+    only_key[0].hex()  # error: "int" has no attribute "hex"
+narrowed: pylmdb.Transaction = env.begin(buffers=True)  # error: Incompatible types in assignment
+
+pylmdb.Map(env)["k"]  # error: Invalid index type
+pylmdb.Map(env, key=3)  # error: No overload variant
+
+
+async def coroutines(aenv: pylmdb.aio.AsyncEnvironment) -> None:
+    await aenv.get("a")  # error: No overload variant of "get"
+    await aenv.put(b"a", "b")  # error: incompatible type "str"
+    (await aenv.get(b"a")).hex()  # error: Item "None" of "bytes | None" has no attribute "hex"
