@@ -28,6 +28,8 @@ from .._core_rules.refusals import refusal
 from ..errors import error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._core import DbSlot
     from .._shared.environment import SharedEnv
     from .transaction import TransactionCore
@@ -182,7 +184,9 @@ class NativeTxn:
         self.family.dirty = True
         self.family.drain()
 
-    def loss(self, owner: TransactionCore | None, refused: Any = refusal) -> str:
+    def loss(
+        self, owner: TransactionCore | None, refused: Callable[..., Exception] = refusal
+    ) -> str:
         """What to warn of where nobody has ended it: "" if nothing was written."""
         if owner is None or not self.write or self.revoked or not self.box.ptr:
             return ""

@@ -283,11 +283,11 @@ PyObject *fail(CoreState *state, const char *what, int code);
 /* Of a record that could not be written or deleted. */
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
                      const void *key, size_t key_size);
-/* By its name in the table of refusals.  The values for its text are as for Py_BuildValue. */
+/* By its name in the table of refusals, which is Python code; raise_refusal() takes NULL, too.
+ * The values for the text are as for Py_BuildValue. */
 #define refuse_named(state, name) raise_refusal(make_refusal(state, "(s)", name))
 #define refuse_with(state, name, format, ...) \
     raise_refusal(make_refusal(state, "s" format, name, __VA_ARGS__))
-/* The name and the values, as for Py_BuildValue; and raising what was made, if it was. */
 PyObject *make_refusal(CoreState *state, const char *format, ...);
 int raise_refusal(PyObject *exception);
 /* Calls function(first, *rest). */
