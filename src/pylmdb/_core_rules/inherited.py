@@ -37,6 +37,8 @@ def go_back(shared: SharedEnv, ptr: CData, inherited: CData, key: FileKey | None
             "it was not the last one any more, and for a second another process was writing",
             "try again, or begin a new transaction",
         )
+    if code and not shared.options.lock:
+        raise _lost("with lock=False it is not kept, and the environment was written to since")
     if code:
         raise _lost("the parent process has let it go, and the environment was written to since")
 
