@@ -201,8 +201,9 @@ class BadValsizeError(Error):
 
     MDB_NAME = "MDB_BAD_VALSIZE"
     MDB_HINT = (
-        "keys have 1 to max_key_size() bytes; integer keys must have the width of those already"
-        " stored, fixed-size values that of their key's other values"
+        "keys have 1 to max_key_size() bytes, values in a dupsort database 0 to max_key_size();"
+        " integer keys must have the width of those already stored, fixed-size values that of"
+        " their key's other values"
     )
 
 
@@ -464,7 +465,8 @@ def closed(
     return cls(text, hint=f"this {subject} has ended; {advice}")
 
 
-_INCOMPATIBLE, _DUPSORT = -30784, 0x04
+_NOT_FOUND, _INCOMPATIBLE, _BAD_VALSIZE = -30798, -30784, -30781
+_DUPSORT = 0x04
 
 
 def write_error(what: str, code: int, slot: DbSlot, key: bytes) -> Error:
@@ -478,6 +480,32 @@ def write_error(what: str, code: int, slot: DbSlot, key: bytes) -> Error:
         hint = (
             f"{bytes(key[:64])!r} is the key of a named database, not of a record: drop() deletes"
             " the database, open_db() gives access to its records"
+        )
+    elif code == _BAD_VALSIZE:
+        hint = f"the key has {len(key)} bytes; {BadValsizeError.MDB_HINT}"
+    return error(what, code, hint)
+
+
+def open_db_error(code: int, name: bytes | None) -> Error:
+    """The exception for a named database that could not be opened."""
+    what = "mdb_dbi_open"
+    failure = error(what, code)
+    if name is None:
+        return failure
+    shown, hint = repr(name[:64]), None
+    if code == _NOT_FOUND:
+        hint = f"there is no database {shown}; env.dbs() lists those that exist"
+    elif isinstance(failure, ReadonlyError):
+        hint = f"there is no database {shown}, and only a write transaction can create it"
+    elif code == _INCOMPATIBLE:
+        hint = (
+            f"the main database has a record with the key {shown}, or has duplicates or integer"
+            " keys and cannot hold named databases"
+        )
+    elif code == _BAD_VALSIZE:
+        hint = (
+            f"the name has {len(name)} bytes; names have 1 to max_key_size() bytes, in files of"
+            " LMDB 1.0 one less"
         )
     return error(what, code, hint)
 
