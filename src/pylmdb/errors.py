@@ -7,11 +7,11 @@ system's number (0 when Python code found the fault); ``reason``, liblmdb's or
 the system's words for it.
 
 A class is also a builtin one only where a handler of the builtin one is right for
-it: :class:`DiskError` and :class:`ReadonlyError` are an :class:`OSError` whose
-``errno`` is set, :class:`LockTimeoutError` is a :class:`TimeoutError`,
-:class:`MemoryError` the builtin one, and :class:`InvalidParameterError` a
-:class:`ValueError`.  A missing database is no KeyError, and an ended object no
-ValueError: handlers for a program's own data must not hide them.
+it: :class:`DiskError`, :class:`ReadonlyError` and :class:`FileSystemError` are an
+:class:`OSError` whose ``errno`` is set, :class:`LockTimeoutError` is a
+:class:`TimeoutError`, :class:`MemoryError` the builtin one, and
+:class:`InvalidParameterError` a :class:`ValueError`.  A missing database is no
+KeyError, and an ended object no ValueError: handlers for a program's own data must not hide them.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class InvalidError(Error):
     """The file is not an LMDB file."""
 
     MDB_NAME = "MDB_INVALID"
-    MDB_HINT = "check the path; this is no LMDB data file of the wanted format"
+    MDB_HINT = "check the path; it must lead to an LMDB data file"
 
 
 class MapFullError(Error):
@@ -257,8 +257,9 @@ class MemoryError(Error, builtins.MemoryError):
 
     MDB_NAME = "ENOMEM"
     MDB_HINT = (
-        "if memory is left, no addresses were (see ulimit -v), or something lies behind the map:"
-        " end all transactions and views of this process, and the next transaction moves it"
+        "if memory is left, the process has no addresses left (see ulimit -v), or others are in use"
+        " behind the map; end all transactions and views of this process, and the next write"
+        " transaction moves the map"
     )
 
 
@@ -272,7 +273,10 @@ class ReplacedError(Error):
     """The data file or the lock file was deleted, or is another one now."""
 
     MDB_NAME = "ESTALE"
-    MDB_HINT = "close the environment and open it again"
+    MDB_HINT = (
+        "the data file or the lock file was deleted, moved or replaced; close the environment and"
+        " open it again"
+    )
 
 
 class ProblemError(Error):
@@ -482,7 +486,7 @@ def write_error(what: str, code: int, slot: DbSlot, key: bytes) -> Error:
             " the database, open_db() gives access to its records"
         )
     elif code == _BAD_VALSIZE:
-        hint = f"the key has {len(key)} bytes; {BadValsizeError.MDB_HINT}"
+        hint = f"size of the key: {len(key)}; {BadValsizeError.MDB_HINT}"
     return error(what, code, hint)
 
 
@@ -504,7 +508,7 @@ def open_db_error(code: int, name: bytes | None) -> Error:
         )
     elif code == _BAD_VALSIZE:
         hint = (
-            f"the name has {len(name)} bytes; names have 1 to max_key_size() bytes, in files of"
+            f"size of the name: {len(name)}; names have 1 to max_key_size() bytes, in files of"
             " LMDB 1.0 one less"
         )
     return error(what, code, hint)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..environment import Environment
 
 _CP_COMPACT = 0x01
-_WHAT = "compact: the data file is replaced"
+_WHAT = "compact: the data file cannot be replaced now"
 
 
 def compact(env: Environment) -> None:
