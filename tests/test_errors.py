@@ -417,3 +417,39 @@ def test_a_program_may_raise_one_with_any_arguments():
         again = pickle.loads(pickle.dumps(made))
         assert (type(again), again.args) == (cls, made.args)
     assert str(pylmdb.Error()) == ""
+
+
+# -- what a message says ---------------------------------------------------------------------
+
+
+def test_a_database_that_cannot_be_opened_is_named(open_env, lib_version):
+    env = open_env()
+    with env.begin(write=True) as txn:
+        txn.put(b"record", b"v")
+    with pytest.raises(pylmdb.NotFoundError, match=r"there is no database b'missing'; env\.dbs"):
+        env.open_db(b"missing", create=False)
+    with env.begin() as txn, pytest.raises(pylmdb.ReadonlyError, match="no database b'missing'"):
+        env.open_db(b"missing", txn)
+    if lib_version == 0:  # 1.0 stores names with a NUL, so the record is not in the way
+        with pytest.raises(pylmdb.IncompatibleError, match="a record with the key b'record'"):
+            env.open_db(b"record")
+    with pytest.raises(pylmdb.BadValsizeError, match="size of the name: 5000; names have 1 to"):
+        env.open_db(b"n" * 5000)
+
+
+def test_a_database_of_a_transaction_that_is_open_is_named(open_env):
+    env = open_env()
+    with env.begin(write=True) as txn:
+        env.open_db(b"pending", txn)
+        with env.begin() as reader, pytest.raises(pylmdb.NotFoundError, match="b'pending'"):
+            env.open_db(b"pending", reader, create=False)
+
+
+def test_a_key_or_value_that_does_not_fit_is_measured(open_env):
+    env = open_env()
+    dups = env.open_db(b"dups", dupsort=True)
+    with env.begin(write=True) as txn:
+        with pytest.raises(pylmdb.BadValsizeError, match="size of the key: 5000; keys have 1 to"):
+            txn.put(b"k" * 5000, b"")
+        with pytest.raises(pylmdb.BadValsizeError, match="values in a dupsort database 0 to max"):
+            txn.put(b"k", b"v" * 5000, db=dups)

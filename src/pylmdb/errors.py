@@ -7,11 +7,11 @@ system's number (0 when Python code found the fault); ``reason``, liblmdb's or
 the system's words for it.
 
 A class is also a builtin one only where a handler of the builtin one is right for
-it: :class:`DiskError` and :class:`ReadonlyError` are an :class:`OSError` whose
-``errno`` is set, :class:`LockTimeoutError` is a :class:`TimeoutError`,
-:class:`MemoryError` the builtin one, and :class:`InvalidParameterError` a
-:class:`ValueError`.  A missing database is no KeyError, and an ended object no
-ValueError: handlers for a program's own data must not hide them.
+it: :class:`DiskError`, :class:`ReadonlyError` and :class:`FileSystemError` are an
+:class:`OSError` whose ``errno`` is set, :class:`LockTimeoutError` is a
+:class:`TimeoutError`, :class:`MemoryError` the builtin one, and
+:class:`InvalidParameterError` a :class:`ValueError`.  A missing database is no
+KeyError, and an ended object no ValueError: handlers for a program's own data must not hide them.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class InvalidError(Error):
     """The file is not an LMDB file."""
 
     MDB_NAME = "MDB_INVALID"
-    MDB_HINT = "check the path; this is no LMDB data file of the wanted format"
+    MDB_HINT = "check the path; it must lead to an LMDB data file"
 
 
 class MapFullError(Error):
@@ -201,8 +201,9 @@ class BadValsizeError(Error):
 
     MDB_NAME = "MDB_BAD_VALSIZE"
     MDB_HINT = (
-        "keys have 1 to max_key_size() bytes; integer keys must have the width of those already"
-        " stored, fixed-size values that of their key's other values"
+        "keys have 1 to max_key_size() bytes, values in a dupsort database 0 to max_key_size();"
+        " integer keys must have the width of those already stored, fixed-size values that of"
+        " their key's other values"
     )
 
 
@@ -256,8 +257,9 @@ class MemoryError(Error, builtins.MemoryError):
 
     MDB_NAME = "ENOMEM"
     MDB_HINT = (
-        "if memory is left, no addresses were (see ulimit -v), or something lies behind the map:"
-        " end all transactions and views of this process, and the next transaction moves it"
+        "if memory is left, the process has no addresses left (see ulimit -v), or others are in use"
+        " behind the map; end all transactions and views of this process, and the next write"
+        " transaction moves the map"
     )
 
 
@@ -271,7 +273,10 @@ class ReplacedError(Error):
     """The data file or the lock file was deleted, or is another one now."""
 
     MDB_NAME = "ESTALE"
-    MDB_HINT = "close the environment and open it again"
+    MDB_HINT = (
+        "the data file or the lock file was deleted, moved or replaced; close the environment and"
+        " open it again"
+    )
 
 
 class ProblemError(Error):
@@ -464,7 +469,8 @@ def closed(
     return cls(text, hint=f"this {subject} has ended; {advice}")
 
 
-_INCOMPATIBLE, _DUPSORT = -30784, 0x04
+_NOT_FOUND, _INCOMPATIBLE, _BAD_VALSIZE = -30798, -30784, -30781
+_DUPSORT = 0x04
 
 
 def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> Error:
@@ -478,6 +484,32 @@ def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> 
         hint = (
             f"{bytes(key[:64])!r} is the key of a named database, not of a record: drop() deletes"
             " the database, open_db() gives access to its records"
+        )
+    elif code == _BAD_VALSIZE:
+        hint = f"size of the key: {len(key)}; {BadValsizeError.MDB_HINT}"
+    return error(what, code, hint)
+
+
+def open_db_error(code: int, name: bytes | None) -> Error:
+    """The exception for a named database that could not be opened."""
+    what = "mdb_dbi_open"
+    failure = error(what, code)
+    if name is None:
+        return failure
+    shown, hint = repr(name[:64]), None
+    if code == _NOT_FOUND:
+        hint = f"there is no database {shown}; env.dbs() lists those that exist"
+    elif isinstance(failure, ReadonlyError):
+        hint = f"there is no database {shown}, and only a write transaction can create it"
+    elif code == _INCOMPATIBLE:
+        hint = (
+            f"the main database has a record with the key {shown}, or has duplicates or integer"
+            " keys and cannot hold named databases"
+        )
+    elif code == _BAD_VALSIZE:
+        hint = (
+            f"size of the name: {len(name)}; names have 1 to max_key_size() bytes, in files of"
+            " LMDB 1.0 one less"
         )
     return error(what, code, hint)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..environment import Environment
 
 _CP_COMPACT = 0x01
-_WHAT = "compact: the data file is replaced"
+_WHAT = "compact: the data file cannot be replaced now"
 
 
 def compact(env: Environment) -> None:
@@ -38,7 +38,7 @@ def compact(env: Environment) -> None:
         raise ReadonlyError("compact", errno.EACCES, "open the environment with readonly=False")
     if not shared.options.lock:
         raise Error(
-            "compact: with lock=False nobody knows who else has the file open",
+            "compact: with lock=False other processes that have the file open are not known",
             hint="open the environment with lock=True",
         )
     with _registry.lock():

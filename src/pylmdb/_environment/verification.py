@@ -106,7 +106,7 @@ def _report(ffi: CData, check: CData, path: str, changed: bool, seconds: float) 
         text = "it was written to while it was checked"
         findings.append(Finding("note", None, "file", None, text))
     if not check.file_size:
-        text = f"it {EMPTY}; opening it without readonly=True makes a new environment"
+        text = f"it {EMPTY}; opening it without readonly=True creates a new environment"
         findings = [Finding("note", None, "file", None, text)]
     return Report(
         path=path,

@@ -28,7 +28,15 @@ from _weakref import ref
 from .._core_rules.writer_gate import WriterGate
 from .._typing import TYPE_CHECKING
 from .._which_core import DbSlot, SharedCore
-from ..errors import BusyError, InvalidParameterError, ReplacedError, checksums, closed, error
+from ..errors import (
+    BusyError,
+    InvalidParameterError,
+    ReplacedError,
+    checksums,
+    closed,
+    error,
+    open_db_error,
+)
 from .exclusive import LOOK, Alone, Resizing
 from .growth import plan
 from .options import DEFAULT_MAX_DBS
@@ -370,7 +378,7 @@ class SharedEnv(SharedCore):
                 slot = None
                 code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
             if code:
-                raise error("mdb_dbi_open", code)
+                raise open_db_error(code, name)
             number = found.dbi
             if name is None:
                 self.main.flags = found.flags
@@ -390,7 +398,7 @@ class SharedEnv(SharedCore):
         # There is one write transaction at a time, so what is not committed is its own; without
         # the shim, a handle that a read transaction opens goes with that transaction too.
         if slot.pending and (txn is None or not (txn._thread or slot in txn._opened)):
-            raise error("mdb_dbi_open", lib.MDB_NOTFOUND)
+            raise open_db_error(lib.MDB_NOTFOUND, name)
         self._opened.append(found)
         found_slot: DbSlot = slot
         return found_slot

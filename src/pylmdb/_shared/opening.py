@@ -32,9 +32,9 @@ _REFUSALS = (
     errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENXIO, errno.EROFS,
 )  # fmt: skip
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_REGULAR = "the lock file and the data file must be regular files and no symbolic links"
+_REGULAR = "the data file must be a regular file, and the lock file one that is no symbolic link"
 _ALONE = "if no other process uses the files, open them with lock=False"
-_TO_READ = "readonly=True, lock=False reads what no process writes to meanwhile"
+_TO_READ = "if no process writes meanwhile, readonly=True, lock=False reads the files"
 
 
 class RetryError(Exception):
@@ -94,7 +94,7 @@ def _check_missing(options: Options, code: int) -> None:
     if os.path.isdir(path if options.subdir else os.path.dirname(path)):
         if not options.readonly:
             return
-        hint = "it does not exist, and readonly=True makes no file"
+        hint = "it does not exist, and readonly=True creates no file"
         raise error(f"open: {_data_name(options)!r}", code, hint)
     if os.path.exists(path):
         hint = "it is a file, and subdir=True means a directory; leave subdir out to open either"
@@ -103,11 +103,11 @@ def _check_missing(options: Options, code: int) -> None:
     elif not os.path.isdir(os.path.dirname(path)):
         hint = "its parent directory does not exist"
     elif options.readonly:
-        hint = "it does not exist, and readonly=True makes nothing"
+        hint = "it does not exist, and readonly=True creates nothing"
     elif not options.create:
-        hint = "it does not exist, and create=False makes no directory"
+        hint = "it does not exist, and create=False creates no directory"
     else:  # it was there a moment ago
-        raise RetryError(error(f"open: {given!r}", code, "another process removes it"))
+        raise RetryError(error(f"open: {given!r}", code, "another process is removing it"))
     raise error(f"open: {given!r}", code, hint)
 
 
@@ -158,7 +158,7 @@ class Opening:
         except OSError as failure:
             text = os.strerror(failure.errno or 0)
             if isinstance(failure, FileNotFoundError):
-                text += "; open() makes a directory, but not its parent"
+                text += "; open() creates a directory, but not its parent"
             raise OSError(failure.errno, text, options.given_path) from None
         self._made_directory = True
 
@@ -192,7 +192,7 @@ class Opening:
         elif options.readonly and _is_empty(options.data_path):
             return InvalidError(
                 f"open: {_data_name(options)!r} {EMPTY}",
-                hint="opening it without readonly=True makes a new environment",
+                hint="opening it without readonly=True creates a new environment",
             )
         else:
             hint = "; ".join([f"path {options.given_path!r}", *_hints(code)])
@@ -216,7 +216,7 @@ def _lock_file_denied(options: Options, code: int) -> Error:
     if code not in _DENIED:
         return error(what, code, "; ".join(_hints(code)))
     does = "write it" if os.path.lexists(options.lock_path) else "make it"
-    hint = f"this process may not {does}, and readers need that, too; {_TO_READ}"
+    hint = f"this process may not {does}, which reading needs, too; {_TO_READ}"
     return LockFileError(what, code, hint)
 
 

@@ -93,7 +93,8 @@ def open_environment(path: str, options: Options) -> Environment:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(f"{text} (lock=False says that it is so)", RuntimeWarning, stacklevel=2)
+    text += " (with lock=False this warning is not given)"
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 class Opened:

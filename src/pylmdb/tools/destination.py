@@ -153,7 +153,7 @@ class Destination(Owner):
             if failure.errno not in _TAKEN:
                 raise
             raise error(
-                f"{os.fsdecode(self._path)!r} was made meanwhile by somebody else",
+                f"{os.fsdecode(self._path)!r} was made meanwhile by another process",
                 failure.errno,
                 "write to another path",
             ) from failure
