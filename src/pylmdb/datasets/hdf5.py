@@ -77,7 +77,8 @@ def from_hdf5(
     except OSError as problem:
         if problem.errno is not None:
             raise
-        raise InvalidParameterError(f"{os.fspath(source)!r} is no HDF5 file: {problem}") from None
+        name = os.fspath(source)
+        raise InvalidParameterError(f"{name!r} is not an HDF5 file: {problem}") from None
     with file:
         if data is None:
             names, attributes = _tree(h5py, file, max_sample)
@@ -189,7 +190,7 @@ def _read(dataset: Any, where: Any, limit: int) -> Any:
         try:
             texts = np.asarray(dataset.asstr()[where], object)
         except UnicodeDecodeError as problem:
-            raise InvalidParameterError(f"{dataset.name!r} is no text: {problem}") from None
+            raise InvalidParameterError(f"{dataset.name!r} is not text: {problem}") from None
         return _texts(texts, f"the data set {dataset.name!r}", limit)
     return _without_metadata(np.asarray(dataset[where]))
 
@@ -306,7 +307,7 @@ def _to_rows(file: Any, exported: Exported, name: str) -> list[Any]:
 
 def _create(h5py: Any, file: Any, name: str, array: Any) -> Any:
     if "\0" in name:
-        raise InvalidParameterError(f"the key {name!r} is no path")
+        raise InvalidParameterError(f"the key {name!r} is not a path")
     try:
         if array.dtype.kind == "U":
             return file.create_dataset(name, array.shape, h5py.string_dtype(), array.astype(object))
