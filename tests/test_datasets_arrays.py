@@ -153,7 +153,7 @@ def test_samples_that_are_no_arrays(tmp_path, path):
     with Writer(path) as writer:
         writer.append(b"bytes")
     for export in (datasets.to_npz, datasets.to_memmap):
-        with pytest.raises(pylmdb.InvalidParameterError, match="no array"):
+        with pytest.raises(pylmdb.InvalidParameterError, match=r"not an array|no array"):
             export(path, tmp_path / "out")
     with (
         Dataset(path, dtype="u1", shape=5) as dataset,
@@ -321,7 +321,7 @@ def test_what_has_no_array(tmp_path, path, kind):
         else:
             file["x"] = np.zeros(3)
             file["x"].attrs["none"] = h5py.Empty("f4")
-    with pytest.raises(pylmdb.InvalidParameterError, match=r"x'.*no array|no array"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="no array"):
         datasets.from_hdf5(tmp_path / "a.h5", path)
 
 
@@ -329,7 +329,7 @@ def test_what_is_no_hdf5_file(tmp_path, path):
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     (tmp_path / "b.h5").write_bytes(b"text")
     for name in ("a.h5", "b.h5"):
-        with pytest.raises(pylmdb.InvalidParameterError, match="no HDF5 file"):
+        with pytest.raises(pylmdb.InvalidParameterError, match="is not an HDF5 file"):
             datasets.from_hdf5(tmp_path / name, path)
     with pytest.raises(FileNotFoundError):
         datasets.from_hdf5(tmp_path / "none.h5", path)

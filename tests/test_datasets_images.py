@@ -374,7 +374,7 @@ def test_nothing_is_overwritten(tmp_path, path):
 def test_arrays_that_are_no_images(tmp_path, path):
     with Writer(path) as writer:
         writer.append(np.zeros((2, 2, 2, 2)))
-    with pytest.raises(pylmdb.InvalidParameterError, match="no image"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="not an image"):
         datasets.to_image_folder(path, tmp_path / "out")
 
 

@@ -152,13 +152,13 @@ OTHER_ENCODINGS = {
 def test_a_tuple_has_one_encoding(env, name, inside):
     raw = OTHER_ENCODINGS[name]
     raw = b"\x30" + raw + b"\x00" if inside and raw else raw
-    with pytest.raises(pylmdb.InvalidParameterError, match="is no tuple: "):
+    with pytest.raises(pylmdb.InvalidParameterError, match="is not a tuple: "):
         _codecs.key_codec("tuple").decode(raw)
     m = pylmdb.Map(env, "m", key="tuple")
     if raw:
         with m.transaction() as txn:
             txn.put(raw, b"", db=m.db)
-        with pytest.raises(pylmdb.InvalidParameterError, match="is no tuple: "):
+        with pytest.raises(pylmdb.InvalidParameterError, match="is not a tuple: "):
             list(m)
 
 

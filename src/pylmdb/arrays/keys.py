@@ -77,7 +77,7 @@ class Numbers:
             least, most = int(array.min()), int(array.max())
             if least < 0 or (width == 4 and most >= 2**32):
                 raise InvalidParameterError(
-                    f"the key {least if least < 0 else most} is no unsigned integer of"
+                    f"the key {least if least < 0 else most} is not an unsigned integer of"
                     f" {width or 8} bytes",
                     hint="give a key_format for keys that are text, or the keys as bytes",
                 )
@@ -176,7 +176,7 @@ def _large_numbers(keys: Any) -> NDArray[Any]:
     """Of integers that are not all less than 2**63 numpy makes floats or objects."""
     least, most = min(keys), max(keys)
     if least < 0 or most >= 2**64:
-        raise InvalidParameterError(f"the keys {least} and {most} are no integers of one type")
+        raise InvalidParameterError(f"the keys {least} and {most} are not integers of one type")
     return np.array(keys, np.uint64)
 
 

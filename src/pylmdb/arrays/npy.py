@@ -237,7 +237,7 @@ def _parse(header: bytes) -> Form:
     try:
         text = header[begin:].decode(encoding)
         if not _LITERAL.fullmatch(text):
-            raise ValueError("it is no literal of strings, sizes, and True or False")
+            raise ValueError("it is not a literal of strings, sizes, and True or False")
         fields = ast.literal_eval(text)
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
             raise ValueError("it has other fields than " + ", ".join(sorted(_FIELDS)))
@@ -245,7 +245,7 @@ def _parse(header: bytes) -> Form:
         if not isinstance(fortran, bool):
             raise ValueError("fortran_order is neither True nor False")
         if not _is_shape(shape):
-            raise ValueError("shape is no tuple of sizes")
+            raise ValueError("shape is not a tuple of sizes")
         _check_descr(fields["descr"])
         dtype = np.lib.format.descr_to_dtype(fields["descr"])
         if dtype.hasobject:
@@ -285,10 +285,10 @@ def _check_descr(descr: object) -> None:
         for field in descr:
             _, inner, *shape = field if type(field) is tuple else ()
             if len(shape) > 1 or not all(map(_is_shape, shape)):
-                raise ValueError(f"{field!r} is no field")
+                raise ValueError(f"{field!r} is not a field")
             _check_descr(inner)
     elif not isinstance(descr, str) or not _CODE.fullmatch(descr):
-        raise ValueError(f"{descr!r} is no dtype")
+        raise ValueError(f"{descr!r} is not a dtype")
 
 
 def check_extent(what: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
@@ -337,6 +337,6 @@ LONGEST_HEADER = 12 + _LONGEST
 
 def _refused(why: str) -> InvalidParameterError:
     return InvalidParameterError(
-        f"the value is no array in .npy format: {why}",
+        f"the value is not an array in .npy format: {why}",
         hint="get() returns it as it is; put_array() stores arrays",
     )

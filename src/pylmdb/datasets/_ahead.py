@@ -37,7 +37,7 @@ def read_file(path: str) -> bytes:
         fd = file.open(path, _FLAGS)
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise InvalidParameterError(f"{path!r} is no regular file")
+            raise InvalidParameterError(f"{path!r} is not a regular file")
         parts = [os.read(fd, found.st_size + 1)]
         while parts[-1]:
             parts.append(os.read(fd, 1 << 20))

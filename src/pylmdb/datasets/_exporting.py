@@ -116,7 +116,7 @@ def _pixels(key: bytes, value: bytes, size: str) -> NDArray[Any]:
         return np.frombuffer(value, np.uint8).reshape(height, width, channels)
     except ValueError:
         raise InvalidParameterError(
-            f"{key!r} has {len(value)} bytes, which is no image of the size {size!r}"
+            f"{key!r} has {len(value)} bytes, which is not an image of the size {size!r}"
         ) from None
 
 
@@ -128,7 +128,7 @@ def key_text(key: bytes, what: str) -> str:
     try:
         return key.decode()
     except UnicodeDecodeError:
-        raise InvalidParameterError(f"the key {key!r} is no text, and no {what}") from None
+        raise InvalidParameterError(f"the key {key!r} cannot be a {what}: it is not text") from None
 
 
 def as_array(value: object, number: int) -> NDArray[Any]:

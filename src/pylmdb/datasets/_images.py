@@ -114,7 +114,7 @@ def encoded(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> b
         pillow().fromarray(np.ascontiguousarray(array)).save(out, "PNG")
     except (ValueError, TypeError, KeyError, OSError) as problem:
         raise InvalidParameterError(
-            f"an array of {array.dtype} and shape {array.shape} is no image: {problem}"
+            f"an array of {array.dtype} and shape {array.shape} is not an image: {problem}"
         ) from None
     return out.getvalue()
 

@@ -180,7 +180,7 @@ def _folder(look: Look) -> Recognised | None:
         return None
     keys = _plain_pickle.loads(listed)
     if not isinstance(keys, (list, tuple)) or not all(type(key) is bytes for key in keys):
-        raise InvalidParameterError(f"{FOLDER_KEYS!r} is no list of keys")
+        raise InvalidParameterError(f"{FOLDER_KEYS!r} is not a list of keys")
     return Recognised("folder2lmdb", Listed(_table(keys)), "pickle")
 
 

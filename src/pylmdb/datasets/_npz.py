@@ -38,7 +38,7 @@ def names_of(archive: zipfile.ZipFile) -> list[str]:
     """The names of the arrays."""
     for name in archive.namelist():
         if not name.endswith(".npy"):
-            raise InvalidParameterError(f"{name!r} is no array; all names in an .npz end in .npy")
+            raise InvalidParameterError(f"{name!r} is not an array; names in an .npz end in .npy")
     return [name[:-4] for name in archive.namelist()]
 
 

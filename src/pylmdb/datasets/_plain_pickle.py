@@ -108,4 +108,4 @@ def loads(value: bytes | memoryview) -> Any:
     try:
         return _Unpickler(value).load()
     except _MALFORMED as problem:
-        raise InvalidParameterError(f"the value is no pickle of plain data: {problem}") from None
+        raise InvalidParameterError(f"the value is not a pickle of plain data: {problem}") from None

@@ -178,7 +178,7 @@ class Numbered(Layout):
 
     def counted(self, value: bytes) -> int:
         if not value.isdigit():
-            raise InvalidParameterError(f"{self.count_key!r} is no number in digits")
+            raise InvalidParameterError(f"{self.count_key!r} is not a number in digits")
         return int(value)
 
     def records(self, number: int, value: Value, label: Label, name: str | bytes | None) -> Records:
@@ -196,7 +196,7 @@ class Folder(Numbered):
     def counted(self, value: bytes) -> int:
         count = _plain_pickle.loads(value)
         if type(count) is not int or count < 0:
-            raise InvalidParameterError(f"{self.count_key!r} is no number")
+            raise InvalidParameterError(f"{self.count_key!r} is not a number")
         return count
 
     def records(self, number: int, value: Value, label: Label, name: str | bytes | None) -> Records:

@@ -53,7 +53,7 @@ def find(path: Path | Sequence[Path]) -> list[str]:
     elif glob.has_magic(name):
         inside = glob.glob(name, recursive=True)
     elif os.path.exists(name):
-        raise InvalidParameterError(f"{name!r} is no LMDB environment")
+        raise InvalidParameterError(f"{name!r} is not an LMDB environment")
     else:
         raise FileNotFoundError(errno.ENOENT, "there is no data set", name)
     found = sorted(each for each in inside if is_environment(each))

@@ -66,7 +66,7 @@ def _form(dataset: Dataset) -> tuple[Any, tuple[int, ...]]:
         form = first.dtype, first.shape
     if form is None or dataset._transform is not None:
         raise InvalidParameterError(
-            "the samples are no arrays of one form, and a dask.array is made of such",
+            "the samples are not arrays of one form, and a dask.array is made of such",
             hint="give the Dataset dtype= and shape=, and no transform, or use to_dask_bag()",
         )
     return form

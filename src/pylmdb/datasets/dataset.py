@@ -165,7 +165,9 @@ class Dataset:
         :param seed: the same seed gives the same parts, on every machine.
         """
         if any(each < 0 for each in fractions) or sum(fractions) > 1 + 1e-9:
-            raise InvalidParameterError(f"these are no parts of a whole: {fractions}")
+            raise InvalidParameterError(
+                f"fractions must be at least 0 and add up to at most 1, not {fractions}"
+            )
         numbers = self._numbers(permutation(len(self), seed))
         ends = np.rint(np.cumsum([0.0, *fractions]) * len(self)).astype(int).tolist()
         return [self._part(numbers[begin:end]) for begin, end in pairwise(ends)]

@@ -116,7 +116,7 @@ def parse(value: BytesLike) -> Datum:
             elif number == _FLOATS and wire in (_BYTES, _FIXED32):
                 floats.append(_packed(found) if wire == _BYTES else _unpacked(found))
     except MalformedError as problem:
-        raise InvalidParameterError(f"the value is no Datum: {problem}") from None
+        raise InvalidParameterError(f"the value is not a Datum: {problem}") from None
     label = numbers.get(_LABEL)
     return Datum(
         _int32(numbers.get(_CHANNELS, 0)),
@@ -138,7 +138,7 @@ _NUMBERS = {_CHANNELS, _HEIGHT, _WIDTH, _LABEL, _ENCODED}
 def _number(field: int, value: SupportsIndex, what: str) -> bytes:
     number = index(value)
     if number not in _INT32:
-        raise InvalidParameterError(f"{what}: {number} is no int32")
+        raise InvalidParameterError(f"{what}: {number} is not an int32")
     return varint(field << 3 | _VARINT) + varint(number & 2**64 - 1)
 
 
@@ -221,7 +221,7 @@ def _array(fields: Datum) -> NDArray[Any]:
         flat = np.frombuffer(fields.data, np.uint8)
     if min(shape) < 0 or shape[0] * shape[1] * shape[2] != flat.size or shape == (0, 0, 0):
         raise InvalidParameterError(
-            f"the Datum has {flat.size} elements of data, which are no array of shape {shape}"
+            f"the Datum has {flat.size} elements, which do not fill an array of shape {shape}"
         )
     check_extent("the Datum's array", flat.dtype, shape)
     # floats behind their tags are not in a row

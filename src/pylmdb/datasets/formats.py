@@ -57,7 +57,7 @@ _IMAGES = (
     Option("check_size", bool, "refuse images of another size than the first"),
     Option("shuffle", bool, "in random order"),
     Option("seed", int, "the seed of that order"),
-    Option("errors", str, "what to do about files that are no images", ("raise", "skip")),
+    Option("errors", str, "what to do about files that are not images", ("raise", "skip")),
     Option("resume", bool, "go on with what a killed run has left"),
     Option("threads", int, "how many threads read ahead"),
 )

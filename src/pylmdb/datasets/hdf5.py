@@ -82,7 +82,8 @@ def from_hdf5(
     except OSError as problem:
         if problem.errno is not None:
             raise
-        raise InvalidParameterError(f"{os.fspath(source)!r} is no HDF5 file: {problem}") from None
+        name = os.fspath(source)
+        raise InvalidParameterError(f"{name!r} is not an HDF5 file: {problem}") from None
     with file:
         if data is None:
             names, attributes = _tree(h5py, file, max_sample)
@@ -194,7 +195,7 @@ def _read(dataset: Dataset, where: slice | tuple[()], limit: int) -> NDArray[Any
         try:
             texts = np.asarray(dataset.asstr()[where], object)
         except UnicodeDecodeError as problem:
-            raise InvalidParameterError(f"{dataset.name!r} is no text: {problem}") from None
+            raise InvalidParameterError(f"{dataset.name!r} is not text: {problem}") from None
         return _texts(texts, f"the data set {dataset.name!r}", limit)
     return _without_metadata(np.asarray(dataset[where]))
 
@@ -311,7 +312,7 @@ def _to_rows(file: Group, exported: Exported, name: str) -> list[Any]:
 
 def _create(h5py: ModuleType, file: Group, name: str, array: NDArray[Any]) -> Dataset:
     if "\0" in name:
-        raise InvalidParameterError(f"the key {name!r} is no path")
+        raise InvalidParameterError(f"the key {name!r} is not a path")
     try:
         if array.dtype.kind == "U":
             return file.create_dataset(name, array.shape, h5py.string_dtype(), array.astype(object))

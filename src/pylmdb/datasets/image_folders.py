@@ -135,7 +135,7 @@ def _write_new(folder: str, name: str, content: bytes | memoryview) -> None:
     parts = name.split("/")
     if {"", ".", ".."} & {*parts} or "\0" in name or (os.sep != "/" and os.sep in name):
         raise InvalidParameterError(
-            f"{name!r} is no name of a file below {folder!r}", hint="use names='number'"
+            f"{name!r} is not a name of a file below {folder!r}", hint="use names='number'"
         )
     path = os.path.join(folder, *parts)
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -75,7 +75,7 @@ def from_npz(
                     writer.append(Member(archive, name, max_sample).whole(), name=name)
             return len(names)
     except MALFORMED as problem:
-        raise InvalidParameterError(f"{os.fspath(source)!r} is no .npz: {problem}") from problem
+        raise InvalidParameterError(f"{os.fspath(source)!r} is not an .npz: {problem}") from problem
 
 
 def append_rows(

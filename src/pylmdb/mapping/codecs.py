@@ -120,7 +120,7 @@ def _encode_unsigned(given: object) -> bytes:
 
 def _decode_unsigned(data: bytes) -> int:
     if len(data) != 8:
-        raise InvalidParameterError(f"the key {data!r} is no integer of 8 bytes")
+        raise InvalidParameterError(f"the key {data!r} is not an integer of 8 bytes")
     number: int = _WORD.unpack(data)[0]
     return number
 

@@ -130,9 +130,9 @@ def decode(data: bytes) -> tuple[Any, ...]:
             raise ValueError("it is empty")
         return _read_until(data, 0, len(data), 0)[0]
     except IndexError:
-        raise InvalidParameterError(f"the key {data!r} is no tuple: it is too short") from None
+        raise InvalidParameterError(f"the key {data!r} is not a tuple: it is too short") from None
     except ValueError as problem:
-        raise InvalidParameterError(f"the key {data!r} is no tuple: {problem}") from problem
+        raise InvalidParameterError(f"the key {data!r} is not a tuple: {problem}") from problem
 
 
 def _read_until(
@@ -169,7 +169,7 @@ def _read(data: bytes, code: int, position: int, depth: int) -> tuple[Any, int]:
         return _read_until(data, position, None, depth + 1)
     if code in (_NONE, _FALSE, _TRUE):
         return {_NONE: None, _FALSE: False, _TRUE: True}[code], position
-    raise ValueError(f"{code} is no code")
+    raise ValueError(f"{code} is not a code")
 
 
 def _read_integer(data: bytes, code: int, position: int) -> tuple[int, int]:
