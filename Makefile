@@ -139,6 +139,7 @@ docs: $(DOCS_VENV)/installed-docs
 
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/mypy
 
 place: $(VENV)/created

@@ -23,6 +23,7 @@ SAME = ("processor", "processors", "python", "py_lmdb", "quick", "threaded")
 # Above this load of the machine, ratios of short times are not worth storing or comparing.
 QUIET = 0.5
 
+
 def warn(load: float) -> None:
     """Say so when the machine is not quiet."""
     if load > QUIET:

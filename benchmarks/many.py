@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What grows with the number of things: named databases, descriptors, environments, free pages.
 
-    python benchmarks/many.py            # pylmdb beside py-lmdb, processor time of each
+python benchmarks/many.py            # pylmdb beside py-lmdb, processor time of each
 """
 
 from __future__ import annotations

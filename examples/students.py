@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The program that tutorials on LMDB begin with: students by number, added, changed, deleted.
 
-    python examples/students.py [PATH]
+python examples/students.py [PATH]
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ def make_env(path, **options):
     return env, dbs
 """
 
-MEASURE = RECORDS + """\
+MEASURE = (
+    RECORDS
+    + """\
 import ctypes, tracemalloc
 # The other core is Python and cffi, which fill their own caches for a while.
 IN_C = os.environ["PYLMDB_CORE"] == "c"
@@ -119,6 +121,7 @@ tracemalloc.start(1)
 gc.collect()
 gc.freeze()
 """
+)
 
 OPEN = """\
 env, dbs = make_env(path)

@@ -16,9 +16,14 @@ FLAGS = "-m32 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="no other machine has -m32")
 @pytest.mark.parametrize("line", ["0.9", "1.0"])
-@pytest.mark.parametrize("source", [
-    LIBLMDB / "shim.c", *(path for path in NATIVE.rglob("*.c") if path.parent.name != "core"),
-], ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize(
+    "source",
+    [
+        LIBLMDB / "shim.c",
+        *(path for path in NATIVE.rglob("*.c") if path.parent.name != "core"),
+    ],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
 def test_it_compiles(source, line):
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
     folders = [f"-I{each}" for each in (LIBLMDB / line, LIBLMDB, NATIVE)]

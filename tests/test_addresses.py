@@ -45,7 +45,9 @@ def mapped(path):
 )
 def test_no_more_is_mapped_than_is_asked_for(env_path, lib_version, given):
     """Who locks the map in memory, or limits or watches addresses, sees what was asked for."""
-    run(MAPPED + f"""
+    run(
+        MAPPED
+        + f"""
 env = pylmdb.open(path, lib_version=lib_version, {given})
 size = {{"": 64 << 20, "map_size=3 << 20": 3 << 20}}.get({given!r}, 1 << 30)
 assert [part[1] for part in mapped(path)] == [size], mapped(path)
@@ -57,7 +59,10 @@ with other.begin(write=True) as txn:
 assert start == where and 100 << 20 < size <= 1 << 31
 reader.abort(), other.close(), env.close()
 assert not mapped(path)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 MANY = """
@@ -130,10 +135,14 @@ def test_a_map_that_something_lies_behind_does_not_move_under_anybody(open_env, 
 def test_a_map_is_moved_for_what_another_process_has_written(open_env, occupied, env_path):
     env = open_env(sync=False)
     occupied(env)
-    other = start("""
+    other = start(
+        """
 with pylmdb.open(path, sync=False) as env, env.begin(write=True) as txn:
     txn.put(b"large", bytes(100 << 20))
-""", env_path, 0)
+""",
+        env_path,
+        0,
+    )
     finish(other)
     with env.begin() as txn:
         assert txn.get(b"large") == bytes(100 * MIB)
@@ -142,7 +151,8 @@ with pylmdb.open(path, sync=False) as env, env.begin(write=True) as txn:
 
 
 def test_few_addresses(env_path, lib_version):
-    run("""
+    run(
+        """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 env = pylmdb.open(path, lib_version=lib_version, sync=False)
@@ -155,12 +165,17 @@ assert len(bytearray(1 << 30)) and env.stat().entries == 30
 env.close()
 env = pylmdb.open(path)
 assert env.stat().entries == 30
-""", env_path, lib_version, timeout=60)
+""",
+        env_path,
+        lib_version,
+        timeout=60,
+    )
 
 
 def test_no_addresses_to_spare(env_path, lib_version):
     """Then the map is as large as it must be, grows where it can, and raises where not."""
-    run("""
+    run(
+        """
 import resource
 pylmdb.open(path, lib_version=lib_version).close()
 with open("/proc/self/statm") as file:
@@ -178,7 +193,10 @@ except (pylmdb.MapFullError, MemoryError):
     pass
 assert 4 < written < 999
 assert env.stat().entries == written
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_where_something_lies_behind_the_map_nothing_may_be_alive(open_env, occupied):

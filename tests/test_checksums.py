@@ -23,6 +23,7 @@ def engine():
 def native(env_path, core):
     """A ``with`` block that has a native environment, whose pages may have checksums."""
     ffi, lib = engine().ffi, engine().lib
+
     @ffi.callback("MDB_sum_func")
     def summed(source, out, key):
         total = zlib.crc32(ffi.buffer(source.mv_data, source.mv_size))

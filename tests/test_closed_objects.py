@@ -302,6 +302,7 @@ def test_what_a_dead_object_still_answers(live, open_env, tmp_path, cls, state):
 
 # -- in argument positions -------------------------------------------------------------------------
 
+
 def home(dead, live):
     """The environment of a transaction, also of one that was never begun."""
     return dead.env or live.env

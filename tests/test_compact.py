@@ -71,10 +71,17 @@ def test_again_and_again(open_env):
             assert txn.stat().entries == max(0, 100 * round)
 
 
-@pytest.mark.parametrize("options", [
-    {"subdir": False}, {"writemap": True}, {"map_size": 8 << 20}, {"sync": False},
-    {"max_dbs": 5}, {"max_map_size": 1 << 30},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subdir": False},
+        {"writemap": True},
+        {"map_size": 8 << 20},
+        {"sync": False},
+        {"max_dbs": 5},
+        {"max_map_size": 1 << 30},
+    ],
+)
 def test_the_options_stay(open_env, env_path, options):
     env = open_env(**options)
     fill(env)
@@ -217,13 +224,18 @@ def test_a_failure_with_the_new_file_in_place(open_env, env_path, lib_version, m
 
 
 def test_killed_in_the_middle_it_is_whole(env_path, lib_version):
-    run("""
+    run(
+        """
 env = pylmdb.open(path, lib_version=lib_version)
 with env.begin(write=True) as txn:
     txn.put(b"k", b"v" * 100_000)
 os.rename = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
 env.compact()
-""", env_path, lib_version, status=-signal.SIGKILL)
+""",
+        env_path,
+        lib_version,
+        status=-signal.SIGKILL,
+    )
     env = pylmdb.open(env_path)
     assert env.stat().entries == 1
     env.compact()
@@ -235,7 +247,8 @@ env.compact()
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_while_somebody_waits_to_open_it(env_path, lib_version, moment, turns):
     """The lock file must not send him to a snapshot that the file does not have."""
-    compactor = start(f"""
+    compactor = start(
+        f"""
 env = pylmdb.open(path, lib_version=lib_version)
 for i in range({turns}):
     with env.begin(write=True) as txn:
@@ -249,15 +262,25 @@ def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
 os.rename = die
 env.compact()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
     assert compactor.stdout.readline() == "there\n"
-    waiting = [start("""
+    waiting = [
+        start(
+            """
 print("ready", flush=True)
 env = pylmdb.open(path)
 with env.begin(write=True) as txn:
     txn.put(b"new %d" % os.getpid(), b"")
     print(txn.stat().entries)
-""", env_path, lib_version) for _ in range(2)]
+""",
+            env_path,
+            lib_version,
+        )
+        for _ in range(2)
+    ]
     assert [each.stdout.readline() for each in waiting] == ["ready\n"] * 2
     time.sleep(0.3)
     assert not any(each.poll() for each in waiting)

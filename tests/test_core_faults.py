@@ -12,7 +12,9 @@ from faults import PRELUDE_WITH_FAULTS, environment
 from leaks import RECORDS
 from programs import run
 
-HUNT = RECORDS + """\
+HUNT = (
+    RECORDS
+    + """\
 POINTS = 12 * ROUNDS
 what = CORE if sys.argv.pop() == "core" else ENGINES
 
@@ -121,6 +123,7 @@ def hunt(calls, before=lambda: None, after=lambda: None, retry=False):
                 wrong.append(f"{said}: changed the data, {failed}")
     assert not wrong, "\\n".join(wrong[:40])
 """
+)
 
 
 @pytest.fixture(params=["core", "engines"])

@@ -97,7 +97,8 @@ def run(source, env_path, lib_version):
 
 
 def test_the_callback_of_a_dropped_transaction_may_close_or_write(env_path, lib_version):
-    run("""
+    run(
+        """
 def viewed():
     txn = env.begin(buffers=True)
     assert txn.get(b"kept") == b"data"
@@ -127,12 +128,16 @@ for make, deed in itertools.product((lambda: env.begin(), viewed, written, child
     check()
 with env.begin(env.open_db(b"new"), write=True) as txn:
     assert txn.put(b"k", b"v") and txn.get(b"k") == b"v"
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_transaction_that_ends_while_it_begins_is_refused(env_path, lib_version):
     """A subclass may give itself away before it is begun, to a thread or signal handler."""
-    run("""
+    run(
+        """
 class T(pylmdb.Transaction): pass
 def attempt(env, name, deed, **options):
     txn = T.__new__(T, env)
@@ -169,12 +174,16 @@ gc.collect()
 assert not few.reader_list()
 few.begin().abort()
 few.close()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_child_may_be_dropped_in_an_operation_of_its_sibling(env_path, core):
     """LMDB 1.0 has siblings.  Nothing leads to the dropped ones any more."""
-    run("""
+    run(
+        """
 txn = env.begin(write=True)
 txn.put(b"big", b"x" * BIG)
 def prepare():
@@ -203,12 +212,16 @@ txn.commit()
 assert all(one.closed for one in ones)
 with env.begin() as txn:
     assert txn.get(b"big") == b"x" * BIG
-""", env_path, 1)
+""",
+        env_path,
+        1,
+    )
 
 
 def test_a_child_may_be_dropped_while_its_parent_ends(env_path, lib_version):
     """In the bookkeeping of database handles, which is Python code."""
-    run("""
+    run(
+        """
 for end in ("abort", "close", "drop", "commit"):
     parents = [env.begin(write=True)]
     parents[0].put(b"mine", b"x")
@@ -234,12 +247,16 @@ for end in ("abort", "close", "drop", "commit"):
         assert txn.get(b"mine") == (b"x" if end == "commit" else None)
         assert raised_by(env.open_db, b"new", txn, create=False) is pylmdb.NotFoundError
     check()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_the_callback_of_the_database_named_last_may_use_or_end(env_path, lib_version):
     """The operation then goes on with the database that it was given."""
-    run("""
+    run(
+        """
 dbs = [env.open_db(b"db%d" % i) for i in range(3)]
 with env.begin(write=True) as txn:
     for i, db in enumerate(dbs):
@@ -267,12 +284,16 @@ with env.begin(write=True) as txn:
     assert txn.put(b"k", b"new", db=dbs[1])
 with env.begin() as txn:
     assert [txn.get(b"k", db=db) for db in dbs] == [b"0", b"new", b"2"]
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_arguments_of_begin_that_close_and_collect_the_environment(env_path, lib_version):
     """It is closed then, also if another Environment has the file open."""
-    run("""
+    run(
+        """
 class Trap:
     def act(self):
         env.close()
@@ -295,22 +316,30 @@ for shares, each in itertools.product((False, True), options):
         other.close()
     assert not descriptors(path)
     env = open_env()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_transaction_that_was_never_begun_has_no_databases(env_path, lib_version, core):
     if core == "cffi":
         return  # its private methods raise AttributeError, which harms nobody
-    run("""
+    run(
+        """
 txn = pylmdb.Transaction.__new__(pylmdb.Transaction, env)
 assert raised_by(txn._slot_in, None, None) is raised_by(txn._do, print) is pylmdb.ClosedError
 txn._close_cursors_of(None), txn._opened, txn._dropped
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_values_are_whole_while_other_threads_move_the_cursor(env_path, lib_version):
     """In a read transaction threads may share one."""
-    run("""
+    run(
+        """
 sizes = (70_000, 3_000_000)
 db = env.open_db(b"big")
 with env.begin(write=True) as txn:
@@ -331,12 +360,16 @@ def copy():
 sys.setswitchinterval(1e-6)
 in_threads(move, move, copy)
 del cur, txn
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_records_are_whole_where_a_finalizer_moves_the_cursor(env_path, lib_version):
     """Up to Python 3.11 the collector runs wherever an object is made."""
-    run("""
+    run(
+        """
 for write in (False, True):
     txn = env.begin(write=write, buffers=True)
     cur = txn.cursor()
@@ -351,11 +384,15 @@ for write in (False, True):
         assert b"v" + bytes(key) == value, (name, write, bytes(key), bytes(value))
     del key, value, cur, txn
     check()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_cursor_closed_in_its_own_operation_completes_it_or_does_nothing(env_path, lib_version):
-    run("""
+    run(
+        """
 big, small = b"x" * BIG, b"y" * 100_000
 calls = {
     "getmulti": lambda cur: cur.getmulti([b"big", b"big2", b"kept"], dupdata=True),
@@ -379,12 +416,16 @@ def prepare():
     return lambda: call(cur), cur.close, look
 for name in calls:
     during(prepare)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_finalizers_that_close_what_a_call_uses(env_path, lib_version):
     """Up to Python 3.11 the collector runs wherever an object is made."""
-    run("""
+    run(
+        """
 calls = [
     lambda: cur.getmulti([b"%03d" % i for i in range(50)], dupdata=True), lambda: cur.item(),
     lambda: cur.getmulti([b"001", b"002"]), lambda: cur.putmulti([(b"a", b"b")] * 5),
@@ -399,12 +440,16 @@ for call, deed, count in itertools.product(calls, deeds, range(1, 12)):
     assert cur.closed
     if env.closed:
         env = open_env()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_cursor_that_is_opened_while_it_is_opened(env_path, lib_version):
     """By the code of the handle that it is given: there is one native cursor at most."""
-    run("""
+    run(
+        """
 db = env.open_db(b"named")
 class D(pylmdb.Database):
     @property
@@ -424,11 +469,15 @@ for write in (False, True):
     del cur
     txn.abort()
     check()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_writes_that_a_read_transaction_refuses_leave_its_iterators_alone(env_path, lib_version):
-    run("""
+    run(
+        """
 db = env.open_db(b"named")
 txn = env.begin()
 writes = [
@@ -444,13 +493,17 @@ for iterate in ("iternext", "iternext_nodup", "range"):
         assert next(iterator) == (b"%03d" % i, b"v%03d" % i), i
         assert raised_by(write) is pylmdb.ReadonlyError, (i, raised_by(write))
 del cur, iterator, txn
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_what_a_call_from_a_native_thread_leaves_open_ends_with_the_call(env_path, lib_version):
     """The system calls Python thrice in one thread: the last two times it is the
     destructor of a value of the thread's.  To Python each is another thread."""
-    run("""
+    run(
+        """
 import ctypes
 libc, number, key = ctypes.CDLL(None), ctypes.c_ulong(), ctypes.c_uint()
 kept, errors = [], []
@@ -472,12 +525,16 @@ for _ in range(2):
     assert not errors, errors
     assert len(kept) == 3 and all(txn.closed for txn in kept)
     check()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_inherited_views_are_freed_in_a_forked_child(env_path, lib_version):
-    run("""
+    run(
+        """
 def views():
     return sum(type(each) is memoryview for each in gc.get_objects())
 before = views()
@@ -492,4 +549,7 @@ def child():
 assert in_child(child) == 0
 assert view == b"data" and txn.get(b"000") == b"v000"
 del view, txn
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )

@@ -298,9 +298,7 @@ def test_labels_and_bytes_as_a_tree(tmp_path, path):
         assert file["0"].attrs["label"] == 7
 
 
-@pytest.mark.parametrize(
-    "kind", ["vlen", "reference", "empty", "external", "virtual", "attribute"]
-)
+@pytest.mark.parametrize("kind", ["vlen", "reference", "empty", "external", "virtual", "attribute"])
 def test_what_has_no_array(tmp_path, path, kind):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         if kind == "vlen":

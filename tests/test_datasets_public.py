@@ -18,7 +18,8 @@ PASSED_ON = {*_signatures.PackOptions.__annotations__}
 NAMES = [
     name
     for name, value in vars(datasets).items()
-    if not name.startswith("_") and name != "annotations"
+    if not name.startswith("_")
+    and name != "annotations"
     and not isinstance(value, types.ModuleType)
 ]
 

@@ -203,20 +203,28 @@ def test_what_an_exit_handler_commits_is_there(env_path, lib_version):
 
 def test_a_thread_that_is_still_writing_is_waited_for(env_path, lib_version):
     """Threads that are no daemons end by themselves; the interpreter waits for them."""
-    run(OPEN + """
+    run(
+        OPEN
+        + """
 def work():
     time.sleep(0.2)
     with env.begin(write=True) as txn:
         txn.put(b"late", b"x")
     txn = env.begin(write=True)
 threading.Thread(target=work).start()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
     run("with pylmdb.open(path) as env, env.begin() as txn: assert txn.get(b'late') == b'x'",
         env_path, lib_version)  # fmt: skip
 
 
 def test_garbage_cycles_free_locks_and_slots(env_path, lib_version):
-    run(OPEN + f"ROUNDS = {100 * ROUNDS}\n" + """
+    run(
+        OPEN
+        + f"ROUNDS = {100 * ROUNDS}\n"
+        + """
 gc.disable()
 class Node: pass
 for i in range(ROUNDS):
@@ -241,11 +249,16 @@ node.me, node.envs = node, [env, again]
 del env, again, node
 gc.collect()
 assert not descriptors(path)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_reader_slots_after_a_thousand_dropped_transactions(env_path, lib_version):
-    run(OPEN + """
+    run(
+        OPEN
+        + """
 for i in range(1000):
     env.begin()
     txn = env.begin(buffers=True)
@@ -268,11 +281,16 @@ for i in range(300):
     assert raised_by(many.begin) is pylmdb.ReadersFullError
     del held
 assert not many.reader_list()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_exceptions_do_not_keep_transactions(env_path, lib_version):
-    run(OPEN + """
+    run(
+        OPEN
+        + """
 def fail():
     with env.begin(write=True) as txn:
         cur = txn.cursor()
@@ -287,11 +305,17 @@ for _ in range(50):
 assert not env.reader_list()
 env.close()
 assert not descriptors(path)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_memory_stays_flat(env_path, lib_version):
-    run(OPEN + f"ROUNDS = {3000 * ROUNDS}\n" + """
+    run(
+        OPEN
+        + f"ROUNDS = {3000 * ROUNDS}\n"
+        + """
 db = env.open_db(b"named")
 def cycle(i):
     with env.begin(buffers=bool(i % 2)) as txn:
@@ -323,12 +347,16 @@ for i in range(ROUNDS):
 gc.collect()
 assert len(gc.get_objects()) < objects + 200, (objects, len(gc.get_objects()))
 assert rss() < before + 2500, (before, rss())
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 @pytest.mark.parametrize("kind", ["transaction", "cursor"])
 def test_a_finalizer_that_a_class_is_given_later(env, monkeypatch, kind):
     """It is called once, also if it brings its object back."""
+
     def make():
         return env.begin() if kind == "transaction" else env.begin().cursor()
 

@@ -168,7 +168,8 @@ def test_a_dead_parent_is_known_to_be_dead_while_its_child_lives(env_path, lib_v
 
 def test_the_child_of_a_fork_keeps_no_lock_of_the_parent(env_path, lib_version):
     """The parent closes and opens while its children live."""
-    run("""
+    run(
+        """
 env = pylmdb.open(path, lib_version=lib_version)
 children = []
 for i in range(5):
@@ -190,7 +191,10 @@ env.compact()  # nobody else has it open
 for child in children:
     os.kill(child, 9)
     os.waitpid(child, 0)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 HOLDER = """

@@ -60,7 +60,10 @@ def test_inherited_write_transactions_and_their_cursors_raise_on_every_method(
     env_path, lib_version
 ):
     """What a child may go on reading is in test_fork_reads.py."""
-    run(SETUP + METHODS + """
+    run(
+        SETUP
+        + METHODS
+        + """
 def check(txn, cur, iterator):
     env.stat()  # opens afresh; what was inherited stays dead
     assert txn.closed, "closed"
@@ -81,11 +84,16 @@ if lib_version:
     inner.abort()
 assert writer.put(b"000", b"new") and reader.get(b"000") == b"old"
 writer.commit()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_an_inherited_environment_opens_itself_afresh(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 reader = env.begin()
 def child():
     handle = db
@@ -106,7 +114,10 @@ assert in_child(child) == 0
 with env.begin() as txn:
     assert txn.get(b"child") == b"was here" and txn.get(b"in", db=db) == b"named"
 assert reader.get(b"child") is None
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 ACTIONS = """\
@@ -158,7 +169,10 @@ def leave_at_once():
 
 def test_nothing_that_a_child_does_disturbs_the_parent(env_path, lib_version):
     """The parent's writer lock, snapshot and reader slots are looked at from a third process."""
-    run(SETUP + ACTIONS + """
+    run(
+        SETUP
+        + ACTIONS
+        + """
 def run_child(action):
     sys.stdout.flush()
     pid = os.fork()
@@ -201,13 +215,19 @@ for action in (use, read_on, close, collect, reopen_and_close, check_readers, fa
     with env.begin() as txn:
         assert txn.get(b"mine") == name.encode(), name
 rival.process.stdin.close()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_fork_while_other_threads_hold_every_kind_of_lock(env_path, lib_version):
     """A thread of the parent is inside a call, a transaction or a wait; the child has no such
     thread, waits for none of its locks, and can use the environment."""
-    run(SETUP + f"ROUNDS = {20 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {20 * ROUNDS}\n"
+        + """
 stop = threading.Event()
 def read():
     while not stop.is_set():
@@ -245,11 +265,16 @@ for thread in threads:
     assert not thread.is_alive()
 with Rival(path, lib_version) as rival:
     assert rival.can_write()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_fork_while_another_thread_opens_and_closes_the_file(env_path, lib_version):
-    run(f"ROUNDS = {60 * ROUNDS}\n" + """
+    run(
+        f"ROUNDS = {60 * ROUNDS}\n"
+        """
 pylmdb.open(path, lib_version=lib_version).close()
 stop = threading.Event()
 def churn():
@@ -265,12 +290,18 @@ for round in range(ROUNDS):
     assert status == 0, (round, status)
 stop.set()
 thread.join()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_threads_of_a_child_open_one_environment(env_path, lib_version):
     """Many threads touch the inherited environment first; closing it frees everything."""
-    run(SETUP + f"ROUNDS = {10 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {10 * ROUNDS}\n"
+        + """
 def child():
     sys.setswitchinterval(1e-6)
     def touch():
@@ -282,7 +313,10 @@ def child():
 for round in range(ROUNDS):
     status = in_child(child)
     assert status == 0, (round, status)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_fork_hook_that_came_first_sees_a_fresh_environment(env_path, lib_version):
@@ -294,7 +328,9 @@ def test_a_fork_hook_that_came_first_sees_a_fresh_environment(env_path, lib_vers
         "        seen.extend(row.pid for row in env.reader_list())\n"
         "os.register_at_fork(after_in_child=hook)\n"
     )
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 reader = env.begin()
 def child():
     assert seen[:2] == [b"old", b"old"], seen
@@ -302,12 +338,18 @@ def child():
         assert os.getpid() in [row.pid for row in env.reader_list()]
 assert in_child(child) == 0
 assert reader.get(b"000") == b"old"
-""", env_path, lib_version, prelude=hook + PRELUDE)
+""",
+        env_path,
+        lib_version,
+        prelude=hook + PRELUDE,
+    )
 
 
 def test_a_fork_that_python_did_not_make(env_path, lib_version):
     """C code that forks runs no Python hook."""
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 import ctypes
 libc = ctypes.PyDLL(None)
 reader, writer = env.begin(), env.begin(write=True)
@@ -335,7 +377,10 @@ with Rival(path, lib_version) as rival:
     assert rival.can_write()
 with env.begin() as txn:
     assert txn.get(b"000") == b"parent"
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 POOLS = """\
@@ -379,7 +424,9 @@ def test_process_pools(tmp_path, env_path, lib_version, method):
 
 
 def test_view_of_the_parent_lives_on_in_both(env_path, lib_version):
-    run(SETUP.replace(", max_spare_txns=1", "") + """
+    run(
+        SETUP.replace(", max_spare_txns=1", "")
+        + """
 txn = env.begin(buffers=True)
 view = txn.get(b"000")
 txn.abort()
@@ -401,4 +448,7 @@ with Rival(path, lib_version) as rival:
     assert rival.reader_pids().count(os.getpid()) == 1
     del view
     assert os.getpid() not in rival.reader_pids()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )

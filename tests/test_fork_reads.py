@@ -28,7 +28,9 @@ reader = env.begin()
 
 
 def test_every_read_works_in_the_child(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 views, in_named = env.begin(buffers=True), env.begin(db=db)
 cursor, named_cursor = reader.cursor(), in_named.cursor()
 closed = reader.cursor()
@@ -65,10 +67,15 @@ def child():
 assert in_child(child) == 0
 assert reader.get(b"000") == b"old" and cursor.item() == (b"003", b"old")
 assert (os.getpid(), reader.id()) in [(row.pid, row.txnid) for row in env.reader_list()]
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
-POSITIONS = SETUP + """
+POSITIONS = (
+    SETUP
+    + """
 import itertools
 def cursors_of(txn):
     main, with_dups = (lambda: txn.cursor()), (lambda: txn.cursor(dups))
@@ -136,6 +143,7 @@ for first in all_moves:
         assert go_on(cursors, iterators) == expected
     fill(b"old")
 """
+)
 
 
 @pytest.mark.parametrize("commits", ["pass", "churn()"])
@@ -332,7 +340,9 @@ def test_stories(story, env_path, lib_version):
 
 
 def test_without_a_lock_file_the_snapshot_must_be_the_last(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 reader.abort()
 env.close()
 env = pylmdb.open(path, lock=False)
@@ -354,11 +364,16 @@ assert in_child(child) == 0
 fill(b"new")
 assert in_child(refused) == 0
 assert txn.get(b"000") == b"old"
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_child_that_never_reads_leaves_the_reader_table_alone(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 cursor = reader.cursor()
 cursor.first()
 with Rival(path, lib_version) as rival:
@@ -377,4 +392,7 @@ with Rival(path, lib_version) as rival:
     rival.ask("check")
     assert rival.reader_pids() == before
 assert cursor.item() == (b"000", b"old")
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )

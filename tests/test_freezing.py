@@ -11,7 +11,7 @@ import pytest
 import pylmdb
 from pylmdb import _which_core
 
-PROGRAM = '''\
+PROGRAM = """\
 import sys
 import pylmdb
 
@@ -28,7 +28,7 @@ for lib_version in (0, 1):
             print(*env.lib_version(), [bytes(value) for _, value in txn.cursor()])
     with pylmdb.Map(path) as records:
         print(len(records), pylmdb.verify(path).ok)
-'''
+"""
 
 pytestmark = pytest.mark.slow
 

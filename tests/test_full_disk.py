@@ -154,7 +154,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.parametrize("size", [0, 1, 2048, 4096, 5000])
 def test_nothing_that_was_committed_is_lost(run, size):
-    run(f"MORE = {size}\n" + """
+    run(
+        f"MORE = {size}\n"
+        """
 env = open_env()
 fill(env, 4 * MIB)
 had = count(env)
@@ -169,7 +171,8 @@ fill(env, 6 * MIB, b"new")
 assert count(env) > 2 * had and reader.stat().entries == had
 env.close()
 assert count(open_env()) > 2 * had
-""")
+"""
+    )
 
 
 def test_the_disk_says_what_the_matter_is(run):

@@ -134,7 +134,9 @@ def test_a_reused_number_opened_by_a_transaction_that_is_aborted(open_env, env_p
 
 def test_the_name_of_a_dropped_database_is_not_lost(env_path, lib_version):
     """A reader keeps it, because it may be comparing it."""
-    run(MEASURE + """
+    run(
+        MEASURE
+        + """
 env, _ = make_env(path, max_dbs=5)
 reader = env.begin()
 def again():
@@ -142,7 +144,10 @@ def again():
     with env.begin(write=True) as txn:
         txn.drop(db)
 measure({"again": again})
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_names_come_back_in_any_order(open_env):

@@ -181,7 +181,12 @@ def begin(write):
 
 def test_arguments_that_end_what_they_are_given_to(env_path, lib_version):
     """Every call, with every deed done by every argument: a result or an exception, no crash."""
-    run(SETUP + DEEDS + TRAPS + CALLS + """
+    run(
+        SETUP
+        + DEEDS
+        + TRAPS
+        + CALLS
+        + """
 for name, call in calls.items():
     for deed_name, deed in deeds.items():
         for write in (True, False):
@@ -193,7 +198,11 @@ assert lock_is_free()
 env.close()
 gc.collect()
 assert not descriptors(path), "a native environment was lost"
-""", env_path, lib_version, timeout=40)
+""",
+        env_path,
+        lib_version,
+        timeout=40,
+    )
 
 
 BUFFERS = ["bytearray", "ctypes", *(["__buffer__"] if sys.version_info >= (3, 12) else [])]
@@ -201,7 +210,10 @@ BUFFERS = ["bytearray", "ctypes", *(["__buffer__"] if sys.version_info >= (3, 12
 
 @pytest.mark.parametrize("kind", BUFFERS)
 def test_buffers_that_change_while_they_are_read(env_path, lib_version, kind):
-    run(SETUP + f"KIND = {kind!r}\n" + """
+    run(
+        SETUP
+        + f"KIND = {kind!r}\n"
+        + """
 import ctypes
 for round in range(30):
     data = bytearray(b"005" if round % 2 else b"x" * 100)
@@ -223,12 +235,17 @@ for round in range(30):
         assert txn.get(bytearray(b"kk"), db=db) in expected
     if KIND == "bytearray":
         data.extend(b"z")  # no export is left behind
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_initialised_twice(env_path, lib_version):
     """L4: whatever happens during initialisation, a native handle has one owner."""
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 class T(pylmdb.Transaction): pass
 class C(pylmdb.Cursor): pass
 class E(pylmdb.Environment): pass
@@ -280,7 +297,10 @@ assert e.stat() and raised_by(e.__init__, other) is pylmdb.Error
 e.close()
 del e, again
 assert not descriptors(other), "an environment was opened by one object twice"
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_destruction_in_every_order(env_path, lib_version):
@@ -288,7 +308,9 @@ def test_destruction_in_every_order(env_path, lib_version):
     names = ["env", "txn", "child", "cursor", "iterator", "view"]
     orders = list(itertools.permutations(range(len(names))))
     chosen = orders[:: max(1, 7 // ROUNDS)]
-    run(f"ORDERS = {chosen!r}\n" + """
+    run(
+        f"ORDERS = {chosen!r}\n"
+        """
 class Holder: pass
 def build(write, round):
     env = pylmdb.open(path, lib_version=lib_version, sync=False)
@@ -328,12 +350,18 @@ for round, order in enumerate(ORDERS):
 with pylmdb.open(path) as env:
     env.begin(write=True, timeout=0).abort()
     assert not env.reader_list()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_finalizers_that_call_back_into_the_transaction(env_path, lib_version):
     """The collector runs them at any allocation inside a call."""
-    run(SETUP + f"ROUNDS = {300 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {300 * ROUNDS}\n"
+        + """
 import random
 deeds = [
     lambda t, c: t.get(b"000", db=db), lambda t, c: c.close(), lambda t, c: t.abort(),
@@ -377,11 +405,17 @@ assert lock_is_free()
 env.close()
 gc.collect()
 assert not descriptors(path)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_signal_handlers_that_call_back_into_the_transaction(env_path, lib_version):
-    run(SETUP + f"SECONDS = {0.5 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"SECONDS = {0.5 * ROUNDS}\n"
+        + """
 import random
 rnd, current, unexpected = random.Random(2), [None, None, None], []
 def handler(*_):
@@ -425,11 +459,17 @@ assert lock_is_free()
 env.close()
 gc.collect()
 assert not descriptors(path)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_exceptions_of_user_code_propagate_unchanged(env_path, lib_version):
-    run(SETUP + TRAPS + """
+    run(
+        SETUP
+        + TRAPS
+        + """
 boom = Boom("mine", 42)
 def fail(): raise boom
 txn = env.begin(write=True)
@@ -463,4 +503,7 @@ except Boom as error:
 with env.begin() as txn:
     assert txn.get(b"lost") is None
 assert lock_is_free()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )

@@ -75,9 +75,7 @@ def keys(request):
 def filled(request, env, keys):
     size = request.param
     with env.begin(write=True) as txn:
-        txn.cursor().putmulti(
-            [(key, value_of(key, size)) for key in sorted(keys)]
-        )
+        txn.cursor().putmulti([(key, value_of(key, size)) for key in sorted(keys)])
         return env, {*txn.cursor().iternext(values=False)}, size
 
 

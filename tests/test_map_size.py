@@ -35,16 +35,28 @@ CALLS = ["env.begin()", "env.begin(write=True)", "env.stat()", "env.open_db(b'ne
 @pytest.mark.parametrize("call", CALLS)
 def test_what_runs_inside_it_is_refused(env_path, lib_version, call):
     """A finalizer or a signal handler, whose thread would wait for itself."""
-    run(SETUP + f"""
+    run(
+        SETUP
+        + f"""
 assert inside(lambda: raised_by(lambda: {call})) is pylmdb.BusyError
-""" + END, env_path, lib_version)
+"""
+        + END,
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_writer_waits_for_it_until_its_time_is_over(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 found = []
 def begin():
     found.append(raised_by(env.begin, write=True, timeout=0.01))
 inside(lambda: in_threads(begin))
 assert found == [pylmdb.LockTimeoutError]
-""" + END, env_path, lib_version)
+"""
+        + END,
+        env_path,
+        lib_version,
+    )

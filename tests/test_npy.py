@@ -66,7 +66,7 @@ def assert_same(found, source):
     assert found.shape == source.shape
     assert not source.nbytes or found.tobytes() == np.ascontiguousarray(source).tobytes()
     fortran = source.flags.f_contiguous and not source.flags.c_contiguous
-    assert (found.flags.f_contiguous if fortran else found.flags.c_contiguous)
+    assert found.flags.f_contiguous if fortran else found.flags.c_contiguous
 
 
 def assert_round_trip(env, sources, db=None):

@@ -216,11 +216,17 @@ assert "without a lock" in str(caught[0].message)
 def test_the_data_of_another_user(shared, lib_version, lock):
     protect(shared, lock=lock)
     does = "make" if lock is None else "write"
-    run(AS_OTHER + f"""
+    run(
+        AS_OTHER
+        + f"""
 refused(pylmdb.LockFileError, repr(path + "/lock.mdb"), "may not {does} it", "lock=False",
         readonly=True)
 assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
-""" + READERS, shared, lib_version)
+"""
+        + READERS,
+        shared,
+        lib_version,
+    )
 
 
 @pytest.mark.parametrize("modes", [{"directory": 0o777}, {"data": 0o666}])
@@ -229,7 +235,9 @@ def test_locks_are_needed_where_this_process_may_write(shared, lib_version, mode
     protect(shared, **modes)
     if os.getuid():
         pytest.skip("the lock file can be replaced by its owner only")
-    run(AS_OTHER + """
+    run(
+        AS_OTHER
+        + """
 refused(pylmdb.LockFileError, "lock.mdb", "lock=False", readonly=True)
 for argv in (["info", path], ["get", path, "k"], ["dump", path]):
     status, said = command(*argv)
@@ -240,22 +248,40 @@ except pylmdb.LockFileError:
     pass
 else:
     raise AssertionError("it is read without a lock")
-""", shared, lib_version)
+""",
+        shared,
+        lib_version,
+    )
 
 
 def test_data_that_may_not_be_written_or_read(shared, lib_version):
     protect(shared, directory=0o777)
-    run(AS_OTHER + """
+    run(
+        AS_OTHER
+        + """
 refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "may not write it", "readonly=True")
-""", shared, lib_version)
+""",
+        shared,
+        lib_version,
+    )
     protect(shared, data=0o000, directory=0o777)
-    run(AS_OTHER + """
+    run(
+        AS_OTHER
+        + """
 refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "may not read it", readonly=True)
-""", shared, lib_version)
+""",
+        shared,
+        lib_version,
+    )
     os.chmod(shared, 0o000)
-    run(AS_OTHER + """
+    run(
+        AS_OTHER
+        + """
 refused(pylmdb.ReadonlyError, repr(path), "may not search a directory", readonly=True)
-""", shared, lib_version)
+""",
+        shared,
+        lib_version,
+    )
 
 
 # -- what the system refuses -------------------------------------------------------------------
@@ -310,7 +336,9 @@ each_number = pytest.mark.parametrize("number", REFUSALS, ids=lambda each: errno
 @linux
 @each_number
 def test_locks_are_refused(refusing, env_path, number):
-    refusing(REFUSED + f"""
+    refusing(
+        REFUSED
+        + f"""
 said = repr(path + "/lock.mdb"), "refuses locks", "lock=False"
 refused(pylmdb.FileSystemError, {number}, *said)
 assert not os.path.exists(path)
@@ -323,14 +351,17 @@ refused(pylmdb.FileSystemError, {number}, *said, readonly=True)
 refused(pylmdb.FileSystemError, {number}, *said)
 assert os.listdir(path) == ["data.mdb"]
 assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
-""", LOCKS=number)
+""",
+        LOCKS=number,
+    )
 
 
 @linux
 @each_number
 def test_locks_of_open_files_are_refused(refusing, env_path, lib_version, number):
     """Then those of processes are used, and hold against those of open files."""
-    refusing("""
+    refusing(
+        """
 env = pylmdb.open(path, lib_version=lib_version)
 with env.begin(write=True) as txn:
     txn.put(b"k", b"v")
@@ -351,7 +382,9 @@ env.compact()
 env.close()
 with pylmdb.open(path) as env, env.begin(write=True) as txn:
     assert txn.get(b"k") == b"new"
-""", OFD=number)
+""",
+        OFD=number,
+    )
 
 
 @linux
@@ -359,14 +392,18 @@ with pylmdb.open(path) as env, env.begin(write=True) as txn:
 @pytest.mark.parametrize(("what", "file"), [("DATA", "data.mdb"), ("LOCK_MAP", "lock.mdb")])
 @pytest.mark.parametrize("options", ["", "writemap=True", "map_size=1 << 20"])
 def test_maps_are_refused(refusing, env_path, number, what, file, options):
-    refusing(REFUSED + f"""
+    refusing(
+        REFUSED
+        + f"""
 said = repr(path + "/{file}"), "mmap failed", "file system"
 refused(pylmdb.FileSystemError, {number}, *said, {options})
 assert not os.path.exists(path)
 os.mkdir(path)
 refused(pylmdb.FileSystemError, {number}, *said, {options})
 assert os.listdir(path) == []
-""", **{what: number})
+""",
+        **{what: number},
+    )
 
 
 @linux
@@ -374,10 +411,14 @@ def test_the_lock_file_of_a_read_only_file_system(refusing, open_env, env_path):
     """LMDB does without it to read, and to write there is no need of words but these."""
     with open_env() as env, env.begin(write=True) as txn:
         txn.put(b"k", b"v")
-    refusing(REFUSED + """
+    refusing(
+        REFUSED
+        + """
 assert pylmdb.open(path, readonly=True).begin().get(b"k") == b"v"
 refused(pylmdb.LockFileError, 30, repr(path + "/lock.mdb"))
-""", OPEN=errno.EROFS)
+""",
+        OPEN=errno.EROFS,
+    )
 
 
 # -- others at the same files ------------------------------------------------------------------
@@ -410,11 +451,15 @@ def test_what_was_made_is_removed(env_path, lib_version, core):
 
 def test_what_another_process_has_open_is_left(env_path, lib_version, core):
     made = make(env_path, lib_version)
-    other = start("""
+    other = start(
+        """
 env = pylmdb.open(path, lib_version=lib_version)
 print("open", flush=True)
 sys.stdin.read()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
     assert other.stdout.readline() == "open\n"
     assert remove(env_path, *made) == BOTH
     finish(other)
@@ -454,14 +499,18 @@ def test_a_process_that_waits_for_a_removed_lock_file_takes_the_next(
     lock_file = os.path.join(env_path, "lock.mdb")
     with open(lock_file, "r+b") as file:
         fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
-        other = start(f"""
+        other = start(
+            f"""
 env = pylmdb.open(path, lib_version=lib_version, {options})
 with env.begin():
     assert len(env.reader_list()) == 1
 if not env.readonly:
     with env.begin(write=True) as txn:
         txn.put(b"k", b"v")
-""", env_path, lib_version)
+""",
+            env_path,
+            lib_version,
+        )
         wait_for_waiter(file, other)
         os.unlink(lock_file)
     finish(other)
@@ -478,10 +527,14 @@ def test_a_process_that_waits_opens_the_data_file_that_is_there_then(
             txn.put(b"k", value)
     with open(os.path.join(env_path, "lock.mdb"), "r+b") as file:
         fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
-        other = start(f"""
+        other = start(
+            f"""
 env = pylmdb.open(path, lib_version=lib_version, {options})
 assert env.begin().get(b"k") == b"new"
-""", env_path, lib_version)
+""",
+            env_path,
+            lib_version,
+        )
         wait_for_waiter(file, other)
         os.replace(os.path.join(env_path + "-new", "data.mdb"), os.path.join(env_path, "data.mdb"))
     finish(other)
@@ -495,10 +548,13 @@ for i in range(40):
     with pylmdb.open(path, lib_version=lib_version) as env, env.begin(write=True) as txn:
         txn.put(b"%d-%d" % (os.getpid(), i), b"v")
 """
-    failing = REFUSED + """
+    failing = (
+        REFUSED
+        + """
 for i in range(60):
     refused(pylmdb.FileSystemError, 19, "mmap failed")
 """
+    )
     before = os.environ.get("LD_PRELOAD")
     with monkeypatch.context() as patch:
         patch.setenv("LD_PRELOAD", f"{before} {library}" if before else library)

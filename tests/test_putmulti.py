@@ -85,16 +85,24 @@ def test_what_stands_before_a_bad_item_is_put_and_nothing_behind_it(env, name):
 
 def test_other_objects_among_bytes(env):
     keys = shuffled(200)
-    items = [(bytearray(key), memoryview(VALUE)) if i % 7 == 0 or 90 < i < 120 else (key, VALUE)
-             for i, key in enumerate(keys)]
+    items = [
+        (bytearray(key), memoryview(VALUE)) if i % 7 == 0 or 90 < i < 120 else (key, VALUE)
+        for i, key in enumerate(keys)
+    ]
     with env.begin(write=True) as txn:
         assert txn.cursor().putmulti(items) == (200, 200)
         assert list(txn.cursor()) == [(key, VALUE) for key in sorted(keys)]
 
 
-@pytest.mark.parametrize("flags", [
-    {"dupsort": True}, {"reverse_key": True}, {"integerkey": True}, {"dupfixed": True},
-])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"dupsort": True},
+        {"reverse_key": True},
+        {"integerkey": True},
+        {"dupfixed": True},
+    ],
+)
 def test_every_kind_of_database(env, flags):
     items = [((i * 7919 % 500).to_bytes(8, "little"), b"%03d" % (i % 3)) for i in range(500)]
     db = env.open_db(b"kind", **flags)

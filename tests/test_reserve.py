@@ -109,8 +109,9 @@ def test_named_databases(env):
 
 
 def test_overwrite_and_append(txn):
-    with pytest.raises(pylmdb.KeyExistsError, match="b'old'"), txn.reserve(
-        b"old", 3, overwrite=False
+    with (
+        pytest.raises(pylmdb.KeyExistsError, match="b'old'"),
+        txn.reserve(b"old", 3, overwrite=False),
     ):
         pytest.fail("there is a record")
     with txn.reserve(b"new", 3, overwrite=False) as view:
@@ -126,8 +127,10 @@ def test_overwrite_and_append(txn):
 def test_what_cannot_be(env, txn):
     for flags in ({"dupsort": True}, {"dupsort": True, "dupfixed": True}):
         db = env.open_db(str(flags).encode(), txn, **flags)
-        with pytest.raises(pylmdb.IncompatibleError, match="duplicates"), txn.reserve(b"k", 3,
-    db=db):
+        with (
+            pytest.raises(pylmdb.IncompatibleError, match="duplicates"),
+            txn.reserve(b"k", 3, db=db),
+        ):
             pass
     for key in (b"", b"x" * 5000):
         with pytest.raises(pylmdb.BadValsizeError), txn.reserve(key, 3):

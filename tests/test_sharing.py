@@ -246,7 +246,8 @@ def test_paths_swapped_while_open(tmp_path, lib_version):
 
 def test_py_lmdb_holds_the_file(env_path, lib_version):
     """Refused, and the other's locks are left alone; afterwards it opens."""
-    run("""
+    run(
+        """
 import lmdb
 pylmdb.open(path, lib_version=lib_version).close()
 other = lmdb.open(path)
@@ -260,22 +261,30 @@ reader.abort()
 other.close()
 with pylmdb.open(path) as env, env.begin(write=True) as txn:
     txn.put(b"k", b"v")
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_py_lmdb_without_lock_file_holds_the_file(env_path, lib_version):
-    run("""
+    run(
+        """
 import lmdb
 pylmdb.open(path, lib_version=lib_version).close()
 other = lmdb.open(path, lock=False)
 assert raised_by(pylmdb.open, path) is pylmdb.Error
 other.close()
 pylmdb.open(path).close()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_py_lmdb_holds_the_file_beside_many_others(env_path, lib_version):
-    run("""
+    run(
+        """
 import lmdb
 pylmdb.open(path, lib_version=lib_version).close()
 many = [open(os.devnull) for _ in range(300)]
@@ -285,7 +294,10 @@ other = lmdb.open(path, readonly=True)
 assert raised_by(pylmdb.open, path) is pylmdb.Error
 other.close()
 pylmdb.open(path).close()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 IN_USE = """
@@ -301,16 +313,23 @@ def may_be_open():
 
 
 def test_nobody_has_the_file(env_path, lib_version):
-    run(IN_USE + """
+    run(
+        IN_USE
+        + """
 assert not may_be_open()
 with open(f"{path}/data.mdb") as file:
     assert not may_be_open()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 @pytest.mark.parametrize("lock", [True, False])
 def test_somebody_has_the_file(env_path, lib_version, lock):
-    run(IN_USE + f"""
+    run(
+        IN_USE
+        + f"""
 other = lmdb.open(path, lock={lock})
 assert may_be_open()
 many = [open(os.devnull) for _ in range(300)]
@@ -322,12 +341,16 @@ other.close()
 pylmdb.open(path).close()
 assert len(os.listdir("/proc/self/fd")) <= before
 assert not may_be_open()
-""" + """
+"""
+        + """
 with Rival(path, lib_version) as rival:
     rival.ask("check")
     assert may_be_open()
     pylmdb.open(path).close()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_plain_reader_of_the_files_is_no_binding(env, env_path):
@@ -360,7 +383,9 @@ def test_a_view_keeps_the_native_environment_while_reopening_shares_it(open_env,
 
 
 def test_a_thousand_times_open_and_closed(env_path, lib_version):
-    run(f"ROUNDS = {1000 * ROUNDS}\n" + """
+    run(
+        f"ROUNDS = {1000 * ROUNDS}\n"
+        """
 def cycle(i):
     env = pylmdb.open(path, lib_version=lib_version, max_spare_txns=i % 3, readonly=i % 5 == 4)
     if i % 2:
@@ -386,7 +411,10 @@ assert len(open("/proc/self/maps").readlines()) < lines + 20
 assert rss() < before + 4000, (before, rss())
 with pylmdb.open(path) as env:
     assert not env.reader_list()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_descriptors_are_closed_on_exec(env, tmp_path):

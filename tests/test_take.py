@@ -146,9 +146,7 @@ def test_missing_keys_are_filled(env, threads):
     right = np.where(numbers[:, None] < 60, table[numbers % 60], 0)
     out = np.full((200, 5000), -1, "i4")
     with env.begin() as txn:
-        found, absent = txn.take(
-            numbers, "i4", 5000, out, "fill", threads, key_format="key %05d"
-        )
+        found, absent = txn.take(numbers, "i4", 5000, out, "fill", threads, key_format="key %05d")
         assert found is out
         assert absent.dtype == bool
         assert np.array_equal(absent, numbers >= 60)
@@ -316,8 +314,9 @@ def test_it_is_a_dict(open_env, reverse):
     db = env.open_db(b"db", reverse_key=reverse)
 
     @settings(max_examples=60 * ROUNDS, deadline=None, derandomize=ROUNDS == 1)
-    @given(st.dictionaries(NAMES, st.integers(0, 2**64 - 1), max_size=40), st.lists(NAMES),
-    st.data())
+    @given(
+        st.dictionaries(NAMES, st.integers(0, 2**64 - 1), max_size=40), st.lists(NAMES), st.data()
+    )
     def check(model, others, data):
         known = st.lists(st.sampled_from(sorted(model)) if model else st.nothing())
         keys = data.draw(st.permutations(others + data.draw(known)))

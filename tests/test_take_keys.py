@@ -135,8 +135,21 @@ def test_key_formats(env):
 
 def test_wrong_key_formats(env):
     with env.begin() as txn:
-        wrong = ["", "%", "%s", "%x", "%u", "%i", "%ld", "%-5d", "%+d", "% d", "%#d", "%5.3d",
-    "%*d"]
+        wrong = [
+            "",
+            "%",
+            "%s",
+            "%x",
+            "%u",
+            "%i",
+            "%ld",
+            "%-5d",
+            "%+d",
+            "% d",
+            "%#d",
+            "%5.3d",
+            "%*d",
+        ]
         wrong += ["%d%d", "%d%", "%%d", "%%", "%%%", "%(a)d", "%08x", "%d %s", "%d\x00%", "%99999d"]
         for form in wrong:
             for text in (form, form.encode()):
@@ -159,8 +172,12 @@ def test_keys_that_are_none(env):
                      np.zeros(3, "M8[s]"), np.array([True])):  # fmt: skip
             with pytest.raises(TypeError):
                 txn.take(keys, "i4")
-        for keys in (np.zeros((2, 2)), np.zeros((2, 2, 2), np.uint8), np.array(b"key"),
-    np.array(5)):
+        for keys in (
+            np.zeros((2, 2)),
+            np.zeros((2, 2, 2), np.uint8),
+            np.array(b"key"),
+            np.array(5),
+        ):
             with pytest.raises(pylmdb.InvalidParameterError, match="dimension"):
                 txn.take(keys, "i4")
         for keys in ([b""], [b"a", b""], np.zeros(3, "S4"), np.zeros((2, 0), np.uint8)):

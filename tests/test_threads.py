@@ -43,7 +43,9 @@ def scan(env_path):
 
 
 def test_a_read_transaction_moves_between_threads(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 txn = elsewhere(env.begin, buffers=True)
 cursor = elsewhere(txn.cursor)
 assert txn.get(b"001") == b"001" * 5 and cursor.first()
@@ -55,11 +57,17 @@ def drop():
     held.clear()
 elsewhere(drop)
 assert not env.reader_list()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_write_transaction_raises_in_every_other_thread(env_path, lib_version):
-    run(SETUP + METHODS + """
+    run(
+        SETUP
+        + METHODS
+        + """
 db = env.open_db(b"named")
 txn = env.begin(write=True)
 cur = txn.cursor()
@@ -82,11 +90,16 @@ def leave():
         pass
 assert elsewhere(raised_by, leave) is pylmdb.WrongThreadError
 assert lock_is_free()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_second_writer_on_one_thread_raises_and_on_another_waits(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 again = pylmdb.open(path)
 with env.begin(write=True) as txn:
     for wrong in (env, again):
@@ -105,12 +118,17 @@ late = waiting.result(1)
 assert elsewhere(late.get, b"k", db=db) == b"k"
 elsewhere(late.commit)
 assert lock_is_free()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_own_copy_while_writing_does_not_wait_for_itself(env_path, lib_version):
     """A plain copy takes the writer lock for a moment."""
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 signal.alarm(10)
 with env.begin(write=True) as txn:
     txn.put(b"new", b"new")
@@ -119,11 +137,16 @@ with env.begin(write=True) as txn:
         os.mkdir(target)
         assert raised_by(env.copy, target, compact=compact) in (None, pylmdb.BusyError)
 assert lock_is_free()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_waiting_copy_can_be_interrupted(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 class Stop(Exception): pass
 def stop(*_): raise Stop
 signal.signal(signal.SIGALRM, stop)
@@ -139,12 +162,18 @@ with Rival(path, lib_version) as rival:
     assert time.monotonic() - start < 2
     assert rival.ask("drop") == "dropped"
 assert lock_is_free()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_abort_while_another_thread_is_refused(env_path, lib_version):
     """A wrong use holds the transaction for a moment; an end that comes just then is not lost."""
-    run(SETUP + f"ROUNDS = {400 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {400 * ROUNDS}\n"
+        + """
 sys.setswitchinterval(1e-6)
 current, stop = [None], threading.Event()
 def meddle():
@@ -164,12 +193,18 @@ stop.set()
 for thread in threads:
     thread.join()
 assert lock_is_free()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_two_threads_in_one_transaction_and_cursor(env_path, lib_version):
     """They take turns or get an exception; what is read is right and the tree is whole."""
-    run(SETUP + f"ROUNDS = {300 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {300 * ROUNDS}\n"
+        + """
 import random
 sys.setswitchinterval(1e-6)
 reader = env.begin()
@@ -224,13 +259,19 @@ reader.abort()
 assert lock_is_free()
 with env.begin() as txn:
     assert txn.get(b"bad") is None
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
     scan(env_path)
 
 
 def test_close_during_everything(env_path, lib_version):
     """close() waits for nobody, and every call in another thread finishes or raises Error."""
-    run(f"ROUNDS = {15 * ROUNDS}\n" + SETUP + """
+    run(
+        f"ROUNDS = {15 * ROUNDS}\n"
+        + SETUP
+        + """
 env.close()
 sys.setswitchinterval(1e-6)
 def attempt(round, what):
@@ -284,13 +325,19 @@ for round in range(ROUNDS):
 for round in range(2):
     attempt(round, [looks, resizes, copies])
 assert not descriptors(path) and not maps(path), (descriptors(path), maps(path))
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
     scan(env_path)
 
 
 def test_close_from_another_thread_while_the_owner_holds_the_writer_lock(env_path, lib_version):
     """The owner unlocks later than the file is closed; its next locks must not meet a ghost."""
-    run(SETUP + f"ROUNDS = {60 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {60 * ROUNDS}\n"
+        + """
 env.close()
 def own(mask, rounds):
     if mask:
@@ -314,11 +361,16 @@ def own(mask, rounds):
 in_threads(lambda: own(False, ROUNDS))
 in_threads(lambda: own(True, 2))
 pylmdb.open(path).begin(write=True, timeout=5).abort()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_begin_that_waits_ends_when_the_environment_closes(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 again = pylmdb.open(path)
 txn = again.begin(write=True)
 waiting = pool.submit(raised_by, env.begin, write=True)
@@ -337,12 +389,18 @@ with Rival(path, lib_version) as rival:
     assert waiting.result(0.5) is pylmdb.ClosedError
 again.close()
 assert not descriptors(path)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_thread_that_ends_with_its_transaction_open(env_path, lib_version):
     """Its lock comes free, and a new thread with the same ident does not own it."""
-    run(SETUP + f"ROUNDS = {10 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {10 * ROUNDS}\n"
+        + """
 with Rival(path, lib_version) as rival:
     for round in range(ROUNDS):
         kept = []
@@ -365,11 +423,17 @@ with Rival(path, lib_version) as rival:
         assert raised_by(kept[0].commit) is pylmdb.ClosedError
 with env.begin() as txn:
     assert txn.get(b"lost") is None
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_suspended_generator_is_dropped_in_another_thread(env_path, lib_version):
-    run(SETUP + f"ROUNDS = {20 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {20 * ROUNDS}\n"
+        + """
 def records():
     with env.begin(write=True) as txn:
         txn.put(b"gen", b"gen")
@@ -398,11 +462,16 @@ with Rival(path, lib_version) as rival:
             del del_me
             assert lock_is_free()
 assert not env.reader_list()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_asyncio_tasks_that_are_cancelled(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 import asyncio
 def slow(i):
     with env.begin(write=True, timeout=5) as txn:
@@ -433,11 +502,17 @@ asyncio.run(main())
 assert lock_is_free()
 with env.begin() as txn:
     assert txn.get(b"async") is None and txn.get(b"after") == b"after"
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_map_size_and_copy_among_readers_and_writers(env_path, lib_version):
-    run(SETUP + f"SECONDS = {0.6 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"SECONDS = {0.6 * ROUNDS}\n"
+        + """
 until = time.monotonic() + SECONDS
 def going():
     return time.monotonic() < until
@@ -479,5 +554,8 @@ def copy():
                 assert value == key * 5
 in_threads(read, read, write, write, resize, copy)
 assert lock_is_free() and not env.reader_list()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
     scan(env_path)

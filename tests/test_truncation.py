@@ -45,7 +45,9 @@ def run(source, env_path, lib_version, **options):
 
 @pytest.mark.parametrize("size", [0, 4096, 8192, 100_000])
 def test_every_read_raises_or_is_right(env_path, lib_version, size):
-    run(f"SIZE = {size}\n" + """
+    run(
+        f"SIZE = {size}\n"
+        """
 READS = {
     "get": lambda txn, dups, key: attempt(lambda: txn.get(key), lambda v: v == value(key)),
     "get_many": lambda txn, dups, key: attempt(
@@ -82,12 +84,17 @@ for name, read in READS.items():
     assert attempt(lambda: env.begin(write=True), lambda txn: False)
     reader.abort()
     env.close()
-""", env_path, lib_version, timeout=60)
+""",
+        env_path,
+        lib_version,
+        timeout=60,
+    )
 
 
 def test_what_writers_copy(env_path, lib_version):
     """A record that they give to the caller, or keep to find their place again."""
-    run("""
+    run(
+        """
 COPIES = {
     "get": lambda txn: txn.get(b"large"),
     "pop": lambda txn: txn.pop(b"large"),
@@ -108,12 +115,18 @@ for name, copy in COPIES.items():
     assert attempt(lambda: writer.get(b"large"), lambda found: False)
     writer.abort()
     env.close()
-""", env_path, lib_version, timeout=60)
+""",
+        env_path,
+        lib_version,
+        timeout=60,
+    )
 
 
 @pytest.mark.parametrize("writemap", [False, True])
 def test_a_writer_commits_nothing(env_path, lib_version, writemap):
-    run(f"WRITEMAP = {writemap}\n" + """
+    run(
+        f"WRITEMAP = {writemap}\n"
+        """
 env, dups = make(writemap=WRITEMAP)
 shutil.copy(path + "/data.mdb", path + ".whole")
 writer = env.begin(write=True)
@@ -133,11 +146,15 @@ shutil.copy(path + ".whole", path + "/data.mdb")
 env = pylmdb.open(path)
 with env.begin() as txn:
     assert txn.get(b"new") is None and all(txn.get(key) == value(key) for key in KEYS)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_other_environments_go_on(env_path, lib_version):
-    run("""
+    run(
+        """
 env, dups = make()
 other, _ = make("-other")
 bad = env.begin()
@@ -152,7 +169,10 @@ os.remove(path + "/data.mdb")
 env, dups = make()
 with env.begin() as txn:
     assert txn.get(b"00001") == value(b"00001")
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 @pytest.mark.parametrize("how", ["view", "no guard"])
@@ -166,7 +186,8 @@ def test_what_is_not_guarded_is_as_without(env_path, lib_version, how):
 
 
 def test_the_handler_that_was_there_is_called_for_what_is_not_ours(env_path, lib_version):
-    run("""
+    run(
+        """
 import mmap
 with open(path + "-file", "wb+") as file:
     file.truncate(8192)
@@ -177,12 +198,18 @@ reader = env.begin()
 cut(env, 8192)
 assert attempt(lambda: reader.get(b"00999"), lambda v: False)
 print(other[5000])
-""", env_path, lib_version, status=-signal.SIGBUS, errors=True)
+""",
+        env_path,
+        lib_version,
+        status=-signal.SIGBUS,
+        errors=True,
+    )
 
 
 def test_the_handlers_of_two_engines_do_not_call_each_other_for_ever(env_path, lib_version):
     """The one that was there before them has its turn."""
-    said = run("""
+    said = run(
+        """
 import faulthandler, mmap
 faulthandler.enable(sys.stdout)
 with open(path + "-file", "wb+") as file:
@@ -192,13 +219,19 @@ with open(path + "-file", "wb+") as file:
 for i in range(5):
     pylmdb.open(path + "-%d" % i, lib_version=i % 2).close()
 print(other[5000])
-""", env_path, lib_version, status=-signal.SIGBUS, errors=True)
+""",
+        env_path,
+        lib_version,
+        status=-signal.SIGBUS,
+        errors=True,
+    )
     assert "Bus error" in said
 
 
 def test_more_addresses_do_not_make_it_whole(env_path, lib_version):
     """The zeros in place of missing pages stay in a map that is extended behind its end."""
-    run("""
+    run(
+        """
 import itertools, mmap
 def free_behind(env):
     "How many addresses are free behind a map."
@@ -221,7 +254,10 @@ assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
 env.set_mapsize(reserved + (1 << 30))  # the map does not move: somebody reads
 assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
 assert attempt(lambda: env.begin(), lambda txn: False)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_begin_notices(env_path, lib_version):

@@ -267,8 +267,22 @@ class Walk:
 
     def move(self, txn, table, place):
         records, here = table.records, place.record
-        how = self.chance.choice(["first", "last", "next", "prev", "next", "prev", "next_nodup",
-                                  "prev_nodup", "next_dup", "prev_dup", "first_dup", "last_dup"])
+        how = self.chance.choice(
+            [
+                "first",
+                "last",
+                "next",
+                "prev",
+                "next",
+                "prev",
+                "next_nodup",
+                "prev_nodup",
+                "next_dup",
+                "prev_dup",
+                "first_dup",
+                "last_dup",
+            ]
+        )
         if here is None and how not in ("first", "last"):
             return  # from where that would go is its own affair
         index = -1 if here is None else table.left(here)

@@ -41,7 +41,10 @@ def hold_in_thread():
 @pytest.mark.parametrize("holder", ["thread", "process"])
 def test_a_wait_ends_on_signals(env_path, lib_version, holder):
     """Ctrl-C works within 0.2 s, whoever holds the lock."""
-    run(SETUP + f"HOLDER = {holder!r}\n" + """
+    run(
+        SETUP
+        + f"HOLDER = {holder!r}\n"
+        + """
 with Rival(path, lib_version) as rival:
     end = hold_in_thread() if HOLDER == "thread" else lambda: rival.ask("drop")
     HOLDER == "process" and rival.ask("hold")
@@ -58,11 +61,16 @@ with Rival(path, lib_version) as rival:
     assert found is pylmdb.LockTimeoutError and 0.29 < seconds < 1.5, (seconds, found)
     end()
     assert rival.can_write() and lock_is_free()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_timeouts_are_kept(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 with Rival(path, lib_version) as rival:
     for end in (hold_in_thread(), lambda: rival.ask("drop")):
         for timeout in (0, 0.01, 0.12, 0.3):
@@ -82,7 +90,10 @@ with Rival(path, lib_version) as rival:
     rival.tell("drop")
     assert waits(timeout=5)[1] is None
     assert rival.answer() == "dropped"
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 STORM = """\
@@ -126,7 +137,11 @@ def test_a_storm_of_interrupts_leaves_nothing_behind(env_path, lib_version, inte
     """An exception out of a signal handler strikes anywhere in begin, put and commit.
 
     It strikes finalizers too; Python then prints it on stderr."""
-    run(SETUP + STORM + f"ROUNDS, INTERVAL = {2500 * ROUNDS}, {interval}\n" + """
+    run(
+        SETUP
+        + STORM
+        + f"ROUNDS, INTERVAL = {2500 * ROUNDS}, {interval}\n"
+        + """
 def body(round):
     with env.begin(write=True, timeout=2) as txn:
         txn.put(b"count", b"%d" % round)
@@ -143,11 +158,19 @@ env.close()
 gc.collect()
 pylmdb.open(path).close()  # finishes what a finalizer that was struck has left
 assert not descriptors(path), "a count was lost: the environment is not closed"
-""", env_path, lib_version, errors=True)
+""",
+        env_path,
+        lib_version,
+        errors=True,
+    )
 
 
 def test_a_storm_of_interrupts_among_readers(env_path, lib_version):
-    run(SETUP + STORM + f"ROUNDS = {2500 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + STORM
+        + f"ROUNDS = {2500 * ROUNDS}\n"
+        + """
 with env.begin(write=True) as txn:
     for i in range(50):
         txn.put(b"%d" % i, b"v" * 50)
@@ -165,11 +188,19 @@ assert env.info()["pinned"] == 0
 env.close()
 pylmdb.open(path).close()  # finishes what a finalizer that was struck has left
 assert not descriptors(path), "a count was lost: the environment is not closed"
-""", env_path, lib_version, errors=True)
+""",
+        env_path,
+        lib_version,
+        errors=True,
+    )
 
 
 def test_a_storm_of_interrupts_while_waiting(env_path, lib_version):
-    run(SETUP + STORM + f"ROUNDS = {30 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + STORM
+        + f"ROUNDS = {30 * ROUNDS}\n"
+        + """
 def body(round):
     env.begin(write=True)
     raise AssertionError("got it")
@@ -185,11 +216,18 @@ with Rival(path, lib_version) as rival:
     assert rival.can_write() and lock_is_free()
 env.close()
 assert not descriptors(path)
-""", env_path, lib_version, errors=True)
+""",
+        env_path,
+        lib_version,
+        errors=True,
+    )
 
 
 def test_a_killed_writer_never_blocks_the_next(env_path, lib_version):
-    run(SETUP + f"ROUNDS = {4 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {4 * ROUNDS}\n"
+        + """
 for round in range(ROUNDS):
     with Rival(path, lib_version) as rival:
         assert rival.ask("hold") == "holds"
@@ -202,11 +240,16 @@ for round in range(ROUNDS):
     with env.begin(write=True) as txn:
         txn.put(b"%d" % round, b"x")
 assert env.stat().entries == ROUNDS
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_a_waiter_that_is_killed_leaves_no_trace(env_path, lib_version):
-    run(SETUP + """
+    run(
+        SETUP
+        + """
 with env.begin(write=True) as txn:
     txn.put(b"k", b"v")
     with Rival(path, lib_version) as rival:
@@ -216,11 +259,15 @@ with env.begin(write=True) as txn:
 assert lock_is_free()
 with Rival(path, lib_version) as rival:
     assert rival.can_write()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_without_a_lock_file_writers_of_one_process_stay_apart(tmp_path, lib_version):
-    run("""
+    run(
+        """
 env = pylmdb.open(path, map_size=1 << 24, lock=False, lib_version=lib_version, sync=False)
 again = pylmdb.open(path, lock=False)
 def add(env):
@@ -241,13 +288,19 @@ held = []
 in_threads(lambda: held.append(env.begin(write=True)))
 held.clear()
 again.begin(write=True, timeout=5).abort()
-""", tmp_path / "env", lib_version)
+""",
+        tmp_path / "env",
+        lib_version,
+    )
 
 
 @pytest.mark.parametrize("owner_does", ["sleep", "wait", "read", "block_in_c", "spin"])
 def test_a_write_transaction_collected_elsewhere_frees_the_lock(env_path, lib_version, owner_does):
     """... here and for another process, while its own thread idles in some call."""
-    run(SETUP + f"OWNER, ROUNDS = {owner_does!r}, {3 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"OWNER, ROUNDS = {owner_does!r}, {3 * ROUNDS}\n"
+        + """
 r, w = os.pipe()
 def idle(done):
     if OWNER == "sleep":
@@ -297,7 +350,10 @@ with Rival(path, lib_version) as rival:
             os.read(r, 1)
 with env.begin() as txn:
     assert txn.get(b"lost") is None
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 ORPHAN = """\
@@ -327,7 +383,11 @@ real_time = range(signal.SIGRTMIN, signal.SIGRTMAX + 1)
 @pytest.mark.parametrize("when", ["from_the_start", "later"])
 def test_user_handlers_for_all_real_time_signals(env_path, lib_version, when):
     """They keep working, are not called for us, and do not keep the lock from coming free."""
-    run(SETUP + ORPHAN + f"WHEN = {when!r}\n" + """
+    run(
+        SETUP
+        + ORPHAN
+        + f"WHEN = {when!r}\n"
+        + """
 calls = []
 def install():
     for number in real_time:
@@ -346,13 +406,20 @@ for number in real_time:
     os.kill(os.getpid(), number)
 time.sleep(0.01)
 assert calls == list(real_time), calls
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 @pytest.mark.parametrize("disposition", ["SIG_DFL", "SIG_IGN"])
 def test_real_time_signals_that_the_program_resets(env_path, lib_version, disposition):
     """Libraries that make daemons reset every handler; that must not kill the process."""
-    run(SETUP + ORPHAN + f"DISPOSITION = signal.{disposition}\n" + """
+    run(
+        SETUP
+        + ORPHAN
+        + f"DISPOSITION = signal.{disposition}\n"
+        + """
 with Rival(path, lib_version) as rival:
     for _ in range(2):
         end = orphan()
@@ -360,11 +427,17 @@ with Rival(path, lib_version) as rival:
         end()
         for number in real_time:
             signal.signal(number, DISPOSITION)
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_an_owner_that_blocks_signals(env_path, lib_version):
-    run(SETUP + ORPHAN + """
+    run(
+        SETUP
+        + ORPHAN
+        + """
 def block():
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 with Rival(path, lib_version) as rival:
@@ -378,12 +451,18 @@ with Rival(path, lib_version) as rival:
     assert found in (None, pylmdb.LockTimeoutError) and seconds < 2
     end()
     assert rival.can_write(1.0) and lock_is_free()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_an_owner_in_system_calls_sees_no_errors(env_path, lib_version):
     """The signal that frees an orphan interrupts no call of the program."""
-    run(SETUP + f"ROUNDS = {20 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"ROUNDS = {20 * ROUNDS}\n"
+        + """
 import select, socket
 r, w = os.pipe()
 a, b = socket.socketpair()
@@ -412,12 +491,18 @@ for round in range(ROUNDS):
     os.write(w, b"x"), b.send(b"x")
     thread.join(5)
     assert not thread.is_alive() and not errors, errors
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_readers_and_orphans_do_not_trip_over_each_other(env_path, lib_version):
     """The owner takes and gives back the reader lock all the time while its orphans are freed."""
-    run(SETUP + f"SECONDS = {0.7 * ROUNDS}\n" + """
+    run(
+        SETUP
+        + f"SECONDS = {0.7 * ROUNDS}\n"
+        + """
 sys.setswitchinterval(1e-5)
 until = time.monotonic() + SECONDS
 slot, taken = [], threading.Semaphore(0)
@@ -436,4 +521,7 @@ in_threads(own, own, drop, drop)
 slot.clear()
 with Rival(path, lib_version) as rival:
     assert rival.can_write() and lock_is_free() and not env.reader_list()
-""", env_path, lib_version)
+""",
+        env_path,
+        lib_version,
+    )

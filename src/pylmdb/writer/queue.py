@@ -149,6 +149,7 @@ class WriteQueue:
             last = self._open[-1] if self._open else None
         if last is not None:
             self._wait_for(lambda: last.settled, deadline, "writes are still waiting")
+
     def refuse_own_writer(self) -> None:
         """Raise if the calling thread has the writer lock that the queue's thread needs."""
         shared = self.env._shared
