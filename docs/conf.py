@@ -45,7 +45,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(Awaited|DbSlot|Desk|ArrayLike|DTypeLike|NDArray|AbstractContextManager)"),
     ("py:class", r"(CData|Label|SharedEnv|SupportsIndex|Value)"),
     ("py:.*", r"((os\.)?PathLike|(Broken)?Executor|concurrent\.futures.*|functools\..*|glob)"),
-    ("py:class", r"pylmdb\._.*"),
+    ("py:class", r"pylmdb\.(_|mapping\.iteration).*"),
 ]
 
 # Where what docstrings name is looked for.

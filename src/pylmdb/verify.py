@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The check of a data file: a function, and the module of the same name that py-lmdb has.
 
-``pylmdb.verify(path)`` returns a :class:`~pylmdb.tools.Report`, whose ``ok`` is True if nothing is
+``pylmdb.verify(path)`` returns a :class:`~pylmdb.tools.verification.Report`, whose ``ok`` is True if nothing is
 damaged; :func:`pylmdb.tools.verify` documents it.  ``pylmdb.verify.verify(path)`` returns what
 py-lmdb's ``lmdb.verify.verify`` returns: a list of problems, empty if nothing is damaged.
 """
@@ -32,8 +32,8 @@ def verify(
     :param path: as for :func:`pylmdb.open`; str, bytes or PathLike.
     :param subdir: True if ``path`` is a directory with ``data.mdb`` in it, False if it is the
         data file; left out, the path decides.
-    :raises VerifyError: the check cannot begin, because it is not an LMDB data file of a kind
-        that is known.  It is :class:`pylmdb.InvalidError`.
+    :raises InvalidError: the check cannot begin, because it is not an LMDB data file of a kind
+        that is known.  ``VerifyError`` is another name of this class.
     :raises OSError: the file cannot be opened.
 
     What is left out of the list: findings that are no damage, such as pages that nothing uses.
