@@ -97,6 +97,7 @@ def test_odd_names(path, tmp_path, command, locale):
         assert rb"na\xff\x1b[31mme" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [*ARRAYS, *VALUES], ids=lambda key: ascii(key)[2:-1])
 def test_odd_values(path, key):
     for form in ("auto", "text", "json", "npy"):

@@ -74,6 +74,7 @@ def settle(folder):
         time.sleep(0.2)
 
 
+@pytest.mark.slow  # it waits for the clock
 def test_a_folder_that_has_been_quiet(open_env, tmp_path):
     cases = []
     for change in (delete, replace, rename_over, move):
