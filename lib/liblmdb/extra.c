@@ -9,7 +9,7 @@ struct identity {
 /* The folder of the files when it was seen to have them, a while after its last change. */
 struct settled_folder {
     struct identity folder;
-    time_t changed, written;
+    struct timespec changed, written;
     long long looked; /* in milliseconds */
 };
 

@@ -165,9 +165,23 @@ static int names_lead_elsewhere(MDB_env *env)
 
 /* Looking at both names takes as long as a small transaction does.  A folder that has not
  * changed, by its own path, has the same files under the same names; but only if its last
- * change is so long ago that another one would have another time: some file systems count
- * in steps of two seconds.  A name that is a symbolic link leads out of the folder. */
-enum { SETTLED_SECONDS = 3 };
+ * change is so long ago that another one would have another time.  Linux takes times from a
+ * clock that ticks at least every 10 ms; some file systems count in steps of two seconds, and
+ * have no parts of a second.  A name that is a symbolic link leads out of the folder. */
+enum { SETTLED_MS = 100, SETTLED_COARSE_MS = 3000 };
+
+static int is_long_ago(const struct timespec *now, const struct timespec *then)
+{
+    const long long ms =
+        (now->tv_sec - then->tv_sec) * 1000LL + (now->tv_nsec - then->tv_nsec) / 1000000;
+
+    return ms > (then->tv_nsec ? SETTLED_MS : SETTLED_COARSE_MS);
+}
+
+static int same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
 
 static int is_settled(MDB_env *env, const struct stat *folder)
 {
@@ -176,16 +190,16 @@ static int is_settled(MDB_env *env, const struct stat *folder)
     struct stat data;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec - folder->st_ctime > SETTLED_SECONDS &&
-           now.tv_sec - folder->st_mtime > SETTLED_SECONDS &&
+    return is_long_ago(&now, &folder->st_ctim) && is_long_ago(&now, &folder->st_mtim) &&
            !full_name(env, full, sizeof(full), 0) && !lstat(full, &data) && S_ISREG(data.st_mode);
 }
 
 static int is_unchanged(const struct settled_folder *known, const struct stat *folder)
 {
     return known->folder.inode && known->folder.inode == folder->st_ino &&
-           known->folder.device == folder->st_dev && known->changed == folder->st_ctime &&
-           known->written == folder->st_mtime;
+           known->folder.device == folder->st_dev &&
+           same_time(&known->changed, &folder->st_ctim) &&
+           same_time(&known->written, &folder->st_mtim);
 }
 
 /* Called by the one thread that begins to write. */
@@ -204,8 +218,8 @@ static int files_are_replaced(MDB_env *env)
     if (found && is_settled(env, &folder)) {
         known->folder.device = folder.st_dev;
         known->folder.inode = folder.st_ino;
-        known->changed = folder.st_ctime;
-        known->written = folder.st_mtime;
+        known->changed = folder.st_ctim;
+        known->written = folder.st_mtim;
         note_look(&known->looked);
     }
     return 0;
