@@ -391,9 +391,11 @@ class SharedEnv(SharedCore):
                     slot.pending = True
                     txn._opened.append(slot)
                 self.numbers[number] = self.slots[name] = slot
-            if name is not None and lib.pylmdb_txn_is_old(ptr):
+            if name is None:
+                pass
+            elif (txn is None or not txn._thread) and lib.pylmdb_txn_is_old(ptr):
                 self.doubted.add(name)
-            elif name is not None:
+            elif self.doubted:
                 self.doubted.discard(name)
         # There is one write transaction at a time, so what is not committed is its own; without
         # the shim, a handle that a read transaction opens goes with that transaction too.
