@@ -8,6 +8,7 @@ from _weakref import ref
 
 from . import _registry
 from ._array_methods import EnvironmentArrays
+from ._core_rules.refusals import refusal
 from ._core_rules.writer_gate import Deadline
 from ._environment import catalog as _catalog
 from ._environment import pinned as _held
@@ -19,7 +20,7 @@ from ._shared.options import make_options
 from ._typing import TYPE_CHECKING
 from ._which_core import EnvironmentCore, publish
 from .database import Database, flags_from
-from .errors import Error, IncompatibleError, closed
+from .errors import Error, IncompatibleError
 from .transaction import Transaction
 from .types import EnvFlags
 
@@ -164,7 +165,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         """The native environment; a forked child gets its own first."""
         shared = self._shared
         if shared is None:
-            raise closed("environment", "open it again")
+            raise refusal("environment closed")
         return self._reopen(shared) if shared.left_behind else shared
 
     def _reopen(self, left: SharedEnv) -> SharedEnv:

@@ -8,7 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
-from ..errors import closed
+from .._core_rules.refusals import refusal
 
 if TYPE_CHECKING:
     from .._shared.environment import SharedEnv
@@ -98,7 +98,7 @@ class SharedCore:
         children, key = self._children, id(transaction)
         children[key] = weakref.ref(transaction, lambda _: children.pop(key, None))
         if transaction.env._shared is not self:
-            raise closed("environment", "open it again")
+            raise refusal("environment closed")
 
     def revoke_children(self, env: Any) -> None:
         """End the transactions of an Environment, the newest first."""

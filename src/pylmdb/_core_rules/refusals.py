@@ -77,6 +77,7 @@ REFUSALS: dict[str, Refusal] = {
     "not a transaction": _of(TypeError, "{} must be a Transaction, not {.__name__}"),
     # -- begin() ----------------------------------------------------------------------
     "not an environment": _of(TypeError, "env must be an Environment, not {.__name__}"),
+    "environment closed": _of(ClosedError, CLOSED, "this environment has ended; open it again"),
     "environment is read-only": _of(
         ReadonlyError,
         "begin: the environment was opened with readonly=True",

@@ -25,6 +25,7 @@ import time
 from _thread import RLock, get_ident
 from _weakref import ref
 
+from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import WriterGate
 from .._typing import TYPE_CHECKING
 from .._which_core import DbSlot, SharedCore
@@ -33,7 +34,6 @@ from ..errors import (
     InvalidParameterError,
     ReplacedError,
     checksums,
-    closed,
     error,
     open_db_error,
 )
@@ -232,7 +232,7 @@ class SharedEnv(SharedCore):
                 if self.replaced:
                     raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:
-                    raise closed("environment", "open it again")
+                    raise refusal("environment closed")
                 resizer = self.resizer
                 if resizer is None:
                     return function(self.ptr, *args)
@@ -365,6 +365,7 @@ class SharedEnv(SharedCore):
         ``mdb_dbi_open``; raises NotFoundError for a database that does not exist.
         """
         lib, ffi = self.engine.lib, self.engine.ffi
+        writes = txn is not None and bool(txn._thread)
         # one that no other call uses: a finalizer can open a database inside of this call
         found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
         with self.dbi_lock:
@@ -391,15 +392,13 @@ class SharedEnv(SharedCore):
                     slot.pending = True
                     txn._opened.append(slot)
                 self.numbers[number] = self.slots[name] = slot
-            if name is None:
-                pass
-            elif (txn is None or not txn._thread) and lib.pylmdb_txn_is_old(ptr):
+            if name is not None and not writes and lib.pylmdb_txn_is_old(ptr):
                 self.doubted.add(name)
-            elif self.doubted:
+            elif name is not None:
                 self.doubted.discard(name)
         # There is one write transaction at a time, so what is not committed is its own; without
         # the shim, a handle that a read transaction opens goes with that transaction too.
-        if slot.pending and (txn is None or not (txn._thread or slot in txn._opened)):
+        if slot.pending and not writes and (txn is None or slot not in txn._opened):
             raise open_db_error(lib.MDB_NOTFOUND, name)
         self._opened.append(found)
         found_slot: DbSlot = slot

@@ -8,8 +8,9 @@ from _thread import get_ident
 from _weakref import ref
 
 from .._base.owners import Owner
+from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
-from ..errors import BusyError, closed
+from ..errors import BusyError
 
 if TYPE_CHECKING:
     from .environment import SharedEnv
@@ -69,7 +70,7 @@ class Alone(Resizing):
         shared.enter(self.token, self)
         # Who begins from here on waits, so what is open now is all there is.
         if shared.closed:
-            raise closed("environment", "open it again")
+            raise refusal("environment closed")
         if not first:
             raise self._refuse("another thread is doing the like", "try again")
         if shared.writer_open:
