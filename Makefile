@@ -40,17 +40,16 @@ BENCH_ARGS ?=
 THOROUGH := PYLMDB_MODEL=4 PYLMDB_KNOWN_PROGRAMS=2500
 
 # What a user calls.
-API := $(wildcard tests/test_api_*.py tests/test_closed_objects.py tests/test_handles.py tests/test_public_classes.py \
-	tests/test_views.py tests/test_threads.py tests/test_fork.py tests/test_lowlevel*.py tests/test_core_reentrancy.py \
-	tests/test_map.py tests/test_writer.py tests/test_aio.py tests/test_reserve.py tests/test_take.py tests/test_snapshot.py)
+API := tests/api $(addprefix tests/,aio/test_aio.py arrays/test_reserve.py arrays/test_snapshot.py arrays/test_take.py \
+	core/test_core_reentrancy.py mapping/test_map.py processes/test_fork.py processes/test_threads.py writer/test_writer.py)
 
 # What test-short runs: enough to see that another Python compiles, imports and works.
-SHORT ?= $(wildcard tests/test_api_*.py tests/test_lowlevel*.py tests/test_views*.py tests/test_errors.py \
-	tests/test_npy.py tests/test_take.py tests/test_snapshot.py tests/test_reserve.py tests/test_map.py tests/test_writer.py \
-	tests/test_aio.py)
+SHORT ?= $(wildcard tests/api/test_api_*.py tests/api/test_views*.py tests/aio/test_aio.py) $(addprefix tests/, \
+	api/test_errors.py api/test_lowlevel.py arrays/test_npy.py arrays/test_reserve.py arrays/test_snapshot.py \
+	arrays/test_take.py build/test_lowlevel_declarations.py mapping/test_map.py writer/test_writer.py)
 
 # Tests that compile and install pylmdb themselves: nothing of theirs runs in the build under test.
-BUILDING := tests/test_packaging.py tests/test_placing.py tests/test_system_liblmdb.py
+BUILDING := $(addprefix tests/build/,test_packaging.py test_placing.py test_system_liblmdb.py)
 
 # The interpreter is not sanitized, so the run-time libraries come first by LD_PRELOAD, and
 # PYTHONMALLOC=malloc lets them see Python's own blocks.  Python leaves memory to the system when it
@@ -100,9 +99,9 @@ test-short: $(VENV)/installed-test
 sanitize: $(SANITIZE_VENV)/installed-sanitize
 	.ci/system-packages $(SANITIZE_VENV)/bin/python lmdb-utils
 	$(SANITIZED) $(SANITIZE_VENV)/bin/python -X faulthandler -m pytest --capture=sys \
-		$(addprefix --ignore=,$(BUILDING)) --deselect=tests/test_exit.py::test_memory_stays_flat \
-		--deselect=tests/test_addresses.py::test_few_addresses \
-		--deselect=tests/test_loader.py::test_in_a_forked_child $(PYTEST_ARGS)
+		$(addprefix --ignore=,$(BUILDING)) --deselect=tests/processes/test_exit.py::test_memory_stays_flat \
+		--deselect=tests/engine/test_addresses.py::test_few_addresses \
+		--deselect=tests/datasets/test_loader.py::test_in_a_forked_child $(PYTEST_ARGS)
 
 # Development mode is for this process; the programs that tests run get the allocator alone, because
 # some must print nothing.

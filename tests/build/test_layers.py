@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from project import ROOT
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "pylmdb"
 
 

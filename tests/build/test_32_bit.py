@@ -7,9 +7,9 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
+from project import ROOT
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
 LIBLMDB, NATIVE = ROOT / "lib" / "liblmdb", ROOT / "src" / "pylmdb" / "_native"
 FLAGS = "-m32 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror -fsyntax-only"
 

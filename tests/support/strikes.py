@@ -19,7 +19,8 @@ import threading
 import time
 import weakref
 from collections import Counter
-from pathlib import Path
+
+from project import ROOT
 
 # the instructions after or in which the interpreter looks for signals
 LOOKS = {
@@ -30,7 +31,7 @@ LOOKS = {
 }
 # Inside of threading.Condition an exception that strikes can leave its lock taken for ever, or be
 # replaced by a RuntimeError: Python's own, so nothing is struck there, but only before and after.
-SPARED = (str(Path(__file__).parent), threading.__file__, "<frozen importlib")
+SPARED = (str(ROOT / "tests"), threading.__file__, "<frozen importlib")
 _make_due = ctypes.pythonapi.PyErr_SetInterrupt
 _make_due.argtypes, _make_due.restype = [ctypes.py_object], ctypes.c_int
 

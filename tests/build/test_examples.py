@@ -12,11 +12,12 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from project import ROOT
 import pytest
 
 import pylmdb
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture

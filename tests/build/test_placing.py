@@ -15,9 +15,10 @@ import sys
 import tarfile
 from pathlib import Path
 
+from project import ROOT
 import pytest
 
-LIBLMDB = Path(__file__).resolve().parent.parent / "lib" / "liblmdb"
+LIBLMDB = ROOT / "lib" / "liblmdb"
 TOP = "fake-1.0"
 FILES = {
     "LICENSE": b"a licence\n",

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pages
+from project import ROOT
 import pytest
 
 import pylmdb
 from pylmdb import datasets
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 

@@ -5,7 +5,7 @@ growth without bound.
 Each mutant is opened and used in a child process (``mutants_child.py``).  A failure names the
 mutant's seed; the same seed makes the same mutant:
 
-    PYLMDB_MUTANTS_SEED=17 PYLMDB_MUTANTS=1 pytest tests/test_hostile_files.py
+    PYLMDB_MUTANTS_SEED=17 PYLMDB_MUTANTS=1 pytest tests/engine/test_hostile_files.py
 
 PYLMDB_MUTANTS is the number of mutants for each engine and way of using them.
 """
@@ -22,10 +22,11 @@ from pathlib import Path
 import mutants
 import pytest
 from data_files import File
+from project import ROOT
 
 import pylmdb
 
-CHILD = Path(__file__).with_name("mutants_child.py")
+CHILD = ROOT / "tests" / "support" / "mutants_child.py"
 MODES = ["read", "write", "writemap", "verify", "merge"]
 PATIENCE = 600  # seconds for a mutant that waits; one that computes ends by itself, much earlier
 
@@ -101,7 +102,7 @@ def test_many_mutants(healthy, version, mode):
 
 
 def test_a_mutant_whose_databases_are_dropped_and_used(healthy):
-    """What is done with it matters here, and is in its seed; tests/test_handles.py has it alone."""
+    """What is done with it matters here, and is in its seed; test_handles.py has it alone."""
     assert use(healthy[0], 0, "writemap", 718640297256, 1)[0] == "done"
 
 

@@ -5,9 +5,9 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from project import ROOT
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "pylmdb"
 MAP = ROOT / "docs" / "where-does-it-live.md"
 PAGES = [

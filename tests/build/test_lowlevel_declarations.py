@@ -15,9 +15,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from project import ROOT
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
 CDEF = ROOT / "src" / "pylmdb" / "_native" / "lmdb.cdef.h"
 OWN = runpy.run_path(str(ROOT / "src" / "pylmdb" / "_native" / "declarations.py"))
 MODULES = {"0.9": "pylmdb._lmdb09", "1.0": "pylmdb._lmdb10"}
@@ -226,7 +226,7 @@ def test_marks_come_in_turn(marks):
 def test_every_own_function_that_is_declared_is_used(module):
     text = without_comments(OWN["declarations"](ROOT))
     functions = set(re.findall(r"\b(pylmdb_\w+)\s*\(", text))
-    python = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*.py")]
+    python = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     used = set(re.findall(r"\b(pylmdb_\w+)", "".join(path.read_text("utf-8") for path in python)))
     assert "pylmdb_get" in functions
     assert functions - used == set()

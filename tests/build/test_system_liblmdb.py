@@ -8,9 +8,9 @@ import sys
 import venv
 from pathlib import Path
 
+from project import ROOT
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.slow
 

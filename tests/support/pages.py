@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs the Python of a page, block by block, and checks that it shows what the page says.
 
-    python tests/pages.py docs/tutorial.md
+    python tests/support/pages.py docs/tutorial.md
 
 A comment behind an expression that begins with a literal is its value, or what ``print``
 prints; one that begins with the name of an exception is what it raises.  All other comments

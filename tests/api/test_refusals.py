@@ -3,15 +3,14 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
+from project import ROOT
 
 import pylmdb
 from pylmdb import errors
 from pylmdb._core_rules.refusals import REFUSALS, refusal
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src" / "pylmdb"
 C_CORE = sorted((SOURCES / "_native" / "core").glob("*.[ch]"))
 # what the cffi core is made of, and what both cores share

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from project import ROOT
 import pytest
 from PIL import Image
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 def run(name, *argv):

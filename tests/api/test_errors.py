@@ -17,11 +17,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from project import ROOT
 
 import pylmdb
 from pylmdb import errors, lowlevel
 
-HEADERS = Path(__file__).resolve().parent.parent / "lib" / "liblmdb"
+HEADERS = ROOT / "lib" / "liblmdb"
 
 # py-lmdb's class for each liblmdb code that LMDB 0.9 has; the names are its public API.
 PY_LMDB_CLASSES = {

@@ -12,11 +12,11 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
+from project import ROOT
 import pytest
 
 import pylmdb
 
-ROOT = Path(__file__).resolve().parent.parent
 ENGINES = {"0.9": "_lmdb09", "1.0": "_lmdb10"}
 INFO = f"pylmdb-{pylmdb.__version__}.dist-info"
 PLACED = {

@@ -10,7 +10,7 @@ purpose is written in ``differential_intended.py``.
 py-lmdb can crash on hostile programs.  So programs run in a child process (this
 file as a script), which notes in a small file what it is about to do.
 
-    python tests/differential.py FIRST_SEED COUNT FOLDER [alone]
+    python tests/support/differential.py FIRST_SEED COUNT FOLDER [alone]
 """
 
 from __future__ import annotations
