@@ -3,7 +3,7 @@
 
 Samples are read back in the order in which they were added.  Where that is the order of their
 keys nothing is written for it.  When the first sample comes that breaks it, an index is made:
-the database ``order_name(db)``, the key of each sample by its number.  It is written in the
+the database ``order.index_name(db)``, the key of each sample by its number.  It is written in the
 transaction of the samples themselves, so that it is right whenever the process ends.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .._environment import catalog as _catalog
 from ..database import words_of
 from ..errors import BusyError, Error, IncompatibleError, InvalidParameterError, NotFoundError
-from ._layouts import order_name
+from .layouts import order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,7 @@ class Batches:
     def __init__(self, env: Environment, name: bytes | None, ordered: bool) -> None:
         self.env, self._name, self._ordered = env, name, ordered
         self._db = env.open_db(name)
-        self.index_name = order_name(name)
+        self.index_name = order.index_name(name)
         self._index: Any = None
         self._check_flags()
         with env.begin() as txn:
@@ -122,7 +122,7 @@ class Batches:
 
     def _number(self, txn: Transaction[Any], keys: Iterable[bytes], start: int) -> None:
         """Add keys to the index, by numbers from ``start`` on."""
-        numbers = txn.cursor(self._index)
-        pairs = ((n.to_bytes(8, "big"), key) for n, key in enumerate(keys, start))
-        while batch := [*islice(pairs, _SLICE)]:
-            numbers.putmulti(batch, append=True)
+        cursor = txn.cursor(self._index)
+        records = order.index_records(keys, start)
+        while batch := [*islice(records, _SLICE)]:
+            cursor.putmulti(batch, append=True)

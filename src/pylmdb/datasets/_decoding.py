@@ -25,7 +25,7 @@ NAMES = ("auto", "npy", "datum", "image")
 class Decoder:
     """Makes a sample of memoryviews, one for each of its records.
 
-    :param sample: what the layout says a sample is; see :class:`_layouts.Recognised`.
+    :param sample: what the layout says a sample is; see :class:`layouts.Recognised`.
     :param decode: how its content is decoded: a name, a function, or None for bytes.
     :param form: dtype and shape, if the content is the mere bytes of an array.
     """

@@ -10,9 +10,8 @@ from .._base.numpy import np
 from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
 from ..tools.progress import Reporter
-from ._layouts import folder_of
-from ._samples import mmsr_sizes
 from .dataset import Dataset
+from .layouts import folder_of, mmsr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +103,7 @@ def _sizes_of(dataset: Dataset) -> dict[bytes, str]:
     found: dict[bytes, str] = {}
     for path, layout in zip(dataset.paths, dataset.layouts, strict=True):
         if layout == "mmsr":
-            found.update(mmsr_sizes(folder_of(path)))
+            found.update(mmsr.read_sizes(folder_of(path)))
     return found
 
 

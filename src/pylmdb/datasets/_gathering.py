@@ -25,7 +25,7 @@ from ..arrays.gather import Rows
 from ..arrays.snapshot import Place
 from ..errors import error
 from . import datum
-from ._orders import Formatted
+from ._ordering import Formatted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .._aliases import CData
     from ..arrays.keys import Keys
     from ..transaction import Transaction
-    from ._orders import Order
+    from ._ordering import Order
     from ._shards import Shards
 
 

@@ -21,7 +21,7 @@ from .._base.numpy import np
 from ..environment import Environment
 from ..errors import InvalidParameterError
 from ..tools.sources import open_unlocked_if_safe
-from . import _layouts
+from . import layouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..database import Database
-    from ._layouts import Recognised
+    from .layouts import Recognised
 
     Path = str | bytes | PathLike[str] | PathLike[bytes]
 
@@ -185,7 +185,7 @@ class Shards:
             opened = self.opened(shard)
             names = self.__dict__.get("layouts")
             layout = names[shard] if names else self.options.layout
-            found = _layouts.recognise(opened.env, opened.db, layout)
+            found = layouts.recognise(opened.env, opened.db, layout)
             if names and found.order.count != self._count(shard):
                 raise InvalidParameterError(
                     f"{self.paths[shard]!r} had {self._count(shard)} samples, and now has"

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._decoding import Decode
-    from ._layouts import Recognised
     from ._shards import Path
+    from .layouts import Recognised
 
 _CHUNK = 64
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import hdf5, image_folders, images, numpy_files
-from ._layout_names import WRITTEN
+from .layouts import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,12 +12,11 @@ from .._base.numpy import np
 from ..errors import InvalidParameterError
 from ._exporting import Exported
 from ._images import encoded, extension_of
-from ._layout_names import written_name
 from ._signatures import WriterOptions, takes
+from .layouts import layout_of
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Literal, SupportsIndex
 
     from typing_extensions import Unpack
@@ -169,19 +168,8 @@ def convert(
         Exported(source, progress) as exported,
         Writer(path, layout=layout, **options) as writer,
     ):
-        name_of = _NAMES.get(written_name(layout))
+        kind = layout_of(layout)
         for key, value, label in exported.named():
-            writer.append(value, label, name_of(key) if name_of else None)
+            name = os.path.splitext(key)[0] if kind.strips_extensions else key
+            writer.append(value, label, name if kind.keys_are_names else None)
         return len(exported)
-
-
-def _stem(key: bytes) -> bytes:
-    return os.path.splitext(key)[0]
-
-
-# what becomes of a key, in the layouts that have names for keys
-_NAMES: dict[str, Callable[[bytes], bytes]] = {
-    "plain": bytes,
-    "basicsr": _stem,
-    "mmsr": _stem,
-}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import InvalidParameterError
 from ._ahead import in_order, read_file
 from ._images import Pixels, encoded, size_of
-from ._layout_names import written_name
 from ._signatures import PackOptions, WriterOptions, takes
+from .layouts import layout_of
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..tools.progress import Progress
     from ._images import Axes, Mode
+    from .layouts.plain import PlainLayout
 
     Path = str | os.PathLike[str]
 
@@ -34,16 +35,6 @@ __all__ = ["EXTENSIONS", "ImageFile", "Packed", "from_image_folder", "from_image
 EXTENSIONS = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"
 )  # fmt: skip
-
-# the layouts that have a place for labels
-_LABELLED = ("datum", "folder2lmdb", "ocr")
-# those that keep image files, so that what was decoded is encoded again
-_FILES = ("folder2lmdb", "ocr", "basicsr")
-# what is decoded to where the caller does not say
-_PIXELS = {"datum": ("BGR", "CHW"), "mmsr": ("BGR", "HWC")}
-# those whose keys are names alone
-_NAMED = ("plain", "basicsr", "mmsr")
-_KEYS = {"basicsr": "stem", "mmsr": "stem"}
 
 
 class ImageFile(NamedTuple):
@@ -122,7 +113,7 @@ def from_images(
     """
     if errors not in ("raise", "skip"):
         raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
-    layout = written_name(layout)
+    kind = layout_of(layout)
     files = [*items]
     if shuffle:
         random.Random(seed).shuffle(files)
@@ -130,9 +121,9 @@ def from_images(
         raise InvalidParameterError("resume counts what is there, so nothing may be left out")
     if resume:
         options["exist"] = "extend"
-    reading = _Reading(layout, decode, mode, axes, resize, check_size)
-    key = _namer(keys, layout)
-    if key is not None and layout in _NAMED:
+    reading = _Reading(kind, decode, mode, axes, resize, check_size)
+    key = _namer(keys, kind)
+    if key is not None and kind.keys_are_names:
         _check_distinct(files, key)
     with Writer(path, layout=layout, progress=progress, total=len(files), **options) as writer:
         rest = files[len(writer) if resume else 0 :]
@@ -166,18 +157,18 @@ def from_image_folder(
     :param options: those of :func:`from_images`.
     :raises FileNotFoundError: there is no such folder.
     """
-    layout = written_name(layout)
+    kind = layout_of(layout)
     folder, wanted = os.fspath(root), {*extensions}
     names = [n for n in _walk(folder) if os.path.splitext(n)[1].lower() in wanted]
     classes = sorted({name.partition("/")[0] for name in names if "/" in name})
     if labels == "auto":
-        labels = "folders" if classes and layout in _LABELLED else None
+        labels = "folders" if classes and kind.labels != "none" else None
     if labels not in ("folders", None):
         raise InvalidParameterError(f"labels must be 'auto', 'folders' or None, not {labels!r}")
     if labels is None:
         classes = []
-    numbers = {name: name if layout == "ocr" else n for n, name in enumerate(classes)}
-    key = _namer(options.get("keys"), layout) or str
+    numbers = {name: name if kind.labels == "text" else n for n, name in enumerate(classes)}
+    key = _namer(options.get("keys"), kind) or str
     names.sort(key=lambda name: os.fsencode(key(name)))
     items = [
         ImageFile(os.path.join(folder, name), name, numbers.get(name.partition("/")[0]))
@@ -210,7 +201,7 @@ def from_image_list(
     :param options: those of :func:`from_images`.
     :raises InvalidParameterError: a line has no label.
     """
-    split = _ocr_line if layout == "ocr" else _caffe_line
+    split = _ocr_line if layout_of(layout).labels == "text" else _caffe_line
     items = []
     with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
@@ -250,22 +241,23 @@ class _Reading:
 
     def __init__(
         self,
-        layout: str,
+        kind: type[PlainLayout],
         decode: bool,
         mode: Mode | None,
         axes: Axes | None,
         resize: tuple[int, int] | None,
         check_size: bool,
     ) -> None:
-        self._decode = decode or layout == "mmsr"
-        usual_mode, usual_axes = _PIXELS.get(layout, (None, "HWC"))
-        self._pixels = Pixels(mode or usual_mode, axes or usual_axes, resize)  # type: ignore[arg-type]
+        self._decode = decode or kind.stores == "pixels"
+        self._pixels = Pixels(mode or kind.usual_mode, axes or kind.usual_axes, resize)
         self._pixels.check()
-        if layout in _PIXELS and self._pixels.axes != usual_axes:
-            raise InvalidParameterError(f"the layout {layout!r} has {usual_axes} pixels")
+        if kind.stores in ("datum", "pixels") and self._pixels.axes != kind.usual_axes:
+            raise InvalidParameterError(
+                f"axes is {axes!r}; this layout stores pixels as {kind.usual_axes!r}"
+            )
         if not self._decode and (mode, axes, resize) != (None, None, None):
             raise InvalidParameterError("mode, axes and resize need decode=True")
-        self._encode, self._check = layout in _FILES, check_size
+        self._encode, self._check = kind.stores == "file", check_size
         self._size: tuple[int, ...] | None = None
 
     def read(self, item: ImageFile) -> tuple[tuple[Any, Any], int]:
@@ -307,10 +299,12 @@ def _walk(folder: str) -> Iterator[str]:
             yield name if beyond == "." else f"{beyond}/{name}"
 
 
-def _namer(keys: str | Callable[[str], str] | None, layout: str) -> Callable[[str], str] | None:
+def _namer(
+    keys: str | Callable[[str], str] | None, kind: type[PlainLayout]
+) -> Callable[[str], str] | None:
     """How a key is made of a name; None for numbers."""
     if keys is None:
-        keys = _KEYS.get(layout, "name")
+        keys = "stem" if kind.strips_extensions else "name"
     if callable(keys):
         return keys
     if keys not in ("name", "stem", "number"):

@@ -16,9 +16,9 @@ from ..arrays import npy as _npy
 from ..arrays.npy import check_extent
 from ..errors import InvalidParameterError
 from ._exporting import Exported, as_array, key_text, label_array
-from ._layout_names import written_name
 from ._npz import MALFORMED, MAX_SAMPLE, Member, names_of
 from ._signatures import WriterOptions, takes
+from .layouts import layout_of
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def from_memmap(
     data = _mapped(source, dtype, shape)
     if headers:
         return append_rows(path, data, found, progress, layout, options)
-    if labels is not None or written_name(layout) not in ("plain", "numbered"):
+    if labels is not None or layout_of(layout).stores != "any":
         raise InvalidParameterError("headers=False is for samples that have no labels")
     check_extent("the array", data.dtype, data.shape)
     with Writer(path, progress=progress, total=len(data), layout=layout, **options) as writer:

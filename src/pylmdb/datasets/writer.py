@@ -22,9 +22,9 @@ from ..environment import Environment
 from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
 from ..tools.progress import Reporter
 from ._batches import Batches
-from ._layout_names import written_name
 from ._replacement import Replacement
-from ._samples import LAYOUTS, as_key
+from .layouts import layout_of, written_name
+from .layouts.plain import as_key
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..tools.progress import Progress
-    from ._samples import Label, Layout, Value
+    from .layouts.plain import Label, PlainLayout, Value
 
 __all__ = ["Writer"]
 
@@ -139,10 +139,10 @@ class Writer:
         self._failed: BaseException | None = None
 
     def _find(
-        self, env: Environment, kind: type[Layout], key_format: str | None, db: bytes | None
+        self, env: Environment, kind: type[PlainLayout], key_format: str | None, db: bytes | None
     ) -> None:
         """See what is there."""
-        self._batches = Batches(env, db, kind.ordered)
+        self._batches = Batches(env, db, kind.needs_index)
         self._layout = kind(self._batches, key_format.encode() if key_format else None)
         self._longest = env.max_key_size()
         # samples committed and being committed, and the number of the next one
@@ -242,8 +242,8 @@ class Writer:
             if self._records:
                 records, self._records = self._records, []
                 self._count, self._samples, self._gathered = self._count + self._samples, 0, 0
-                beside = self._layout.beside(self._next)
-                self._committing = self._thread.submit(self._batches.commit, records, beside)
+                others = self._layout.commit_records(self._next)
+                self._committing = self._thread.submit(self._batches.commit, records, others)
         except BaseException as problem:
             self._failed = problem
             raise
@@ -365,12 +365,15 @@ def _checked_interval(commit_every: Any) -> int | None:
     return index(commit_every)
 
 
-def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> type[Layout]:
+def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> type[PlainLayout]:
     if db is not None and layout != "plain":
         raise InvalidParameterError(f"the layout {layout!r} is that of a main database")
+    kind = layout_of(layout)
     if key_format is not None:
-        if layout not in ("plain", "datum"):
-            raise InvalidParameterError(f"the layout {layout!r} has its own format of keys")
+        if not kind.takes_key_format:
+            raise InvalidParameterError(
+                f"key_format is {key_format!r}; the layout {layout!r} has its own keys"
+            )
         try:
             distinct = key_format % 1 != key_format % 2
         except (TypeError, ValueError):
@@ -379,7 +382,7 @@ def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> ty
             raise InvalidParameterError(
                 f"key_format must have a place for a number, such as '%08d', not {key_format!r}"
             )
-    return LAYOUTS[layout]
+    return kind
 
 
 def _place(
