@@ -56,7 +56,7 @@ class Decoder:
         content, label = datum.decode(value)
         if not isinstance(content, memoryview):
             return np.array(content), label
-        return image_array(content) if self.decode == "image" else bytes(content), label
+        return decoded_image(content) if self.decode == "image" else bytes(content), label
 
     def _content(self, value: memoryview) -> object:
         if self.form is not None:
@@ -67,7 +67,7 @@ class Decoder:
             return np.array(_npy.decode(value))
         if self.decode == "datum":
             return self._datum(value)
-        return image_array(value) if self.decode == "image" else bytes(value)
+        return decoded_image(value) if self.decode == "image" else bytes(value)
 
 
 def _label(value: memoryview) -> object:
@@ -102,12 +102,12 @@ def raw_array(value: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -
     return array
 
 
-def image_array(value: memoryview) -> NDArray[Any]:
+def decoded_image(value: memoryview) -> NDArray[Any]:
     """The pixels of an encoded image, in an array that can be written to."""
-    return np.require(Pixels().of(value), requirements="W")
+    return np.require(Pixels().decode(value), requirements="W")
 
 
-def resolve(decode: Decode, sample: str, first: memoryview | None) -> Decode:
+def resolve_decode(decode: Decode, sample: str, first: memoryview | None) -> Decode:
     """What ``"auto"`` means for a data set that begins with the value ``first``."""
     if isinstance(decode, str) and decode not in NAMES:
         raise InvalidParameterError(

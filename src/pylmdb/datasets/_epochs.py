@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _raw(count: int, *seed: int) -> NDArray[Any]:
+def _random_numbers(count: int, *seed: int) -> NDArray[Any]:
     generator = np.random.PCG64(np.random.SeedSequence(seed))
     numbers: NDArray[Any] = generator.random_raw(count)
     return numbers
@@ -23,10 +23,10 @@ def _raw(count: int, *seed: int) -> NDArray[Any]:
 
 def permutation(count: int, *seed: int) -> NDArray[Any]:
     """The numbers from 0 to ``count - 1`` in random order, int64."""
-    return _raw(count, *seed).argsort(kind="stable")
+    return _random_numbers(count, *seed).argsort(kind="stable")
 
 
-def of_blocks(count: int, block: int, mixed: int, *seed: int) -> NDArray[Any]:
+def block_permutation(count: int, block: int, mixed: int, *seed: int) -> NDArray[Any]:
     """The same, but only so far that a disk need not seek for each.
 
     Runs of ``block`` numbers are put in random order, and then within ``mixed`` runs that
@@ -36,11 +36,11 @@ def of_blocks(count: int, block: int, mixed: int, *seed: int) -> NDArray[Any]:
     order = (permutation(runs, *seed, 0)[:, None] * block + np.arange(block)).reshape(-1)
     order = order[order < count]
     groups = np.arange(count) // (block * mixed)
-    numbers: NDArray[Any] = order[np.lexsort((_raw(count, *seed, 1), groups))]
+    numbers: NDArray[Any] = order[np.lexsort((_random_numbers(count, *seed, 1), groups))]
     return numbers
 
 
-def share(order: NDArray[Any], rank: int, world: int, drop_last: bool) -> NDArray[Any]:
+def part_of_rank(order: NDArray[Any], rank: int, world: int, drop_last: bool) -> NDArray[Any]:
     """The part of one of ``world`` workers, of the same length for each: the end of ``order``
     is left out, or its beginning is repeated."""
     each = len(order) // world if drop_last else -(-len(order) // world)

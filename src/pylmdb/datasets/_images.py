@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Axes = Literal["HWC", "CHW"]
 
 
-def pillow() -> ModuleType:
+def import_pillow() -> ModuleType:
     """Pillow's module of images."""
     try:
         from PIL import Image
@@ -52,13 +52,13 @@ class Pixels(NamedTuple):
         if self.resize is not None and (len(self.resize) != 2 or min(self.resize) < 1):
             raise InvalidParameterError(f"resize must be (height, width), not {self.resize!r}")
 
-    def of(self, content: bytes | memoryview) -> NDArray[Any]:
+    def decode(self, content: bytes | memoryview) -> NDArray[Any]:
         """The pixels of an image file's content, uint8 unless ``mode`` is None and the file has
         others.
 
         :raises InvalidParameterError: Pillow cannot read it.
         """
-        image_module = pillow()
+        image_module = import_pillow()
         try:
             with image_module.open(io.BytesIO(content)) as image:
                 array: NDArray[Any] = self._pixels(image)
@@ -87,7 +87,7 @@ def size_of(content: Any) -> tuple[int, int, int]:
 
     :raises InvalidParameterError: Pillow cannot read it.
     """
-    image_module = pillow()
+    image_module = import_pillow()
     try:
         with image_module.open(io.BytesIO(content)) as image:
             width, height = image.size
@@ -97,7 +97,7 @@ def size_of(content: Any) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def encoded(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
+def encode_png(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
     """An array of pixels as the content of a PNG file.
 
     :raises InvalidParameterError: there is no PNG of its dtype and shape.
@@ -111,7 +111,7 @@ def encoded(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> b
         array = array[:, :, ::-1]
     out = io.BytesIO()
     try:
-        pillow().fromarray(np.ascontiguousarray(array)).save(out, "PNG")
+        import_pillow().fromarray(np.ascontiguousarray(array)).save(out, "PNG")
     except (ValueError, TypeError, KeyError, OSError) as problem:
         raise InvalidParameterError(
             f"an array of {array.dtype} and shape {array.shape} is not an image: {problem}"

@@ -29,12 +29,12 @@ MAX_SAMPLE = 1 << 30
 # so many bytes are read at once, at least a row
 _BLOCK = 8 << 20
 # deflate makes at most 1032 bytes of one
-_MOST_COMPRESSED = 1100
+_MAX_RATIO = 1100
 # what numpy writes; the others can make gigabytes of the few bytes that zipfile hands over
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def names_of(archive: zipfile.ZipFile) -> list[str]:
+def array_names(archive: zipfile.ZipFile) -> list[str]:
     """The names of the arrays."""
     for name in archive.namelist():
         if not name.endswith(".npy"):
@@ -55,12 +55,12 @@ def check_size(what: str, size: int, limit: int) -> None:
         )
 
 
-def check_claim(what: str, size: int, there: int) -> None:
+def check_plausible(what: str, size: int, there: int) -> None:
     """Refuse data that cannot come out of as many bytes as the file has for it.
 
     :raises InvalidParameterError: it cannot.
     """
-    if size > _MOST_COMPRESSED * there + _BLOCK:
+    if size > _MAX_RATIO * there + _BLOCK:
         raise InvalidParameterError(
             f"{what} claims {size} bytes of data, and the file has {there} bytes for it"
         )
@@ -97,7 +97,7 @@ class Member:
             raise InvalidParameterError(
                 f"{self._what} claims {form.size} bytes of data, and {info.file_size} are there"
             )
-        check_claim(self._what, form.size, info.compress_size)
+        check_plausible(self._what, form.size, info.compress_size)
 
     def __len__(self) -> int:
         return self.shape[0]

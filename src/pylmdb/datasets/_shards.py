@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 _MAGIC = 0xBEEFC0DE.to_bytes(4, "little"), 0xBEEFC0DE.to_bytes(4, "big")
 
 
-def find(path: Path | Sequence[Path]) -> list[str]:
+def find_environments(path: Path | Sequence[Path]) -> list[str]:
     """The environments that a path, a pattern, a directory of them, or a list of these means.
 
     :raises FileNotFoundError: there is none.
     :raises InvalidParameterError: there is something else.
     """
     if not isinstance(path, (str, bytes, os.PathLike)):
-        return [each for one in path for each in find(one)]
+        return [each for one in path for each in find_environments(one)]
     name = os.path.abspath(os.fsdecode(path))
     if is_environment(name):
         return [name]
@@ -97,7 +97,7 @@ def _warn(text: str) -> None:
     warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
-class Opened:
+class OpenShard:
     """One shard, open in this process."""
 
     def __init__(self, path: str, options: Options) -> None:
@@ -119,13 +119,13 @@ class Opened:
         return found
 
 
-class _Process:
+class _ProcessState:
     """What one process has open: the shards used last."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
-        self.open: OrderedDict[int, Opened] = OrderedDict()
+        self.open: OrderedDict[int, OpenShard] = OrderedDict()
 
 
 class Shards:
@@ -137,7 +137,7 @@ class Shards:
     def __init__(self, paths: list[str], options: Options) -> None:
         self.paths, self.options = paths, options
         self._found: dict[int, Recognised] = {}
-        self._process = _Process()
+        self._process = _ProcessState()
         found = [self.recognised(i) for i in range(len(paths))]
         self.layouts = [each.layout for each in found]
         self.ends = np.cumsum([each.order.count for each in found], dtype=np.int64)
@@ -152,27 +152,27 @@ class Shards:
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _found={}, _process=_Process())
+        self.__dict__.update(state, _found={}, _process=_ProcessState())
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
 
-    def _mine(self) -> _Process:
+    def _own_process(self) -> _ProcessState:
         process = self._process
         if process.pid != os.getpid():
-            process = self._process = _Process()
+            process = self._process = _ProcessState()
         return process
 
-    def opened(self, shard: int) -> Opened:
+    def opened(self, shard: int) -> OpenShard:
         """A shard, opened if it is not; the one not used for longest is let go for it.
 
         That closes when nobody uses it any more.
         """
-        process = self._mine()
+        process = self._own_process()
         with process.lock:
             found = process.open.get(shard)
             if found is None:
-                found = process.open[shard] = Opened(self.paths[shard], self.options)
+                found = process.open[shard] = OpenShard(self.paths[shard], self.options)
                 while len(process.open) > self.options.max_open:
                     process.open.popitem(last=False)
             process.open.move_to_end(shard)
@@ -197,7 +197,7 @@ class Shards:
     def _count(self, shard: int) -> int:
         return int(self.ends[shard] - (self.ends[shard - 1] if shard else 0))
 
-    def parts(self, numbers: NDArray[Any]) -> Iterator[tuple[int, Any, NDArray[Any]]]:
+    def by_shard(self, numbers: NDArray[Any]) -> Iterator[tuple[int, Any, NDArray[Any]]]:
         """Where samples are: for each shard its number, which of ``numbers`` (an index into
         them), and their ordinals in the shard."""
         if len(self.ends) == 1:
@@ -210,6 +210,6 @@ class Shards:
 
     def close(self) -> None:
         """Let go of all that this process has open."""
-        process = self._mine()
+        process = self._own_process()
         with process.lock:
             process.open.clear()

@@ -55,11 +55,11 @@ class PackOptions(WriterOptions, total=False):
     progress: Progress
 
 
-def takes(options: object, *givers: Callable[..., Any]) -> Callable[[Function], Function]:
+def accepts(options: object, *receivers: Callable[..., Any]) -> Callable[[Function], Function]:
     """A decorator: the ``**options`` of a function are those that a TypedDict names.
 
     :param options: the TypedDict.
-    :param givers: what the options go to, which has their defaults.
+    :param receivers: what the options go to, which has their defaults.
     """
 
     def decorate(function: Function) -> Function:
@@ -67,8 +67,8 @@ def takes(options: object, *givers: Callable[..., Any]) -> Callable[[Function], 
         own = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
         known = {
             name: each
-            for giver in givers
-            for name, each in inspect.signature(giver).parameters.items()
+            for receiver in receivers
+            for name, each in inspect.signature(receiver).parameters.items()
         }
         passed = [
             known[name].replace(kind=inspect.Parameter.KEYWORD_ONLY)

@@ -41,7 +41,7 @@ _BATCH_BYTES = 32 << 20
 # what a record takes beside its value
 _RECORD_COST = 64
 # how often the workers may die
-_CHANCES = 3
+_ATTEMPTS = 3
 _SHARD = "shard-%05d.lmdb"
 
 
@@ -93,12 +93,12 @@ def build(
     count = workers if workers is not None else os.cpu_count() or 1
     if count < 1 or (shards is not None and shards < 1):
         raise InvalidParameterError("there must be at least one worker and one shard")
-    parts = _cut(items, shards or 4 * count)
-    place = _Folder(path, scratch)
-    with place, place:
-        place.make()
+    parts = _split(items, shards or 4 * count)
+    folder = _ShardFolder(path, scratch)
+    with folder, folder:
+        folder.make()
         jobs = {
-            os.path.join(place.path, _SHARD % i): (func, part, place.scratch)
+            os.path.join(folder.path, _SHARD % i): (func, part, folder.scratch)
             for i, part in enumerate(parts)
         }
         names = list(jobs)
@@ -106,7 +106,7 @@ def build(
             written = _run(jobs, count, executor, reporter)
         if merge:
             return merge_shards(names, path, subdir=True)
-        whole = os.path.join(place.path, "set")
+        whole = os.path.join(folder.path, "set")
         os.mkdir(whole)
         for name in names:
             os.rename(name, os.path.join(whole, os.path.basename(name)))
@@ -116,7 +116,7 @@ def build(
         return written
 
 
-class _Folder(Owner):
+class _ShardFolder(Owner):
     """Where the shards are until all is done: beside the result, under a temporary name."""
 
     def __init__(self, path: str, scratch: str | PathLike[str] | None) -> None:
@@ -139,7 +139,7 @@ class _Folder(Owner):
                 os.unlink(left)
 
 
-def _cut(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
+def _split(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
     """So many parts, one behind the other; none is empty, unless there are no items."""
     count = max(1, min(count, len(items)))
     ends = [len(items) * i // count for i in range(count + 1)]
@@ -155,16 +155,16 @@ def _run(jobs: dict[str, Any], workers: int, executor: Executor | None, reporter
     :return: how many records were written.
     """
     written: list[int] = []
-    for chances in reversed(range(_CHANCES)):
+    for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             if executor is not None:
-                chances = 0  # it knows itself what to do about its workers
+                attempts_left = 0  # it knows itself what to do about its workers
                 _submit(jobs, executor, reporter, written)
             else:
                 with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
                     _submit(jobs, pool, reporter, written)
         except BrokenExecutor:
-            if not chances:
+            if not attempts_left:
                 raise
         if not jobs:
             break
@@ -190,19 +190,19 @@ def write_shard(path: str, func: Callable[[Any], Any], items: Iterable[Any], scr
     :return: how many there are.
     """
     name = f"{os.path.basename(os.path.dirname(path))}-{uuid.uuid4().hex}"
-    place, count = os.path.join(scratch, name), 0
+    temporary, count = os.path.join(scratch, name), 0
     file = Descriptor()
     try:
         with file, file:
-            file.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        with Environment(place, subdir=False, sync=False, lock=False) as env:
+            file.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        with Environment(temporary, subdir=False, sync=False, lock=False) as env:
             for records in _batches(func, items):
                 count += _write(env, records)
             env.sync(True)
-        _move(place, path)
+        _move(temporary, path)
     finally:
         with suppress(FileNotFoundError):
-            os.unlink(place)
+            os.unlink(temporary)
     return count
 
 
@@ -246,12 +246,12 @@ def _write(env: Environment, records: list[tuple[Any, Any]]) -> int:
     return count
 
 
-def _move(place: str, path: str) -> None:
+def _move(temporary: str, path: str) -> None:
     """From one disk to another, if need be; what appears at ``path`` is whole."""
     try:
-        os.replace(place, path)
+        os.replace(temporary, path)
     except OSError as problem:
         if problem.errno != errno.EXDEV:
             raise
-        with replacing(path) as copy, open(place, "rb") as shard:
+        with replacing(path) as copy, open(temporary, "rb") as shard:
             shutil.copyfileobj(shard, copy, 1 << 20)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 from .._base.numpy import np
 from ..arrays.gather import row_form
 from ..errors import InvalidParameterError, NotFoundError
-from ._decoding import Decoder, is_npy, raw_array, resolve
+from ._decoding import Decoder, is_npy, raw_array, resolve_decode
 from ._epochs import permutation
-from ._shards import Options, Shards, find
+from ._shards import Options, Shards, find_environments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,7 +95,7 @@ class Dataset:
         if max_open < 1:
             raise InvalidParameterError(f"max_open must be at least 1, not {max_open}")
         options = Options(layout, db, bool(readahead), bool(lock), index(max_open))
-        self._shards = Shards(find(path), options)
+        self._shards = Shards(find_environments(path), options)
         # the numbers of the samples in all shards
         self._chosen: range | NDArray[Any] = range(len(self._shards))
         self._transform = transform
@@ -104,7 +104,7 @@ class Dataset:
         # with a dtype: whether values have it in a header, too
         self._is_npy = form is not None and first is not None and is_npy(first)
         if form is None:
-            decode = resolve(decode, self._shards.sample, first)
+            decode = resolve_decode(decode, self._shards.sample, first)
             self._decoder = Decoder(self._shards.sample, decode, None)
 
     # -- which samples ----------------------------------------------------------------
@@ -209,7 +209,7 @@ class Dataset:
         """The keys of the samples, in their order; of the OCR layout, those of the images."""
         numbers = self._numbers(np.arange(len(self)))
         found: list[bytes] = [b""] * len(numbers)
-        for shard, rows, local in self._shards.parts(numbers):
+        for shard, rows, local in self._shards.by_shard(numbers):
             keys = self._shards.recognised(shard).order.keys(local)
             for row, key in zip(np.arange(len(numbers))[rows].tolist(), keys, strict=True):
                 found[row] = key
@@ -225,7 +225,7 @@ class Dataset:
     def _raw(self, numbers: NDArray[Any]) -> list[tuple[memoryview, ...]]:
         """Views of the values of samples, by their numbers in all shards."""
         found: list[Any] = [None] * len(numbers)
-        for shard, rows, local in self._shards.parts(numbers):
+        for shard, rows, local in self._shards.by_shard(numbers):
             opened, known = self._shards.opened(shard), self._shards.recognised(shard)
             with opened.env.begin(opened.db, buffers=True) as txn:
                 columns = [
@@ -264,7 +264,7 @@ class Dataset:
             for row, (value, *_) in enumerate(self._raw(self._numbers(ordinals))):
                 out[row] = raw_array(value, dtype, shape)
             return out
-        for shard, rows, local in self._shards.parts(self._numbers(ordinals)):
+        for shard, rows, local in self._shards.by_shard(self._numbers(ordinals)):
             opened, known = self._shards.opened(shard), self._shards.recognised(shard)
             keys = known.order.keys(local)
             with opened.env.begin(opened.db) as txn:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.buffers import as_buffer
 from ..errors import InvalidParameterError
-from ._wire import Fields, MalformedError, varint
+from ._protobuf_wire import Fields, MalformedError, varint
 
 if TYPE_CHECKING:
     from typing import SupportsIndex

@@ -14,8 +14,8 @@ from ..arrays.npy import check_extent
 from ..environment import Environment
 from ..errors import InvalidParameterError, NotFoundError
 from ._exporting import Exported, as_array, check_like, key_text, label_array
-from ._npz import MAX_SAMPLE, check_claim, check_size
-from ._signatures import WriterOptions, takes
+from ._npz import MAX_SAMPLE, check_plausible, check_size
+from ._signatures import WriterOptions, accepts
 from .numpy_files import append_rows
 from .writer import Writer
 
@@ -47,7 +47,7 @@ def _h5py() -> Any:
     return h5py
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def from_hdf5(
     source: Path,
     path: Path,
@@ -186,7 +186,7 @@ def _check_readable(h5py: ModuleType, dataset: Dataset) -> None:
         )
     # what was never written takes no room in the file, and reads as zeros
     what, size = f"the data set {dataset.name!r}", math.prod(dataset.shape) * dataset.dtype.itemsize
-    check_claim(what, size, os.stat(dataset.file.filename).st_size)
+    check_plausible(what, size, os.stat(dataset.file.filename).st_size)
     check_extent(what, dataset.dtype, dataset.shape)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from .._base.numpy import np
 from ..errors import InvalidParameterError
 from ._exporting import Exported
-from ._images import encoded, extension_of
-from ._signatures import WriterOptions, takes
+from ._images import encode_png, extension_of
+from ._signatures import WriterOptions, accepts
 from .layouts import layout_of
 from .writer import Writer
 
@@ -70,7 +70,7 @@ def to_image_folder(
         usual_axes, usual_mode = exported.pixels()
         for number, (key, value, label) in enumerate(exported.named()):
             if isinstance(value, np.ndarray):
-                value = encoded(value, axes or usual_axes, mode or usual_mode)
+                value = encode_png(value, axes or usual_axes, mode or usual_mode)
             name = _file_name(key if names == "key" else b"", number, bytes(value))
             if isinstance(label, str):
                 texts.append(_line(name, label))
@@ -142,7 +142,7 @@ def _write_new(folder: str, name: str, content: bytes | memoryview) -> None:
         file.write(content)
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def convert(
     source: Source,
     path: Path,

@@ -9,9 +9,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InvalidParameterError
-from ._ahead import in_order, read_file
-from ._images import Pixels, encoded, size_of
-from ._signatures import PackOptions, WriterOptions, takes
+from ._images import Pixels, encode_png, size_of
+from ._prefetch import map_in_order, read_file
+from ._signatures import PackOptions, WriterOptions, accepts
 from .layouts import layout_of
 from .writer import Writer
 
@@ -58,7 +58,7 @@ class Packed(NamedTuple):
     classes: list[str]
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def from_images(
     items: Iterable[ImageFile],
     path: Path,
@@ -121,19 +121,19 @@ def from_images(
         raise InvalidParameterError("resume counts what is there, so nothing may be left out")
     if resume:
         options["exist"] = "extend"
-    reading = _Reading(kind, decode, mode, axes, resize, check_size)
-    key = _namer(keys, kind)
+    reader = _FileReader(kind, decode, mode, axes, resize, check_size)
+    key = _key_function(keys, kind)
     if key is not None and kind.keys_are_names:
         _check_distinct(files, key)
     with Writer(path, layout=layout, progress=progress, total=len(files), **options) as writer:
         rest = files[len(writer) if resume else 0 :]
-        with closing(in_order(reading.read, rest, threads)) as results:
-            skipped = _pack(writer, results, reading, key, errors)
+        with closing(map_in_order(reader.read, rest, threads)) as results:
+            skipped = _pack(writer, results, reader, key, errors)
         writer.flush()
         return Packed(len(writer), skipped, [])
 
 
-@takes(PackOptions, Writer, from_images)
+@accepts(PackOptions, Writer, from_images)
 def from_image_folder(
     root: Path,
     path: Path,
@@ -168,7 +168,7 @@ def from_image_folder(
     if labels is None:
         classes = []
     numbers = {name: name if kind.labels == "text" else n for n, name in enumerate(classes)}
-    key = _namer(options.get("keys"), kind) or str
+    key = _key_function(options.get("keys"), kind) or str
     names.sort(key=lambda name: os.fsencode(key(name)))
     items = [
         ImageFile(os.path.join(folder, name), name, numbers.get(name.partition("/")[0]))
@@ -178,7 +178,7 @@ def from_image_folder(
     return Packed(packed.samples, packed.skipped, classes)
 
 
-@takes(PackOptions, Writer, from_images)
+@accepts(PackOptions, Writer, from_images)
 def from_image_list(
     list_file: Path,
     path: Path,
@@ -219,14 +219,14 @@ def from_image_list(
 def _pack(
     writer: Writer,
     results: Iterable[tuple[ImageFile, Any]],
-    reading: _Reading,
+    reader: _FileReader,
     key: Callable[[str], str] | None,
     errors: str,
 ) -> list[tuple[str, str]]:
     """Write what was read; returns what was skipped."""
     skipped = []
     for item, result in results:
-        found = result if isinstance(result, Exception) else reading.checked(item, result)
+        found = result if isinstance(result, Exception) else reader.checked(item, result)
         if not isinstance(found, Exception):
             writer.append(found[0], item.label, key(item.name) if key else None)
         elif errors == "skip" and isinstance(found, (OSError, InvalidParameterError)):
@@ -236,7 +236,7 @@ def _pack(
     return skipped
 
 
-class _Reading:
+class _FileReader:
     """From a file to what is stored of it."""
 
     def __init__(
@@ -266,10 +266,10 @@ class _Reading:
         try:
             if not self._decode:
                 return (content, size_of(content) if self._check else None), len(content)
-            array = self._pixels.of(content)
+            array = self._pixels.decode(content)
             value: bytes | NDArray[Any] = array
             if self._encode:
-                value = encoded(array, self._pixels.axes, self._pixels.mode)
+                value = encode_png(array, self._pixels.axes, self._pixels.mode)
         except InvalidParameterError as problem:
             raise InvalidParameterError(f"{item.path!r}: {problem}") from problem
         return (value, array.shape), array.nbytes
@@ -299,7 +299,7 @@ def _walk(folder: str) -> Iterator[str]:
             yield name if beyond == "." else f"{beyond}/{name}"
 
 
-def _namer(
+def _key_function(
     keys: str | Callable[[str], str] | None, kind: type[PlainLayout]
 ) -> Callable[[str], str] | None:
     """How a key is made of a name; None for numbers."""

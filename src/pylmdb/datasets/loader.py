@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
 from ..errors import ForkedError, InvalidParameterError
-from ._collating import Collated, Failed, plan
-from ._epochs import of_blocks, permutation, share
+from ._collating import CollatedBatches, Failed, choose_batches
+from ._epochs import block_permutation, part_of_rank, permutation
 from .dataset import Dataset
 
 if TYPE_CHECKING:
@@ -125,12 +125,14 @@ class Loader:
         """The ordinals of this worker's samples in an epoch."""
         count = len(self._dataset)
         if self._shuffle == "blocks":
-            order = of_blocks(count, *self._blocks, self._seed, epoch)
+            order = block_permutation(count, *self._blocks, self._seed, epoch)
         elif self._shuffle:
             order = permutation(count, self._seed, epoch)
         else:
             order = np.arange(count)
-        return order if self._world == 1 else share(order, self._rank, self._world, self._drop_last)
+        if self._world == 1:
+            return order
+        return part_of_rank(order, self._rank, self._world, self._drop_last)
 
     def __iter__(self) -> Iterator[Any]:
         """The batches of the next epoch, or of the rest of one that was resumed."""
@@ -141,8 +143,8 @@ class Loader:
     def _run(self, epoch: int, begin: int) -> Iterator[Any]:
         order, total, pid = self._order(epoch), len(self), os.getpid()
         kept = max(self._prefetch, self._threads) + 2
-        batches = plan(self._dataset, self._batch_size, self._collate, kept)
-        prepare = self._ahead if self._prefetch else _at_once
+        batches = choose_batches(self._dataset, self._batch_size, self._collate, kept)
+        prepare = self._prefetched if self._prefetch else _on_demand
         with closing(prepare(batches, order, begin, total)) as found:
             for batch in found:
                 if isinstance(batch, Failed):
@@ -154,11 +156,11 @@ class Loader:
                     raise ForkedError("a loop of a Loader belongs to the process that began it")
         self._at = (epoch + 1, 0)
 
-    def _ahead(
-        self, batches: Collated, order: NDArray[Any], begin: int, total: int
+    def _prefetched(
+        self, batches: CollatedBatches, order: NDArray[Any], begin: int, total: int
     ) -> Generator[Any, None, None]:
         """The batches, prepared by threads: a few at a time where they are small."""
-        step = batches.at_once
+        step = batches.batches_per_task
         ahead = max(-(-self._prefetch // step), self._threads)
         waiting: deque[Future[list[Any]]] = deque()
         starts = iter(range(begin, total, step))
@@ -221,8 +223,8 @@ class Loader:
         )  # fmt: skip
 
 
-def _at_once(
-    batches: Collated, order: NDArray[Any], begin: int, total: int
+def _on_demand(
+    batches: CollatedBatches, order: NDArray[Any], begin: int, total: int
 ) -> Generator[Any, None, None]:
     """The batches, each prepared when it is asked for."""
     for k in range(begin, total):

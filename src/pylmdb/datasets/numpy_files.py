@@ -16,8 +16,8 @@ from ..arrays import npy as _npy
 from ..arrays.npy import check_extent
 from ..errors import InvalidParameterError
 from ._exporting import Exported, as_array, key_text, label_array
-from ._npz import MALFORMED, MAX_SAMPLE, Member, names_of
-from ._signatures import WriterOptions, takes
+from ._npz import MALFORMED, MAX_SAMPLE, Member, array_names
+from ._signatures import WriterOptions, accepts
 from .layouts import layout_of
 from .writer import Writer
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["from_memmap", "from_npz", "to_memmap", "to_npz"]
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def from_npz(
     source: Path,
     path: Path,
@@ -67,7 +67,7 @@ def from_npz(
                 found = None if labels is None else Member(archive, labels, max_sample)
                 rows = Member(archive, data, max_sample)
                 return append_rows(path, rows, found, progress, layout, options)
-            names = names_of(archive)
+            names = array_names(archive)
             with Writer(
                 path, progress=progress, total=len(names), layout=layout, **options
             ) as writer:
@@ -176,7 +176,7 @@ def _write_members(archive: zipfile.ZipFile, exported: Exported) -> None:
             member.write(arrays.dumps(as_array(value, number)))
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def from_memmap(
     source: Path,
     path: Path,

@@ -21,8 +21,8 @@ from .._shared.options import Options, locate
 from ..environment import Environment
 from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
 from ..tools.progress import Reporter
-from ._batches import Batches
-from ._replacement import Replacement
+from ._atomic_replace import Replacement
+from ._batch_writer import BatchWriter
 from .layouts import layout_of, written_name
 from .layouts.plain import as_key
 
@@ -117,8 +117,8 @@ class Writer:
         layout = written_name(layout)
         kind = _checked_layout(layout, key_format, db)
         self._pid, self._lock = os.getpid(), RLock()
-        self._place = place = _place(path, exist, subdir)
-        self._new = Replacement(place, mode) if exist == "replace" else None
+        self._location = location = _locate(path, exist, subdir)
+        self._new = Replacement(location, mode) if exist == "replace" else None
         if self._new is not None:
             path, subdir = self._new.path, False
         try:
@@ -126,24 +126,24 @@ class Writer:
                 path, map_size, subdir, sync=sync, mode=mode, writemap=writemap, max_dbs=max_dbs,
                 lock=lock, lib_version=lib_version,
             )  # fmt: skip
-            self._find(self._env, kind, key_format, db)
+            self._read_committed(self._env, kind, key_format, db)
             self._reporter = Reporter(progress, total, " samples")
         except BaseException:
-            self._abandon()
+            self._discard()
             raise
         self._kind = layout
         self._records: list[tuple[bytes, Any]] = []
-        self._gathered, self._begun, self._samples = 0, 0.0, 0
+        self._pending_bytes, self._batch_began, self._samples = 0, 0.0, 0
         self._thread = ThreadPoolExecutor(1, "pylmdb-datasets")
         self._committing: Future[None] | None = None
         self._failed: BaseException | None = None
 
-    def _find(
+    def _read_committed(
         self, env: Environment, kind: type[PlainLayout], key_format: str | None, db: bytes | None
     ) -> None:
         """See what is there."""
-        self._batches = Batches(env, db, kind.needs_index)
-        self._layout = kind(self._batches, key_format.encode() if key_format else None)
+        self._batch_writer = BatchWriter(env, db, kind.needs_index)
+        self._layout = kind(self._batch_writer, key_format.encode() if key_format else None)
         self._longest = env.max_key_size()
         # samples committed and being committed, and the number of the next one
         self._count: int = self._layout.count()
@@ -163,7 +163,7 @@ class Writer:
         :raises InvalidParameterError: the layout has no place for such a sample.
         :raises BadValsizeError: the key is empty or too long.
         """
-        with self._mine():
+        with self._locked():
             self._check()
             number: int = self._next
             self._add(self._layout.records(number, value, label, name))
@@ -175,7 +175,7 @@ class Writer:
         :param value: as for :meth:`append`.
         :raises InvalidParameterError: the layout has keys of its own.
         """
-        with self._mine():
+        with self._locked():
             self._check()
             if self._kind != "plain":
                 raise InvalidParameterError(
@@ -188,7 +188,7 @@ class Writer:
 
         A key that was given twice counts once, as soon as its batch is committed.
         """
-        with self._mine():
+        with self._locked():
             return self._count + self._samples if self._layout.one_record else self._next
 
     def _add(self, records: list[tuple[bytes, Any]]) -> None:
@@ -196,27 +196,27 @@ class Writer:
         for key, value in records:
             if not 0 < len(key) <= self._longest:
                 raise BadValsizeError(f"a key of {len(key)} bytes: {key[:40]!r}")
-            if key == self._batches.index_name:
+            if key == self._batch_writer.index_name:
                 raise InvalidParameterError(f"{key!r} is the name of a database, and no key")
             size += len(key) + len(value) + _RECORD_COST
         if not self._records:
-            self._begun = time.monotonic()
+            self._batch_began = time.monotonic()
         # in this order: whatever interrupts it, no more samples are counted than are there
         self._records += records
         self._next += 1
         self._samples += 1
-        self._gathered += size
+        self._pending_bytes += size
         self._reporter.add(1)
-        if self._is_due():
+        if self._commit_is_due():
             self._commit()
 
-    def _is_due(self) -> bool:
+    def _commit_is_due(self) -> bool:
         if self._every is not None:
             return self._samples >= self._every
         return (
-            self._gathered >= _AUTO_BYTES
+            self._pending_bytes >= _AUTO_BYTES
             or len(self._records) >= _AUTO_RECORDS
-            or time.monotonic() - self._begun >= _AUTO_SECONDS
+            or time.monotonic() - self._batch_began >= _AUTO_SECONDS
         )
 
     # -- commits ------------------------------------------------------------------
@@ -226,10 +226,10 @@ class Writer:
 
         :raises Error: it could not be written; the writer is of no use any more.
         """
-        with self._mine():
+        with self._locked():
             self._check()
             self._commit()
-            self._settle()
+            self._wait_for_commit()
 
     def _commit(self) -> None:
         """Hand the batch to the thread, once that has committed the one before.
@@ -238,17 +238,17 @@ class Writer:
         over nothing may follow.
         """
         try:
-            self._settle()
+            self._wait_for_commit()
             if self._records:
                 records, self._records = self._records, []
-                self._count, self._samples, self._gathered = self._count + self._samples, 0, 0
+                self._count, self._samples, self._pending_bytes = self._count + self._samples, 0, 0
                 others = self._layout.commit_records(self._next)
-                self._committing = self._thread.submit(self._batches.commit, records, others)
+                self._committing = self._thread.submit(self._batch_writer.commit, records, others)
         except BaseException as problem:
             self._failed = problem
             raise
 
-    def _settle(self) -> None:
+    def _wait_for_commit(self) -> None:
         """Wait for the batch that is being committed."""
         if self._committing is not None:
             try:
@@ -258,17 +258,16 @@ class Writer:
                 raise
             self._committing = None
             if self._layout.one_record:
-                self._count = self._batches.count
+                self._count = self._batch_writer.count
 
-    def _mine(self) -> AbstractContextManager[bool]:
+    def _locked(self) -> AbstractContextManager[bool]:
         """The lock, unless it is a copy of the parent's."""
         if self._pid != os.getpid():
             raise ForkedError("this writer belongs to the parent process", hint="make one here")
         return self._lock
 
     def _check(self) -> None:
-        if self._env is None:
-            raise closed("writer", "make another one")
+        self._open_env()
         if self._failed is not None:
             raise ClosedError(
                 f"the writer has failed: {self._failed}",
@@ -280,6 +279,9 @@ class Writer:
     @property
     def env(self) -> Environment:
         """The environment that is written to: with ``exist="replace"``, the new one."""
+        return self._open_env()
+
+    def _open_env(self) -> Environment:
         if self._env is None:
             raise closed("writer", "make another one")
         return self._env
@@ -296,27 +298,27 @@ class Writer:
 
         :raises Error: it could not be written.
         """
-        with self._mine():
+        with self._locked():
             if self._env is None:
                 return
             try:
                 self._check()
                 self._commit()
-                self._settle()
-                self._batches.commit([], self._layout.finish(self._next))
+                self._wait_for_commit()
+                self._batch_writer.commit([], self._layout.finish(self._next))
                 if self._new is not None:
                     self._new.publish(self._env)
                 else:
                     self._env.sync(True)  # what sync=False has left to the system
             finally:
-                self._abandon()
+                self._discard()
 
     def _end(self) -> None:
         with suppress(RuntimeError):  # the collector runs in that thread, which cannot join itself
             self._thread.shutdown()
         self._reporter.__exit__()
 
-    def _abandon(self) -> None:
+    def _discard(self) -> None:
         """Close without writing any more; what was to replace a file is removed.  Repeatable."""
         if self._pid != os.getpid():
             return
@@ -333,9 +335,9 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        with self._mine():
+        with self._locked():
             if kind is not None and (self._new is not None or self._failed is not None):
-                self._abandon()
+                self._discard()
             else:
                 self.close()
 
@@ -347,14 +349,14 @@ class Writer:
                 what = f"{self!r} was not closed: its last batch is lost"
                 warnings.warn(what, ResourceWarning, stacklevel=2)
         finally:
-            self._abandon()
+            self._discard()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a writer cannot be pickled or copied; make one where it is needed")
 
     def __repr__(self) -> str:
         state = "closed" if self._env is None else f"{len(self)} samples"
-        return f"<pylmdb.datasets.Writer {self._place.given_path!r} {state}>"
+        return f"<pylmdb.datasets.Writer {self._location.given_path!r} {state}>"
 
 
 def _checked_interval(commit_every: Any) -> int | None:
@@ -385,16 +387,17 @@ def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> ty
     return kind
 
 
-def _place(
+def _locate(
     path: str | bytes | PathLike[str] | PathLike[bytes], exist: str, subdir: bool | None
 ) -> Options:
     """Where the environment is to be, by the rules of Environment."""
     if exist not in ("error", "extend", "replace"):
         raise InvalidParameterError(f"exist must be 'error', 'extend' or 'replace', not {exist!r}")
     absolute, given_path, subdir = locate(path, subdir)
-    place = Options({"path": absolute, "given_path": given_path, "subdir": subdir})
-    if exist == "error" and os.path.exists(place.data_path):
+    location = Options({"path": absolute, "given_path": given_path, "subdir": subdir})
+    if exist == "error" and os.path.exists(location.data_path):
         raise FileExistsError(
-            f"{place.given_path!r} exists; exist='extend' adds to it, exist='replace' replaces it"
+            f"{location.given_path!r} exists; exist='extend' adds samples to it, exist='replace'"
+            " replaces it"
         )
-    return place
+    return location

@@ -13,7 +13,7 @@ from ._probe import Recognised, folder_of
 from .plain import PlainLayout
 
 if TYPE_CHECKING:
-    from .._batches import Batches
+    from .._batch_writer import BatchWriter
     from ._probe import Probe
     from .plain import Label, Records, Value
 
@@ -46,10 +46,10 @@ class SidecarLayout(PlainLayout):
     takes_key_format = False
     needs_index = False
 
-    def __init__(self, batches: Batches, key_format: bytes | None = None) -> None:
-        super().__init__(batches, key_format)
-        self.folder = folder_of(batches.env.path())
-        self.sizes: dict[bytes, str] = self._committed_sizes() if batches.count else {}
+    def __init__(self, batch_writer: BatchWriter, key_format: bytes | None = None) -> None:
+        super().__init__(batch_writer, key_format)
+        self.folder = folder_of(batch_writer.env.path())
+        self.sizes: dict[bytes, str] = self._committed_sizes() if batch_writer.count else {}
 
     def read_sizes(self) -> dict[bytes, str]:
         """Read the sidecar file.  Return the sizes by key; nothing if there is no file."""
@@ -71,7 +71,7 @@ class SidecarLayout(PlainLayout):
         return found
 
     def _committed_sizes(self) -> dict[bytes, str]:
-        env, listed = self.batches.env, self.read_sizes()
+        env, listed = self.batch_writer.env, self.read_sizes()
         with env.begin(env.open_db()) as txn:
             keys = {*txn.range(values=False)} - {*_catalog.keys(env, txn)}
             sizes = {key: size for key, size in listed.items() if key in keys}

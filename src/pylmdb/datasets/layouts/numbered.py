@@ -47,12 +47,12 @@ class NumberedLayout(PlainLayout):
     count_key = _COUNT
 
     def count(self) -> int:
-        value = self.batches.get(self.count_key)
+        value = self.batch_writer.get(self.count_key)
         if value is not None:
             return self.parse_count(value)
-        if self.batches.count:
+        if self.batch_writer.count:
             raise InvalidParameterError(
-                f"{self.batches.env.path()!r} has records but no {self.count_key!r}: it has"
+                f"{self.batch_writer.env.path()!r} has records but no {self.count_key!r}: it has"
                 " another layout",
                 hint="open it with the layout that Dataset(path).layouts says",
             )

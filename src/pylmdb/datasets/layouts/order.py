@@ -3,7 +3,7 @@
 
 The index is a named database.  Its keys are the ordinals of the samples as 8 bytes, big-endian,
 from 0 on; its values are the keys of the samples.  A Writer makes it when samples come in another
-order than their keys (``_batches.py``).
+order than their keys (``_batch_writer.py``).
 """
 
 from __future__ import annotations

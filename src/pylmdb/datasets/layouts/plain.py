@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from ...types import BytesLike
-    from .._batches import Batches
+    from .._batch_writer import BatchWriter
     from .._images import Axes, Mode
     from ._probe import Probe
 
@@ -39,7 +39,7 @@ def recognise(probe: Probe) -> Recognised:
 class PlainLayout:
     """How the layout ``"plain"`` stores samples; the base of the other layouts.
 
-    :param batches: the committed records.
+    :param batch_writer: the committed records.
     :param key_format: how a number becomes a key; None for that of the layout.
     """
 
@@ -61,16 +61,16 @@ class PlainLayout:
     one_record: ClassVar[bool] = True
     key_format = b"%08d"
 
-    def __init__(self, batches: Batches, key_format: bytes | None = None) -> None:
-        self.batches = batches
+    def __init__(self, batch_writer: BatchWriter, key_format: bytes | None = None) -> None:
+        self.batch_writer = batch_writer
         self.key_format = key_format or self.key_format
-        env = batches.env
+        env = batch_writer.env
         self._page_layout = _npy.layout(env.lib_version()[0], env.stat().psize)
-        self._numbers_are_free = not batches.count
+        self._numbers_are_free = not batch_writer.count
 
     def count(self) -> int:
         """Return the number of committed samples."""
-        return self.batches.count
+        return self.batch_writer.count
 
     def records(self, number: int, value: Value, label: Label, name: str | bytes | None) -> Records:
         """Return the records of a sample.
@@ -88,10 +88,10 @@ class PlainLayout:
     def numbered(self, number: int) -> bytes:
         """Return the key of a sample without a name."""
         key = self.key_format % number
-        if not self._numbers_are_free and self.batches.get(key) is not None:
+        if not self._numbers_are_free and self.batch_writer.get(key) is not None:
             raise InvalidParameterError(
                 f"the next number, {number}, makes the key {key!r}, which one of the"
-                f" {self.batches.count} samples has",
+                f" {self.batch_writer.count} samples has",
                 hint="give names to append(), or another key_format to the Writer",
             )
         self._numbers_are_free = True

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Batches of samples that are arrays of one form: nothing but copying.
 
-Every shard is held by a read transaction, in whose snapshot nothing moves.  So a record is
+Every shard is pinned by a read transaction, in whose snapshot nothing moves.  So a record is
 looked up once, and where it lies is noted, relative to the map, for as long as nobody commits:
 a batch is a list of addresses, from however many shards, and one call of C copies what lies
 there without the GIL.
@@ -52,7 +52,7 @@ class Form(NamedTuple):
     labelled: bool = False
 
 
-def form_of(value: memoryview) -> Form | None:
+def npy_form(value: memoryview) -> Form | None:
     """The form of a value in ``.npy`` format; None if copying does not make it an array."""
     found = _npy.whole_form(value)
     if found.order == "F" and len(found.shape) > 1:
@@ -77,12 +77,12 @@ def _address(view: memoryview) -> int:
     return int(np.frombuffer(view, np.uint8).ctypes.data)
 
 
-class Misfit(Exception):  # noqa: N818 - nobody sees it
+class DifferentFormError(Exception):
     """Some values are missing, or not of the form."""
 
 
-class _Held:
-    """One shard, held, and where its samples are as far as they were looked up."""
+class _PinnedShard:
+    """One shard, pinned, and where its samples are as far as they were looked up."""
 
     def __init__(self, shards: Shards, shard: int, form: Form) -> None:
         opened = shards.opened(shard)
@@ -102,14 +102,14 @@ class _Held:
         found: NDArray[Any] = self._table[:, ordinals]
         new = np.flatnonzero(found[0] == 0)
         if len(new):
-            found[:, new] = self._look_up(ordinals[new])
+            found[:, new] = self._locate_samples(ordinals[new])
             # the address last: it says that the label is there
             for row in reversed(range(len(found))):
                 self._table[row, ordinals[new]] = found[row, new]
         found[0] += np.uintp(self.place.base)
         return found
 
-    def _look_up(self, ordinals: NDArray[Any]) -> NDArray[Any]:
+    def _locate_samples(self, ordinals: NDArray[Any]) -> NDArray[Any]:
         if isinstance(self.order, Formatted):
             numbers, text = ordinals + self.order.start, self.order.formats[0]
             keys = _array_keys.batch(numbers, text, self.engine)
@@ -122,14 +122,14 @@ class _Held:
         if self._form.labelled:
             return np.stack([at, self._labels(values)])
         if (values[:, 0] != self._form.size).any():
-            raise Misfit
+            raise DifferentFormError
         return at[None]
 
     def _labels(self, values: NDArray[Any]) -> NDArray[Any]:
         """What follows the pixels: the field 5, an integer in groups of seven bits."""
         sizes = values[:, 0].astype(np.int64) - self._form.size
         if sizes.min() < 2 or sizes.max() > 11:
-            raise Misfit
+            raise DifferentFormError
         labels = np.empty(len(values), np.int64)
         for size in np.unique(sizes).tolist():
             where = np.flatnonzero(sizes == size)
@@ -141,7 +141,7 @@ class _Held:
             if (field != _LABEL).any() or (
                 (digits >= 128) != (np.arange(size - 1) < size - 2)
             ).any():
-                raise Misfit
+                raise DifferentFormError
             bits = (digits & 127).astype(np.uint64) << (7 * np.arange(size - 1)).astype(np.uint64)
             labels[where] = bits.sum(1, np.uint64).astype(np.uint32).view(np.int32)
         return labels.view(np.uint64).astype(np.uintp)
@@ -157,30 +157,30 @@ class _Held:
 
         code = call()
         if code == lib.MDB_NOTFOUND:
-            raise Misfit
+            raise DifferentFormError
         if code:
             code = self._txn._shared.retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_cursor_get", code)
 
 
-class Gather:
+class BatchCopier:
     """Copies samples into arrays; it holds the shards that it has read, as many as are to be open
     at once."""
 
     def __init__(self, shards: Shards, form: Form) -> None:
         self._shards, self._form = shards, form
-        self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._pinned: OrderedDict[int, _PinnedShard] = OrderedDict()
         self._lock = threading.Lock()
 
-    def _hold(self, shard: int) -> _Held:
+    def _pin(self, shard: int) -> _PinnedShard:
         with self._lock:
-            found = self._held.get(shard)
+            found = self._pinned.get(shard)
             if found is None:
-                while len(self._held) >= self._shards.options.max_open:
-                    self._held.popitem(last=False)
-                found = self._held[shard] = _Held(self._shards, shard, self._form)
-            self._held.move_to_end(shard)
+                while len(self._pinned) >= self._shards.options.max_open:
+                    self._pinned.popitem(last=False)
+                found = self._pinned[shard] = _PinnedShard(self._shards, shard, self._form)
+            self._pinned.move_to_end(shard)
             return found
 
     def __call__(
@@ -189,42 +189,42 @@ class Gather:
         """The samples of these numbers, of which there is one at least, in an array of shape
         ``(len(numbers), *shape)``; where they are labelled, also the labels, shape ``(n,)``.
 
-        :raises Misfit: some are not there, or not of the form.
+        :raises DifferentFormError: some are not there, or not of the form.
         """
         form = self._form
         rows = Rows("Loader", len(numbers), form.dtype, form.shape, out)
         # sizes and addresses
         values = np.full((len(numbers), 2), form.size, np.uintp)
-        held = []
+        pinned = []
         labels = np.empty(len(numbers), np.int64)
-        for shard, where, ordinals in self._shards.parts(numbers):
-            held.append(self._hold(shard))
-            values[where, 1], *label = held[-1].find(ordinals)
+        for shard, where, ordinals in self._shards.by_shard(numbers):
+            pinned.append(self._pin(shard))
+            values[where, 1], *label = pinned[-1].find(ordinals)
             if label:
                 labels[where] = label[0].view(np.intp)
-        ffi, lib = held[0].engine.ffi, held[0].engine.lib
+        ffi, lib = pinned[0].engine.ffi, pinned[0].engine.lib
         lib.pylmdb_read_ahead(ffi.from_buffer("MDB_val[]", values), len(values))
         if form.header:
-            self._check_headers(values, held)
+            self._check_headers(values, pinned)
             values[:, 1] += np.uintp(len(form.header))
-        _copy(values, rows, held)
+        _copy(values, rows, pinned)
         return (rows.written(), labels) if form.labelled else rows.written()
 
-    def _check_headers(self, values: NDArray[Any], held: list[_Held]) -> None:
+    def _check_headers(self, values: NDArray[Any], pinned: list[_PinnedShard]) -> None:
         rows = Rows("Loader", len(values), np.uint8, len(self._form.header))
-        _copy(values, rows, held)
+        _copy(values, rows, pinned)
         if (rows.out != np.frombuffer(self._form.header, np.uint8)).any():
-            raise Misfit
+            raise DifferentFormError
 
 
-def _copy(values: NDArray[Any], rows: Rows, held: list[_Held]) -> None:
-    """As many bytes as a row has from each address, which lie in the maps that are held."""
-    ffi, lib = held[0].engine.ffi, held[0].engine.lib
+def _copy(values: NDArray[Any], rows: Rows, pinned: list[_PinnedShard]) -> None:
+    """As many bytes as a row has from each address, which lie in the maps that are pinned."""
+    ffi, lib = pinned[0].engine.ffi, pinned[0].engine.lib
     code = lib.pylmdb_copy_rows(
-        held[0].place.env, ffi.from_buffer("MDB_val[]", values), rows.count, rows.size,
+        pinned[0].place.env, ffi.from_buffer("MDB_val[]", values), rows.count, rows.size,
         rows.address(ffi), rows.stride, 1,
     )  # fmt: skip
-    for each in held:
+    for each in pinned:
         lib = each.engine.lib
         if code or lib.pylmdb_env_is_cut(each.place.env):
             raise error("Loader", code or lib.MDB_CORRUPTED)

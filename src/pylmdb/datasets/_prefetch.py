@@ -44,7 +44,7 @@ def read_file(path: str) -> bytes:
     return b"".join(parts)
 
 
-def in_order(
+def map_in_order(
     function: Callable[[T], tuple[R, int]], items: Iterable[T], threads: int
 ) -> Generator[tuple[T, R | Exception], None, None]:
     """The results of ``function`` for each item, in the order of the items, computed ahead by

@@ -30,15 +30,15 @@ class Replacement(Owner):
     :ivar path: of its data file, for ``Environment(path, subdir=False)``.
     """
 
-    def __init__(self, place: Options, mode: int) -> None:
-        self._place = place
-        if place.subdir:
+    def __init__(self, target: Options, mode: int) -> None:
+        self._target = target
+        if target.subdir:
             with suppress(FileExistsError):
-                os.mkdir(place.path, mode)
-        self._new = Temporary(place.data_path)
+                os.mkdir(target.path, mode)
+        self._new = Temporary(target.data_path)
         self.path = self._new.name
         # until it is published its owner has to be able to open it
-        self._new.make(_mode_of(place.data_path, mode & ~0o111) | 0o600)
+        self._new.make(_mode_of(target.data_path, mode & ~0o111) | 0o600)
 
     def __del__(self) -> None:  # it has no block of its own
         if hasattr(self, "_new"):
@@ -53,23 +53,23 @@ class Replacement(Owner):
                 txn.delete(b"\0")
         env.sync(True)
         env.close()
-        place, lock_path, fd = self._place, self.path + b"-lock", self._new.number
+        target, lock_path, fd = self._target, self.path + b"-lock", self._new.number
         if fd is None:
             return  # it was published
         with suppress(FileNotFoundError):
             mode = os.stat(lock_path).st_mode & 0o7777
-            set_mode(lock_path, _mode_of(place.lock_path, mode))
+            set_mode(lock_path, _mode_of(target.lock_path, mode))
         own_mode = os.fstat(fd).st_mode & 0o7777
-        put_in_place(fd, self.path, place.data_path, _mode_of(place.data_path, own_mode))
+        put_in_place(fd, self.path, target.data_path, _mode_of(target.data_path, own_mode))
         self.end()
 
     def end(self) -> None:
         """Remove it; or complete what puts it in place, if the data file is there already."""
-        place, fd = self._place, self._new.number
-        if fd is not None and self._new.is_mine and leads_to(place.data_path, fd):
+        target, fd = self._target, self._new.number
+        if fd is not None and self._new.is_mine and leads_to(target.data_path, fd):
             with suppress(FileNotFoundError):  # with lock=False there is none
-                os.rename(self.path + b"-lock", place.lock_path)
-            fsync_path(os.path.dirname(place.lock_path))
+                os.rename(self.path + b"-lock", target.lock_path)
+            fsync_path(os.path.dirname(target.lock_path))
         self._new.end()
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 
-class Memory:
+class BufferPool:
     """Arrays of one form, of which at most ``keep`` are kept for another use."""
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, keep: int) -> None:
@@ -31,7 +31,7 @@ class Memory:
         """An array that nobody else has; what it holds can be anything."""
         with self._lock:
             for i in range(len(self._arrays)):
-                if _ALONE and _references(self._arrays, i) == _ALONE:
+                if _UNSHARED and _references(self._arrays, i) == _UNSHARED:
                     return self._arrays[i]
             array: NDArray[Any] = np.empty(*self._form)
             if len(self._arrays) < self._keep:
@@ -44,5 +44,5 @@ def _references(arrays: list[Any], i: int) -> int:
 
 
 # what is counted where only the list has it; 0 where counts do not tell
-_TOLD = hasattr(sys, "getrefcount") and not sysconfig.get_config_var("Py_GIL_DISABLED")
-_ALONE = _references([object()], 0) if _TOLD else 0
+_COUNTS_ARE_EXACT = hasattr(sys, "getrefcount") and not sysconfig.get_config_var("Py_GIL_DISABLED")
+_UNSHARED = _references([object()], 0) if _COUNTS_ARE_EXACT else 0

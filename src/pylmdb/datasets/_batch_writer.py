@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SLICE = 4096
 
 
-class Batches:
+class BatchWriter:
     """What one writer writes to a database.
 
     :param ordered: True to keep the order of the samples where it is not that of the keys.
@@ -69,40 +69,40 @@ class Batches:
             return txn.get(key, None, self._db)
 
     def commit(
-        self, records: Iterable[tuple[bytes, Any]], beside: Iterable[tuple[bytes, Any]] = ()
+        self, records: Iterable[tuple[bytes, Any]], others: Iterable[tuple[bytes, Any]] = ()
     ) -> None:
-        """Write records, in key order, and those beside them that are no samples.
+        """Write records, in key order, and those others them that are no samples.
 
         The last record of a key counts, in the place of its first.
 
         :raises BusyError: somebody else has written to the file.
         """
-        found, others = dict(records), [*beside]
+        found, others = dict(records), [*others]
         if not found and not others:
             return
         ordered = sorted(found)
         with self.env.begin(self._db, write=True) as txn:
-            self._check_alone(txn)
+            self._check_no_other_writer(txn)
             cursor = txn.cursor()
             if self._ordered:
-                self._keep_order(txn, cursor, [*found], ordered)
+                self._update_index(txn, cursor, [*found], ordered)
             before = txn.stat().entries
             append = bool(ordered) and (not cursor.last() or ordered[0] > cursor.key())
-            taken, _ = cursor.putmulti([(key, found[key]) for key in ordered], append=append)
-            if taken != len(ordered):
-                raise Error(f"mdb_cursor_put wrote {taken} of {len(ordered)} records")
+            written, _ = cursor.putmulti([(key, found[key]) for key in ordered], append=append)
+            if written != len(ordered):
+                raise Error(f"mdb_cursor_put wrote {written} of {len(ordered)} records")
             count = self.count + txn.stat().entries - before
             cursor.putmulti(others)
         self._snapshot, self.count = self._snapshot + 1, count
 
-    def _check_alone(self, txn: Transaction[Any]) -> None:
+    def _check_no_other_writer(self, txn: Transaction[Any]) -> None:
         if txn.id() != self._snapshot + 1:
             raise BusyError(
                 f"{self.env.path()!r}: another program writes to it",
                 hint="nothing of this batch was written; open a Writer with exist='extend'",
             )
 
-    def _keep_order(
+    def _update_index(
         self, txn: Transaction[Any], cursor: Cursor[Any], added: list[bytes], ordered: list[bytes]
     ) -> None:
         """Add to the index, if there is one or has to be."""
@@ -114,13 +114,13 @@ class Batches:
             in_order = not new or (new[0] > last and new == sorted(new))
         if self._index is None and not in_order:
             self._index = self.env.open_db(self.index_name, txn=txn)
-            beside = {*_catalog.keys(self.env, txn)} if self._name is None else ()
-            keys = (key for key in txn.range(values=False, db=self._db) if key not in beside)
-            self._number(txn, keys, 0)
+            others = {*_catalog.keys(self.env, txn)} if self._name is None else ()
+            keys = (key for key in txn.range(values=False, db=self._db) if key not in others)
+            self._append_to_index(txn, keys, 0)
         if self._index is not None:
-            self._number(txn, new, self.count)
+            self._append_to_index(txn, new, self.count)
 
-    def _number(self, txn: Transaction[Any], keys: Iterable[bytes], start: int) -> None:
+    def _append_to_index(self, txn: Transaction[Any], keys: Iterable[bytes], start: int) -> None:
         """Add keys to the index, by numbers from ``start`` on."""
         cursor = txn.cursor(self._index)
         records = order.index_records(keys, start)
