@@ -297,7 +297,7 @@ class CursorArrays(CursorCore):
 
         value = self.view()
         array: NDArray[Any] = (
-            _array_store.own_array(self.txn, value) if copy else _npy.decode(value)
+            _array_store.copied_array(self.txn, value) if copy else _npy.decode(value)
         )
         return array
 

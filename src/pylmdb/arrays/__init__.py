@@ -32,7 +32,7 @@ def dumps(array: ArrayLike) -> bytes:
     """
     array = _npy.storable(array)
     plan = _npy.plan(array, None, 0)
-    value: bytes = plan.header + _npy.plain(array).tobytes(plan.order)
+    value: bytes = plan.header + _npy.without_fields(array).tobytes(plan.order)
     return value
 
 

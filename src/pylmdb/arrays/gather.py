@@ -26,7 +26,7 @@ MISSING = ("raise", "fill")
 class Rows:
     """Rows of one dtype and shape, as many as there are keys, on their way to ``out``."""
 
-    __slots__ = ("count", "dtype", "out", "plain", "shape", "size", "target")
+    __slots__ = ("array", "count", "dtype", "out", "shape", "size", "target")
 
     def __init__(
         self,
@@ -40,12 +40,14 @@ class Rows:
         self.size = math.prod(self.shape) * self.dtype.itemsize
         self.count = count
         whole = (count, *self.shape)
-        self.out = np.empty(whole, self.dtype) if out is None else _checked(what, out, self, whole)
+        self.out = (
+            np.empty(whole, self.dtype) if out is None else _checked_out(what, out, self, whole)
+        )
         # the array itself, whatever a subclass makes of it
-        self.plain = plain = np.asarray(self.out)
+        self.array = array = np.asarray(self.out)
         # C writes rows that are contiguous each; for others there is an array between
-        direct = plain.flags.c_contiguous or not count or plain[0].flags.c_contiguous
-        self.target = plain if direct else np.empty(whole, self.dtype)
+        direct = array.flags.c_contiguous or not count or array[0].flags.c_contiguous
+        self.target = array if direct else np.empty(whole, self.dtype)
 
     def address(self, ffi: CData) -> CData:
         """Where the first row goes, as ``char *``."""
@@ -60,8 +62,8 @@ class Rows:
 
     def written(self) -> NDArray[Any]:
         """The array, once C has written the rows."""
-        if self.target is not self.plain:
-            np.copyto(self.plain, self.target)
+        if self.target is not self.array:
+            np.copyto(self.array, self.target)
         return self.out
 
 
@@ -82,7 +84,7 @@ def row_form(
     return dtype, shape
 
 
-def _checked(
+def _checked_out(
     what: str, out: NDArray[Any] | None, rows: Rows, whole: tuple[int, ...]
 ) -> NDArray[Any]:
     if not isinstance(out, np.ndarray):

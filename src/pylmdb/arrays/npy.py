@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 MAGIC = b"\x93NUMPY"
 ALIGNMENT = 64
 # of how many different headers the meaning is kept
-_MOST = 4096
+_MAX_CACHED = 4096
 # by major version: where the text of the header begins, and its encoding
 _VERSIONS = {1: (10, "latin1"), 2: (12, "latin1"), 3: (12, "utf8")}
 _FIELDS = {"descr", "fortran_order", "shape"}
 
 
-class Layout(NamedTuple):
+class PageLayout(NamedTuple):
     """Where values lie in an environment's pages."""
 
     # bytes before a value on an overflow page, and the largest node of a leaf page
@@ -57,10 +57,10 @@ class Layout(NamedTuple):
 
 
 @functools.cache
-def layout(version: int, page_size: int) -> Layout:
+def page_layout(version: int, page_size: int) -> PageLayout:
     """The layout of LMDB 0.9 (``version`` 0) and 1.0 (1) on 64-bit systems."""
     page_header = 24 if version else 16
-    return Layout(page_header, ((page_size - page_header) // 2 & ~1) - 2, bool(version))
+    return PageLayout(page_header, ((page_size - page_header) // 2 & ~1) - 2, bool(version))
 
 
 # -- writing --------------------------------------------------------------------------
@@ -88,24 +88,24 @@ def storable(array: ArrayLike | BytesLike) -> NDArray[Any]:
     return array
 
 
-def plain(array: NDArray[Any]) -> NDArray[Any]:
-    """``array`` with elements of mere bytes in place of fields: of those numpy copies
+def without_fields(array: NDArray[Any]) -> NDArray[Any]:
+    """``array`` with elements of mere bytes in page of fields: of those numpy copies
     nothing of the gaps between them, and what was in memory before would stay there."""
     if array.dtype.names is None or not array.dtype.itemsize:
         return array
     return array.view(f"V{array.dtype.itemsize}")
 
 
-def plan(array: NDArray[Any], place: Layout | None, key_size: int) -> Plan:
-    """The plan for ``array`` as the value of a key; ``place`` None: without padding."""
+def plan(array: NDArray[Any], page: PageLayout | None, key_size: int) -> Plan:
+    """The plan for ``array`` as the value of a key; ``page`` None: without padding."""
     flags = array.flags
     order: Literal["C", "F"] = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
-    known = (array.dtype, array.shape, order, place, key_size)
+    known = (array.dtype, array.shape, order, page, key_size)
     found = _plans.get(known)
     if found is None:
-        if len(_plans) >= _MOST:
+        if len(_plans) >= _MAX_CACHED:
             _plans.clear()
-        found = _plans[known] = _make_plan(array, order, place, key_size)
+        found = _plans[known] = _make_plan(array, order, page, key_size)
     return found
 
 
@@ -113,27 +113,27 @@ def fill(target: bytearray | memoryview, plan: Plan, array: NDArray[Any]) -> Non
     """Write ``array`` as planned into a writable buffer of that size."""
     begin, end = len(plan.header), len(plan.header) + array.nbytes
     target[:begin] = plan.header
-    source = plain(array)
+    source = without_fields(array)
     np.copyto(np.ndarray(source.shape, source.dtype, target, begin, None, plan.order), source)
     target[end:] = bytes(plan.size - end)
 
 
 def _make_plan(
-    array: NDArray[Any], order: Literal["C", "F"], place: Layout | None, key_size: int
+    array: NDArray[Any], order: Literal["C", "F"], page: PageLayout | None, key_size: int
 ) -> Plan:
     check_extent("the array", array.dtype, array.shape)  # or it could not be read again
     text = _text(array.dtype, order == "F", array.shape)
-    if place is None:
+    if page is None:
         header = _framed(text, None)
         return Plan(header, order, len(header) + array.nbytes)
-    before = 8 + key_size + (key_size & 1 if place.even_keys else 0)
+    before = 8 + key_size + (key_size & 1 if page.even_keys else 0)
     header = _framed(text, before)
     size = len(header) + array.nbytes
     padded = size + -(before + size) % ALIGNMENT
-    if before + padded <= place.node_max:
+    if before + padded <= page.node_max:
         return Plan(header, order, padded)
-    header = _framed(text, place.page_header)
-    return Plan(header, order, max(len(header) + array.nbytes, place.node_max + 1 - before))
+    header = _framed(text, page.page_header)
+    return Plan(header, order, max(len(header) + array.nbytes, page.node_max + 1 - before))
 
 
 def header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
@@ -157,9 +157,9 @@ def _framed(text: str, offset: int | None) -> bytes:
         raw, version = text.encode("latin1"), 1
     except UnicodeEncodeError:
         raw, version = text.encode("utf8"), 3
-    if len(raw) > _LONGEST - 2 * ALIGNMENT:
+    if len(raw) > _MAX_HEADER - 2 * ALIGNMENT:
         raise InvalidParameterError(
-            f"the dtype takes {len(raw)} bytes to describe, and {_LONGEST} can be read"
+            f"the dtype takes {len(raw)} bytes to describe, and {_MAX_HEADER} can be read"
         )
     before = len(MAGIC) + (4 if version == 1 else 6)
     size = before + len(raw) + 1
@@ -193,7 +193,7 @@ def form_of(value: memoryview) -> Form:
     header = bytes(value[:end])
     found = _forms.get(header)
     if found is None:
-        if len(_forms) >= _MOST:
+        if len(_forms) >= _MAX_CACHED:
             _forms.clear()
         found = _forms[header] = _parse(header)
     return found
@@ -203,7 +203,7 @@ def whole_form(value: memoryview) -> Form:
     """The same, where all of the data follows."""
     form = form_of(value)
     if form.header + form.size > len(value):
-        raise _refused(
+        raise _not_npy(
             f"its header asks for {form.size} bytes of data, and {len(value) - form.header} follow"
         )
     return form
@@ -215,19 +215,19 @@ def decode(value: memoryview) -> NDArray[Any]:
     try:
         return np.ndarray(form.shape, form.dtype, value, form.header, None, form.order)
     except ValueError as problem:
-        raise _refused(str(problem)) from None
+        raise _not_npy(str(problem)) from None
 
 
 def _header_end(value: memoryview) -> int:
     if len(value) < 12 or value[:6] != MAGIC:
-        raise _refused("it does not begin as one does")
+        raise _not_npy("it does not begin as one does")
     major, minor = value[6], value[7]
     if major not in _VERSIONS or minor:
-        raise _refused(f"version {major}.{minor} of the format is not known")
+        raise _not_npy(f"version {major}.{minor} of the format is not known")
     begin, _ = _VERSIONS[major]
     end = begin + int.from_bytes(value[8:begin], "little")
-    if end - begin > _LONGEST or end > len(value):
-        raise _refused(f"its header has {end - begin} bytes, and the value {len(value)}")
+    if end - begin > _MAX_HEADER or end > len(value):
+        raise _not_npy(f"its header has {end - begin} bytes, and the value {len(value)}")
     return end
 
 
@@ -258,7 +258,7 @@ def _parse(header: bytes) -> Form:
         if not size:
             np.ndarray(shape, dtype)  # which has limits of its own
     except _MALFORMED as problem:
-        raise _refused(f"its header cannot be read: {problem}") from None
+        raise _not_npy(f"its header cannot be read: {problem}") from None
     return Form(dtype, shape, "F" if fortran else "C", len(header), size)
 
 
@@ -300,10 +300,10 @@ def check_extent(what: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Non
     :raises InvalidParameterError: it is such a shape.
     """
     steps = _steps(dtype, shape)
-    if steps > max(math.prod(shape) * dtype.itemsize, _MOST_WITHOUT_DATA):
+    if steps > max(math.prod(shape) * dtype.itemsize, _MAX_WITHOUT_DATA):
         raise InvalidParameterError(
             f"{what} of {dtype} and shape {shape} has {steps} elements without data, and"
-            f" {_MOST_WITHOUT_DATA} are accepted"
+            f" {_MAX_WITHOUT_DATA} are accepted"
         )
 
 
@@ -328,14 +328,14 @@ _MALFORMED = (
 )  # fmt: skip
 _DIMENSIONS = 64
 # how many elements without data an array may have; looking at so many takes milliseconds
-_MOST_WITHOUT_DATA = 1 << 20
+_MAX_WITHOUT_DATA = 1 << 20
 # A longer header is refused, as numpy refuses what is longer than 10,000 bytes.
-_LONGEST = 64 * 1024
+_MAX_HEADER = 64 * 1024
 #: as many bytes of a value hold any header that is accepted
-LONGEST_HEADER = 12 + _LONGEST
+MAX_HEADER = 12 + _MAX_HEADER
 
 
-def _refused(why: str) -> InvalidParameterError:
+def _not_npy(why: str) -> InvalidParameterError:
     return InvalidParameterError(
         f"the value is not an array in .npy format: {why}",
         hint="get() returns it as it is; put_array() stores arrays",

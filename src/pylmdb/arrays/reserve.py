@@ -91,13 +91,13 @@ class Reservation:
         flags = put_flags(True, self._overwrite) | append_flag(slot, self._append)
         pointer = reserve(ptr, txn, slot, self._key, self._size, flags)
         if pointer is None:
-            raise self._in_the_way()
+            raise self._already_exists()
         address = int(engine.ffi.cast("uintptr_t", pointer))
         # The end of a reservation that has not begun does nothing.
         self._lease = engine.lease_class(address, self._size, txn._end_reservation)
         txn._begin_reservation()
 
-    def _in_the_way(self) -> KeyExistsError:
+    def _already_exists(self) -> KeyExistsError:
         other = ", or of one behind it" if self._append else ""
         return KeyExistsError(f"reserve: there is a record of the key {self._key!r}{other}")
 
@@ -136,7 +136,7 @@ class CopiedReservation(Reservation):
             self._key, self._lease, overwrite=self._overwrite, append=self._append, db=self._db
         )
         if not stored:
-            raise self._in_the_way()
+            raise self._already_exists()
 
 
 def reservation(txn: Any, *args: Any) -> Reservation:

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from .ranges import Records
 
 
-class Place:
+class SnapshotMap:
     """Where the records of a snapshot can be read in this process; made inside the guard."""
 
-    __slots__ = ("base", "env", "file", "held", "native", "pid", "pointer", "view")
+    __slots__ = ("base", "env", "file", "native", "pid", "pointer", "view", "whole")
 
     def __init__(self, ptr: CData, txn: TransactionCore) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
@@ -48,13 +48,13 @@ class Place:
         # the native transaction, which is there as long as the view
         self.native = ptr
         # the map; its slices hold the snapshot
-        self.held: memoryview = txn._whole()
-        self.view = self.held
+        self.whole: memoryview = txn._whole()
+        self.view = self.whole
         # where the view begins; 0 where the engine does not tell
         self.pointer = ffi.cast("char *", lib.pylmdb_env_map(self.env, ffi.new("size_t *")))
         self.base = int(ffi.cast("uintptr_t", self.pointer))
 
-    def read_in(self, inherited: Place) -> None:
+    def read_in(self, inherited: SnapshotMap) -> None:
         """Read in the map that a forked child has inherited: the index is of its addresses."""
         self.env, self.view, self.pointer = inherited.env, inherited.view, inherited.pointer
 
@@ -111,31 +111,31 @@ class Snapshot:
     def _open(self, ptr: CData, txn: TransactionCore, db: Database | None) -> None:
         slot = txn._slot_in(ptr, db)
         records = scan(ptr, txn, slot, None, None)
-        place = Place(ptr, txn)
+        current = SnapshotMap(ptr, txn)
         self._flags, self._count = slot.flags, len(records)
-        self._index = Index(records, place.base)
-        self._place: Place | None = place
+        self._index = Index(records, current.base)
+        self._map: SnapshotMap | None = current
 
     # -- life -------------------------------------------------------------------------
 
     def close(self) -> None:
         """Let the snapshot go; does nothing the second time.  Views stay right."""
-        self._place = None
+        self._map = None
 
     @property
     def closed(self) -> bool:
         """True once the snapshot was closed."""
-        return self._place is None
+        return self._map is None
 
     def __enter__(self) -> Snapshot:
-        self._here()
+        self._current_map()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._here()
+        self._current_map()
         return Snapshot, (self._env, self._db)
 
     def __repr__(self) -> str:
@@ -147,25 +147,25 @@ class Snapshot:
         """The number of the last transaction that it shows.  ``mdb_txn_id``."""
         return int(self._txnid)
 
-    def _here(self) -> Place:
-        place = self._place
-        if place is None:
+    def _current_map(self) -> SnapshotMap:
+        current = self._map
+        if current is None:
             raise closed("snapshot", "make another one with Environment.snapshot()")
-        return place if place.pid == os.getpid() else self._adopt(place)
+        return current if current.pid == os.getpid() else self._reopen(current)
 
-    def _adopt(self, inherited: Place) -> Place:
-        """The place for a forked child."""
+    def _reopen(self, inherited: SnapshotMap) -> SnapshotMap:
+        """The current for a forked child."""
         with self._env.begin() as txn:
-            place: Place = txn._do(self._take_over, txn, inherited)
-            self._place = place
-        return place
+            current: SnapshotMap = txn._do(self._begin_again, txn, inherited)
+            self._map = current
+        return current
 
-    def _take_over(self, ptr: CData, txn: TransactionCore, inherited: Place) -> Place:
+    def _begin_again(self, ptr: CData, txn: TransactionCore, inherited: SnapshotMap) -> SnapshotMap:
         go_back(txn._shared, ptr, inherited.native, inherited.file)
-        place = Place(ptr, txn)
-        if not place.base:
-            place.read_in(inherited)
-        return place
+        current = SnapshotMap(ptr, txn)
+        if not current.base:
+            current.read_in(inherited)
+        return current
 
     # -- reading ----------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Snapshot:
         """
         i = self._number(number)
         size = _size_of(self._index.key_sizes, i)
-        return self._read(self._here(), int(self._index.key_at[i]), size)
+        return self._read(self._current_map(), int(self._index.key_at[i]), size)
 
     def _number(self, number: SupportsIndex) -> int:
         i = index(number)
@@ -209,14 +209,14 @@ class Snapshot:
 
     def _view(self, addresses: NDArray[Any], sizes: NDArray[Any] | int, i: int) -> memoryview:
         begin = int(addresses[i])
-        view: memoryview = self._here().view[begin : begin + _size_of(sizes, i)]
+        view: memoryview = self._current_map().view[begin : begin + _size_of(sizes, i)]
         return view
 
-    def _read(self, place: Place, begin: int, size: int) -> bytes:
+    def _read(self, current: SnapshotMap, begin: int, size: int) -> bytes:
         lib = self._engine.lib
-        lib.pylmdb_touch(place.pointer + begin, size)
-        copy = bytes(place.view[begin : begin + size])
-        if lib.pylmdb_env_is_cut(place.env):
+        lib.pylmdb_touch(current.pointer + begin, size)
+        copy = bytes(current.view[begin : begin + size])
+        if lib.pylmdb_env_is_cut(current.env):
             raise error("read", lib.MDB_CORRUPTED)
         return copy
 
@@ -279,10 +279,10 @@ class Snapshot:
     def _copy(
         self, what: str, addresses: NDArray[Any], numbers: NDArray[Any], rows: Rows, threads: int
     ) -> NDArray[Any]:
-        ffi, lib, place = self._engine.ffi, self._engine.lib, self._here()
+        ffi, lib, current = self._engine.ffi, self._engine.lib, self._current_map()
         bad = ffi.new("size_t *")
         code = lib.pylmdb_copy_numbered(
-            place.env, place.pointer, ffi.from_buffer("size_t[]", addresses),
+            current.env, current.pointer, ffi.from_buffer("size_t[]", addresses),
             self._count, ffi.from_buffer("long long[]", numbers), rows.count, rows.size,
             rows.address(ffi), rows.stride, threads, bad,
         )  # fmt: skip

@@ -40,11 +40,11 @@ def put_array(
     return bool(txn._do(_put_array, txn, db, key, array, overwrite, append))
 
 
-def _layout(txn: TransactionCore) -> _npy.Layout:
+def _page_layout(txn: TransactionCore) -> _npy.PageLayout:
     shared = txn._shared
     if shared.page_size is None:
         shared.page_size = txn.env.stat().psize
-    return _npy.layout(txn._engine.version[0], shared.page_size)
+    return _npy.page_layout(txn._engine.version[0], shared.page_size)
 
 
 def _put_array(
@@ -60,9 +60,9 @@ def _put_array(
     flags = put_flags(True, overwrite) | append_flag(slot, append)
     if slot.flags & _DUPSORT:
         plan = _npy.plan(array, None, 0)
-        value = plan.header + _npy.plain(array).tobytes(plan.order)
+        value = plan.header + _npy.without_fields(array).tobytes(plan.order)
         return _put_bytes(ptr, txn, slot, key, value, flags)
-    plan = _npy.plan(array, _layout(txn), len(key))
+    plan = _npy.plan(array, _page_layout(txn), len(key))
     address = reserve(ptr, txn, slot, key, plan.size, flags)
     if address is None:
         return False
@@ -88,10 +88,10 @@ def get_array(txn: Any, key: BytesLike, default: object, copy: bool, db: Databas
     value = txn.view(key, None, db)
     if value is None:
         return default
-    return own_array(txn, value) if copy else _npy.decode(value)
+    return copied_array(txn, value) if copy else _npy.decode(value)
 
 
-def own_array(txn: TransactionCore, value: memoryview) -> NDArray[Any]:
+def copied_array(txn: TransactionCore, value: memoryview) -> NDArray[Any]:
     """A copy of the array in a view of ``txn``; before numpy reads all of a snapshot's
     value it is looked whether the file still has it."""
     if not txn._thread:
@@ -119,7 +119,7 @@ def put_arrays(
             f" {values.shape}"
         )
     if values.nbytes and not values[0].flags.c_contiguous:
-        values = np.ascontiguousarray(_npy.plain(values))
+        values = np.ascontiguousarray(_npy.without_fields(values))
     return int(txn._do(_put_arrays, txn, db, batch, values, bool(overwrite)))
 
 

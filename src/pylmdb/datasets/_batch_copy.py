@@ -22,7 +22,7 @@ from .._base.numpy import np
 from ..arrays import keys as _array_keys
 from ..arrays import npy as _npy
 from ..arrays.gather import Rows
-from ..arrays.snapshot import Place
+from ..arrays.snapshot import SnapshotMap
 from ..errors import error
 from . import datum
 from ._ordering import Formatted
@@ -90,10 +90,12 @@ class _PinnedShard:
         self._db, self._form = opened.db, form
         self._txn: Transaction[Any] = opened.env.begin(opened.db, buffers=True)
         self.engine = self._txn._engine
-        self.place: Place = self._txn._do(lambda ptr: Place(ptr, self._txn))
+        self.snapshot_map: SnapshotMap = self._txn._do(lambda ptr: SnapshotMap(ptr, self._txn))
         self._lock = threading.Lock()
         # after the same commit everything is where it was, if the map's place is known
-        state = (self.place.file, self._txn.id(), form) if self.place.base else object()
+        state = (
+            (self.snapshot_map.file, self._txn.id(), form) if self.snapshot_map.base else object()
+        )
         # addresses, and labels if there are any
         self._table = opened.table(state, (1 + form.labelled, self.order.count))
 
@@ -106,7 +108,7 @@ class _PinnedShard:
             # the address last: it says that the label is there
             for row in reversed(range(len(found))):
                 self._table[row, ordinals[new]] = found[row, new]
-        found[0] += np.uintp(self.place.base)
+        found[0] += np.uintp(self.snapshot_map.base)
         return found
 
     def _locate_samples(self, ordinals: NDArray[Any]) -> NDArray[Any]:
@@ -118,7 +120,7 @@ class _PinnedShard:
         values = np.empty((len(ordinals), 2), np.uintp)
         with self._lock:
             self._txn._do(self._locate, keys, values)
-        at = values[:, 1] - np.uintp(self.place.base)
+        at = values[:, 1] - np.uintp(self.snapshot_map.base)
         if self._form.labelled:
             return np.stack([at, self._labels(values)])
         if (values[:, 0] != self._form.size).any():
@@ -221,10 +223,10 @@ def _copy(values: NDArray[Any], rows: Rows, pinned: list[_PinnedShard]) -> None:
     """As many bytes as a row has from each address, which lie in the maps that are pinned."""
     ffi, lib = pinned[0].engine.ffi, pinned[0].engine.lib
     code = lib.pylmdb_copy_rows(
-        pinned[0].place.env, ffi.from_buffer("MDB_val[]", values), rows.count, rows.size,
+        pinned[0].snapshot_map.env, ffi.from_buffer("MDB_val[]", values), rows.count, rows.size,
         rows.address(ffi), rows.stride, 1,
     )  # fmt: skip
     for each in pinned:
         lib = each.engine.lib
-        if code or lib.pylmdb_env_is_cut(each.place.env):
+        if code or lib.pylmdb_env_is_cut(each.snapshot_map.env):
             raise error("Loader", code or lib.MDB_CORRUPTED)

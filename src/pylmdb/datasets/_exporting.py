@@ -91,7 +91,7 @@ class Exported:
                 shape, dtype = array.shape, array.dtype
                 write(_npy.header((len(self), *shape), dtype))
             check_like(array, shape, dtype, number)
-            write(_npy.plain(array).tobytes())
+            write(_npy.without_fields(array).tobytes())
             labels.append(label)
         if shape is None:
             write(_npy.header((0,), np.dtype(np.float32)))

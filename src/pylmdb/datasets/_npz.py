@@ -86,7 +86,7 @@ class Member:
                 " arrays (0) or deflates them (8)"
             )
         self._file = archive.open(info)
-        self._start = self._file.read(_npy.LONGEST_HEADER)
+        self._start = self._file.read(_npy.MAX_HEADER)
         try:
             form = _npy.form_of(memoryview(self._start))
         except InvalidParameterError as problem:

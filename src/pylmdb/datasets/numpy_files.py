@@ -221,7 +221,7 @@ def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None
         if dtype is not None:
             return np.memmap(name, dtype, "r", 0, shape)
         with open(name, "rb") as file:
-            start, size = file.read(_npy.LONGEST_HEADER), os.fstat(file.fileno()).st_size
+            start, size = file.read(_npy.MAX_HEADER), os.fstat(file.fileno()).st_size
         if start.startswith(b"PK"):
             raise InvalidParameterError("it is an archive; from_npz() reads it")
         form = _npy.form_of(memoryview(start))

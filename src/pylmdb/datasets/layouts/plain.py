@@ -65,7 +65,7 @@ class PlainLayout:
         self.batch_writer = batch_writer
         self.key_format = key_format or self.key_format
         env = batch_writer.env
-        self._page_layout = _npy.layout(env.lib_version()[0], env.stat().psize)
+        self._page_layout = _npy.page_layout(env.lib_version()[0], env.stat().psize)
         self._numbers_are_free = not batch_writer.count
 
     def count(self) -> int:
