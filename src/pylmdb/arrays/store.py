@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Arrays into the database: put_array, get_array and put_arrays."""
+"""Store arrays in a database and read them: put_array, get_array and put_arrays."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import as_buffer
 from .._base.numpy import np
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from .._aliases import CData
     from .._array_methods import Keys as Several
+    from .._array_methods import TransactionArrays
     from .._core import DbSlot, TransactionCore
     from ..database import Database
     from ..types import BytesLike
     from .keys import Keys
+
+T = TypeVar("T")
 
 _DUPSORT = 0x04
 
@@ -34,7 +37,7 @@ def put_array(
     append: bool,
     db: Database | None,
 ) -> bool:
-    """``Transaction.put_array``."""
+    """Implement ``Transaction.put_array``."""
     key, array = as_buffer("key", key), _npy.storable(array)
     overwrite, append = bool(overwrite), bool(append)
     return bool(txn._do(_put_array, txn, db, key, array, overwrite, append))
@@ -83,8 +86,10 @@ def _put_bytes(
     return store(txn, ptr, slot, key, lambda: int(lib.pylmdb_put(*at, value, len(value), flags)))
 
 
-def get_array(txn: Any, key: BytesLike, default: object, copy: bool, db: Database | None) -> Any:
-    """``Transaction.get_array``."""
+def get_array(
+    txn: TransactionArrays, key: BytesLike, default: T, copy: bool, db: Database | None
+) -> NDArray[Any] | T:
+    """Implement ``Transaction.get_array``."""
     value = txn.view(key, None, db)
     if value is None:
         return default
@@ -92,8 +97,11 @@ def get_array(txn: Any, key: BytesLike, default: object, copy: bool, db: Databas
 
 
 def copied_array(txn: TransactionCore, value: memoryview) -> NDArray[Any]:
-    """A copy of the array in a view of ``txn``; before numpy reads all of a snapshot's
-    value it is looked whether the file still has it."""
+    """Return a copy of the array in a view of ``txn``.
+
+    :raises CorruptedError: another program has truncated the data file before the end of the value.
+    """
+    # numpy would meet the end of the file as SIGBUS
     if not txn._thread:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         lib.pylmdb_touch(ffi.from_buffer(value), len(value))
@@ -110,13 +118,13 @@ def put_arrays(
     key_format: str | bytes | None,
     db: Database | None,
 ) -> int:
-    """``Transaction.put_arrays``."""
+    """Implement ``Transaction.put_arrays``."""
     batch = _array_keys.batch(keys, key_format, txn._engine)
     values = _npy.storable(values)
     if values.ndim == 0 or len(values) != batch.count:
         raise InvalidParameterError(
-            f"put_arrays: values must have a row for each of {batch.count} keys, not shape"
-            f" {values.shape}"
+            f"put_arrays: values has shape {values.shape}; it must have a row for each of"
+            f" {batch.count} keys"
         )
     if values.nbytes and not values[0].flags.c_contiguous:
         values = np.ascontiguousarray(_npy.without_fields(values))
@@ -154,6 +162,6 @@ def _put_arrays(
     txn._mutations += txn._write
     if code:
         key = keys[bad[0]] if count else b""
-        where = f" for {key!r} (number {bad[0]} of keys)" if count else ""
+        where = f" for {key[:64]!r} (number {bad[0]} of keys)" if count else ""
         raise write_error(f"mdb_cursor_put{where}", code, slot, key)
     return int(written[0])
