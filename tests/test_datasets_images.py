@@ -410,7 +410,7 @@ def test_a_key_too_long_for_a_name_is_a_number(tmp_path, path, key):
 def test_a_label_without_a_class(tmp_path, path):
     with Writer(path, layout="folder2lmdb") as writer:
         writer.append(PNG, -1)
-    with pytest.raises(pylmdb.InvalidParameterError, match="a label -1, and classes has names for"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="a label -1; classes has names for"):
         datasets.to_image_folder(path, tmp_path / "out", classes=["cat", "dog"])
 
 
