@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A new environment in place of an old one.
+"""Atomic replace: a new environment in place of an old one.
 
-It is written under a temporary name; then its data file and its lock file are renamed, each over
-the old one.  Whoever has the old ones open keeps them, and no name is ever missing.  Between the
-two, and if the process is killed there, somebody may open the new data file with the old lock
-file, whose readers have had other transaction numbers: then the parity of a number decides which
-of the two meta pages is read.  So a commit without changes makes both say the same before.
+It is written under a temporary name.  Then its data file and its lock file are renamed over the old
+ones.  Programs that have the old files open keep them, and both names exist at any time.
+
+Between the two renames, or if the process is killed there, a program may open the new data file
+with the old lock file, which has another transaction number.  The parity of that number decides
+which of the two meta pages is read.  So a commit without changes is made first, after which both
+meta pages show the same records.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class Replacement(Owner):
-    """A new environment under a temporary name, which takes the place of another one.
+    """A new environment under a temporary name, which replaces another one.
 
-    :param mode: the permissions of its files if there is nothing to replace.
-    :ivar path: of its data file, for ``Environment(path, subdir=False)``.
+    :param target: the environment to replace.
+    :param mode: the permissions of the files, if there is nothing to replace.
+    :ivar path: the path of the data file, for ``Environment(path, subdir=False)``.
     """
 
     def __init__(self, target: Options, mode: int) -> None:
@@ -37,15 +40,15 @@ class Replacement(Owner):
                 os.mkdir(target.path, mode)
         self._new = Temporary(target.data_path)
         self.path = self._new.name
-        # until it is published its owner has to be able to open it
+        # its owner must be able to open it until it is published
         self._new.make(_mode_of(target.data_path, mode & ~0o111) | 0o600)
 
-    def __del__(self) -> None:  # it has no block of its own
+    def __del__(self) -> None:  # it is not used as a context manager
         if hasattr(self, "_new"):
             self.end()
 
     def publish(self, env: Environment) -> None:
-        """Close ``env`` and put it in its place."""
+        """Close ``env``, and rename its files over the old ones."""
         with env.begin(write=True) as txn:
             value = txn.get(b"\0")
             txn.put(b"\0", value or b"")
@@ -64,7 +67,7 @@ class Replacement(Owner):
         self.end()
 
     def end(self) -> None:
-        """Remove it; or complete what puts it in place, if the data file is there already."""
+        """Remove the new files; if the data file was renamed already, rename the lock file, too."""
         target, fd = self._target, self._new.number
         if fd is not None and self._new.is_mine and leads_to(target.data_path, fd):
             with suppress(FileNotFoundError):  # with lock=False there is none
@@ -74,7 +77,7 @@ class Replacement(Owner):
 
 
 def _mode_of(path: bytes, otherwise: int) -> int:
-    """The permissions of a file, if it is there."""
+    """Return the permissions of a file; ``otherwise`` if it does not exist."""
     try:
         return os.stat(path).st_mode & 0o7777
     except FileNotFoundError:

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Batches of samples that are arrays of one form: nothing but copying.
+"""Copy batches of samples that are arrays of one dtype and shape.
 
-Every shard is pinned by a read transaction, in whose snapshot nothing moves.  So a record is
-looked up once, and where it lies is noted, relative to the map, for as long as nobody commits:
-a batch is a list of addresses, from however many shards, and one call of C copies what lies
-there without the GIL.
+A read transaction pins a snapshot of each shard, in which records do not move.  So a record is
+looked up once, and its address, relative to the memory map, is stored until another transaction
+commits.  A batch is a list of addresses in any shards, and one call of C copies it and releases the
+GIL.
 
-Of values in ``.npy`` format the headers are copied, too, and compared with the first one.  Of
-Caffe's Datum values, too: everything before the pixels; and what follows them has to be a label and
-nothing else.
+Values in ``.npy`` format must have the header of the first one.  Datum messages must have the same
+bytes before the pixels, and a label and nothing else after them.
 """
 
 from __future__ import annotations
@@ -42,8 +41,14 @@ _LABEL = 5 << 3
 
 
 class Form(NamedTuple):
-    """What each sample is: an array, behind a header, in a value of ``size`` bytes; or where it is
-    labelled, of ``size`` bytes and those of a Datum's label."""
+    """The form that all values have: a header, the bytes of an array, and perhaps a label.
+
+    :ivar dtype: of the array.
+    :ivar shape: of the array.
+    :ivar size: of the header and the array, in bytes.
+    :ivar header: its bytes.
+    :ivar labelled: True if the label of a Datum message follows.
+    """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -53,7 +58,7 @@ class Form(NamedTuple):
 
 
 def npy_form(value: memoryview) -> Form | None:
-    """The form of a value in ``.npy`` format; None if copying does not make it an array."""
+    """Return the form of a value in ``.npy`` format; None if it must be transposed."""
     found = _npy.whole_form(value)
     if found.order == "F" and len(found.shape) > 1:
         return None
@@ -61,7 +66,7 @@ def npy_form(value: memoryview) -> Form | None:
 
 
 def datum_form(value: memoryview) -> Form | None:
-    """The form of a Datum of pixels with a label; None for others."""
+    """Return the form of a Datum message of pixels with a label; None for other messages."""
     found = datum.parse(value)
     shape = found.channels, found.height, found.width
     if found.encoded or found.label is None or min(shape) < 0 or not len(found.data):
@@ -78,11 +83,11 @@ def _address(view: memoryview) -> int:
 
 
 class DifferentFormError(Exception):
-    """Some values are missing, or not of the form."""
+    """Values are missing, or have another form."""
 
 
 class _PinnedShard:
-    """One shard, pinned, and where its samples are as far as they were looked up."""
+    """A shard whose snapshot a read transaction pins, and the addresses of its samples."""
 
     def __init__(self, shards: Shards, shard: int, form: Form) -> None:
         opened = shards.opened(shard)
@@ -96,16 +101,16 @@ class _PinnedShard:
         state = (
             (self.snapshot_map.file, self._txn.id(), form) if self.snapshot_map.base else object()
         )
-        # addresses, and labels if there are any
-        self._table = opened.table(state, (1 + form.labelled, self.order.count))
+        # the addresses of samples in a row; their labels, if they have any, in another row
+        self._table = opened.address_table(state, (1 + form.labelled, self.order.count))
 
     def find(self, ordinals: NDArray[Any]) -> NDArray[Any]:
-        """Where the values of samples lie, shape ``(1, n)``, and in a second row their labels."""
+        """Return the addresses of values, shape ``(1, n)``; if labelled, labels in a second row."""
         found: NDArray[Any] = self._table[:, ordinals]
         new = np.flatnonzero(found[0] == 0)
         if len(new):
             found[:, new] = self._locate_samples(ordinals[new])
-            # the address last: it says that the label is there
+            # the address last: other threads take the label for known then
             for row in reversed(range(len(found))):
                 self._table[row, ordinals[new]] = found[row, new]
         found[0] += np.uintp(self.snapshot_map.base)
@@ -128,7 +133,7 @@ class _PinnedShard:
         return at[None]
 
     def _labels(self, values: NDArray[Any]) -> NDArray[Any]:
-        """What follows the pixels: the field 5, an integer in groups of seven bits."""
+        """Decode the labels after the pixels: the field 5, a varint."""
         sizes = values[:, 0].astype(np.int64) - self._form.size
         if sizes.min() < 2 or sizes.max() > 11:
             raise DifferentFormError
@@ -167,8 +172,7 @@ class _PinnedShard:
 
 
 class BatchCopier:
-    """Copies samples into arrays; it holds the shards that it has read, as many as are to be open
-    at once."""
+    """Copies samples into arrays.  It pins the shards that it has read, at most ``max_open``."""
 
     def __init__(self, shards: Shards, form: Form) -> None:
         self._shards, self._form = shards, form
@@ -188,10 +192,11 @@ class BatchCopier:
     def __call__(
         self, numbers: NDArray[Any], out: NDArray[Any] | None = None
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
-        """The samples of these numbers, of which there is one at least, in an array of shape
-        ``(len(numbers), *shape)``; where they are labelled, also the labels, shape ``(n,)``.
+        """Copy the samples of some numbers, of which there is at least one.
 
-        :raises DifferentFormError: some are not there, or not of the form.
+        :return: an array of shape ``(len(numbers), *shape)``; if labelled, a pair of it and an
+            array of labels, int64, shape ``(len(numbers),)``.
+        :raises DifferentFormError: values are missing, or have another form.
         """
         form = self._form
         rows = Rows("Loader", len(numbers), form.dtype, form.shape, out)
@@ -220,7 +225,7 @@ class BatchCopier:
 
 
 def _copy(values: NDArray[Any], rows: Rows, pinned: list[_PinnedShard]) -> None:
-    """As many bytes as a row has from each address, which lie in the maps that are pinned."""
+    """Copy the bytes of a row from each address, in the maps of the pinned shards."""
     ffi, lib = pinned[0].engine.ffi, pinned[0].engine.lib
     code = lib.pylmdb_copy_rows(
         pinned[0].snapshot_map.env, ffi.from_buffer("MDB_val[]", values), rows.count, rows.size,

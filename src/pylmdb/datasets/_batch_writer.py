@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Batches of samples into one database, each with one commit, and the order of the samples.
+"""Commit batches of samples to one database, and keep the order of the samples.
 
-Samples are read back in the order in which they were added.  Where that is the order of their
-keys nothing is written for it.  When the first sample comes that breaks it, an index is made:
-the database ``order.index_name(db)``, the key of each sample by its number.  It is written in the
-transaction of the samples themselves, so that it is right whenever the process ends.
+Samples are read in the order in which they were added.  If that is the order of their keys, nothing
+is stored for it.  The first sample out of order makes an index: the database
+``order.index_name(db)``, with the key of each sample by its number.  The transaction that writes
+the samples also writes the index, so both are right whenever the process ends.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..cursor import Cursor
+    from ..database import Database
     from ..environment import Environment
     from ..transaction import Transaction
 
@@ -29,18 +30,18 @@ _SLICE = 4096
 
 
 class BatchWriter:
-    """What one writer writes to a database.
+    """Commits the batches of one Writer to a database.
 
-    :param ordered: True to keep the order of the samples where it is not that of the keys.
-    :ivar index_name: the name of the index, which no key may have.
-    :ivar count: how many records are committed that are samples, or parts of one.
+    :param ordered: True to keep the order of the samples if it is not that of the keys.
+    :ivar index_name: the name of the index, which is not accepted as a key.
+    :ivar count: the number of committed records; the names of databases do not count.
     """
 
     def __init__(self, env: Environment, name: bytes | None, ordered: bool) -> None:
         self.env, self._name, self._ordered = env, name, ordered
         self._db = env.open_db(name)
         self.index_name = order.index_name(name)
-        self._index: Any = None
+        self._index: Database | None = None
         self._check_flags()
         with env.begin() as txn:
             with suppress(NotFoundError):
@@ -50,32 +51,35 @@ class BatchWriter:
             self.count: int = int(txn.stat(self._db).entries) - len(named)
             if self._index is not None and txn.stat(self._index).entries != self.count:
                 raise InvalidParameterError(
-                    f"{env.path()!r} has {self.count} records, and the database"
-                    f" {self.index_name!r} another number",
-                    hint="drop that database to have the samples in the order of their keys",
+                    f"{env.path()!r} has {self.count} records, but the database"
+                    f" {self.index_name!r} has {txn.stat(self._index).entries}; it must have one"
+                    " for each",
+                    hint="drop that database to read the samples in the order of their keys",
                 )
 
     def _check_flags(self) -> None:
         words = words_of(self._db.flags())
         if words:
             raise IncompatibleError(
-                f"{self.env.path()!r}: data sets are not written to a database with"
-                f" {', '.join(words)}"
+                f"{self.env.path()!r}: the database has {', '.join(words)}; a Writer writes to"
+                " databases without such flags"
             )
 
     def get(self, key: bytes) -> bytes | None:
-        """The committed value of a key."""
+        """Return the committed value of a key."""
         with self.env.begin() as txn:
             return txn.get(key, None, self._db)
 
     def commit(
         self, records: Iterable[tuple[bytes, Any]], others: Iterable[tuple[bytes, Any]] = ()
     ) -> None:
-        """Write records, in key order, and those others them that are no samples.
+        """Commit records in key order.
 
-        The last record of a key counts, in the place of its first.
+        If a key occurs twice, the last value is stored at the position of the first.
 
-        :raises BusyError: somebody else has written to the file.
+        :param records: the samples.
+        :param others: records that are no samples, such as the count.
+        :raises BusyError: another program has written to the file.
         """
         found, others = dict(records), [*others]
         if not found and not others:
@@ -98,14 +102,15 @@ class BatchWriter:
     def _check_no_other_writer(self, txn: Transaction[Any]) -> None:
         if txn.id() != self._snapshot + 1:
             raise BusyError(
-                f"{self.env.path()!r}: another program writes to it",
-                hint="nothing of this batch was written; open a Writer with exist='extend'",
+                f"{self.env.path()!r}: another program has written to it; a data set has one Writer"
+                " at a time",
+                hint="this batch was not written; continue with another Writer(exist='extend')",
             )
 
     def _update_index(
         self, txn: Transaction[Any], cursor: Cursor[Any], added: list[bytes], ordered: list[bytes]
     ) -> None:
-        """Add to the index, if there is one or has to be."""
+        """Add keys to the index, which is made when the first key is out of order."""
         last = cursor.key() if cursor.last() else b""
         if added == ordered and ordered[:1] > [last]:
             new, in_order = added, True
@@ -121,7 +126,7 @@ class BatchWriter:
             self._append_to_index(txn, new, self.count)
 
     def _append_to_index(self, txn: Transaction[Any], keys: Iterable[bytes], start: int) -> None:
-        """Add keys to the index, by numbers from ``start`` on."""
+        """Append keys to the index, with numbers from ``start`` on."""
         cursor = txn.cursor(self._index)
         records = order.index_records(keys, start)
         while batch := [*islice(records, _SLICE)]:

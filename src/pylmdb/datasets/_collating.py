@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How batches are made of samples: copied where all are arrays of one form, else collated."""
+"""Make batches of samples: copied if all are arrays of one dtype and shape, else collated."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from .dataset import Dataset
 
-# A thread prepares so many bytes of batches before it hands them over, as that costs as much
-# as copying some 100 KB.
+# A task of a thread prepares batches of this many bytes, and at most this many batches: to submit a
+# task costs as much as to copy some 100 KB.
 _TASK_BYTES = 4 << 20
 _TASK_BATCHES = 32
 
 
 class Failed:
-    """What takes the place of a batch that could not be made."""
+    """An exception in place of a batch."""
 
     def __init__(self, problem: Exception) -> None:
         self.problem = problem
@@ -34,7 +34,7 @@ class Failed:
 class CollatedBatches:
     """Batches of samples that are read, decoded and transformed one by one."""
 
-    # how many batches are worth preparing together
+    # how many batches a task prepares
     batches_per_task = 1
 
     def __init__(
@@ -44,7 +44,7 @@ class CollatedBatches:
         self._collate = collate or stack
 
     def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
-        """The batches from ``start`` to ``stop`` of an order of samples, or :class:`Failed`."""
+        """Return the batches ``start`` to ``stop`` of an order of samples, or :class:`Failed`."""
         return [self._one(order[k * self._size : (k + 1) * self._size]) for k in range(start, stop)]
 
     def _one(self, ordinals: NDArray[Any]) -> object:
@@ -55,7 +55,7 @@ class CollatedBatches:
 
 
 class CopiedBatches(CollatedBatches):
-    """Batches that are copied; those that cannot be are collated."""
+    """Batches that are copied from the memory map; if that fails, they are collated."""
 
     def __init__(self, dataset: Dataset, batch_size: int, form: Form, kept: int) -> None:
         super().__init__(dataset, batch_size, None)
@@ -70,7 +70,7 @@ class CopiedBatches(CollatedBatches):
         numbers = self._dataset._numbers(order[start * size : stop * size])
         try:
             found = self._copier(numbers, self._pool.take()[: len(numbers)])
-        except (DifferentFormError, Error):  # it may be only one of the batches
+        except (DifferentFormError, Error):  # some of the batches may still be collated
             return super().load(order, start, stop)
         except Exception as problem:
             return [Failed(problem)] * (stop - start)
@@ -83,7 +83,7 @@ class CopiedBatches(CollatedBatches):
 def choose_batches(
     dataset: Dataset, batch_size: int, collate: Callable[[list[Any]], Any] | None, kept: int
 ) -> CollatedBatches:
-    """How to make the batches of a data set."""
+    """Return the object that makes the batches of a data set."""
     form = None if collate or dataset._transform or not len(dataset) else _form(dataset)
     if form is None or not form.size:
         return CollatedBatches(dataset, batch_size, collate)
@@ -106,15 +106,18 @@ def _form(dataset: Dataset) -> Form | None:
     try:
         found = find(first)
     except InvalidParameterError:
-        return None  # it is raised when that sample's turn comes
+        return None  # reading that sample raises it
     if found and decoder.form not in (None, (found.dtype, found.shape)):
-        return None  # likewise
+        return None  # reading that sample raises an exception
     return found
 
 
 def stack(samples: list[Any]) -> object:
-    """Samples as one, as far as they are alike: arrays of one shape and dtype and numbers as an
-    array, tuples and dicts by their elements, anything else as the list."""
+    """Collate samples of one type.
+
+    Arrays of one shape and dtype are stacked; numbers become an array; tuples and dicts are
+    collated by element; other samples stay a list.
+    """
     first = samples[0]
     if {*map(type, samples)} != {type(first)}:
         return samples

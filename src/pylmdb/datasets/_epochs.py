@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Epochs: in which order samples come, as a function of seed, epoch and rank.
+"""The order of samples in an epoch, as a function of seed, epoch and rank.
 
-Randomness comes from the raw numbers of a bit generator, sorted: numpy promises that these
-stay the same in all versions, which it does not of ``Generator.permutation``.
+A permutation sorts the raw numbers of a bit generator.  numpy promises that these are the same in
+all versions, and does not promise that of ``Generator.permutation``.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ def _random_numbers(count: int, *seed: int) -> NDArray[Any]:
 
 
 def permutation(count: int, *seed: int) -> NDArray[Any]:
-    """The numbers from 0 to ``count - 1`` in random order, int64."""
+    """Return the numbers from 0 to ``count - 1`` in random order, int64."""
     return _random_numbers(count, *seed).argsort(kind="stable")
 
 
 def block_permutation(count: int, block: int, mixed: int, *seed: int) -> NDArray[Any]:
-    """The same, but only so far that a disk need not seek for each.
+    """Return the numbers from 0 to ``count - 1`` in a random order that needs few seeks.
 
-    Runs of ``block`` numbers are put in random order, and then within ``mixed`` runs that
-    come one after another, all numbers are.
+    Blocks of ``block`` consecutive numbers are shuffled.  Then numbers are shuffled within groups
+    of ``mixed`` blocks.
     """
     runs = -(-count // block)
     order = (permutation(runs, *seed, 0)[:, None] * block + np.arange(block)).reshape(-1)
@@ -41,7 +41,9 @@ def block_permutation(count: int, block: int, mixed: int, *seed: int) -> NDArray
 
 
 def part_of_rank(order: NDArray[Any], rank: int, world: int, drop_last: bool) -> NDArray[Any]:
-    """The part of one of ``world`` workers, of the same length for each: the end of ``order``
-    is left out, or its beginning is repeated."""
+    """Return the part of one of ``world`` workers.  All parts have the same length.
+
+    With ``drop_last`` the end of ``order`` is left out; without it, its beginning is repeated.
+    """
     each = len(order) // world if drop_last else -(-len(order) // world)
     return np.resize(order, each * world)[rank::world] if len(order) else order

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Shards: several environments as one sequence of samples.
 
-What a process has open is its own business: a forked child begins with nothing open, and what
-is pickled are paths and options.  The orders of keys are mere memory, and a child keeps those
-of its parent.
+Each process opens the shards for itself: a forked child begins with no shard open, and a pickle
+has paths and options.  A child keeps the orders of keys of its parent, which are in memory.
 """
 
 from __future__ import annotations
 
 import errno
 import glob
+import inspect
 import os
 import threading
 import warnings
@@ -26,6 +26,7 @@ from . import layouts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
+    from types import FrameType
 
     from numpy.typing import NDArray
 
@@ -38,10 +39,10 @@ _MAGIC = 0xBEEFC0DE.to_bytes(4, "little"), 0xBEEFC0DE.to_bytes(4, "big")
 
 
 def find_environments(path: Path | Sequence[Path]) -> list[str]:
-    """The environments that a path, a pattern, a directory of them, or a list of these means.
+    """Return the paths of the environments that a path, a pattern, a directory or a list means.
 
-    :raises FileNotFoundError: there is none.
-    :raises InvalidParameterError: there is something else.
+    :raises FileNotFoundError: there is no environment.
+    :raises InvalidParameterError: a path is neither an environment nor a directory.
     """
     if not isinstance(path, (str, bytes, os.PathLike)):
         return [each for one in path for each in find_environments(one)]
@@ -53,7 +54,9 @@ def find_environments(path: Path | Sequence[Path]) -> list[str]:
     elif glob.has_magic(name):
         inside = glob.glob(name, recursive=True)
     elif os.path.exists(name):
-        raise InvalidParameterError(f"{name!r} is not an LMDB environment")
+        raise InvalidParameterError(
+            f"{name!r} is not an LMDB environment: it is a file of another format"
+        )
     else:
         raise FileNotFoundError(errno.ENOENT, "there is no data set", name)
     found = sorted(each for each in inside if is_environment(each))
@@ -63,7 +66,7 @@ def find_environments(path: Path | Sequence[Path]) -> list[str]:
 
 
 def is_environment(path: str) -> bool:
-    """Whether a path is that of a data file, or of the directory of one."""
+    """Whether a path is a data file, or a directory with one."""
     if os.path.isdir(path):
         return os.path.isfile(os.path.join(path, "data.mdb"))
     try:
@@ -85,7 +88,7 @@ class Options(NamedTuple):
 
 
 def open_environment(path: str, options: Options) -> Environment:
-    """Open a shard for reading; without its lock file where that is safe."""
+    """Open a shard for reading; without its lock file if that cannot be used and that is safe."""
     opens = partial(Environment, path, readonly=True, readahead=options.readahead)
     if not options.lock:
         return opens(lock=False)
@@ -93,34 +96,39 @@ def open_environment(path: str, options: Options) -> Environment:
 
 
 def _warn(text: str) -> None:
-    text += " (with lock=False this warning is not given)"
-    warnings.warn(text, RuntimeWarning, stacklevel=2)
+    """Warn, with the line of the first caller outside of pylmdb."""
+    frame: FrameType | None = inspect.currentframe()
+    level = 1
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("pylmdb."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(f"{text}; lock=False disables this warning", RuntimeWarning, stacklevel=level)
 
 
 class OpenShard:
-    """One shard, open in this process."""
+    """A shard that this process has open."""
 
     def __init__(self, path: str, options: Options) -> None:
         self.env = open_environment(path, options)
         self.db: Database | None = None
         if options.db is not None:
             self.db = self.env.open_db(options.db, create=False)
-        # replaced as one, so threads never see half of it
-        self._table: tuple[object, Any] = (None, None)
+        # one object, so that no thread sees a state with the table of another
+        self._table: tuple[object, NDArray[np.uintp]] = (None, np.zeros((0, 0), np.uintp))
 
-    def table(self, state: object, shape: tuple[int, int]) -> NDArray[Any]:
-        """What was found of the records of samples, 0 where nothing is known yet: what was found
-        before, if the file is still in that state."""
+    def address_table(self, state: object, shape: tuple[int, int]) -> NDArray[np.uintp]:
+        """Return the table of the addresses that are known in this state of the file.
+
+        An element is 0 if it is not known yet.  Another state begins a new table.
+        """
         known, table = self._table
         if known != state:
             table = np.zeros(shape, np.uintp)
             self._table = state, table
-        found: NDArray[Any] = table
-        return found
+        return table
 
 
 class _ProcessState:
-    """What one process has open: the shards used last."""
+    """The shards that one process has open, least recently used first."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -131,7 +139,9 @@ class _ProcessState:
 class Shards:
     """The shards of a data set, of which at most ``max_open`` are open at once.
 
-    :ivar ends: behind which number the samples of each shard end.
+    :ivar layouts: the name of the layout of each shard.
+    :ivar ends: the number after the last sample of each shard, int64.
+    :ivar sample: what a sample is stored as; see :class:`layouts.Recognised`.
     """
 
     def __init__(self, paths: list[str], options: Options) -> None:
@@ -144,7 +154,10 @@ class Shards:
         kinds = {each.sample for each in found if each.order.count}
         if len(kinds) > 1:
             names = ", ".join(sorted({*self.layouts}))
-            raise InvalidParameterError(f"the shards have several layouts: {names}")
+            raise InvalidParameterError(
+                f"the shards have several layouts: {names}; samples must be of one kind",
+                hint="make a Dataset of each",
+            )
         self.sample = kinds.pop() if kinds else "value"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -164,9 +177,9 @@ class Shards:
         return process
 
     def opened(self, shard: int) -> OpenShard:
-        """A shard, opened if it is not; the one not used for longest is let go for it.
+        """Return a shard, which is opened if it is not open.
 
-        That closes when nobody uses it any more.
+        Then the least recently used one is dropped.  It is closed when nothing refers to it.
         """
         process = self._own_process()
         with process.lock:
@@ -179,7 +192,7 @@ class Shards:
             return found
 
     def recognised(self, shard: int) -> Recognised:
-        """The layout and order of a shard."""
+        """Return the layout and the order of a shard."""
         found = self._found.get(shard)
         if found is None:
             opened = self.opened(shard)
@@ -189,7 +202,7 @@ class Shards:
             if names and found.order.count != self._count(shard):
                 raise InvalidParameterError(
                     f"{self.paths[shard]!r} had {self._count(shard)} samples, and now has"
-                    f" {found.order.count}"
+                    f" {found.order.count}; make another Dataset"
                 )
             self._found[shard] = found
         return found
@@ -198,8 +211,9 @@ class Shards:
         return int(self.ends[shard] - (self.ends[shard - 1] if shard else 0))
 
     def by_shard(self, numbers: NDArray[Any]) -> Iterator[tuple[int, Any, NDArray[Any]]]:
-        """Where samples are: for each shard its number, which of ``numbers`` (an index into
-        them), and their ordinals in the shard."""
+        """Yield, for each shard with samples of these numbers, its number, an index of
+        ``numbers``, and the ordinals of the samples in the shard.
+        """
         if len(self.ends) == 1:
             yield 0, slice(None), numbers
             return
@@ -209,7 +223,7 @@ class Shards:
             yield shard, rows, numbers[rows] - (self.ends[shard - 1] if shard else 0)
 
     def close(self) -> None:
-        """Let go of all that this process has open."""
+        """Close all shards that this process has open."""
         process = self._own_process()
         with process.lock:
             process.open.clear()

@@ -55,7 +55,7 @@ class SidecarLayout(PlainLayout):
         """Read the sidecar file.  Return the sizes by key; nothing if there is no file."""
         raise NotImplementedError
 
-    def size_of(self, value: object) -> str:
+    def size_of(self, value: Value) -> str:
         """Return the size of an image as the sidecar file has it."""
         raise NotImplementedError
 
@@ -76,5 +76,5 @@ class SidecarLayout(PlainLayout):
             keys = {*txn.range(values=False)} - {*_catalog.keys(env, txn)}
             sizes = {key: size for key, size in listed.items() if key in keys}
             for key in sorted(keys - set(sizes)):
-                sizes[key] = self.size_of(txn.get(key))
+                sizes[key] = self.size_of(txn.get(key, b""))
         return sizes

@@ -11,6 +11,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from ..._base.buffers import as_buffer
 from ..._base.new_files import publish_file
 from .. import _images
 from ._sidecar import SidecarLayout, recognise_listed, sidecar_path
@@ -54,8 +55,8 @@ class BasicSRLayout(SidecarLayout):
     def stored(self, key: bytes, value: Value) -> bytes | bytearray:
         return file_bytes(value)
 
-    def size_of(self, value: object) -> str:
-        return ",".join(map(str, _images.size_of(value)))
+    def size_of(self, value: Value) -> str:
+        return ",".join(map(str, _images.size_of(as_buffer("value", value))))
 
     def finish(self, count: int) -> Records:
         lines = (b"%s.png (%s) 1\n" % (key, size.encode()) for key, size in self.sizes.items())

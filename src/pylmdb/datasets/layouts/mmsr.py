@@ -75,7 +75,7 @@ class MmsrLayout(SidecarLayout):
     def stored(self, key: bytes, value: Value) -> bytes | bytearray:
         return np.asarray(value).tobytes()
 
-    def size_of(self, value: object) -> str:
+    def size_of(self, value: Value) -> str:
         if not is_array(value):
             raise InvalidParameterError(
                 f"the size of an image is not known: this layout stores arrays of uint8, not"
