@@ -95,12 +95,11 @@ class _PinnedShard:
         self._db, self._form = opened.db, form
         self._txn: Transaction[Any] = opened.env.begin(opened.db, buffers=True)
         self.engine = self._txn._engine
-        self.snapshot_map: SnapshotMap = self._txn._do(lambda ptr: SnapshotMap(ptr, self._txn))
+        mapped = self._txn._do(lambda ptr: SnapshotMap(ptr, self._txn))
+        self.snapshot_map: SnapshotMap = mapped
         self._lock = threading.Lock()
-        # after the same commit everything is where it was, if the map's place is known
-        state = (
-            (self.snapshot_map.file, self._txn.id(), form) if self.snapshot_map.base else object()
-        )
+        # Addresses stay right until another commit, if the address of the map is known.
+        state = (mapped.file, self._txn.id(), form) if mapped.base else object()
         # the addresses of samples in a row; their labels, if they have any, in another row
         self._table = opened.address_table(state, (1 + form.labelled, self.order.count))
 
