@@ -119,8 +119,8 @@ class BatchWriter:
             in_order = not new or (new[0] > last and new == sorted(new))
         if self._index is None and not in_order:
             self._index = self.env.open_db(self.index_name, txn=txn)
-            others = {*_catalog.keys(self.env, txn)} if self._name is None else ()
-            keys = (key for key in txn.range(values=False, db=self._db) if key not in others)
+            databases = {*_catalog.keys(self.env, txn)} if self._name is None else ()
+            keys = (key for key in txn.range(values=False, db=self._db) if key not in databases)
             self._append_to_index(txn, keys, 0)
         if self._index is not None:
             self._append_to_index(txn, new, self.count)

@@ -10,6 +10,7 @@ from .._base.numpy import np
 from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
 from ..tools.progress import Reporter
+from . import datum
 from .dataset import Dataset
 from .layouts import folder_of, mmsr
 
@@ -50,12 +51,21 @@ class Exported:
         return len(self.dataset)
 
     def pixels(self) -> tuple[Axes, Mode]:
-        """Return the order of axes and of channels of pixels in this layout."""
+        """Return the order of axes and of channels of arrays of pixels."""
+        if self._pillow_decodes():
+            return "HWC", "RGB"
         # Datum messages tell it by themselves: their layout may have any keys.
         if self.dataset._decoder.sample == "datum":
             return "CHW", "BGR"
-        layout = self.dataset.layouts[0] if self.dataset.layouts else ""
-        return "HWC", "BGR" if layout in ("basicsr", "mmsr") else "RGB"
+        return "HWC", "BGR" if self.dataset.layouts[:1] == ["mmsr"] else "RGB"
+
+    def _pillow_decodes(self) -> bool:
+        """Whether arrays come of image files; Datum messages hold files or pixels."""
+        dataset = self.dataset
+        if dataset._decoder.decode != "image" or dataset._decoder.sample != "datum":
+            return dataset._decoder.decode == "image"
+        first = dataset._raw(dataset._numbers(np.arange(min(1, len(dataset)))))
+        return any(datum.parse(value).encoded for (value,) in first)
 
     def named(self) -> Iterator[tuple[bytes, Any, Any]]:
         """Yield (key, value, label) of each sample; the label is None if there is none."""
