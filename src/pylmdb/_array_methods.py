@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The array methods of Transaction, Cursor and Environment, which inherit them.
+"""The array methods, which Transaction, Cursor and Environment inherit.
 
-What they do is in modules that need numpy, and are imported at the first call.
+The modules that implement them need numpy.  Each is imported at the first call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .types import BytesLike
 
     T = TypeVar("T")
-    # several keys: bytes, an array of them, or numbers
+    # keys as bytes, as an array of bytes, or as integers
     Keys = Sequence[BytesLike] | Sequence[int] | NDArray[Any] | range
 else:
     from ._typing import overload
@@ -34,6 +34,21 @@ class TransactionArrays(TransactionCore):
 
     __slots__ = ()
 
+    if TYPE_CHECKING:
+
+        def view(
+            self, key: BytesLike, default: None = None, db: Database | None = None
+        ) -> memoryview | None: ...
+        def put(
+            self,
+            key: BytesLike,
+            value: BytesLike,
+            dupdata: bool = True,
+            overwrite: bool = True,
+            append: bool = False,
+            db: Database | None = None,
+        ) -> bool: ...
+
     # -- one array ------------------------------------------------------------------
 
     def put_array(
@@ -45,21 +60,21 @@ class TransactionArrays(TransactionCore):
         append: bool = False,
         db: Database | None = None,
     ) -> bool:
-        """Store an array with its dtype, shape and order; True if it was written.
+        """Store an array with its dtype, shape and order.  Return True if it was written.
 
-        The value is what ``numpy.save`` writes (``.npy`` format, version 1.0), so
-        ``numpy.load`` reads it; it is written straight into its page, from any strides.
-        Header and value are padded such that the data begins on a 64-byte boundary of
-        the map: always where it is large enough for pages of its own, and on pages that
-        hold nothing but arrays.  In a database with duplicates there is no padding.
+        The value is what ``numpy.save`` writes (``.npy`` format, version 1.0; 3.0 if a field's
+        name needs it), so ``numpy.load`` reads it.  It is written straight into its page, from any
+        strides.  Header and value are padded so that the data begins on a 64-byte boundary of the
+        map: always on overflow pages, and on leaf pages that hold only arrays.  A database with
+        duplicates has no padding.
 
-        :param array: of any dtype but those with Python objects, and any shape; Fortran
-            order is kept, other strides become C order.  A subclass is stored as a plain
-            array: a masked one without its mask.
-        :param overwrite: False to return False when the key exists already.
+        :param array: of any shape, and any dtype without Python objects.  Fortran order is kept;
+            other strides become C order.  A subclass is stored as a plain array: a masked array
+            without its mask.
+        :param overwrite: False to return False if the key exists already.
         :param append: True for a key greater than all others; see ``put``.
         :raises TypeError: the array holds Python objects.
-        :raises ValueError: its fields overlap or are too many to be described.
+        :raises ValueError: fields of the dtype overlap, or its description is too long.
 
         ``mdb_put`` with ``MDB_RESERVE``.
         """
@@ -82,16 +97,17 @@ class TransactionArrays(TransactionCore):
     def get_array(
         self, key: BytesLike, default: object = None, copy: bool = False, db: Database | None = None
     ) -> object:
-        """The array that ``put_array`` or ``numpy.save`` has stored, or ``default``.
+        """Return the array that ``put_array`` or ``numpy.save`` stored, or ``default``.
 
-        In a read transaction its memory is the memory map: nothing is copied, it is
-        read-only, and valid for as long as it or anything made from it is alive, as
-        with :meth:`~pylmdb.Transaction.view`.  In a write transaction it is a copy.
+        In a read transaction the array shares the memory map: nothing is copied, and it is
+        read-only.  It is valid as long as it or anything made from it is alive, and pins the
+        snapshot, as :meth:`~pylmdb.Transaction.view` does.  In a write transaction it is a copy.
 
-        :param copy: True for an array of its own, which can be written to and keeps no
-            snapshot.
-        :raises InvalidParameterError: the value is not in ``.npy`` format, or has
-            another size than its header says.
+        :param copy: True for a copy, which is writable and pins no snapshot.
+        :return: an array of the dtype, shape and order that the header of the value says.
+        :raises CorruptedError: with ``copy=True``, another program has truncated the data file.
+        :raises InvalidParameterError: the value is not in ``.npy`` format, or shorter than its
+            header says.
 
         ``mdb_get``.
         """
@@ -108,19 +124,22 @@ class TransactionArrays(TransactionCore):
         append: bool = False,
         db: Database | None = None,
     ) -> AbstractContextManager[memoryview]:
-        """A ``with`` block in which a value is written in its place.
+        """Return a ``with`` block that writes a value directly into its page.
 
-        The block gets a memoryview of ``nbytes`` bytes of a page, to be filled by
-        ``readinto()``, ``numpy.frombuffer()`` and the like; what it holds at first can
-        be anything.  In the block, and as long as anything made of the view is alive,
-        all other operations of the transaction raise BufferError.  If the block raises, the
-        record may be there in part: abort the transaction.
+        The block gets a writable memoryview of ``nbytes`` bytes of the page, shape (nbytes,),
+        format ``B``.  Fill it by ``readinto()``, ``numpy.frombuffer()`` and the like; its first
+        content is undefined.  In the block, and as long as anything made of the view is alive, all
+        other operations of the transaction raise BufferError.  If the block raises, part of the
+        value may be written: abort the transaction.
 
-        :raises BufferError: at the end of the block: slices or arrays of the view are
-            still alive.
+        :param nbytes: the size of the value, in bytes.
+        :param overwrite: False to raise KeyExistsError if the key exists already.
+        :param append: True for a key greater than all others; see ``put``.
+        :raises BufferError: at the end of the block, slices or arrays of the view are still alive.
         :raises KeyExistsError: with ``overwrite=False``, the key exists already; with
-            ``append=True``, it is not behind all others.
+            ``append=True``, it is not greater than all others.
         :raises IncompatibleError: the database has duplicates.
+        :raises ValueError: ``nbytes`` is negative.
 
         ``mdb_put`` with ``MDB_RESERVE``.
         """
@@ -168,29 +187,29 @@ class TransactionArrays(TransactionCore):
         key_format: str | bytes | None = None,
         db: Database | None = None,
     ) -> object:
-        """Gather fixed-size values into one array of shape ``(len(keys), *shape)``.
+        """Copy values of one size, by key, into one array.
 
-        Row ``i`` is the value of ``keys[i]``, whose bytes are those of an array of
-        ``dtype`` and ``shape`` in C order.  Keys are looked up in key order, and the
-        values copied without the GIL.
+        Row ``i`` is the value of ``keys[i]``.  A value holds the bytes of an array of ``dtype`` and
+        ``shape`` in C order, without a header.  Keys are looked up in key order; the GIL is
+        released while values are copied.
 
-        :param keys: a sequence of bytes; an array of fixed-width bytes (dtype ``S``,
-            whose elements end before the zeros that fill them up, ``V``, or two
-            dimensions of ``uint8``); or integers, as a sequence, array or range.
-            Integers mean native keys in a database of integer keys, else 8 bytes,
-            unsigned, the highest first.
+        :param keys: a sequence of bytes; an array of fixed-width bytes (dtype ``V``; dtype ``S``,
+            whose elements end before the zeros that pad them; or two dimensions of ``uint8``); or
+            integers, as a sequence, array or range.  Integers become native integers in a database
+            of integer keys, else 8 bytes, unsigned and big-endian.
         :param shape: of one value.
-        :param out: an array for the result, of that dtype and shape, with any strides.
-        :param missing: ``"raise"``, or ``"fill"`` to fill rows of missing keys with
-            zeros and return a mask, too.
-        :param threads: how many threads copy, from 1 to 64.  They help with large
-            values: one has 256 KiB to do at least.
-        :param key_format: what makes keys of integers: ``"%08d"``, ``"image-%09d"``.
-        :return: the array; with ``missing="fill"`` a pair of it and an array of bool,
-            shape ``(len(keys),)``, True where a key is missing.
-        :raises NotFoundError: a key is missing (the first one is named).
-        :raises InvalidParameterError: a value has another size.  ``out`` may be
-            written in part then.
+        :param out: an array for the result, of that dtype and shape ``(len(keys), *shape)``, with
+            any strides; None for a new array.
+        :param missing: ``"raise"``; or ``"fill"`` to fill the rows of missing keys with zeros, and
+            to return a mask, too.
+        :param threads: how many threads copy, from 1 to 64.  Each copies at least 256 KiB, so
+            several help with large values only.
+        :param key_format: the format that makes text of integers: ``"%08d"``, ``"image-%09d"``.
+        :return: an array of shape ``(len(keys), *shape)``; with ``missing="fill"``, a pair of it
+            and an array of bool, shape ``(len(keys),)``, True where a key is missing.
+        :raises NotFoundError: a key is missing; the message names the first one.
+        :raises InvalidParameterError: a value has another size; ``out`` may be partly written.
+        :raises TypeError: ``dtype`` holds Python objects; ``out`` has another dtype.
 
         ``mdb_cursor_get`` with ``MDB_SET_KEY``.
         """
@@ -207,17 +226,19 @@ class TransactionArrays(TransactionCore):
         *,
         db: Database | None = None,
     ) -> tuple[NDArray[Any] | list[bytes], NDArray[Any]]:
-        """The records with ``start <= key < stop`` as two arrays, keys and values.
+        """Copy the records with ``start <= key < stop`` into two arrays, keys and values.
 
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
+        :param dtype: of the values.  A value holds the bytes of an array of this dtype and
+            ``shape``, in C order.
         :param shape: of one value.
-        :return: the keys, shape ``(n,)``: unsigned integers in a database of integer
-            keys, else bytes of fixed width, dtype ``S``, or ``V`` if one ends in a zero
-            byte (``keys.view(">u8")`` gives the numbers of 8 bytes); a list of bytes
-            where they have several widths.  The values, shape ``(n, *shape)``.  Both are
-            copies.
+        :return: the keys, shape ``(n,)``: unsigned integers in a database of integer keys, else
+            dtype ``S``, or ``V`` if a key ends in a zero byte (``keys.view(">u8")`` makes numbers
+            of 8 bytes); a list of bytes if keys have several widths.  The values, shape
+            ``(n, *shape)``.  Both are copies.
         :raises InvalidParameterError: a value has another size.
+        :raises TypeError: ``dtype`` holds Python objects.
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE`` and ``MDB_NEXT``.
         """
@@ -234,12 +255,16 @@ class TransactionArrays(TransactionCore):
         *,
         db: Database | None = None,
     ) -> NDArray[Any]:
-        """All values of a key as one array of shape ``(n, *shape)``, in their order.
+        """Copy all values of a key into one array, in the order of the database.
 
-        With ``dupfixed=True`` whole pages of them are copied; elsewhere one by one.  A
-        key that is missing has none.
+        With ``dupfixed=True`` whole pages are copied; without it, one value at a time.
 
+        :param dtype: of the values.  A value holds the bytes of an array of this dtype and
+            ``shape``, in C order.
+        :param shape: of one value.
+        :return: an array of shape ``(n, *shape)``; ``n`` is 0 if the key is missing.
         :raises InvalidParameterError: a value has another size.
+        :raises TypeError: ``dtype`` holds Python objects.
 
         ``mdb_cursor_get`` with ``MDB_GET_MULTIPLE`` and ``MDB_NEXT_MULTIPLE``.
         """
@@ -257,20 +282,22 @@ class TransactionArrays(TransactionCore):
         key_format: str | bytes | None = None,
         db: Database | None = None,
     ) -> int:
-        """Store a record for each key: the bytes of a row of ``values`` in C order.
+        """Store a record for each key: the bytes of a row of ``values``, in C order.
 
-        Keys that rise, from behind the last one in the database, are appended: that
-        fills pages wholly.  Others are stored in key order.
+        Ascending keys that are greater than the last one in the database are appended, which fills
+        pages completely.  Other keys are stored in key order.
 
         :param keys: as for :meth:`take`.
         :param values: an array of shape ``(len(keys), ...)``.
-        :param overwrite: False to leave keys alone that exist already.
+        :param overwrite: False to skip keys that exist already.
         :param key_format: as for :meth:`take`.
-        :return: how many records were written.
-        :raises BadValsizeError: a key, or with duplicates a value, cannot have its size.
-            What was written before stays in the transaction.
+        :return: the number of records that were written.
+        :raises BadValsizeError: the size of a key, or with duplicates of a value, is not allowed.
+            Records that were written before stay in the transaction.
+        :raises InvalidParameterError: ``values`` has another length than ``keys``.
+        :raises TypeError: ``values`` holds Python objects.
 
-        ``mdb_cursor_put``, with ``MDB_APPEND`` where that is right.
+        ``mdb_cursor_put``, with ``MDB_APPEND`` for ascending keys.
         """
         from .arrays import store as _array_store
 
@@ -287,17 +314,18 @@ class CursorArrays(CursorCore):
         def view(self) -> memoryview: ...
 
     def array(self, copy: bool = False) -> NDArray[Any]:
-        """The value under the cursor as an array; see :meth:`Transaction.get_array`.
+        """Return the value at the cursor as an array; see :meth:`Transaction.get_array`.
 
-        :raises InvalidParameterError: the value is not in ``.npy`` format, or there is
-            none, because the cursor has no position.
+        :param copy: True for a copy, which is writable and pins no snapshot.
+        :raises InvalidParameterError: the value is not in ``.npy`` format, or the cursor has no
+            position.
         """
         from .arrays import npy as _npy
         from .arrays import store as _array_store
 
         value = self.view()
         array: NDArray[Any] = (
-            _array_store.own_array(self.txn, value) if copy else _npy.decode(value)
+            _array_store.copied_array(self.txn, value) if copy else _npy.decode(value)
         )
         return array
 
@@ -308,11 +336,14 @@ class EnvironmentArrays:
     __slots__ = ()
 
     def snapshot(self, db: Database | None = None) -> Snapshot:
-        """The records of a database as they are now, by their number in key order.
+        """Return a :class:`pylmdb.arrays.Snapshot`: the records of a database by number.
 
-        :return: a :class:`pylmdb.arrays.Snapshot`.  It keeps its pages from being used
-            again until it is closed or gone.
+        It shows the records as they are now, in key order.  It pins its pages until it is closed,
+        or the last reference to it is gone.
+
+        :param db: the :class:`Database`; None for the main one.
         """
         from .arrays import snapshot as _snapshot
 
-        return _snapshot.Snapshot(self, db)
+        # Environment is the one class that inherits this
+        return _snapshot.Snapshot(self, db)  # type: ignore[arg-type]

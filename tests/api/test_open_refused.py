@@ -209,6 +209,7 @@ with warnings.catch_warnings(record=True) as caught:
     assert datasets.Dataset(path)[0] == b"v"
 assert [each.category for each in caught] == [RuntimeWarning], caught
 assert "without a lock" in str(caught[0].message)
+assert "pylmdb" not in caught[0].filename, "the warning names the line of the caller"
 """
 
 

@@ -277,13 +277,13 @@ def test_what_could_not_be_read_is_not_written(env):
 
 
 def test_the_kept_headers_are_bounded():
-    for i in range(_npy._MOST + 10):
+    for i in range(_npy._MAX_CACHED + 10):
         arrays.loads(value(header(shape=f"({i % 7}, 0, {i})")))
-        assert len(_npy._forms) <= _npy._MOST
+        assert len(_npy._forms) <= _npy._MAX_CACHED
     _npy._forms.clear()
-    for i in range(_npy._MOST + 10):
+    for i in range(_npy._MAX_CACHED + 10):
         arrays.dumps(np.empty((0, i)))
-        assert len(_npy._plans) <= _npy._MOST
+        assert len(_npy._plans) <= _npy._MAX_CACHED
     _npy._plans.clear()
 
 

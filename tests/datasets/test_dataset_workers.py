@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A Dataset in worker processes, however they are started, and in threads."""
 
+import io
 import multiprocessing
 import pickle
 import threading
@@ -10,7 +11,7 @@ import pytest
 from programs import run
 
 import pylmdb
-from pylmdb.datasets import Dataset
+from pylmdb.datasets import Dataset, Loader
 
 METHODS = [
     method
@@ -118,6 +119,35 @@ def test_a_pickle_is_small_and_good(dataset, open_env):
     assert np.array_equal(np.stack(list(other)), np.stack(list(part)))
     chosen = pickle.loads(pickle.dumps(dataset.random_split([0.5, 0.5])[1]))
     assert np.array_equal(chosen[[0]], dataset.random_split([0.5, 0.5])[1][[0]])
+
+
+class Recorder(pickle.Unpickler):
+    """Records which names of pylmdb a pickle asks for."""
+
+    def find_class(self, module, name):
+        found = super().find_class(module, name)
+        if module.startswith("pylmdb"):
+            self.names[f"{module}.{name}"] = found
+        return found
+
+
+def test_a_pickle_of_an_earlier_version_is_read(dataset):
+    """It names these classes and attributes, so they stay where they are."""
+    recorder = Recorder(io.BytesIO(pickle.dumps(Loader(dataset, 8))))
+    recorder.names = {}
+    loader = recorder.load()
+    assert {*recorder.names} == {
+        "pylmdb.datasets._decoding.Decoder",
+        "pylmdb.datasets._shards.Options",
+        "pylmdb.datasets._shards.Shards",
+        "pylmdb.datasets.dataset.Dataset",
+        "pylmdb.datasets.loader.Loader",
+    }
+    shards, decoder = loader.dataset._shards, loader.dataset._decoder
+    assert {*shards.__getstate__()} == {"paths", "options", "layouts", "ends", "sample"}
+    assert {*vars(decoder)} == {"sample", "decode", "form"}
+    assert {*vars(loader.dataset)} == {"_shards", "_chosen", "_transform", "_decoder", "_is_npy"}
+    assert {*vars(loader)} >= {"_dataset", "_collate", "_shuffle", "_seed", "_at", "_next"}
 
 
 def test_a_pickle_of_a_file_that_has_changed_since(dataset, open_env):

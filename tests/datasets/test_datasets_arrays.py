@@ -153,7 +153,7 @@ def test_samples_that_are_no_arrays(tmp_path, path):
     with Writer(path) as writer:
         writer.append(b"bytes")
     for export in (datasets.to_npz, datasets.to_memmap):
-        with pytest.raises(pylmdb.InvalidParameterError, match=r"not an array|no array"):
+        with pytest.raises(pylmdb.InvalidParameterError, match="must be an array"):
             export(path, tmp_path / "out")
     with (
         Dataset(path, dtype="u1", shape=5) as dataset,
@@ -319,7 +319,7 @@ def test_what_has_no_array(tmp_path, path, kind):
         else:
             file["x"] = np.zeros(3)
             file["x"].attrs["none"] = h5py.Empty("f4")
-    with pytest.raises(pylmdb.InvalidParameterError, match="no array"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="array"):
         datasets.from_hdf5(tmp_path / "a.h5", path)
 
 

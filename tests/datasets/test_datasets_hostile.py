@@ -120,7 +120,7 @@ def test_a_sample_has_a_limit(tmp_path):
     for function, source in ((datasets.from_npz, "a.npz"), (datasets.from_hdf5, "a.h5")):
         for options in ({}, {"data": "x"}):
             dest = tmp_path / f"{source}-{len(options)}"
-            words = "bytes, and max_sample allows 1000000"
+            words = "bytes; max_sample allows 1000000"
             refused(function, tmp_path / source, dest, words=words, max_sample=1_000_000, **options)
             whole = {"exist": "replace", "max_sample": 1 << 21 if options else 1 << 23}
             assert function(tmp_path / source, dest, **options, **whole) == 4 ** len(options)

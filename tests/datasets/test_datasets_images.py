@@ -371,6 +371,21 @@ def test_nothing_is_overwritten(tmp_path, path):
         datasets.to_image_folder(path, tmp_path / "out")
 
 
+@pytest.mark.parametrize("layout", ["plain", "datum", "folder2lmdb", "ocr", "basicsr"])
+def test_decoded_files_keep_their_colours(tmp_path, path, layout):
+    """Pillow decodes to RGB, with the channels last, whatever the layout has for pixels."""
+    red = Image.new("RGB", (5, 4), (255, 0, 0))
+    out = io.BytesIO()
+    red.save(out, "PNG")
+    with Writer(path, layout=layout) as writer:
+        label = 1 if layout in ("datum", "folder2lmdb", "ocr") else None
+        writer.append(out.getvalue(), label, "red" if layout == "basicsr" else None)
+    with Dataset(path, decode="image") as dataset:
+        datasets.to_image_folder(dataset, tmp_path / "out")
+    (name,) = (tmp_path / "out").rglob("*.png")
+    assert np.array_equal(np.asarray(Image.open(name)), np.asarray(red))
+
+
 def test_arrays_that_are_no_images(tmp_path, path):
     with Writer(path) as writer:
         writer.append(np.zeros((2, 2, 2, 2)))
@@ -410,7 +425,7 @@ def test_a_key_too_long_for_a_name_is_a_number(tmp_path, path, key):
 def test_a_label_without_a_class(tmp_path, path):
     with Writer(path, layout="folder2lmdb") as writer:
         writer.append(PNG, -1)
-    with pytest.raises(pylmdb.InvalidParameterError, match="a label -1, and classes has names for"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="a label -1; classes has names for"):
         datasets.to_image_folder(path, tmp_path / "out", classes=["cat", "dog"])
 
 

@@ -4,6 +4,7 @@
 import io
 import os
 import pickle
+import pkgutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 import pylmdb
 from pylmdb import datasets
-from pylmdb.datasets import Dataset, Writer, _layout_names
+from pylmdb.datasets import Dataset, Writer, layouts
 
 WRITTEN = ["plain", "datum", "numbered", "folder2lmdb", "ocr", "basicsr", "mmsr", "caffe", "padded"]
 
@@ -31,8 +32,15 @@ def write(path, layout, **options):
             writer.append(value, i if labelled else None, name)
 
 
+def test_each_layout_is_a_module_of_that_name():
+    modules = {each.name for each in pkgutil.iter_modules(layouts.__path__)}
+    public = {name for name in modules if not name.startswith("_")}
+    assert public == {*layouts.AUTO, "datum"} - {"caffe"}
+    assert public >= {layouts.written_name(name) for name in layouts.WRITTEN}
+
+
 def test_these_are_written():
-    assert {*_layout_names.WRITTEN} == {*WRITTEN}
+    assert {*layouts.WRITTEN} == {*WRITTEN}
 
 
 @pytest.mark.parametrize("layout", WRITTEN)
@@ -44,7 +52,7 @@ def test_what_is_written_by_a_name_is_read_by_it(env_path, lib_version, layout):
         # and the name of what was found is good for both
         again = found.layouts[0]
         assert Dataset(env_path, again).keys() == found.keys()
-        assert _layout_names.written_name(again) == _layout_names.written_name(layout)
+        assert layouts.written_name(again) == layouts.written_name(layout)
 
 
 @pytest.mark.parametrize("names", [("datum", "caffe"), ("basicsr", "mmsr")])
@@ -80,7 +88,7 @@ def test_the_kind_of_pixels_is_known_by_any_name(env_path, tmp_path):
 
 def test_values_that_are_no_datum(env_path):
     write(env_path, "plain")
-    with pytest.raises(pylmdb.InvalidParameterError, match="has not the layout 'datum'"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="does not have the layout 'datum'"):
         Dataset(env_path, "datum")
 
 

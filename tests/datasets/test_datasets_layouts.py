@@ -15,7 +15,8 @@ from PIL import Image
 
 import pylmdb
 from pylmdb.datasets import Dataset, datum, to_image_folder
-from pylmdb.datasets._layouts import LAYOUTS, order_name
+from pylmdb.datasets.layouts import AUTO
+from pylmdb.datasets.layouts.order import index_name
 
 COUNT = 23
 
@@ -267,13 +268,13 @@ def test_basicsr_beside_another_set(open_env, env_path, line):
 
 def test_an_order_of_its_own(open_env, env_path):
     with open_env() as env:
-        index = env.open_db(order_name(None))
+        index = env.open_db(index_name(None))
         with env.begin(write=True) as txn:
             for i in range(COUNT):
                 txn.put(b"%x" % (COUNT - i), value(i))
                 txn.put(u64(i), b"%x" % (COUNT - i), db=index)
     check(Dataset(env_path), "order", value)
-    with open_env() as env, env.begin(write=True, db=env.open_db(order_name(None))) as txn:
+    with open_env() as env, env.begin(write=True, db=env.open_db(index_name(None))) as txn:
         txn.delete(u64(3))
     with pytest.raises(pylmdb.InvalidParameterError, match="number samples"):
         Dataset(env_path)
@@ -320,7 +321,7 @@ def test_an_empty_one(open_env, env_path):
 def test_a_layout_that_it_has_not(open_env, env_path):
     with open_env() as env, env.begin(write=True) as txn:
         txn.put(b"key", b"value")
-    for layout in set(LAYOUTS) - {"plain"}:
+    for layout in set(AUTO) - {"plain"}:
         with pytest.raises(pylmdb.InvalidParameterError, match=layout):
             Dataset(env_path, layout)
     with pytest.raises(pylmdb.InvalidParameterError, match="'auto' or one of"):

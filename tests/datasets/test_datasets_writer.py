@@ -451,7 +451,7 @@ def test_a_writer_may_be_collected_in_its_own_thread(write, env_path):
     writer = write(commit_every=2)
     for _ in range(2):
         writer.append(b"x")
-    writer._settle()
+    writer._wait_for_commit()
     with pytest.warns(ResourceWarning, match="not closed"):
         writer._thread.submit(writer.__del__).result()
     assert writer.closed

@@ -115,9 +115,9 @@ assert wait_for(pid) == 0
 """,
     "the parent has closed it": """
 churn()
-kept = snapshot._place
+kept = snapshot._map
 def child():
-    snapshot._place = kept_in_child
+    snapshot._map = kept_in_child
     refused()
 kept_in_child, kept = kept, None
 go = os.pipe()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Arrays in and out of values, beside the methods that Transaction, Cursor and
-Environment have for them.
+"""Arrays as values, without a database; and snapshots by number.
+
+The array methods are those of Transaction, Cursor and Environment.
 
     >>> env = pylmdb.open("/tmp/vectors")
     >>> with env.begin(write=True) as txn:
@@ -12,34 +13,42 @@ Environment have for them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import npy as _npy
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import ArrayLike, NDArray
 
+    from ..types import BytesLike
 
 __all__ = ["Snapshot", "dumps", "loads"]
 
 
 def dumps(array: ArrayLike) -> bytes:
-    """An array as bytes in ``.npy`` format, without padding: what ``loads`` and
-    ``numpy.load`` read.
+    """Return an array in ``.npy`` format (version 1.0; 3.0 if a field's name needs it).
 
+    :func:`loads` and ``numpy.load`` read it.  It is not padded, so the data is not aligned.
+
+    :param array: of any shape and any dtype without Python objects.  Fortran order is kept; other
+        strides become C order.
     :raises TypeError: the array holds Python objects.
     """
     array = _npy.storable(array)
     plan = _npy.plan(array, None, 0)
-    value: bytes = plan.header + _npy.plain(array).tobytes(plan.order)
+    value: bytes = plan.header + _npy.without_fields(array).tobytes(plan.order)
     return value
 
 
-def loads(value: Any) -> NDArray[Any]:
-    """The array in a value in ``.npy`` format: an ndarray that shows the memory of
-    ``value``, a bytes-like object, and is writable if that is.
+def loads(value: BytesLike) -> NDArray[Any]:
+    """Return the array in a value in ``.npy`` format.
 
-    :raises InvalidParameterError: it is not in that format, or too short.
+    The array shares the memory of ``value``, and is writable if that is.
+
+    :param value: a bytes-like object.
+    :raises InvalidParameterError: it is not in ``.npy`` format, or shorter than its header says.
     """
-    return _npy.decode(memoryview(value).cast("B"))
+    return _npy.decode(memoryview(value).cast("B"))  # type: ignore[arg-type]

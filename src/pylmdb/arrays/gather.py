@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many fixed-size values into one array: what a row is, where rows go, and take()."""
+"""Copy many values of one size into one array: ``take()``, and the rows that it fills."""
 
 from __future__ import annotations
 
@@ -24,9 +24,16 @@ MISSING = ("raise", "fill")
 
 
 class Rows:
-    """Rows of one dtype and shape, as many as there are keys, on their way to ``out``."""
+    """The rows that C fills, one for each key, and the array that they end up in.
 
-    __slots__ = ("count", "dtype", "out", "plain", "shape", "size", "target")
+    :ivar dtype: of a row.
+    :ivar shape: of a row.
+    :ivar size: of a row, in bytes.
+    :ivar out: the result, of shape ``(count, *shape)``.
+    :ivar target: the array that C writes to: ``out``, or one that is copied to ``out``.
+    """
+
+    __slots__ = ("array", "count", "dtype", "out", "shape", "size", "target")
 
     def __init__(
         self,
@@ -40,49 +47,61 @@ class Rows:
         self.size = math.prod(self.shape) * self.dtype.itemsize
         self.count = count
         whole = (count, *self.shape)
-        self.out = np.empty(whole, self.dtype) if out is None else _checked(what, out, self, whole)
-        # the array itself, whatever a subclass makes of it
-        self.plain = plain = np.asarray(self.out)
-        # C writes rows that are contiguous each; for others there is an array between
-        direct = plain.flags.c_contiguous or not count or plain[0].flags.c_contiguous
-        self.target = plain if direct else np.empty(whole, self.dtype)
+        self.out = (
+            np.empty(whole, self.dtype) if out is None else _checked_out(what, out, self, whole)
+        )
+        # not a subclass, which may behave in another way
+        self.array = array = np.asarray(self.out)
+        # C writes contiguous rows; others are written to a temporary array and copied
+        direct = array.flags.c_contiguous or not count or array[0].flags.c_contiguous
+        self.target = array if direct else np.empty(whole, self.dtype)
 
     def address(self, ffi: CData) -> CData:
-        """Where the first row goes, as ``char *``."""
+        """Return the address of the first row, as ``char *``."""
         if self.target.flags.c_contiguous:
             return ffi.from_buffer(self.target)
         return ffi.cast("char *", self.target.__array_interface__["data"][0])
 
     @property
     def stride(self) -> int:
-        """How many bytes the rows are apart."""
+        """The distance between rows, in bytes."""
         return int(self.target.strides[0]) if self.count else 0
 
     def written(self) -> NDArray[Any]:
-        """The array, once C has written the rows."""
-        if self.target is not self.plain:
-            np.copyto(self.plain, self.target)
+        """Return the array, after C has written the rows."""
+        if self.target is not self.array:
+            np.copyto(self.array, self.target)
         return self.out
 
 
 def row_form(
     what: str, dtype: DTypeLike, shape: int | tuple[int, ...]
 ) -> tuple[Any, tuple[int, ...]]:
-    """The dtype and shape of one record's array."""
+    """Return the dtype and shape of the array in one record, without a subarray dtype.
+
+    :raises InvalidParameterError: the dtype has no size, or the shape a negative length.
+    :raises TypeError: the dtype holds Python objects.
+    """
     dtype = np.dtype(dtype)
     if dtype.hasobject:
-        raise TypeError(f"{what}: dtype {dtype} holds Python objects, which are never read")
+        raise TypeError(
+            f"{what}: dtype {dtype} holds Python objects, which are never read; give another dtype"
+        )
     shape = tuple(map(index, shape)) if isinstance(shape, (tuple, list)) else (index(shape),)
     if dtype.subdtype is not None:
         dtype, shape = dtype.base, (*shape, *dtype.shape)
     if dtype.kind in "SU" and not dtype.itemsize:
-        raise InvalidParameterError(f"{what}: dtype {dtype} does not say how long an element is")
+        raise InvalidParameterError(
+            f"{what}: dtype {dtype} has no size; give one, such as {dtype.kind}8"
+        )
     if any(length < 0 for length in shape):
-        raise InvalidParameterError(f"{what}: shape {shape} has a negative length")
+        raise InvalidParameterError(
+            f"{what}: shape {shape} has a negative length; lengths must be at least 0"
+        )
     return dtype, shape
 
 
-def _checked(
+def _checked_out(
     what: str, out: NDArray[Any] | None, rows: Rows, whole: tuple[int, ...]
 ) -> NDArray[Any]:
     if not isinstance(out, np.ndarray):
@@ -92,20 +111,20 @@ def _checked(
     if out.shape != whole:
         raise InvalidParameterError(f"{what}: out must have shape {whole}, not {out.shape}")
     if not out.flags.writeable:
-        raise InvalidParameterError(f"{what}: out is read-only")
+        raise InvalidParameterError(f"{what}: out is read-only; it must be writable")
     return out
 
 
-def wrong_size(what: str, key: object, size: int, rows: Rows) -> InvalidParameterError:
-    """The exception for a value that is no row."""
+def wrong_size(what: str, key: bytes, size: int, rows: Rows) -> InvalidParameterError:
+    """Return the exception for a value that has another size than a row."""
     return InvalidParameterError(
-        f"{what}: the value of {key!r} has {size} bytes, and dtype {rows.dtype} with shape"
+        f"{what}: the value of {key[:64]!r} has {size} bytes; dtype {rows.dtype} with shape"
         f" {rows.shape} takes {rows.size}"
     )
 
 
 def thread_count(threads: int) -> int:
-    """The argument ``threads``, checked."""
+    """Check the argument ``threads`` and return it."""
     count = int(index(threads))
     if not 1 <= count <= 64:
         raise InvalidParameterError(f"threads must be between 1 and 64, not {count}")
@@ -123,7 +142,7 @@ def take(
     key_format: str | bytes | None,
     db: Database | None,
 ) -> object:
-    """``Transaction.take``."""
+    """Implement ``Transaction.take``."""
     if missing not in MISSING:
         raise InvalidParameterError(f"missing must be 'raise' or 'fill', not {missing!r}")
     threads = thread_count(threads)
@@ -147,7 +166,7 @@ def _take(
     ffi, lib = engine.ffi, engine.lib
     keys = _array_keys.for_database(batch, ptr, slot, engine)
     struct, *_alive = keys.native(ffi)
-    # of the first key that is not right: its number, and the size of its value
+    # the number of the first key that fails, and the size of its value
     bad = ffi.new("size_t [2]")
     mask = ffi.NULL if absent is None else ffi.from_buffer("char[]", absent)
     to = rows.address(ffi), rows.stride
@@ -163,7 +182,10 @@ def _take(
     if code and code not in (lib.MDB_NOTFOUND, lib.PYLMDB_MISFIT):
         code = txn._shared.retry_adopted(ptr, slot, code, call)
     if code == lib.MDB_NOTFOUND:
-        raise NotFoundError(f"take: there is no key {keys[bad[0]]!r} (number {bad[0]} of keys)")
+        raise NotFoundError(
+            f"take: there is no key {keys[bad[0]][:64]!r} (number {bad[0]} of keys)",
+            hint="missing='fill' returns zeros and a mask",
+        )
     if code == lib.PYLMDB_MISFIT:
         raise wrong_size("take", keys[bad[0]], bad[1], rows)
     if code:

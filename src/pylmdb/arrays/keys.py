@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Batches of keys, as callers give them and as C takes them.
+"""Batches of keys: from the forms that callers give to the one that C takes.
 
-A batch is given as a sequence of bytes, as an array of fixed-width bytes, or as
-numbers.  Numbers become keys as the database has them: native integers in a database of
-integer keys, else 8 bytes with the highest first, which sort like the numbers, or text
-by a format such as ``"%08d"``.
+A caller gives a sequence of bytes, an array of fixed-width bytes, or integers.  Integers become
+native integers in a database of integer keys; elsewhere 8 bytes, unsigned and big-endian, which
+sort as the integers do; with a format such as ``"%08d"``, text.
 """
 
 from __future__ import annotations
@@ -17,30 +16,37 @@ from .._base.numpy import np
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from numpy.typing import NDArray
 
     from .._aliases import CData
+    from .._array_methods import Keys as Several
     from .._core import DbSlot
     from .._engine import Engine
 
 _INTEGERKEY = 0x08
-# one number, perhaps filled up to a width with zeros or spaces
+# one number, padded to a width with zeros or spaces, or not padded
 _FORMAT = re.compile(rb"((?:[^%]|%%)*)%(0?)(\d{0,4})d((?:[^%]|%%)*)\Z", re.DOTALL)
 
 
 class Keys:
-    """A batch of keys: their bytes one behind the other, with their width or ends."""
+    """A batch of keys: their concatenated bytes, and their one width or their ends.
+
+    :ivar bytes: a buffer of C-contiguous memory.
+    :ivar width: the width of each key, in bytes, if ``ends`` is None.
+    :ivar ends: the offset of each key's end, uintp, shape ``(count,)``.
+    """
 
     __slots__ = ("bytes", "count", "ends", "width")
 
     def __init__(
         self,
-        data: Any,
+        data: bytes | NDArray[np.uint8],
         count: int,
         width: int = 0,
-        ends: NDArray[Any] | None = None,
+        ends: NDArray[np.uintp] | None = None,
     ) -> None:
-        # a buffer; of C-contiguous memory
         self.bytes = data
         self.count = count
         self.width = width
@@ -51,10 +57,10 @@ class Keys:
             begin, end = i * self.width, (i + 1) * self.width
         else:
             begin, end = int(self.ends[i - 1]) if i else 0, int(self.ends[i])
-        return bytes(memoryview(self.bytes)[begin:end])
+        return bytes(self.bytes[begin:end])
 
     def native(self, ffi: CData) -> tuple[Any, ...]:
-        """The ``struct pylmdb_keys *``, and what it points to."""
+        """Return a ``struct pylmdb_keys *``, and the objects that it points to."""
         data = ffi.from_buffer(self.bytes)
         ends = ffi.NULL if self.ends is None else ffi.from_buffer("size_t[]", self.ends)
         fields = {"bytes": data, "ends": ends, "count": self.count, "width": self.width}
@@ -62,7 +68,7 @@ class Keys:
 
 
 class Numbers:
-    """A batch of numbers that are to be keys: which bytes, the database decides."""
+    """A batch of integers as keys, whose bytes depend on the database."""
 
     __slots__ = ("array", "count")
 
@@ -71,7 +77,7 @@ class Numbers:
         self.count = len(array)
 
     def keys(self, width: int) -> Keys:
-        """Native integers of 4 or 8 bytes, or for width 0 8 bytes with the highest first."""
+        """Return native integers of 4 or 8 bytes; for width 0, 8 bytes, big-endian."""
         array = self.array
         if array.size:
             least, most = int(array.min()), int(array.max())
@@ -79,34 +85,40 @@ class Numbers:
                 raise InvalidParameterError(
                     f"the key {least if least < 0 else most} is not an unsigned integer of"
                     f" {width or 8} bytes",
-                    hint="give a key_format for keys that are text, or the keys as bytes",
+                    hint="give a key_format to make text of integers, or give the keys as bytes",
                 )
         dtype = np.dtype({0: ">u8", 4: "=u4", 8: "=u8"}[width])
         data = np.ascontiguousarray(array, dtype)
         return Keys(data.view(np.uint8), self.count, data.itemsize)
 
 
-def batch(keys: Any, key_format: str | bytes | None, engine: Engine) -> Keys | Numbers:
-    """The batch that an argument means."""
+def batch(keys: Several, key_format: str | bytes | None, engine: Engine) -> Keys | Numbers:
+    """Return the batch that the arguments ``keys`` and ``key_format`` mean.
+
+    :raises InvalidParameterError: an integer is out of range; ``key_format`` is not a format.
+    :raises TypeError: keys are neither bytes nor integers.
+    """
     if key_format is not None:
         return _formatted(_numbers(keys), key_format, engine)
     if isinstance(keys, np.ndarray):
         return _from_array(keys)
     if isinstance(keys, (bytes, bytearray, memoryview, str)):
-        raise TypeError(f"keys must be several, not one of type {type(keys).__name__}")
+        raise TypeError(
+            f"keys must be a sequence of keys, not one key of type {type(keys).__name__}"
+        )
     if isinstance(keys, range):
         return Numbers(_numbers(keys))
-    keys = list(keys)
-    found = _of_one_width(keys)
+    listed = list(keys)
+    found = _of_one_width(listed)
     if found is not None:
         return found
-    if keys and all(isinstance(key, (int, np.integer)) for key in keys):
-        return Numbers(_numbers(keys))
-    return _joined([as_buffer("key", key) for key in keys])
+    if listed and all(isinstance(key, (int, np.integer)) for key in listed):
+        return Numbers(_numbers(listed))
+    return _joined([as_buffer("key", key) for key in listed])
 
 
 def _of_one_width(keys: list[Any]) -> Keys | None:
-    """The usual batch, without a look at each key: None for any other."""
+    """Return a batch of bytes of one width without a loop in Python; None for other keys."""
     try:
         data, sizes = b"".join(keys), set(map(len, keys))
     except TypeError:
@@ -133,7 +145,8 @@ def _from_array(array: NDArray[Any]) -> Keys | Numbers:
         return Keys(data.reshape(-1), len(data), data.shape[1])
     if array.ndim != 1:
         raise InvalidParameterError(
-            f"keys must have one dimension, or be bytes in two, not shape {array.shape}"
+            f"keys must have one dimension, or two of dtype uint8, not shape {array.shape} and"
+            f" dtype {array.dtype}"
         )
     if kind in "iu":
         return Numbers(array)
@@ -149,7 +162,7 @@ def _from_array(array: NDArray[Any]) -> Keys | Numbers:
 
 
 def _stripped(array: NDArray[Any]) -> Keys:
-    """An element ends before the zeros that fill it up, as everywhere in numpy."""
+    """Return keys without the zeros at their ends, as numpy reads dtype ``S``."""
     width = array.itemsize
     table = array.view(np.uint8).reshape(len(array), width)
     if not len(array) or table[:, -1].all():
@@ -157,7 +170,7 @@ def _stripped(array: NDArray[Any]) -> Keys:
     return _joined(array.tolist())
 
 
-def _numbers(keys: Any) -> NDArray[Any]:
+def _numbers(keys: Iterable[Any]) -> NDArray[Any]:
     keys = keys if isinstance(keys, (np.ndarray, range)) else list(keys)
     array = np.asarray(keys)
     if array.size == 0 and array.ndim == 1:
@@ -166,17 +179,20 @@ def _numbers(keys: Any) -> NDArray[Any]:
         array = _large_numbers(keys)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(
-            f"numbers of keys must be integers in one dimension, not shape {array.shape},"
+            f"keys for key_format must be integers in one dimension, not of shape {array.shape} and"
             f" dtype {array.dtype}"
         )
     return array
 
 
-def _large_numbers(keys: Any) -> NDArray[Any]:
-    """Of integers that are not all less than 2**63 numpy makes floats or objects."""
+def _large_numbers(keys: Collection[Any]) -> NDArray[np.uint64]:
+    """Return integers of which some are 2**63 or more: numpy makes floats or objects of them."""
     least, most = min(keys), max(keys)
     if least < 0 or most >= 2**64:
-        raise InvalidParameterError(f"the keys {least} and {most} are not integers of one type")
+        raise InvalidParameterError(
+            f"the keys {least} and {most} are not integers of one type; keys must be between 0 and"
+            " 2**64 - 1, or all less than 2**63"
+        )
     return np.array(keys, np.uint64)
 
 
@@ -188,7 +204,9 @@ def _formatted(array: NDArray[Any], key_format: str | bytes, engine: Engine) -> 
             f"key_format must have one %d, such as '%08d' or 'image-%09d', not {key_format!r}"
         )
     if array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63:
-        raise InvalidParameterError("with key_format the keys must be less than 2**63")
+        raise InvalidParameterError(
+            f"the key {array.max()} is too large; with key_format keys must be less than 2**63"
+        )
     prefix, suffix = (part.replace(b"%%", b"%") for part in (parts[1], parts[4]))
     width, count = int(parts[3] or 0), len(array)
     ffi, lib = engine.ffi, engine.lib
@@ -203,7 +221,7 @@ def _formatted(array: NDArray[Any], key_format: str | bytes, engine: Engine) -> 
 
 
 def for_database(keys: Keys | Numbers, ptr: CData, slot: DbSlot, engine: Engine) -> Keys:
-    """Inside the guard: the keys as a database has them."""
+    """Inside the guard: return the keys in the form of a database."""
     if isinstance(keys, Keys):
         return keys
     if not slot.flags & _INTEGERKEY:

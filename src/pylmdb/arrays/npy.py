@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Arrays as values: the ``.npy`` format, laid out so that the data is aligned.
+"""The ``.npy`` format of arrays as values, with padding that aligns the data.
 
-A value is what ``numpy.save`` writes (format version 1.0, or 3.0 where a field's name
-needs it): magic, version, length of the header, a dict with ``descr``,
-``fortran_order`` and ``shape`` as text, and the data.  Readers take a header of any
-length, so its padding is chosen such that the data begins on a 64-byte boundary of
-the page:
+A value is what ``numpy.save`` writes (format version 1.0, or 3.0 where a field's name needs it):
+magic, version, length of the header, a dict with ``descr``, ``fortran_order`` and ``shape`` as
+text, and the data.  Readers accept a header of any length.  So the header is padded such that the
+data begins on a 64-byte boundary of the page:
 
-- A value on pages of its own (an overflow page) begins right behind the page's
-  header, of 16 bytes in LMDB 0.9 and 24 in 1.0.
-- A smaller one lies in a node of a leaf page, behind 8 bytes and the key.  Nodes are
-  placed from the end of the page, each before the last one; if the size of all is a
-  multiple of 64, each begins on a boundary.  So zeros follow the data up to there,
-  which readers do not look at.  Where no multiple of 64 is left below the largest
-  node, zeros make the value large enough for a page of its own.
+- A value on overflow pages begins right after the header of the page, which has 16 bytes in LMDB
+  0.9 and 24 in 1.0.
+- A smaller value is in a node of a leaf page, after 8 bytes and the key.  LMDB places nodes from
+  the end of the page towards its beginning.  If the size of each is a multiple of 64, each begins
+  on a boundary.  So zeros, which readers ignore, follow the data up to such a size.  If the largest
+  node is smaller than that, zeros make the value large enough for an overflow page.
 
-So among arrays all are aligned; in a leaf page with other values, as these happen to
-leave them.  A database with duplicates moves its values about: there is no padding there.
+So all arrays are aligned on pages that hold only arrays.  Other values on a leaf page can shift
+them.  A database with duplicates moves its values, so they are not padded there.
 """
 
 from __future__ import annotations
@@ -39,35 +37,38 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x93NUMPY"
 ALIGNMENT = 64
-# of how many different headers the meaning is kept
-_MOST = 4096
-# by major version: where the text of the header begins, and its encoding
+# how many parsed headers are cached, and how many plans
+_MAX_CACHED = 4096
+# by major version: the offset of the header's text, and its encoding
 _VERSIONS = {1: (10, "latin1"), 2: (12, "latin1"), 3: (12, "utf8")}
 _FIELDS = {"descr", "fortran_order", "shape"}
 
 
-class Layout(NamedTuple):
-    """Where values lie in an environment's pages."""
+class PageLayout(NamedTuple):
+    """The layout of the pages of an environment.
 
-    # bytes before a value on an overflow page, and the largest node of a leaf page
+    :ivar page_header: the bytes before a value on an overflow page.
+    :ivar node_max: the largest node of a leaf page, in bytes.
+    :ivar even_keys: True if a key is padded to an even number of bytes.
+    """
+
     page_header: int
     node_max: int
-    # whether a key takes an even number of bytes
     even_keys: bool
 
 
 @functools.cache
-def layout(version: int, page_size: int) -> Layout:
-    """The layout of LMDB 0.9 (``version`` 0) and 1.0 (1) on 64-bit systems."""
+def page_layout(version: int, page_size: int) -> PageLayout:
+    """Return the layout of LMDB 0.9 (``version`` 0) or 1.0 (1) on 64-bit systems."""
     page_header = 24 if version else 16
-    return Layout(page_header, ((page_size - page_header) // 2 & ~1) - 2, bool(version))
+    return PageLayout(page_header, ((page_size - page_header) // 2 & ~1) - 2, bool(version))
 
 
 # -- writing --------------------------------------------------------------------------
 
 
 class Plan(NamedTuple):
-    """How an array becomes a value: a header, the data, and zeros."""
+    """How an array is stored: a header, the data in an order, and zeros up to a size."""
 
     header: bytes
     order: Literal["C", "F"]
@@ -78,7 +79,10 @@ _plans: dict[Any, Plan] = {}
 
 
 def storable(array: ArrayLike | BytesLike) -> NDArray[Any]:
-    """``array`` as an ndarray that can be stored."""
+    """Return ``array`` as an ndarray.
+
+    :raises TypeError: it holds Python objects.
+    """
     array = np.asarray(array)
     if array.dtype.hasobject:
         raise TypeError(
@@ -88,56 +92,58 @@ def storable(array: ArrayLike | BytesLike) -> NDArray[Any]:
     return array
 
 
-def plain(array: NDArray[Any]) -> NDArray[Any]:
-    """``array`` with elements of mere bytes in place of fields: of those numpy copies
-    nothing of the gaps between them, and what was in memory before would stay there."""
+def without_fields(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view of ``array`` with dtype ``V`` in place of fields.
+
+    numpy does not copy the gaps between fields, so old content of the memory would stay there.
+    """
     if array.dtype.names is None or not array.dtype.itemsize:
         return array
     return array.view(f"V{array.dtype.itemsize}")
 
 
-def plan(array: NDArray[Any], place: Layout | None, key_size: int) -> Plan:
-    """The plan for ``array`` as the value of a key; ``place`` None: without padding."""
+def plan(array: NDArray[Any], page: PageLayout | None, key_size: int) -> Plan:
+    """Return how to store ``array`` as the value of a key; without padding if ``page`` is None."""
     flags = array.flags
     order: Literal["C", "F"] = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
-    known = (array.dtype, array.shape, order, place, key_size)
+    known = (array.dtype, array.shape, order, page, key_size)
     found = _plans.get(known)
     if found is None:
-        if len(_plans) >= _MOST:
+        if len(_plans) >= _MAX_CACHED:
             _plans.clear()
-        found = _plans[known] = _make_plan(array, order, place, key_size)
+        found = _plans[known] = _make_plan(array, order, page, key_size)
     return found
 
 
 def fill(target: bytearray | memoryview, plan: Plan, array: NDArray[Any]) -> None:
-    """Write ``array`` as planned into a writable buffer of that size."""
+    """Write ``array`` as planned into a writable buffer of ``plan.size`` bytes."""
     begin, end = len(plan.header), len(plan.header) + array.nbytes
     target[:begin] = plan.header
-    source = plain(array)
+    source = without_fields(array)
     np.copyto(np.ndarray(source.shape, source.dtype, target, begin, None, plan.order), source)
     target[end:] = bytes(plan.size - end)
 
 
 def _make_plan(
-    array: NDArray[Any], order: Literal["C", "F"], place: Layout | None, key_size: int
+    array: NDArray[Any], order: Literal["C", "F"], page: PageLayout | None, key_size: int
 ) -> Plan:
-    check_extent("the array", array.dtype, array.shape)  # or it could not be read again
+    check_extent("the array", array.dtype, array.shape)  # reading refuses it
     text = _text(array.dtype, order == "F", array.shape)
-    if place is None:
+    if page is None:
         header = _framed(text, None)
         return Plan(header, order, len(header) + array.nbytes)
-    before = 8 + key_size + (key_size & 1 if place.even_keys else 0)
+    before = 8 + key_size + (key_size & 1 if page.even_keys else 0)
     header = _framed(text, before)
     size = len(header) + array.nbytes
     padded = size + -(before + size) % ALIGNMENT
-    if before + padded <= place.node_max:
+    if before + padded <= page.node_max:
         return Plan(header, order, padded)
-    header = _framed(text, place.page_header)
-    return Plan(header, order, max(len(header) + array.nbytes, place.node_max + 1 - before))
+    header = _framed(text, page.page_header)
+    return Plan(header, order, max(len(header) + array.nbytes, page.node_max + 1 - before))
 
 
 def header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """The header of a file with an array in C order, whose data follows."""
+    """Return the header of a ``.npy`` file with an array in C order."""
     return _framed(_text(dtype, False, shape), 0)
 
 
@@ -151,15 +157,19 @@ def _text(dtype: np.dtype[Any], fortran: bool, shape: tuple[int, ...]) -> str:
 
 
 def _framed(text: str, offset: int | None) -> bytes:
-    """The header with ``text``, padded so that what follows is aligned where the header
-    begins ``offset`` bytes behind a boundary."""
+    """Return the header with ``text``.
+
+    :param offset: the header begins this many bytes after a boundary, and is padded so that the
+        data begins on the next one; None for no padding.
+    """
     try:
         raw, version = text.encode("latin1"), 1
     except UnicodeEncodeError:
         raw, version = text.encode("utf8"), 3
-    if len(raw) > _LONGEST - 2 * ALIGNMENT:
+    if len(raw) > _MAX_HEADER - 2 * ALIGNMENT:
         raise InvalidParameterError(
-            f"the dtype takes {len(raw)} bytes to describe, and {_LONGEST} can be read"
+            f"the description of the dtype and shape has {len(raw)} bytes; headers have at most"
+            f" {_MAX_HEADER - 2 * ALIGNMENT}"
         )
     before = len(MAGIC) + (4 if version == 1 else 6)
     size = before + len(raw) + 1
@@ -172,7 +182,11 @@ def _framed(text: str, offset: int | None) -> bytes:
 
 
 class Form(NamedTuple):
-    """What a header says."""
+    """The dtype, shape and order that a header describes.
+
+    :ivar header: the size of the header, in bytes.
+    :ivar size: the size of the data, in bytes.
+    """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -185,67 +199,73 @@ _forms: dict[bytes, Form] = {}
 
 
 def form_of(value: memoryview) -> Form:
-    """What the header at the start of ``value`` (a memoryview of bytes) says.
+    """Parse the header at the start of ``value``, a memoryview of bytes.
 
-    :raises InvalidParameterError: it is no header that can be trusted.
+    :raises InvalidParameterError: the header is not valid.
     """
     end = _header_end(value)
     header = bytes(value[:end])
     found = _forms.get(header)
     if found is None:
-        if len(_forms) >= _MOST:
+        if len(_forms) >= _MAX_CACHED:
             _forms.clear()
         found = _forms[header] = _parse(header)
     return found
 
 
 def whole_form(value: memoryview) -> Form:
-    """The same, where all of the data follows."""
+    """Parse the header of ``value``, and check that all of the data follows.
+
+    :raises InvalidParameterError: the header is not valid, or data is missing.
+    """
     form = form_of(value)
     if form.header + form.size > len(value):
-        raise _refused(
-            f"its header asks for {form.size} bytes of data, and {len(value) - form.header} follow"
+        raise _not_npy(
+            f"its header asks for {form.size} bytes of data; {len(value) - form.header} follow"
         )
     return form
 
 
 def decode(value: memoryview) -> NDArray[Any]:
-    """The array in ``value``, whose memory it shows."""
+    """Return the array in ``value``.  It shares the memory of that."""
     form = whole_form(value)
     try:
         return np.ndarray(form.shape, form.dtype, value, form.header, None, form.order)
     except ValueError as problem:
-        raise _refused(str(problem)) from None
+        raise _not_npy(str(problem)) from None
 
 
 def _header_end(value: memoryview) -> int:
     if len(value) < 12 or value[:6] != MAGIC:
-        raise _refused("it does not begin as one does")
+        raise _not_npy(f"it begins with {bytes(value[:6])!r}, not with {MAGIC!r}")
     major, minor = value[6], value[7]
     if major not in _VERSIONS or minor:
-        raise _refused(f"version {major}.{minor} of the format is not known")
+        raise _not_npy(f"its format version is {major}.{minor}; known are 1.0, 2.0 and 3.0")
     begin, _ = _VERSIONS[major]
     end = begin + int.from_bytes(value[8:begin], "little")
-    if end - begin > _LONGEST or end > len(value):
-        raise _refused(f"its header has {end - begin} bytes, and the value {len(value)}")
+    if end - begin > _MAX_HEADER or end > len(value):
+        raise _not_npy(
+            f"its header claims {end - begin} bytes; the value has {len(value)}, and headers have"
+            f" at most {_MAX_HEADER}"
+        )
     return end
 
 
 def _parse(header: bytes) -> Form:
-    """The format says that the header is a literal of Python; nothing is executed."""
+    """Parse a header, which is a literal of Python.  Nothing is executed."""
     begin, encoding = _VERSIONS[header[6]]
     try:
         text = header[begin:].decode(encoding)
         if not _LITERAL.fullmatch(text):
-            raise ValueError("it is not a literal of strings, sizes, and True or False")
+            raise ValueError("it must be a literal of strings, sizes, and True or False")
         fields = ast.literal_eval(text)
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
-            raise ValueError("it has other fields than " + ", ".join(sorted(_FIELDS)))
+            raise ValueError("its fields must be " + ", ".join(sorted(_FIELDS)))
         shape, fortran = fields["shape"], fields["fortran_order"]
         if not isinstance(fortran, bool):
-            raise ValueError("fortran_order is neither True nor False")
+            raise ValueError("fortran_order must be True or False")
         if not _is_shape(shape):
-            raise ValueError("shape is not a tuple of sizes")
+            raise ValueError("shape must be a tuple of integers of at least 0")
         _check_descr(fields["descr"])
         dtype = np.lib.format.descr_to_dtype(fields["descr"])
         if dtype.hasobject:
@@ -253,17 +273,20 @@ def _parse(header: bytes) -> Form:
         count = math.prod(shape)
         size = count * dtype.itemsize
         if max(count, size) > sys.maxsize or len(shape) > _DIMENSIONS:
-            raise ValueError(f"no array has the shape {shape}")
+            raise ValueError(
+                f"the shape {shape} is too large; arrays have at most {_DIMENSIONS} dimensions and"
+                f" {sys.maxsize} bytes"
+            )
         check_extent("the array", dtype, shape)
         if not size:
-            np.ndarray(shape, dtype)  # which has limits of its own
+            np.ndarray(shape, dtype)  # numpy refuses some shapes itself
     except _MALFORMED as problem:
-        raise _refused(f"its header cannot be read: {problem}") from None
+        raise _not_npy(f"its header cannot be read: {problem}") from None
     return Form(dtype, shape, "F" if fortran else "C", len(header), size)
 
 
-# What numpy writes, and no more: of other literals the parser warns, and it recurs for each
-# operator.  No two branches begin alike, so the search never goes back.
+# Only literals that numpy writes: for others the parser warns, and it recurs for each operator.
+# No two branches begin alike, so the search never backtracks.
 _LITERAL = re.compile(
     r"""(?: [ \t\n0-9{}()\[\],:] | True | False
       | '(?: [^'\\\n] | \\['"\\nrt] | \\x[0-9a-f]{2} | \\u[0-9a-f]{4} | \\U[0-9a-f]{8} )*'
@@ -280,7 +303,10 @@ def _is_shape(shape: int | tuple[int, ...]) -> bool:
 
 
 def _check_descr(descr: object) -> None:
-    """It is a code, or a list of fields: numpy would take much else, or warn of it."""
+    """Refuse a dtype that is neither a code nor a list of fields; numpy accepts or warns of more.
+
+    :raises ValueError: it is neither.
+    """
     if isinstance(descr, list):
         for field in descr:
             _, inner, *shape = field if type(field) is tuple else ()
@@ -292,51 +318,53 @@ def _check_descr(descr: object) -> None:
 
 
 def check_extent(what: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    """Refuse a shape of which a loop takes more steps than the array has bytes.
+    """Refuse a shape whose elements outnumber the bytes of the array.
 
-    An array has no bytes where an axis or its elements have none, so no amount of data limits
-    what its other axes claim; copying or printing it goes through all of them.
+    If an axis or the elements have size 0, the array has no bytes.  So the data does not limit what
+    the other axes claim, and copying or printing the array loops over all of them.
 
-    :raises InvalidParameterError: it is such a shape.
+    :raises InvalidParameterError: there are more such elements than are accepted.
     """
     steps = _steps(dtype, shape)
-    if steps > max(math.prod(shape) * dtype.itemsize, _MOST_WITHOUT_DATA):
+    if steps > max(math.prod(shape) * dtype.itemsize, _MAX_WITHOUT_DATA):
         raise InvalidParameterError(
-            f"{what} of {dtype} and shape {shape} has {steps} elements without data, and"
-            f" {_MOST_WITHOUT_DATA} are accepted"
+            f"{what} of {dtype} and shape {shape} has {steps} elements without data; at most"
+            f" {_MAX_WITHOUT_DATA} are accepted"
         )
 
 
-def _steps(dtype: Any, shape: tuple[int, ...]) -> int:
-    """How many steps a loop over all elements and their fields takes: an axis of length 0 ends
-    it for those behind it."""
+def _steps(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    """Count the steps of a loop over all elements and their fields.
+
+    An axis of length 0 ends the loops over the axes after it.
+    """
     if 0 in shape:
         return math.prod(shape[: shape.index(0)])
     steps = math.prod(shape)
     if dtype.subdtype is not None:
         return steps * max(1, _steps(*dtype.subdtype))
-    if dtype.names is not None:
-        fields = sum(_steps(dtype.fields[name][0], ()) for name in dtype.names)
+    if dtype.fields is not None:
+        fields = sum(_steps(field[0], ()) for field in dtype.fields.values())
         return steps * max(1, fields)
     return steps
 
 
-# what literal_eval(), decoding and numpy raise for text that is not what it should be
+# what literal_eval(), decoding and numpy raise for text that is not valid
 _MALFORMED = (
     ValueError, TypeError, SyntaxError, IndexError, KeyError, OverflowError, AttributeError,
     builtins.MemoryError, RecursionError,
 )  # fmt: skip
 _DIMENSIONS = 64
-# how many elements without data an array may have; looking at so many takes milliseconds
-_MOST_WITHOUT_DATA = 1 << 20
-# A longer header is refused, as numpy refuses what is longer than 10,000 bytes.
-_LONGEST = 64 * 1024
-#: as many bytes of a value hold any header that is accepted
-LONGEST_HEADER = 12 + _LONGEST
+# how many elements without data an array may have; a loop over them takes milliseconds
+_MAX_WITHOUT_DATA = 1 << 20
+# the longest header that is accepted; numpy accepts 10,000 bytes
+_MAX_HEADER = 64 * 1024
+#: the size of magic, version, length and the longest header
+MAX_HEADER = 12 + _MAX_HEADER
 
 
-def _refused(why: str) -> InvalidParameterError:
+def _not_npy(why: str) -> InvalidParameterError:
     return InvalidParameterError(
         f"the value is not an array in .npy format: {why}",
-        hint="get() returns it as it is; put_array() stores arrays",
+        hint="get() returns the bytes; put_array() stores arrays",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A range of records, or the values of one key, as arrays."""
+"""Copy a range of records, or the values of one key, into arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _INTEGERKEY = 0x08
 
 
 class Records:
-    """Where the records of a range lie, in key order, in columns: valid like an address."""
+    """Addresses and sizes of the records of a range, in key order.
+
+    They are valid until the transaction writes or ends.  Each is uintp, shape ``(n,)``.
+    """
 
     __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
 
@@ -37,7 +40,7 @@ class Records:
 def scan(
     ptr: CData, txn: TransactionCore, slot: DbSlot, start: bytes | None, stop: bytes | None
 ) -> Records:
-    """Inside the guard: the records with ``start <= key < stop``."""
+    """Inside the guard: find the records with ``start <= key < stop``."""
     engine = txn._engine
     ffi, lib = engine.ffi, engine.lib
     found = ffi.gc(ffi.new("struct pylmdb_records *"), lib.pylmdb_scan_free)
@@ -67,19 +70,19 @@ def _bound(ffi: CData, key: bytes | None) -> tuple[Any, Any]:
 
 
 def uniform(sizes: NDArray[Any]) -> int | None:
-    """The one size of all; None if they differ, or there are none."""
+    """Return the size that all have; None if sizes differ, or there are none."""
     return int(sizes[0]) if len(sizes) and (sizes == sizes[0]).all() else None
 
 
 def key_dtype(width: int, flags: int) -> np.dtype[Any]:
-    """The dtype of keys that all have one width."""
+    """Return the dtype of keys that all have one width."""
     if flags & _INTEGERKEY and width in (4, 8):
         return np.dtype(np.uint32 if width == 4 else np.uint64)
     return np.dtype(f"S{width}")
 
 
 def exact(keys: NDArray[Any]) -> NDArray[Any]:
-    """Keys of dtype ``S``, or of ``V`` if one ends in a zero byte, which ``S`` would hide."""
+    """Return keys of dtype ``S`` as ``V`` if one ends in a zero byte, which ``S`` would hide."""
     if keys.dtype.kind != "S" or not len(keys):
         return keys
     last = keys.view(np.uint8).reshape(len(keys), -1)[:, -1]
@@ -89,7 +92,7 @@ def exact(keys: NDArray[Any]) -> NDArray[Any]:
 def copy_column(
     shared: SharedEnv, sizes: NDArray[Any], addresses: NDArray[Any], rows: Rows
 ) -> NDArray[Any]:
-    """Inside the guard: what lies at ``addresses``, each of one row's size."""
+    """Inside the guard: copy values, each of the size of a row, from their addresses."""
     ffi, lib = shared.engine.ffi, shared.engine.lib
     column = np.empty((rows.count, 2), np.uintp)
     column[:, 0], column[:, 1] = sizes, addresses
@@ -103,7 +106,7 @@ def copy_column(
 
 
 def keys_of(shared: SharedEnv, records: Records, flags: int) -> NDArray[Any] | list[bytes]:
-    """The keys as an array where they have one width, else as a list of bytes."""
+    """Return the keys: an array where all have one width, else a list of bytes."""
     width = uniform(records.key_sizes)
     if width is None and len(records):
         ffi = shared.engine.ffi
@@ -121,12 +124,12 @@ def range_arrays(
     shape: int | tuple[int, ...],
     db: Database | None,
 ) -> tuple[NDArray[Any] | list[bytes], NDArray[Any]]:
-    """``Transaction.range_arrays``."""
+    """Implement ``Transaction.range_arrays``."""
     start, stop = (
         None if key is None else bytes(as_buffer(name, key))
         for name, key in (("start", start), ("stop", stop))
     )
-    start = start or None  # no key is less than one without bytes
+    start = start or None  # an empty key is less than all others
     row_form("range_arrays", dtype, shape)
     return txn._do(_range_arrays, txn, db, start, stop, dtype, shape)
 
@@ -160,7 +163,7 @@ def dup_array(
     shape: int | tuple[int, ...],
     db: Database | None,
 ) -> NDArray[Any]:
-    """``Transaction.dup_array``."""
+    """Implement ``Transaction.dup_array``."""
     row_form("dup_array", dtype, shape)
     return txn._do(_dup_array, txn, db, bytes(as_buffer("key", key)), dtype, shape)
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Values that are written in their place.
+"""``reserve()``: memory of a page, for a value that the caller fills in.
 
-What ``MDB_RESERVE`` gives is memory of a page that the next write in the transaction
-may move.  So while anything can reach the buffer of ``reserve()``, the transaction does
-nothing else: every operation raises BufferError, and its end, whoever asks for it,
-waits.
+``MDB_RESERVE`` gives an address in a page that the next write of the transaction may move.  So as
+long as anything can reach the buffer of ``reserve()``, every other operation of the transaction
+raises BufferError, and the native transaction does not end.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from ..errors import Error, KeyExistsError, error, write_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from .._aliases import CData
+    from .._array_methods import TransactionArrays
     from .._core import DbSlot, TransactionCore
     from ..database import Database
     from ..types import BytesLike
@@ -30,13 +29,13 @@ if TYPE_CHECKING:
 def store(
     txn: TransactionCore, ptr: CData, slot: DbSlot, key: bytes | memoryview, call: Callable[[], int]
 ) -> bool:
-    """Inside the guard: make a call that puts a record; False if one is in the way."""
+    """Inside the guard: make a call that puts a record.  Return False if the key exists."""
     lib, code = txn._engine.lib, call()
     if code and code != lib.MDB_KEYEXIST:
         code = txn._shared.retry_adopted(ptr, slot, code, call)
     txn._mutations += txn._write
     if code == lib.MDB_INCOMPATIBLE and slot.flags & lib.MDB_DUPSORT:
-        hint = "values of a database with duplicates have their place by what they are"
+        hint = "a database with duplicates sorts values by their bytes, which are not known yet"
         raise error("mdb_put", code, hint)
     if code and code != lib.MDB_KEYEXIST:
         raise write_error("mdb_put", code, slot, key)
@@ -46,8 +45,10 @@ def store(
 def reserve(
     ptr: CData, txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, size: int, flags: int
 ) -> CData:
-    """Inside the guard: the address of a new value, good until the next write; None if
-    a record is in the way."""
+    """Inside the guard: return the address of a new value; None if the key exists.
+
+    It is valid until the next write.
+    """
     ffi, lib = txn._engine.ffi, txn._engine.lib
     raw, out = ffi.from_buffer(key), ffi.new("void **")
 
@@ -58,11 +59,11 @@ def reserve(
 
 
 class Reservation:
-    """What ``Transaction.reserve`` returns: a context manager, to be entered once."""
+    """The context manager that ``Transaction.reserve`` returns.  It can be entered once."""
 
     def __init__(
         self,
-        txn: Any,
+        txn: TransactionArrays,
         key: BytesLike,
         nbytes: int,
         overwrite: bool,
@@ -72,7 +73,7 @@ class Reservation:
         self._txn, self._db = txn, db
         self._key, self._size = bytes(as_buffer("key", key)), index(nbytes)
         if self._size < 0:
-            raise ValueError(f"nbytes must be at least 0, not {self._size}")
+            raise ValueError(f"reserve: nbytes must be at least 0, not {self._size}")
         self._overwrite, self._append = bool(overwrite), bool(append)
         self._view: memoryview | None = None
         self._lease: CData = None
@@ -91,15 +92,15 @@ class Reservation:
         flags = put_flags(True, self._overwrite) | append_flag(slot, self._append)
         pointer = reserve(ptr, txn, slot, self._key, self._size, flags)
         if pointer is None:
-            raise self._in_the_way()
+            raise self._already_exists()
         address = int(engine.ffi.cast("uintptr_t", pointer))
-        # The end of a reservation that has not begun does nothing.
+        # To end a reservation that has not begun does nothing.
         self._lease = engine.lease_class(address, self._size, txn._end_reservation)
         txn._begin_reservation()
 
-    def _in_the_way(self) -> KeyExistsError:
-        other = ", or of one behind it" if self._append else ""
-        return KeyExistsError(f"reserve: there is a record of the key {self._key!r}{other}")
+    def _already_exists(self) -> KeyExistsError:
+        other = ", or a greater one," if self._append else ""
+        return KeyExistsError(f"reserve: the key {self._key[:64]!r}{other} exists already")
 
     def __exit__(self, kind: object, *exc: object) -> None:
         view, self._view = self._view, None
@@ -109,13 +110,13 @@ class Reservation:
             view.release()
         if not self._lease.close() and kind is None:
             raise BufferError(
-                "slices, arrays or other buffers made of the reserved one are still alive; the"
+                "reserve: slices, arrays or other views of the buffer are still alive; the"
                 " transaction can be used again when they are gone"
             )
 
 
 class CopiedReservation(Reservation):
-    """The same where there is no C type to watch over memory: the value is copied."""
+    """A reservation where no C type can count views: the value is copied at the end."""
 
     def __enter__(self) -> memoryview:
         if self._lease is not None:
@@ -136,11 +137,17 @@ class CopiedReservation(Reservation):
             self._key, self._lease, overwrite=self._overwrite, append=self._append, db=self._db
         )
         if not stored:
-            raise self._in_the_way()
+            raise self._already_exists()
 
 
-def reservation(txn: Any, *args: Any) -> Reservation:
-    """``Transaction.reserve``."""
-    if txn._engine.lease_class is None:
-        return CopiedReservation(txn, *args)
-    return Reservation(txn, *args)
+def reservation(
+    txn: TransactionArrays,
+    key: BytesLike,
+    nbytes: int,
+    overwrite: bool,
+    append: bool,
+    db: Database | None,
+) -> Reservation:
+    """Implement ``Transaction.reserve``."""
+    kind = CopiedReservation if txn._engine.lease_class is None else Reservation
+    return kind(txn, key, nbytes, overwrite, append, db)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Snapshot: the records of a database by number, as fast as memory.
+"""Snapshot: the records of a database by number, without lookups.
 
-In a snapshot nothing moves, so one ordered scan tells where each record is, for as long
-as the snapshot is held: an index of addresses, relative to the map.  A gather is then
-nothing but copying.
+Records do not move in a snapshot.  So one ordered scan makes an index of their addresses, relative
+to the memory map, which is valid as long as the snapshot is pinned.  A gather only copies.
 
-A forked child inherits the index, and on its first use there the child takes the same
-snapshot for itself (``_core_rules/inherited.py``): the index is right for its own map.
+A forked child inherits the index.  At its first use there the child begins a transaction that
+reads the same snapshot (``_core_rules/inherited.py``), so the index is valid for its own map.
 """
 
 from __future__ import annotations
@@ -30,37 +29,42 @@ if TYPE_CHECKING:
     from .._aliases import CData
     from .._core import TransactionCore
     from ..database import Database
+    from ..environment import Environment
     from .ranges import Records
 
 
-class Place:
-    """Where the records of a snapshot can be read in this process; made inside the guard."""
+class SnapshotMap:
+    """The memory map of a snapshot in this process; made inside the guard.
 
-    __slots__ = ("base", "env", "file", "held", "native", "pid", "pointer", "view")
+    :ivar env: the native environment whose map it is; it lives as long as ``view``.
+    :ivar file: device and inode of the data file.
+    :ivar native: the native transaction; it lives as long as ``view``.
+    :ivar whole: a view of the map; its slices pin the snapshot.
+    :ivar view: the view that is read from.
+    :ivar pointer: the address where ``view`` begins.
+    :ivar base: the same as a number; 0 if the engine does not tell it.
+    """
+
+    __slots__ = ("base", "env", "file", "native", "pid", "pointer", "view", "whole")
 
     def __init__(self, ptr: CData, txn: TransactionCore) -> None:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         self.pid = os.getpid()
-        # whose map it is, which lives as long as the view
         self.env = txn._shared.ptr
-        # device and inode
         self.file = txn._shared.key
-        # the native transaction, which is there as long as the view
         self.native = ptr
-        # the map; its slices hold the snapshot
-        self.held: memoryview = txn._whole()
-        self.view = self.held
-        # where the view begins; 0 where the engine does not tell
+        self.whole = txn._whole()
+        self.view = self.whole
         self.pointer = ffi.cast("char *", lib.pylmdb_env_map(self.env, ffi.new("size_t *")))
         self.base = int(ffi.cast("uintptr_t", self.pointer))
 
-    def read_in(self, inherited: Place) -> None:
-        """Read in the map that a forked child has inherited: the index is of its addresses."""
+    def read_in(self, inherited: SnapshotMap) -> None:
+        """Read from the map that a forked child inherited, to whose addresses the index refers."""
         self.env, self.view, self.pointer = inherited.env, inherited.view, inherited.pointer
 
 
 class Index:
-    """The records in key order: numbers of bytes, and addresses from the map's start."""
+    """The records in key order: sizes in bytes, and addresses relative to the map's start."""
 
     __slots__ = ("key_at", "key_sizes", "value_at", "value_sizes")
 
@@ -72,7 +76,7 @@ class Index:
 
 
 def _shortened(sizes: NDArray[Any]) -> NDArray[Any] | int:
-    """One number where all are the same; 0 where there are none."""
+    """Return one number if all sizes are equal, 0 if there are none, else an array of uint32."""
     if not len(sizes):
         return 0
     one = uniform(sizes)
@@ -84,24 +88,27 @@ def _size_of(sizes: NDArray[Any] | int, i: int) -> int:
 
 
 class Snapshot:
-    """The records of a database as they were when it was made, by number in key order.
+    """A snapshot of a database: its records by number, in key order.
 
-    Made by :meth:`Environment.snapshot`.  It stays right whatever is committed, closed
-    or deleted, until it is closed itself or the last reference to it and to its views
-    is gone; until then its pages are not used again, and the file may grow.  It works
-    in forked children, if the environment is open, and if it lives in the parent or nothing
-    has been committed since when the child first uses it.  It pickles as the environment's
-    path and the database's name, and unpickling makes a new one.  It may be used by several
-    threads at once.
+    :meth:`Environment.snapshot` makes it.  It shows the records as they were then, whatever is
+    committed, closed or deleted.  It pins its pages, so they are not used again and the file may
+    grow, until :meth:`close` is called or the last reference to it and to its views is gone.
 
-    It takes 16 bytes of memory for each record, and 4 more each for sizes of keys and
-    of values that are not all the same.
+    Several threads may use it at once.  A forked child may use it while the environment is open,
+    if the parent still has the snapshot, or if nothing was committed since, when the child first
+    uses it.  It pickles as the path of the environment and the name of the database; unpickling
+    makes a new snapshot.
+
+    It takes 16 bytes of memory for each record, and 4 bytes more if keys have several sizes, and 4
+    if values have.
 
     :param env: the :class:`Environment`.
-    :param db: the :class:`Database`; the main one by default.
+    :param db: the :class:`Database`; None for the main one.
+
+    ``mdb_cursor_get`` with ``MDB_NEXT``.
     """
 
-    def __init__(self, env: Any, db: Database | None = None) -> None:
+    def __init__(self, env: Environment, db: Database | None = None) -> None:
         self._env, self._db = env, db
         with env.begin() as txn:
             self._txnid = txn.id()
@@ -111,31 +118,31 @@ class Snapshot:
     def _open(self, ptr: CData, txn: TransactionCore, db: Database | None) -> None:
         slot = txn._slot_in(ptr, db)
         records = scan(ptr, txn, slot, None, None)
-        place = Place(ptr, txn)
+        current = SnapshotMap(ptr, txn)
         self._flags, self._count = slot.flags, len(records)
-        self._index = Index(records, place.base)
-        self._place: Place | None = place
+        self._index = Index(records, current.base)
+        self._map: SnapshotMap | None = current
 
     # -- life -------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let the snapshot go; does nothing the second time.  Views stay right."""
-        self._place = None
+        """Release the snapshot; repeatable.  Views stay valid, and pin it as long as they live."""
+        self._map = None
 
     @property
     def closed(self) -> bool:
         """True once the snapshot was closed."""
-        return self._place is None
+        return self._map is None
 
     def __enter__(self) -> Snapshot:
-        self._here()
+        self._current_map()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._here()
+        self._current_map()
         return Snapshot, (self._env, self._db)
 
     def __repr__(self) -> str:
@@ -144,28 +151,28 @@ class Snapshot:
 
     @property
     def txnid(self) -> int:
-        """The number of the last transaction that it shows.  ``mdb_txn_id``."""
+        """The number of the last transaction that the snapshot shows.  ``mdb_txn_id``."""
         return int(self._txnid)
 
-    def _here(self) -> Place:
-        place = self._place
-        if place is None:
+    def _current_map(self) -> SnapshotMap:
+        current = self._map
+        if current is None:
             raise closed("snapshot", "make another one with Environment.snapshot()")
-        return place if place.pid == os.getpid() else self._adopt(place)
+        return current if current.pid == os.getpid() else self._reopen(current)
 
-    def _adopt(self, inherited: Place) -> Place:
-        """The place for a forked child."""
+    def _reopen(self, inherited: SnapshotMap) -> SnapshotMap:
+        """Return the map of the same snapshot in a forked child."""
         with self._env.begin() as txn:
-            place: Place = txn._do(self._take_over, txn, inherited)
-            self._place = place
-        return place
+            current: SnapshotMap = txn._do(self._begin_again, txn, inherited)
+            self._map = current
+        return current
 
-    def _take_over(self, ptr: CData, txn: TransactionCore, inherited: Place) -> Place:
+    def _begin_again(self, ptr: CData, txn: TransactionCore, inherited: SnapshotMap) -> SnapshotMap:
         go_back(txn._shared, ptr, inherited.native, inherited.file)
-        place = Place(ptr, txn)
-        if not place.base:
-            place.read_in(inherited)
-        return place
+        current = SnapshotMap(ptr, txn)
+        if not current.base:
+            current.read_in(inherited)
+        return current
 
     # -- reading ----------------------------------------------------------------------
 
@@ -177,11 +184,13 @@ class Snapshot:
     @overload
     def __getitem__(self, number: slice) -> list[memoryview]: ...
     def __getitem__(self, number: SupportsIndex | slice) -> object:
-        """The value of a record as a read-only memoryview, or for a slice a list of them.
+        """Return the value of a record as a read-only memoryview; for a slice, a list of them.
 
-        A view lies in the map and keeps the snapshot, like one of
-        :meth:`Transaction.view`.
+        A view shows the memory map and pins the snapshot, as one of :meth:`Transaction.view` does.
 
+        :param number: from 0 on; a negative one counts from the end.
+        :return: a view of bytes, shape (size,), format ``B``.
+        :raises ClosedError: the snapshot was closed.
         :raises IndexError: there is no record of this number.
         """
         if isinstance(number, slice):
@@ -193,40 +202,44 @@ class Snapshot:
         return (self[i] for i in range(self._count))
 
     def key(self, number: int) -> bytes:
-        """The key of a record.
+        """Return the key of a record.
 
+        :param number: from 0 on; a negative one counts from the end.
+        :raises ClosedError: the snapshot was closed.
+        :raises CorruptedError: another program has truncated the data file.
         :raises IndexError: there is no record of this number.
         """
         i = self._number(number)
         size = _size_of(self._index.key_sizes, i)
-        return self._read(self._here(), int(self._index.key_at[i]), size)
+        return self._read(self._current_map(), int(self._index.key_at[i]), size)
 
     def _number(self, number: SupportsIndex) -> int:
         i = index(number)
         if not -self._count <= i < self._count:
-            raise IndexError(f"there are {self._count} records, and none with the number {i}")
+            raise IndexError(f"there are {self._count} records; record {i} does not exist")
         return i % self._count
 
     def _view(self, addresses: NDArray[Any], sizes: NDArray[Any] | int, i: int) -> memoryview:
         begin = int(addresses[i])
-        view: memoryview = self._here().view[begin : begin + _size_of(sizes, i)]
+        view: memoryview = self._current_map().view[begin : begin + _size_of(sizes, i)]
         return view
 
-    def _read(self, place: Place, begin: int, size: int) -> bytes:
+    def _read(self, current: SnapshotMap, begin: int, size: int) -> bytes:
         lib = self._engine.lib
-        lib.pylmdb_touch(place.pointer + begin, size)
-        copy = bytes(place.view[begin : begin + size])
-        if lib.pylmdb_env_is_cut(place.env):
+        lib.pylmdb_touch(current.pointer + begin, size)
+        copy = bytes(current.view[begin : begin + size])
+        if lib.pylmdb_env_is_cut(current.env):
             raise error("read", lib.MDB_CORRUPTED)
         return copy
 
     def keys(self) -> NDArray[Any] | list[bytes]:
-        """The keys in order.
+        """Return a copy of the keys, in order.
 
-        :return: an array of shape ``(len(self),)`` where all have one width: unsigned
-            integers in a database of integer keys, else of dtype ``S``, or ``V`` if one
-            ends in a zero byte (``keys.view(">u8")`` gives the numbers of 8 bytes); else
-            a list of bytes.
+        :return: if all keys have one width, an array of shape ``(len(self),)``: unsigned integers
+            in a database of integer keys, else dtype ``S``, or ``V`` if a key ends in a zero byte
+            (``keys.view(">u8")`` makes numbers of 8 bytes).  If widths differ, a list of bytes.
+        :raises ClosedError: the snapshot was closed.
+        :raises CorruptedError: another program has truncated the data file.
         """
         width = self._index.key_sizes
         if not isinstance(width, int):
@@ -243,16 +256,21 @@ class Snapshot:
         out: NDArray[Any] | None = None,
         threads: int = 1,
     ) -> NDArray[Any]:
-        """Gather values by number into one array of shape ``(len(numbers), *shape)``.
+        """Copy values, by number, into one array.  The GIL is released.
 
-        :param numbers: integers in one dimension; a negative one counts from the end.
-        :param dtype: of the result; a value has the bytes of an array of it and
+        :param numbers: integers of shape ``(n,)``; a negative one counts from the end.
+        :param dtype: of the result.  A value holds the bytes of an array of this dtype and
             ``shape``, in C order.
         :param shape: of one value.
-        :param out: an array for the result, of that dtype and shape, with any strides.
+        :param out: an array for the result, of that dtype and shape ``(n, *shape)``, with any
+            strides; None for a new array.
         :param threads: how many threads copy, from 1 to 64; see :meth:`Transaction.take`.
+        :return: an array of shape ``(n, *shape)``; ``out`` if it was given.
+        :raises ClosedError: the snapshot was closed.
+        :raises CorruptedError: another program has truncated the data file.
         :raises IndexError: there is no record of a number.
-        :raises InvalidParameterError: a value has another size.
+        :raises InvalidParameterError: a value has another size, or ``out`` another shape.
+        :raises TypeError: ``numbers`` are not integers; ``out`` has another dtype.
         """
         threads = thread_count(threads)
         numbers = _ordinals(numbers)
@@ -279,10 +297,10 @@ class Snapshot:
     def _copy(
         self, what: str, addresses: NDArray[Any], numbers: NDArray[Any], rows: Rows, threads: int
     ) -> NDArray[Any]:
-        ffi, lib, place = self._engine.ffi, self._engine.lib, self._here()
+        ffi, lib, current = self._engine.ffi, self._engine.lib, self._current_map()
         bad = ffi.new("size_t *")
         code = lib.pylmdb_copy_numbered(
-            place.env, place.pointer, ffi.from_buffer("size_t[]", addresses),
+            current.env, current.pointer, ffi.from_buffer("size_t[]", addresses),
             self._count, ffi.from_buffer("long long[]", numbers), rows.count, rows.size,
             rows.address(ffi), rows.stride, threads, bad,
         )  # fmt: skip
@@ -297,10 +315,10 @@ def _ordinals(numbers: ArrayLike) -> NDArray[Any]:
     array = np.asarray(numbers)
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
         raise TypeError(
-            "numbers must be integers in one dimension, not"
-            f" shape {array.shape}, dtype {array.dtype}"
+            f"numbers must be integers in one dimension, not of shape {array.shape} and dtype"
+            f" {array.dtype}"
         )
     if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
-        raise IndexError(f"there is no record with the number {array.max()}")
-    # a copy: once they are checked, no other thread may change them
+        raise IndexError(f"record {array.max()} does not exist")
+    # a copy: another thread must not change numbers that were checked
     return np.array(array, np.int64, order="C")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Arrays into the database: put_array, get_array and put_arrays."""
+"""Store arrays in a database and read them: put_array, get_array and put_arrays."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import as_buffer
 from .._base.numpy import np
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from .._aliases import CData
     from .._array_methods import Keys as Several
+    from .._array_methods import TransactionArrays
     from .._core import DbSlot, TransactionCore
     from ..database import Database
     from ..types import BytesLike
     from .keys import Keys
+
+T = TypeVar("T")
 
 _DUPSORT = 0x04
 
@@ -34,17 +37,17 @@ def put_array(
     append: bool,
     db: Database | None,
 ) -> bool:
-    """``Transaction.put_array``."""
+    """Implement ``Transaction.put_array``."""
     key, array = as_buffer("key", key), _npy.storable(array)
     overwrite, append = bool(overwrite), bool(append)
     return bool(txn._do(_put_array, txn, db, key, array, overwrite, append))
 
 
-def _layout(txn: TransactionCore) -> _npy.Layout:
+def _page_layout(txn: TransactionCore) -> _npy.PageLayout:
     shared = txn._shared
     if shared.page_size is None:
         shared.page_size = txn.env.stat().psize
-    return _npy.layout(txn._engine.version[0], shared.page_size)
+    return _npy.page_layout(txn._engine.version[0], shared.page_size)
 
 
 def _put_array(
@@ -60,9 +63,9 @@ def _put_array(
     flags = put_flags(True, overwrite) | append_flag(slot, append)
     if slot.flags & _DUPSORT:
         plan = _npy.plan(array, None, 0)
-        value = plan.header + _npy.plain(array).tobytes(plan.order)
+        value = plan.header + _npy.without_fields(array).tobytes(plan.order)
         return _put_bytes(ptr, txn, slot, key, value, flags)
-    plan = _npy.plan(array, _layout(txn), len(key))
+    plan = _npy.plan(array, _page_layout(txn), len(key))
     address = reserve(ptr, txn, slot, key, plan.size, flags)
     if address is None:
         return False
@@ -83,17 +86,22 @@ def _put_bytes(
     return store(txn, ptr, slot, key, lambda: int(lib.pylmdb_put(*at, value, len(value), flags)))
 
 
-def get_array(txn: Any, key: BytesLike, default: object, copy: bool, db: Database | None) -> Any:
-    """``Transaction.get_array``."""
+def get_array(
+    txn: TransactionArrays, key: BytesLike, default: T, copy: bool, db: Database | None
+) -> NDArray[Any] | T:
+    """Implement ``Transaction.get_array``."""
     value = txn.view(key, None, db)
     if value is None:
         return default
-    return own_array(txn, value) if copy else _npy.decode(value)
+    return copied_array(txn, value) if copy else _npy.decode(value)
 
 
-def own_array(txn: TransactionCore, value: memoryview) -> NDArray[Any]:
-    """A copy of the array in a view of ``txn``; before numpy reads all of a snapshot's
-    value it is looked whether the file still has it."""
+def copied_array(txn: TransactionCore, value: memoryview) -> NDArray[Any]:
+    """Return a copy of the array in a view of ``txn``.
+
+    :raises CorruptedError: another program has truncated the data file before the end of the value.
+    """
+    # numpy would meet the end of the file as SIGBUS
     if not txn._thread:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         lib.pylmdb_touch(ffi.from_buffer(value), len(value))
@@ -110,16 +118,16 @@ def put_arrays(
     key_format: str | bytes | None,
     db: Database | None,
 ) -> int:
-    """``Transaction.put_arrays``."""
+    """Implement ``Transaction.put_arrays``."""
     batch = _array_keys.batch(keys, key_format, txn._engine)
     values = _npy.storable(values)
     if values.ndim == 0 or len(values) != batch.count:
         raise InvalidParameterError(
-            f"put_arrays: values must have a row for each of {batch.count} keys, not shape"
-            f" {values.shape}"
+            f"put_arrays: values has shape {values.shape}; it must have a row for each of"
+            f" {batch.count} keys"
         )
     if values.nbytes and not values[0].flags.c_contiguous:
-        values = np.ascontiguousarray(_npy.plain(values))
+        values = np.ascontiguousarray(_npy.without_fields(values))
     return int(txn._do(_put_arrays, txn, db, batch, values, bool(overwrite)))
 
 
@@ -154,6 +162,6 @@ def _put_arrays(
     txn._mutations += txn._write
     if code:
         key = keys[bad[0]] if count else b""
-        where = f" for {key!r} (number {bad[0]} of keys)" if count else ""
+        where = f" for {key[:64]!r} (number {bad[0]} of keys)" if count else ""
         raise write_error(f"mdb_cursor_put{where}", code, slot, key)
     return int(written[0])

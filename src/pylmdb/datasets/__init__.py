@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Data sets in LMDB files: written, imported, read in batches, built in parallel."""
+"""Data sets in LMDB files: write, import, read in batches, build in parallel."""
 
 from __future__ import annotations
 

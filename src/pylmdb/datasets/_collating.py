@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How batches are made of samples: copied where all are arrays of one form, else collated."""
+"""Make batches of samples: copied if all are arrays of one dtype and shape, else collated."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
 from ..errors import Error, InvalidParameterError
-from ._gathering import Form, Gather, Misfit, datum_form, form_of
-from ._memory import Memory
+from ._batch_copy import BatchCopier, DifferentFormError, Form, datum_form, npy_form
+from ._buffer_pool import BufferPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
     from .dataset import Dataset
 
-# A thread prepares so many bytes of batches before it hands them over, as that costs as much
-# as copying some 100 KB.
-_WORTH = 4 << 20
-_MOST = 32
+# A task of a thread prepares batches of this many bytes, and at most this many batches: to submit a
+# task costs as much as to copy some 100 KB.
+_TASK_BYTES = 4 << 20
+_TASK_BATCHES = 32
 
 
 class Failed:
-    """What takes the place of a batch that could not be made."""
+    """An exception in place of a batch."""
 
     def __init__(self, problem: Exception) -> None:
         self.problem = problem
 
 
-class Collated:
+class CollatedBatches:
     """Batches of samples that are read, decoded and transformed one by one."""
 
-    # how many batches are worth preparing together
-    at_once = 1
+    # how many batches a task prepares
+    batches_per_task = 1
 
     def __init__(
         self, dataset: Dataset, batch_size: int, collate: Callable[[list[Any]], Any] | None
@@ -44,7 +44,7 @@ class Collated:
         self._collate = collate or stack
 
     def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
-        """The batches from ``start`` to ``stop`` of an order of samples, or :class:`Failed`."""
+        """Return the batches ``start`` to ``stop`` of an order of samples, or :class:`Failed`."""
         return [self._one(order[k * self._size : (k + 1) * self._size]) for k in range(start, stop)]
 
     def _one(self, ordinals: NDArray[Any]) -> object:
@@ -54,23 +54,23 @@ class Collated:
             return Failed(problem)
 
 
-class Copied(Collated):
-    """Batches that are copied; those that cannot be are collated."""
+class CopiedBatches(CollatedBatches):
+    """Batches that are copied from the memory map; if that fails, they are collated."""
 
     def __init__(self, dataset: Dataset, batch_size: int, form: Form, kept: int) -> None:
         super().__init__(dataset, batch_size, None)
         nbytes = batch_size * math.prod(form.shape) * np.dtype(form.dtype).itemsize
-        self.at_once = max(1, min(_MOST, _WORTH // max(nbytes, 1)))
-        self._gather = Gather(dataset._shards, form)
-        most = min(self.at_once * batch_size, len(dataset))
-        self._memory = Memory((most, *form.shape), form.dtype, kept)
+        self.batches_per_task = max(1, min(_TASK_BATCHES, _TASK_BYTES // max(nbytes, 1)))
+        self._copier = BatchCopier(dataset._shards, form)
+        most = min(self.batches_per_task * batch_size, len(dataset))
+        self._pool = BufferPool((most, *form.shape), form.dtype, kept)
 
     def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
         size = self._size
         numbers = self._dataset._numbers(order[start * size : stop * size])
         try:
-            found = self._gather(numbers, self._memory.take()[: len(numbers)])
-        except (Misfit, Error):  # it may be only one of the batches
+            found = self._copier(numbers, self._pool.take()[: len(numbers)])
+        except (DifferentFormError, Error):  # some of the batches may still be collated
             return super().load(order, start, stop)
         except Exception as problem:
             return [Failed(problem)] * (stop - start)
@@ -80,14 +80,14 @@ class Copied(Collated):
         return [found[cut] for cut in cuts]
 
 
-def plan(
+def choose_batches(
     dataset: Dataset, batch_size: int, collate: Callable[[list[Any]], Any] | None, kept: int
-) -> Collated:
-    """How to make the batches of a data set."""
+) -> CollatedBatches:
+    """Return the object that makes the batches of a data set."""
     form = None if collate or dataset._transform or not len(dataset) else _form(dataset)
     if form is None or not form.size:
-        return Collated(dataset, batch_size, collate)
-    return Copied(dataset, batch_size, form, kept)
+        return CollatedBatches(dataset, batch_size, collate)
+    return CopiedBatches(dataset, batch_size, form, kept)
 
 
 def _form(dataset: Dataset) -> Form | None:
@@ -95,26 +95,29 @@ def _form(dataset: Dataset) -> Form | None:
     if decoder.form is not None and decoder.sample == "value" and not dataset._is_npy:
         dtype, shape = decoder.form
         return Form(dtype, shape, math.prod(shape) * dtype.itemsize)
-    forms = {("value", "npy"): form_of, ("value", "datum"): datum_form,
+    forms = {("value", "npy"): npy_form, ("value", "datum"): datum_form,
              ("datum", "auto"): datum_form, ("datum", "datum"): datum_form}  # fmt: skip
     find = forms.get((decoder.sample, decoder.decode))  # type: ignore[arg-type]
     if dataset._is_npy and decoder.sample == "value":
-        find = form_of
+        find = npy_form
     if find is None:
         return None
     ((first,),) = dataset._raw(dataset._numbers(np.zeros(1, np.int64)))
     try:
         found = find(first)
     except InvalidParameterError:
-        return None  # it is raised when that sample's turn comes
+        return None  # reading that sample raises it
     if found and decoder.form not in (None, (found.dtype, found.shape)):
-        return None  # likewise
+        return None  # reading that sample raises an exception
     return found
 
 
 def stack(samples: list[Any]) -> object:
-    """Samples as one, as far as they are alike: arrays of one shape and dtype and numbers as an
-    array, tuples and dicts by their elements, anything else as the list."""
+    """Collate samples of one type.
+
+    Arrays of one shape and dtype are stacked; numbers become an array; tuples and dicts are
+    collated by element; other samples stay a list.
+    """
     first = samples[0]
     if {*map(type, samples)} != {type(first)}:
         return samples

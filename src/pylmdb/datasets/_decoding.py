@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From the values of a sample's records to the sample."""
+"""Decode the values of the records of a sample."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ NAMES = ("auto", "npy", "datum", "image")
 class Decoder:
     """Makes a sample of memoryviews, one for each of its records.
 
-    :param sample: what the layout says a sample is; see :class:`_layouts.Recognised`.
+    :param sample: what a sample is stored as; see :class:`layouts.Recognised`.
     :param decode: how its content is decoded: a name, a function, or None for bytes.
-    :param form: dtype and shape, if the content is the mere bytes of an array.
+    :param form: dtype and shape, if the content is the bytes of an array.
     """
 
     def __init__(self, sample: str, decode: Decode, form: tuple[Any, tuple[int, ...]] | None):
@@ -56,7 +56,7 @@ class Decoder:
         content, label = datum.decode(value)
         if not isinstance(content, memoryview):
             return np.array(content), label
-        return image_array(content) if self.decode == "image" else bytes(content), label
+        return decoded_image(content) if self.decode == "image" else bytes(content), label
 
     def _content(self, value: memoryview) -> object:
         if self.form is not None:
@@ -67,11 +67,11 @@ class Decoder:
             return np.array(_npy.decode(value))
         if self.decode == "datum":
             return self._datum(value)
-        return image_array(value) if self.decode == "image" else bytes(value)
+        return decoded_image(value) if self.decode == "image" else bytes(value)
 
 
 def _label(value: memoryview) -> object:
-    """A label by its own format: an array, or what an array without axes holds, or bytes."""
+    """Decode a label: an array, or the element of an array without axes, or bytes."""
     if not is_npy(value):
         return bytes(value)
     found = np.array(_npy.decode(value))
@@ -79,22 +79,22 @@ def _label(value: memoryview) -> object:
 
 
 def raw_array(value: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The array whose bytes a value is, or that it holds in ``.npy`` format, in memory of its own.
+    """Return a copy of an array, whose bytes a value is, or which it holds in ``.npy`` format.
 
-    :raises InvalidParameterError: it has another size, or is another array.
+    :raises InvalidParameterError: the value has another size, or holds another array.
     """
     size = math.prod(shape) * dtype.itemsize
     if size != len(value) and is_npy(value):
         found = _npy.decode(value)
         if (found.dtype, found.shape) != (dtype, shape):
             raise InvalidParameterError(
-                f"a value is an array of dtype {found.dtype} and shape {found.shape}, not of dtype"
-                f" {dtype} and shape {shape}"
+                f"a value holds an array of dtype {found.dtype} and shape {found.shape}; the"
+                f" Dataset has dtype {dtype} and shape {shape}"
             )
         return np.array(found)
     if size != len(value):
         raise InvalidParameterError(
-            f"a value has {len(value)} bytes, and dtype {dtype} with shape {shape} takes {size}"
+            f"a value has {len(value)} bytes; dtype {dtype} with shape {shape} takes {size}"
         )
     array = np.empty(shape, dtype)
     if size:
@@ -102,13 +102,13 @@ def raw_array(value: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -
     return array
 
 
-def image_array(value: memoryview) -> NDArray[Any]:
-    """The pixels of an encoded image, in an array that can be written to."""
-    return np.require(Pixels().of(value), requirements="W")
+def decoded_image(value: memoryview) -> NDArray[Any]:
+    """Decode an image to a writable array of pixels."""
+    return np.require(Pixels().decode(value), requirements="W")
 
 
-def resolve(decode: Decode, sample: str, first: memoryview | None) -> Decode:
-    """What ``"auto"`` means for a data set that begins with the value ``first``."""
+def resolve_decode(decode: Decode, sample: str, first: memoryview | None) -> Decode:
+    """Return what ``decode`` means for a data set whose first value is ``first``."""
     if isinstance(decode, str) and decode not in NAMES:
         raise InvalidParameterError(
             f"decode must be one of {', '.join(NAMES)}, None or a function, not {decode!r}"
@@ -119,9 +119,9 @@ def resolve(decode: Decode, sample: str, first: memoryview | None) -> Decode:
         return decode
     if is_npy(first):
         return "npy"
-    return bytes if sample == "pairs" else None  # the other value has a format of its own
+    return bytes if sample == "pairs" else None  # the label of a pair is decoded by itself
 
 
 def is_npy(value: memoryview) -> bool:
-    """Whether a value begins as an array in ``.npy`` format."""
+    """Whether a value begins with the magic of the ``.npy`` format."""
     return bytes(value[: len(_npy.MAGIC)]) == _npy.MAGIC

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Epochs: in which order samples come, as a function of seed, epoch and rank.
+"""The order of samples in an epoch, as a function of seed, epoch and rank.
 
-Randomness comes from the raw numbers of a bit generator, sorted: numpy promises that these
-stay the same in all versions, which it does not of ``Generator.permutation``.
+A permutation sorts the raw numbers of a bit generator.  numpy promises that these are the same in
+all versions, and does not promise that of ``Generator.permutation``.
 """
 
 from __future__ import annotations
@@ -15,33 +15,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _raw(count: int, *seed: int) -> NDArray[Any]:
+def _random_numbers(count: int, *seed: int) -> NDArray[Any]:
     generator = np.random.PCG64(np.random.SeedSequence(seed))
     numbers: NDArray[Any] = generator.random_raw(count)
     return numbers
 
 
 def permutation(count: int, *seed: int) -> NDArray[Any]:
-    """The numbers from 0 to ``count - 1`` in random order, int64."""
-    return _raw(count, *seed).argsort(kind="stable")
+    """Return the numbers from 0 to ``count - 1`` in random order, int64."""
+    return _random_numbers(count, *seed).argsort(kind="stable")
 
 
-def of_blocks(count: int, block: int, mixed: int, *seed: int) -> NDArray[Any]:
-    """The same, but only so far that a disk need not seek for each.
+def block_permutation(count: int, block: int, mixed: int, *seed: int) -> NDArray[Any]:
+    """Return the numbers from 0 to ``count - 1`` in a random order that needs few seeks.
 
-    Runs of ``block`` numbers are put in random order, and then within ``mixed`` runs that
-    come one after another, all numbers are.
+    Blocks of ``block`` consecutive numbers are shuffled.  Then numbers are shuffled within groups
+    of ``mixed`` blocks.
     """
     runs = -(-count // block)
     order = (permutation(runs, *seed, 0)[:, None] * block + np.arange(block)).reshape(-1)
     order = order[order < count]
     groups = np.arange(count) // (block * mixed)
-    numbers: NDArray[Any] = order[np.lexsort((_raw(count, *seed, 1), groups))]
+    numbers: NDArray[Any] = order[np.lexsort((_random_numbers(count, *seed, 1), groups))]
     return numbers
 
 
-def share(order: NDArray[Any], rank: int, world: int, drop_last: bool) -> NDArray[Any]:
-    """The part of one of ``world`` workers, of the same length for each: the end of ``order``
-    is left out, or its beginning is repeated."""
+def part_of_rank(order: NDArray[Any], rank: int, world: int, drop_last: bool) -> NDArray[Any]:
+    """Return the part of one of ``world`` workers.  All parts have the same length.
+
+    With ``drop_last`` the end of ``order`` is left out; without it, its beginning is repeated.
+    """
     each = len(order) // world if drop_last else -(-len(order) // world)
     return np.resize(order, each * world)[rank::world] if len(order) else order

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What exporters share: the samples of a data set, whatever they are, and rows of arrays."""
+"""Read the samples of a data set for export, one by one or as rows of one array."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .._base.numpy import np
 from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
 from ..tools.progress import Reporter
-from ._layouts import folder_of
-from ._samples import mmsr_sizes
+from . import datum
 from .dataset import Dataset
+from .layouts import folder_of, mmsr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Path = str | os.PathLike[str]
     Source = Dataset | Path
 
-# so many keys are looked up at once
+# how many keys are looked up at once
 _SLICE = 256
 
 
@@ -51,17 +51,24 @@ class Exported:
         return len(self.dataset)
 
     def pixels(self) -> tuple[Axes, Mode]:
-        """In which order axes and channels of pixels are, by the layout.
-
-        Keys of digits alone say nothing, but Datum values have a place for labels.
-        """
+        """Return the order of axes and of channels of arrays of pixels."""
+        if self._pillow_decodes():
+            return "HWC", "RGB"
+        # Datum messages tell it by themselves: their layout may have any keys.
         if self.dataset._decoder.sample == "datum":
             return "CHW", "BGR"
-        layout = self.dataset.layouts[0] if self.dataset.layouts else ""
-        return "HWC", "BGR" if layout in ("basicsr", "mmsr") else "RGB"
+        return "HWC", "BGR" if self.dataset.layouts[:1] == ["mmsr"] else "RGB"
+
+    def _pillow_decodes(self) -> bool:
+        """Whether arrays come of image files; Datum messages hold files or pixels."""
+        dataset = self.dataset
+        if dataset._decoder.decode != "image" or dataset._decoder.sample != "datum":
+            return dataset._decoder.decode == "image"
+        first = dataset._raw(dataset._numbers(np.arange(min(1, len(dataset)))))
+        return any(datum.parse(value).encoded for (value,) in first)
 
     def named(self) -> Iterator[tuple[bytes, Any, Any]]:
-        """(key, value, label) of each; the label is None where there is none."""
+        """Yield (key, value, label) of each sample; the label is None if there is none."""
         dataset = self.dataset
         sizes = _sizes_of(dataset)
         with Reporter(self._progress, len(dataset), " samples") as reporter:
@@ -76,14 +83,14 @@ class Exported:
                     reporter.add(1)
 
     def samples(self) -> Iterator[tuple[Any, Any]]:
-        """(value, label) of each."""
+        """Yield (value, label) of each sample."""
         return ((value, label) for _, value, label in self.named())
 
     def rows(self, write: Callable[[bytes], object]) -> list[Any]:
-        """Write all values, arrays of one dtype and shape, as one array in ``.npy`` format.
+        """Write all values as rows of one array in ``.npy`` format.
 
         :return: the labels.
-        :raises InvalidParameterError: a value is no array, or another one than the first.
+        :raises InvalidParameterError: a value is not an array of the dtype and shape of the first.
         """
         labels, shape, dtype = [], None, None
         for number, (value, label) in enumerate(self.samples()):
@@ -92,7 +99,7 @@ class Exported:
                 shape, dtype = array.shape, array.dtype
                 write(_npy.header((len(self), *shape), dtype))
             check_like(array, shape, dtype, number)
-            write(_npy.plain(array).tobytes())
+            write(_npy.without_fields(array).tobytes())
             labels.append(label)
         if shape is None:
             write(_npy.header((0,), np.dtype(np.float32)))
@@ -100,42 +107,45 @@ class Exported:
 
 
 def _sizes_of(dataset: Dataset) -> dict[bytes, str]:
-    """The sizes of mmsr's images, whose values are mere pixels."""
+    """Return the sizes of the images of the layout ``"mmsr"``, whose values are pixels."""
     found: dict[bytes, str] = {}
     for path, layout in zip(dataset.paths, dataset.layouts, strict=True):
         if layout == "mmsr":
-            found.update(mmsr_sizes(folder_of(path)))
+            found.update(mmsr.read_sizes(folder_of(path)))
     return found
 
 
 def _pixels(key: bytes, value: bytes, size: str) -> NDArray[Any]:
-    """The pixels of one of them, of shape (height, width, channels)."""
+    """Return the pixels of one of them, uint8 of shape (height, width, channels)."""
     try:
         channels, height, width = map(int, size.split("_"))
         _npy.check_extent("the image", np.dtype(np.uint8), (height, width, channels))
         return np.frombuffer(value, np.uint8).reshape(height, width, channels)
     except ValueError:
         raise InvalidParameterError(
-            f"{key!r} has {len(value)} bytes, which is not an image of the size {size!r}"
+            f"{key!r} has {len(value)} bytes, which is not an image of the size {size!r}, written"
+            " CHANNELS_HEIGHT_WIDTH"
         ) from None
 
 
 def key_text(key: bytes, what: str) -> str:
-    """A key as text, where it is to be a name or a path in a file.
+    """Return a key as text, for a name or a path in a file.
 
-    :raises InvalidParameterError: it is no text.
+    :raises InvalidParameterError: it is not text.
     """
     try:
         return key.decode()
     except UnicodeDecodeError:
-        raise InvalidParameterError(f"the key {key!r} cannot be a {what}: it is not text") from None
+        raise InvalidParameterError(
+            f"the key {key!r} cannot be a {what}: it is not text in UTF-8"
+        ) from None
 
 
 def as_array(value: object, number: int) -> NDArray[Any]:
     if not isinstance(value, np.ndarray):
         raise InvalidParameterError(
-            f"sample {number} is {type(value).__name__} and no array",
-            hint="give a Dataset(path, decode='image') or with another decode=",
+            f"sample {number} is {type(value).__name__}; it must be an array",
+            hint="give a Dataset with decode='image', or another decode= that makes arrays",
         )
     return value
 
@@ -143,19 +153,24 @@ def as_array(value: object, number: int) -> NDArray[Any]:
 def check_like(
     array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any] | None, number: int
 ) -> None:
-    """Refuse an array that is not like the first one."""
+    """Refuse an array of another dtype or shape than the first one.
+
+    :raises InvalidParameterError: it has another.
+    """
     if array.shape != shape or array.dtype != dtype:
         raise InvalidParameterError(
-            f"sample {number} is {array.dtype} of shape {array.shape}, and the first one"
-            f" {dtype} of shape {shape}"
+            f"sample {number} has dtype {array.dtype} and shape {array.shape}; all must have that"
+            f" of the first one, {dtype} and {shape}"
         )
 
 
 def label_array(labels: list[Any]) -> NDArray[Any]:
-    """Labels as an array of numbers or of text.
+    """Return labels as an array of numbers or of text.
 
-    :raises InvalidParameterError: a sample has none.
+    :raises InvalidParameterError: a sample has no label.
     """
     if None in labels:
-        raise InvalidParameterError(f"sample {labels.index(None)} has no label")
+        raise InvalidParameterError(
+            f"sample {labels.index(None)} has no label; labels= needs one for each sample"
+        )
     return np.array(labels) if labels else np.zeros(0, np.int64)

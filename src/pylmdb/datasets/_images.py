@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Image files decoded and encoded by Pillow."""
+"""Decode and encode image files, by Pillow."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
     from PIL.Image import Image
+    from typing_extensions import Buffer
 
     Mode = Literal["RGB", "BGR", "L"]
     Axes = Literal["HWC", "CHW"]
 
 
-def pillow() -> ModuleType:
-    """Pillow's module of images."""
+def import_pillow() -> ModuleType:
+    """Return the module ``PIL.Image``.
+
+    :raises ImportError: Pillow is not installed.
+    """
     try:
         from PIL import Image
     except ImportError as problem:
@@ -31,12 +35,12 @@ def pillow() -> ModuleType:
 
 
 class Pixels(NamedTuple):
-    """What images are decoded to.
+    """The form to which images are decoded.
 
-    :ivar mode: ``"RGB"`` or ``"BGR"``, for three channels whatever the file has; ``"L"`` for one;
-        None for those of the file.
-    :ivar axes: ``"HWC"``, the channels last, and no axis for them if there is one; or ``"CHW"``.
-    :ivar resize: (height, width) to resize to, or None.
+    :ivar mode: ``"RGB"`` or ``"BGR"`` for three channels, ``"L"`` for one; None for those of the
+        file.
+    :ivar axes: ``"HWC"``, without an axis for a single channel; or ``"CHW"``.
+    :ivar resize: (height, width) to resize to, in pixels, or None.
     """
 
     mode: Mode | None = None
@@ -44,21 +48,28 @@ class Pixels(NamedTuple):
     resize: tuple[int, int] | None = None
 
     def check(self) -> None:
-        """Refuse what is no such thing."""
+        """Refuse values that are not accepted.
+
+        :raises InvalidParameterError: one is not.
+        """
         if self.mode not in ("RGB", "BGR", "L", None):
-            raise InvalidParameterError(f"mode must be 'RGB', 'BGR' or 'L', not {self.mode!r}")
+            raise InvalidParameterError(
+                f"mode must be 'RGB', 'BGR', 'L' or None, not {self.mode!r}"
+            )
         if self.axes not in ("HWC", "CHW"):
             raise InvalidParameterError(f"axes must be 'HWC' or 'CHW', not {self.axes!r}")
         if self.resize is not None and (len(self.resize) != 2 or min(self.resize) < 1):
-            raise InvalidParameterError(f"resize must be (height, width), not {self.resize!r}")
+            raise InvalidParameterError(
+                f"resize must be (height, width), each at least 1, not {self.resize!r}"
+            )
 
-    def of(self, content: bytes | memoryview) -> NDArray[Any]:
-        """The pixels of an image file's content, uint8 unless ``mode`` is None and the file has
-        others.
+    def decode(self, content: bytes | memoryview) -> NDArray[Any]:
+        """Decode the content of an image file.
 
+        :return: an array of uint8; of another dtype if ``mode`` is None and the file has another.
         :raises InvalidParameterError: Pillow cannot read it.
         """
-        image_module = pillow()
+        image_module = import_pillow()
         try:
             with image_module.open(io.BytesIO(content)) as image:
                 array: NDArray[Any] = self._pixels(image)
@@ -82,12 +93,12 @@ class Pixels(NamedTuple):
         return array
 
 
-def size_of(content: Any) -> tuple[int, int, int]:
-    """Height, width and channels of an image file, from its header.
+def size_of(content: Buffer) -> tuple[int, int, int]:
+    """Return (height, width, channels) of an image file, from its header.
 
     :raises InvalidParameterError: Pillow cannot read it.
     """
-    image_module = pillow()
+    image_module = import_pillow()
     try:
         with image_module.open(io.BytesIO(content)) as image:
             width, height = image.size
@@ -97,10 +108,10 @@ def size_of(content: Any) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def encoded(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
-    """An array of pixels as the content of a PNG file.
+def encode_png(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> bytes:
+    """Encode an array of pixels as a PNG file.
 
-    :raises InvalidParameterError: there is no PNG of its dtype and shape.
+    :raises InvalidParameterError: a PNG file cannot have its dtype and shape.
     """
     array = np.asarray(array)
     if array.ndim == 3 and axes == "CHW":
@@ -111,15 +122,16 @@ def encoded(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -> b
         array = array[:, :, ::-1]
     out = io.BytesIO()
     try:
-        pillow().fromarray(np.ascontiguousarray(array)).save(out, "PNG")
+        import_pillow().fromarray(np.ascontiguousarray(array)).save(out, "PNG")
     except (ValueError, TypeError, KeyError, OSError) as problem:
         raise InvalidParameterError(
-            f"an array of {array.dtype} and shape {array.shape} is not an image: {problem}"
+            f"an array of dtype {array.dtype} and shape {array.shape} is not an image that PNG can"
+            f" store: {problem}"
         ) from None
     return out.getvalue()
 
 
-# how files of each kind begin, and their extensions
+# the magic of each format, and its extension
 _KINDS = (
     (b"\x89PNG\r\n\x1a\n", ".png"),
     (b"\xff\xd8\xff", ".jpg"),
@@ -131,7 +143,7 @@ _KINDS = (
 
 
 def extension_of(content: bytes) -> str:
-    """The extension that a file with this content should have; ``.bin`` if it is not known."""
+    """Return the extension of a file with this content; ``.bin`` if the format is not known."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return ".webp"
     for start, extension in _KINDS:
@@ -141,5 +153,5 @@ def extension_of(content: bytes) -> str:
 
 
 def _unreadable(problem: Exception) -> InvalidParameterError:
-    """For whatever Pillow's many decoders raise for a file that is damaged."""
+    """Return the exception for any that Pillow's decoders raise for a damaged file."""
     return InvalidParameterError(f"the image cannot be read: {problem}")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Arrays in ``.npz`` archives, read by the block: the memory that they take does not depend on
-what the archive claims."""
+"""Arrays in ``.npz`` archives, read in blocks: the claims of an archive take no memory."""
 
 from __future__ import annotations
 
@@ -19,58 +18,65 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# what the standard library raises for archives that are damaged
+# what the standard library raises for damaged archives
 MALFORMED = (
     zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError,
     OverflowError,
 )  # fmt: skip
-#: the most bytes that a sample may have, where the caller does not say
+#: the most bytes that a sample may have, unless the caller gives another limit
 MAX_SAMPLE = 1 << 30
-# so many bytes are read at once, at least a row
+# the size of a block, in bytes; a block has at least one row
 _BLOCK = 8 << 20
-# deflate makes at most 1032 bytes of one
-_MOST_COMPRESSED = 1100
-# what numpy writes; the others can make gigabytes of the few bytes that zipfile hands over
+# deflate expands one byte to at most 1032
+_MAX_RATIO = 1100
+# the methods that numpy uses; with others, zipfile can expand a few bytes to gigabytes at once
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def names_of(archive: zipfile.ZipFile) -> list[str]:
-    """The names of the arrays."""
+def array_names(archive: zipfile.ZipFile) -> list[str]:
+    """Return the names of the arrays in an archive.
+
+    :raises InvalidParameterError: a member is not an array.
+    """
     for name in archive.namelist():
         if not name.endswith(".npy"):
-            raise InvalidParameterError(f"{name!r} is not an array; names in an .npz end in .npy")
+            raise InvalidParameterError(
+                f"{name!r} is not an array; the names of arrays in an archive end with .npy"
+            )
     return [name[:-4] for name in archive.namelist()]
 
 
 def check_size(what: str, size: int, limit: int) -> None:
-    """Refuse what would take more memory than the caller allows.
+    """Refuse data that would take more memory than the caller allows.
 
-    :raises InvalidParameterError: it would.
+    :raises InvalidParameterError: ``size`` is larger than ``limit``.
     """
     if size > limit:
         raise InvalidParameterError(
-            f"{what} has {size} bytes, and max_sample allows {limit}",
-            hint="give a larger max_sample, which is taken in memory, or name the array as data="
+            f"{what} has {size} bytes; max_sample allows {limit}",
+            hint="give a larger max_sample, if there is memory for it, or name the array as data="
             " to make a sample of each row",
         )
 
 
-def check_claim(what: str, size: int, there: int) -> None:
-    """Refuse data that cannot come out of as many bytes as the file has for it.
+def check_plausible(what: str, size: int, stored: int) -> None:
+    """Refuse data that is too large for its compressed size in the file.
 
-    :raises InvalidParameterError: it cannot.
+    :raises InvalidParameterError: no compression makes ``size`` bytes of ``stored`` bytes.
     """
-    if size > _MOST_COMPRESSED * there + _BLOCK:
+    if size > _MAX_RATIO * stored + _BLOCK:
         raise InvalidParameterError(
-            f"{what} claims {size} bytes of data, and the file has {there} bytes for it"
+            f"{what} claims {size} bytes of data; the file has {stored} bytes for it, which is too"
+            " few"
         )
 
 
 class Member:
     """An array of an archive.
 
-    :param limit: how many bytes of it may be in memory at once.
+    :param limit: the most bytes of it that may be in memory at once.
     :ivar shape: of the array.
+    :ivar dtype: of the array.
     """
 
     def __init__(self, archive: zipfile.ZipFile, name: str, limit: int) -> None:
@@ -78,15 +84,17 @@ class Member:
         try:
             info = archive.getinfo(f"{name}.npy")
         except KeyError:
-            there = ", ".join(sorted(archive.namelist()))
-            raise InvalidParameterError(f"there is no array {name!r}; there are: {there}") from None
+            names = ", ".join(sorted(archive.namelist()))
+            raise InvalidParameterError(
+                f"there is no array {name!r}; the archive has: {names}"
+            ) from None
         if info.compress_type not in _METHODS:
             raise InvalidParameterError(
-                f"{self._what} is compressed with method {info.compress_type}; numpy stores"
-                " arrays (0) or deflates them (8)"
+                f"{self._what} is compressed with method {info.compress_type}; accepted are 0"
+                " (stored) and 8 (deflated), which numpy writes"
             )
         self._file = archive.open(info)
-        self._start = self._file.read(_npy.LONGEST_HEADER)
+        self._start = self._file.read(_npy.MAX_HEADER)
         try:
             form = _npy.form_of(memoryview(self._start))
         except InvalidParameterError as problem:
@@ -95,25 +103,25 @@ class Member:
         self._start = self._start[form.header :]
         if form.header + form.size > info.file_size:
             raise InvalidParameterError(
-                f"{self._what} claims {form.size} bytes of data, and {info.file_size} are there"
+                f"{self._what} claims {form.size} bytes of data; the archive has {info.file_size}"
             )
-        check_claim(self._what, form.size, info.compress_size)
+        check_plausible(self._what, form.size, info.compress_size)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def whole(self) -> NDArray[Any]:
-        """The array."""
+        """Read the whole array."""
         form = self._form
         check_size(self._what, form.size, self._limit)
         content = self._read(form.size)
-        self._file.read(1)  # at the end its checksum is compared
+        self._file.read(1)  # at the end zipfile compares the checksum
         return np.ndarray(form.shape, form.dtype, content, 0, None, form.order)
 
     def __iter__(self) -> Iterator[Any]:
-        """Its rows, a block of them in memory at once."""
+        """Yield the rows, reading a block of them at a time."""
         if self._form.order == "F" and len(self.shape) > 1:
-            yield from self.whole()  # the elements of a row are far from each other
+            yield from self.whole()  # rows are not contiguous in Fortran order
             return
         size = math.prod(self.shape[1:]) * self.dtype.itemsize
         check_size(f"a row of {self._what}", size, self._limit)

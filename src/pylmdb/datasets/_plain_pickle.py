@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Pickles of plain data, read without running what they say.
+"""Read pickles of plain data, without running code.
 
-Old layouts pickle a number, a list of keys, a dict of them, or a pair of bytes and a label.
-A pickle is a program: one from a stranger can do anything.  Here it can build None, booleans,
-numbers, strings, bytes, tuples, lists, dicts and sets, and anything else is refused.
+Some layouts pickle a number, a list of keys, a dict of them, or a pair of bytes and a label.  A
+pickle is a program, which can do anything.  This unpickler builds None, booleans, numbers, strings,
+bytes, tuples, lists, dicts and sets, and refuses everything else.
 
-The unpickler is the one that is written in Python: the compiled one makes room for as many
-notes as a pickle claims to have, which would let ten bytes take all memory.
+It is derived from the unpickler in Python.  The compiled one allocates as many memo entries as a
+pickle claims to have, so ten bytes could take all memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _MODULES = ("builtins", "__builtin__")
-# what the unpickler raises for text that is no pickle
+# what the unpickler raises for bytes that are not a pickle
 _MALFORMED = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
     AssertionError, ImportError, OverflowError, UnicodeError, RecursionError, MemoryError,
@@ -33,25 +33,28 @@ _MALFORMED = (
 
 
 def _latin1(text: object, encoding: object) -> bytes:
-    """How Python 3 pickles bytes in protocols that had none."""
+    """Encode bytes that protocols before 3 pickle as text."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("it calls codecs.encode for something else than bytes")
+        raise pickle.UnpicklingError("it calls codecs.encode for something other than bytes")
     return text.encode("latin1")
 
 
 def _nothing(*given: object) -> bytes:
-    """Empty bytes, in the same protocols."""
+    """Return empty bytes, as the same protocols pickle them."""
     if given:
-        raise pickle.UnpicklingError("it makes bytes of something")
+        raise pickle.UnpicklingError("it calls bytes() with arguments")
     return b""
 
 
 def _bytearray(content: object = b"", encoding: object = "latin-1") -> bytearray:
-    """From bytes, or in the same protocols from text; a number would be a size."""
+    """Return a bytearray of bytes, or of text as the same protocols pickle it.
+
+    A number would be a size, and is refused.
+    """
     if isinstance(content, str) and encoding == "latin-1":
         content = content.encode("latin1")
     if not isinstance(content, bytes):
-        raise pickle.UnpicklingError("it makes a bytearray of something else than bytes")
+        raise pickle.UnpicklingError("it makes a bytearray of something other than bytes")
     return bytearray(content)
 
 
@@ -62,7 +65,7 @@ _CLASSES: dict[str, Callable[..., Any]] = {
 
 
 class _Unpickler(PickleMachine):
-    """The unpickler for a value of so many bytes."""
+    """An unpickler that makes no more bytes than the pickle has."""
 
     dispatch: ClassVar[dict[int, Any]] = {**PickleMachine.dispatch}
 
@@ -78,10 +81,13 @@ class _Unpickler(PickleMachine):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
     def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A pickle says each content once.  One that has a content copied again and again could
-        make a million times as many bytes as it has."""
+        """Wrap a function, to limit the bytes that it copies to the size of the pickle.
 
-        def call(*given: Any) -> object:
+        A pickle holds each content once.  One that copies a content repeatedly could make a million
+        times as many bytes as it has.
+        """
+
+        def call(*given: object) -> object:
             self._left -= sum(len(each) for each in given if hasattr(each, "__len__"))
             if self._left < 0:
                 raise pickle.UnpicklingError("it makes more than it holds")
@@ -90,7 +96,7 @@ class _Unpickler(PickleMachine):
         return call
 
     def _load_bytearray(self: Any) -> None:
-        """The standard one makes room for as many bytes as are claimed before it reads any."""
+        """Read a bytearray.  The standard method allocates the claimed size before it reads."""
         (size,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(size)))
 
@@ -101,9 +107,9 @@ class _Unpickler(PickleMachine):
 
 
 def loads(value: bytes | memoryview) -> Any:
-    """The plain data in a pickle.
+    """Return the plain data in a pickle.
 
-    :raises InvalidParameterError: it is none, or holds something else.
+    :raises InvalidParameterError: it is not a pickle, or holds something other than plain data.
     """
     try:
         return _Unpickler(value).load()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The options that functions pass on to :class:`Writer`, by name.
 
-A function that makes a data set takes the options of a Writer, besides its own.  They are named
-here once: for type checkers, who see the TypedDict, and for whoever asks for the signature or
-misspells one, through the decorator.
+A function that makes a data set accepts the options of a Writer besides its own.  Type checkers
+read their names from a TypedDict.  At run time a decorator gives the signature, and refuses names
+that are misspelt.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class WriterOptions(TypedDict, total=False):
-    """What a Writer takes, but for what each function has itself, or gives another meaning."""
+    """The options of a Writer that functions pass on."""
 
     commit_every: int | Literal["auto"]
     exist: Literal["error", "extend", "replace"]
@@ -39,7 +39,7 @@ class WriterOptions(TypedDict, total=False):
 
 
 class PackOptions(WriterOptions, total=False):
-    """What :func:`from_images` takes, but for the layout, and through it a Writer."""
+    """The options of :func:`from_images`, without the layout, and those of a Writer."""
 
     keys: Literal["name", "stem", "number"] | Callable[[str], str] | None
     decode: bool
@@ -55,11 +55,11 @@ class PackOptions(WriterOptions, total=False):
     progress: Progress
 
 
-def takes(options: object, *givers: Callable[..., Any]) -> Callable[[Function], Function]:
-    """A decorator: the ``**options`` of a function are those that a TypedDict names.
+def accepts(options: object, *receivers: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Return a decorator for a function whose ``**options`` a TypedDict names.
 
     :param options: the TypedDict.
-    :param givers: what the options go to, which has their defaults.
+    :param receivers: the functions that the options are passed to, which have their defaults.
     """
 
     def decorate(function: Function) -> Function:
@@ -67,8 +67,8 @@ def takes(options: object, *givers: Callable[..., Any]) -> Callable[[Function], 
         own = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
         known = {
             name: each
-            for giver in givers
-            for name, each in inspect.signature(giver).parameters.items()
+            for receiver in receivers
+            for name, each in inspect.signature(receiver).parameters.items()
         }
         passed = [
             known[name].replace(kind=inspect.Parameter.KEYWORD_ONLY)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""build(): records made by many workers, each writing files of its own.
+"""build(): many workers make records, and each writes files of its own.
 
-LMDB has one writer per file.  So the items are cut into parts, and each part becomes a
-shard: a whole LMDB file, written under a temporary name where the worker is, and renamed
-when it is on the disk.  A worker that dies leaves no shard, and its part is given to another.
+LMDB has one writer per file.  So the items are split into parts, and each part becomes a shard, an
+LMDB file.  A worker writes it under a temporary name and renames it when it is on disk.  A worker
+that dies leaves no shard, and another worker gets its part.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
     from ..tools.progress import Progress
 
-# what a worker gathers before it sorts and writes it
+# the size of the batches that a worker sorts and writes
 _BATCH_BYTES = 32 << 20
-# what a record takes beside its value
+# the memory that a record takes besides its value
 _RECORD_COST = 64
-# how often the workers may die
-_CHANCES = 3
+# how often a pool of workers is started
+_ATTEMPTS = 3
 _SHARD = "shard-%05d.lmdb"
 
 
@@ -57,48 +57,53 @@ def build(
     *,
     scratch: str | PathLike[str] | None = None,
 ) -> int:
-    """Make the records of a new data set in many processes, or on many machines.
+    """Build a data set in many processes, or on many machines.
 
     ``func(item)`` returns a record, ``(key, value)``, or an iterable of records, which may be a
-    generator.  A Dataset of the result has them in the order of the keys; with ``merge=False``
-    in that of the items' parts, and in each of these in the order of the keys.
+    generator.  A Dataset of the result has the records in key order; with ``merge=False``, it has
+    them by the parts of the items, and in key order within each part.  An exception of ``func`` is
+    raised here, and no file is left.
 
-    :param items: what ``func`` is called with; a list is made of them.
-    :param func: with the default executor, and with others that have processes, a function that
-        pickles: one that a module defines, or :func:`functools.partial` of one.
-    :param path: of the LMDB file, or with ``merge=False`` of a directory of shards, which
-        :class:`Dataset` reads as one.  It appears when all is done.
-    :param workers: how many processes work; as many as there are processors by default.
-    :param executor: anything with ``submit`` that returns futures, instead of processes here: an
-        executor of :mod:`concurrent.futures`, or ``distributed.Client(...).get_executor()``
-        of Dask.  Its workers must see ``path``, over a network, say.
-    :param shards: how many parts the items are cut into; by default four for each worker.
-    :param merge: False to leave the shards as they are.
-    :param progress: True for a bar of tqdm; or a function that is called with how many items
-        are done and how many there are.
-    :param scratch: a directory on a disk of the worker's own, in which shards are
-        written before they are moved to ``path``.  LMDB does not work on network file systems.
-    :return: how many records there are.
-    :raises FileExistsError: there is something at ``path``.
+    :param items: the arguments of ``func``; an iterable is made a list.
+    :param func: a function that pickles, if workers are processes: one that a module defines, or
+        :func:`functools.partial` of one.
+    :param path: of the LMDB file; with ``merge=False``, of a directory of shards, which
+        :class:`Dataset` reads as one data set.  It is renamed to this name when it is complete.
+    :param workers: the number of processes; None for the number of processors.
+    :param executor: used instead of processes of its own: an executor of :mod:`concurrent.futures`,
+        ``distributed.Client(...).get_executor()`` of Dask, or any object whose ``submit`` returns
+        futures.  Its workers must be able to write to ``path``, for example over a network.
+    :param shards: the number of parts that items are split into; None for four per worker.
+    :param merge: False to keep the shards.
+    :param progress: True for a progress bar of tqdm; or a function that is called with the number
+        of items done and the number of all.
+    :param scratch: a directory on a local disk of the worker, where shards are written before they
+        are moved to ``path``.  Use it if ``path`` is on a network file system, where LMDB does not
+        work.
+    :return: the number of records.
+    :raises FileExistsError: ``path`` exists.
+    :raises InvalidParameterError: ``workers`` or ``shards`` is less than 1.
     :raises KeyExistsError: a key has two values.
-    :raises BrokenExecutor: processes died again and again.  An exception of ``func`` is raised
-        here as it is; nothing is left then.
+    :raises TypeError: a result of ``func`` is not a record and not an iterable.
+    :raises BrokenExecutor: worker processes died repeatedly.
 
     ``mdb_cursor_put``.
     """
     path = os.path.abspath(path)
     if os.path.lexists(path):
-        raise FileExistsError(f"{path!r} exists already")
+        raise FileExistsError(f"{path!r} exists already; build() writes new data sets only")
     items = items if isinstance(items, Sequence) else list(items)
     count = workers if workers is not None else os.cpu_count() or 1
     if count < 1 or (shards is not None and shards < 1):
-        raise InvalidParameterError("there must be at least one worker and one shard")
-    parts = _cut(items, shards or 4 * count)
-    place = _Folder(path, scratch)
-    with place, place:
-        place.make()
+        raise InvalidParameterError(
+            f"workers is {workers} and shards is {shards}; there must be at least one of each"
+        )
+    parts = _split(items, shards or 4 * count)
+    folder = _ShardFolder(path, scratch)
+    with folder, folder:
+        folder.make()
         jobs = {
-            os.path.join(place.path, _SHARD % i): (func, part, place.scratch)
+            os.path.join(folder.path, _SHARD % i): (func, part, folder.scratch)
             for i, part in enumerate(parts)
         }
         names = list(jobs)
@@ -106,7 +111,7 @@ def build(
             written = _run(jobs, count, executor, reporter)
         if merge:
             return merge_shards(names, path, subdir=True)
-        whole = os.path.join(place.path, "set")
+        whole = os.path.join(folder.path, "set")
         os.mkdir(whole)
         for name in names:
             os.rename(name, os.path.join(whole, os.path.basename(name)))
@@ -116,8 +121,8 @@ def build(
         return written
 
 
-class _Folder(Owner):
-    """Where the shards are until all is done: beside the result, under a temporary name."""
+class _ShardFolder(Owner):
+    """The temporary folder of the shards, in the folder of the result."""
 
     def __init__(self, path: str, scratch: str | PathLike[str] | None) -> None:
         self._new = Temporary(os.fsencode(path))
@@ -125,11 +130,11 @@ class _Folder(Owner):
         self.scratch: str = self.path if scratch is None else os.path.abspath(scratch)
 
     def make(self) -> None:
-        """Make it; a file in it is locked for as long as this process is at work."""
+        """Make it, with a file that this process keeps locked until the end."""
         self._new.make_environment(True, (0o600, 0o700))
 
     def end(self) -> None:
-        """Remove it, and what workers on this machine that died have left."""
+        """Remove it, and the files that dead workers of this machine have left."""
         self._new.end()
         if not self._new.is_mine:
             return
@@ -139,8 +144,8 @@ class _Folder(Owner):
                 os.unlink(left)
 
 
-def _cut(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
-    """So many parts, one behind the other; none is empty, unless there are no items."""
+def _split(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
+    """Split items into consecutive parts.  None is empty, unless there are no items."""
     count = max(1, min(count, len(items)))
     ends = [len(items) * i // count for i in range(count + 1)]
     return [items[begin:end] for begin, end in pairwise(ends)]
@@ -150,21 +155,21 @@ def _cut(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
 
 
 def _run(jobs: dict[str, Any], workers: int, executor: Executor | None, reporter: Reporter) -> int:
-    """Do all jobs, and forget those that are done; those of processes that die are done again.
+    """Run all jobs, and remove those that are done.  Jobs of processes that die run again.
 
-    :return: how many records were written.
+    :return: the number of records that were written.
     """
     written: list[int] = []
-    for chances in reversed(range(_CHANCES)):
+    for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             if executor is not None:
-                chances = 0  # it knows itself what to do about its workers
+                attempts_left = 0  # an executor of the caller restarts its workers itself
                 _submit(jobs, executor, reporter, written)
             else:
                 with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
                     _submit(jobs, pool, reporter, written)
         except BrokenExecutor:
-            if not chances:
+            if not attempts_left:
                 raise
         if not jobs:
             break
@@ -180,34 +185,34 @@ def _submit(
             written.append(future.result())
             reporter.add(len(jobs.pop(futures[future])[1]))
     finally:
-        # those that are running write on, into a directory that will go
+        # running jobs still write to the folder, which is removed next
         wait([future for future in futures if not future.cancel()])
 
 
 def write_shard(path: str, func: Callable[[Any], Any], items: Iterable[Any], scratch: str) -> int:
-    """In a worker: the records of some items as a file at ``path``, whole or not at all.
+    """In a worker: write the records of some items to a file, atomically.
 
-    :return: how many there are.
+    :return: the number of records.
     """
     name = f"{os.path.basename(os.path.dirname(path))}-{uuid.uuid4().hex}"
-    place, count = os.path.join(scratch, name), 0
+    temporary, count = os.path.join(scratch, name), 0
     file = Descriptor()
     try:
         with file, file:
-            file.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        with Environment(place, subdir=False, sync=False, lock=False) as env:
+            file.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        with Environment(temporary, subdir=False, sync=False, lock=False) as env:
             for records in _batches(func, items):
                 count += _write(env, records)
             env.sync(True)
-        _move(place, path)
+        _move(temporary, path)
     finally:
         with suppress(FileNotFoundError):
-            os.unlink(place)
+            os.unlink(temporary)
     return count
 
 
 def _batches(func: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[list[tuple[Any, Any]]]:
-    """What the items give, in lists of about 32 MiB."""
+    """Yield the records of the items, in lists of about 32 MiB."""
     records: list[tuple[Any, Any]] = []
     size = 0
     for item in items:
@@ -221,20 +226,20 @@ def _batches(func: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[list[
 
 
 def _records(found: Any) -> Iterable[Any]:
-    """One record, or several."""
+    """Return the records of a result of ``func``, which is one record or an iterable of them."""
     if isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], (bytes, bytearray)):
         return [found]
     if found is None or isinstance(found, (bytes, str)):
         raise TypeError(
-            f"func must return (key, value) with a key of bytes, or an iterable of such, not"
-            f" {type(found).__name__}"
+            f"func returned {type(found).__name__}; it must return (key, value), with a key of"
+            " bytes, or an iterable of these"
         )
     records: Iterable[Any] = found
     return records
 
 
 def _write(env: Environment, records: list[tuple[Any, Any]]) -> int:
-    """Write records, and say how many of them are new."""
+    """Write records in key order.  Return how many of them are new."""
     records.sort(key=itemgetter(0))
     count = 0
     with env.begin(write=True) as txn:
@@ -242,16 +247,18 @@ def _write(env: Environment, records: list[tuple[Any, Any]]) -> int:
             if txn.put(key, value, overwrite=False):
                 count += 1
             elif txn.get(key) != bytes(value):
-                raise KeyExistsError(f"build: the key {key!r} has two values")
+                raise KeyExistsError(
+                    f"build: the key {key[:64]!r} has two values; func must make each key once"
+                )
     return count
 
 
-def _move(place: str, path: str) -> None:
-    """From one disk to another, if need be; what appears at ``path`` is whole."""
+def _move(temporary: str, path: str) -> None:
+    """Rename a file to ``path``; if that is on another disk, copy it there atomically."""
     try:
-        os.replace(place, path)
+        os.replace(temporary, path)
     except OSError as problem:
         if problem.errno != errno.EXDEV:
             raise
-        with replacing(path) as copy, open(place, "rb") as shard:
+        with replacing(path) as copy, open(temporary, "rb") as shard:
             shutil.copyfileobj(shard, copy, 1 << 20)

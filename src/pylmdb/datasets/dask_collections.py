@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Data sets as collections of Dask, whose workers read parts of them at the same time.
+"""Data sets as collections of Dask, whose workers read parts of them in parallel.
 
-What goes to a worker is a part of a Dataset, which pickles as paths and numbers: the workers must
-see the files.
+A worker gets a part of a Dataset, which pickles as paths and numbers.  So workers must be able to
+open the files.
 """
 
 from __future__ import annotations
@@ -15,50 +15,56 @@ from ..errors import InvalidParameterError
 from ._exporting import check_like
 
 if TYPE_CHECKING:
+    from dask.array import Array
+    from dask.bag import Bag
     from numpy.typing import NDArray
 
     from .dataset import Dataset
 
 
-def to_dask_bag(dataset: Dataset, partitions: int | None = None) -> Any:
-    """The samples as a ``dask.bag.Bag``, in their order.
+def to_dask_bag(dataset: Dataset, partitions: int | None = None) -> Bag:
+    """Return the samples as a ``dask.bag.Bag``, in their order.
 
-    :param dataset: what is read.
-    :param partitions: how many parts are read at the same time, at most; by default as many as
-        there are shards.
+    :param dataset: the Dataset to read.
+    :param partitions: how many partitions the bag has, at most; None for the number of shards.
+    :raises InvalidParameterError: ``partitions`` is less than 1.
+    :raises ImportError: Dask is not installed.
     """
     dask, bag = _dask("bag")
     parts = _parts(dataset, partitions)
-    return bag.from_delayed([dask.delayed(list, pure=False)(part) for part in parts])
+    read = dask.delayed(list, pure=False)
+    found: Bag = bag.from_delayed([read(part) for part in parts])
+    return found
 
 
-def to_dask_array(dataset: Dataset, partitions: int | None = None) -> Any:
-    """The samples, arrays of one form, as a ``dask.array.Array`` of shape
-    ``(len(dataset), *shape)``.
+def to_dask_array(dataset: Dataset, partitions: int | None = None) -> Array:
+    """Return the samples, which are arrays of one dtype and shape, as a ``dask.array.Array``.
 
-    Their form is the ``dtype`` and ``shape`` of the Dataset, or else those of the first value in
-    ``.npy`` format.
-
-    :param dataset: what is read.
-    :param partitions: how many chunks it has along the first axis; by default as many as
-        there are shards.
-    :raises InvalidParameterError: the samples are no arrays of one form, or the Dataset has a
-        ``transform``; computing raises it for a sample that is unlike the first one.
+    :param dataset: the Dataset to read.  Its ``dtype`` and ``shape`` are those of a sample; without
+        them, those of the first value in ``.npy`` format are.
+    :param partitions: how many chunks the array has along the first axis, at most; None for the
+        number of shards.
+    :return: an array of shape ``(len(dataset), *shape)``.
+    :raises InvalidParameterError: the samples are not arrays of one dtype and shape; the Dataset
+        has a ``transform``; ``partitions`` is less than 1.  Computing raises it for a sample
+        whose dtype or shape is not that of the first one.
+    :raises ImportError: Dask is not installed.
     """
     form = _form(dataset)
     dask, array = _dask("array")
     read = dask.delayed(_whole, pure=False)
     dtype, shape = form
-    return array.concatenate(
+    found: Array = array.concatenate(
         [
             array.from_delayed(read(part, dtype, shape), (len(part), *shape), dtype)
             for part in _parts(dataset, partitions)
         ]
     )
+    return found
 
 
 def _form(dataset: Dataset) -> tuple[Any, tuple[int, ...]]:
-    """The dtype and shape of the samples."""
+    """Return the dtype and shape of the samples."""
     decoder, form = dataset._decoder, dataset._decoder.form
     plain = decoder.sample == "value" and dataset._transform is None
     if plain and decoder.decode == "npy" and len(dataset):
@@ -66,8 +72,8 @@ def _form(dataset: Dataset) -> tuple[Any, tuple[int, ...]]:
         form = first.dtype, first.shape
     if form is None or dataset._transform is not None:
         raise InvalidParameterError(
-            "the samples are not arrays of one form, and a dask.array is made of such",
-            hint="give the Dataset dtype= and shape=, and no transform, or use to_dask_bag()",
+            "the samples must be arrays of one dtype and shape, for a dask.array",
+            hint="give the Dataset dtype= and shape=, and no transform; or use to_dask_bag()",
         )
     return form
 
@@ -94,5 +100,5 @@ def _dask(module: str) -> tuple[Any, Any]:
         import dask
         from dask import array, bag
     except ImportError as problem:
-        raise ImportError("Dask is missing: pip install 'pylmdb[dask]'") from problem
+        raise ImportError("Dask is not installed: pip install 'pylmdb[dask]'") from problem
     return dask, {"array": array, "bag": bag}[module]

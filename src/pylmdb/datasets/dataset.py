@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Dataset: the samples of LMDB files by number."""
+"""Dataset: the samples of LMDB files, by number."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 from .._base.numpy import np
 from ..arrays.gather import row_form
 from ..errors import InvalidParameterError, NotFoundError
-from ._decoding import Decoder, is_npy, raw_array, resolve
+from ._decoding import Decoder, is_npy, raw_array, resolve_decode
 from ._epochs import permutation
-from ._shards import Options, Shards, find
+from ._shards import Options, Shards, find_environments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,54 +23,53 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._decoding import Decode
-    from ._layouts import Recognised
     from ._shards import Path
+    from .layouts import Recognised
 
+# how many samples iteration reads in one lookup
 _CHUNK = 64
 
 
 class Dataset:
     """The samples of one LMDB file, or of many, by number.
 
-    ``dataset[i]`` is a sample; ``dataset[i:j:k]`` a Dataset of some of them, which costs nothing;
-    ``dataset[numbers]`` the list of them, or one array where ``dtype`` is given.  It is
-    what PyTorch calls a map-style data set, ``__getitems__`` included, without needing
-    PyTorch.
+    ``dataset[i]`` is a sample.  ``dataset[i:j:k]`` is a Dataset of some samples; it reads nothing.
+    ``dataset[numbers]`` is a list of samples, or one array if ``dtype`` is given.  PyTorch calls
+    this a map-style data set; ``__getitems__`` is included, and PyTorch is not needed.
 
-    It may be used by several threads at once.  It pickles as paths and options, and in
-    another process, forked or not, opens the files when it is first used.  The files are read
-    as they are at that time; somebody may write to them meanwhile, but samples that are removed
-    raise NotFoundError, and those that are added are seen by a new Dataset.
+    Several threads may use it at once.  It pickles as paths and options.  Another process, forked
+    or not, opens the files when it first uses the Dataset, and reads them as they are then.  Other
+    programs may write to the files meanwhile: a sample that was removed raises NotFoundError, and
+    only a new Dataset has samples that were added.
 
-    :param path: a file or directory as for :class:`pylmdb.Environment`; a directory of such, or
-        a pattern for :mod:`glob`, whose shards are taken in the order of their names; or a
-        list of all of these, in the order of the list.
-    :param layout: how the samples lie in the file: ``"auto"`` to find out, else ``"order"``,
-        ``"ocr"``, ``"folder2lmdb"``, ``"basicsr"``, ``"mmsr"``, ``"numbered"``, ``"padded"``,
+    :param path: a file or directory as for :class:`pylmdb.Environment`; a directory of such shards,
+        or a pattern for :mod:`glob`, both in the order of the names; or a list of these, in the
+        order of the list.
+    :param layout: how samples are stored: ``"auto"`` to find out; else ``"order"``, ``"ocr"``,
+        ``"folder2lmdb"``, ``"basicsr"``, ``"mmsr"``, ``"numbered"``, ``"padded"``,
         ``"integers"``, ``"datum"`` or ``"caffe"``, ``"pairs"`` or ``"plain"``.
-    :param decode: what a sample is.  ``"auto"``: what the layout and the first value
-        say: arrays of ``.npy`` values, ``(array or encoded image, label)`` of Datum values,
-        ``(encoded image, text)`` of the OCR layout, ``(encoded image, label)`` of
-        folder2lmdb, both values of pairs, else bytes.  ``"npy"`` and ``"datum"``: these.
-        ``"image"``: encoded images decoded by pillow, as arrays of ``uint8`` in the image's own
-        mode, of shape
-        (height, width) or (height, width, bands), with the label if the layout has one.  None:
-        the bytes of the value, or of each value in a tuple.  A function: what it returns for
-        a memoryview of the content, which lies in the map and stays valid for as long as it
-        is referenced.
-    :param transform: a function that makes the sample of what was decoded.
+    :param decode: how a sample is decoded.  ``"auto"``: as the layout and the first value say:
+        arrays of ``.npy`` values, ``(array or encoded image, label)`` of Datum messages,
+        ``(encoded image, text)`` of the OCR layout, ``(encoded image, label)`` of folder2lmdb,
+        both values of pairs, else bytes.  ``"npy"`` and ``"datum"``: in that format.  ``"image"``:
+        by pillow, as a uint8 array in the mode of the image, shape (height, width) or
+        (height, width, channels), with the label if the layout has one.  None: the bytes of the
+        value, or a tuple of them.  A function: its result for a memoryview of the content, which
+        shows the memory map and is valid as long as it is referenced.
+    :param transform: a function that is called with each decoded sample and returns the sample.
     :param db: the name of the database; None for the main one.
-    :param dtype: the values are the mere bytes of arrays of this dtype, or such arrays in
-        ``.npy`` format.
-    :param shape: of these.
-    :param readahead: True to have the system read ahead: good for reading in key order from a
-        disk, and bad for everything else.
-    :param lock: False to do without the lock file: no process must write meanwhile.  Where the
-        lock file cannot be used, and this process may write neither the data file nor its
-        directory, there is a RuntimeWarning, and none is used.
-    :param max_open: how many shards are open at once, in each process.
-    :raises FileNotFoundError: there is nothing at ``path``.
-    :raises InvalidParameterError: a file has not that layout.
+    :param dtype: the values are the bytes of arrays of this dtype, without headers, or such arrays
+        in ``.npy`` format.
+    :param shape: of these arrays.
+    :param readahead: True to let the system read ahead.  That is faster for reading in key order
+        from a disk, and slower for everything else.
+    :param lock: False to use no lock file; then no process may write meanwhile.  If the lock file
+        cannot be used, and this process can write neither the data file nor its directory, the
+        file is read without a lock, with a RuntimeWarning.
+    :param max_open: how many shards are open at once in each process, at least 1.
+    :raises FileNotFoundError: there is no environment at ``path``.
+    :raises InvalidParameterError: a file does not have that layout, or is not an LMDB file; shards
+        have different layouts; an argument is not accepted.
     """
 
     def __init__(
@@ -89,22 +88,25 @@ class Dataset:
     ) -> None:
         form = None if dtype is None else row_form("Dataset", dtype, shape)
         if form is not None and decode != "auto":
-            raise InvalidParameterError("dtype says what a sample is, so there is no decode")
+            raise InvalidParameterError(
+                f"decode is {decode!r} and dtype {form[0]}; give one of them: dtype decodes the"
+                " values"
+            )
         if form is None and shape != ():
-            raise InvalidParameterError("a shape needs a dtype")
+            raise InvalidParameterError(f"shape is {shape!r}, but there is no dtype; give both")
         if max_open < 1:
             raise InvalidParameterError(f"max_open must be at least 1, not {max_open}")
         options = Options(layout, db, bool(readahead), bool(lock), index(max_open))
-        self._shards = Shards(find(path), options)
-        # the numbers of the samples in all shards
+        self._shards = Shards(find_environments(path), options)
+        # the numbers of its samples, in all shards
         self._chosen: range | NDArray[Any] = range(len(self._shards))
         self._transform = transform
         self._decoder = Decoder(self._shards.sample, None, form)
         first = next(iter(self._raw(np.arange(min(1, len(self))))), (None,))[0]
-        # with a dtype: whether values have it in a header, too
+        # with a dtype: values also have a header
         self._is_npy = form is not None and first is not None and is_npy(first)
         if form is None:
-            decode = resolve(decode, self._shards.sample, first)
+            decode = resolve_decode(decode, self._shards.sample, first)
             self._decoder = Decoder(self._shards.sample, decode, None)
 
     # -- which samples ----------------------------------------------------------------
@@ -113,14 +115,14 @@ class Dataset:
         return len(self._chosen)
 
     def _part(self, chosen: range | NDArray[Any]) -> Self:
-        """The same with fewer samples."""
+        """Return a Dataset of some of the samples."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._chosen = chosen
         return other
 
     def _numbers(self, ordinals: NDArray[Any]) -> NDArray[Any]:
-        """Of samples of this Dataset: their numbers in all shards."""
+        """Return the numbers in all shards of samples of this Dataset."""
         chosen = self._chosen
         numbers: NDArray[Any] = (
             ordinals * chosen.step + chosen.start if isinstance(chosen, range) else chosen[ordinals]
@@ -128,14 +130,14 @@ class Dataset:
         return numbers
 
     def _ordinals(self, given: ArrayLike) -> NDArray[Any]:
-        """The argument of ``[]``, checked and counted from the start."""
+        """Check the argument of ``[]``, and count negative numbers from the end."""
         array = np.asarray(given)
         if array.dtype == np.bool_ and array.shape == (len(self),):
             array = np.flatnonzero(array)
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise TypeError(
-                "samples are chosen by integers in one dimension, or by one bool for each, not by"
-                f" shape {array.shape}, dtype {array.dtype}"
+                f"an index of shape {array.shape} and dtype {array.dtype} is not accepted; give"
+                f" integers in one dimension, or {len(self)} bools"
             )
         count = len(self)
         bad = (array < -count) | (array >= count)
@@ -145,13 +147,16 @@ class Dataset:
         return np.where(array < 0, array + count, array)
 
     def _no_sample(self, number: object) -> IndexError:
-        return IndexError(f"there are {len(self)} samples, and none with the number {number}")
+        return IndexError(f"there are {len(self)} samples; sample {number} does not exist")
 
     def split(self, rank: int, world: int) -> Self:
-        """The part of worker ``rank`` of ``world`` workers: each ``world``-th sample.
+        """Return the part of one of several workers: every ``world``-th sample.
 
-        The parts have no sample in common, and all samples between them; their lengths
-        differ by one at most.
+        Each sample is in one part.  The lengths of parts differ by at most one.
+
+        :param rank: the number of the worker, from 0 to ``world - 1``.
+        :param world: the number of workers.
+        :raises InvalidParameterError: ``rank`` is out of range.
         """
         rank, world = index(rank), index(world)
         if not 0 <= rank < world:
@@ -159,14 +164,16 @@ class Dataset:
         return self[rank::world]
 
     def random_split(self, fractions: Sequence[float], seed: int = 0) -> list[Self]:
-        """Parts of a random choice of samples, such as for training and validation.
+        """Split the samples into random parts, such as for training and validation.
 
-        :param fractions: of the samples, in sum at most 1.
-        :param seed: the same seed gives the same parts, on every machine.
+        :param fractions: the size of each part as a fraction of the samples; they add up to at
+            most 1.
+        :param seed: the same seed gives the same parts on every machine.
+        :raises InvalidParameterError: a fraction is negative, or they add up to more than 1.
         """
         if any(each < 0 for each in fractions) or sum(fractions) > 1 + 1e-9:
             raise InvalidParameterError(
-                f"fractions must be at least 0 and add up to at most 1, not {fractions}"
+                f"fractions must be at least 0 and add up to at most 1, got {fractions}"
             )
         numbers = self._numbers(permutation(len(self), seed))
         ends = np.rint(np.cumsum([0.0, *fractions]) * len(self)).astype(int).tolist()
@@ -178,11 +185,11 @@ class Dataset:
     def __getitem__(self, number: slice) -> Self: ...
     @overload
     def __getitem__(self, number: SupportsIndex | Sequence[int] | NDArray[Any]) -> Any: ...
-    def __getitem__(self, number: Any) -> Any:
-        """A sample; a Dataset for a slice; the samples of several numbers, or of a mask.
+    def __getitem__(self, number: Any) -> object:
+        """Return a sample; a Dataset for a slice; several samples for numbers or a mask.
 
-        :raises IndexError: there is no sample of a number.
-        :raises NotFoundError: there is no record for it.
+        :raises IndexError: there is no sample of this number.
+        :raises NotFoundError: the record of the sample was removed.
         """
         if isinstance(number, slice):
             return self._part(self._chosen[number])
@@ -194,8 +201,14 @@ class Dataset:
         return self._samples(np.array([i % len(self)]))[0]
 
     def __getitems__(self, numbers: Sequence[int] | NDArray[Any]) -> Any:
-        """The samples of several numbers in one look-up: a list of them, or with ``dtype``, and
-        without ``transform``, an array of shape ``(len(numbers), *shape)``."""
+        """Return several samples, read in one lookup per shard.
+
+        :param numbers: integers of shape ``(n,)``; a negative one counts from the end.
+        :return: a list; with ``dtype`` and without ``transform``, an array of shape
+            ``(n, *shape)``.
+        :raises IndexError: there is no sample of a number.
+        :raises NotFoundError: the record of a sample was removed.
+        """
         ordinals = self._ordinals(numbers)
         if self._decoder.form is not None and self._transform is None:
             return self._array(ordinals, *self._decoder.form)
@@ -206,10 +219,13 @@ class Dataset:
             yield from self._samples(np.arange(begin, min(begin + _CHUNK, len(self))))
 
     def keys(self) -> list[bytes]:
-        """The keys of the samples, in their order; of the OCR layout, those of the images."""
+        """Return the keys of the samples, in their order.
+
+        A sample of several records has the key of the first one, the image.
+        """
         numbers = self._numbers(np.arange(len(self)))
         found: list[bytes] = [b""] * len(numbers)
-        for shard, rows, local in self._shards.parts(numbers):
+        for shard, rows, local in self._shards.by_shard(numbers):
             keys = self._shards.recognised(shard).order.keys(local)
             for row, key in zip(np.arange(len(numbers))[rows].tolist(), keys, strict=True):
                 found[row] = key
@@ -223,9 +239,9 @@ class Dataset:
         return [transform(decode(*each)) for each in values]
 
     def _raw(self, numbers: NDArray[Any]) -> list[tuple[memoryview, ...]]:
-        """Views of the values of samples, by their numbers in all shards."""
+        """Return views of the values of samples, by their numbers in all shards."""
         found: list[Any] = [None] * len(numbers)
-        for shard, rows, local in self._shards.parts(numbers):
+        for shard, rows, local in self._shards.by_shard(numbers):
             opened, known = self._shards.opened(shard), self._shards.recognised(shard)
             with opened.env.begin(opened.db, buffers=True) as txn:
                 columns = [
@@ -252,7 +268,7 @@ class Dataset:
         if None in values:
             raise NotFoundError(
                 f"{self._shards.paths[shard]!r} has no record {keys[values.index(None)]!r}",  # type: ignore[arg-type]
-                hint=f"has it the layout {known.layout!r}? 'plain' takes the keys that are there",
+                hint=f"the layout is {known.layout!r}; layout='plain' reads the keys that exist",
             )
         return values
 
@@ -264,7 +280,7 @@ class Dataset:
             for row, (value, *_) in enumerate(self._raw(self._numbers(ordinals))):
                 out[row] = raw_array(value, dtype, shape)
             return out
-        for shard, rows, local in self._shards.parts(self._numbers(ordinals)):
+        for shard, rows, local in self._shards.by_shard(self._numbers(ordinals)):
             opened, known = self._shards.opened(shard), self._shards.recognised(shard)
             keys = known.order.keys(local)
             with opened.env.begin(opened.db) as txn:
@@ -274,21 +290,23 @@ class Dataset:
                     out[rows] = txn.take(keys, dtype, shape)
         return out
 
-    # -- life -------------------------------------------------------------------------
+    # -- files ------------------------------------------------------------------------
 
     @property
     def paths(self) -> list[str]:
-        """The paths of the shards, absolute, in their order."""
+        """The absolute paths of the shards, in their order."""
         return list(self._shards.paths)
 
     @property
     def layouts(self) -> list[str]:
-        """The layouts of the shards."""
+        """The names of the layouts of the shards, in their order."""
         return list(self._shards.layouts)
 
     def close(self) -> None:
-        """Let the files go that this process has open for this Dataset and its parts; reading on
-        opens them again."""
+        """Close the files that this process has open for this Dataset and its parts.
+
+        Reading opens them again.
+        """
         self._shards.close()
 
     def __enter__(self) -> Self:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Caffe's ``Datum`` messages, encoded and decoded without protobuf and Caffe.
+"""Encode and decode Caffe's ``Datum`` messages, without protobuf and Caffe.
 
 >>> value = datum.encode(image, label=3)      # uint8 of shape (channels, height, width)
->>> image, label = datum.decode(value)        # shows the memory of value
+>>> image, label = datum.decode(value)        # shares the memory of value
 
 A Datum is a protocol buffer with the fields channels = 1, height = 2, width = 3, data = 4,
-label = 5, float_data = 6 and encoded = 7.  What is written is what the protobuf runtime
-writes for Caffe's definition, byte for byte: fields in order of their numbers, numbers as
-int32, ``float_data`` unpacked.  All that the wire format allows is read: fields in any order
-and more than once (the last one counts), packed floats, unknown fields, which are skipped.
+label = 5, float_data = 6 and encoded = 7.  Messages are encoded as the protobuf runtime encodes
+Caffe's definition, byte for byte: fields in the order of their numbers, numbers as int32,
+``float_data`` unpacked.  Everything that the wire format allows is decoded: fields in any order;
+repeated fields, of which the last counts; packed floats; and unknown fields, which are skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.buffers import as_buffer
 from ..errors import InvalidParameterError
-from ._wire import Fields, MalformedError, varint
+from ._protobuf_wire import Fields, MalformedError, varint
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -39,33 +39,35 @@ _INT32 = range(-(2**31), 2**31)
 class Datum(NamedTuple):
     """The fields of a message, as :func:`parse` returns them."""
 
-    #: 0 where the message has none
+    #: 0 if the message has no such field
     channels: int
     height: int
     width: int
-    #: the bytes, a view of what was parsed
+    #: a view of the message; empty if it has no such field
     data: memoryview
-    #: None where the message has none
+    #: None if the message has no such field
     label: int | None
-    #: the floats: an ndarray of little-endian float32, shape (n,); None where there are none
-    float_data: NDArray[Any] | None
+    #: an array of little-endian float32, shape (n,); None if the message has no such field
+    float_data: NDArray[np.float32] | None
     #: True if ``data`` is an image file
     encoded: bool
 
 
 def encode(array: ArrayLike | BytesLike, label: int | None = None, encoded: bool = False) -> bytes:
-    """An image as a Datum message.
+    """Encode an image as a Datum message.
 
     :param array: an array of shape (channels, height, width).  ``uint8`` is stored in ``data``;
         floats of any size, and integers of up to 16 bits, in ``float_data`` as float32.
-        With ``encoded``: the bytes of an image file, stored in ``data`` as they are.
+        With ``encoded=True``, the bytes of an image file, which are stored in ``data``.
     :param label: an int32, or None for no label.
-    :param encoded: True to say that ``array`` is the bytes of an image file.
-    :raises InvalidParameterError: the array has other dimensions; the label is no int32.
+    :param encoded: True if ``array`` is the bytes of an image file.
+    :return: the message.
+    :raises InvalidParameterError: the array does not have three dimensions; the label or the size
+        is not an int32.
     :raises TypeError: the array has another dtype.
     """
-    parts: list[Any] = []
-    floats: Any = b""
+    parts: list[bytes | memoryview] = []
+    floats = b""
     if encoded:
         parts += _of_length(_DATA, as_buffer("array", array))
     else:
@@ -82,15 +84,16 @@ def encode(array: ArrayLike | BytesLike, label: int | None = None, encoded: bool
 
 
 def decode(value: BytesLike) -> tuple[Any, int | None]:
-    """The image and the label of a Datum message.
+    """Decode the image and the label of a Datum message.
 
-    The image is an ndarray of shape (channels, height, width): of ``uint8``, showing the
-    memory of ``value``, or of ``float32``; or, where the message says that it is encoded, a
-    memoryview of the bytes of an image file.  As with Caffe, ``data`` goes before
-    ``float_data`` where a message has both.  The label is None where the message has none.
-
-    :param value: a bytes-like object, such as a view of a value in the map.
-    :raises InvalidParameterError: it is no Datum, or its size is not that of its data.
+    :param value: a bytes-like object, such as a view of a value in the memory map.
+    :return: a pair (image, label).  The image is an array of shape (channels, height, width):
+        ``uint8``, which shares the memory of ``value``, or ``float32``.  If the message says that
+        it is encoded, the image is a memoryview of the bytes of an image file.  As in Caffe,
+        ``data`` is preferred if a message also has ``float_data``.  The label is an int, or None
+        if the message has none.
+    :raises InvalidParameterError: it is not a Datum message, or the size of its data is not that of
+        its shape.
     """
     fields = parse(value)
     if fields.encoded:
@@ -99,14 +102,15 @@ def decode(value: BytesLike) -> tuple[Any, int | None]:
 
 
 def parse(value: BytesLike) -> Datum:
-    """All fields of a Datum message, without looking at whether they fit.
+    """Parse all fields of a Datum message, without a check that they fit each other.
 
-    :raises InvalidParameterError: it is no protocol buffer.
+    :param value: a bytes-like object.
+    :raises InvalidParameterError: it is not a protocol buffer.
     """
     view = memoryview(as_buffer("value", value))
     numbers: dict[int, int] = {}
     data = view[:0]
-    floats: list[memoryview] = []
+    floats: list[NDArray[np.float32]] = []
     try:
         for number, wire, found in Fields(view, repeated=_FLOATS):
             if wire == _VARINT and number in _NUMBERS:
@@ -138,31 +142,36 @@ _NUMBERS = {_CHANNELS, _HEIGHT, _WIDTH, _LABEL, _ENCODED}
 def _number(field: int, value: SupportsIndex, what: str) -> bytes:
     number = index(value)
     if number not in _INT32:
-        raise InvalidParameterError(f"{what}: {number} is not an int32")
+        raise InvalidParameterError(
+            f"{what} is {number}; it must be an int32, from -2**31 to 2**31 - 1"
+        )
     return varint(field << 3 | _VARINT) + varint(number & 2**64 - 1)
 
 
-def _of_length(field: int, data: Any) -> list[Any]:
+def _of_length(field: int, data: bytes | memoryview) -> list[bytes | memoryview]:
     size = memoryview(data).nbytes
     return [varint(field << 3 | _BYTES), varint(size), data]
 
 
-def _plain(array: ArrayLike | BytesLike) -> tuple[tuple[int, ...], Any, Any]:
-    """Its shape, and the two kinds of data: one of them, and nothing."""
+def _plain(
+    array: ArrayLike | BytesLike,
+) -> tuple[tuple[int, ...], memoryview | None, bytes]:
+    """Return the shape; the data or None; and the encoded floats or nothing."""
     from .._base.numpy import np
 
     array = np.asarray(array)
     if array.ndim != 3:
         raise InvalidParameterError(
-            f"a Datum holds an array of shape (channels, height, width), not {array.shape}",
+            f"the array has shape {array.shape}; a Datum has shape (channels, height, width)",
             hint="array[None] adds a dimension, transpose(2, 0, 1) puts the channels first",
         )
     if array.dtype == np.uint8:
-        return array.shape, np.ascontiguousarray(array).reshape(-1), b""
+        return array.shape, np.ascontiguousarray(array).reshape(-1).data, b""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind != "f" and not (kind in "iub" and size <= 2):
         raise TypeError(
-            f"a Datum holds uint8 or float32, and {array.dtype} does not fit; use astype()"
+            f"the array has dtype {array.dtype}; a Datum holds uint8, floats, and integers of up"
+            " to 16 bits; use astype()"
         )
     tagged = np.empty(array.size, _tagged())
     tagged["tag"] = _FLOATS << 3 | _FIXED32
@@ -172,7 +181,7 @@ def _plain(array: ArrayLike | BytesLike) -> tuple[tuple[int, ...], Any, Any]:
 
 
 def _tagged() -> np.dtype[Any]:
-    """Unpacked floats in a row: each behind its tag."""
+    """Return the dtype of consecutive unpacked floats, each after its tag."""
     from .._base.numpy import np
 
     return np.dtype([("tag", "u1"), ("value", "<f4")])
@@ -182,28 +191,31 @@ def _tagged() -> np.dtype[Any]:
 
 
 def _int32(value: int) -> int:
-    """The low 32 bits of a number count, as for protobuf."""
+    """Return the low 32 bits of a number as int32, as protobuf does."""
     return (value & 2**32 - 1 ^ 2**31) - 2**31
 
 
-def _packed(found: memoryview) -> Any:
+def _packed(found: memoryview) -> NDArray[np.float32]:
     from .._base.numpy import np
 
     if len(found) % 4:
-        raise MalformedError(f"its packed float_data has {len(found)} bytes")
+        raise MalformedError(
+            f"its packed float_data has {len(found)} bytes, which is not a multiple of 4"
+        )
     return np.frombuffer(found, "<f4")
 
 
-def _unpacked(found: memoryview) -> Any:
-    """Those of a run of floats, each behind its tag; or the one whose tag is longer than usual."""
+def _unpacked(found: memoryview) -> NDArray[np.float32]:
+    """Return consecutive floats, each after its tag; or one float without its tag."""
     from .._base.numpy import np
 
     if len(found) == 4:
         return np.frombuffer(found, "<f4")
-    return np.frombuffer(found, _tagged())["value"]
+    values: NDArray[np.float32] = np.frombuffer(found, _tagged())["value"]
+    return values
 
 
-def _joined(floats: list[Any]) -> NDArray[Any] | None:
+def _joined(floats: list[NDArray[np.float32]]) -> NDArray[np.float32] | None:
     if len(floats) < 2:
         return floats[0] if floats else None
     from .._base.numpy import np
@@ -216,13 +228,13 @@ def _array(fields: Datum) -> NDArray[Any]:
     from ..arrays.npy import check_extent
 
     shape = fields.channels, fields.height, fields.width
-    flat = fields.float_data
+    flat: NDArray[Any] | None = fields.float_data
     if len(fields.data) or flat is None:
         flat = np.frombuffer(fields.data, np.uint8)
     if min(shape) < 0 or shape[0] * shape[1] * shape[2] != flat.size or shape == (0, 0, 0):
         raise InvalidParameterError(
-            f"the Datum has {flat.size} elements, which do not fill an array of shape {shape}"
+            f"the Datum has {flat.size} elements; its shape {shape} needs another number"
         )
     check_extent("the Datum's array", flat.dtype, shape)
-    # floats behind their tags are not in a row
+    # floats with tags in between are not contiguous
     return np.ascontiguousarray(flat).reshape(shape)

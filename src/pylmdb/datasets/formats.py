@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What data sets are made from and into, in a table: the commands ``pylmdb import`` and
-``pylmdb export`` are made from it.
+"""The table of formats that data sets are imported from and exported to.
 
-Each function is called as ``function(source, dest, progress=, **options)`` and returns a number of
-samples, or a tuple whose first element is one.
+The commands ``pylmdb import`` and ``pylmdb export`` are made from it.  Each function is called as
+``function(source, dest, progress=, **options)``.  It returns the number of samples, or a tuple that
+begins with it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import hdf5, image_folders, images, numpy_files
-from ._layout_names import WRITTEN
+from .layouts import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ class Option(NamedTuple):
 
     :ivar name: the keyword of the function; ``check_size`` is ``--check-size`` in a command.
     :ivar kind: ``str``, ``int``, ``bool`` (a switch), or ``"size"``: ``HEIGHTxWIDTH``, a tuple.
-    :ivar choices: the values it may have; empty for any.
+    :ivar choices: the values that are accepted; empty for any.
     """
 
     name: str
@@ -32,7 +32,11 @@ class Option(NamedTuple):
 
 
 class Format(NamedTuple):
-    """A format; a function that is None says that there is no such direction."""
+    """A format.
+
+    :ivar load: the function that imports; None if it cannot be imported.
+    :ivar save: the function that exports; None if it cannot be exported.
+    """
 
     description: str
     load: Callable[..., Any] | None
@@ -41,11 +45,9 @@ class Format(NamedTuple):
     save_options: tuple[Option, ...]
 
 
-_EXIST = Option(
-    "exist", str, "what to do about a data set that is there", ("error", "extend", "replace")
-)
-_LAYOUT = Option("layout", str, "how the samples lie in the file", WRITTEN)
-_KEY_FORMAT = Option("key_format", str, "how numbers become keys, such as %%010d")
+_EXIST = Option("exist", str, "what to do if the data set exists", ("error", "extend", "replace"))
+_LAYOUT = Option("layout", str, "how samples are stored", WRITTEN)
+_KEY_FORMAT = Option("key_format", str, "the format that makes keys of numbers, such as %%010d")
 _WRITER = (_LAYOUT, _KEY_FORMAT, _EXIST)
 _IMAGES = (
     *_WRITER,
@@ -55,13 +57,13 @@ _IMAGES = (
     Option("axes", str, "the order of the axes of pixels", ("HWC", "CHW")),
     Option("resize", "size", "the size to resize to, as HEIGHTxWIDTH"),
     Option("check_size", bool, "refuse images of another size than the first"),
-    Option("shuffle", bool, "in random order"),
-    Option("seed", int, "the seed of that order"),
+    Option("shuffle", bool, "store samples in random order"),
+    Option("seed", int, "the seed of the random order"),
     Option("errors", str, "what to do about files that are not images", ("raise", "skip")),
-    Option("resume", bool, "go on with what a killed run has left"),
-    Option("threads", int, "how many threads read ahead"),
+    Option("resume", bool, "continue a data set that a killed run has left"),
+    Option("threads", int, "how many threads prefetch files"),
 )
-_MAX_SAMPLE = Option("max_sample", int, "how many bytes a sample may have")
+_MAX_SAMPLE = Option("max_sample", int, "the most bytes that a sample may have")
 _ROWS = (
     Option("data", str, "the name of an array whose rows are the samples"),
     Option("labels", str, "the name of an array with their labels"),
@@ -74,7 +76,7 @@ FORMATS: dict[str, Format] = {
         (Option("labels", str, "where labels come from", ("auto", "folders")), *_IMAGES),
         image_folders.to_image_folder,
         (
-            Option("names", str, "what the files are called by", ("key", "number")),
+            Option("names", str, "what names the files", ("key", "number")),
             Option("mode", str, "the channels of arrays", ("RGB", "BGR")),
             Option("axes", str, "the order of the axes of arrays", ("HWC", "CHW")),
         ),
@@ -82,7 +84,7 @@ FORMATS: dict[str, Format] = {
     "imagelist": Format(
         "a text file with a path and a label per line, as Caffe's convert_imageset takes it",
         images.from_image_list,
-        (Option("root", str, "the folder that paths start from"), *_IMAGES),
+        (Option("root", str, "the folder to which paths are relative"), *_IMAGES),
         None,
         (),
     ),
@@ -105,7 +107,7 @@ FORMATS: dict[str, Format] = {
         numpy_files.from_memmap,
         (
             Option("labels", str, "a .npy file with labels"),
-            Option("dtype", str, "the type of the elements, for a file without a header"),
+            Option("dtype", str, "the dtype of the elements, for a file without a header"),
             *_WRITER,
         ),
         numpy_files.to_memmap,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""HDF5 files into data sets, and out of them again."""
+"""Import and export HDF5 files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..arrays.npy import check_extent
 from ..environment import Environment
 from ..errors import InvalidParameterError, NotFoundError
 from ._exporting import Exported, as_array, check_like, key_text, label_array
-from ._npz import MAX_SAMPLE, check_claim, check_size
-from ._signatures import WriterOptions, takes
+from ._npz import MAX_SAMPLE, check_plausible, check_size
+from ._signatures import WriterOptions, accepts
 from .numpy_files import append_rows
 from .writer import Writer
 
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTRIBUTES", "from_hdf5", "to_hdf5"]
 
-#: the database with the attributes: the path of the object, NUL, the name of the attribute, and
-#: a value in ``.npy`` format.  An object without attributes that is no data set has an empty
-#: name and value.
+#: the database of attributes.  A key is the path of the object, NUL, and the name of the attribute;
+#: a value is in ``.npy`` format.  An empty group without attributes has an empty name and value.
 ATTRIBUTES = b"__attributes__"
 _BLOCK = 8 << 20
 
 
-def _h5py() -> Any:
+def _h5py() -> ModuleType:
     try:
         import h5py
     except ImportError as problem:
         raise ImportError("HDF5 files need h5py: pip install h5py") from problem
-    return h5py
+    module: ModuleType = h5py
+    return module
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def from_hdf5(
     source: Path,
     path: Path,
@@ -59,22 +59,24 @@ def from_hdf5(
     progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> int:
-    """The data sets of an HDF5 file as samples.
+    """Import the data sets of an HDF5 file as samples.
 
-    Without ``data`` each data set is a sample, an array under its path, such as ``train/images``.
-    Groups are part of the paths; attributes go to the database ``__attributes__``.  Links to other
-    places and files are not followed.
+    Without ``data`` each data set is a sample: an array, whose key is the path, such as
+    ``train/images``.  Attributes are stored in the database ``__attributes__``.  Links to other
+    paths and files are not followed.
 
-    :param source: the file.
-    :param data: the path of a data set whose rows are the samples.
-    :param labels: the path of one with their labels.
-    :param layout: see :class:`Writer`.
-    :param max_sample: how many bytes a sample may have, and all labels together.
-    :param options: further ones for the Writer.
-    :return: how many samples were written.
-    :raises InvalidParameterError: it is no HDF5 file; there is no such data set; it is of a
-        type that has no array: references, arrays of varying length, or data in other files; a
-        sample is larger than ``max_sample``, or claims more than the file can hold.
+    :param source: the HDF5 file.
+    :param path: the file or directory to write.
+    :param data: the path of a data set, shape ``(n, ...)``, whose rows are the samples.
+    :param labels: the path of a data set of their labels, shape ``(n,)``.
+    :param layout: how samples are stored; see :class:`Writer`.
+    :param max_sample: the most bytes that a sample may have, and that all labels may have.
+    :param options: further options of :class:`Writer`.
+    :return: the number of samples that were written.
+    :raises InvalidParameterError: it is not an HDF5 file; there is no such data set; a data set
+        holds references, arrays of varying length, or data in other files; a sample is larger
+        than ``max_sample``, or claims more than the file can hold.
+    :raises ImportError: h5py is not installed.
     """
     h5py = _h5py()
     try:
@@ -102,7 +104,7 @@ def from_hdf5(
 
 
 class _Rows:
-    """The rows of a data set, read by the block."""
+    """The rows of a data set, read in blocks."""
 
     def __init__(self, h5py: ModuleType, dataset: Dataset, limit: int) -> None:
         _check_readable(h5py, dataset)
@@ -120,12 +122,12 @@ class _Rows:
 def _find(h5py: ModuleType, file: Group, name: str) -> Dataset:
     found = file.get(name)
     if not isinstance(found, h5py.Dataset) or found.file.filename != file.filename:
-        raise InvalidParameterError(f"there is no data set {name!r}")
+        raise InvalidParameterError(f"there is no data set {name!r} in {file.filename!r}")
     return found
 
 
 def _tree(h5py: ModuleType, file: Group, limit: int) -> tuple[list[str], dict[bytes, bytes]]:
-    """The paths of all data sets, and the attributes of everything."""
+    """Return the paths of all data sets, and the attributes of all objects."""
     names: list[str] = []
     attributes: dict[bytes, bytes] = dict(_attributes(file, "", limit))
 
@@ -140,14 +142,17 @@ def _tree(h5py: ModuleType, file: Group, limit: int) -> tuple[list[str], dict[by
     file.visititems(visit)
     names.sort(key=str.encode)
     if ATTRIBUTES.decode() in names:
-        raise InvalidParameterError(f"{ATTRIBUTES!r} is the name of a database, and no key")
+        raise InvalidParameterError(
+            f"the data set {ATTRIBUTES.decode()!r} has the name of the database with attributes;"
+            " rename it"
+        )
     return names, attributes
 
 
 def _keep_attributes(writer: Writer, attributes: dict[bytes, bytes]) -> None:
     if attributes:
         writer.flush()
-        # the writer itself has nothing left to write
+        # after flush() the writer's thread does not write
         db = writer.env.open_db(ATTRIBUTES)
         with writer.env.begin(db, write=True) as txn:
             txn.cursor().putmulti(sorted(attributes.items()))
@@ -161,7 +166,7 @@ def _attributes(found: Group, name: str, limit: int) -> dict[bytes, bytes]:
             array = _texts(array, f"the attribute {key!r}", limit)
         if array.dtype.hasobject:
             raise InvalidParameterError(
-                f"the attribute {key!r} of {name or '/'!r} is of a type that has no array"
+                f"the attribute {key!r} of {name or '/'!r} has a type that numpy has no array of"
             )
         result[f"{name}\0{key}".encode()] = arrays.dumps(_without_metadata(array))
     return result
@@ -181,12 +186,12 @@ def _check_readable(h5py: ModuleType, dataset: Dataset) -> None:
     )
     if dataset.shape is None or elsewhere or (dataset.dtype.hasobject and not text):
         raise InvalidParameterError(
-            f"the data set {dataset.name!r} has no array: it is empty, in another file, or of"
-            " references or varying lengths"
+            f"the data set {dataset.name!r} cannot be read as one array: it is empty, has data in"
+            " another file, or holds references or arrays of varying length"
         )
-    # what was never written takes no room in the file, and reads as zeros
+    # elements that were never written take no space in the file, and read as zeros
     what, size = f"the data set {dataset.name!r}", math.prod(dataset.shape) * dataset.dtype.itemsize
-    check_claim(what, size, os.stat(dataset.file.filename).st_size)
+    check_plausible(what, size, os.stat(dataset.file.filename).st_size)
     check_extent(what, dataset.dtype, dataset.shape)
 
 
@@ -195,29 +200,33 @@ def _read(dataset: Dataset, where: slice | tuple[()], limit: int) -> NDArray[Any
         try:
             texts = np.asarray(dataset.asstr()[where], object)
         except UnicodeDecodeError as problem:
-            raise InvalidParameterError(f"{dataset.name!r} is not text: {problem}") from None
+            raise InvalidParameterError(
+                f"the data set {dataset.name!r} is not valid text: {problem}"
+            ) from None
         return _texts(texts, f"the data set {dataset.name!r}", limit)
     return _without_metadata(np.asarray(dataset[where]))
 
 
 def _texts(texts: NDArray[Any], what: str, limit: int) -> NDArray[Any]:
-    """An array of str, in which each takes as much room as the longest one."""
+    """Return an array of str, in which each takes as much memory as the longest."""
     longest = max(map(len, texts.flat), default=0)
     check_size(what, texts.size * longest * np.dtype("U1").itemsize, limit)
     return texts.astype(np.str_)
 
 
 def _without_metadata(array: NDArray[Any]) -> NDArray[Any]:
-    """``array`` without what h5py notes in dtypes, of which numpy would warn that a file in
-    ``.npy`` format has no place for it."""
+    """Return ``array`` without the metadata that h5py adds to dtypes.
+
+    numpy would warn that ``.npy`` files cannot store it.
+    """
     return array.view(_plain(array.dtype))
 
 
-def _plain(dtype: Any) -> Any:
+def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return np.dtype((_plain(base), shape))
-    if dtype.names is None:
+    if dtype.names is None or dtype.fields is None:
         return np.dtype(dtype.str)
     fields = [dtype.fields[name] for name in dtype.names]
     return np.dtype(
@@ -238,22 +247,24 @@ def to_hdf5(
     labels: str | None = None,
     progress: Progress = None,
 ) -> int:
-    """Samples as an HDF5 file.
+    """Export samples to an HDF5 file.
 
-    Without ``data`` each sample is a data set, its key the path; what is no array is one
-    of bytes; a label is its attribute ``label``; and what :func:`from_hdf5` kept of attributes
-    and groups is there again.
+    Without ``data`` each sample is a data set, and its key is the path.  Bytes become a data set of
+    uint8.  A label becomes the attribute ``label``.  Attributes and groups that :func:`from_hdf5`
+    stored are restored.
 
     :param source: the path of a data set, or a :class:`Dataset`.
-    :param dest: the file to write; it is replaced when the new one is whole.
-    :param data: the path of one data set with all samples as rows.
-    :param labels: the path of one with their labels.
-    :return: how many samples were written.
-    :raises InvalidParameterError: keys are no paths of HDF5; or, for rows, a sample is no
-        array or unlike the first one.
+    :param dest: the file to write.  It is replaced atomically, when the new file is complete.
+    :param data: the path of one data set for all samples, shape ``(n, *shape)``.
+    :param labels: with ``data``, the path of a data set for the labels, shape ``(n,)``.
+    :return: the number of samples that were written.
+    :raises InvalidParameterError: a key is not a path of HDF5; with ``data``, a sample is not an
+        array, or its dtype or shape is not that of the first sample; with ``labels``, a sample
+        has no label.
+    :raises ImportError: h5py is not installed.
     """
     if labels is not None and data is None:
-        raise InvalidParameterError("labels belong to rows: give data a path, too")
+        raise InvalidParameterError(f"labels={labels!r} needs data=, the path of the rows")
     h5py = _h5py()
     with (
         Exported(source, progress) as exported,
@@ -312,10 +323,12 @@ def _to_rows(file: Group, exported: Exported, name: str) -> list[Any]:
 
 def _create(h5py: ModuleType, file: Group, name: str, array: NDArray[Any]) -> Dataset:
     if "\0" in name:
-        raise InvalidParameterError(f"the key {name!r} is not a path")
+        raise InvalidParameterError(f"the key {name!r} is not a path of HDF5: it has a NUL")
     try:
         if array.dtype.kind == "U":
             return file.create_dataset(name, array.shape, h5py.string_dtype(), array.astype(object))
         return file.create_dataset(name, data=array)
     except (ValueError, TypeError) as problem:
-        raise InvalidParameterError(f"no data set for the key {name!r}: {problem}") from problem
+        raise InvalidParameterError(
+            f"HDF5 makes no data set for the key {name!r}: {problem}"
+        ) from problem

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Data sets out into image files; and from one layout into another."""
+"""Write the samples of data sets to image files; convert data sets to another layout."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from .._base.numpy import np
 from ..errors import InvalidParameterError
 from ._exporting import Exported
-from ._images import encoded, extension_of
-from ._layout_names import written_name
-from ._signatures import WriterOptions, takes
+from ._images import encode_png, extension_of
+from ._signatures import WriterOptions, accepts
+from .layouts import layout_of
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Literal, SupportsIndex
 
     from typing_extensions import Unpack
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LABELS", "convert", "to_image_folder"]
 
-#: the file with the labels that are texts
+#: the file with labels that are text
 LABELS = "labels.txt"
 _DATUM_KEY = re.compile(r"\d{8,10}_")
-# the most bytes of a file's name, on the usual file systems
+# the longest name of a file on common file systems, in bytes
 _LONGEST_NAME = 255
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{2,5}")
 
@@ -46,24 +45,24 @@ def to_image_folder(
     axes: Axes | None = None,
     progress: Progress = None,
 ) -> int:
-    """Samples as image files: encoded images as they are, arrays of pixels as PNG files.
+    """Write samples to image files: encoded images as they are, arrays of pixels as PNG files.
 
-    A file has the name of its key, with the folders in it, or its number where the key is not text
-    or too long for a name; and the extension of its content.  A label that is a number becomes
-    a folder, if the key names none; labels that are texts go to ``labels.txt``, which
-    :func:`from_image_list` reads.
+    The key names the file and its folders; the number does if the key is not text or too long.  The
+    content gives the extension.  A label that is a number becomes a folder, if the key names none.
+    Labels that are text are written to ``labels.txt``, which :func:`from_image_list` reads.
 
     :param source: the path of a data set, or a :class:`Dataset`.
-    :param root: the folder, made if there is none.  Nothing in it is overwritten.
-    :param names: ``"number"`` for numbers where keys would serve, too.
-    :param classes: the names of the folders for labels; the numbers by default.
-    :param mode: of arrays: ``"BGR"`` or ``"RGB"``.
-    :param axes: of arrays: ``"HWC"`` or ``"CHW"``.  Both are by default those of the data set:
-        ``"CHW"`` and ``"BGR"`` for Caffe's, ``"BGR"`` for mmsr's, else ``"HWC"`` and ``"RGB"``.
-    :return: how many files were written.
-    :raises FileExistsError: there is a file of that name.
-    :raises InvalidParameterError: a key leads out of the folder; a sample is no image; a label has
-        a line break, or is neither a number nor text.
+    :param root: the folder, which is made if it does not exist.  No file in it is overwritten.
+    :param names: ``"key"``; or ``"number"`` to name all files by numbers.
+    :param classes: the names of the folders for labels; None for the numbers.
+    :param mode: the channels of arrays: ``"BGR"`` or ``"RGB"``.
+    :param axes: the axes of arrays: ``"HWC"`` or ``"CHW"``.  None for mode and axes means those of
+        the data set: ``"BGR"`` and ``"CHW"`` for Caffe's, ``"BGR"`` and ``"HWC"`` for mmsr's, else
+        ``"RGB"`` and ``"HWC"``.
+    :return: the number of files that were written.
+    :raises FileExistsError: a file of that name exists.
+    :raises InvalidParameterError: a key leads out of the folder; a sample is not an image; a label
+        has a line break, or is neither a number nor text.
     """
     folder = os.fspath(root)
     texts: list[str] = []
@@ -71,7 +70,7 @@ def to_image_folder(
         usual_axes, usual_mode = exported.pixels()
         for number, (key, value, label) in enumerate(exported.named()):
             if isinstance(value, np.ndarray):
-                value = encoded(value, axes or usual_axes, mode or usual_mode)
+                value = encode_png(value, axes or usual_axes, mode or usual_mode)
             name = _file_name(key if names == "key" else b"", number, bytes(value))
             if isinstance(label, str):
                 texts.append(_line(name, label))
@@ -85,7 +84,7 @@ def to_image_folder(
 
 
 def _file_name(key: bytes, number: int, content: bytes) -> str:
-    """The name of a file, with ``/`` between folders: that of its key, or else its number."""
+    """Return the name of a file, with ``/`` between folders, by its key or its number."""
     try:
         name = _DATUM_KEY.sub("", key.decode(), count=1)
     except UnicodeDecodeError:
@@ -103,39 +102,41 @@ def _with_extension(name: str, content: bytes) -> str:
 
 
 def _line(name: str, label: str) -> str:
-    """A line of ``labels.txt``."""
+    """Return a line of ``labels.txt``."""
     if len(f"{label}.".splitlines()) > 1:
         raise InvalidParameterError(
-            f"the label of {name!r} has a line break, and {LABELS} has a line for each: {label!r}",
-            hint="a Dataset with a transform can give labels without",
+            f"the label of {name!r} has a line break, and {LABELS} has one line for each:"
+            f" {label!r:.80}",
+            hint="a Dataset with a transform can remove it",
         )
     return f"{name}\t{label}\n"
 
 
 def _folder_of(label: SupportsIndex, classes: list[str] | None) -> str:
-    """The name of the folder for a label that is a number."""
+    """Return the name of the folder for a label that is a number."""
     try:
         number = index(label)
     except TypeError:
         raise InvalidParameterError(
-            f"a label is {type(label).__name__}, and not a number or text: {label!r:.64}",
-            hint="a Dataset with a transform can make one of it",
+            f"a label is {type(label).__name__}, {label!r:.64}; it must be a number or text",
+            hint="a Dataset with a transform can convert it",
         ) from None
     if classes is None:
         return str(number)
     if not 0 <= number < len(classes):
         raise InvalidParameterError(
-            f"there is a label {number}, and classes has names for 0 to {len(classes) - 1}"
+            f"there is a label {number}; classes has names for 0 to {len(classes) - 1}"
         )
     return classes[number]
 
 
 def _write_new(folder: str, name: str, content: bytes | memoryview) -> None:
-    """Write a file that is not there yet, nowhere but below the folder."""
+    """Write a new file below the folder."""
     parts = name.split("/")
     if {"", ".", ".."} & {*parts} or "\0" in name or (os.sep != "/" and os.sep in name):
         raise InvalidParameterError(
-            f"{name!r} is not a name of a file below {folder!r}", hint="use names='number'"
+            f"the key makes the name {name!r}, which is not a file below {folder!r}",
+            hint="names='number' names files by numbers",
         )
     path = os.path.join(folder, *parts)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -143,7 +144,7 @@ def _write_new(folder: str, name: str, content: bytes | memoryview) -> None:
         file.write(content)
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def convert(
     source: Source,
     path: Path,
@@ -152,36 +153,24 @@ def convert(
     progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> int:
-    """A data set in another layout.
+    """Copy a data set to another layout.
 
-    Values and labels are those that the source gives: a :class:`Dataset` with another
-    ``decode`` or ``transform`` changes them on the way.  Keys stay where the layout has
-    names for keys.
+    Values and labels are those of the source: a :class:`Dataset` with another ``decode`` or
+    ``transform`` changes them.  Keys are kept if names are keys in the new layout.
 
     :param source: the path of a data set, or a :class:`Dataset`.
     :param path: the file or directory to write.
-    :param layout: see :class:`Writer`.
-    :param options: further ones for it.
-    :return: how many samples were written.
-    :raises InvalidParameterError: the layout has no place for such samples.
+    :param layout: how samples are stored; see :class:`Writer`.
+    :param options: further options of :class:`Writer`.
+    :return: the number of samples that were written.
+    :raises InvalidParameterError: the layout cannot store such samples.
     """
     with (
         Exported(source, progress) as exported,
         Writer(path, layout=layout, **options) as writer,
     ):
-        name_of = _NAMES.get(written_name(layout))
+        kind = layout_of(layout)
         for key, value, label in exported.named():
-            writer.append(value, label, name_of(key) if name_of else None)
+            name = os.path.splitext(key)[0] if kind.strips_extensions else key
+            writer.append(value, label, name if kind.keys_are_names else None)
         return len(exported)
-
-
-def _stem(key: bytes) -> bytes:
-    return os.path.splitext(key)[0]
-
-
-# what becomes of a key, in the layouts that have names for keys
-_NAMES: dict[str, Callable[[bytes], bytes]] = {
-    "plain": bytes,
-    "basicsr": _stem,
-    "mmsr": _stem,
-}

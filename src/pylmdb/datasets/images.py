@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Image files into data sets."""
+"""Pack image files into data sets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InvalidParameterError
-from ._ahead import in_order, read_file
-from ._images import Pixels, encoded, size_of
-from ._layout_names import written_name
-from ._signatures import PackOptions, WriterOptions, takes
+from ._images import Pixels, encode_png, size_of
+from ._prefetch import map_in_order, read_file
+from ._signatures import PackOptions, WriterOptions, accepts
+from .layouts import layout_of
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -24,50 +24,41 @@ if TYPE_CHECKING:
 
     from ..tools.progress import Progress
     from ._images import Axes, Mode
+    from .layouts.plain import PlainLayout
 
     Path = str | os.PathLike[str]
 
 __all__ = ["EXTENSIONS", "ImageFile", "Packed", "from_image_folder", "from_image_list",
            "from_images"]  # fmt: skip
 
-#: the extensions of files that :func:`from_image_folder` takes for images, in lower case
+#: the extensions of the files that :func:`from_image_folder` packs, in lower case
 EXTENSIONS = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"
 )  # fmt: skip
-
-# the layouts that have a place for labels
-_LABELLED = ("datum", "folder2lmdb", "ocr")
-# those that keep image files, so that what was decoded is encoded again
-_FILES = ("folder2lmdb", "ocr", "basicsr")
-# what is decoded to where the caller does not say
-_PIXELS = {"datum": ("BGR", "CHW"), "mmsr": ("BGR", "HWC")}
-# those whose keys are names alone
-_NAMED = ("plain", "basicsr", "mmsr")
-_KEYS = {"basicsr": "stem", "mmsr": "stem"}
 
 
 class ImageFile(NamedTuple):
     """An image file to pack."""
 
     path: str
-    #: the name, for the key; with ``/`` between folders
+    #: the name that makes the key; with ``/`` between folders
     name: str
-    #: an int; a text for ``layout="ocr"``; None for none
+    #: an int; a str for ``layout="ocr"``; None for no label
     label: int | str | None = None
 
 
 class Packed(NamedTuple):
-    """What was packed."""
+    """The result of packing image files."""
 
-    #: how many samples the data set has
+    #: the number of samples in the data set
     samples: int
-    #: the files that could not be read, and why, with ``errors="skip"``
+    #: with ``errors="skip"``, (path, reason) of each file that was left out
     skipped: list[tuple[str, str]]
-    #: the names of the folders that labels are numbers of
+    #: the names of the folders; a label is an index into this list
     classes: list[str]
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def from_images(
     items: Iterable[ImageFile],
     path: Path,
@@ -87,62 +78,66 @@ def from_images(
     progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> Packed:
-    """Pack image files, as they are or decoded, in the order in which they come.
+    """Pack image files, as they are or decoded, in the order of ``items``.
 
     :param items: the files.
     :param path: the file or directory to write.
-    :param layout: how the samples lie in it; see :class:`Writer`.
+    :param layout: how samples are stored; see :class:`Writer`.
     :param keys: ``"name"``; ``"stem"``, the name without its extension; ``"number"``; or a function
-        that makes a key of a name.  Left out: stems for the layouts ``"basicsr"`` and
-        ``"mmsr"``, else names.  ``layout="datum"`` puts the number before the name, and
-        the layouts that number their samples have numbers whatever is said here.
-    :param decode: True to store pixels and not files: arrays, or with ``layout="datum"``
-        messages of pixels, or with a layout of image files PNG files of them.
-        ``layout="mmsr"`` stores pixels in any case.
-    :param mode: with ``decode``: ``"RGB"`` or ``"BGR"``, three channels, also of gray
-        images; ``"L"``, one; None for those of the file; ``"BGR"`` for ``"datum"`` and ``"mmsr"``.
-    :param axes: with ``decode``: ``"HWC"``, or ``"CHW"``, which ``"datum"`` needs.  One channel has
-        no axis in ``"HWC"``.
-    :param resize: with ``decode``: (height, width) to resize to.
+        that makes a key of a name.  None: ``"stem"`` for the layouts ``"basicsr"`` and
+        ``"mmsr"``, else ``"name"``.  ``layout="datum"`` puts the number before the name; layouts
+        that number their samples ignore it.
+    :param decode: True to store pixels instead of files: arrays; with ``layout="datum"``, Datum
+        messages of pixels; with a layout of image files, PNG files.  ``layout="mmsr"`` always
+        stores pixels.
+    :param mode: with ``decode``, the channels: ``"RGB"`` or ``"BGR"`` for three, also of gray
+        images; ``"L"`` for one.  None: ``"BGR"`` for ``"datum"`` and ``"mmsr"``, else those of the
+        file.
+    :param axes: with ``decode``, the order of axes: ``"HWC"``, without an axis for a single
+        channel; or ``"CHW"``.  None: ``"CHW"`` for ``"datum"``, else ``"HWC"``.
+    :param resize: with ``decode``, the (height, width) to resize to, in pixels.
     :param check_size: True to refuse images of another size than the first.
     :param shuffle: True for a random order.
-    :param seed: the same seed gives the same order, on every machine.
-    :param errors: ``"skip"`` to leave out files that cannot be read, or, where they are decoded or
-        checked, are no images.
-    :param resume: True to go on with a data set that a process that was killed has left: the
-        samples that are there are taken for those of the first items.
-    :param threads: how many read and decode ahead.
-    :param progress: True for a progress bar of tqdm, or a function of what is done and
-        what there is to do.
-    :param options: further ones for the Writer, such as ``exist``, ``key_format``,
+    :param seed: the same seed gives the same order on every machine.
+    :param errors: ``"skip"`` to leave out files that cannot be read, and with ``decode`` or
+        ``check_size`` files that are not images.
+    :param resume: True to continue a data set that a killed process has left.  Its samples must be
+        those of the first items.
+    :param threads: how many threads read and decode files.
+    :param progress: True for a progress bar of tqdm; or a function that is called with the number
+        of samples done and the number of all.
+    :param options: further options of the Writer, such as ``exist``, ``key_format``,
         ``commit_every``.
-    :raises InvalidParameterError: an argument does not fit; a file is no image; images have
-        another size; two would have the same key.
-    :raises FileNotFoundError: there is no such file.
+    :raises InvalidParameterError: an argument is not accepted; a file is not an image; an image has
+        another size; two items make the same key.
+    :raises FileNotFoundError: a file does not exist.
     """
     if errors not in ("raise", "skip"):
         raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
-    layout = written_name(layout)
+    kind = layout_of(layout)
     files = [*items]
     if shuffle:
         random.Random(seed).shuffle(files)
     if resume and (errors == "skip" or options.get("exist", "extend") != "extend"):
-        raise InvalidParameterError("resume counts what is there, so nothing may be left out")
+        raise InvalidParameterError(
+            f"resume=True needs errors='raise' and exist='extend', got errors={errors!r},"
+            f" exist={options.get('exist', 'extend')!r}"
+        )
     if resume:
         options["exist"] = "extend"
-    reading = _Reading(layout, decode, mode, axes, resize, check_size)
-    key = _namer(keys, layout)
-    if key is not None and layout in _NAMED:
+    reader = _FileReader(kind, decode, mode, axes, resize, check_size)
+    key = _key_function(keys, kind)
+    if key is not None and kind.keys_are_names:
         _check_distinct(files, key)
     with Writer(path, layout=layout, progress=progress, total=len(files), **options) as writer:
         rest = files[len(writer) if resume else 0 :]
-        with closing(in_order(reading.read, rest, threads)) as results:
-            skipped = _pack(writer, results, reading, key, errors)
+        with closing(map_in_order(reader.read, rest, threads)) as results:
+            skipped = _pack(writer, results, reader, key, errors)
         writer.flush()
         return Packed(len(writer), skipped, [])
 
 
-@takes(PackOptions, Writer, from_images)
+@accepts(PackOptions, Writer, from_images)
 def from_image_folder(
     root: Path,
     path: Path,
@@ -152,32 +147,33 @@ def from_image_folder(
     layout: str = "plain",
     **options: Unpack[PackOptions],
 ) -> Packed:
-    """Pack the images in a folder and all folders in it.
+    """Pack the images in a folder and in all folders below it, in the order of their keys.
 
-    They come in the order of their keys.  Links to files are followed, links to folders not.
+    Links to files are followed; links to folders are not.
 
     :param root: the folder.
     :param path: the file or directory to write.
-    :param labels: ``"folders"`` to number the folders in ``root``, in the order of their names,
-        and to take the number for the label, or the name for ``layout="ocr"``; None for no labels;
-        ``"auto"``: folders, if there are any and the layout has labels.
-    :param extensions: those of the files to take, in lower case.
-    :param layout: how the samples lie in the file; see :class:`Writer`.
-    :param options: those of :func:`from_images`.
-    :raises FileNotFoundError: there is no such folder.
+    :param labels: ``"folders"`` to number the folders in ``root`` in the order of their names; the
+        label is this number, or with ``layout="ocr"`` the name.  None for no labels.  ``"auto"``
+        for ``"folders"`` if there are folders and the layout has labels.
+    :param extensions: the extensions of the files to pack, in lower case.
+    :param layout: how samples are stored; see :class:`Writer`.
+    :param options: further options of :func:`from_images`.
+    :raises FileNotFoundError: the folder does not exist.
+    :raises InvalidParameterError: as for :func:`from_images`.
     """
-    layout = written_name(layout)
-    folder, wanted = os.fspath(root), {*extensions}
-    names = [n for n in _walk(folder) if os.path.splitext(n)[1].lower() in wanted]
+    kind = layout_of(layout)
+    folder, accepted = os.fspath(root), {*extensions}
+    names = [n for n in _walk(folder) if os.path.splitext(n)[1].lower() in accepted]
     classes = sorted({name.partition("/")[0] for name in names if "/" in name})
     if labels == "auto":
-        labels = "folders" if classes and layout in _LABELLED else None
+        labels = "folders" if classes and kind.labels != "none" else None
     if labels not in ("folders", None):
         raise InvalidParameterError(f"labels must be 'auto', 'folders' or None, not {labels!r}")
     if labels is None:
         classes = []
-    numbers = {name: name if layout == "ocr" else n for n, name in enumerate(classes)}
-    key = _namer(options.get("keys"), layout) or str
+    numbers = {name: name if kind.labels == "text" else n for n, name in enumerate(classes)}
+    key = _key_function(options.get("keys"), kind) or str
     names.sort(key=lambda name: os.fsencode(key(name)))
     items = [
         ImageFile(os.path.join(folder, name), name, numbers.get(name.partition("/")[0]))
@@ -187,7 +183,7 @@ def from_image_folder(
     return Packed(packed.samples, packed.skipped, classes)
 
 
-@takes(PackOptions, Writer, from_images)
+@accepts(PackOptions, Writer, from_images)
 def from_image_list(
     list_file: Path,
     path: Path,
@@ -196,21 +192,21 @@ def from_image_list(
     layout: str = "plain",
     **options: Unpack[PackOptions],
 ) -> Packed:
-    """Pack the images that a text file lists, one a line: its path, and its label.
+    """Pack the images that a text file lists, in the order of its lines.
 
-    It is the list that Caffe's ``convert_imageset`` takes, where the label is what follows the
-    last space, an integer.  With ``layout="ocr"`` the label is a text: what follows the
-    first tab, or the first space where the line has no tab.  The images come in the order
-    of the lines.
+    A line is a path and a label.  Caffe's ``convert_imageset`` reads the same list: the label is an
+    integer after the last space.  With ``layout="ocr"`` the label is text: it follows the first
+    tab, or the first space if the line has no tab.
 
-    :param list_file: the text file.
+    :param list_file: the text file, in UTF-8.
     :param path: the file or directory to write.
-    :param root: the folder that paths in the list start from.
-    :param layout: how the samples lie in the file; see :class:`Writer`.
-    :param options: those of :func:`from_images`.
-    :raises InvalidParameterError: a line has no label.
+    :param root: the folder to which paths in the list are relative.
+    :param layout: how samples are stored; see :class:`Writer`.
+    :param options: further options of :func:`from_images`.
+    :raises InvalidParameterError: a line has no label; or as for :func:`from_images`.
+    :raises FileNotFoundError: a file does not exist.
     """
-    split = _ocr_line if layout == "ocr" else _caffe_line
+    split = _ocr_line if layout_of(layout).labels == "text" else _caffe_line
     items = []
     with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
@@ -219,7 +215,8 @@ def from_image_list(
                     name, label = split(line.rstrip("\r\n"))
                 except ValueError:
                     raise InvalidParameterError(
-                        f"{os.fspath(list_file)!r}, line {number}: no path and label: {line!r}"
+                        f"{os.fspath(list_file)!r}, line {number}: {line!r:.80} must be a path, a"
+                        " space and a label"
                     ) from None
                 items.append(ImageFile(os.path.join(root, name), name, label))
     return from_images(items, path, layout=layout, **options)
@@ -228,14 +225,14 @@ def from_image_list(
 def _pack(
     writer: Writer,
     results: Iterable[tuple[ImageFile, Any]],
-    reading: _Reading,
+    reader: _FileReader,
     key: Callable[[str], str] | None,
     errors: str,
 ) -> list[tuple[str, str]]:
-    """Write what was read; returns what was skipped."""
+    """Write the samples that were read.  Return (path, reason) of the files that were skipped."""
     skipped = []
     for item, result in results:
-        found = result if isinstance(result, Exception) else reading.checked(item, result)
+        found = result if isinstance(result, Exception) else reader.checked(item, result)
         if not isinstance(found, Exception):
             writer.append(found[0], item.label, key(item.name) if key else None)
         elif errors == "skip" and isinstance(found, (OSError, InvalidParameterError)):
@@ -245,39 +242,42 @@ def _pack(
     return skipped
 
 
-class _Reading:
-    """From a file to what is stored of it."""
+class _FileReader:
+    """Reads image files, and makes the values that are stored."""
 
     def __init__(
         self,
-        layout: str,
+        kind: type[PlainLayout],
         decode: bool,
         mode: Mode | None,
         axes: Axes | None,
         resize: tuple[int, int] | None,
         check_size: bool,
     ) -> None:
-        self._decode = decode or layout == "mmsr"
-        usual_mode, usual_axes = _PIXELS.get(layout, (None, "HWC"))
-        self._pixels = Pixels(mode or usual_mode, axes or usual_axes, resize)  # type: ignore[arg-type]
+        self._decode = decode or kind.stores == "pixels"
+        self._pixels = Pixels(mode or kind.usual_mode, axes or kind.usual_axes, resize)
         self._pixels.check()
-        if layout in _PIXELS and self._pixels.axes != usual_axes:
-            raise InvalidParameterError(f"the layout {layout!r} has {usual_axes} pixels")
+        if kind.stores in ("datum", "pixels") and self._pixels.axes != kind.usual_axes:
+            raise InvalidParameterError(
+                f"axes is {axes!r}; this layout stores pixels as {kind.usual_axes!r}"
+            )
         if not self._decode and (mode, axes, resize) != (None, None, None):
-            raise InvalidParameterError("mode, axes and resize need decode=True")
-        self._encode, self._check = layout in _FILES, check_size
+            raise InvalidParameterError(
+                f"mode={mode!r}, axes={axes!r} and resize={resize!r} need decode=True"
+            )
+        self._encode, self._check = kind.stores == "file", check_size
         self._size: tuple[int, ...] | None = None
 
     def read(self, item: ImageFile) -> tuple[tuple[Any, Any], int]:
-        """(what is stored, the size of the image if it is checked), and the number of bytes."""
+        """Return (value, size of the image if it is checked), and the number of bytes."""
         content = read_file(item.path)
         try:
             if not self._decode:
                 return (content, size_of(content) if self._check else None), len(content)
-            array = self._pixels.of(content)
+            array = self._pixels.decode(content)
             value: bytes | NDArray[Any] = array
             if self._encode:
-                value = encoded(array, self._pixels.axes, self._pixels.mode)
+                value = encode_png(array, self._pixels.axes, self._pixels.mode)
         except InvalidParameterError as problem:
             raise InvalidParameterError(f"{item.path!r}: {problem}") from problem
         return (value, array.shape), array.nbytes
@@ -285,32 +285,35 @@ class _Reading:
     def checked(
         self, item: ImageFile, found: tuple[Any, Any]
     ) -> tuple[Any, Any] | InvalidParameterError:
-        """``found``, or the exception for a size that differs from the first."""
+        """Return ``found``, or an exception if its size differs from the first one."""
         if not self._check:
             return found
         if self._size is None:
             self._size = found[1]
         if found[1] != self._size:
             return InvalidParameterError(
-                f"{item.path!r}: the size is {found[1]}, and that of the first image {self._size}"
+                f"{item.path!r}: the size is {found[1]}; check_size=True wants that of the first"
+                f" image, {self._size}"
             )
         return found
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """The names of all files below a folder, with ``/`` between folders."""
+    """Yield the names of all files below a folder, with ``/`` between folders."""
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"there is no folder {folder!r}")
-    for at, _, names in os.walk(folder):
-        beyond = os.path.relpath(at, folder).replace(os.sep, "/")
+    for directory, _, names in os.walk(folder):
+        relative = os.path.relpath(directory, folder).replace(os.sep, "/")
         for name in names:
-            yield name if beyond == "." else f"{beyond}/{name}"
+            yield name if relative == "." else f"{relative}/{name}"
 
 
-def _namer(keys: str | Callable[[str], str] | None, layout: str) -> Callable[[str], str] | None:
-    """How a key is made of a name; None for numbers."""
+def _key_function(
+    keys: str | Callable[[str], str] | None, kind: type[PlainLayout]
+) -> Callable[[str], str] | None:
+    """Return the function that makes a key of a name; None for numbers."""
     if keys is None:
-        keys = _KEYS.get(layout, "name")
+        keys = "stem" if kind.strips_extensions else "name"
     if callable(keys):
         return keys
     if keys not in ("name", "stem", "number"):
@@ -329,7 +332,7 @@ def _check_distinct(files: list[ImageFile], key: Callable[[str], str]) -> None:
         if name in seen:
             raise InvalidParameterError(
                 f"{seen[name]!r} and {item.path!r} would both have the key {name!r}",
-                hint="keys='name' keeps extensions, keys='number' numbers them",
+                hint="keys='name' keeps extensions; keys='number' numbers the files",
             )
         seen[name] = item.path
 

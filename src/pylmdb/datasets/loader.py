@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loader: a data set in batches, prepared ahead by threads."""
+"""Loader: a data set in batches, which threads prefetch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
 from ..errors import ForkedError, InvalidParameterError
-from ._collating import Collated, Failed, plan
-from ._epochs import of_blocks, permutation, share
+from ._collating import CollatedBatches, Failed, choose_batches
+from ._epochs import block_permutation, part_of_rank, permutation
 from .dataset import Dataset
 
 if TYPE_CHECKING:
@@ -27,45 +27,45 @@ _SHUFFLES = (False, True, "blocks")
 
 
 class Loader:
-    """A :class:`Dataset` in batches, which threads prepare ahead.
+    """A :class:`Dataset` in batches, which threads prefetch.
 
-    ``for batch in loader`` is one epoch; the next loop is the next one.  A batch is
+    ``for batch in loader`` is one epoch; the next loop is the next epoch.  A batch is
 
-    - an array of shape ``(batch_size, *shape)`` where all samples are arrays of one form: with the
-      Dataset's ``dtype``, or of ``.npy`` values, and without ``transform``.  A batch is then
-      nothing but copying, without the GIL, from one snapshot of each shard.  Its memory is its
-      own for as long as anything refers to it, and then that of a later batch.  Where a sample
-      lies is noted when it is first read, in 8 bytes;
-    - a pair of such an array and one of labels, int64, where they are pixels with labels in Caffe's
-      Datum values;
-    - else what ``collate`` makes of the list of samples, which the threads read, decode and
-      transform; they run at the same time as far as decoding lets go of the GIL.
+    - an array of shape ``(batch_size, *shape)``, if all samples are arrays of one dtype and shape:
+      with the Dataset's ``dtype``, or of ``.npy`` values, and without ``transform``.  Such a batch
+      is copied from one snapshot of each shard, and the GIL is released.  Its memory is reused
+      for a later batch when nothing refers to it any more.  The address of a sample is stored when
+      the sample is first read, in 8 bytes;
+    - a pair of such an array and an array of labels, int64, shape ``(batch_size,)``, if the values
+      are Datum messages of pixels with labels;
+    - else the result of ``collate`` for the list of samples.  Threads read, decode and transform
+      them; they run in parallel where decoding releases the GIL.
 
     The order of samples is a function of ``seed``, epoch, ``rank`` and ``world``.  A loop that is
-    left early leaves no thread and no snapshot behind.  What goes wrong in a thread is raised where
-    the batch is asked for.
+    left early leaves no thread and no snapshot behind.  An exception in a thread is raised by the
+    loop, in place of the batch.
 
-    :param dataset: what to read.
-    :param batch_size: how many samples a batch has.
-    :param shuffle: True for another random order of all samples in each epoch; ``"blocks"`` for one
-        that a disk can follow: samples change places within some blocks of neighbours only,
-        and the blocks theirs.
-    :param seed: of the random order.
-    :param prefetch: how many batches are prepared ahead of the one in use, at least; 0 to prepare
-        each when it is asked for, without a thread.
-    :param threads: how many batches are prepared at once.
+    :param dataset: the Dataset to read.
+    :param batch_size: how many samples a batch has, at least 1.
+    :param shuffle: True for another random order in each epoch.  ``"blocks"`` for a random order
+        with fewer seeks on a disk: blocks of neighbours are shuffled, and then the samples within
+        groups of blocks.
+    :param seed: of the random order, at least 0.
+    :param prefetch: how many batches, at least, are prepared before they are asked for.  0 prepares
+        each batch when it is asked for, without threads.
+    :param threads: how many threads prepare batches.
     :param drop_last: True to leave out the last batch if it is smaller.
-    :param rank: which of ``world`` workers this is.  Each gets other samples, and as many:
-        with ``drop_last`` some at the end of the order are left out, else some from its
-        beginning come twice.
+    :param rank: the number of this worker, from 0 to ``world - 1``.  All workers get the same
+        number of samples: with ``drop_last``, samples at the end of the order are left out; without
+        it, samples from its beginning are repeated.
     :param world: how many workers share each epoch.
-    :param collate: a function of the list of samples of a batch.  Left out, arrays of one
-        shape are stacked, numbers become an array, tuples and dicts are collated by element,
-        and other samples are a list.
-    :param block_size: with ``shuffle="blocks"``: how many neighbours are a block.
-    :param mixed_blocks: and in how many blocks they change places.
+    :param collate: a function that makes a batch of a list of samples.  None: arrays of one shape
+        and dtype are stacked, numbers become an array, tuples and dicts are collated by element,
+        and other samples stay a list.
+    :param block_size: with ``shuffle="blocks"``, how many neighbours are a block.
+    :param mixed_blocks: with ``shuffle="blocks"``, how many blocks are a group.
     :raises InvalidParameterError: an argument is out of range.
-    :raises TypeError: ``dataset`` is something else.
+    :raises TypeError: ``dataset`` is not a Dataset.
     """
 
     def __init__(
@@ -101,39 +101,41 @@ class Loader:
             _checked("block_size", block_size, 1),
             _checked("mixed_blocks", mixed_blocks, 1),
         )
-        # epoch and batch: where the last loop is, and where the next one begins
+        # (epoch, batch) that the last loop has reached, and with which the next one begins
         self._at = self._next = (0, 0)
 
-    # -- what comes -------------------------------------------------------------------
+    # -- batches ----------------------------------------------------------------------
 
     @property
     def dataset(self) -> Dataset:
-        """What is read."""
+        """The Dataset that it reads."""
         return self._dataset
 
     def _count(self) -> int:
-        """How many samples an epoch has for this worker."""
+        """Return the number of samples of this worker in an epoch."""
         count, world = len(self._dataset), self._world
         return count // world if self._drop_last else -(-count // world)
 
     def __len__(self) -> int:
-        """How many batches an epoch has."""
+        """Return the number of batches in an epoch."""
         count, size = self._count(), self._batch_size
         return count // size if self._drop_last else -(-count // size)
 
     def _order(self, epoch: int) -> NDArray[Any]:
-        """The ordinals of this worker's samples in an epoch."""
+        """Return the ordinals of this worker's samples in an epoch."""
         count = len(self._dataset)
         if self._shuffle == "blocks":
-            order = of_blocks(count, *self._blocks, self._seed, epoch)
+            order = block_permutation(count, *self._blocks, self._seed, epoch)
         elif self._shuffle:
             order = permutation(count, self._seed, epoch)
         else:
             order = np.arange(count)
-        return order if self._world == 1 else share(order, self._rank, self._world, self._drop_last)
+        if self._world == 1:
+            return order
+        return part_of_rank(order, self._rank, self._world, self._drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        """The batches of the next epoch, or of the rest of one that was resumed."""
+        """Iterate over the batches of the next epoch, or of the rest of a resumed one."""
         epoch, begin = self._at = self._next
         self._next = (epoch + 1, 0)
         return self._run(epoch, begin)
@@ -141,8 +143,8 @@ class Loader:
     def _run(self, epoch: int, begin: int) -> Iterator[Any]:
         order, total, pid = self._order(epoch), len(self), os.getpid()
         kept = max(self._prefetch, self._threads) + 2
-        batches = plan(self._dataset, self._batch_size, self._collate, kept)
-        prepare = self._ahead if self._prefetch else _at_once
+        batches = choose_batches(self._dataset, self._batch_size, self._collate, kept)
+        prepare = self._prefetched if self._prefetch else _on_demand
         with closing(prepare(batches, order, begin, total)) as found:
             for batch in found:
                 if isinstance(batch, Failed):
@@ -151,15 +153,18 @@ class Loader:
                 self._at = (epoch, begin)
                 yield batch
                 if os.getpid() != pid:
-                    raise ForkedError("a loop of a Loader belongs to the process that began it")
+                    raise ForkedError(
+                        "this loop over a Loader belongs to the parent process",
+                        hint="begin another loop here",
+                    )
         self._at = (epoch + 1, 0)
 
-    def _ahead(
-        self, batches: Collated, order: NDArray[Any], begin: int, total: int
+    def _prefetched(
+        self, batches: CollatedBatches, order: NDArray[Any], begin: int, total: int
     ) -> Generator[Any, None, None]:
-        """The batches, prepared by threads: a few at a time where they are small."""
-        step = batches.at_once
-        ahead = max(-(-self._prefetch // step), self._threads)
+        """Yield batches that threads prepare.  A thread prepares several small ones at a time."""
+        step = batches.batches_per_task
+        tasks = max(-(-self._prefetch // step), self._threads)
         waiting: deque[Future[list[Any]]] = deque()
         starts = iter(range(begin, total, step))
         pool = ThreadPoolExecutor(self._threads, "pylmdb-loader")
@@ -168,7 +173,7 @@ class Loader:
                 for start in starts:
                     stop = min(start + step, total)
                     waiting.append(pool.submit(batches.load, order, start, stop))
-                    if len(waiting) > ahead:
+                    if len(waiting) > tasks:
                         break
                 if not waiting:
                     return
@@ -176,14 +181,14 @@ class Loader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    # -- where it is ------------------------------------------------------------------
+    # -- position ---------------------------------------------------------------------
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next loop this epoch, from its first batch; the first epoch is 0."""
+        """Begin the next loop with the first batch of an epoch.  The first epoch is 0."""
         self._at = self._next = (_checked("epoch", epoch, 0), 0)
 
     def _settings(self) -> dict[str, Any]:
-        """What the order of batches depends on."""
+        """Return the settings that the order of batches depends on."""
         return {
             "samples": len(self._dataset), "batch_size": self._batch_size,
             "shuffle": self._shuffle, "blocks": list(self._blocks), "seed": self._seed,
@@ -191,40 +196,38 @@ class Loader:
         }  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the last loop is: which epoch, and how many of its batches were handed out.
+        """Return the position of the last loop: its epoch, and how many batches it has yielded.
 
-        What threads have prepared beyond that does not count.  It is plain data, for JSON, say.
+        Prefetched batches do not count.  The dict holds plain data, and can be stored as JSON.
         """
         epoch, batch = self._at
         return {"epoch": epoch, "batch": batch, **self._settings()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Have the next loop go on behind the batches that had been handed out when
-        :meth:`state_dict` said so, in whatever process.
+        """Continue the next loop after the batches that another loop had yielded.
 
-        :raises InvalidParameterError: that Loader had another order of batches; the message says
-            how it differs.
+        :param state: the result of :meth:`state_dict`, of this process or of another one.
+        :raises InvalidParameterError: the state is of a Loader with other settings; the message
+            names them.
         """
         state = dict(state)
         epoch, batch = (state.pop(name, None) for name in ("epoch", "batch"))
-        wanted = self._settings()
-        other = [name for name in {**wanted, **state} if wanted.get(name) != state.get(name)]
+        own = self._settings()
+        other = [name for name in {**own, **state} if own.get(name) != state.get(name)]
         if other:
             raise InvalidParameterError(
                 "the state is of a Loader with "
-                + ", ".join(
-                    f"{name}={state.get(name)!r}, not {wanted.get(name)!r}" for name in other
-                )
+                + ", ".join(f"{name}={state.get(name)!r}, not {own.get(name)!r}" for name in other)
             )
         self._at = self._next = (
             _checked("epoch", epoch, 0), _checked("batch", batch, 0, len(self)),
         )  # fmt: skip
 
 
-def _at_once(
-    batches: Collated, order: NDArray[Any], begin: int, total: int
+def _on_demand(
+    batches: CollatedBatches, order: NDArray[Any], begin: int, total: int
 ) -> Generator[Any, None, None]:
-    """The batches, each prepared when it is asked for."""
+    """Yield batches, each prepared when it is asked for."""
     for k in range(begin, total):
         yield from batches.load(order, k, k + 1)
 

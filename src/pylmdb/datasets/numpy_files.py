@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""numpy's files into data sets, and out of them again: ``.npz`` archives, and ``.npy`` files or
-plain ones as memory maps."""
+"""Import and export files of numpy: ``.npz`` archives, and memory maps of ``.npy`` or raw files."""
 
 from __future__ import annotations
 
@@ -16,24 +15,35 @@ from ..arrays import npy as _npy
 from ..arrays.npy import check_extent
 from ..errors import InvalidParameterError
 from ._exporting import Exported, as_array, key_text, label_array
-from ._layout_names import written_name
-from ._npz import MALFORMED, MAX_SAMPLE, Member, names_of
-from ._signatures import WriterOptions, takes
+from ._npz import MALFORMED, MAX_SAMPLE, Member, array_names
+from ._signatures import WriterOptions, accepts
+from .layouts import layout_of
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Iterator
+    from typing import BinaryIO, Protocol
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
     from typing_extensions import Unpack
 
     from ..tools.progress import Progress
     from ._exporting import Path, Source
 
+    class RowSource(Protocol):
+        """Rows of one dtype and shape: an array, or what reads one from a file."""
+
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def dtype(self) -> np.dtype[Any]: ...
+        def __iter__(self) -> Iterator[Any]: ...
+
+
 __all__ = ["from_memmap", "from_npz", "to_memmap", "to_npz"]
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def from_npz(
     source: Path,
     path: Path,
@@ -45,21 +55,22 @@ def from_npz(
     progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> int:
-    """The arrays of an ``.npz`` archive as samples.
+    """Import the arrays of an ``.npz`` archive as samples.
 
-    Without ``data`` each array is a sample, its name the key.  No more than a sample, or with
-    ``data`` some rows, is in memory at once, beside what the Writer gathers.
+    Without ``data`` each array is a sample, and its name is the key.  One sample at a time is in
+    memory, or with ``data`` some rows, besides the batch of the Writer.
 
-    :param source: the archive, as ``numpy.savez`` and ``savez_compressed`` write it.  Pickled
+    :param source: the archive, as ``numpy.savez`` or ``savez_compressed`` writes it.  Pickled
         objects in it are refused.
-    :param data: the name of an array whose rows are the samples.
-    :param labels: the name of one with their labels.
-    :param layout: see :class:`Writer`; ``"datum"``, for instance, keeps labels.
-    :param max_sample: how many bytes a sample may have.
-    :param options: further ones for the Writer.
-    :return: how many samples were written.
-    :raises InvalidParameterError: it is no such archive, or has no array of that name; a sample is
-        larger than ``max_sample``.
+    :param path: the file or directory to write.
+    :param data: the name of an array, shape ``(n, ...)``, whose rows are the samples.
+    :param labels: the name of an array of their labels, shape ``(n,)``.
+    :param layout: how samples are stored; see :class:`Writer`.  ``"datum"`` stores labels.
+    :param max_sample: the most bytes that a sample may have.
+    :param options: further options of :class:`Writer`.
+    :return: the number of samples that were written.
+    :raises InvalidParameterError: it is not such an archive; it has no array of that name; the
+        numbers of rows and labels differ; a sample is larger than ``max_sample``.
     """
     try:
         with zipfile.ZipFile(source) as archive:
@@ -67,7 +78,7 @@ def from_npz(
                 found = None if labels is None else Member(archive, labels, max_sample)
                 rows = Member(archive, data, max_sample)
                 return append_rows(path, rows, found, progress, layout, options)
-            names = names_of(archive)
+            names = array_names(archive)
             with Writer(
                 path, progress=progress, total=len(names), layout=layout, **options
             ) as writer:
@@ -75,25 +86,27 @@ def from_npz(
                     writer.append(Member(archive, name, max_sample).whole(), name=name)
             return len(names)
     except MALFORMED as problem:
-        raise InvalidParameterError(f"{os.fspath(source)!r} is not an .npz: {problem}") from problem
+        raise InvalidParameterError(
+            f"{os.fspath(source)!r} is not a valid .npz archive: {problem}"
+        ) from problem
 
 
 def append_rows(
     path: Path,
-    data: Any,
-    labels: Any,
+    data: RowSource,
+    labels: RowSource | None,
     progress: Progress,
     layout: str,
     options: WriterOptions,
 ) -> int:
-    """Write the rows of an array, and what a second one says of them.
+    """Write the rows of an array as samples, with labels from another array.
 
-    Both have a shape, and are iterated over once.
+    Each is iterated over once.
     """
     if not data.shape or (labels is not None and labels.shape[:1] != data.shape[:1]):
         raise InvalidParameterError(
-            f"there must be rows, and as many labels, not shapes {data.shape} and"
-            f" {getattr(labels, 'shape', None)}"
+            f"data has shape {data.shape} and labels {getattr(labels, 'shape', None)}; data must"
+            " have rows, and labels as many elements"
         )
     check_extent("the array", data.dtype, data.shape)
     total = data.shape[0]
@@ -107,11 +120,11 @@ def append_rows(
     return int(total)
 
 
-def _label(label: Any) -> Any:
-    """A label as Python has it: a number of one element, or text."""
+def _label(label: ArrayLike) -> int | str:
+    """Return a label as a number or text of Python."""
     if np.size(label) != 1:
-        raise InvalidParameterError(f"a label is one number or text, not {label!r}")
-    value = np.asarray(label).item()
+        raise InvalidParameterError(f"a label is {label!r:.80}; it must be one number or text")
+    value: bytes | int | str = np.asarray(label).item()
     return value.decode() if isinstance(value, bytes) else value
 
 
@@ -124,21 +137,22 @@ def to_npz(
     compress: bool = False,
     progress: Progress = None,
 ) -> int:
-    """Samples as an ``.npz`` archive, which ``numpy.load`` reads.
+    """Export samples, which are arrays, to an ``.npz`` archive; ``numpy.load`` reads it.
 
-    Without ``data`` each sample, an array, is an array of the archive, its key the name.
-    No more than one sample is in memory at once.
+    Without ``data`` each sample is an array of the archive, and its key is the name.  One sample
+    at a time is in memory.
 
     :param source: the path of a data set, or a :class:`Dataset`.
-    :param dest: the file to write; it is replaced when the new one is whole.
-    :param data: the name of one array with all samples as rows.
-    :param labels: the name of one with their labels.
-    :param compress: True to compress, which takes time.
-    :return: how many samples were written.
-    :raises InvalidParameterError: a sample is no array; or, for rows, is unlike the first one.
+    :param dest: the file to write.  It is replaced atomically, when the new file is complete.
+    :param data: the name of one array for all samples, shape ``(n, *shape)``.
+    :param labels: with ``data``, the name of an array for the labels, shape ``(n,)``.
+    :param compress: True to compress the archive, which takes time.
+    :return: the number of samples that were written.
+    :raises InvalidParameterError: a sample is not an array; with ``data``, its dtype or shape is
+        not that of the first sample; with ``labels``, a sample has no label.
     """
     if labels is not None and data is None:
-        raise InvalidParameterError("labels belong to rows: give data a name, too")
+        raise InvalidParameterError(f"labels={labels!r} needs data=, the name of the rows")
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with (
         Exported(source, progress) as exported,
@@ -158,15 +172,17 @@ def to_npz(
 
 
 class _Archive(Owner):
-    """An archive that is written, and dropped unless it was closed: to close one with an open
-    member raises another exception than the one that has struck."""
+    """An archive that is written.  Its end drops it, unless it was closed.
+
+    After an exception it must not be closed: with an open member that raises another one.
+    """
 
     def __init__(self, file: BinaryIO, method: int) -> None:
         self.archive = zipfile.ZipFile(file, "w", method)
 
     def end(self) -> None:
         if hasattr(self, "archive"):
-            self.archive.fp = None  # without its file there is nothing to close
+            self.archive.fp = None  # then the archive's finalizer writes nothing
 
 
 def _write_members(archive: zipfile.ZipFile, exported: Exported) -> None:
@@ -176,7 +192,7 @@ def _write_members(archive: zipfile.ZipFile, exported: Exported) -> None:
             member.write(arrays.dumps(as_array(value, number)))
 
 
-@takes(WriterOptions, Writer)
+@accepts(WriterOptions, Writer)
 def from_memmap(
     source: Path,
     path: Path,
@@ -189,25 +205,30 @@ def from_memmap(
     progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> int:
-    """The rows of an array in a file, which is mapped into memory and not read as a whole.
+    """Import the rows of an array in a file.  The file is memory-mapped, not read as a whole.
 
-    :param source: a ``.npy`` file; with ``dtype``, a file of mere elements.
-    :param labels: a ``.npy`` file with the labels of the rows.
-    :param dtype: of a file of mere elements.
-    :param shape: of it; what the file has, in one dimension, by default.
-    :param headers: False to store the mere elements of each row, for
-        ``Dataset(path, dtype=, shape=)`` and ``take``; else each is a ``.npy`` value.
-    :param layout: see :class:`Writer`.
-    :param options: further ones for the Writer.
-    :return: how many samples were written.
-    :raises InvalidParameterError: it is no such file; the numbers of rows and labels differ.
+    :param source: a ``.npy`` file; with ``dtype``, a raw file of elements without a header.
+    :param path: the file or directory to write.
+    :param labels: a ``.npy`` file of the labels of the rows, shape ``(n,)``.
+    :param dtype: of a raw file.
+    :param shape: of a raw file; None for all its elements, in one dimension.
+    :param headers: False to store the elements of each row without a header, for
+        ``Dataset(path, dtype=, shape=)`` and ``take``.  True to store rows in ``.npy`` format.
+    :param layout: how samples are stored; see :class:`Writer`.
+    :param options: further options of :class:`Writer`.
+    :return: the number of samples that were written.
+    :raises InvalidParameterError: it is not such a file; the numbers of rows and labels differ;
+        ``headers=False`` is given with labels, or with a layout of other values.
     """
     found = None if labels is None else _mapped(labels, None, None)
     data = _mapped(source, dtype, shape)
     if headers:
         return append_rows(path, data, found, progress, layout, options)
-    if labels is not None or written_name(layout) not in ("plain", "numbered"):
-        raise InvalidParameterError("headers=False is for samples that have no labels")
+    if labels is not None or layout_of(layout).stores != "any":
+        raise InvalidParameterError(
+            f"headers=False needs labels=None and the layout 'plain' or 'numbered', got"
+            f" labels={labels!r} and layout={layout!r}"
+        )
     check_extent("the array", data.dtype, data.shape)
     with Writer(path, progress=progress, total=len(data), layout=layout, **options) as writer:
         for row in data:
@@ -221,13 +242,13 @@ def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None
         if dtype is not None:
             return np.memmap(name, dtype, "r", 0, shape)
         with open(name, "rb") as file:
-            start, size = file.read(_npy.LONGEST_HEADER), os.fstat(file.fileno()).st_size
+            start, size = file.read(_npy.MAX_HEADER), os.fstat(file.fileno()).st_size
         if start.startswith(b"PK"):
             raise InvalidParameterError("it is an archive; from_npz() reads it")
         form = _npy.form_of(memoryview(start))
         if form.header + form.size > size:
             raise InvalidParameterError(
-                f"its header asks for {form.size} bytes of data, and {size - form.header} follow"
+                f"its header asks for {form.size} bytes of data; {size - form.header} follow"
             )
         if not form.size:
             return np.zeros(form.shape, form.dtype)
@@ -239,14 +260,17 @@ def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None
 def to_memmap(
     source: Source, dest: Path, *, labels: Path | None = None, progress: Progress = None
 ) -> int:
-    """Samples, arrays of one dtype and shape, as the rows of a ``.npy`` file, which
-    ``numpy.load(dest, mmap_mode="r")`` maps.
+    """Export samples, which are arrays of one dtype and shape, to the rows of a ``.npy`` file.
+
+    ``numpy.load(dest, mmap_mode="r")`` maps it.
 
     :param source: the path of a data set, or a :class:`Dataset`.
-    :param dest: the file to write; it is replaced when the new one is whole.
-    :param labels: a ``.npy`` file to write the labels to.
-    :return: how many samples were written.
-    :raises InvalidParameterError: a sample is no array, or is unlike the first one.
+    :param dest: the file to write, of shape ``(n, *shape)``.  It is replaced atomically, when the
+        new file is complete.
+    :param labels: a ``.npy`` file to write the labels to, shape ``(n,)``.
+    :return: the number of samples that were written.
+    :raises InvalidParameterError: a sample is not an array, or its dtype or shape is not that of
+        the first sample; with ``labels``, a sample has no label.
     """
     with Exported(source, progress) as exported:
         with replacing(dest) as file:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files read ahead by threads, in their order."""
+"""Prefetch: threads read files before they are needed, and yield them in order."""
 
 from __future__ import annotations
 
@@ -20,39 +20,42 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-# a task reads about so many bytes, and at most so many files
+# the bytes that a task reads, about, and the files, at most
 _TASK_BYTES, _TASK_FILES = 4 << 20, 64
-# whichever of these the system has
+# those that the system has
 _NAMES = ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 _FLAGS = sum(getattr(os, name, 0) for name in _NAMES)
 
 
 def read_file(path: str) -> bytes:
-    """The content of a regular file.
+    """Read a regular file.
 
-    :raises InvalidParameterError: it is something else, such as a pipe, which could block.
+    :raises InvalidParameterError: it is another kind of file, such as a pipe, which could block.
     """
     file = Descriptor()
     with file, file:
         fd = file.open(path, _FLAGS)
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise InvalidParameterError(f"{path!r} is not a regular file")
+            raise InvalidParameterError(
+                f"{path!r} has the mode {stat.filemode(found.st_mode)!r}; it must be a regular file"
+            )
         parts = [os.read(fd, found.st_size + 1)]
         while parts[-1]:
             parts.append(os.read(fd, 1 << 20))
     return b"".join(parts)
 
 
-def in_order(
+def map_in_order(
     function: Callable[[T], tuple[R, int]], items: Iterable[T], threads: int
 ) -> Generator[tuple[T, R | Exception], None, None]:
-    """The results of ``function`` for each item, in the order of the items, computed ahead by
-    threads.
+    """Yield (item, result) for each item, in order, while threads compute the next ones.
 
-    ``function`` returns a result and how many bytes it has; what it raises comes in place of a
-    result.  How much is computed ahead follows from the size of what has come.  It is to be
-    closed: its threads are waited for, which they could not do themselves.
+    The caller must close the generator, which waits for the threads.
+
+    :param function: it returns a result and the size of that in bytes.  An exception is yielded in
+        place of the result.
+    :param threads: how many threads compute.  Each gets several small items at a time.
     """
 
     def run(task: list[T]) -> tuple[list[tuple[T, R | Exception]], int]:

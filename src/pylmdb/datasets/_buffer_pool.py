@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Memory for batches, used again once nobody refers to it.
+"""A pool of buffers for batches, reused when nothing refers to them.
 
-New memory costs more than filling it: the system hands it out page by page, each zeroed at its
-first use.  A batch that is dropped leaves memory whose pages are there.  Whether it was dropped,
-its reference count tells: arrays, slices and memoryviews made of it all count.
+New memory costs more than copying to it: the system zeroes each page at its first use.  The memory
+of a batch that was dropped has its pages already.  The reference count tells that nothing refers to
+an array: arrays, slices and memoryviews made of it count, too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 
-class Memory:
-    """Arrays of one form, of which at most ``keep`` are kept for another use."""
+class BufferPool:
+    """Arrays of one dtype and shape, of which at most ``keep`` are kept for reuse."""
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, keep: int) -> None:
         self._form, self._keep = (shape, dtype), keep
@@ -28,10 +28,10 @@ class Memory:
         self._lock = threading.Lock()
 
     def take(self) -> NDArray[Any]:
-        """An array that nobody else has; what it holds can be anything."""
+        """Return an array that nothing else refers to.  Its content is undefined."""
         with self._lock:
             for i in range(len(self._arrays)):
-                if _ALONE and _references(self._arrays, i) == _ALONE:
+                if _UNSHARED and _references(self._arrays, i) == _UNSHARED:
                     return self._arrays[i]
             array: NDArray[Any] = np.empty(*self._form)
             if len(self._arrays) < self._keep:
@@ -43,6 +43,6 @@ def _references(arrays: list[Any], i: int) -> int:
     return sys.getrefcount(arrays[i])
 
 
-# what is counted where only the list has it; 0 where counts do not tell
-_TOLD = hasattr(sys, "getrefcount") and not sysconfig.get_config_var("Py_GIL_DISABLED")
-_ALONE = _references([object()], 0) if _TOLD else 0
+# the count of an array that only the list refers to; 0 if counts are not exact
+_COUNTS_ARE_EXACT = hasattr(sys, "getrefcount") and not sysconfig.get_config_var("Py_GIL_DISABLED")
+_UNSHARED = _references([object()], 0) if _COUNTS_ARE_EXACT else 0

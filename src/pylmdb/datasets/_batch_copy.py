@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Batches of samples that are arrays of one form: nothing but copying.
+"""Copy batches of samples that are arrays of one dtype and shape.
 
-Every shard is held by a read transaction, in whose snapshot nothing moves.  So a record is
-looked up once, and where it lies is noted, relative to the map, for as long as nobody commits:
-a batch is a list of addresses, from however many shards, and one call of C copies what lies
-there without the GIL.
+A read transaction pins a snapshot of each shard, in which records do not move.  So a record is
+looked up once, and its address, relative to the memory map, is stored until another transaction
+commits.  A batch is a list of addresses in any shards, and one call of C copies it and releases the
+GIL.
 
-Of values in ``.npy`` format the headers are copied, too, and compared with the first one.  Of
-Caffe's Datum values, too: everything before the pixels; and what follows them has to be a label and
-nothing else.
+Values in ``.npy`` format must have the header of the first one.  Datum messages must have the same
+bytes before the pixels, and a label and nothing else after them.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from .._base.numpy import np
 from ..arrays import keys as _array_keys
 from ..arrays import npy as _npy
 from ..arrays.gather import Rows
-from ..arrays.snapshot import Place
+from ..arrays.snapshot import SnapshotMap
 from ..errors import error
 from . import datum
-from ._orders import Formatted
+from ._ordering import Formatted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from .._aliases import CData
     from ..arrays.keys import Keys
     from ..transaction import Transaction
-    from ._orders import Order
+    from ._ordering import Order
     from ._shards import Shards
 
 
@@ -42,8 +41,14 @@ _LABEL = 5 << 3
 
 
 class Form(NamedTuple):
-    """What each sample is: an array, behind a header, in a value of ``size`` bytes; or where it is
-    labelled, of ``size`` bytes and those of a Datum's label."""
+    """The form that all values have: a header, the bytes of an array, and perhaps a label.
+
+    :ivar dtype: of the array.
+    :ivar shape: of the array.
+    :ivar size: of the header and the array, in bytes.
+    :ivar header: its bytes.
+    :ivar labelled: True if the label of a Datum message follows.
+    """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -52,8 +57,8 @@ class Form(NamedTuple):
     labelled: bool = False
 
 
-def form_of(value: memoryview) -> Form | None:
-    """The form of a value in ``.npy`` format; None if copying does not make it an array."""
+def npy_form(value: memoryview) -> Form | None:
+    """Return the form of a value in ``.npy`` format; None if it must be transposed."""
     found = _npy.whole_form(value)
     if found.order == "F" and len(found.shape) > 1:
         return None
@@ -61,7 +66,7 @@ def form_of(value: memoryview) -> Form | None:
 
 
 def datum_form(value: memoryview) -> Form | None:
-    """The form of a Datum of pixels with a label; None for others."""
+    """Return the form of a Datum message of pixels with a label; None for other messages."""
     found = datum.parse(value)
     shape = found.channels, found.height, found.width
     if found.encoded or found.label is None or min(shape) < 0 or not len(found.data):
@@ -77,12 +82,12 @@ def _address(view: memoryview) -> int:
     return int(np.frombuffer(view, np.uint8).ctypes.data)
 
 
-class Misfit(Exception):  # noqa: N818 - nobody sees it
-    """Some values are missing, or not of the form."""
+class DifferentFormError(Exception):
+    """Values are missing, or have another form."""
 
 
-class _Held:
-    """One shard, held, and where its samples are as far as they were looked up."""
+class _PinnedShard:
+    """A shard whose snapshot a read transaction pins, and the addresses of its samples."""
 
     def __init__(self, shards: Shards, shard: int, form: Form) -> None:
         opened = shards.opened(shard)
@@ -90,26 +95,27 @@ class _Held:
         self._db, self._form = opened.db, form
         self._txn: Transaction[Any] = opened.env.begin(opened.db, buffers=True)
         self.engine = self._txn._engine
-        self.place: Place = self._txn._do(lambda ptr: Place(ptr, self._txn))
+        mapped = self._txn._do(lambda ptr: SnapshotMap(ptr, self._txn))
+        self.snapshot_map: SnapshotMap = mapped
         self._lock = threading.Lock()
-        # after the same commit everything is where it was, if the map's place is known
-        state = (self.place.file, self._txn.id(), form) if self.place.base else object()
-        # addresses, and labels if there are any
-        self._table = opened.table(state, (1 + form.labelled, self.order.count))
+        # Addresses stay right until another commit, if the address of the map is known.
+        state = (mapped.file, self._txn.id(), form) if mapped.base else object()
+        # the addresses of samples in a row; their labels, if they have any, in another row
+        self._table = opened.address_table(state, (1 + form.labelled, self.order.count))
 
     def find(self, ordinals: NDArray[Any]) -> NDArray[Any]:
-        """Where the values of samples lie, shape ``(1, n)``, and in a second row their labels."""
+        """Return the addresses of values, shape ``(1, n)``; if labelled, labels in a second row."""
         found: NDArray[Any] = self._table[:, ordinals]
         new = np.flatnonzero(found[0] == 0)
         if len(new):
-            found[:, new] = self._look_up(ordinals[new])
-            # the address last: it says that the label is there
+            found[:, new] = self._locate_samples(ordinals[new])
+            # the address last: other threads take the label for known then
             for row in reversed(range(len(found))):
                 self._table[row, ordinals[new]] = found[row, new]
-        found[0] += np.uintp(self.place.base)
+        found[0] += np.uintp(self.snapshot_map.base)
         return found
 
-    def _look_up(self, ordinals: NDArray[Any]) -> NDArray[Any]:
+    def _locate_samples(self, ordinals: NDArray[Any]) -> NDArray[Any]:
         if isinstance(self.order, Formatted):
             numbers, text = ordinals + self.order.start, self.order.formats[0]
             keys = _array_keys.batch(numbers, text, self.engine)
@@ -118,18 +124,18 @@ class _Held:
         values = np.empty((len(ordinals), 2), np.uintp)
         with self._lock:
             self._txn._do(self._locate, keys, values)
-        at = values[:, 1] - np.uintp(self.place.base)
+        at = values[:, 1] - np.uintp(self.snapshot_map.base)
         if self._form.labelled:
             return np.stack([at, self._labels(values)])
         if (values[:, 0] != self._form.size).any():
-            raise Misfit
+            raise DifferentFormError
         return at[None]
 
     def _labels(self, values: NDArray[Any]) -> NDArray[Any]:
-        """What follows the pixels: the field 5, an integer in groups of seven bits."""
+        """Decode the labels after the pixels: the field 5, a varint."""
         sizes = values[:, 0].astype(np.int64) - self._form.size
         if sizes.min() < 2 or sizes.max() > 11:
-            raise Misfit
+            raise DifferentFormError
         labels = np.empty(len(values), np.int64)
         for size in np.unique(sizes).tolist():
             where = np.flatnonzero(sizes == size)
@@ -141,7 +147,7 @@ class _Held:
             if (field != _LABEL).any() or (
                 (digits >= 128) != (np.arange(size - 1) < size - 2)
             ).any():
-                raise Misfit
+                raise DifferentFormError
             bits = (digits & 127).astype(np.uint64) << (7 * np.arange(size - 1)).astype(np.uint64)
             labels[where] = bits.sum(1, np.uint64).astype(np.uint32).view(np.int32)
         return labels.view(np.uint64).astype(np.uintp)
@@ -157,74 +163,74 @@ class _Held:
 
         code = call()
         if code == lib.MDB_NOTFOUND:
-            raise Misfit
+            raise DifferentFormError
         if code:
             code = self._txn._shared.retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_cursor_get", code)
 
 
-class Gather:
-    """Copies samples into arrays; it holds the shards that it has read, as many as are to be open
-    at once."""
+class BatchCopier:
+    """Copies samples into arrays.  It pins the shards that it has read, at most ``max_open``."""
 
     def __init__(self, shards: Shards, form: Form) -> None:
         self._shards, self._form = shards, form
-        self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._pinned: OrderedDict[int, _PinnedShard] = OrderedDict()
         self._lock = threading.Lock()
 
-    def _hold(self, shard: int) -> _Held:
+    def _pin(self, shard: int) -> _PinnedShard:
         with self._lock:
-            found = self._held.get(shard)
+            found = self._pinned.get(shard)
             if found is None:
-                while len(self._held) >= self._shards.options.max_open:
-                    self._held.popitem(last=False)
-                found = self._held[shard] = _Held(self._shards, shard, self._form)
-            self._held.move_to_end(shard)
+                while len(self._pinned) >= self._shards.options.max_open:
+                    self._pinned.popitem(last=False)
+                found = self._pinned[shard] = _PinnedShard(self._shards, shard, self._form)
+            self._pinned.move_to_end(shard)
             return found
 
     def __call__(
         self, numbers: NDArray[Any], out: NDArray[Any] | None = None
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
-        """The samples of these numbers, of which there is one at least, in an array of shape
-        ``(len(numbers), *shape)``; where they are labelled, also the labels, shape ``(n,)``.
+        """Copy the samples of some numbers, of which there is at least one.
 
-        :raises Misfit: some are not there, or not of the form.
+        :return: an array of shape ``(len(numbers), *shape)``; if labelled, a pair of it and an
+            array of labels, int64, shape ``(len(numbers),)``.
+        :raises DifferentFormError: values are missing, or have another form.
         """
         form = self._form
         rows = Rows("Loader", len(numbers), form.dtype, form.shape, out)
         # sizes and addresses
         values = np.full((len(numbers), 2), form.size, np.uintp)
-        held = []
+        pinned = []
         labels = np.empty(len(numbers), np.int64)
-        for shard, where, ordinals in self._shards.parts(numbers):
-            held.append(self._hold(shard))
-            values[where, 1], *label = held[-1].find(ordinals)
+        for shard, where, ordinals in self._shards.by_shard(numbers):
+            pinned.append(self._pin(shard))
+            values[where, 1], *label = pinned[-1].find(ordinals)
             if label:
                 labels[where] = label[0].view(np.intp)
-        ffi, lib = held[0].engine.ffi, held[0].engine.lib
+        ffi, lib = pinned[0].engine.ffi, pinned[0].engine.lib
         lib.pylmdb_read_ahead(ffi.from_buffer("MDB_val[]", values), len(values))
         if form.header:
-            self._check_headers(values, held)
+            self._check_headers(values, pinned)
             values[:, 1] += np.uintp(len(form.header))
-        _copy(values, rows, held)
+        _copy(values, rows, pinned)
         return (rows.written(), labels) if form.labelled else rows.written()
 
-    def _check_headers(self, values: NDArray[Any], held: list[_Held]) -> None:
+    def _check_headers(self, values: NDArray[Any], pinned: list[_PinnedShard]) -> None:
         rows = Rows("Loader", len(values), np.uint8, len(self._form.header))
-        _copy(values, rows, held)
+        _copy(values, rows, pinned)
         if (rows.out != np.frombuffer(self._form.header, np.uint8)).any():
-            raise Misfit
+            raise DifferentFormError
 
 
-def _copy(values: NDArray[Any], rows: Rows, held: list[_Held]) -> None:
-    """As many bytes as a row has from each address, which lie in the maps that are held."""
-    ffi, lib = held[0].engine.ffi, held[0].engine.lib
+def _copy(values: NDArray[Any], rows: Rows, pinned: list[_PinnedShard]) -> None:
+    """Copy the bytes of a row from each address, in the maps of the pinned shards."""
+    ffi, lib = pinned[0].engine.ffi, pinned[0].engine.lib
     code = lib.pylmdb_copy_rows(
-        held[0].place.env, ffi.from_buffer("MDB_val[]", values), rows.count, rows.size,
+        pinned[0].snapshot_map.env, ffi.from_buffer("MDB_val[]", values), rows.count, rows.size,
         rows.address(ffi), rows.stride, 1,
     )  # fmt: skip
-    for each in held:
+    for each in pinned:
         lib = each.engine.lib
-        if code or lib.pylmdb_env_is_cut(each.place.env):
+        if code or lib.pylmdb_env_is_cut(each.snapshot_map.env):
             raise error("Loader", code or lib.MDB_CORRUPTED)
