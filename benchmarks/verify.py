@@ -56,7 +56,7 @@ def read(path: Path) -> None:
 
 
 def verify(folder: Path) -> None:
-    if not pylmdb.verify(folder):
+    if not pylmdb.verify(folder).ok:
         raise AssertionError(f"{folder} is damaged")
 
 
