@@ -99,9 +99,9 @@ t: dev
 test-short: $(VENV)/installed-test
 	$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(SHORT)
 
-# Three tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not stay
-# flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork beside threads
-# that allocate may copy a locked allocator of the sanitizer.
+# Three tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not
+# stay flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork
+# beside threads that allocate may copy a locked allocator of the sanitizer.
 sanitize: $(SANITIZE_VENV)/installed-sanitize
 	.ci/system-packages $(SANITIZE_VENV)/bin/python lmdb-utils
 	$(SANITIZED) $(SANITIZE_VENV)/bin/python -X faulthandler -m pytest --capture=sys \
@@ -116,8 +116,8 @@ debug-malloc: $(VENV)/installed-test
 	PYTHONMALLOC=debug $(VENV)/bin/python -X dev -m pytest \
 		$(addprefix --ignore=,$(BUILDING)) $(PYTEST_ARGS)
 
-# The package is compiled in build/lib-coverage and installed from there.  gcc writes its counts beside
-# the objects.  The report is also made if a test fails.
+# The package is compiled in build/lib-coverage and installed from there.  gcc writes its counts
+# beside the objects.  The report is also made if a test fails.
 coverage: $(COVERAGE_VENV)/installed-coverage
 	.ci/system-packages $(COVERAGE_VENV)/bin/python lmdb-utils
 	find build/lib-coverage -name '*.gcda' -delete

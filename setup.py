@@ -28,9 +28,9 @@ MODES = ("PYLMDB_SYSTEM_LIBLMDB", "PYLMDB_SANITIZE", "PYLMDB_COVERAGE")
 class BuildExtensions(build_ext):
     """Compile extensions in parallel, and only objects whose inputs changed.
 
-    Each extension has its own directory, because both engines compile shim.c.  setuptools compiles
-    all objects of an extension if one input has changed.  Here the compiler lists the inputs of each
-    object in a file beside it (``-MMD``).
+    Each extension has its own directory, because both engines compile shim.c.  setuptools
+    compiles all objects of an extension if one input has changed.  Here the compiler lists the
+    inputs of each object in a file beside it (``-MMD``).
     """
 
     def finalize_options(self):
