@@ -4,6 +4,8 @@
 Pages can be followed from their first line, and their lines are short.
 """
 
+import ast
+import codeop
 import os
 import re
 import subprocess
@@ -68,6 +70,30 @@ def test_a_line_of_prose_has_one_sentence(page):
     ends = re.compile(r"[a-z)*][.!?] +(?=[A-Z`\[*])")
     plain = ((number, re.sub(r"`[^`]*`|\"[^\"]*\"", "", line)) for number, line in prose(page))
     assert [(number, line) for number, line in plain if ends.search(line)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_programs_can_be_pasted_into_the_prompt(page):
+    """An empty line ends an indented block there, and an exception ends it before its end."""
+    for block in pages.BLOCK.findall(page.read_text("utf-8")):
+        assert prompted(block), block
+        notes = pages.comments(block)
+        for outer in ast.walk(ast.parse(block)):
+            for each in getattr(outer, "body", [])[:-1] if isinstance(outer, ast.With) else ():
+                assert not pages.exception(notes.get(each.end_lineno, "")), ast.unparse(each)
+
+
+def prompted(block):
+    """Return whether Python's prompt takes the lines of a block as whole statements."""
+    statement = []
+    for line in [*block.splitlines(), ""]:
+        statement.append(line)
+        try:
+            code = codeop.compile_command("\n".join(statement), symbol="single")
+        except SyntaxError:
+            return False
+        statement = statement if code is None else []
+    return not any(statement)
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=name_of)
