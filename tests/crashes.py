@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a writer does until it is killed, and what must be there afterwards.
+"""Run a writer that is killed, and compare the file with what it must hold.
 
 The transactions of a writer are numbered, and what each of them does follows from a seed, the
 writer and the number.  So a file is compared, record by record, with what its writers' numbers

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What tests of damaged files share: healthy ones to damage, and how the damage is to be found."""
+"""Shared by tests of damaged files: healthy files to damage, and checks that the damage is
+found.
+"""
 
 import re
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Data files as bytes: where things are in them, to be changed."""
+"""Find and change fields in data files as bytes."""
 
 from __future__ import annotations
 

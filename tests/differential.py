@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random programs, run on pylmdb and on py-lmdb side by side.
+"""Run random programs on pylmdb and on py-lmdb side by side.
 
 A program is a list of steps, each one call with its arguments as source text, so
 that a failing one can be printed and pasted.  Every step runs on both libraries,

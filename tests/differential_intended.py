@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ``differential.py`` takes as agreement, and where pylmdb differs on purpose."""
+"""Say which results ``differential.py`` accepts as equal, and where pylmdb differs on purpose."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes random programs for ``differential.py``: mostly sensible, partly hostile."""
+"""Make random programs for ``differential.py``: mostly sensible, partly hostile."""
 
 from __future__ import annotations
 

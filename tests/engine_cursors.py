@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""liblmdb's own cursors beside a model of them: moves, deletes and puts in a database with
-duplicates, through ``pylmdb.lowlevel``, with nothing of pylmdb's in between.
+"""Compare liblmdb's own cursors with a model: moves, deletes and puts in a database with
+duplicates, through ``pylmdb.lowlevel``, without pylmdb's own cursors.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes memory allocations fail, one or a few at a time.
+"""Make memory allocations fail, one or a few at a time.
 
 A small C library counts the allocations of the thread that has armed it, and lets some of them
 fail.  Two kinds can be chosen:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Random programs that write healthy files, with pylmdb or with py-lmdb, by a seed."""
+"""Write healthy files by random programs, with pylmdb or with py-lmdb; a seed decides what they
+do.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What programs that look for leaks have in common: MEASURE, and OPEN after it; and RECORDS, which
-is in MEASURE, for programs that look for something else."""
+"""Source text that programs that look for leaks share: MEASURE, and OPEN after it.  RECORDS is
+part of MEASURE, for programs that look for something else.
+"""
 
 RECORDS = """\
 # Objects of our own: those that Python shares may be immortal, or counted by anybody.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What PyTorch's DataLoader does with a data set and its workers, in small."""
+"""Imitate what PyTorch's DataLoader does with a data set and its workers."""
 
 import multiprocessing
 import os

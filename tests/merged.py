@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Environments that are merged, and what came of it."""
+"""Merge environments, and read the result."""
 
 import pylmdb
 

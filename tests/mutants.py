@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Damaged data files, made from a healthy one with some knowledge of what is in it.
+"""Damage data files at random, with some knowledge of their structure.
 
 A mutant is named by a seed: the same seed makes the same file, wherever it is needed.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Opens and uses damaged files, one after the other, and says which one it is at.
+"""Open and use damaged files, one after the other, and print the number of each.
 
     python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whole-file operations on a damaged file: an exception, or a result that is healthy."""
+"""Run whole-file operations on a damaged file: they raise, or the result is healthy."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs the programs of the tests in processes of their own, and helps these.
+"""Run programs of the tests in processes of their own.
 
 What may crash, hang, fork or be killed is a program: ``run`` starts it, waits for
 it, and fails the test unless it ends in time, with the status it should have, and

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Data sets as the projects that invented the layouts write them: with py-lmdb, and with what
-these projects use; nothing of pylmdb."""
+"""Write data sets as the projects that invented the layouts do: with py-lmdb and the packages
+that these projects use, without pylmdb.
+"""
 
 import os
 import pickle

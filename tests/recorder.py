@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Records what a program has a data file written with, and when it made sure of it; and makes
-from that the files that a power failure can leave.
+"""Record all writes and flushes of a data file, and make from the recording the files that a power
+failure can leave.
 
 A small C library stands before the C library, by LD_PRELOAD, and keeps a log: every write with
 its bytes, every change of the file's length, every flush when it returns, and what the program

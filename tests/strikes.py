@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exceptions out of signal handlers, at every point at which Python may raise one.
+"""Raise exceptions from signal handlers at every point at which Python may raise one.
 
 Python calls a signal handler where the interpreter looks for signals: after a call of C, at the
 start of a function, and where a loop goes back.  ``each`` makes SIGINT due before the n-th of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where maps lie: no more is mapped than is asked for, and each has room to grow."""
+"""Places of maps: no more is mapped than was asked for, and each map has room to grow."""
 
 import pytest
 from programs import finish, occupy, run, start

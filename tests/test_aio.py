@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb.aio: what you would call, awaited, and the event loop goes on meanwhile."""
+"""pylmdb.aio: awaited operations give the right results, and the event loop keeps running."""
 
 import asyncio
 import inspect

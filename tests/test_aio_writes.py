@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes of many tasks share commits, and a task that is cancelled leaves nothing behind."""
+"""Writes of many tasks share commits, and a cancelled task leaves no lock behind."""
 
 import asyncio
 import contextlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cursor.delete() among duplicates: behind the last value of a key, as py-lmdb has it."""
+"""Cursor.delete() among duplicates: behind the last value of a key it does what py-lmdb does."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Environment: its life, what it tells, copies, begin; and the functions beside it."""
+"""Environment: opening to closing, its information, copies, begin; and the module's functions."""
 
 import gc
 import os

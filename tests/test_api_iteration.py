@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Iterators and ranges: what they give, repeated, and while records are changed and deleted."""
+"""Iterators and ranges: their results, repeated, and while records are changed and deleted."""
 
 import random
 import struct

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nested transactions: what a child sees and leaves, and what its parent may do meanwhile."""
+"""Nested transactions: what a child sees and changes, and what its parent may do meanwhile."""
 
 import gc
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Transaction: its life, and the operations per record."""
+"""Transaction: begin and end, and the operations per record."""
 
 import array
 import contextlib

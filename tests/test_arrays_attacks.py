@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What arrays and reservations withstand: odd arrays, garbage, forks, and files that change."""
+"""Arrays and reservations with odd arrays, garbage, forks, and files that change."""
 
 import contextlib
 import gc

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""build(): records from many workers become one data set, or nothing."""
+"""build(): records of many workers become one data set, or nothing is left."""
 
 from concurrent.futures import ThreadPoolExecutor
 

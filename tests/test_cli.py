@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: commands on records, what they print, and how they fail."""
+"""The command line: commands on records, their output, and their failures."""
 
 import json
 import os

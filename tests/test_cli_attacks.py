@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The command line with odd names, values, locales and files: one line that says why, or output
-that no terminal obeys and every JSON parser reads."""
+"""The command line with odd names, values, locales and files: it prints one line with the
+reason, or output that controls no terminal and that JSON parsers accept.
+"""
 
 import io
 import json

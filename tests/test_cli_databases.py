@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Commands on environments with more named databases than are open by default; and commands
-that do not look for databases at all."""
+"""Commands on environments with more named databases than are open by default, and commands that
+need no list of databases.
+"""
 
 import json
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: commands on whole files, and those that go on for a while."""
+"""The command line: commands on whole files, and commands that run until they are stopped."""
 
 import json
 import os

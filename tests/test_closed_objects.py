@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every public operation, on every kind of dead object, and with dead objects in every argument
-position: the documented exception, and nothing else.
+"""Every public operation on every kind of ended object, and with ended objects in every argument
+position, raises the documented exception.
 
 The operations are found by introspection; one that is missing in the tables below fails a test.
 """

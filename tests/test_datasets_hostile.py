@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Archives, .npy and HDF5 files that claim more than they hold: nothing is allocated for it, no
-loop runs for it, and no more of an archive is in memory than a few rows."""
+"""Archives, .npy and HDF5 files that claim more than they hold: no memory is allocated and no
+loop runs for the claim, and only a few rows of an archive are in memory.
+"""
 
 import os
 import tracemalloc

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A writer that is killed leaves whole batches, and the next one goes on behind them."""
+"""A killed writer leaves whole batches, and the next writer continues behind them."""
 
 import hashlib
 import os

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Image files packed here are, record by record, what the original recipes write; and what
-those wrote comes out again as the files."""
+"""Image files packed here become the same records as the original recipes write, and files of
+these recipes can be exported again.
+"""
 
 import os
 import pickle

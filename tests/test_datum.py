@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Caffe's Datum beside the protobuf runtime: what we write it writes, what it reads we read."""
+"""Caffe's Datum: the same bytes as the protobuf runtime writes, and the same values as it reads."""
 
 import os
 import random

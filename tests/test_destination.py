@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where merge, convert and load write to: odd paths, interrupts, forks."""
+"""Destinations of merge, convert and load: odd paths, interrupts, forks."""
 
 import errno
 import itertools

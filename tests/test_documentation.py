@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""help() and inspect.signature() are complete: every public name says what it is and takes."""
+"""help() and inspect.signature() are complete for every public name."""
 
 import ast
 import builtins

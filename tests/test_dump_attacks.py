@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""dump and load where they could lose something: files, names, sizes and hostile text."""
+"""dump and load with files, names, sizes and hostile text that could lose data."""
 
 import io
 import random

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files that documentation and comments name exist, and each part of the package is on the map."""
+"""Files named in documentation and comments exist, and docs/where-does-it-live.md has every part
+of the package.
+"""
 
 import re
 from fnmatch import fnmatchcase

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The data file and the lock file: what may stand in their place, and who holds locks on them."""
+"""The data file and the lock file: which kinds of file are accepted, and which locks are held."""
 
 import os
 import threading

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fork: the child gets its own environment, and the parent notices nothing (K1)."""
+"""Fork: the child gets its own environment, and the parent is not disturbed (K1)."""
 
 import subprocess
 import sys

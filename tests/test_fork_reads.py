@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Read transactions, cursors and iterators that were begun before fork() go on in the child with
-the same snapshot, and the parent's are not disturbed (K1)."""
+"""Read transactions, cursors and iterators begun before fork() go on in the child with the same
+snapshot, and those of the parent are not disturbed (K1).
+"""
 
 import pytest
 from programs import run

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that PyInstaller has packed run: it finds every module of ours by itself."""
+"""Programs packed by PyInstaller run: it finds every module of pylmdb."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A disk without room: an exception, nothing lost, and on it goes when there is room.
+"""A full disk raises an exception, loses nothing, and writing works again when there is room.
 
 The programs run with a small C library before the C library, which lets a disk of so many bytes
 as they say take what is written to it, to a byte, and refuses the rest.

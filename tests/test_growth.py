@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The map grows by itself, under whatever lies in it."""
+"""The map grows by itself, while transactions and views use it."""
 
 import os
 import pickle

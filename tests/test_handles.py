@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Handles of one database, opened by several transactions at once: one slot, one database."""
+"""Several transactions open handles of one database at once: it gets one slot."""
 
 import sys
 import threading

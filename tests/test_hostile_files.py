@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Damaged files end in an exception or in data, never in the end of the process, in a hang or in
-growth without bound.
+"""Damaged files raise an exception or give data; they never end the process, hang it, or make it
+use memory without bound.
 
 Each mutant is opened and used in a child process (``mutants_child.py``).  A failure names the
 mutant's seed; the same seed makes the same mutant:

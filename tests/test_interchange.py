@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that others made or will read: the other engine, py-lmdb, Debian's lmdb-utils."""
+"""Files are exchanged with the other engine, py-lmdb, and Debian's lmdb-utils."""
 
 import ast
 import os

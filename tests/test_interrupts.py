@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exceptions out of signal handlers, in every operation of several steps.
+"""Exceptions from signal handlers, in every operation of several steps.
 
 After each the exception is the one that has struck, the environment works, here and in another
 process, and nothing is left: no descriptor, no thread, no file.

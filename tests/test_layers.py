@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The shape of the source: import arrows point down only, two files know the compiled modules, and
-every file can be read to its end.
+"""The structure of the source: imports go down only, two modules load compiled ones, and files
+and functions are short.
 """
 
 import ast

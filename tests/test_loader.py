@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loader: batches, their order, and what is left when a loop ends."""
+"""Loader: batches, their order, and the end of a loop."""
 
 import gc
 import json

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Batches of Caffe's Datum values: pixels are copied and labels read, and where that cannot be,
-the values are decoded, with the same result."""
+"""Batches of Datum values: pixels are copied and labels read, or, where that is not possible,
+the values are decoded, with the same result.
+"""
 
 import numpy as np
 import pytest

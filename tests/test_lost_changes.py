@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A write transaction that is dropped with changes says so: a ResourceWarning, as files give."""
+"""A write transaction that is dropped with changes issues a ResourceWarning."""
 
 import gc
 import os

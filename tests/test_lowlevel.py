@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb.lowlevel as a library uses it that embeds pylmdb: its own calls of liblmdb mixed with
-ours.
+"""pylmdb.lowlevel in a library that embeds pylmdb: its own calls of liblmdb, mixed with
+pylmdb's.
 """
 
 import ctypes

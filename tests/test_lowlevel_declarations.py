@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The low-level modules declare everything that the placed lmdb.h of their engine declares, and
-1.0's names in both; and what they declare of our own comes from our headers.
+"""The low-level modules declare everything in their engine's lmdb.h, and the names of 1.0 in both;
+their declarations of our functions come from our headers.
 
 A small parser reads the headers and lmdb.cdef.h alike; what it finds must be in the cdef and in the
 compiled modules.

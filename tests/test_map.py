@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Map: what a dict does, in the order of the keys; transactions, iteration with changes,
-threads, forks and pickles."""
+"""Map: the methods of a dict, in key order; transactions, changes while iterating, threads,
+forks and pickles.
+"""
 
 import collections.abc
 import contextlib

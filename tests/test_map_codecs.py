@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Codecs of a Map: they give back what they were given, and keys sort as Python sorts them."""
+"""Codecs of a Map: they return what they were given, and keys sort as Python sorts them."""
 
 import math
 import pickle

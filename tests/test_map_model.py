@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A Map beside a sorted dict: any operations, in and out of nested transactions, with iterators
-that stand while things change."""
+"""A Map compared with a sorted dict: random operations, in and out of nested transactions, with
+iterators open while records change.
+"""
 
 import bisect
 import shutil

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A Map's environment: flags, closing, forks, pickles; and the programs that it replaces the
-module of."""
+"""A Map's environment: flags, closing, forks, pickles; and programs written for the modules that
+it replaces.
+"""
 
 import os
 import pickle

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""set_mapsize() keeps everybody out of the map for a moment; nobody waits for ever (T3)."""
+"""set_mapsize() gets exclusive access to the map for a moment, and no thread waits for ever
+(T3).
+"""
 
 import pytest
 from programs import run

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""merge and convert: several environments into one, of either data format."""
+"""merge and convert: several environments into one, in either format."""
 
 import os
 import signal

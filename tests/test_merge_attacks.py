@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Merging damaged files, files that are cut short meanwhile, and half of what was to be."""
+"""Merging damaged files, and files that are cut short meanwhile; nothing is merged in part."""
 
 import os
 import struct

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Merging values that take pages of their own: they go straight into the file."""
+"""Merging values with overflow pages: they are written to the file at once."""
 
 import os
 import signal

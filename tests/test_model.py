@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb against a model: hypothesis drives both with the same steps and compares.
+"""pylmdb compared with a model: hypothesis runs the same steps on both.
 
 The model of a database (``model.py``) is a sorted list of records, (key, value) pairs;
 that of a cursor is the record that it stands on.

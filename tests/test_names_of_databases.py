@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A record of the main database that describes a named database cannot be written or deleted as a
-record: that is refused in words, and the transaction goes on."""
+"""A record of the main database that describes a named database cannot be written or deleted as
+a record: the error says why, and the transaction goes on.
+"""
 
 import io
 from concurrent.futures import Future

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Temporary names cannot be guessed and follow no link, what killed processes left is removed, and
-copies are no more open than what they were made of."""
+"""Temporary names cannot be guessed and follow no link, files of killed processes are removed,
+and copies have no wider permissions than their sources.
+"""
 
 import os
 import subprocess

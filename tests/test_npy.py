@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""put_array() and get_array(): arrays come back bit for bit, as numpy's own .npy format."""
+"""put_array() and get_array(): arrays come back bit for bit, in numpy's .npy format."""
 
 import gc
 import io

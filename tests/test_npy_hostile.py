@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Values that claim to be arrays: each is refused, or is the array that numpy reads there.
+"""Values that claim to be arrays: each is refused, or gives the array that numpy reads.
 
 Nothing that a header says is executed, warned of, or allocated.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What open() says where it cannot open, and that it leaves nothing behind then."""
+"""The messages of an open() that fails, and that it leaves no files behind."""
 
 import errno
 import fcntl

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The sdist builds without a network, and the wheel that is built from it holds what it should and
-nothing else.
-"""
+"""The sdist builds without a network, and its wheel holds the right files and no others."""
 
 import os
 import subprocess

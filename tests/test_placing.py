@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The program that puts liblmdb's sources in place: what it verifies, refuses, leaves alone and
-never half-does.
+"""The program that places liblmdb's sources: its checks and refusals, and that it leaves no
+incomplete result.
 
 Most tests run it on a tiny archive with a pin of its own; the last ones look at the real sources.
 """

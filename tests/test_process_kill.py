@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A process that is killed loses nothing that it has committed, whatever the flags.
+"""A killed process loses nothing that it has committed, with any options.
 
 PYLMDB_ROUNDS=100 makes 1,000 kills for each engine and way to write, and for each of compacting
 and copying.

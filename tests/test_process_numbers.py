@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Processes of one number, as in two containers, read and write one file: by which number each is
-known in the reader table, what a dead one has left there, and whose the writer lock is.
+"""Processes with one number, as in two containers, share a file: their numbers in the reader
+table, slots of dead ones, and the owner of the writer lock.
 
 Some tests make PID namespaces, in which the first process has number 1.  The others have another
 process lock the byte of the lock file that belongs to a number, or write into the reader table,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Environment, Transaction and Cursor are ordinary classes: what begin() and cursor() make are
-objects of them, and what Python does to classes works on them."""
+"""Environment, Transaction and Cursor are ordinary classes: begin() and cursor() create objects
+of them, and their methods can be replaced and wrapped.
+"""
 
 import copy
 import functools

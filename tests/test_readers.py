@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The reader table: who reads, what that costs, and what becomes of the dead."""
+"""The reader table: readers, the pages that they keep, and slots of dead processes."""
 
 import os
 

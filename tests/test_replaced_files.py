@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files that were deleted, moved or replaced while an environment has them open: whoever begins a
-write is told, every time, and whoever opens the new file sees all of it (K2, K7)."""
+"""Files that were deleted, moved or replaced while an environment has them open: every write
+raises, and a process that opens the new file sees all of it (K2, K7).
+"""
 
 import os
 import shutil

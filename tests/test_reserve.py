@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""reserve(): values are written in their place, which nothing takes away while anybody writes."""
+"""reserve(): values are written in place, and their memory stays valid while it is written."""
 
 import contextlib
 import gc

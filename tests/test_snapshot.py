@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Environment.snapshot(): the records of a database by number, right for as long as it is held."""
+"""Environment.snapshot(): the records of a database by number, unchanged while it is kept."""
 
 import copy
 import gc

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""PYLMDB_SYSTEM_LIBLMDB=1: the package around the system's liblmdb, as a distribution builds it."""
+"""PYLMDB_SYSTEM_LIBLMDB=1: the package with the system's liblmdb, as a distribution builds it."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""take(): what a batch of keys can be."""
+"""take(): the kinds of keys that it accepts."""
 
 import struct
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Threads: read transactions move, write transactions stay, nothing is damaged or stuck."""
+"""Threads: read transactions can be passed on, write transactions cannot, and nothing is damaged
+or hangs.
+"""
 
 from programs import ROUNDS, run
 from test_fork import METHODS

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The data file is cut short while it is open: what returns bytes raises, and nobody dies."""
+"""The data file is cut short while it is open: calls that return bytes raise, and the process
+lives.
+"""
 
 import platform
 import signal

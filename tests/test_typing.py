@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a type checker sees of the installed package."""
+"""Types of the installed package, as a type checker sees them."""
 
 import ast
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``pylmdb.verify`` and ``open(verify=True)``: what they take, what they say, how they end."""
+"""``pylmdb.verify`` and ``open(verify=True)``: arguments, messages, interrupts."""
 
 import importlib
 import inspect

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Damage to the pages and trees is found, on the page where it is, and named."""
+"""Damage to pages and trees is found, with its page and its kind."""
 
 import mutants
 import pytest

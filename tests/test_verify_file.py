@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Damage to the list of free pages, the meta pages, and the file as a whole is found and named."""
+"""Damage to the free list, the meta pages, and the file as a whole is found."""
 
 import re
 import struct

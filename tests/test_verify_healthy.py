@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A healthy file is never called damaged, whoever wrote it, and what is counted is there.
+"""A healthy file is never reported as damaged, whichever program wrote it, and its counts are
+right.
 
 PYLMDB_HEALTHY is the number of programs for each engine and binding, and PYLMDB_HEALTHY_SEED the
 seed of the first.

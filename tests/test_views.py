@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Views of buffers=True: right for as long as anything can reach them, read-only, and visible in
-env.info() and the reader table while they hold a snapshot.
+"""Views (buffers=True): valid while any object can reach them, read-only, and visible in
+env.info() and the reader table while they pin a snapshot.
 """
 
 import ctypes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""view(), and what tells of the snapshots that views hold: the reader list, and close()."""
+"""view(), and what the reader list and close() say of snapshots that views pin."""
 
 import functools
 import threading

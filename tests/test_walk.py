@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A long random walk through an environment, step by step beside a sorted list.
+"""A long random walk through an environment, compared step by step with a sorted list.
 
 ``test_model.py`` looks for short programs that go wrong; this looks for what takes thousands of
 steps to build up: deep trees, pages that were split and merged, cursors that have seen it all.

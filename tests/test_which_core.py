@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compiled modules belong to one version of pylmdb: what does not fit is refused in words."""
+"""Compiled modules belong to one version of pylmdb: others are refused with a message."""
 
 import ctypes
 import os

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The writer lock: waits end on signals and on time, and whoever dies lets go of it."""
+"""The writer lock: signals and timeouts end waits, and a thread or process that dies releases
+it.
+"""
 
 import pytest
 from programs import ROUNDS, run
