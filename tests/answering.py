@@ -10,7 +10,7 @@ import pylmdb
 
 
 class Program:
-    """A process that evaluates expressions; ``env`` is the environment once it is opened."""
+    """Run a process that evaluates expressions; ``env`` is the environment once it is opened."""
 
     SOURCE = """
 import importlib, os, sys, threading

@@ -5,7 +5,7 @@ import pylmdb
 
 
 def make(path, version, records, name=None, **options):
-    """An environment of a data format, or one that exists, with these records in a database."""
+    """Put records into a database of a new or existing environment."""
     with pylmdb.open(path, lib_version=version) as env:
         add(env, records, name, **options)
     return path

@@ -20,7 +20,7 @@ def sound(path: Path) -> None:
 
 
 def attempt(folder: Path, dest: Path, write: Callable[[Path], object]) -> None:
-    """What is written is sound, or nothing is."""
+    """Assert that the result is sound, or that nothing was written."""
     had = dest.read_bytes() if dest.exists() else None
     try:
         with refused():

@@ -284,7 +284,7 @@ SECTOR = 512
 
 @functools.cache
 def library() -> str:
-    """The path of the compiled library."""
+    """Return the path of the compiled library."""
     folder = Path(tempfile.mkdtemp(prefix="pylmdb-recorder-"))
     (folder / "recorder.c").write_text(LIBRARY)
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
@@ -294,13 +294,13 @@ def library() -> str:
 
 
 def environment() -> dict[str, str]:
-    """The variables that a recorded program needs."""
+    """Return the environment variables that a recorded program needs."""
     preload = " ".join(filter(None, [os.environ.get("LD_PRELOAD"), library()]))
     return {"PYLMDB_RECORDER": library(), "LD_PRELOAD": preload}
 
 
 def events(path):
-    """What a log says, in order: (kind, at, size, bytes)."""
+    """Yield the events of a log, in order: (kind, at, size, bytes)."""
     header = struct.Struct("QQQ")
     with open(path, "rb") as file:
         while head := file.read(header.size):
@@ -324,7 +324,7 @@ class Disk:
         self.acknowledged = self.writes = 0
 
     def happen(self, kind, at, size, data):
-        """Take in an event of a log."""
+        """Apply an event of a log."""
         if kind == "A":
             self.acknowledged = at
         elif kind == "L":

@@ -108,7 +108,7 @@ OPEN(open64)
 
 
 def compile_into(folder):
-    """The path of the library."""
+    """Return the path of the library."""
     source, library = os.path.join(folder, "refusals.c"), os.path.join(folder, "refusals.so")
     with open(source, "w") as file:
         file.write(SOURCE)

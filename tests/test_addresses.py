@@ -44,7 +44,7 @@ def mapped(path):
     "given", ["map_size=3 << 20", "map_size=3 << 20, max_map_size=1 << 30", ""]
 )
 def test_no_more_is_mapped_than_is_asked_for(env_path, lib_version, given):
-    """Who locks the map in memory, or limits or watches addresses, sees what was asked for."""
+    """mlock, limits of addresses and monitors count only what was asked for."""
     run(
         MAPPED
         + f"""

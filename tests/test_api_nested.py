@@ -300,7 +300,7 @@ def test_a_child_keeps_its_parent_alive(env):
     with pytest.warns(ResourceWarning):
         del child
     gc.collect()
-    with env.begin(write=True, timeout=1) as txn:  # nobody has committed the parent
+    with env.begin(write=True, timeout=1) as txn:  # the parent was not committed
         assert txn.get(b"k") is None
 
 

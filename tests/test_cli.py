@@ -95,7 +95,7 @@ def test_readers(run, path):
         assert str(reader.pid) in run("readers", path)
         reader.kill()
         reader.wait()
-    # whoever opens it clears what the dead have left
+    # a process that opens it clears the slots of dead ones
     assert json.loads(run("readers", path, "--clean", "--json")) == {"readers": [], "freed": 0}
 
 

@@ -49,7 +49,7 @@ def run(capfdbinary):
 
 @pytest.fixture
 def unlisted(monkeypatch):
-    """Whoever lists the names of databases fails."""
+    """Make every listing of the names of databases fail."""
 
     def refuse(env, txn):
         raise AssertionError("the databases were listed")

@@ -30,7 +30,7 @@ def value(path):
 
 
 def test_a_directory_that_exists_is_kept(tmp_path, source):
-    """Its mode and its other files are somebody's."""
+    """Its permissions and its other files may have an owner who needs them."""
     dest = tmp_path / "dest"
     dest.mkdir(mode=0o700)
     (dest / "notes").write_text("mine")

@@ -32,7 +32,7 @@ def test_only_regular_files_are_opened(open_env, env_path, file, kind, options):
     thread = threading.Thread(target=lambda: done.append(failure(open_env, options)))
     thread.start()
     thread.join(5)
-    assert not thread.is_alive(), "it waits for somebody to write to the FIFO"
+    assert not thread.is_alive(), "it waits for a writer of the FIFO"
     assert isinstance(done[0], (pylmdb.Error, OSError)), done
 
 
@@ -187,7 +187,7 @@ for i in range(5):
     assert env.stat().entries == i + 1
 env.close()
 env = pylmdb.open(path)
-env.compact()  # nobody else has it open
+env.compact()  # no other process has it open
 for child in children:
     os.kill(child, 9)
     os.waitpid(child, 0)

@@ -359,7 +359,7 @@ def refused():
     except pylmdb.ForkedError as error:
         assert "lock=False" in str(error), error
     else:
-        raise AssertionError("the snapshot is kept by nobody")
+        raise AssertionError("no slot keeps the snapshot")
     assert raised_by(cursor.next) is pylmdb.ForkedError
 assert in_child(child) == 0
 fill(b"new")

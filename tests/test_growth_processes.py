@@ -113,7 +113,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_dead_readers_do_not_make_the_file_grow(open_env, env_path, lib_version):
-    """What they keep is found out before the map grows, by those who have it open already."""
+    """A process that has the file open already clears them before the map grows."""
     env = open_env(sync=False)
     with env.begin(write=True) as txn:
         txn.put(b"k", b"v" * (1 << 20))

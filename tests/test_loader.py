@@ -398,7 +398,7 @@ def test_batches_are_prepared_ahead_and_no_further(make):
 
 
 def test_a_snapshot_shows_one_state(make, lib_version):
-    """What somebody commits in another process while an epoch runs does not show in it."""
+    """An epoch does not show what another process commits meanwhile."""
     path = make(map(bytes, TABLE))
     dataset = Dataset(path, dtype="i4", shape=(2, 3))
     loop = iter(Loader(dataset, 1, prefetch=0))

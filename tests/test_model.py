@@ -193,7 +193,7 @@ class Environments(RuleBasedStateMachine):
         table.records.clear()
         for number, place in list(self.level.places.items()):
             if place.name == name:
-                # its record may be put again before anybody looks
+                # its record may be put again before the next check
                 place.at = UNKNOWN if place.at else None
                 if delete:
                     del self.level.places[number]

@@ -58,7 +58,7 @@ WRITERS = {
 def test_what_is_there_under_the_temporary_name_is_not_written_to(
     tmp_path, source, monkeypatch, name
 ):
-    """As if somebody had guessed it."""
+    """As if an attacker had guessed the name."""
     victim, dest = tmp_path / "victim", tmp_path / "dest"
     victim.write_text("precious")
     monkeypatch.setattr(_new_files.secrets, "token_hex", lambda size: "0" * 2 * size)

@@ -231,7 +231,7 @@ assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
 
 @pytest.mark.parametrize("modes", [{"directory": 0o777}, {"data": 0o666}])
 def test_locks_are_needed_where_this_process_may_write(shared, lib_version, modes):
-    """Then so may another of the same user, who would not know that it is being read."""
+    """Then so may another process of the same user, which would not notice the reader."""
     protect(shared, **modes)
     if os.getuid():
         pytest.skip("the lock file can be replaced by its owner only")

@@ -378,8 +378,8 @@ def wait_for_waiter(path, at):
 
 
 def test_one_that_dies_waiting_does_not_free_the_lock(programs, open_env, env_path):
-    """The lock has the number of the thread that holds it, in the holder's namespace: here it
-    is given that of the waiting one.  The kernel would take the lock for that one's own."""
+    """The lock stores the number of its owner in the owner's namespace.  Here the owner gets the
+    number of the waiting thread, so the kernel would take that thread for the owner."""
     env = make(open_env)
     holder, waiting = programs(), programs()
     holder.ask("start()")

@@ -379,7 +379,7 @@ with pylmdb.open(folder) as env:
 
 
 def test_a_lock_file_that_cannot_be_removed(lib_version, core):
-    # pytest's own directory is for nobody else
+    # other users cannot enter pytest's own directory
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         run(UNPRIVILEGED, folder, lib_version)

@@ -139,7 +139,7 @@ def run(*command, **environment):
 
 @pytest.fixture
 def require_lmdb_h(tmp_path):
-    """Without liblmdb's header the test fails, so that nobody misses it unawares."""
+    """Without liblmdb's header the test fails and is not skipped."""
     source = tmp_path / "probe.c"
     source.write_text("#include <lmdb.h>\nint main(void) { return MDB_VERSION_MAJOR; }\n")
     command = [os.environ.get("CC", "cc"), source, "-o", tmp_path / "probe", "-llmdb"]

@@ -269,7 +269,7 @@ with env.begin() as txn:
 
 
 def test_close_during_everything(env_path, lib_version):
-    """close() waits for nobody, and every call in another thread finishes or raises Error."""
+    """close() does not wait, and every call in another thread finishes or raises Error."""
     run(
         f"ROUNDS = {15 * ROUNDS}\n"
         + SETUP

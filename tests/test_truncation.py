@@ -253,7 +253,7 @@ reader, reserved = env.begin(), env.info().reserved
 assert reader.get(b"large") == b"x" * 500_000
 cut(env, os.path.getsize(env.path() + "/data.mdb") - 250_000)
 assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
-env.set_mapsize(reserved + (1 << 30))  # the map does not move: somebody reads
+env.set_mapsize(reserved + (1 << 30))  # the map does not move: a transaction reads it
 assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
 assert attempt(lambda: env.begin(), lambda txn: False)
 """,
