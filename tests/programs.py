@@ -172,7 +172,7 @@ def in_child(function, *args):
 
 
 def start_child(function, *args):
-    """A forked child that runs ``function``; for ``wait_for``, which says 0 if it returned."""
+    """Fork a child that runs ``function``; ``wait_for`` returns 0 if the function returned."""
     sys.stdout.flush()
     pid = os.fork()
     if not pid:

@@ -359,8 +359,11 @@ class Disk:
         self.lengths = [size for size in self.lengths if size >= len(self.durable)]
 
     def image(self, chance: random.Random, in_order: bool) -> bytes:
-        """A file that a power failure at this moment can leave: what is pending has reached the
-        disk up to some sector, or, if the disk keeps no order, any part of it has."""
+        """Make a file that a power failure at this moment can leave.
+
+        Pending writes have reached the disk up to some sector, or, if the disk keeps no order, in
+        any part.
+        """
         if in_order:
             kept = self.pending[: chance.randrange(len(self.pending) + 1)]
             length = max([len(self.durable), *(s * SECTOR + len(now) for _, s, now in kept)])

@@ -136,8 +136,8 @@ def left(folder):
 
 
 def settled(folder, expected, patience=10.0):
-    """What is left, once that is what is expected, or does not come to be within ``patience``
-    seconds: a thread that was told to end needs a moment."""
+    """Return the resources that are left, when they are the expected ones or ``patience`` seconds
+    have passed: a thread that was told to end needs a moment."""
     until = time.monotonic() + patience
     gc.collect()
     while True:

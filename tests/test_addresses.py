@@ -17,7 +17,7 @@ def writemap(request):
 
 @pytest.fixture
 def occupied():
-    """A function that puts something behind an environment's map."""
+    """Return a function that puts something behind an environment's map."""
     ends = []
     yield lambda env: ends.append(occupy(env))
     for end in ends:
@@ -173,7 +173,7 @@ assert env.stat().entries == 30
 
 
 def test_no_addresses_to_spare(env_path, lib_version):
-    """Then the map is as large as it must be, grows where it can, and raises where not."""
+    """The map then has the least size, grows where it can, and otherwise raises."""
     run(
         """
 import resource

@@ -71,7 +71,7 @@ async def failing(begun, key):
 
 
 def a_program(module, env):
-    """One that py-lmdb's users may have written; it runs with both."""
+    """A program as users of py-lmdb write it; it runs with both bindings."""
 
     async def main():
         aenv = module.aio.wrap(env)

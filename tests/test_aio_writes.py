@@ -339,7 +339,7 @@ def test_cancelled_reads_leave_the_transaction_usable(env, aenv):
 
 
 def test_cancelled_at_random(env, aenv, env_path, lib_version):
-    """What was acknowledged is there, what was not is whole or absent, and nothing is stuck."""
+    """Acknowledged writes are there, others are whole or absent, and nothing hangs."""
     rng = random.Random(SEED)
     told, cancellations = set(), 0
 

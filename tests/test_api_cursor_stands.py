@@ -8,7 +8,7 @@ VALUES = (b"1", b"2", b"3")
 
 @pytest.fixture
 def dup(env):
-    """A database with three values each of the keys a, b and c."""
+    """Return a database with three values each of the keys a, b and c."""
     db = env.open_db(b"dup", dupsort=True)
     with env.begin(db, write=True) as txn:
         txn.cursor().putmulti([(key, value) for key in (b"a", b"b", b"c") for value in VALUES])

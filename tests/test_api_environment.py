@@ -249,7 +249,7 @@ def test_copy(env, open_env, tmp_path, compact, form):
 
 @pytest.fixture
 def flushed(monkeypatch):
-    """The files and directories that were flushed."""
+    """Return the files and directories that were flushed."""
     found, fsync = [], os.fsync
 
     def note(fd):

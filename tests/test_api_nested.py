@@ -14,7 +14,7 @@ import pylmdb
 
 @pytest.fixture
 def parent(env):
-    """A write transaction with one record."""
+    """Return a write transaction with one record."""
     txn = env.begin(write=True)
     txn.put(b"parent", b"1")
     yield txn
@@ -306,7 +306,7 @@ def test_a_child_keeps_its_parent_alive(env):
 
 @pytest.mark.parametrize("move", ["first", "last"])
 def test_a_parent_s_cursor_of_a_database_that_was_emptied(env, move):
-    """It was on the page that is the root again by now, and has been written by a child since."""
+    """It was at a page that is the root again, and that a child has written since."""
     dbs = [env.open_db(b"%d" % n) for n in range(8)]
     with env.begin(write=True) as txn:
         cursors = [txn.cursor(db) for db in dbs]

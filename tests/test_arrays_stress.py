@@ -30,7 +30,7 @@ def size_of(key):
 
 
 def content(key, version):
-    """What the record ``key`` holds in a version."""
+    """Return the value of the record ``key`` in a version."""
     return np.arange(size_of(key), dtype="<i8") * (key + 1) + version
 
 

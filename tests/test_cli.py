@@ -15,7 +15,7 @@ from pylmdb.cli import main
 
 @pytest.fixture
 def path(tmp_path, lib_version):
-    """An environment with ordinary records and two databases."""
+    """Return an environment with ordinary records and two databases."""
     with pylmdb.open(tmp_path / "e", lib_version=lib_version) as env:
         numbers = env.open_db(b"numbers", integerkey=True, integerdup=True)
         texts = env.open_db("märchen".encode())

@@ -135,7 +135,7 @@ with env.begin(env.open_db(b"new"), write=True) as txn:
 
 
 def test_a_transaction_that_ends_while_it_begins_is_refused(env_path, lib_version):
-    """A subclass may give itself away before it is begun, to a thread or signal handler."""
+    """A subclass may pass itself to a thread or signal handler before it has begun."""
     run(
         """
 class T(pylmdb.Transaction): pass
@@ -291,7 +291,7 @@ with env.begin() as txn:
 
 
 def test_arguments_of_begin_that_close_and_collect_the_environment(env_path, lib_version):
-    """It is closed then, also if another Environment has the file open."""
+    """The environment is closed then, also if another Environment has the file open."""
     run(
         """
 class Trap:

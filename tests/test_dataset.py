@@ -46,7 +46,7 @@ def shards(make, tmp_path):
 
 @pytest.fixture(params=["one", "many"])
 def dataset(request, make, shards):
-    """The table as a data set, in one file and in three."""
+    """Return the table as a data set, in one file and in three."""
     path = make(rows()) if request.param == "one" else shards
     return Dataset(path, dtype="f4", shape=4)
 

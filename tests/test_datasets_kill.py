@@ -30,7 +30,7 @@ with Writer(path, layout=layout, exist=exist, commit_every={every}) as writer:
 
 
 def name_of(number):
-    """A key in no order."""
+    """Return a key; keys are in no order."""
     return hashlib.md5(b"%d" % number).digest()
 
 

@@ -37,7 +37,7 @@ def names(root):
 
 
 def listed(tmp_path, names):
-    """A list file as convert_imageset takes it, and its lines."""
+    """Return a list file as convert_imageset takes it, and its lines."""
     lines = [(name, number * 3 - 1) for number, name in enumerate(reversed(names))]
     path = tmp_path / "list.txt"
     path.write_text("".join(f"{name} {label}\n" for name, label in lines))
@@ -45,7 +45,7 @@ def listed(tmp_path, names):
 
 
 def files(folder):
-    """The content of all files, by name."""
+    """Return the content of all files, by name."""
     found = {}
     for at, _, names in os.walk(folder):
         for name in names:

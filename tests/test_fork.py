@@ -59,7 +59,7 @@ def methods_of(txn, cur):
 def test_inherited_write_transactions_and_their_cursors_raise_on_every_method(
     env_path, lib_version
 ):
-    """What a child may go on reading is in test_fork_reads.py."""
+    """Read transactions, which go on in a child, are in test_fork_reads.py."""
     run(
         SETUP
         + METHODS

@@ -127,7 +127,7 @@ def count(env):
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory):
-    """The path of the library."""
+    """Return the path of the library."""
     folder = tmp_path_factory.mktemp("disk")
     (folder / "disk.c").write_text(DISK)
     library = folder / "disk.so"
@@ -246,7 +246,7 @@ fill(open_env(), 1 * MIB)
 
 
 def test_a_merge_of_large_values(run):
-    """They are written before the commit is."""
+    """They are written before the commit."""
     run("""
 env = open_env()
 fill(env, 2 * MIB)

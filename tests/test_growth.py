@@ -308,7 +308,7 @@ def test_both_sizes(open_env, writemap):
 
 
 def test_the_whole_of_a_fixed_size_can_be_used(open_env, writemap):
-    """As much as liblmdb lets one: all pages but the last."""
+    """liblmdb uses all pages except the last."""
     env = open_env(map_size=4 * MIB, writemap=writemap)
     psize = env.stat().psize
     with env.begin(write=True) as txn:

@@ -37,7 +37,7 @@ def version(request):
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory):
-    """A file that nothing is wrong with, by engine."""
+    """Return a healthy file for each engine."""
     files = {}
     for version in (0, 1):
         folder = tmp_path_factory.mktemp("healthy") / "env"
@@ -101,7 +101,7 @@ def test_many_mutants(healthy, version, mode):
 
 
 def test_a_mutant_whose_databases_are_dropped_and_used(healthy):
-    """What is done with it matters here, and is in its seed; tests/test_handles.py has it alone."""
+    """The seed decides the operations, too; tests/test_handles.py has the case alone."""
     assert use(healthy[0], 0, "writemap", 718640297256, 1)[0] == "done"
 
 
@@ -270,7 +270,7 @@ def test_a_page_of_two_databases_that_one_gives_up(open_env, lib_version, held):
 
 
 def free_lists(file):
-    """Where the lists of free pages begin, those of the newest snapshot, oldest first."""
+    """Return the offsets of the free lists of the newest snapshot, the oldest first."""
     nodes = [node for page in file.leaves(file.free_record()) for node in file.nodes(page)]
     return [file.value(node) for node in nodes if file.get("Q", file.value(node)) > 2]
 

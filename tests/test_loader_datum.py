@@ -19,7 +19,7 @@ def values():
 
 @pytest.fixture
 def load(open_env, env_path, monkeypatch):
-    """The batches of a data set of these values, and how often one was decoded."""
+    """Return the batches of a data set of these values, and how often one was decoded."""
 
     def load(values, key=b"%08d", size=5, **options):
         with open_env() as env, env.begin(write=True) as txn:

@@ -19,7 +19,7 @@ LEFT = "left without commit"
 
 @pytest.fixture
 def warned():
-    """What was warned of so far."""
+    """Return the warnings so far."""
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         yield lambda: [str(each.message) for each in log if each.category is ResourceWarning]

@@ -15,7 +15,7 @@ from pylmdb import lowlevel
 
 
 class Raw:
-    """What an embedding library has at hand for one environment."""
+    """The native handles of one environment, as an embedding library has them."""
 
     def __init__(self, env):
         self.env = env

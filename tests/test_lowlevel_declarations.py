@@ -38,8 +38,8 @@ def without_comments(text):
 
 
 def squeeze(text):
-    """One spelling for a C declaration: single blanks, none around punctuation, one name for the
-    size type.
+    """Normalise a C declaration: single blanks, none around punctuation, one name for the size
+    type.
     """
     text = re.sub(r"\bmdb_size_t\b", "size_t", text)
     return re.sub(r"\s*([*(),])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()

@@ -16,18 +16,18 @@ import pylmdb
 
 
 class UndoError(Exception):
-    """What a block raises to be undone."""
+    """The exception that undoes a block."""
 
 
 @pytest.fixture
 def m(env):
-    """An empty Map of str and JSON."""
+    """Return an empty Map of str and JSON."""
     return pylmdb.Map(env, "m", key="str", value="json")
 
 
 @pytest.fixture
 def full(m):
-    """The same with 1000 records."""
+    """Return the same Map with 1000 records."""
     m.update({f"{i:04}": i for i in range(1000)})
     return m
 

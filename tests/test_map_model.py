@@ -153,7 +153,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.iterators)
     @rule(data=st.data(), steps=st.integers(1, 20))
     def step(self, data: Any, steps: int) -> None:
-        """The next one is the neighbour of the one before, in what is there now."""
+        """Step the iterator: the next record is the present neighbour of the one before."""
         standing = data.draw(st.sampled_from(self.iterators))
         iterator, key, reverse = standing
         for _ in range(steps):

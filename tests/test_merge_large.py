@@ -41,7 +41,7 @@ def make(path, version, pairs, name=None, **options):
 
 
 def shape(path, name=None):
-    """How many pages of which kind, and records."""
+    """Return the numbers of pages by kind, and of records."""
     with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
         return txn.stat(env.open_db(name, txn, create=False))
 

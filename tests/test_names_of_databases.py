@@ -60,7 +60,7 @@ def _delete_under_an_iterator(txn):
 
 @pytest.fixture
 def key(lib_version):
-    """The key of the database: LMDB 1.0 stores a NUL behind names."""
+    """Return the key of the database: LMDB 1.0 stores a NUL behind names."""
     return NAME + b"\0" * lib_version
 
 

@@ -22,7 +22,7 @@ def permissions(path):
 
 @pytest.fixture
 def source(env_path, lib_version):
-    """An environment of one array, whose files are closed."""
+    """Return an environment of one array, whose files are closed."""
     with pylmdb.open(env_path, lib_version=lib_version) as env, env.begin(write=True) as txn:
         txn.put_array(b"x", np.zeros(3))
     return env_path

@@ -62,7 +62,7 @@ SITUATIONS = {
 
 @pytest.fixture
 def folder(tmp_path, open_env, monkeypatch):
-    """A folder with what is no environment; it is the current one."""
+    """Change to a folder with files that are not environments."""
     (tmp_path / "notes.txt").write_text("These are notes.\n" * 1000)
     (tmp_path / "zeros").write_bytes(bytes(100))
     (tmp_path / "many zeros").write_bytes(bytes(100_000))
@@ -135,7 +135,7 @@ def test_verify_names_paths_as_text(folder):
 
 @pytest.fixture
 def shared(open_env, lib_version):
-    """An environment that belongs to another user, or at least may not be written."""
+    """Return an environment that belongs to another user, or at least may not be written."""
     place = tempfile.mkdtemp()
     os.chmod(place, 0o755)
     path = os.path.join(place, "e")
@@ -359,7 +359,7 @@ assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
 @linux
 @each_number
 def test_locks_of_open_files_are_refused(refusing, env_path, lib_version, number):
-    """Then those of processes are used, and hold against those of open files."""
+    """Then locks of processes are used, which conflict with those of open files."""
     refusing(
         """
 env = pylmdb.open(path, lib_version=lib_version)
@@ -573,7 +573,7 @@ pylmdb.open(path, lib_version=lib_version).close()
 
 
 def test_a_file_that_another_process_makes_in_the_other_format(env_path, lib_version, monkeypatch):
-    """It does so when this process has seen that there is none."""
+    """The other process creates it after this one has seen no file."""
     seen = []
 
     def look_too_early(options):

@@ -98,7 +98,7 @@ def prompted(block):
 
 @pytest.mark.parametrize("page", TEXTS, ids=name_of)
 def test_no_page_hides_a_program(page):
-    """What a program needs can be seen."""
+    """A reader can see everything that a program needs."""
     assert "<!-- py" not in page.read_text("utf-8")
 
 

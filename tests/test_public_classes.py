@@ -109,7 +109,7 @@ def test_help_shows_the_methods_with_their_parameters():
 
 
 def calls(txn, count=100):
-    """So many that the interpreter has specialised the call."""
+    """Call so often that the interpreter specialises the call."""
     return {txn.get(b"1") for _ in range(count)}
 
 

@@ -155,7 +155,7 @@ def require_lmdb_h(tmp_path):
 
 
 def copy_sources(target):
-    """Without liblmdb's placed sources: this build must not need them."""
+    """Copy the sources without liblmdb's: this build must not need them."""
     leave = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "0.9", "1.0", ".placing-*")
     for name in ("src", "lib"):
         shutil.copytree(ROOT / name, target / name, ignore=leave)

@@ -94,7 +94,7 @@ for name, read in READS.items():
 
 
 def test_what_writers_copy(env_path, lib_version):
-    """A record that they give to the caller, or keep to find their place again."""
+    """Writers copy records for the caller, or to find their position again."""
     run(
         """
 COPIES = {

@@ -18,7 +18,7 @@ LARGEST = 2**48 - 1
 
 
 def free_node(file):
-    """A record of the list of free pages: its page, its node, where its numbers are."""
+    """Return a record of the list of free pages: its page, its node, where its numbers are."""
     return next(
         (start, node, file.value(node))
         for start in file.leaves(file.free_record())

@@ -54,7 +54,7 @@ def test_what_we_write(tmp_path, version, writemap):
 
 
 def test_what_py_lmdb_writes(tmp_path):
-    """Its 1.0 engine ends the process for some of these programs, and so does its compaction."""
+    """py-lmdb's 1.0 engine crashes in some of these programs, and so does its compaction."""
     for seed in range(SEED, SEED + COUNT):
         path = tmp_path / str(seed)
         program = Program(lmdb, path, seed, map_size=1 << 28)

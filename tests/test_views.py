@@ -23,7 +23,7 @@ RECORDS = {b"large": LARGE, b"small": SMALL, b"k": b"abcdefgh" * 8}
 
 @pytest.fixture
 def env(open_env):
-    """An environment with a few records, one of them over many pages."""
+    """Return an environment with a few records, one of them over many pages."""
     env = open_env(map_size=64 << 20, max_readers=20)
     with env.begin(write=True) as txn:
         for key, value in RECORDS.items():
