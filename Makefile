@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: MIT
-# Each target makes the virtual environment that it needs; a second run starts at once.
+# Each target makes the virtual environment that it needs.  A second run uses it again.
 #
-#   make demo     pack a real data set and read it back       make lint    ruff and mypy
-#   make test     the tests, on the installed package         make docs    the site, in docs/_build/html
-#   make bench    pylmdb beside py-lmdb                       make place   liblmdb's sources only
+#   make demo            pack a real data set and read it back
+#   make test            run the tests on the installed package
+#   make docs            build the site in docs/_build/html
+#   make bench           compare with py-lmdb
+#   make lint            run ruff and mypy
+#   make place           fetch and patch liblmdb's sources only
 #
-#   make test-all      every test, with both cores: fuzzing, packaging, and the other Pythons of this machine
+#   make test-all        run every test with both cores: also fuzzing, packaging, and the other
+#                        Pythons of this machine
 #
-#   make dev           an editable environment; compiles in place what has changed
-#   make t FILE=...    make dev, then the tests of FILE
+#   make dev             make an editable environment; compile in place what has changed
+#   make t FILE=...      make dev, then run the tests of FILE
 #
-#   make sanitize      the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
-#   make debug-malloc  the suite with Python's checking allocator, in development mode
-#   make coverage      which lines of Python and C the tests reach; FILE=... for some of them only
+#   make sanitize        run the tests with AddressSanitizer and UndefinedBehaviorSanitizer
+#   make debug-malloc    run the tests with Python's debug allocator, in development mode
+#   make coverage        show which lines of Python and C the tests reach; FILE=... selects tests
 #
-#   make bench-baseline  store the ratios beside py-lmdb in benchmarks/baseline.json, on a quiet machine
-#   make bench-compare   measure again, and print what fell below 0.95 of the stored ratio
+#   make bench-baseline  store the ratios to py-lmdb in benchmarks/baseline.json; needs a machine
+#                        that does nothing else
+#   make bench-compare   measure again, and print ratios below 0.95 of the stored ones
 #
-# PYTHON chooses the interpreter, PYTEST_ARGS is passed to pytest, VENV the test environment.
+# PYTHON chooses the interpreter, VENV the test environment.  PYTEST_ARGS is passed to pytest.
 
-# The first Python that is new enough and can make virtual environments.
+# Find the first Python that is new enough and can make virtual environments.
 ifndef PYTHON
 PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.10 python; do \
 	"$$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 \
@@ -33,37 +38,36 @@ DOCS_VENV ?= .venv-docs
 DEV_VENV ?= .venv-dev
 COVERAGE_VENV ?= .venv-coverage
 PYTEST_ARGS ?=
-# Files of tests go to as many processes as there are processors.
+# As many processes as there are processors run the test files.
 SHARED_OUT := -n auto --dist loadfile
 BENCH_ARGS ?=
-# How much of what is random test-all tries.
+# How many random programs test-all runs.
 THOROUGH := PYLMDB_MODEL=4 PYLMDB_KNOWN_PROGRAMS=2500
 
-# What a user calls.
+# Tests of the public API.
 API := tests/api $(addprefix tests/,aio/test_aio.py arrays/test_reserve.py arrays/test_snapshot.py arrays/test_take.py \
 	core/test_core_reentrancy.py mapping/test_map.py processes/test_fork.py processes/test_threads.py writer/test_writer.py)
 
-# What test-short runs: enough to see that another Python compiles, imports and works.
+# test-short runs these.  They show that another Python compiles, imports and works.
 SHORT ?= $(wildcard tests/api/test_api_*.py tests/api/test_views*.py tests/aio/test_aio.py) $(addprefix tests/, \
 	api/test_errors.py api/test_lowlevel.py arrays/test_npy.py arrays/test_reserve.py arrays/test_snapshot.py \
 	arrays/test_take.py build/test_lowlevel_declarations.py mapping/test_map.py writer/test_writer.py)
 
-# Tests that compile and install pylmdb themselves: nothing of theirs runs in the build under test.
+# These tests compile and install pylmdb themselves, so they do not test the build at hand.
 BUILDING := $(addprefix tests/build/,test_packaging.py test_placing.py test_system_liblmdb.py)
 
-# The interpreter is not sanitized, so the run-time libraries come first by LD_PRELOAD, and
-# PYTHONMALLOC=malloc lets them see Python's own blocks.  Python leaves memory to the system when it
-# exits, so leaks are not looked for.  liblmdb reads its pages in place, which on x86 and arm64 is
-# good at any address but is misaligned to the letter of the standard: .ci/ubsan-suppressions.txt
-# excludes that check for what reads pages, and nothing else anywhere.  AddressSanitizer keeps freed blocks for
-# a while, and uses most addresses itself, so two tests are left out: that memory stays flat, and a limit of addresses.
-# It leaves SIGBUS alone, which is what the end of a file under its map is to those who do not guard their reads.
+# The interpreter is not sanitized, so LD_PRELOAD loads the run-time libraries first, and
+# PYTHONMALLOC=malloc lets them see Python's own blocks.
+# Python does not free all memory at its exit, so leaks are not looked for.
+# liblmdb reads its pages in place.  On x86 and arm64 that works at any address, but the C standard
+# calls it misaligned.  .ci/ubsan-suppressions.txt turns off that check for files that read pages.
+# AddressSanitizer must not handle SIGBUS: some tests read a map behind the end of its file.
 PRELOAD = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=1:abort_on_error=1:allocator_may_return_null=1:handle_sigbus=0 \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$(CURDIR)/.ci/ubsan-suppressions.txt
 
-# Everything that the installed package is made from; liblmdb's placed sources follow from the pin.
+# The installed package is made from these files.  pin.json decides what liblmdb's sources are.
 INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
@@ -75,7 +79,7 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 demo: $(DEMO_VENV)/installed-demo
 	$(DEMO_VENV)/bin/python examples/pack_images.py
 
-# The C core runs all that is not slow; the cffi core what a user calls.
+# The C core runs all tests that are not slow; the cffi core runs the tests of the API.
 test: $(VENV)/ready-for-tests
 	$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS)
 	PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(API)
@@ -94,8 +98,9 @@ t: dev
 test-short: $(VENV)/installed-test
 	$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(SHORT)
 
-# Left out are a measurement of memory, a limit that the sanitizer exceeds itself, and a fork beside threads that
-# allocate, which may take the lock of the sanitizer's allocator along.
+# Three tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not
+# stay flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork
+# beside threads that allocate may copy a locked allocator of the sanitizer.
 sanitize: $(SANITIZE_VENV)/installed-sanitize
 	.ci/system-packages $(SANITIZE_VENV)/bin/python lmdb-utils
 	$(SANITIZED) $(SANITIZE_VENV)/bin/python -X faulthandler -m pytest --capture=sys \
@@ -103,15 +108,15 @@ sanitize: $(SANITIZE_VENV)/installed-sanitize
 		--deselect=tests/engine/test_addresses.py::test_few_addresses \
 		--deselect=tests/datasets/test_loader.py::test_in_a_forked_child $(PYTEST_ARGS)
 
-# Development mode is for this process; the programs that tests run get the allocator alone, because
-# some must print nothing.
+# Development mode is for this process only, because some programs that tests run must print nothing.
+# These programs get the allocator alone.
 debug-malloc: $(VENV)/installed-test
 	.ci/system-packages $(VENV)/bin/python lmdb-utils
 	PYTHONMALLOC=debug $(VENV)/bin/python -X dev -m pytest \
 		$(addprefix --ignore=,$(BUILDING)) $(PYTEST_ARGS)
 
-# The package is compiled in build/lib-coverage and installed from there; gcc's counts come beside the objects.
-# A test that fails does not stop the report.
+# The package is compiled in build/lib-coverage and installed from there.  gcc writes its counts
+# beside the objects.  The report is also made if a test fails.
 coverage: $(COVERAGE_VENV)/installed-coverage
 	.ci/system-packages $(COVERAGE_VENV)/bin/python lmdb-utils
 	find build/lib-coverage -name '*.gcda' -delete
@@ -149,8 +154,8 @@ clean:
 	rm -rf build dist docs/_build .venv-* src/pylmdb.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests examples benchmarks lib -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A virtual environment, and in it pylmdb as a user gets it (not editable) with the extra that the target is named after.
-# $(@D) is the environment; whichever variable names it.
+# Make a virtual environment, and install pylmdb in it as a user does (not editable), with the extra
+# that the target is named after.  $(@D) is the environment.
 
 %/created:
 	@test -n "$(PYTHON)" || { echo "no Python 3.10 or later with venv and ensurepip was found;" \
@@ -175,7 +180,8 @@ endef
 	$(call install,coverage,PYLMDB_COVERAGE=1)
 	touch $@
 
-# Also what the tests need of the system; and they must not meet the modules of this folder.
+# Install the system packages that the tests need, and check that the tests import the installed
+# package and not the modules of this folder.
 %/ready-for-tests: %/installed-test
 	.ci/system-packages $(@D)/bin/python lmdb-utils liblmdb-dev gcc-multilib
 	cd / && $(abspath $(@D))/bin/python -c \
@@ -195,7 +201,7 @@ endef
 	$(call install,docs)
 	touch $@
 
-# Editable, so pip needs what compiles pylmdb in the environment itself.
+# For an editable install pip needs the packages that compile pylmdb in the environment itself.
 %/installed-dev: %/created pyproject.toml
 	$(@D)/bin/pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cffi>=1.16' 'patch-ng>=1.17'
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test]'

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Ratios beside py-lmdb, stored in ``baseline.json`` and compared with those of a later run.
+"""Store ratios to py-lmdb in ``baseline.json``, and compare later ones with them.
 
-A ratio depends on the machine less than a time does, but it does: compare on the machine that the
-baseline is from, when nothing else runs.
+A ratio depends on the machine, though less than a time does.  So compare on the machine on which
+the baseline was stored, when nothing else runs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 FILE = Path(__file__).with_name("baseline.json")
 
-# What a ratio may fall to, as a part of the stored one, without being reported.
+# Ratios below this part of the stored one are reported.
 LEAST = 0.95
 
-# What of the machine and the settings should be as it was.
+# Properties of the machine and settings that should be the same.
 SAME = ("processor", "processors", "python", "py_lmdb", "quick", "threaded")
 
 # Above this load of the machine, ratios of short times are not worth storing or comparing.

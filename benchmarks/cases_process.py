@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The cases about the whole process: opening, importing, and several threads.
 
-Those with threads are the last of all.  Once a process has started a thread, glibc's locks cost
-more for as long as it lives, and so does whatever releases the interpreter's lock.
+The cases with threads are the last of all.  Once a process has started a thread, glibc's locks cost
+more for the rest of its life, and so does releasing the GIL.
 """
 
 from __future__ import annotations

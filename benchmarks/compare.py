@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """pylmdb beside py-lmdb 3.0.0: nanoseconds per operation, and the ratio.
 
-Both run in one process, in turn, several rounds; the best round of each counts,
-so what else the machine does disturbs both alike.  A ratio above 1 means that
-pylmdb is faster.  README.md says how each case is measured.
+Both run in one process, in turn, for several rounds.  So other work of the machine disturbs
+both alike.  The best round of each counts.  A ratio above 1 means that pylmdb is faster.
+README.md says what each case does.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random batches of 256 through pylmdb.datasets.Loader, beside what people write with py-lmdb.
+"""Random batches of 256 through pylmdb.datasets.Loader, beside the usual recipe with py-lmdb.
 
 The usual recipe is a loop over ``get``, ``numpy.frombuffer`` and ``numpy.stack``.  Records of 3 KB
 and of 150 KB, in the page cache; each contender has a file of its own and reads every record

@@ -2,9 +2,9 @@
 """Packing of data sets: pylmdb beside copying the files, the usual recipe, and protobuf.
 
 The files are JPEG images in 100 folders, in the page cache.  Each contender writes to the same
-disk; what it wrote is removed, and what the disk still has to do is waited for, before the next
-one begins.  In one process, in turn; the best of several rounds of each counts.  A figure is
-microseconds per image or message; the ratio is how many times as long the other one takes.
+disk.  Before the next one begins, its result is removed, and all writes are waited for.  In one
+process, in turn; the best of several rounds of each counts.  A figure is microseconds per image
+or message; the ratio is how many times as long the other one takes.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The loops of the benchmark in plain C over liblmdb: what an operation costs
- * before Python has anything to do with it.
+/* The loops of the benchmark in plain C over liblmdb: the time of an operation
+ * without Python.
  *
  * All loops have one signature.  They take `operations` steps over `count` keys
  * of `width` bytes each, stored one after another, and report the seconds that
- * the steps alone took; they return 0 or liblmdb's error code.  What a loop
- * finds goes into `sink`, so that no compiler can leave the reading out.
+ * the steps alone took; they return 0 or liblmdb's error code.  Loops store
+ * their results in `sink`, so that the compiler does not leave out the reading.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What grows with the number of things: named databases, descriptors, environments, free pages.
+"""Operations beside many named databases, descriptors, environments or free pages.
 
-python benchmarks/many.py            # pylmdb beside py-lmdb, processor time of each
+    python benchmarks/many.py
+
+For pylmdb and py-lmdb, in processor time.  The ratio is py-lmdb's time divided by pylmdb's.
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ def main() -> None:
             theirs, ours = measure(lmdb, count), measure(pylmdb, count)
             for what, took in ours.items():
                 times = f"{theirs[what] * 1e6:9.1f} us{took * 1e6:9.1f} us"
-                print(f"{what:32}{count:>8}{times}{took / theirs[what]:8.2f}")
+                print(f"{what:32}{count:>8}{times}{theirs[what] / took:8.2f}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 class Timed(Protocol):
-    """What can be measured: ``seconds()`` does all ``operations`` and says how long they took."""
+    """``seconds()`` does all ``operations`` and returns how long they took."""
 
     operations: int
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether memory stays where it is while pylmdb works."""
+"""Check that memory does not grow while pylmdb works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data import VALUE, Sizes, Stage, hot_key, key
 import pylmdb
 
 CALLS, TRANSACTIONS = 1_000_000, 100_000
-# What the allocator and the kernel may keep for themselves; a leak of 16 bytes a call is 16 MB.
+# The allocator and the kernel may keep this much; a leak of 16 bytes per call is 16 MB.
 ALLOWED_KIB = 1024
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The picture: one bar per case, as long as its ratio."""
+"""Draw the picture: one bar per case, as long as its ratio."""
 
 from __future__ import annotations
 

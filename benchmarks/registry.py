@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a case is written down: what is timed, the ratio it should reach, the C loop beside it.
+"""A case: the job that is timed, the ratio that it should reach, and the C loop beside it.
 
 A case is a generator that gets a stage, yields one job and then cleans up.
 """

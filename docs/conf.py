@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The documentation site.  ``make docs`` builds it; nothing is fetched meanwhile."""
+"""Build the documentation site; ``make docs`` runs this.  Nothing is fetched meanwhile."""
 
 import inspect
 import os
@@ -38,7 +38,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 
-# What annotations name and no page describes: type variables, aliases, numpy's and Python's types.
+# Names in annotations without a page: type variables, aliases, types of numpy and Python.
 nitpick_ignore_regex = [
     ("py:.*", r"(pylmdb\.(aio|writer)\.)?(K|V|T|ValueT|BytesLike)"),
     ("py:class", r"(Keys|KeyCodec|ValueCodec|Path|Source|Progress|Decode|Mode|Axes|Place)"),
@@ -48,38 +48,38 @@ nitpick_ignore_regex = [
     ("py:class", r"pylmdb\.(_|mapping\.iteration).*"),
 ]
 
-# Where what docstrings name is looked for.
+# Names in docstrings are looked up in these modules.
 MODULES = ["pylmdb", "pylmdb.tools.verification", "pylmdb.datasets"]
 
-# Files elsewhere in the repository that are pages of the site, by the page that stands for each:
-# whoever reads the sources follows its link, the site shows the file in its place.
+# Files elsewhere in the repository that are pages of the site, by the page that links to each.  A
+# reader of the sources follows the link; the site shows the file in place of the page.
 ELSEWHERE = {
     "benchmarks": ROOT / "benchmarks" / "README.md",
     "changelog": ROOT / "CHANGELOG.md",
     "contributing": ROOT / "CONTRIBUTING.md",
     "liblmdb": ROOT / "lib" / "liblmdb" / "README.md",
 }
-# A link to a file, without what may follow in it: the anchor.
+# A link to a file, without its anchor.
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)")
 
 
-# Methods written in C do not know the types of their parameters: the functions do that were written
-# to document them.  get_array's is that of a base.
+# Methods written in C do not have the types of their parameters; the functions that document them
+# do.  The function for get_array is in a base class.
 for cls, functions in _which_core.documented.items():
     for name, function in functions.items():
         setattr(cls, name, function)
 if "get_array" in vars(pylmdb.Transaction):
     del pylmdb.Transaction.get_array
 
-# The signature of these has the options that they pass on.  The source of the function inside does
-# not, and Sphinx looks there for the text of their defaults.
+# The signatures of these functions include options that they pass on.  The wrapped functions lack
+# these options, and Sphinx would read the defaults there.
 for function in vars(datasets).values():
     if inspect.isfunction(function) and hasattr(function, "__signature__"):
         del function.__wrapped__
 
 
 def show_file(app, docname, source):
-    """The text of a page, or of the file that it stands for, with links as the site has them."""
+    """Set the text of a page, or of the file that it links to, with the links of the site."""
     origin = Path(app.env.doc2path(docname))
     if docname in ELSEWHERE:
         origin = ELSEWHERE[docname]
@@ -90,7 +90,7 @@ def show_file(app, docname, source):
 
 
 def site_path(origin, target, docname):
-    """Where the page ``docname`` finds what the file ``origin`` calls ``target``."""
+    """Return the path from the page ``docname`` to what the file ``origin`` calls ``target``."""
     path = (origin.parent / target).resolve()
     for name, file in ELSEWHERE.items():
         if path == file:
@@ -99,14 +99,14 @@ def site_path(origin, target, docname):
 
 
 def tell_apart(app, doctree):
-    """There are two writers; a name that no module goes with means the one of environments."""
+    """Resolve ``Writer`` without a module to the writer of environments; there are two."""
     for node in doctree.findall(pending_xref):
         if node.get("reftarget") == "Writer" and node.get("py:module") == "pylmdb":
             node["reftarget"] = "pylmdb.writer.Writer"
 
 
 def look_in_package(app, env, node, content):
-    """Docstrings say ``Transaction.put``, whichever module they are in."""
+    """Find ``Transaction.put`` and the like, whichever module the docstring is in."""
     if node["refdomain"] != "py":
         return None
     find = env.get_domain("py").resolve_xref

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A cache of features that rebuilds itself: what has changed is computed again, the rest is read.
+"""Keep features of files in a cache: compute those of changed files again, read the others.
 
     python examples/feature_cache.py FOLDER [--cache PATH]
 
-Each file's entry is an array, and beside it what the file was when it was computed.  A new version
-of the function, or of the file, makes it old; files that are gone lose theirs.  Any number of
-threads and processes may use one cache: whoever comes first computes.
+A feature is an array.  Its origin is stored beside it: the version of the function, and the size
+and time of the file.  A feature whose origin has changed is computed again, and features of files
+that no longer exist are deleted.  Any number of threads and processes may use one cache.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 
 import pylmdb
 
-# to be raised when histogram() changes
+# Raise this when histogram() changes.
 VERSION = 1
 
 
 def histogram(path: Path) -> np.ndarray:
-    """How often each byte occurs in a file."""
+    """Count how often each byte occurs in a file."""
     return np.bincount(np.fromfile(path, np.uint8), minlength=256).astype(np.uint32)
 
 
@@ -38,12 +38,12 @@ class Cache:
         self.compute, self.version = compute, version
 
     def origin(self, path: Path) -> bytes:
-        """What the feature of a file depends on."""
+        """Return the version, size and time that the feature of a file depends on."""
         found = path.stat()
         return b"%d %d %d" % (self.version, found.st_size, found.st_mtime_ns)
 
     def get(self, path: Path) -> tuple[np.ndarray, bool]:
-        """The feature of a file, and whether it had to be computed."""
+        """Return the feature of a file, and whether it was computed now."""
         key, origin = str(path).encode(), self.origin(path)
         with self.env.begin() as txn:
             if txn.get(key, db=self.origins) == origin:
@@ -55,7 +55,7 @@ class Cache:
         return feature, True
 
     def update(self, paths: Iterable[Path]) -> tuple[int, int]:
-        """Make the cache that of these files; how many were computed, and dropped."""
+        """Bring the cache up to date; return how many features were computed and deleted."""
         paths = [*paths]
         with ThreadPoolExecutor() as pool:
             computed = sum(was_computed for _, was_computed in pool.map(self.get, paths))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""From a folder of images to batches for training.
+"""Pack a folder of images and read it in batches for training.
 
     python examples/image_folder.py FOLDER [--size 64] [--batch 32]
 
-FOLDER has a folder of images for each class.  They are packed into one LMDB file, with their
-labels, and read in batches: by PyTorch's DataLoader with worker processes where torch is
-installed, else by pylmdb's own Loader with threads.
+FOLDER has a folder of images for each class.  The program packs the images and their labels into
+one LMDB file.  Then it reads batches: with PyTorch's DataLoader and worker processes if torch is
+installed, otherwise with pylmdb's Loader and threads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pylmdb import datasets
 
 
 def pack(folder: Path, path: Path, size: int) -> int:
-    """Pixels and labels as Caffe's messages, which many programs read."""
+    """Pack pixels and labels as Datum messages, and return how many."""
     packed = datasets.from_image_folder(
         folder, path, layout="datum", decode=True, resize=(size, size), mode="RGB", axes="CHW"
     )
@@ -29,7 +29,7 @@ def pack(folder: Path, path: Path, size: int) -> int:
 
 
 def batches(dataset: datasets.Dataset, size: int) -> Iterable[Any]:
-    """Pairs of images, of shape (size, 3, height, width), and labels, in random order."""
+    """Yield pairs of images, of shape (size, 3, height, width), and labels, in random order."""
     try:
         from torch.utils.data import DataLoader
     except ImportError:

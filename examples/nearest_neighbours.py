@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Vectors in LMDB, and which of them are nearest to a question, by looking at all.
+"""Find the vectors that are nearest to a given one, by comparing it with all of them.
 
     python examples/nearest_neighbours.py [--count 100000] [--dim 128] [PATH]
 
-A snapshot knows where each vector lies, so a block of them is one copy out of the map; numpy
-does the rest.  Others may add vectors meanwhile; the next snapshot has them.
+A snapshot has the address of each vector, so reading a block of vectors is one call that copies
+them; numpy compares them.  Other processes may add vectors meanwhile; the next snapshot has them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ BLOCK = 8192
 
 
 def store(env: pylmdb.Environment, names: list[str], vectors: np.ndarray) -> None:
-    """Vectors of length 1 under their names."""
+    """Scale the vectors to length 1, and store them under their names."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     with env.begin(write=True) as txn:
         txn.put_arrays([name.encode() for name in names], vectors / lengths)
 
 
 def blocks(snapshot: pylmdb.arrays.Snapshot, dim: int) -> Iterator[tuple[int, np.ndarray]]:
-    """The number of its first vector, and a block; all have the same memory."""
+    """Yield blocks of vectors, each with the number of its first one; all use the same memory."""
     memory = np.empty((BLOCK, dim), np.float32)
     for first in range(0, len(snapshot), BLOCK):
         numbers = np.arange(first, min(first + BLOCK, len(snapshot)))
@@ -39,7 +39,7 @@ def blocks(snapshot: pylmdb.arrays.Snapshot, dim: int) -> Iterator[tuple[int, np
 def nearest(
     snapshot: pylmdb.arrays.Snapshot, question: np.ndarray, count: int
 ) -> list[tuple[str, float]]:
-    """The names of the ``count`` vectors with the greatest cosine, and that."""
+    """Return the names and cosines of the ``count`` vectors with the greatest cosines."""
     question = (question / np.linalg.norm(question)).astype(np.float32)
     best = np.full(count, -np.inf, np.float32)
     numbers = np.zeros(count, np.int64)

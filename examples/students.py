@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The program that tutorials on LMDB begin with: students by number, added, changed, deleted.
+"""Add, change and delete students by number, as tutorials on LMDB do.
 
-python examples/students.py [PATH]
+    python examples/students.py [PATH]
+
+Without PATH the file is temporary.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def show(env: lmdb.Environment) -> None:
 
 
 def key(number: int) -> bytes:
-    """Keys are sorted as bytes: with leading zeros that is the order of the numbers."""
+    """Write a number with leading zeros, so that keys, sorted as bytes, are in its order."""
     return b"%04d" % number
 
 
@@ -49,7 +51,7 @@ def main(path: str) -> None:
         print("number 1 is", search(env, 1))
         show(env)
 
-    # The same with a dict that lies on disk.
+    # The same with a dict on disk.
     with lmdb.Map(path, key="str", value="str") as students:
         students["0011"] = "Élodie"
         print(len(students), "students, the last is", students.last())

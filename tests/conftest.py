@@ -25,14 +25,14 @@ CORES = [os.environ.get("PYLMDB_CORE") or ("c" if sys.implementation.name == "cp
 
 @pytest.fixture(params=CORES)
 def core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The core that the operations per record run through."""
+    """Return the core of this run: "c" or "cffi"."""
     monkeypatch.setenv("PYLMDB_CORE", request.param)
     return request.param
 
 
 @pytest.fixture(params=[0, 1], ids=["0.9", "1.0"])
 def lib_version(request: pytest.FixtureRequest, core: str) -> int:
-    """The LMDB release line that new files are made with, with each core."""
+    """Return the LMDB release line of new files."""
     return request.param
 
 
@@ -40,13 +40,13 @@ def lib_version(request: pytest.FixtureRequest, core: str) -> int:
     params=[(0, 0), (0, 1), (1, 0), (1, 1)], ids=["0.9,0.9", "0.9,1.0", "1.0,0.9", "1.0,1.0"]
 )
 def versions(request: pytest.FixtureRequest) -> tuple[int, int]:
-    """The data formats of two environments, which need not be the same."""
+    """Return the formats of two environments, equal or different."""
     return request.param
 
 
 @pytest.fixture
 def env_path(tmp_path: Path) -> str:
-    """A directory name at which nothing exists yet."""
+    """Return a directory name at which nothing exists yet."""
     return str(tmp_path / "env")
 
 
@@ -54,7 +54,7 @@ def env_path(tmp_path: Path) -> str:
 def open_env(
     core: str, lib_version: int, env_path: str
 ) -> Iterator[Callable[..., pylmdb.Environment]]:
-    """``pylmdb.open`` with the engine of the test; closes all that it opened."""
+    """Open environments with the engine of the test, and close them at its end."""
     opened = []
 
     def open_one(path: object = env_path, *args: object, **options: object) -> pylmdb.Environment:
@@ -69,13 +69,13 @@ def open_env(
 
 @pytest.fixture
 def env(open_env: Callable[..., pylmdb.Environment]) -> pylmdb.Environment:
-    """A fresh environment with default options."""
+    """Return a new environment with default options."""
     return open_env()
 
 
 @pytest.fixture
 def held(env: pylmdb.Environment) -> Iterator[threading.Event]:
-    """The writer lock is had by another thread until this event is set."""
+    """Another thread holds the writer lock until this event is set."""
     let_go, has = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -97,8 +97,10 @@ LMDB_UTILS = ("mdb_copy", "mdb_dump", "mdb_load", "mdb_stat")
 
 @pytest.fixture
 def tool() -> Callable[..., Any]:
-    """Runs one of Debian's lmdb-utils; without them a test fails, so that nobody misses it
-    unawares.  Its input and output are str, or bytes if ``text`` is."""
+    """Run one of Debian's lmdb-utils; without them a test fails and is not skipped.
+
+    Input and output are str, or bytes if ``text`` is bytes.
+    """
     missing = [name for name in LMDB_UTILS if not shutil.which(name)]
     if missing and os.environ.get("PYLMDB_NO_LMDB_UTILS") == "1":
         pytest.skip("PYLMDB_NO_LMDB_UTILS=1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb.aio: what you would call, awaited, and the event loop goes on meanwhile."""
+"""pylmdb.aio: awaited operations give the right results, and the event loop keeps running."""
 
 import asyncio
 import inspect
@@ -71,7 +71,7 @@ async def failing(begun, key):
 
 
 def a_program(module, env):
-    """One that py-lmdb's users may have written; it runs with both."""
+    """A program as users of py-lmdb write it; it runs with both bindings."""
 
     async def main():
         aenv = module.aio.wrap(env)

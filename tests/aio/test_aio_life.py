@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Transactions of coroutines: whose turn it is, how they end, and what outlives what."""
+"""Transactions of coroutines: their order, how they end, and what they keep alive."""
 
 import asyncio
 import gc

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes of many tasks share commits, and a task that is cancelled leaves nothing behind."""
+"""Writes of many tasks share commits, and a cancelled task leaves no lock behind."""
 
 import asyncio
 import contextlib
@@ -339,7 +339,7 @@ def test_cancelled_reads_leave_the_transaction_usable(env, aenv):
 
 
 def test_cancelled_at_random(env, aenv, env_path, lib_version):
-    """What was acknowledged is there, what was not is whole or absent, and nothing is stuck."""
+    """Acknowledged writes are there, others are whole or absent, and nothing hangs."""
     rng = random.Random(SEED)
     told, cancellations = set(), 0
 

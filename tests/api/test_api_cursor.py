@@ -22,7 +22,7 @@ def begin(env, request):
 
 @pytest.fixture
 def plain(env):
-    """A named database with PLAIN."""
+    """Return a named database with PLAIN."""
     db = env.open_db(b"plain")
     with env.begin(db, write=True) as txn:
         assert txn.cursor().putmulti(PLAIN) == (10, 10)
@@ -31,7 +31,7 @@ def plain(env):
 
 @pytest.fixture
 def dup(env):
-    """A database with the duplicates of PAIRS."""
+    """Return a database with the duplicates of PAIRS."""
     db = env.open_db(b"dup", dupsort=True)
     with env.begin(db, write=True) as txn:
         assert txn.cursor().putmulti(PAIRS) == (9, 9)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cursor.delete() among duplicates: behind the last value of a key, as py-lmdb has it."""
+"""Cursor.delete() among duplicates: behind the last value of a key it does what py-lmdb does."""
 
 import pytest
 
@@ -8,7 +8,7 @@ PAIRS = [(key, value) for key in (b"a", b"b", b"c") for value in (b"1", b"2", b"
 
 @pytest.fixture
 def dup(env):
-    """A database with the duplicates of PAIRS."""
+    """Return a database with the duplicates of PAIRS."""
     db = env.open_db(b"dup", dupsort=True)
     with env.begin(db, write=True) as txn:
         txn.cursor().putmulti(PAIRS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cursor: where it stands among duplicates after others in its transaction have written."""
+"""Cursor: its position among duplicates after other cursors of its transaction have written."""
 
 import pytest
 
@@ -8,7 +8,7 @@ VALUES = (b"1", b"2", b"3")
 
 @pytest.fixture
 def dup(env):
-    """A database with three values each of the keys a, b and c."""
+    """Return a database with three values each of the keys a, b and c."""
     db = env.open_db(b"dup", dupsort=True)
     with env.begin(db, write=True) as txn:
         txn.cursor().putmulti([(key, value) for key in (b"a", b"b", b"c") for value in VALUES])

@@ -387,7 +387,7 @@ def test_dropping_the_main_database_empties_everything(env, open_env, delete):
 
 
 def test_dropping_a_main_database_with_records_of_its_own(open_env):
-    """Their keys are no names that end with a NUL character.  This one ends with its page."""
+    """Their keys are not names that end with NUL; this one ends at the end of its page."""
     with open_env() as env:
         with env.begin(write=True) as txn:
             txn.put(b"record", b"x" * 20)

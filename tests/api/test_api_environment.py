@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Environment: its life, what it tells, copies, begin; and the functions beside it."""
+"""Environment: opening to closing, its information, copies, begin; and the module's functions."""
 
 import gc
 import os
@@ -249,7 +249,7 @@ def test_copy(env, open_env, tmp_path, compact, form):
 
 @pytest.fixture
 def flushed(monkeypatch):
-    """The files and directories that were flushed."""
+    """Return the files and directories that were flushed."""
     found, fsync = [], os.fsync
 
     def note(fd):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Iterators and ranges: what they give, repeated, and while records are changed and deleted."""
+"""Iterators and ranges: their results, repeated, and while records are changed and deleted."""
 
 import random
 import struct
@@ -23,7 +23,7 @@ def begin(env, request):
 
 @pytest.fixture
 def plain(env):
-    """A named database with PLAIN."""
+    """Return a named database with PLAIN."""
     db = env.open_db(b"plain")
     with env.begin(db, write=True) as txn:
         txn.cursor().putmulti(PLAIN)
@@ -32,7 +32,7 @@ def plain(env):
 
 @pytest.fixture
 def dup(env):
-    """A database with the duplicates of PAIRS."""
+    """Return a database with the duplicates of PAIRS."""
     db = env.open_db(b"dup", dupsort=True)
     with env.begin(db, write=True) as txn:
         txn.cursor().putmulti(PAIRS)
@@ -344,7 +344,7 @@ def test_changing_values_while_iterating_over_many_pages(env):
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_random_deletions_around_an_iterator(env, reverse):
-    """Whatever is deleted meanwhile: order is kept, and what is left is given."""
+    """Whatever is deleted, the order is kept, and the records that are left come."""
     rng = random.Random(7)
     for _ in range(30):
         keys = [b"%03d" % n for n in range(60)]

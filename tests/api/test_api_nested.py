@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nested transactions: what a child sees and leaves, and what its parent may do meanwhile."""
+"""Nested transactions: what a child sees and changes, and what its parent may do meanwhile."""
 
 import gc
 import subprocess
@@ -14,7 +14,7 @@ import pylmdb
 
 @pytest.fixture
 def parent(env):
-    """A write transaction with one record."""
+    """Return a write transaction with one record."""
     txn = env.begin(write=True)
     txn.put(b"parent", b"1")
     yield txn
@@ -300,13 +300,13 @@ def test_a_child_keeps_its_parent_alive(env):
     with pytest.warns(ResourceWarning):
         del child
     gc.collect()
-    with env.begin(write=True, timeout=1) as txn:  # nobody has committed the parent
+    with env.begin(write=True, timeout=1) as txn:  # the parent was not committed
         assert txn.get(b"k") is None
 
 
 @pytest.mark.parametrize("move", ["first", "last"])
 def test_a_parent_s_cursor_of_a_database_that_was_emptied(env, move):
-    """It was on the page that is the root again by now, and has been written by a child since."""
+    """It was at a page that is the root again, and that a child has written since."""
     dbs = [env.open_db(b"%d" % n) for n in range(8)]
     with env.begin(write=True) as txn:
         cursors = [txn.cursor(db) for db in dbs]

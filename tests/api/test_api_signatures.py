@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb's names, parameters, their order and defaults are py-lmdb's, as its stub states them."""
+"""Names, parameters, their order and defaults are those of py-lmdb's stub."""
 
 import ast
 import importlib.util

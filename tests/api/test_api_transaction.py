@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Transaction: its life, and the operations per record."""
+"""Transaction: begin and end, and the operations per record."""
 
 import array
 import contextlib
@@ -18,14 +18,14 @@ import pylmdb
 
 @pytest.fixture
 def txn(env):
-    """A write transaction on the main database."""
+    """Return a write transaction on the main database."""
     with contextlib.suppress(pylmdb.Error), env.begin(write=True) as txn:
         yield txn
 
 
 @pytest.fixture
 def dup(env):
-    """A database with duplicates."""
+    """Return a database with duplicates."""
     return env.open_db(b"dup", dupsort=True)
 
 

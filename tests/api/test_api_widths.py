@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Databases with integer keys, integer values and values of one size take no others: one size of
-keys in a database, one size of values of each key.
+"""Databases with integer keys, integer values or fixed-size values refuse other sizes: keys have
+one size in a database, values one size under each key.
 """
 
 import io

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every public operation, on every kind of dead object, and with dead objects in every argument
-position: the documented exception, and nothing else.
+"""Every public operation on every kind of ended object, and with ended objects in every argument
+position, raises the documented exception.
 
 The operations are found by introspection; one that is missing in the tables below fails a test.
 """
@@ -156,13 +156,13 @@ def live(env, tmp_path):
 
 
 def another(live, open_env, tmp_path):
-    """A second environment, which can be closed while `live` stays."""
+    """Return a second environment, which can be closed while `live` stays."""
     env = open_env(tmp_path / "another")
     return env, env.open_db(b"db", dupsort=True)
 
 
 def revived(cls, *args):
-    """An object that __new__ made and __init__ never saw."""
+    """Make an object with __new__, without __init__."""
     return cls.__new__(cls, *args)
 
 
@@ -304,7 +304,7 @@ def test_what_a_dead_object_still_answers(live, open_env, tmp_path, cls, state):
 
 
 def home(dead, live):
-    """The environment of a transaction, also of one that was never begun."""
+    """Return the environment of a transaction, also of one that was never begun."""
     return dead.env or live.env
 
 

@@ -133,8 +133,10 @@ def test_who_is_in_the_way_elsewhere(open_env, env_path, lib_version):
         assert txn.get(b"key") == b"value"
 
 
-def test_who_opens_it_meanwhile_gets_the_new_file(open_env, env_path, lib_version, monkeypatch):
-    """He waits at the lock file, and then must not look for the snapshot of the old one."""
+def test_a_process_that_opens_it_meanwhile_gets_the_new_file(
+    open_env, env_path, lib_version, monkeypatch
+):
+    """It waits at the lock file, and must not look for the snapshot of the old file."""
     env = open_env()
     for _ in range(7):
         fill(env)
@@ -245,8 +247,8 @@ env.compact()
 
 @pytest.mark.parametrize("turns", [6, 7])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_while_somebody_waits_to_open_it(env_path, lib_version, moment, turns):
-    """The lock file must not send him to a snapshot that the file does not have."""
+def test_killed_while_a_process_waits_to_open_it(env_path, lib_version, moment, turns):
+    """The lock file must not name a snapshot that the file does not have."""
     compactor = start(
         f"""
 env = pylmdb.open(path, lib_version=lib_version)

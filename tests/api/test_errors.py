@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The exceptions: one tree, a class for every code of both engines, and the situations that really
-raise them.
-"""
+"""Exceptions: one tree, a class for every code of both engines, and situations that raise them."""
 
 import builtins
 import errno

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The data file and the lock file: what may stand in their place, and who holds locks on them."""
+"""The data file and the lock file: which kinds of file are accepted, and which locks are held."""
 
 import os
 import threading
@@ -32,7 +32,7 @@ def test_only_regular_files_are_opened(open_env, env_path, file, kind, options):
     thread = threading.Thread(target=lambda: done.append(failure(open_env, options)))
     thread.start()
     thread.join(5)
-    assert not thread.is_alive(), "it waits for somebody to write to the FIFO"
+    assert not thread.is_alive(), "it waits for a writer of the FIFO"
     assert isinstance(done[0], (pylmdb.Error, OSError)), done
 
 
@@ -59,7 +59,7 @@ def test_nothing_is_written_through_a_link_in_place_of_the_lock_file(open_env, e
 
 
 def test_a_link_in_place_of_the_data_file_is_for_readers(open_env, env_path, tmp_path):
-    """As in caches of downloads, where a directory of names leads to the files."""
+    """Caches of downloads have a directory of links to files."""
     with open_env() as env, env.begin(write=True) as txn:
         txn.put(b"k", b"v")
     data, target = os.path.join(env_path, "data.mdb"), tmp_path / "blob"
@@ -84,7 +84,7 @@ def put(env, key):
 
 
 def test_a_small_file_with_small_pages_is_no_unfinished_one(tmp_path):
-    """What is shorter than two pages of ours can be five of another program's."""
+    """A file that is shorter than two of our pages can have five smaller pages."""
     path = tmp_path / "env"
     path.mkdir()
     engine = lowlevel.engines()[1]
@@ -187,7 +187,7 @@ for i in range(5):
     assert env.stat().entries == i + 1
 env.close()
 env = pylmdb.open(path)
-env.compact()  # nobody else has it open
+env.compact()  # no other process has it open
 for child in children:
     os.kill(child, 9)
     os.waitpid(child, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Handles of one database, opened by several transactions at once: one slot, one database."""
+"""Several transactions open handles of one database at once: it gets one slot."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ from pylmdb import lowlevel
 
 @pytest.fixture
 def path(tmp_path, lib_version):
-    """An environment with the databases x (duplicates) and y, closed."""
+    """Return an environment with the databases x (duplicates) and y, closed."""
     path = tmp_path / "env"
     with pylmdb.open(path, lib_version=lib_version) as env:
         env.open_db(b"x", dupsort=True)
@@ -29,7 +29,7 @@ def env(path):
 
 
 def elsewhere(function):
-    """The result of ``function``, called in another thread."""
+    """Return the result of ``function``, called in another thread."""
     results = []
     thread = threading.Thread(target=lambda: results.append(function()))
     thread.start()
@@ -133,7 +133,7 @@ def test_a_reused_number_opened_by_a_transaction_that_is_aborted(open_env, env_p
 
 
 def test_the_name_of_a_dropped_database_is_not_lost(env_path, lib_version):
-    """A reader keeps it, because it may be comparing it."""
+    """The name stays while a reader exists, because the reader may be comparing it."""
     run(
         MEASURE
         + """
@@ -308,7 +308,7 @@ def test_all_databases_are_dropped_after_a_drop_that_was_aborted(open_env, lib_v
 
 
 def calls_of(function):
-    """How many functions of Python and C a call runs."""
+    """Return how many functions of Python and C a call runs."""
     count = 0
 
     def profile(frame, event, argument):

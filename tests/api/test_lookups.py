@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many keys in one call: what is found is what single lookups find, whatever the keys look like."""
+"""Many keys in one call: the result is that of single lookups, whatever the keys are."""
 
 import random
 import string

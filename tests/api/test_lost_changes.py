@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A write transaction that is dropped with changes says so: a ResourceWarning, as files give."""
+"""A write transaction that is dropped with changes issues a ResourceWarning."""
 
 import gc
 import os
@@ -19,7 +19,7 @@ LEFT = "left without commit"
 
 @pytest.fixture
 def warned():
-    """What was warned of so far."""
+    """Return the warnings so far."""
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         yield lambda: [str(each.message) for each in log if each.category is ResourceWarning]

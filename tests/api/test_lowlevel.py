@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb.lowlevel as a library uses it that embeds pylmdb: its own calls of liblmdb mixed with
-ours.
+"""pylmdb.lowlevel in a library that embeds pylmdb: its own calls of liblmdb, mixed with
+pylmdb's.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from pylmdb import lowlevel
 
 
 class Raw:
-    """What an embedding library has at hand for one environment."""
+    """The native handles of one environment, as an embedding library has them."""
 
     def __init__(self, env):
         self.env = env

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""set_mapsize() keeps everybody out of the map for a moment; nobody waits for ever (T3)."""
+"""set_mapsize() gets exclusive access to the map for a moment, and no thread waits for ever
+(T3).
+"""
 
 import pytest
 from programs import run
@@ -34,7 +36,7 @@ CALLS = ["env.begin()", "env.begin(write=True)", "env.stat()", "env.open_db(b'ne
 
 @pytest.mark.parametrize("call", CALLS)
 def test_what_runs_inside_it_is_refused(env_path, lib_version, call):
-    """A finalizer or a signal handler, whose thread would wait for itself."""
+    """A finalizer or a signal handler there would wait for its own thread."""
     run(
         SETUP
         + f"""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A record of the main database that describes a named database cannot be written or deleted as a
-record: that is refused in words, and the transaction goes on."""
+"""A record of the main database that describes a named database cannot be written or deleted as
+a record: the error says why, and the transaction goes on.
+"""
 
 import io
 from concurrent.futures import Future
@@ -59,7 +60,7 @@ def _delete_under_an_iterator(txn):
 
 @pytest.fixture
 def key(lib_version):
-    """The key of the database: LMDB 1.0 stores a NUL behind names."""
+    """Return the key of the database: LMDB 1.0 stores a NUL behind names."""
     return NAME + b"\0" * lib_version
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What open() says where it cannot open, and that it leaves nothing behind then."""
+"""The messages of an open() that fails, and that it leaves no files behind."""
 
 import errno
 import fcntl
@@ -62,7 +62,7 @@ SITUATIONS = {
 
 @pytest.fixture
 def folder(tmp_path, open_env, monkeypatch):
-    """A folder with what is no environment; it is the current one."""
+    """Change to a folder with files that are not environments."""
     (tmp_path / "notes.txt").write_text("These are notes.\n" * 1000)
     (tmp_path / "zeros").write_bytes(bytes(100))
     (tmp_path / "many zeros").write_bytes(bytes(100_000))
@@ -135,7 +135,7 @@ def test_verify_names_paths_as_text(folder):
 
 @pytest.fixture
 def shared(open_env, lib_version):
-    """An environment that belongs to another user, or at least may not be written."""
+    """Return an environment that belongs to another user, or at least may not be written."""
     place = tempfile.mkdtemp()
     os.chmod(place, 0o755)
     path = os.path.join(place, "e")
@@ -232,7 +232,7 @@ assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
 
 @pytest.mark.parametrize("modes", [{"directory": 0o777}, {"data": 0o666}])
 def test_locks_are_needed_where_this_process_may_write(shared, lib_version, modes):
-    """Then so may another of the same user, who would not know that it is being read."""
+    """Then so may another process of the same user, which would not notice the reader."""
     protect(shared, **modes)
     if os.getuid():
         pytest.skip("the lock file can be replaced by its owner only")
@@ -360,7 +360,7 @@ assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
 @linux
 @each_number
 def test_locks_of_open_files_are_refused(refusing, env_path, lib_version, number):
-    """Then those of processes are used, and hold against those of open files."""
+    """Then locks of processes are used, which conflict with those of open files."""
     refusing(
         """
 env = pylmdb.open(path, lib_version=lib_version)
@@ -574,7 +574,7 @@ pylmdb.open(path, lib_version=lib_version).close()
 
 
 def test_a_file_that_another_process_makes_in_the_other_format(env_path, lib_version, monkeypatch):
-    """It does so when this process has seen that there is none."""
+    """The other process creates it after this one has seen no file."""
     seen = []
 
     def look_too_early(options):

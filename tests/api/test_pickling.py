@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pickling: environments and database handles travel, transactions and cursors refuse."""
+"""Environments and database handles can be pickled; transactions and cursors refuse."""
 
 import copy
 import multiprocessing

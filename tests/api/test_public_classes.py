@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Environment, Transaction and Cursor are ordinary classes: what begin() and cursor() make are
-objects of them, and what Python does to classes works on them."""
+"""Environment, Transaction and Cursor are ordinary classes: begin() and cursor() create objects
+of them, and their methods can be replaced and wrapped.
+"""
 
 import copy
 import functools
@@ -108,7 +109,7 @@ def test_help_shows_the_methods_with_their_parameters():
 
 
 def calls(txn, count=100):
-    """So many that the interpreter has specialised the call."""
+    """Call so often that the interpreter specialises the call."""
     return {txn.get(b"1") for _ in range(count)}
 
 

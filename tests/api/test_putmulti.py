@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""putmulti: a list may be put in another order than it has, and nobody can tell."""
+"""putmulti sorts a list, with the same result as in the given order."""
 
 import os
 import random

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The reader table: who reads, what that costs, and what becomes of the dead."""
+"""The reader table: readers, the pages that they keep, and slots of dead processes."""
 
 import os
 
@@ -103,7 +103,7 @@ sys.stdin.readline()
 
 
 def killed_reader(path, lib_version):
-    """A process begins to read, and is killed."""
+    """Start a process that begins to read, and kill it."""
     reader = start(READER, path, lib_version)
     assert reader.stdout.readline() == "reads\n"
     reader.kill()
@@ -161,7 +161,7 @@ def test_the_dead_are_cleared_before_the_map_is_full(open_env, env_path, lib_ver
 
 
 def test_the_living_keep_what_they_read(open_env, env_path, lib_version):
-    """However often it is looked, and with others that die meanwhile."""
+    """Also after many checks, and while other readers die."""
     env = open_env(sync=False)
     with env.begin(write=True) as txn:
         for n in range(200):

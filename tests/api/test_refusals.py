@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of refusals: each sentence stands once, and both cores ask for it by name."""
+"""The table of refusals: each message is written once, and both cores ask for it by name."""
 
 import ast
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One file, one native environment, however often and by whatever name it is opened."""
+"""One file has one native environment in a process, whatever the path by which it is opened."""
 
 import os
 import shutil

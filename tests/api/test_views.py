@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Views of buffers=True: right for as long as anything can reach them, read-only, and visible in
-env.info() and the reader table while they hold a snapshot.
+"""Views (buffers=True): valid while any object can reach them, read-only, and visible in
+env.info() and the reader table while they pin a snapshot.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ RECORDS = {b"large": LARGE, b"small": SMALL, b"k": b"abcdefgh" * 8}
 
 @pytest.fixture
 def env(open_env):
-    """An environment with a few records, one of them over many pages."""
+    """Return an environment with a few records, one of them over many pages."""
     env = open_env(map_size=64 << 20, max_readers=20)
     with env.begin(write=True) as txn:
         for key, value in RECORDS.items():

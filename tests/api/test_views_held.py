@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""view(), and what tells of the snapshots that views hold: the reader list, and close()."""
+"""view(), and what the reader list and close() say of snapshots that views pin."""
 
 import functools
 import threading
@@ -17,7 +17,7 @@ RECORDS = {b"k": b"abcdefgh" * 8, b"small": b"small value", b"large": bytes(rang
 
 @pytest.fixture
 def env(open_env):
-    """An environment with a few records, one of them over many pages."""
+    """Return an environment with a few records, one of them over many pages."""
     env = open_env(map_size=64 << 20, max_readers=20)
     with env.begin(write=True) as txn:
         for key, value in RECORDS.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What arrays and reservations withstand: odd arrays, garbage, forks, and files that change."""
+"""Arrays and reservations with odd arrays, garbage, forks, and files that change."""
 
 import contextlib
 import gc
@@ -15,7 +15,7 @@ import pylmdb
 
 @pytest.fixture
 def env(open_env):
-    """A fresh environment that does not wait for the disk."""
+    """Return a new environment that does not wait for the disk."""
     return open_env(max_dbs=8, sync=False)
 
 
@@ -73,7 +73,7 @@ def test_elements_of_no_length(env, dtype):
 
 
 class Odd(np.ndarray):
-    """An array whose elements and memory are other ones than it shows."""
+    """An array that reports other elements and other memory than it has."""
 
     def __getitem__(self, at):
         return str(super().__getitem__(at))
@@ -101,7 +101,7 @@ def test_out_of_another_class(env, step, shape):
 
 
 class Rooted(pylmdb.Transaction):
-    """A transaction that can hold what leads to itself."""
+    """A transaction with attributes, so that it can be part of a reference cycle."""
 
 
 @pytest.mark.filterwarnings("ignore:a write transaction:ResourceWarning")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Views, arrays and snapshots held at random while everything beneath them changes.
+"""Views, arrays and snapshots are kept at random while records, maps and files change.
 
 A value is made of its key and a version, so that whatever is held says itself what it must be:
 one version for all that was read in one transaction.
@@ -30,7 +30,7 @@ def size_of(key):
 
 
 def content(key, version):
-    """What the record ``key`` holds in a version."""
+    """Return the value of the record ``key`` in a version."""
     return np.arange(size_of(key), dtype="<i8") * (key + 1) + version
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""put_array() and get_array(): arrays come back bit for bit, as numpy's own .npy format."""
+"""put_array() and get_array(): arrays come back bit for bit, in numpy's .npy format."""
 
 import gc
 import io
@@ -29,12 +29,12 @@ SHAPES = [(), (0,), (1,), (7,), (3, 5), (0, 4), (2, 0, 3), (2, 3, 4), (2, 1, 3, 
 
 @pytest.fixture
 def env(open_env):
-    """A fresh environment that does not wait for the disk."""
+    """Return a new environment that does not wait for the disk."""
     return open_env(sync=False)
 
 
 def filled(dtype, shape=(7,)):
-    """An array of any bytes whatever, also in gaps between fields."""
+    """Return an array of random bytes, also in gaps between fields."""
     dtype = np.dtype(dtype)
     count = int(np.prod(shape))
     array = np.empty(shape, dtype)
@@ -191,7 +191,7 @@ def test_a_header_of_version_2_and_3(env):
 
 
 def test_what_can_be_written_can_be_read(env):
-    """Where a header would be too long to read, nothing is written."""
+    """If a header would be too long to read, nothing is written."""
     for count in (2000, 4000, 8000):
         source = np.zeros(1, [(f"field number {i:05d}", "u1") for i in range(count)])
         with env.begin(write=True) as txn:

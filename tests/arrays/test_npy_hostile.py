@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Values that claim to be arrays: each is refused, or is the array that numpy reads there.
+"""Values that claim to be arrays: each is refused, or gives the array that numpy reads.
 
 Nothing that a header says is executed, warned of, or allocated.
 """
@@ -27,7 +27,7 @@ ran = []
 
 
 def value(text, data=bytes(range(24)), version=1, minor=0, length=None):
-    """A value with any text in its header."""
+    """Return a value with any text in its header."""
     raw = text if isinstance(text, bytes) else text.encode("latin1" if version < 3 else "utf8")
     digits = 2 if version == 1 else 4
     length = len(raw) if length is None else length
@@ -35,13 +35,13 @@ def value(text, data=bytes(range(24)), version=1, minor=0, length=None):
 
 
 def header(**fields):
-    """The text of a header, with other fields than a good one."""
+    """Return the text of a header, with other fields than a good one."""
     fields = {**GOOD, **fields}
     return "{" + "".join(f"'{key}': {text}, " for key, text in fields.items()) + "}\n"
 
 
 def by_numpy(data):
-    """What numpy reads, None if it refuses."""
+    """Return what numpy reads, or None if it refuses."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -51,14 +51,14 @@ def by_numpy(data):
 
 
 def without_gaps(array):
-    """The bytes of an array; numpy does not read what lies between fields."""
+    """Return the bytes of an array; numpy does not read what lies between fields."""
     copy = np.zeros(array.shape, array.dtype)
     copy[...] = array
     return copy.tobytes()
 
 
 def outcome(data):
-    """What pylmdb reads, None if it refuses; both without a warning."""
+    """Return what pylmdb reads, or None if it refuses; both without a warning."""
     _npy._forms.clear()
     with warnings.catch_warnings(record=True) as issued:
         warnings.simplefilter("always")
@@ -72,7 +72,7 @@ def outcome(data):
 
 
 def check(data):
-    """The rule of this file; returns what was read."""
+    """Check the rule of this file, and return what was read."""
     found = outcome(data)
     if found is not None:
         right = by_numpy(data)
@@ -192,7 +192,7 @@ DEEP += ["1if 1else ", "lambda:", "*", "1**", "()[", "f'{"]
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_long_and_deep_texts(version):
-    """More of them than the interpreter's stack has room for."""
+    """Nested more deeply than the interpreter's stack allows."""
     for part in DEEP:
         for text in (part * 60_000, header(shape="(" + part * 60_000 + "1)"), part * 150 + "1"):
             check(value(text[:65_000], version=version))

@@ -17,13 +17,13 @@ PADDED = np.dtype([("a", "u1"), ("b", "<f8")], align=True)
 
 @pytest.fixture
 def env(open_env):
-    """A fresh environment that does not wait for the disk."""
+    """Return a new environment that does not wait for the disk."""
     return open_env(max_dbs=8, sync=False)
 
 
 @pytest.fixture
 def txn(env):
-    """A write transaction that is aborted."""
+    """Return a write transaction that is aborted."""
     txn = env.begin(write=True)
     yield txn
     txn.abort()

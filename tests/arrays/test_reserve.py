@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""reserve(): values are written in their place, which nothing takes away while anybody writes."""
+"""reserve(): values are written in place, and their memory stays valid while it is written."""
 
 import contextlib
 import gc
@@ -17,13 +17,13 @@ SIZES = [0, 1, 2, 100, 1900, 2000, 2100, 4096, 5000, 300_000]
 
 @pytest.fixture
 def env(open_env):
-    """A fresh environment that does not wait for the disk."""
+    """Return a new environment that does not wait for the disk."""
     return open_env(max_dbs=8, sync=False)
 
 
 @pytest.fixture
 def txn(env):
-    """A write transaction with one record."""
+    """Return a write transaction with one record."""
     txn = env.begin(write=True)
     txn.put(b"old", b"value")
     yield txn
@@ -35,7 +35,7 @@ def pattern(size, seed=0):
 
 
 def can_write(env):
-    """Whether the writer lock is free."""
+    """Return True if the writer lock is free."""
     with env.begin(write=True, timeout=5) as txn:
         txn.put(b"free", b"")
     return True

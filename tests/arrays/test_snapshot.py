@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Environment.snapshot(): the records of a database by number, right for as long as it is held."""
+"""Environment.snapshot(): the records of a database by number, unchanged while it is kept."""
 
 import copy
 import gc
@@ -20,7 +20,7 @@ COUNT = 200
 
 @pytest.fixture
 def env(open_env):
-    """A fresh environment that does not wait for the disk."""
+    """Return a new environment that does not wait for the disk."""
     return open_env(max_dbs=8, sync=False)
 
 
@@ -44,7 +44,7 @@ def overwrite(env, rounds=5):
 
 @pytest.fixture
 def table(env):
-    """The values of the records 00000 to 00199, which an environment has."""
+    """Return the values of the records 00000 to 00199, which an environment has."""
     table = rows()
     fill(env, table)
     return table
@@ -52,7 +52,7 @@ def table(env):
 
 @pytest.fixture
 def snapshot(env, table):
-    """A snapshot of these."""
+    """Return a snapshot of these."""
     return env.snapshot()
 
 

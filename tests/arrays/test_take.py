@@ -16,7 +16,7 @@ import pylmdb
 
 @pytest.fixture
 def env(open_env):
-    """A fresh environment that does not wait for the disk."""
+    """Return a new environment that does not wait for the disk."""
     return open_env(max_dbs=8, sync=False)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""take(): what a batch of keys can be."""
+"""take(): the kinds of keys that it accepts."""
 
 import struct
 
@@ -12,7 +12,7 @@ import pylmdb
 
 @pytest.fixture
 def env(open_env):
-    """A fresh environment that does not wait for the disk."""
+    """Return a new environment that does not wait for the disk."""
     return open_env(max_dbs=8, sync=False)
 
 

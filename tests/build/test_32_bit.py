@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is plain C compiles where addresses have 32 bits."""
+"""Plain C compiles for addresses of 32 bits."""
 
 import platform
 import shlex

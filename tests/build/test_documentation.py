@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""help() and inspect.signature() are complete: every public name says what it is and takes."""
+"""help() and inspect.signature() are complete for every public name."""
 
 import ast
 import builtins
@@ -49,7 +49,7 @@ PASSING_ON = {"Map", "Map.open", "Map.update"}
 
 
 def documented_members(kind):
-    """What public classes document and the core implements."""
+    """Return members that public classes document and the core implements."""
     return [
         (cls, name)
         for cls, members in DOCUMENTING.items()
@@ -240,12 +240,12 @@ def test_protocols():
 
 
 def shape(function):
-    """What it takes, without annotations, which C functions cannot have."""
+    """Return the parameters without annotations, which C functions cannot have."""
     return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
 
 
 def own_shape(method):
-    """The same behind ``self``, which C functions take by position only."""
+    """Return the parameters behind ``self``, which C functions take by position only."""
     return shape(method)[1:]
 
 
@@ -354,7 +354,7 @@ def test_help_on_the_methods_of_the_c_core(name):
 
 
 def check_parameters(function, args, skip=0):
-    """Those that have names above the seam have the same names here."""
+    """Parameters with names in _core.pyi have the same names here."""
     expected = [*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs]
     expected = [arg.arg for arg in expected if arg][skip:]
     got = list(inspect.signature(function).parameters)
@@ -365,7 +365,7 @@ def check_parameters(function, args, skip=0):
 
 @pytest.mark.parametrize("stub", CONTRACT)
 def test_the_core_keeps_its_contract(stub):
-    """What _core.pyi promises exists, with the parameters it gives."""
+    """Everything in _core.pyi exists, with the same parameters."""
     base = getattr(_which_core, stub)
     assert base.__name__ == stub
     for node in CONTRACT[stub].body:

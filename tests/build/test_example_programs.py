@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The small programs in examples/, run as their users run them."""
+"""The small programs in examples/ run as users run them."""
 
 import os
 import re

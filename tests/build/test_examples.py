@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs in examples/, run on small data sets made here."""
+"""examples/pack_images.py, run on small data sets made here."""
 
 import gzip
 import importlib.util

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files that documentation and comments name exist, and each part of the package is on the map."""
+"""Files named in documentation and comments exist, and docs/where-does-it-live.md has every part
+of the package.
+"""
 
 import re
 from fnmatch import fnmatchcase
@@ -40,7 +42,7 @@ NAMES = {
 
 
 def exists(name):
-    """Whether a file has this name, from the root or from any folder."""
+    """Return True if a file has this name, from the root or from any folder."""
     return name in NAMES or ("*" in name and any(fnmatchcase(each, name) for each in NAMES))
 
 
@@ -71,7 +73,7 @@ def test_modules_that_sources_name_exist():
 
 
 def places():
-    """What the second column of the map names, as paths from the root."""
+    """Yield the files in the second column of the page, as paths from the root."""
     for line in MAP.read_text("utf-8").splitlines():
         cells = line.split(" | ")
         for name in re.findall(r"`([^`]+)`", cells[1]) if len(cells) == 3 else ():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that PyInstaller has packed run: it finds every module of ours by itself."""
+"""Programs packed by PyInstaller run: it finds every module of pylmdb."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory):
-    """The program, packed into a folder without this environment's packages."""
+    """Return the program, packed into a folder without this environment's packages."""
     folder = tmp_path_factory.mktemp("frozen")
     (folder / "program.py").write_text(PROGRAM)
     command = [sys.executable, "-m", "PyInstaller", "--log-level", "WARN", "--noconfirm"]

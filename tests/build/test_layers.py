@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The shape of the source: import arrows point down only, two files know the compiled modules, and
-every file can be read to its end.
+"""The structure of the source: imports go down only, two modules load compiled ones, and files
+and functions are short.
 """
 
 import ast
@@ -110,7 +110,7 @@ def package_of(name):
 
 
 def imported(source, aliases):
-    """The modules that ``from source import aliases`` names: each alias may be one."""
+    """Return the modules that ``from source import aliases`` names: each alias may be one."""
     names = {f"{source}.{alias.name}".lstrip(".") for alias in aliases}
     modules = names & set(MODULES)
     return modules | ({source} if source and modules != names else modules or names)
@@ -123,7 +123,7 @@ def test_the_source_was_found():
 
 
 def unit(name):
-    """What a module belongs to: its folder, or itself."""
+    """Return the folder of a module, or the module itself."""
     return name.partition(".")[0]
 
 
@@ -235,7 +235,7 @@ SHARED_HEADERS = {"plain.h", "shim.h", "memory.h", "engine.h"}
 
 
 def included(path):
-    """The files of ours that a file of C includes."""
+    """Return our files that a C file includes."""
     names = re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE)
     found = [
         [folder / name for folder in (path.parent, NATIVE, LIBLMDB) if (folder / name).exists()]

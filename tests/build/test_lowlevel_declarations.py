@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The low-level modules declare everything that the placed lmdb.h of their engine declares, and
-1.0's names in both; and what they declare of our own comes from our headers.
+"""The low-level modules declare everything in their engine's lmdb.h, and the names of 1.0 in both;
+their declarations of our functions come from our headers.
 
 A small parser reads the headers and lmdb.cdef.h alike; what it finds must be in the cdef and in the
 compiled modules.
@@ -38,8 +38,8 @@ def without_comments(text):
 
 
 def squeeze(text):
-    """One spelling for a C declaration: single blanks, none around punctuation, one name for the
-    size type.
+    """Normalise a C declaration: single blanks, none around punctuation, one name for the size
+    type.
     """
     text = re.sub(r"\bmdb_size_t\b", "size_t", text)
     return re.sub(r"\s*([*(),])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()

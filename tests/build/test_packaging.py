@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The sdist builds without a network, and the wheel that is built from it holds what it should and
-nothing else.
-"""
+"""The sdist builds without a network, and its wheel holds the right files and no others."""
 
 import os
 import subprocess
@@ -211,7 +209,7 @@ def test_the_installed_wheel_imports(wheel, tmp_path):
 
 
 def test_a_changed_input_is_compiled_again(unpacked, tmp_path):
-    """A second build in the same tree takes over neither old objects nor deleted modules."""
+    """A second build in the same tree uses neither old objects nor deleted modules."""
     stale = unpacked / "src" / "pylmdb" / "stale.py"
     stale.write_text("")
     try:

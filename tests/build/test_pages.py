@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The programs of the README and of the documentation run, and do what their pages say."""
+"""Programs of the README and of the documentation run, and do what their pages say.
 
+Pages can be followed from their first line, and their lines are short.
+"""
+
+import ast
+import codeop
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +19,9 @@ import pytest
 import pylmdb
 from pylmdb import datasets
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md"))]
+TEXTS += [ROOT / "benchmarks" / "README.md"]
 
 
 def name_of(page):
@@ -22,10 +30,76 @@ def name_of(page):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if pages.programs(page)], ids=name_of)
 def test_the_programs_of_a_page(page, tmp_path, core):
-    """In a process of its own: they fork, and leave open what they open."""
+    """Each page runs in its own process, because programs fork and leave environments open."""
     program = [sys.executable, "-W", "error", pages.__file__, page]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.environ.get("PYLMDB_CORE") == "cffi", reason="the same commands")
+def test_the_commands_of_the_page_on_the_command_line(tmp_path):
+    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    commands = re.search(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[1]
+    assert commands.count("pylmdb ") > 10
+    program = f'set -e; pylmdb() {{ "{sys.executable}" -m pylmdb "$@"; }}\n{commands}'
+    done = subprocess.run(
+        ["sh", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "file").read_bytes() == b"red"
+
+
+def prose(page):
+    """Yield the numbers and texts of lines outside programs and tables."""
+    in_program = False
+    for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
+        fence = line.lstrip().startswith("```")
+        in_program ^= fence
+        if not (fence or in_program or line.startswith(("|", "    "))):
+            yield number, line
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
+def test_lines_of_prose_are_short(page):
+    assert [(number, line) for number, line in prose(page) if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
+def test_a_line_of_prose_has_one_sentence(page):
+    """So that a diff shows the sentence that has changed.  Words in quotes are not looked at."""
+    ends = re.compile(r"[a-z)*][.!?] +(?=[A-Z`\[*])")
+    plain = ((number, re.sub(r"`[^`]*`|\"[^\"]*\"", "", line)) for number, line in prose(page))
+    assert [(number, line) for number, line in plain if ends.search(line)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_programs_can_be_pasted_into_the_prompt(page):
+    """An empty line ends an indented block there, and an exception ends it before its end."""
+    for block in pages.BLOCK.findall(page.read_text("utf-8")):
+        assert prompted(block), block
+        notes = pages.comments(block)
+        for outer in ast.walk(ast.parse(block)):
+            for each in getattr(outer, "body", [])[:-1] if isinstance(outer, ast.With) else ():
+                assert not pages.exception(notes.get(each.end_lineno, "")), ast.unparse(each)
+
+
+def prompted(block):
+    """Return whether Python's prompt takes the lines of a block as whole statements."""
+    statement = []
+    for line in [*block.splitlines(), ""]:
+        statement.append(line)
+        try:
+            code = codeop.compile_command("\n".join(statement), symbol="single")
+        except SyntaxError:
+            return False
+        statement = statement if code is None else []
+    return not any(statement)
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
+def test_no_page_hides_a_program(page):
+    """A reader can see everything that a program needs."""
+    assert "<!-- py" not in page.read_text("utf-8")
 
 
 def test_the_pages_were_found():
@@ -91,7 +165,7 @@ def test_a_page_that_is_wrong(program, tmp_path):
         "number = 4  # 5",
         "int('x')  # ValueError: no number",
         "7\n```\n```sh\nnothing",
-        "```\n\n<!-- python\nnumber = 3\n-->\n\n```python\nnumber  # 3",
+        "number = 3\n```\n\nText.\n\n```python\nnumber  # 3",
     ],
 )
 def test_a_page_that_is_right(program, tmp_path):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The program that puts liblmdb's sources in place: what it verifies, refuses, leaves alone and
-never half-does.
+"""The program that places liblmdb's sources: its checks and refusals, and that it leaves no
+incomplete result.
 
 Most tests run it on a tiny archive with a pin of its own; the last ones look at the real sources.
 """
@@ -104,7 +104,7 @@ def root(tmp_path, archive):
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    """A test that reaches pip without saying so fails at once."""
+    """Make a test fail if it calls pip without asking for the network."""
 
     def refuse(*args, **kwargs):
         raise AssertionError("pip was started")
@@ -523,7 +523,7 @@ def test_the_calls_of_the_real_sources_are_pinned():
 
 
 def test_each_macro_of_the_shim_and_each_text_in_it_is_pinned():
-    """A text that no call has would make its macro useless without a word."""
+    """If no call had a macro's text, the macro would silently do nothing."""
     shim = (LIBLMDB / "shim.c").read_text("utf-8").partition('#include "mdb.c"')[0]
     macros = set(re.findall(r"^#define ([a-z]+(?:_[a-z]+)*)\(", shim, re.MULTILINE))
     texts = set(re.findall(r'strcmp\(#\w+, "([^"]+)"\)', shim))

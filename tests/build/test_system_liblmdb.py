@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""PYLMDB_SYSTEM_LIBLMDB=1: the package around the system's liblmdb, as a distribution builds it."""
+"""PYLMDB_SYSTEM_LIBLMDB=1: the package with the system's liblmdb, as a distribution builds it."""
 
 import os
 import shutil
@@ -139,7 +139,7 @@ def run(*command, **environment):
 
 @pytest.fixture
 def require_lmdb_h(tmp_path):
-    """Without liblmdb's header the test fails, so that nobody misses it unawares."""
+    """Without liblmdb's header the test fails and is not skipped."""
     source = tmp_path / "probe.c"
     source.write_text("#include <lmdb.h>\nint main(void) { return MDB_VERSION_MAJOR; }\n")
     command = [os.environ.get("CC", "cc"), source, "-o", tmp_path / "probe", "-llmdb"]
@@ -155,7 +155,7 @@ def require_lmdb_h(tmp_path):
 
 
 def copy_sources(target):
-    """Without liblmdb's placed sources: this build must not need them."""
+    """Copy the sources without liblmdb's: this build must not need them."""
     leave = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "0.9", "1.0", ".placing-*")
     for name in ("src", "lib"):
         shutil.copytree(ROOT / name, target / name, ignore=leave)

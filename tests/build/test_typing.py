@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a type checker sees of the installed package."""
+"""Types of the installed package, as a type checker sees them."""
 
 import ast
 import re
@@ -64,7 +64,7 @@ def test_mistakes_are_found(complaints):
 
 
 def bare_anys(tree):
-    """The annotations of a module that are ``Any`` and nothing more."""
+    """Return the annotations of a module that are ``Any`` and nothing more."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign):
             annotation = node.annotation

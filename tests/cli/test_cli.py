@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: commands on records, what they print, and how they fail."""
+"""The command line: commands on records, their output, and their failures."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from pylmdb.cli import main
 
 @pytest.fixture
 def path(tmp_path, lib_version):
-    """An environment with ordinary records and two databases."""
+    """Return an environment with ordinary records and two databases."""
     with pylmdb.open(tmp_path / "e", lib_version=lib_version) as env:
         numbers = env.open_db(b"numbers", integerkey=True, integerdup=True)
         texts = env.open_db("märchen".encode())
@@ -95,7 +95,7 @@ def test_readers(run, path):
         assert str(reader.pid) in run("readers", path)
         reader.kill()
         reader.wait()
-    # whoever opens it clears what the dead have left
+    # a process that opens it clears the slots of dead ones
     assert json.loads(run("readers", path, "--clean", "--json")) == {"readers": [], "freed": 0}
 
 

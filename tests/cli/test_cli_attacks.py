@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The command line with odd names, values, locales and files: one line that says why, or output
-that no terminal obeys and every JSON parser reads."""
+"""The command line with odd names, values, locales and files: it prints one line with the
+reason, or output that controls no terminal and that JSON parsers accept.
+"""
 
 import io
 import json
@@ -157,7 +158,7 @@ def test_wrong_usage_is_shown_and_not_obeyed(path, argv):
 
 
 def on_terminal(*argv):
-    """What a command writes to a terminal, and its exit status."""
+    """Return what a command writes to a terminal, and its exit status."""
     pty = pytest.importorskip("pty")
     reader, terminal = pty.openpty()
     command = [sys.executable, "-m", "pylmdb", *argv]
@@ -240,7 +241,7 @@ def test_bash_completes_names_with_blanks(tmp_path):
 
 
 def test_a_value_on_a_terminal(path):
-    """It is shown as scan shows it; the bytes themselves go to files and pipes."""
+    """A terminal gets what scan shows; files and pipes get the bytes."""
     pty = pytest.importorskip("pty")
     reader, terminal = pty.openpty()
     command = [sys.executable, "-m", "pylmdb", "get", path, b"escape\x1b[31m"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Commands on environments with more named databases than are open by default; and commands
-that do not look for databases at all."""
+"""Commands on environments with more named databases than are open by default, and commands that
+need no list of databases.
+"""
 
 import json
 import subprocess
@@ -48,7 +49,7 @@ def run(capfdbinary):
 
 @pytest.fixture
 def unlisted(monkeypatch):
-    """Whoever lists the names of databases fails."""
+    """Make every listing of the names of databases fail."""
 
     def refuse(env, txn):
         raise AssertionError("the databases were listed")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: commands on whole files, and those that go on for a while."""
+"""The command line: commands on whole files, and commands that run until they are stopped."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from pylmdb.cli import main
 
 @pytest.fixture
 def path(tmp_path, lib_version):
-    """An environment with ordinary records and a database, and free pages."""
+    """Return an environment with ordinary records and a database, and free pages."""
     with pylmdb.open(tmp_path / "e", lib_version=lib_version) as env:
         db = env.open_db(b"d", dupsort=True)
         with env.begin(write=True) as txn:

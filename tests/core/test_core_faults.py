@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Memory runs out in the middle of any call: it raises, and nothing is broken or left behind.
+"""Memory runs out in the middle of any call: the call raises, nothing is damaged, nothing leaks.
 
 Each call is made again and again, with its first allocation failing, then its second, and so on;
 where there are very many, with some of them.  What it raises is a MemoryError, or liblmdb's ENOMEM

@@ -135,7 +135,7 @@ with env.begin(env.open_db(b"new"), write=True) as txn:
 
 
 def test_a_transaction_that_ends_while_it_begins_is_refused(env_path, lib_version):
-    """A subclass may give itself away before it is begun, to a thread or signal handler."""
+    """A subclass may pass itself to a thread or signal handler before it has begun."""
     run(
         """
 class T(pylmdb.Transaction): pass
@@ -263,7 +263,7 @@ with env.begin(write=True) as txn:
         txn.put(b"k", b"%d" % i, db=db)
 del db, txn
 def drop_last(txn, deed):
-    db = pylmdb.Database(env, b"db0", dbs[0]._slot)  # nobody else has this handle
+    db = pylmdb.Database(env, b"db0", dbs[0]._slot)  # the only handle of its kind
     reference = weakref.ref(db, lambda _: found.append(raised_by(deed, txn)))
     assert txn.get(b"k", db=db) == b"0"
     return reference
@@ -291,7 +291,7 @@ with env.begin() as txn:
 
 
 def test_arguments_of_begin_that_close_and_collect_the_environment(env_path, lib_version):
-    """It is closed then, also if another Environment has the file open."""
+    """The environment is closed then, also if another Environment has the file open."""
     run(
         """
 class Trap:
@@ -324,7 +324,7 @@ for shares, each in itertools.product((False, True), options):
 
 def test_a_transaction_that_was_never_begun_has_no_databases(env_path, lib_version, core):
     if core == "cffi":
-        return  # its private methods raise AttributeError, which harms nobody
+        return  # its private methods raise AttributeError, which is harmless
     run(
         """
 txn = pylmdb.Transaction.__new__(pylmdb.Transaction, env)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""User code that runs inside a call may end or close anything: the call raises (L2, L4)."""
+"""User code that runs inside a call may end or close anything: then the call raises (L2, L4)."""
 
 import itertools
 import sys

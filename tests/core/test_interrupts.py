@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exceptions out of signal handlers, in every operation of several steps.
+"""Exceptions from signal handlers, in every operation of several steps.
 
 After each the exception is the one that has struck, the environment works, here and in another
 process, and nothing is left: no descriptor, no thread, no file.
@@ -54,11 +54,11 @@ class Scene:
         self._numbers = itertools.count()
 
     def new(self):
-        """A name at which there is nothing yet."""
+        """Return a path at which nothing exists yet."""
         return str(self.outside / f"new{next(self._numbers)}")
 
     def check(self):
-        """The environment works."""
+        """Assert that the environment works."""
         with self.env.begin(write=True, timeout=5) as txn:
             assert txn.get(b"%08d" % 3) == b"%08d" % 3 * 10
             txn.put(b"key", b"value")
@@ -185,7 +185,7 @@ def verify(scene):
 
 
 def call_on_a_lane(scene):
-    """What the write transactions of an event loop run on."""
+    """Call a function on the thread of the write transactions of an event loop."""
     assert Lane().now(lambda: 3) == 3
 
 

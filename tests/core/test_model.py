@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb against a model: hypothesis drives both with the same steps and compares.
+"""pylmdb compared with a model: hypothesis runs the same steps on both.
 
 The model of a database (``model.py``) is a sorted list of records, (key, value) pairs;
 that of a cursor is the record that it stands on.
@@ -91,7 +91,7 @@ class Environments(RuleBasedStateMachine):
 
     @property
     def level(self) -> Level:
-        """The innermost write transaction, begun if there is none."""
+        """Return the innermost write transaction, begun if there is none."""
         if not self.levels:
             self.begin(buffers=False)
         return self.levels[-1]
@@ -193,7 +193,7 @@ class Environments(RuleBasedStateMachine):
         table.records.clear()
         for number, place in list(self.level.places.items()):
             if place.name == name:
-                # its record may be put again before anybody looks
+                # its record may be put again before the next check
                 place.at = UNKNOWN if place.at else None
                 if delete:
                     del self.level.places[number]
@@ -274,7 +274,7 @@ class Environments(RuleBasedStateMachine):
 
     @staticmethod
     def some_key(table: Table) -> st.SearchStrategy[bytes]:
-        """A key, mostly one that exists."""
+        """Return a key, mostly one that exists."""
         stored = [key for key, _ in table.records]
         if not stored:
             return table.kind.keys
@@ -336,7 +336,7 @@ class Environments(RuleBasedStateMachine):
         return place, self.level.tables[place.name]
 
     def look(self, place: Place) -> None:
-        """The cursor shows the record that it should."""
+        """Assert that the cursor shows the right record."""
         found = tuple(bytes(part) for part in place.cursor.item())
         if place.at == UNKNOWN:
             place.at = found if found in self.level.tables[place.name].records else None

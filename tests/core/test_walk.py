@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A long random walk through an environment, step by step beside a sorted list.
+"""A long random walk through an environment, compared step by step with a sorted list.
 
 ``test_model.py`` looks for short programs that go wrong; this looks for what takes thousands of
 steps to build up: deep trees, pages that were split and merged, cursors that have seen it all.
@@ -103,7 +103,7 @@ class Level:
         self.places = {name: [Place(txn.cursor(dbs[name])) for _ in "12"] for name in KINDS}
 
     def look_again(self):
-        """A child may have given the records under the cursors other values."""
+        """Read the cursors again: a child may have changed the values of their records."""
         for name, table in self.tables.items():
             for place in self.places[name]:
                 place.record = place.record and table.at(table.left(place.record))
@@ -182,7 +182,7 @@ class Walk:
         return self.key(table), table.new_value(self.chance)
 
     def note_gone(self, table, gone):
-        """Where a cursor stands whose record went otherwise is not asked."""
+        """Do not check cursors whose records were deleted in another way."""
         orders = {table.order(each) for each in gone}
         for level in self.levels:
             for place in level.places[table.name]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compiled modules belong to one version of pylmdb: what does not fit is refused in words."""
+"""Compiled modules belong to one version of pylmdb: others are refused with a message."""
 
 import ctypes
 import os
@@ -51,7 +51,7 @@ def test_an_engine_that_was_not_built_is_left_out():
 
 
 class Table(ctypes.Structure):
-    """How struct pylmdb_engine begins."""
+    """The first fields of struct pylmdb_engine."""
 
     _fields_ = (
         ("abi", ctypes.c_uint),
@@ -61,7 +61,7 @@ class Table(ctypes.Structure):
 
 
 def copy_of_the_table(**changed):
-    """The table of an engine, changed, and the memory that it lies in."""
+    """Return the table of an engine, changed, and the memory that it lies in."""
     address = _engine.default().table
     size = Table.from_address(address).size
     memory = ctypes.create_string_buffer(ctypes.string_at(address, size), size)

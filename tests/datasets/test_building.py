@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""build(): records from many workers become one data set, or nothing."""
+"""build(): records of many workers become one data set, or nothing is left."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -129,7 +129,7 @@ def test_a_scratch_directory_on_another_disk(tmp_path, pool, monkeypatch):
 
 
 def test_shards_that_stay_are_on_the_disk(tmp_path, pool, monkeypatch):
-    """Their names are flushed before they appear, and then that of all."""
+    """Their names are flushed before the directory gets its name, and then that name."""
     dest, flushed = tmp_path / "set", []
     monkeypatch.setattr(building, "fsync_path", lambda path: flushed.append((path, dest.exists())))
     build(range(100), makers.one, dest, executor=pool, merge=False, progress=False)

@@ -46,7 +46,7 @@ def shards(make, tmp_path):
 
 @pytest.fixture(params=["one", "many"])
 def dataset(request, make, shards):
-    """The table as a data set, in one file and in three."""
+    """Return the table as a data set, in one file and in three."""
     path = make(rows()) if request.param == "one" else shards
     return Dataset(path, dtype="f4", shape=4)
 
@@ -288,7 +288,7 @@ def test_where_there_is_nothing(tmp_path):
     assert [*tmp_path.iterdir()] == [tmp_path / "file"]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody counts descriptors here")
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be counted here")
 def test_only_so_many_shards_are_open(make, tmp_path):
     def open_files():
         links = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""npz archives, memory maps and HDF5 files into data sets, and out again."""
+"""npz archives, memory maps and HDF5 files become data sets, and are made from data sets."""
 
 import io
 import os

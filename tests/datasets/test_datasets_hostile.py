@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Archives, .npy and HDF5 files that claim more than they hold: nothing is allocated for it, no
-loop runs for it, and no more of an archive is in memory than a few rows."""
+"""Archives, .npy and HDF5 files that claim more than they hold: no memory is allocated and no
+loop runs for the claim, and only a few rows of an archive are in memory.
+"""
 
 import os
 import tracemalloc
@@ -171,7 +172,7 @@ def test_data_that_was_never_written(tmp_path, data, shape):
 
 
 def test_one_long_text_among_many_short_ones(tmp_path):
-    """An array of texts has room for the longest in each place."""
+    """Each element of an array of texts has room for the longest text."""
     with h5py.File(tmp_path / "a.h5", "w") as file:
         texts = file.create_dataset("x", (20_000,), h5py.string_dtype())
         texts[:] = ["a"] * 20_000

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Image files into data sets: what is decoded, keys and labels, what is no image; and out again."""
+"""Image files become data sets: decoding, keys, labels, files that are not images; and back."""
 
 import io
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A writer that is killed leaves whole batches, and the next one goes on behind them."""
+"""A killed writer leaves whole batches, and the next writer continues behind them."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ with Writer(path, layout=layout, exist=exist, commit_every={every}) as writer:
 
 
 def name_of(number):
-    """A key in no order."""
+    """Return a key; keys are in no order."""
     return hashlib.md5(b"%d" % number).digest()
 
 

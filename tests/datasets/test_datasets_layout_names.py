@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A layout has the same name where it is written and where it is read."""
+"""A layout has the same name for writing and for reading."""
 
 import io
 import os

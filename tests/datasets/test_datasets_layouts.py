@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files as other projects write them are read as data sets: which layout they have, which samples,
-and in which order."""
+"""Files of other projects are read as data sets: their layout, their samples, their order."""
 
 import io
 import pickle

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Image files packed here are, record by record, what the original recipes write; and what
-those wrote comes out again as the files."""
+"""Image files packed here become the same records as the original recipes write, and files of
+these recipes can be exported again.
+"""
 
 import os
 import pickle
@@ -36,7 +37,7 @@ def names(root):
 
 
 def listed(tmp_path, names):
-    """A list file as convert_imageset takes it, and its lines."""
+    """Return a list file as convert_imageset takes it, and its lines."""
     lines = [(name, number * 3 - 1) for number, name in enumerate(reversed(names))]
     path = tmp_path / "list.txt"
     path.write_text("".join(f"{name} {label}\n" for name, label in lines))
@@ -44,7 +45,7 @@ def listed(tmp_path, names):
 
 
 def files(folder):
-    """The content of all files, by name."""
+    """Return the content of all files, by name."""
     found = {}
     for at, _, names in os.walk(folder):
         for name in names:

@@ -16,7 +16,7 @@ from pylmdb.datasets import Dataset, Writer
 
 @pytest.fixture
 def write(lib_version, env_path):
-    """A Writer of the engine and core of the test."""
+    """Return a Writer of the engine and core of the test."""
 
     def make(path=env_path, **options):
         return Writer(path, lib_version=lib_version, **options)
@@ -25,7 +25,7 @@ def write(lib_version, env_path):
 
 
 def records(path, db=None):
-    """What py-lmdb's users would see: all keys and values."""
+    """Return all keys and values, as users of py-lmdb see them."""
     with pylmdb.open(path, readonly=True) as env:
         handle = env.open_db(db, create=False) if db else None
         with env.begin(handle) as txn:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Caffe's Datum beside the protobuf runtime: what we write it writes, what it reads we read."""
+"""Caffe's Datum: the same bytes as the protobuf runtime writes, and the same values as it reads."""
 
 import os
 import random
@@ -217,7 +217,7 @@ def same_floats(ours, theirs):
 
 
 def test_mutants_are_read_as_protobuf_reads_them():
-    """What it refuses is refused, what it reads is read and means the same."""
+    """Messages that protobuf refuses are refused; others give the same values."""
     read = refused = 0
     for value in mutants(ROUNDS):
         try:
@@ -256,7 +256,7 @@ def test_a_hostile_message_costs_no_more_than_it_is_long():
 
 
 def test_an_axis_without_end_and_without_data():
-    """A loop over it would not end, and no data limits it."""
+    """A loop over it would not end, because no data limits it."""
     sizes = b"\x08" + b"\xff" * 4 + b"\x07" + b"\x10\x00" + b"\x18\x05"
     assert datum.parse(sizes)[:3] == (2**31 - 1, 0, 5)
     with pytest.raises(pylmdb.InvalidParameterError, match="2147483647 elements without data"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loader: batches, their order, and what is left when a loop ends."""
+"""Loader: batches, their order, and the end of a loop."""
 
 import gc
 import json
@@ -34,7 +34,7 @@ def make(open_env, tmp_path):
 
 @pytest.fixture(params=["one", "shards", "numbered", "npy", "slice", "transform"])
 def dataset(request, make, tmp_path):
-    """The table as a data set, in many ways that make no difference."""
+    """Return the table as a data set, made in several equivalent ways."""
     raw = {"dtype": "i4", "shape": (2, 3)}
     if request.param == "shards":
         for i, (begin, end) in enumerate(((0, 40), (40, 41), (41, COUNT))):
@@ -56,7 +56,7 @@ def loader_threads():
 
 
 def flat(batches):
-    """The numbers of the samples that come."""
+    """Return the numbers of the samples that come."""
     return [int(sample[0, 0]) // 6 for batch in batches for sample in batch]
 
 
@@ -289,7 +289,7 @@ for batch in loader:
 
 
 def held(dataset):
-    """How many transactions and views of the data set's files there are."""
+    """Return how many transactions and views of the data set's files exist."""
     return sum(
         env.info().pinned + len(env.reader_list())
         for env in (pylmdb.open(path, readonly=True) for path in dataset.paths)
@@ -398,7 +398,7 @@ def test_batches_are_prepared_ahead_and_no_further(make):
 
 
 def test_a_snapshot_shows_one_state(make, lib_version):
-    """What somebody commits in another process while an epoch runs does not show in it."""
+    """An epoch does not show what another process commits meanwhile."""
     path = make(map(bytes, TABLE))
     dataset = Dataset(path, dtype="i4", shape=(2, 3))
     loop = iter(Loader(dataset, 1, prefetch=0))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Batches of Caffe's Datum values: pixels are copied and labels read, and where that cannot be,
-the values are decoded, with the same result."""
+"""Batches of Datum values: pixels are copied and labels read, or, where that is not possible,
+the values are decoded, with the same result.
+"""
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def values():
 
 @pytest.fixture
 def load(open_env, env_path, monkeypatch):
-    """The batches of a data set of these values, and how often one was decoded."""
+    """Return the batches of a data set of these values, and how often one was decoded."""
 
     def load(values, key=b"%08d", size=5, **options):
         with open_env() as env, env.begin(write=True) as txn:

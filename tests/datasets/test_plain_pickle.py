@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pickles of plain data are read, and nothing else, whoever wrote them."""
+"""Pickles of plain data are read, whichever program wrote them; all others are refused."""
 
 import collections
 import contextlib

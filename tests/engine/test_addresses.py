@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where maps lie: no more is mapped than is asked for, and each has room to grow."""
+"""Places of maps: no more is mapped than was asked for, and each map has room to grow."""
 
 import pytest
 from programs import finish, occupy, run, start
@@ -17,7 +17,7 @@ def writemap(request):
 
 @pytest.fixture
 def occupied():
-    """A function that puts something behind an environment's map."""
+    """Return a function that puts something behind an environment's map."""
     ends = []
     yield lambda env: ends.append(occupy(env))
     for end in ends:
@@ -44,7 +44,7 @@ def mapped(path):
     "given", ["map_size=3 << 20", "map_size=3 << 20, max_map_size=1 << 30", ""]
 )
 def test_no_more_is_mapped_than_is_asked_for(env_path, lib_version, given):
-    """Who locks the map in memory, or limits or watches addresses, sees what was asked for."""
+    """mlock, limits of addresses and monitors count only what was asked for."""
     run(
         MAPPED
         + f"""
@@ -173,7 +173,7 @@ assert env.stat().entries == 30
 
 
 def test_no_addresses_to_spare(env_path, lib_version):
-    """Then the map is as large as it must be, grows where it can, and raises where not."""
+    """The map then has the least size, grows where it can, and otherwise raises."""
     run(
         """
 import resource

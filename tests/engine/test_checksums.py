@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Files of LMDB 1.0 that other programs made with functions of the engine that pylmdb does not use:
-page checksums, and transactions that were rolled back."""
+page checksums, and transactions that were rolled back.
+"""
 
 import os
 import zlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""liblmdb's cursors, as we ship them, do in databases with duplicates what a model says."""
+"""liblmdb's cursors, with our edits, agree with a model in databases with duplicates."""
 
 import os
 import random

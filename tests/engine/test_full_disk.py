@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A disk without room: an exception, nothing lost, and on it goes when there is room.
+"""A full disk raises an exception, loses nothing, and writing works again when there is room.
 
 The programs run with a small C library before the C library, which lets a disk of so many bytes
 as they say take what is written to it, to a byte, and refuses the rest.
@@ -127,7 +127,7 @@ def count(env):
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory):
-    """The path of the library."""
+    """Return the path of the library."""
     folder = tmp_path_factory.mktemp("disk")
     (folder / "disk.c").write_text(DISK)
     library = folder / "disk.so"
@@ -246,7 +246,7 @@ fill(open_env(), 1 * MIB)
 
 
 def test_a_merge_of_large_values(run):
-    """They are written before the commit is."""
+    """They are written before the commit."""
     run("""
 env = open_env()
 fill(env, 2 * MIB)

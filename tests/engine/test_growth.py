@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The map grows by itself, under whatever lies in it."""
+"""The map grows by itself, while transactions and views use it."""
 
 import os
 import pickle
@@ -26,7 +26,7 @@ def writemap(request):
 
 @pytest.fixture
 def growing(open_env, writemap):
-    """An environment whose size nobody has given."""
+    """Return an environment that was opened without a size."""
     return open_env(writemap=writemap, sync=False)
 
 
@@ -308,7 +308,7 @@ def test_both_sizes(open_env, writemap):
 
 
 def test_the_whole_of_a_fixed_size_can_be_used(open_env, writemap):
-    """As much as liblmdb lets one: all pages but the last."""
+    """liblmdb uses all pages except the last."""
     env = open_env(map_size=4 * MIB, writemap=writemap)
     psize = env.stat().psize
     with env.begin(write=True) as txn:
@@ -324,7 +324,7 @@ def test_less_than_there_is_keeps_all(open_env, writemap):
     info = env.info()
     assert info.map_size == info.used
     assert env.stat().entries == 2 * MIB // 4000
-    fill(env, 3 * MIB)  # which grows again, because nobody has fixed it
+    fill(env, 3 * MIB)  # it grows again, because no size was fixed
 
 
 def test_set_mapsize_with_everything_alive(growing):
@@ -361,7 +361,7 @@ def test_sharing_takes_the_wider(open_env, writemap):
     assert first.info().map_size == 4 * MIB
     with pytest.raises(pylmdb.MapFullError):
         fill(first, 5 * MIB)
-    open_env(writemap=writemap)  # one who wants it to grow
+    open_env(writemap=writemap)  # it asks for a map that grows
     fill(first, 8 * MIB)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Damaged files end in an exception or in data, never in the end of the process, in a hang or in
-growth without bound.
+"""Damaged files raise an exception or give data; they never end the process, hang it, or make it
+use memory without bound.
 
 Each mutant is opened and used in a child process (``mutants_child.py``).  A failure names the
 mutant's seed; the same seed makes the same mutant:
@@ -38,7 +38,7 @@ def version(request):
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory):
-    """A file that nothing is wrong with, by engine."""
+    """Return a healthy file for each engine."""
     files = {}
     for version in (0, 1):
         folder = tmp_path_factory.mktemp("healthy") / "env"
@@ -102,7 +102,7 @@ def test_many_mutants(healthy, version, mode):
 
 
 def test_a_mutant_whose_databases_are_dropped_and_used(healthy):
-    """What is done with it matters here, and is in its seed; test_handles.py has it alone."""
+    """The seed decides the operations, too; tests/api/test_handles.py has the case alone."""
     assert use(healthy[0], 0, "writemap", 718640297256, 1)[0] == "done"
 
 
@@ -271,7 +271,7 @@ def test_a_page_of_two_databases_that_one_gives_up(open_env, lib_version, held):
 
 
 def free_lists(file):
-    """Where the lists of free pages begin, those of the newest snapshot, oldest first."""
+    """Return the offsets of the free lists of the newest snapshot, the oldest first."""
     nodes = [node for page in file.leaves(file.free_record()) for node in file.nodes(page)]
     return [file.value(node) for node in nodes if file.get("Q", file.value(node)) > 2]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that others made or will read: the other engine, py-lmdb, Debian's lmdb-utils."""
+"""Files are exchanged with the other engine, py-lmdb, and Debian's lmdb-utils."""
 
 import ast
 import os
@@ -80,7 +80,7 @@ def write(module, path, lib_version, **options):
 
 
 def read(module, path, **options):
-    """The records of every database, after a check of its flags."""
+    """Return the records of every database, after a check of its flags."""
     found = {}
     with module.open(path, max_dbs=16, map_size=MAP_SIZE, **options) as env, env.begin() as txn:
         for name, flags in FLAGS.items():
@@ -419,7 +419,7 @@ def test_growth_by_the_other_process_is_adopted(open_env, start_peer):
 
 
 def parse_dump(text):
-    """The records of each database in the output of ``mdb_dump``."""
+    """Return the records of each database in the output of ``mdb_dump``."""
     found = {}
     for section in text.split("VERSION=3\n")[1:]:
         header, _, body = section.partition("HEADER=END\n")

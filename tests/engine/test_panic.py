@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An environment in which liblmdb has given up says PanicError, and the process goes on."""
+"""An environment in which liblmdb has failed raises PanicError, and the process goes on."""
 
 import os
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A healthy workload leaves the same bytes as with py-lmdb 3.0.0, whose liblmdb has none of our
-edits: what they refuse is never there, and what they mend or make quick is written as before.
+"""A healthy workload writes the same bytes as py-lmdb 3.0.0, whose liblmdb has none of our
+edits.  So the edits only refuse, correct or accelerate.
 """
 
 import random

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The data file is cut short while it is open: what returns bytes raises, and nobody dies."""
+"""The data file is cut short while it is open: calls that return bytes raise, and the process
+lives.
+"""
 
 import platform
 import signal
@@ -92,7 +94,7 @@ for name, read in READS.items():
 
 
 def test_what_writers_copy(env_path, lib_version):
-    """A record that they give to the caller, or keep to find their place again."""
+    """Writers copy records for the caller, or to find their position again."""
     run(
         """
 COPIES = {
@@ -251,7 +253,7 @@ reader, reserved = env.begin(), env.info().reserved
 assert reader.get(b"large") == b"x" * 500_000
 cut(env, os.path.getsize(env.path() + "/data.mdb") - 250_000)
 assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
-env.set_mapsize(reserved + (1 << 30))  # the map does not move: somebody reads
+env.set_mapsize(reserved + (1 << 30))  # the map does not move: a transaction reads it
 assert attempt(lambda: reader.get(b"large").count(b"x"), lambda found: False)
 assert attempt(lambda: env.begin(), lambda txn: False)
 """,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Map: what a dict does, in the order of the keys; transactions, iteration with changes,
-threads, forks and pickles."""
+"""Map: the methods of a dict, in key order; transactions, changes while iterating, threads,
+forks and pickles.
+"""
 
 import collections.abc
 import contextlib
@@ -15,18 +16,18 @@ import pylmdb
 
 
 class UndoError(Exception):
-    """What a block raises to be undone."""
+    """The exception that undoes a block."""
 
 
 @pytest.fixture
 def m(env):
-    """An empty Map of str and JSON."""
+    """Return an empty Map of str and JSON."""
     return pylmdb.Map(env, "m", key="str", value="json")
 
 
 @pytest.fixture
 def full(m):
-    """The same with 1000 records."""
+    """Return the same Map with 1000 records."""
     m.update({f"{i:04}": i for i in range(1000)})
     return m
 

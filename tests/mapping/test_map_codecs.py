@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Codecs of a Map: they give back what they were given, and keys sort as Python sorts them."""
+"""Codecs of a Map: they return what they were given, and keys sort as Python sorts them."""
 
 import math
 import pickle
@@ -35,7 +35,7 @@ TUPLES = st.lists(ANY, max_size=4).map(tuple)
 
 
 def rank(element):
-    """What Python compares elements by, where it can, behind the type; bools are 0 and 1."""
+    """Return the type's rank and the value by which Python compares; bools are 0 and 1."""
     kind = ORDER.index(type(element))
     if isinstance(element, tuple):
         return kind, tuple(map(rank, element))

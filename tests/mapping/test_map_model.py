@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A Map beside a sorted dict: any operations, in and out of nested transactions, with iterators
-that stand while things change."""
+"""A Map compared with a sorted dict: random operations, in and out of nested transactions, with
+iterators open while records change.
+"""
 
 import bisect
 import shutil
@@ -152,7 +153,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.iterators)
     @rule(data=st.data(), steps=st.integers(1, 20))
     def step(self, data: Any, steps: int) -> None:
-        """The next one is the neighbour of the one before, in what is there now."""
+        """Step the iterator: the next record is the present neighbour of the one before."""
         standing = data.draw(st.sampled_from(self.iterators))
         iterator, key, reverse = standing
         for _ in range(steps):

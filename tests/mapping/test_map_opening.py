@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A Map's environment: flags, closing, forks, pickles; and the programs that it replaces the
-module of."""
+"""A Map's environment: flags, closing, forks, pickles; and programs written for the modules that
+it replaces.
+"""
 
 import os
 import pickle
@@ -195,7 +196,7 @@ assert [*iterator] == [*range(1, 100)]
 
 
 def phone_book(open_shelf, path):
-    """A program of shelve's documentation's kind."""
+    """Run a program like those in the documentation of shelve."""
     d = open_shelf(path, "c")
     d["ann"] = {"phone": 12, "tags": ("a", "b")}
     d["bob"] = [1, 2, {3}]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The end: interpreter exit with anything alive (L5), and nothing is ever leaked (L6)."""
+"""The interpreter exits with objects alive (L5), and nothing leaks (L6)."""
 
 import gc
 import time

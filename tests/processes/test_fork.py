@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fork: the child gets its own environment, and the parent notices nothing (K1)."""
+"""Fork: the child gets its own environment, and the parent is not disturbed (K1)."""
 
 import subprocess
 import sys
@@ -59,7 +59,7 @@ def methods_of(txn, cur):
 def test_inherited_write_transactions_and_their_cursors_raise_on_every_method(
     env_path, lib_version
 ):
-    """What a child may go on reading is in test_fork_reads.py."""
+    """Read transactions, which go on in a child, are in test_fork_reads.py."""
     run(
         SETUP
         + METHODS

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Read transactions, cursors and iterators that were begun before fork() go on in the child with
-the same snapshot, and the parent's are not disturbed (K1)."""
+"""Read transactions, cursors and iterators begun before fork() go on in the child with the same
+snapshot, and those of the parent are not disturbed (K1).
+"""
 
 import pytest
 from programs import run
@@ -358,7 +359,7 @@ def refused():
     except pylmdb.ForkedError as error:
         assert "lock=False" in str(error), error
     else:
-        raise AssertionError("the snapshot is kept by nobody")
+        raise AssertionError("no slot keeps the snapshot")
     assert raised_by(cursor.next) is pylmdb.ForkedError
 assert in_child(child) == 0
 fill(b"new")

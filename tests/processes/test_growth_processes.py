@@ -39,7 +39,7 @@ def writemap(request):
 
 
 def command(source, *arguments):
-    """A program that gets more arguments than path and lib_version."""
+    """Return a program that gets more arguments than path and lib_version."""
     return f"sys.argv += {[str(each) for each in arguments]!r}\n{source}"
 
 
@@ -86,7 +86,7 @@ with env.begin(write=True) as txn:
 
 @pytest.mark.parametrize("ours", ["small", "none"])
 def test_a_smaller_map_never_shortens_the_file(open_env, env_path, lib_version, writemap, ours):
-    """A process with an old, small map goes on with it, and one opens it with a small size."""
+    """One process continues with an old, small map; another opens the file with a small size."""
     env = open_env(writemap=writemap, **({"map_size": 1 << 20} if ours == "small" else {}))
     grown = """
 env = pylmdb.open(path, writemap=sys.argv[3] == "True")
@@ -113,7 +113,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_dead_readers_do_not_make_the_file_grow(open_env, env_path, lib_version):
-    """What they keep is found out before the map grows, by those who have it open already."""
+    """A process that has the file open already clears them before the map grows."""
     env = open_env(sync=False)
     with env.begin(write=True) as txn:
         txn.put(b"k", b"v" * (1 << 20))

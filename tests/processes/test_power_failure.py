@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a power failure leaves, by what the file had been written with and flushed.
+"""The contents of a file after a power failure, depending on its options and flushes.
 
 PYLMDB_ROUNDS=100 makes 2,000 images for each engine and way to write.
 """

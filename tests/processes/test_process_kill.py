@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A process that is killed loses nothing that it has committed, whatever the flags.
+"""A killed process loses nothing that it has committed, with any options.
 
 PYLMDB_ROUNDS=100 makes 1,000 kills for each engine and way to write, and for each of compacting
 and copying.
@@ -44,7 +44,7 @@ print(crashes.kill_writers(path, lib_version, {crashes.MODES[mode]}, {KILLS}, {S
 @pytest.mark.parametrize("mode", ["default", "writemap"])
 @pytest.mark.parametrize("kinds", ["Compactor, Visitor, Visitor", "Copier, Writer, Copier"])
 def test_no_kill_loses_anything_while_a_file_is_made(env_path, lib_version, kinds, mode):
-    """One that compacts, while others open the environment; and one that copies."""
+    """A process compacts while others open the environment; another one copies."""
     found = run(
         f"""
 import crashes
@@ -90,7 +90,7 @@ with env.begin(write=True, timeout=10) as txn:
 
 
 def waiting_for(file):
-    """How many processes wait for a lock of the file, as the system says."""
+    """Return how many processes wait for a lock of the file, according to the system."""
     inode = f":{os.fstat(file.fileno()).st_ino} "
     with open("/proc/locks") as locks:
         return sum("->" in line and inode in line for line in locks)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Processes of one number, as in two containers, read and write one file: by which number each is
-known in the reader table, what a dead one has left there, and whose the writer lock is.
+"""Processes with one number, as in two containers, share a file: their numbers in the reader
+table, slots of dead ones, and the owner of the writer lock.
 
 Some tests make PID namespaces, in which the first process has number 1.  The others have another
 process lock the byte of the lock file that belongs to a number, or write into the reader table,
@@ -52,7 +52,7 @@ REPLACE(fcntl64)
 
 @pytest.fixture(params=["locks of the open file", "locks of the process"])
 def locks(request, tmp_path, monkeypatch):
-    """The programs of a test have locks of one kind or the other; Linux knows both."""
+    """Have the programs of a test use locks of one kind or the other; Linux has both."""
     if request.param == "locks of the process":
         compiler = shutil.which("cc") or shutil.which("gcc")
         assert compiler, "there is no C compiler"
@@ -86,7 +86,7 @@ def lock(number):
 
 
 def numbers(path, lib_version):
-    """The numbers in the reader table, as another build of LMDB shows them."""
+    """Return the numbers in the reader table, as another build of LMDB shows them."""
     source = """
 import lmdb
 with lmdb.open(path, lib_version=lib_version) as env:
@@ -96,7 +96,7 @@ with lmdb.open(path, lib_version=lib_version) as env:
 
 
 def places(path, number):
-    """Where in the lock file this number stands."""
+    """Return the offsets of this number in the lock file."""
     with open(os.path.join(path, "lock.mdb"), "rb") as file:
         table = file.read()
     return [
@@ -105,7 +105,7 @@ def places(path, number):
 
 
 def slots(path, number):
-    """The same of reader slots that have it."""
+    """Return the offsets of reader slots with this number."""
     return [at for at in places(path, number) if at % 64 == 8]
 
 
@@ -236,7 +236,7 @@ def test_a_number_above_all_others_is_used_again(crowded, programs, env_path, li
 def test_a_slot_that_another_build_took_tells_its_own_number(
     crowded, programs, open_env, env_path, lib_version
 ):
-    """What we note behind a slot stays there when others use the slot."""
+    """The process number that pylmdb stores in a slot stays when other builds use the slot."""
     crowded.kill()
     assert open_env().reader_check() == 1
     peer = programs(module=lmdb)
@@ -246,7 +246,7 @@ def test_a_slot_that_another_build_took_tells_its_own_number(
 
 
 def test_another_process_that_calls_itself_by_my_number(crowded, open_env, env_path):
-    """As in another container: it is another one all the same."""
+    """A process in another container can have the same number, and is another process."""
     env = open_env()
     (slot,) = slots(env_path, FIRST)
     (noted,) = [at for at in places(env_path, crowded.pid) if slot < at < slot - 8 + 64]
@@ -340,7 +340,7 @@ def test_a_container_that_was_killed_and_started_again(container, open_env, env_
 
 
 def test_a_container_writes_after_another_was_killed(container, open_env, env_path):
-    """One that never reads does not take the dead for itself."""
+    """A process that never reads does not take the slots of the dead one for its own."""
     make(open_env)
     first, second = container(), container()
     second.ask("start()")
@@ -362,7 +362,7 @@ def word_of(path, at):
 
 
 def take_lock(holder, path):
-    """A program takes the writer lock; where in the lock file its thread's number stands then."""
+    """Have a program take the writer lock; return the offset of its thread's number."""
     thread = holder.ask("threading.get_native_id()")
     before = places(path, thread)
     assert holder.ask("(txn := env.begin(write=True)).put(b'k', b'held')") is True
@@ -378,8 +378,8 @@ def wait_for_waiter(path, at):
 
 
 def test_one_that_dies_waiting_does_not_free_the_lock(programs, open_env, env_path):
-    """The lock has the number of the thread that holds it, in the holder's namespace: here it
-    is given that of the waiting one.  The kernel would take the lock for that one's own."""
+    """The lock stores the number of its owner in the owner's namespace.  Here the owner gets the
+    number of the waiting thread, so the kernel would take that thread for the owner."""
     env = make(open_env)
     holder, waiting = programs(), programs()
     holder.ask("start()")
@@ -421,7 +421,7 @@ def test_a_container_that_dies_waiting_does_not_free_the_lock(container, open_en
 
 
 def test_slots_of_threads_end_with_them(programs, open_env, env_path, lib_version, locks):
-    """Without MDB_NOTLS, as libraries that embed pylmdb may open an environment."""
+    """Without MDB_NOTLS, which libraries that embed pylmdb may leave out."""
     make(open_env).close()
     program = programs("""
 from pylmdb import lowlevel

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files that were deleted, moved or replaced while an environment has them open: whoever begins a
-write is told, every time, and whoever opens the new file sees all of it (K2, K7)."""
+"""Files that were deleted, moved or replaced while an environment has them open: every write
+raises, and a process that opens the new file sees all of it (K2, K7).
+"""
 
 import os
 import shutil
@@ -378,7 +379,7 @@ with pylmdb.open(folder) as env:
 
 
 def test_a_lock_file_that_cannot_be_removed(lib_version, core):
-    # pytest's own directory is for nobody else
+    # other users cannot enter pytest's own directory
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         run(UNPRIVILEGED, folder, lib_version)

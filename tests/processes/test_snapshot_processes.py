@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Snapshots in other processes: forked children, and those that get one pickled."""
+"""Snapshots in other processes: forked children, and processes that unpickle one."""
 
 import copy
 import pickle

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Threads: read transactions move, write transactions stay, nothing is damaged or stuck."""
+"""Threads: read transactions can be passed on, write transactions cannot, and nothing is damaged
+or hangs.
+"""
 
 from programs import ROUNDS, run
 from test_fork import METHODS
@@ -169,7 +171,7 @@ assert lock_is_free()
 
 
 def test_abort_while_another_thread_is_refused(env_path, lib_version):
-    """A wrong use holds the transaction for a moment; an end that comes just then is not lost."""
+    """A refused use marks the transaction busy for a moment; an end at that time is not lost."""
     run(
         SETUP
         + f"ROUNDS = {400 * ROUNDS}\n"
@@ -200,7 +202,7 @@ assert lock_is_free()
 
 
 def test_two_threads_in_one_transaction_and_cursor(env_path, lib_version):
-    """They take turns or get an exception; what is read is right and the tree is whole."""
+    """They take turns or get an exception; reads are right, and the tree is healthy."""
     run(
         SETUP
         + f"ROUNDS = {300 * ROUNDS}\n"
@@ -267,7 +269,7 @@ with env.begin() as txn:
 
 
 def test_close_during_everything(env_path, lib_version):
-    """close() waits for nobody, and every call in another thread finishes or raises Error."""
+    """close() does not wait, and every call in another thread finishes or raises Error."""
     run(
         f"ROUNDS = {15 * ROUNDS}\n"
         + SETUP
@@ -396,7 +398,7 @@ assert not descriptors(path)
 
 
 def test_a_thread_that_ends_with_its_transaction_open(env_path, lib_version):
-    """Its lock comes free, and a new thread with the same ident does not own it."""
+    """The lock is released, and a new thread with the same ident does not own it."""
     run(
         SETUP
         + f"ROUNDS = {10 * ROUNDS}\n"

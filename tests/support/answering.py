@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A process with an environment that evaluates what it is asked, with one binding or the other."""
+"""Run a process that opens an environment and evaluates expressions, with either binding."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pylmdb
 
 
 class Program:
-    """A process that evaluates expressions; ``env`` is the environment once it is opened."""
+    """Run a process that evaluates expressions; ``env`` is the environment once it is opened."""
 
     SOURCE = """
 import importlib, os, sys, threading

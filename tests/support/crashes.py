@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a writer does until it is killed, and what must be there afterwards.
+"""Run a writer that is killed, and compare the file with what it must hold.
 
 The transactions of a writer are numbered, and what each of them does follows from a seed, the
 writer and the number.  So a file is compared, record by record, with what its writers' numbers
@@ -45,10 +45,10 @@ def open_env(path, lib_version, options):
 
 
 def changes(seed, writer, number):
-    """What a transaction does: (database, key, size), where no size means to delete.
+    """Return the steps of a transaction: (database, key, size), where size None deletes the key.
 
-    No key twice: liblmdb leaves pages behind a large value that the same transaction replaces by
-    a smaller one, which is harmless, but which ``verify`` takes for damage.
+    No key comes twice.  If a transaction replaces its own large value by a smaller one, liblmdb
+    leaves pages behind the value.  That is harmless, but py-lmdb's ``verify`` reports damage.
     """
     chance = random.Random(f"{seed} {writer} {number}")
     for choice in chance.sample(range(KEYS), chance.randrange(1, 10)):
@@ -60,7 +60,7 @@ def changes(seed, writer, number):
 
 
 def value(key, number, size):
-    """What transaction ``number`` stores there: no two of them store the same."""
+    """Return the value that transaction ``number`` stores; no two transactions store the same."""
     word = b"%d:%s;" % (number, key)
     return (word * (size // len(word) + 1))[:size]
 
@@ -71,7 +71,7 @@ def _states(seed, writer):
 
 
 def state(seed, writer, number):
-    """What a writer's transactions leave: {(database, key): (number, size)}."""
+    """Return the records that a writer's transactions leave: {(database, key): (number, size)}."""
     known = _states(seed, writer)
     while len(known) <= number:
         now = dict(known[-1])
@@ -94,7 +94,7 @@ def write(env, handles, seed, writer, number):
 
 
 def contents(env):
-    """{(database, key): value} of one snapshot."""
+    """Return {(database, key): value} of one snapshot."""
     found = {}
     with env.begin() as txn:
         for name in DATABASES:
@@ -105,7 +105,7 @@ def contents(env):
 
 
 def numbers(found):
-    """The last transaction of every writer, by what is there."""
+    """Find the last transaction of every writer from the records."""
     first = DATABASES[0]
     return {
         int(key): int(data.split(b":")[0])
@@ -115,7 +115,7 @@ def numbers(found):
 
 
 def compare(found, seed):
-    """Raise unless every transaction is wholly there or not at all; return the numbers."""
+    """Raise if a transaction is there in part; return the numbers of the last ones."""
     there = numbers(found)
     wanted = {}
     for writer, number in there.items():
@@ -127,8 +127,9 @@ def compare(found, seed):
 
 
 def in_fresh_process(function, *args):
-    """What a function returns in a process that has opened nothing yet; (None, status) if it
-    does not return."""
+    """Return the result of a function in a process that has opened nothing yet.
+
+    If the function does not return, return (None, status)."""
     answer, mouth = os.pipe()
 
     def call():
@@ -145,7 +146,7 @@ def in_fresh_process(function, *args):
 
 
 class Writer:
-    """A process that writes until it is killed, and says each transaction that is committed."""
+    """Run a process that writes until it is killed, and reports each commit."""
 
     FORMAT = struct.Struct("I")
 
@@ -176,13 +177,13 @@ class Writer:
             env = self._rest(env)
 
     def _rest(self, env):
-        """What it does between its transactions; the environment for the next one."""
+        """Work between two transactions; return the environment for the next one."""
         if self.chance.random() < 0.1:  # dies with a reader slot, or without
             self.reader = env.begin() if self.reader is None else self.reader.abort()
         return env
 
     def hear(self, timeout=0.0):
-        """Take in what it has said; whether there was anything."""
+        """Read the reports of the process; return True if there were any."""
         if not select.select([self.answers], [], [], timeout)[0]:
             return False
         text = os.read(self.answers, 1 << 16)
@@ -200,7 +201,7 @@ class Writer:
 
 
 class Compactor(Writer):
-    """Compacts the environment between its transactions, unless others have it open."""
+    """Compact the environment between transactions, unless another process has it open."""
 
     def _rest(self, env):
         with contextlib.suppress(pylmdb.BusyError):
@@ -209,7 +210,7 @@ class Compactor(Writer):
 
 
 class Visitor(Writer):
-    """Opens the environment for each of its transactions."""
+    """Open the environment for each transaction."""
 
     def _rest(self, env):
         env.close()
@@ -217,7 +218,7 @@ class Visitor(Writer):
 
 
 class Copier(Writer):
-    """Copies the environment between its transactions."""
+    """Copy the environment between transactions."""
 
     def _rest(self, env):
         folder = f"{env.path()}.copy{self.writer}"
@@ -229,7 +230,7 @@ class Copier(Writer):
 
 
 def look(path, lib_version, options, seed, quiet, compacts):
-    """What is there when a writer has been killed, and that the next one can write."""
+    """Check the records after a writer was killed, and that the next writer can write."""
     env = open_env(path, lib_version, options)
     there = compare(contents(env), seed)
     if quiet or options.get("lock", True):
@@ -246,7 +247,7 @@ def look(path, lib_version, options, seed, quiet, compacts):
 
 
 def look_at_copy(path, lib_version, seed):
-    """What is in a copy that may be unfinished: it is refused, or there is nothing, or all."""
+    """Check a copy that may be unfinished: it is refused, or empty, or complete."""
     try:
         env = open_env(path, lib_version, {})
     except pylmdb.CorruptedError:
@@ -256,7 +257,7 @@ def look_at_copy(path, lib_version, seed):
 
 
 def kill_writers(path, lib_version, options, kills, seed, kinds=(Writer,)):
-    """Kill writers at random moments, one of several or all, until there were that many."""
+    """Kill writers at random moments, one of several or all, until ``kills`` were made."""
     chance = random.Random(seed)
     committed = killed = 0
     os.mkdir(path)
@@ -309,7 +310,7 @@ def kill_writers(path, lib_version, options, kills, seed, kinds=(Writer,)):
 
 
 def write_recorded(recorder, path, lib_version, options, seed, transactions):
-    """Write, and say each transaction that is committed, until the power is gone."""
+    """Write, and report each commit, until the power fails."""
     recorder.recorder_start(os.fsencode(path + ".log"))
     env = open_env(path, lib_version, options)
     handles = {name: env.open_db(name) for name in DATABASES}
@@ -320,7 +321,7 @@ def write_recorded(recorder, path, lib_version, options, seed, transactions):
 
 
 def look_at_image(path, lib_version, seed):
-    """What is in a file after a power failure: what is wrong, or its last transaction."""
+    """Return what is wrong with a file after a power failure, or its last transaction."""
     try:
         env = open_env(path, lib_version, {"sync": False})
     except pylmdb.Error as error:
@@ -340,7 +341,7 @@ def look_at_image(path, lib_version, seed):
 
 
 def fail_power(path, lib_version, seed, images):
-    """Look at what power failures at random moments of a recording leave: one line for each."""
+    """Check the files that power failures at random moments of a recording leave."""
     chance = random.Random(seed)
     log = list(recorder.events(path + ".log"))
     disk, done = recorder.Disk(), 0

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What tests of damaged files share: healthy ones to damage, and how the damage is to be found."""
+"""Shared by tests of damaged files: healthy files to damage, and checks that the damage is
+found.
+"""
 
 import re
 
@@ -14,7 +16,7 @@ PAGE = mutants.PAGE
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["0.9", "1.0"])
 def healthy(request, tmp_path_factory):
-    """A file with every kind of page."""
+    """Make a file with every kind of page."""
     folder = tmp_path_factory.mktemp("healthy") / "env"
     mutants.fill(folder, request.param)
     return folder, request.param
@@ -22,14 +24,14 @@ def healthy(request, tmp_path_factory):
 
 @pytest.fixture
 def file(healthy, tmp_path):
-    """A copy of it."""
+    """Return a copy of it."""
     folder, version = healthy
     (tmp_path / "data.mdb").write_bytes((folder / "data.mdb").read_bytes())
     return File(tmp_path, version)
 
 
 def finds(file, page, text):
-    """The damage is found, and keeps the file from being opened."""
+    """Assert that the damage is found, and that the file cannot be opened."""
     file.save()
     report = pylmdb.verify(file.path)
     found = [str(finding) for finding in report.findings if finding.severity == "error"]
@@ -43,7 +45,7 @@ def finds(file, page, text):
 
 
 def leaf_of(file, name, i=1):
-    """Where a leaf of a database begins."""
+    """Return the offset of a leaf page of a database."""
     return file.leaves(file.record(name))[i]
 
 
@@ -60,7 +62,7 @@ def pointer(file, start, i):
 
 
 def with_flags(file, record, flags):
-    """The first (page, node) of a tree whose node has these flags."""
+    """Return the first (page, node) of a tree with these flags in the node."""
     return next(
         (start, node)
         for start in file.leaves(record)

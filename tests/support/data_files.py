@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Data files as bytes: where things are in them, to be changed."""
+"""Find and change fields in data files as bytes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class File:
             yield start + offset + self.at["base"]
 
     def node(self, key: bytes) -> list[int]:
-        """All places of the node with this key: old copies of its page may lie about."""
+        """Return all offsets of the node with this key; old copies of its page may exist."""
         head = struct.pack("=H", len(key)) + key
         return [
             node
@@ -62,12 +62,12 @@ class File:
     # ---- what the newest snapshot has ----
 
     def meta(self) -> int:
-        """Where the newest meta page has its content."""
+        """Return the offset of the content of the newest meta page."""
         metas = [page * mutants.PAGE + self.at["nodes"] for page in range(mutants.METAS)]
         return max(metas, key=lambda at: self.get("Q", at + 128))
 
     def record(self, name: bytes | None = None) -> int:
-        """Where the record of a database is."""
+        """Return the offset of the record of a database."""
         main = self.meta() + 72
         if name is None:
             return main
@@ -79,19 +79,19 @@ class File:
         )
 
     def free_record(self) -> int:
-        """Where the record of the list of free pages is."""
+        """Return the offset of the record of the free list."""
         return self.meta() + 24
 
     def key(self, node: int) -> bytes:
         return bytes(self.data[node + 8 : node + 8 + self.get("H", node + 6)])
 
     def value(self, node: int) -> int:
-        """Where the value of a node begins."""
+        """Return the offset of the value of a node."""
         size = self.get("H", node + 6)
         return node + 8 + size + (size & self.version)
 
     def tree(self, record: int) -> Iterator[int]:
-        """Where the pages of a tree begin, each before those below it."""
+        """Yield the offsets of the pages of a tree, each before those below it."""
         root = self.get("Q", record + RECORD["root"])
         below = [] if root == NO_ROOT else [root]
         while below:

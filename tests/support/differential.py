@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random programs, run on pylmdb and on py-lmdb side by side.
+"""Run random programs on pylmdb and on py-lmdb side by side.
 
 A program is a list of steps, each one call with its arguments as source text, so
 that a failing one can be printed and pasted.  Every step runs on both libraries,
@@ -39,7 +39,7 @@ LIBRARIES = {"pylmdb": pylmdb, "py-lmdb": lmdb}
 
 
 class Difference(NamedTuple):
-    """Where and how a program went apart."""
+    """A difference between the results of a program: where and how."""
 
     step: int
     ours: Any
@@ -50,17 +50,17 @@ class Difference(NamedTuple):
 
 
 def take(iterator: Any, count: int) -> list[Any]:
-    """The next ``count`` items, or as many as there are."""
+    """Return the next ``count`` items, or as many as there are."""
     return list(itertools.islice(iterator, count))
 
 
 def iter_from(cursor: Any, key: Any, reverse: bool, count: int) -> list[Any]:
-    """The start of what the undocumented method gives."""
+    """Return the first items of the result of the undocumented method."""
     return take(cursor._iter_from(key, reverse), count)
 
 
 def leave(transaction: Any, failing: bool) -> Any:
-    """What the end of a ``with`` block does."""
+    """Do what the end of a ``with`` block does."""
     if failing:
         error = RuntimeError("in the block")
         return transaction.__exit__(RuntimeError, error, None)
@@ -68,7 +68,7 @@ def leave(transaction: Any, failing: bool) -> Any:
 
 
 def dump(env: Any) -> dict[Any, Any]:
-    """All records of all databases."""
+    """Return all records of all databases."""
     with env.begin() as txn:
         names = env.dbs(txn)
         handles = {name: env.open_db(name, txn=txn, create=False) for name in names}
@@ -80,7 +80,7 @@ def dump(env: Any) -> dict[Any, Any]:
 
 
 def reopen(env: Any, options: dict[str, Any]) -> Any:
-    """Close and open again, as another run of a program would."""
+    """Close the environment and open it again, as another run of a program would."""
     path = env.path()
     env.close()
     return LIBRARIES["pylmdb" if isinstance(env, pylmdb.Environment) else "py-lmdb"].open(
@@ -103,7 +103,7 @@ UNCOMPARED = {"map_addr", "num_readers", "last_pgno", "pinned", "max_map_size",
 
 
 def plain(value: Any) -> Any:
-    """A result in a form in which both libraries' results can be compared."""
+    """Convert a result to a form in which both libraries' results can be compared."""
     if isinstance(value, memoryview):
         return ("memoryview", bytes(value))
     if isinstance(value, dict):
@@ -129,7 +129,7 @@ def outcome(step: Step, code: Any, names: dict[str, Any]) -> Any:
 
 
 class Progress:
-    """Tells the parent process what is about to run, should that be the last."""
+    """Tell the parent process the next step, in case the step ends this process."""
 
     def __init__(self, path: str) -> None:
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -139,7 +139,7 @@ class Progress:
 
 
 def run(program: Program, folder: str, progress: Progress) -> Difference | None:
-    """Run a program on both libraries; the first difference, or None."""
+    """Run a program on both libraries; return the first difference, or None."""
     names: dict[str, dict[str, Any]] = {}
     for library, module in LIBRARIES.items():
         path = f"{folder}/{library}"
@@ -185,7 +185,7 @@ def run(program: Program, folder: str, progress: Progress) -> Difference | None:
 def shrink(
     program: Program, found: Difference, folder: str, progress: Progress
 ) -> tuple[Program, Difference]:
-    """Drop steps for as long as some difference remains."""
+    """Remove steps as long as a difference remains."""
     again = run(program, folder, progress)
     if again is None:
         return program, found._replace(ours="NOT AGAIN", theirs=found)
@@ -206,7 +206,7 @@ def shrink(
 
 
 def text(program: Program, difference: Difference) -> str:
-    """A program and its difference, for a person to read."""
+    """Format a program and its difference for a reader."""
     lines = [f"# seed {program.seed}", f"e = lmdb.open(path, **{program.options!r})"]
     lines += [step.text() for step in program.steps]
     lines += [f"#   pylmdb:  {difference.ours!r:.600}", f"#   py-lmdb: {difference.theirs!r:.600}"]
@@ -217,7 +217,7 @@ def text(program: Program, difference: Difference) -> str:
 
 
 def run_here(seeds: Iterable[int], folder: str, progress: Progress) -> Iterator[dict[str, Any]]:
-    """The differences that programs show: each as found, then shrunk."""
+    """Yield the differences that programs show: each as found, then shrunk."""
     for seed in seeds:
         signal.alarm(PATIENCE)
         program = make_program(random.Random(seed), seed)
@@ -231,7 +231,7 @@ PATIENCE = 30  # seconds for one program and its shrinking; then the child is en
 
 
 class Report:
-    """What a survey has found."""
+    """The results of a survey."""
 
     def __init__(self) -> None:
         self.programs = 0
@@ -251,7 +251,7 @@ def survey(first: int, count: int) -> Report:
 
 
 def _survey_until_failure(report: Report, first: int, end: int, folder: str) -> int:
-    """Start a child on the seeds; returns the seed to go on with."""
+    """Start a child on the seeds; return the seed to continue with."""
     arguments = [sys.executable, __file__, str(first), str(end - first), folder]
     child = subprocess.run(arguments, capture_output=True, check=False)
     for line in child.stdout.splitlines():
@@ -270,7 +270,7 @@ def _survey_until_failure(report: Report, first: int, end: int, folder: str) -> 
 
 
 def survives(seed: int, folder: str) -> bool:
-    """Whether pylmdb alone runs a program on which py-lmdb has crashed."""
+    """Return True if pylmdb alone runs a program on which py-lmdb has crashed."""
     arguments = [sys.executable, __file__, str(seed), "1", folder, "alone"]
     return subprocess.run(arguments, check=False).returncode == 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ``differential.py`` takes as agreement, and where pylmdb differs on purpose."""
+"""Say which results ``differential.py`` accepts as equal, and where pylmdb differs on purpose."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TWO_FAULTS = (
 
 
 class Raised:
-    """An exception, without what it refers to."""
+    """Copy an exception without its references."""
 
     def __init__(self, exception: BaseException) -> None:
         self.names = [each.__name__ for each in type(exception).__mro__]
@@ -30,7 +30,7 @@ class Raised:
 
 
 def agree(ours: Any, theirs: Any) -> bool:
-    """Whether a program written for py-lmdb would notice nothing."""
+    """Return True if a program written for py-lmdb would not notice the difference."""
     if isinstance(ours, Raised) and isinstance(theirs, Raised):
         # Two faults, as an ended object given unusable arguments: either complaint will do.
         ended = CLOSED in ours.text or CLOSED in theirs.text
@@ -43,7 +43,7 @@ def agree(ours: Any, theirs: Any) -> bool:
 
 
 class Intended:
-    """Leaves out the steps in which pylmdb differs on purpose (see ``allows``)."""
+    """Leave out steps in which pylmdb differs on purpose (see ``allows``)."""
 
     def __init__(self, about: dict[str, About], names: dict[str, Any]) -> None:
         self.about, self.names = about, names
@@ -63,7 +63,7 @@ class Intended:
         return [txn for txn in found if txn is not None and not txn.closed]
 
     def used(self, step: Step, sort: str) -> list[str]:
-        """The variables of a sort among a step's arguments."""
+        """Return the variables of one kind among a step's arguments."""
         found = re.findall(rf"\b{sort}\d+", step.args)
         return [name for name in found if name in self.names]
 
@@ -162,7 +162,7 @@ class Intended:
             return what is not None and not what.write  # created after the snapshot
         # Theirs leaves a ``with`` block whose writes are lost, knows its version after close(),
         # enters the block of an ended cursor, and lets a parent have several read-only children.
-        # Ours keeps the slot of a dropped database until nobody knows it any more.
+        # pylmdb keeps the slot of a dropped database while a transaction can know it.
         excuse = {"leave": "writes are lost", "lib_version": CLOSED, "__enter__": CLOSED,
                   "begin": "open child", "open_db": "MDB_DBS_FULL"}  # fmt: skip
         return step.method in excuse and excuse[step.method] in mine.text

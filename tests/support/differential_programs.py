@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes random programs for ``differential.py``: mostly sensible, partly hostile."""
+"""Make random programs for ``differential.py``: mostly sensible, partly hostile."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Step(NamedTuple):
 
 
 class About(NamedTuple):
-    """What a variable of a program stands for."""
+    """The value of a variable of a program."""
 
     sort: str  # env, db, txn, cursor, iterator
     kind: str = "plain"  # of the database that it works on
@@ -71,7 +71,7 @@ ITERATORS = ["iternext", "iterprev", "iternext_dup", "iterprev_dup", "iternext_n
 
 
 class Maker:
-    """One program in the making.  It keeps a rough idea of what is open."""
+    """A program that is being made.  It keeps a rough record of what is open."""
 
     def __init__(self, rng: Random, seed: int) -> None:
         self.rng, self.seed = rng, seed
@@ -106,7 +106,7 @@ class Maker:
         return self.rng.random() < probability
 
     def pick(self, sort: str, write: bool | None = None) -> str | None:
-        """A variable, mostly one whose object is still usable."""
+        """Choose a variable, mostly one with an object that can still be used."""
         names = [
             name
             for name, what in self.about.items()
@@ -157,12 +157,12 @@ class Maker:
         return self.dressed(b"%d" % rng.randrange(100) * rng.choice([0, 1, 1, 1, 40]))
 
     def good_value(self, kind: str) -> str:
-        """For replace(): theirs deletes the old duplicates before it refuses the new one."""
+        """For replace(): py-lmdb deletes the old duplicates before it refuses the new one."""
         value = self.value(kind)
         return "b'new'" if "dup" in kind and value in ODD else value
 
     def dressed(self, word: bytes) -> str:
-        """``word`` as bytes or as another object with the same buffer."""
+        """Return ``word`` as bytes or as another object with the same buffer."""
         if word and self.chance(0.08):
             return self.rng.choice(BUFFERS).format(repr(word), len(word))
         return repr(word)
@@ -171,7 +171,7 @@ class Maker:
         return f"{name}={value or self.rng.random() < 0.5}" if self.chance(probability) else ""
 
     def database(self, probability: float) -> tuple[str, str | None]:
-        """An argument ``db=`` and the kind of database that it names."""
+        """Return an argument ``db=`` and the kind of database that it names."""
         name = self.pick("db") if self.chance(probability) else None
         if self.hostile and probability >= 0.5 and self.chance(0.03):
             return self.rng.choice(["db='text'", "db=5", "db=b'plain'", "db=e"]), "plain"
@@ -362,7 +362,7 @@ class Maker:
             self.add(cursor, method, self.items(kind), *self.put_flags())
 
     def items(self, kind: str) -> str:
-        """What putmulti is given."""
+        """Make the arguments of putmulti."""
         if self.chance(0.4):
             some = [f"({self.key(kind)}, {self.value(kind)})" for _ in range(self.rng.randrange(5))]
             return f"[{', '.join(some)}]"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""liblmdb's own cursors beside a model of them: moves, deletes and puts in a database with
-duplicates, through ``pylmdb.lowlevel``, with nothing of pylmdb's in between.
+"""Compare liblmdb's own cursors with a model: moves, deletes and puts in a database with
+duplicates, through ``pylmdb.lowlevel``, without pylmdb's own cursors.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Model:
         return 0 <= at < len(self.records)
 
     def group(self, at: int) -> tuple[int, int]:
-        """The first record of the key, and the first behind it."""
+        """Return the index of the first record of the key, and of the first behind it."""
         key = self.records[at][0]
         return bisect_left(self.records, (key, b"")), bisect_left(self.records, (key + b"\0", b""))
 
     def target(self, move: str) -> int | None:
-        """Where a move leads from a position that is one."""
+        """Return where a move leads from a valid position."""
         if move in ("FIRST", "LAST"):
             at = 0 if move == "FIRST" else len(self.records) - 1
         else:
@@ -135,7 +135,7 @@ class Walk:
             self.expect(self.model.records[first], operation)
 
     def delete(self) -> None:
-        """Delete what the cursor shows, look at what it shows then, or go on from there."""
+        """Delete the record at the cursor, read the cursor then, or move on from there."""
         model = self.model
         at = model.at
         first, behind = model.group(at)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes memory allocations fail, one or a few at a time.
+"""Make memory allocations fail, one or a few at a time.
 
 A small C library counts the allocations of the thread that has armed it, and lets some of them
 fail.  Two kinds can be chosen:
@@ -69,7 +69,7 @@ static int is_ours(const void *code)
     return 0;
 }
 
-/* Who asks for memory of Python: the core, or Python code. */
+/* Whether the core asks Python for memory, and not Python code. */
 static int core_asks(void)
 {
     void *frames[64];
@@ -236,7 +236,7 @@ def outcome(what, call, first, count):
 
 @functools.cache
 def library() -> Path:
-    """The compiled library."""
+    """Return the compiled library."""
     folder = Path(tempfile.mkdtemp(prefix="pylmdb-faults-"))
     (folder / "faults.c").write_text(LIBRARY)
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
@@ -247,7 +247,7 @@ def library() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The variables that a program with faults needs."""
+    """Return the environment variables that a program with faults needs."""
     path = str(library())
     found = {"PYLMDB_FAULTS": path}
     if sys.platform == "linux":

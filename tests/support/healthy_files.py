@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Random programs that write healthy files, with pylmdb or with py-lmdb, by a seed."""
+"""Write healthy files by random programs, with pylmdb or with py-lmdb; a seed decides what they
+do.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ class Program:
         self.names: list[bytes | None] = [*names, None]
 
     def steps(self, count: int) -> Iterator[None]:
-        """Yields after each transaction that has ended."""
+        """Yield after each transaction that has ended."""
         for _ in range(count):
             self.transaction(None)
             yield
@@ -123,7 +125,7 @@ class Program:
 
 
 def check(env: Any, path: Path) -> None:
-    """The file is healthy, and the check has counted what liblmdb has."""
+    """Assert that the file is healthy, and that the check counts as liblmdb does."""
     report = pylmdb.verify(path)
     assert report.ok, str(report)
     assert not report.changed
@@ -143,7 +145,7 @@ def check(env: Any, path: Path) -> None:
 
 
 def make_empty(path: Path, lib_version: int, page_size: int) -> None:
-    """A new file with pages of this size, which liblmdb takes as it is."""
+    """Make a new file with pages of this size, which liblmdb accepts."""
     header = 24 if lib_version else 16
     data = bytearray(2 * page_size)
     nothing = struct.pack("=4QQ", 0, 0, 0, 0, 2**64 - 1)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What programs that look for leaks have in common: MEASURE, and OPEN after it; and RECORDS, which
-is in MEASURE, for programs that look for something else."""
+"""Source text that programs that look for leaks share: MEASURE, and OPEN after it.  RECORDS is
+part of MEASURE, for programs that look for something else.
+"""
 
 RECORDS = """\
-# Objects of our own: those that Python shares may be immortal, or counted by anybody.
+# New objects: objects that Python shares may be immortal, or used by other code.
 KEY, MISSING = bytes(bytearray(b"050")), bytes(bytearray(b"missing"))
 VALUE = bytes(bytearray(b"value of mine"))
 INT, NAME, DEFAULT = (5).to_bytes(8, sys.byteorder), bytes(bytearray(b"name")), object()
@@ -55,7 +56,7 @@ KEYS = [b"%03d" % i for i in range(90)]  # so many that the GIL is let go
 PAIRS = [(key, VALUE) for key in KEYS]
 watched = {name: globals()[name] for name in
            "KEY MISSING VALUE INT NAME DEFAULT ARRAY VIEW STRIDED KEYS PAIRS Boom Truth".split()}
-# These are used by everybody, and are immortal from Python 3.12 on.
+# Other code uses these, too, and they are immortal from Python 3.12 on.
 common = {"None": None, "True": True, "False": False, "empty bytes": b""}
 
 def watch_types(**objects):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What PyTorch's DataLoader does with a data set and its workers, in small."""
+"""Imitate what PyTorch's DataLoader does with a data set and its workers."""
 
 import multiprocessing
 import os
 
 
 def work(dataset, tasks, results):
-    """The life of a worker: a batch of numbers in, their samples out."""
+    """Run a worker: it gets batches of numbers and sends their samples."""
     while (task := tasks.get()) is not None:
         place, numbers = task
         if hasattr(dataset, "__getitems__"):
@@ -17,7 +17,7 @@ def work(dataset, tasks, results):
 
 
 class Workers:
-    """Workers that are started in one of three ways and live until the end of the block."""
+    """Start workers in one of three ways; they run until the end of the block."""
 
     def __init__(self, dataset, method, count):
         self.context = multiprocessing.get_context(method)
@@ -28,7 +28,7 @@ class Workers:
         ]
 
     def epoch(self, batches):
-        """The samples of each batch of numbers, and which processes have read them."""
+        """Return the samples of each batch of numbers, and the processes that have read them."""
         for task in enumerate(batches):
             self.tasks.put(task)
         found = [self.results.get(timeout=30) for _ in batches]

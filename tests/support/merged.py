@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Environments that are merged, and what came of it."""
+"""Merge environments, and read the result."""
 
 import pylmdb
 
 
 def make(path, version, records, name=None, **options):
-    """An environment of a data format, or one that exists, with these records in a database."""
+    """Put records into a database of a new or existing environment."""
     with pylmdb.open(path, lib_version=version) as env:
         add(env, records, name, **options)
     return path

@@ -14,7 +14,7 @@ Record = tuple[bytes, bytes]
 
 
 class Kind(NamedTuple):
-    """A sort of database: its flags, its order, and what it holds."""
+    """A kind of database: its flags, its order, and the records that it takes."""
 
     flags: dict[str, bool]
     key_order: Callable[[bytes], Any]
@@ -73,7 +73,7 @@ KINDS = {
 
 
 class Table:
-    """What one database holds."""
+    """The records of one database."""
 
     def __init__(self, kind: Kind, records: list[Record] | None = None) -> None:
         self.kind, self.records = kind, records or []
@@ -82,7 +82,7 @@ class Table:
         return Table(self.kind, list(self.records))
 
     def place(self, record: Record) -> int:
-        """Where the first record is that is not smaller."""
+        """Return the index of the first record that is not smaller."""
         return bisect.bisect_left(self.records, self.kind.order(record), key=self.kind.order)
 
     def of_key(self, key: bytes) -> list[Record]:
@@ -92,7 +92,7 @@ class Table:
         return next(iter(self.of_key(key)), None)
 
     def from_key(self, key: bytes) -> Record | None:
-        """The first record whose key is not smaller."""
+        """Return the first record with a key that is not smaller."""
         order = self.kind.key_order
         return next((each for each in self.records if order(each[0]) >= order(key)), None)
 
@@ -113,7 +113,7 @@ class Table:
         return bool(gone)
 
     def after(self, record: Record) -> Record | None:
-        """The smallest record that is greater, whether or not ``record`` is there."""
+        """Return the smallest record that is greater; ``record`` need not exist."""
         order = self.kind.order
         return next((each for each in self.records if order(each) > order(record)), None)
 
@@ -126,7 +126,7 @@ class Table:
 
 
 class Place:
-    """A cursor, and where it stands: a record, None, or UNKNOWN until looked at."""
+    """A cursor and its position: a record, None, or UNKNOWN until it is read."""
 
     def __init__(self, cursor: Any, name: bytes) -> None:
         self.cursor, self.name = cursor, name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Damaged data files, made from a healthy one with some knowledge of what is in it.
+"""Damage data files at random, with some knowledge of their structure.
 
 A mutant is named by a seed: the same seed makes the same file, wherever it is needed.
 """
@@ -41,7 +41,7 @@ DATABASES = {
 
 @contextmanager
 def refused() -> Iterator[None]:
-    """Any answer to a mutant is good but one that says that liblmdb gave up."""
+    """Accept every answer to a mutant, except one that says that liblmdb gave up."""
     try:
         yield
     except pylmdb.PanicError:
@@ -77,7 +77,7 @@ def fill(path: Path, lib_version: int) -> None:
 
 
 class Mutator:
-    """Changes a file in place, a few times."""
+    """Change a file in place, a few times."""
 
     def __init__(self, healthy: bytes, lib_version: int, seed: int) -> None:
         self.data = bytearray(healthy)
@@ -99,7 +99,7 @@ class Mutator:
         return bytes(self.data)
 
     def page(self) -> int:
-        """Where a page begins; those in the middle of large values are not the aim."""
+        """Return the offset of a page that is not in the middle of a large value."""
         for _ in range(20):
             start = self.rng.randrange(self.first, self.pages) * PAGE
             if self.flags(start) & ~0x2E == 0 or self.flags(start) & (BRANCH | LEAF):
@@ -160,7 +160,7 @@ class Mutator:
             self.set("H", offset, self.value(self.get("H", offset)))
 
     def node(self) -> None:
-        """A node's size or child, its flags, the size of its key, or what it begins with."""
+        """Change a node's size or child, its flags, the size of its key, or its first bytes."""
         start = self.page()
         if not (count := self.count(start)):
             return
@@ -184,7 +184,7 @@ class Mutator:
                 self.set(code, inside, self.value(self.get(code, inside)))
 
     def number(self) -> None:
-        """A word that could be a page's number names another page."""
+        """Replace a word that could be a page's number by the number of another page."""
         small = [i for i in range(self.first * PAGE, len(self.data) - 8, 8)
                  if METAS <= self.get("Q", i) < self.pages]  # fmt: skip
         if small:
@@ -204,7 +204,7 @@ class Mutator:
         self.renumber(b)
 
     def renumber(self, *starts: int) -> None:
-        """Half of the time a page that was moved says where it is."""
+        """Write the right number into half of the pages that were moved."""
         if self.rng.random() < 0.5:
             for start in starts:
                 self.set("Q", start, start // PAGE)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Opens and uses damaged files, one after the other, and says which one it is at.
+"""Open and use damaged files, one after the other, and print the number of each.
 
     python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
 
 MODE is read, write, writemap, verify (which uses what verify() passes) or merge.  The program is
-meant to be killed by what it does: whoever runs it sees by the last number which mutant it was.  An
-exception that is not pylmdb's is one that ends it too, and so is a mutant that computes for longer
-than it could, however busy the machine is.
+expected to be killed by its own operations; the last printed number names the mutant.  It also ends
+after an exception that is not pylmdb's, and after a mutant that uses too much processor time.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whole-file operations on a damaged file: an exception, or a result that is healthy."""
+"""Run whole-file operations on a damaged file: they raise, or the result is healthy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sound(path: Path) -> None:
 
 
 def attempt(folder: Path, dest: Path, write: Callable[[Path], object]) -> None:
-    """What is written is sound, or nothing is."""
+    """Assert that the result is sound, or that nothing was written."""
     had = dest.read_bytes() if dest.exists() else None
     try:
         with refused():

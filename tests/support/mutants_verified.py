@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What verify() passes can be used like a healthy file: nothing raises, and it is healthy after."""
+"""Use files that verify() accepts like healthy ones: nothing raises, and they stay healthy."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def rows(count, size=4):
 
 
 def numbered(env, count=300, size=4, key=b"key %05d"):
-    """Records of ``size`` int32 each, and their values as the rows of an array."""
+    """Make records of ``size`` int32 each; return their values as the rows of an array."""
     table = rows(count, size)
     fill(env, {key % i: table[i].tobytes() for i in range(count)})
     return table

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Runs the Python of a page, block by block, and checks that it shows what the page says.
+"""Run the Python blocks of a page in order, and check that results are as the page says.
 
     python tests/support/pages.py docs/tutorial.md
 
-A comment behind an expression that begins with a literal is its value, or what ``print``
-prints; one that begins with the name of an exception is what it raises.  All other comments
-are words.  What a page needs and no reader wants to see is in an HTML comment that begins with
-``python``.  Blocks in other languages are not run, nor is Python that needs what cannot be had
-here, such as a cluster: its language is ``py``.
+A comment behind an expression shows its value, or what ``print`` prints, if it begins with a
+literal.  If it begins with the name of an exception, the expression must raise it.  Other comments
+are only text.  Blocks in other languages are not run.  Python that cannot run here, because it
+needs a cluster for example, has the language ``py``.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-BLOCK = re.compile(r"^(?:```python|<!-- python)\n(.*?)^(?:```|-->)$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAME = re.compile(r"(?:pylmdb\.)?(\w+)\b")
 
 
 def programs(page: Path) -> list[CodeType]:
-    """The blocks of a page, with its line numbers, compiled to check what they show."""
+    """Compile the blocks of a page, with its line numbers and with checks of results."""
     text, found = page.read_text("utf-8"), []
     for block in BLOCK.finditer(text):
         program = "\n" * text.count("\n", 0, block.start(1)) + block[1]
@@ -43,7 +42,7 @@ def programs(page: Path) -> list[CodeType]:
 
 
 def comments(program: str) -> dict[int, str]:
-    """By line."""
+    """Return the comments of a program by line."""
     return {
         token.start[0]: token.string.lstrip("# ")
         for token in tokenize.generate_tokens(io.StringIO(program).readline)
@@ -52,7 +51,7 @@ def comments(program: str) -> dict[int, str]:
 
 
 def literal(comment: str) -> str | None:
-    """The literal that a comment begins with, if it does."""
+    """Return the literal that a comment begins with, or None."""
     ends = [len(comment), *(found.start() for found in re.finditer(r"[,;:] |\.$", comment))]
     for end in sorted(ends, reverse=True):
         try:
@@ -64,14 +63,14 @@ def literal(comment: str) -> str | None:
 
 
 def exception(comment: str) -> type[BaseException] | None:
-    """The exception whose name a comment begins with, if it does."""
+    """Return the exception whose name a comment begins with, or None."""
     name = NAME.match(comment)
     found = name and getattr(pylmdb, name[1], getattr(builtins, name[1], None))
     return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
 class Checked(ast.NodeTransformer):
-    """Puts a check in the place of each expression whose result the page shows."""
+    """Replace each expression whose result the page shows by a check."""
 
     def __init__(self, notes: dict[int, str]) -> None:
         self.notes = notes
@@ -89,7 +88,7 @@ class Checked(ast.NodeTransformer):
 
 
 def printed(node: ast.expr) -> ast.expr:
-    """What a call of ``print`` with one argument prints; else the expression itself."""
+    """Return the argument of a ``print`` with one argument; otherwise the expression itself."""
     is_print = isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"
     return node.args[0] if is_print and len(node.args) == 1 else node
 
@@ -111,7 +110,7 @@ def check_raises(name: str, evaluate: Callable[[], object]) -> None:
 
 
 def run(page: Path, names: dict[str, Any]) -> int:
-    """Run it with ``names`` as the namespace; how many blocks there were."""
+    """Run a page with ``names`` as the namespace, and return the number of its blocks."""
     names.update(_check_shown=check_shown, _check_raises=check_raises)
     found = programs(page)
     for program in found:
@@ -120,6 +119,6 @@ def run(page: Path, names: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    # What the page defines is in the main module, where pickles look for it.
+    # Pickles look for the names that the page defines in the main module.
     main = sys.modules["__main__"] = ModuleType("__main__")
     run(Path(sys.argv[1]), vars(main))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs the programs of the tests in processes of their own, and helps these.
+"""Run programs of the tests in processes of their own.
 
 What may crash, hang, fork or be killed is a program: ``run`` starts it, waits for
 it, and fails the test unless it ends in time, with the status it should have, and
@@ -69,8 +69,10 @@ def run(source, path, lib_version, status=0, timeout=20, errors=False, prelude=P
 
 
 def occupy(env):
-    """Put something behind an environment's map, so that it cannot become larger where it
-    lies; return what takes it away again."""
+    """Map memory behind an environment's map, so that the map cannot grow in place.
+
+    Return a function that unmaps it.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -84,7 +86,7 @@ def occupy(env):
 
 
 class Rival:
-    """Another process that has the same environment open, and does as it is told."""
+    """Another process that has the same environment open and executes commands."""
 
     SOURCE = """\
 import os, signal, sys, pylmdb
@@ -131,7 +133,7 @@ for line in sys.stdin:
         print(*words, file=self.process.stdin, flush=True)
 
     def answer(self):
-        """The answer to the oldest command that has had none."""
+        """Return the answer to the oldest command without an answer."""
         return self.process.stdout.readline().strip()
 
     def ask(self, *words):
@@ -140,16 +142,16 @@ for line in sys.stdin:
         return self.answer()
 
     def can_write(self, timeout=1.0):
-        """Whether that process gets the writer lock within ``timeout`` seconds."""
+        """Return True if that process gets the writer lock within ``timeout`` seconds."""
         return self.ask("try", timeout) == "free"
 
     def reader_pids(self):
-        """The processes in the reader table, one number for each slot in use."""
+        """Return the processes in the reader table, one number for each slot in use."""
         text = self.ask("pids")
         return [] if text == "none" else [int(pid) for pid in text.split(",")]
 
     def kill(self):
-        """End it without a chance to clean up."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
 
@@ -170,7 +172,7 @@ def in_child(function, *args):
 
 
 def start_child(function, *args):
-    """A forked child that runs ``function``; for ``wait_for``, which says 0 if it returned."""
+    """Fork a child that runs ``function``; ``wait_for`` returns 0 if the function returned."""
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
@@ -186,7 +188,7 @@ def start_child(function, *args):
 
 
 def wait_for(pid):
-    """The exit status of a child process; a hanging one is ended after 10 seconds."""
+    """Return the exit status of a child process; end it if it hangs for 10 seconds."""
     until = time.monotonic() + 10
     while time.monotonic() < until:
         found, status = os.waitpid(pid, os.WNOHANG)
@@ -231,7 +233,7 @@ def in_threads(*functions, timeout=15):
 
 
 def raised_by(function, *args, **kwargs):
-    """The class of the exception that a call raises, None if it returns."""
+    """Return the class of the exception that a call raises, or None if it returns."""
     try:
         function(*args, **kwargs)
     except Exception as error:
@@ -240,7 +242,7 @@ def raised_by(function, *args, **kwargs):
 
 
 def descriptors(path):
-    """How many descriptors this process has for files below ``path``."""
+    """Return how many descriptors this process has for files below ``path``."""
     found = 0
     for name in os.listdir("/proc/self/fd"):
         try:
@@ -252,6 +254,6 @@ def descriptors(path):
 
 
 def maps(path):
-    """How many maps of files below ``path`` this process has."""
+    """Return how many maps of files below ``path`` this process has."""
     with open("/proc/self/maps") as file:
         return sum(str(path) in line for line in file)

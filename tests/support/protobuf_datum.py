@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Caffe's message Datum in the protobuf runtime, made without Caffe and without protoc."""
+"""Define Caffe's Datum message in the protobuf runtime, without Caffe and without protoc."""
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Data sets as the projects that invented the layouts write them: with py-lmdb, and with what
-these projects use; nothing of pylmdb."""
+"""Write data sets as the projects that invented the layouts do: with py-lmdb and the packages
+that these projects use, without pylmdb.
+"""
 
 import os
 import pickle
@@ -12,7 +13,7 @@ from protobuf_datum import Datum
 
 
 def make_images(root, count=6, kinds=("png", "jpg")):
-    """Image files in the folders cat and dog; returns their names, in order."""
+    """Make image files in the folders cat and dog; return their names, in order."""
     chance = np.random.default_rng(1)
     names = []
     for number in range(count):
@@ -30,14 +31,14 @@ def read(path):
 
 
 def bgr(path, gray=False):
-    """What OpenCV's imread gives."""
+    """Read an image as OpenCV's imread does."""
     if gray:
         return np.array(Image.open(path).convert("L"))
     return np.array(Image.open(path).convert("RGB"))[:, :, ::-1]
 
 
 def records(path):
-    """All records, as py-lmdb reads them."""
+    """Return all records, as py-lmdb reads them."""
     env = lmdb.open(path, readonly=True, subdir=os.path.isdir(path), lock=False)
     with env.begin() as txn:
         found = dict(txn.cursor())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Records what a program has a data file written with, and when it made sure of it; and makes
-from that the files that a power failure can leave.
+"""Record all writes and flushes of a data file, and make from the recording the files that a power
+failure can leave.
 
 A small C library stands before the C library, by LD_PRELOAD, and keeps a log: every write with
 its bytes, every change of the file's length, every flush when it returns, and what the program
@@ -284,7 +284,7 @@ SECTOR = 512
 
 @functools.cache
 def library() -> str:
-    """The path of the compiled library."""
+    """Return the path of the compiled library."""
     folder = Path(tempfile.mkdtemp(prefix="pylmdb-recorder-"))
     (folder / "recorder.c").write_text(LIBRARY)
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
@@ -294,13 +294,13 @@ def library() -> str:
 
 
 def environment() -> dict[str, str]:
-    """The variables that a recorded program needs."""
+    """Return the environment variables that a recorded program needs."""
     preload = " ".join(filter(None, [os.environ.get("LD_PRELOAD"), library()]))
     return {"PYLMDB_RECORDER": library(), "LD_PRELOAD": preload}
 
 
 def events(path):
-    """What a log says, in order: (kind, at, size, bytes)."""
+    """Yield the events of a log, in order: (kind, at, size, bytes)."""
     header = struct.Struct("QQQ")
     with open(path, "rb") as file:
         while head := file.read(header.size):
@@ -324,7 +324,7 @@ class Disk:
         self.acknowledged = self.writes = 0
 
     def happen(self, kind, at, size, data):
-        """Take in an event of a log."""
+        """Apply an event of a log."""
         if kind == "A":
             self.acknowledged = at
         elif kind == "L":
@@ -359,8 +359,11 @@ class Disk:
         self.lengths = [size for size in self.lengths if size >= len(self.durable)]
 
     def image(self, chance: random.Random, in_order: bool) -> bytes:
-        """A file that a power failure at this moment can leave: what is pending has reached the
-        disk up to some sector, or, if the disk keeps no order, any part of it has."""
+        """Make a file that a power failure at this moment can leave.
+
+        Pending writes have reached the disk up to some sector, or, if the disk keeps no order, in
+        any part.
+        """
         if in_order:
             kept = self.pending[: chance.randrange(len(self.pending) + 1)]
             length = max([len(self.durable), *(s * SECTOR + len(now) for _, s, now in kept)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A file system, or a system, that refuses what an environment needs.
+"""Simulate file systems and systems that refuse what an environment needs.
 
 A small C library stands before the C library, by LD_PRELOAD.  Environment variables hold the
 error number of what it refuses:
@@ -108,7 +108,7 @@ OPEN(open64)
 
 
 def compile_into(folder):
-    """The path of the library."""
+    """Return the path of the library."""
     source, library = os.path.join(folder, "refusals.c"), os.path.join(folder, "refusals.so")
     with open(source, "w") as file:
         file.write(SOURCE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exceptions out of signal handlers, at every point at which Python may raise one.
+"""Raise exceptions from signal handlers at every point at which Python may raise one.
 
 Python calls a signal handler where the interpreter looks for signals: after a call of C, at the
 start of a function, and where a loop goes back.  ``each`` makes SIGINT due before the n-th of
@@ -37,7 +37,7 @@ _make_due.argtypes, _make_due.restype = [ctypes.py_object], ctypes.c_int
 
 
 class Struck(KeyboardInterrupt):
-    """What the handler raises."""
+    """The exception that the handler raises."""
 
 
 def _strike(signum, frame):
@@ -45,7 +45,7 @@ def _strike(signum, frame):
 
 
 class _Fuse:
-    """SIGINT is due when it dies."""
+    """An object that makes SIGINT due when it is deallocated."""
 
 
 class Trace:
@@ -60,7 +60,7 @@ class Trace:
         self._due = weakref.ref(self._fuse, _make_due)
 
     def disarm(self):
-        """Nothing is struck any more."""
+        """Stop striking."""
         self._due = None
 
     def __call__(self, frame, event, arg):
@@ -79,7 +79,7 @@ class Trace:
 
 
 def points(operation):
-    """At how many points ``operation()`` could be struck."""
+    """Return the number of points at which ``operation()`` can be struck."""
     trace, before = Trace(0), sys.gettrace()
     trace.disarm()
     sys.settrace(trace)
@@ -120,7 +120,7 @@ def each(operation, numbers):
 
 
 def left(folder):
-    """What a process must give back: descriptors, threads, and the files in a folder."""
+    """Return what a process must release: descriptors, threads, and the files in a folder."""
     names = sorted(
         os.path.join(place, name)[len(str(folder)) :]
         for place, folders, files in os.walk(folder)
@@ -137,8 +137,8 @@ def left(folder):
 
 
 def settled(folder, expected, patience=10.0):
-    """What is left, once that is what is expected, or does not come to be within ``patience``
-    seconds: a thread that was told to end needs a moment."""
+    """Return the resources that are left, when they are the expected ones or ``patience`` seconds
+    have passed: a thread that was told to end needs a moment."""
     until = time.monotonic() + patience
     gc.collect()
     while True:
@@ -151,7 +151,7 @@ def settled(folder, expected, patience=10.0):
 
 
 def difference(found, expected):
-    """What is too much, and what is missing."""
+    """Return what is left over, and what is missing."""
     names = ("descriptors", "files")
     more, less = (
         {name: sorted((Counter(a[name]) - Counter(b[name])).elements()) for name in names}
@@ -178,7 +178,7 @@ for line in sys.stdin:
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
     def writes(self, path, patience=10.0):
-        """Whether it can do so at once."""
+        """Return True if it can do so at once."""
         print(path, file=self.process.stdin, flush=True)
         ready, _, _ = select.select([self.process.stdout], [], [], patience)
         return bool(ready) and self.process.stdout.readline() == "done\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where merge, convert and load write to: odd paths, interrupts, forks."""
+"""Destinations of merge, convert and load: odd paths, interrupts, forks."""
 
 import errno
 import itertools
@@ -30,7 +30,7 @@ def value(path):
 
 
 def test_a_directory_that_exists_is_kept(tmp_path, source):
-    """Its mode and its other files are somebody's."""
+    """Its permissions and its other files may have an owner who needs them."""
     dest = tmp_path / "dest"
     dest.mkdir(mode=0o700)
     (dest / "notes").write_text("mine")
@@ -94,7 +94,7 @@ def test_other_failures_say_what_they_are(tmp_path, source, monkeypatch):
 
 
 def test_a_forked_child_leaves_the_parents_work_alone(tmp_path, source):
-    """What a child does in ``progress``, its unwinding included, is not the parent's."""
+    """A child that forks in ``progress`` and unwinds does not disturb the parent's work."""
     children = []
 
     def fork(done, total):
@@ -189,7 +189,7 @@ def test_a_main_database_with_flags(tmp_path, lib_version, flag):
 
 
 def test_an_environment_in_use_keeps_its_order(tmp_path, env):
-    """A load that fails has not told liblmdb of another order."""
+    """A load that fails does not set another order in liblmdb."""
     text = tmp_path / "text"
     text.write_bytes(TEXT[:-9] % b"reversekey=1\n")
     with pytest.raises(pylmdb.Error):

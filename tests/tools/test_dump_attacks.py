@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""dump and load where they could lose something: files, names, sizes and hostile text."""
+"""dump and load with files, names, sizes and hostile text that could lose data."""
 
 import io
 import random
@@ -79,7 +79,7 @@ NAMES = [b"a", b"", b"x" * 600, b"\xff", b"with space"]
 
 
 def section(rng):
-    """A section with any header and records of sizes that do not always fit it."""
+    """Return a section with any header and records of sizes that do not always fit it."""
     lines = [b"VERSION=3", b"format=bytevalue"]
     if rng.random() < 0.6:
         lines.append(b"database=" + rng.choice(NAMES))
@@ -98,8 +98,8 @@ def section(rng):
 
 @pytest.mark.parametrize("append", [False, True], ids=["sorted", "append"])
 def test_any_text(tmp_path, lib_version, append):
-    """It is stored in a sound file, or one exception says why not; appended records have any
-    order, and that is all that is then wrong with the file."""
+    """It is stored in a healthy file, or an exception says why not.  Appended records have any
+    order, and nothing else is wrong with the file then."""
     rng, stored = random.Random(5), 0
     for number in range(60):
         text = b"".join(section(rng) for _ in range(rng.randrange(1, 4)))

@@ -22,7 +22,7 @@ HEADER = b"VERSION=3\nformat=%b\ntype=btree\nmapsize=1048576\nmaxreaders=126\ndb
 
 
 def fill(path, version, main=True, **options):
-    """An environment with a database of each kind."""
+    """Return an environment with a database of each kind."""
     with pylmdb.open(path, lib_version=version, **options) as env:
         for name, flags in FLAGS.items():
             db = env.open_db(name, **flags)
@@ -163,7 +163,7 @@ def test_paths_files_and_environments(tmp_path, lib_version):
 
 
 def test_one_snapshot(tmp_path, lib_version):
-    """What is committed while it writes is not in it."""
+    """A commit made while dump writes is not in the text."""
     path = fill(tmp_path / "e", lib_version)
     before = text_of(path)
     with pylmdb.open(path) as env:

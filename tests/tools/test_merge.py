@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""merge and convert: several environments into one, of either data format."""
+"""merge and convert: several environments into one, in either format."""
 
 import os
 import signal
@@ -258,7 +258,7 @@ def test_a_source_that_is_cut_short(tmp_path, lib_version):
 
 
 def test_a_source_that_is_cut_short_at_its_last_record(tmp_path, lib_version, monkeypatch):
-    """What is then read as zeros is no record."""
+    """The zeros that are read then are not a record."""
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 1)
     make(tmp_path / "a", lib_version, [(b"last", b"M" * 50_000)])
     data, number = tmp_path / "a" / "data.mdb", 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Merging damaged files, files that are cut short meanwhile, and half of what was to be."""
+"""Merging damaged files, and files that are cut short meanwhile; nothing is merged in part."""
 
 import os
 import struct
@@ -79,7 +79,7 @@ def test_what_an_error_has_left_unwritten_cannot_be_committed(tmp_path, versions
 
 
 def page(file, number, kind, nodes):
-    """A page with these nodes."""
+    """Return a page with these nodes."""
     at, data, end, places = file.at, bytearray(PAGE), PAGE, []
     for node in nodes:
         end -= len(node) + len(node) % 2

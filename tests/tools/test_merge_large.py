@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Merging values that take pages of their own: they go straight into the file."""
+"""Merging values with overflow pages: they are written to the file at once."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def make(path, version, pairs, name=None, **options):
 
 
 def shape(path, name=None):
-    """How many pages of which kind, and records."""
+    """Return the numbers of pages by kind, and of records."""
     with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
         return txn.stat(env.open_db(name, txn, create=False))
 

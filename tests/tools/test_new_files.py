@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Temporary names cannot be guessed and follow no link, what killed processes left is removed, and
-copies are no more open than what they were made of."""
+"""Temporary names cannot be guessed and follow no link, files of killed processes are removed,
+and copies have no wider permissions than their sources.
+"""
 
 import os
 import subprocess
@@ -21,7 +22,7 @@ def permissions(path):
 
 @pytest.fixture
 def source(env_path, lib_version):
-    """An environment of one array, whose files are closed."""
+    """Return an environment of one array, whose files are closed."""
     with pylmdb.open(env_path, lib_version=lib_version) as env, env.begin(write=True) as txn:
         txn.put_array(b"x", np.zeros(3))
     return env_path
@@ -57,7 +58,7 @@ WRITERS = {
 def test_what_is_there_under_the_temporary_name_is_not_written_to(
     tmp_path, source, monkeypatch, name
 ):
-    """As if somebody had guessed it."""
+    """As if an attacker had guessed the name."""
     victim, dest = tmp_path / "victim", tmp_path / "dest"
     victim.write_text("precious")
     monkeypatch.setattr(_new_files.secrets, "token_hex", lambda size: "0" * 2 * size)

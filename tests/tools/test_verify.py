@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``pylmdb.verify`` and ``open(verify=True)``: what they take, what they say, how they end."""
+"""``pylmdb.verify`` and ``open(verify=True)``: arguments, messages, interrupts."""
 
 import importlib
 import inspect
@@ -22,7 +22,7 @@ PAGE = 4096
 
 @pytest.fixture
 def path(tmp_path):
-    """A directory with a file of 3,000 records in the main database and 10 in another."""
+    """Return a directory with a file of 3,000 records in the main database and 10 in another."""
     folder = tmp_path / "env"
     with pylmdb.open(folder, sync=False) as env:
         db = env.open_db(b"name\xff")
@@ -36,7 +36,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def damaged(path):
-    """The same with a leaf that is nothing but zeros."""
+    """Return the same file with a leaf page of zeros."""
     data = bytearray((path / "data.mdb").read_bytes())
     start = data.index(b"01000") // PAGE * PAGE
     data[start : start + PAGE] = bytes(PAGE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Damage to the pages and trees is found, on the page where it is, and named."""
+"""Damage to pages and trees is found, with its page and its kind."""
 
 import mutants
 import pytest
@@ -235,7 +235,7 @@ def test_the_flags_of_a_database(file, flags):
 
 
 def test_a_leaf_on_another_level(file):
-    """A branch stands where a leaf should, and is in no other tree."""
+    """A branch page is in the place of a leaf page, and in no other tree."""
     numbers = file.record(b"numbers")
     branch, leaves = branch_of(file, b"numbers"), file.leaves(numbers)
     file.set("Q", numbers + RECORD["root"], leaves[0] // PAGE)

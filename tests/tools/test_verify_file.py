@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Damage to the list of free pages, the meta pages, and the file as a whole is found and named."""
+"""Damage to the free list, the meta pages, and the file as a whole is found."""
 
 import re
 import struct
@@ -18,7 +18,7 @@ LARGEST = 2**48 - 1
 
 
 def free_node(file):
-    """A record of the list of free pages: its page, its node, where its numbers are."""
+    """Return a record of the list of free pages: its page, its node, where its numbers are."""
     return next(
         (start, node, file.value(node))
         for start in file.leaves(file.free_record())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A healthy file is never called damaged, whoever wrote it, and what is counted is there.
+"""A healthy file is never reported as damaged, whichever program wrote it, and its counts are
+right.
 
 PYLMDB_HEALTHY is the number of programs for each engine and binding, and PYLMDB_HEALTHY_SEED the
 seed of the first.
@@ -53,7 +54,7 @@ def test_what_we_write(tmp_path, version, writemap):
 
 
 def test_what_py_lmdb_writes(tmp_path):
-    """Its 1.0 engine ends the process for some of these programs, and so does its compaction."""
+    """py-lmdb's 1.0 engine crashes in some of these programs, and so does its compaction."""
     for seed in range(SEED, SEED + COUNT):
         path = tmp_path / str(seed)
         program = Program(lmdb, path, seed, map_size=1 << 28)

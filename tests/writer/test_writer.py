@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""env.writer(): writes of many threads that share commits, and each with its own fate."""
+"""env.writer(): writes of many threads share commits, and each has its own result."""
 
 import concurrent.futures
 import threading

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""env.writer() until its end: closing, dropping, forks, the end of the program, and kills."""
+"""env.writer(): closing, dropping, forks, the end of the program, and kills."""
 
 import concurrent.futures
 import gc
