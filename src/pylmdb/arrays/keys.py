@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._core import DbSlot
     from .._engine import Engine
 
-_INTEGERKEY = 0x08
+INTEGERKEY = 0x08
 # one number, padded to a width with zeros or spaces, or not padded
 _FORMAT = re.compile(rb"((?:[^%]|%%)*)%(0?)(\d{0,4})d((?:[^%]|%%)*)\Z", re.DOTALL)
 
@@ -224,7 +224,7 @@ def for_database(keys: Keys | Numbers, ptr: CData, slot: DbSlot, engine: Engine)
     """Inside the guard: return the keys in the form of a database."""
     if isinstance(keys, Keys):
         return keys
-    if not slot.flags & _INTEGERKEY:
+    if not slot.flags & INTEGERKEY:
         return keys.keys(0)
     ffi, lib = engine.ffi, engine.lib
     given = keys.array.dtype.itemsize if keys.array.dtype.itemsize in (4, 8) else 8

@@ -9,6 +9,7 @@ from .._base.buffers import as_buffer
 from .._base.numpy import np
 from ..errors import error
 from .gather import Rows, row_form, wrong_size
+from .keys import INTEGERKEY
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from .._shared.environment import SharedEnv
     from ..database import Database
     from ..types import BytesLike
-
-_INTEGERKEY = 0x08
 
 
 class Records:
@@ -76,7 +75,7 @@ def uniform(sizes: NDArray[Any]) -> int | None:
 
 def key_dtype(width: int, flags: int) -> np.dtype[Any]:
     """Return the dtype of keys that all have one width."""
-    if flags & _INTEGERKEY and width in (4, 8):
+    if flags & INTEGERKEY and width in (4, 8):
         return np.dtype(np.uint32 if width == 4 else np.uint64)
     return np.dtype(f"S{width}")
 

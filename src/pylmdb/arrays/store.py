@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_DUPSORT = 0x04
-
 
 def put_array(
     txn: TransactionCore,
@@ -61,7 +59,7 @@ def _put_array(
 ) -> bool:
     slot = txn._slot_in(ptr, db)
     flags = put_flags(True, overwrite) | append_flag(slot, append)
-    if slot.flags & _DUPSORT:
+    if slot.flags & txn._engine.lib.MDB_DUPSORT:
         plan = _npy.plan(array, None, 0)
         value = plan.header + _npy.without_fields(array).tobytes(plan.order)
         return _put_bytes(ptr, txn, slot, key, value, flags)

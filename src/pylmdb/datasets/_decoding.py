@@ -114,7 +114,10 @@ def resolve_decode(decode: Decode, sample: str, first: memoryview | None) -> Dec
             f"decode must be one of {', '.join(NAMES)}, None or a function, not {decode!r}"
         )
     if decode is not None and not isinstance(decode, str) and not callable(decode):
-        raise TypeError(f"decode must be a name or a function, not {type(decode).__name__}")
+        raise TypeError(
+            f"decode must be one of {', '.join(NAMES)}, None or a function, not"
+            f" {type(decode).__name__}"
+        )
     if decode != "auto" or sample not in ("value", "pairs") or first is None:
         return decode
     if is_npy(first):

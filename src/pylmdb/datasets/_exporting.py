@@ -123,8 +123,8 @@ def _pixels(key: bytes, value: bytes, size: str) -> NDArray[Any]:
         return np.frombuffer(value, np.uint8).reshape(height, width, channels)
     except ValueError:
         raise InvalidParameterError(
-            f"{key!r} has {len(value)} bytes, which is not an image of the size {size!r}, written"
-            " CHANNELS_HEIGHT_WIDTH"
+            f"the value of {key[:64]!r} has {len(value)} bytes, which is not an image of the size"
+            f" {size!r}, written CHANNELS_HEIGHT_WIDTH"
         ) from None
 
 
@@ -137,7 +137,7 @@ def key_text(key: bytes, what: str) -> str:
         return key.decode()
     except UnicodeDecodeError:
         raise InvalidParameterError(
-            f"the key {key!r} cannot be a {what}: it is not text in UTF-8"
+            f"the key {key[:64]!r} cannot be a {what}: it is not text in UTF-8"
         ) from None
 
 

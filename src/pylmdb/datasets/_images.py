@@ -28,9 +28,7 @@ def import_pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError as problem:
-        raise ImportError(
-            "decoding images needs pillow: pip install 'pylmdb[datasets]'"
-        ) from problem
+        raise ImportError("image files need pillow: pip install 'pylmdb[datasets]'") from problem
     return Image
 
 

@@ -160,7 +160,9 @@ class Dataset:
         """
         rank, world = index(rank), index(world)
         if not 0 <= rank < world:
-            raise InvalidParameterError(f"rank must be between 0 and {world - 1}, not {rank}")
+            raise InvalidParameterError(
+                f"rank is {rank} and world is {world}; rank must be from 0 to world - 1"
+            )
         return self[rank::world]
 
     def random_split(self, fractions: Sequence[float], seed: int = 0) -> list[Self]:

@@ -120,7 +120,7 @@ def parse(value: BytesLike) -> Datum:
             elif number == _FLOATS and wire in (_BYTES, _FIXED32):
                 floats.append(_packed(found) if wire == _BYTES else _unpacked(found))
     except MalformedError as problem:
-        raise InvalidParameterError(f"the value is not a Datum: {problem}") from None
+        raise InvalidParameterError(f"the value is not a Datum message: {problem}") from None
     label = numbers.get(_LABEL)
     return Datum(
         _int32(numbers.get(_CHANNELS, 0)),

@@ -292,7 +292,7 @@ class _FileReader:
             self._size = found[1]
         if found[1] != self._size:
             return InvalidParameterError(
-                f"{item.path!r}: the size is {found[1]}; check_size=True wants that of the first"
+                f"{item.path!r}: the size is {found[1]}; check_size=True requires that of the first"
                 f" image, {self._size}"
             )
         return found
