@@ -52,12 +52,12 @@ static int panic(MDB_env *env)
     volatile int rc;                         \
     if (assertion_exit)                      \
         return (call);                       \
-    if (is_cut(env))                         \
+    if (is_truncated(env))                         \
         return MDB_CORRUPTED;                \
     assertion_exit = &here;                  \
     rc = MARK_EXIT(here) ? panic(env) : (call); \
     assertion_exit = NULL;                   \
-    return is_cut(env) ? MDB_CORRUPTED : rc
+    return is_truncated(env) ? MDB_CORRUPTED : rc
 
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
@@ -156,7 +156,7 @@ int pylmdb_safe_commit(MDB_txn *txn)
 
     if (forget_failed(env, txn))
         return MDB_PANIC;
-    if (is_cut(env)) {
+    if (is_truncated(env)) {
         mdb_txn_abort(txn);
         return MDB_CORRUPTED;
     }

@@ -15,7 +15,7 @@
 int pylmdb_env_alone(MDB_env *env, int alone)
 {
     const int type = alone ? F_WRLCK : F_RDLCK;
-    int *kind = &extra_of(env)->lock_kind, rc;
+    int *kind = &extension_of(env)->lock_kind, rc;
 
     if (!env->me_txns)
         return ENOLCK;

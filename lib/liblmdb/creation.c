@@ -138,7 +138,7 @@ static int lock_to_open(int fd, int *kind, int command, struct flock *lock)
 static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock)
 {
     int undecided = UNDECIDED;
-    int *kind = env ? &extra_of(env)->lock_kind : &undecided;
+    int *kind = env ? &extension_of(env)->lock_kind : &undecided;
 
     if (lock->l_start)
         return set_lock(fd, kind, command, lock);

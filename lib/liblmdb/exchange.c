@@ -22,23 +22,23 @@ static int change_at(MDB_cursor *mc, MDB_val *key, MDB_val *value)
 }
 
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
-                    pylmdb_seen *seen, void *context)
+                    pylmdb_on_old_value *on_old_value, void *context)
 {
     MDB_val found = *key, own = *key, old;
     MDB_cursor mc;
-    int rc, near = 0;
+    int rc, same_page = 0;
 
     if (!TXN_DBI_EXIST(txn, dbi, DB_USRVALID) ||
         (txn->mt_flags & (MDB_TXN_BLOCKED | MDB_TXN_RDONLY)) ||
         (txn->mt_dbflags[dbi] & DB_STALE) || (txn->mt_dbs[dbi].md_flags & MDB_DUPSORT))
         return PYLMDB_NOT_QUICK;
     mdb_cursor_init(&mc, txn, dbi, NULL);
-    rc = pylmdb_quick_seek(&mc, &found, &old, MDB_SET_KEY, &near);
+    rc = pylmdb_quick_seek(&mc, &found, &old, MDB_SET_KEY, &same_page);
     if (rc == MDB_NOTFOUND && value)
         return pylmdb_safe_put(txn, dbi, &own, value, 0);
     if (rc)
         return rc;
-    if (seen && (rc = seen(context, &old)))
+    if (on_old_value && (rc = on_old_value(context, &old)))
         return rc;
     return change_at(&mc, &own, value);
 }

@@ -96,21 +96,21 @@ enum { BITS_PER_NAME = 16 };
 
 static int was_asked_for(MDB_env *env, const char *name, int note)
 {
-    struct extra *extra = extra_of(env);
+    struct env_extension *ext = extension_of(env);
     uint64_t hash = 14695981039346656037u;
     unsigned char *byte, bit;
     int was;
 
-    if (!extra->asked_names) {
-        extra->name_bits = ((size_t)env->me_maxdbs + 1) * BITS_PER_NAME;
-        extra->asked_names = calloc(extra->name_bits / 8, 1);
-        if (!extra->asked_names)
+    if (!ext->asked_names) {
+        ext->name_bits = ((size_t)env->me_maxdbs + 1) * BITS_PER_NAME;
+        ext->asked_names = calloc(ext->name_bits / 8, 1);
+        if (!ext->asked_names)
             return 1;
     }
     for (; *name; name++)
         hash = (hash ^ (unsigned char)*name) * 1099511628211u;
-    hash = (hash ^ hash >> 32) % extra->name_bits;
-    byte = &extra->asked_names[hash / 8];
+    hash = (hash ^ hash >> 32) % ext->name_bits;
+    byte = &ext->asked_names[hash / 8];
     bit = (unsigned char)(1 << hash % 8);
     was = *byte & bit;
     if (note)
@@ -119,51 +119,51 @@ static int was_asked_for(MDB_env *env, const char *name, int note)
 }
 
 /* Where mdb_dbi_open() begins to compare. */
-static unsigned int first_of_that_name(MDB_txn *txn, const char *name)
+static unsigned int first_possible_slot(MDB_txn *txn, const char *name)
 {
     MDB_env *env = txn->mt_env;
     const int known = was_asked_for(env, name, 1);
 
-    return known || extra_of(env)->has_free_slots || txn->mt_numdbs >= env->me_maxdbs
+    return known || extension_of(env)->has_free_slots || txn->mt_numdbs >= env->me_maxdbs
                ? CORE_DBS : txn->mt_numdbs;
 }
 
-static void forget_names(MDB_env *env)
+static void free_asked_names(MDB_env *env)
 {
-    free(extra_of(env)->asked_names);
+    free(extension_of(env)->asked_names);
 }
 
 /* Names of retired handles whose slots are free again.  A transaction that is older
  * can be comparing one, so they are freed when there is none; and a database that
  * comes back takes its own, so that they do not become more while a reader stays. */
-struct forgotten_name {
-    struct forgotten_name *next;
+struct retired_name {
+    struct retired_name *next;
     char *name;
 };
 
 /* The list hangs on an environment where nothing else does. */
-static struct forgotten_name **forgotten_names(MDB_env *env)
+static struct retired_name **retired_names(MDB_env *env)
 {
-    return (struct forgotten_name **)&env->me_dbxs[FREE_DBI].md_relctx;
+    return (struct retired_name **)&env->me_dbxs[FREE_DBI].md_relctx;
 }
 
-static int forget_name(MDB_env *env, MDB_val *name)
+static int retire_name(MDB_env *env, MDB_val *name)
 {
-    struct forgotten_name *forgotten = malloc(sizeof(*forgotten));
+    struct retired_name *retired = malloc(sizeof(*retired));
 
-    if (!forgotten)
+    if (!retired)
         return ENOMEM;
-    forgotten->name = name->mv_data;
-    forgotten->next = *forgotten_names(env);
-    *forgotten_names(env) = forgotten;
+    retired->name = name->mv_data;
+    retired->next = *retired_names(env);
+    *retired_names(env) = retired;
     name->mv_data = NULL;
     return 0;
 }
 
 /* Takes the first one out of a list. */
-static char *take_name(struct forgotten_name **list)
+static char *take_name(struct retired_name **list)
 {
-    struct forgotten_name *taken = *list;
+    struct retired_name *taken = *list;
     char *name = taken->name;
 
     *list = taken->next;
@@ -172,9 +172,9 @@ static char *take_name(struct forgotten_name **list)
 }
 
 /* The name of a handle that nobody else knows yet. */
-static void take_forgotten(MDB_env *env, MDB_val *name)
+static void reuse_retired_name(MDB_env *env, MDB_val *name)
 {
-    struct forgotten_name **list = forgotten_names(env);
+    struct retired_name **list = retired_names(env);
 
     while (*list && strcmp((*list)->name, name->mv_data))
         list = &(*list)->next;
@@ -185,10 +185,10 @@ static void take_forgotten(MDB_env *env, MDB_val *name)
 }
 
 /* An environment that could not be opened has none: what it had is freed. */
-static void free_forgotten(MDB_env *env)
+static void free_retired_names(MDB_env *env)
 {
-    while (env->me_flags & MDB_ENV_ACTIVE && *forgotten_names(env))
-        free(take_name(forgotten_names(env)));
+    while (env->me_flags & MDB_ENV_ACTIVE && *retired_names(env))
+        free(take_name(retired_names(env)));
 }
 
 /* What the caller of mdb_dbi_open() has to do for a new handle. */
@@ -198,7 +198,7 @@ static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
 
     if (rc || !name || !(txn->mt_dbflags[dbi] & DB_NEW))
         return rc;
-    take_forgotten(env, &env->me_dbxs[dbi].md_name);
+    reuse_retired_name(env, &env->me_dbxs[dbi].md_name);
     if (!(txn->mt_dbflags[dbi] & DB_DIRTY)) {
         env->me_dbflags[dbi] = txn->mt_dbs[dbi].md_flags | MDB_VALID;
         txn->mt_dbflags[dbi] &= ~DB_NEW;
@@ -339,29 +339,29 @@ void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
         env->me_dbflags[dbi] = 0;
         env->me_dbiseqs[dbi]++;
         env->me_dbxs[dbi].md_name.mv_size = RETIRED;
-        extra_of(env)->has_retired = 1;
+        extension_of(env)->has_retired = 1;
     }
 }
 
 void pylmdb_dbi_reclaim(MDB_env *env, int alone)
 {
-    struct extra *extra = extra_of(env);
-    const int any = extra->has_retired;
+    struct env_extension *ext = extension_of(env);
+    const int any = ext->has_retired;
     MDB_dbi i;
 
-    extra->has_retired = 0;
+    ext->has_retired = 0;
     for (i = CORE_DBS; any && i < env->me_numdbs; i++) {
         MDB_val *name = &env->me_dbxs[i].md_name;
 
         if (name->mv_size != RETIRED)
             continue;
-        if (forget_name(env, name)) {
-            extra->has_retired = 1; /* there is no memory; the next time */
+        if (retire_name(env, name)) {
+            ext->has_retired = 1; /* there is no memory; the next time */
         } else {
             name->mv_size = 0; /* now liblmdb takes the slot for a free one */
-            extra->has_free_slots = 1;
+            ext->has_free_slots = 1;
         }
     }
     if (alone)
-        free_forgotten(env);
+        free_retired_names(env);
 }

@@ -23,7 +23,7 @@ static int lock_byte(MDB_env *env, int type, off_t at)
 {
     struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
 
-    return set_lock(env->me_lfd, &extra_of(env)->lock_kind, F_SETLK, &lock) ? errno : 0;
+    return set_lock(env->me_lfd, &extension_of(env)->lock_kind, F_SETLK, &lock) ? errno : 0;
 }
 
 static int anybody_holds(MDB_env *env, off_t first, off_t end)
@@ -31,7 +31,7 @@ static int anybody_holds(MDB_env *env, off_t first, off_t end)
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = first, .l_len = end - first};
 
-    return !set_lock(env->me_lfd, &extra_of(env)->lock_kind, F_GETLK, &lock) &&
+    return !set_lock(env->me_lfd, &extension_of(env)->lock_kind, F_GETLK, &lock) &&
            lock.l_type != F_UNLCK;
 }
 
@@ -84,13 +84,13 @@ static void remember_file(struct identity *identity, int fd)
 
 int pylmdb_env_join(MDB_env *env)
 {
-    struct extra *extra = extra_of(env);
+    struct env_extension *ext = extension_of(env);
 
-    remember_file(&extra->data, env->me_fd);
+    remember_file(&ext->data, env->me_fd);
     if (!env->me_txns)
         return MDB_SUCCESS;
-    remember_file(&extra->locks, env->me_lfd);
-    return others_have_another(env, extra->data.inode) || !numbers_agree(env) ? PYLMDB_OTHER_FILE
+    remember_file(&ext->locks, env->me_lfd);
+    return others_have_another(env, ext->data.inode) || !numbers_agree(env) ? PYLMDB_OTHER_FILE
                                                                               : MDB_SUCCESS;
 }
 
@@ -100,7 +100,7 @@ enum place { SAME, OTHER, GONE };
 
 static const char *path_of(MDB_env *env)
 {
-    const char *again = __atomic_load_n(&extra_of(env)->path, __ATOMIC_ACQUIRE);
+    const char *again = __atomic_load_n(&extension_of(env)->path, __ATOMIC_ACQUIRE);
 
     return again ? again : env->me_path;
 }
@@ -152,9 +152,9 @@ static int stat_folder(MDB_env *env, struct stat *found)
 /* Files whose folder was moved are no others: they are found where it is now. */
 static int names_lead_elsewhere(MDB_env *env)
 {
-    struct extra *extra = extra_of(env);
-    const enum place data = look_up(env, &extra->data, 0);
-    const enum place locks = env->me_txns ? look_up(env, &extra->locks, 1) : data;
+    struct env_extension *ext = extension_of(env);
+    const enum place data = look_up(env, &ext->data, 0);
+    const enum place locks = env->me_txns ? look_up(env, &ext->locks, 1) : data;
     struct stat folder;
 
     if (data == SAME && locks == SAME)
@@ -205,7 +205,7 @@ static int is_unchanged(const struct settled_folder *known, const struct stat *f
 /* Called by the one thread that begins to write. */
 static int files_are_replaced(MDB_env *env)
 {
-    struct settled_folder *known = &extra_of(env)->known;
+    struct settled_folder *known = &extension_of(env)->known;
     struct stat folder;
     const int found = !stat_folder(env, &folder);
 
@@ -241,12 +241,12 @@ int pylmdb_env_discard_locks(MDB_env *env)
     char full[PATH_MAX];
     int rc;
 
-    if (look_up(env, &extra_of(env)->data, 0) != SAME)
+    if (look_up(env, &extension_of(env)->data, 0) != SAME)
         return ESTALE;
     if ((rc = full_name(env, full, sizeof(full), 1)) ||
         (rc = lock_byte(env, F_WRLCK, IDENTITIES - 1)))
         return rc == EACCES || rc == EAGAIN ? EBUSY : rc;
-    if (look_up(env, &extra_of(env)->locks, 1) != SAME)
+    if (look_up(env, &extension_of(env)->locks, 1) != SAME)
         rc = ESTALE;
     else if (unlink(full))
         rc = errno;

@@ -41,7 +41,7 @@ static int slot_shows(const MDB_reader *slot, MDB_PID_T pid, txnid_t number)
 /* Keeps the inherited snapshot by the slot of a transaction of this process. */
 static int keep_snapshot(MDB_txn *txn, const MDB_txn *inherited)
 {
-    const MDB_txninfo *locks = extra_of(inherited->mt_env)->locks_of_parent;
+    const MDB_txninfo *locks = extension_of(inherited->mt_env)->locks_of_parent;
     const MDB_txninfo *own = txn->mt_env->me_txns;
     MDB_reader *mine = txn->mt_u.reader;
     size_t i;

@@ -106,7 +106,7 @@ static int has_transactions(const char *path)
 
 /* The lock file, locked for this process alone; -1 if that cannot be had.  Where the system
  * refuses all locks no other process has one, either. */
-static int open_alone(const char *lock_file)
+static int open_exclusively(const char *lock_file)
 {
     const int fd = open_regular(lock_file, O_RDWR, 0, 0);
     struct pylmdb_made opened = {0, 0};
@@ -130,7 +130,7 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 
     if (!noted->data_file.inode && !noted->lock_file.inode)
         return;
-    if (lock_file && (fd = open_alone(lock_file)) < 0)
+    if (lock_file && (fd = open_exclusively(lock_file)) < 0)
         return;
     if (!is_made(&noted->data_file, data_file) || !has_transactions(data_file)) {
         if (is_made(&noted->data_file, data_file))

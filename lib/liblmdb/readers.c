@@ -73,8 +73,9 @@ static int take_number(MDB_env *env, MDB_txninfo *table, size_t size)
     size_t i;
     int rc;
 
-    extra_of(env)->process = number;
-    while (!(rc = lock_number(env->me_lfd, &extra_of(env)->lock_kind, number)) && number < LAST_NUMBER)
+    extension_of(env)->process = number;
+    while (!(rc = lock_number(env->me_lfd, &extension_of(env)->lock_kind, number)) &&
+           number < LAST_NUMBER)
         number = number < FIRST_NUMBER ? FIRST_NUMBER : number + 1;
     if (rc <= 0)
         return -1;
@@ -91,7 +92,7 @@ static int take_number(MDB_env *env, MDB_txninfo *table, size_t size)
  * the environment. */
 static MDB_PID_T own_number(MDB_env *env)
 {
-    return extra_of(env)->process == getpid() ? env->me_pid : 0;
+    return extension_of(env)->process == getpid() ? env->me_pid : 0;
 }
 
 /* Called by mdb_env_reader_dest(), at the end of a thread that had a slot of its own.  A
@@ -101,7 +102,7 @@ static void free_own_slot(MDB_reader *slot)
     MDB_env *env;
 
     pthread_mutex_lock(&with_locks_guard);
-    for (env = with_locks; env; env = extra_of(env)->next_with_locks)
+    for (env = with_locks; env; env = extension_of(env)->next_with_locks)
         if (env->me_txns && slot >= env->me_txns->mti_readers &&
             slot < env->me_txns->mti_readers + env->me_maxreaders)
             clear_slot(slot, own_number(env));
@@ -114,7 +115,7 @@ static void note_process(MDB_env *env, MDB_reader *slot)
     struct slot_note *note = note_of(slot);
 
     note->number = env->me_pid;
-    note->process = extra_of(env)->process;
+    note->process = extension_of(env)->process;
 }
 
 int pylmdb_env_number(MDB_env *env)
@@ -155,7 +156,7 @@ void pylmdb_env_forget_slots(MDB_env *env, unsigned int count)
 
 /* Called by mdb_txn_renew0(), which has the table's lock, when all slots are taken: the
  * first that is free once those of the dead are. */
-static unsigned int slot_of_the_dead(MDB_env *env, unsigned int count)
+static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count)
 {
     unsigned int i;
 
@@ -180,14 +181,15 @@ enum { NEW_PAGES = 64 };
 static int clear_dead_readers(MDB_txn *txn, size_t pages)
 {
     MDB_env *env = txn->mt_env;
-    struct extra *extra = extra_of(env);
+    struct env_extension *ext = extension_of(env);
     const int full = pages >= env->me_maxpg;
     int dead = 0;
 
-    if (__builtin_expect(!full && pages < extra->check_at && !is_due(&extra->checked), 1))
+    if (__builtin_expect(
+            !full && pages < ext->check_readers_at && !is_due(&ext->readers_checked), 1))
         return 0;
-    extra->check_at = pages + NEW_PAGES;
-    note_look(&extra->checked);
+    ext->check_readers_at = pages + NEW_PAGES;
+    note_look(&ext->readers_checked);
     if (!env->me_txns || mdb_find_oldest(txn) + 1 >= txn->mt_txnid)
         return 0; /* nobody reads what is older than the last commit */
 #ifdef PYLMDB_ROBUST_LOCKS

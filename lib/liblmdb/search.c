@@ -81,8 +81,8 @@ static MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp)
 }
 
 /* The same for a key that is greater than the cursor's and not greater than the last
- * of its page: near by, if keys are sought in their order. */
-static MDB_node *search_onwards(MDB_cursor *mc, MDB_val *key, int *exactp)
+ * of its page: same_page by, if keys are sought in their order. */
+static MDB_node *search_forward(MDB_cursor *mc, MDB_val *key, int *exactp)
 {
     MDB_page *mp = mc->mc_pg[mc->mc_top];
     const int last = (int)NUMKEYS(mp) - 1;
@@ -120,7 +120,7 @@ static inline int get_page(MDB_cursor *mc, pgno_t pgno, MDB_page **out)
     const MDB_txn *txn = mc->mc_txn;
 
     if ((txn->mt_flags & MDB_TXN_RDONLY) && !txn->mt_parent && pgno < txn->mt_next_pgno &&
-        page_is_known(txn->mt_env, pgno)) {
+        page_is_checked(txn->mt_env, pgno)) {
         *out = (MDB_page *)(txn->mt_env->me_map + (size_t)txn->mt_env->me_psize * pgno);
         return MDB_SUCCESS;
     }
@@ -169,7 +169,7 @@ static int quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 }
 
 /* Whether a key is behind the cursor's on its leaf page, or between two there. */
-static int is_onwards(const MDB_cursor *mc, const MDB_val *key)
+static int is_forward(const MDB_cursor *mc, const MDB_val *key)
 {
     MDB_page *mp;
     unsigned int at;
@@ -234,7 +234,7 @@ static int read_first(MDB_cursor *mc, MDB_node *node, MDB_val *data)
 
 /* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the
  * ordinary.  A key that is not found leaves the cursor without a position. */
-static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
+static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *same_page)
 {
     const MDB_page *before = mc->mc_flags & C_INITIALIZED ? mc->mc_pg[mc->mc_top] : NULL;
     MDB_node *node;
@@ -243,12 +243,12 @@ static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op
     if (mc->mc_dbx->md_cmp != mdb_cmp_memn || !key->mv_size ||
         (mc->mc_txn->mt_flags & MDB_TXN_BLOCKED) || (*mc->mc_dbflag & DB_STALE))
         return PYLMDB_NOT_QUICK;
-    if (*near && is_onwards(mc, key)) {
-        node = search_onwards(mc, key, &exact);
+    if (*same_page && is_forward(mc, key)) {
+        node = search_forward(mc, key, &exact);
     } else {
         if ((rc = walk_to_leaf(mc, key)))
             return lose_position(mc, rc);
-        *near = mc->mc_pg[mc->mc_top] == before;
+        *same_page = mc->mc_pg[mc->mc_top] == before;
         node = search_node(mc, key, &exact);
     }
     if (!exact && op != MDB_SET_RANGE)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
- * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, opening.c, creation.c,
- * growth.c, lock_file.c, readers.c, identity.c, compaction.c, inherited.c, truncation.c, large.c,
+ * file and those that it includes (files.c, writer_lock.c, whole_writes.c, checked_pages.c, search.c,
+ * lookup_many.c, assertions.c, handles.c, exchange.c, append.c, env_extension.c, opening.c, creation.c,
+ * growth.c, lock_file.c, readers.c, identity.c, compaction.c, inherited.c, truncation.c, append_large.c,
  * addresses.c).
  *
  * Everything that reads or writes a liblmdb struct is in this file, each piece
@@ -91,11 +91,11 @@ static void *uncleared_list(size_t count, size_t size)
     return list ? memset(list, 0, size) : NULL;
 }
 
-/* An environment has our struct extra behind it. */
-enum { EXTRA_SIZE = 320 };
+/* An environment has our struct env_extension behind it. */
+enum { EXTENSION_SIZE = 320 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
-     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTRA_SIZE) \
+     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTENSION_SIZE) \
                                                    : (calloc)(count, size))
 
 /* Called from mdb.c; see readers.c. */
@@ -104,7 +104,7 @@ struct MDB_reader;
 static pid_t own_number(MDB_env *env);
 static void free_own_slot(struct MDB_reader *slot);
 static void note_process(MDB_env *env, struct MDB_reader *slot);
-static unsigned int slot_of_the_dead(MDB_env *env, unsigned int count);
+static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count);
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
 /* The mappings of the data file and the lock file, and their ends; see growth.c and
@@ -117,8 +117,8 @@ static int unmap_locks(MDB_env *env);
 static int unmap_data(MDB_env *env);
 static size_t mapped_size(MDB_env *env);
 static int extend_whole_file(int fd, size_t size);
-static int make_room(MDB_txn *txn, size_t pages);
-static void take_in_growth(MDB_env *env, size_t pages);
+static int raise_limit_for(MDB_txn *txn, size_t pages);
+static void adopt_growth(MDB_env *env, size_t pages);
 #define IS_MAP_SIZE(size) (!__builtin_strcmp(#size, "env->me_mapsize"))
 #define mmap(addr, size, prot, flags, fd, offset)                              \
     (IS_MAP_SIZE(size)                           ? map_data(env, addr, prot, flags) \
@@ -141,13 +141,13 @@ static int is_on_last_page(const MDB_cursor *mc);
 
 /* Called from mdb.c; see handles.c. */
 #define PYLMDB_NAMES
-static unsigned int first_of_that_name(MDB_txn *txn, const char *name);
-static void forget_names(MDB_env *env);
+static unsigned int first_possible_slot(MDB_txn *txn, const char *name);
+static void free_asked_names(MDB_env *env);
 
-/* Called from mdb.c; see pages.c. */
+/* Called from mdb.c; see checked_pages.c. */
 #define PYLMDB_PAGES
 struct MDB_page;
-struct pylmdb_seen;
+struct pylmdb_checked_pages;
 static inline int page_is_sound(MDB_txn *txn, size_t pgno, struct MDB_page *mp);
 static inline int page_suits(const MDB_cursor *mc, struct MDB_page *mp);
 static int duplicates_suit(const MDB_cursor *mc, struct MDB_node *node);
@@ -158,12 +158,12 @@ static int merge_free_list(const MDB_txn *txn, size_t *list, const size_t *more)
 static int is_name(const MDB_val *key);
 #endif
 static int snapshot_is_sound(MDB_txn *txn);
-static int pages_are_held(const MDB_cursor *mc, size_t pgno, size_t count);
+static int pages_are_in_use(const MDB_cursor *mc, size_t pgno, size_t count);
 static int page_is_shared(const MDB_cursor *mc, const struct MDB_page *mp);
 static void forget_pages(MDB_env *env, size_t pgno, size_t count);
 static void note_written(MDB_txn *txn, int keep);
 static void note_commit(MDB_txn *txn);
-static void forget_seen(MDB_env *env);
+static void free_checked_pages(MDB_env *env);
 static int file_size(MDB_env *env, size_t *size);
 
 #pragma GCC diagnostic push
@@ -173,7 +173,7 @@ static int file_size(MDB_env *env, size_t *size);
 #include "midl.c"
 #pragma GCC diagnostic pop
 
-#include "extra.c"
+#include "env_extension.c"
 
 /* LMDB 1.0 keeps the size of checksums at the end of page 0.  Who writes a page and no
  * checksum to it damages it for those who look at them. */
@@ -191,15 +191,15 @@ static int has_checksums(const MDB_env *env)
 }
 
 /* Whether something that was read may be zeros that the file did not have. */
-static inline int is_cut(MDB_env *env)
+static inline int is_truncated(MDB_env *env)
 {
     return __builtin_expect(__atomic_load_n(&pylmdb_any_cut, __ATOMIC_ACQUIRE), 0) &&
            pylmdb_env_is_cut(env);
 }
 
-#include "pages.c"
+#include "checked_pages.c"
 #include "search.c"
-#include "find_many.c"
+#include "lookup_many.c"
 #include "assertions.c"
 #include "handles.c"
 #include "exchange.c"
@@ -219,7 +219,7 @@ static inline int is_cut(MDB_env *env)
 static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
-static void unguard_place(int place);
+static void unguard_map(int slot);
 #include "opening.c"
 #include "creation.c"
 #include "addresses.c"
@@ -234,7 +234,7 @@ static void unguard_place(int place);
 #undef pthread_mutex_unlock
 #endif
 #include "truncation.c"
-#include "large.c"
+#include "append_large.c"
 
 int pylmdb_has_shim(void)
 {
@@ -245,7 +245,7 @@ int pylmdb_has_shim(void)
  * word of a lock file that tells of another data file. */
 static int what_is_wrong(const MDB_txn *txn)
 {
-    if (is_cut(txn->mt_env))
+    if (is_truncated(txn->mt_env))
         return MDB_CORRUPTED;
     if (!txn->mt_parent && numbers_differ(txn))
         return PYLMDB_OTHER_FILE;
@@ -277,7 +277,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     }
     if (has_checksums(env))
         return PYLMDB_CHECKSUMS;
-    if (!parent && is_cramped(env))
+    if (!parent && should_move(env))
         return MDB_MAP_RESIZED;
     if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
@@ -366,7 +366,7 @@ void pylmdb_env_close(MDB_env *env)
         env->me_txns = NULL;
     }
 #endif
-    free_forgotten(env);
+    free_retired_names(env);
     free_names(env);
     mdb_env_close(env);
 }
@@ -460,34 +460,34 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
 /* A read of an environment, before and after which it is looked at. */
 #define READING(env, read)                                  \
     int rc_;                                                \
-    if (is_cut(env))                                        \
+    if (is_truncated(env))                                        \
         return MDB_CORRUPTED;                               \
     rc_ = (read);                                           \
-    return is_cut(env) ? MDB_CORRUPTED : rc_
+    return is_truncated(env) ? MDB_CORRUPTED : rc_
 
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
     READING(txn->mt_env, quick_get(txn, dbi, key, data));
 }
 
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *same_page)
 {
-    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near));
+    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, same_page));
 }
 
-int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
+int pylmdb_lookup_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
 {
-    READING(cursor->mc_txn->mt_env, find_many(cursor, lookups, count));
+    READING(cursor->mc_txn->mt_env, lookup_many(cursor, lookups, count));
 }
 
-const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later)
+const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node)
 {
-    return fetch_far(cursor->mc_txn, later);
+    return prefetch_overflow(cursor->mc_txn, node);
 }
 
-int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data)
+int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data)
 {
-    READING(cursor->mc_txn->mt_env, mdb_node_read(cursor, later, data));
+    READING(cursor->mc_txn->mt_env, mdb_node_read(cursor, node, data));
 }
 
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)

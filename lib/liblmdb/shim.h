@@ -55,23 +55,23 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor);
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 
 /* The same of mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE; a key that is not
- * found leaves the cursor without a position.  *near: look on the page that the
+ * found leaves the cursor without a position.  *same_page: look on the page that the
  * cursor is on first; then whether that is where the key was. */
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near);
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *same_page);
 
 /* MDB_SET_KEY for many keys at once, best in their order; values on pages of their own are
  * left to be read.  PYLMDB_NOT_QUICK: the keys must be looked up one by one. */
-int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count);
+int pylmdb_lookup_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count);
 /* Reads a value that was left, before the transaction does anything else. */
-int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data);
+int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data);
 /* Fetches its first line; where its pages begin in the map, or NULL. */
-const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later);
+const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node);
 
 /* Stores value for a key, or deletes the key where value is NULL, in a database
- * without duplicates.  What is there already is shown to seen(), if given, before;
+ * without duplicates.  What is there already is shown to on_old_value(), if given, before;
  * a code that it returns is returned at once.  PYLMDB_NOT_QUICK: nothing was done. */
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
-                    pylmdb_seen *seen, void *context);
+                    pylmdb_on_old_value *on_old_value, void *context);
 
 /* mdb_cursor_get() for movements without a key; quicker for MDB_NEXT and MDB_PREV.
  * data may be NULL. */

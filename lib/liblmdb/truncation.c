@@ -20,7 +20,7 @@ enum { MAX_GUARDED = 16384 };
 static struct guarded {
     char *map;
     size_t size;
-    int cut;
+    int truncated;
 } guarded[MAX_GUARDED];
 /* the first that may be free */
 static int next_guarded;
@@ -39,11 +39,11 @@ extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
 /* Code of the core and of other engines, which read our maps, too. */
-enum { MAX_OTHERS = 4 };
+enum { MAX_OTHER_CODE = 4 };
 static struct {
     uintptr_t code;
     size_t size;
-} others[MAX_OTHERS];
+} other_code[MAX_OTHER_CODE];
 
 static int is_our_code(uintptr_t address)
 {
@@ -51,8 +51,8 @@ static int is_our_code(uintptr_t address)
 
     if (address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext)
         return 1;
-    for (i = 0; i < MAX_OTHERS; i++)
-        if (address - others[i].code < __atomic_load_n(&others[i].size, __ATOMIC_ACQUIRE))
+    for (i = 0; i < MAX_OTHER_CODE; i++)
+        if (address - other_code[i].code < __atomic_load_n(&other_code[i].size, __ATOMIC_ACQUIRE))
             return 1;
     return 0;
 }
@@ -67,11 +67,11 @@ void pylmdb_guard_code(const void *code, size_t size)
 {
     int i;
 
-    for (i = 0; i < MAX_OTHERS; i++) {
-        if (others[i].code && others[i].code != (uintptr_t)code)
+    for (i = 0; i < MAX_OTHER_CODE; i++) {
+        if (other_code[i].code && other_code[i].code != (uintptr_t)code)
             continue;
-        others[i].code = (uintptr_t)code;
-        __atomic_store_n(&others[i].size, size, __ATOMIC_RELEASE);
+        other_code[i].code = (uintptr_t)code;
+        __atomic_store_n(&other_code[i].size, size, __ATOMIC_RELEASE);
         return;
     }
 }
@@ -103,7 +103,7 @@ static int fill_page(char *address, const ucontext_t *context)
         if (!we_are_reading(context))
             return 0;
         /* First the note: other threads may read the zeros at once. */
-        __atomic_store_n(&guarded[i].cut, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&guarded[i].truncated, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
         if (pylmdb_host_cut)
             __atomic_store_n(pylmdb_host_cut, 1, __ATOMIC_RELEASE);
@@ -153,10 +153,10 @@ static void install_guard(void)
 
 static void guard_map(MDB_env *env, char *map)
 {
-    struct extra *extra = extra_of(env);
+    struct env_extension *ext = extension_of(env);
     int i;
 
-    if (!extra->guard)
+    if (!ext->guard)
         return;
     pthread_mutex_lock(&guarded_guard);
     install_guard();
@@ -164,41 +164,41 @@ static void guard_map(MDB_env *env, char *map)
         ;
     next_guarded = i;
     if (i < MAX_GUARDED) {
-        extra->place = i + 1;
+        ext->guard_slot = i + 1;
         guarded[i].map = map;
-        guarded[i].cut = 0;
-        __atomic_store_n(&guarded[i].size, extra->reserved, __ATOMIC_RELEASE);
+        guarded[i].truncated = 0;
+        __atomic_store_n(&guarded[i].size, ext->mapped, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&guarded_guard);
 }
 
-static struct guarded *place_of(MDB_env *env)
+static struct guarded *guard_of(MDB_env *env)
 {
-    const int place = extra_of(env)->place;
+    const int slot = extension_of(env)->guard_slot;
 
-    return place ? &guarded[place - 1] : NULL;
+    return slot ? &guarded[slot - 1] : NULL;
 }
 
 static void extend_guard(MDB_env *env)
 {
-    if (place_of(env))
-        __atomic_store_n(&place_of(env)->size, extra_of(env)->reserved, __ATOMIC_RELEASE);
+    if (guard_of(env))
+        __atomic_store_n(&guard_of(env)->size, extension_of(env)->mapped, __ATOMIC_RELEASE);
 }
 
-static void unguard_place(int place)
+static void unguard_map(int slot)
 {
-    if (!place)
+    if (!slot)
         return;
     pthread_mutex_lock(&guarded_guard);
-    __atomic_store_n(&guarded[place - 1].size, 0, __ATOMIC_RELEASE);
-    if (next_guarded > place - 1)
-        next_guarded = place - 1;
+    __atomic_store_n(&guarded[slot - 1].size, 0, __ATOMIC_RELEASE);
+    if (next_guarded > slot - 1)
+        next_guarded = slot - 1;
     pthread_mutex_unlock(&guarded_guard);
 }
 
 int pylmdb_env_is_cut(MDB_env *env)
 {
-    return place_of(env) && __atomic_load_n(&place_of(env)->cut, __ATOMIC_RELAXED);
+    return guard_of(env) && __atomic_load_n(&guard_of(env)->truncated, __ATOMIC_RELAXED);
 }
 #else
 static void guard_map(MDB_env *env, char *map)
@@ -212,7 +212,7 @@ static void extend_guard(MDB_env *env)
     (void)env;
 }
 
-static void unguard_place(int place)
+static void unguard_map(int slot)
 {
     (void)place;
 }
@@ -238,7 +238,7 @@ void pylmdb_guard_code(const void *code, size_t size)
 
 void pylmdb_env_guard_reads(MDB_env *env, int guard)
 {
-    extra_of(env)->guard = guard;
+    extension_of(env)->guard = guard;
 }
 
 void pylmdb_touch(const void *data, size_t size)

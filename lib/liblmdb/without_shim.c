@@ -92,9 +92,9 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return PYLMDB_NOT_QUICK;
 }
 
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *same_page)
 {
-    (void)near;
+    (void)same_page;
     (void)cursor;
     (void)key;
     (void)data;
@@ -102,7 +102,7 @@ int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, i
     return PYLMDB_NOT_QUICK;
 }
 
-int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
+int pylmdb_lookup_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
 {
     (void)cursor;
     (void)lookups;
@@ -110,29 +110,29 @@ int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t c
     return PYLMDB_NOT_QUICK;
 }
 
-const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later)
+const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node)
 {
     (void)cursor;
-    (void)later;
+    (void)node;
     return NULL;
 }
 
-int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data)
+int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data)
 {
     (void)cursor;
-    (void)later;
+    (void)node;
     (void)data;
     return EINVAL;
 }
 
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
-                    pylmdb_seen *seen, void *context)
+                    pylmdb_on_old_value *on_old_value, void *context)
 {
     (void)txn;
     (void)dbi;
     (void)key;
     (void)value;
-    (void)seen;
+    (void)on_old_value;
     (void)context;
     return PYLMDB_NOT_QUICK;
 }

@@ -40,7 +40,7 @@ struct held_lock {
 
 static pthread_mutex_t held_guard = PTHREAD_MUTEX_INITIALIZER;
 static struct held_lock *held_locks;
-static struct held_lock *spare_notes; /* a signal handler must not free() */
+static struct held_lock *unused_notes; /* a signal handler must not free() */
 static int release_signal;
 
 static __thread pid_t this_thread;
@@ -65,8 +65,8 @@ static void drop_note(struct held_lock **link)
     struct held_lock *held = *link;
 
     __atomic_store_n(link, held->next, __ATOMIC_RELAXED);
-    held->next = spare_notes;
-    spare_notes = held;
+    held->next = unused_notes;
+    unused_notes = held;
 }
 
 /* Called with `inside` set.  Takes the calling thread's orphaned notes off the
@@ -376,8 +376,8 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
             drop_note(link);
             if (waiting_for_writer && !reserved_note) {
                 /* It was the reader lock, taken and given back on the way. */
-                reserved_note = spare_notes;
-                spare_notes = spare_notes->next;
+                reserved_note = unused_notes;
+                unused_notes = unused_notes->next;
             }
         }
         pthread_mutex_unlock(&held_guard);
@@ -440,8 +440,8 @@ static int writer_lock_wait_begin(int wait_ms)
 
     enter();
     pthread_mutex_lock(&held_guard);
-    if ((note = spare_notes))
-        spare_notes = note->next;
+    if ((note = unused_notes))
+        unused_notes = note->next;
     if (!(number = release_signal))
         number = have_release_signal();
     pthread_mutex_unlock(&held_guard);
@@ -465,8 +465,8 @@ static void writer_lock_wait_end(void)
     reserved_note = NULL;
     enter();
     pthread_mutex_lock(&held_guard);
-    note->next = spare_notes;
-    spare_notes = note;
+    note->next = unused_notes;
+    unused_notes = note;
     pthread_mutex_unlock(&held_guard);
     leave();
 }

@@ -92,14 +92,14 @@ struct pylmdb_place {
 struct pylmdb_lookup {
     MDB_val key, value;
     size_t index;
-    void *later;
+    void *overflow_node;
 };
 
 /* The code of a quick function that cannot do it: nothing was done. */
 #define PYLMDB_NOT_QUICK (-1)
 
 /* Is shown a record that is there already; a code that it returns is returned at once. */
-typedef int pylmdb_seen(void *context, const MDB_val *old);
+typedef int pylmdb_on_old_value(void *context, const MDB_val *old);
 
 /* A record of a cursor in a database with duplicates; see plain.h. */
 struct pylmdb_stand;
@@ -149,14 +149,15 @@ struct pylmdb_host {
                                  const void *key, size_t key_size, size_t size,               \
                                  unsigned int flags, void **out))                             \
     SLOT(int, pylmdb_, exchange, (MDB_txn *txn, MDB_dbi dbi, const MDB_val *key,              \
-                                  MDB_val *value, pylmdb_seen *seen, void *context))          \
+                                  MDB_val *value, pylmdb_on_old_value *on_old_value,          \
+                                  void *context))                                             \
     /* cursors */                                                                             \
     SLOT(int, mdb_, cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor))            \
     SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor))                                      \
     SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data,         \
                                      int op))                                                 \
     SLOT(int, pylmdb_, quick_seek, (MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op,  \
-                                    int *near))                                               \
+                                    int *same_page))                                          \
     SLOT(int, pylmdb_, cursor_seek, (MDB_cursor *cursor, unsigned int dbflags,                \
                                      const void *key, size_t key_size, const void *value,     \
                                      size_t value_size, int op, MDB_val *found_key,           \

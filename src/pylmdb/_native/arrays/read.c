@@ -41,7 +41,7 @@ static inline void fetch_row(const char *row, size_t size)
 /* A batch of keys, and what was found of each. */
 struct batch {
     MDB_val *keys, *values;
-    void **later;
+    void **overflow_nodes;
     struct pylmdb_place *places;
     size_t count;
 };
@@ -54,9 +54,9 @@ static int make_batch(const struct pylmdb_keys *keys, struct batch *batch)
     batch->count = keys->count;
     batch->keys = malloc(room * sizeof(*batch->keys));
     batch->values = malloc(room * sizeof(*batch->values));
-    batch->later = malloc(room * sizeof(*batch->later));
+    batch->overflow_nodes = malloc(room * sizeof(*batch->overflow_nodes));
     batch->places = malloc(2 * room * sizeof(*batch->places));
-    if (!batch->keys || !batch->values || !batch->later || !batch->places)
+    if (!batch->keys || !batch->values || !batch->overflow_nodes || !batch->places)
         return ENOMEM;
     for (i = 0; i < keys->count; i++)
         batch->keys[i] = pylmdb_key_at(keys, i);
@@ -67,7 +67,7 @@ static void drop_batch(struct batch *batch)
 {
     free(batch->keys);
     free(batch->values);
-    free(batch->later);
+    free(batch->overflow_nodes);
     free(batch->places);
 }
 
@@ -84,7 +84,7 @@ static int find_all(MDB_cursor *cursor, unsigned int dbflags, struct batch *batc
         rc = pylmdb_find(cursor, dbflags, batch->keys, places + from, found, size);
         for (i = 0; i < size && !rc; i++) {
             batch->values[found[i].index] = found[i].value;
-            batch->later[found[i].index] = found[i].later;
+            batch->overflow_nodes[found[i].index] = found[i].overflow_node;
         }
     }
     return rc;
@@ -92,7 +92,7 @@ static int find_all(MDB_cursor *cursor, unsigned int dbflags, struct batch *batc
 
 static int is_absent(const struct batch *batch, size_t i)
 {
-    return !batch->values[i].mv_data && !batch->later[i];
+    return !batch->values[i].mv_data && !batch->overflow_nodes[i];
 }
 
 /* Whether each value is there, unless that does not matter, and has the size. */
@@ -118,9 +118,10 @@ static void read_far_ahead(MDB_cursor *cursor, struct batch *batch)
     size_t i, far = 0;
 
     for (i = 0; i < batch->count; i++) {
-        if (!batch->later[i])
+        if (!batch->overflow_nodes[i])
             continue;
-        batch->values[i].mv_data = (void *)pylmdb_fetch_later(cursor, batch->later[i]);
+        batch->values[i].mv_data =
+            (void *)pylmdb_prefetch_overflow(cursor, batch->overflow_nodes[i]);
         far++;
     }
     if (far)
@@ -131,10 +132,10 @@ static void read_far_ahead(MDB_cursor *cursor, struct batch *batch)
  * order in which they are needed. */
 static int read_left(MDB_cursor *cursor, const struct batch *batch, size_t i)
 {
-    if (i + AHEAD < batch->count && batch->later[i + AHEAD])
-        pylmdb_fetch_later(cursor, batch->later[i + AHEAD]);
-    return i < batch->count && batch->later[i]
-               ? pylmdb_read_later(cursor, batch->later[i], &batch->values[i])
+    if (i + AHEAD < batch->count && batch->overflow_nodes[i + AHEAD])
+        pylmdb_prefetch_overflow(cursor, batch->overflow_nodes[i + AHEAD]);
+    return i < batch->count && batch->overflow_nodes[i]
+               ? pylmdb_read_overflow(cursor, batch->overflow_nodes[i], &batch->values[i])
                : 0;
 }
 
@@ -178,8 +179,8 @@ int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                 rc = MDB_NOTFOUND;
                 break;
             }
-            if (batch.later[*bad])
-                rc = pylmdb_read_later(cursor, batch.later[*bad], &batch.values[*bad]);
+            if (batch.overflow_nodes[*bad])
+                rc = pylmdb_read_overflow(cursor, batch.overflow_nodes[*bad], &batch.values[*bad]);
             out[*bad] = batch.values[*bad];
         }
         mdb_cursor_close(cursor);

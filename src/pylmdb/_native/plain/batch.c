@@ -11,13 +11,13 @@
 #define AHEAD 8
 
 static int find_one(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
-                    int *near)
+                    int *same_page)
 {
     const MDB_val wanted = out->key;
     int rc;
 
-    out->later = NULL;
-    rc = pylmdb_quick_seek(cursor, &out->key, &out->value, MDB_SET_KEY, near);
+    out->overflow_node = NULL;
+    rc = pylmdb_quick_seek(cursor, &out->key, &out->value, MDB_SET_KEY, same_page);
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
@@ -52,11 +52,11 @@ static void take_keys(const MDB_val *keys, const struct pylmdb_place *places,
 static int find_each(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
                      size_t count)
 {
-    int rc = 0, near = 1;
+    int rc = 0, same_page = 1;
     size_t i;
 
     for (i = 0; i < count && !rc; i++) {
-        rc = find_one(cursor, dbflags, &out[i], &near);
+        rc = find_one(cursor, dbflags, &out[i], &same_page);
         if (rc == MDB_NOTFOUND) {
             out[i].value.mv_data = NULL;
             rc = 0;
@@ -72,7 +72,7 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
     int rc;
 
     take_keys(keys, places, out, count);
-    rc = pylmdb_find_many(cursor, out, count);
+    rc = pylmdb_lookup_many(cursor, out, count);
     if (rc == PYLMDB_NOT_QUICK) /* a key that was found was replaced by the same one in the map */
         rc = find_each(cursor, dbflags, out, count);
     for (i = 0; i < count && !rc; i++)
@@ -88,9 +88,12 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
     int rc = pylmdb_find(cursor, dbflags, keys, places, out, count);
 
     for (i = 0; i < count && !rc; i++) {
-        if (i + AHEAD < count && out[i + AHEAD].later)
-            pylmdb_fetch_later(cursor, out[i + AHEAD].later);
-        if (out[i].later && !(rc = pylmdb_read_later(cursor, out[i].later, &out[i].value)))
+        if (i + AHEAD < count && out[i + AHEAD].overflow_node)
+            pylmdb_prefetch_overflow(cursor, out[i + AHEAD].overflow_node);
+        if (!out[i].overflow_node)
+            continue;
+        rc = pylmdb_read_overflow(cursor, out[i].overflow_node, &out[i].value);
+        if (!rc)
             fetch_value(&out[i].value);
     }
     return rc;

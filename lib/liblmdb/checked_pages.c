@@ -3,7 +3,7 @@
  *
  * liblmdb follows offsets, sizes and page numbers that it finds in the file.  Here a
  * page is checked as a whole when mdb_page_get() takes it from the map, so that all
- * code behind it, ours and liblmdb's, may follow what is on it.  me_seen notes which
+ * code behind it, ours and liblmdb's, may follow what is on it.  me_checked_pages notes which
  * pages were checked, so that each is checked once, until its content changes.
  *
  * A page that passes has its type, its nodes lie within it and apart from each other,
@@ -16,23 +16,23 @@
 /* A page's slot holds the number of the page, as far as the slot's place does not say
  * it, and the epoch in which it was checked.  A slot that another page has taken costs
  * a second check. */
-#define SEEN_BITS 18u
-#define SEEN_SLOTS ((size_t)1 << SEEN_BITS)
+#define CHECKED_SLOT_BITS 18u
+#define CHECKED_SLOTS ((size_t)1 << CHECKED_SLOT_BITS)
 #define EPOCH_BITS 44u
 
-struct pylmdb_seen {
+struct pylmdb_checked_pages {
     uint64_t epoch;
     uint64_t settled; /* the newest snapshot for which the epoch holds, plus one; 0 if none */
     uint64_t file_pages;
-    uint64_t slots[SEEN_SLOTS];
+    uint64_t slots[CHECKED_SLOTS];
 };
 
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
 #define STORE(place, value) __atomic_store_n(&(place), value, __ATOMIC_RELAXED)
 
-static inline struct pylmdb_seen *seen_of(MDB_env *env)
+static inline struct pylmdb_checked_pages *checked_pages_of(MDB_env *env)
 {
-    return __atomic_load_n(&env->me_seen, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&env->me_checked_pages, __ATOMIC_ACQUIRE);
 }
 
 /* ---- the nodes of one page ---- */
@@ -41,9 +41,9 @@ static inline struct pylmdb_seen *seen_of(MDB_env *env)
 #define MAX_CELLS (MAX_PAGESIZE / CELL)
 
 #if MDB_VERSION_MAJOR > 0
-#define BIG_REFERENCE sizeof(MDB_ovpage)
+#define OVERFLOW_REFERENCE_SIZE sizeof(MDB_ovpage)
 #else
-#define BIG_REFERENCE sizeof(pgno_t)
+#define OVERFLOW_REFERENCE_SIZE sizeof(pgno_t)
 #endif
 
 static int subpage_is_sound(MDB_page *sp, size_t size);
@@ -57,7 +57,7 @@ static size_t leaf_node_size(MDB_node *node, size_t room)
     if (flags & ~(unsigned int)(F_BIGDATA | F_SUBDATA | F_DUPDATA))
         return 0;
     if (flags & F_BIGDATA)
-        return flags == F_BIGDATA ? head + BIG_REFERENCE : 0;
+        return flags == F_BIGDATA ? head + OVERFLOW_REFERENCE_SIZE : 0;
     if (head + data > room)
         return 0;
     if (flags & F_SUBDATA)
@@ -153,15 +153,15 @@ static int file_size(MDB_env *env, size_t *size)
  * asked for again when what was found last is too small. */
 static int file_has_pages(MDB_env *env, uint64_t count)
 {
-    struct pylmdb_seen *seen = seen_of(env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(env);
     size_t size;
 
-    if (seen && count <= LOAD(seen->file_pages))
+    if (checked && count <= LOAD(checked->file_pages))
         return 1;
     if (file_size(env, &size))
         return 0;
-    if (seen)
-        STORE(seen->file_pages, size / env->me_psize);
+    if (checked)
+        STORE(checked->file_pages, size / env->me_psize);
     return count <= size / env->me_psize;
 }
 
@@ -216,11 +216,11 @@ static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
  * the settled one, and a new epoch makes all notes void.  While our own pages are being
  * written, no snapshot is settled, so a commit that fails leads there too. */
 
-static void forget_seen(MDB_env *env)
+static void free_checked_pages(MDB_env *env)
 {
-    if (env->me_seen)
-        (munmap)(env->me_seen, sizeof(*env->me_seen));
-    env->me_seen = NULL;
+    if (env->me_checked_pages)
+        (munmap)(env->me_checked_pages, sizeof(*env->me_checked_pages));
+    env->me_checked_pages = NULL;
 }
 
 /* The snapshot that a transaction began with, plus one. */
@@ -229,74 +229,76 @@ static inline uint64_t snapshot_of(const MDB_txn *txn)
     return (uint64_t)txn->mt_txnid + ((txn->mt_flags & MDB_TXN_RDONLY) != 0);
 }
 
-static struct pylmdb_seen *new_seen(MDB_txn *txn)
+static struct pylmdb_checked_pages *new_checked_pages(MDB_txn *txn)
 {
-    struct pylmdb_seen *seen, *other = NULL;
+    struct pylmdb_checked_pages *checked, *other = NULL;
 
     /* Zeroed as it is touched: most of it never is. */
-    seen = (mmap)(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (seen == MAP_FAILED)
+    checked = (mmap)(NULL, sizeof(*checked), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                     -1, 0);
+    if (checked == MAP_FAILED)
         return NULL;
-    seen->settled = snapshot_of(txn);
-    if (__atomic_compare_exchange_n(&txn->mt_env->me_seen, &other, seen, 0, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE))
-        return seen;
-    (munmap)(seen, sizeof(*seen));
+    checked->settled = snapshot_of(txn);
+    if (__atomic_compare_exchange_n(&txn->mt_env->me_checked_pages, &other, checked, 0,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return checked;
+    (munmap)(checked, sizeof(*checked));
     return other;
 }
 
 /* The note about a page, never 0, and whether there can be one. */
 static inline uint64_t note_about(uint64_t epoch, pgno_t pgno)
 {
-    return 1 + ((uint64_t)pgno >> SEEN_BITS << EPOCH_BITS | epoch);
+    return 1 + ((uint64_t)pgno >> CHECKED_SLOT_BITS << EPOCH_BITS | epoch);
 }
 
 static inline int can_be_noted(pgno_t pgno)
 {
-    return (uint64_t)pgno >> SEEN_BITS < ((uint64_t)1 << (64 - EPOCH_BITS)) - 1;
+    return (uint64_t)pgno >> CHECKED_SLOT_BITS < ((uint64_t)1 << (64 - EPOCH_BITS)) - 1;
 }
 
-static inline int page_is_known(MDB_env *env, pgno_t pgno)
+static inline int page_is_checked(MDB_env *env, pgno_t pgno)
 {
-    struct pylmdb_seen *seen = seen_of(env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(env);
 
-    return seen && LOAD(seen->slots[pgno % SEEN_SLOTS]) == note_about(LOAD(seen->epoch), pgno) &&
+    return checked &&
+           LOAD(checked->slots[pgno % CHECKED_SLOTS]) == note_about(LOAD(checked->epoch), pgno) &&
            can_be_noted(pgno);
 }
 
-static __attribute__((noinline)) int look_at_page(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
+static __attribute__((noinline)) int check_page(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
 {
-    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
     uint64_t epoch;
 
-    if (!seen)
-        seen = new_seen(txn);
-    epoch = seen ? LOAD(seen->epoch) : 0;
+    if (!checked)
+        checked = new_checked_pages(txn);
+    epoch = checked ? LOAD(checked->epoch) : 0;
     if (!stored_page_is_sound(txn, pgno, mp)) {
         txn->mt_flags |= MDB_TXN_ERROR;
         return 0;
     }
-    if (seen && can_be_noted(pgno))
-        STORE(seen->slots[pgno % SEEN_SLOTS], note_about(epoch, pgno));
+    if (checked && can_be_noted(pgno))
+        STORE(checked->slots[pgno % CHECKED_SLOTS], note_about(epoch, pgno));
     return 1;
 }
 
 /* Called for each page that is taken from the map. */
 static inline int page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
 {
-    return page_is_known(txn->mt_env, pgno) || look_at_page(txn, pgno, mp);
+    return page_is_checked(txn->mt_env, pgno) || check_page(txn, pgno, mp);
 }
 
 /* The pages' content is about to become something else than a page of a tree. */
 static void forget_pages(MDB_env *env, pgno_t pgno, pgno_t count)
 {
-    struct pylmdb_seen *seen = seen_of(env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(env);
 
-    for (; seen && count; count--, pgno++)
-        STORE(seen->slots[pgno % SEEN_SLOTS], 0);
+    for (; checked && count; count--, pgno++)
+        STORE(checked->slots[pgno % CHECKED_SLOTS], 0);
 }
 
-static int cursor_holds(const MDB_cursor *mc, const char *first, size_t size)
+static int cursor_is_on(const MDB_cursor *mc, const char *first, size_t size)
 {
     unsigned int level;
 
@@ -310,7 +312,7 @@ static int cursor_holds(const MDB_cursor *mc, const char *first, size_t size)
 
 /* Whether pages that are to be used anew, in place, are ones that a cursor is on: then
  * the file says of them that they are free and that they are not. */
-static int pages_are_held(const MDB_cursor *mc, pgno_t pgno, pgno_t count)
+static int pages_are_in_use(const MDB_cursor *mc, pgno_t pgno, pgno_t count)
 {
     const MDB_txn *txn = mc->mc_txn;
     const MDB_env *env = txn->mt_env;
@@ -321,12 +323,12 @@ static int pages_are_held(const MDB_cursor *mc, pgno_t pgno, pgno_t count)
 
     if (!(env->me_flags & MDB_WRITEMAP))
         return 0;
-    if (cursor_holds(mc, first, size))
+    if (cursor_is_on(mc, first, size))
         return 1;
     for (dbi = 0; dbi < txn->mt_numdbs; dbi++)
         for (other = txn->mt_cursors[dbi]; other; other = other->mc_next)
-            if (cursor_holds(other, first, size) ||
-                (other->mc_xcursor && cursor_holds(&other->mc_xcursor->mx_cursor, first, size)))
+            if (cursor_is_on(other, first, size) ||
+                (other->mc_xcursor && cursor_is_on(&other->mc_xcursor->mx_cursor, first, size)))
                 return 1;
     return 0;
 }
@@ -346,10 +348,10 @@ static int page_is_shared(const MDB_cursor *mc, const MDB_page *mp)
         for (other = txn->mt_cursors[dbi]; other; other = other->mc_next) {
             if (!(other->mc_flags & C_INITIALIZED))
                 continue;
-            if ((dbi != mc->mc_dbi || is_sub) && cursor_holds(other, first, 1))
+            if ((dbi != mc->mc_dbi || is_sub) && cursor_is_on(other, first, 1))
                 return 1;
             if ((dbi != mc->mc_dbi || !is_sub) && other->mc_xcursor &&
-                cursor_holds(&other->mc_xcursor->mx_cursor, first, 1))
+                cursor_is_on(&other->mc_xcursor->mx_cursor, first, 1))
                 return 1;
         }
     return 0;
@@ -358,14 +360,14 @@ static int page_is_shared(const MDB_cursor *mc, const MDB_page *mp)
 /* The pages in the list of dirty pages, but for the first, are about to be written. */
 static void note_written(MDB_txn *txn, int keep)
 {
-    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
     MDB_ID2L list = txn->mt_u.dirty_list;
-    const uint64_t epoch = seen ? LOAD(seen->epoch) : 0;
+    const uint64_t epoch = checked ? LOAD(checked->epoch) : 0;
     unsigned int i;
 
-    if (!seen)
+    if (!checked)
         return;
-    __atomic_store_n(&seen->settled, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&checked->settled, 0, __ATOMIC_SEQ_CST);
     for (i = (unsigned int)keep + 1; i <= list[0].mid; i++) {
         MDB_page *mp = list[i].mptr;
         const pgno_t pgno = list[i].mid;
@@ -373,33 +375,33 @@ static void note_written(MDB_txn *txn, int keep)
         if (IS_OVERFLOW(mp))
             forget_pages(txn->mt_env, pgno, mp->mp_pages);
         else if (can_be_noted(pgno) && !(mp->mp_flags & (P_LOOSE | P_KEEP)))
-            STORE(seen->slots[pgno % SEEN_SLOTS], note_about(epoch, pgno));
+            STORE(checked->slots[pgno % CHECKED_SLOTS], note_about(epoch, pgno));
     }
 }
 
 /* A commit of this process has succeeded; the writer lock is still held. */
 static void note_commit(MDB_txn *txn)
 {
-    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
 
-    if (seen)
-        __atomic_store_n(&seen->settled, (uint64_t)txn->mt_txnid + 1, __ATOMIC_SEQ_CST);
+    if (checked)
+        __atomic_store_n(&checked->settled, (uint64_t)txn->mt_txnid + 1, __ATOMIC_SEQ_CST);
 }
 
 /* A transaction begins. */
 static void note_begin(MDB_txn *txn)
 {
-    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
     const uint64_t snapshot = snapshot_of(txn);
     uint64_t settled;
 
-    if (!seen)
+    if (!checked)
         return;
-    settled = LOAD(seen->settled);
+    settled = LOAD(checked->settled);
     if (settled == snapshot)
         return;
-    __atomic_fetch_add(&seen->epoch, 1, __ATOMIC_SEQ_CST);
-    (void)__atomic_compare_exchange_n(&seen->settled, &settled, snapshot, 0, __ATOMIC_SEQ_CST,
+    __atomic_fetch_add(&checked->epoch, 1, __ATOMIC_SEQ_CST);
+    (void)__atomic_compare_exchange_n(&checked->settled, &settled, snapshot, 0, __ATOMIC_SEQ_CST,
                                       __ATOMIC_RELAXED);
 }
 
@@ -531,7 +533,7 @@ static int file_is_whole(MDB_txn *txn, size_t size)
  * is cut short ends the process then. */
 static int file_suits_reader(MDB_txn *txn)
 {
-    long long *asked = &extra_of(txn->mt_env)->asked;
+    long long *asked = &extension_of(txn->mt_env)->reader_checked_size;
     size_t size;
 
     if (!is_due(asked))
@@ -548,7 +550,7 @@ static int snapshot_is_sound(MDB_txn *txn)
     const MDB_db *free_db = &txn->mt_dbs[FREE_DBI], *main_db = &txn->mt_dbs[MAIN_DBI];
     const int whole = txn->mt_next_pgno >= NUM_METAS && !(free_db->md_flags & MDB_DUPSORT) &&
                       free_db->md_depth <= CURSOR_STACK && main_db->md_depth <= CURSOR_STACK;
-    long long *asked = &extra_of(txn->mt_env)->asked_to_write;
+    long long *asked = &extension_of(txn->mt_env)->writer_checked_size;
     size_t size;
 
     if (!whole)

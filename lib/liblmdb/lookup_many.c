@@ -10,25 +10,25 @@
  *
  * Only for readers: their pages lie in the map and stay as they are. */
 
-#define TOGETHER 64
+#define BATCH_SIZE 64
 
 /* One of the lookups that are made together. */
-struct aim {
+struct probe {
     MDB_page *leaf;
-    float part; /* of the leaf's records, those that are likely to be smaller */
+    float fraction; /* of the leaf's records, those that are likely to be smaller */
 };
 
-/* The way to the leaf page of the last key: others are often near it.  The page has the
+/* The path to the leaf page of the last key: others are often near it.  The page has the
  * keys from one to another, excluded, if these are known; behind what both begin with
  * they go on with these bytes. */
-struct way {
+struct search_path {
     MDB_page *pages[CURSOR_STACK];
-    int at[CURSOR_STACK];
+    int indexes[CURSOR_STACK];
     int levels;
     MDB_page *leaf;
     MDB_node *low, *high;
-    size_t common;
-    uint64_t from, to;
+    size_t prefix;
+    uint64_t low_word, high_word;
     int digits;
 };
 
@@ -67,39 +67,39 @@ static inline uint64_t word_at(const unsigned char *key, size_t size, size_t at)
     return word;
 }
 
-static void note_bounds(struct way *way)
+static void note_bounds(struct search_path *path)
 {
-    const unsigned char *low = NODEKEY(way->low), *high = NODEKEY(way->high);
-    const size_t low_size = NODEKSZ(way->low), high_size = NODEKSZ(way->high);
+    const unsigned char *low = NODEKEY(path->low), *high = NODEKEY(path->high);
+    const size_t low_size = NODEKSZ(path->low), high_size = NODEKSZ(path->high);
     size_t at = 0;
     int digits;
 
     while (at < low_size && at < high_size && low[at] == high[at])
         at++;
-    way->common = at;
-    way->from = word_at(low, low_size, at);
-    way->to = word_at(high, high_size, at);
-    digits = leading_digits(way->from);
-    way->digits = leading_digits(way->to);
-    way->digits = digits < way->digits ? digits : way->digits;
+    path->prefix = at;
+    path->low_word = word_at(low, low_size, at);
+    path->high_word = word_at(high, high_size, at);
+    digits = leading_digits(path->low_word);
+    path->digits = leading_digits(path->high_word);
+    path->digits = digits < path->digits ? digits : path->digits;
 }
 
-/* How far a key is on the way from one bound to the other. */
-static float part_between(const struct way *way, const MDB_val *key)
+/* How far a key is on the path from one bound to the other. */
+static float fraction_between(const struct search_path *path, const MDB_val *key)
 {
-    uint64_t from = way->from, to = way->to;
-    uint64_t is = word_at(key->mv_data, key->mv_size, way->common);
-    int digits = leading_digits(is);
+    uint64_t low = path->low_word, high = path->high_word;
+    uint64_t word = word_at(key->mv_data, key->mv_size, path->prefix);
+    int digits = leading_digits(word);
 
-    digits = digits < way->digits ? digits : way->digits;
+    digits = digits < path->digits ? digits : path->digits;
     if (digits) {
-        from = decimal_of(from, digits);
-        to = decimal_of(to, digits);
-        is = decimal_of(is, digits);
+        low = decimal_of(low, digits);
+        high = decimal_of(high, digits);
+        word = decimal_of(word, digits);
     }
-    if (is <= from)
+    if (word <= low)
         return 0;
-    return is < to ? (float)(is - from) / (float)(to - from) : 1;
+    return word < high ? (float)(word - low) / (float)(high - low) : 1;
 }
 
 /* -- from the root to the leaf page ---------------------------------------------- */
@@ -133,13 +133,13 @@ static int child_of(MDB_page *mp, const MDB_val *key, int from)
     return low;
 }
 
-static int walk_way(MDB_cursor *mc, struct way *way, const MDB_val *key)
+static int walk_path(MDB_cursor *mc, struct search_path *path, const MDB_val *key)
 {
     pgno_t pgno = mc->mc_db->md_root;
     MDB_page *mp;
     int level, at = 0, rc;
 
-    way->low = way->high = NULL;
+    path->low = path->high = NULL;
     if (pgno < NUM_METAS || pgno == P_INVALID)
         return PYLMDB_NOT_QUICK;
     for (level = 0; level < CURSOR_STACK; level++) {
@@ -149,44 +149,45 @@ static int walk_way(MDB_cursor *mc, struct way *way, const MDB_val *key)
             break;
         if (NUMKEYS(mp) < 2)
             return PYLMDB_NOT_QUICK;
-        if (level >= way->levels || way->pages[level] != mp) {
-            way->pages[level] = mp;
-            way->at[level] = 0;
-            way->levels = level + 1;
+        if (level >= path->levels || path->pages[level] != mp) {
+            path->pages[level] = mp;
+            path->indexes[level] = 0;
+            path->levels = level + 1;
         }
-        at = way->at[level] = child_of(mp, key, way->at[level]);
+        at = path->indexes[level] = child_of(mp, key, path->indexes[level]);
         pgno = NODEPGNO(NODEPTR(mp, at));
     }
     if (level == CURSOR_STACK || !IS_LEAF(mp) || IS_LEAF2(mp))
         return PYLMDB_NOT_QUICK;
-    way->leaf = mp;
-    if (level && at && at + 1 < (int)NUMKEYS(way->pages[level - 1])) {
-        way->low = NODEPTR(way->pages[level - 1], at);
-        way->high = NODEPTR(way->pages[level - 1], at + 1);
-        note_bounds(way);
+    path->leaf = mp;
+    if (level && at && at + 1 < (int)NUMKEYS(path->pages[level - 1])) {
+        path->low = NODEPTR(path->pages[level - 1], at);
+        path->high = NODEPTR(path->pages[level - 1], at + 1);
+        note_bounds(path);
     }
     return MDB_SUCCESS;
 }
 
-static int aim_at(MDB_cursor *mc, struct way *way, const MDB_val *key, struct aim *aim)
+static int set_probe(MDB_cursor *mc, struct search_path *path, const MDB_val *key,
+                     struct probe *probe)
 {
     int rc;
 
     if (!key->mv_size)
         return PYLMDB_NOT_QUICK;
-    if ((!way->low || compare_node(key, way->high) >= 0 || compare_node(key, way->low) < 0) &&
-        (rc = walk_way(mc, way, key)))
+    if ((!path->low || compare_node(key, path->high) >= 0 || compare_node(key, path->low) < 0) &&
+        (rc = walk_path(mc, path, key)))
         return rc;
-    aim->leaf = way->leaf;
-    aim->part = way->low ? part_between(way, key) : 0.5f;
+    probe->leaf = path->leaf;
+    probe->fraction = path->low ? fraction_between(path, key) : 0.5f;
     return MDB_SUCCESS;
 }
 
 /* -- on the leaf page ------------------------------------------------------------- */
 
-static inline int likely_place(const struct aim *aim)
+static inline int likely_index(const struct probe *probe)
 {
-    const int count = (int)NUMKEYS(aim->leaf), at = (int)(aim->part * (float)count);
+    const int count = (int)NUMKEYS(probe->leaf), at = (int)(probe->fraction * (float)count);
 
     return at < count ? at : count - 1;
 }
@@ -216,9 +217,9 @@ static int search_around(MDB_page *mp, const MDB_val *key, int at)
     return -1;
 }
 
-static int take_node(MDB_node *node, struct pylmdb_lookup *lookup)
+static int fill_lookup(MDB_node *node, struct pylmdb_lookup *lookup)
 {
-    lookup->later = NULL;
+    lookup->overflow_node = NULL;
     lookup->value.mv_data = NULL;
     lookup->value.mv_size = 0;
     if (!node)
@@ -228,59 +229,59 @@ static int take_node(MDB_node *node, struct pylmdb_lookup *lookup)
     lookup->key.mv_data = NODEKEY(node);
     lookup->value.mv_size = NODEDSZ(node);
     if (node->mn_flags & F_BIGDATA)
-        lookup->later = node;
+        lookup->overflow_node = node;
     else
         lookup->value.mv_data = NODEDATA(node);
     return MDB_SUCCESS;
 }
 
 /* Keys that follow each other closely, as all of a range do, are found one by the other. */
-static int find_aimed(const struct aim *aims, struct pylmdb_lookup *lookups, size_t count)
+static int find_probed(const struct probe *probes, struct pylmdb_lookup *lookups, size_t count)
 {
     int at = -1, is_close = 0, rc = MDB_SUCCESS;
     size_t i;
 
     for (i = 0; i < count && !rc; i++) {
-        MDB_page *leaf = aims[i].leaf;
-        const int known = i && leaf == aims[i - 1].leaf ? at : -1;
+        MDB_page *leaf = probes[i].leaf;
+        const int known = i && leaf == probes[i - 1].leaf ? at : -1;
 
         if (!NUMKEYS(leaf))
             at = -1;
         else if (is_close && known >= 0 && known + 1 < (int)NUMKEYS(leaf))
             at = search_around(leaf, &lookups[i].key, known + 1);
         else
-            at = search_around(leaf, &lookups[i].key, likely_place(&aims[i]));
+            at = search_around(leaf, &lookups[i].key, likely_index(&probes[i]));
         is_close = known >= 0 && at > known && at <= known + 2;
-        rc = take_node(at < 0 ? NULL : NODEPTR(leaf, at), &lookups[i]);
+        rc = fill_lookup(at < 0 ? NULL : NODEPTR(leaf, at), &lookups[i]);
     }
     return rc;
 }
 
-static int find_together(MDB_cursor *mc, struct way *way, struct pylmdb_lookup *lookups,
+static int find_batch(MDB_cursor *mc, struct search_path *path, struct pylmdb_lookup *lookups,
                          size_t count)
 {
-    struct aim aims[TOGETHER];
+    struct probe probes[BATCH_SIZE];
     size_t i;
     int rc;
 
     for (i = 0; i < count; i++) {
-        if ((rc = aim_at(mc, way, &lookups[i].key, &aims[i])))
+        if ((rc = set_probe(mc, path, &lookups[i].key, &probes[i])))
             return rc;
-        __builtin_prefetch(aims[i].leaf);
+        __builtin_prefetch(probes[i].leaf);
     }
     for (i = 0; i < count; i++)
-        if (NUMKEYS(aims[i].leaf))
-            __builtin_prefetch(&MP_PTRS(aims[i].leaf)[likely_place(&aims[i])]);
+        if (NUMKEYS(probes[i].leaf))
+            __builtin_prefetch(&MP_PTRS(probes[i].leaf)[likely_index(&probes[i])]);
     for (i = 0; i < count; i++)
-        if (NUMKEYS(aims[i].leaf))
-            __builtin_prefetch(NODEPTR(aims[i].leaf, likely_place(&aims[i])));
-    return find_aimed(aims, lookups, count);
+        if (NUMKEYS(probes[i].leaf))
+            __builtin_prefetch(NODEPTR(probes[i].leaf, likely_index(&probes[i])));
+    return find_probed(probes, lookups, count);
 }
 
-static int find_many(MDB_cursor *mc, struct pylmdb_lookup *lookups, size_t count)
+static int lookup_many(MDB_cursor *mc, struct pylmdb_lookup *lookups, size_t count)
 {
     const MDB_txn *txn = mc->mc_txn;
-    struct way way = {.levels = 0};
+    struct search_path path = {.levels = 0};
     size_t from;
     int rc = MDB_SUCCESS;
 
@@ -288,14 +289,14 @@ static int find_many(MDB_cursor *mc, struct pylmdb_lookup *lookups, size_t count
         !(txn->mt_flags & MDB_TXN_RDONLY) || txn->mt_parent ||
         (txn->mt_flags & MDB_TXN_BLOCKED) || (*mc->mc_dbflag & DB_STALE))
         return PYLMDB_NOT_QUICK;
-    for (from = 0; from < count && !rc; from += TOGETHER)
-        rc = find_together(mc, &way, lookups + from,
-                           count - from < TOGETHER ? count - from : TOGETHER);
+    for (from = 0; from < count && !rc; from += BATCH_SIZE)
+        rc = find_batch(mc, &path, lookups + from,
+                           count - from < BATCH_SIZE ? count - from : BATCH_SIZE);
     return rc;
 }
 
 /* The first page of a large value, where the map has it. */
-static const char *fetch_far(const MDB_txn *txn, const MDB_node *node)
+static const char *prefetch_overflow(const MDB_txn *txn, const MDB_node *node)
 {
     const char *page;
     pgno_t pgno;

@@ -117,22 +117,22 @@ static size_t pages_of(const MDB_env *env, const MDB_val *value)
 
 /* Whether so many pages fit behind all others, and those that the leaf may need besides.
  * Where they do not, there may be room among the free ones, which liblmdb looks for. */
-static int has_room_behind(MDB_txn *txn, size_t count)
+static int has_room_at_end(MDB_txn *txn, size_t count)
 {
     const size_t pages = txn->mt_next_pgno + count + 2 * CURSOR_STACK;
 
-    return !make_room(txn, pages) && pages < txn->mt_env->me_maxpg;
+    return !raise_limit_for(txn, pages) && pages < txn->mt_env->me_maxpg;
 }
 
 /* Takes pages for the value, behind all others, and has the leaf refer to them. */
-static int give_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwritten *pages)
+static int allocate_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwritten *pages)
 {
     MDB_txn *txn = mc->mc_txn;
     MDB_env *env = txn->mt_env;
     MDB_node *leaf = NODEPTR(mc->mc_pg[mc->mc_top], mc->mc_ki[mc->mc_top]);
     const pgno_t pgno = txn->mt_next_pgno;
     const size_t count = pages_of(env, value);
-    int rc = make_room(txn, pgno + count);
+    int rc = raise_limit_for(txn, pgno + count);
 #if MDB_VERSION_MAJOR > 0
     const MDB_ovpage reference = {pgno, txn->mt_txnid, count};
 #else
@@ -154,7 +154,7 @@ static int give_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwrit
 int pylmdb_append_large(MDB_cursor *mc, const MDB_val *key, const MDB_val *value,
                         struct pylmdb_unwritten *pages)
 {
-    const char blank[BIG_REFERENCE] = {0};
+    const char blank[OVERFLOW_REFERENCE_SIZE] = {0};
     MDB_val place = {sizeof(blank), (void *)blank}, own = *key;
     MDB_txn *txn = mc->mc_txn;
     int rc;
@@ -162,10 +162,10 @@ int pylmdb_append_large(MDB_cursor *mc, const MDB_val *key, const MDB_val *value
     if (NODESIZE + key->mv_size + value->mv_size <= txn->mt_env->me_nodemax ||
         value->mv_size > MAXDATASIZE || (mc->mc_db->md_flags & MDB_DUPSORT) ||
         (txn->mt_env->me_flags & MDB_WRITEMAP) || txn->mt_parent ||
-        !has_room_behind(txn, pages_of(txn->mt_env, value)))
+        !has_room_at_end(txn, pages_of(txn->mt_env, value)))
         return PYLMDB_NOT_QUICK;
     rc = pylmdb_safe_cursor_put(mc, &own, &place, MDB_APPEND);
-    if (!rc && (rc = give_pages(mc, value, pages)))
+    if (!rc && (rc = allocate_pages(mc, value, pages)))
         txn->mt_flags |= MDB_TXN_ERROR;
     return rc;
 }
