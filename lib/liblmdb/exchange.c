@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* One search for reading a record and then replacing or deleting it.  Included by
- * shim.c, after mdb.c. */
+/* Read a record, then replace or delete it, with one search. Included by shim.c, after mdb.c. */
 
-/* As mdb_put() and mdb_del0() do it: for the time of the call liblmdb knows the
- * cursor, so that it moves with its page. */
+/* During the call the cursor is in liblmdb's list of cursors, as in mdb_put() and mdb_del0(),
+ * so that liblmdb moves it when it moves the cursor's page. */
 static int change_at(MDB_cursor *mc, MDB_val *key, MDB_val *value)
 {
     MDB_cursor **cursors = &mc->mc_txn->mt_cursors[mc->mc_dbi];

@@ -1,47 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* The map grows in place.  Included by shim.c, after mdb.c.
+/* The map grows in place. Included by shim.c, after mdb.c.
  *
- * liblmdb maps as much of the file as the data may ever take, and puts one number to
- * two uses: the length of the mapping and the limit of the data.  Here these are two: the
- * mapping (reserved) is longer than the limit (me_mapsize, and me_maxpg in pages), and to
- * grow is to raise the limit and, where the mapping ends, to map more behind it, for which
- * addresses.c sees to it that nothing lies there.  Nothing moves, so neither readers,
- * cursors and views nor the write transaction in progress notice.
+ * liblmdb maps as much of the file as the data may ever take. It uses one number for two
+ * purposes: the length of the mapping, and the limit of the data. Here these are two numbers.
+ * The mapping (the extension's field mapped) is longer than the limit (me_mapsize, and
+ * me_maxpg in pages). To grow is to raise the limit, and, where the mapping ends, to map more
+ * behind its end; addresses.c places maps so that nothing lies there. Nothing moves, so
+ * readers, cursors, views and the write transaction in progress do not notice.
  *
  * Why that is safe:
  *
- * - me_maxpg is read in two places.  mdb_page_alloc() asks whether a page behind all
- *   others may be used; it runs in a write transaction, that is under the writer
- *   lock, and edits/growth.edit has it call raise_limit_for() just before.  All pages come
- *   from there: those of a put, of the free list that a commit writes, of nested
- *   transactions (an aborted child leaves the limit raised, which is no harm).
- *   mdb_txn_renew0() asks whether the snapshot fits; there the same edit calls
- *   adopt_growth(), which raises the limit to the snapshot.
- * - me_mapsize is read when the meta page is written, which stores it for other
- *   programs to open with, and by msync() under writemap, as the length to flush.
- *   So it never exceeds what is mapped, nor, under writemap, what has been allocated.
- * - Both only rise while transactions are alive (pylmdb_env_limit() may lower them,
- *   never below what the last snapshot uses), by compare-and-swap, because a thread
- *   that begins a read raises them without a lock.
- * - Dirty pages that are spilled to make room in memory are written to the file at
- *   their place and read back through the map: it reaches that far already, and the
- *   file does since the write.
- * - Other processes see growth as a snapshot whose last page lies behind their limit;
- *   adopt_growth() in theirs (MDB_MAP_RESIZED in other programs') is the answer.
- *   What they store as the map's size only ever rises.
+ * - me_maxpg is read in two places. mdb_page_alloc() asks whether a page at the end of the
+ *   file may be used. It runs in a write transaction, so under the writer lock, and
+ *   edits/growth.edit makes it call raise_limit_for() just before. All pages come from there:
+ *   those of a put, of the free list that a commit writes, of nested transactions. (A child
+ *   that aborts leaves the limit raised, which does no harm.) mdb_txn_renew0() asks whether
+ *   the snapshot fits. There the same edit calls adopt_growth(), which raises the limit to
+ *   the snapshot's size.
+ * - me_mapsize is read when the meta page is written, which stores it for other programs to
+ *   open with, and under writemap by msync(), as the length to flush. So it never exceeds
+ *   what is mapped, nor, under writemap, what has been allocated.
+ * - While transactions are alive both numbers only rise, by compare-and-swap, because a
+ *   thread that begins a read raises them without a lock. Only pylmdb_env_limit() may lower
+ *   them, never below what the last snapshot uses.
+ * - Dirty pages that are spilled are written to their place in the file and read back through
+ *   the map. The map reaches that far, because the limit was raised before, and the file does
+ *   since the write.
+ * - Other processes see growth as a snapshot whose last page lies behind their limit. In our
+ *   processes adopt_growth() then raises the limit; other programs answer MDB_MAP_RESIZED.
+ *   The map size that is stored in the meta page only rises.
  *
- * Under writemap pages are written by storing into the map, and a store into a page
- * that the disk has no room for is a SIGBUS.  So there the limit is also what is
- * allocated: the file is extended by allocation, not by truncation to a length, before
- * the limit rises; when that fails, the put fails with the system's error number.  The
- * limit that the user set is then reached in steps.  The file is never truncated, so
- * a process with a smaller map takes nothing from one with a larger.
+ * Under writemap pages are written by storing into the map, and a store into a page for which
+ * the disk has no room is a SIGBUS. So there the limit is also what is allocated: the file is
+ * extended by allocation, not by a change of its length, before the limit rises. If that
+ * fails, the put fails with the system's error number. So the limit that the user set is
+ * reached in steps. The file is never made shorter, so a process with a smaller map takes
+ * nothing from one with a larger map.
  *
- * LMDB 1.0 has the same two fields and the same two places. */
+ * LMDB 1.0 has the same two fields, read in the same places. */
 
 /* -- the mapping ---------------------------------------------------------------------- */
 
-/* What is mapped of a file whose map may grow: enough for most, at once. */
+/* How much to map at first, if nothing else is planned: enough for most files. */
 static const size_t FIRST_MAPPED = (size_t)64 << 20;
 
 static size_t whole_pages(const MDB_env *env, size_t size)
@@ -77,7 +77,7 @@ static void *map_data(MDB_env *env, void *addr, int prot, int flags)
     guard_map(env, map);
     count_mapped(ext->mapped, 0);
     if (ext->max_limit < least)
-        ext->max_limit = least; /* what is there stays */
+        ext->max_limit = least; /* the limit covers the file that exists */
     return map;
 }
 
@@ -111,7 +111,7 @@ static int extend_mapping(MDB_env *env, size_t size)
     const int writable = env->me_flags & MDB_WRITEMAP ? PROT_WRITE : 0;
     const size_t missing = size - ext->mapped;
     char *end = env->me_map + ext->mapped;
-    /* Without MAP_FIXED the address is a wish, and nothing that lies there is harmed. */
+    /* Without MAP_FIXED the address is a hint, and no other mapping is replaced. */
     char *more = mmap(end, missing, PROT_READ | writable, MAP_SHARED, env->me_fd,
                       (off_t)ext->mapped);
 
@@ -131,8 +131,9 @@ static int extend_mapping(MDB_env *env, size_t size)
     return 1;
 }
 
-/* Extends the mapping if nothing lies behind it: twice as much while there is enough, or
- * just what is needed.  A reader may do that beside the writer. */
+/* Extend the mapping to at least size, if nothing lies behind it: to twice its length while
+ * there are addresses enough, else to what is needed. A reader and the writer may do that at
+ * the same time. */
 static int ensure_mapped(MDB_env *env, size_t size)
 {
     struct env_extension *ext = extension_of(env);
@@ -153,8 +154,8 @@ static int ensure_mapped(MDB_env *env, size_t size)
     return done;
 }
 
-/* Another mapping, elsewhere, in which the data may have so many bytes.  Nothing must lie
- * in the old one, which is given up when the new one is there. */
+/* Map the file elsewhere, with a limit of size. Nothing must lie in the old map, which is
+ * unmapped once the new one exists. */
 static int move_map(MDB_env *env, size_t size)
 {
     struct env_extension *ext = extension_of(env);
@@ -188,21 +189,21 @@ static void raise_to(size_t *field, size_t value)
         ;
 }
 
-/* me_mapsize first: whoever sees the new me_maxpg may write the meta page. */
+/* me_mapsize is raised first: a thread that sees the new me_maxpg may write the meta page. */
 static void raise_limit(MDB_env *env, size_t size)
 {
     raise_to(&env->me_mapsize, size);
     raise_to(&env->me_maxpg, size / env->me_psize);
 }
 
-/* How far the limit may rise without another map. */
+/* How far the limit may rise in this mapping. */
 static size_t max_limit_in_place(const struct env_extension *ext)
 {
     return ext->max_limit < ext->mapped ? ext->max_limit : ext->mapped;
 }
 
-/* Makes the file so long, with blocks behind all of it where the system can do that.
- * Never shortens it. */
+/* Make the file at least this long, with blocks for all of it where the system can allocate
+ * them. Never makes it shorter. */
 static int extend_file(int fd, size_t from, size_t to)
 {
     struct stat found;
@@ -231,8 +232,8 @@ static int extend_whole_file(int fd, size_t size)
     return rc ? -1 : 0;
 }
 
-/* How large a map becomes that has to have at least `needed` bytes and may have
- * `most`: larger by such a part of what it is (1 doubles it), and by 1 GiB at most. */
+/* Return the new size of a map that needs at least `needed` bytes and may have `most`. It
+ * grows by now / part (1 doubles it), at most by 1 GiB. */
 size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part)
 {
     const size_t grain = (size_t)1 << 16, gib = (size_t)1 << 30;
@@ -245,12 +246,12 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
     return size < most ? size : most;
 }
 
-/* Raises the limit so that size bytes fit, or says why not. */
+/* Raise the limit so that size bytes fit, or return an error. */
 static int grow(MDB_env *env, size_t size)
 {
     struct env_extension *ext = extension_of(env);
     const size_t now = env->me_mapsize;
-    /* A limit costs nothing, but blocks do. */
+    /* Raising the limit costs nothing, but blocks take space on the disk. */
     const unsigned int part = env->me_flags & MDB_WRITEMAP ? 8 : 1;
     size_t wanted;
     int rc = 0;
@@ -258,7 +259,7 @@ static int grow(MDB_env *env, size_t size)
     if (size > ext->max_limit)
         return MDB_MAP_FULL;
     if (size > ext->mapped && !ensure_mapped(env, size)) {
-        ext->move_asked_at = 0; /* the next transaction may find nobody in the map */
+        ext->move_asked_at = 0; /* the next transaction may be able to move the map */
         return ENOMEM;
     }
     wanted = pylmdb_grown_size(now, size, max_limit_in_place(ext), part);
@@ -274,8 +275,8 @@ static int grow(MDB_env *env, size_t size)
     return rc;
 }
 
-/* Called by mdb_page_alloc() before it takes a page behind all others: pages is the
- * number that it will have then.  liblmdb leaves the last page of the map unused. */
+/* Called by mdb_page_alloc() before it takes a page at the end of the file. pages is the
+ * number of pages after that. liblmdb leaves the last page of the map unused. */
 static int raise_limit_for(MDB_txn *txn, size_t pages)
 {
     MDB_env *env = txn->mt_env;
@@ -285,8 +286,8 @@ static int raise_limit_for(MDB_txn *txn, size_t pages)
     return grow(env, (pages + 1) * env->me_psize);
 }
 
-/* Called by mdb_txn_renew0(): another process may have made the snapshot larger than
- * the limit.  What is not raised here is found missing by liblmdb. */
+/* Called by mdb_txn_renew0(): another process may have made the snapshot larger than the
+ * limit. If the limit cannot be raised that far, liblmdb finds that afterwards. */
 static void adopt_growth(MDB_env *env, size_t pages)
 {
     struct env_extension *ext = extension_of(env);
@@ -297,7 +298,7 @@ static void adopt_growth(MDB_env *env, size_t pages)
     if (size > ext->mapped && !ensure_mapped(env, size))
         return;
     raise_limit(env, size);
-    if (ext->fixed) { /* the other one was told a larger limit */
+    if (ext->fixed) { /* the other process was given a larger limit */
         said = mdb_env_pick_meta(env)->mm_mapsize;
         raise_to(&ext->max_limit, said > size ? said : size);
         if (!(env->me_flags & MDB_WRITEMAP))
@@ -336,7 +337,7 @@ int pylmdb_env_limit(MDB_env *env, size_t size)
         raise_to(&ext->max_limit, size);
     if (env->me_flags & MDB_WRITEMAP) {
         if (ext->fixed || size <= env->me_mapsize)
-            return MDB_SUCCESS; /* allocated as it is used */
+            return MDB_SUCCESS; /* blocks are allocated as they are needed */
         if ((rc = extend_file(env->me_fd, env->me_mapsize, size)))
             return rc;
         raise_limit(env, size);
@@ -363,9 +364,9 @@ int pylmdb_env_replace_map(MDB_env *env, size_t size)
     return MDB_SUCCESS;
 }
 
-/* Whether the map should be moved: the data may become larger than what is mapped, is
- * near that, and something lies behind it.  After pylmdb_env_make_room() the limit has to
- * rise before that is said again, or a transaction to fail. */
+/* Whether the map should be moved: the data may become larger than the mapping, is near its
+ * end, and something lies behind it. After pylmdb_env_make_room() this asks again only when
+ * the limit has risen, or when a transaction has failed for lack of room. */
 static int should_move(MDB_env *env)
 {
     struct env_extension *ext = extension_of(env);
@@ -386,7 +387,7 @@ int pylmdb_env_make_room(MDB_env *env, int alone)
 
     ext->move_asked_at = env->me_mapsize;
     if (!alone || is_truncated(env))
-        return MDB_MAP_RESIZED; /* the latter's zeros in place of missing pages would be gone */
+        return MDB_MAP_RESIZED; /* a new map would not have the zeros that stand for missing pages */
     if (!(env->me_flags & MDB_WRITEMAP) && size < meta->mm_mapsize && ext->fixed)
         size = meta->mm_mapsize;
     if (size < env->me_mapsize)

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that are others than the names say.  Included by shim.c, after lock_file.c.
+/* Notice that the names of an environment lead to other files than the open ones. Included by
+ * shim.c, after lock_file.c.
  *
- * A data file can be put in the place of one that another process has open, as by a backup
- * that is restored.  Both have the lock file then, and that tells of one data file only: who
- * believed it would begin with the wrong meta page, and write over what the newest one has.
+ * A data file can be replaced while another process has it open, for example by a backup that
+ * is restored. Then both data files have the same lock file, which tells the state of one of
+ * them only. A process with the other data file would begin with the wrong meta page, and
+ * overwrite pages of the newest snapshot.
  *
- * So everybody who has an environment open holds a shared lock on a byte of the lock file,
- * far behind its end, whose place is the inode number of the data file.  It ends with the
- * process, whatever happens.  Who opens the file takes that lock, and then looks whether
- * anybody holds one elsewhere.  Other builds of LMDB take no such lock; with them the
- * transaction numbers of both files must agree, at open and whenever a transaction begins. */
+ * So each process that has an environment open holds a shared lock on a byte of the lock
+ * file, far behind its end, at an offset made of the inode number of the data file. The lock
+ * ends with the process, however that ends. A process that opens the file takes that lock,
+ * and then looks whether another process holds one at another offset. Other builds of LMDB
+ * take no such lock. So the transaction numbers in the lock file and in the data file must
+ * agree too, at open and whenever a transaction begins. */
 
-/* Locks from here on are identities; the one before is had by the process that takes the
- * lock file away. */
+/* Offsets from here on are identities. The byte before is locked by a process that removes
+ * the lock file. */
 #define IDENTITIES ((off_t)((uint64_t)1 << (8 * sizeof(off_t) - 3)))
 #define MOST_IDENTITIES IDENTITIES
 
-/* How long a writer in another process is waited for, where an answer needs its lock. */
+/* How many milliseconds to wait for a writer in another process, if an answer needs the
+ * writer lock. */
 enum { WRITER_MS = 1000 };
 
 static int lock_byte(MDB_env *env, int type, off_t at)
@@ -45,8 +49,9 @@ static int others_have_another(MDB_env *env, ino_t inode)
            anybody_holds(env, own + 1, IDENTITIES + MOST_IDENTITIES);
 }
 
-/* Whether the lock file tells of the newest transaction in the data file.  A commit writes
- * the data file first, so the lock file may be one behind; with the writer lock it is not. */
+/* Whether the lock file has the number of the newest transaction in the data file. A commit
+ * writes the data file first, so the lock file may be one behind; with the writer lock it is
+ * not. */
 static int numbers_agree(MDB_env *env)
 {
     volatile txnid_t *said = &env->me_txns->mti_txnid;
@@ -68,7 +73,7 @@ static int numbers_agree(MDB_env *env)
 #ifdef PYLMDB_ROBUST_LOCKS
     writer_lock_wait_end();
 #endif
-    /* Where the writer lock was not had, each transaction will look again. */
+    /* Without the writer lock this is undecided; each transaction looks again. */
     return newest == before || (rc && newest == before + 1);
 }
 
@@ -225,7 +230,7 @@ static int files_are_replaced(MDB_env *env)
     return 0;
 }
 
-/* A writer reads the numbers under its lock; a reader can find a later commit. */
+/* A writer reads the numbers with the writer lock; a reader may find a later commit. */
 static int numbers_differ(const MDB_txn *txn)
 {
     const MDB_env *env = txn->mt_env;

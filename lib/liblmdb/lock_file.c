@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The lock file, from its mapping to its end, and the names of files.  Included by shim.c,
- * after mdb.c.
+/* The mapping and the locks of the lock file, and the names of an environment's files.
+ * Included by shim.c, after mdb.c.
  *
- * An open file's locks last as long as anything leads to it: a descriptor or a
- * mapping, of this process or of one that was forked off.  So they are given back
- * explicitly when an environment is closed, and a forked child lets go of the lock file
- * at once: else a parent that dies would seem to be alive to those who look whether its
- * readers are. */
+ * The locks of an open file last as long as any descriptor or mapping refers to it, in this
+ * process or in a forked child. So they are released explicitly when an environment is
+ * closed, and a forked child closes and unmaps the lock file at once. Otherwise a parent that
+ * dies would seem to be alive to processes that look for dead readers. */
 
-/* Environments with a lock file, and what guards the list. */
+/* The environments that have a lock file, and the mutex of this list. */
 static MDB_env *with_locks;
 static pthread_mutex_t with_locks_guard = PTHREAD_MUTEX_INITIALIZER;
 
@@ -80,7 +79,7 @@ static void after_fork_in_child(void)
         env->me_txns = NULL;
     }
     with_locks = NULL;
-    /* other threads of the parent may have had these */
+    /* other threads of the parent may have locked these */
     pthread_mutex_init(&with_locks_guard, NULL);
     pthread_mutex_init(&addresses_guard, NULL);
     pthread_mutex_init(&growth_guard, NULL);
@@ -94,14 +93,14 @@ __attribute__((constructor)) static void handle_forks(void)
 
 /* -- names ------------------------------------------------------------------------------- */
 
-/* A name by which an environment's files were found once more.  Names are kept as long as
- * the environment, because another thread may be looking at one. */
+/* Another name by which an environment's files were opened. Names are kept as long as the
+ * environment, because another thread may be reading one. */
 struct name {
     struct name *older;
     char path[];
 };
 
-/* Files that were renamed are found by their new name then, and no more by the old one. */
+/* After a rename the files are found by the new name, and no longer by the old one. */
 void pylmdb_env_named(MDB_env *env, const char *path)
 {
     struct env_extension *ext = extension_of(env);
@@ -116,7 +115,7 @@ void pylmdb_env_named(MDB_env *env, const char *path)
         name = name->older;
     if (!name) {
         if (!(name = malloc(sizeof(*name) + size)))
-            return; /* then the old one is looked at */
+            return; /* the old name stays in use */
         memcpy(name->path, path, size);
         name->older = ext->names;
         ext->names = name;

@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* Many lookups at once.  Included by shim.c, after search.c.
+/* Look up many keys in one call. Included by shim.c, after search.c.
  *
- * A lookup in a large database waits for memory several times in turn: for the head of a
- * leaf page, for an entry of its table, for the record there, and again for each record
- * that a search by halves looks at.  So here the search begins where the record is likely
- * to be, which follows from the keys that the branch page has of this leaf page and of
- * the next one, and many lookups take each step together: each asks for the memory that
- * it needs in the next step.
+ * A lookup in a large database waits for main memory several times, one wait after the other:
+ * for the header of the leaf page, for an entry of the page's offset table, for the node, and
+ * for each further node that a binary search compares.
  *
- * Only for readers: their pages lie in the map and stay as they are. */
+ * Two things shorten this. The search on a leaf page begins at the likely index of the key,
+ * which is interpolated between two keys of the branch page above: the one of this leaf page
+ * and the one of the next. And the lookups of a batch take each step together: each
+ * prefetches the memory of its next step, so the waits overlap.
+ *
+ * Used by read transactions only: their pages lie in the map and do not change. */
 
 #define BATCH_SIZE 64
 
-/* One of the lookups that are made together. */
+/* One lookup of a batch. */
 struct probe {
     MDB_page *leaf;
-    float fraction; /* of the leaf's records, those that are likely to be smaller */
+    float fraction; /* the fraction of the leaf's keys that are likely to be smaller, 0 to 1 */
 };
 
-/* The path to the leaf page of the last key: others are often near it.  The page has the
- * keys from one to another, excluded, if these are known; behind what both begin with
- * they go on with these bytes. */
+/* The path from the root to the leaf page of the last key; the next key is often on the same
+ * page. The keys of the leaf page are at least the key of low and less than the key of high;
+ * both are NULL if the branch page does not tell. prefix is the length of the common prefix
+ * of these two keys, low_word and high_word are the 8 bytes behind it, and digits says how
+ * many of these are decimal digits in both. */
 struct search_path {
     MDB_page *pages[CURSOR_STACK];
     int indexes[CURSOR_STACK];
@@ -34,7 +38,7 @@ struct search_path {
 
 /* -- where a key is likely to be ------------------------------------------------- */
 
-/* How many of the eight bytes, from the first, are decimal digits. */
+/* Count the decimal digits at the beginning of 8 bytes. */
 static inline int leading_digits(uint64_t word)
 {
     const uint64_t lows = 0x7f7f7f7f7f7f7f7f, from_zero = word ^ 0x3030303030303030;
@@ -43,7 +47,7 @@ static inline int leading_digits(uint64_t word)
     return others ? __builtin_clzll(others) / 8 : 8;
 }
 
-/* The number that the first so many bytes are, digits each. */
+/* Return the number that the first bytes are, each of them a decimal digit. */
 static inline uint64_t decimal_of(uint64_t word, int digits)
 {
     uint64_t number = digits ? (word ^ 0x3030303030303030) >> (64 - 8 * digits) : 0;
@@ -54,7 +58,7 @@ static inline uint64_t decimal_of(uint64_t word, int digits)
     return (number * 10000 + (number >> 32)) & 0xffffffff;
 }
 
-/* Up to eight bytes of a key, as a number that sorts as they do. */
+/* Return up to 8 bytes of a key as a number that sorts as the bytes do. */
 static inline uint64_t word_at(const unsigned char *key, size_t size, size_t at)
 {
     uint64_t word = 0;
@@ -84,7 +88,7 @@ static void note_bounds(struct search_path *path)
     path->digits = digits < path->digits ? digits : path->digits;
 }
 
-/* How far a key is on the path from one bound to the other. */
+/* Return where a key lies between the two bounds: 0 at the lower, 1 at the upper. */
 static float fraction_between(const struct search_path *path, const MDB_val *key)
 {
     uint64_t low = path->low_word, high = path->high_word;
@@ -104,7 +108,8 @@ static float fraction_between(const struct search_path *path, const MDB_val *key
 
 /* -- from the root to the leaf page ---------------------------------------------- */
 
-/* The child of a branch page that has the key, sought from one on that was the last. */
+/* Return the index of the child of a branch page that has the key. The search begins at from,
+ * the index for the last key, in steps that double. */
 static int child_of(MDB_page *mp, const MDB_val *key, int from)
 {
     const int count = (int)NUMKEYS(mp);
@@ -192,7 +197,8 @@ static inline int likely_index(const struct probe *probe)
     return at < count ? at : count - 1;
 }
 
-/* The place of a key on a page, sought from one on, first in steps that double; or -1. */
+/* Return the index of a key on a leaf page, or -1. The search begins at an index, in steps
+ * that double. */
 static int search_around(MDB_page *mp, const MDB_val *key, int at)
 {
     const int last = (int)NUMKEYS(mp) - 1;
@@ -235,7 +241,8 @@ static int fill_lookup(MDB_node *node, struct pylmdb_lookup *lookup)
     return MDB_SUCCESS;
 }
 
-/* Keys that follow each other closely, as all of a range do, are found one by the other. */
+/* Search each leaf page at the likely index of its key. Keys that are close to each other, as
+ * all keys of a range are, are searched from the last one on. */
 static int find_probed(const struct probe *probes, struct pylmdb_lookup *lookups, size_t count)
 {
     int at = -1, is_close = 0, rc = MDB_SUCCESS;
@@ -295,7 +302,8 @@ static int lookup_many(MDB_cursor *mc, struct pylmdb_lookup *lookups, size_t cou
     return rc;
 }
 
-/* The first page of a large value, where the map has it. */
+/* Prefetch the first overflow page of a value and return its address; NULL if the map does
+ * not have it. */
 static const char *prefetch_overflow(const MDB_txn *txn, const MDB_node *node)
 {
     const char *page;

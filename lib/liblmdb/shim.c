@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (files.c, writer_lock.c, whole_writes.c, checked_pages.c, search.c,
- * lookup_many.c, assertions.c, handles.c, exchange.c, append.c, env_extension.c, opening.c, creation.c,
- * growth.c, lock_file.c, readers.c, identity.c, compaction.c, inherited.c, truncation.c, append_large.c,
- * addresses.c).
+/* liblmdb, and our code that needs its internals, as one translation unit: this file includes
+ * mdb.c, midl.c and our other files; README.md lists them.
  *
- * Everything that reads or writes a liblmdb struct is in this file, each piece
- * under a comment that states the invariant it relies on.  A build against a
- * system liblmdb (PYLMDB_SYSTEM) compiles only without_shim.c.
+ * All code that reads or writes a struct of liblmdb is here. The comment above each piece
+ * says which invariant of liblmdb it relies on. A build against the system's liblmdb
+ * (PYLMDB_SYSTEM) compiles only without_shim.c.
  *
- * The macros below take over calls in mdb.c, some by the text of an argument; pin.json says how
- * often each of them occurs, and place.py refuses sources in which that has changed.
- */
+ * The macros below replace calls in mdb.c, some of them by the text of an argument. pin.json
+ * says how often each of these calls occurs, and place.py refuses sources in which a number
+ * has changed. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -23,7 +20,7 @@
 
 #ifndef PYLMDB_SYSTEM
 
-/* Smaller is faster here, by measurement; the core is compiled with -O3. */
+/* Smaller code is faster here, as measured; the core is compiled with -O3. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize ("O2")
 #endif
@@ -35,24 +32,24 @@
 int pylmdb_mutex_lock(pthread_mutex_t *mutex);
 int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #include "writer_lock.c"
-/* mdb.c takes and gives back its locks by these names only.  Those in the lock file it has by
- * pointers (me_rmutex, me_wmutex); mutexes of the process are fields, named with an '&', and are
- * not robust. */
+/* mdb.c locks and unlocks by these names only. It has the mutexes in the lock file as
+ * pointers (me_rmutex, me_wmutex). Mutexes of the process are fields, written with an '&';
+ * they are not robust. */
 #define pthread_mutex_lock(mutex) \
     (#mutex[0] == '&' ? (pthread_mutex_lock)(mutex) : pylmdb_mutex_lock(mutex))
 #define pthread_mutex_unlock(mutex) pylmdb_mutex_unlock(mutex)
 #endif
 
-/* How files are opened and locked.  A data file may be a symbolic link where the user
- * named it, or where nothing is written to it. */
+/* How files are opened and locked. A data file may be a symbolic link if the user named the
+ * file itself, or if nothing is written to it. */
 #include "files.c"
 #define MAY_FOLLOW \
     (which != MDB_O_LOCKS && (env->me_flags & (MDB_NOSUBDIR | MDB_RDONLY)))
 static int open_file(const char *path, int flags, mode_t mode, int is_lock_file, int follow);
 #define open(path, flags, mode) open_file(path, flags, mode, which == MDB_O_LOCKS, MAY_FOLLOW)
 static void note_failure(int step);
-/* The environment is in scope wherever mdb.c calls fcntl(), but for a call on macOS; only where
- * there are two kinds of locks it is asked for. */
+/* The variable env is in scope wherever mdb.c calls fcntl(), except for a call on macOS. It
+ * is needed only where there are two kinds of locks. */
 #if defined(F_OFD_SETLK)
 #define LOCKED_ENV ((MDB_env *)(size_t)env)
 #else
@@ -64,8 +61,8 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
          ? lock_of_file(LOCKED_ENV, fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0)) \
          : (fcntl)(fd, command, ##__VA_ARGS__))
 
-/* One call in place of lseek() and writev(), which mdb_page_flush() makes one after
- * the other with the position in wpos.  (It has a switch for that, which does not
+/* One call in place of lseek() and writev(), which mdb_page_flush() calls one after the other
+ * with the position in wpos. (mdb_page_flush() has a switch for that, which does not
  * compile.) */
 #include "whole_writes.c"
 #define pwrite(fd, data, size, at)                                                   \
@@ -82,8 +79,9 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
 #define writev(fd, iov, n) write_whole_list(fd, iov, n, wpos)
 #endif
 
-/* mdb_env_open() has the two megabytes of its list of dirty pages cleared.  The list's
- * length stands in its first element, and nothing is read behind that many. */
+/* mdb_env_open() allocates its list of dirty pages, two megabytes, with calloc(). Only the
+ * first element, the list's length, needs to be zero: what lies behind that many elements is
+ * not read. */
 static void *uncleared_list(size_t count, size_t size)
 {
     void *list = malloc(count * size);
@@ -91,7 +89,7 @@ static void *uncleared_list(size_t count, size_t size)
     return list ? memset(list, 0, size) : NULL;
 }
 
-/* An environment has our struct env_extension behind it. */
+/* Each MDB_env is followed by a struct env_extension; see env_extension.c. */
 enum { EXTENSION_SIZE = 320 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
@@ -107,8 +105,7 @@ static void note_process(MDB_env *env, struct MDB_reader *slot);
 static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count);
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
-/* The mappings of the data file and the lock file, and their ends; see growth.c and
- * lock_file.c. */
+/* Mapping and unmapping the data file and the lock file; see growth.c and lock_file.c. */
 #define PYLMDB_GROWTH /* edits/growth.edit */
 #include <sys/mman.h>
 static void *map_data(MDB_env *env, void *addr, int prot, int flags);
@@ -175,8 +172,8 @@ static int file_size(MDB_env *env, size_t *size);
 
 #include "env_extension.c"
 
-/* LMDB 1.0 keeps the size of checksums at the end of page 0.  Who writes a page and no
- * checksum to it damages it for those who look at them. */
+/* LMDB 1.0 keeps the size of checksums at the end of page 0. A page that is written without
+ * its checksum is damaged for programs that check it. */
 static int has_checksums(const MDB_env *env)
 {
     unsigned short size = 0;
@@ -241,8 +238,8 @@ int pylmdb_has_shim(void)
     return 1;
 }
 
-/* A transaction that has begun, on pages that the file does not have any more, or on the
- * word of a lock file that tells of another data file. */
+/* Check a transaction that has begun: the file may lack pages, or the lock file may belong to
+ * another data file. */
 static int what_is_wrong(const MDB_txn *txn)
 {
     if (is_truncated(txn->mt_env))
@@ -265,9 +262,9 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
 {
     int rc = 0;
 
-    /* mdb_txn_begin() takes one mutex that can be held for long: the writer
-     * lock, in a top-level write transaction.  It returns the code of a failed
-     * lock unchanged and has touched nothing by then. */
+    /* mdb_txn_begin() waits for one mutex that may be held for long: the writer lock, in a
+     * top-level write transaction. It returns the error of a failed lock unchanged, and has
+     * changed nothing by then. */
 #ifdef PYLMDB_ROBUST_LOCKS
     if (flags & MDB_RDONLY) {
         only_try = !wait_ms;
@@ -292,7 +289,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
     rc = end_if_wrong(rc, txn);
-    /* With the lock: what is replaced while it was waited for counts, too. */
+    /* Checked with the writer lock: files may have been replaced while it was waited for. */
     if (!(flags & MDB_RDONLY) && !parent &&
         (rc ? names_lead_elsewhere(env) : files_are_replaced(env))) {
         if (!rc)
@@ -317,9 +314,9 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     return rc ? rc : what_is_wrong(txn);
 }
 
-/* A reset transaction owns its reader slot until it is aborted; one without a
- * slot is given a new one by mdb_txn_renew().  A slot is free when it has no
- * process number, which is written without the lock by mdb_txn_end() too. */
+/* A transaction that was reset keeps its reader slot until it is aborted. One without a slot
+ * gets a new slot from mdb_txn_renew(). A slot without a process number is free;
+ * mdb_txn_end() clears the number without the lock of the table, too. */
 int pylmdb_txn_park(MDB_txn *txn)
 {
     mdb_txn_reset(txn);
@@ -330,8 +327,8 @@ int pylmdb_txn_park(MDB_txn *txn)
     return 1;
 }
 
-/* mdb_env_copyfd2() begins its read transaction and then locks the writer
- * mutex, before it writes the first byte. */
+/* mdb_env_copyfd2() begins its read transaction and then locks the writer mutex, before it
+ * writes the first byte. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms)
 {
@@ -349,10 +346,10 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
     return rc;
 }
 
-/* The mutex lies in the lock file's map.  A thread that has not given it back
- * yet would unlock it there, and its list of robust mutexes leads through it,
- * so then the map is left in place: a few pages, once.  What mdb_env_close()
- * does with me_txns besides unmapping it is to free our reader slots. */
+/* The writer mutex lies in the map of the lock file. A thread that has not unlocked it yet
+ * would do that in the map, and its list of robust mutexes leads through the mutex. Then the
+ * map is never unmapped: a few pages, once. The only other use that mdb_env_close() makes of
+ * me_txns is to free our reader slots. */
 void pylmdb_env_close(MDB_env *env)
 {
 #ifdef PYLMDB_ROBUST_LOCKS
@@ -371,15 +368,15 @@ void pylmdb_env_close(MDB_env *env)
     mdb_env_close(env);
 }
 
-/* What mdb_txn_commit() asks. */
+/* mdb_txn_commit() asks the same. */
 int pylmdb_txn_is_changed(MDB_txn *txn)
 {
     return !(txn->mt_flags & MDB_TXN_RDONLY) &&
            (txn->mt_u.dirty_list[0].mid || (txn->mt_flags & (MDB_TXN_DIRTY | MDB_TXN_SPILLS)));
 }
 
-/* A record of the main database describes a named database exactly when its
- * node has F_SUBDATA without F_DUPDATA. */
+/* A record of the main database describes a named database exactly when its node has
+ * F_SUBDATA without F_DUPDATA. */
 int pylmdb_cursor_is_db(MDB_cursor *mc)
 {
     MDB_page *mp;
@@ -394,9 +391,9 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
     return (leaf->mn_flags & (F_DUPDATA | F_SUBDATA)) == F_SUBDATA;
 }
 
-/* The neighbour on the same leaf page, in a database without duplicates, from a
- * position that is one: mdb_cursor_next() and mdb_cursor_prev() would do the same
- * after looking for everything else that may be the case. */
+/* Step to the next or previous record on the same leaf page, in a database without
+ * duplicates, from a valid position. There mdb_cursor_next() and mdb_cursor_prev() do the
+ * same after more checks. */
 static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
     MDB_val unwanted;
@@ -423,9 +420,9 @@ static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
     return pylmdb_safe_cursor_get(mc, key, data ? data : &unwanted, op);
 }
 
-/* A seek that finds nothing leaves a cursor between two records, and in a
- * database with duplicates with a sub-cursor that was never initialised, which
- * the next relative movement would follow. */
+/* A seek that finds nothing leaves a cursor between two records. In a database with
+ * duplicates its sub-cursor may never have been initialised, and the next relative movement
+ * would follow it. */
 void pylmdb_cursor_unset(MDB_cursor *mc)
 {
     mc->mc_flags &= ~(C_INITIALIZED | C_EOF);
@@ -434,10 +431,10 @@ void pylmdb_cursor_unset(MDB_cursor *mc)
         mc->mc_xcursor->mx_cursor.mc_flags &= ~(C_INITIALIZED | C_EOF);
 }
 
-/* A child of fork() shares no descriptor table with its parent, so closing
- * ours takes nothing from the parent; the data's map stays, views may lie in it.
- * Where locks belong to the process, closing a lock file drops those of the *calling
- * process* on it, which is why this must happen before the child opens the file anew. */
+/* A forked child has its own descriptor table, so closing descriptors there does not affect
+ * the parent. The map of the data stays, because views may lie in it. Where locks belong to
+ * the process, closing a lock file drops the locks that the calling process has on it. So
+ * this must happen before the child opens the file again. */
 void pylmdb_env_abandon(MDB_env *env)
 {
     if (env->me_fd != INVALID_HANDLE_VALUE)
@@ -457,7 +454,8 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
 
 /* -- reads ---------------------------------------------------------------------------- */
 
-/* A read of an environment, before and after which it is looked at. */
+/* The body of a function that reads: returns MDB_CORRUPTED if the file is found truncated
+ * before or after the read. */
 #define READING(env, read)                                  \
     int rc_;                                                \
     if (is_truncated(env))                                        \
@@ -495,7 +493,7 @@ int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
     READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
 }
 
-#else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
+#else /* PYLMDB_SYSTEM: the internals of liblmdb cannot be used */
 
 #include "without_shim.c"
 

@@ -1,36 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* A data file that is cut short under a live map.  Included by shim.c, after mdb.c.
+/* Reads of a data file that was truncated while it is mapped. Included by shim.c, after
+ * mdb.c.
  *
- * Reading a page of the map that the file no longer has is a SIGBUS.  The handler here
- * puts a page of zeros in its place, notes that the environment is cut, and lets the
- * reading go on; everybody who reads through this module looks at the note before and
- * after, and reports damage instead of what was read.  So a read costs a look at one
- * variable, and no way has to be found out of the middle of anything.
+ * Reading a page of the map that the file no longer has is a SIGBUS. The handler here maps a
+ * page of zeros in its place, notes that the environment's file is truncated, and lets the
+ * read continue. All code that reads through this module looks at that note before and after
+ * a read, and reports damage instead of what it read. So a read costs a look at one variable,
+ * and no code is left in the middle.
  *
- * The handler acts for what is in one of our maps, and only while it is this module
- * that reads: its own code, or a function of the C library that it has called, as far
- * as the return address on the stack tells.  Values are touched here, a byte of each
- * page, before others copy them.  A view that somebody else reads is none of this. */
+ * The handler acts only for addresses in our maps, and only while this module reads: its own
+ * code, or a function of the C library that it has called, according to the return address on
+ * the stack. Other code that copies values calls pylmdb_touch() first, which reads a byte of
+ * each page here. A view that other code reads is not protected. */
 #include <signal.h>
 #include <ucontext.h>
 
 enum { MAX_GUARDED = 16384 };
 
-/* The maps that are guarded: free places have no size. */
+/* The maps that are guarded; a free slot has the size 0. */
 static struct guarded {
     char *map;
     size_t size;
     int truncated;
 } guarded[MAX_GUARDED];
-/* the first that may be free */
+/* the first slot that may be free */
 static int next_guarded;
-/* What was to be done about the signal before this module's handler was installed, for the
- * first time and for the last: the latter may lead back here, by another engine's handler. */
+/* The actions for the signal before this module's handler was installed, for the first time
+ * and for the last time. The latter may be another engine's handler, which calls this one in
+ * turn. */
 static struct sigaction action_first, action_before;
 static int is_installed;
 static __thread int is_passing_on;
 
-/* Whether any map of this process was found cut. */
+/* Whether the file of any map of this process was found truncated. */
 int pylmdb_any_cut;
 int *pylmdb_host_cut;
 
@@ -38,7 +40,7 @@ int *pylmdb_host_cut;
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
-/* Code of the core and of other engines, which read our maps, too. */
+/* The code of the core and of other engines, which reads our maps too. */
 enum { MAX_OTHER_CODE = 4 };
 static struct {
     uintptr_t code;
@@ -88,7 +90,8 @@ static int we_are_reading(const ucontext_t *context)
 #endif
 }
 
-/* Puts zeros where a page of a guarded map is missing; 0 if it is none. */
+/* Map zeros in the place of a missing page of a guarded map; return 0 if the address is not
+ * in one. */
 static int fill_page(char *address, const ucontext_t *context)
 {
     const size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -102,7 +105,7 @@ static int fill_page(char *address, const ucontext_t *context)
             continue;
         if (!we_are_reading(context))
             return 0;
-        /* First the note: other threads may read the zeros at once. */
+        /* The note comes first: other threads may read the zeros at once. */
         __atomic_store_n(&guarded[i].truncated, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
         if (pylmdb_host_cut)
@@ -129,7 +132,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     else if (next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN)
         next->sa_handler(number);
     else
-        (void)sigaction(number, next, NULL); /* and it happens again */
+        (void)sigaction(number, next, NULL); /* then the instruction runs again, and the signal comes again */
     is_passing_on--;
     errno = saved;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What shim.h declares, for a build against the system's liblmdb, whose insides are out of
- * reach: plain calls where liblmdb has the function, else answers that say that it cannot be had.
- * The map has one size.  Files that an earlier process left damaged are not repaired, and no file
- * replaces an open one.  Processes are known by their numbers, reads are not guarded, values are
- * kept until the commit, and a forked child has only the last snapshot.  Included by shim.c. */
+/* Stand-ins for the functions of shim.h, for a build against the system's liblmdb, whose
+ * internals cannot be used. Where liblmdb has a function for it, it is called; otherwise the
+ * answer says that this build cannot do it. The map has one size. Files that an earlier
+ * process left damaged are not repaired, and no file replaces an open one. Processes are
+ * known by their process numbers, reads are not guarded, values stay in memory until the
+ * commit, and a forked child has only the newest snapshot. Included by shim.c. */
 #include <unistd.h>
 
 int pylmdb_has_shim(void)
