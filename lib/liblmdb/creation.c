@@ -97,7 +97,8 @@ static int take_lock_file(int fd, int *kind)
         magic = 0;
         if (lock_first_bytes(fd, kind, F_UNLCK, 1, 0))
             return -1;
-        pause.tv_nsec = 100000 + getpid() % 16 * 100000; /* differs between processes, so that two do not retry in step */
+        /* differs between processes, so that two do not retry in step */
+        pause.tv_nsec = 100000 + getpid() % 16 * 100000;
         nanosleep(&pause, NULL);
     }
     errno = EAGAIN;

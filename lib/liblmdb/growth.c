@@ -387,7 +387,7 @@ int pylmdb_env_make_room(MDB_env *env, int alone)
 
     ext->move_asked_at = env->me_mapsize;
     if (!alone || is_truncated(env))
-        return MDB_MAP_RESIZED; /* a new map would not have the zeros that stand for missing pages */
+        return MDB_MAP_RESIZED; /* a new map would lack the zeros in place of missing pages */
     if (!(env->me_flags & MDB_WRITEMAP) && size < meta->mm_mapsize && ext->fixed)
         size = meta->mm_mapsize;
     if (size < env->me_mapsize)

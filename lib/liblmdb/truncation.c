@@ -132,7 +132,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     else if (next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN)
         next->sa_handler(number);
     else
-        (void)sigaction(number, next, NULL); /* then the instruction runs again, and the signal comes again */
+        (void)sigaction(number, next, NULL); /* the read is repeated, and the signal too */
     is_passing_on--;
     errno = saved;
 }

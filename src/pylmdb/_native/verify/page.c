@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* One page by itself: its header, the places and sizes of its nodes, their order. */
+/* Check one page: its header, the offsets, sizes and order of its nodes.
+ *
+ * lib/liblmdb/checked_pages.c says once more, on purpose, what a sound page is: there it
+ * protects liblmdb, and nothing here may rely on that. test_hostile_files.py holds the two
+ * together: it damages files at random, and a file that this check finds sound must be used
+ * without an error. */
 #include "format.h"
 
 #include <stdio.h>
 
-enum { CELL = 2, CELL_WORDS = MAX_PAGE / CELL / 64 + 1 }; /* nodes lie on multiples of CELL */
+enum { CELL = 2, CELL_WORDS = MAX_PAGE / CELL / 64 + 1 }; /* nodes begin at multiples of CELL */
 
-/* A page, or one of duplicates within a node, that is looked at. */
+/* The page that is checked, or the sub-page of duplicates inside a node. */
 struct view {
     struct tree *tree;
     const unsigned char *page;
     size_t size;
-    uint64_t number; /* where it lies */
-    int outer_node;  /* and in which node of that page, or -1 */
+    uint64_t number; /* the page number */
+    int outer_node;  /* the index of the node on that page, for a sub-page; else -1 */
 };
 
 static int fault(const struct view *view, const char *what, unsigned int i, unsigned int value)
@@ -22,31 +27,16 @@ static int fault(const struct view *view, const char *what, unsigned int i, unsi
 
     snprintf(text, sizeof(text), what, i, value);
     if (view->outer_node < 0)
-        find(check, PYLMDB_DAMAGE, view->tree->number, view->number, "%s", text);
+        report(check, PYLMDB_DAMAGE, view->tree->number, view->number, "%s", text);
     else
-        find(check, PYLMDB_DAMAGE, view->tree->number, view->number,
-             "in the duplicates of node %d: %s", view->outer_node, text);
+        report(check, PYLMDB_DAMAGE, view->tree->number, view->number,
+               "in the duplicates of node %d: %s", view->outer_node, text);
     return 0;
 }
 
 static inline const struct format *format_of(const struct tree *tree)
 {
     return tree->check->file->format;
-}
-
-struct record get_record(const unsigned char *at)
-{
-    struct record record;
-
-    record.width = get32(at);
-    record.flags = get16(at + 4);
-    record.depth = get16(at + 6);
-    record.branch_pages = get64(at + 8);
-    record.leaf_pages = get64(at + 16);
-    record.large_pages = get64(at + 24);
-    record.entries = get64(at + 32);
-    record.root = get64(at + 40);
-    return record;
 }
 
 struct bytes key_of(const struct tree *tree, const unsigned char *page, unsigned int i)
@@ -83,8 +73,8 @@ static int keys_are_in_order(const struct view *view, unsigned int first)
 
 /* ---- nodes ---- */
 
-/* Takes the cells of a page from start to end; 0 if one of them is taken. */
-static int take_cells(uint64_t *cells, size_t start, size_t end)
+/* Mark the cells from start to end; return 0 if one is marked already. */
+static int mark_cells(uint64_t *cells, size_t start, size_t end)
 {
     const size_t last = (end - 1) / 64;
     size_t word = start / 64;
@@ -100,10 +90,10 @@ static int take_cells(uint64_t *cells, size_t start, size_t end)
     return 1;
 }
 
-/* The bytes of a leaf's node behind its key. */
+/* Return how many bytes of a leaf's node follow its key. */
 static size_t value_size(const struct format *format, const unsigned char *node)
 {
-    return node_flags(node) & NODE_LARGE ? format->large_ref : node_size(node);
+    return node_flags(node) & NODE_OVERFLOW ? format->overflow_ref : node_size(node);
 }
 
 static int flags_can_be(const struct view *view, const unsigned char *node)
@@ -112,8 +102,8 @@ static int flags_can_be(const struct view *view, const unsigned char *node)
 
     if (view->tree->outer)
         return !flags && !node_size(node);
-    return !(flags & ~(unsigned int)(NODE_LARGE | NODE_TREE | NODE_DUPLICATES)) &&
-           (!(flags & NODE_LARGE) || flags == NODE_LARGE) &&
+    return !(flags & ~(unsigned int)(NODE_OVERFLOW | NODE_TREE | NODE_DUPLICATES)) &&
+           (!(flags & NODE_OVERFLOW) || flags == NODE_OVERFLOW) &&
            (!(flags & NODE_TREE) || node_size(node) == RECORD_SIZE);
 }
 
@@ -139,7 +129,7 @@ static int node_is_sound(const struct view *view, const unsigned char *node, uns
     }
     if (size > room)
         return fault(view, "node %u reaches beyond the page's end", i, 0);
-    if (view->outer_node < 0 && size > tree->check->file->most_node + 2)
+    if (view->outer_node < 0 && size > tree->check->file->max_node_size + 2)
         return fault(view, "node %u has %u bytes, which is too much for a page", i,
                      (unsigned int)size);
     *end = (size + 1) & ~(size_t)1;
@@ -168,7 +158,7 @@ static int nodes_are_sound(const struct view *view)
                          (unsigned int)at);
         if (!node_is_sound(view, node, i, view->size - at, &size))
             return 0;
-        if (!take_cells(cells, at / CELL, (at + size) / CELL))
+        if (!mark_cells(cells, at / CELL, (at + size) / CELL))
             return fault(view, "node %u lies over another one", i, 0);
         taken += size;
         if (view->outer_node < 0 && !view->tree->outer && page_flags(format, page) & LEAF &&
@@ -177,7 +167,7 @@ static int nodes_are_sound(const struct view *view)
                                view->number, i))
             return 0;
     }
-    /* liblmdb moves nodes together, and relies on that when it makes room. */
+    /* liblmdb relies on this when it moves nodes together. */
     if (taken != view->size - upper)
         return fault(view, "its nodes have %u bytes, but the room for them is %u",
                      (unsigned int)taken, (unsigned int)(view->size - upper));
@@ -186,8 +176,9 @@ static int nodes_are_sound(const struct view *view)
 
 /* ---- headers ---- */
 
-/* Where values have one size, the bounds of free space only count: a value takes two bytes
- * from below and the rest of its size from above. */
+/* Check the free space of a page of values of one size, where the bounds are only counters:
+ * for each value the lower bound rises by 2, and the upper bound falls by the value's size
+ * minus 2. */
 static int fixed_values_are_sound(const struct view *view)
 {
     const struct format *format = format_of(view->tree);
@@ -209,7 +200,7 @@ static int bounds_are_sound(const struct view *view)
     const unsigned int lower = page_lower(format, view->page);
     const unsigned int upper = page_upper(format, view->page);
     const unsigned int flags = page_flags(format, view->page);
-    /* Values of one byte move the upper bound up. */
+    /* With values of one byte the upper bound rises. */
     const int is_exact = !(flags & FIXED) || page_width(format, view->page) != 1;
 
     if (lower < format->header || (lower - format->header) % 2 || lower > upper ||
@@ -251,17 +242,17 @@ static int header_is_sound(const struct view *view)
     struct pylmdb_check *check = tree->check;
 
     if (page_number(view->page) != view->number) {
-        find(check, PYLMDB_DAMAGE, tree->number, view->number,
-             "its header has the number %llu", (unsigned long long)page_number(view->page));
+        report(check, PYLMDB_DAMAGE, tree->number, view->number,
+               "its header has the number %llu", (unsigned long long)page_number(view->page));
         return 0;
     }
     if (format->version == 3 && page_txnid(view->page) > check->txnid) {
-        find(check, PYLMDB_DAMAGE, tree->number, view->number,
-             "it was written by transaction %llu, which is not committed",
-             (unsigned long long)page_txnid(view->page));
+        report(check, PYLMDB_DAMAGE, tree->number, view->number,
+               "it was written by transaction %llu, which is not committed",
+               (unsigned long long)page_txnid(view->page));
         return 0;
     }
-    if (flags == LARGE)
+    if (flags == OVERFLOW)
         return fault(view, "it is of a large value, but stands in a tree", 0, 0);
     if (flags != BRANCH && flags != LEAF && flags != (LEAF | FIXED))
         return fault(view, "its flags are 0x%04x, which no page of a tree has", flags, 0);
@@ -286,7 +277,7 @@ int page_is_sound(struct tree *tree, const unsigned char *page, uint64_t number)
     } else if (!nodes_are_sound(&view)) {
         return 0;
     }
-    /* The first key of a branch is not looked at by anybody. */
+    /* Nothing reads the first key of a branch page. */
     (void)keys_are_in_order(&view, page_flags(format, page) == BRANCH);
     return 1;
 }
