@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The part of the build that pyproject.toml cannot say.
+"""The part of the build that pyproject.toml cannot express.
 
-It places liblmdb's sources when they are missing, hands the extensions of
-``src/pylmdb/_native/build.py`` to cffi, and keeps builds from meeting the leftovers of earlier
-ones.  Everything else is in pyproject.toml.
+Place liblmdb's sources if they are missing, pass the extensions of
+``src/pylmdb/_native/build.py`` to cffi, and keep files of earlier builds out of new ones.
+Everything else is in pyproject.toml.
 """
 
 import copy
@@ -16,7 +16,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 os.chdir(Path(__file__).resolve().parent)
-# in front of the root, whose folder build/ has the same name
+# before the root, which has a folder build/
 sys.path.insert(0, "src/pylmdb/_native")
 
 from build import core_extension, glue_flags  # noqa: E402
@@ -26,12 +26,11 @@ MODES = ("PYLMDB_SYSTEM_LIBLMDB", "PYLMDB_SANITIZE", "PYLMDB_COVERAGE")
 
 
 class BuildExtensions(build_ext):
-    """Compile the extensions side by side, each in its own directory, and of each only the objects
-    whose inputs changed.
+    """Compile the extensions in parallel, and only those objects whose inputs have changed.
 
-    Both engines compile shim.c, so they cannot share a directory.  setuptools compiles all objects
-    of an extension when one input changed; here the compiler lists the inputs of each object in a
-    file beside it (``-MMD``).
+    Both engines compile shim.c, so each extension has its own directory for objects.  setuptools
+    compiles all objects of an extension when one input has changed.  Here the compiler lists the
+    inputs of each object in a file next to it (``-MMD``).
     """
 
     def finalize_options(self):
@@ -56,8 +55,8 @@ class BuildExtensions(build_ext):
 
 
 class BuildModules(build_py):
-    """Copy the Python files, after removing what an earlier build copied: a deleted module must not
-    reach a wheel.
+    """Remove the Python files of an earlier build, then copy: a wheel must not have a deleted
+    module.
     """
 
     def run(self):
@@ -69,7 +68,7 @@ class BuildModules(build_py):
 
 
 def is_fresh(obj, settings):
-    """Whether an object is newer than each input that the compiler listed, and the settings."""
+    """Whether an object is newer than all inputs that the compiler listed, and the settings."""
     listing = obj.with_suffix(".d")
     if not (obj.exists() and listing.exists()):
         return False
@@ -102,12 +101,12 @@ else:
     place_sources()
     functions = ["ffi_0_9", "ffi_1_0"]
 
-# One build directory per kind of build, so that none finds another's objects or packs another's
-# extensions.
+# One build directory per kind of build, so that no build uses the objects or extensions of
+# another kind.
 mode = "-".join(["lib", *(name.split("_")[1].lower() for name in MODES if enabled(name))])
 
 setup(
-    # PyPy has the core in cffi alone
+    # PyPy has only the core in cffi
     ext_modules=[core_extension()] if sys.implementation.name == "cpython" else [],
     cffi_modules=[f"{BUILDER}:{function}" for function in functions],
     cmdclass={"build_ext": BuildExtensions, "build_py": BuildModules},

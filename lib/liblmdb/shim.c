@@ -240,7 +240,7 @@ int pylmdb_has_shim(void)
 
 /* Check a transaction that has begun: the file may lack pages, or the lock file may belong to
  * another data file. */
-static int what_is_wrong(const MDB_txn *txn)
+static int check_begun(const MDB_txn *txn)
 {
     if (is_truncated(txn->mt_env))
         return MDB_CORRUPTED;
@@ -249,9 +249,9 @@ static int what_is_wrong(const MDB_txn *txn)
     return MDB_SUCCESS;
 }
 
-static int end_if_wrong(int rc, MDB_txn **txn)
+static int end_if_refused(int rc, MDB_txn **txn)
 {
-    if (rc || !(rc = what_is_wrong(*txn)))
+    if (rc || !(rc = check_begun(*txn)))
         return rc;
     mdb_txn_abort(*txn);
     return rc;
@@ -270,7 +270,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
         only_try = 0;
-        return end_if_wrong(rc, txn);
+        return end_if_refused(rc, txn);
     }
     if (has_checksums(env))
         return PYLMDB_CHECKSUMS;
@@ -288,7 +288,7 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         return PYLMDB_CHECKSUMS;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
-    rc = end_if_wrong(rc, txn);
+    rc = end_if_refused(rc, txn);
     /* Checked with the writer lock: files may have been replaced while it was waited for. */
     if (!(flags & MDB_RDONLY) && !parent &&
         (rc ? names_lead_elsewhere(env) : files_are_replaced(env))) {
@@ -311,7 +311,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     (void)wait_ms;
     rc = mdb_txn_renew(txn);
 #endif
-    return rc ? rc : what_is_wrong(txn);
+    return rc ? rc : check_begun(txn);
 }
 
 /* A transaction that was reset keeps its reader slot until it is aborted. One without a slot
