@@ -99,8 +99,8 @@ static const char *why_unknown(struct pylmdb_file *file)
     if (has_magic(head, 12, magic, 1) || has_magic(head, 16, magic, 3))
         return "it was written by a 32-bit program, and cannot be checked";
     if (has_magic(head, 16, magic, 0) || has_magic(head, 24, magic, 0))
-        return "its format is not known, or the first meta page is damaged";
-    return "it is not an LMDB file: neither meta page is there";
+        return "its format is unknown, or the first meta page is damaged";
+    return "it is not an LMDB file: it has no meta page";
 }
 
 /* ---- meta pages ---- */
@@ -142,7 +142,8 @@ static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *m
     else if (meta->pages < META_PAGES || meta->pages > UINT64_MAX / MAX_PAGE)
         report_meta(check, i, "says that the last page is %llu", meta->pages - 1);
     else if (meta->txnid > max_txnid || (meta->txnid && meta->txnid % META_PAGES != i))
-        report_meta(check, i, "is said to be of transaction %llu", meta->txnid);
+        report_meta(check, i, "has the transaction number %llu, which is not possible",
+                    meta->txnid);
     else
         meta->is_sound = 1;
 }
@@ -168,7 +169,7 @@ static void note_checksums(struct pylmdb_check *check)
         return;
     file->page_room -= size;
     report(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
-           "its pages have checksums of %u bytes, which were not looked at", size);
+           "its pages have checksums of %u bytes, which were not checked", size);
 }
 
 /* ---- all of it ---- */
@@ -209,7 +210,7 @@ static void check_page_counts(struct pylmdb_check *check)
 
     for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
         if (counts[i] > left) {
-            report_file(check, "its trees are said to have more pages than it has");
+            report_file(check, "the records of its trees say more pages than it has");
             return;
         }
         left -= counts[i];

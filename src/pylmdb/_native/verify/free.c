@@ -38,7 +38,7 @@ static void check_numbers(struct tree *tree, const struct list *list, uint64_t c
             if (numbers[i] < META_PAGES || numbers[i] >= last) {
                 report(check, PYLMDB_DAMAGE, tree->number, page,
                        numbers[i] >= check->pages || numbers[i] < META_PAGES
-                           ? "value %u has a free page %llu, which the file does not have"
+                           ? "value %u lists the free page %llu, which the file does not have"
                            : "value %u is a list of pages that is out of order at page %llu",
                        node, (unsigned long long)numbers[i]);
                 tree->is_partial = 1;
@@ -62,7 +62,7 @@ void check_free_record(struct tree *tree, const unsigned char *node, uint64_t pa
 
     if (key.size != sizeof(uint64_t) || !get64(key.data) || get64(key.data) > check->txnid) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "key %u is not the number of a transaction up to the last", i);
+               "key %u is not the number of a committed transaction", i);
         tree->is_partial = 1;
         return;
     }

@@ -15,27 +15,27 @@ uint64_t overflow_value(struct tree *tree, const unsigned char *node, uint64_t p
     if (first < META_PAGES || first >= file->pages ||
         !read_file(file, first * file->page_size, header, format->header)) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "value %u is large and on page %llu, which is outside the file", i,
+               "value %u begins on overflow page %llu, which is outside the file", i,
                (unsigned long long)first);
         return 0;
     }
     count = page_run(format, header);
     if (page_number(header) != first || page_flags(format, header) != OVERFLOW || !count) {
         report(check, PYLMDB_DAMAGE, tree->number, first,
-               "it should be the first of a large value (number %u on page %llu), and is not", i,
+               "it should be the first overflow page of value %u on page %llu, but is not", i,
                (unsigned long long)page);
         return 0;
     }
     if (format->version == 3 &&
         (get64(reference + 16) != count || page_txnid(header) > check->txnid)) {
         report(check, PYLMDB_DAMAGE, tree->number, first,
-               "it and page %llu do not agree about the large value of node %u",
+               "it and page %llu do not agree about the overflow pages of value %u",
                (unsigned long long)page, i);
         return 0;
     }
     if (size > count * file->page_size - format->header) {
         report(check, PYLMDB_DAMAGE, tree->number, first,
-               "its %llu pages are too few for the %llu bytes of value %u on page %llu",
+               "its %llu overflow pages are too few for the %llu bytes of value %u on page %llu",
                (unsigned long long)count, (unsigned long long)size, i, (unsigned long long)page);
         return 0;
     }

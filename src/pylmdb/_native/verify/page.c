@@ -118,19 +118,19 @@ static int node_is_sound(const struct view *view, const unsigned char *node, uns
 
     if (page_flags(format, view->page) & LEAF) {
         if (!flags_can_be(view, node))
-            return fault(view, "node %u has the flags 0x%02x, which do not suit it", i,
+            return fault(view, "node %u has the flags 0x%02x, which are not valid here", i,
                          node_flags(node));
         size += value_size(format, node);
         if (!key_size && !tree->outer)
             return fault(view, "key %u is empty", i, 0);
     } else if (i && width && key_size != width) {
-        return fault(view, "key %u has %u bytes, and not the width of its database", i,
+        return fault(view, "key %u has %u bytes, but its database has keys of another size", i,
                      (unsigned int)key_size);
     }
     if (size > room)
         return fault(view, "node %u reaches beyond the page's end", i, 0);
     if (view->outer_node < 0 && size > tree->check->file->max_node_size + 2)
-        return fault(view, "node %u has %u bytes, which is too much for a page", i,
+        return fault(view, "node %u has %u bytes, which is too many for a page", i,
                      (unsigned int)size);
     *end = (size + 1) & ~(size_t)1;
     if (*end > room)
@@ -154,12 +154,12 @@ static int nodes_are_sound(const struct view *view)
         size_t size = 0;
 
         if (at < upper || at % CELL || at + NODE_HEAD > view->size)
-            return fault(view, "node %u lies outside the room for nodes, at %u", i,
+            return fault(view, "node %u lies outside the space for nodes, at %u", i,
                          (unsigned int)at);
         if (!node_is_sound(view, node, i, view->size - at, &size))
             return 0;
         if (!mark_cells(cells, at / CELL, (at + size) / CELL))
-            return fault(view, "node %u lies over another one", i, 0);
+            return fault(view, "node %u overlaps another node", i, 0);
         taken += size;
         if (view->outer_node < 0 && !view->tree->outer && page_flags(format, page) & LEAF &&
             (node_flags(node) & (NODE_DUPLICATES | NODE_TREE)) == NODE_DUPLICATES &&
@@ -169,7 +169,7 @@ static int nodes_are_sound(const struct view *view)
     }
     /* liblmdb relies on this when it moves nodes together. */
     if (taken != view->size - upper)
-        return fault(view, "its nodes have %u bytes, but the room for them is %u",
+        return fault(view, "its nodes have %u bytes, but the space for them is %u",
                      (unsigned int)taken, (unsigned int)(view->size - upper));
     return 1;
 }
@@ -186,7 +186,7 @@ static int fixed_values_are_sound(const struct view *view)
     const size_t room = page_upper(format, view->page) - page_lower(format, view->page);
 
     if (!width || (view->tree->width && width != view->tree->width))
-        return fault(view, "its values have %u bytes each, and not as many as they should",
+        return fault(view, "its values have %u bytes each, but its tree has values of another size",
                      (unsigned int)width, 0);
     if (page_count(format, view->page) * width + room != view->size - format->header)
         return fault(view, "%u values of %u bytes do not fit on it with its free space",
@@ -205,7 +205,7 @@ static int bounds_are_sound(const struct view *view)
 
     if (lower < format->header || (lower - format->header) % 2 || lower > upper ||
         (!(flags & FIXED) && upper % 2) || (is_exact && upper > view->size))
-        return fault(view, "its free space is said to be from %u to %u", lower, upper);
+        return fault(view, "its header says that its free space is from %u to %u", lower, upper);
     if (lower == format->header)
         return fault(view, "it is empty", 0, 0);
     return 1;
@@ -220,9 +220,9 @@ int sub_page_is_sound(struct tree *tree, const unsigned char *sub, size_t size, 
     const struct view view = {&inner, sub, size, page, (int)node};
 
     if (!(tree->record.flags & DUPSORT))
-        return fault(&view, "the database has none", 0, 0);
+        return fault(&view, "the database has no duplicates", 0, 0);
     if (size < format->header || size % 2)
-        return fault(&view, "%u bytes are no page", (unsigned int)size, 0);
+        return fault(&view, "%u bytes are not a page", (unsigned int)size, 0);
     if ((page_flags(format, sub) & ~(unsigned int)DIRTY) != (LEAF | SUB | fixed))
         return fault(&view, "the page's flags are 0x%04x", page_flags(format, sub), 0);
     if (!bounds_are_sound(&view))
@@ -253,13 +253,13 @@ static int header_is_sound(const struct view *view)
         return 0;
     }
     if (flags == OVERFLOW)
-        return fault(view, "it is of a large value, but stands in a tree", 0, 0);
+        return fault(view, "it is an overflow page, but a tree refers to it as its own", 0, 0);
     if (flags != BRANCH && flags != LEAF && flags != (LEAF | FIXED))
-        return fault(view, "its flags are 0x%04x, which no page of a tree has", flags, 0);
+        return fault(view, "its flags are 0x%04x, which are not valid in a tree", flags, 0);
     if (flags & LEAF && !(flags & FIXED) != !tree->width)
         return fault(view,
-                     tree->width ? "it has nodes, in a tree of values of one size"
-                                 : "it has values of one size, in a tree with nodes",
+                     tree->width ? "it has nodes, but its tree has values of one size"
+                                 : "it has values of one size, but its tree has nodes",
                      0, 0);
     return 1;
 }

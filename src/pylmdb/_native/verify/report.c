@@ -100,8 +100,8 @@ int use_pages(struct tree *tree, uint64_t page, uint64_t count, uint64_t from)
     if (page < META_PAGES || page >= file->pages || count > file->pages - page) {
         report(check, PYLMDB_DAMAGE, tree->number, from,
                count == 1
-                   ? "it leads to page %llu, which is outside the file"
-                   : "it leads to page %llu and %llu behind it, which are not all in the file",
+                   ? "it refers to page %llu, which is outside the file"
+                   : "it refers to page %llu and %llu more, which are not all in the file",
                (unsigned long long)page, (unsigned long long)count - 1);
         return 0;
     }
@@ -110,14 +110,14 @@ int use_pages(struct tree *tree, uint64_t page, uint64_t count, uint64_t from)
     for (i = page; i < page + count; i++, check->used++) {
         if (bit_is_set(file->used, i)) {
             report(check, PYLMDB_DAMAGE, tree->number, i,
-                   "it is in use twice; the second time, page %llu leads to it",
+                   "it is in use twice; the second reference is on page %llu",
                    (unsigned long long)from);
             return 0;
         }
         set_bit(file->used, i);
         if (bit_is_set(file->free, i))
             report(check, PYLMDB_DAMAGE, tree->number, i,
-                   "it is in use, and in the list of free pages");
+                   "it is in use, and also in the free list");
     }
     count_done(file, count);
     return !file->failure;
@@ -132,7 +132,7 @@ void free_page(struct tree *tree, uint64_t page, uint64_t from)
         return; /* later the file is reported as too short */
     if (bit_is_set(file->free, page)) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "it is in the list of free pages twice, the second time on page %llu",
+               "it is in the free list twice, the second time on page %llu",
                (unsigned long long)from);
         return;
     }
@@ -140,6 +140,6 @@ void free_page(struct tree *tree, uint64_t page, uint64_t from)
     check->free++;
     if (bit_is_set(file->used, page))
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "it is in use, and in the list of free pages");
+               "it is in use, and also in the free list");
     count_done(file, 1);
 }

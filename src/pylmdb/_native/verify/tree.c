@@ -43,25 +43,27 @@ static int record_is_sound(struct tree *tree, uint64_t page)
 
     if (has_unknown_flags(tree)) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "the record of a tree has the flags 0x%04x, which no tree can have", record->flags);
+               "the record of the tree has the flags 0x%04x, which are not valid", record->flags);
         return 0;
     }
     if (record->depth > MAX_DEPTH) {
-        report(check, PYLMDB_DAMAGE, tree->number, page, "a tree is said to have %u levels",
-               record->depth);
+        report(check, PYLMDB_DAMAGE, tree->number, page,
+               "the record of the tree says %u levels, but a tree has at most %d", record->depth,
+               (int)MAX_DEPTH);
         return 0;
     }
     if (tree->number != PYLMDB_FREE_TREE &&
         (record->width > file->page_size - file->format->header ||
          (tree->outer && !record->width != !(record->flags & DUPFIXED)))) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "values of one size are said to have %u bytes", record->width);
+               "the record of the tree says values of %u bytes, which is not possible",
+               record->width);
         return 0;
     }
     if ((record->root == NO_ROOT) != !record->depth || (tree->outer && !record->depth)) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               record->depth ? "a tree of %u levels has no root"
-                             : "a tree without levels has a root",
+               record->depth ? "the record of the tree says %u levels, but has no root"
+                             : "the record of the tree says %u levels, but has a root",
                record->depth);
         return 0;
     }
@@ -73,8 +75,8 @@ static void compare_count(struct tree *tree, uint64_t page, const char *what, ui
 {
     if (said != found)
         report(tree->check, PYLMDB_DAMAGE, tree->number, page,
-               "a tree is said to have %llu %s, and has %llu", (unsigned long long)said, what,
-               (unsigned long long)found);
+               "the record of the tree says %llu %s, but the tree has %llu",
+               (unsigned long long)said, what, (unsigned long long)found);
 }
 
 /* Walk a tree whose record is on page. */
@@ -93,14 +95,15 @@ static void walk_tree(struct tree *tree, uint64_t page)
         return;
     if (record->depth && tree->leaf_level != record->depth)
         report(tree->check, PYLMDB_DAMAGE, tree->number, page,
-               "a tree is said to have %u levels, and has %u", record->depth, tree->leaf_level);
+               "the record of the tree says %u levels, but the tree has %u", record->depth,
+               tree->leaf_level);
     /* Some releases of liblmdb do not count all pages of duplicates, and all releases still
      * count those of deleted keys. */
     if (!(record->flags & DUPSORT)) {
         compare_count(tree, page, "branch pages", record->branch_pages, tree->branch_pages);
         compare_count(tree, page, "leaf pages", record->leaf_pages, tree->leaf_pages);
     }
-    compare_count(tree, page, "pages of large values", record->large_pages, tree->large_pages);
+    compare_count(tree, page, "overflow pages", record->large_pages, tree->large_pages);
     compare_count(tree, page, "entries", record->entries, tree->entries);
 }
 
@@ -152,12 +155,12 @@ static int add_database(struct tree *tree, const unsigned char *node, uint64_t p
 
     if (tree->number != PYLMDB_MAIN_TREE || tree->record.flags & (DUPSORT | INTEGER_KEY)) {
         report(tree->check, PYLMDB_DAMAGE, tree->number, page,
-               "value %u is the record of a database, which cannot be here", i);
+               "value %u is the record of a database, which only the main database may have", i);
         return 0;
     }
     if (!name_is_sound(tree, name)) {
         report(tree->check, PYLMDB_DAMAGE, tree->number, page,
-               "key %u cannot be the name of a database, which its value is", i);
+               "key %u cannot be the name of a database, but its value is the record of one", i);
         return 0;
     }
     name.size -= format->version == 3;
@@ -185,7 +188,7 @@ static uint64_t check_value(struct tree *tree, const unsigned char *node, uint64
     if (!flags)
         return 1;
     report(tree->check, PYLMDB_DAMAGE, tree->number, page,
-           "value %u has the flags 0x%02x, which do not suit its database", i, flags);
+           "value %u has the flags 0x%02x, which its database does not allow", i, flags);
     return 0;
 }
 
@@ -203,11 +206,13 @@ static void check_range(struct tree *tree, const unsigned char *page,
 
     if (is_below(tree, key_of(tree, page, 0), position->low))
         report(tree->check, PYLMDB_DAMAGE, tree->number, position->page,
-               "its first key is less than page %llu says", (unsigned long long)position->from);
+               "its first key is less than its lower bound on page %llu",
+               (unsigned long long)position->from);
     if (position->high.data && tree->compare &&
         tree->compare(key_of(tree, page, count - 1), position->high) >= 0)
         report(tree->check, PYLMDB_DAMAGE, tree->number, position->page,
-               "its last key is not less than page %llu says", (unsigned long long)position->from);
+               "its last key is not less than its upper bound on page %llu",
+               (unsigned long long)position->from);
 }
 
 static void walk_leaf(struct tree *tree, const unsigned char *page, const struct position *position)
@@ -255,7 +260,7 @@ static void walk_branch(struct tree *tree, const unsigned char *page,
     tree->branch_pages++;
     if (count < 2 && tree->number != PYLMDB_FREE_TREE)
         report(tree->check, PYLMDB_DAMAGE, tree->number, position->page,
-               "it is a branch with a single page below it");
+               "it is a branch page with a single child");
     for (i = 0; i < count && !tree->check->file->failure; i++) {
         struct position below = *position;
 
