@@ -9,7 +9,7 @@
  * maps have about the same room behind them: with 2,000 maps 16 GiB each where there are 128
  * TiB of addresses, and 64 MiB where there are 512 GiB.
  *
- * If something lies behind a map nevertheless, growth.c moves the map while nothing lies in
+ * If something lies behind a map all the same, growth.c moves the map while nothing lies in
  * it. */
 
 #include <sys/resource.h>

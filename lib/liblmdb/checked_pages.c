@@ -142,7 +142,7 @@ static int subpage_is_sound(MDB_page *sp, size_t size)
     return bounds_are_sound(sp, size) && nodes_are_sound(sp, size, 1, 1);
 }
 
-/* ---- one page of the file ---- */
+/* ---- a page of the file ---- */
 
 static int file_size(MDB_env *env, size_t *size)
 {
@@ -213,7 +213,7 @@ static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
     }
 }
 
-/* ---- once for each page and content ---- */
+/* ---- notes of checked pages ---- */
 
 /* A note is valid for as long as the content of the page in the map. That content changes in
  * two ways.
@@ -419,7 +419,7 @@ static void note_begin(MDB_txn *txn)
                                       __ATOMIC_RELAXED);
 }
 
-/* ---- what depends on the database ---- */
+/* ---- checks against the database ---- */
 
 /* Whether a page of a tree suits the cursor's database. A cursor without a database walks all
  * trees, to copy them. A loose page, which this transaction has given up, is in no tree:

@@ -306,7 +306,7 @@ static void adopt_growth(MDB_env *env, size_t pages)
     }
 }
 
-/* -- for Python --------------------------------------------------------------------- */
+/* -- functions of shim.h --------------------------------------------------------------------- */
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {

@@ -30,7 +30,7 @@ static int lock_byte(MDB_env *env, int type, off_t at)
     return set_lock(env->me_lfd, &extension_of(env)->lock_kind, F_SETLK, &lock) ? errno : 0;
 }
 
-static int anybody_holds(MDB_env *env, off_t first, off_t end)
+static int others_hold_lock(MDB_env *env, off_t first, off_t end)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = first, .l_len = end - first};
@@ -39,14 +39,14 @@ static int anybody_holds(MDB_env *env, off_t first, off_t end)
            lock.l_type != F_UNLCK;
 }
 
-static int others_have_another(MDB_env *env, ino_t inode)
+static int other_data_file_is_open(MDB_env *env, ino_t inode)
 {
     const off_t own = IDENTITIES + 1 + (off_t)(inode % (uint64_t)(MOST_IDENTITIES - 2));
 
     if (lock_byte(env, F_RDLCK, own))
         return 0; /* this file system has no such locks */
-    return anybody_holds(env, IDENTITIES, own) ||
-           anybody_holds(env, own + 1, IDENTITIES + MOST_IDENTITIES);
+    return others_hold_lock(env, IDENTITIES, own) ||
+           others_hold_lock(env, own + 1, IDENTITIES + MOST_IDENTITIES);
 }
 
 /* Whether the lock file has the number of the newest transaction in the data file. A commit
@@ -95,11 +95,11 @@ int pylmdb_env_join(MDB_env *env)
     if (!env->me_txns)
         return MDB_SUCCESS;
     remember_file(&ext->locks, env->me_lfd);
-    return others_have_another(env, ext->data.inode) || !numbers_agree(env) ? PYLMDB_OTHER_FILE
+    return other_data_file_is_open(env, ext->data.inode) || !numbers_agree(env) ? PYLMDB_OTHER_FILE
                                                                               : MDB_SUCCESS;
 }
 
-/* ---- what the names lead to ---- */
+/* ---- the files behind the names ---- */
 
 enum place { SAME, OTHER, GONE };
 

@@ -36,7 +36,7 @@ struct search_path {
     int digits;
 };
 
-/* -- where a key is likely to be ------------------------------------------------- */
+/* -- the likely index of a key ------------------------------------------------- */
 
 /* Count the decimal digits at the beginning of 8 bytes. */
 static inline int leading_digits(uint64_t word)

@@ -240,7 +240,7 @@ void pylmdb_safe_abort(MDB_txn *txn)
     mdb_txn_abort(txn);
 }
 
-/* -- what growth.c, opening.c, identity.c and their like do otherwise -- */
+/* -- functions of growth.c, opening.c, identity.c and other files -- */
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {

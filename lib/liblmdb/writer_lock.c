@@ -195,16 +195,15 @@ static void ask_owner(struct held_lock **link)
 
 /* -- waiting --------------------------------------------------------------------------
  *
- * While a thread is inside pthread_mutex_lock() for a robust mutex, the kernel takes the
- * mutex away from whoever has the thread's number if the thread dies there.  Its number
- * is that in its own PID namespace, and so is the number in the mutex.  So of two
- * containers whose threads have one number, the death of the one that waits would free
- * the lock of the one that writes, for a third that then writes, too.
+ * If a thread dies inside pthread_mutex_lock() for a robust mutex, the kernel releases the mutex
+ * if the number in it is the thread's. Both are numbers of a PID namespace. So if threads of two
+ * containers have the same number, the death of the one that waits would release the lock of the
+ * one that writes, and a third thread would write too.
  *
- * So the mutex is only tried, which takes a few instructions, and the word in it is waited
- * for here.  What stands in that word, and that an unlock wakes a waiter if FUTEX_WAITERS is
- * set, is the kernel's interface for robust mutexes.  Where in the mutex the word stands is
- * the C library's affair, and is found out. */
+ * So the mutex is only tried, which takes a few instructions, and this code waits for the word in
+ * it. The kernel's interface for robust mutexes defines that word, and that an unlock wakes a
+ * waiter if FUTEX_WAITERS is set in it. Where the word lies in the mutex is up to the C library;
+ * find_word() finds it out. */
 #ifndef SYS_futex
 #define SYS_futex SYS_futex_time64
 #endif

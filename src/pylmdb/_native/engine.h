@@ -47,7 +47,7 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 #undef PYLMDB_NAMED
 #endif
 
-/* -- what both sides look into ----------------------------------------------------- */
+/* -- structs that both sides use ----------------------------------------------------- */
 
 /* cdef: begin */
 /* What all transactions of an environment share: their count, and the idle ones. It lives as

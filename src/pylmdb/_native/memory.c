@@ -8,9 +8,9 @@
 
 /* -- order -----------------------------------------------------------------------
  *
- * Looking keys up in their order reads each page once and near the last one, which
- * is worth far more than the sorting costs.  Only that depends on the order, so 8
- * bytes of each key are enough to sort by: those behind what all keys begin with. */
+ * Lookups in key order read each page once, and near the previous one. That gains far more than
+ * sorting costs. Nothing else depends on the order, so it is enough to sort by the 8 bytes of each
+ * key behind the common prefix of all keys. */
 
 static size_t common_prefix(const MDB_val *keys, size_t count)
 {

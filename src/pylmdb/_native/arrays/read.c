@@ -485,7 +485,7 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
     return copy_all(env, &whole, threads);
 }
 
-/* -- reading ahead ---------------------------------------------------------------- */
+/* -- prefetching ---------------------------------------------------------------- */
 
 /* How many rows are tested. */
 #define SAMPLES 4

@@ -44,7 +44,7 @@ static void report_file(struct pylmdb_check *check, const char *text)
     report(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE, "%s", text);
 }
 
-/* ---- which format ---- */
+/* ---- the format ---- */
 
 static int has_magic(const unsigned char *head, size_t at, uint32_t value, uint32_t version)
 {
@@ -172,7 +172,7 @@ static void note_checksums(struct pylmdb_check *check)
            "its pages have checksums of %u bytes, which were not checked", size);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole file ---- */
 
 static int allocate_bitmaps(struct pylmdb_check *check)
 {
