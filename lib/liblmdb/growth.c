@@ -77,7 +77,7 @@ static void *map_data(MDB_env *env, void *addr, int prot, int flags)
     guard_map(env, map);
     count_mapped(ext->mapped, 0);
     if (ext->max_limit < least)
-        ext->max_limit = least; /* the limit covers the file that exists */
+        ext->max_limit = least; /* at least the size at open */
     return map;
 }
 

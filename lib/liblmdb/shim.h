@@ -56,7 +56,7 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 
 /* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE, faster, for the usual case; else
  * PYLMDB_NOT_QUICK. A key that is not found leaves the cursor without a position. *same_page:
- * whether to search on the cursor's page first; then whether the key was there. */
+ * whether to search on the cursor's page first; afterwards whether the key was on it. */
 int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *same_page);
 
 /* MDB_SET_KEY for many keys at once, best in key order. Values on overflow pages are not read

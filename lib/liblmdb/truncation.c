@@ -6,7 +6,7 @@
  * page of zeros in its place, notes that the environment's file is truncated, and lets the
  * read continue. All code that reads through this module looks at that note before and after
  * a read, and reports damage instead of what it read. So a read costs a look at one variable,
- * and no code is left in the middle.
+ * and the handler need not jump out of code that is running.
  *
  * The handler acts only for addresses in our maps, and only while this module reads: its own
  * code, or a function of the C library that it has called, according to the return address on

@@ -7,12 +7,12 @@
  *
  * - A lock that is taken between writer_lock_wait_begin() and writer_lock_wait_end() is
  *   waited for with a timeout, and is noted in a table together with the thread that has it.
- *   Any other lock is waited for without a timeout, or, with only_try set, not at all.
+ *   Any other lock is waited for without a timeout, or, with only_try set, only tried.
  * - Unlocking a noted mutex on another thread marks the note as orphaned and sends a
  *   real-time signal to the owner. The signal's handler unlocks the mutex in that thread. The
- *   signal is one that nothing else in the process uses; it is chosen at the first write
- *   transaction. Its handler restarts system calls. If the owner has ended meanwhile, the
- *   kernel has released the mutex already, because the mutex is robust.
+ *   signal is chosen at the first write transaction; if there is one that nothing else in the
+ *   process uses, it is that. Its handler restarts system calls. If the owner has ended
+ *   meanwhile, the kernel has released the mutex already, because the mutex is robust.
  * - The handler acts only between lock operations. While a thread is in one, `inside` is set;
  *   then the handler only sets a flag, and the thread does the work at the end of the
  *   operation.
