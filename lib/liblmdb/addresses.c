@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the maps of a process lie.  Included by shim.c, after mdb.c and before growth.c.
+/* Choose the addresses of maps. Included by shim.c, after mdb.c and before growth.c.
  *
- * A map that has to become larger is extended behind its end, because what lies in it must
- * not move.  So each is put where nothing lies behind it: in a range of the address space
- * that the system gives to nobody who does not ask for it, as far from the others as can
- * be.  What is behind it is not reserved, and costs nothing; limits of the process, its
- * core dumps and those who watch it see what is mapped.  As the nth map comes to lie in the
- * middle between others, all have about the same room: with 2,000 open 16 GiB each where
- * there are 128 TiB of addresses, and 64 MiB where there are 512 GiB.
+ * A map that must become larger is extended behind its end, because what lies in it must not
+ * move. So each map is placed where nothing lies behind it: in a range of addresses that the
+ * system gives out only on request, as far from other maps as possible. The addresses behind
+ * a map are not reserved, so they cost nothing: limits of the process, core dumps and
+ * monitors see only what is mapped. The nth map lies in the middle between two others, so all
+ * maps have about the same room behind them: with 2,000 maps 16 GiB each where there are 128
+ * TiB of addresses, and 64 MiB where there are 512 GiB.
  *
- * When something lies behind a map nevertheless, growth.c moves it, at a moment when
- * nothing lies in it. */
+ * If something lies behind a map all the same, growth.c moves the map while nothing lies in
+ * it. */
 
 #include <sys/resource.h>
 
-enum { PLACE_BITS = 16, PLACES = 1 << PLACE_BITS, PLACE_TRIES = 16 };
+enum { ADDRESS_SLOT_BITS = 16, ADDRESS_SLOTS = 1 << ADDRESS_SLOT_BITS, SLOT_TRIES = 16 };
 
-/* Which places are taken, how many, the first that may be free, and how much is mapped. */
-static unsigned char taken[PLACES];
-static unsigned int first_free;
-static size_t mapped_in_all;
+/* Which slots are taken, the first one that may be free, and how many bytes are mapped. */
+static unsigned char slot_is_taken[ADDRESS_SLOTS];
+static unsigned int first_free_slot;
+static size_t total_mapped;
 static pthread_mutex_t addresses_guard = PTHREAD_MUTEX_INITIALIZER;
-/* held while a map is extended */
-static pthread_mutex_t extension_guard = PTHREAD_MUTEX_INITIALIZER;
+/* held by a thread that extends a map */
+static pthread_mutex_t growth_guard = PTHREAD_MUTEX_INITIALIZER;
 
-/* The addresses that a process can have are below a power of two, and its stacks are near
- * the end of them. */
+/* Return how many bits an address has. All addresses are below a power of two, and the stack
+ * is near the highest. */
 static unsigned int address_bits(void)
 {
     const char here = 0;
@@ -37,8 +37,8 @@ static unsigned int address_bits(void)
     return bits;
 }
 
-/* Half of what there is: what is mapped before it is needed must leave the other one. */
-static size_t half_of_all(void)
+/* Return half of the addresses. What is mapped before it is needed must leave the other half. */
+static size_t half_of_addresses(void)
 {
     const size_t half = (size_t)1 << (address_bits() - 1);
     struct rlimit limit;
@@ -49,77 +49,78 @@ static size_t half_of_all(void)
     return (size_t)(limit.rlim_cur / 2);
 }
 
-/* How much may be mapped ahead of need by one environment. */
-static size_t addresses_to_spare(void)
+/* Return how many bytes one environment may map before it needs them. */
+static size_t may_map_ahead(void)
 {
-    const size_t half = half_of_all(), used = __atomic_load_n(&mapped_in_all, __ATOMIC_RELAXED);
+    const size_t half = half_of_addresses();
+    const size_t used = __atomic_load_n(&total_mapped, __ATOMIC_RELAXED);
 
     return used < half ? (half - used) / 16 : 0;
 }
 
 static void count_mapped(size_t more, size_t less)
 {
-    __atomic_add_fetch(&mapped_in_all, more - less, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&total_mapped, more - less, __ATOMIC_RELAXED);
 }
 
-/* The address of a place: a quarter of all, behind the first eighth, is shared by the maps
- * of this engine, and the next one by those of the other.  The number's bits in reverse
- * halve the distances again and again. */
-static char *address_of_place(unsigned int place)
+/* Return the address of a slot. The slots of this engine share a quarter of all addresses,
+ * behind the first eighth; those of the other engine share the next quarter. The bits of the
+ * slot's number in reverse order halve the distances between slots again and again. */
+static char *address_of_slot(unsigned int slot)
 {
     const unsigned int bits = address_bits();
-    const size_t quarter = (size_t)1 << (bits - 2), apart = quarter >> PLACE_BITS;
+    const size_t quarter = (size_t)1 << (bits - 2), distance = quarter >> ADDRESS_SLOT_BITS;
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    /* differs from process to process, where the system loads this at random addresses */
-    const size_t shift = (uintptr_t)&taken % apart;
+    /* another one in each process, where the system loads this code at random addresses */
+    const size_t shift = (uintptr_t)&slot_is_taken % distance;
     size_t at = quarter / 2 + (MDB_VERSION_MAJOR > 0 ? quarter : 0) + shift;
     unsigned int i;
 
-    for (i = 0; i < PLACE_BITS; i++)
-        if (place >> i & 1)
+    for (i = 0; i < ADDRESS_SLOT_BITS; i++)
+        if (slot >> i & 1)
             at += quarter >> (i + 1);
     return (char *)(at & ~(page - 1));
 }
 
-static void leave_place(unsigned int place)
+static void release_address(unsigned int slot)
 {
-    if (!place)
+    if (!slot)
         return;
     pthread_mutex_lock(&addresses_guard);
-    taken[place - 1] = 0;
-    if (first_free > place - 1)
-        first_free = place - 1;
+    slot_is_taken[slot - 1] = 0;
+    if (first_free_slot > slot - 1)
+        first_free_slot = slot - 1;
     pthread_mutex_unlock(&addresses_guard);
 }
 
-/* Maps a file where there is room behind it, or else where the system will have it.  The
- * number of the place is counted from 1; 0 is none. */
-static void *map_at_place(size_t size, int prot, int flags, int fd, unsigned int *place)
+/* Map a file at the address of a free slot, or, if there is none, where the system chooses.
+ * *slot is the number of the slot, counted from 1; 0: none. */
+static void *map_at_free_slot(size_t size, int prot, int flags, int fd, unsigned int *slot)
 {
     void *map = MAP_FAILED;
     unsigned int i, tries = 0;
 
-    *place = 0;
+    *slot = 0;
     pthread_mutex_lock(&addresses_guard);
-    while (first_free < PLACES && taken[first_free])
-        first_free++;
-    for (i = first_free; i < PLACES && tries < PLACE_TRIES && !*place; i++) {
-        char *wanted = address_of_place(i);
+    while (first_free_slot < ADDRESS_SLOTS && slot_is_taken[first_free_slot])
+        first_free_slot++;
+    for (i = first_free_slot; i < ADDRESS_SLOTS && tries < SLOT_TRIES && !*slot; i++) {
+        char *wanted = address_of_slot(i);
 
-        if (taken[i])
+        if (slot_is_taken[i])
             continue;
         tries++;
         map = mmap(wanted, size, prot, flags, fd, 0);
         if (map == MAP_FAILED)
-            break; /* not for the place */
+            break; /* the address was not the reason */
         if (map == wanted) {
-            taken[i] = 1;
-            *place = i + 1;
-        } else if (tries < PLACE_TRIES) {
+            slot_is_taken[i] = 1;
+            *slot = i + 1;
+        } else if (tries < SLOT_TRIES) {
             (void)munmap(map, size);
             map = MAP_FAILED;
         }
     }
     pthread_mutex_unlock(&addresses_guard);
-    return *place || map != MAP_FAILED ? map : mmap(NULL, size, prot, flags, fd, 0);
+    return *slot || map != MAP_FAILED ? map : mmap(NULL, size, prot, flags, fd, 0);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Appending records in an order of their own.  Included by shim.c, after mdb.c.
+/* Append records in the order in which they come. Included by shim.c, after mdb.c.
  *
- * A database whose program orders it by a function of its own can only be restored in
- * the order in which it was dumped.  The cursor gets a description of the database that
- * is its own, in which whatever comes is behind what is there; that of the environment,
- * which other threads read, stays as it is. */
+ * A database that a program orders by a comparison function of its own can only be restored
+ * in the order in which it was dumped. So the cursor gets its own description of the
+ * database, whose comparison puts each new record last. The environment's description, which
+ * other threads read, is not changed. */
 
 static int comes_last(const MDB_val *a, const MDB_val *b)
 {

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* A failed assertion of liblmdb is an error, not the end of the process.
+/* A failed assertion of liblmdb becomes an error, and does not end the process.
  *
- * mdb_assert_fail() calls the environment's function and aborts if that comes
- * back, so the function jumps out of it to the call that was made from
- * outside.  What the transaction was doing is torn off in the middle: the
- * environment is marked as failed (liblmdb then answers MDB_PANIC to every
- * begin), its write transaction is never touched again, and nothing of it has
- * reached the meta page, so the file is as it was.
+ * mdb_assert_fail() calls the environment's function, and aborts the process if that returns.
+ * So the function jumps to the call that entered liblmdb. The work of the transaction is
+ * interrupted in the middle: the environment is marked as failed, and liblmdb then answers
+ * MDB_PANIC to every begin. Its write transaction is never used again. Nothing of it has
+ * reached the meta page, so the file still holds the last commit.
  *
- * Included by shim.c, after mdb.c.
- */
+ * Included by shim.c, after mdb.c. */
 #if defined(__GNUC__)
-/* The compiler's own, which saves less and calls nothing. */
+/* The compiler's own functions, which save fewer registers and call nothing. */
 typedef void *exit_point[5];
 #define MARK_EXIT(point) __builtin_setjmp(point)
 #define LEAVE_TO(point) __builtin_longjmp(point, 1)
@@ -52,12 +50,12 @@ static int panic(MDB_env *env)
     volatile int rc;                         \
     if (assertion_exit)                      \
         return (call);                       \
-    if (is_cut(env))                         \
+    if (is_truncated(env))                         \
         return MDB_CORRUPTED;                \
     assertion_exit = &here;                  \
     rc = MARK_EXIT(here) ? panic(env) : (call); \
     assertion_exit = NULL;                   \
-    return is_cut(env) ? MDB_CORRUPTED : rc
+    return is_truncated(env) ? MDB_CORRUPTED : rc
 
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
@@ -70,8 +68,8 @@ int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data,
     GUARDED(txn->mt_env, mdb_put(txn, dbi, key, data, flags));
 }
 
-/* A record that describes a named database is deleted by mdb_drop() alone.  liblmdb
- * refuses, too, to delete it in any other way, but it fails the transaction. */
+/* Only mdb_drop() deletes a record that describes a named database. liblmdb refuses to delete
+ * it in another way, too, but then fails the transaction. */
 static int delete_at(MDB_cursor *mc, unsigned int flags)
 {
     const int may_write = !(mc->mc_txn->mt_flags & (MDB_TXN_RDONLY | MDB_TXN_BLOCKED));
@@ -135,8 +133,8 @@ static int guarded_commit(MDB_txn *txn)
     GUARDED(txn->mt_env, mdb_txn_commit(txn));
 }
 
-/* In a failed environment a write transaction is only forgotten, and the lock
- * given back, when the top-level one ends. */
+/* In a failed environment a write transaction is not ended, only forgotten. The writer lock
+ * is released when the top-level transaction ends. */
 static int forget_failed(MDB_env *env, MDB_txn *txn)
 {
     if (!(env->me_flags & MDB_FATAL_ERROR) || F_ISSET(txn->mt_flags, MDB_TXN_RDONLY))
@@ -156,7 +154,7 @@ int pylmdb_safe_commit(MDB_txn *txn)
 
     if (forget_failed(env, txn))
         return MDB_PANIC;
-    if (is_cut(env)) {
+    if (is_truncated(env)) {
         mdb_txn_abort(txn);
         return MDB_CORRUPTED;
     }

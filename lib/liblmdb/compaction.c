@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Another data file in the place of an environment's own.  Included by shim.c, after
+/* Exclusive access to an environment, to replace its data file. Included by shim.c, after
  * mdb.c.
  *
- * Whoever has an environment open holds a shared lock on the first byte of its lock
- * file, and takes that lock before the data file is opened (a writer always, a reader
- * at the latest before it looks at a page).  So the one who has that lock for himself
- * alone has the file for himself alone, and those who open it wait.
+ * A process that has an environment open holds a shared lock on the first byte of its lock
+ * file. A writer takes that lock before it opens the data file, a reader before it looks at a
+ * page. So a process that has the lock exclusively is the only one that uses the data file,
+ * and processes that open the environment wait.
  *
- * As long as he has it the lock file has no magic number.  If he dies it may tell of a
- * snapshot that the file in place does not have; so those who wait must not use it, but
- * make it anew (see take_lock_file() in creation.c). */
+ * Meanwhile the lock file has no magic number. If the process dies, the lock file may have
+ * the number of a snapshot that the data file in place does not have. So the processes that
+ * wait must initialise the lock file again (see take_lock_file() in creation.c). */
 
-/* Takes the lock exclusively, or gives it back to be shared. */
+/* Make the lock exclusive, or shared again. */
 int pylmdb_env_alone(MDB_env *env, int alone)
 {
     const int type = alone ? F_WRLCK : F_RDLCK;
-    int *kind = &extra_of(env)->lock_kind, rc;
+    int *kind = &extension_of(env)->lock_kind, rc;
 
     if (!env->me_txns)
         return ENOLCK;
@@ -27,16 +27,16 @@ int pylmdb_env_alone(MDB_env *env, int alone)
         ;
     if (alone && !rc && names_lead_elsewhere(env)) {
         (void)lock_first_bytes(env->me_lfd, kind, F_RDLCK, 1, 0);
-        return ESTALE; /* it is the other file's name that would lead to ours */
+        return ESTALE; /* the new file would get the name of another environment */
     }
     if (alone && !rc)
         env->me_txns->mti_magic = 0;
     return rc == EACCES || rc == EAGAIN ? EBUSY : rc;
 }
 
-/* The file that a descriptor leads to has taken the place of the data file: whoever
- * waits will look for its snapshot by the transaction number in the lock file.  Where that
- * cannot be had, he makes the lock file anew. */
+/* The file of a descriptor has replaced the data file. The processes that wait will look for
+ * their snapshot by the transaction number in the lock file. If that cannot be read here,
+ * they initialise the lock file again. */
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd)
 {
     MDB_meta meta;

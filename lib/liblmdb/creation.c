@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What is being created when its creator dies: a file is whole, or is made anew.
- * Included by shim.c, after mdb.c.
+/* The creation of files by a process that dies half-way: a file is complete, or is created
+ * again. Included by shim.c, after mdb.c.
  *
- * mdb.c writes the two meta pages of a new file without a flush.  When the power fails
- * before the first commit has flushed them, one may be there without the other, or
- * behind neither of them a longer file: a file that no open accepts, and nobody but the
- * user can remove.  So they are flushed before anything follows them, and what is no
- * longer than they are and lacks part of them is made anew when it is opened: no
- * transaction was ever in it.  (What is not zero in a new meta page lies in its first
- * sector, so it is there or it is not.  A file of another length than whole sectors was
- * cut short by somebody, and is refused.) */
+ * mdb.c writes the two meta pages of a new file without a flush. If the power fails before
+ * the first commit has flushed them, the file may have only one of them, or neither in a
+ * longer file. No open accepts such a file, and only the user can remove it. So the meta
+ * pages are flushed before anything is written behind them. A file that is not longer than
+ * its meta pages and lacks part of them is created again when it is opened: it never held a
+ * transaction. (All bytes of a new meta page that are not zero lie in its first sector, so
+ * the meta page is there or it is not. A file whose length is not a multiple of a sector was
+ * truncated by another program, and is refused.) */
 
 enum { SECTOR = 512 };
 
@@ -26,7 +26,7 @@ static int is_zero(const char *data, size_t size)
     return !size || (!*data && !memcmp(data, data + 1, size - 1));
 }
 
-/* Whether a file is what a creation that was cut short leaves. */
+/* Whether a file is what an interrupted creation leaves. */
 static int is_begun(int fd, size_t page_size)
 {
     struct stat found;
@@ -55,8 +55,8 @@ static int is_begun(int fd, size_t page_size)
     return lacking && !other;
 }
 
-/* Called by mdb_env_read_header() in place of pread(); a file of which nothing can be read
- * at the start is a new one to it.  LMDB 1.0 wants a length that holds the meta pages. */
+/* Called by mdb_env_read_header() in place of pread(). It takes a file for new if nothing can
+ * be read at its start. LMDB 1.0 needs a file that is as long as the meta pages. */
 static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
 {
     const off_t last = (off_t)NUM_METAS * env->me_os_psize - 1;
@@ -66,13 +66,14 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
     return pread(env->me_fd, data, size, at);
 }
 
-/* Why this thread could not write to a lock file that it had for itself, as on a full disk. */
+/* Why this thread could not write to a lock file that it had locked exclusively, as on a full
+ * disk; 0: it could. */
 static __thread int write_failed;
 
-/* Whoever gets the lock file for himself makes it anew; all others wait, and then use it.
- * So that they notice when he has died before it was ready, it has no magic number from
- * the moment that he has it until mdb.c gives it one, which is when its mutexes are made.
- * Then they try again to get it for themselves. */
+/* The process that locks the lock file exclusively initialises it; all others wait, and then
+ * use it. The file has no magic number from the moment at which it is locked until mdb.c
+ * writes one, when the mutexes exist. So if the process dies before that, the others notice
+ * it, and try again to lock the file exclusively. */
 static int take_lock_file(int fd, int *kind)
 {
     const off_t at = offsetof(MDB_txninfo, mti_magic);
@@ -96,15 +97,16 @@ static int take_lock_file(int fd, int *kind)
         magic = 0;
         if (lock_first_bytes(fd, kind, F_UNLCK, 1, 0))
             return -1;
-        pause.tv_nsec = 100000 + getpid() % 16 * 100000; /* so that two do not keep step */
+        /* differs between processes, so that two do not retry in step */
+        pause.tv_nsec = 100000 + getpid() % 16 * 100000;
         nanosleep(&pause, NULL);
     }
     errno = EAGAIN;
     return -1;
 }
 
-/* A lock file that was removed while this process waited for it is not the one that others
- * will lock; see opening.c. */
+/* A lock file that was removed while this process waited for it is not the one that other
+ * processes will lock; see opening.c. */
 static int has_name(int fd)
 {
     struct stat found;
@@ -115,7 +117,7 @@ static int has_name(int fd)
     return 0;
 }
 
-/* The lock on the first byte, which says that the environment is open. */
+/* Set the lock on the first byte, which says that the environment is open. */
 static int lock_to_open(int fd, int *kind, int command, struct flock *lock)
 {
     int rc = -1;
@@ -133,23 +135,24 @@ static int lock_to_open(int fd, int *kind, int command, struct flock *lock)
     return rc;
 }
 
-/* Called by mdb.c in place of fcntl() for every lock; see set_lock() in files.c.  Where it
- * did not get the file for itself it asks for the shared lock next. */
+/* Called by mdb.c in place of fcntl() for every lock; see set_lock() in files.c. When mdb.c
+ * does not get the exclusive lock, it asks for the shared one next. */
 static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock)
 {
     int undecided = UNDECIDED;
-    int *kind = env ? &extra_of(env)->lock_kind : &undecided;
+    int *kind = env ? &extension_of(env)->lock_kind : &undecided;
 
     if (lock->l_start)
         return set_lock(fd, kind, command, lock);
     return lock_to_open(fd, kind, command, lock);
 }
 
-/* mdb.c has the lock file say transaction number 0 while it opens the environment alone, and
- * at the end the file's.  If it dies or fails in between, one that waits for it goes on: its
- * first commits would have small numbers, take the newest for the oldest, and write over
- * pages in use.  With us nobody begins a transaction before this has run, so a 0 here is
- * right, as in a new file, or left behind. */
+/* While mdb.c opens an environment exclusively, the lock file says transaction number 0, and
+ * at the end the number of the file. If the process dies or fails in between, one that waits
+ * for the lock continues: its first commits would have small numbers, take the newest meta
+ * page for the oldest, and overwrite pages in use. In our processes no transaction begins
+ * before this function has run, so a 0 here is either right, as in a new file, or was left
+ * behind. */
 void pylmdb_env_opened(MDB_env *env)
 {
     txnid_t none = 0;

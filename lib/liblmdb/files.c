@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening an environment's files, and locks on them.  Included by shim.c, before
- * mdb.c. */
+/* Open an environment's files, and lock them. Included by shim.c, before mdb.c. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 
-/* Opens a regular file and nothing else, so a FIFO does not make anybody wait; its
- * descriptor does not outlive exec(), from its first moment on.  A symbolic link is
- * followed only where that is said. */
+/* Open a regular file and nothing else, so opening a FIFO does not wait. The descriptor is
+ * closed by exec(). A symbolic link is followed only if follow is set. */
 static int open_regular(const char *path, int flags, mode_t mode, int follow)
 {
     const int fd =
@@ -22,8 +20,8 @@ static int open_regular(const char *path, int flags, mode_t mode, int follow)
     return fd;
 }
 
-/* What takes longer than a small transaction, and need not be known at once, is looked at
- * again after so many milliseconds at the earliest. */
+/* Some questions take longer than a small transaction, and the answer may be late. They are
+ * asked again after this many milliseconds at the earliest. */
 enum { PAUSE_MS = 10 };
 
 #ifndef CLOCK_MONOTONIC_COARSE
@@ -48,13 +46,13 @@ static void note_look(long long *looked)
     __atomic_store_n(looked, clock_ms(), __ATOMIC_RELAXED);
 }
 
-/* Locks that belong to the open file and not to the process, where the system and the
- * file system have them: then nothing is lost when other code of the process opens and closes
- * the same file.  Against locks of processes they hold as these do.
+/* Locks that belong to the open file and not to the process, where the system and the file
+ * system have them. Such locks stay when other code of the process opens and closes the same
+ * file. They conflict with locks of processes as those do with each other.
  *
- * A file system may refuse them, with any error number, and have locks of processes all the
- * same, as is reported of NFS.  Which kind a file has is decided by the first lock that is not
- * refused, and kept: neither kind can convert or release the other. */
+ * A file system may refuse locks of open files, with any error number, and still have locks
+ * of processes, as is reported of NFS. The first lock that is not refused decides which kind
+ * a file has. That kind is kept: neither kind can convert or release the other. */
 enum { UNDECIDED, OF_OPEN_FILE, OF_PROCESS };
 
 #if defined(F_OFD_SETLK)
@@ -87,8 +85,8 @@ static int set_lock(int fd, int *kind, int command, struct flock *lock)
 }
 #endif
 
-/* A lock of the given type on the first bytes of a file, 0 for all of them, or its
- * end (F_UNLCK). */
+/* Set a lock of the given type on the first bytes of a file, or, if size is 0, on all;
+ * F_UNLCK releases it. */
 static int lock_first_bytes(int fd, int *kind, int type, off_t size, int waits)
 {
     struct flock lock;

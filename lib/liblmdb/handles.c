@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Handles of named databases: opening, adopting, dropping and retiring them.
- * Included by shim.c, after mdb.c. */
+/* Handles of named databases: open, adopt, drop and retire them. Included by shim.c, after
+ * mdb.c. */
 
-/* Database handles.
+/* Opening handles.
  *
- * liblmdb gives a new handle the slot mt_numdbs of the transaction that opens
- * it and publishes it in the environment when that transaction commits; two
- * transactions that open handles at once are given the same slot.  Three steps
- * remove that rule from our callers:
- *  - before opening, the transaction learns of all slots that are taken (adopt);
- *  - a handle to a database that exists is published at once (as mdb_txn_commit
- *    would), so that there is never a second slot for one database, whose two
- *    roots would go apart in a write transaction;
- *  - a handle to a database that the transaction has just created (DB_DIRTY),
- *    and that an abort takes back, only has its slot reserved (me_numdbs), and
- *    liblmdb publishes or frees it at the end; until then the slot is invalid in
- *    others, because me_dbflags has no MDB_VALID.
- * A stale handle (DB_STALE) is looked up by name in the transaction's own
- * snapshot at its first use, so adopting one is right whatever the snapshot's
- * age: a database that it does not have is MDB_BAD_DBI. */
-#define RETIRED ((size_t)-1) /* the size of no name; see pylmdb_drop() */
+ * liblmdb gives a new handle the slot mt_numdbs of the transaction that opens it, and
+ * publishes it in the environment when that transaction commits. Two transactions that open
+ * handles at once are given the same slot. Three steps remove that rule for our callers:
+ *
+ * - Before a transaction opens a handle, it learns of all slots that are taken (adopt_slots).
+ * - A handle to a database that exists is published at once, as mdb_txn_commit() would do it.
+ *   So one database never has two slots, whose roots would diverge in a write transaction.
+ * - A handle to a database that this transaction has created (DB_DIRTY), and that an abort
+ *   removes, only has its slot reserved (me_numdbs). liblmdb publishes or frees it at the
+ *   end. Until then the slot is invalid in other transactions, because me_dbflags has no
+ *   MDB_VALID.
+ *
+ * A stale handle (DB_STALE) is looked up by name in the transaction's own snapshot at its
+ * first use. So a handle can be adopted whatever the snapshot's age: if the snapshot does not
+ * have the database, the answer is MDB_BAD_DBI. */
+#define RETIRED ((size_t)-1) /* a size that no name has; see pylmdb_drop() */
 /* LMDB 1.0 counts the NUL of a name in its size. */
 #define NAME_NUL (MDB_VERSION_MAJOR > 0)
 
@@ -30,7 +30,7 @@ static void adopt_slots(MDB_txn *txn)
 
     if (txn->mt_numdbs >= env->me_numdbs &&
         !memchr(txn->mt_dbflags + CORE_DBS, 0, env->me_numdbs - CORE_DBS))
-        return; /* it knows all; this is quicker than to look at each */
+        return; /* it knows all slots; one memchr() is quicker than the loop */
     for (i = CORE_DBS; i < env->me_numdbs; i++) {
         uint16_t flags = env->me_dbflags[i];
 
@@ -69,7 +69,7 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
     if (dbi >= txn->mt_numdbs || !(txn->mt_dbflags[dbi] & DB_VALID))
         return MDB_BAD_DBI;
     if (txn->mt_dbflags[dbi] & DB_STALE) {
-        /* Looks the record up by name and clears DB_STALE if it is there. */
+        /* Looks the record up by name, and clears DB_STALE if it exists. */
         mdb_cursor_init(&mc, txn, dbi, &mx);
         if (txn->mt_dbflags[dbi] & DB_STALE)
             rc = mdb_page_search(&mc, NULL, MDB_PS_ROOTONLY);
@@ -78,39 +78,39 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
         return MDB_SUCCESS;
     txn->mt_dbflags[dbi] = 0;
     if (rc != MDB_BAD_DBI && rc != MDB_NOTFOUND && rc != MDB_INCOMPATIBLE)
-        return rc; /* it cannot be told */
+        return rc; /* it is unknown whether the database exists */
     return pylmdb_txn_is_old(txn) ? MDB_BAD_DBI : PYLMDB_GONE;
 }
 
-/* 1 if an abort of this transaction takes the handle back. */
+/* Return 1 if an abort of this transaction takes the handle back. */
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
 {
     return dbi >= CORE_DBS && dbi < txn->mt_numdbs && (txn->mt_dbflags[dbi] & DB_DIRTY);
 }
 
-/* Which names mdb_dbi_open() was asked for, as bits at a hash of the name.  It compares a
- * name with those of all handles; a name whose bit is new needs none of that.  What it
- * would also find are slots that are free, so with these it has to look.  Like
- * mdb_dbi_open() this is for one thread at a time. */
+/* The names for which mdb_dbi_open() was called, as one bit each, at a hash of the name.
+ * mdb_dbi_open() compares a name with those of all handles. A name whose bit is not set has
+ * no handle, so these comparisons are left out. But the comparisons also find free slots, so
+ * they are made if there are any. Like mdb_dbi_open(), this is for one thread at a time. */
 enum { BITS_PER_NAME = 16 };
 
 static int was_asked_for(MDB_env *env, const char *name, int note)
 {
-    struct extra *extra = extra_of(env);
+    struct env_extension *ext = extension_of(env);
     uint64_t hash = 14695981039346656037u;
     unsigned char *byte, bit;
     int was;
 
-    if (!extra->asked_names) {
-        extra->name_bits = ((size_t)env->me_maxdbs + 1) * BITS_PER_NAME;
-        extra->asked_names = calloc(extra->name_bits / 8, 1);
-        if (!extra->asked_names)
+    if (!ext->asked_names) {
+        ext->name_bits = ((size_t)env->me_maxdbs + 1) * BITS_PER_NAME;
+        ext->asked_names = calloc(ext->name_bits / 8, 1);
+        if (!ext->asked_names)
             return 1;
     }
     for (; *name; name++)
         hash = (hash ^ (unsigned char)*name) * 1099511628211u;
-    hash = (hash ^ hash >> 32) % extra->name_bits;
-    byte = &extra->asked_names[hash / 8];
+    hash = (hash ^ hash >> 32) % ext->name_bits;
+    byte = &ext->asked_names[hash / 8];
     bit = (unsigned char)(1 << hash % 8);
     was = *byte & bit;
     if (note)
@@ -118,52 +118,53 @@ static int was_asked_for(MDB_env *env, const char *name, int note)
     return was;
 }
 
-/* Where mdb_dbi_open() begins to compare. */
-static unsigned int first_of_that_name(MDB_txn *txn, const char *name)
+/* Return the slot at which mdb_dbi_open() begins to compare names. */
+static unsigned int first_possible_slot(MDB_txn *txn, const char *name)
 {
     MDB_env *env = txn->mt_env;
     const int known = was_asked_for(env, name, 1);
 
-    return known || extra_of(env)->has_free_slots || txn->mt_numdbs >= env->me_maxdbs
+    return known || extension_of(env)->has_free_slots || txn->mt_numdbs >= env->me_maxdbs
                ? CORE_DBS : txn->mt_numdbs;
 }
 
-static void forget_names(MDB_env *env)
+static void free_asked_names(MDB_env *env)
 {
-    free(extra_of(env)->asked_names);
+    free(extension_of(env)->asked_names);
 }
 
-/* Names of retired handles whose slots are free again.  A transaction that is older
- * can be comparing one, so they are freed when there is none; and a database that
- * comes back takes its own, so that they do not become more while a reader stays. */
-struct forgotten_name {
-    struct forgotten_name *next;
+/* The names of retired handles whose slots are free again. An older transaction may be
+ * comparing such a name, so they are freed when no such transaction is left. A database of
+ * the same name that is opened again takes the name from here, so the list does not grow
+ * while a reader stays open. */
+struct retired_name {
+    struct retired_name *next;
     char *name;
 };
 
-/* The list hangs on an environment where nothing else does. */
-static struct forgotten_name **forgotten_names(MDB_env *env)
+/* The head of the list lies in a field of the environment that nothing else uses. */
+static struct retired_name **retired_names(MDB_env *env)
 {
-    return (struct forgotten_name **)&env->me_dbxs[FREE_DBI].md_relctx;
+    return (struct retired_name **)&env->me_dbxs[FREE_DBI].md_relctx;
 }
 
-static int forget_name(MDB_env *env, MDB_val *name)
+static int retire_name(MDB_env *env, MDB_val *name)
 {
-    struct forgotten_name *forgotten = malloc(sizeof(*forgotten));
+    struct retired_name *retired = malloc(sizeof(*retired));
 
-    if (!forgotten)
+    if (!retired)
         return ENOMEM;
-    forgotten->name = name->mv_data;
-    forgotten->next = *forgotten_names(env);
-    *forgotten_names(env) = forgotten;
+    retired->name = name->mv_data;
+    retired->next = *retired_names(env);
+    *retired_names(env) = retired;
     name->mv_data = NULL;
     return 0;
 }
 
-/* Takes the first one out of a list. */
-static char *take_name(struct forgotten_name **list)
+/* Take the first name out of a list. */
+static char *take_name(struct retired_name **list)
 {
-    struct forgotten_name *taken = *list;
+    struct retired_name *taken = *list;
     char *name = taken->name;
 
     *list = taken->next;
@@ -171,10 +172,11 @@ static char *take_name(struct forgotten_name **list)
     return name;
 }
 
-/* The name of a handle that nobody else knows yet. */
-static void take_forgotten(MDB_env *env, MDB_val *name)
+/* Give a new handle, which no other thread knows yet, the retired name instead of its own
+ * copy. */
+static void reuse_retired_name(MDB_env *env, MDB_val *name)
 {
-    struct forgotten_name **list = forgotten_names(env);
+    struct retired_name **list = retired_names(env);
 
     while (*list && strcmp((*list)->name, name->mv_data))
         list = &(*list)->next;
@@ -184,21 +186,21 @@ static void take_forgotten(MDB_env *env, MDB_val *name)
     }
 }
 
-/* An environment that could not be opened has none: what it had is freed. */
-static void free_forgotten(MDB_env *env)
+/* An environment that could not be opened has no list any more. */
+static void free_retired_names(MDB_env *env)
 {
-    while (env->me_flags & MDB_ENV_ACTIVE && *forgotten_names(env))
-        free(take_name(forgotten_names(env)));
+    while (env->me_flags & MDB_ENV_ACTIVE && *retired_names(env))
+        free(take_name(retired_names(env)));
 }
 
-/* What the caller of mdb_dbi_open() has to do for a new handle. */
+/* Do what the caller of mdb_dbi_open() must do for a new handle. */
 static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
 {
     MDB_env *env = txn->mt_env;
 
     if (rc || !name || !(txn->mt_dbflags[dbi] & DB_NEW))
         return rc;
-    take_forgotten(env, &env->me_dbxs[dbi].md_name);
+    reuse_retired_name(env, &env->me_dbxs[dbi].md_name);
     if (!(txn->mt_dbflags[dbi] & DB_DIRTY)) {
         env->me_dbflags[dbi] = txn->mt_dbs[dbi].md_flags | MDB_VALID;
         txn->mt_dbflags[dbi] &= ~DB_NEW;
@@ -208,10 +210,9 @@ static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
     return rc;
 }
 
-/* mdb_dbi_open() takes the first slot of the right name for the one meant, also
- * one that is invalid in this transaction, such as that of a database which it
- * has dropped.  For the time of the call these have no name that could be
- * meant. */
+/* mdb_dbi_open() returns the first slot of the right name, even one that is invalid in this
+ * transaction, as that of a database which the transaction has dropped. For the time of the
+ * call such slots get the size of no name. */
 static int hide_invalid(MDB_txn *txn, const char *name, MDB_dbi hidden[],
                         int room)
 {
@@ -230,9 +231,9 @@ static int hide_invalid(MDB_txn *txn, const char *name, MDB_dbi hidden[],
     return count;
 }
 
-/* A database that this transaction has dropped comes back with the same flags:
- * its slot, which mdb_drop() has emptied, serves again.  What mdb_dbi_open() does
- * for a new one is to put its record, and to have it written at commit. */
+/* A database that this transaction has dropped is created again, with the same flags. Its
+ * slot, which mdb_drop() has emptied, is used again. As mdb_dbi_open() does for a new
+ * database, this puts its record, and marks it to be written at commit. */
 static int recreate(MDB_txn *txn, MDB_dbi dbi, unsigned int flags)
 {
     MDB_val key = txn->mt_dbxs[dbi].md_name, data;
@@ -284,7 +285,7 @@ static int open_by_name(MDB_txn *txn, const char *name, unsigned int flags, MDB_
     return reserve_slot(txn, rc, name, *dbi);
 }
 
-/* mdb_dbi_open() takes a handle that it knows without a look at the database. */
+/* mdb_dbi_open() returns a handle that it knows without looking whether the database exists. */
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi)
 {
     int rc = open_by_name(txn, name, flags, dbi);
@@ -296,18 +297,17 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi 
 
 /* Dropping a database.
  *
- * mdb_drop() closes the handle at once, though the transaction may be aborted
- * and though others may be using the slot, and gives the slot to the next
- * database that is opened.  Here it is only invalid for the transaction
- * (DB_STALE without DB_VALID); DB_NEW stays, so that liblmdb takes a slot back
- * whose creation is aborted.  After the commit the slot is retired: its name
- * gets a size that none has, so that it is neither found nor free.  It is given
- * to another database when no transaction is alive that could have known it, or
- * when there is no other slot: then the caller keeps older transactions away
- * from the new handle.
+ * mdb_drop() closes the handle at once, though the transaction may be aborted and though
+ * other transactions may use the slot, and gives the slot to the next database that is
+ * opened. Here the handle only becomes invalid in this transaction (DB_STALE without
+ * DB_VALID). DB_NEW stays, so that liblmdb takes back the slot of a database whose creation
+ * is aborted. After the commit the slot is retired: its name gets a size that no name has, so
+ * the slot is neither found nor free. It is given to another database when no transaction is
+ * alive that could have known it, or when no other slot is left; in the latter case the
+ * caller keeps older transactions away from the new handle.
  *
- * Emptying the main database frees the pages of the named ones too, so all of
- * them are treated like the one that is dropped. */
+ * Emptying the main database frees the pages of the named databases too, so all of them
+ * become invalid. */
 static void invalidate(MDB_txn *txn, MDB_dbi dbi)
 {
     txn->mt_dbflags[dbi] = DB_STALE | (txn->mt_dbflags[dbi] & DB_NEW);
@@ -339,29 +339,29 @@ void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
         env->me_dbflags[dbi] = 0;
         env->me_dbiseqs[dbi]++;
         env->me_dbxs[dbi].md_name.mv_size = RETIRED;
-        extra_of(env)->has_retired = 1;
+        extension_of(env)->has_retired = 1;
     }
 }
 
 void pylmdb_dbi_reclaim(MDB_env *env, int alone)
 {
-    struct extra *extra = extra_of(env);
-    const int any = extra->has_retired;
+    struct env_extension *ext = extension_of(env);
+    const int any = ext->has_retired;
     MDB_dbi i;
 
-    extra->has_retired = 0;
+    ext->has_retired = 0;
     for (i = CORE_DBS; any && i < env->me_numdbs; i++) {
         MDB_val *name = &env->me_dbxs[i].md_name;
 
         if (name->mv_size != RETIRED)
             continue;
-        if (forget_name(env, name)) {
-            extra->has_retired = 1; /* there is no memory; the next time */
+        if (retire_name(env, name)) {
+            ext->has_retired = 1; /* no memory; the next call tries again */
         } else {
             name->mv_size = 0; /* now liblmdb takes the slot for a free one */
-            extra->has_free_slots = 1;
+            ext->has_free_slots = 1;
         }
     }
     if (alone)
-        free_forgotten(env);
+        free_retired_names(env);
 }

@@ -1,52 +1,57 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that are others than the names say.  Included by shim.c, after lock_file.c.
+/* Notice that the names of an environment lead to other files than the open ones. Included by
+ * shim.c, after lock_file.c.
  *
- * A data file can be put in the place of one that another process has open, as by a backup
- * that is restored.  Both have the lock file then, and that tells of one data file only: who
- * believed it would begin with the wrong meta page, and write over what the newest one has.
+ * A data file can be replaced while another process has it open, for example by a backup that
+ * is restored. Then both data files have the same lock file, which tells the state of one of
+ * them only. A process with the other data file would begin with the wrong meta page, and
+ * overwrite pages of the newest snapshot.
  *
- * So everybody who has an environment open holds a shared lock on a byte of the lock file,
- * far behind its end, whose place is the inode number of the data file.  It ends with the
- * process, whatever happens.  Who opens the file takes that lock, and then looks whether
- * anybody holds one elsewhere.  Other builds of LMDB take no such lock; with them the
- * transaction numbers of both files must agree, at open and whenever a transaction begins. */
+ * So each process that has an environment open holds a shared lock on a byte of the lock
+ * file, far behind its end, at an offset made of the inode number of the data file. The lock
+ * ends with the process, however that ends. A process that opens the file takes that lock,
+ * and then looks whether another process holds one at another offset. Other builds of LMDB
+ * take no such lock. So the transaction numbers in the lock file and in the data file must
+ * agree too, at open and whenever a transaction begins. */
 
-/* Locks from here on are identities; the one before is had by the process that takes the
- * lock file away. */
+/* Offsets from here on are identities. The byte before is locked by a process that removes
+ * the lock file. */
 #define IDENTITIES ((off_t)((uint64_t)1 << (8 * sizeof(off_t) - 3)))
 #define MOST_IDENTITIES IDENTITIES
 
-/* How long a writer in another process is waited for, where an answer needs its lock. */
+/* How many milliseconds to wait for a writer in another process, if an answer needs the
+ * writer lock. */
 enum { WRITER_MS = 1000 };
 
 static int lock_byte(MDB_env *env, int type, off_t at)
 {
     struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
 
-    return set_lock(env->me_lfd, &extra_of(env)->lock_kind, F_SETLK, &lock) ? errno : 0;
+    return set_lock(env->me_lfd, &extension_of(env)->lock_kind, F_SETLK, &lock) ? errno : 0;
 }
 
-static int anybody_holds(MDB_env *env, off_t first, off_t end)
+static int others_hold_lock(MDB_env *env, off_t first, off_t end)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = first, .l_len = end - first};
 
-    return !set_lock(env->me_lfd, &extra_of(env)->lock_kind, F_GETLK, &lock) &&
+    return !set_lock(env->me_lfd, &extension_of(env)->lock_kind, F_GETLK, &lock) &&
            lock.l_type != F_UNLCK;
 }
 
-static int others_have_another(MDB_env *env, ino_t inode)
+static int other_data_file_is_open(MDB_env *env, ino_t inode)
 {
     const off_t own = IDENTITIES + 1 + (off_t)(inode % (uint64_t)(MOST_IDENTITIES - 2));
 
     if (lock_byte(env, F_RDLCK, own))
         return 0; /* this file system has no such locks */
-    return anybody_holds(env, IDENTITIES, own) ||
-           anybody_holds(env, own + 1, IDENTITIES + MOST_IDENTITIES);
+    return others_hold_lock(env, IDENTITIES, own) ||
+           others_hold_lock(env, own + 1, IDENTITIES + MOST_IDENTITIES);
 }
 
-/* Whether the lock file tells of the newest transaction in the data file.  A commit writes
- * the data file first, so the lock file may be one behind; with the writer lock it is not. */
+/* Whether the lock file has the number of the newest transaction in the data file. A commit
+ * writes the data file first, so the lock file may be one behind; with the writer lock it is
+ * not. */
 static int numbers_agree(MDB_env *env)
 {
     volatile txnid_t *said = &env->me_txns->mti_txnid;
@@ -68,7 +73,7 @@ static int numbers_agree(MDB_env *env)
 #ifdef PYLMDB_ROBUST_LOCKS
     writer_lock_wait_end();
 #endif
-    /* Where the writer lock was not had, each transaction will look again. */
+    /* Without the writer lock this is undecided; each transaction looks again. */
     return newest == before || (rc && newest == before + 1);
 }
 
@@ -84,23 +89,23 @@ static void remember_file(struct identity *identity, int fd)
 
 int pylmdb_env_join(MDB_env *env)
 {
-    struct extra *extra = extra_of(env);
+    struct env_extension *ext = extension_of(env);
 
-    remember_file(&extra->data, env->me_fd);
+    remember_file(&ext->data, env->me_fd);
     if (!env->me_txns)
         return MDB_SUCCESS;
-    remember_file(&extra->locks, env->me_lfd);
-    return others_have_another(env, extra->data.inode) || !numbers_agree(env) ? PYLMDB_OTHER_FILE
+    remember_file(&ext->locks, env->me_lfd);
+    return other_data_file_is_open(env, ext->data.inode) || !numbers_agree(env) ? PYLMDB_OTHER_FILE
                                                                               : MDB_SUCCESS;
 }
 
-/* ---- what the names lead to ---- */
+/* ---- the files behind the names ---- */
 
 enum place { SAME, OTHER, GONE };
 
 static const char *path_of(MDB_env *env)
 {
-    const char *again = __atomic_load_n(&extra_of(env)->path, __ATOMIC_ACQUIRE);
+    const char *again = __atomic_load_n(&extension_of(env)->path, __ATOMIC_ACQUIRE);
 
     return again ? again : env->me_path;
 }
@@ -152,9 +157,9 @@ static int stat_folder(MDB_env *env, struct stat *found)
 /* Files whose folder was moved are no others: they are found where it is now. */
 static int names_lead_elsewhere(MDB_env *env)
 {
-    struct extra *extra = extra_of(env);
-    const enum place data = look_up(env, &extra->data, 0);
-    const enum place locks = env->me_txns ? look_up(env, &extra->locks, 1) : data;
+    struct env_extension *ext = extension_of(env);
+    const enum place data = look_up(env, &ext->data, 0);
+    const enum place locks = env->me_txns ? look_up(env, &ext->locks, 1) : data;
     struct stat folder;
 
     if (data == SAME && locks == SAME)
@@ -205,7 +210,7 @@ static int is_unchanged(const struct settled_folder *known, const struct stat *f
 /* Called by the one thread that begins to write. */
 static int files_are_replaced(MDB_env *env)
 {
-    struct settled_folder *known = &extra_of(env)->known;
+    struct settled_folder *known = &extension_of(env)->known;
     struct stat folder;
     const int found = !stat_folder(env, &folder);
 
@@ -225,7 +230,7 @@ static int files_are_replaced(MDB_env *env)
     return 0;
 }
 
-/* A writer reads the numbers under its lock; a reader can find a later commit. */
+/* A writer reads the numbers with the writer lock; a reader may find a later commit. */
 static int numbers_differ(const MDB_txn *txn)
 {
     const MDB_env *env = txn->mt_env;
@@ -241,12 +246,12 @@ int pylmdb_env_discard_locks(MDB_env *env)
     char full[PATH_MAX];
     int rc;
 
-    if (look_up(env, &extra_of(env)->data, 0) != SAME)
+    if (look_up(env, &extension_of(env)->data, 0) != SAME)
         return ESTALE;
     if ((rc = full_name(env, full, sizeof(full), 1)) ||
         (rc = lock_byte(env, F_WRLCK, IDENTITIES - 1)))
         return rc == EACCES || rc == EAGAIN ? EBUSY : rc;
-    if (look_up(env, &extra_of(env)->locks, 1) != SAME)
+    if (look_up(env, &extension_of(env)->locks, 1) != SAME)
         rc = ESTALE;
     else if (unlink(full))
         rc = errno;

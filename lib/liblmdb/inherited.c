@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Read transactions and cursors that a forked child has inherited.  Included by shim.c,
- * after identity.c.
+/* Read transactions and cursors that a forked child has inherited. Included by shim.c, after
+ * identity.c.
  *
- * A snapshot is kept by a slot of the reader table that shows its number, and the slot of
- * an inherited transaction is its parent's.  So the child begins a transaction of its own,
- * has its slot show the same number, and then looks whether the other slot still does: if
- * so, the snapshot was kept by one of them at every moment.
+ * A snapshot is protected by a slot of the reader table that shows its number. The slot of an
+ * inherited transaction belongs to the parent. So the child begins a transaction of its own,
+ * makes its own slot show the same number, and then looks whether the parent's slot still
+ * shows it. If so, one of the two slots has protected the snapshot at every moment.
  *
- * A writer looks at one slot after the other, though, and one that was in the middle of
- * that could have passed the child's before it showed the number and come to the parent's
- * after it was given back.  A writer that begins later sees the child's; so between the two
- * steps the child waits until it has had the writer lock once. */
+ * But a writer reads the slots one after the other. A writer that is doing so could pass the
+ * child's slot before it shows the number, and reach the parent's slot after that was
+ * released. A writer that begins later sees the child's slot. So between the two steps the
+ * child waits until it has had the writer lock once. */
 
 static int await_writer(MDB_env *env)
 {
@@ -38,10 +38,10 @@ static int slot_shows(const MDB_reader *slot, MDB_PID_T pid, txnid_t number)
     return slot->mr_pid == pid && slot->mr_txnid == number;
 }
 
-/* Keeps the inherited snapshot by the slot of a transaction of this process. */
+/* Protect the inherited snapshot by the slot of a transaction of this process. */
 static int keep_snapshot(MDB_txn *txn, const MDB_txn *inherited)
 {
-    const MDB_txninfo *locks = extra_of(inherited->mt_env)->locks_of_parent;
+    const MDB_txninfo *locks = extension_of(inherited->mt_env)->locks_of_parent;
     const MDB_txninfo *own = txn->mt_env->me_txns;
     MDB_reader *mine = txn->mt_u.reader;
     size_t i;
@@ -71,7 +71,7 @@ int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited)
         return rc;
     txn->mt_txnid = inherited->mt_txnid;
     txn->mt_next_pgno = inherited->mt_next_pgno;
-    /* It has just begun: it will look up all other databases in these. */
+    /* The transaction has just begun: it looks up all other databases in these two. */
     for (i = 0; i < CORE_DBS; i++)
         txn->mt_dbs[i] = inherited->mt_dbs[i];
     return MDB_SUCCESS;

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* What an attempt to open an environment makes, where it fails, and how what it has made
- * is removed again.  Included by shim.c, after mdb.c.
+/* Note where the opening of an environment fails and which files it has created, and remove
+ * these files again. Included by shim.c, after mdb.c.
  *
- * mdb_env_open() tells an error number, and has closed its files by then.  So what is done
- * on its way notes where a number comes from, and which files were not there before.
+ * mdb_env_open() returns an error number, and has closed its files by then. So each step
+ * notes where an error comes from, and which files did not exist before.
  *
- * Another process may be opening the same files.  Whoever has an environment open holds a
- * lock on the first byte of its lock file; so files are removed only by a process that has
- * that lock for itself alone, and only if they are still those that it made and no
- * transaction was committed to them.  A process that waited for the lock meanwhile has a
- * lock file without a name then, and begins anew (lock_to_open() in creation.c).  liblmdb in
- * other programs does not look, and would go on with that lock file: it may, if it opens a new
- * environment in the moment in which an open of ours fails there, and not otherwise. */
+ * Another process may be opening the same files. A process that has an environment open holds
+ * a lock on the first byte of its lock file. So files are removed only by a process that has
+ * that lock exclusively, and only if they are still the files that it created and no
+ * transaction was committed to them. A process that waited for the lock meanwhile finds that
+ * its lock file has no name any more, and opens the files again (lock_to_open() in
+ * creation.c). liblmdb in other programs does not look for that, and would use the lock file
+ * without a name. This happens only if such a program opens a new environment at the moment
+ * in which an open of ours fails there. */
 #include "verify/verify.h"
 
-/* What this thread is opening, while it is in pylmdb_env_open(). */
+/* What this thread notes while it is in pylmdb_env_open(). */
 static __thread struct pylmdb_opening *opening;
 
 static void note_failure(int step)
@@ -35,8 +36,8 @@ static void note_made(struct pylmdb_made *made, int fd)
     }
 }
 
-/* Opens a file, and makes it where there is none; notes that it did.  A link that leads
- * nowhere is neither there nor can it be made; then the system decides. */
+/* Open a file, create it if it does not exist, and note that. A symbolic link whose target
+ * does not exist can neither be opened nor created this way; then the system decides. */
 static int open_or_make(const char *path, int flags, mode_t mode, int follow,
                         struct pylmdb_made *made)
 {
@@ -82,7 +83,7 @@ int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode
     rc = mdb_env_open(env, path, flags, mode);
     opening = NULL;
     if (noted->code != rc)
-        noted->step = PYLMDB_OTHER_STEP; /* what failed on the way was put right */
+        noted->step = PYLMDB_OTHER_STEP; /* a step has failed, and a later one has made up for it */
     return rc;
 }
 
@@ -104,9 +105,9 @@ static int has_transactions(const char *path)
     return newest > 0;
 }
 
-/* The lock file, locked for this process alone; -1 if that cannot be had.  Where the system
- * refuses all locks no other process has one, either. */
-static int open_alone(const char *lock_file)
+/* Open the lock file and lock it exclusively; -1 if that fails. If the system refuses all
+ * locks, no other process has one either. */
+static int open_exclusively(const char *lock_file)
 {
     const int fd = open_regular(lock_file, O_RDWR, 0, 0);
     struct pylmdb_made opened = {0, 0};
@@ -130,7 +131,7 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 
     if (!noted->data_file.inode && !noted->lock_file.inode)
         return;
-    if (lock_file && (fd = open_alone(lock_file)) < 0)
+    if (lock_file && (fd = open_exclusively(lock_file)) < 0)
         return;
     if (!is_made(&noted->data_file, data_file) || !has_transactions(data_file)) {
         if (is_made(&noted->data_file, data_file))

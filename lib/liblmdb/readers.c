@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader table: by which number this process is known in it, and readers that have
- * died.  Included by shim.c, after lock_file.c.
+/* The reader table: the number by which a process is known in it, and dead readers. Included
+ * by shim.c, after lock_file.c.
  *
- * liblmdb knows a reader by its process number, and takes it for alive as long as the
- * byte of the lock file at that offset is locked.  But processes in two PID namespaces,
- * such as two containers, may have one number.  Then the second cannot lock the byte, and
- * what a dead one has left is never cleared, because its number is alive.  So an
+ * liblmdb knows a reader by its process number. A reader is alive as long as the byte at that
+ * offset of the lock file is locked. But processes in two PID namespaces, such as two
+ * containers, may have the same number. Then the second process cannot lock the byte, and
+ * slots of a dead process are never cleared while another one has its number. So an
  * environment has a number of its own in the table: the process number if its byte can be
- * locked, and else the first number above all process numbers whose byte can be.
+ * locked, else the first number above all process numbers whose byte can be.
  *
- * - Whoever has locked the byte of a number owns the number: the kernel decides between
- *   two that open the file at once.  Slots that have it already are of a dead process, and
- *   are cleared.
- * - Other builds of LMDB look for a lock at the number's offset, whatever the number is.
- *   So they find ours alive or dead, as we do theirs.
- * - Numbers are positive in pid_t and off_t of 32 bits.  No system's process numbers are
- *   so large (Linux: 4,194,304 at most).
- * - A slot fills a line of the cache, most of which nothing uses.  Behind what liblmdb keeps
- *   there stands the process number that goes with the number, for people.  Slots that other
- *   builds take keep what was there; so both numbers are noted, and compared. */
+ * - The process that has locked the byte of a number owns the number. The kernel decides
+ *   between two that open the file at once. Slots that already show the number belong to a
+ *   dead process, and are cleared.
+ * - Other builds of LMDB ask for a lock at the offset of a number, whatever the number is. So
+ *   they find our readers alive or dead, and we theirs.
+ * - Numbers are positive in a pid_t and an off_t of 32 bits. No system has process numbers as
+ *   large as ours (Linux: 4,194,304 at most).
+ * - A slot fills a cache line, and liblmdb uses only a part of it. Behind that part we store
+ *   the process number that belongs to the number, for reader_list(). Slots that other builds
+ *   take keep what was there, so both numbers are stored, and compared when they are read. */
 
-/* More are not tried than one machine has processes with the file open: EACCES may also
- * mean that a file system refuses all locks. */
+/* The number of tries is more than the processes that have a file open on one machine. There
+ * is a limit because EACCES can also mean that the file system refuses all locks. */
 enum { FIRST_NUMBER = 1 << 30, LAST_NUMBER = FIRST_NUMBER + (1 << 16) };
 
 struct slot_note {
@@ -35,7 +35,8 @@ static struct slot_note *note_of(MDB_reader *slot)
     return (struct slot_note *)(slot->mru.pad + sizeof(MDB_rxbody));
 }
 
-/* 1 if it is locked, 0 if another has locked it; else errno says why not, and it is -1. */
+/* Return 1 if the byte was locked, 0 if another process has locked it, -1 for an error
+ * (errno). */
 static int lock_number(int fd, int *kind, MDB_PID_T number)
 {
     struct flock lock;
@@ -54,7 +55,7 @@ static int lock_number(int fd, int *kind, MDB_PID_T number)
     return 1;
 }
 
-/* A slot that still has the number, and none that somebody has taken since. */
+/* Free a slot if it still shows the number; another process may have taken it since. */
 static void clear_slot(MDB_reader *slot, MDB_PID_T number)
 {
     if (slot->mr_pid == number)
@@ -62,19 +63,20 @@ static void clear_slot(MDB_reader *slot, MDB_PID_T number)
                                     __ATOMIC_RELAXED);
 }
 
-/* Called when a lock file of so many bytes has been mapped, before anybody else has the
- * environment.  Where the table is about to be made anew it has no magic number. */
+/* Called when a lock file of size bytes was mapped, before other threads have the
+ * environment. A table that is about to be initialised has no magic number. */
 static int take_number(MDB_env *env, MDB_txninfo *table, size_t size)
 {
     const size_t most =
         size < sizeof(*table) ? 0 : (size - sizeof(*table)) / sizeof(MDB_reader) + 1;
-    const int saved = errno; /* mdb_env_setup_locks() looks at it later on */
+    const int saved = errno; /* mdb_env_setup_locks() reads errno later */
     MDB_PID_T number = getpid();
     size_t i;
     int rc;
 
-    extra_of(env)->process = number;
-    while (!(rc = lock_number(env->me_lfd, &extra_of(env)->lock_kind, number)) && number < LAST_NUMBER)
+    extension_of(env)->process = number;
+    while (!(rc = lock_number(env->me_lfd, &extension_of(env)->lock_kind, number)) &&
+           number < LAST_NUMBER)
         number = number < FIRST_NUMBER ? FIRST_NUMBER : number + 1;
     if (rc <= 0)
         return -1;
@@ -87,34 +89,35 @@ static int take_number(MDB_env *env, MDB_txninfo *table, size_t size)
     return 0;
 }
 
-/* Called by mdb_env_close0(): whose slots to clear; none in a process that has inherited
- * the environment. */
+/* Called by mdb_env_close0(): the number whose slots it clears; 0 in a process that has
+ * inherited the environment. */
 static MDB_PID_T own_number(MDB_env *env)
 {
-    return extra_of(env)->process == getpid() ? env->me_pid : 0;
+    return extension_of(env)->process == getpid() ? env->me_pid : 0;
 }
 
-/* Called by mdb_env_reader_dest(), at the end of a thread that had a slot of its own.  A
- * forked child has no table any more. */
+/* Called by mdb_env_reader_dest() when a thread that has a slot ends. A forked child has no
+ * reader table. */
 static void free_own_slot(MDB_reader *slot)
 {
     MDB_env *env;
 
     pthread_mutex_lock(&with_locks_guard);
-    for (env = with_locks; env; env = extra_of(env)->next_with_locks)
+    for (env = with_locks; env; env = extension_of(env)->next_with_locks)
         if (env->me_txns && slot >= env->me_txns->mti_readers &&
             slot < env->me_txns->mti_readers + env->me_maxreaders)
             clear_slot(slot, own_number(env));
     pthread_mutex_unlock(&with_locks_guard);
 }
 
-/* Called by mdb_txn_renew0(), which has the table's lock, just before the slot is taken. */
+/* Called by mdb_txn_renew0(), with the lock of the reader table, just before it takes the
+ * slot. */
 static void note_process(MDB_env *env, MDB_reader *slot)
 {
     struct slot_note *note = note_of(slot);
 
     note->number = env->me_pid;
-    note->process = extra_of(env)->process;
+    note->process = extension_of(env)->process;
 }
 
 int pylmdb_env_number(MDB_env *env)
@@ -153,9 +156,9 @@ void pylmdb_env_forget_slots(MDB_env *env, unsigned int count)
 
 /* -- dead readers ---------------------------------------------------------------------- */
 
-/* Called by mdb_txn_renew0(), which has the table's lock, when all slots are taken: the
- * first that is free once those of the dead are. */
-static unsigned int slot_of_the_dead(MDB_env *env, unsigned int count)
+/* Called by mdb_txn_renew0(), with the lock of the reader table, when all slots are taken:
+ * clear the slots of dead processes, and return the index of the first free slot. */
+static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count)
 {
     unsigned int i;
 
@@ -165,31 +168,31 @@ static unsigned int slot_of_the_dead(MDB_env *env, unsigned int count)
     return i;
 }
 
-/* How many new pages a file may get before it is asked again whether a dead reader is the
- * reason. */
+/* After this many new pages, look for dead readers again. */
 enum { NEW_PAGES = 64 };
 
-/* Called by mdb_page_alloc() before it takes a page behind all others: pages is the number
- * that there will be then.  1 if readers were cleared, so that the free list may have
- * pages now.
+/* Called by mdb_page_alloc() before it takes a page at the end of the file. pages is the
+ * number of pages after that. Return 1 if slots of dead readers were cleared, so that the
+ * free list may have pages now.
  *
- * A system call for each process that reads an old snapshot is too much for every page;
- * so it is done after so many, or some milliseconds after the last time, or when the map
- * is full.  Only then is the table's lock waited for: a reader that was stopped while it
- * had it would stop the writer, too. */
+ * The search costs a system call for each process that reads an old snapshot, which is too
+ * much for every page. So it is made after some new pages, or some milliseconds after the
+ * last one, or when the map is full. Only in the last case the lock of the reader table is
+ * waited for: a reader that was stopped while it had that lock would stop the writer too. */
 static int clear_dead_readers(MDB_txn *txn, size_t pages)
 {
     MDB_env *env = txn->mt_env;
-    struct extra *extra = extra_of(env);
+    struct env_extension *ext = extension_of(env);
     const int full = pages >= env->me_maxpg;
     int dead = 0;
 
-    if (__builtin_expect(!full && pages < extra->check_at && !is_due(&extra->checked), 1))
+    if (__builtin_expect(
+            !full && pages < ext->check_readers_at && !is_due(&ext->readers_checked), 1))
         return 0;
-    extra->check_at = pages + NEW_PAGES;
-    note_look(&extra->checked);
+    ext->check_readers_at = pages + NEW_PAGES;
+    note_look(&ext->readers_checked);
     if (!env->me_txns || mdb_find_oldest(txn) + 1 >= txn->mt_txnid)
-        return 0; /* nobody reads what is older than the last commit */
+        return 0; /* no reader has a snapshot older than the last commit */
 #ifdef PYLMDB_ROBUST_LOCKS
     only_try = !full;
     (void)mdb_reader_check(env, &dead);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The search within a page, for keys in the order of their bytes.
+/* Search within a page, for keys in the order of their bytes.
  *
- * mdb_node_search() calls the database's comparison function for each key that it
- * looks at.  Nearly all databases have the same one, and keys in neighbouring
- * records differ late or early, but in a whole word; so here keys are compared a
- * word at a time, in place.  edits/quick-search.edit leads there, and
- * edits/append-at-end.edit to is_on_last_page().
+ * mdb_node_search() calls the database's comparison function for each key that it compares.
+ * Nearly all databases have the same function, so here keys are compared in place, a word at
+ * a time. edits/quick-search.edit calls search_node(), and edits/append-at-end.edit
+ * is_on_last_page().
  *
- * Included by shim.c, after mdb.c.
- */
+ * Included by shim.c, after mdb.c. */
 
-/* 8 bytes as a number that sorts as they do; compilers make one load of it. */
+/* Return 8 bytes as a number that sorts as they do. Compilers make one load of it. */
 static inline uint64_t word_of(const unsigned char *b)
 {
     return (uint64_t)b[0] << 56 | (uint64_t)b[1] << 48 | (uint64_t)b[2] << 40 |
@@ -18,7 +16,7 @@ static inline uint64_t word_of(const unsigned char *b)
            (uint64_t)b[6] << 8 | (uint64_t)b[7];
 }
 
-/* What mdb_cmp_memn() says. */
+/* Return what mdb_cmp_memn() does. */
 static inline int compare_bytes(const unsigned char *a, size_t a_size,
                                 const unsigned char *b, size_t b_size)
 {
@@ -28,7 +26,7 @@ static inline int compare_bytes(const unsigned char *a, size_t a_size,
     for (; at + 8 <= both; at += 8)
         if (word_of(a + at) != word_of(b + at))
             return word_of(a + at) < word_of(b + at) ? -1 : 1;
-    if (at < both && both >= 8) { /* the rest, with equal bytes in front */
+    if (at < both && both >= 8) { /* the last bytes, together with equal bytes before them */
         at = both - 8;
         if (word_of(a + at) != word_of(b + at))
             return word_of(a + at) < word_of(b + at) ? -1 : 1;
@@ -45,7 +43,7 @@ static inline int compare_node(const MDB_val *key, MDB_node *node)
     return compare_bytes(key->mv_data, key->mv_size, NODEKEY(node), NODEKSZ(node));
 }
 
-/* Searches the nodes from low to high; the key is not smaller than those before. */
+/* Search the nodes from low to high. The key is greater than those before low. */
 static inline MDB_node *search_between(MDB_cursor *mc, MDB_val *key, int *exactp, int low,
                                        int high)
 {
@@ -80,9 +78,9 @@ static MDB_node *search_node(MDB_cursor *mc, MDB_val *key, int *exactp)
     return search_between(mc, key, exactp, IS_LEAF(mp) ? 0 : 1, (int)NUMKEYS(mp) - 1);
 }
 
-/* The same for a key that is greater than the cursor's and not greater than the last
- * of its page: near by, if keys are sought in their order. */
-static MDB_node *search_onwards(MDB_cursor *mc, MDB_val *key, int *exactp)
+/* The same for a key that is greater than the cursor's and not greater than the last of its
+ * page. It is near the cursor if keys are searched in their order. */
+static MDB_node *search_forward(MDB_cursor *mc, MDB_val *key, int *exactp)
 {
     MDB_page *mp = mc->mc_pg[mc->mc_top];
     const int last = (int)NUMKEYS(mp) - 1;
@@ -95,7 +93,7 @@ static MDB_node *search_onwards(MDB_cursor *mc, MDB_val *key, int *exactp)
     return search_between(mc, key, exactp, low, low + reach < last ? low + reach : last);
 }
 
-/* Whether a cursor's leaf page is the last of the tree. */
+/* Whether a cursor's leaf page is the last one of the tree. */
 static int is_on_last_page(const MDB_cursor *mc)
 {
     int level;
@@ -114,22 +112,23 @@ static int is_on_last_page(const MDB_cursor *mc)
 #define FETCH_PAGE(mc, pgno, out) mdb_page_get(mc, pgno, out, NULL)
 #endif
 
-/* A reader finds a page that was checked where it lies, without being asked more. */
+/* A reader takes a page that was checked from the map, without the other questions of
+ * mdb_page_get(). */
 static inline int get_page(MDB_cursor *mc, pgno_t pgno, MDB_page **out)
 {
     const MDB_txn *txn = mc->mc_txn;
 
     if ((txn->mt_flags & MDB_TXN_RDONLY) && !txn->mt_parent && pgno < txn->mt_next_pgno &&
-        page_is_known(txn->mt_env, pgno)) {
+        page_is_checked(txn->mt_env, pgno)) {
         *out = (MDB_page *)(txn->mt_env->me_map + (size_t)txn->mt_env->me_psize * pgno);
         return MDB_SUCCESS;
     }
     return FETCH_PAGE(mc, pgno, out);
 }
 
-/* mdb_get() where nothing is out of the ordinary: a database without duplicates,
- * of ordinary keys, that this transaction knows, with a tree of branch pages over
- * leaf pages.  Anything else is left to mdb_get(), errors in the file too. */
+/* mdb_get() for the usual case: the database has no duplicates, orders keys by their bytes,
+ * is known to this transaction, and has a tree of branch pages over leaf pages. All else is
+ * left to mdb_get(), errors in the file too. */
 static int quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
     MDB_cursor mc;
@@ -168,8 +167,8 @@ static int quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return mdb_node_read(&mc, node, data);
 }
 
-/* Whether a key is behind the cursor's on its leaf page, or between two there. */
-static int is_onwards(const MDB_cursor *mc, const MDB_val *key)
+/* Whether a key belongs on the cursor's leaf page, behind the cursor. */
+static int is_forward(const MDB_cursor *mc, const MDB_val *key)
 {
     MDB_page *mp;
     unsigned int at;
@@ -183,15 +182,15 @@ static int is_onwards(const MDB_cursor *mc, const MDB_val *key)
            compare_node(key, NODEPTR(mp, NUMKEYS(mp) - 1)) <= 0;
 }
 
-/* Without a position a cursor has no page that liblmdb could look at: it is not
- * told when pages go. */
+/* Take the cursor's position away. Then it has no page that liblmdb could read: liblmdb does
+ * not move a cursor without a position when it gives pages up. */
 static int lose_position(MDB_cursor *mc, int rc)
 {
     pylmdb_cursor_unset(mc);
     return rc;
 }
 
-/* Walks from the root to the leaf page of a key, noting the way in the cursor. */
+/* Walk from the root to the leaf page of a key, and note the path in the cursor. */
 static int walk_to_leaf(MDB_cursor *mc, MDB_val *key)
 {
     pgno_t pgno = mc->mc_db->md_root;
@@ -219,7 +218,7 @@ static int walk_to_leaf(MDB_cursor *mc, MDB_val *key)
     return PYLMDB_NOT_QUICK;
 }
 
-/* The record of a node: in a database with duplicates, the first of them. */
+/* Read the value of a node; with duplicates, the first of them. */
 static int read_first(MDB_cursor *mc, MDB_node *node, MDB_val *data)
 {
     if (mc->mc_xcursor)
@@ -232,9 +231,9 @@ static int read_first(MDB_cursor *mc, MDB_node *node, MDB_val *data)
     return mdb_cursor_first(&mc->mc_xcursor->mx_cursor, data, NULL);
 }
 
-/* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE where nothing is out of the
- * ordinary.  A key that is not found leaves the cursor without a position. */
-static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *near)
+/* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE for the usual case. A key that is not
+ * found leaves the cursor without a position. */
+static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *same_page)
 {
     const MDB_page *before = mc->mc_flags & C_INITIALIZED ? mc->mc_pg[mc->mc_top] : NULL;
     MDB_node *node;
@@ -243,17 +242,17 @@ static inline int quick_seek(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op
     if (mc->mc_dbx->md_cmp != mdb_cmp_memn || !key->mv_size ||
         (mc->mc_txn->mt_flags & MDB_TXN_BLOCKED) || (*mc->mc_dbflag & DB_STALE))
         return PYLMDB_NOT_QUICK;
-    if (*near && is_onwards(mc, key)) {
-        node = search_onwards(mc, key, &exact);
+    if (*same_page && is_forward(mc, key)) {
+        node = search_forward(mc, key, &exact);
     } else {
         if ((rc = walk_to_leaf(mc, key)))
             return lose_position(mc, rc);
-        *near = mc->mc_pg[mc->mc_top] == before;
+        *same_page = mc->mc_pg[mc->mc_top] == before;
         node = search_node(mc, key, &exact);
     }
     if (!exact && op != MDB_SET_RANGE)
         return lose_position(mc, MDB_NOTFOUND);
-    if (!node) /* the next page's first */
+    if (!node) /* the record is the first of the next page */
         return lose_position(mc, PYLMDB_NOT_QUICK);
     mc->mc_flags = (mc->mc_flags & ~(C_EOF | C_DEL)) | C_INITIALIZED;
     if ((rc = read_first(mc, node, data)))

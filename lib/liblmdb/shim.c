@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* liblmdb, and our code that needs its insides, as one translation unit: this
- * file and those that it includes (files.c, writer_lock.c, whole_writes.c, pages.c, search.c,
- * find_many.c, assertions.c, handles.c, exchange.c, append.c, extra.c, opening.c, creation.c,
- * growth.c, lock_file.c, readers.c, identity.c, compaction.c, inherited.c, truncation.c, large.c,
- * addresses.c).
+/* liblmdb, and our code that needs its internals, as one translation unit: this file includes
+ * mdb.c, midl.c and our other files; README.md lists them.
  *
- * Everything that reads or writes a liblmdb struct is in this file, each piece
- * under a comment that states the invariant it relies on.  A build against a
- * system liblmdb (PYLMDB_SYSTEM) compiles only without_shim.c.
+ * All code that reads or writes a struct of liblmdb is here. The comment above each piece
+ * says which invariant of liblmdb it relies on. A build against the system's liblmdb
+ * (PYLMDB_SYSTEM) compiles only without_shim.c.
  *
- * The macros below take over calls in mdb.c, some by the text of an argument; pin.json says how
- * often each of them occurs, and place.py refuses sources in which that has changed.
- */
+ * The macros below replace calls in mdb.c, some of them by the text of an argument. pin.json
+ * says how often each of these calls occurs, and place.py refuses sources in which a number
+ * has changed. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -23,7 +20,7 @@
 
 #ifndef PYLMDB_SYSTEM
 
-/* Smaller is faster here, by measurement; the core is compiled with -O3. */
+/* Smaller code is faster here, as measured; the core is compiled with -O3. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize ("O2")
 #endif
@@ -35,24 +32,24 @@
 int pylmdb_mutex_lock(pthread_mutex_t *mutex);
 int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #include "writer_lock.c"
-/* mdb.c takes and gives back its locks by these names only.  Those in the lock file it has by
- * pointers (me_rmutex, me_wmutex); mutexes of the process are fields, named with an '&', and are
- * not robust. */
+/* mdb.c locks and unlocks by these names only. It has the mutexes in the lock file as
+ * pointers (me_rmutex, me_wmutex). Mutexes of the process are fields, written with an '&';
+ * they are not robust. */
 #define pthread_mutex_lock(mutex) \
     (#mutex[0] == '&' ? (pthread_mutex_lock)(mutex) : pylmdb_mutex_lock(mutex))
 #define pthread_mutex_unlock(mutex) pylmdb_mutex_unlock(mutex)
 #endif
 
-/* How files are opened and locked.  A data file may be a symbolic link where the user
- * named it, or where nothing is written to it. */
+/* How files are opened and locked. A data file may be a symbolic link if the user named the
+ * file itself, or if nothing is written to it. */
 #include "files.c"
 #define MAY_FOLLOW \
     (which != MDB_O_LOCKS && (env->me_flags & (MDB_NOSUBDIR | MDB_RDONLY)))
 static int open_file(const char *path, int flags, mode_t mode, int is_lock_file, int follow);
 #define open(path, flags, mode) open_file(path, flags, mode, which == MDB_O_LOCKS, MAY_FOLLOW)
 static void note_failure(int step);
-/* The environment is in scope wherever mdb.c calls fcntl(), but for a call on macOS; only where
- * there are two kinds of locks it is asked for. */
+/* The variable env is in scope wherever mdb.c calls fcntl(), except for a call on macOS. It
+ * is needed only where there are two kinds of locks. */
 #if defined(F_OFD_SETLK)
 #define LOCKED_ENV ((MDB_env *)(size_t)env)
 #else
@@ -64,8 +61,8 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
          ? lock_of_file(LOCKED_ENV, fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0)) \
          : (fcntl)(fd, command, ##__VA_ARGS__))
 
-/* One call in place of lseek() and writev(), which mdb_page_flush() makes one after
- * the other with the position in wpos.  (It has a switch for that, which does not
+/* One call in place of lseek() and writev(), which mdb_page_flush() calls one after the other
+ * with the position in wpos. (mdb_page_flush() has a switch for that, which does not
  * compile.) */
 #include "whole_writes.c"
 #define pwrite(fd, data, size, at)                                                   \
@@ -82,8 +79,9 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
 #define writev(fd, iov, n) write_whole_list(fd, iov, n, wpos)
 #endif
 
-/* mdb_env_open() has the two megabytes of its list of dirty pages cleared.  The list's
- * length stands in its first element, and nothing is read behind that many. */
+/* mdb_env_open() allocates its list of dirty pages, two megabytes, with calloc(). Only the
+ * first element, the list's length, needs to be zero: what lies behind that many elements is
+ * not read. */
 static void *uncleared_list(size_t count, size_t size)
 {
     void *list = malloc(count * size);
@@ -91,11 +89,11 @@ static void *uncleared_list(size_t count, size_t size)
     return list ? memset(list, 0, size) : NULL;
 }
 
-/* An environment has our struct extra behind it. */
-enum { EXTRA_SIZE = 320 };
+/* Each MDB_env is followed by a struct env_extension; see env_extension.c. */
+enum { EXTENSION_SIZE = 320 };
 #define calloc(count, size)                                                            \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
-     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTRA_SIZE) \
+     : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTENSION_SIZE) \
                                                    : (calloc)(count, size))
 
 /* Called from mdb.c; see readers.c. */
@@ -104,11 +102,10 @@ struct MDB_reader;
 static pid_t own_number(MDB_env *env);
 static void free_own_slot(struct MDB_reader *slot);
 static void note_process(MDB_env *env, struct MDB_reader *slot);
-static unsigned int slot_of_the_dead(MDB_env *env, unsigned int count);
+static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count);
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
-/* The mappings of the data file and the lock file, and their ends; see growth.c and
- * lock_file.c. */
+/* Mapping and unmapping the data file and the lock file; see growth.c and lock_file.c. */
 #define PYLMDB_GROWTH /* edits/growth.edit */
 #include <sys/mman.h>
 static void *map_data(MDB_env *env, void *addr, int prot, int flags);
@@ -117,8 +114,8 @@ static int unmap_locks(MDB_env *env);
 static int unmap_data(MDB_env *env);
 static size_t mapped_size(MDB_env *env);
 static int extend_whole_file(int fd, size_t size);
-static int make_room(MDB_txn *txn, size_t pages);
-static void take_in_growth(MDB_env *env, size_t pages);
+static int raise_limit_for(MDB_txn *txn, size_t pages);
+static void adopt_growth(MDB_env *env, size_t pages);
 #define IS_MAP_SIZE(size) (!__builtin_strcmp(#size, "env->me_mapsize"))
 #define mmap(addr, size, prot, flags, fd, offset)                              \
     (IS_MAP_SIZE(size)                           ? map_data(env, addr, prot, flags) \
@@ -141,13 +138,13 @@ static int is_on_last_page(const MDB_cursor *mc);
 
 /* Called from mdb.c; see handles.c. */
 #define PYLMDB_NAMES
-static unsigned int first_of_that_name(MDB_txn *txn, const char *name);
-static void forget_names(MDB_env *env);
+static unsigned int first_possible_slot(MDB_txn *txn, const char *name);
+static void free_asked_names(MDB_env *env);
 
-/* Called from mdb.c; see pages.c. */
+/* Called from mdb.c; see checked_pages.c. */
 #define PYLMDB_PAGES
 struct MDB_page;
-struct pylmdb_seen;
+struct pylmdb_checked_pages;
 static inline int page_is_sound(MDB_txn *txn, size_t pgno, struct MDB_page *mp);
 static inline int page_suits(const MDB_cursor *mc, struct MDB_page *mp);
 static int duplicates_suit(const MDB_cursor *mc, struct MDB_node *node);
@@ -158,12 +155,12 @@ static int merge_free_list(const MDB_txn *txn, size_t *list, const size_t *more)
 static int is_name(const MDB_val *key);
 #endif
 static int snapshot_is_sound(MDB_txn *txn);
-static int pages_are_held(const MDB_cursor *mc, size_t pgno, size_t count);
+static int pages_are_in_use(const MDB_cursor *mc, size_t pgno, size_t count);
 static int page_is_shared(const MDB_cursor *mc, const struct MDB_page *mp);
 static void forget_pages(MDB_env *env, size_t pgno, size_t count);
 static void note_written(MDB_txn *txn, int keep);
 static void note_commit(MDB_txn *txn);
-static void forget_seen(MDB_env *env);
+static void free_checked_pages(MDB_env *env);
 static int file_size(MDB_env *env, size_t *size);
 
 #pragma GCC diagnostic push
@@ -173,10 +170,10 @@ static int file_size(MDB_env *env, size_t *size);
 #include "midl.c"
 #pragma GCC diagnostic pop
 
-#include "extra.c"
+#include "env_extension.c"
 
-/* LMDB 1.0 keeps the size of checksums at the end of page 0.  Who writes a page and no
- * checksum to it damages it for those who look at them. */
+/* LMDB 1.0 keeps the size of checksums at the end of page 0. A page that is written without
+ * its checksum is damaged for programs that check it. */
 static int has_checksums(const MDB_env *env)
 {
     unsigned short size = 0;
@@ -191,15 +188,15 @@ static int has_checksums(const MDB_env *env)
 }
 
 /* Whether something that was read may be zeros that the file did not have. */
-static inline int is_cut(MDB_env *env)
+static inline int is_truncated(MDB_env *env)
 {
     return __builtin_expect(__atomic_load_n(&pylmdb_any_cut, __ATOMIC_ACQUIRE), 0) &&
            pylmdb_env_is_cut(env);
 }
 
-#include "pages.c"
+#include "checked_pages.c"
 #include "search.c"
-#include "find_many.c"
+#include "lookup_many.c"
 #include "assertions.c"
 #include "handles.c"
 #include "exchange.c"
@@ -219,7 +216,7 @@ static inline int is_cut(MDB_env *env)
 static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
-static void unguard_place(int place);
+static void unguard_map(int slot);
 #include "opening.c"
 #include "creation.c"
 #include "addresses.c"
@@ -234,27 +231,27 @@ static void unguard_place(int place);
 #undef pthread_mutex_unlock
 #endif
 #include "truncation.c"
-#include "large.c"
+#include "append_large.c"
 
 int pylmdb_has_shim(void)
 {
     return 1;
 }
 
-/* A transaction that has begun, on pages that the file does not have any more, or on the
- * word of a lock file that tells of another data file. */
-static int what_is_wrong(const MDB_txn *txn)
+/* Check a transaction that has begun: the file may lack pages, or the lock file may belong to
+ * another data file. */
+static int check_begun(const MDB_txn *txn)
 {
-    if (is_cut(txn->mt_env))
+    if (is_truncated(txn->mt_env))
         return MDB_CORRUPTED;
     if (!txn->mt_parent && numbers_differ(txn))
         return PYLMDB_OTHER_FILE;
     return MDB_SUCCESS;
 }
 
-static int end_if_wrong(int rc, MDB_txn **txn)
+static int end_if_refused(int rc, MDB_txn **txn)
 {
-    if (rc || !(rc = what_is_wrong(*txn)))
+    if (rc || !(rc = check_begun(*txn)))
         return rc;
     mdb_txn_abort(*txn);
     return rc;
@@ -265,19 +262,19 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
 {
     int rc = 0;
 
-    /* mdb_txn_begin() takes one mutex that can be held for long: the writer
-     * lock, in a top-level write transaction.  It returns the code of a failed
-     * lock unchanged and has touched nothing by then. */
+    /* mdb_txn_begin() waits for one mutex that may be held for long: the writer lock, in a
+     * top-level write transaction. It returns the error of a failed lock unchanged, and has
+     * changed nothing by then. */
 #ifdef PYLMDB_ROBUST_LOCKS
     if (flags & MDB_RDONLY) {
         only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
         only_try = 0;
-        return end_if_wrong(rc, txn);
+        return end_if_refused(rc, txn);
     }
     if (has_checksums(env))
         return PYLMDB_CHECKSUMS;
-    if (!parent && is_cramped(env))
+    if (!parent && should_move(env))
         return MDB_MAP_RESIZED;
     if (!parent)
         rc = writer_lock_wait_begin(wait_ms);
@@ -291,8 +288,8 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
         return PYLMDB_CHECKSUMS;
     rc = mdb_txn_begin(env, parent, flags, txn);
 #endif
-    rc = end_if_wrong(rc, txn);
-    /* With the lock: what is replaced while it was waited for counts, too. */
+    rc = end_if_refused(rc, txn);
+    /* Checked with the writer lock: files may have been replaced while it was waited for. */
     if (!(flags & MDB_RDONLY) && !parent &&
         (rc ? names_lead_elsewhere(env) : files_are_replaced(env))) {
         if (!rc)
@@ -314,12 +311,12 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     (void)wait_ms;
     rc = mdb_txn_renew(txn);
 #endif
-    return rc ? rc : what_is_wrong(txn);
+    return rc ? rc : check_begun(txn);
 }
 
-/* A reset transaction owns its reader slot until it is aborted; one without a
- * slot is given a new one by mdb_txn_renew().  A slot is free when it has no
- * process number, which is written without the lock by mdb_txn_end() too. */
+/* A transaction that was reset keeps its reader slot until it is aborted. One without a slot
+ * gets a new slot from mdb_txn_renew(). A slot without a process number is free;
+ * mdb_txn_end() clears the number without the lock of the table, too. */
 int pylmdb_txn_park(MDB_txn *txn)
 {
     mdb_txn_reset(txn);
@@ -330,8 +327,8 @@ int pylmdb_txn_park(MDB_txn *txn)
     return 1;
 }
 
-/* mdb_env_copyfd2() begins its read transaction and then locks the writer
- * mutex, before it writes the first byte. */
+/* mdb_env_copyfd2() begins its read transaction and then locks the writer mutex, before it
+ * writes the first byte. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms)
 {
@@ -349,10 +346,10 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
     return rc;
 }
 
-/* The mutex lies in the lock file's map.  A thread that has not given it back
- * yet would unlock it there, and its list of robust mutexes leads through it,
- * so then the map is left in place: a few pages, once.  What mdb_env_close()
- * does with me_txns besides unmapping it is to free our reader slots. */
+/* The writer mutex lies in the map of the lock file. A thread that has not unlocked it yet
+ * would do that in the map, and its list of robust mutexes leads through the mutex. Then the
+ * map is never unmapped: a few pages, once. The only other use that mdb_env_close() makes of
+ * me_txns is to free our reader slots. */
 void pylmdb_env_close(MDB_env *env)
 {
 #ifdef PYLMDB_ROBUST_LOCKS
@@ -366,20 +363,20 @@ void pylmdb_env_close(MDB_env *env)
         env->me_txns = NULL;
     }
 #endif
-    free_forgotten(env);
+    free_retired_names(env);
     free_names(env);
     mdb_env_close(env);
 }
 
-/* What mdb_txn_commit() asks. */
+/* mdb_txn_commit() asks the same. */
 int pylmdb_txn_is_changed(MDB_txn *txn)
 {
     return !(txn->mt_flags & MDB_TXN_RDONLY) &&
            (txn->mt_u.dirty_list[0].mid || (txn->mt_flags & (MDB_TXN_DIRTY | MDB_TXN_SPILLS)));
 }
 
-/* A record of the main database describes a named database exactly when its
- * node has F_SUBDATA without F_DUPDATA. */
+/* A record of the main database describes a named database exactly when its node has
+ * F_SUBDATA without F_DUPDATA. */
 int pylmdb_cursor_is_db(MDB_cursor *mc)
 {
     MDB_page *mp;
@@ -394,9 +391,9 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
     return (leaf->mn_flags & (F_DUPDATA | F_SUBDATA)) == F_SUBDATA;
 }
 
-/* The neighbour on the same leaf page, in a database without duplicates, from a
- * position that is one: mdb_cursor_next() and mdb_cursor_prev() would do the same
- * after looking for everything else that may be the case. */
+/* Step to the next or previous record on the same leaf page, in a database without
+ * duplicates, from a valid position. There mdb_cursor_next() and mdb_cursor_prev() do the
+ * same after more checks. */
 static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
     MDB_val unwanted;
@@ -423,9 +420,9 @@ static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
     return pylmdb_safe_cursor_get(mc, key, data ? data : &unwanted, op);
 }
 
-/* A seek that finds nothing leaves a cursor between two records, and in a
- * database with duplicates with a sub-cursor that was never initialised, which
- * the next relative movement would follow. */
+/* A seek that finds nothing leaves a cursor between two records. In a database with
+ * duplicates its sub-cursor may never have been initialised, and the next relative movement
+ * would follow it. */
 void pylmdb_cursor_unset(MDB_cursor *mc)
 {
     mc->mc_flags &= ~(C_INITIALIZED | C_EOF);
@@ -434,10 +431,10 @@ void pylmdb_cursor_unset(MDB_cursor *mc)
         mc->mc_xcursor->mx_cursor.mc_flags &= ~(C_INITIALIZED | C_EOF);
 }
 
-/* A child of fork() shares no descriptor table with its parent, so closing
- * ours takes nothing from the parent; the data's map stays, views may lie in it.
- * Where locks belong to the process, closing a lock file drops those of the *calling
- * process* on it, which is why this must happen before the child opens the file anew. */
+/* A forked child has its own descriptor table, so closing descriptors there does not affect
+ * the parent. The map of the data stays, because views may lie in it. Where locks belong to
+ * the process, closing a lock file drops the locks that the calling process has on it. So
+ * this must happen before the child opens the file again. */
 void pylmdb_env_abandon(MDB_env *env)
 {
     if (env->me_fd != INVALID_HANDLE_VALUE)
@@ -457,37 +454,38 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
 
 /* -- reads ---------------------------------------------------------------------------- */
 
-/* A read of an environment, before and after which it is looked at. */
+/* The body of a function that reads: returns MDB_CORRUPTED if the file is found truncated
+ * before or after the read. */
 #define READING(env, read)                                  \
     int rc_;                                                \
-    if (is_cut(env))                                        \
+    if (is_truncated(env))                                        \
         return MDB_CORRUPTED;                               \
     rc_ = (read);                                           \
-    return is_cut(env) ? MDB_CORRUPTED : rc_
+    return is_truncated(env) ? MDB_CORRUPTED : rc_
 
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
     READING(txn->mt_env, quick_get(txn, dbi, key, data));
 }
 
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *same_page)
 {
-    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, near));
+    READING(cursor->mc_txn->mt_env, quick_seek(cursor, key, data, op, same_page));
 }
 
-int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
+int pylmdb_lookup_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
 {
-    READING(cursor->mc_txn->mt_env, find_many(cursor, lookups, count));
+    READING(cursor->mc_txn->mt_env, lookup_many(cursor, lookups, count));
 }
 
-const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later)
+const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node)
 {
-    return fetch_far(cursor->mc_txn, later);
+    return prefetch_overflow(cursor->mc_txn, node);
 }
 
-int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data)
+int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data)
 {
-    READING(cursor->mc_txn->mt_env, mdb_node_read(cursor, later, data));
+    READING(cursor->mc_txn->mt_env, mdb_node_read(cursor, node, data));
 }
 
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
@@ -495,7 +493,7 @@ int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
     READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
 }
 
-#else /* PYLMDB_SYSTEM: liblmdb's insides are out of reach */
+#else /* PYLMDB_SYSTEM: the internals of liblmdb cannot be used */
 
 #include "without_shim.c"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the shim adds to liblmdb.  Both engines and the build against a system
- * liblmdb have all of these; shim.c says what each one relies on. */
+/* The functions that the shim adds to liblmdb. Both engines and the build against the
+ * system's liblmdb have all of them. shim.c says which invariants of liblmdb each one relies
+ * on. */
 #ifndef PYLMDB_SHIM_H
 #define PYLMDB_SHIM_H
 
@@ -9,165 +10,169 @@
 #include "lmdb.h"
 #include "memory.h"
 
-/* Begin a transaction.  A top-level write transaction waits at most wait_ms
- * milliseconds for the writer lock (for ever when negative) and returns
- * ETIMEDOUT when it is not had by then.  A read transaction waits for the lock
- * of the reader table, unless wait_ms is 0: then it returns EBUSY. */
+/* Begin a transaction. A top-level write transaction waits at most wait_ms milliseconds for
+ * the writer lock, without a limit if wait_ms is negative, and then returns ETIMEDOUT. A read
+ * transaction waits for the lock of the reader table, unless wait_ms is 0: then it returns
+ * EBUSY. */
 int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
                      int wait_ms, MDB_txn **txn);
 
 /* mdb_txn_renew() with the same wait_ms. */
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms);
 
-/* Ends a read transaction and gives its reader slot back, but keeps its memory
- * for pylmdb_txn_renew(); 0 if this build cannot. */
+/* End a read transaction and free its reader slot, but keep its memory for
+ * pylmdb_txn_renew(); 0 if this build cannot. */
 int pylmdb_txn_park(MDB_txn *txn);
 
-/* Open a handle to a named database so that no other transaction of this
- * process can be given the same slot meanwhile.  The caller serialises calls.
- * PYLMDB_GONE if this process has a handle of that name whose database is not there any
- * more: it must be retired first. */
+/* Open a handle to a named database, so that no other transaction of this process is given
+ * the same slot meanwhile. The caller serialises calls. PYLMDB_GONE: this process has a
+ * handle of that name whose database no longer exists; it must be retired first. */
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
                     MDB_dbi *dbi);
 
-/* After opening: 1 if an abort of the transaction takes the database back. */
+/* Called after opening: 1 if an abort of the transaction removes the database. */
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 
 /* cdef: begin */
 /* 1 if something was committed since the read transaction began. */
 int pylmdb_txn_is_old(MDB_txn *txn);
 
-/* Let a transaction use a handle that was opened after it began; MDB_BAD_DBI if
- * its snapshot does not have the database, PYLMDB_GONE if the newest one does not, either,
- * or has another of that name.  The caller serialises this with pylmdb_dbi_open(). */
+/* Let a transaction use a handle that was opened after it began. MDB_BAD_DBI: its snapshot
+ * does not have the database. PYLMDB_GONE: the newest snapshot does not have it either, or
+ * has another database of that name. The caller serialises this with pylmdb_dbi_open(). */
 int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
 
-/* 1 if a commit of the write transaction would write anything, 0 if it would not, -1 if
- * this build cannot tell. */
+/* 1 if a commit of the write transaction would write anything, 0 if not, -1 if this build
+ * cannot tell. */
 int pylmdb_txn_is_changed(MDB_txn *txn);
 /* cdef: end */
 
-/* 1 if the record that the cursor shows describes a named database, 0 if it is
- * an ordinary record, -1 if this build cannot tell. */
+/* 1 if the cursor's record describes a named database, 0 if it is an ordinary record, -1 if
+ * this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 
-/* mdb_get(), quicker, where it can be; else PYLMDB_NOT_QUICK. */
+/* mdb_get(), faster, for the usual case; else PYLMDB_NOT_QUICK. */
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 
-/* The same of mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE; a key that is not
- * found leaves the cursor without a position.  *near: look on the page that the
- * cursor is on first; then whether that is where the key was. */
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near);
+/* mdb_cursor_get() with MDB_SET_KEY or MDB_SET_RANGE, faster, for the usual case; else
+ * PYLMDB_NOT_QUICK. A key that is not found leaves the cursor without a position. *same_page:
+ * whether to search on the cursor's page first; afterwards whether the key was on it. */
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *same_page);
 
-/* MDB_SET_KEY for many keys at once, best in their order; values on pages of their own are
- * left to be read.  PYLMDB_NOT_QUICK: the keys must be looked up one by one. */
-int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count);
-/* Reads a value that was left, before the transaction does anything else. */
-int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data);
-/* Fetches its first line; where its pages begin in the map, or NULL. */
-const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later);
+/* MDB_SET_KEY for many keys at once, best in key order. Values on overflow pages are not read
+ * yet: their lookup has an overflow_node. PYLMDB_NOT_QUICK: the caller must look up the keys
+ * one by one. */
+int pylmdb_lookup_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count);
+/* Read the value of an overflow_node, before the transaction does anything else. */
+int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data);
+/* Prefetch the first bytes of such a value. Return the address of its pages in the map, or
+ * NULL. */
+const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node);
 
-/* Stores value for a key, or deletes the key where value is NULL, in a database
- * without duplicates.  What is there already is shown to seen(), if given, before;
- * a code that it returns is returned at once.  PYLMDB_NOT_QUICK: nothing was done. */
+/* Store value for a key, or delete the key if value is NULL, in a database without
+ * duplicates. on_old_value(), if given, is called first with the existing value; a code other
+ * than 0 that it returns is returned at once. PYLMDB_NOT_QUICK: nothing was done. */
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
-                    pylmdb_seen *seen, void *context);
+                    pylmdb_on_old_value *on_old_value, void *context);
 
-/* mdb_cursor_get() for movements without a key; quicker for MDB_NEXT and MDB_PREV.
- * data may be NULL. */
+/* mdb_cursor_get() for movements without a key; faster for MDB_NEXT and MDB_PREV. data may be
+ * NULL. */
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 
 /* Take a cursor's position away, as if it had never been moved. */
 void pylmdb_cursor_unset(MDB_cursor *cursor);
 
 /* cdef: begin */
-/* In a forked child: close the descriptors of an inherited environment and
- * touch nothing else of it. */
+/* In a forked child: close the descriptors of an inherited environment, and do nothing else
+ * with it. */
 void pylmdb_env_abandon(MDB_env *env);
 
-/* In a forked child: has a read transaction of its own, which has just begun, show the
- * snapshot of one that it has inherited.  ETIMEDOUT: a writer was in the way for a second;
- * MDB_BAD_TXN: the parent has let the snapshot go.  Then the transaction must be ended. */
+/* In a forked child: let a read transaction of the child, which has just begun, show the
+ * snapshot of an inherited one. ETIMEDOUT: a writer held the writer lock for a second.
+ * MDB_BAD_TXN: the parent has released the snapshot. In both cases the transaction must be
+ * ended. */
 int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
 
-/* Gives a cursor of such a transaction the position of an inherited one. */
+/* Give a cursor of such a transaction the position of an inherited cursor. */
 int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
 
-/* mdb_drop(), which can be aborted: the handle is dead in the transaction, and
- * is retired by the caller once that has committed. */
+/* mdb_drop() that can be aborted: the handle is invalid in the transaction, and the caller
+ * retires it after the commit. */
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
 /* cdef: end */
 
-/* Free the slots of retired handles.  alone: the caller's transaction is the
- * only one; else others, which are older, must not use what gets these slots. */
+/* Free the slots of retired handles. alone: the caller's transaction is the only one; else
+ * the caller keeps older transactions away from handles that get these slots. */
 void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 
 /* cdef: begin */
-/* Where the map lies; NULL if this build cannot tell. */
+/* Return the address and the size of the map; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
-/* Before an environment is opened: how large its map is at first, how large it may
- * become (never less than it has), how much of the address space it should
- * have, and whether the user has fixed the size, which is then what he is told. */
+/* Called before an environment is opened: the first size of its map, the size that it may
+ * reach (at least the file's), how much to map, and whether the user has fixed the size,
+ * which info() then reports. */
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 
-/* Set the limit of an open environment's map, and 0 means what the file says, whatever
- * is alive; never below what is used.  MDB_MAP_RESIZED: nothing has changed, because
- * the addresses that were reserved do not reach so far; ENOSYS: this build cannot. */
+/* Set the limit of an open environment's map, never below what is used; 0 means the size in
+ * the file. Transactions may be alive. MDB_MAP_RESIZED: nothing has changed, because the
+ * mapping cannot be extended so far. ENOSYS: this build cannot. */
 int pylmdb_env_limit(MDB_env *env, size_t size);
 
-/* The same by another map, in which nothing must lie that anybody uses. */
+/* The same by another map. No transaction and no view may use the old one. */
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
 
-/* A map that cannot become larger where it lies, or is smaller than another process has
- * made the data, comes to lie elsewhere, if nothing lies in it that anybody uses
- * (alone). */
+/* Move a map that cannot grow where it lies, or that is smaller than the data that another
+ * process has written. alone: no transaction and no view uses the map; otherwise it is not
+ * moved. */
 int pylmdb_env_make_room(MDB_env *env, int alone);
 
-/* The files of an open environment were found by this name, as it is given to
- * mdb_env_open(). */
+/* The files of an open environment were found by this name, in the form that mdb_env_open()
+ * takes. */
 void pylmdb_env_named(MDB_env *env, const char *path);
 
-/* An open environment is opened again with such a plan: the wider one holds. */
+/* An open environment is opened again with other sizes: the larger limit holds. */
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
 
-/* The limit of an open environment's map, how far it may rise by itself, and how much
- * address space is reserved. */
+/* Return the limit of an open environment's map, how far it may rise by itself, and how much
+ * is mapped. */
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);
 
-/* How large a map becomes when it grows by a part of itself; sizes in bytes. */
+/* Return the new size, in bytes, of a map that grows by a part of itself. */
 size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part);
 
-/* Before an environment is opened: whether a data file that is cut short under its map
- * makes reads fail with MDB_CORRUPTED, and not the process. */
+/* Called before an environment is opened: whether reads of a data file that is truncated
+ * while it is mapped fail with MDB_CORRUPTED, instead of ending the process. */
 void pylmdb_env_guard_reads(MDB_env *env, int guard);
 /* cdef: end */
 
-/* Whether that has happened to any environment, and to this one: whoever copies a value
- * touches it before, and asks afterwards. */
+/* Whether that has happened to any environment, and to this one. Code that copies a value
+ * touches it before, and asks this afterwards. */
 #if defined(__GNUC__)
 extern int pylmdb_any_cut __attribute__((visibility("hidden")));
 #else
 extern int pylmdb_any_cut;
 #endif
-/* Where the core has such a note; NULL before the engine has joined it. */
+/* The core's note of the same; NULL before the engine has joined the core. */
 extern int *pylmdb_host_cut;
 /* cdef: begin */
 int pylmdb_env_is_cut(MDB_env *env);
-/* Code of the core, or of another engine, which its _own_code() tells, may read the maps. */
+/* Allow guarded reads to code outside this engine: that of the core, or of another engine,
+ * which pylmdb_own_code() of that engine returns. */
 void pylmdb_guard_code(const void *code, size_t size);
 const void *pylmdb_own_code(size_t *size);
 void pylmdb_touch(const void *data, size_t size);
 
-/* Have an environment for this process alone (EBUSY: others have it open), or share it
- * again; and tell those who wait to open it of the file that was put in its place. */
+/* Get exclusive access to an environment (EBUSY: another process has it open), or share it
+ * again. pylmdb_env_replaced() tells the processes that wait to open it which file has
+ * replaced the data file. */
 int pylmdb_env_alone(MDB_env *env, int alone);
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
-/* mdb_env_open(), which notes what it makes that was not there (an inode of 0: nothing), and
- * which step returned the error.  _remove_made() removes that again after the environment was
- * closed, unless another process uses it; lock_file is NULL where there is none. */
+/* mdb_env_open() that notes which files it has created (an inode of 0: none) and which step
+ * has failed. pylmdb_remove_made() removes these files after the environment was closed,
+ * unless another process uses them; lock_file is NULL if there is none. */
 enum pylmdb_step {
     PYLMDB_OTHER_STEP,
     PYLMDB_OPEN_DATA_FILE,
@@ -191,52 +196,53 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 /* A write transaction cannot begin in a file whose pages have checksums. */
 #define PYLMDB_CHECKSUMS (-30702)
 
-/* The database of a handle is not there any more: another process has dropped it, or the
- * handle was opened in an older snapshot. */
+/* The database of a handle no longer exists: another process has dropped it, or the handle
+ * was opened in an older snapshot. */
 #define PYLMDB_GONE (-30703)
 
-/* To be called after pylmdb_env_open(), pylmdb_env_opened(), and before the first transaction.
- * PYLMDB_OTHER_FILE: others have another data file open with the same lock file, which must
- * not be used then.  pylmdb_env_discard_locks() takes it away, and who opens the environment
- * makes a new one; ESTALE: the names lead to other files already, EBUSY: somebody is at it. */
+/* Called after pylmdb_env_open() and pylmdb_env_opened(), before the first transaction.
+ * PYLMDB_OTHER_FILE: other processes have another data file open with the same lock file, so
+ * the lock file must not be used. Then pylmdb_env_discard_locks() removes it, and the next
+ * open creates a new one. ESTALE: the names lead to other files already. EBUSY: another
+ * process is removing it. */
 #define PYLMDB_OTHER_FILE (-30701)
 int pylmdb_env_join(MDB_env *env);
 int pylmdb_env_discard_locks(MDB_env *env);
 
-/* To be called after pylmdb_env_open() and before the first transaction: puts right what a
- * process that died while it opened the environment has left in the lock file. */
+/* Called after pylmdb_env_open() and before the first transaction: repairs what a process
+ * that died while it opened the environment has left in the lock file. */
 void pylmdb_env_opened(MDB_env *env);
 
-/* The number by which an environment of this process is known in its reader table, and the
- * process number that goes with one that stands there, as that process knows it. */
+/* The number by which this process is known in the environment's reader table, and the
+ * process number that belongs to a number in the table, as that process sees its own. */
 int pylmdb_env_number(MDB_env *env);
 int pylmdb_env_process(MDB_env *env, int number);
 
-/* Makes the table end at a number of slots again, or behind the last one that is taken: a look
- * at the environment does not count as a reader. */
+/* Make the reader table end at a number of slots again, or behind the last one that is taken:
+ * a process that only looks at the environment does not count as a reader. */
 void pylmdb_env_forget_slots(MDB_env *env, unsigned int count);
 /* cdef: end */
 
-/* mdb_env_close(), also while a thread of this process still has to give back
- * the writer lock that another one has ended for it. */
+/* mdb_env_close() that also works while a thread of this process has yet to release the
+ * writer lock of a transaction that another thread has ended. */
 void pylmdb_env_close(MDB_env *env);
 
 /* cdef: begin */
-/* mdb_env_copyfd2(), which takes the writer lock for a moment unless it
- * compacts; ETIMEDOUT, with nothing written, when that was not had in wait_ms. */
+/* mdb_env_copyfd2(), which takes the writer lock for a moment unless it compacts. ETIMEDOUT:
+ * it did not get the lock in wait_ms milliseconds, and has written nothing. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
                       int wait_ms);
 
-/* Appends records, a key and a value each, in the order in which they come: nobody asks
- * whether the database's own order is that.  *done tells how many were appended. */
+/* Append records, a key and a value each, in the order in which they come, without a look at
+ * the database's own order. *done is the number of records that were appended. */
 int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
 /* cdef: end */
 
-/* Puts a record behind all others, and a value that takes pages of its own straight into
- * the file; PYLMDB_NOT_QUICK, with nothing done, of other values, or where that cannot be.
- * Before anything else is done with the transaction, _write() writes what is still in
- * memory; what _free() finds there fails the transaction.  The value must not be changed in
- * this transaction. */
+/* Append a record whose value takes overflow pages, and write these to the file at once.
+ * PYLMDB_NOT_QUICK, with nothing done, for other values and where it is not possible. Before
+ * the transaction does anything else, pylmdb_unwritten_write() must write what is still in
+ * memory; if pylmdb_unwritten_free() finds something there, it fails the transaction. The
+ * value must not be changed in this transaction. */
 struct pylmdb_unwritten;
 struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn);
 int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value,
@@ -245,11 +251,11 @@ int pylmdb_unwritten_write(struct pylmdb_unwritten *pages);
 void pylmdb_unwritten_free(struct pylmdb_unwritten *pages);
 
 /* cdef: begin */
-/* After opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
+/* Called after opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
 int pylmdb_env_check(MDB_env *env);
 
-/* Calls into liblmdb whose failed assertions are MDB_PANIC instead of the end of
- * the process, in an environment for which pylmdb_env_guard() was called. */
+/* Calls into liblmdb whose failed assertions are MDB_PANIC instead of the end of the process,
+ * in an environment for which pylmdb_env_guard() was called. */
 void pylmdb_env_guard(MDB_env *env);
 /* cdef: end */
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
@@ -265,8 +271,8 @@ int pylmdb_safe_commit(MDB_txn *txn);
 void pylmdb_safe_abort(MDB_txn *txn);
 
 /* cdef: begin */
-/* 1 when a write transaction may be ended on another thread than its own and
- * a begin can time out; 0 for a system liblmdb. */
+/* 1 if a write transaction may be ended on another thread than its own, and a begin can time
+ * out; 0 for the system's liblmdb. */
 int pylmdb_has_shim(void);
 /* cdef: end */
 

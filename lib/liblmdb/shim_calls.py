@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Counts the calls in liblmdb's sources that the macros of ``shim.c`` take over.
+"""Count the calls in liblmdb's sources that the macros of ``shim.c`` replace.
 
-Those macros know a call by its name and by the text of an argument: ``calloc(n, sizeof(MDB_env))``
-gets our struct behind the environment, any other ``calloc()`` does not.  When a new release writes
-such a call in another way, everything still compiles, and the macro does nothing.  So ``pin.json``
-holds under ``calls`` how often each of them occurs:
+The macros recognise a call by its name and by the text of an argument: ``calloc(n,
+sizeof(MDB_env))`` allocates our struct behind the environment, any other ``calloc()`` does not.  If
+a new release writes such a call in another way, everything still compiles, and the macro does
+nothing.  So ``pin.json`` says under ``calls`` how often each call occurs:
 
     "calloc": 9                     all calls of that name, in code and in macros
-    "calloc: sizeof(MDB_env)": 1    those with an argument that is this text
-    "pthread_mutex_lock: &...": 2   those with an argument that begins with an ampersand
+    "calloc: sizeof(MDB_env)": 1    calls with an argument that is this text
+    "pthread_mutex_lock: &...": 2   calls with an argument that begins with an ampersand
 
-Blanks count as one, as in the preprocessor's ``#``; comments and literals are left out.
+Several blanks count as one, as in the preprocessor's ``#``.  Comments and literals are ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IGNORED = re.compile(f"{COMMENT}|{LITERAL}|{LINE_JOIN}", re.DOTALL)
 
 
 def _arguments(code: str, begin: int) -> list[str]:
-    """The arguments of the call whose opening parenthesis is in front of ``begin``."""
+    """Return the arguments of the call whose opening parenthesis is just before ``begin``."""
     arguments = [""]
     depth = 1
     for character in code[begin:]:
@@ -40,7 +40,7 @@ def _arguments(code: str, begin: int) -> list[str]:
 
 
 def _calls(code: str, name: str) -> Iterator[list[str]]:
-    """The arguments of each call of ``name``, or of each use of a macro of that name."""
+    """Yield the arguments of each call of ``name``, and of each use of a macro of that name."""
     for found in re.finditer(rf"(#[ \t]*define[ \t]+)?\b{name}\s*\(", code):
         if not found[1]:
             yield _arguments(code, found.end())
@@ -52,7 +52,7 @@ def _has(arguments: list[str], text: str) -> bool:
 
 
 def count_calls(sources: list[bytes], pinned: dict[str, int]) -> dict[str, int]:
-    """How often each call that ``pinned`` names occurs in ``sources``, files of C."""
+    """Return how often each call that ``pinned`` names occurs in ``sources``, files of C."""
     code = "\n".join(IGNORED.sub(" ", source.decode("utf-8")) for source in sources)
     counts = {}
     for key in pinned:

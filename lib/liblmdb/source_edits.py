@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Our own changes to liblmdb's sources, kept without a line of theirs.
+"""Apply our own changes to liblmdb's sources, which are stored without a line of these sources.
 
-``edits/NAME.edit`` holds the edits of one concern.  Below a comment about it, each edit has
+``edits/NAME.edit`` holds the edits of one concern.  Below a comment about the concern, each edit is
 
     @ mdb_cursor_sibling 0.9 1.0 before 20faf47d608d64f7
     # Why it is there.
         our text
 
-The line with ``@`` is the anchor: the function of ``mdb.c`` in which the edit lies, the engines
-that have it, what it does, and the first 16 digits of the sha256 of the guarded lines, line ends
-included, in the file as it is after the patches and before any edit.  ``before`` inserts the text
-before the guarded line; ``replaces N`` puts it in the place of N guarded lines, and no text deletes
-them.  Where these are not unique in their function, more lines are guarded: ``before N``,
-``replaces N of M``.  The function ``-`` is the whole file, for edits outside of functions.  Several
-anchors above one text put it in several places.
+The line with ``@`` is the anchor.  It names the function of ``mdb.c`` in which the edit lies, the
+engines that have it, what it does, and the first 16 digits of the sha256 of the guarded lines.
+These are lines of the file as it is after the patches and before any edit, line ends included.
+``before`` inserts the text before the guarded line.  ``replaces N`` replaces N guarded lines, and
+deletes them if there is no text.  If the lines are not unique in their function, more lines are
+guarded: ``before N``, ``replaces N of M``.  The function ``-`` is the whole file, for edits outside
+of functions.  Several anchors above one text put the text in several places.
 
 An anchor that is not found, or is found more than once, is refused: the code under the edit has
-changed, and someone must look.
+changed, and the edit must be reviewed.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class EditError(Exception):
 class Edit:
     """One edit at one place.
 
-    ``where``, the file and line of its anchor; ``guarded``, how many lines have the hash;
-    ``count``, how many of them it replaces, from the first one; none to insert before them.
+    ``where`` is the file and line of its anchor; ``guarded``, the number of lines that have the
+    hash; ``count``, how many of them it replaces, from the first one; 0 inserts before them.
     """
 
     where: str
@@ -68,7 +68,7 @@ def _anchor(where: str, line: str) -> dict[str, str | None]:
 
 
 def _read(path: Path) -> list[Edit]:
-    """The edits of one file."""
+    """Read the edits of one file."""
     lines = path.read_text("utf-8").splitlines(keepends=True)
     edits: list[Edit] = []
     at = next((i for i, line in enumerate(lines) if line.startswith("@")), len(lines))
@@ -108,13 +108,13 @@ def _edit(where: str, anchor: dict[str, str | None], text: bytes, why: str) -> E
 
 
 def load_edits(root: Path, engine: str) -> list[Edit]:
-    """The edits of one engine."""
+    """Read the edits of one engine."""
     files = sorted((root / FOLDER).glob("*.edit"))
     return [edit for path in files for edit in _read(path) if engine in edit.engines]
 
 
 def edits_digest(root: Path) -> str:
-    """One hash over every file in ``edits/``: it changes when any edit does."""
+    """Return one hash over all files in ``edits/``; it changes when any edit does."""
     digest = hashlib.sha256()
     for path in sorted((root / FOLDER).glob("*")):
         if path.is_file():
@@ -125,7 +125,7 @@ def edits_digest(root: Path) -> str:
 
 
 def functions(lines: list[bytes]) -> dict[str, list[range]]:
-    """Where the functions of a file are: from the line with the name to the closing brace."""
+    """Find the functions of a file: from the line with the name to the closing brace."""
     found: dict[str, list[range]] = {"-": [range(len(lines))]}
     end = 0
     for at, line in enumerate(lines):
@@ -138,7 +138,7 @@ def functions(lines: list[bytes]) -> dict[str, list[range]]:
 
 
 def _is_definition(lines: list[bytes]) -> bool:
-    """Whether a body follows, and not the semicolon of a declaration."""
+    """Whether a function body follows, and not the semicolon of a declaration."""
     for line in lines:
         if line.rstrip().endswith(b"{"):
             return True
@@ -148,12 +148,12 @@ def _is_definition(lines: list[bytes]) -> bool:
 
 
 def digest(lines: list[bytes]) -> str:
-    """The hash of guarded lines."""
+    """Return the hash of guarded lines."""
     return hashlib.sha256(b"".join(lines)).hexdigest()[:DIGITS]
 
 
 def _place(edit: Edit, lines: list[bytes], places: dict[str, list[range]]) -> int:
-    """The line of a file, counted from 0, at which an edit is to be made."""
+    """Return the line of a file, counted from 0, at which an edit is made."""
     starts = [at for lines_of in places.get(edit.function, []) for at in lines_of]
     found = [at for at in starts if digest(lines[at : at + edit.guarded]) == edit.sha256]
     if len(found) == 1:
@@ -165,14 +165,12 @@ def _place(edit: Edit, lines: list[bytes], places: dict[str, list[range]]) -> in
         said = f"{len(found)} places {inside} have lines of that hash"
     raise EditError(
         f"{edit.where}: {said}; the code that it was written for has changed\n"
-        f"What it is for: {edit.why}\nLook at the new lines, then correct the anchor."
+        f"Its purpose: {edit.why}\nReview the new lines, then correct the anchor."
     )
 
 
 def _apply(edits: list[Edit], original: bytes) -> bytes:
-    """Apply the edits of one file.  Anchors are those of ``original``, so the last edit is made
-    first.
-    """
+    """Apply the edits of one file, the last one first: anchors are found in ``original``."""
     lines = original.splitlines(keepends=True)
     places = functions(lines)
     placed = sorted(

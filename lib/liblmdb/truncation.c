@@ -1,36 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* A data file that is cut short under a live map.  Included by shim.c, after mdb.c.
+/* Reads of a data file that was truncated while it is mapped. Included by shim.c, after
+ * mdb.c.
  *
- * Reading a page of the map that the file no longer has is a SIGBUS.  The handler here
- * puts a page of zeros in its place, notes that the environment is cut, and lets the
- * reading go on; everybody who reads through this module looks at the note before and
- * after, and reports damage instead of what was read.  So a read costs a look at one
- * variable, and no way has to be found out of the middle of anything.
+ * Reading a page of the map that the file no longer has is a SIGBUS. The handler here maps a
+ * page of zeros in its place, notes that the environment's file is truncated, and lets the
+ * read continue. All code that reads through this module looks at that note before and after
+ * a read, and reports damage instead of what it read. So a read costs a look at one variable,
+ * and the handler need not jump out of code that is running.
  *
- * The handler acts for what is in one of our maps, and only while it is this module
- * that reads: its own code, or a function of the C library that it has called, as far
- * as the return address on the stack tells.  Values are touched here, a byte of each
- * page, before others copy them.  A view that somebody else reads is none of this. */
+ * The handler acts only for addresses in our maps, and only while this module reads: its own
+ * code, or a function of the C library that it has called, according to the return address on
+ * the stack. Other code that copies values calls pylmdb_touch() first, which reads a byte of
+ * each page here. A view that other code reads is not protected. */
 #include <signal.h>
 #include <ucontext.h>
 
 enum { MAX_GUARDED = 16384 };
 
-/* The maps that are guarded: free places have no size. */
+/* The maps that are guarded; a free slot has the size 0. */
 static struct guarded {
     char *map;
     size_t size;
-    int cut;
+    int truncated;
 } guarded[MAX_GUARDED];
-/* the first that may be free */
+/* the first slot that may be free */
 static int next_guarded;
-/* What was to be done about the signal before this module's handler was installed, for the
- * first time and for the last: the latter may lead back here, by another engine's handler. */
+/* The actions for the signal before this module's handler was installed, for the first time
+ * and for the last time. The latter may be another engine's handler, which calls this one in
+ * turn. */
 static struct sigaction action_first, action_before;
 static int is_installed;
 static __thread int is_passing_on;
 
-/* Whether any map of this process was found cut. */
+/* Whether the file of any map of this process was found truncated. */
 int pylmdb_any_cut;
 int *pylmdb_host_cut;
 
@@ -38,12 +40,12 @@ int *pylmdb_host_cut;
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
-/* Code of the core and of other engines, which read our maps, too. */
-enum { MAX_OTHERS = 4 };
+/* The code of the core and of other engines, which reads our maps too. */
+enum { MAX_OTHER_CODE = 4 };
 static struct {
     uintptr_t code;
     size_t size;
-} others[MAX_OTHERS];
+} other_code[MAX_OTHER_CODE];
 
 static int is_our_code(uintptr_t address)
 {
@@ -51,8 +53,8 @@ static int is_our_code(uintptr_t address)
 
     if (address >= (uintptr_t)__ehdr_start && address < (uintptr_t)etext)
         return 1;
-    for (i = 0; i < MAX_OTHERS; i++)
-        if (address - others[i].code < __atomic_load_n(&others[i].size, __ATOMIC_ACQUIRE))
+    for (i = 0; i < MAX_OTHER_CODE; i++)
+        if (address - other_code[i].code < __atomic_load_n(&other_code[i].size, __ATOMIC_ACQUIRE))
             return 1;
     return 0;
 }
@@ -67,11 +69,11 @@ void pylmdb_guard_code(const void *code, size_t size)
 {
     int i;
 
-    for (i = 0; i < MAX_OTHERS; i++) {
-        if (others[i].code && others[i].code != (uintptr_t)code)
+    for (i = 0; i < MAX_OTHER_CODE; i++) {
+        if (other_code[i].code && other_code[i].code != (uintptr_t)code)
             continue;
-        others[i].code = (uintptr_t)code;
-        __atomic_store_n(&others[i].size, size, __ATOMIC_RELEASE);
+        other_code[i].code = (uintptr_t)code;
+        __atomic_store_n(&other_code[i].size, size, __ATOMIC_RELEASE);
         return;
     }
 }
@@ -88,7 +90,8 @@ static int we_are_reading(const ucontext_t *context)
 #endif
 }
 
-/* Puts zeros where a page of a guarded map is missing; 0 if it is none. */
+/* Map zeros in the place of a missing page of a guarded map; return 0 if the address is not
+ * in one. */
 static int fill_page(char *address, const ucontext_t *context)
 {
     const size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -102,8 +105,8 @@ static int fill_page(char *address, const ucontext_t *context)
             continue;
         if (!we_are_reading(context))
             return 0;
-        /* First the note: other threads may read the zeros at once. */
-        __atomic_store_n(&guarded[i].cut, 1, __ATOMIC_RELAXED);
+        /* The note comes first: other threads may read the zeros at once. */
+        __atomic_store_n(&guarded[i].truncated, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
         if (pylmdb_host_cut)
             __atomic_store_n(pylmdb_host_cut, 1, __ATOMIC_RELEASE);
@@ -129,7 +132,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     else if (next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN)
         next->sa_handler(number);
     else
-        (void)sigaction(number, next, NULL); /* and it happens again */
+        (void)sigaction(number, next, NULL); /* the read is repeated, and the signal too */
     is_passing_on--;
     errno = saved;
 }
@@ -153,10 +156,10 @@ static void install_guard(void)
 
 static void guard_map(MDB_env *env, char *map)
 {
-    struct extra *extra = extra_of(env);
+    struct env_extension *ext = extension_of(env);
     int i;
 
-    if (!extra->guard)
+    if (!ext->guard)
         return;
     pthread_mutex_lock(&guarded_guard);
     install_guard();
@@ -164,41 +167,41 @@ static void guard_map(MDB_env *env, char *map)
         ;
     next_guarded = i;
     if (i < MAX_GUARDED) {
-        extra->place = i + 1;
+        ext->guard_slot = i + 1;
         guarded[i].map = map;
-        guarded[i].cut = 0;
-        __atomic_store_n(&guarded[i].size, extra->reserved, __ATOMIC_RELEASE);
+        guarded[i].truncated = 0;
+        __atomic_store_n(&guarded[i].size, ext->mapped, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&guarded_guard);
 }
 
-static struct guarded *place_of(MDB_env *env)
+static struct guarded *guard_of(MDB_env *env)
 {
-    const int place = extra_of(env)->place;
+    const int slot = extension_of(env)->guard_slot;
 
-    return place ? &guarded[place - 1] : NULL;
+    return slot ? &guarded[slot - 1] : NULL;
 }
 
 static void extend_guard(MDB_env *env)
 {
-    if (place_of(env))
-        __atomic_store_n(&place_of(env)->size, extra_of(env)->reserved, __ATOMIC_RELEASE);
+    if (guard_of(env))
+        __atomic_store_n(&guard_of(env)->size, extension_of(env)->mapped, __ATOMIC_RELEASE);
 }
 
-static void unguard_place(int place)
+static void unguard_map(int slot)
 {
-    if (!place)
+    if (!slot)
         return;
     pthread_mutex_lock(&guarded_guard);
-    __atomic_store_n(&guarded[place - 1].size, 0, __ATOMIC_RELEASE);
-    if (next_guarded > place - 1)
-        next_guarded = place - 1;
+    __atomic_store_n(&guarded[slot - 1].size, 0, __ATOMIC_RELEASE);
+    if (next_guarded > slot - 1)
+        next_guarded = slot - 1;
     pthread_mutex_unlock(&guarded_guard);
 }
 
 int pylmdb_env_is_cut(MDB_env *env)
 {
-    return place_of(env) && __atomic_load_n(&place_of(env)->cut, __ATOMIC_RELAXED);
+    return guard_of(env) && __atomic_load_n(&guard_of(env)->truncated, __ATOMIC_RELAXED);
 }
 #else
 static void guard_map(MDB_env *env, char *map)
@@ -212,7 +215,7 @@ static void extend_guard(MDB_env *env)
     (void)env;
 }
 
-static void unguard_place(int place)
+static void unguard_map(int slot)
 {
     (void)place;
 }
@@ -238,7 +241,7 @@ void pylmdb_guard_code(const void *code, size_t size)
 
 void pylmdb_env_guard_reads(MDB_env *env, int guard)
 {
-    extra_of(env)->guard = guard;
+    extension_of(env)->guard = guard;
 }
 
 void pylmdb_touch(const void *data, size_t size)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes that go on after a part was written.  Included by shim.c, before mdb.c.
+/* Writes that continue after a part was written. Included by shim.c, before mdb.c.
  *
- * A disk that fills up takes the first part of a write and refuses the rest only when
- * it is asked again; mdb.c takes the part for an answer and reports EIO.  An interrupted
- * write is repeated here, too. */
+ * A disk that becomes full takes the first part of a write, and reports the error only at the
+ * next write. mdb.c takes the short write for the answer and reports EIO. Here the rest is
+ * written again, which reports the true error. An interrupted write is repeated too. */
 #include <sys/uio.h>
 
 static ssize_t write_whole(int fd, const void *data, size_t size, off_t at)

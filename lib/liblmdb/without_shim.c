@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What shim.h declares, for a build against the system's liblmdb, whose insides are out of
- * reach: plain calls where liblmdb has the function, else answers that say that it cannot be had.
- * The map has one size.  Files that an earlier process left damaged are not repaired, and no file
- * replaces an open one.  Processes are known by their numbers, reads are not guarded, values are
- * kept until the commit, and a forked child has only the last snapshot.  Included by shim.c. */
+/* Stand-ins for the functions of shim.h, for a build against the system's liblmdb, whose
+ * internals cannot be used. Where liblmdb has a function for it, it is called; otherwise the
+ * answer says that this build cannot do it. The map has one size. Files that an earlier
+ * process left damaged are not repaired, and no file replaces an open one. Processes are
+ * known by their process numbers, reads are not guarded, values stay in memory until the
+ * commit, and a forked child has only the newest snapshot. Included by shim.c. */
 #include <unistd.h>
 
 int pylmdb_has_shim(void)
@@ -92,9 +93,9 @@ int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return PYLMDB_NOT_QUICK;
 }
 
-int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *near)
+int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, int *same_page)
 {
-    (void)near;
+    (void)same_page;
     (void)cursor;
     (void)key;
     (void)data;
@@ -102,7 +103,7 @@ int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, i
     return PYLMDB_NOT_QUICK;
 }
 
-int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
+int pylmdb_lookup_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
 {
     (void)cursor;
     (void)lookups;
@@ -110,29 +111,29 @@ int pylmdb_find_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t c
     return PYLMDB_NOT_QUICK;
 }
 
-const void *pylmdb_fetch_later(MDB_cursor *cursor, const void *later)
+const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node)
 {
     (void)cursor;
-    (void)later;
+    (void)node;
     return NULL;
 }
 
-int pylmdb_read_later(MDB_cursor *cursor, void *later, MDB_val *data)
+int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data)
 {
     (void)cursor;
-    (void)later;
+    (void)node;
     (void)data;
     return EINVAL;
 }
 
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
-                    pylmdb_seen *seen, void *context)
+                    pylmdb_on_old_value *on_old_value, void *context)
 {
     (void)txn;
     (void)dbi;
     (void)key;
     (void)value;
-    (void)seen;
+    (void)on_old_value;
     (void)context;
     return PYLMDB_NOT_QUICK;
 }
@@ -239,7 +240,7 @@ void pylmdb_safe_abort(MDB_txn *txn)
     mdb_txn_abort(txn);
 }
 
-/* -- what growth.c, opening.c, identity.c and their like do otherwise -- */
+/* -- functions of growth.c, opening.c, identity.c and other files -- */
 
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed)
 {

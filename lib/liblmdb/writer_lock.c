@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* The writer lock: waits that end, and release from any thread.
+/* The writer lock: waits with a timeout, and release from any thread.
  *
- * liblmdb keeps its two locks in the lock file as robust, process-shared
- * pthread mutexes.  Such a mutex can be unlocked by no other thread than the
- * one that locked it, while Python drops a write transaction in whatever
- * thread its collector runs.  So:
+ * liblmdb keeps its two locks in the lock file, as robust mutexes that processes share. Only
+ * the thread that locked such a mutex can unlock it. But Python drops a write transaction in
+ * any thread in which its garbage collector runs. So:
  *
- *  - a lock taken inside writer_lock_wait_begin()/end() is waited for with a
- *    deadline, and noted in a table with the thread that got it; any other is
- *    waited for, or with only_try set not;
- *  - unlocking a noted mutex on another thread marks the note as orphaned and
- *    sends the owner a real-time signal; its handler unlocks there.  The signal
- *    is one that nobody uses, chosen at the first write transaction; its handler
- *    restarts system calls.  If the owner has ended meanwhile the kernel has
- *    released the mutex already (that is what robust means);
- *  - the handler runs only between lock operations: while a thread is inside
- *    one, `inside` is set and the handler leaves the work to the way out.
+ * - A lock that is taken between writer_lock_wait_begin() and writer_lock_wait_end() is
+ *   waited for with a timeout, and is noted in a table together with the thread that has it.
+ *   Any other lock is waited for without a timeout, or, with only_try set, only tried.
+ * - Unlocking a noted mutex on another thread marks the note as orphaned and sends a
+ *   real-time signal to the owner. The signal's handler unlocks the mutex in that thread. The
+ *   signal is chosen at the first write transaction; if there is one that nothing else in the
+ *   process uses, it is that. Its handler restarts system calls. If the owner has ended
+ *   meanwhile, the kernel has released the mutex already, because the mutex is robust.
+ * - The handler acts only between lock operations. While a thread is in one, `inside` is set;
+ *   then the handler only sets a flag, and the thread does the work at the end of the
+ *   operation.
  *
- * The table is guarded by a mutex that is held for a few instructions and only
- * while `inside` is set, so the handler can never wait for its own thread.
- * This file is included by shim.c, once per engine.
- */
+ * The table has a mutex, which is held for a few instructions and only while `inside` is set.
+ * So the handler never waits for its own thread.
+ *
+ * Included by shim.c, once per engine. */
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -40,7 +40,7 @@ struct held_lock {
 
 static pthread_mutex_t held_guard = PTHREAD_MUTEX_INITIALIZER;
 static struct held_lock *held_locks;
-static struct held_lock *spare_notes; /* a signal handler must not free() */
+static struct held_lock *unused_notes; /* kept for reuse: a signal handler must not call free() */
 static int release_signal;
 
 static __thread pid_t this_thread;
@@ -59,18 +59,18 @@ static pid_t thread_id(void)
     return this_thread;
 }
 
-/* Called with held_guard held, as is every use of the two lists. */
+/* Called with held_guard held, as all that uses the two lists. */
 static void drop_note(struct held_lock **link)
 {
     struct held_lock *held = *link;
 
     __atomic_store_n(link, held->next, __ATOMIC_RELAXED);
-    held->next = spare_notes;
-    spare_notes = held;
+    held->next = unused_notes;
+    unused_notes = held;
 }
 
-/* Called with `inside` set.  Takes the calling thread's orphaned notes off the
- * table one by one and unlocks what they stand for. */
+/* Called with `inside` set. Remove the orphaned notes of the calling thread from the table,
+ * one by one, and unlock their mutexes. */
 static void release_orphans(void)
 {
     struct held_lock **link, *held;
@@ -113,7 +113,7 @@ static void leave(void)
     }
 }
 
-/* Who else wants a signal: the handlers that were there before ours. */
+/* The handlers of the signals before ours was installed. */
 static struct sigaction previous_actions[_NSIG];
 
 static void on_release_signal(int number, siginfo_t *info, void *context)
@@ -149,9 +149,9 @@ static int install(int number)
     return number;
 }
 
-/* Makes sure that a real-time signal leads to our handler: the one chosen
- * before if it still does, else the highest that nobody uses, else the highest,
- * whose handler then is called from ours.  Called with held_guard held. */
+/* Make sure that a real-time signal calls our handler, and return its number: the one chosen
+ * before, if its handler is still ours; else the highest one without a handler; else the
+ * highest one, and then our handler calls the previous one. Called with held_guard held. */
 static int have_release_signal(void)
 {
     struct sigaction now;
@@ -167,8 +167,8 @@ static int have_release_signal(void)
     return release_signal = install(number < SIGRTMIN ? SIGRTMAX : number);
 }
 
-/* A thread that blocks the signal could not be asked: called by each thread
- * before it takes the writer lock, which it may do many times. */
+/* A thread that blocks the signal would not react to it. Called by each thread before it
+ * takes the writer lock, which it may do many times. */
 static void unblock_release_signal(int number)
 {
     sigset_t set;
@@ -181,9 +181,9 @@ static void unblock_release_signal(int number)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Asks the owner of an orphaned mutex to unlock it.  Where that cannot be, the
- * owner unlocks it at its next lock operation, or the kernel when it ends.
- * Called with held_guard held; drops the note of an ended thread. */
+/* Ask the owner of an orphaned mutex to unlock it. If the signal cannot be sent, the owner
+ * unlocks the mutex at its next lock operation, or the kernel releases it when the owner
+ * ends. Called with held_guard held; drops the note of a thread that has ended. */
 static void ask_owner(struct held_lock **link)
 {
     const int number = have_release_signal();
@@ -195,21 +195,20 @@ static void ask_owner(struct held_lock **link)
 
 /* -- waiting --------------------------------------------------------------------------
  *
- * While a thread is inside pthread_mutex_lock() for a robust mutex, the kernel takes the
- * mutex away from whoever has the thread's number if the thread dies there.  Its number
- * is that in its own PID namespace, and so is the number in the mutex.  So of two
- * containers whose threads have one number, the death of the one that waits would free
- * the lock of the one that writes, for a third that then writes, too.
+ * If a thread dies inside pthread_mutex_lock() for a robust mutex, the kernel releases the mutex
+ * if the number in it is the thread's. Both are numbers of a PID namespace. So if threads of two
+ * containers have the same number, the death of the one that waits would release the lock of the
+ * one that writes, and a third thread would write too.
  *
- * So the mutex is only tried, which takes a few instructions, and the word in it is waited
- * for here.  What stands in that word, and that an unlock wakes a waiter if FUTEX_WAITERS is
- * set, is the kernel's interface for robust mutexes.  Where in the mutex the word stands is
- * the C library's affair, and is found out. */
+ * So the mutex is only tried, which takes a few instructions, and this code waits for the word in
+ * it. The kernel's interface for robust mutexes defines that word, and that an unlock wakes a
+ * waiter if FUTEX_WAITERS is set in it. Where the word lies in the mutex is up to the C library;
+ * find_word() finds it out. */
 #ifndef SYS_futex
 #define SYS_futex SYS_futex_time64
 #endif
 
-static int lock_word = -1; /* counted in words; -1: it could not be found out */
+static int lock_word = -1; /* its index in the mutex; -1: unknown */
 
 __attribute__((constructor)) static void find_word(void)
 {
@@ -260,7 +259,7 @@ static void deadline(clockid_t clock, int wait_ms, struct timespec *until)
     }
 }
 
-/* What is left until then; 0 when nothing is. */
+/* Store in left how much time there is until the deadline; return 0 if it has passed. */
 static int time_left(const struct timespec *until, struct timespec *left)
 {
     clock_gettime(CLOCK_MONOTONIC, left);
@@ -273,8 +272,9 @@ static int time_left(const struct timespec *until, struct timespec *left)
     return left->tv_sec >= 0 && (left->tv_sec || left->tv_nsec);
 }
 
-/* Waits so many milliseconds, for ever when negative.  Others may be asleep whose wake-up
- * this thread has had, so FUTEX_WAITERS is set whenever it has waited. */
+/* Wait at most wait_ms milliseconds for the mutex; without a limit if negative. An unlock
+ * wakes one waiter, and others may still sleep when this thread gets the lock. So
+ * FUTEX_WAITERS is set whenever this thread has waited. */
 static int lock_within(pthread_mutex_t *mutex, int wait_ms)
 {
     uint32_t *word = (uint32_t *)(void *)mutex + lock_word, value;
@@ -288,7 +288,7 @@ static int lock_within(pthread_mutex_t *mutex, int wait_ms)
             (!(value & FUTEX_WAITERS) &&
              !__atomic_compare_exchange_n(word, &value, value | FUTEX_WAITERS, 0,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)))
-            continue; /* it has changed */
+            continue; /* the word has changed */
         waited = 1;
         if (wait_ms >= 0 && !time_left(&until, &left))
             return ETIMEDOUT;
@@ -299,7 +299,7 @@ static int lock_within(pthread_mutex_t *mutex, int wait_ms)
     return rc;
 }
 
-/* The same; 0 milliseconds only try, and say EBUSY. */
+/* The same; with 0 milliseconds only try, and return EBUSY. */
 static int lock_robust(pthread_mutex_t *mutex, int wait_ms)
 {
     struct timespec until;
@@ -345,8 +345,8 @@ int pylmdb_mutex_lock(pthread_mutex_t *mutex)
     return rc;
 }
 
-/* Finds the note of a mutex.  There can be two while an orphan waits for its
- * thread and the lock is not free yet: the live one is meant. */
+/* Find the note of a mutex. There can be a second, orphaned one whose thread has not unlocked
+ * the mutex yet; it is not meant. */
 static struct held_lock **find_held(pthread_mutex_t *mutex)
 {
     struct held_lock **link;
@@ -363,7 +363,7 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
     int mine = 1, rc = 0;
 
     enter();
-    /* Whoever noted this mutex did so before we could get here. */
+    /* The thread that noted this mutex did so before this call could begin. */
     if (__atomic_load_n(&held_locks, __ATOMIC_RELAXED)) {
         pthread_mutex_lock(&held_guard);
         link = find_held(mutex);
@@ -375,9 +375,9 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
         } else if (held) {
             drop_note(link);
             if (waiting_for_writer && !reserved_note) {
-                /* It was the reader lock, taken and given back on the way. */
-                reserved_note = spare_notes;
-                spare_notes = spare_notes->next;
+                /* This was the lock of the reader table, taken and released on the way. */
+                reserved_note = unused_notes;
+                unused_notes = unused_notes->next;
             }
         }
         pthread_mutex_unlock(&held_guard);
@@ -403,8 +403,8 @@ static int holds_writer_lock(pthread_mutex_t *mutex)
     return mine;
 }
 
-/* 1 when no thread of this process has to give this mutex back any more; asks
- * and waits a second for it. */
+/* Return 1 if no thread of this process has to unlock this mutex any more. Asks the thread,
+ * and waits for it for a second. */
 static int writer_lock_settled(pthread_mutex_t *mutex)
 {
     const struct timespec pause = {0, 1000000};
@@ -432,7 +432,7 @@ static int writer_lock_settled(pthread_mutex_t *mutex)
     return !found;
 }
 
-/* The note is had before the lock, so that a lock can always be noted. */
+/* The note is allocated before the lock is taken, so a lock can always be noted. */
 static int writer_lock_wait_begin(int wait_ms)
 {
     struct held_lock *note;
@@ -440,8 +440,8 @@ static int writer_lock_wait_begin(int wait_ms)
 
     enter();
     pthread_mutex_lock(&held_guard);
-    if ((note = spare_notes))
-        spare_notes = note->next;
+    if ((note = unused_notes))
+        unused_notes = note->next;
     if (!(number = release_signal))
         number = have_release_signal();
     pthread_mutex_unlock(&held_guard);
@@ -465,14 +465,14 @@ static void writer_lock_wait_end(void)
     reserved_note = NULL;
     enter();
     pthread_mutex_lock(&held_guard);
-    note->next = spare_notes;
-    spare_notes = note;
+    note->next = unused_notes;
+    unused_notes = note;
     pthread_mutex_unlock(&held_guard);
     leave();
 }
 
-/* A child of fork() has one thread, holds none of its parent's locks, and may
- * have inherited the guard while another thread held it. */
+/* The child of a fork has one thread and none of its parent's locks. It may have inherited
+ * held_guard while another thread of the parent had it. */
 static void forget_locks_in_child(void)
 {
     held_locks = NULL;

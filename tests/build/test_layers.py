@@ -255,6 +255,26 @@ def test_a_folder_of_c_includes_itself_and_what_is_shared():
             assert others <= SHARED_HEADERS, path
 
 
+def called(path, files):
+    """The files among ``files`` whose functions a file of C calls or names."""
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+    names = set(re.findall(r"\w+", text))
+    return {other for other in files if other != path and names & defined(other)}
+
+
+def defined(path):
+    """The functions that a file of C defines for other files."""
+    definition = r"^(?!static\b)\w[\w *]*?(\w+)\([^;{}]*\)\n\{"
+    return set(re.findall(definition, path.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("folder", ["plain", "arrays", "merge", "verify"])
+def test_calls_between_the_files_of_a_c_folder_have_no_cycle(folder):
+    files = sorted((NATIVE / folder).glob("*.c"))
+    assert all(defined(path) for path in files)
+    graphlib.TopologicalSorter({path: called(path, files) for path in files}).prepare()
+
+
 def lines(path):
     return len(path.read_text().splitlines())
 

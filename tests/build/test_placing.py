@@ -483,8 +483,8 @@ def test_sources_with_other_calls_are_refused(root, tmp_path, record):
     with pytest.raises(placing.PlacingError) as caught:
         placing.place(root, archive, record=record)
     assert str(caught.value).splitlines()[1:3] == [
-        "  one: two occurs 1 times, pinned are 2",
-        "  three: y occurs 0 times, pinned are 1",
+        "  one: two occurs 1 times; pin.json says 2",
+        "  three: y occurs 0 times; pin.json says 1",
     ]
     assert "Nothing was placed." in str(caught.value)
     assert names(root) == ["pin.json"]

@@ -41,13 +41,13 @@ def test_the_flags_of_a_page(file, flags):
 def test_a_page_of_a_large_value_in_a_tree(file):
     start = leaf_of(file, b"plain")
     file.set("H", start + file.at["flags"], mutants.OVERFLOW)
-    finds(file, start // PAGE, "of a large value, but stands in a tree")
+    finds(file, start // PAGE, "an overflow page, but a tree refers to it")
 
 
 def test_a_page_of_values_of_one_size_where_there_are_none(file):
     start = leaf_of(file, b"plain")
     file.set("H", start + file.at["flags"], mutants.LEAF | mutants.FIXED)
-    finds(file, start // PAGE, "values of one size, in a tree with nodes")
+    finds(file, start // PAGE, "values of one size, but its tree has nodes")
 
 
 @pytest.mark.parametrize("field", ["lower", "upper"])
@@ -55,7 +55,7 @@ def test_a_page_of_values_of_one_size_where_there_are_none(file):
 def test_the_bounds_of_free_space(file, field, value):
     start = leaf_of(file, b"plain")
     file.set("H", start + file.at[field], value)
-    finds(file, start // PAGE, r"free space is said to be|room for nodes|nodes have \d+ bytes")
+    finds(file, start // PAGE, r"free space is from|space for nodes|nodes have \d+ bytes")
 
 
 def test_an_empty_page(file):
@@ -84,7 +84,7 @@ def test_a_node_outside_its_page(file, offset):
 def test_nodes_over_each_other(file):
     start = leaf_of(file, b"plain")
     file.set("H", pointer(file, start, 1), file.get("H", pointer(file, start, 0)))
-    finds(file, start // PAGE, "node 1 lies over another")
+    finds(file, start // PAGE, "node 1 overlaps another")
 
 
 def test_a_node_that_is_too_large(file):
@@ -96,7 +96,7 @@ def test_a_node_that_is_too_large(file):
 def test_a_gap_between_nodes(file):
     start = leaf_of(file, b"plain")
     file.set("H", start + file.at["upper"], file.get("H", start + file.at["upper"]) - 2)
-    finds(file, start // PAGE, "but the room for them is")
+    finds(file, start // PAGE, "but the space for them is")
 
 
 def test_an_empty_key(file):
@@ -117,13 +117,13 @@ def test_the_record_of_a_database_in_a_named_one(file):
     node = next(each for each in file.nodes(start) if file.get("I", each) >= 48)
     file.set("H", node + 4, 2)
     file.set("I", node, 48)
-    finds(file, start // PAGE, "flags 0x02|record of a database, which cannot be here|room for")
+    finds(file, start // PAGE, "flags 0x02|record of a database, which only|space for")
 
 
 def test_duplicates_where_there_are_none(file):
     start = leaf_of(file, b"plain")
     file.set("H", node_of(file, start, 1) + 4, 4)
-    finds(file, start // PAGE, "duplicates of node 1: the database has none")
+    finds(file, start // PAGE, "duplicates of node 1: the database has no duplicates")
 
 
 # ---- order ----
@@ -179,7 +179,7 @@ def test_values_of_a_key_out_of_order(file):
 def test_a_cycle(file):
     branch = branch_of(file, b"plain")
     file.set("I", node_of(file, branch, 1), branch // PAGE)
-    finds(file, branch // PAGE, f"in use twice; the second time, page {branch // PAGE} leads to it")
+    finds(file, branch // PAGE, f"in use twice; the second reference is on page {branch // PAGE}")
 
 
 def test_a_page_in_two_databases(file):
@@ -193,32 +193,32 @@ def test_a_page_in_two_databases(file):
 def test_a_branch_that_leads_out_of_the_file(file, page):
     branch = branch_of(file, b"plain")
     file.set("I", node_of(file, branch, 2), page)
-    finds(file, branch // PAGE, f"leads to page {page}, which is outside")
+    finds(file, branch // PAGE, f"refers to page {page}, which is outside")
 
 
 @pytest.mark.parametrize(
     ("field", "text"),
     [("entries", "entries"), ("branch", "branch pages"), ("leaf", "leaf pages"),
-     ("large", "pages of large values")],
+     ("large", "overflow pages")],
 )  # fmt: skip
 def test_counters(file, field, text):
     record = file.record(b"plain")
     at = record + RECORD[field]
     count = file.get("Q", at)
     file.set("Q", at, count + 1)
-    finds(file, record // PAGE, f"said to have {count + 1} {text}, and has {count}")
+    finds(file, record // PAGE, f"says {count + 1} {text}, but the tree has {count}")
 
 
 def test_counters_of_the_main_database(file):
     file.set("Q", file.record() + RECORD["entries"], 99)
-    finds(file, file.meta() // PAGE, "said to have 99 entries, and has 6")
+    finds(file, file.meta() // PAGE, "says 99 entries, but the tree has 6")
 
 
 @pytest.mark.parametrize("depth", [1, 3, 33, 65535])
 def test_the_depth_of_a_tree(file, depth):
     record = file.record(b"plain")
     file.set("H", record + RECORD["depth"], depth)
-    finds(file, record // PAGE, f"said to have {depth} levels")
+    finds(file, record // PAGE, f"says {depth} levels")
 
 
 def test_a_tree_without_a_root(file):
@@ -257,11 +257,11 @@ def test_the_record_of_a_tree_of_duplicates(file):
     (start, node) = with_flags(file, file.record(b"dups"), 6)
     at = file.value(node)
     file.set("Q", at + RECORD["entries"], 5)
-    finds(file, start // PAGE, "said to have 5 entries")
+    finds(file, start // PAGE, "says 5 entries")
 
 
 @pytest.mark.parametrize(
-    ("field", "text"), [("flags", "flags are"), ("lower", "free space|empty|room")]
+    ("field", "text"), [("flags", "flags are"), ("lower", "free space|empty|space")]
 )
 def test_a_page_of_duplicates_in_a_node(file, field, text):
     (start, node) = with_flags(file, file.record(b"dups"), 4)
@@ -274,7 +274,7 @@ def test_the_width_of_values_of_one_size(file):
     (start, node) = with_flags(file, file.record(b"fixed"), 6)
     file.set("I", file.value(node), 12)
     leaf = file.get("Q", file.value(node) + RECORD["root"])
-    finds(file, leaf, "8 bytes each, and not as many")
+    finds(file, leaf, "8 bytes each, but its tree has values of another size")
     assert start
 
 
@@ -295,14 +295,14 @@ def test_a_large_value_longer_than_its_pages(file):
 def test_a_large_value_outside_the_file(file):
     start, node, _ = large(file)
     file.set("Q", file.value(node), 10**6)
-    finds(file, start // PAGE, "large and on page 1000000, which is outside")
+    finds(file, start // PAGE, "begins on overflow page 1000000, which is outside")
 
 
 def test_a_large_value_that_is_another_page(file):
     _, node, _ = large(file)
     leaf = leaf_of(file, b"numbers", 0) // PAGE
     file.set("Q", file.value(node), leaf)
-    finds(file, leaf, "should be the first of a large value")
+    finds(file, leaf, "should be the first overflow page of value")
 
 
 def test_a_large_value_of_too_many_pages(file):

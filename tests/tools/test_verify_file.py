@@ -47,7 +47,7 @@ def test_a_free_page_that_is_in_use(file):
     while file.get("Q", above) > used:
         above += 8
     file.set("Q", above, used)
-    finds(file, used, "in use, and in the list of free pages")
+    finds(file, used, "in use, and also in the free list")
     assert start
 
 
@@ -61,7 +61,7 @@ def test_a_list_of_free_pages_that_is_too_long(file):
 def test_a_list_of_free_pages_of_no_transaction(file, number):
     start, node, _ = free_node(file)
     file.set("Q", node + 8, number)
-    finds(file, start // PAGE, "not the number of a transaction")
+    finds(file, start // PAGE, "not the number of a committed transaction")
 
 
 def test_pages_that_are_nowhere_are_no_damage(file):
@@ -95,7 +95,7 @@ def meta_field(file, page, offset):
         ("I", 24, 8192, "pages have 8192 bytes|pages have 4096"),
         ("Q", 120, 0, "last page is 0"),
         ("Q", 120, 2**63, "last page is 9223372036854775808"),
-        ("Q", 128, 2**60, "of transaction 1152921504606846976"),
+        ("Q", 128, 2**60, "transaction number 1152921504606846976"),
     ],
 )
 def test_a_meta_page(file, page, code, offset, value, text):
@@ -122,7 +122,7 @@ def test_a_meta_page_in_the_wrong_place(file):
     for page in (0, 1):
         at = meta_field(file, page, 128)
         file.set("Q", at, file.get("Q", at) + 1)
-    finds(file, 0, "said to be of transaction")
+    finds(file, 0, "has the transaction number")
 
 
 def test_neither_meta_page(file):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Describes the compiled extensions: the C core, and to cffi one module per LMDB release line, or
+"""Describe the compiled extensions: the C core, and for cffi one module per LMDB release line, or
 one for the system's liblmdb.
 
-``setup.py`` takes the core from here, and runs this file once per module for ``ffi_0_9``,
-``ffi_1_0`` or ``ffi_system``.  Nothing is compiled here and liblmdb's sources are not read, so the
+``setup.py`` imports the core's description, and runs this file once per module for ``ffi_0_9``,
+``ffi_1_0`` or ``ffi_system``.  Nothing is compiled here, and liblmdb's sources are not read, so the
 file can run before they are placed.
 
 The environment chooses what is built:
@@ -39,7 +39,7 @@ PREAMBLE = """
 #include "engine.h"
 """
 
-# Plain C for an engine, a folder for each concern; verify/ uses nothing of liblmdb.
+# Plain C of each engine, one folder per concern; verify/ uses nothing of liblmdb.
 FOLDERS = ("plain", "arrays", "merge", "verify")
 
 
@@ -60,7 +60,7 @@ def version_macro() -> tuple[str, str | None]:
 
 
 def declarations() -> str:
-    """The text for ffi.cdef(): liblmdb's names, then what our own headers mark."""
+    """Return the text for ffi.cdef(): liblmdb's names, then the marked parts of our headers."""
     own = runpy.run_path(str(ROOT / NATIVE / "declarations.py"))["declarations"](ROOT)
     return (ROOT / NATIVE / "lmdb.cdef.h").read_text("utf-8") + own
 
@@ -77,9 +77,9 @@ def compiler_flags() -> list[str]:
         "-Wall",
         "-Wextra",
     ]
-    # What cffi's generated glue trips, whatever we write.
+    # Warnings about cffi's generated code, whatever we write.
     flags += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type"]
-    # A function that nothing declares would be called with arguments cut to an int.
+    # A function without a declaration would be called with arguments converted to int.
     flags.append("-Werror=implicit-function-declaration")
     if option("PYLMDB_WERROR"):
         flags.append("-Werror")
@@ -91,8 +91,8 @@ def compiler_flags() -> list[str]:
 
 
 def glue_flags() -> list[str]:
-    """For what cffi generates, 7,000 lines that only pass arguments on: -O3 takes twice the
-    time, and calls are no quicker."""
+    """Return flags for the code that cffi generates, 7,000 lines that only pass arguments on.  -O3
+    takes twice the time to compile, and calls are no faster."""
     as_ours = option("PYLMDB_SANITIZE") or option("PYLMDB_COVERAGE")
     return [] if as_ours else ["-O1"]
 
@@ -111,7 +111,7 @@ def libraries() -> list[str]:
 
 
 def inputs(liblmdb: Path | None) -> list[str]:
-    """Every file that a compiled module depends on, so that a changed one is never missed."""
+    """Return every file on which a compiled module depends."""
     folders = [LIBLMDB, NATIVE, *([liblmdb] if liblmdb else [])]
     files = {path for folder in folders for path in (ROOT / folder).rglob("*.[ch]")}
     other = {path for path in files if path.relative_to(ROOT).parts[2] in ("0.9", "1.0")}
@@ -124,9 +124,9 @@ def inputs(liblmdb: Path | None) -> list[str]:
 
 
 def settings_file() -> Path:
-    """A file that changes when the compiler's flags or our version do; each object depends on it.
+    """Write a file that changes when the compiler's flags or our version do, and return its path.
 
-    Each kind of build has its own, as it has its own objects.
+    Each object depends on it.  Each kind of build has its own file, as it has its own objects.
     """
     kinds = [kind for kind in ("sanitize", "coverage") if option(f"PYLMDB_{kind.upper()}")]
     kind = "-".join(kinds) or "plain"
@@ -144,7 +144,7 @@ def sources_in(folder: str) -> list[str]:
 
 
 def core_docs() -> str:
-    """The folder with core_docs.h, which holds the docstrings of the C core."""
+    """Write core_docs.h, which holds the docstrings of the C core, and return its folder."""
     folder = ROOT / "build" / "core-docs"
     header = runpy.run_path(str(ROOT / NATIVE / "docstrings.py"))["header"](ROOT / "src/pylmdb")
     path = folder / "core_docs.h"
@@ -155,7 +155,7 @@ def core_docs() -> str:
 
 
 def core_extension() -> Extension:
-    """The C core, ``pylmdb._core``: compiled once, without cffi and without any liblmdb."""
+    """Describe the C core, ``pylmdb._core``: compiled once, without cffi and without liblmdb."""
     return Extension(
         "pylmdb._core",
         [*sources_in("core"), str(NATIVE / "memory.c")],
@@ -168,7 +168,7 @@ def core_extension() -> Extension:
 
 
 def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
-    """One extension: ``module``, around the liblmdb in the directory ``liblmdb``, or the
+    """Describe the extension ``module`` with the liblmdb in the directory ``liblmdb``; None: the
     system's.
     """
     macros = [version_macro()]

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Gives every engine the names that only some have: the constants with the
- * numbers of LMDB 1.0, the types, and for each missing function a stand-in.
+/* Define what an engine's lmdb.h lacks: the constants with the numbers of LMDB 1.0, the
+ * types, and for each missing function a stand-in.
  *
- * A stand-in is a static function behind a macro of the liblmdb name, so that
- * it can never be mistaken for, or collide with, a symbol of a library.  It
- * answers ENOSYS and does nothing else; PYLMDB_HAS_... tells beforehand. */
+ * A stand-in is a static function behind a macro with liblmdb's name, so it never collides
+ * with a symbol of a library. It only returns ENOSYS; the macros PYLMDB_HAS_... tell
+ * beforehand. */
 #ifndef PYLMDB_COMPAT_H
 #define PYLMDB_COMPAT_H
 
@@ -23,8 +23,7 @@
 #define PYLMDB_HAS_1_0 0
 #endif
 
-/* The transaction argument of a copy comes with a patch that only our own
- * engines are sure to have. */
+/* The transaction argument of a copy comes with a patch. Only our own engines surely have it. */
 #ifdef PYLMDB_SYSTEM
 #define PYLMDB_HAS_COPY_TXN 0
 #else
@@ -73,7 +72,7 @@ typedef struct MDB_crypto_funcs {
 
 typedef MDB_crypto_funcs *(MDB_crypto_hooks)(void);
 
-/* One stand-in: its name, its parameters, and what it answers. */
+/* A stand-in: its name, its parameters, and what it returns. */
 #define PYLMDB_MISSING(name, parameters, answer) \
     static inline int pylmdb_no_##name parameters { return (answer); }
 
@@ -96,7 +95,7 @@ PYLMDB_MISSING(rollback, (MDB_env *env, mdb_size_t txnid),
 PYLMDB_MISSING(txn_flags, (MDB_txn *txn, unsigned int *flags),
                ((void)txn, (void)flags, ENOSYS))
 PYLMDB_MISSING(txn_prepare, (MDB_txn *txn), ((void)txn, ENOSYS))
-/* 0 and 1 are its answers, and ENOSYS would read as "yes". */
+/* 0 and 1 are the valid answers; ENOSYS would mean yes. */
 PYLMDB_MISSING(cursor_is_db, (MDB_cursor *cursor), ((void)cursor, -ENOSYS))
 
 #undef PYLMDB_MISSING
@@ -116,7 +115,7 @@ PYLMDB_MISSING(cursor_is_db, (MDB_cursor *cursor), ((void)cursor, -ENOSYS))
 
 #if !PYLMDB_HAS_COPY_TXN
 
-/* Without a transaction these are the functions that every liblmdb has. */
+/* Without a transaction these are functions that every liblmdb has. */
 static inline int pylmdb_no_copy3(MDB_env *env, const char *path,
                                   unsigned int flags, MDB_txn *txn)
 {
@@ -134,10 +133,10 @@ static inline int pylmdb_no_copyfd3(MDB_env *env, mdb_filehandle_t fd,
 
 #endif
 
-/* Crypto modules.  LMDB 1.0 declares these three in lmdb.h and defines them in
- * a file for its command line tools, not in the library; here they are for
- * callers who have such a module.  A message holds until this thread's next
- * failure; nobody frees it. */
+/* Crypto modules. LMDB 1.0 declares these three functions in lmdb.h, but defines them in a
+ * file of its command line tools, not in the library. They are defined here for callers that
+ * have such a module. The message of an error is valid until the next failure in the same
+ * thread; the caller must not free it. */
 static inline void *pylmdb_modload(const char *file, const char *symname,
                                    MDB_crypto_funcs **mcf_ptr, char **errmsg)
 {
@@ -147,7 +146,7 @@ static inline void *pylmdb_modload(const char *file, const char *symname,
     MDB_crypto_hooks *hooks = NULL;
 
     if (!symbol) {
-        /* The system's text may be gone after the next dl call. */
+        /* The text of dlerror() is valid only until the next dl call. */
         static _Thread_local char text[512];
         const char *why = dlerror();
 
@@ -176,7 +175,7 @@ static inline void pylmdb_modunload(void *handle)
 #endif
 }
 
-/* A failure cannot be reported from here; the environment then fails to open. */
+/* This function cannot report a failure; then the environment fails to open. */
 static inline void pylmdb_modsetup(MDB_env *env, MDB_crypto_funcs *mcf_ptr,
                                    const char *passphrase)
 {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What cffi reads of our own headers: the blocks that they mark for it.
+"""Collect the declarations of our own headers for cffi: the blocks that they mark for it.
 
     /* cdef: begin */
     int pylmdb_pool_live(const struct pylmdb_pool *pool);
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# In this order: what a header uses is declared in one before it.
+# In this order: a header uses only what those before it declare.
 HEADERS = (
     "src/pylmdb/_native/engine.h",
     "lib/liblmdb/shim.h",
@@ -23,7 +23,7 @@ HEADERS = (
     "src/pylmdb/_native/merge/merge.h",
     "src/pylmdb/_native/verify/verify.h",
 )
-# What no header declares: a macro that the build defines, and functions that Python provides.
+# Declared in no header: a macro that the build defines, and functions that Python provides.
 OTHERS = """
 static char *const PYLMDB_VERSION_STRING;
 
@@ -36,7 +36,9 @@ _MACRO = re.compile(r"^(#define \w+) (?!-?\d+$).+$", re.MULTILINE)
 
 
 def marked_blocks(text: str, name: str) -> str:
-    """The blocks of a header; of macros that are not plain numbers the compiler tells the value."""
+    """Return the marked blocks of a header.  Macros that are not numbers get their value from the
+    compiler.
+    """
     parts = _MARK.split(text)
     marks, blocks = parts[1::2], parts[2::4]
     if not marks or marks != ["begin", "end"] * len(blocks):
@@ -47,6 +49,6 @@ def marked_blocks(text: str, name: str) -> str:
 
 
 def declarations(root: Path) -> str:
-    """The text for ffi.cdef() about our own names."""
+    """Return the text for ffi.cdef() that declares our own names."""
     headers = (marked_blocks((root / name).read_text("utf-8"), name) for name in HEADERS)
     return "\n".join([*headers, OTHERS])

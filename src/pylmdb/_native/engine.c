@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* An engine's table for the core, held against the engine's own headers. */
+/* The table of an engine, compared with the engine's own headers. */
 #include <errno.h>
 
 #include "arrays/arrays.h"
 
-/* The declarations of the headers and of the table: an error where they differ. */
+/* Declare each function as the table does: a compile error if the headers differ. */
 #define SAME_TYPE(result, prefix, name, parameters) result prefix##name parameters;
 PYLMDB_EACH_SLOT(SAME_TYPE)
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The seam between the core and an engine: one table of functions.
+/* The interface between the C core and an engine: one table of functions.
  *
- * The core (core/) is compiled once and includes this, and no lmdb.h; each engine (liblmdb, our
- * shim, our plain C) is compiled with its own lmdb.h, and engine.c holds what is written here
- * against that.  The table changes with the package: join() refuses an engine of another one.
- * What the functions do is said where they are declared, in shim.h, plain.h, arrays.h and
- * lmdb.h. */
+ * The core (core/) is compiled once and includes this header, and no lmdb.h. Each engine
+ * (liblmdb, our shim, our plain C) is compiled with its own lmdb.h, and engine.c compares the
+ * numbers and prototypes here with those. The table changes with the package: join() refuses
+ * an engine of another version. What the functions do is said where they are declared, in
+ * shim.h, plain.h, arrays.h and lmdb.h. */
 #ifndef PYLMDB_ENGINE_H
 #define PYLMDB_ENGINE_H
 
@@ -47,31 +47,31 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 #undef PYLMDB_NAMED
 #endif
 
-/* -- what both sides look into ----------------------------------------------------- */
+/* -- structs that both sides use ----------------------------------------------------- */
 
 /* cdef: begin */
-/* What is counted and kept for all transactions of an environment.  It lives as
- * long as its environment's record or one of them. */
+/* What all transactions of an environment share: their count, and the idle ones. It lives as
+ * long as the environment's record or one of its transactions. */
 #define PYLMDB_MAX_IDLE 64
 #define PYLMDB_MAX_PARKED 4
 
 struct pylmdb_pool {
     MDB_env *env;
-    /* twice the number of native transactions that are alive, and 1 while the
-     * environment's record is */
+    /* twice the number of native transactions that are alive, plus 1 while the environment's
+     * record is */
     int count;
     /* how many idle read transactions may keep their reader slots */
     int keep;
-    /* idle read transactions: the first with reader slots, the others only with
+    /* idle read transactions: those in idle keep their reader slots, those in parked only
      * their memory (see pylmdb_txn_park) */
     MDB_txn *idle[PYLMDB_MAX_IDLE];
     MDB_txn *parked[PYLMDB_MAX_PARKED];
 };
 
-/* A native transaction with the outcome of its commit.  The functions that end
- * it take the handle out, end it and count it off within one call, so that a
- * caller who is interrupted between calls can repeat them: the second does
- * nothing.  Nor do they in a forked child, where the handle is the parent's. */
+/* A native transaction, with the result of its commit. Each function that ends it takes the
+ * handle out, ends it and counts it off within one call. So a caller that is interrupted
+ * between two calls can repeat them: the second call does nothing. In a forked child they do
+ * nothing either, because the handle belongs to the parent. */
 struct pylmdb_txn {
     MDB_txn *ptr;
     struct pylmdb_pool *pool;
@@ -80,32 +80,32 @@ struct pylmdb_txn {
 };
 /* cdef: end */
 
-/* The place of a key in key order: index is its number among those given. */
+/* A key's rank in key order: keys are sorted by order. index is the number of the key in the
+ * caller's list. */
 struct pylmdb_place {
     unsigned long long order;
     size_t index;
 };
 
-/* A key that is looked up.  value.mv_data is NULL if nothing was found.  A value on
- * pages of its own may be left to be read: then only its size is told, and later is not
- * NULL. */
+/* One lookup. value.mv_data is NULL if the key was not found. A value on overflow pages may
+ * be left unread: then value has only its size, and overflow_node is not NULL. */
 struct pylmdb_lookup {
     MDB_val key, value;
     size_t index;
-    void *later;
+    void *overflow_node;
 };
 
-/* The code of a quick function that cannot do it: nothing was done. */
+/* The code of a fast function that cannot do it; it has done nothing. */
 #define PYLMDB_NOT_QUICK (-1)
 
-/* Is shown a record that is there already; a code that it returns is returned at once. */
-typedef int pylmdb_seen(void *context, const MDB_val *old);
+/* Called with the value of a record that exists already. A code other than 0 is returned at
+ * once. */
+typedef int pylmdb_on_old_value(void *context, const MDB_val *old);
 
 /* A record of a cursor in a database with duplicates; see plain.h. */
 struct pylmdb_stand;
 
-/* Where a read behind the end of a data file that was cut short can go on
- * (truncation.c). */
+/* Whether a read behind the end of a truncated data file can continue (truncation.c). */
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
 #define PYLMDB_GUARDS_READS 1
 #else
@@ -114,12 +114,12 @@ struct pylmdb_stand;
 
 /* -- the two structs -------------------------------------------------------------- */
 
-/* Counts changes of the structs of this file, for a message; the version of the package
- * tells all others. */
+/* The version of the structs in this file, for a message. The version of the package covers
+ * all other changes. */
 #define PYLMDB_ENGINE_ABI 1
 
-/* What the core lends to the engines: one count of forks and one note of cut files for all,
- * and where its code is, which reads their maps. */
+/* What the core lends to the engines: one count of forks and one note of truncated files for
+ * all, and the address of its code, which reads their maps. */
 struct pylmdb_host {
     unsigned int abi;
     size_t size; /* of this struct */
@@ -129,12 +129,12 @@ struct pylmdb_host {
     size_t code_size;
 };
 
-/* What an engine has: read transactions nested in write transactions. */
+/* A feature of an engine: read transactions nested in write transactions. */
 #define PYLMDB_READONLY_CHILDREN 1u
 
 /* Each function: SLOT(type of its result, prefix of its name in C, name, parameters). */
 #define PYLMDB_EACH_SLOT(SLOT)                                                                \
-    /* Takes what the core lends; 0, or EINVAL: of another package. */                        \
+    /* Take what the core lends; EINVAL: the core is of another version. */                        \
     SLOT(int, pylmdb_, join, (const struct pylmdb_host *host))                                \
     /* records */                                                                             \
     SLOT(int, pylmdb_, get, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,                 \
@@ -149,14 +149,15 @@ struct pylmdb_host {
                                  const void *key, size_t key_size, size_t size,               \
                                  unsigned int flags, void **out))                             \
     SLOT(int, pylmdb_, exchange, (MDB_txn *txn, MDB_dbi dbi, const MDB_val *key,              \
-                                  MDB_val *value, pylmdb_seen *seen, void *context))          \
+                                  MDB_val *value, pylmdb_on_old_value *on_old_value,          \
+                                  void *context))                                             \
     /* cursors */                                                                             \
     SLOT(int, mdb_, cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor))            \
     SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor))                                      \
     SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data,         \
                                      int op))                                                 \
     SLOT(int, pylmdb_, quick_seek, (MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op,  \
-                                    int *near))                                               \
+                                    int *same_page))                                          \
     SLOT(int, pylmdb_, cursor_seek, (MDB_cursor *cursor, unsigned int dbflags,                \
                                      const void *key, size_t key_size, const void *value,     \
                                      size_t value_size, int op, MDB_val *found_key,           \
@@ -205,7 +206,7 @@ struct pylmdb_host {
     /* environments */                                                                        \
     SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size))                              \
     SLOT(int, pylmdb_, env_is_cut, (MDB_env *env))                                            \
-    /* The number of the last committed transaction; 0 where that is not known. */            \
+    /* The number of the last committed transaction; 0 if it is unknown. */            \
     SLOT(size_t, pylmdb_, last_txnid, (MDB_env *env))                                         \
     SLOT(int, mdb_, env_get_maxkeysize, (MDB_env *env))
 
@@ -220,7 +221,7 @@ struct pylmdb_engine {
 };
 
 /* cdef: begin */
-/* In an engine: its table. */
+/* The table of this engine. */
 const struct pylmdb_engine *pylmdb_engine_table(void);
 /* cdef: end */
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Everything that lmdb.h of LMDB 0.9 and of 1.0 declares, as cffi reads it: names, types and signatures.
-// One text for both engines.  What only 1.0 has is declared here for both; compat.h gives 0.9 the constants and
-// functions that answer ENOSYS, and the PYLMDB_HAS_... constants below say what is real in the engine at hand.
-// "..." stands for a value that the C compiler fills in from the header that the engine is compiled with.
+// The declarations of lmdb.h of LMDB 0.9 and of 1.0 for cffi: names, types and signatures.
+// Both engines use this text.  What only 1.0 has is declared for both: compat.h gives 0.9 the
+// constants, and functions that return ENOSYS.  The PYLMDB_HAS_... constants below say what the
+// engine really has.
+// "..." stands for a value that the C compiler takes from the engine's own header.
 
-// ---- what the engine at hand has: 1 or 0 ----
+// ---- what the engine has: 1 or 0 ----
 
 #define PYLMDB_HAS_1_0 ...          // everything marked 1.0 below
 #define PYLMDB_HAS_COPY_TXN ...     // mdb_env_copy3 and mdb_env_copyfd3 take a transaction
@@ -241,8 +242,9 @@ int mdb_txn_prepare(MDB_txn *txn);
 
 int mdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi);
 void mdb_dbi_close(MDB_env *env, MDB_dbi dbi);
-int mdb_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi);   // a macro: mdb_dbi_open
-void mdb_close(MDB_env *env, MDB_dbi dbi);                                        // a macro: mdb_dbi_close
+int mdb_open(MDB_txn *txn, const char *name, unsigned int flags,
+             MDB_dbi *dbi);                          // a macro: mdb_dbi_open
+void mdb_close(MDB_env *env, MDB_dbi dbi);           // a macro: mdb_dbi_close
 int mdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat);
 int mdb_dbi_flags(MDB_txn *txn, MDB_dbi dbi, unsigned int *flags);
 int mdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
@@ -266,7 +268,7 @@ void mdb_cursor_close(MDB_cursor *cursor);
 int mdb_cursor_renew(MDB_txn *txn, MDB_cursor *cursor);
 MDB_txn *mdb_cursor_txn(MDB_cursor *cursor);
 MDB_dbi mdb_cursor_dbi(MDB_cursor *cursor);
-int mdb_cursor_is_db(MDB_cursor *cursor);   // 1.0; without it -ENOSYS, since 0 and 1 are answers
+int mdb_cursor_is_db(MDB_cursor *cursor);   // 1.0; 0.9: -ENOSYS, as 0 and 1 are valid answers
 int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op);
 int mdb_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags);
 int mdb_cursor_del(MDB_cursor *cursor, unsigned int flags);

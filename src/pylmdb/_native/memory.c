@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sorting and copying in memory, and a pause: compiled into the core and into each engine. */
+/* Sort and copy memory, and pause. Compiled into the core and into each engine. */
 #include "memory.h"
 
 #include <stdint.h>
@@ -8,9 +8,9 @@
 
 /* -- order -----------------------------------------------------------------------
  *
- * Looking keys up in their order reads each page once and near the last one, which
- * is worth far more than the sorting costs.  Only that depends on the order, so 8
- * bytes of each key are enough to sort by: those behind what all keys begin with. */
+ * Lookups in key order read each page once, and near the previous one. That gains far more than
+ * sorting costs. Nothing else depends on the order, so it is enough to sort by the 8 bytes of each
+ * key behind the common prefix of all keys. */
 
 static size_t common_prefix(const MDB_val *keys, size_t count)
 {
@@ -51,7 +51,8 @@ static unsigned long long order_of(const MDB_val *key, size_t skip, int native)
     return order;
 }
 
-/* One pass of a radix sort: by the byte at shift, keeping the order of equals. */
+/* One pass of a radix sort: sort by the byte at shift; keys with equal bytes keep their
+ * order. */
 static void sort_by_byte(const struct pylmdb_place *from, struct pylmdb_place *to, size_t count,
                          int shift, const size_t *sizes)
 {
@@ -78,7 +79,7 @@ static struct pylmdb_place *sort_places(struct pylmdb_place *places, struct pylm
             sizes[byte][places[i].order >> 8 * byte & 0xff]++;
     for (byte = 0; byte < 8; byte++) {
         if (sizes[byte][places[0].order >> 8 * byte & 0xff] == count)
-            continue; /* all have the same */
+            continue; /* all keys have the same byte */
         sort_by_byte(places, other, count, 8 * byte, sizes[byte]);
         swap = places;
         places = other;

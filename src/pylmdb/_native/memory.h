@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading, sorting and copying memory, and a pause, which need no engine: the core has this,
- * too. */
+/* Read, sort and copy memory, and pause. None of this needs an engine, so the core is
+ * compiled with it, too. */
 #ifndef PYLMDB_MEMORY_H
 #define PYLMDB_MEMORY_H
 
 #include "engine.h"
 
-/* Memory that will be read soon, and is often far from what was read last. */
+/* Prefetch an address that is read soon and is probably not in the processor's cache. */
 #if defined(__GNUC__)
 #define PYLMDB_FETCH(address) __builtin_prefetch(address)
 #else
 #define PYLMDB_FETCH(address) ((void)(address))
 #endif
 
-/* Reads a byte of each page: before a value is copied, so that one that the file lacks is
- * noted (pylmdb_any_cut). */
+/* Read a byte of each page. Called before a value is copied: if the file lacks a page, that
+ * is noted (pylmdb_any_cut). */
 static inline void touch_pages(const void *data, size_t size)
 {
     const volatile char *bytes = data;
@@ -26,21 +26,20 @@ static inline void touch_pages(const void *data, size_t size)
         (void)bytes[size - 1];
 }
 
-/* The order in which looking the keys up goes through the database from its
- * beginning to its end, or nearly so.  places has room for 2 * count; the result is
- * one half of it. */
+/* Sort keys so that lookups in this order go through the database from its beginning to its
+ * end, or nearly so. places has room for 2 * count; the result is one half of it. */
 struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
                                        struct pylmdb_place *places);
 
-/* Writes a record, key and value, for each width bytes of values. */
+/* Write a record, key and value, for each width bytes of values. */
 void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, size_t width);
 
-/* Copies the items of an array to one place, in C order; lengths and steps as in a Python
+/* Copy the items of an array into one block, in C order; shape and strides as in a Python
  * buffer. */
 void pylmdb_copy_strided(char *out, const char *from, int ndim, const ptrdiff_t *shape,
                          const ptrdiff_t *strides, size_t item);
 
-/* Sleeps for a moment: another thread is expected to be done soon. */
+/* Sleep for a moment, in a loop that waits for another thread. */
 void pylmdb_pause(void);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys made of numbers. */
+/* Format numbers as keys. */
 #include "arrays.h"
 
 #include <string.h>
 
-/* The digits of a number, from the last to the first; returns how many. */
+/* Write the digits of a number, from the last to the first; return how many. */
 static size_t write_digits(unsigned long long number, char *end)
 {
     size_t count = 0;

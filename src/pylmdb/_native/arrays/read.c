@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From records to arrays: many are located first, in key order, and copied then, in the
- * order of the array, by as many threads as asked for. */
+/* Copy records to arrays. The records are first located in key order, and then copied in the
+ * order of the array, with several threads if the caller asks for them. */
 #include "arrays.h"
 
 #include <pthread.h>
@@ -15,11 +15,11 @@
 
 /* -- locating --------------------------------------------------------------------- */
 
-/* How many are looked up in a round. */
-#define ROUND 64
-/* How far ahead the first bytes of values are fetched, and how many. */
-#define AHEAD 4
-#define FETCHED 2048
+/* How many keys one call looks up. */
+#define BATCH_SIZE 64
+/* How many values ahead to prefetch, and how many bytes of each. */
+#define PREFETCH_DISTANCE 4
+#define PREFETCH_BYTES 2048
 
 static void copy_row(char *to, const char *from, size_t size)
 {
@@ -29,19 +29,19 @@ static void copy_row(char *to, const char *from, size_t size)
         memset(to, 0, size);
 }
 
-/* The first lines of a row; of a large one the processor fetches the rest. */
-static inline void fetch_row(const char *row, size_t size)
+/* Prefetch the first cache lines of a row; the processor prefetches the rest of a long one. */
+static inline void prefetch_row(const char *row, size_t size)
 {
     size_t at;
 
-    for (at = 0; at < size && at < FETCHED; at += 64)
+    for (at = 0; at < size && at < PREFETCH_BYTES; at += 64)
         PYLMDB_FETCH(row + at);
 }
 
-/* A batch of keys, and what was found of each. */
+/* A batch of keys, and what was found for each. */
 struct batch {
     MDB_val *keys, *values;
-    void **later;
+    void **overflow_nodes;
     struct pylmdb_place *places;
     size_t count;
 };
@@ -54,9 +54,9 @@ static int make_batch(const struct pylmdb_keys *keys, struct batch *batch)
     batch->count = keys->count;
     batch->keys = malloc(room * sizeof(*batch->keys));
     batch->values = malloc(room * sizeof(*batch->values));
-    batch->later = malloc(room * sizeof(*batch->later));
+    batch->overflow_nodes = malloc(room * sizeof(*batch->overflow_nodes));
     batch->places = malloc(2 * room * sizeof(*batch->places));
-    if (!batch->keys || !batch->values || !batch->later || !batch->places)
+    if (!batch->keys || !batch->values || !batch->overflow_nodes || !batch->places)
         return ENOMEM;
     for (i = 0; i < keys->count; i++)
         batch->keys[i] = pylmdb_key_at(keys, i);
@@ -67,24 +67,24 @@ static void drop_batch(struct batch *batch)
 {
     free(batch->keys);
     free(batch->values);
-    free(batch->later);
+    free(batch->overflow_nodes);
     free(batch->places);
 }
 
-static int find_all(MDB_cursor *cursor, unsigned int dbflags, struct batch *batch)
+static int look_up_all(MDB_cursor *cursor, unsigned int dbflags, struct batch *batch)
 {
     const struct pylmdb_place *places =
         pylmdb_order_keys(batch->keys, batch->count, dbflags, batch->places);
-    struct pylmdb_lookup found[ROUND];
+    struct pylmdb_lookup found[BATCH_SIZE];
     size_t from, i, size;
     int rc = 0;
 
     for (from = 0; from < batch->count && !rc; from += size) {
-        size = batch->count - from < ROUND ? batch->count - from : ROUND;
+        size = batch->count - from < BATCH_SIZE ? batch->count - from : BATCH_SIZE;
         rc = pylmdb_find(cursor, dbflags, batch->keys, places + from, found, size);
         for (i = 0; i < size && !rc; i++) {
             batch->values[found[i].index] = found[i].value;
-            batch->later[found[i].index] = found[i].later;
+            batch->overflow_nodes[found[i].index] = found[i].overflow_node;
         }
     }
     return rc;
@@ -92,10 +92,10 @@ static int find_all(MDB_cursor *cursor, unsigned int dbflags, struct batch *batc
 
 static int is_absent(const struct batch *batch, size_t i)
 {
-    return !batch->values[i].mv_data && !batch->later[i];
+    return !batch->values[i].mv_data && !batch->overflow_nodes[i];
 }
 
-/* Whether each value is there, unless that does not matter, and has the size. */
+/* Check that each value has the size, and, if complete is set, that no key is missing. */
 static int check_all(const struct batch *batch, size_t size, int complete, size_t *bad,
                      size_t *bad_size)
 {
@@ -111,34 +111,35 @@ static int check_all(const struct batch *batch, size_t size, int complete, size_
     return 0;
 }
 
-/* Has the pages read that values which were left lie on, all at once, where that takes a disk:
- * the values have their addresses meanwhile. */
-static void read_far_ahead(MDB_cursor *cursor, struct batch *batch)
+/* Let the system read all overflow pages of the batch at once, if they must be read from a
+ * disk. Meanwhile the values have only the addresses of their pages. */
+static void prefetch_overflow_pages(MDB_cursor *cursor, struct batch *batch)
 {
-    size_t i, far = 0;
+    size_t i, count = 0;
 
     for (i = 0; i < batch->count; i++) {
-        if (!batch->later[i])
+        if (!batch->overflow_nodes[i])
             continue;
-        batch->values[i].mv_data = (void *)pylmdb_fetch_later(cursor, batch->later[i]);
-        far++;
+        batch->values[i].mv_data =
+            (void *)pylmdb_prefetch_overflow(cursor, batch->overflow_nodes[i]);
+        count++;
     }
-    if (far)
+    if (count)
         (void)pylmdb_read_ahead(batch->values, batch->count);
 }
 
-/* Reads what was left.  The first page of each is fetched before, and its value then, in the
- * order in which they are needed. */
-static int read_left(MDB_cursor *cursor, const struct batch *batch, size_t i)
+/* Read a value on overflow pages. First prefetch the pages of a later value, in the order in
+ * which they are needed. */
+static int read_overflow_value(MDB_cursor *cursor, const struct batch *batch, size_t i)
 {
-    if (i + AHEAD < batch->count && batch->later[i + AHEAD])
-        pylmdb_fetch_later(cursor, batch->later[i + AHEAD]);
-    return i < batch->count && batch->later[i]
-               ? pylmdb_read_later(cursor, batch->later[i], &batch->values[i])
+    if (i + PREFETCH_DISTANCE < batch->count && batch->overflow_nodes[i + PREFETCH_DISTANCE])
+        pylmdb_prefetch_overflow(cursor, batch->overflow_nodes[i + PREFETCH_DISTANCE]);
+    return i < batch->count && batch->overflow_nodes[i]
+               ? pylmdb_read_overflow(cursor, batch->overflow_nodes[i], &batch->values[i])
                : 0;
 }
 
-/* Where there is one thread each value is copied soon after it was read. */
+/* With one thread each value is copied soon after it was read. */
 static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char *out,
                       ptrdiff_t stride, int threads)
 {
@@ -147,14 +148,15 @@ static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < batch->count + AHEAD && !rc; i++) {
-        rc = read_left(cursor, batch, i);
+    for (i = 0; i < batch->count + PREFETCH_DISTANCE && !rc; i++) {
+        rc = read_overflow_value(cursor, batch, i);
         if (threads != 1)
             continue;
         if (i < batch->count && values[i].mv_data)
-            fetch_row(values[i].mv_data, size);
-        if (!rc && i >= AHEAD)
-            copy_row(out + (ptrdiff_t)(i - AHEAD) * stride, values[i - AHEAD].mv_data, size);
+            prefetch_row(values[i].mv_data, size);
+        if (!rc && i >= PREFETCH_DISTANCE)
+            copy_row(out + (ptrdiff_t)(i - PREFETCH_DISTANCE) * stride,
+                     values[i - PREFETCH_DISTANCE].mv_data, size);
     }
     if (rc || threads == 1)
         return rc ? rc : pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
@@ -170,16 +172,16 @@ int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 
     *bad = 0;
     if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
-        rc = find_all(cursor, dbflags, &batch);
+        rc = look_up_all(cursor, dbflags, &batch);
         if (!rc)
-            read_far_ahead(cursor, &batch);
+            prefetch_overflow_pages(cursor, &batch);
         for (; !rc && *bad < batch.count; ++*bad) {
             if (is_absent(&batch, *bad)) {
                 rc = MDB_NOTFOUND;
                 break;
             }
-            if (batch.later[*bad])
-                rc = pylmdb_read_later(cursor, batch.later[*bad], &batch.values[*bad]);
+            if (batch.overflow_nodes[*bad])
+                rc = pylmdb_read_overflow(cursor, batch.overflow_nodes[*bad], &batch.values[*bad]);
             out[*bad] = batch.values[*bad];
         }
         mdb_cursor_close(cursor);
@@ -198,7 +200,7 @@ int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     int rc = make_batch(keys, &batch);
 
     if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
-        rc = find_all(cursor, dbflags, &batch);
+        rc = look_up_all(cursor, dbflags, &batch);
         if (!rc)
             rc = check_all(&batch, size, !absent, bad, bad_size);
         for (i = 0; !rc && absent && i < batch.count; i++)
@@ -228,7 +230,7 @@ static int add_record(struct pylmdb_records *to, const MDB_val *key, const MDB_v
     return 0;
 }
 
-/* Integers of two widths cannot be compared. */
+/* Integer keys of two widths cannot be compared. */
 static int is_comparable(unsigned int dbflags, const MDB_val *stop, const MDB_val *key)
 {
     return !stop || !(dbflags & MDB_INTEGERKEY) || stop->mv_size == key->mv_size;
@@ -308,8 +310,9 @@ int pylmdb_count_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const v
     return rc;
 }
 
-/* The cursor is at the first value, which MDB_GET_MULTIPLE leaves as it is where there is
- * no other.  In a database of fixed-size values a page of them at a time. */
+/* Copy the values of a key; the cursor is at the first one. MDB_GET_MULTIPLE leaves value
+ * unchanged if the key has only one. In a database of fixed-size values a page of them is
+ * copied at a time. */
 static int copy_values(MDB_cursor *cursor, unsigned int dbflags, MDB_val value, char *out,
                        size_t count, size_t *size)
 {
@@ -328,7 +331,7 @@ static int copy_values(MDB_cursor *cursor, unsigned int dbflags, MDB_val value, 
             return PYLMDB_MISFIT;
         }
         if (value.mv_size > room - used)
-            return MDB_CORRUPTED; /* there are more than were counted */
+            return MDB_CORRUPTED; /* there are more values than were counted */
         memcpy(out + used, value.mv_data, value.mv_size);
         used += value.mv_size;
     }
@@ -354,11 +357,11 @@ int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const vo
 
 /* -- copying ---------------------------------------------------------------------- */
 
-/* What a thread must have to copy, in bytes, to be worth its beginning. */
-#define WORTH ((size_t)256 * 1024)
+/* A thread is started only if it has at least this many bytes to copy. */
+#define MIN_BYTES_PER_THREAD ((size_t)256 * 1024)
 #define MAX_THREADS 64
 
-/* A part of the rows, for one thread: they are the values of rows, or numbered. */
+/* The part of the rows that one thread copies. Rows are given by rows, or by their numbers. */
 struct part {
     const MDB_val *rows;
     const char *base;
@@ -388,8 +391,8 @@ static void copy_part(const struct part *part)
         char *to = part->out + (ptrdiff_t)i * part->stride;
         const char *from = row_of(part, i);
 
-        if (i + AHEAD < part->to)
-            fetch_row(row_of(part, i + AHEAD), size);
+        if (i + PREFETCH_DISTANCE < part->to)
+            prefetch_row(row_of(part, i + PREFETCH_DISTANCE), size);
         copy_row(to, from, size);
     }
 }
@@ -400,7 +403,8 @@ static void *copy_in_thread(void *part)
     return NULL;
 }
 
-/* Signals are the business of the program's own threads; a fault is the thread's own. */
+/* Signals are for the program's own threads to handle; only faults of this thread are not
+ * blocked. */
 static int start_thread(pthread_t *thread, struct part *part)
 {
     sigset_t all, before;
@@ -435,18 +439,18 @@ static void copy_in_threads(const struct part *whole, size_t threads)
         pthread_join(running[i], NULL);
 }
 
-/* Reading pages that a file does not have any more is noted (truncation.c). */
+/* A read of pages that the file no longer has is noted (truncation.c). */
 static int copy_all(MDB_env *env, const struct part *whole, int threads)
 {
-    const size_t worth = whole->to * whole->size / WORTH;
-    size_t most = threads < 1 ? 1 : (size_t)threads;
+    const size_t useful = whole->to * whole->size / MIN_BYTES_PER_THREAD;
+    size_t count_of_threads = threads < 1 ? 1 : (size_t)threads;
 
-    if (most > worth)
-        most = worth;
-    if (most > MAX_THREADS)
-        most = MAX_THREADS;
-    if (most > 1)
-        copy_in_threads(whole, most);
+    if (count_of_threads > useful)
+        count_of_threads = useful;
+    if (count_of_threads > MAX_THREADS)
+        count_of_threads = MAX_THREADS;
+    if (count_of_threads > 1)
+        copy_in_threads(whole, count_of_threads);
     else
         copy_part(whole);
     return pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
@@ -481,31 +485,31 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
     return copy_all(env, &whole, threads);
 }
 
-/* -- reading ahead ---------------------------------------------------------------- */
+/* -- prefetching ---------------------------------------------------------------- */
 
-/* How many rows are looked at to know of all. */
-#define LOOKED_AT 4
+/* How many rows are tested. */
+#define SAMPLES 4
 
 #ifdef __linux__
-/* Whether the page of an address would have to be read from the disk. */
-static int is_far(const char *address, size_t page)
+/* Whether the page of an address must be read from the disk. */
+static int is_on_disk(const char *address, size_t page)
 {
-    unsigned char there = 1;
+    unsigned char in_memory = 1;
 
-    return !mincore((void *)((uintptr_t)address & ~(uintptr_t)(page - 1)), 1, &there) &&
-           !(there & 1);
+    return !mincore((void *)((uintptr_t)address & ~(uintptr_t)(page - 1)), 1, &in_memory) &&
+           !(in_memory & 1);
 }
 
-/* The middle of a row, whose first page may have been read to know its size. */
-static int are_far(const MDB_val *rows, size_t count, size_t page)
+/* Tests the middle of a row: its first page may have been read for the size of the value. */
+static int rows_are_on_disk(const MDB_val *rows, size_t count, size_t page)
 {
-    const size_t looked_at = count < LOOKED_AT ? count : LOOKED_AT;
+    const size_t samples = count < SAMPLES ? count : SAMPLES;
     size_t i;
 
-    for (i = 0; i < looked_at; i++) {
-        const MDB_val *row = &rows[i * count / looked_at];
+    for (i = 0; i < samples; i++) {
+        const MDB_val *row = &rows[i * count / samples];
 
-        if (row->mv_data && is_far((char *)row->mv_data + row->mv_size / 2, page))
+        if (row->mv_data && is_on_disk((char *)row->mv_data + row->mv_size / 2, page))
             return 1;
     }
     return 0;
@@ -518,7 +522,7 @@ int pylmdb_read_ahead(const MDB_val *rows, size_t count)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t i;
 
-    if (!are_far(rows, count, page))
+    if (!rows_are_on_disk(rows, count, page))
         return 0;
     for (i = 0; i < count; i++) {
         const uintptr_t data = (uintptr_t)rows[i].mv_data, begin = data & ~(uintptr_t)(page - 1);

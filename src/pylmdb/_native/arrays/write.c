@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From arrays to records. */
+/* Copy arrays to records. */
 #include "arrays.h"
 
 #include <stdint.h>
@@ -22,7 +22,7 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
 
 /* -- batches ------------------------------------------------------------------------ */
 
-/* What is to be written, and in which order; places NULL: in the order given. */
+/* The records to write, and their order; places NULL: the order given. */
 struct load {
     const struct pylmdb_keys *keys;
     const char *values;
@@ -31,8 +31,8 @@ struct load {
     const struct pylmdb_place *places;
 };
 
-/* Whether the keys rise, from behind the last one in the database. */
-static int is_behind(MDB_cursor *cursor, const struct pylmdb_keys *keys, unsigned int dbflags)
+/* Whether the keys are in order, and greater than all keys in the database. */
+static int can_append(MDB_cursor *cursor, const struct pylmdb_keys *keys, unsigned int dbflags)
 {
     MDB_txn *txn = mdb_cursor_txn(cursor);
     const MDB_dbi dbi = mdb_cursor_dbi(cursor);
@@ -52,8 +52,9 @@ static int is_behind(MDB_cursor *cursor, const struct pylmdb_keys *keys, unsigne
     return 1;
 }
 
-/* Whether a row, not the first, has sizes that the database takes.  Keys of one width are
- * checked once, and values of one size once for each key. */
+/* Check that the database takes the sizes of a row. The caller has checked the first row, so
+ * keys of one width need no further check, and values of one size are checked once for each
+ * key. */
 static int fits(MDB_cursor *cursor, unsigned int dbflags, const struct load *load, size_t n,
                 const MDB_val *key, const MDB_val *value)
 {
@@ -131,7 +132,7 @@ int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
         return rc;
     if (dbflags & MDB_DUPSORT)
         rc = put_load(cursor, dbflags, &load, flags, written, bad);
-    else if (is_behind(cursor, keys, dbflags))
+    else if (can_append(cursor, keys, dbflags))
         rc = put_load(cursor, dbflags, &load, flags | MDB_APPEND, written, bad);
     else if (dbflags & (MDB_INTEGERKEY | MDB_REVERSEKEY))
         rc = put_load(cursor, dbflags, &load, flags, written, bad);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Merging databases: the sources are read in order through a heap, so memory is bounded
- * and each page is read and written once.
+/* Merge databases. The sources are read in order through a heap, so memory is bounded, and
+ * each page is read and written once.
  *
- * The heap is ordered by key, then, where a key may have several values, by value, then
- * by source: the first of equal records is the one that is kept.  With CONFLICT_LAST the
- * later source is the first of equals.  What is equal to the record that was written
- * last is passed over; its key and value stay in the source's map. */
+ * The heap is ordered by key, then, if a key may have several values, by value, then by
+ * source. The first of equal records is kept; with CONFLICT_LAST a later source comes first.
+ * A record equal to the one that was written last is skipped. The key and value of that
+ * record stay in the source's map. */
 #include "merge.h"
 
 #include <string.h>
@@ -26,9 +26,9 @@ int pylmdb_source_move(struct pylmdb_source *source)
     return rc;
 }
 
-/* -- order ----------------------------------------------------------------------- */
+/* -- comparison ----------------------------------------------------------------------- */
 
-struct order {
+struct comparison {
     MDB_txn *txn;
     MDB_dbi dbi;
     unsigned int dbflags;
@@ -37,7 +37,7 @@ struct order {
     const struct pylmdb_merge *merge;
 };
 
-static int compare_records(const struct order *by, const MDB_val *key, const MDB_val *value,
+static int compare_records(const struct comparison *by, const MDB_val *key, const MDB_val *value,
                            const struct pylmdb_source *other)
 {
     const int cmp = mdb_cmp(by->txn, by->dbi, key, &other->key);
@@ -45,7 +45,7 @@ static int compare_records(const struct order *by, const MDB_val *key, const MDB
     return cmp || !by->dups ? cmp : mdb_dcmp(by->txn, by->dbi, value, &other->value);
 }
 
-static int is_before(const struct order *by, size_t i, size_t j)
+static int is_before(const struct comparison *by, size_t i, size_t j)
 {
     const struct pylmdb_source *one = &by->merge->sources[i];
     const int cmp = compare_records(by, &one->key, &one->value, &by->merge->sources[j]);
@@ -55,36 +55,36 @@ static int is_before(const struct order *by, size_t i, size_t j)
     return by->merge->on_conflict == PYLMDB_CONFLICT_LAST ? i > j : i < j;
 }
 
-/* Puts the source at a place of the heap, below which order may be lost, where it belongs. */
-static void sift(const struct order *by, size_t place)
+/* Move the source at an index of the heap down until the heap is in order again. */
+static void restore_heap(const struct comparison *by, size_t at)
 {
     const struct pylmdb_merge *merge = by->merge;
-    const size_t source = merge->heap[place];
+    const size_t source = merge->heap[at];
 
     for (;;) {
-        size_t child = 2 * place + 1;
+        size_t child = 2 * at + 1;
 
         if (child + 1 < merge->size && is_before(by, merge->heap[child + 1], merge->heap[child]))
             child++;
         if (child >= merge->size || !is_before(by, merge->heap[child], source))
             break;
-        merge->heap[place] = merge->heap[child];
-        place = child;
+        merge->heap[at] = merge->heap[child];
+        at = child;
     }
-    merge->heap[place] = source;
+    merge->heap[at] = source;
 }
 
-static struct order order_of(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+static struct comparison comparison_of(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                              const struct pylmdb_merge *merge)
 {
-    const struct order by = {txn, dbi, dbflags, !!(dbflags & MDB_DUPSORT), merge};
+    const struct comparison by = {txn, dbi, dbflags, !!(dbflags & MDB_DUPSORT), merge};
 
     return by;
 }
 
 /* -- moving ------------------------------------------------------------------------ */
 
-/* Integer keys have one size throughout, or their order is none. */
+/* Integer keys must all have one size; otherwise they have no order. */
 static int move(struct pylmdb_merge *merge, size_t i)
 {
     struct pylmdb_source *source = &merge->sources[i];
@@ -95,8 +95,8 @@ static int move(struct pylmdb_merge *merge, size_t i)
     return rc;
 }
 
-/* Whether the record comes behind the last one of the database. */
-static int is_behind_all(MDB_cursor *cursor, const struct order *by, const MDB_val *key)
+/* Whether a key is greater than all keys in the database. */
+static int is_greater_than_all(MDB_cursor *cursor, const struct comparison *by, const MDB_val *key)
 {
     MDB_val last, value;
     const int rc = pylmdb_safe_cursor_get(cursor, &last, &value, MDB_LAST);
@@ -104,8 +104,9 @@ static int is_behind_all(MDB_cursor *cursor, const struct order *by, const MDB_v
     return rc == MDB_NOTFOUND || (!rc && mdb_cmp(by->txn, by->dbi, &last, key) < 0);
 }
 
-/* Whether all records come behind those of the database, which takes none of other sizes. */
-static int settle(const struct order *by, struct pylmdb_merge *merge)
+/* Decide whether the records are appended: all of them are greater than those in the
+ * database. MDB_BAD_VALSIZE: the database has keys of another size. */
+static int begin_writing(const struct comparison *by, struct pylmdb_merge *merge)
 {
     const struct pylmdb_source *first = &merge->sources[merge->heap[0]];
     MDB_cursor *cursor;
@@ -114,7 +115,7 @@ static int settle(const struct order *by, struct pylmdb_merge *merge)
     if (!rc)
         rc = mdb_cursor_open(by->txn, by->dbi, &cursor);
     if (!rc) {
-        merge->append = is_behind_all(cursor, by, &first->key);
+        merge->append = is_greater_than_all(cursor, by, &first->key);
         mdb_cursor_close(cursor);
     }
     return rc;
@@ -122,7 +123,7 @@ static int settle(const struct order *by, struct pylmdb_merge *merge)
 
 int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct pylmdb_merge *merge)
 {
-    const struct order by = order_of(txn, dbi, dbflags, merge);
+    const struct comparison by = comparison_of(txn, dbi, dbflags, merge);
     size_t i;
 
     merge->size = merge->key_size = 0;
@@ -141,12 +142,12 @@ int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct p
         merge->heap[merge->size++] = i;
     }
     for (i = merge->size / 2; i-- > 0;)
-        sift(&by, i);
-    return merge->size ? settle(&by, merge) : 0;
+        restore_heap(&by, i);
+    return merge->size ? begin_writing(&by, merge) : 0;
 }
 
-/* Moves the source at the top of the heap to its next record, or takes it out. */
-static int advance(const struct order *by, struct pylmdb_merge *merge)
+/* Move the first source of the heap to its next record, or remove it at its end. */
+static int advance(const struct comparison *by, struct pylmdb_merge *merge)
 {
     const int rc = move(merge, merge->heap[0]);
 
@@ -156,7 +157,7 @@ static int advance(const struct order *by, struct pylmdb_merge *merge)
     else if (rc)
         return rc;
     if (merge->size > 1)
-        sift(by, 0);
+        restore_heap(by, 0);
     return 0;
 }
 
@@ -167,8 +168,9 @@ static int same(const MDB_val *a, const MDB_val *b)
     return a->mv_size == b->mv_size && !memcmp(a->mv_data, b->mv_data, a->mv_size);
 }
 
-/* How the next record is put behind all others: a key's first value, or one more. */
-static unsigned int behind(const struct order *by, const struct pylmdb_merge *merge,
+/* Return the flag that appends the next record: as the first value of its key, or as one
+ * more. */
+static unsigned int append_flag(const struct comparison *by, const struct pylmdb_merge *merge,
                            const MDB_val *key)
 {
     if (by->dups && merge->last < merge->count && same(&merge->key, key))
@@ -176,9 +178,9 @@ static unsigned int behind(const struct order *by, const struct pylmdb_merge *me
     return MDB_APPEND;
 }
 
-/* Whether the next record's value has the size of its key's others: of the record that
- * was written last, or of those in the database. */
-static int fits(const struct order *by, const struct pylmdb_merge *merge,
+/* Check that the next value has the size of the other values of its key: that of the record
+ * written last, or of those in the database. */
+static int fits(const struct comparison *by, const struct pylmdb_merge *merge,
                 const struct pylmdb_source *source)
 {
     if (!(by->dbflags & MDB_DUPFIXED))
@@ -190,7 +192,7 @@ static int fits(const struct order *by, const struct pylmdb_merge *merge,
     return pylmdb_check_widths(by->txn, by->dbi, by->dbflags, &source->key, &source->value);
 }
 
-static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *merge,
+static int put(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_merge *merge,
                struct pylmdb_unwritten *pages)
 {
     const struct pylmdb_source *source = &merge->sources[merge->heap[0]];
@@ -199,7 +201,7 @@ static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *
     int rc = PYLMDB_NOT_QUICK;
 
     if (merge->append)
-        flags = behind(by, merge, &key);
+        flags = append_flag(by, merge, &key);
     else if (by->dups)
         flags = MDB_NODUPDATA;
     else if (merge->on_conflict != PYLMDB_CONFLICT_LAST)
@@ -209,9 +211,9 @@ static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *
     if (rc == PYLMDB_NOT_QUICK)
         rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
     if (rc == MDB_KEYEXIST && merge->append)
-        return MDB_CORRUPTED; /* the source is not in order */
+        return MDB_CORRUPTED; /* the source is not sorted */
     if (rc == MDB_KEYEXIST) {
-        /* of a key that is there liblmdb gives the value */
+        /* liblmdb returns the value of the existing record */
         if (!by->dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR
             && !same(&value, &source->value)) {
             merge->other = merge->count;
@@ -223,7 +225,7 @@ static int put(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *
     return rc;
 }
 
-static int write_some(MDB_cursor *cursor, const struct order *by, struct pylmdb_merge *merge,
+static int write_some(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_merge *merge,
                       struct pylmdb_unwritten *pages, size_t limit)
 {
     size_t done = 0;
@@ -259,7 +261,7 @@ static int write_some(MDB_cursor *cursor, const struct order *by, struct pylmdb_
 int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                       struct pylmdb_merge *merge, size_t limit)
 {
-    const struct order by = order_of(txn, dbi, dbflags, merge);
+    const struct comparison by = comparison_of(txn, dbi, dbflags, merge);
     struct pylmdb_unwritten *pages;
     MDB_cursor *cursor;
     int rc = mdb_cursor_open(txn, dbi, &cursor);

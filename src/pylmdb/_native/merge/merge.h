@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sorted records of several databases into one.  The sources may be of another engine:
- * each brings the function that moves it. */
+/* Merge the sorted records of several databases into one. The sources may belong to another
+ * engine: each has the function that moves it. */
 #ifndef PYLMDB_MERGE_H
 #define PYLMDB_MERGE_H
 
@@ -9,50 +9,50 @@
 /* cdef: begin */
 struct pylmdb_source {
     MDB_cursor *cursor;
-    /* pylmdb_source_move() of the engine that the cursor is of */
+    /* pylmdb_source_move() of the engine to which the cursor belongs */
     int (*move)(struct pylmdb_source *source);
-    /* whether records of named databases are passed over: the main database has them */
+    /* whether to skip records that describe named databases; the main database has them */
     int plain_only;
-    /* the record that it stands on, valid for as long as its read transaction */
+    /* the current record, valid as long as the source's read transaction */
     MDB_val key, value;
 };
 
-/* Which record is kept of those with one key, where values differ. */
+/* Which record to keep of several with one key and different values. */
 enum { PYLMDB_CONFLICT_ERROR, PYLMDB_CONFLICT_FIRST, PYLMDB_CONFLICT_LAST };
 
 struct pylmdb_merge {
     struct pylmdb_source *sources;
     size_t count;
-    /* the indexes of sources that are not at their end; the one with the first record is
+    /* the indexes of the sources that have records left; that of the first record in order is
      * at 0 */
     size_t *heap;
     size_t size;
     int on_conflict;
-    /* whether every record comes behind all that the database has */
+    /* whether all records come after those that the database has */
     int append;
-    /* what size all keys have, where the database demands it */
+    /* the size of all keys, if the database requires one size */
     size_t key_size;
-    /* what has been read, and written: records, and bytes of keys and values */
+    /* how many records were read and written, and how many bytes of keys and values */
     size_t read, written, bytes;
-    /* where it stopped: the source, and the one that it is in conflict with, which is
-     * count for the database itself */
+    /* the source at which it stopped, and the one with which its record conflicts; count: the
+     * database */
     size_t at, other;
-    /* the record written last, in the map of a source, and which source that is; count:
-     * there is none */
+    /* the record that was written last, in the map of a source, and the index of that source;
+     * count: none was written */
     MDB_val key, value;
     size_t last;
 };
 
-/* To the next record; MDB_NOTFOUND at the end. */
+/* Move to the next record; MDB_NOTFOUND at the end. */
 int pylmdb_source_move(struct pylmdb_source *source);
 
-/* Moves the sources to their first records; MDB_BAD_VALSIZE: that of sources[at] does
- * not have the size of the others. */
+/* Move the sources to their first records. MDB_BAD_VALSIZE: the key of sources[at] has
+ * another size than those of the other sources. */
 int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                        struct pylmdb_merge *merge);
 
-/* Writes records into a database until some limit of bytes has been written or read past;
- * MDB_NOTFOUND once there are no more, MDB_KEYEXIST for a conflict that is an error. */
+/* Write records into a database until limit bytes of records have been written or skipped.
+ * MDB_NOTFOUND: no records are left. MDB_KEYEXIST: a conflict that is an error. */
 int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                       struct pylmdb_merge *merge, size_t limit);
 /* cdef: end */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Many records in one call. */
+/* Look up many records in one call. */
 #include "plain.h"
 
 #include <stdint.h>
@@ -8,16 +8,16 @@
 
 /* -- lookups ---------------------------------------------------------------------- */
 
-#define AHEAD 8
+#define PREFETCH_DISTANCE 8
 
 static int find_one(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
-                    int *near)
+                    int *same_page)
 {
     const MDB_val wanted = out->key;
     int rc;
 
-    out->later = NULL;
-    rc = pylmdb_quick_seek(cursor, &out->key, &out->value, MDB_SET_KEY, near);
+    out->overflow_node = NULL;
+    rc = pylmdb_quick_seek(cursor, &out->key, &out->value, MDB_SET_KEY, same_page);
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
@@ -25,8 +25,9 @@ static int find_one(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_look
                               &out->key, &out->value);
 }
 
-/* The lines of a small value; of a large one the processor fetches the rest. */
-static void fetch_value(const MDB_val *value)
+/* Prefetch the cache lines of a small value; the processor prefetches the rest of a large
+ * one. */
+static void prefetch_value(const MDB_val *value)
 {
     const char *data = value->mv_data;
     size_t last = value->mv_size < 128 ? value->mv_size : 128;
@@ -36,14 +37,14 @@ static void fetch_value(const MDB_val *value)
     PYLMDB_FETCH(data + last);
 }
 
-static void take_keys(const MDB_val *keys, const struct pylmdb_place *places,
+static void copy_keys(const MDB_val *keys, const struct pylmdb_place *places,
                       struct pylmdb_lookup *out, size_t count)
 {
     size_t i;
 
     for (i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            PYLMDB_FETCH(keys[places[i + AHEAD].index].mv_data);
+        if (i + PREFETCH_DISTANCE < count)
+            PYLMDB_FETCH(keys[places[i + PREFETCH_DISTANCE].index].mv_data);
         out[i].index = places[i].index;
         out[i].key = keys[places[i].index];
     }
@@ -52,11 +53,11 @@ static void take_keys(const MDB_val *keys, const struct pylmdb_place *places,
 static int find_each(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_lookup *out,
                      size_t count)
 {
-    int rc = 0, near = 1;
+    int rc = 0, same_page = 1;
     size_t i;
 
     for (i = 0; i < count && !rc; i++) {
-        rc = find_one(cursor, dbflags, &out[i], &near);
+        rc = find_one(cursor, dbflags, &out[i], &same_page);
         if (rc == MDB_NOTFOUND) {
             out[i].value.mv_data = NULL;
             rc = 0;
@@ -71,13 +72,14 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
     size_t i;
     int rc;
 
-    take_keys(keys, places, out, count);
-    rc = pylmdb_find_many(cursor, out, count);
-    if (rc == PYLMDB_NOT_QUICK) /* a key that was found was replaced by the same one in the map */
+    copy_keys(keys, places, out, count);
+    rc = pylmdb_lookup_many(cursor, out, count);
+    /* Keys that were found are now those in the map, with the same bytes. */
+    if (rc == PYLMDB_NOT_QUICK)
         rc = find_each(cursor, dbflags, out, count);
     for (i = 0; i < count && !rc; i++)
         if (out[i].value.mv_data)
-            fetch_value(&out[i].value);
+            prefetch_value(&out[i].value);
     return rc;
 }
 
@@ -88,10 +90,13 @@ int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys
     int rc = pylmdb_find(cursor, dbflags, keys, places, out, count);
 
     for (i = 0; i < count && !rc; i++) {
-        if (i + AHEAD < count && out[i + AHEAD].later)
-            pylmdb_fetch_later(cursor, out[i + AHEAD].later);
-        if (out[i].later && !(rc = pylmdb_read_later(cursor, out[i].later, &out[i].value)))
-            fetch_value(&out[i].value);
+        if (i + PREFETCH_DISTANCE < count && out[i + PREFETCH_DISTANCE].overflow_node)
+            pylmdb_prefetch_overflow(cursor, out[i + PREFETCH_DISTANCE].overflow_node);
+        if (!out[i].overflow_node)
+            continue;
+        rc = pylmdb_read_overflow(cursor, out[i].overflow_node, &out[i].value);
+        if (!rc)
+            prefetch_value(&out[i].value);
     }
     return rc;
 }

@@ -87,39 +87,38 @@ int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
 
 /* -- batch.c: many records in one call -- */
 
-/* MDB_SET_KEY for the keys of count places; one that is not there is no error. */
+/* Look up the keys of count places; a missing key is not an error. */
 int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                    const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
-/* The same, but values that are far are not read: only their size is told. */
+/* The same, but values on overflow pages are not read: only their size is returned. */
 int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                 const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
 
 /* cdef: begin */
-/* The number of pages that were freed by the transaction since and later ones,
- * as a read transaction sees it: what a reader of that snapshot keeps from being
- * used again. */
+/* Return the number of pages that the transaction since and later ones have freed, as a read
+ * transaction sees it. A reader of that snapshot keeps these pages from being used again. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 
-/* 0 if this process can have no environment of these files open, at a cost that does not
- * grow with what it has open: nobody has a lock on the lock file (-1: there is none), and
- * no map in the system has the first page of the data file, which an environment always
- * reads.  Else, and where that cannot be told, 1. */
+/* Return 0 if this process cannot have an environment of these files open: no process has a lock
+ * on the lock file (-1: there is none), and no map in the system has the first page of the data
+ * file, which an environment always reads. Else, and if that is unknown, return 1. The cost
+ * does not grow with the number of files that the process has open. */
 int pylmdb_may_be_open(int lock_fd, int data_fd);
 
-/* 0 if no descriptor of this process leads to the file, else, and where that cannot be
- * told, 1. */
+/* Return 0 if no descriptor of this process refers to the file; else, and if that is unknown,
+ * return 1. */
 int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
 
 /* -- pool.c -- */
 
-/* Closes an environment and forgets it, in one call: one that was closed is not closed again. */
+/* Close an environment and set *env to NULL in one call, so that it is closed only once. */
 void pylmdb_env_end(MDB_env **env);
 
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
-/* A database that was opened: its number and flags, and whether an abort of the
- * transaction takes the number back. */
+/* A database that was opened: its handle and flags, and whether an abort of the transaction
+ * takes the handle back. */
 struct pylmdb_opened {
     MDB_dbi dbi;
     unsigned int flags;
@@ -127,29 +126,28 @@ struct pylmdb_opened {
 };
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
                    unsigned int flags, int live, struct pylmdb_opened *opened);
-/* Ends all idle transactions. */
+/* End all idle transactions. */
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
 /* cdef: end */
 
-/* Where the forks are counted between the first process that loaded this and the calling
- * one: what was begun with another number belongs to a parent.  It is the core's count once
- * the engine has joined it. */
+/* Points to the number of forks between the first process that loaded this and the calling
+ * process. A transaction that was begun with another number belongs to a parent. It is the
+ * core's count once the engine has joined the core. */
 extern const int *pylmdb_generation_at;
 
 /* cdef: begin */
-/* A write transaction (flags 0) or a nested one. */
+/* Begin a write transaction (flags 0) or a nested one. */
 int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
                  MDB_txn *parent, unsigned int flags, int wait_ms);
-/* A read transaction; an idle one is renewed where there is one.  wait_ms 0: EBUSY
- * instead of waiting for the lock of the reader table. */
+/* Begin a read transaction; if there is an idle one, it is renewed. With wait_ms 0 this returns
+ * EBUSY instead of waiting for the lock of the reader table. */
 int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
                         int wait_ms);
-/* Ends a read transaction, or keeps it idle. */
+/* End a read transaction, or keep it idle. */
 void pylmdb_end_reader(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
-/* sync_flags: MDB_NOSYNC and MDB_NOMETASYNC for this commit; the caller holds
- * the writer lock, so no other commit sees them.  Nested transactions have no
- * sync of their own: env is NULL. */
+/* Commit. sync_flags: MDB_NOSYNC and MDB_NOMETASYNC for this commit; the caller has the writer
+ * lock, so no other commit uses them. A nested transaction is not synced: env is NULL. */
 void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags);
 /* cdef: end */

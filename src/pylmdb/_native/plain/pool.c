@@ -1,30 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* Beginning and ending native transactions: counted, and with a pool of idle
- * read transactions.
+/* Begin and end native transactions, count them, and keep idle read transactions in a pool.
  *
- * The pool's places are taken and filled by atomic exchange, so any thread may
- * begin and end at any time.  An idle transaction is one of two kinds: reset,
- * with its reader slot (as many as max_spare_txns allows), or parked, with
- * nothing but its memory, which spares the next one that allocation.
- */
+ * The slots of the pool are emptied and filled by atomic exchange, so any thread may begin
+ * and end transactions at any time. There are two kinds of idle transactions: those that were
+ * reset and keep their reader slots (max_spare_txns limits their number), and those that keep
+ * only their memory, so that the next transaction need not allocate it. */
 #include "plain.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 #define ADD(number, by) __atomic_add_fetch(number, by, __ATOMIC_SEQ_CST)
-#define SWAP(place, value) __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL)
+#define EXCHANGE(slot, value) __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL)
 
-static int fill(MDB_txn **place, MDB_txn *txn)
+static int store_if_empty(MDB_txn **slot, MDB_txn *txn)
 {
     MDB_txn *expected = NULL;
 
-    return __atomic_compare_exchange_n(place, &expected, txn, 0,
+    return __atomic_compare_exchange_n(slot, &expected, txn, 0,
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 static int own_generation = 1;
-/* the core's, once there is one */
+/* the core's count, once the engine has joined the core */
 const int *pylmdb_generation_at = &own_generation;
 #define pylmdb_generation (*pylmdb_generation_at)
 
@@ -65,9 +63,9 @@ void pylmdb_pool_release(struct pylmdb_pool *pool)
         free(pool);
 }
 
-/* Opens a database.  Slots of databases that are gone serve again: with no other
- * transaction alive nobody can have known them (live counts those that the pool does
- * not), and where there is no slot left. */
+/* Open a database. Slots of databases that no longer exist are used again if no other
+ * transaction is alive, so that none can know their handles, or if no slot is left. live is
+ * the number of transactions that the pool does not count. */
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
                    unsigned int flags, int live, struct pylmdb_opened *opened)
 {
@@ -97,35 +95,35 @@ void pylmdb_pool_drain(struct pylmdb_pool *pool)
     int i;
 
     for (i = 0; i < PYLMDB_MAX_IDLE; i++)
-        if (pool->idle[i] && (txn = SWAP(&pool->idle[i], NULL)))
+        if (pool->idle[i] && (txn = EXCHANGE(&pool->idle[i], NULL)))
             mdb_txn_abort(txn);
     for (i = 0; i < PYLMDB_MAX_PARKED; i++)
-        if (pool->parked[i] && (txn = SWAP(&pool->parked[i], NULL)))
+        if (pool->parked[i] && (txn = EXCHANGE(&pool->parked[i], NULL)))
             mdb_txn_abort(txn);
 }
 
-static MDB_txn *take_place(MDB_txn **places, int count)
+static MDB_txn *take_idle(MDB_txn **slots, int count)
 {
     MDB_txn *txn;
     int i;
 
     for (i = 0; i < count; i++)
-        if (places[i] && (txn = SWAP(&places[i], NULL)))
+        if (slots[i] && (txn = EXCHANGE(&slots[i], NULL)))
             return txn;
     return NULL;
 }
 
-static int fill_place(MDB_txn **places, int count, MDB_txn *txn)
+static int keep_idle(MDB_txn **slots, int count, MDB_txn *txn)
 {
     int i;
 
     for (i = 0; i < count; i++)
-        if (!places[i] && fill(&places[i], txn))
+        if (!slots[i] && store_if_empty(&slots[i], txn))
             return 1;
     return 0;
 }
 
-static void count_on(struct pylmdb_txn *txn, struct pylmdb_pool *pool)
+static void count_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool)
 {
     (void)ADD(&pool->count, 2);
     txn->pool = pool;
@@ -133,7 +131,7 @@ static void count_on(struct pylmdb_txn *txn, struct pylmdb_pool *pool)
     txn->generation = pylmdb_generation;
 }
 
-static void count_off(struct pylmdb_txn *txn)
+static void count_end(struct pylmdb_txn *txn)
 {
     struct pylmdb_pool *pool = txn->pool;
 
@@ -142,7 +140,7 @@ static void count_off(struct pylmdb_txn *txn)
         free(pool);
 }
 
-static MDB_txn *take(struct pylmdb_txn *txn)
+static MDB_txn *take_native(struct pylmdb_txn *txn)
 {
     MDB_txn *ptr = txn->ptr;
 
@@ -157,7 +155,7 @@ int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
     int rc = pylmdb_txn_begin(pool->env, parent, flags, wait_ms, &begun);
 
     if (!rc) {
-        count_on(txn, pool);
+        count_begin(txn, pool);
         txn->ptr = begun;
     }
     return rc;
@@ -166,11 +164,11 @@ int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
 int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
                         int wait_ms)
 {
-    MDB_txn *idle = pool->keep ? take_place(pool->idle, PYLMDB_MAX_IDLE) : NULL;
+    MDB_txn *idle = pool->keep ? take_idle(pool->idle, PYLMDB_MAX_IDLE) : NULL;
     int rc;
 
     if (!idle)
-        idle = take_place(pool->parked, PYLMDB_MAX_PARKED);
+        idle = take_idle(pool->parked, PYLMDB_MAX_PARKED);
     if (!idle)
         return pylmdb_begin(txn, pool, NULL, MDB_RDONLY, wait_ms);
     rc = pylmdb_txn_renew(idle, wait_ms);
@@ -178,7 +176,7 @@ int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
         mdb_txn_abort(idle);
         return rc;
     }
-    count_on(txn, pool);
+    count_begin(txn, pool);
     txn->ptr = idle;
     return 0;
 }
@@ -186,28 +184,28 @@ int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
 void pylmdb_end_reader(struct pylmdb_txn *txn)
 {
     struct pylmdb_pool *pool = txn->pool;
-    MDB_txn *ptr = take(txn);
+    MDB_txn *ptr = take_native(txn);
 
     if (!ptr)
         return;
     if (pool->keep && pool->count & 1) {
         mdb_txn_reset(ptr);
-        if (fill_place(pool->idle, pool->keep, ptr))
+        if (keep_idle(pool->idle, pool->keep, ptr))
             ptr = NULL;
     }
     if (ptr && (!pylmdb_txn_park(ptr) ||
-                !fill_place(pool->parked, PYLMDB_MAX_PARKED, ptr)))
+                !keep_idle(pool->parked, PYLMDB_MAX_PARKED, ptr)))
         mdb_txn_abort(ptr);
-    count_off(txn);
+    count_end(txn);
 }
 
 void pylmdb_abort(struct pylmdb_txn *txn)
 {
-    MDB_txn *ptr = take(txn);
+    MDB_txn *ptr = take_native(txn);
 
     if (ptr) {
         pylmdb_safe_abort(ptr);
-        count_off(txn);
+        count_end(txn);
     }
 }
 
@@ -215,7 +213,7 @@ void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
                    unsigned int sync_flags)
 {
     const unsigned int all = MDB_NOSYNC | MDB_NOMETASYNC;
-    MDB_txn *ptr = take(txn);
+    MDB_txn *ptr = take_native(txn);
 
     if (!ptr)
         return;
@@ -224,5 +222,5 @@ void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
         mdb_env_set_flags(env, all & sync_flags, 1);
     }
     txn->code = pylmdb_safe_commit(ptr);
-    count_off(txn);
+    count_end(txn);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The file as a whole: which format it has, its meta pages, and then its trees. */
+/* Check a file as a whole: its format, its meta pages, then its trees. */
 #include "format.h"
 
 #include <errno.h>
@@ -8,17 +8,27 @@
 #include <unistd.h>
 
 static const struct format formats[] = {
-    {.version = 1, .header = 16, .base = 0, .large_ref = 8, .key_padding = 0, .max_page = 32768},
-    {.version = 3, .header = 24, .base = 24, .large_ref = 24, .key_padding = 1, .max_page = 65536},
+    {.version = 1,
+     .header = 16,
+     .base = 0,
+     .overflow_ref = 8,
+     .key_padding = 0,
+     .max_page = 32768},
+    {.version = 3,
+     .header = 24,
+     .base = 24,
+     .overflow_ref = 24,
+     .key_padding = 1,
+     .max_page = 65536},
 };
 
 enum { HEAD = MAX_HEADER + META_SIZE };
 
 static const uint32_t magic = 0xBEEFC0DE;
-/* Beyond this no machine can count. */
-static const uint64_t most_txnid = (uint64_t)1 << 56;
+/* No machine commits more transactions than this. */
+static const uint64_t max_txnid = (uint64_t)1 << 56;
 
-/* Places in a meta page, behind its header. */
+/* Offsets in a meta page, from the end of its header. */
 enum { AT_MAGIC = 0, AT_VERSION = 4, AT_RECORDS = 24, AT_LAST = 120, AT_TXNID = 128 };
 enum { FIXED_ENCRYPTED = 0x2000 };
 
@@ -29,12 +39,12 @@ struct meta {
     unsigned char at[HEAD];
 };
 
-static void find_in_file(struct pylmdb_check *check, const char *text)
+static void report_file(struct pylmdb_check *check, const char *text)
 {
-    find(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE, "%s", text);
+    report(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE, "%s", text);
 }
 
-/* ---- which format ---- */
+/* ---- the format ---- */
 
 static int has_magic(const unsigned char *head, size_t at, uint32_t value, uint32_t version)
 {
@@ -51,7 +61,8 @@ static const struct format *format_in(const unsigned char *head)
     return NULL;
 }
 
-/* The format, by either meta page: the second is at the end of a page of any size. */
+/* Find the format and the page size by either meta page; the second one lies behind a page of
+ * unknown size. */
 static const struct format *find_format(struct pylmdb_file *file, uint64_t size,
                                         unsigned int *page_size)
 {
@@ -74,7 +85,7 @@ static const struct format *find_format(struct pylmdb_file *file, uint64_t size,
     return NULL;
 }
 
-/* Why a file is none of those that can be checked. */
+/* Return why a file cannot be checked. */
 static const char *why_unknown(struct pylmdb_file *file)
 {
     const uint32_t other_order = 0xDEC0EFBE;
@@ -88,19 +99,19 @@ static const char *why_unknown(struct pylmdb_file *file)
     if (has_magic(head, 12, magic, 1) || has_magic(head, 16, magic, 3))
         return "it was written by a 32-bit program, and cannot be checked";
     if (has_magic(head, 16, magic, 0) || has_magic(head, 24, magic, 0))
-        return "its format is not known, or the first meta page is damaged";
-    return "it is not an LMDB file: neither meta page is there";
+        return "its format is unknown, or the first meta page is damaged";
+    return "it is not an LMDB file: it has no meta page";
 }
 
 /* ---- meta pages ---- */
 
-static void find_in_meta(struct pylmdb_check *check, unsigned int i, const char *text,
+static void report_meta(struct pylmdb_check *check, unsigned int i, const char *text,
                          unsigned long long value)
 {
     char filled[120];
 
     snprintf(filled, sizeof(filled), text, value);
-    find(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, i, "it is a meta page, and %s", filled);
+    report(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, i, "it is a meta page, and %s", filled);
 }
 
 static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *meta)
@@ -111,7 +122,7 @@ static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *m
 
     memset(meta, 0, sizeof(*meta));
     if (!read_file(file, (uint64_t)i * file->page_size, meta->at, format->header + META_SIZE)) {
-        find_in_meta(check, i, "cannot be read", 0);
+        report_meta(check, i, "cannot be read", 0);
         return;
     }
     meta->page_size = get32(at + AT_RECORDS);
@@ -119,32 +130,34 @@ static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *m
     meta->pages = get64(at + AT_LAST) + 1;
     meta->txnid = get64(at + AT_TXNID);
     if (page_flags(format, meta->at) != META)
-        find_in_meta(check, i, "has the flags 0x%04llx", page_flags(format, meta->at));
+        report_meta(check, i, "has the flags 0x%04llx", page_flags(format, meta->at));
     else if (page_number(meta->at) != i)
-        find_in_meta(check, i, "has the number %llu", page_number(meta->at));
+        report_meta(check, i, "has the number %llu", page_number(meta->at));
     else if (!has_magic(at, AT_MAGIC, magic, format->version))
-        find_in_meta(check, i, "has no magic number, or is of another format", 0);
+        report_meta(check, i, "has no magic number, or is of another format", 0);
     else if (meta->page_size != file->page_size)
-        find_in_meta(check, i, "says that pages have %llu bytes", meta->page_size);
+        report_meta(check, i, "says that pages have %llu bytes", meta->page_size);
     else if (check->format == 3 && !meta->pages && meta->txnid == i)
-        return; /* LMDB 1.0 has taken its transaction back: the other page counts */
+        return; /* LMDB 1.0 has rolled its transaction back: the other meta page is the valid one */
     else if (meta->pages < META_PAGES || meta->pages > UINT64_MAX / MAX_PAGE)
-        find_in_meta(check, i, "says that the last page is %llu", meta->pages - 1);
-    else if (meta->txnid > most_txnid || (meta->txnid && meta->txnid % META_PAGES != i))
-        find_in_meta(check, i, "is said to be of transaction %llu", meta->txnid);
+        report_meta(check, i, "says that the last page is %llu", meta->pages - 1);
+    else if (meta->txnid > max_txnid || (meta->txnid && meta->txnid % META_PAGES != i))
+        report_meta(check, i, "has the transaction number %llu, which is not possible",
+                    meta->txnid);
     else
         meta->is_sound = 1;
 }
 
-/* The sound meta page that counts, or NULL. */
-static const struct meta *newest(const struct meta *metas)
+/* Return the sound meta page with the highest transaction number, or NULL. */
+static const struct meta *newest_meta(const struct meta *metas)
 {
     if (metas[0].is_sound && metas[1].is_sound)
         return &metas[metas[0].txnid < metas[1].txnid];
     return metas[0].is_sound ? &metas[0] : metas[1].is_sound ? &metas[1] : NULL;
 }
 
-/* LMDB 1.0 can write a checksum behind each page; its size is at the end of page 0. */
+/* LMDB 1.0 can store a checksum behind each page. The size of checksums is at the end of page
+ * 0. */
 static void note_checksums(struct pylmdb_check *check)
 {
     struct pylmdb_file *file = check->file;
@@ -155,13 +168,13 @@ static void note_checksums(struct pylmdb_check *check)
         !size || size > file->page_size / 4)
         return;
     file->page_room -= size;
-    find(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
-         "its pages have checksums of %u bytes, which were not looked at", size);
+    report(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
+           "its pages have checksums of %u bytes, which were not checked", size);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole file ---- */
 
-static int make_room(struct pylmdb_check *check)
+static int allocate_bitmaps(struct pylmdb_check *check)
 {
     struct pylmdb_file *file = check->file;
     const uint64_t most_listed = check->file_size / sizeof(uint64_t);
@@ -169,9 +182,11 @@ static int make_room(struct pylmdb_check *check)
 
     file->size = check->file_size / file->page_size;
     file->pages = check->pages < file->size ? check->pages : file->size;
-    /* Free pages may lie behind the file's end, but no more than its lists can name. */
-    file->noted = check->pages < file->size + most_listed ? check->pages : file->size + most_listed;
-    words = (size_t)(file->noted / 64 + 1);
+    /* Free pages may lie behind the file's end, but no more than its free list can name. */
+    file->tracked = file->size + most_listed;
+    if (file->tracked > check->pages)
+        file->tracked = check->pages;
+    words = (size_t)(file->tracked / 64 + 1);
     check->used = META_PAGES;
     file->used = calloc(words, sizeof(uint64_t));
     file->free = calloc(words, sizeof(uint64_t));
@@ -181,8 +196,9 @@ static int make_room(struct pylmdb_check *check)
     return 0;
 }
 
-/* LMDB 1.0 does not open a file whose first two records count more pages than it has. */
-static void check_sum(struct pylmdb_check *check)
+/* LMDB 1.0 refuses to open a file if the counts of pages in its first two records exceed the
+ * number of pages. */
+static void check_page_counts(struct pylmdb_check *check)
 {
     const struct record free = get_record(check->trees[PYLMDB_FREE_TREE].record);
     const struct record main = get_record(check->trees[PYLMDB_MAIN_TREE].record);
@@ -194,7 +210,7 @@ static void check_sum(struct pylmdb_check *check)
 
     for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
         if (counts[i] > left) {
-            find_in_file(check, "its trees are said to have more pages than it has");
+            report_file(check, "the records of its trees say more pages than it has");
             return;
         }
         left -= counts[i];
@@ -214,8 +230,8 @@ static void check_trees(struct pylmdb_check *check, const struct meta *meta)
                      where) < 0)
             return;
     if (check->format == 3)
-        check_sum(check);
-    /* The main tree adds the named databases behind itself. */
+        check_page_counts(check);
+    /* The walk of the main tree adds the named databases to the list. */
     for (number = 0; (size_t)number < check->tree_count && !file->failure; number++)
         check_tree(check, number);
 }
@@ -229,31 +245,31 @@ static void check_file(struct pylmdb_check *check)
 
     file->format = find_format(file, check->file_size, &file->page_size);
     if (!file->format) {
-        find_in_file(check, why_unknown(file));
+        report_file(check, why_unknown(file));
         return;
     }
     check->format = file->format->version;
     check->page_size = file->page_size;
     file->page_room = file->page_size;
-    file->most_node = ((file->page_size - file->format->header) / 2 & ~1u) - 2;
+    file->max_node_size = ((file->page_size - file->format->header) / 2 & ~1u) - 2;
     for (i = 0; i < META_PAGES; i++)
         read_meta(check, i, &metas[i]);
-    if (!(meta = newest(metas))) {
-        find_in_file(check, "neither of its meta pages can be used");
+    if (!(meta = newest_meta(metas))) {
+        report_file(check, "neither of its meta pages can be used");
         return;
     }
     if (check->format == 3 && (metas[0].flags | meta->flags) & FIXED_ENCRYPTED) {
-        find_in_file(check, "it is encrypted, and cannot be checked");
+        report_file(check, "it is encrypted, and cannot be checked");
         return;
     }
     check->pages = meta->pages;
     check->txnid = meta->txnid;
     note_checksums(check);
-    if (!make_room(check))
+    if (!allocate_bitmaps(check))
         return;
     check_trees(check, meta);
     if (!file->failure)
-        check_remainder(check);
+        check_unused_pages(check);
 }
 
 static int file_length(int fd, uint64_t *size)
@@ -276,7 +292,7 @@ int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, 
     check->file = &file;
     if (!file.failure)
         check_file(check);
-    if (!file.failure && on_pages && on_pages(context, file.noted, file.noted))
+    if (!file.failure && on_pages && on_pages(context, file.tracked, file.tracked))
         file.failure = ECANCELED;
     check->file = NULL;
     for (i = 0; i < sizeof(file.levels) / sizeof(*file.levels); i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The orders of keys and of values, as the flags of a database say. */
+/* Compare keys and values as the flags of their database demand. */
 #include "format.h"
 
 static int compare_sizes(size_t a, size_t b)
@@ -39,7 +39,7 @@ static int compare_integers(struct bytes a, struct bytes b)
     return is_little_endian() ? compare_backwards(a, b) : compare_forwards(a, b);
 }
 
-/* Of integers that are not as long as two words, the first word counts. */
+/* Integers whose width is not 8 bytes are compared by their first 4 bytes. */
 static int compare_first_words(struct bytes a, struct bytes b)
 {
     uint32_t x, y;
@@ -77,6 +77,6 @@ order duplicate_order(unsigned int flags, unsigned int width)
         return compare_integers;
     if (width == sizeof(uint64_t))
         return compare_words;
-    /* Nothing is said about integers that are shorter than a word. */
+    /* LMDB does not define the order of integers shorter than 4 bytes. */
     return width >= sizeof(uint32_t) ? compare_first_words : NULL;
 }

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* One page by itself: its header, the places and sizes of its nodes, their order. */
+/* Check one page: its header, the offsets, sizes and order of its nodes.
+ *
+ * lib/liblmdb/checked_pages.c says once more, on purpose, what a sound page is: there it
+ * protects liblmdb, and nothing here may rely on that. test_hostile_files.py holds the two
+ * together: it damages files at random, and a file that this check finds sound must be used
+ * without an error. */
 #include "format.h"
 
 #include <stdio.h>
 
-enum { CELL = 2, CELL_WORDS = MAX_PAGE / CELL / 64 + 1 }; /* nodes lie on multiples of CELL */
+enum { CELL = 2, CELL_WORDS = MAX_PAGE / CELL / 64 + 1 }; /* nodes begin at multiples of CELL */
 
-/* A page, or one of duplicates within a node, that is looked at. */
+/* The page that is checked, or the sub-page of duplicates inside a node. */
 struct view {
     struct tree *tree;
     const unsigned char *page;
     size_t size;
-    uint64_t number; /* where it lies */
-    int outer_node;  /* and in which node of that page, or -1 */
+    uint64_t number; /* the page number */
+    int outer_node;  /* the index of the node on that page, for a sub-page; else -1 */
 };
 
 static int fault(const struct view *view, const char *what, unsigned int i, unsigned int value)
@@ -22,31 +27,16 @@ static int fault(const struct view *view, const char *what, unsigned int i, unsi
 
     snprintf(text, sizeof(text), what, i, value);
     if (view->outer_node < 0)
-        find(check, PYLMDB_DAMAGE, view->tree->number, view->number, "%s", text);
+        report(check, PYLMDB_DAMAGE, view->tree->number, view->number, "%s", text);
     else
-        find(check, PYLMDB_DAMAGE, view->tree->number, view->number,
-             "in the duplicates of node %d: %s", view->outer_node, text);
+        report(check, PYLMDB_DAMAGE, view->tree->number, view->number,
+               "in the duplicates of node %d: %s", view->outer_node, text);
     return 0;
 }
 
 static inline const struct format *format_of(const struct tree *tree)
 {
     return tree->check->file->format;
-}
-
-struct record get_record(const unsigned char *at)
-{
-    struct record record;
-
-    record.width = get32(at);
-    record.flags = get16(at + 4);
-    record.depth = get16(at + 6);
-    record.branch_pages = get64(at + 8);
-    record.leaf_pages = get64(at + 16);
-    record.large_pages = get64(at + 24);
-    record.entries = get64(at + 32);
-    record.root = get64(at + 40);
-    return record;
 }
 
 struct bytes key_of(const struct tree *tree, const unsigned char *page, unsigned int i)
@@ -83,8 +73,8 @@ static int keys_are_in_order(const struct view *view, unsigned int first)
 
 /* ---- nodes ---- */
 
-/* Takes the cells of a page from start to end; 0 if one of them is taken. */
-static int take_cells(uint64_t *cells, size_t start, size_t end)
+/* Mark the cells from start to end; return 0 if one is marked already. */
+static int mark_cells(uint64_t *cells, size_t start, size_t end)
 {
     const size_t last = (end - 1) / 64;
     size_t word = start / 64;
@@ -100,10 +90,10 @@ static int take_cells(uint64_t *cells, size_t start, size_t end)
     return 1;
 }
 
-/* The bytes of a leaf's node behind its key. */
+/* Return how many bytes of a leaf's node follow its key. */
 static size_t value_size(const struct format *format, const unsigned char *node)
 {
-    return node_flags(node) & NODE_LARGE ? format->large_ref : node_size(node);
+    return node_flags(node) & NODE_OVERFLOW ? format->overflow_ref : node_size(node);
 }
 
 static int flags_can_be(const struct view *view, const unsigned char *node)
@@ -112,8 +102,8 @@ static int flags_can_be(const struct view *view, const unsigned char *node)
 
     if (view->tree->outer)
         return !flags && !node_size(node);
-    return !(flags & ~(unsigned int)(NODE_LARGE | NODE_TREE | NODE_DUPLICATES)) &&
-           (!(flags & NODE_LARGE) || flags == NODE_LARGE) &&
+    return !(flags & ~(unsigned int)(NODE_OVERFLOW | NODE_TREE | NODE_DUPLICATES)) &&
+           (!(flags & NODE_OVERFLOW) || flags == NODE_OVERFLOW) &&
            (!(flags & NODE_TREE) || node_size(node) == RECORD_SIZE);
 }
 
@@ -128,19 +118,19 @@ static int node_is_sound(const struct view *view, const unsigned char *node, uns
 
     if (page_flags(format, view->page) & LEAF) {
         if (!flags_can_be(view, node))
-            return fault(view, "node %u has the flags 0x%02x, which do not suit it", i,
+            return fault(view, "node %u has the flags 0x%02x, which are not valid here", i,
                          node_flags(node));
         size += value_size(format, node);
         if (!key_size && !tree->outer)
             return fault(view, "key %u is empty", i, 0);
     } else if (i && width && key_size != width) {
-        return fault(view, "key %u has %u bytes, and not the width of its database", i,
+        return fault(view, "key %u has %u bytes, but its database has keys of another size", i,
                      (unsigned int)key_size);
     }
     if (size > room)
         return fault(view, "node %u reaches beyond the page's end", i, 0);
-    if (view->outer_node < 0 && size > tree->check->file->most_node + 2)
-        return fault(view, "node %u has %u bytes, which is too much for a page", i,
+    if (view->outer_node < 0 && size > tree->check->file->max_node_size + 2)
+        return fault(view, "node %u has %u bytes, which is too many for a page", i,
                      (unsigned int)size);
     *end = (size + 1) & ~(size_t)1;
     if (*end > room)
@@ -164,12 +154,12 @@ static int nodes_are_sound(const struct view *view)
         size_t size = 0;
 
         if (at < upper || at % CELL || at + NODE_HEAD > view->size)
-            return fault(view, "node %u lies outside the room for nodes, at %u", i,
+            return fault(view, "node %u lies outside the space for nodes, at %u", i,
                          (unsigned int)at);
         if (!node_is_sound(view, node, i, view->size - at, &size))
             return 0;
-        if (!take_cells(cells, at / CELL, (at + size) / CELL))
-            return fault(view, "node %u lies over another one", i, 0);
+        if (!mark_cells(cells, at / CELL, (at + size) / CELL))
+            return fault(view, "node %u overlaps another node", i, 0);
         taken += size;
         if (view->outer_node < 0 && !view->tree->outer && page_flags(format, page) & LEAF &&
             (node_flags(node) & (NODE_DUPLICATES | NODE_TREE)) == NODE_DUPLICATES &&
@@ -177,17 +167,18 @@ static int nodes_are_sound(const struct view *view)
                                view->number, i))
             return 0;
     }
-    /* liblmdb moves nodes together, and relies on that when it makes room. */
+    /* liblmdb relies on this when it moves nodes together. */
     if (taken != view->size - upper)
-        return fault(view, "its nodes have %u bytes, but the room for them is %u",
+        return fault(view, "its nodes have %u bytes, but the space for them is %u",
                      (unsigned int)taken, (unsigned int)(view->size - upper));
     return 1;
 }
 
 /* ---- headers ---- */
 
-/* Where values have one size, the bounds of free space only count: a value takes two bytes
- * from below and the rest of its size from above. */
+/* Check the free space of a page of values of one size, where the bounds are only counters:
+ * for each value the lower bound rises by 2, and the upper bound falls by the value's size
+ * minus 2. */
 static int fixed_values_are_sound(const struct view *view)
 {
     const struct format *format = format_of(view->tree);
@@ -195,7 +186,7 @@ static int fixed_values_are_sound(const struct view *view)
     const size_t room = page_upper(format, view->page) - page_lower(format, view->page);
 
     if (!width || (view->tree->width && width != view->tree->width))
-        return fault(view, "its values have %u bytes each, and not as many as they should",
+        return fault(view, "its values have %u bytes each, but its tree has values of another size",
                      (unsigned int)width, 0);
     if (page_count(format, view->page) * width + room != view->size - format->header)
         return fault(view, "%u values of %u bytes do not fit on it with its free space",
@@ -209,12 +200,12 @@ static int bounds_are_sound(const struct view *view)
     const unsigned int lower = page_lower(format, view->page);
     const unsigned int upper = page_upper(format, view->page);
     const unsigned int flags = page_flags(format, view->page);
-    /* Values of one byte move the upper bound up. */
+    /* With values of one byte the upper bound rises. */
     const int is_exact = !(flags & FIXED) || page_width(format, view->page) != 1;
 
     if (lower < format->header || (lower - format->header) % 2 || lower > upper ||
         (!(flags & FIXED) && upper % 2) || (is_exact && upper > view->size))
-        return fault(view, "its free space is said to be from %u to %u", lower, upper);
+        return fault(view, "its header says that its free space is from %u to %u", lower, upper);
     if (lower == format->header)
         return fault(view, "it is empty", 0, 0);
     return 1;
@@ -229,9 +220,9 @@ int sub_page_is_sound(struct tree *tree, const unsigned char *sub, size_t size, 
     const struct view view = {&inner, sub, size, page, (int)node};
 
     if (!(tree->record.flags & DUPSORT))
-        return fault(&view, "the database has none", 0, 0);
+        return fault(&view, "the database has no duplicates", 0, 0);
     if (size < format->header || size % 2)
-        return fault(&view, "%u bytes are no page", (unsigned int)size, 0);
+        return fault(&view, "%u bytes are not a page", (unsigned int)size, 0);
     if ((page_flags(format, sub) & ~(unsigned int)DIRTY) != (LEAF | SUB | fixed))
         return fault(&view, "the page's flags are 0x%04x", page_flags(format, sub), 0);
     if (!bounds_are_sound(&view))
@@ -251,24 +242,24 @@ static int header_is_sound(const struct view *view)
     struct pylmdb_check *check = tree->check;
 
     if (page_number(view->page) != view->number) {
-        find(check, PYLMDB_DAMAGE, tree->number, view->number,
-             "its header has the number %llu", (unsigned long long)page_number(view->page));
+        report(check, PYLMDB_DAMAGE, tree->number, view->number,
+               "its header has the number %llu", (unsigned long long)page_number(view->page));
         return 0;
     }
     if (format->version == 3 && page_txnid(view->page) > check->txnid) {
-        find(check, PYLMDB_DAMAGE, tree->number, view->number,
-             "it was written by transaction %llu, which is not committed",
-             (unsigned long long)page_txnid(view->page));
+        report(check, PYLMDB_DAMAGE, tree->number, view->number,
+               "it was written by transaction %llu, which is not committed",
+               (unsigned long long)page_txnid(view->page));
         return 0;
     }
-    if (flags == LARGE)
-        return fault(view, "it is of a large value, but stands in a tree", 0, 0);
+    if (flags == OVERFLOW)
+        return fault(view, "it is an overflow page, but a tree refers to it as its own", 0, 0);
     if (flags != BRANCH && flags != LEAF && flags != (LEAF | FIXED))
-        return fault(view, "its flags are 0x%04x, which no page of a tree has", flags, 0);
+        return fault(view, "its flags are 0x%04x, which are not valid in a tree", flags, 0);
     if (flags & LEAF && !(flags & FIXED) != !tree->width)
         return fault(view,
-                     tree->width ? "it has nodes, in a tree of values of one size"
-                                 : "it has values of one size, in a tree with nodes",
+                     tree->width ? "it has nodes, but its tree has values of one size"
+                                 : "it has values of one size, but its tree has nodes",
                      0, 0);
     return 1;
 }
@@ -286,7 +277,7 @@ int page_is_sound(struct tree *tree, const unsigned char *page, uint64_t number)
     } else if (!nodes_are_sound(&view)) {
         return 0;
     }
-    /* The first key of a branch is not looked at by anybody. */
+    /* Nothing reads the first key of a branch page. */
     (void)keys_are_in_order(&view, page_flags(format, page) == BRANCH);
     return 1;
 }

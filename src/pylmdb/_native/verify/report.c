@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the check finds, and which pages it has come by. */
+/* Record findings, trees and pages that were visited, and read the file. */
 #include "format.h"
 
 #include <errno.h>
@@ -10,7 +10,8 @@
 
 enum { REPORT_EVERY = 2048 }; /* pages */
 
-void find(struct pylmdb_check *check, int severity, int tree, uint64_t page, const char *text, ...)
+void report(struct pylmdb_check *check, int severity, int tree, uint64_t page, const char *text,
+            ...)
 {
     struct pylmdb_finding *finding;
     va_list values;
@@ -38,7 +39,7 @@ int add_tree(struct pylmdb_check *check, struct bytes name, const unsigned char 
     const struct record values = get_record(record);
     unsigned char *copy = malloc(name.size + 1);
 
-    /* Room doubles when it is used up. */
+    /* The list doubles when it is full. */
     if (copy && !(count & (count - 1)))
         trees = realloc(check->trees, (count ? 2 * count : 1) * sizeof(*trees));
     if (!copy || !trees) {
@@ -78,15 +79,15 @@ int read_file(struct pylmdb_file *file, uint64_t at, void *data, size_t size)
     return 1;
 }
 
-/* Pages are done; tells so now and then. */
+/* Count pages as done, and report the progress now and then. */
 static void count_done(struct pylmdb_file *file, uint64_t count)
 {
     file->done += count;
     if (file->done < file->next_report || !file->on_pages || file->failure)
         return;
     file->next_report = file->done + REPORT_EVERY;
-    if (file->on_pages(file->context, file->done < file->noted ? file->done : file->noted,
-                       file->noted))
+    if (file->on_pages(file->context, file->done < file->tracked ? file->done : file->tracked,
+                       file->tracked))
         file->failure = ECANCELED;
 }
 
@@ -97,25 +98,26 @@ int use_pages(struct tree *tree, uint64_t page, uint64_t count, uint64_t from)
     uint64_t i;
 
     if (page < META_PAGES || page >= file->pages || count > file->pages - page) {
-        find(check, PYLMDB_DAMAGE, tree->number, from,
-             count == 1 ? "it leads to page %llu, which is outside the file"
-                        : "it leads to page %llu and %llu behind it, which are not all in the file",
-             (unsigned long long)page, (unsigned long long)count - 1);
+        report(check, PYLMDB_DAMAGE, tree->number, from,
+               count == 1
+                   ? "it refers to page %llu, which is outside the file"
+                   : "it refers to page %llu and %llu more, which are not all in the file",
+               (unsigned long long)page, (unsigned long long)count - 1);
         return 0;
     }
-    /* What stands before a page that is in use stays taken, so that no page is looked at
-     * again and again. */
+    /* Pages before one that is in use already stay marked, so that no page is visited again
+     * and again. */
     for (i = page; i < page + count; i++, check->used++) {
         if (bit_is_set(file->used, i)) {
-            find(check, PYLMDB_DAMAGE, tree->number, i,
-                 "it is in use twice; the second time, page %llu leads to it",
-                 (unsigned long long)from);
+            report(check, PYLMDB_DAMAGE, tree->number, i,
+                   "it is in use twice; the second reference is on page %llu",
+                   (unsigned long long)from);
             return 0;
         }
         set_bit(file->used, i);
         if (bit_is_set(file->free, i))
-            find(check, PYLMDB_DAMAGE, tree->number, i,
-                 "it is in use, and in the list of free pages");
+            report(check, PYLMDB_DAMAGE, tree->number, i,
+                   "it is in use, and also in the free list");
     }
     count_done(file, count);
     return !file->failure;
@@ -126,18 +128,18 @@ void free_page(struct tree *tree, uint64_t page, uint64_t from)
     struct pylmdb_check *check = tree->check;
     struct pylmdb_file *file = check->file;
 
-    if (page >= file->noted)
-        return; /* the file is found too short for it later */
+    if (page >= file->tracked)
+        return; /* later the file is reported as too short */
     if (bit_is_set(file->free, page)) {
-        find(check, PYLMDB_DAMAGE, tree->number, page,
-             "it is in the list of free pages twice, the second time on page %llu",
-             (unsigned long long)from);
+        report(check, PYLMDB_DAMAGE, tree->number, page,
+               "it is in the free list twice, the second time on page %llu",
+               (unsigned long long)from);
         return;
     }
     set_bit(file->free, page);
     check->free++;
     if (bit_is_set(file->used, page))
-        find(check, PYLMDB_DAMAGE, tree->number, page,
-             "it is in use, and in the list of free pages");
+        report(check, PYLMDB_DAMAGE, tree->number, page,
+               "it is in use, and also in the free list");
     count_done(file, 1);
 }

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Trees: from a record down to every value, each page once. */
+/* Walk trees: from a record down to every value, each page once. */
 #include "format.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-/* Where in a tree a page stands. */
-struct place {
-    uint64_t page, from; /* and the page that leads to it */
+/* The position of a page in a tree. */
+struct position {
+    uint64_t page, from; /* from: the page that refers to it */
     unsigned int level;
-    struct bytes low, high; /* its keys are not less than low, and less than high; data NULL: any */
+    struct bytes low, high; /* its keys are at least low and less than high; data NULL: no bound */
 };
 
-static void walk_page(struct tree *tree, const struct place *place);
+static void walk_page(struct tree *tree, const struct position *position);
 
-static void lose(struct tree *tree)
+static void mark_damaged(struct tree *tree)
 {
     tree->check->trees[tree->number].damaged++;
     tree->is_partial = 1;
@@ -28,40 +28,43 @@ static int has_unknown_flags(const struct tree *tree)
     const unsigned int of_duplicates = DUPFIXED | INTEGER_DUP | REVERSE_DUP;
 
     if (tree->number == PYLMDB_FREE_TREE)
-        return flags & DUPSORT; /* the others are those of the file */
+        return flags & DUPSORT; /* the other flags belong to the file */
     if (tree->outer)
         return (flags & ~(unsigned int)INTEGER_KEY) != (tree->outer->record.flags & DUPFIXED);
     return (flags & ~(unsigned int)(REVERSE_KEY | DUPSORT | INTEGER_KEY | of_duplicates)) ||
            (flags & of_duplicates && !(flags & DUPSORT));
 }
 
-int record_is_sound(struct tree *tree, uint64_t page)
+static int record_is_sound(struct tree *tree, uint64_t page)
 {
     const struct record *record = &tree->record;
     const struct pylmdb_file *file = tree->check->file;
     struct pylmdb_check *check = tree->check;
 
     if (has_unknown_flags(tree)) {
-        find(check, PYLMDB_DAMAGE, tree->number, page,
-             "the record of a tree has the flags 0x%04x, which no tree can have", record->flags);
+        report(check, PYLMDB_DAMAGE, tree->number, page,
+               "the record of the tree has the flags 0x%04x, which are not valid", record->flags);
         return 0;
     }
     if (record->depth > MAX_DEPTH) {
-        find(check, PYLMDB_DAMAGE, tree->number, page, "a tree is said to have %u levels",
-             record->depth);
+        report(check, PYLMDB_DAMAGE, tree->number, page,
+               "the record of the tree says %u levels, but a tree has at most %d", record->depth,
+               (int)MAX_DEPTH);
         return 0;
     }
     if (tree->number != PYLMDB_FREE_TREE &&
         (record->width > file->page_size - file->format->header ||
          (tree->outer && !record->width != !(record->flags & DUPFIXED)))) {
-        find(check, PYLMDB_DAMAGE, tree->number, page,
-             "values of one size are said to have %u bytes", record->width);
+        report(check, PYLMDB_DAMAGE, tree->number, page,
+               "the record of the tree says values of %u bytes, which is not possible",
+               record->width);
         return 0;
     }
     if ((record->root == NO_ROOT) != !record->depth || (tree->outer && !record->depth)) {
-        find(check, PYLMDB_DAMAGE, tree->number, page,
-             record->depth ? "a tree of %u levels has no root" : "a tree without levels has a root",
-             record->depth);
+        report(check, PYLMDB_DAMAGE, tree->number, page,
+               record->depth ? "the record of the tree says %u levels, but has no root"
+                             : "the record of the tree says %u levels, but has a root",
+               record->depth);
         return 0;
     }
     return 1;
@@ -71,19 +74,19 @@ static void compare_count(struct tree *tree, uint64_t page, const char *what, ui
                           uint64_t found)
 {
     if (said != found)
-        find(tree->check, PYLMDB_DAMAGE, tree->number, page,
-             "a tree is said to have %llu %s, and has %llu", (unsigned long long)said, what,
-             (unsigned long long)found);
+        report(tree->check, PYLMDB_DAMAGE, tree->number, page,
+               "the record of the tree says %llu %s, but the tree has %llu",
+               (unsigned long long)said, what, (unsigned long long)found);
 }
 
-/* Walks a tree, whose record page holds. */
+/* Walk a tree whose record is on page. */
 static void walk_tree(struct tree *tree, uint64_t page)
 {
     const struct record *record = &tree->record;
-    struct place root = {.page = record->root, .from = page};
+    struct position root = {.page = record->root, .from = page};
 
     if (!record_is_sound(tree, page)) {
-        lose(tree);
+        mark_damaged(tree);
         return;
     }
     if (record->depth)
@@ -91,15 +94,16 @@ static void walk_tree(struct tree *tree, uint64_t page)
     if (tree->is_partial || tree->check->file->failure)
         return;
     if (record->depth && tree->leaf_level != record->depth)
-        find(tree->check, PYLMDB_DAMAGE, tree->number, page,
-             "a tree is said to have %u levels, and has %u", record->depth, tree->leaf_level);
-    /* Some releases of liblmdb do not count all pages of duplicates, and all go on counting
-     * those whose key was deleted. */
+        report(tree->check, PYLMDB_DAMAGE, tree->number, page,
+               "the record of the tree says %u levels, but the tree has %u", record->depth,
+               tree->leaf_level);
+    /* Some releases of liblmdb do not count all pages of duplicates, and all releases still
+     * count those of deleted keys. */
     if (!(record->flags & DUPSORT)) {
         compare_count(tree, page, "branch pages", record->branch_pages, tree->branch_pages);
         compare_count(tree, page, "leaf pages", record->leaf_pages, tree->leaf_pages);
     }
-    compare_count(tree, page, "pages of large values", record->large_pages, tree->large_pages);
+    compare_count(tree, page, "overflow pages", record->large_pages, tree->large_pages);
     compare_count(tree, page, "entries", record->entries, tree->entries);
 }
 
@@ -112,7 +116,7 @@ void check_tree(struct pylmdb_check *check, int number)
     tree.compare =
         number == PYLMDB_FREE_TREE ? compare_words : key_order(tree.record.flags);
     walk_tree(&tree, result->where);
-    result = &check->trees[number]; /* there may be more of them now */
+    result = &check->trees[number]; /* the list may have moved */
     result->readable = tree.entries;
     result->branch_pages = tree.branch_pages;
     result->leaf_pages = tree.leaf_pages;
@@ -121,50 +125,7 @@ void check_tree(struct pylmdb_check *check, int number)
 
 /* ---- values ---- */
 
-uint64_t large_value(struct tree *tree, const unsigned char *node, uint64_t page, unsigned int i)
-{
-    struct pylmdb_check *check = tree->check;
-    struct pylmdb_file *file = check->file;
-    const struct format *format = file->format;
-    const unsigned char *reference = node_value(format, node);
-    const uint64_t first = get64(reference), size = node_size(node);
-    unsigned char header[MAX_HEADER];
-    uint64_t count;
-
-    if (first < META_PAGES || first >= file->pages ||
-        !read_file(file, first * file->page_size, header, format->header)) {
-        find(check, PYLMDB_DAMAGE, tree->number, page,
-             "value %u is large and on page %llu, which is outside the file", i,
-             (unsigned long long)first);
-        return 0;
-    }
-    count = page_run(format, header);
-    if (page_number(header) != first || page_flags(format, header) != LARGE || !count) {
-        find(check, PYLMDB_DAMAGE, tree->number, first,
-             "it should be the first of a large value (number %u on page %llu), and is not", i,
-             (unsigned long long)page);
-        return 0;
-    }
-    if (format->version == 3 &&
-        (get64(reference + 16) != count || page_txnid(header) > check->txnid)) {
-        find(check, PYLMDB_DAMAGE, tree->number, first,
-             "it and page %llu do not agree about the large value of node %u",
-             (unsigned long long)page, i);
-        return 0;
-    }
-    if (size > count * file->page_size - format->header) {
-        find(check, PYLMDB_DAMAGE, tree->number, first,
-             "its %llu pages are too few for the %llu bytes of value %u on page %llu",
-             (unsigned long long)count, (unsigned long long)size, i, (unsigned long long)page);
-        return 0;
-    }
-    if (!use_pages(tree, first, count, page))
-        return 0;
-    tree->large_pages += count;
-    return first;
-}
-
-/* The tree of the values of one key. */
+/* Walk the tree of the values of one key. */
 static void walk_duplicates(struct tree *tree, const unsigned char *node, uint64_t page)
 {
     struct tree inner = {.check = tree->check, .number = tree->number, .outer = tree};
@@ -193,20 +154,20 @@ static int add_database(struct tree *tree, const unsigned char *node, uint64_t p
     struct bytes name = node_key(node);
 
     if (tree->number != PYLMDB_MAIN_TREE || tree->record.flags & (DUPSORT | INTEGER_KEY)) {
-        find(tree->check, PYLMDB_DAMAGE, tree->number, page,
-             "value %u is the record of a database, which cannot be here", i);
+        report(tree->check, PYLMDB_DAMAGE, tree->number, page,
+               "value %u is the record of a database, which only the main database may have", i);
         return 0;
     }
     if (!name_is_sound(tree, name)) {
-        find(tree->check, PYLMDB_DAMAGE, tree->number, page,
-             "key %u cannot be the name of a database, which its value is", i);
+        report(tree->check, PYLMDB_DAMAGE, tree->number, page,
+               "key %u cannot be the name of a database, but its value is the record of one", i);
         return 0;
     }
     name.size -= format->version == 3;
     return add_tree(tree->check, name, node_value(format, node), page) >= 0;
 }
 
-/* The value of a node: how many entries it is, 0 if it is damaged. */
+/* Check the value of a node; return how many entries it holds, 0 if it is damaged. */
 static uint64_t check_value(struct tree *tree, const unsigned char *node, uint64_t page,
                             unsigned int i)
 {
@@ -216,18 +177,18 @@ static uint64_t check_value(struct tree *tree, const unsigned char *node, uint64
 
     if (flags == (NODE_DUPLICATES | NODE_TREE) && has_duplicates) {
         walk_duplicates(tree, node, page);
-        return 0; /* they are counted */
+        return 0; /* the walk has counted its entries */
     }
     if (flags == NODE_DUPLICATES && has_duplicates)
         return page_count(format, node_value(format, node));
     if (flags == NODE_TREE)
         return add_database(tree, node, page, i);
-    if (flags == NODE_LARGE && !has_duplicates)
-        return large_value(tree, node, page, i) != 0;
+    if (flags == NODE_OVERFLOW && !has_duplicates)
+        return overflow_value(tree, node, page, i) != 0;
     if (!flags)
         return 1;
-    find(tree->check, PYLMDB_DAMAGE, tree->number, page,
-         "value %u has the flags 0x%02x, which do not suit its database", i, flags);
+    report(tree->check, PYLMDB_DAMAGE, tree->number, page,
+           "value %u has the flags 0x%02x, which its database does not allow", i, flags);
     return 0;
 }
 
@@ -238,20 +199,23 @@ static int is_below(const struct tree *tree, struct bytes key, struct bytes boun
     return bound.data && tree->compare && tree->compare(key, bound) < 0;
 }
 
-static void check_range(struct tree *tree, const unsigned char *page, const struct place *place)
+static void check_range(struct tree *tree, const unsigned char *page,
+                        const struct position *position)
 {
     const unsigned int count = page_count(tree->check->file->format, page);
 
-    if (is_below(tree, key_of(tree, page, 0), place->low))
-        find(tree->check, PYLMDB_DAMAGE, tree->number, place->page,
-             "its first key is less than page %llu says", (unsigned long long)place->from);
-    if (place->high.data && tree->compare &&
-        tree->compare(key_of(tree, page, count - 1), place->high) >= 0)
-        find(tree->check, PYLMDB_DAMAGE, tree->number, place->page,
-             "its last key is not less than page %llu says", (unsigned long long)place->from);
+    if (is_below(tree, key_of(tree, page, 0), position->low))
+        report(tree->check, PYLMDB_DAMAGE, tree->number, position->page,
+               "its first key is less than its lower bound on page %llu",
+               (unsigned long long)position->from);
+    if (position->high.data && tree->compare &&
+        tree->compare(key_of(tree, page, count - 1), position->high) >= 0)
+        report(tree->check, PYLMDB_DAMAGE, tree->number, position->page,
+               "its last key is not less than its upper bound on page %llu",
+               (unsigned long long)position->from);
 }
 
-static void walk_leaf(struct tree *tree, const unsigned char *page, const struct place *place)
+static void walk_leaf(struct tree *tree, const unsigned char *page, const struct position *position)
 {
     const struct format *format = tree->check->file->format;
     const unsigned int count = page_count(format, page);
@@ -259,12 +223,12 @@ static void walk_leaf(struct tree *tree, const unsigned char *page, const struct
 
     tree->leaf_pages++;
     if (!tree->leaf_level)
-        tree->leaf_level = place->level + 1;
-    else if (tree->leaf_level != place->level + 1)
-        find(tree->check, PYLMDB_DAMAGE, tree->number, place->page,
-             "it is a leaf on level %u; the first one is on level %u", place->level + 1,
-             tree->leaf_level);
-    check_range(tree, page, place);
+        tree->leaf_level = position->level + 1;
+    else if (tree->leaf_level != position->level + 1)
+        report(tree->check, PYLMDB_DAMAGE, tree->number, position->page,
+               "it is a leaf on level %u; the first one is on level %u", position->level + 1,
+               tree->leaf_level);
+    check_range(tree, page, position);
     if (tree->outer) {
         tree->entries += count;
         return;
@@ -274,19 +238,20 @@ static void walk_leaf(struct tree *tree, const unsigned char *page, const struct
         uint64_t entries;
 
         if (tree->number == PYLMDB_FREE_TREE) {
-            check_free_record(tree, node, place->page, i);
+            check_free_record(tree, node, position->page, i);
             tree->entries++;
             continue;
         }
-        entries = check_value(tree, node, place->page, i);
+        entries = check_value(tree, node, position->page, i);
         if (!entries && !(node_flags(node) == (NODE_DUPLICATES | NODE_TREE) &&
                           tree->record.flags & DUPSORT))
-            lose(tree);
+            mark_damaged(tree);
         tree->entries += entries;
     }
 }
 
-static void walk_branch(struct tree *tree, const unsigned char *page, const struct place *place)
+static void walk_branch(struct tree *tree, const unsigned char *page,
+                        const struct position *position)
 {
     const struct format *format = tree->check->file->format;
     const unsigned int count = page_count(format, page);
@@ -294,13 +259,13 @@ static void walk_branch(struct tree *tree, const unsigned char *page, const stru
 
     tree->branch_pages++;
     if (count < 2 && tree->number != PYLMDB_FREE_TREE)
-        find(tree->check, PYLMDB_DAMAGE, tree->number, place->page,
-             "it is a branch with a single page below it");
+        report(tree->check, PYLMDB_DAMAGE, tree->number, position->page,
+               "it is a branch page with a single child");
     for (i = 0; i < count && !tree->check->file->failure; i++) {
-        struct place below = *place;
+        struct position below = *position;
 
         below.page = node_page(page + node_at(format, page, i));
-        below.from = place->page;
+        below.from = position->page;
         below.level++;
         if (i)
             below.low = key_of(tree, page, i);
@@ -310,7 +275,7 @@ static void walk_branch(struct tree *tree, const unsigned char *page, const stru
     }
 }
 
-/* The memory that a page of a level is read to. */
+/* Return the memory for the page of a level. */
 static unsigned char *page_memory(struct tree *tree, unsigned int level)
 {
     struct pylmdb_file *file = tree->check->file;
@@ -321,32 +286,32 @@ static unsigned char *page_memory(struct tree *tree, unsigned int level)
     return *memory;
 }
 
-static void walk_page(struct tree *tree, const struct place *place)
+static void walk_page(struct tree *tree, const struct position *position)
 {
     struct pylmdb_check *check = tree->check;
     struct pylmdb_file *file = check->file;
     unsigned char *page;
 
-    if (place->level == MAX_DEPTH) {
-        find(check, PYLMDB_DAMAGE, tree->number, place->page,
-             "the tree is deeper than %d levels", (int)MAX_DEPTH);
-        lose(tree);
+    if (position->level == MAX_DEPTH) {
+        report(check, PYLMDB_DAMAGE, tree->number, position->page,
+               "the tree is deeper than %d levels", (int)MAX_DEPTH);
+        mark_damaged(tree);
         return;
     }
-    if (!(page = page_memory(tree, place->level)))
+    if (!(page = page_memory(tree, position->level)))
         return;
-    if (!use_pages(tree, place->page, 1, place->from)) {
-        lose(tree);
+    if (!use_pages(tree, position->page, 1, position->from)) {
+        mark_damaged(tree);
         return;
     }
-    if (!read_file(file, place->page * file->page_size, page, file->page_size)) {
-        find(check, PYLMDB_DAMAGE, tree->number, place->page, "it cannot be read");
-        lose(tree);
-    } else if (!page_is_sound(tree, page, place->page)) {
-        lose(tree);
+    if (!read_file(file, position->page * file->page_size, page, file->page_size)) {
+        report(check, PYLMDB_DAMAGE, tree->number, position->page, "it cannot be read");
+        mark_damaged(tree);
+    } else if (!page_is_sound(tree, page, position->page)) {
+        mark_damaged(tree);
     } else if (page_flags(file->format, page) & LEAF) {
-        walk_leaf(tree, page, place);
+        walk_leaf(tree, page, position);
     } else {
-        walk_branch(tree, page, place);
+        walk_branch(tree, page, position);
     }
 }

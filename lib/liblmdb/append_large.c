@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Large values that go to the file at once.  Included by shim.c, after growth.c.
+/* Write large values that are appended to the file at once. Included by shim.c, after
+ * growth.c.
  *
- * A value that takes pages of its own is kept in memory by liblmdb until the commit
- * writes it.  Here its pages are taken behind all others, as new ones always may be, and
- * written to their place at once, in writes of many pages, as liblmdb does with pages
- * that it spills.  No snapshot has these pages before the commit, which syncs them with
- * the others.  On the leaf stands what liblmdb would have put there: a reference to the
- * first page, and the size.
+ * liblmdb keeps the overflow pages of a value in memory until the commit writes them. Here a
+ * value that is appended gets new pages at the end of the file, and these are written at
+ * once, many pages in one write, as liblmdb writes pages that it spills. No snapshot has
+ * these pages before the commit, which syncs them with all others. The leaf page gets what
+ * liblmdb would have put there: a reference to the first overflow page, and the size.
  *
- * liblmdb takes such a page for one that was spilled, and would look for it among those
- * if its value were changed before the commit: so it is not. */
+ * liblmdb takes these pages for spilled ones, and would look for them in its list of spilled
+ * pages if the value were changed before the commit. So the value must not be changed before. */
 
-/* Larger writes are slower again: the kernel looks for larger runs of free memory. */
+/* Larger writes are slower: the kernel looks for larger runs of free memory. */
 enum { UNWRITTEN_SIZE = 128 * 1024 };
 
 struct pylmdb_unwritten {
     MDB_txn *txn;
-    /* where in the file the bytes belong, how many there are, and how many there can be */
+    /* where the bytes belong in the file, how many there are, and the room for them */
     off_t at;
     size_t used, size;
     char bytes[UNWRITTEN_SIZE];
@@ -41,7 +41,7 @@ int pylmdb_unwritten_write(struct pylmdb_unwritten *pages)
     const size_t used = pages->used;
 
     pages->used = 0;
-    /* What this transaction may have read there meanwhile is no more. */
+    /* Checks of these pages that this transaction has noted are void now. */
     forget_pages(env, (pgno_t)pages->at / env->me_psize, used / env->me_psize);
     if (used && write_whole(env->me_fd, pages->bytes, used, pages->at) < 0) {
         pages->txn->mt_flags |= MDB_TXN_ERROR;
@@ -53,12 +53,12 @@ int pylmdb_unwritten_write(struct pylmdb_unwritten *pages)
 
 void pylmdb_unwritten_free(struct pylmdb_unwritten *pages)
 {
-    if (pages && pages->used) /* the tree refers to what the file does not have */
+    if (pages && pages->used) /* the tree refers to pages that the file does not have */
         pages->txn->mt_flags |= MDB_TXN_ERROR;
     free(pages);
 }
 
-/* Adds bytes, or zeros where data is NULL, behind the last ones. */
+/* Add bytes behind the last ones; zeros where data is NULL. */
 static int add_bytes(struct pylmdb_unwritten *pages, const char *data, size_t size)
 {
     while (size) {
@@ -109,30 +109,30 @@ static int add_value(struct pylmdb_unwritten *pages, pgno_t pgno, size_t count,
     return rc;
 }
 
-/* How many pages a value takes. */
+/* Return how many overflow pages a value takes. */
 static size_t pages_of(const MDB_env *env, const MDB_val *value)
 {
     return (PAGEHDRSZ - 1 + value->mv_size) / env->me_psize + 1;
 }
 
-/* Whether so many pages fit behind all others, and those that the leaf may need besides.
- * Where they do not, there may be room among the free ones, which liblmdb looks for. */
-static int has_room_behind(MDB_txn *txn, size_t count)
+/* Whether this many pages fit at the end of the map, together with those that a split of the
+ * leaf page may need. If not, free pages may do, which liblmdb looks for. */
+static int has_room_at_end(MDB_txn *txn, size_t count)
 {
     const size_t pages = txn->mt_next_pgno + count + 2 * CURSOR_STACK;
 
-    return !make_room(txn, pages) && pages < txn->mt_env->me_maxpg;
+    return !raise_limit_for(txn, pages) && pages < txn->mt_env->me_maxpg;
 }
 
-/* Takes pages for the value, behind all others, and has the leaf refer to them. */
-static int give_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwritten *pages)
+/* Take pages at the end of the file for the value, and make the leaf page refer to them. */
+static int allocate_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwritten *pages)
 {
     MDB_txn *txn = mc->mc_txn;
     MDB_env *env = txn->mt_env;
     MDB_node *leaf = NODEPTR(mc->mc_pg[mc->mc_top], mc->mc_ki[mc->mc_top]);
     const pgno_t pgno = txn->mt_next_pgno;
     const size_t count = pages_of(env, value);
-    int rc = make_room(txn, pgno + count);
+    int rc = raise_limit_for(txn, pgno + count);
 #if MDB_VERSION_MAJOR > 0
     const MDB_ovpage reference = {pgno, txn->mt_txnid, count};
 #else
@@ -154,7 +154,7 @@ static int give_pages(MDB_cursor *mc, const MDB_val *value, struct pylmdb_unwrit
 int pylmdb_append_large(MDB_cursor *mc, const MDB_val *key, const MDB_val *value,
                         struct pylmdb_unwritten *pages)
 {
-    const char blank[BIG_REFERENCE] = {0};
+    const char blank[OVERFLOW_REFERENCE_SIZE] = {0};
     MDB_val place = {sizeof(blank), (void *)blank}, own = *key;
     MDB_txn *txn = mc->mc_txn;
     int rc;
@@ -162,10 +162,10 @@ int pylmdb_append_large(MDB_cursor *mc, const MDB_val *key, const MDB_val *value
     if (NODESIZE + key->mv_size + value->mv_size <= txn->mt_env->me_nodemax ||
         value->mv_size > MAXDATASIZE || (mc->mc_db->md_flags & MDB_DUPSORT) ||
         (txn->mt_env->me_flags & MDB_WRITEMAP) || txn->mt_parent ||
-        !has_room_behind(txn, pages_of(txn->mt_env, value)))
+        !has_room_at_end(txn, pages_of(txn->mt_env, value)))
         return PYLMDB_NOT_QUICK;
     rc = pylmdb_safe_cursor_put(mc, &own, &place, MDB_APPEND);
-    if (!rc && (rc = give_pages(mc, value, pages)))
+    if (!rc && (rc = allocate_pages(mc, value, pages)))
         txn->mt_flags |= MDB_TXN_ERROR;
     return rc;
 }

@@ -1,54 +1,58 @@
 /* SPDX-License-Identifier: MIT */
-/* What a file says is looked at before it is believed.
+/* Check each page of the file before anything on it is used.
  *
- * liblmdb follows offsets, sizes and page numbers that it finds in the file.  Here a
- * page is checked as a whole when mdb_page_get() takes it from the map, so that all
- * code behind it, ours and liblmdb's, may follow what is on it.  me_seen notes which
- * pages were checked, so that each is checked once, until its content changes.
+ * liblmdb follows offsets, sizes and page numbers that it finds in the file. Here a page is
+ * checked as a whole when mdb_page_get() takes it from the map, so that all later code, ours
+ * and liblmdb's, may follow what is on it. me_checked_pages notes which pages were checked:
+ * each is checked once, until its content changes.
  *
- * A page that passes has its type, its nodes lie within it and apart from each other,
- * and so do the nodes of pages of duplicates inside its nodes.  What depends on the
- * database that the page is read for is checked at every fetch.
+ * A page that passes has a valid type. Its nodes lie within the page and do not overlap; the
+ * same holds for the nodes of sub-pages of duplicates inside its nodes. What depends on the
+ * database for which the page is read is checked at every fetch.
  *
- * edits/checked-pages.edit and its neighbours lead here.  Included by shim.c, after mdb.c.
- */
+ * verify/page.c says once more, on purpose, what a sound page is: the check of a whole file
+ * trusts no code of an engine. test_hostile_files.py holds the two together: it damages
+ * files at random, and a file that verify() finds sound must be used without an error.
+ *
+ * The functions are called by edits/checked-pages.edit, checked-values.edit and walks.edit.
+ * Included by shim.c, after mdb.c. */
 
-/* A page's slot holds the number of the page, as far as the slot's place does not say
- * it, and the epoch in which it was checked.  A slot that another page has taken costs
- * a second check. */
-#define SEEN_BITS 18u
-#define SEEN_SLOTS ((size_t)1 << SEEN_BITS)
+/* The table of checked pages. A page has the slot of its number modulo the number of slots.
+ * The slot holds the other bits of the page number, and the epoch in which the page was
+ * checked. When two pages share a slot, each is checked again after the other. */
+#define CHECKED_SLOT_BITS 18u
+#define CHECKED_SLOTS ((size_t)1 << CHECKED_SLOT_BITS)
 #define EPOCH_BITS 44u
 
-struct pylmdb_seen {
+struct pylmdb_checked_pages {
     uint64_t epoch;
-    uint64_t settled; /* the newest snapshot for which the epoch holds, plus one; 0 if none */
+    uint64_t settled; /* the newest snapshot for which the epoch is valid, plus one; 0: none */
     uint64_t file_pages;
-    uint64_t slots[SEEN_SLOTS];
+    uint64_t slots[CHECKED_SLOTS];
 };
 
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
 #define STORE(place, value) __atomic_store_n(&(place), value, __ATOMIC_RELAXED)
 
-static inline struct pylmdb_seen *seen_of(MDB_env *env)
+static inline struct pylmdb_checked_pages *checked_pages_of(MDB_env *env)
 {
-    return __atomic_load_n(&env->me_seen, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&env->me_checked_pages, __ATOMIC_ACQUIRE);
 }
 
 /* ---- the nodes of one page ---- */
 
-#define CELL 2u /* nodes are laid out in units of this many bytes */
+#define CELL 2u /* nodes begin at multiples of this many bytes */
 #define MAX_CELLS (MAX_PAGESIZE / CELL)
 
 #if MDB_VERSION_MAJOR > 0
-#define BIG_REFERENCE sizeof(MDB_ovpage)
+#define OVERFLOW_REFERENCE_SIZE sizeof(MDB_ovpage)
 #else
-#define BIG_REFERENCE sizeof(pgno_t)
+#define OVERFLOW_REFERENCE_SIZE sizeof(pgno_t)
 #endif
 
 static int subpage_is_sound(MDB_page *sp, size_t size);
 
-/* The bytes that a node takes, or 0 if it is none that belongs on a leaf. */
+/* Return how many bytes a node of a leaf page takes; 0: it is not valid. */
 static size_t leaf_node_size(MDB_node *node, size_t room)
 {
     const unsigned int flags = node->mn_flags;
@@ -57,7 +61,7 @@ static size_t leaf_node_size(MDB_node *node, size_t room)
     if (flags & ~(unsigned int)(F_BIGDATA | F_SUBDATA | F_DUPDATA))
         return 0;
     if (flags & F_BIGDATA)
-        return flags == F_BIGDATA ? head + BIG_REFERENCE : 0;
+        return flags == F_BIGDATA ? head + OVERFLOW_REFERENCE_SIZE : 0;
     if (head + data > room)
         return 0;
     if (flags & F_SUBDATA)
@@ -67,8 +71,8 @@ static size_t leaf_node_size(MDB_node *node, size_t room)
     return head + data;
 }
 
-/* Whether the nodes of a page lie between its upper bound and its end, apart from
- * each other: with that, moving them about within the page stays within it. */
+/* Whether the nodes of a page lie between its upper bound and its end, and do not overlap.
+ * Then moving them within the page, as liblmdb does, stays within the page. */
 static int nodes_are_sound(MDB_page *mp, size_t size, int is_leaf, int is_sub)
 {
     uint64_t starts[MAX_CELLS / 64 + 1];
@@ -114,8 +118,8 @@ static int bounds_are_sound(MDB_page *mp, size_t size)
            MP_LOWER(mp) <= MP_UPPER(mp) && (size_t)MP_UPPER(mp) + PAGEBASE <= size;
 }
 
-/* Values of one size: there are no nodes, and the bounds only count.  A value takes
- * two bytes from below and the rest of its size from above. */
+/* A page of values of one size has no nodes; its bounds are only counters. For each value the
+ * lower bound rises by 2, and the upper bound falls by the value's size minus 2. */
 static int fixed_values_fit(MDB_page *mp, size_t value_size, size_t size)
 {
     return value_size && MP_LOWER(mp) % sizeof(indx_t) == 0 &&
@@ -138,35 +142,35 @@ static int subpage_is_sound(MDB_page *sp, size_t size)
     return bounds_are_sound(sp, size) && nodes_are_sound(sp, size, 1, 1);
 }
 
-/* ---- one page of the file ---- */
+/* ---- a page of the file ---- */
 
 static int file_size(MDB_env *env, size_t *size)
 {
-    /* A third of what fstat() costs; nobody relies on the descriptor's position. */
+    /* Takes a third of the time of fstat(). No code relies on the descriptor's position. */
     const off_t end = (lseek)(env->me_fd, 0, SEEK_END);
 
     *size = (size_t)end;
     return end < 0 ? errno : 0;
 }
 
-/* Whether the file has so many pages.  It only grows while it is open, so its size is
- * asked for again when what was found last is too small. */
+/* Whether the file has this many pages. A file only grows while it is open, so its size is
+ * asked for again only when the noted size is too small. */
 static int file_has_pages(MDB_env *env, uint64_t count)
 {
-    struct pylmdb_seen *seen = seen_of(env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(env);
     size_t size;
 
-    if (seen && count <= LOAD(seen->file_pages))
+    if (checked && count <= LOAD(checked->file_pages))
         return 1;
     if (file_size(env, &size))
         return 0;
-    if (seen)
-        STORE(seen->file_pages, size / env->me_psize);
+    if (checked)
+        STORE(checked->file_pages, size / env->me_psize);
     return count <= size / env->me_psize;
 }
 
-/* A page of this transaction's own, in a writable map: it may have no keys yet, which no
- * page in a file has. */
+/* Whether a page was written by this transaction, in a writable map. Such a page may have no
+ * keys yet; no page that a commit has stored is without keys. */
 static int is_new_in_map(const MDB_txn *txn, const MDB_page *mp)
 {
     if ((txn->mt_flags & MDB_TXN_RDONLY) || !(txn->mt_env->me_flags & MDB_WRITEMAP))
@@ -181,7 +185,8 @@ static int is_new_in_map(const MDB_txn *txn, const MDB_page *mp)
 static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
 {
     const size_t size = txn->mt_env->me_psize;
-    /* A page is kept while others are spilled; with a writable map it is there meanwhile. */
+    /* P_KEEP marks a page that must not be spilled; in a writable map the mark is in the file
+     * meanwhile. */
     const unsigned int kept = is_new_in_map(txn, mp) ? 0 : P_KEEP;
     const unsigned int unstored = P_META | P_SUBP | P_LOOSE | kept;
     unsigned int flags;
@@ -208,95 +213,104 @@ static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
     }
 }
 
-/* ---- once for each page and content ---- */
+/* ---- notes of checked pages ---- */
 
-/* What is noted holds for the content of the map, and that changes in two ways.  This
- * process writes: what it writes is sound, large values excepted, and it notes that.
- * Or another one does: then the next transaction to begin finds a snapshot that is not
- * the settled one, and a new epoch makes all notes void.  While our own pages are being
- * written, no snapshot is settled, so a commit that fails leads there too. */
+/* A note is valid for as long as the content of the page in the map. That content changes in
+ * two ways.
+ *
+ * - This process writes a page. It writes sound pages only, overflow pages excepted, and
+ *   notes what it writes.
+ * - Another process commits. Then the next transaction that begins has another snapshot than
+ *   the settled one; a new epoch begins, and all notes are void.
+ *
+ * While this process writes pages, no snapshot is settled, so a commit that fails has the
+ * same effect. */
 
-static void forget_seen(MDB_env *env)
+static void free_checked_pages(MDB_env *env)
 {
-    if (env->me_seen)
-        (munmap)(env->me_seen, sizeof(*env->me_seen));
-    env->me_seen = NULL;
+    if (env->me_checked_pages)
+        (munmap)(env->me_checked_pages, sizeof(*env->me_checked_pages));
+    env->me_checked_pages = NULL;
 }
 
-/* The snapshot that a transaction began with, plus one. */
+/* The number of the snapshot that a transaction began with, plus one. */
 static inline uint64_t snapshot_of(const MDB_txn *txn)
 {
     return (uint64_t)txn->mt_txnid + ((txn->mt_flags & MDB_TXN_RDONLY) != 0);
 }
 
-static struct pylmdb_seen *new_seen(MDB_txn *txn)
+static struct pylmdb_checked_pages *new_checked_pages(MDB_txn *txn)
 {
-    struct pylmdb_seen *seen, *other = NULL;
+    struct pylmdb_checked_pages *checked, *other = NULL;
 
-    /* Zeroed as it is touched: most of it never is. */
-    seen = (mmap)(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (seen == MAP_FAILED)
+    /* The kernel fills the memory with zeros page by page, when it is touched; most of it
+     * never is. */
+    checked = (mmap)(NULL, sizeof(*checked), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                     -1, 0);
+    if (checked == MAP_FAILED)
         return NULL;
-    seen->settled = snapshot_of(txn);
-    if (__atomic_compare_exchange_n(&txn->mt_env->me_seen, &other, seen, 0, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE))
-        return seen;
-    (munmap)(seen, sizeof(*seen));
+    checked->settled = snapshot_of(txn);
+    if (__atomic_compare_exchange_n(&txn->mt_env->me_checked_pages, &other, checked, 0,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return checked;
+    (munmap)(checked, sizeof(*checked));
     return other;
 }
 
-/* The note about a page, never 0, and whether there can be one. */
+/* The value of the slot of a checked page; never 0. can_be_noted(): whether the page number
+ * has few enough bits. */
 static inline uint64_t note_about(uint64_t epoch, pgno_t pgno)
 {
-    return 1 + ((uint64_t)pgno >> SEEN_BITS << EPOCH_BITS | epoch);
+    return 1 + ((uint64_t)pgno >> CHECKED_SLOT_BITS << EPOCH_BITS | epoch);
 }
 
 static inline int can_be_noted(pgno_t pgno)
 {
-    return (uint64_t)pgno >> SEEN_BITS < ((uint64_t)1 << (64 - EPOCH_BITS)) - 1;
+    return (uint64_t)pgno >> CHECKED_SLOT_BITS < ((uint64_t)1 << (64 - EPOCH_BITS)) - 1;
 }
 
-static inline int page_is_known(MDB_env *env, pgno_t pgno)
+static inline int page_is_checked(MDB_env *env, pgno_t pgno)
 {
-    struct pylmdb_seen *seen = seen_of(env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(env);
 
-    return seen && LOAD(seen->slots[pgno % SEEN_SLOTS]) == note_about(LOAD(seen->epoch), pgno) &&
+    return checked &&
+           LOAD(checked->slots[pgno % CHECKED_SLOTS]) == note_about(LOAD(checked->epoch), pgno) &&
            can_be_noted(pgno);
 }
 
-static __attribute__((noinline)) int look_at_page(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
+static __attribute__((noinline)) int check_page(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
 {
-    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
     uint64_t epoch;
 
-    if (!seen)
-        seen = new_seen(txn);
-    epoch = seen ? LOAD(seen->epoch) : 0;
+    if (!checked)
+        checked = new_checked_pages(txn);
+    epoch = checked ? LOAD(checked->epoch) : 0;
     if (!stored_page_is_sound(txn, pgno, mp)) {
         txn->mt_flags |= MDB_TXN_ERROR;
         return 0;
     }
-    if (seen && can_be_noted(pgno))
-        STORE(seen->slots[pgno % SEEN_SLOTS], note_about(epoch, pgno));
+    if (checked && can_be_noted(pgno))
+        STORE(checked->slots[pgno % CHECKED_SLOTS], note_about(epoch, pgno));
     return 1;
 }
 
 /* Called for each page that is taken from the map. */
 static inline int page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
 {
-    return page_is_known(txn->mt_env, pgno) || look_at_page(txn, pgno, mp);
+    return page_is_checked(txn->mt_env, pgno) || check_page(txn, pgno, mp);
 }
 
-/* The pages' content is about to become something else than a page of a tree. */
+/* Called before pages are overwritten with something that is not a page of a tree. */
 static void forget_pages(MDB_env *env, pgno_t pgno, pgno_t count)
 {
-    struct pylmdb_seen *seen = seen_of(env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(env);
 
-    for (; seen && count; count--, pgno++)
-        STORE(seen->slots[pgno % SEEN_SLOTS], 0);
+    for (; checked && count; count--, pgno++)
+        STORE(checked->slots[pgno % CHECKED_SLOTS], 0);
 }
 
-static int cursor_holds(const MDB_cursor *mc, const char *first, size_t size)
+static int cursor_is_on(const MDB_cursor *mc, const char *first, size_t size)
 {
     unsigned int level;
 
@@ -308,9 +322,10 @@ static int cursor_holds(const MDB_cursor *mc, const char *first, size_t size)
     return 0;
 }
 
-/* Whether pages that are to be used anew, in place, are ones that a cursor is on: then
- * the file says of them that they are free and that they are not. */
-static int pages_are_held(const MDB_cursor *mc, pgno_t pgno, pgno_t count)
+/* Whether a cursor is on one of the pages that are about to be allocated and, in a writable
+ * map, overwritten in place. Then the file is damaged: it says that the pages are free, and
+ * also that they are in use. */
+static int pages_are_in_use(const MDB_cursor *mc, pgno_t pgno, pgno_t count)
 {
     const MDB_txn *txn = mc->mc_txn;
     const MDB_env *env = txn->mt_env;
@@ -321,19 +336,20 @@ static int pages_are_held(const MDB_cursor *mc, pgno_t pgno, pgno_t count)
 
     if (!(env->me_flags & MDB_WRITEMAP))
         return 0;
-    if (cursor_holds(mc, first, size))
+    if (cursor_is_on(mc, first, size))
         return 1;
     for (dbi = 0; dbi < txn->mt_numdbs; dbi++)
         for (other = txn->mt_cursors[dbi]; other; other = other->mc_next)
-            if (cursor_holds(other, first, size) ||
-                (other->mc_xcursor && cursor_holds(&other->mc_xcursor->mx_cursor, first, size)))
+            if (cursor_is_on(other, first, size) ||
+                (other->mc_xcursor && cursor_is_on(&other->mc_xcursor->mx_cursor, first, size)))
                 return 1;
     return 0;
 }
 
-/* Whether a page that is given up, and may be used anew, is one that a cursor on another
- * tree is on: then it is in both.  Cursors on the same tree are moved by the caller, and
- * the one for duplicates of a cursor without a position is never told where pages go. */
+/* Whether a cursor on another tree is on a page that this tree gives up. Then the page is in
+ * both trees, and must not be used again. Cursors on the same tree do not count: the caller
+ * moves them. Nor does the sub-cursor of a cursor without a position: liblmdb does not move
+ * it. */
 static int page_is_shared(const MDB_cursor *mc, const MDB_page *mp)
 {
     const MDB_txn *txn = mc->mc_txn;
@@ -346,26 +362,26 @@ static int page_is_shared(const MDB_cursor *mc, const MDB_page *mp)
         for (other = txn->mt_cursors[dbi]; other; other = other->mc_next) {
             if (!(other->mc_flags & C_INITIALIZED))
                 continue;
-            if ((dbi != mc->mc_dbi || is_sub) && cursor_holds(other, first, 1))
+            if ((dbi != mc->mc_dbi || is_sub) && cursor_is_on(other, first, 1))
                 return 1;
             if ((dbi != mc->mc_dbi || !is_sub) && other->mc_xcursor &&
-                cursor_holds(&other->mc_xcursor->mx_cursor, first, 1))
+                cursor_is_on(&other->mc_xcursor->mx_cursor, first, 1))
                 return 1;
         }
     return 0;
 }
 
-/* The pages in the list of dirty pages, but for the first, are about to be written. */
+/* Called before the pages in the list of dirty pages, from index keep + 1 on, are written. */
 static void note_written(MDB_txn *txn, int keep)
 {
-    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
     MDB_ID2L list = txn->mt_u.dirty_list;
-    const uint64_t epoch = seen ? LOAD(seen->epoch) : 0;
+    const uint64_t epoch = checked ? LOAD(checked->epoch) : 0;
     unsigned int i;
 
-    if (!seen)
+    if (!checked)
         return;
-    __atomic_store_n(&seen->settled, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&checked->settled, 0, __ATOMIC_SEQ_CST);
     for (i = (unsigned int)keep + 1; i <= list[0].mid; i++) {
         MDB_page *mp = list[i].mptr;
         const pgno_t pgno = list[i].mid;
@@ -373,41 +389,41 @@ static void note_written(MDB_txn *txn, int keep)
         if (IS_OVERFLOW(mp))
             forget_pages(txn->mt_env, pgno, mp->mp_pages);
         else if (can_be_noted(pgno) && !(mp->mp_flags & (P_LOOSE | P_KEEP)))
-            STORE(seen->slots[pgno % SEEN_SLOTS], note_about(epoch, pgno));
+            STORE(checked->slots[pgno % CHECKED_SLOTS], note_about(epoch, pgno));
     }
 }
 
-/* A commit of this process has succeeded; the writer lock is still held. */
+/* Called after a commit of this process has succeeded, while it still has the writer lock. */
 static void note_commit(MDB_txn *txn)
 {
-    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
 
-    if (seen)
-        __atomic_store_n(&seen->settled, (uint64_t)txn->mt_txnid + 1, __ATOMIC_SEQ_CST);
+    if (checked)
+        __atomic_store_n(&checked->settled, (uint64_t)txn->mt_txnid + 1, __ATOMIC_SEQ_CST);
 }
 
-/* A transaction begins. */
+/* Called when a transaction begins. */
 static void note_begin(MDB_txn *txn)
 {
-    struct pylmdb_seen *seen = seen_of(txn->mt_env);
+    struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
     const uint64_t snapshot = snapshot_of(txn);
     uint64_t settled;
 
-    if (!seen)
+    if (!checked)
         return;
-    settled = LOAD(seen->settled);
+    settled = LOAD(checked->settled);
     if (settled == snapshot)
         return;
-    __atomic_fetch_add(&seen->epoch, 1, __ATOMIC_SEQ_CST);
-    (void)__atomic_compare_exchange_n(&seen->settled, &settled, snapshot, 0, __ATOMIC_SEQ_CST,
+    __atomic_fetch_add(&checked->epoch, 1, __ATOMIC_SEQ_CST);
+    (void)__atomic_compare_exchange_n(&checked->settled, &settled, snapshot, 0, __ATOMIC_SEQ_CST,
                                       __ATOMIC_RELAXED);
 }
 
-/* ---- what depends on the database ---- */
+/* ---- checks against the database ---- */
 
-/* Whether a page of tree nodes suits the cursor's database.  A cursor without one
- * walks all databases, to copy them.  A page that was given up in this transaction is in
- * no tree, and the list of such pages goes through their contents. */
+/* Whether a page of a tree suits the cursor's database. A cursor without a database walks all
+ * trees, to copy them. A loose page, which this transaction has given up, is in no tree:
+ * liblmdb links loose pages through their contents. */
 static inline int page_suits(const MDB_cursor *mc, MDB_page *mp)
 {
     if (MP_FLAGS(mp) & P_LOOSE)
@@ -421,7 +437,7 @@ static inline int page_suits(const MDB_cursor *mc, MDB_page *mp)
     return !((mc->mc_flags & C_SUB) && (mc->mc_db->md_flags & MDB_DUPFIXED));
 }
 
-/* Whether the record of a key with duplicates suits the database that it is in. */
+/* Whether the record of a key with duplicates suits its database. */
 static int duplicates_suit(const MDB_cursor *mc, MDB_node *node)
 {
     const unsigned int fixed = mc->mc_db->md_flags & MDB_DUPFIXED;
@@ -436,24 +452,25 @@ static int duplicates_suit(const MDB_cursor *mc, MDB_node *node)
            (fixed || !db.md_pad);
 }
 
-/* Whether a page can be at the side of another in a tree. */
+/* Whether two pages can be siblings in a tree. */
 static int same_level(MDB_page *a, MDB_page *b)
 {
     return a != b && NUMKEYS(a) > 0 &&
            !((MP_FLAGS(a) ^ MP_FLAGS(b)) & (P_BRANCH | P_LEAF | P_OVERFLOW));
 }
 
-/* Whether a run of pages holds a large value of this size. */
+/* Whether a run of overflow pages can hold a value of this size. */
 static int large_value_fits(const MDB_txn *txn, const MDB_page *mp, size_t size)
 {
     return IS_OVERFLOW(mp) &&
            size <= (size_t)mp->mp_pages * txn->mt_env->me_psize - PAGEHDRSZ;
 }
 
-/* Merges a list of free pages, the largest number first, into the list that was gathered
- * before; 0 if that would name a page that is not the file's, or one page twice.  Only the
- * numbers that move are looked at, and each record comes once, so the time is that of the
- * merge.  What is gathered is in order whatever comes, because a record is looked at first. */
+/* Merge a list of free pages into the list that was gathered before; both are sorted, the
+ * largest number first. Return 0 if more has a page that is not in the file, or a page that
+ * one of the lists has already. more is checked first, so the gathered list stays sorted.
+ * Only the numbers that move are compared, and each record is merged once, so the check takes
+ * no longer than the merge. */
 static int merge_free_list(const MDB_txn *txn, MDB_ID *list, const MDB_ID *more)
 {
     const MDB_ID count = more[0], total = list[0] + count;
@@ -463,7 +480,7 @@ static int merge_free_list(const MDB_txn *txn, MDB_ID *list, const MDB_ID *more)
     for (i = 1; i <= count; i++)
         if (more[i] < NUM_METAS || more[i] >= (i > 1 ? more[i - 1] : txn->mt_next_pgno))
             return 0;
-    list[0] = (MDB_ID)-1; /* ends the search */
+    list[0] = (MDB_ID)-1; /* ends the loop below */
     next = list[from];
     for (i = count; i; i--) {
         const MDB_ID page = more[i];
@@ -478,7 +495,7 @@ static int merge_free_list(const MDB_txn *txn, MDB_ID *list, const MDB_ID *more)
 }
 
 #if MDB_VERSION_MAJOR > 0
-/* Whether the key of a named database is its name, with the NUL character that ends it. */
+/* Whether the key of a named database is a name, with the NUL character that ends it. */
 static int is_name(const MDB_val *key)
 {
     return key->mv_size && memchr(key->mv_data, 0, key->mv_size) ==
@@ -488,8 +505,8 @@ static int is_name(const MDB_val *key)
 
 /* ---- the file as a whole ---- */
 
-/* A file may end before its last page: when the pages behind its end were taken and
- * given up again in one transaction.  Then they are in the list of free pages. */
+/* A file may end before its last page if the missing pages are free: a transaction took them
+ * and gave them up again. */
 static int missing_pages_are_free(MDB_txn *txn, pgno_t pages)
 {
     pgno_t missing = txn->mt_next_pgno - pages;
@@ -512,7 +529,7 @@ static int missing_pages_are_free(MDB_txn *txn, pgno_t pages)
     return rc == MDB_NOTFOUND && !missing;
 }
 
-/* A file of this size has all pages that the transaction's snapshot can use. */
+/* Whether a file of this size has all pages that the transaction's snapshot can use. */
 static int file_is_whole(MDB_txn *txn, size_t size)
 {
     MDB_env *env = txn->mt_env;
@@ -527,28 +544,29 @@ static int file_is_whole(MDB_txn *txn, size_t size)
     return 1;
 }
 
-/* A reader asks now and then: what it reads through views is not guarded, and a file that
- * is cut short ends the process then. */
+/* A reader asks for the file's size now and then. Reads through views are not guarded: if the
+ * file is truncated, they end the process. */
 static int file_suits_reader(MDB_txn *txn)
 {
-    long long *asked = &extra_of(txn->mt_env)->asked;
+    long long *asked = &extension_of(txn->mt_env)->reader_checked_size;
     size_t size;
 
     if (!is_due(asked))
         return 1;
     if (file_size(txn->mt_env, &size) || !file_is_whole(txn, size))
-        return 0; /* and the next one asks again */
+        return 0; /* the next reader asks again */
     note_look(asked);
     return 1;
 }
 
-/* What a transaction begins with. */
+/* Whether the trees that a transaction begins with can be followed, and the file has their
+ * pages. */
 static int snapshot_is_sound(MDB_txn *txn)
 {
     const MDB_db *free_db = &txn->mt_dbs[FREE_DBI], *main_db = &txn->mt_dbs[MAIN_DBI];
     const int whole = txn->mt_next_pgno >= NUM_METAS && !(free_db->md_flags & MDB_DUPSORT) &&
                       free_db->md_depth <= CURSOR_STACK && main_db->md_depth <= CURSOR_STACK;
-    long long *asked = &extra_of(txn->mt_env)->asked_to_write;
+    long long *asked = &extension_of(txn->mt_env)->writer_checked_size;
     size_t size;
 
     if (!whole)
@@ -556,7 +574,7 @@ static int snapshot_is_sound(MDB_txn *txn)
     note_begin(txn);
     if (txn->mt_flags & MDB_TXN_RDONLY)
         return file_suits_reader(txn);
-    /* Asking the system takes a tenth of a small transaction. */
+    /* Asking the system takes a tenth of the time of a small transaction. */
     if (!is_due(asked) && file_has_pages(txn->mt_env, txn->mt_next_pgno))
         return 1;
     if (file_size(txn->mt_env, &size) || !file_is_whole(txn, size))

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What the shim keeps about each environment.  It lies behind the MDB_env, in the same
+ * allocation: shim.c makes mdb.c allocate EXTENSION_SIZE bytes more. */
+
+struct identity {
+    dev_t device;
+    ino_t inode; /* 0: not known */
+};
+
+/* A folder that had the environment's files when it was last looked at, some time after its
+ * last change. */
+struct settled_folder {
+    struct identity folder;
+    struct timespec changed, written;
+    long long looked; /* in milliseconds */
+};
+
+struct env_extension {
+    /* growth.c: how far the limit of the map may rise, how much to map at first, how much is
+     * mapped, and the limit at which a move of the map was last asked for */
+    size_t max_limit, planned_size, mapped, move_asked_at;
+    /* growth.c: whether the user has fixed the size of the map; info() reports that size */
+    int fixed;
+    /* addresses.c: the address slot of the map, counted from 1; 0: none */
+    unsigned int address_slot;
+    /* lock_file.c: the size of the lock file's mapping, and the next environment in the list
+     * of those that have a lock file */
+    size_t locks_size;
+    MDB_env *next_with_locks;
+    /* lock_file.c: in a forked child, where the parent has the lock file mapped */
+    const MDB_txninfo *locks_of_parent;
+    /* identity.c: the files that are open */
+    struct identity data, locks;
+    struct settled_folder known;
+    /* readers.c: the process that opened the environment, and when to look for dead readers
+     * again: at this number of pages, or some milliseconds after this time */
+    MDB_PID_T process;
+    size_t check_readers_at;
+    long long readers_checked;
+    /* checked_pages.c: when a reader and when a writer last asked for the size of the data
+     * file, in milliseconds */
+    long long reader_checked_size, writer_checked_size;
+    /* lock_file.c: all other names by which the files were opened, and the name to use; NULL:
+     * the one in the MDB_env */
+    struct name *names;
+    const char *path;
+    /* handles.c: a bit for the hash of each name that a database was asked for by, the number
+     * of bits, and whether slots may be retired, or free between others */
+    unsigned char *asked_names;
+    size_t name_bits;
+    int has_retired, has_free_slots;
+    /* truncation.c: whether reads are guarded, and the number of the map among the guarded
+     * ones, counted from 1; 0: none */
+    int guard, guard_slot;
+    /* files.c: which kind of locks the lock file has */
+    int lock_kind;
+};
+
+static struct env_extension *extension_of(MDB_env *env)
+{
+    _Static_assert(sizeof(struct env_extension) <= EXTENSION_SIZE, "raise EXTENSION_SIZE");
+    return (struct env_extension *)(env + 1);
+}
