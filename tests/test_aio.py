@@ -157,13 +157,13 @@ def test_small_reads_stay_in_the_event_loop_and_batches_leave_it(env, aenv):
             seen[name] = threading.get_ident()
 
         async with aenv.begin() as txn:
-            await txn._place.small(note, "small")
-            await txn._place.large(note, "large")
+            await txn._executor.run_short(note, "small")
+            await txn._executor.run_long(note, "large")
             many = await txn.get_many([b"00001", b"none", b"00003"])
         async with aenv.begin(write=True) as txn:
             for name in ("first", "second"):
                 await txn.call(lambda inner, name=name: note(name))
-            await txn._place.small(note, "third")
+            await txn._executor.run_short(note, "third")
         return seen, many
 
     seen, many = asyncio.run(main())

@@ -116,8 +116,8 @@ def test_the_number_of_those_who_wait_is_bounded(env):
         most = 0
         while not all(task.done() for task in tasks):
             await asyncio.sleep(0)
-            gathering = aenv._desk().gathering
-            most = max(most, gathering._open if gathering else 0)
+            batcher = aenv._state().batcher
+            most = max(most, batcher._pending if batcher else 0)
         assert most == 3
         for task in tasks[5:]:
             task.cancel()
@@ -265,7 +265,7 @@ def test_cancelled_while_another_process_writes(env, aenv, env_path, lib_version
             await cancelled(wait())
             await cancelled(aenv.put(b"unwanted", b"v"))
             await asyncio.sleep(0.3)
-            assert not aenv._desk().turn.held, "a thread still waits for the lock"
+            assert not aenv._state().write_lock.locked, "a thread still waits for the lock"
             assert rival.ask("drop") == "dropped"
             await assert_free(env, aenv)
 
@@ -321,7 +321,7 @@ def test_cancelled_reads_leave_the_transaction_usable(env, aenv):
     async def main():
         async with aenv.begin() as txn:
             await cancelled(txn.call(lambda inner: time.sleep(0.15)))
-            assert txn._place._turn.held, "the thread is not done yet"
+            assert txn._executor._lock.locked, "the thread is not done yet"
             assert await asyncio.wait_for(txn.get(b"k"), 5) == b"v"
             call = txn.call(lambda inner: time.sleep(0.15))
             others = [asyncio.ensure_future(txn.get(b"k")) for _ in range(5)]

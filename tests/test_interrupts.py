@@ -22,7 +22,7 @@ from strikes import Struck
 
 import pylmdb
 from pylmdb._shared import exclusive as _alone
-from pylmdb.aio.executors import Lane
+from pylmdb.aio.executors import WorkerThread
 from pylmdb.datasets import Dataset, Loader, Writer, build, to_memmap, to_npz
 
 COUNT = 20
@@ -186,7 +186,7 @@ def verify(scene):
 
 def call_on_a_lane(scene):
     """What the write transactions of an event loop run on."""
-    assert Lane().now(lambda: 3) == 3
+    assert WorkerThread().run_blocking(lambda: 3) == 3
 
 
 def write_samples(scene):

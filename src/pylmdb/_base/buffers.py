@@ -22,3 +22,8 @@ def as_buffer(name: str, value: Any) -> bytes | memoryview:
             f"{name} must be bytes or another buffer, not {type(value).__name__}"
         ) from None
     return view.cast("B") if view.nbytes and view.c_contiguous else view.tobytes()
+
+
+def freeze_bytes(name: str, value: Any) -> bytes:
+    """Return a copy of a key or value, which later changes of its buffer do not affect."""
+    return bytes(as_buffer(name, value))

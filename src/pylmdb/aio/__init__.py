@@ -17,12 +17,12 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
-from .._base.buffers import as_buffer
+from .._base.buffers import freeze_bytes
 from ..environment import Environment
 from .cursor import AsyncCursor
-from .executors import PACE, Inline, Place
-from .loop_state import Desk, Gathering
-from .methods import Awaited, Wrapper
+from .executors import YIELD_INTERVAL, InlineExecutor, TransactionExecutor
+from .loop_state import CommitBatcher, LoopState
+from .methods import AwaitableContext, Wrapper
 from .transaction import AsyncTransaction
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ def _in_thread(
     @wraps(method)
     async def coroutine(self: AsyncEnvironment, /, *args: object, **kwargs: object) -> Any:
         given = (*args, *kwargs.values())
-        places = [each._place for each in given if isinstance(each, AsyncTransaction)]
+        executors = [each._executor for each in given if isinstance(each, AsyncTransaction)]
         call = partial(
             getattr(self._wrapped, name),
             *map(_synchronous, args),
             **{key: _synchronous(value) for key, value in kwargs.items()},
         )
-        return await (places[0].large if places else self._elsewhere)(call)
+        return await (executors[0].run_long if executors else self._run_in_thread)(call)
 
     return coroutine
 
@@ -107,7 +107,14 @@ class AsyncEnvironment(Wrapper):
     """
 
     __slots__ = (
-        "__weakref__", "_desks", "_executor", "_inline", "_left", "_limit", "_wrapped", "_writer",
+        "__weakref__",
+        "_inline",
+        "_loop_states",
+        "_max_pending",
+        "_pool",
+        "_until_yield",
+        "_wrapped",
+        "_writer",
     )  # fmt: skip
 
     def __init__(
@@ -123,29 +130,33 @@ class AsyncEnvironment(Wrapper):
         if max_pending < 1:
             raise ValueError(f"max_pending must be at least 1, not {max_pending}")
         self._wrapped = env
-        self._executor = executor
+        self._pool = executor
         self._inline = bool(inline)
-        self._limit = max_pending
-        self._left = PACE
-        self._desks: WeakKeyDictionary[asyncio.AbstractEventLoop, Desk] = WeakKeyDictionary()
+        self._max_pending = max_pending
+        self._until_yield = YIELD_INTERVAL
+        self._loop_states: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopState] = (
+            WeakKeyDictionary()
+        )
         self._writer: Writer | None = None
 
-    def _desk(self) -> Desk:
+    def _state(self) -> LoopState:
         """What belongs to the running event loop."""
         loop = asyncio.get_running_loop()
-        desk = self._desks.get(loop)
-        if desk is None or desk.pid != os.getpid():
-            desk = self._desks[loop] = Desk()
-        return desk
+        state = self._loop_states.get(loop)
+        if state is None or state.pid != os.getpid():
+            state = self._loop_states[loop] = LoopState()
+        return state
 
-    async def _elsewhere(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
+    async def _run_in_thread(
+        self, function: Callable[..., T], *args: object, **kwargs: object
+    ) -> T:
         """Call a function in a thread: that of this task's write transaction if it has one."""
-        desk = self._desk()
-        if desk.own:
-            result: T = await desk.lane.large(function, *args, **kwargs)
+        state = self._state()
+        if state.task_is_writing:
+            result: T = await state.worker.run_long(function, *args, **kwargs)
             return result
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, partial(function, *args, **kwargs))
+        return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
 
     # -- life --------------------------------------------------------------------
 
@@ -163,10 +174,10 @@ class AsyncEnvironment(Wrapper):
 
         :param wait: see :meth:`pylmdb.Environment.close`.
         """
-        if not self._desk().turn.held:
+        if not self._state().write_lock.locked:
             await self.flush()
         writer, self._writer = self._writer, None
-        await self._elsewhere(self._wrapped.close, wait=wait)
+        await self._run_in_thread(self._wrapped.close, wait=wait)
         if writer is not None:
             writer.close()
 
@@ -182,7 +193,7 @@ class AsyncEnvironment(Wrapper):
         timeout: float | None = None,
         sync: bool | None = None,
         metasync: bool | None = None,
-    ) -> Awaited[AsyncTransaction]:
+    ) -> AwaitableContext[AsyncTransaction]:
         """Begin a transaction, either awaited or as ``async with aenv.begin() as txn``.
 
         Write transactions of one event loop take turns, first come, first served, and all
@@ -206,18 +217,18 @@ class AsyncEnvironment(Wrapper):
         async def make() -> AsyncTransaction:
             if parent is not None:
                 begin = partial(self._wrapped.begin, db, parent._wrapped, write, buffers, **options)
-                txn = await parent._place.small(begin)
-                return AsyncTransaction(txn, parent._place, parent.id(), parent)
+                txn = await parent._executor.run_short(begin)
+                return AsyncTransaction(txn, parent._executor, parent.id(), parent)
             begin = partial(self._wrapped.begin, db, None, bool(write), buffers, **options)
             if write:
-                desk = self._desk()
-                txn, number = await desk.begin(begin, timeout)
-                return AsyncTransaction(txn, desk.lane, number, desk=desk)
+                state = self._state()
+                txn, number = await state.begin(begin, timeout)
+                return AsyncTransaction(txn, state.worker, number, state=state)
             txn = begin()
-            place: Place = Inline(self._executor, self._inline)
-            return AsyncTransaction(txn, place, txn.id())
+            executor: TransactionExecutor = InlineExecutor(self._pool, self._inline)
+            return AsyncTransaction(txn, executor, txn.id())
 
-        return Awaited(make)
+        return AwaitableContext(make)
 
     # -- single reads and writes -----------------------------------------------------
 
@@ -235,10 +246,10 @@ class AsyncEnvironment(Wrapper):
         ``mdb_get``.
         """
         if not self._inline:
-            return await self._elsewhere(self._get, key, default, db)
-        self._left -= 1
-        if self._left <= 0:
-            self._left = PACE
+            return await self._run_in_thread(self._get, key, default, db)
+        self._until_yield -= 1
+        if self._until_yield <= 0:
+            self._until_yield = YIELD_INTERVAL
             await asyncio.sleep(0)
         with self._wrapped.begin(db) as txn:
             return txn.get(key, default)
@@ -262,7 +273,7 @@ class AsyncEnvironment(Wrapper):
 
         They are of one snapshot, and looked up in a thread.  ``mdb_get``.
         """
-        return await self._elsewhere(self._get_many, keys, default, db)
+        return await self._run_in_thread(self._get_many, keys, default, db)
 
     def _get_many(
         self, keys: Iterable[BytesLike], default: object, db: Database | None
@@ -296,7 +307,14 @@ class AsyncEnvironment(Wrapper):
 
         ``mdb_put``.
         """
-        args = _taken("key", key), _taken("value", value), dupdata, overwrite, append, db
+        args = (
+            freeze_bytes("key", key),
+            freeze_bytes("value", value),
+            dupdata,
+            overwrite,
+            append,
+            db,
+        )
         result: bool = await self._write("put", args)
         return result
 
@@ -307,8 +325,8 @@ class AsyncEnvironment(Wrapper):
 
         It shares commits as :meth:`put` does.  ``mdb_del``.
         """
-        value = None if value is None else _taken("value", value)
-        result: bool = await self._write("delete", (_taken("key", key), value, db))
+        value = None if value is None else freeze_bytes("value", value)
+        result: bool = await self._write("delete", (freeze_bytes("key", key), value, db))
         return result
 
     async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
@@ -325,20 +343,20 @@ class AsyncEnvironment(Wrapper):
 
     async def flush(self) -> None:
         """Wait until the shared commits that tasks of this event loop wait for are done."""
-        gathering = self._desk().gathering
-        if gathering is not None and gathering.busy and not self._wrapped.closed:
-            await self._write(None, (_nothing,))
+        batcher = self._state().batcher
+        if batcher is not None and batcher.busy and not self._wrapped.closed:
+            await self._write(None, (_no_operation,))
 
     async def _write(self, method: str | None, args: tuple[Any, ...]) -> Any:
-        desk = self._desk()
-        desk.refuse_own(method or "call")
+        state = self._state()
+        state.refuse_self_wait(method or "call")
         writer = self._writer
         if writer is None or writer.closed or writer._queue.forked:
-            writer = self._writer = self._wrapped.writer(max_pending=self._limit)
-        gathering = desk.gathering
-        if gathering is None or gathering.queue is not writer._queue:
-            gathering = desk.gathering = Gathering(writer._queue, self._limit)
-        return await gathering.write(method, args)
+            writer = self._writer = self._wrapped.writer(max_pending=self._max_pending)
+        batcher = state.batcher
+        if batcher is None or batcher.queue is not writer._queue:
+            batcher = state.batcher = CommitBatcher(writer._queue, self._max_pending)
+        return await batcher.write(method, args)
 
     # -- as in Environment -----------------------------------------------------------
 
@@ -368,10 +386,5 @@ def _synchronous(argument: object) -> object:
     return argument._wrapped if isinstance(argument, AsyncTransaction) else argument
 
 
-def _taken(name: str, value: BytesLike) -> bytes:
-    """A key or value as it is now."""
-    return bytes(as_buffer(name, value))
-
-
-def _nothing(txn: Transaction[Any]) -> None:
+def _no_operation(txn: Transaction[Any]) -> None:
     """What is called for the wait before it."""

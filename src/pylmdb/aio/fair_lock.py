@@ -14,19 +14,19 @@ from typing import Any
 from ..errors import LockTimeoutError
 
 
-class Turn:
+class FairLock:
     """A turn that one task has; ``held`` says whether one does."""
 
-    __slots__ = ("_waiting", "held")
+    __slots__ = ("_waiting", "locked")
 
     def __init__(self) -> None:
-        self.held = False
+        self.locked = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def take(self, timeout: float | None = None) -> None:
+    async def acquire(self, timeout: float | None = None) -> None:
         """Wait for the turn; cancelling that, and the timeout, leave it to the next."""
-        if not self.held:
-            self.held = True
+        if not self.locked:
+            self.locked = True
             return
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -36,20 +36,20 @@ class Turn:
             await future
         except BaseException:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.give()  # it came in the moment of the cancellation
+                self.release()  # it came in the moment of the cancellation
             raise
         finally:
             if timer is not None:
                 timer.cancel()
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give the turn to the next who still waits."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_result(None)
                 return
-        self.held = False
+        self.locked = False
 
 
 def _expire(future: asyncio.Future[None]) -> None:
@@ -57,7 +57,7 @@ def _expire(future: asyncio.Future[None]) -> None:
         future.set_exception(LockTimeoutError("begin: the writer lock was not free in time"))
 
 
-def settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+def resolve(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
     """Give a future its end, unless its task was cancelled."""
     if future.done():
         return

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..transaction import Transaction
 from .cursor import AsyncCursor
-from .executors import Lane, Place
-from .methods import Awaited, Wrapper, large, records, small
+from .executors import TransactionExecutor, WorkerThread
+from .methods import AwaitableContext, Wrapper, long_call, record_iteration, short_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..database import Database
     from ..types import BytesLike
-    from .loop_state import Desk
+    from .loop_state import LoopState
 
     T = TypeVar("T")
 
@@ -36,22 +36,22 @@ class AsyncTransaction(Wrapper):
     aborted.
     """
 
-    __slots__ = ("__weakref__", "_desk", "_loop", "_number", "_parent", "_place", "_wrapped")
+    __slots__ = ("__weakref__", "_executor", "_loop", "_number", "_parent", "_state", "_wrapped")
 
     def __init__(
         self,
         txn: Transaction[Any],
-        place: Place,
+        executor: TransactionExecutor,
         number: int,
         parent: AsyncTransaction | None = None,
-        desk: Desk | None = None,
+        state: LoopState | None = None,
     ) -> None:
         self._wrapped = txn
-        self._place = place
+        self._executor = executor
         self._number = number
         self._parent = parent
         # who waits for the end of the transaction
-        self._desk = desk
+        self._state = state
         self._loop = asyncio.get_running_loop()
 
     # -- life --------------------------------------------------------------------
@@ -76,26 +76,28 @@ class AsyncTransaction(Wrapper):
         await self._end(lambda: self._wrapped.__exit__(*exc))
 
     async def _end(self, function: Callable[[], None]) -> None:
-        if isinstance(self._place, Lane):
-            await self._place.send(function, self._leave())
+        if isinstance(self._executor, WorkerThread):
+            await self._executor.submit(function, self._detach())
             return
         try:
-            await self._place.small(function)
+            await self._executor.run_short(function)
         finally:
             self._wrapped.abort()  # of a read transaction: at once
 
-    def _leave(self) -> Callable[[], None] | None:
+    def _detach(self) -> Callable[[], None] | None:
         """The end was asked for; who is to be called when it is there, once."""
-        desk, self._desk = self._desk, None
-        if desk is None:
+        state, self._state = self._state, None
+        if state is None:
             return None
-        desk.holder = None
-        return desk.give
+        state.writing_task = None
+        return state.release
 
     def __del__(self) -> None:
-        place = getattr(self, "_place", None)
-        if isinstance(place, Lane) and (self._desk is not None or not self._wrapped.closed):
-            place.leave(self._wrapped.abort, self._loop, self._leave())
+        executor = getattr(self, "_executor", None)
+        if isinstance(executor, WorkerThread) and (
+            self._state is not None or not self._wrapped.closed
+        ):
+            executor.submit_detached(self._wrapped.abort, self._loop, self._detach())
 
     def id(self) -> int:
         """The number of the snapshot that is read, or of the one being written.
@@ -104,17 +106,17 @@ class AsyncTransaction(Wrapper):
         """
         return self._number
 
-    def cursor(self, db: Database | None = None) -> Awaited[AsyncCursor]:
+    def cursor(self, db: Database | None = None) -> AwaitableContext[AsyncCursor]:
         """A cursor on ``db``, or on the transaction's database: an :class:`AsyncCursor`.
 
         Either awaited, or as ``async with txn.cursor() as cursor``.  ``mdb_cursor_open``.
         """
 
         async def make() -> AsyncCursor:
-            cursor = await self._place.small(self._wrapped.cursor, db)
-            return AsyncCursor(cursor, self._place, self)
+            cursor = await self._executor.run_short(self._wrapped.cursor, db)
+            return AsyncCursor(cursor, self._executor, self)
 
-        return Awaited(make)
+        return AwaitableContext(make)
 
     async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
         """Call ``function(txn)`` with the :class:`pylmdb.Transaction`, in a thread where
@@ -122,7 +124,7 @@ class AsyncTransaction(Wrapper):
 
         The quickest way for many operations: they cost one way to the thread together.
         """
-        return await self._place.large(function, self._wrapped)
+        return await self._executor.run_long(function, self._wrapped)
 
     # -- operations --------------------------------------------------------------
 
@@ -131,9 +133,9 @@ class AsyncTransaction(Wrapper):
 
         See :meth:`pylmdb.Transaction.get`.  ``mdb_get``.
         """
-        if self._place.ready():
+        if self._executor.can_run_inline():
             return self._wrapped.get(key, default, db)
-        return await self._place.small(self._wrapped.get, key, default, db)
+        return await self._executor.run_short(self._wrapped.get, key, default, db)
 
     @overload
     async def view(
@@ -150,9 +152,9 @@ class AsyncTransaction(Wrapper):
 
         See :meth:`pylmdb.Transaction.view`.  ``mdb_get``.
         """
-        if self._place.ready():
+        if self._executor.can_run_inline():
             return self._wrapped.view(key, default, db)
-        return await self._place.small(self._wrapped.view, key, default, db)
+        return await self._executor.run_short(self._wrapped.view, key, default, db)
 
     async def get_many(
         self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
@@ -161,19 +163,19 @@ class AsyncTransaction(Wrapper):
 
         See :meth:`pylmdb.Transaction.get_many`.  ``mdb_get``.
         """
-        return await self._place.large(self._wrapped.get_many, keys, default, db)
+        return await self._executor.run_long(self._wrapped.get_many, keys, default, db)
 
-    put = small(Transaction.put)
-    delete = small(Transaction.delete)
-    pop = small(Transaction.pop)
-    replace = small(Transaction.replace)
-    stat = small(Transaction.stat)
-    drop = large(Transaction.drop)
-    range = records(Transaction.range)
+    put = short_call(Transaction.put)
+    delete = short_call(Transaction.delete)
+    pop = short_call(Transaction.pop)
+    replace = short_call(Transaction.replace)
+    stat = short_call(Transaction.stat)
+    drop = long_call(Transaction.drop)
+    range = record_iteration(Transaction.range)
 
-    get_array = small(Transaction.get_array)
-    put_array = small(Transaction.put_array)
-    take = large(Transaction.take)
-    range_arrays = large(Transaction.range_arrays)
-    dup_array = large(Transaction.dup_array)
-    put_arrays = large(Transaction.put_arrays)
+    get_array = short_call(Transaction.get_array)
+    put_array = short_call(Transaction.put_array)
+    take = long_call(Transaction.take)
+    range_arrays = long_call(Transaction.range_arrays)
+    dup_array = long_call(Transaction.dup_array)
+    put_arrays = long_call(Transaction.put_arrays)

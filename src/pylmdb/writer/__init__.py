@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._base.buffers import as_buffer
+from .._base.buffers import freeze_bytes
 from .._core_rules.writer_gate import Deadline
 from ..errors import ForkedError, ReadonlyError
 from .group_commit import Operation
@@ -46,7 +46,7 @@ class WriteFuture(Future[T]):
     def __init__(self, queue: WriteQueue) -> None:
         super().__init__()
         self._queue = queue
-        self._known = False
+        self._settled = False
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the commit and return what the operation returned; or raise what it raised.
@@ -57,21 +57,21 @@ class WriteFuture(Future[T]):
             never come.
         :raises ForkedError: in a forked child: the parent has it.
         """
-        self._refuse_to_wait_for_ever(timeout)
+        self._refuse_endless_wait(timeout)
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait as :meth:`result` does, and return the exception, or None."""
-        self._refuse_to_wait_for_ever(timeout)
+        self._refuse_endless_wait(timeout)
         return super().exception(timeout)
 
-    def _refuse_to_wait_for_ever(self, timeout: float | None) -> None:
-        if self._known:
+    def _refuse_endless_wait(self, timeout: float | None) -> None:
+        if self._settled:
             return
         if self._queue.forked:
             raise ForkedError("this write belongs to the parent process, which knows its fate")
         if timeout is None and not self.done():
-            self._queue.refuse_own_writer()
+            self._queue.refuse_self_wait()
 
     def settle(self, result: T, error: BaseException | None) -> None:
         """Give it its end."""
@@ -79,10 +79,10 @@ class WriteFuture(Future[T]):
             self.set_result(result)
         else:
             self.set_exception(error)
-        self._known = True
+        self._settled = True
 
 
-class _Promised(Operation):
+class _FutureWrite(Operation):
     """An operation that somebody holds a future of."""
 
     __slots__ = ("future",)
@@ -95,7 +95,7 @@ class _Promised(Operation):
         return self.future.set_running_or_notify_cancel()
 
     @staticmethod
-    def deliver(operations: Sequence[_Promised]) -> None:
+    def deliver(operations: Sequence[_FutureWrite]) -> None:
         for operation in operations:
             try:
                 operation.future.settle(operation.result, operation.error)
@@ -133,13 +133,13 @@ class Writer:
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> None:
-        limit = index(max_pending)
-        if limit < 1:
-            raise ValueError(f"max_pending must be at least 1, not {limit}")
+        max_pending = index(max_pending)
+        if max_pending < 1:
+            raise ValueError(f"max_pending must be at least 1, not {max_pending}")
         env._use()
         if env.readonly:
             raise ReadonlyError("writer: the environment is read-only")
-        self._queue = WriteQueue(self, env, db, limit, sync, metasync)
+        self._queue = WriteQueue(self, env, db, max_pending, sync, metasync)
         self._queue.start()
 
     # -- operations --------------------------------------------------------------
@@ -169,7 +169,14 @@ class Writer:
 
         ``mdb_put``.
         """
-        args = _taken("key", key), _taken("value", value), dupdata, overwrite, append, db
+        args = (
+            freeze_bytes("key", key),
+            freeze_bytes("value", value),
+            dupdata,
+            overwrite,
+            append,
+            db,
+        )
         return self._add("put", args, timeout)
 
     def delete(
@@ -188,8 +195,8 @@ class Writer:
 
         ``mdb_del``.
         """
-        value = None if value is None else _taken("value", value)
-        return self._add("delete", (_taken("key", key), value, db), timeout)
+        value = None if value is None else freeze_bytes("value", value)
+        return self._add("delete", (freeze_bytes("key", key), value, db), timeout)
 
     def call(
         self, function: Callable[[Transaction[Any]], T], *, timeout: float | None = None
@@ -210,7 +217,7 @@ class Writer:
     def _add(
         self, method: str | None, args: tuple[Any, ...], timeout: float | None
     ) -> WriteFuture[Any]:
-        operation = _Promised(method, args, self._queue)
+        operation = _FutureWrite(method, args, self._queue)
         self._queue.add((operation,), timeout)
         return operation.future
 
@@ -250,7 +257,7 @@ class Writer:
         """
         self._queue.finish()
         if not self._queue.forked and self._queue.pending:
-            self._queue.refuse_own_writer()
+            self._queue.refuse_self_wait()
         self._queue.join()
 
     def __enter__(self) -> Self:
@@ -271,8 +278,3 @@ class Writer:
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{self.pending} pending"
         return f"<pylmdb.writer.Writer of {self._queue.env!r}, {state}>"
-
-
-def _taken(name: str, value: BytesLike) -> bytes:
-    """A key or value as it is now."""
-    return bytes(as_buffer(name, value))

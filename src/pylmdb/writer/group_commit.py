@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..transaction import Transaction
 
 # What a refused operation raises; it has changed nothing if the transaction still answers.
-_REFUSED = (
+_REFUSALS = (
     TypeError, ValueError, BadDbiError, BadValsizeError, ClosedError, IncompatibleError,
     KeyExistsError, NotFoundError,
 )  # fmt: skip
@@ -66,19 +66,19 @@ class Operation:
     def fail(self, error: BaseException) -> None:
         """Fail for what has befallen the commit, unless it has failed already."""
         if self.error is None:
-            self.result, self.error = None, _own(error)
+            self.result, self.error = None, _copy_error(error)
 
 
-class Group:
+class GroupCommit:
     """Commits operations together.
 
     :param begin: ``begin()`` begins a write transaction, ``begin(parent)`` a nested one.
-    :param nests: whether there can be nested ones.
+    :param can_nest: whether there can be nested ones.
     """
 
-    def __init__(self, begin: Callable[..., Transaction[Any]], nests: bool) -> None:
+    def __init__(self, begin: Callable[..., Transaction[Any]], can_nest: bool) -> None:
         self._begin = begin
-        self._nests = nests
+        self._can_nest = can_nest
 
     def commit(self, take: Callable[[], Sequence[Operation]]) -> Sequence[Operation]:
         """Begin, take operations and carry them out in order.
@@ -92,60 +92,60 @@ class Group:
             txn: Transaction[Any] | None = self._begin()
         except BaseException as error:
             operations = take()
-            _fail(operations, error)
+            _fail_all(operations, error)
             return operations
         try:
             operations = take()
-            runs = list(reversed(self._apart(operations)))
-            while runs:
-                run = runs.pop()
+            chunks = list(reversed(self._split(operations)))
+            while chunks:
+                chunk = chunks.pop()
                 try:
                     begun, txn = txn or self._begin(), None
-                    failed = self._attempt(begun, run)
+                    failed = self._run_transaction(begun, chunk)
                 except BaseException as error:  # the loss of a commit is that of all in it
-                    _fail(run, error)
+                    _fail_all(chunk, error)
                 else:
                     if failed is not None:
-                        runs += filter(None, (run[failed + 1 :], run[:failed]))
+                        chunks += filter(None, (chunk[failed + 1 :], chunk[:failed]))
         finally:
             if txn is not None:
                 txn.abort()
         return operations
 
-    def _apart(self, operations: Sequence[Operation]) -> list[Sequence[Operation]]:
+    def _split(self, operations: Sequence[Operation]) -> list[Sequence[Operation]]:
         """The operations by transaction, if nothing fails."""
-        if self._nests:
+        if self._can_nest:
             return [operations] if operations else []
-        runs: list[list[Operation]] = [[]]
+        chunks: list[list[Operation]] = [[]]
         for operation in operations:
             if operation.method is None:
-                runs += [operation], []
+                chunks += [operation], []
             else:
-                runs[-1].append(operation)
-        return [run for run in runs if run]
+                chunks[-1].append(operation)
+        return [chunk for chunk in chunks if chunk]
 
-    def _attempt(self, txn: Transaction[Any], run: Sequence[Operation]) -> int | None:
+    def _run_transaction(self, txn: Transaction[Any], chunk: Sequence[Operation]) -> int | None:
         """One transaction; the number of the operation that made it unusable, if one did."""
         try:
-            for number, operation in enumerate(run):
+            for number, operation in enumerate(chunk):
                 operation.error = None
                 try:
-                    operation.result = self._do(operation, txn)
+                    operation.result = self._execute(operation, txn)
                 except BaseException as error:
                     operation.result, operation.error = None, error
                     if not self._usable(txn, operation):
                         return number
-            if self._nests or not txn.closed:
+            if self._can_nest or not txn.closed:
                 txn.commit()
         finally:
             txn.abort()
         return None
 
-    def _do(self, operation: Operation, txn: Transaction[Any]) -> object:
+    def _execute(self, operation: Operation, txn: Transaction[Any]) -> object:
         if operation.method is not None:
             return getattr(txn, operation.method)(*operation.args)
         (function,) = operation.args
-        if not self._nests:
+        if not self._can_nest:
             return function(txn)
         child = self._begin(txn)
         try:
@@ -158,22 +158,22 @@ class Group:
 
     def _usable(self, txn: Transaction[Any], operation: Operation) -> bool:
         """Whether the others can go on after an operation has failed."""
-        undone = operation.method is None and self._nests
-        if not undone and not isinstance(operation.error, _REFUSED):
+        undone = operation.method is None and self._can_nest
+        if not undone and not isinstance(operation.error, _REFUSALS):
             return False
         try:
             txn.stat()
         except Error:
             return False
-        return operation.method is not None or self._nests
+        return operation.method is not None or self._can_nest
 
 
-def _fail(operations: Sequence[Operation], error: BaseException) -> None:
+def _fail_all(operations: Sequence[Operation], error: BaseException) -> None:
     for operation in operations:
         operation.fail(error)
 
 
-def _own(error: BaseException) -> BaseException:
+def _copy_error(error: BaseException) -> BaseException:
     """An exception for one of several: raising one object in many threads mixes their traces."""
     if not isinstance(error, Error):
         return error

@@ -29,7 +29,7 @@ from queue import SimpleQueue
 from .._core_rules.writer_gate import Deadline
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError, ForkedError, LockTimeoutError, closed
-from .group_commit import Group
+from .group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 # Seconds: of one wait for the writer lock, between which the thread looks whether it is to give
 # up; and for which the end of a program waits for that lock.
-_SLICE, _LAST_WAIT = 0.2, 0.6
+_LOCK_SLICE, _EXIT_TIMEOUT = 0.2, 0.6
 
 
 class WriteQueue:
     """Operations that wait, and the thread that commits them.
 
     :param owner: the object for which it does; when that dies, the thread ends.
-    :param limit: how many may wait.
+    :param max_pending: how many may wait.
     """
 
     def __init__(
@@ -57,28 +57,28 @@ class WriteQueue:
         owner: object,
         env: Environment,
         db: Database | None,
-        limit: int,
+        max_pending: int,
         sync: bool | None,
         metasync: bool | None,
     ) -> None:
         self.env = env
         self.pid = os.getpid()
         self._db, self._sync, self._metasync = db, sync, metasync
-        self._limit = limit
-        self._group = Group(self._begin, not env.flags()["writemap"])
+        self._max_pending = max_pending
+        self._group_commit = GroupCommit(self._begin, not env.flags()["writemap"])
         # a finalizer may come in a second time
         self._lock = threading.RLock()
         # what was put in and has no end yet; how much of it the thread is committing
-        self._open: deque[Operation] = deque()
-        self._taken = 0
+        self._pending: deque[Operation] = deque()
+        self._committing = 0
         # anything in it wakes the thread
-        self._work: SimpleQueue[object] = SimpleQueue()
+        self._wakeups: SimpleQueue[object] = SimpleQueue()
         # locks that threads wait for until something has changed
-        self._sleepers: deque[Any] = deque()
-        self._ending = False
-        self._give_up: float | None = None
-        self._lost: BaseException | None = None
-        self._owner = weakref.ref(owner, self._work.put)
+        self._waiters: deque[Any] = deque()
+        self._closing = False
+        self._give_up_at: float | None = None
+        self._exit_error: BaseException | None = None
+        self._owner = weakref.ref(owner, self._wakeups.put)
         self._thread = threading.Thread(target=self._run, name="pylmdb writer", daemon=True)
 
     def start(self) -> None:
@@ -102,12 +102,12 @@ class WriteQueue:
     @property
     def closed(self) -> bool:
         """True once nothing more is accepted."""
-        return self._ending or self._owner() is None or self.env.closed
+        return self._closing or self._owner() is None or self.env.closed
 
     @property
     def pending(self) -> int:
         """How many operations were put in whose fate is not known yet."""
-        return len(self._open)
+        return len(self._pending)
 
     def check(self) -> None:
         """Raise unless something can be put in."""
@@ -125,7 +125,7 @@ class WriteQueue:
     ) -> None:
         """Put operations in; waits for room, unless not ``bound``."""
         self.check()
-        why = f"{self._limit} writes are waiting already"
+        why = f"{self._max_pending} writes are waiting already"
         self._wait_for(lambda: self._put(operations, bound), Deadline(timeout), why)
 
     def _put(self, operations: Sequence[Operation], bound: bool) -> bool:
@@ -133,10 +133,10 @@ class WriteQueue:
         try:
             with self._lock:
                 self.check()
-                full = bound and len(self._open) - self._taken >= self._limit
+                full = bound and len(self._pending) - self._committing >= self._max_pending
                 if full and not self._is_current():  # which would wait for itself
                     return False
-                self._open.extend(operations)
+                self._pending.extend(operations)
         finally:
             self._wake()
         return True
@@ -146,11 +146,11 @@ class WriteQueue:
         if self._is_current():
             raise BusyError("a function or callback of this writer cannot wait for it")
         with self._lock:
-            last = self._open[-1] if self._open else None
+            last = self._pending[-1] if self._pending else None
         if last is not None:
             self._wait_for(lambda: last.settled, deadline, "writes are still waiting")
 
-    def refuse_own_writer(self) -> None:
+    def refuse_self_wait(self) -> None:
         """Raise if the calling thread has the writer lock that the queue's thread needs."""
         shared = self.env._shared
         if shared is not None and not shared.forked and shared.own_writer() is not None:
@@ -163,9 +163,9 @@ class WriteQueue:
         """Accept nothing more; what waits is still written.  Repeatable, and never waits."""
         if self.forked:
             return
-        self._ending = True
+        self._closing = True
         self._wake()
-        self._changed()
+        self._notify_waiters()
 
     def join(self) -> None:
         """Wait for the end of the thread, after finish(); nothing of threading is needed once
@@ -177,67 +177,67 @@ class WriteQueue:
         return threading.current_thread() is self._thread
 
     def _wake(self) -> None:
-        if self._work.empty():
-            self._work.put(None)
+        if self._wakeups.empty():
+            self._wakeups.put(None)
 
     def _wait_for(self, condition: Callable[[], bool], deadline: Deadline, why: str) -> None:
         """Wait until the condition is true, which is looked at again after each change."""
         while not condition():
-            self.refuse_own_writer()
+            self.refuse_self_wait()
             if not deadline.slice():
                 raise LockTimeoutError(
                     f"writer: {why}", hint="wait longer, or see what holds up the writer lock"
                 )
-            sleeper = allocate_lock()
-            sleeper.acquire()
-            self._sleepers.append(sleeper)
+            waiter = allocate_lock()
+            waiter.acquire()
+            self._waiters.append(waiter)
             if condition():
                 return
-            sleeper.acquire(timeout=deadline.slice())
+            waiter.acquire(timeout=deadline.slice())
 
-    def _changed(self) -> None:
+    def _notify_waiters(self) -> None:
         """Let those that wait look again."""
-        while self._sleepers:
-            self._sleepers.popleft().release()
+        while self._waiters:
+            self._waiters.popleft().release()
 
     # -- in the thread -----------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            while self._turn():
+            while self._commit_next():
                 pass
         finally:
-            self._ending = True
+            self._closing = True
             _queues.discard(self)
             self.env._queues.discard(self)
 
-    def _turn(self) -> bool:
+    def _commit_next(self) -> bool:
         """Wait for operations and commit them; False at the end."""
-        while not self._open:
+        while not self._pending:
             with self._lock:
-                if self.closed and not self._open:
-                    self._ending = True
+                if self.closed and not self._pending:
+                    self._closing = True
                     return False
-            self._work.get()
+            self._wakeups.get()
         taken: list[Operation] = []
 
         def take() -> list[Operation]:
             with self._lock:
-                taken.extend(self._open)
-                self._taken = len(taken)
-            self._changed()
+                taken.extend(self._pending)
+                self._committing = len(taken)
+            self._notify_waiters()
             return [operation for operation in taken if operation.start()]
 
         try:
-            wanted = self._group.commit(take)
-            for kind in {type(operation) for operation in wanted}:
-                kind.deliver([operation for operation in wanted if type(operation) is kind])
+            started = self._group_commit.commit(take)
+            for kind in {type(operation) for operation in started}:
+                kind.deliver([operation for operation in started if type(operation) is kind])
         finally:
             for operation in taken:
                 operation.settled = True
-                self._open.popleft()
-            self._taken = 0
-            self._changed()
+                self._pending.popleft()
+            self._committing = 0
+            self._notify_waiters()
         return True
 
     def _begin(self, parent: Transaction[Any] | None = None) -> Transaction[Any]:
@@ -248,32 +248,32 @@ class WriteQueue:
                     self._db,
                     parent,
                     write=True,
-                    timeout=None if parent else _SLICE,
+                    timeout=None if parent else _LOCK_SLICE,
                     sync=self._sync,
                     metasync=self._metasync,
                 )
             except LockTimeoutError as error:
-                if self._give_up is not None and time.monotonic() > self._give_up:
-                    self._lost = error
+                if self._give_up_at is not None and time.monotonic() > self._give_up_at:
+                    self._exit_error = error
                     raise
             except BusyError:  # the file was compacted meanwhile
                 if parent is not None:
                     raise
-                self.refuse_own_writer()  # that a callback has left open
+                self.refuse_self_wait()  # that a callback has left open
 
     # -- at the end of the program -------------------------------------------------
 
-    def hurry(self) -> None:
+    def finish_for_exit(self) -> None:
         """Finish, and do not wait for the writer lock as long as it takes."""
-        self._give_up = time.monotonic() + _LAST_WAIT
+        self._give_up_at = time.monotonic() + _EXIT_TIMEOUT
         self.finish()
 
-    def last_words(self) -> None:
+    def join_and_warn(self) -> None:
         """Wait for the thread, and warn of what could not be written."""
         self.join()
-        if self._lost is not None:
+        if self._exit_error is not None:
             warnings.warn(
-                f"writes to {self.env!r} were lost at the end of the program: {self._lost}",
+                f"writes to {self.env!r} were lost at the end of the program: {self._exit_error}",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -288,6 +288,6 @@ def _finish_all() -> None:
     """Write what waits."""
     queues = [queue for queue in list(_queues) if not queue.forked]
     for queue in queues:
-        queue.hurry()
+        queue.finish_for_exit()
     for queue in queues:
-        queue.last_words()
+        queue.join_and_warn()
