@@ -64,6 +64,10 @@ def test_everything_says_what_it_is(name):
                     assert line.split(":param ")[1].split(":")[0] in parameters
 
 
+def test_dir_shows_the_public_names():
+    assert dir(pylmdb.aio) == sorted(pylmdb.aio.__all__)
+
+
 async def failing(begun, key):
     async with begun as txn:
         await txn.put(key, b"x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is accepted as a key or value: bytes, or any object that has some."""
+"""Keys and values: bytes, or any object that has a buffer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def as_buffer(name: str, value: Any) -> bytes | memoryview:
-    """``value`` as bytes or a C-contiguous buffer; its bytes are what is stored."""
+    """Return ``value`` as bytes or as a C-contiguous buffer with the bytes to store."""
     if type(value) is bytes:
         return value
     if isinstance(value, str):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb for asyncio: :func:`wrap` an environment, and await what you would call.
+"""pylmdb for asyncio: :func:`wrap` an environment, and await its operations.
 
 >>> aenv = pylmdb.aio.wrap(pylmdb.open("/tmp/example"))
 >>> async with aenv.begin(write=True) as txn:
@@ -44,6 +44,11 @@ T = TypeVar("T")
 __all__ = ["AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "wrap"]
 
 
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__
+
+
 def wrap(
     env: Environment,
     executor: Executor | None = None,
@@ -51,14 +56,14 @@ def wrap(
     inline: bool = True,
     max_pending: int = 4096,
 ) -> AsyncEnvironment:
-    """An environment for coroutines: an :class:`AsyncEnvironment` with these parameters."""
+    """Return an :class:`AsyncEnvironment` for ``env``, which documents the parameters."""
     return AsyncEnvironment(env, executor, inline=inline, max_pending=max_pending)
 
 
 def _in_thread(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """A method of Environment that may take long, or wait."""
+    """Make an asynchronous method of one of Environment that may take long or wait."""
     name = method.__name__
 
     @wraps(method)
@@ -76,7 +81,7 @@ def _in_thread(
 
 
 def _direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """A method of Environment that is not awaited."""
+    """Make a method, which is not awaited, of one of Environment."""
     name = method.__name__
 
     @wraps(method)
@@ -89,21 +94,24 @@ def _direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[An
 class AsyncEnvironment(Wrapper):
     """A :class:`pylmdb.Environment` for coroutines.
 
-    Its operations are those of Environment, awaited, but for ``path()``, ``flags()``,
+    It has the operations of Environment.  They are awaited, except ``path()``, ``flags()``,
     ``lib_version()``, ``max_key_size()`` and ``max_readers()``, which return at once.  It
-    may be used in several event loops, one after another or at once.  In a forked child it
-    works as the environment does.
+    may be used in several event loops, one after another or at the same time.  It can be used
+    in a forked child as the environment can.
 
     As a context manager (``async with``) it closes the environment at the end of the block.
 
-    :param env: the environment.
-    :param executor: where batches and other long operations go; the default executor of
-        the event loop if None.  Write transactions have a thread of their own.
-    :param inline: False to send the small reads there, too.  They run in the event loop
-        otherwise, which is right for data that mostly lies in memory: one that must come
-        from the disk holds up the loop for that long.
-    :param max_pending: how many tasks may wait for the next shared commit; then
-        :meth:`put` waits before it begins.
+    :param env: an open :class:`pylmdb.Environment`.
+    :param executor: a :class:`concurrent.futures.Executor` for batches and other long
+        operations; None for the default executor of the event loop.  Write transactions have
+        a thread of their own.
+    :param inline: False to run short reads in ``executor``, too.  By default they run in the
+        event loop, which is right for data that is mostly in memory: a read that must come
+        from the disk blocks the loop meanwhile.
+    :param max_pending: how many tasks may wait for the next shared commit; further calls of
+        :meth:`put`, :meth:`delete` and :meth:`call` wait until there is room.
+    :raises TypeError: ``env`` is not an Environment.
+    :raises ValueError: ``max_pending`` is less than 1.
     """
 
     __slots__ = (
@@ -140,7 +148,7 @@ class AsyncEnvironment(Wrapper):
         self._writer: Writer | None = None
 
     def _state(self) -> LoopState:
-        """What belongs to the running event loop."""
+        """Return the state of the running event loop; in a forked child it is new."""
         loop = asyncio.get_running_loop()
         state = self._loop_states.get(loop)
         if state is None or state.pid != os.getpid():
@@ -150,7 +158,7 @@ class AsyncEnvironment(Wrapper):
     async def _run_in_thread(
         self, function: Callable[..., T], *args: object, **kwargs: object
     ) -> T:
-        """Call a function in a thread: that of this task's write transaction if it has one."""
+        """Call a function in a thread; if this task has a write transaction open, in its thread."""
         state = self._state()
         if state.task_is_writing:
             result: T = await state.worker.run_long(function, *args, **kwargs)
@@ -167,10 +175,10 @@ class AsyncEnvironment(Wrapper):
         await self.close()
 
     async def close(self, *, wait: float | None = None) -> None:
-        """Close the environment, after the shared commits that tasks wait for.
+        """Wait for the shared commits that tasks wait for, and close the environment.
 
-        Write transactions that are open are ended, and then so are the operations that
-        wait behind them: they raise ClosedError.
+        Open write transactions are aborted.  Operations that wait for them raise
+        ClosedError.
 
         :param wait: see :meth:`pylmdb.Environment.close`.
         """
@@ -194,21 +202,22 @@ class AsyncEnvironment(Wrapper):
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> AwaitableContext[AsyncTransaction]:
-        """Begin a transaction, either awaited or as ``async with aenv.begin() as txn``.
+        """Begin a transaction: ``await aenv.begin()`` or ``async with aenv.begin() as txn``.
 
-        Write transactions of one event loop take turns, first come, first served, and all
-        operations of one run on one thread.
+        Write transactions of one event loop run one at a time, first come, first served.  All
+        operations of a write transaction run on one thread.
 
-        :param db: the database that is meant where an operation names none.
-        :param parent: a write transaction to nest in.
-        :param write: True to change the environment.
+        :param db: the default database of the transaction's operations; the main one if None.
+        :param parent: a write transaction; the new one is nested in it.
+        :param write: True for a write transaction.
         :param buffers: True to get keys and values as read-only memoryviews.
-        :param timeout: how many seconds to wait for other write transactions.
-        :param sync: False to leave this commit's flush to the system.
-        :param metasync: False to leave the flush of its meta page to the system.
+        :param timeout: how many seconds to wait for other write transactions; None for no
+            limit.
+        :param sync: False to let the operating system flush this commit later.
+        :param metasync: False to let the operating system flush its meta page later.
         :return: an :class:`AsyncTransaction`.
-        :raises LockTimeoutError: another write transaction was open for ``timeout``.
-        :raises BusyError: one of this very task is.
+        :raises LockTimeoutError: other write transactions were open for ``timeout`` seconds.
+        :raises BusyError: this task has a write transaction open.
 
         ``mdb_txn_begin``.
         """
@@ -222,8 +231,8 @@ class AsyncEnvironment(Wrapper):
             begin = partial(self._wrapped.begin, db, None, bool(write), buffers, **options)
             if write:
                 state = self._state()
-                txn, number = await state.begin(begin, timeout)
-                return AsyncTransaction(txn, state.worker, number, state=state)
+                txn, txn_id = await state.begin(begin, timeout)
+                return AsyncTransaction(txn, state.worker, txn_id, state=state)
             txn = begin()
             executor: TransactionExecutor = InlineExecutor(self._pool, self._inline)
             return AsyncTransaction(txn, executor, txn.id())
@@ -241,7 +250,7 @@ class AsyncEnvironment(Wrapper):
     async def get(
         self, key: BytesLike, default: object = None, db: Database | None = None
     ) -> object:
-        """The value of ``key`` as last committed, or ``default`` if there is none.
+        """Return the last committed value of ``key``, or ``default`` if the key does not exist.
 
         ``mdb_get``.
         """
@@ -269,9 +278,11 @@ class AsyncEnvironment(Wrapper):
     async def get_many(
         self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
-        """The values of many keys as last committed, in the order of ``keys``.
+        """Return the last committed values of many keys, in the order of ``keys``.
 
-        They are of one snapshot, and looked up in a thread.  ``mdb_get``.
+        All values are of one snapshot.  They are read in a thread.  ``mdb_get``.
+
+        :param default: the value for keys that do not exist.
         """
         return await self._run_in_thread(self._get_many, keys, default, db)
 
@@ -292,18 +303,21 @@ class AsyncEnvironment(Wrapper):
         overwrite: bool = True,
         append: bool = False,
     ) -> bool:
-        """Store a record durably; True if it was written.
+        """Store a record durably; return True if it was written.
 
-        Tasks that do so at the same time share a commit; each returns when its own write
-        is on disk, and what one of them has wrong only that one is told.  If the task is
-        cancelled, the write is made or not.
+        Tasks that write at the same time share a commit.  Each call returns when its own write
+        is on disk.  An error is raised only in the task that caused it.  If the task is
+        cancelled, the write may or may not be made.
 
+        :param key: a non-empty key; bytes or another buffer.  It is copied at once.
+        :param value: bytes or another buffer.  It is copied at once.
         :param db: the database; the main one by default.
-        :param dupdata: False to write nothing when the pair exists already.
-        :param overwrite: False to write nothing when the key exists already.
-        :param append: True to write at the end of the database.
-        :raises BusyError: this task has a write transaction open, which the commit would
-            wait for.
+        :param dupdata: False to write nothing if the pair of key and value exists.
+        :param overwrite: False to write nothing if the key exists.
+        :param append: True to write at the end of the database; the key must be greater than
+            all others.
+        :raises BusyError: this task has a write transaction open, and the commit would wait
+            for its end.
 
         ``mdb_put``.
         """
@@ -321,20 +335,25 @@ class AsyncEnvironment(Wrapper):
     async def delete(
         self, key: BytesLike, value: BytesLike | None = None, db: Database | None = None
     ) -> bool:
-        """Delete ``key``, or one of its duplicates, durably; True if it existed.
+        """Delete ``key``, or one of its duplicates, durably; return True if it existed.
 
-        It shares commits as :meth:`put` does.  ``mdb_del``.
+        It shares commits as :meth:`put` does, and raises the same errors.
+
+        :param value: the duplicate to delete; None for all values of the key.
+
+        ``mdb_del``.
         """
         value = None if value is None else freeze_bytes("value", value)
         result: bool = await self._write("delete", (freeze_bytes("key", key), value, db))
         return result
 
     async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
-        """Call ``function(txn)`` in a write transaction and a thread; return what it
-        returns, once that is on disk.
+        """Call ``function(txn)`` in a write transaction, in a thread; return its result when
+        its changes are on disk.
 
-        All that it writes is committed, or nothing if it raises.  It shares commits as
-        :meth:`put` does, and may be called again as :meth:`pylmdb.writer.Writer.call` says.
+        If the function raises, none of its changes are committed.  It shares commits as
+        :meth:`put` does, and raises the same errors.  It may be called more than once;
+        :meth:`pylmdb.writer.Writer.call` says when.
         """
         if not callable(function):
             raise TypeError(f"function must be callable, not {type(function).__name__}")
@@ -342,7 +361,7 @@ class AsyncEnvironment(Wrapper):
         return result
 
     async def flush(self) -> None:
-        """Wait until the shared commits that tasks of this event loop wait for are done."""
+        """Wait until the writes of this event loop's tasks are committed, or have failed."""
         batcher = self._state().batcher
         if batcher is not None and batcher.busy and not self._wrapped.closed:
             await self._write(None, (_no_operation,))
@@ -358,7 +377,7 @@ class AsyncEnvironment(Wrapper):
             batcher = state.batcher = CommitBatcher(writer._queue, self._max_pending)
         return await batcher.write(method, args)
 
-    # -- as in Environment -----------------------------------------------------------
+    # -- methods of Environment -----------------------------------------------------------
 
     path = _direct(Environment.path)
     flags = _direct(Environment.flags)
@@ -387,4 +406,4 @@ def _synchronous(argument: object) -> object:
 
 
 def _no_operation(txn: Transaction[Any]) -> None:
-    """What is called for the wait before it."""
+    """Do nothing; a commit with this call comes after all earlier ones."""

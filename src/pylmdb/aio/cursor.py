@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 class AsyncCursor(Wrapper):
     """A :class:`pylmdb.Cursor` for coroutines, opened by :meth:`AsyncTransaction.cursor`.
 
-    Its operations are those of Cursor, awaited, but for ``key()``, ``value()``, ``item()``
-    and ``view()``, which return at once.
+    It has the operations of Cursor.  They are awaited, except ``key()``, ``value()``,
+    ``item()`` and ``view()``, which return at once.
 
-    ``async for key, value in cursor`` takes the records as they come.  So do ``iternext()``
-    and its like and ``range()``; awaited, they give a list.  In a write transaction the
-    records come in pieces from its thread, and the cursor is ahead of the loop.
+    ``async for key, value in cursor`` yields the records one by one.  So do ``range()`` and
+    ``iternext()`` and its variants; if they are awaited, they return a list.  In a write
+    transaction records are fetched in batches, so the cursor's position is ahead of the loop.
 
     As a context manager (``async with``) it is closed at the end of the block.
     """
@@ -35,7 +35,7 @@ class AsyncCursor(Wrapper):
     def __init__(self, cursor: Cursor[Any], executor: TransactionExecutor, txn: object) -> None:
         self._wrapped = cursor
         self._executor = executor
-        # what ends the transaction when nobody has it any more
+        # keeps the transaction alive, which is aborted when it is destroyed
         self._txn = txn
 
     async def __aenter__(self) -> Self:
@@ -45,7 +45,7 @@ class AsyncCursor(Wrapper):
         await self.close()
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        """The same as ``iternext()``."""
+        """Iterate as ``iternext()`` does."""
         return self.iternext().__aiter__()
 
     close = short_call(Cursor.close)
@@ -77,7 +77,10 @@ class AsyncCursor(Wrapper):
     getmulti = long_call(Cursor.getmulti)
 
     async def get(self, key: BytesLike, default: object = None) -> Any:
-        """Move to ``key`` and return its value, or ``default`` if it does not exist."""
+        """Move to ``key`` and return its value, or ``default`` if the key does not exist.
+
+        See :meth:`pylmdb.Cursor.get`.  ``MDB_SET_KEY``.
+        """
         if self._executor.can_run_inline():
             return self._wrapped.get(key, default)
         return await self._executor.run_short(self._wrapped.get, key, default)

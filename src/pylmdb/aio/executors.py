@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Where the operations of a transaction run.
+"""Executors: they run the operations of a transaction, in the event loop or in a thread.
 
-A read of memory that is warm takes less than a microsecond, and going to a thread and back
-takes fifty.  So the small operations of a read transaction run in the event loop itself
-(:class:`InlineExecutor`), and now and then let the others have it; batches go to threads.
+A read of a page that is in memory takes less than a microsecond; a call in another thread takes
+fifty.  So :class:`InlineExecutor` runs the short operations of a read transaction in the event
+loop, and yields to other tasks at intervals.  Batches run in threads.
 
 All operations of a write transaction run on one thread, because liblmdb's writer lock belongs to
-the thread that took it (:class:`WorkerThread`).  The thread carries calls out in order.  So a
-task that is cancelled while its call runs leaves nothing to wait for: whatever ends the
-transaction comes after it, on the same thread.
+the thread that took it (:class:`WorkerThread`).  The thread runs calls in order.  So a task that
+is cancelled while its call runs need not be waited for: the call that ends the transaction runs
+after it, on the same thread.
 """
 
 from __future__ import annotations
@@ -31,52 +31,52 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-# After how many inline operations other tasks get the loop.
+# Number of inline operations after which other tasks get the event loop.
 YIELD_INTERVAL = 200
-# How many records the first piece of an iteration in a thread has, and the bytes and records
-# that later ones have at most.
+# Records in the first batch of an iteration in a thread; at most so many bytes and records in
+# each later one.
 _FIRST_BATCH, _MAX_BATCH_BYTES, _MAX_BATCH = 32, 1 << 20, 1000
 
 
 class TransactionExecutor:
-    """Where operations run."""
+    """Runs the operations of one transaction."""
 
     __slots__ = ()
 
     def can_run_inline(self) -> bool:
-        """Whether a small operation can be called right here and now."""
+        """Return True if a short operation can be called now, in the event loop."""
         return False
 
     async def run_short(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
-        """Call a function that takes microseconds."""
+        """Call a function that takes microseconds, and return its result."""
         raise NotImplementedError
 
     async def run_long(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
-        """Call a function that may take long."""
+        """Call a function that may take long, and return its result."""
         raise NotImplementedError
 
     def run_blocking(self, function: Callable[[], T]) -> T:
-        """Call a small function without the event loop's having a say."""
+        """Call a short function and block the event loop until it returns."""
         raise NotImplementedError
 
     async def iterate(self, make: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
-        """The items of the iterator that ``make()`` returns, fetched a piece at a time."""
+        """Yield the items of the iterator that ``make()`` returns; they are fetched in batches."""
         iterator = await self.run_short(make)
         count = _FIRST_BATCH
         while True:
-            piece = await self.run_long(_take, iterator, count)
-            for item in piece:
+            batch = await self.run_long(_take, iterator, count)
+            for item in batch:
                 yield item
-            if len(piece) < count:
+            if len(batch) < count:
                 return
-            count = _next_count(piece)
+            count = _next_count(batch)
 
 
 class InlineExecutor(TransactionExecutor):
-    """The event loop, for a read transaction.
+    """Runs the short operations of a read transaction in the event loop.
 
-    :param executor: where large operations go.
-    :param inline: False for small ones, too.
+    :param executor: runs the long operations; None for the default executor of the loop.
+    :param inline: False to run the short operations in ``executor``, too.
     """
 
     __slots__ = ("_inline", "_lock", "_pool", "_until_yield")
@@ -85,7 +85,7 @@ class InlineExecutor(TransactionExecutor):
         self._pool = executor
         self._inline = inline
         self._until_yield = YIELD_INTERVAL
-        # a thread is at work in this transaction
+        # locked while an operation of the transaction runs, possibly in a thread
         self._lock = FairLock()
 
     def can_run_inline(self) -> bool:
@@ -113,7 +113,7 @@ class InlineExecutor(TransactionExecutor):
             self._lock.release()
             raise
         call.add_done_callback(lambda _: self._lock.release())
-        return await asyncio.shield(call)  # the thread goes on even if nobody waits for it
+        return await asyncio.shield(call)  # the thread goes on even if the task is cancelled
 
     def run_blocking(self, function: Callable[[], T]) -> T:
         return function()
@@ -130,13 +130,13 @@ class InlineExecutor(TransactionExecutor):
 
 
 class WorkerThread(TransactionExecutor):
-    """A thread that carries out calls in order.  It ends with the object."""
+    """A thread that runs calls in order.  The thread ends when the object is destroyed."""
 
     __slots__ = ("__weakref__", "_calls")
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Any] = SimpleQueue()
-        # a callback that is C, so that no exception keeps it from ending the thread
+        # The callback is a C function, so no exception can keep it from ending the thread.
         end = weakref.ref(self, self._calls.put)
         threading.Thread(
             target=_run_calls, args=(self._calls, end), name="pylmdb transactions", daemon=True
@@ -150,8 +150,11 @@ class WorkerThread(TransactionExecutor):
     def submit(
         self, function: Callable[[], T], on_done: Callable[[], None] | None = None
     ) -> asyncio.Future[T]:
-        """Have a function called; ``after`` then is called in the event loop, also if nobody
-        waits for the result any more."""
+        """Call a function in the thread and return a future of its result.
+
+        ``on_done`` is called in the event loop afterwards, even if the task that waits for the
+        result was cancelled.
+        """
         loop = asyncio.get_running_loop()
         call = _WorkItem(function, loop, on_done)
         self._calls.put(call)
@@ -163,7 +166,7 @@ class WorkerThread(TransactionExecutor):
         loop: asyncio.AbstractEventLoop,
         on_done: Callable[[], None] | None,
     ) -> None:
-        """The same from any thread, where nobody waits for the result."""
+        """Call a function in the thread.  May be called from any thread; no result is kept."""
         self._calls.put(_WorkItem(function, loop, on_done))
 
     def run_blocking(self, function: Callable[[], T]) -> T:
@@ -178,7 +181,7 @@ class WorkerThread(TransactionExecutor):
 
 
 class _WorkItem:
-    """A call for a worker."""
+    """A call that a :class:`WorkerThread` is to run."""
 
     __slots__ = ("done", "error", "function", "future", "loop", "on_done", "result")
 
@@ -197,7 +200,7 @@ class _WorkItem:
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """In the thread."""
+        """Run the call.  Called in the worker thread."""
         try:
             self.result = self.function()
         except BaseException as error:
@@ -209,10 +212,10 @@ class _WorkItem:
             try:
                 self.loop.call_soon_threadsafe(self._resolve)
             except RuntimeError:
-                return  # the loop is closed: nobody waits
+                return  # the loop is closed, so no task waits
 
     def _resolve(self) -> None:
-        """In the event loop."""
+        """Pass the outcome to the future.  Called in the event loop."""
         if self.on_done is not None:
             self.on_done()
         resolve(self.future, self.result, self.error)
@@ -224,28 +227,28 @@ def _run_calls(calls: SimpleQueue[Any], end: weakref.ref[WorkerThread]) -> None:
         if call is end:
             return
         call.run()
-        del call  # what it holds must not live on while the thread sleeps
+        del call  # what the call refers to must not stay alive while the thread waits
 
 
 def collect(make: Callable[[], Iterator[Any]]) -> list[Any]:
-    """All items of the iterator that ``make()`` returns, for a thread.
+    """Return all items of the iterator that ``make()`` returns.  Called in a thread.
 
-    An iterator in C keeps the GIL while ``list()`` consumes it.  So they are taken in pieces of
-    less than a millisecond, and between two of them the event loop can run.
+    An iterator in C keeps the GIL while ``list()`` consumes it.  So items are taken in batches
+    that take less than a millisecond, and the event loop can run between two batches.
     """
     iterator, found, count = make(), [], _FIRST_BATCH
     while True:
-        piece = _take(iterator, count)
-        found += piece
-        if len(piece) < count:
+        batch = _take(iterator, count)
+        found += batch
+        if len(batch) < count:
             return found
-        count = _next_count(piece)
+        count = _next_count(batch)
         sleep(0)
 
 
-def _next_count(piece: list[Any]) -> int:
-    """How many records to take after a piece."""
-    return max(1, min(_MAX_BATCH, _MAX_BATCH_BYTES // _size(piece[-1])))
+def _next_count(batch: list[Any]) -> int:
+    """Return the size of the next batch, in records."""
+    return max(1, min(_MAX_BATCH, _MAX_BATCH_BYTES // _size(batch[-1])))
 
 
 def _take(iterator: Iterator[Any], count: int) -> list[Any]:
@@ -253,10 +256,10 @@ def _take(iterator: Iterator[Any], count: int) -> list[Any]:
 
 
 def _size(item: bytes | memoryview | tuple[bytes | memoryview, ...]) -> int:
-    """The bytes of a record, about."""
+    """Return about how many bytes a record has."""
     parts = item if isinstance(item, tuple) else (item,)
     return 1 + sum(map(len, parts))
 
 
 def _no_operation() -> None:
-    """What is called for the wait before it."""
+    """Do nothing; awaiting this lets other tasks run."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One at a time among the tasks of an event loop, in the order in which they came.
+"""A lock for the tasks of an event loop, granted in the order of the requests.
 
-What :class:`asyncio.Lock` does not do: a turn can be given back by a callback, when a thread is
-really done with what a cancelled task has left to it; and taking it has a timeout of its own.
+It differs from :class:`asyncio.Lock` in two ways.  A callback can release it, which is needed
+when a thread is still running the call of a cancelled task.  And ``acquire()`` has a timeout.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..errors import LockTimeoutError
 
 
 class FairLock:
-    """A turn that one task has; ``held`` says whether one does."""
+    """A first-come, first-served lock; ``locked`` is True while a task has it."""
 
     __slots__ = ("_waiting", "locked")
 
@@ -24,7 +24,13 @@ class FairLock:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self, timeout: float | None = None) -> None:
-        """Wait for the turn; cancelling that, and the timeout, leave it to the next."""
+        """Wait for the lock.
+
+        If the task is cancelled or the timeout is over, the next task in line gets the lock.
+
+        :param timeout: seconds; None for no limit.
+        :raises LockTimeoutError: the timeout is over.
+        """
         if not self.locked:
             self.locked = True
             return
@@ -36,14 +42,14 @@ class FairLock:
             await future
         except BaseException:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.release()  # it came in the moment of the cancellation
+                self.release()  # the lock was granted just before the cancellation
             raise
         finally:
             if timer is not None:
                 timer.cancel()
 
     def release(self) -> None:
-        """Give the turn to the next who still waits."""
+        """Pass the lock to the next task that still waits."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
@@ -58,12 +64,12 @@ def _expire(future: asyncio.Future[None]) -> None:
 
 
 def resolve(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
-    """Give a future its end, unless its task was cancelled."""
+    """Set the result or the exception of a future, unless its task was cancelled."""
     if future.done():
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # a coroutine would take it for its own end
+    elif isinstance(error, StopIteration):  # a coroutine cannot raise StopIteration
         substitute = RuntimeError(f"{type(error).__name__} left the function")
         substitute.__cause__ = error
         future.set_exception(substitute)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What an AsyncEnvironment keeps for one event loop: who writes, and what gathers for a commit.
+"""The state that an AsyncEnvironment keeps for one event loop.
 
-Write transactions of one loop take turns before any of them goes to the lane, so that waiting
-costs no thread, the first to come is the first to write, and a task that would wait for itself
-is told so.
+Write transactions of one loop wait for a fair lock of the loop before they go to the worker
+thread.  So waiting costs no thread, the order is first come, first served, and a task that would
+wait for itself gets an error.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 
 class LoopState:
-    """The writes of one event loop."""
+    """The write lock, the worker thread and the shared commits of one event loop."""
 
     __slots__ = ("_worker", "batcher", "pid", "write_lock", "writing_task")
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.write_lock = FairLock()
-        # the task that has a write transaction open, until it asks for its end
+        # the task that has a write transaction open, until it commits or aborts
         self.writing_task: asyncio.Task[Any] | None = None
         self.batcher: CommitBatcher | None = None
         self._worker: WorkerThread | None = None
 
     @property
     def worker(self) -> WorkerThread:
-        """The thread of the write transactions."""
+        """The thread that runs write transactions; started at the first use."""
         if self._worker is None:
             self._worker = WorkerThread()
         return self._worker
 
     @property
     def task_is_writing(self) -> bool:
-        """Whether the running task has a write transaction open."""
+        """True if the running task has a write transaction open."""
         return self.writing_task is not None and self.writing_task is asyncio.current_task()
 
     def refuse_self_wait(self, what: str) -> None:
@@ -62,7 +62,10 @@ class LoopState:
     async def begin(
         self, begin: Callable[..., Transaction[Any]], timeout: float | None
     ) -> tuple[Transaction[Any], int]:
-        """``begin(timeout=)``, in turn and on the lane; the transaction and its number."""
+        """Wait for the write lock, and call ``begin(timeout=)`` in the worker thread.
+
+        :return: the transaction and its ID.
+        """
         self.refuse_self_wait("begin")
         pending = _PendingBegin(begin, Deadline(timeout))
         await self.write_lock.acquire(timeout)
@@ -82,13 +85,13 @@ class LoopState:
         return found
 
     def release(self) -> None:
-        """A write transaction has ended on the lane: it is the next one's turn."""
+        """Release the write lock after a write transaction has ended in the worker thread."""
         self.writing_task = None
         self.write_lock.release()
 
 
 class _PendingBegin:
-    """A write transaction that begins, until it is given up."""
+    """A write transaction that is being begun, and can be cancelled."""
 
     def __init__(self, begin: Callable[..., Transaction[Any]], deadline: Deadline) -> None:
         self._begin, self._deadline = begin, deadline
@@ -96,7 +99,7 @@ class _PendingBegin:
         self.cancelled = False
 
     def run(self) -> tuple[Transaction[Any], int]:
-        """On the lane; looks after each slice of the wait whether the task is still there."""
+        """Begin.  Runs in the worker thread, and checks ``cancelled`` at short intervals."""
         while True:
             try:
                 txn = self._txn = self._begin(timeout=self._deadline.slice())
@@ -107,31 +110,31 @@ class _PendingBegin:
                 return txn, txn.id()
 
     def undo(self) -> None:
-        """On the lane, after the task was cancelled."""
+        """Abort the transaction, if it was begun.  Runs in the worker thread."""
         if self._txn is not None:
             self._txn.abort()
 
 
 class CommitBatcher:
-    """The writes of one event loop that share commits.
+    """Collects the writes of one event loop, so that they share commits.
 
-    All that the tasks of one turn of the loop write goes to the queue at once, and what a
-    commit settles comes back at once.
+    The writes of all tasks in one iteration of the loop go to the queue in one call.  The results
+    of one commit come back to the loop in one call.
     """
 
-    def __init__(self, queue: WriteQueue, limit: int) -> None:
-        self.queue, self._max_pending = queue, limit
+    def __init__(self, queue: WriteQueue, max_pending: int) -> None:
+        self.queue, self._max_pending = queue, max_pending
         self._pending = 0
         self._batch: list[PendingWrite] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def busy(self) -> bool:
-        """Whether a task waits for a commit."""
+        """True if a task waits for a commit."""
         return self._pending > 0
 
     async def write(self, method: str | None, args: tuple[Any, ...]) -> Any:
-        """Carry an operation out, and wait for its commit."""
+        """Add an operation to the next commit, wait for that, and return the result."""
         while self._pending >= self._max_pending:
             await self._wait_for_room()
         self._pending += 1
@@ -174,7 +177,7 @@ class CommitBatcher:
 
 
 class PendingWrite(Operation):
-    """An operation that a task waits for."""
+    """An operation whose commit a task waits for."""
 
     __slots__ = ("future", "loop")
 
@@ -195,7 +198,7 @@ class PendingWrite(Operation):
             try:
                 loop.call_soon_threadsafe(_resolve, of_loop)
             except RuntimeError:
-                continue  # the loop is closed: nobody waits
+                continue  # the loop is closed, so no task waits
 
 
 def _resolve(operations: Sequence[PendingWrite]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The asynchronous forms of methods, with the signature and the words of the synchronous ones."""
+"""Decorators that make asynchronous methods with the signature and docstring of others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 def short_call(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """An operation that takes microseconds: it runs at once, where that can be."""
+    """Make an asynchronous method of one that takes microseconds; it runs at once if possible."""
     name = method.__name__
 
     @wraps(method)
@@ -40,7 +40,7 @@ def short_call(
 def long_call(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """An operation that may take long: it runs in a thread."""
+    """Make an asynchronous method of one that may take long; it runs in a thread."""
     name = method.__name__
 
     @wraps(method)
@@ -51,7 +51,7 @@ def long_call(
 
 
 def blocking_call(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """An operation that is not awaited."""
+    """Make a method that is not awaited."""
     name = method.__name__
 
     @wraps(method)
@@ -64,7 +64,7 @@ def blocking_call(method: Callable[Concatenate[Any, P], T]) -> Callable[Concaten
 def record_iteration(
     method: Callable[Concatenate[Any, P], Iterator[Any]],
 ) -> Callable[Concatenate[Any, P], Records]:
-    """An iteration: ``async for`` takes it as it comes, ``await`` as a list."""
+    """Make a method that returns :class:`Records`."""
     name = method.__name__
 
     @wraps(method)
@@ -75,10 +75,10 @@ def record_iteration(
 
 
 class DeferredCoroutine(Coroutine[Any, Any, T]):
-    """A coroutine that begins when it is awaited, or when a task takes it.
+    """A coroutine that starts when it is awaited, or when a task runs it.
 
-    Awaiting it again begins anew, and one that is never awaited costs nothing and warns of
-    nothing.
+    Awaiting it again starts a new run.  If it is never awaited, nothing happens, and Python does
+    not warn.
     """
 
     __slots__ = ("_make", "_started")
@@ -107,9 +107,9 @@ class DeferredCoroutine(Coroutine[Any, Any, T]):
 
 
 class Records(DeferredCoroutine[list[Any]]):
-    """The records of an iteration: ``async for`` takes them as they come, ``await`` as a list.
+    """The records of an iteration: ``async for`` yields them one by one, ``await`` returns a list.
 
-    Each of the two begins a new iteration from where the cursor is.
+    Each of the two starts a new iteration at the position of the cursor.
     """
 
     __slots__ = ("_executor", "_iterate")
@@ -123,7 +123,7 @@ class Records(DeferredCoroutine[list[Any]]):
 
 
 class AwaitableContext(DeferredCoroutine[T]):
-    """What is made by ``await``, and by ``async with``, which also ends it."""
+    """Makes an object: ``await`` returns it, ``async with`` also ends it after the block."""
 
     __slots__ = ("_entered",)
 
@@ -137,7 +137,7 @@ class AwaitableContext(DeferredCoroutine[T]):
 
 
 class Wrapper:
-    """What has a synchronous object beneath it, whose plain attributes it shows, too."""
+    """Base of classes that wrap a synchronous object; its plain attributes can be read."""
 
     __slots__ = ()
 
@@ -148,7 +148,9 @@ class Wrapper:
             raise AttributeError(name)
         attribute = getattr(self._wrapped, name)
         if callable(attribute):
-            raise AttributeError(f"{type(self).__name__} has no {name}; call it in a thread")
+            raise AttributeError(
+                f"{type(self).__name__} has no {name}(); call the synchronous one in a thread"
+            )
         return attribute
 
     def __repr__(self) -> str:

@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 class AsyncTransaction(Wrapper):
     """A :class:`pylmdb.Transaction` for coroutines, begun by :meth:`AsyncEnvironment.begin`.
 
-    Its operations are those of Transaction, awaited.  Tasks may share it: operations take
-    turns.  The small operations of a read transaction run in the event loop, everything of
-    a write transaction on one thread.
+    It has the operations of Transaction, and they are awaited.  Several tasks may share it;
+    its operations run one at a time.  The short operations of a read transaction run in the
+    event loop.  All operations of a write transaction run on one thread.
 
     As a context manager (``async with``) it commits when the block ends, and aborts when
-    the block raises or its task is cancelled.  A transaction that nobody has any more is
+    the block raises or its task is cancelled.  A transaction that is no longer referenced is
     aborted.
     """
 
-    __slots__ = ("__weakref__", "_executor", "_loop", "_number", "_parent", "_state", "_wrapped")
+    __slots__ = ("__weakref__", "_executor", "_loop", "_txn_id", "_parent", "_state", "_wrapped")
 
     def __init__(
         self,
         txn: Transaction[Any],
         executor: TransactionExecutor,
-        number: int,
+        txn_id: int,
         parent: AsyncTransaction | None = None,
         state: LoopState | None = None,
     ) -> None:
         self._wrapped = txn
         self._executor = executor
-        self._number = number
+        self._txn_id = txn_id
         self._parent = parent
-        # who waits for the end of the transaction
+        # the loop state whose write lock is released when the transaction ends
         self._state = state
         self._loop = asyncio.get_running_loop()
 
@@ -59,13 +59,13 @@ class AsyncTransaction(Wrapper):
     async def commit(self) -> None:
         """Make the changes permanent and end the transaction.
 
-        If the task is cancelled meanwhile the commit is carried out all the same.
-        See :meth:`pylmdb.Transaction.commit` for what it raises.  ``mdb_txn_commit``.
+        A commit that has begun is completed even if the task is cancelled.
+        :meth:`pylmdb.Transaction.commit` lists the errors.  ``mdb_txn_commit``.
         """
         await self._end(self._wrapped.commit)
 
     async def abort(self) -> None:
-        """Undo the changes and end the transaction; does nothing the second time.
+        """Undo the changes and end the transaction; a second call does nothing.
         ``mdb_txn_abort``."""
         await self._end(self._wrapped.abort)
 
@@ -82,10 +82,10 @@ class AsyncTransaction(Wrapper):
         try:
             await self._executor.run_short(function)
         finally:
-            self._wrapped.abort()  # of a read transaction: at once
+            self._wrapped.abort()  # ends a read transaction at once, even if the task was cancelled
 
     def _detach(self) -> Callable[[], None] | None:
-        """The end was asked for; who is to be called when it is there, once."""
+        """Detach from the loop; return the function to call when the transaction has ended."""
         state, self._state = self._state, None
         if state is None:
             return None
@@ -100,16 +100,17 @@ class AsyncTransaction(Wrapper):
             executor.submit_detached(self._wrapped.abort, self._loop, self._detach())
 
     def id(self) -> int:
-        """The number of the snapshot that is read, or of the one being written.
+        """Return the ID of the snapshot that is read, or of the one that is being written.
 
         ``mdb_txn_id``.
         """
-        return self._number
+        return self._txn_id
 
     def cursor(self, db: Database | None = None) -> AwaitableContext[AsyncCursor]:
-        """A cursor on ``db``, or on the transaction's database: an :class:`AsyncCursor`.
+        """Open an :class:`AsyncCursor` on ``db``; by default on the transaction's database.
 
-        Either awaited, or as ``async with txn.cursor() as cursor``.  ``mdb_cursor_open``.
+        Use it as ``cursor = await txn.cursor()`` or ``async with txn.cursor() as cursor``.
+        ``mdb_cursor_open``.
         """
 
         async def make() -> AsyncCursor:
@@ -119,17 +120,18 @@ class AsyncTransaction(Wrapper):
         return AwaitableContext(make)
 
     async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
-        """Call ``function(txn)`` with the :class:`pylmdb.Transaction`, in a thread where
-        that may be used; return what it returns.
+        """Call ``function(txn)`` with the :class:`pylmdb.Transaction`, in the thread that may
+        use it, and return the result.
 
-        The quickest way for many operations: they cost one way to the thread together.
+        This is the fastest way to run many operations: together they cost one switch of
+        threads.  ``function`` raises to the caller.
         """
         return await self._executor.run_long(function, self._wrapped)
 
     # -- operations --------------------------------------------------------------
 
     async def get(self, key: BytesLike, default: object = None, db: Database | None = None) -> Any:
-        """The value of ``key``, or ``default`` if there is none.
+        """Return the value of ``key``, or ``default`` if the key does not exist.
 
         See :meth:`pylmdb.Transaction.get`.  ``mdb_get``.
         """
@@ -148,7 +150,7 @@ class AsyncTransaction(Wrapper):
     async def view(
         self, key: BytesLike, default: object = None, db: Database | None = None
     ) -> object:
-        """The value of ``key`` as a read-only memoryview, or ``default``.
+        """Return the value of ``key`` as a read-only memoryview, or ``default``.
 
         See :meth:`pylmdb.Transaction.view`.  ``mdb_get``.
         """
@@ -159,7 +161,7 @@ class AsyncTransaction(Wrapper):
     async def get_many(
         self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
-        """The values of many keys, in the order of ``keys``; looked up in a thread.
+        """Return the values of many keys, in the order of ``keys``; they are read in a thread.
 
         See :meth:`pylmdb.Transaction.get_many`.  ``mdb_get``.
         """

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Many writes, one commit.
+"""Group commit: many writes share one commit.
 
-A durable commit waits for the disk, so writes that need not be apart share one.  Each still
-has its own fate: what fails is left out and tells only whoever asked for it.
+A durable commit waits for the disk, so independent writes share one.  Each write still has its
+own outcome: one that fails is left out of the commit, and only its caller gets the error.
 
-liblmdb refuses most wrong operations before it has changed anything; then the others go on as
-if nothing had happened.  After another failure, such as a full map, the transaction can only be
-aborted.  Then the operations before the failed one are done again and committed, and those
-behind it follow in a transaction of their own.  Every failure takes one operation away, so this
-ends, and each operation is done again at most once for each failure behind it that its own
-commit has met.
+liblmdb refuses most invalid operations before it has changed anything; then the other operations
+go on in the same transaction.  After other failures, such as a full map, the transaction can only
+be aborted.  Then the operations before the failed one are run again and committed, and the
+operations after it run in another transaction.  Each failure removes one operation, so this ends.
+An operation is run again at most once for each later operation in its transaction that fails.
 
-A function of the user can fail half-way, and what it has written by then must not stay.  It
-gets a nested transaction; or, under ``writemap``, where LMDB has none, one of its own.
+A function of the user can fail after it has written something, which must be undone.  So it runs
+in a nested transaction.  With ``writemap`` LMDB has no nested transactions, so there it runs in
+a transaction of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ..transaction import Transaction
 
-# What a refused operation raises; it has changed nothing if the transaction still answers.
+# The errors of refused operations, which have changed nothing if the transaction is still usable.
 _REFUSALS = (
     TypeError, ValueError, BadDbiError, BadValsizeError, ClosedError, IncompatibleError,
     KeyExistsError, NotFoundError,
@@ -42,38 +42,38 @@ _REFUSALS = (
 
 
 class Operation:
-    """One write on its way to a commit; then it has a ``result``, or an ``error``."""
+    """One write.  It has a ``result`` or an ``error`` after its commit."""
 
     __slots__ = ("args", "error", "method", "result", "settled")
 
     def __init__(self, method: str | None, args: tuple[Any, ...]) -> None:
-        """``method`` of the transaction; None for a function of the user in ``args``."""
+        """``method`` names a method of Transaction; if it is None, ``args`` has a function."""
         self.method = method
         self.args = args
         self.result: object = None
         self.error: BaseException | None = None
-        # whoever waits has been told
+        # True when the outcome was delivered
         self.settled = False
 
     def start(self) -> bool:
-        """Whether it is still wanted; from here on it cannot be taken back."""
+        """Return False if the write was cancelled; after True it cannot be cancelled any more."""
         return True
 
     @staticmethod
     def deliver(operations: Sequence[Any]) -> None:
-        """Tell whoever waits; all are of one class."""
+        """Deliver the outcomes to the threads or tasks that wait; all are of one class."""
 
     def fail(self, error: BaseException) -> None:
-        """Fail for what has befallen the commit, unless it has failed already."""
+        """Set the error of the whole commit, unless the operation has an error of its own."""
         if self.error is None:
             self.result, self.error = None, _copy_error(error)
 
 
 class GroupCommit:
-    """Commits operations together.
+    """Runs operations and commits them together.
 
     :param begin: ``begin()`` begins a write transaction, ``begin(parent)`` a nested one.
-    :param can_nest: whether there can be nested ones.
+    :param can_nest: False if transactions cannot be nested.
     """
 
     def __init__(self, begin: Callable[..., Transaction[Any]], can_nest: bool) -> None:
@@ -81,12 +81,12 @@ class GroupCommit:
         self._can_nest = can_nest
 
     def commit(self, take: Callable[[], Sequence[Operation]]) -> Sequence[Operation]:
-        """Begin, take operations and carry them out in order.
+        """Begin a transaction, take operations, and run and commit them in order.
 
-        They are taken once the writer lock is had, so that those who come while it is
-        waited for share the commit, and those who go leave nothing behind.
+        The operations are taken after the writer lock was acquired.  So those that are added
+        during the wait share the commit, and those that are cancelled during it are not run.
 
-        :return: what was taken; each has its result or error.
+        :return: the operations that were taken; each has its result or error.
         """
         try:
             txn: Transaction[Any] | None = self._begin()
@@ -102,7 +102,7 @@ class GroupCommit:
                 try:
                     begun, txn = txn or self._begin(), None
                     failed = self._run_transaction(begun, chunk)
-                except BaseException as error:  # the loss of a commit is that of all in it
+                except BaseException as error:  # if the commit fails, all its operations fail
                     _fail_all(chunk, error)
                 else:
                     if failed is not None:
@@ -113,7 +113,7 @@ class GroupCommit:
         return operations
 
     def _split(self, operations: Sequence[Operation]) -> list[Sequence[Operation]]:
-        """The operations by transaction, if nothing fails."""
+        """Split the operations into one chunk for each transaction."""
         if self._can_nest:
             return [operations] if operations else []
         chunks: list[list[Operation]] = [[]]
@@ -125,7 +125,7 @@ class GroupCommit:
         return [chunk for chunk in chunks if chunk]
 
     def _run_transaction(self, txn: Transaction[Any], chunk: Sequence[Operation]) -> int | None:
-        """One transaction; the number of the operation that made it unusable, if one did."""
+        """Run a chunk in one transaction; return the index of a failure that made it unusable."""
         try:
             for number, operation in enumerate(chunk):
                 operation.error = None
@@ -157,7 +157,7 @@ class GroupCommit:
         return result
 
     def _usable(self, txn: Transaction[Any], operation: Operation) -> bool:
-        """Whether the others can go on after an operation has failed."""
+        """Return True if the transaction can go on after the failure of an operation."""
         undone = operation.method is None and self._can_nest
         if not undone and not isinstance(operation.error, _REFUSALS):
             return False
@@ -174,7 +174,7 @@ def _fail_all(operations: Sequence[Operation], error: BaseException) -> None:
 
 
 def _copy_error(error: BaseException) -> BaseException:
-    """An exception for one of several: raising one object in many threads mixes their traces."""
+    """Copy an exception: raising one object in many threads would mix the tracebacks."""
     if not isinstance(error, Error):
         return error
     copy = type(error)(error.what, error.code, error.hint)

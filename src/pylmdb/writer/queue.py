@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The queue before a thread that writes: many put in, one takes out all that waits and commits it.
+"""A queue of writes, and the thread that commits all of them that wait at once.
 
-While a commit waits for the disk the next ones gather, so the busier it is, the more share one;
-an idle queue commits at once.
+While one commit waits for the disk, the next writes collect.  So the more writes there are, the
+more share a commit; a single write is committed at once.
 
-The thread holds the queue, and the queue the environment, but both have only a weak reference to
-the object that the user has.  So that can be dropped: what was put in is then still written, and
-the thread ends.  The callback of that reference is C, so no exception can keep it from waking the
-thread; what else is done to the queue by those who put in are single calls of C, too.
+The thread refers to the queue, and the queue to the environment.  Both have only a weak reference
+to the user's object.  So the user may drop that object: the operations in the queue are still
+written, and the thread ends.  The callback of the weak reference is a C function, so no exception
+can keep it from waking the thread.  The other changes that callers make to the queue are single
+calls of C functions, too.
 
-The thread is a daemon, and what waits when the program ends is written by a handler of
-``atexit``: it runs while threads still do, but does not wait for ever as the join of an
-ordinary thread would where the writer lock is held by the thread that is ending the program.
+The thread is a daemon.  An ``atexit`` handler writes what is in the queue when the program ends.
+The handler runs while threads still run.  Unlike the join of an ordinary thread, it does not wait
+without a limit if the thread that ends the program holds the writer lock.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ if TYPE_CHECKING:
     from ..transaction import Transaction
     from .group_commit import Operation
 
-# Seconds: of one wait for the writer lock, between which the thread looks whether it is to give
-# up; and for which the end of a program waits for that lock.
+# In seconds: the longest single wait for the writer lock, after which the thread checks whether
+# the program ends; and the longest wait for that lock at the end of the program.
 _LOCK_SLICE, _EXIT_TIMEOUT = 0.2, 0.6
 
 
 class WriteQueue:
     """Operations that wait, and the thread that commits them.
 
-    :param owner: the object for which it does; when that dies, the thread ends.
-    :param max_pending: how many may wait.
+    :param owner: the user's object; the thread ends when it is destroyed.
+    :param max_pending: how many operations may wait.
     """
 
     def __init__(
@@ -66,14 +67,14 @@ class WriteQueue:
         self._db, self._sync, self._metasync = db, sync, metasync
         self._max_pending = max_pending
         self._group_commit = GroupCommit(self._begin, not env.flags()["writemap"])
-        # a finalizer may come in a second time
+        # re-entrant, because a finalizer may run while the thread has it
         self._lock = threading.RLock()
-        # what was put in and has no end yet; how much of it the thread is committing
+        # operations without an outcome, and how many of them the thread is committing
         self._pending: deque[Operation] = deque()
         self._committing = 0
-        # anything in it wakes the thread
+        # any item in it wakes the thread
         self._wakeups: SimpleQueue[object] = SimpleQueue()
-        # locks that threads wait for until something has changed
+        # locks, one for each thread that waits for a change
         self._waiters: deque[Any] = deque()
         self._closing = False
         self._give_up_at: float | None = None
@@ -82,35 +83,35 @@ class WriteQueue:
         self._thread = threading.Thread(target=self._run, name="pylmdb writer", daemon=True)
 
     def start(self) -> None:
-        """Start the thread, once the owner knows the queue."""
+        """Start the thread.  Called when the owner refers to the queue."""
         _queues.add(self)
         if self.env._queues is None:
             self.env._queues = weakref.WeakSet()
         self.env._queues.add(self)
         self._thread.start()
 
-    # -- for those who put in ----------------------------------------------------
+    # -- for the threads that add operations -------------------------------------
 
-    # for what can run when the interpreter exits and has set the names in os to None
+    # kept here because the interpreter sets the names in os to None when it exits
     getpid = staticmethod(os.getpid)
 
     @property
     def forked(self) -> bool:
-        """True in a child of fork(), where the thread is not."""
+        """True in a forked child, which has not inherited the thread."""
         return self.getpid() != self.pid
 
     @property
     def closed(self) -> bool:
-        """True once nothing more is accepted."""
+        """True if no more operations are accepted."""
         return self._closing or self._owner() is None or self.env.closed
 
     @property
     def pending(self) -> int:
-        """How many operations were put in whose fate is not known yet."""
+        """How many operations have no outcome yet."""
         return len(self._pending)
 
     def check(self) -> None:
-        """Raise unless something can be put in."""
+        """Raise an error if no operations can be added."""
         if self.forked:
             raise ForkedError(
                 "this writer belongs to the parent process; its thread was not inherited",
@@ -123,18 +124,18 @@ class WriteQueue:
     def add(
         self, operations: Sequence[Operation], timeout: float | None = None, bound: bool = True
     ) -> None:
-        """Put operations in; waits for room, unless not ``bound``."""
+        """Add operations; wait for room, unless ``bound`` is False."""
         self.check()
         why = f"{self._max_pending} writes are waiting already"
         self._wait_for(lambda: self._put(operations, bound), Deadline(timeout), why)
 
     def _put(self, operations: Sequence[Operation], bound: bool) -> bool:
-        """Put operations in, if there is room."""
+        """Add operations if there is room, and return whether there was."""
         try:
             with self._lock:
                 self.check()
                 full = bound and len(self._pending) - self._committing >= self._max_pending
-                if full and not self._is_current():  # which would wait for itself
+                if full and not self._is_current():  # the queue's own thread would wait for itself
                     return False
                 self._pending.extend(operations)
         finally:
@@ -142,7 +143,7 @@ class WriteQueue:
         return True
 
     def flush(self, deadline: Deadline) -> None:
-        """Wait until the fate of all that was put in is known."""
+        """Wait until all operations that were added before have an outcome."""
         if self._is_current():
             raise BusyError("a function or callback of this writer cannot wait for it")
         with self._lock:
@@ -151,7 +152,7 @@ class WriteQueue:
             self._wait_for(lambda: last.settled, deadline, "writes are still waiting")
 
     def refuse_self_wait(self) -> None:
-        """Raise if the calling thread has the writer lock that the queue's thread needs."""
+        """Raise BusyError if the calling thread has the writer lock that the queue needs."""
         shared = self.env._shared
         if shared is not None and not shared.forked and shared.own_writer() is not None:
             raise BusyError(
@@ -160,7 +161,7 @@ class WriteQueue:
             )
 
     def finish(self) -> None:
-        """Accept nothing more; what waits is still written.  Repeatable, and never waits."""
+        """Accept no more operations; those in the queue are still written.  Never waits."""
         if self.forked:
             return
         self._closing = True
@@ -168,8 +169,10 @@ class WriteQueue:
         self._notify_waiters()
 
     def join(self) -> None:
-        """Wait for the end of the thread, after finish(); nothing of threading is needed once
-        it has ended, because the interpreter may be exiting."""
+        """Wait for the end of the thread, after finish().
+
+        If the thread has ended, this uses no globals: the interpreter may be exiting.
+        """
         if not self.forked and self._thread.is_alive() and not self._is_current():
             self._thread.join()
 
@@ -181,12 +184,12 @@ class WriteQueue:
             self._wakeups.put(None)
 
     def _wait_for(self, condition: Callable[[], bool], deadline: Deadline, why: str) -> None:
-        """Wait until the condition is true, which is looked at again after each change."""
+        """Wait until the condition is true; it is checked again after each change."""
         while not condition():
             self.refuse_self_wait()
             if not deadline.slice():
                 raise LockTimeoutError(
-                    f"writer: {why}", hint="wait longer, or see what holds up the writer lock"
+                    f"writer: {why}", hint="wait longer, or find out what keeps the writer lock"
                 )
             waiter = allocate_lock()
             waiter.acquire()
@@ -196,11 +199,11 @@ class WriteQueue:
             waiter.acquire(timeout=deadline.slice())
 
     def _notify_waiters(self) -> None:
-        """Let those that wait look again."""
+        """Wake the threads that wait for a change."""
         while self._waiters:
             self._waiters.popleft().release()
 
-    # -- in the thread -----------------------------------------------------------
+    # -- in the queue's thread ----------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -212,7 +215,7 @@ class WriteQueue:
             self.env._queues.discard(self)
 
     def _commit_next(self) -> bool:
-        """Wait for operations and commit them; False at the end."""
+        """Wait for operations and commit them; return False when the thread is to end."""
         while not self._pending:
             with self._lock:
                 if self.closed and not self._pending:
@@ -241,7 +244,7 @@ class WriteQueue:
         return True
 
     def _begin(self, parent: Transaction[Any] | None = None) -> Transaction[Any]:
-        """Begin, for as long as it takes: what cannot be had are other writers' ends."""
+        """Begin a transaction, and wait for other writers without a limit, except at exit."""
         while True:
             try:
                 return self.env.begin(
@@ -259,17 +262,17 @@ class WriteQueue:
             except BusyError:  # the file was compacted meanwhile
                 if parent is not None:
                     raise
-                self.refuse_self_wait()  # that a callback has left open
+                self.refuse_self_wait()  # a callback may have left a transaction open
 
     # -- at the end of the program -------------------------------------------------
 
     def finish_for_exit(self) -> None:
-        """Finish, and do not wait for the writer lock as long as it takes."""
+        """Call finish(), and limit the wait for the writer lock."""
         self._give_up_at = time.monotonic() + _EXIT_TIMEOUT
         self.finish()
 
     def join_and_warn(self) -> None:
-        """Wait for the thread, and warn of what could not be written."""
+        """Wait for the thread, and warn if operations could not be written."""
         self.join()
         if self._exit_error is not None:
             warnings.warn(
@@ -279,13 +282,13 @@ class WriteQueue:
             )
 
 
-# those whose threads run, which hold them
+# queues whose threads run; the threads keep them alive
 _queues: weakref.WeakSet[WriteQueue] = weakref.WeakSet()
 
 
 @atexit.register
 def _finish_all() -> None:
-    """Write what waits."""
+    """Write the operations that wait in all queues.  Called at the end of the program."""
     queues = [queue for queue in list(_queues) if not queue.forked]
     for queue in queues:
         queue.finish_for_exit()
