@@ -199,14 +199,14 @@ def test_large_values_are_not_read_ahead(env, monkeypatch):
     m = pylmdb.Map(env, "m", key="int")
     m.update((i, b"%d" % i * 50_000) for i in range(100))
     sizes = []
-    original = pylmdb.mapping.iteration._limited
+    original = pylmdb.mapping.iteration._take_limited
 
     def spy(records):
         ahead = original(records)
         sizes.append(sum(len(value) for _, value in ahead))
         return ahead
 
-    monkeypatch.setattr(pylmdb.mapping.iteration, "_limited", spy)
+    monkeypatch.setattr(pylmdb.mapping.iteration, "_take_limited", spy)
     assert [key for key, _ in m.items()] == [*range(100)]
     assert max(sizes) < 300_000
 

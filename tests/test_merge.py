@@ -205,7 +205,7 @@ def interrupt(done, total):
 
 def test_portions(tmp_path, versions, monkeypatch):
     """A new environment is committed several times, and is the same."""
-    monkeypatch.setattr("pylmdb.tools.destination.PORTION", 10_000)
+    monkeypatch.setattr("pylmdb.tools.destination.COMMIT_BYTES", 10_000)
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 3_000)
     for i, name in enumerate("ab"):
         make(tmp_path / name, versions[i], numbered(range(i, 4000, 3)), b"n")

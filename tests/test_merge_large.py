@@ -48,7 +48,7 @@ def shape(path, name=None):
 
 @pytest.mark.parametrize("name", [None, b"named"])
 def test_what_is_written_is_what_put_writes(tmp_path, versions, name, monkeypatch):
-    monkeypatch.setattr("pylmdb.tools.destination.PORTION", 700_000)
+    monkeypatch.setattr("pylmdb.tools.destination.COMMIT_BYTES", 700_000)
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 300_000)
     count = 4 * len(SIZES)
     sources = [

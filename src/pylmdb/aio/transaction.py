@@ -36,7 +36,7 @@ class AsyncTransaction(Wrapper):
     aborted.
     """
 
-    __slots__ = ("__weakref__", "_executor", "_loop", "_txn_id", "_parent", "_state", "_wrapped")
+    __slots__ = ("__weakref__", "_executor", "_loop", "_parent", "_state", "_txn_id", "_wrapped")
 
     def __init__(
         self,

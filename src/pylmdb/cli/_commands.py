@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 # the longest time, in seconds, that a command is told to take
-_DAYS = 1e6
+_MAX_SECONDS = 1e6
 
 
 def number(text: str) -> int:
@@ -26,7 +26,7 @@ def number(text: str) -> int:
 def seconds(text: str) -> float:
     """The type of an argument: a time that somebody may wait."""
     value = float(text)
-    if not 0 <= value <= _DAYS:
+    if not 0 <= value <= _MAX_SECONDS:
         raise ValueError
     return value
 

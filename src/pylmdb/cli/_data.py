@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NPY = b"\x93NUMPY"
 
 
-class UnfitError(ValueError):
+class FormatError(ValueError):
     """Bytes that are not in the format they are to be shown in."""
 
 
@@ -38,24 +38,24 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as problem:
-        raise UnfitError(f"not text in UTF-8: {problem}") from None
+        raise FormatError(f"not text in UTF-8: {problem}") from None
 
 
 def _json(data: bytes) -> object:
     try:
-        return json.loads(data, parse_constant=_no_json)
+        return json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
-        raise UnfitError(f"not JSON: {problem}") from None
+        raise FormatError(f"not JSON: {problem}") from None
 
 
-def _no_json(word: str) -> NoReturn:
-    raise UnfitError(f"{word} is none of its numbers")
+def _refuse_constant(word: str) -> NoReturn:
+    raise FormatError(f"{word} is none of its numbers")
 
 
 def _integer(order: Literal["little", "big"], signed: bool = False) -> Callable[[bytes], Any]:
     def read(data: bytes) -> int:
         if len(data) not in (1, 2, 4, 8):
-            raise UnfitError(f"not an integer: {len(data)} bytes")
+            raise FormatError(f"not an integer: {len(data)} bytes")
         return int.from_bytes(data, order, signed=signed)
 
     return read
@@ -68,7 +68,7 @@ def _npy(data: bytes) -> NDArray[Any]:
 
 
 # by the name of the format
-SHOW: dict[str, Callable[[bytes], Any]] = {
+DECODERS: dict[str, Callable[[bytes], Any]] = {
     "text": _text,
     "hex": _hex,
     "int": _integer("big"),
@@ -79,7 +79,7 @@ SHOW: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-def _auto(data: bytes) -> str | None:
+def _readable_text(data: bytes) -> str | None:
     """Text where it is readable, else hexadecimal."""
     try:
         text = data.decode()
@@ -99,68 +99,72 @@ def _is_array(data: bytes) -> bool:
     return True
 
 
-def _shown(data: bytes, form: str, width: int = 0) -> str:
+def _format_text(data: bytes, format_name: str, width: int = 0) -> str:
     """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
-    if form == "auto":
-        text = _auto(data)
+    if format_name == "auto":
+        text = _readable_text(data)
         if text is None and _is_array(data):
-            return _shown(data, "npy", width)
+            return _format_text(data, "npy", width)
         result = "0x" + data.hex() if text is None else text
-    elif form == "npy":
+    elif format_name == "npy":
         array = _npy(data)
         values = " ".join(str(array).split())
         result = f"{array.dtype} {array.shape} {values}"
     else:
-        value = SHOW[form](data)
-        result = json.dumps(value, ensure_ascii=False) if form == "json" else str(value)
+        value = DECODERS[format_name](data)
+        result = json.dumps(value, ensure_ascii=False) if format_name == "json" else str(value)
     result = visible(result)
     if width and len(result) > width:
         return f"{result[: width - 1]}… ({len(data)} bytes)"
     return result
 
 
-def _for_json(data: bytes, form: str) -> object:
+def _format_json(data: bytes, format_name: str) -> object:
     """Bytes as a value of JSON; in ``auto``, what is no text is {"hex": ...}."""
-    if form == "auto":
+    if format_name == "auto":
         if _is_array(data):
-            return _for_json(data, "npy")
-        text = _auto(data)
+            return _format_json(data, "npy")
+        text = _readable_text(data)
         return {"hex": data.hex()} if text is None else text
-    value = SHOW[form](data)
-    if form == "npy":
-        return {"dtype": str(value.dtype), "shape": value.shape, "data": _plain(value.tolist())}
+    value = DECODERS[format_name](data)
+    if format_name == "npy":
+        return {
+            "dtype": str(value.dtype),
+            "shape": value.shape,
+            "data": _json_value(value.tolist()),
+        }
     return value
 
 
-def _plain(value: object) -> object:
+def _json_value(value: object) -> object:
     """An array's elements as JSON has them: null for what is no finite number."""
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_json_value(each) for each in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, complex):
-        return [_plain(value.real), _plain(value.imag)]
+        return [_json_value(value.real), _json_value(value.imag)]
     if isinstance(value, bytes):
-        return _for_json(value, "auto")
+        return _format_json(value, "auto")
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _parsed(text: str, form: str, width: int) -> bytes:
+def _parse(text: str, format_name: str, width: int) -> bytes:
     """The bytes that an argument means."""
-    if form in ("auto", "text"):
+    if format_name in ("auto", "text"):
         return text.encode("utf-8", "surrogateescape")
-    if form == "hex":
+    if format_name == "hex":
         return bytes.fromhex(text.removeprefix("0x"))
-    if form == "json":
+    if format_name == "json":
         data = text.encode("utf-8", "surrogateescape")
         _json(data)
         return data
-    if form == "npy":
+    if format_name == "npy":
         raise ValueError("an array cannot be typed; put -f takes a file")
     try:
         number = int(text, 0)
-        order: Literal["little", "big"] = sys.byteorder if form == "native" else "big"
-        return number.to_bytes(width, order, signed=form == "signed")
+        order: Literal["little", "big"] = sys.byteorder if format_name == "native" else "big"
+        return number.to_bytes(width, order, signed=format_name == "signed")
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not an integer of {width * 8} bits") from None
 
@@ -175,15 +179,15 @@ class Format:
 
     def read(self, text: str) -> bytes:
         """What an argument means."""
-        return _parsed(text, self._name, self._width)
+        return _parse(text, self._name, self._width)
 
     def text(self, data: bytes, width: int = 0) -> str:
         """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
-        return _shown(data, self._name, width)
+        return _format_text(data, self._name, width)
 
     def json(self, data: bytes) -> object:
         """Bytes as a value of JSON."""
-        return _for_json(data, self._name)
+        return _format_json(data, self._name)
 
 
 def formats(
@@ -204,7 +208,10 @@ def formats(
 
 def add_formats(command: argparse.ArgumentParser) -> None:
     """The options that say how keys and values are written."""
-    for what, choices in (("key", ["text", "hex", "int", "signed", "native"]), ("value", [*SHOW])):
+    for what, choices in (
+        ("key", ["text", "hex", "int", "signed", "native"]),
+        ("value", [*DECODERS]),
+    ):
         command.add_argument(
             f"--{what}-format", choices=["auto", *choices], default="auto",
             help=f"how {what}s are written: int is big-endian, native as integerkey databases"

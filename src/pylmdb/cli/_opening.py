@@ -30,10 +30,10 @@ def reading(
     opens = partial(open_whole if whole else open_source, args.path, subdir)
     if args.no_lock:
         return opens(lock=False)
-    return open_unlocked_if_safe(args.path, opens, partial(_tell, args))
+    return open_unlocked_if_safe(args.path, opens, partial(_print_notice, args))
 
 
-def _tell(args: argparse.Namespace, text: str) -> None:
+def _print_notice(args: argparse.Namespace, text: str) -> None:
     print(f"pylmdb {args.command}: {visible(text)}", file=sys.stderr, flush=True)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # what needs a look before it is printed; the rest is ASCII that shows itself
-_DOUBTFUL = re.compile(r"[^\n -~]")
+_NOT_PLAIN_ASCII = re.compile(r"[^\n -~]")
 
 
 def visible(text: str) -> str:
@@ -40,7 +40,7 @@ def _escape(char: str) -> str:
 def print_json(value: object, lines: bool = False) -> None:
     """A value as JSON: with indentation, or as one of many, on a line."""
     text = json.dumps(value, indent=None if lines else 2, ensure_ascii=False, allow_nan=False)
-    print(_DOUBTFUL.sub(_json_escape, text))
+    print(_NOT_PLAIN_ASCII.sub(_json_escape, text))
 
 
 def _json_escape(found: re.Match[str]) -> str:
@@ -55,7 +55,7 @@ def _json_escape(found: re.Match[str]) -> str:
     return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
 
 
-class Visible:
+class VisibleOutput:
     """A binary file that shows lines on a terminal, which would obey control characters."""
 
     def write(self, data: bytes) -> int:
@@ -79,13 +79,13 @@ def print_fields(fields: Mapping[str, Any]) -> None:
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Rows under headings; numbers are set to the right."""
-    heads = [*columns]
+    headings = [*columns]
     cells = [[*row] for row in rows]
-    if sys.stdout.isatty() and _print_rich(heads, cells):
+    if sys.stdout.isatty() and _print_rich(headings, cells):
         return
     texts = [[_text(cell) for cell in row] for row in cells]
-    widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
-    for row, values in [(heads, heads), *zip(texts, cells, strict=True)]:
+    widths = [max(map(len, column)) for column in zip(headings, *texts, strict=True)]
+    for row, values in [(headings, headings), *zip(texts, cells, strict=True)]:
         parts = [
             f"{text:{'>' if isinstance(value, int) else '<'}{width}}"
             for text, value, width in zip(row, values, widths, strict=True)
@@ -93,7 +93,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
         print("  ".join(parts).rstrip())
 
 
-def _print_rich(heads: list[str], rows: list[list[Any]]) -> bool:
+def _print_rich(headings: list[str], rows: list[list[Any]]) -> bool:
     try:
         from rich.console import Console
         from rich.table import Table
@@ -101,9 +101,9 @@ def _print_rich(heads: list[str], rows: list[list[Any]]) -> bool:
     except ImportError:
         return False
     table = Table(box=None, header_style="bold")
-    for number, head in enumerate(heads):
+    for number, heading in enumerate(headings):
         right = rows and all(isinstance(row[number], int) for row in rows)
-        table.add_column(head, justify="right" if right else "left", overflow="fold")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     Console(highlight=False).print(table)

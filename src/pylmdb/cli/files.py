@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..tools import convert, dump, load, merge
 from ..tools.sources import data_path
 from ._opening import database, reading, require, writing
-from ._output import Visible, print_json, print_names, progress, size
+from ._output import VisibleOutput, print_json, print_names, progress, size
 
 if TYPE_CHECKING:
     import argparse
@@ -102,7 +102,7 @@ def dump_text(args: argparse.Namespace) -> None:
         sys.stdout.flush()
         out: BinaryIO | str = args.file
         if out is None:
-            out = Visible() if sys.stdout.isatty() else sys.stdout.buffer
+            out = VisibleOutput() if sys.stdout.isatty() else sys.stdout.buffer
         dump(env, out, databases, None if args.file is None else progress(),
              printable=args.printable)  # fmt: skip
 
@@ -115,10 +115,10 @@ def load_text(args: argparse.Namespace) -> None:
         source, args.path, name, progress(), overwrite=not args.keep, append=args.append,
         plain=args.plain, subdir=not args.single, lib_version=args.lib_version,
     )  # fmt: skip
-    _tell(args, f"{written:,} records written", records=written)
+    _print_result(args, f"{written:,} records written", records=written)
 
 
-def _tell(args: argparse.Namespace, text: str, **fields: object) -> None:
+def _print_result(args: argparse.Namespace, text: str, **fields: object) -> None:
     if args.json:
         print_json(fields)
     else:
@@ -147,7 +147,7 @@ def copy_environment(args: argparse.Namespace) -> None:
             raise
         name = os.path.join(args.dest, "data.mdb") if subdir else args.dest
     written = os.stat(name).st_size
-    _tell(args, f"{size(written)} written", bytes=written)
+    _print_result(args, f"{size(written)} written", bytes=written)
 
 
 def compact(args: argparse.Namespace) -> None:
@@ -156,7 +156,7 @@ def compact(args: argparse.Namespace) -> None:
         before = os.stat(data_path(env)).st_size
         env.compact()
         after = os.stat(data_path(env)).st_size
-    _tell(args, f"from {size(before)} to {size(after)}", before=before, after=after)
+    _print_result(args, f"from {size(before)} to {size(after)}", before=before, after=after)
 
 
 def merge_environments(args: argparse.Namespace) -> None:
@@ -164,14 +164,14 @@ def merge_environments(args: argparse.Namespace) -> None:
     for source in args.sources:
         require(source)
     written = merge(args.sources, args.dest, args.on_conflict, progress())
-    _tell(args, f"{written:,} records written", records=written)
+    _print_result(args, f"{written:,} records written", records=written)
 
 
 def convert_environment(args: argparse.Namespace) -> None:
     """``pylmdb convert``."""
     require(args.source)
     written = convert(args.source, args.dest, int(args.to == "1.0"), progress())
-    _tell(args, f"{written:,} records written", records=written)
+    _print_result(args, f"{written:,} records written", records=written)
 
 
 def drop_database(args: argparse.Namespace) -> None:
@@ -182,7 +182,7 @@ def drop_database(args: argparse.Namespace) -> None:
         db = database(env, args, txn)
         entries = txn.stat(db).entries
         txn.drop(db, delete=args.delete)
-    _tell(args, f"{entries:,} records dropped", records=entries)
+    _print_result(args, f"{entries:,} records dropped", records=entries)
 
 
 def warm(args: argparse.Namespace) -> None:
@@ -195,4 +195,4 @@ def warm(args: argparse.Namespace) -> None:
         while done < used and (count := file.readinto(buffer)):
             done += count
     seconds = time.perf_counter() - begin
-    _tell(args, f"{size(done)} read in {seconds:.2f} s", bytes=done, seconds=seconds)
+    _print_result(args, f"{size(done)} read in {seconds:.2f} s", bytes=done, seconds=seconds)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._commands import Commands
 
 # characters of a value that scan shows on a terminal
-_WIDTH = 100
+_TERMINAL_WIDTH = 100
 
 
 def add(commands: Commands) -> None:
@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
     scan.add_argument("-k", "--keys-only", action="store_true", help="leave the values out")
     scan.add_argument(
         "--width", type=number, metavar="N",
-        help=f"cut values to N characters; 0: do not. By default {_WIDTH} on a terminal",
+        help=f"cut values to N characters; 0: do not. By default {_TERMINAL_WIDTH} on a terminal",
     )  # fmt: skip
     get = commands.on_path("get", get_record, "Write the value of a key to standard output.")
     get.add_argument("key", metavar="KEY")
@@ -60,7 +60,7 @@ def scan_records(args: argparse.Namespace) -> None:
     """``pylmdb scan``."""
     width = args.width
     if width is None:
-        width = _WIDTH if sys.stdout.isatty() else 0
+        width = _TERMINAL_WIDTH if sys.stdout.isatty() else 0
     with reading(args) as env, env.begin() as txn:
         db = database(env, args, txn)
         keys, values = formats(args, txn, db)

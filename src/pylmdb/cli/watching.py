@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("time", "txnid", "entries", "used", "free_pages", "readers")
 # records that bench looks up
-_SAMPLE = 10_000
+_BENCH_KEYS = 10_000
 
 
 def add(commands: Commands) -> None:
@@ -44,8 +44,8 @@ def watch_environment(args: argparse.Namespace) -> None:
     with reading(args, whole=True) as env:
         if not args.json:
             print(*_COLUMNS, sep="\t")
-        for turn in count() if args.count is None else range(args.count):
-            if turn:
+        for number in count() if args.count is None else range(args.count):
+            if number:
                 time.sleep(args.interval)
             row = _counters(env)
             if args.json:
@@ -56,14 +56,14 @@ def watch_environment(args: argparse.Namespace) -> None:
 
 
 def _counters(env: Environment) -> dict[str, Any]:
-    about = env.info()
+    info = env.info()
     with env.begin() as txn:
         dbs = [None, *env.dbs(txn)]
         entries = sum(txn.stat(env.open_db(name, txn, create=False)).entries for name in dbs)
     return dict(
         zip(
             _COLUMNS,
-            (time.strftime("%H:%M:%S"), about.last_txnid, entries, about.used, about.free_pages,
+            (time.strftime("%H:%M:%S"), info.last_txnid, entries, info.used, info.free_pages,
              sum(reader.txnid is not None for reader in env.reader_list())),
             strict=True,
         )
@@ -74,7 +74,7 @@ def bench_environment(args: argparse.Namespace) -> None:
     """``pylmdb bench``."""
     with reading(args) as env, env.begin() as txn:
         db = database(env, args, txn)
-        keys = [*islice(txn.cursor(db).iternext(True, False), _SAMPLE)]
+        keys = [*islice(txn.cursor(db).iternext(True, False), _BENCH_KEYS)]
         if not keys:
             raise ValueError("there are no records to read")
         random.Random(0).shuffle(keys)

@@ -16,7 +16,7 @@ from .._typing import TYPE_CHECKING
 from ..database import Database, words_of
 from ..environment import Environment
 from ..errors import IncompatibleError, ReadonlyError, closed
-from .opening import CLOSED, Joined, open_environment
+from .opening import CLOSED, ExistingTransaction, open_environment
 from .ordered import Ordered
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ else:
     K, V = "K", "V"
 
 _REQUIRED: Any = object()
-_BATCH = 1000
+_BATCH_SIZE = 1000
 
 
 class Map(Ordered[K, V]):
@@ -169,7 +169,7 @@ class Map(Ordered[K, V]):
         if flag == "n":
             with self._writing() as txn:
                 if not self._owns:
-                    self._keep_databases(handle, txn)
+                    self._refuse_named_databases(handle, txn)
                 txn.drop(handle, delete=False)
         return handle
 
@@ -288,12 +288,12 @@ class Map(Ordered[K, V]):
 
     def _reading(self) -> AbstractContextManager[Any]:
         own = self._own_writer()
-        return self._env.begin(self._db) if own is None else Joined(own)
+        return self._env.begin(self._db) if own is None else ExistingTransaction(own)
 
     def _writing(self) -> AbstractContextManager[Any]:
         self._check_writable()
         own = self._own_writer()
-        return self._env.begin(write=True) if own is None else Joined(own)
+        return self._env.begin(write=True) if own is None else ExistingTransaction(own)
 
     def _check_writable(self) -> None:
         if self._readonly and not self.closed:
@@ -447,7 +447,7 @@ class Map(Ordered[K, V]):
         batch = []
         for key, value in pairs:
             batch.append((self._encode_key(key), self._encode_value(value)))
-            if len(batch) == _BATCH:
+            if len(batch) == _BATCH_SIZE:
                 cursor.putmulti(batch)
                 batch = []
         cursor.putmulti(batch)
@@ -461,10 +461,10 @@ class Map(Ordered[K, V]):
         ``mdb_drop``.
         """
         with self._writing() as txn:
-            self._keep_databases(self._db, txn)
+            self._refuse_named_databases(self._db, txn)
             txn.drop(self._db, delete=False)
 
-    def _keep_databases(self, handle: Database, txn: Transaction[Any]) -> None:
+    def _refuse_named_databases(self, handle: Database, txn: Transaction[Any]) -> None:
         if handle.name is None and self._env.dbs(txn):
             raise IncompatibleError(
                 "the main database holds the named databases, which would be lost",

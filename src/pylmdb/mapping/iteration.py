@@ -31,10 +31,10 @@ else:
     K, V = "K", "V"
 
 # how many records, and of how many bytes, are read ahead: few at first
-_FIRST, _MOST, _BYTES = 4, 256, 1 << 16
+_FIRST_BATCH, _MAX_BATCH, _MAX_BATCH_BYTES = 4, 256, 1 << 16
 
 
-def walk(
+def iterate(
     mapping: Ordered[Any, Any],
     decode: Callable[[Any], Any],
     start: bytes | None,
@@ -44,12 +44,12 @@ def walk(
 ) -> Iterator[Any]:
     """``decode`` of each record with ``start <= key < stop``: of (key, value), or without
     ``values`` of the key."""
-    count = _FIRST
+    count = _FIRST_BATCH
     while True:
-        ahead, shared, writer, at = _read_ahead(mapping, start, stop, reverse, values, count)
-        if not ahead:
+        batch, shared, own_writer, version = _prefetch(mapping, start, stop, reverse, values, count)
+        if not batch:
             return
-        for record in ahead:
+        for record in batch:
             key = record[0] if values else record
             if reverse:
                 stop = key
@@ -58,18 +58,20 @@ def walk(
             yield decode(record)
             own = shared.own_writer()
             if own is None:
-                is_so = writer is None and shared.last_commit == at
+                is_current = own_writer is None and shared.last_commit == version
             else:
-                is_so = writer is not None and writer() is own and own._mutations == at
+                is_current = (
+                    own_writer is not None and own_writer() is own and own._mutations == version
+                )
             del own  # nobody holds a transaction while he waits for the next step
-            if not is_so or mapping._env._shared is not shared:
-                count = _FIRST
+            if not is_current or mapping._env._shared is not shared:
+                count = _FIRST_BATCH
                 break
         else:
-            count = min(4 * len(ahead), _MOST)
+            count = min(4 * len(batch), _MAX_BATCH)
 
 
-def _read_ahead(
+def _prefetch(
     mapping: Ordered[Any, Any],
     start: bytes | None,
     stop: bytes | None,
@@ -81,12 +83,12 @@ def _read_ahead(
     a write transaction of this thread, after so many changes, else after which commit."""
     own = mapping._own_writer()
     if own is not None:
-        at = own._mutations
-        ahead = _read(own, mapping._db, start, stop, reverse, values, count)
-        return ahead, own._shared, ref(own), at
+        version = own._mutations
+        batch = _read(own, mapping._db, start, stop, reverse, values, count)
+        return batch, own._shared, ref(own), version
     with mapping._env.begin(mapping._db) as txn:
-        ahead = _read(txn, mapping._db, start, stop, reverse, values, count)
-        return ahead, txn._shared, None, txn.id()
+        batch = _read(txn, mapping._db, start, stop, reverse, values, count)
+        return batch, txn._shared, None, txn.id()
 
 
 def _read(
@@ -101,31 +103,31 @@ def _read(
     """The next records, or their keys; up to ``count`` of them."""
     cursor = txn.cursor(db)
     if reverse:
-        found, step = seek_last(cursor, stop), cursor.iterprev
+        found, move = seek_last(cursor, stop), cursor.iterprev
     else:
-        found, step = cursor.set_range(start) if start else cursor.first(), cursor.iternext
+        found, move = cursor.set_range(start) if start else cursor.first(), cursor.iternext
     if not found:
         return []
-    records = islice(step(True, values), count)
-    ahead = _limited(records) if values else list(records)
-    if isinstance(ahead[0][0] if values else ahead[0], memoryview):
-        ahead = [tuple(map(bytes, each)) if values else bytes(each) for each in ahead]
-    while ahead and not _inside(ahead[-1][0] if values else ahead[-1], start, stop):
-        ahead.pop()
-    return ahead
+    records = islice(move(True, values), count)
+    batch = _take_limited(records) if values else list(records)
+    if isinstance(batch[0][0] if values else batch[0], memoryview):
+        batch = [tuple(map(bytes, each)) if values else bytes(each) for each in batch]
+    while batch and not _in_range(batch[-1][0] if values else batch[-1], start, stop):
+        batch.pop()
+    return batch
 
 
-def _limited(records: Iterator[Any]) -> list[Any]:
-    ahead, room = [], _BYTES
+def _take_limited(records: Iterator[Any]) -> list[Any]:
+    batch, room = [], _MAX_BATCH_BYTES
     for record in records:
-        ahead.append(record)
+        batch.append(record)
         room -= len(record[1])
         if room < 0:
             break
-    return ahead
+    return batch
 
 
-def _inside(key: bytes, start: bytes | None, stop: bytes | None) -> bool:
+def _in_range(key: bytes, start: bytes | None, stop: bytes | None) -> bool:
     return (start is None or key >= start) and (stop is None or key < stop)
 
 

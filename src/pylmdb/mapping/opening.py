@@ -34,7 +34,7 @@ def _data_path(path: str | bytes, subdir: bool | None) -> str | bytes:
     return path
 
 
-class Joined:
+class ExistingTransaction:
     """An open transaction for a ``with`` block that neither begins nor ends it."""
 
     __slots__ = ("_txn",)
@@ -49,7 +49,7 @@ class Joined:
         pass
 
 
-class _Closed:
+class _ClosedEnvironment:
     """In the place of a closed Map's environment."""
 
     closed, readonly = True, False
@@ -64,4 +64,4 @@ class _Closed:
     begin = dbs = path = sync = _refuse
 
 
-CLOSED: Any = _Closed()
+CLOSED: Any = _ClosedEnvironment()

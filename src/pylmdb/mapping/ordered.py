@@ -7,7 +7,7 @@ from _collections_abc import MutableMapping
 
 from .._base.ranges import successor
 from .._typing import TYPE_CHECKING
-from .iteration import Items, Keys, Values, walk
+from .iteration import Items, Keys, Values, iterate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,17 +42,19 @@ class Ordered(MutableMapping[K, V]):
         def _reading(self) -> AbstractContextManager[Any]: ...
 
     def _walk_keys(self, reverse: bool) -> Iterator[K]:
-        return walk(self, self._decode_key, None, None, reverse, False)
+        return iterate(self, self._decode_key, None, None, reverse, False)
 
     def _walk_values(self, reverse: bool) -> Iterator[V]:
         decode = self._decode_value
-        return walk(self, lambda item: decode(item[1]), None, None, reverse, True)
+        return iterate(self, lambda item: decode(item[1]), None, None, reverse, True)
 
     def _walk_items(
         self, start: bytes | None, stop: bytes | None, reverse: bool
     ) -> Iterator[tuple[K, V]]:
         key, value = self._decode_key, self._decode_value
-        return walk(self, lambda item: (key(item[0]), value(item[1])), start, stop, reverse, True)
+        return iterate(
+            self, lambda item: (key(item[0]), value(item[1])), start, stop, reverse, True
+        )
 
     def _item_at(self, move: Callable[[Any], bool]) -> tuple[K, V] | None:
         with self._reading() as txn:

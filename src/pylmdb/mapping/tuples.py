@@ -32,28 +32,28 @@ _END = 0x00
 _NONE, _FALSE, _TRUE = 0x02, 0x03, 0x04
 # 0 has no bytes; 8 codes on either side are for 1 to 8 of them, and the next for more
 _ZERO = 0x14
-_MOST, _LARGE_NEGATIVE, _LARGE = 8, _ZERO - 9, _ZERO + 9
+_MAX_SMALL, _LARGE_NEGATIVE, _LARGE = 8, _ZERO - 9, _ZERO + 9
 _FLOAT, _BYTES, _TEXT, _TUPLE = 0x20, 0x28, 0x29, 0x30
 
 _EMPTY = bytes([_END])
 _DOUBLE, _BITS = Struct(">d"), Struct(">Q")
-_SIGN, _ALL = 2**63, 2**64 - 1
+_SIGN, _ALL_BITS = 2**63, 2**64 - 1
 # how deep tuples may lie in each other, so that neither direction needs more stack than there is
-DEEPEST = 100
-_KINDS = "None, bool, int, float, bytes, str and tuples of these"
+MAX_DEPTH = 100
+_ACCEPTED = "None, bool, int, float, bytes, str and tuples of these"
 
 
-def encode(given: object) -> bytes:
+def encode(value: object) -> bytes:
     """The key of a tuple."""
-    return encode_prefix(given) or _EMPTY
+    return encode_prefix(value) or _EMPTY
 
 
-def encode_prefix(given: object) -> bytes:
+def encode_prefix(value: object) -> bytes:
     """What the keys of all tuples begin with that begin with these elements."""
-    if not isinstance(given, tuple):
-        raise TypeError(f"key must be a tuple, not {type(given).__name__}")
+    if not isinstance(value, tuple):
+        raise TypeError(f"key must be a tuple, not {type(value).__name__}")
     out = bytearray()
-    for element in given:
+    for element in value:
         _write(out, element, 0)
     return bytes(out)
 
@@ -72,8 +72,10 @@ def _write(out: bytearray, element: object, depth: int) -> None:
     elif isinstance(element, float):
         _write_float(out, element)
     elif isinstance(element, tuple):
-        if depth == DEEPEST:
-            raise InvalidParameterError(f"tuples in a key can be nested {DEEPEST} deep, not deeper")
+        if depth == MAX_DEPTH:
+            raise InvalidParameterError(
+                f"tuples in a key can be nested {MAX_DEPTH} deep, not deeper"
+            )
         out.append(_TUPLE)
         for inner in element:
             _write(out, inner, depth + 1)
@@ -86,7 +88,7 @@ def _as_integer(element: Any) -> int:
     try:
         return index(element)
     except TypeError:
-        raise TypeError(f"a key can hold {_KINDS}, but not {type(element).__name__}") from None
+        raise TypeError(f"a key can hold {_ACCEPTED}, but not {type(element).__name__}") from None
 
 
 def _write_integer(out: bytearray, number: int) -> None:
@@ -94,7 +96,7 @@ def _write_integer(out: bytearray, number: int) -> None:
     if size > 255:
         raise OverflowError(f"an integer in a key can have 255 bytes, not {size}")
     negative = number < 0
-    if size <= _MOST:
+    if size <= _MAX_SMALL:
         out.append(_ZERO - size if negative else _ZERO + size)
     else:
         out += bytes([_LARGE_NEGATIVE, 255 - size] if negative else [_LARGE, size])
@@ -108,7 +110,7 @@ def _write_float(out: bytearray, number: float) -> None:
         raise ValueError("a key cannot hold nan, which has no place in an order")
     (bits,) = _BITS.unpack(_DOUBLE.pack(number or 0.0))
     out.append(_FLOAT)
-    out += _BITS.pack(bits ^ (_ALL if bits & _SIGN else _SIGN))
+    out += _BITS.pack(bits ^ (_ALL_BITS if bits & _SIGN else _SIGN))
 
 
 def _write_string(out: bytearray, code: int, data: bytes) -> None:
@@ -157,15 +159,15 @@ def _read(data: bytes, code: int, position: int, depth: int) -> tuple[Any, int]:
     if _LARGE_NEGATIVE <= code <= _LARGE:
         return _read_integer(data, code, position)
     if code == _FLOAT:
-        (bits,) = _BITS.unpack(_piece(data, position, 8))
-        bits ^= _SIGN if bits & _SIGN else _ALL
+        (bits,) = _BITS.unpack(_read_bytes(data, position, 8))
+        bits ^= _SIGN if bits & _SIGN else _ALL_BITS
         number = _DOUBLE.unpack(_BITS.pack(bits))[0]
         if number != number or bits == _SIGN:
             raise ValueError("nan and -0.0 are not stored")
         return number, position + 8
     if code == _TUPLE:
-        if depth == DEEPEST:
-            raise ValueError(f"its tuples are nested more than {DEEPEST} deep")
+        if depth == MAX_DEPTH:
+            raise ValueError(f"its tuples are nested more than {MAX_DEPTH} deep")
         return _read_until(data, position, None, depth + 1)
     if code in (_NONE, _FALSE, _TRUE):
         return {_NONE: None, _FALSE: False, _TRUE: True}[code], position
@@ -175,14 +177,14 @@ def _read(data: bytes, code: int, position: int, depth: int) -> tuple[Any, int]:
 def _read_integer(data: bytes, code: int, position: int) -> tuple[int, int]:
     negative = code < _ZERO
     size = abs(code - _ZERO)
-    is_large = size > _MOST
+    is_large = size > _MAX_SMALL
     if is_large:
         size = 255 - data[position] if negative else data[position]
         position += 1
-    number = int.from_bytes(_piece(data, position, size), "big")
+    number = int.from_bytes(_read_bytes(data, position, size), "big")
     if negative:
         number += 1 - (1 << 8 * size)
-    if size != (number.bit_length() + 7) // 8 or is_large != (size > _MOST):
+    if size != (number.bit_length() + 7) // 8 or is_large != (size > _MAX_SMALL):
         raise ValueError(f"the integer {number} has fewer bytes than it could")
     return number, position + size
 
@@ -196,8 +198,8 @@ def _read_string(data: bytes, code: int, position: int) -> tuple[bytes | str, in
     return content.decode() if code == _TEXT else content, end + 1
 
 
-def _piece(data: bytes, position: int, size: int) -> bytes:
-    piece = data[position : position + size]
-    if len(piece) != size:
+def _read_bytes(data: bytes, position: int, size: int) -> bytes:
+    part = data[position : position + size]
+    if len(part) != size:
         raise ValueError("it is too short")
-    return piece
+    return part

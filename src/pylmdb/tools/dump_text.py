@@ -31,7 +31,7 @@ FLAGS = {
     b"reversedup": 0x40,
 }
 # said for other programs; a map grows by itself, and pages are the system's
-_IGNORED = (b"mapsize", b"mapaddr", b"maxreaders", b"db_pagesize")
+_IGNORED_FIELDS = (b"mapsize", b"mapaddr", b"maxreaders", b"db_pagesize")
 
 _PRINTABLE = [bytes([byte]) if 0x20 <= byte < 0x7F else b"\\%02x" % byte for byte in range(256)]
 _PRINTABLE[0x5C] = b"\\\\"
@@ -65,17 +65,17 @@ def from_hexadecimal(line: bytes) -> bytes:
 
 
 # by what the header calls it: to a line, and from one
-SPELLINGS: dict[bytes, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
+ENCODINGS: dict[bytes, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
     b"bytevalue": (hexlify, from_hexadecimal),
     b"print": (printable, from_printable),
 }
 
 
 class Section:
-    """What a header says: the database's name and flags (None: nothing), and the spelling."""
+    """What a header says: the database's name and flags (None: nothing), and the encoding."""
 
     def __init__(self, name: bytes | None = None, flags: int | None = 0) -> None:
-        self.name, self.flags, self.spelling = name, flags, b"bytevalue"
+        self.name, self.flags, self.encoding = name, flags, b"bytevalue"
 
 
 class Lines:
@@ -108,35 +108,35 @@ class Lines:
         while line != b"HEADER=END":
             word, equals, value = line.partition(b"=")
             if not equals:
-                raise self.error(f"a header has lines of the form name=value, not {_short(line)}")
-            self._take(section, word, value)
+                raise self.error(f"a header has lines of the form name=value, not {_shorten(line)}")
+            self._apply_field(section, word, value)
             line = self.next()
             if line is None:
                 raise self.error("the dump is cut short: it ends inside a header")
         return section
 
-    def _take(self, section: Section, word: bytes, value: bytes) -> None:
+    def _apply_field(self, section: Section, word: bytes, value: bytes) -> None:
         if word == b"VERSION":
             if value not in (b"1", b"2", b"3"):
-                raise self.error(f"VERSION must be at most 3, not {_short(value)}")
+                raise self.error(f"VERSION must be at most 3, not {_shorten(value)}")
         elif word == b"format":
-            if value not in SPELLINGS:
-                raise self.error(f"format must be bytevalue or print, not {_short(value)}")
-            section.spelling = value
+            if value not in ENCODINGS:
+                raise self.error(f"format must be bytevalue or print, not {_shorten(value)}")
+            section.encoding = value
         elif word == b"type":
             if value != b"btree":
-                raise self.error(f"type must be btree, not {_short(value)}")
+                raise self.error(f"type must be btree, not {_shorten(value)}")
         elif word == b"database":
             section.name = value
         elif word == b"duplicates" or word in FLAGS:
             if value != b"0":
                 section.flags = (section.flags or 0) | FLAGS.get(word, DUPSORT)
-        elif word not in _IGNORED:
-            warnings.warn(f"load: line {self.number}: {_short(word)} is not known", stacklevel=2)
+        elif word not in _IGNORED_FIELDS:
+            warnings.warn(f"load: line {self.number}: {_shorten(word)} is not known", stacklevel=2)
 
-    def records(self, spelling: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def records(self, encoding: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The keys and values of a section."""
-        read = SPELLINGS[spelling][1]
+        read = ENCODINGS[encoding][1]
         while True:
             key = self._datum(read)
             if key is None:
@@ -153,10 +153,10 @@ class Lines:
         if line == b"DATA=END":
             return None
         if line[:1] != b" ":
-            raise self.error(f"a line of a record begins with a space; this is {_short(line)}")
-        return self._parsed(read, line[1:])
+            raise self.error(f"a line of a record begins with a space; this is {_shorten(line)}")
+        return self._decode(read, line[1:])
 
-    def _parsed(self, read: Callable[[bytes], bytes], text: bytes) -> bytes:
+    def _decode(self, read: Callable[[bytes], bytes], text: bytes) -> bytes:
         try:
             return read(text)
         except ValueError as problem:
@@ -171,8 +171,8 @@ class Lines:
             value = self.next()
             if value is None:
                 raise self.error("the last key has no value")
-            yield self._parsed(from_printable, key), self._parsed(from_printable, value)
+            yield self._decode(from_printable, key), self._decode(from_printable, value)
 
 
-def _short(text: bytes) -> str:
+def _shorten(text: bytes) -> str:
     return repr(text if len(text) <= 40 else text[:40] + b"...")

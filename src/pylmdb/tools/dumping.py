@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from .._environment import catalog as _catalog
 from ..database import DUPSORT
 from ..errors import InvalidParameterError
-from .dump_text import FLAGS, SPELLINGS
+from .dump_text import ENCODINGS, FLAGS
 from .progress import Reporter
 from .sources import data_path, open_source, open_whole, room_for
 
@@ -47,7 +47,7 @@ def dump(
         in which named databases are records, too (``mdb_dump`` without an option); or
         names, None for the main one as it is.
     :param progress: as for :func:`pylmdb.merge`.
-    :param printable: True for the spelling that people can read (``mdb_dump -p``).
+    :param printable: True for the encoding that people can read (``mdb_dump -p``).
     :param subdir: whether ``source`` is a directory; by default that is looked up.
     :returns: the number of records.
     :raises NotFoundError: there is no database of a name.
@@ -62,16 +62,16 @@ def dump(
         handles = [(env.open_db(name, txn, create=False), skipped) for name, skipped in sections]
         out: Any = file
         if not hasattr(out, "write"):
-            _refuse_itself(env, out)
+            _refuse_own_file(env, out)
             out = stack.enter_context(open(os.fspath(out), "wb"))
         elif isinstance(out, io.RawIOBase):  # which may take less than it is given
             out = io.BufferedWriter(out)
             stack.callback(out.detach)
         total = sum(txn.stat(db).entries - len(skipped) for db, skipped in handles)
         reporter = stack.enter_context(Reporter(progress, total, " records"))
-        spelling = b"print" if printable else b"bytevalue"
+        encoding = b"print" if printable else b"bytevalue"
         return sum(
-            _write(env, txn, db, skipped, spelling, out, reporter) for db, skipped in handles
+            _write(env, txn, db, skipped, encoding, out, reporter) for db, skipped in handles
         )
 
 
@@ -95,7 +95,7 @@ def _open(source: Source, subdir: bool | None, chosen: str | list[bytes | None])
     return open_whole(source, subdir)
 
 
-def _refuse_itself(env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]) -> None:
+def _refuse_own_file(env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]) -> None:
     if os.path.exists(file) and os.path.samefile(data_path(env), file):
         raise ValueError(f"dump: {os.fsdecode(file)!r} is what is to be dumped")
 
@@ -117,19 +117,19 @@ def _write(
     txn: Transaction[Any],
     db: Database,
     skipped: frozenset[bytes],
-    spelling: bytes,
+    encoding: bytes,
     out: BinaryIO,
     reporter: Reporter,
 ) -> int:
     """One section, without the records of some keys; returns how many it has."""
-    out.write(_header(env, txn, db, spelling))
-    spell = SPELLINGS[spelling][0]
+    out.write(_header(env, txn, db, encoding))
+    encode = ENCODINGS[encoding][0]
     count, size, lines = 0, 0, []
     with txn.cursor(db) as cursor:
         for key, value in cursor:
             if key in skipped:
                 continue
-            lines.append(b" %b\n %b\n" % (spell(key), spell(value)))
+            lines.append(b" %b\n %b\n" % (encode(key), encode(value)))
             size += len(lines[-1])
             if len(lines) == _BATCH or size >= _BATCH_SIZE:
                 out.write(b"".join(lines))
@@ -141,9 +141,9 @@ def _write(
     return count + len(lines)
 
 
-def _header(env: Environment, txn: Transaction[Any], db: Database, spelling: bytes) -> bytes:
+def _header(env: Environment, txn: Transaction[Any], db: Database, encoding: bytes) -> bytes:
     info = env.info()
-    lines = [b"VERSION=3", b"format=" + spelling]
+    lines = [b"VERSION=3", b"format=" + encoding]
     if db.name is not None:
         if b"\n" in db.name:
             raise InvalidParameterError(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # records, and bytes of text, that are stored at once
 _BATCH, _BATCH_SIZE = 1000, 1 << 20
 # how many databases a text may have: that is not known before its end
-_MANY = 1 << 16
+_MAX_DATABASES = 1 << 16
 
 
 def load(
@@ -69,7 +69,7 @@ def load(
         if not hasattr(source, "read"):
             source = stack.enter_context(open(os.fspath(source), "rb"))
         lines = Lines(source)
-        target = stack.enter_context(Destination(dest, subdir, lib_version, _MANY))
+        target = stack.enter_context(Destination(dest, subdir, lib_version, _MAX_DATABASES))
         target.open()
         reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
         loading = Loading(lines, target, reporter, bool(overwrite), bool(append))
@@ -104,7 +104,7 @@ class Loading:
         while (section := lines.section()) is not None:
             if section.name is None:
                 section.name = database
-            written += self.records(section, lines.records(section.spelling))
+            written += self.records(section, lines.records(section.encoding))
         if not lines.number:
             raise lines.error("the dump is empty")
         return written
@@ -119,7 +119,7 @@ class Loading:
                 written += write(db, batch)
             step, self.reported = self.lines.size - self.reported, self.lines.size
             self.reporter.add(step)
-            self.target.wrote(step)
+            self.target.add_written(step)
             if not batch:
                 return written
 
@@ -145,15 +145,15 @@ class Loading:
     def _put(self, db: Database, batch: list[tuple[bytes, bytes, int]]) -> int:
         """Put records, behind the others for as long as they come in order."""
         overwrite, written = self.overwrite, 0
-        behind = not db._flags & DUPSORT
+        in_order = not db._flags & DUPSORT
         with self.target.txn.cursor(db) as cursor:
-            for key, value, number in batch:
+            for key, value, line in batch:
                 try:
-                    if behind:
-                        behind = cursor.put(key, value, append=True)
-                    written += behind or cursor.put(key, value, overwrite, overwrite)
+                    if in_order:
+                        in_order = cursor.put(key, value, append=True)
+                    written += in_order or cursor.put(key, value, overwrite, overwrite)
                 except Error as failure:
-                    raise error(f"load: line {number}", failure.code, failure.hint) from failure
+                    raise error(f"load: line {line}", failure.code, failure.hint) from failure
         return written
 
     def _append_unchecked(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import IncompatibleError, KeyExistsError, error, write_error
-from .destination import Destination, called, is_new
+from .destination import Destination, describe_database, is_new
 from .progress import Reporter
 from .sources import data_path, open_whole
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .sources import Source
 
-_CONFLICTS = {"error": 0, "first": 1, "last": 2}
+_CONFLICTS = ("error", "first", "last")
 # bytes that are written between two looks at signals
 _STEP = 8 << 20
 
@@ -76,10 +76,12 @@ def merge(
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):
             lib_version = max(env.lib_version()[0] for env in envs)
-        place = Destination(dest, subdir, lib_version, len(databases), envs)
-        _refuse_itself(envs, place)
-        total = sum(reader.stat(db).entries for each in databases.values() for reader, db in each)
-        target = stack.enter_context(place)
+        destination = Destination(dest, subdir, lib_version, len(databases), envs)
+        _refuse_own_file(envs, destination)
+        total = sum(
+            reader.stat(db).entries for members in databases.values() for reader, db in members
+        )
+        target = stack.enter_context(destination)
         target.open()
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         written = 0
@@ -105,14 +107,15 @@ def _databases(envs: list[Environment], readers: list[Transaction[Any]]) -> dict
         for reader, db in others:
             if db._flags != same._flags:
                 raise IncompatibleError(
-                    f"merge: {called(name)} has other flags in {reader.env.path()!r}, {db!r},"
+                    f"merge: {describe_database(name)} has other flags in"
+                    f" {reader.env.path()!r}, {db!r},"
                     f" than in {first.env.path()!r}, {same!r}"
                 )
     return found
 
 
-def _refuse_itself(envs: list[Environment], place: Destination) -> None:
-    path = place.data_path
+def _refuse_own_file(envs: list[Environment], destination: Destination) -> None:
+    path = destination.data_path
     for env in envs:
         if os.path.exists(path) and os.path.samefile(data_path(env), path):
             raise ValueError(f"merge: {env.path()!r} is both a source and the destination")
@@ -133,25 +136,25 @@ class Merging:
         self.heap = ffi.new("size_t[]", count)
         self.state = ffi.new("struct pylmdb_merge *")
         self.state.sources, self.state.heap, self.state.count = self.sources, self.heap, count
-        self.state.on_conflict = _CONFLICTS[on_conflict]
+        self.state.on_conflict = getattr(self.engine.lib, f"PYLMDB_CONFLICT_{on_conflict.upper()}")
 
     def __enter__(self) -> Merging:
         for source, cursor in zip(self.sources, self.cursors, strict=True):
-            self._set(source, cursor)
+            self._init_source(source, cursor)
         return self
 
     def __exit__(self, *exc: object) -> None:
         for cursor in self.cursors:
             cursor.close()
 
-    def _set(self, source: CData, cursor: CData) -> None:
+    def _init_source(self, source: CData, cursor: CData) -> None:
         """A source's cursor and mover, which may be another engine's, as addresses."""
         cast, other = self.engine.ffi.cast, cursor._engine
         if other.lib is not self.engine.lib:
-            _let_read(self.engine, other)
+            _guard_reads(self.engine, other)
         address = other.ffi.addressof(other.lib, "pylmdb_source_move")
-        source.move = cast("int (*)(struct pylmdb_source *)", _number(other, address))
-        source.cursor = cast("MDB_cursor *", cursor._do(lambda ptr: _number(other, ptr)))
+        source.move = cast("int (*)(struct pylmdb_source *)", _address(other, address))
+        source.cursor = cast("MDB_cursor *", cursor._do(lambda ptr: _address(other, ptr)))
         source.plain_only = self.name is None
 
     def run(self, reporter: Reporter) -> int:
@@ -162,19 +165,19 @@ class Merging:
             read, size = state.read, state.bytes
             code = self._call(lib.pylmdb_merge_some, state, _STEP)
             reporter.add(state.read - read)
-            self.target.wrote(state.bytes - size)
+            self.target.add_written(state.bytes - size)
         if code != lib.MDB_NOTFOUND:
             raise self._failure(code)
-        self._refuse_cut()
+        self._refuse_truncated()
         return int(state.written)
 
-    def _refuse_cut(self) -> None:
+    def _refuse_truncated(self) -> None:
         """Records were compared with the last one of a source, which is not looked at again."""
         for reader in self.readers:
             lib = reader._engine.lib
             if lib.pylmdb_env_is_cut(reader._shared.ptr):
                 path = reader.env.path()
-                raise error(f"merge: {called(self.name)} of {path!r}", lib.MDB_CORRUPTED)
+                raise error(f"merge: {describe_database(self.name)} of {path!r}", lib.MDB_CORRUPTED)
 
     def _call(self, function: Callable[..., int], *rest: object) -> int:
         slot = self.slot = self.target.slot("merge", self.name, self.flags)
@@ -186,22 +189,22 @@ class Merging:
         key = bytes(self.engine.ffi.buffer(source.key.mv_data, source.key.mv_size))
         path = self.readers[state.at].env.path()
         if code != lib.MDB_KEYEXIST:
-            what = f"merge: {called(self.name)} of {path!r}, key {key!r}"
+            what = f"merge: {describe_database(self.name)} of {path!r}, key {key!r}"
             return write_error(what, code, self.slot, key)
         others = [*(reader.env.path() for reader in self.readers), self.target.env.path()]
         return KeyExistsError(
-            f"merge: in {called(self.name)} the key {key!r} has different values in"
+            f"merge: in {describe_database(self.name)} the key {key!r} has different values in"
             f" {others[state.other]!r} and {path!r}",
             hint="choose one of them with on_conflict='first' or 'last'",
         )
 
 
-def _let_read(reads: CData, guards: CData) -> None:
+def _guard_reads(reads: CData, guards: CData) -> None:
     """One engine reads the maps of another, which finds those that are cut short."""
     size = reads.ffi.new("size_t *")
-    code = _number(reads, reads.lib.pylmdb_own_code(size))
+    code = _address(reads, reads.lib.pylmdb_own_code(size))
     guards.lib.pylmdb_guard_code(guards.ffi.cast("void *", code), size[0])
 
 
-def _number(engine: Engine, address: CData) -> int:
+def _address(engine: Engine, address: CData) -> int:
     return int(engine.ffi.cast("uintptr_t", address))

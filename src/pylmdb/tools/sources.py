@@ -41,13 +41,13 @@ def open_whole(source: Source, subdir: bool | None = None, *, lock: bool = True)
 def open_unlocked_if_safe(
     path: str | bytes | PathLike[str] | PathLike[bytes],
     opens: Callable[..., Environment],
-    tell: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Environment:
     """What ``opens(lock=True)`` opens for reading; where the lock file cannot be had,
     ``opens(lock=False)``, if no process with the rights of this one can write to the files.
 
     One with more rights still can, as the owner of a data set can, and nothing keeps it from
-    writing over pages that are being read.  So ``tell`` is called with a sentence that says so.
+    writing over pages that are being read.  So ``warn`` is called with a sentence that says so.
     """
     try:
         return opens(lock=True)
@@ -56,7 +56,7 @@ def open_unlocked_if_safe(
             raise
         reason = refusal.reason
     env = opens(lock=False)
-    tell(
+    warn(
         f"{os.fsdecode(path)!r} is read without a lock, because its lock file cannot be used"
         f" ({reason}); no process must write to it meanwhile"
     )
