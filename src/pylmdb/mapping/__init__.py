@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from _collections_abc import Mapping
 
+from .._base.public_names import adopt_methods
 from .._typing import TYPE_CHECKING
 from ..database import Database, words_of
 from ..environment import Environment
@@ -46,6 +47,7 @@ _REQUIRED: Any = object()
 _BATCH_SIZE = 1000
 
 
+@adopt_methods
 class Map(Ordered[K, V]):
     """A database as a mutable mapping that is sorted by key.
 
