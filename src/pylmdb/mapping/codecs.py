@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""How the keys and values of a Map become bytes, and bytes them.
+"""Codecs: they convert the keys and values of a Map to bytes and back.
 
-LMDB compares keys byte by byte, so a codec of keys is ordered if the bytes of smaller
-keys are smaller.  Text is: UTF-8 sorts as its code points do.  Integers are with the
-highest byte first, and with the sign bit turned over where they can be negative.  How
-tuples are is said in ``_tuple_codec``.
+LMDB compares keys byte by byte.  A codec of keys keeps the order of the keys if smaller keys have
+smaller bytes.  UTF-8 does: it sorts as the code points do.  Integers are stored with the highest
+byte first; signed ones also have the sign bit inverted.  ``tuples.py`` describes the bytes of
+tuples.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ _SIGN_OFFSET, _UINT64_END = 2**63, 2**64
 
 
 class Codec(NamedTuple):
-    """A pair of functions; and for keys that can have beginnings, the one that gives what
-    the bytes of all keys with a beginning begin with."""
+    """A pair of functions, and a third one for keys that can have prefixes.
+
+    ``encode_prefix(prefix)`` returns the bytes with which all keys with that prefix begin.
+    """
 
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
@@ -32,12 +34,12 @@ class Codec(NamedTuple):
 
 
 def key_codec(codec: object) -> Codec:
-    """What the ``key`` argument of a Map means."""
+    """Return the codec for the ``key`` argument of a Map."""
     return _find("key", codec, _KEYS)
 
 
 def value_codec(codec: object) -> Codec:
-    """What the ``value`` argument of a Map means."""
+    """Return the codec for the ``value`` argument of a Map."""
     return _find("value", codec, _VALUES)
 
 
@@ -46,7 +48,7 @@ def _find(role: str, codec: Any, known: dict[str, Callable[[], Codec]]) -> Codec
         if codec in known:
             return known[codec]()
         names = ", ".join(map(repr, known))
-        raise ValueError(f"{role} must be one of {names}, or two functions, not {codec!r}")
+        raise ValueError(f"{role} must be one of {names}, or a pair of functions, not {codec!r}")
     try:
         encode, decode = codec
     except (TypeError, ValueError):
@@ -122,7 +124,9 @@ def _encode_unsigned(value: object) -> bytes:
 
 def _decode_unsigned(data: bytes) -> int:
     if len(data) != 8:
-        raise InvalidParameterError(f"the key {data!r} is not an integer of 8 bytes")
+        raise InvalidParameterError(
+            f"key {data!r} is not an integer: it has {len(data)} bytes, not 8"
+        )
     number: int = _WORD.unpack(data)[0]
     return number
 
@@ -144,7 +148,7 @@ def _json() -> Codec:
     import json
 
     def encode(value: object) -> bytes:
-        # As json.loads reads it: a str may hold half of a surrogate pair.
+        # A str may have half of a surrogate pair; json.loads() can read that.
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "surrogatepass")
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Iteration over a Map, and the views that keys(), values() and items() give.
+"""Iteration over a Map, and the views that keys(), values() and items() return.
 
-Whoever iterates may stop for an hour, change the Map, or end what he had begun.  So no
-transaction stays open between two steps: each step begins behind the key before it, and
-sees what is there by then.  To begin a transaction for every record would cost more than
-the records, so some are read ahead; they count for as long as nobody commits anything,
-and the thread's own write transaction, if there is one, changes nothing.
+A program may stop iterating for an hour, change the Map, or end its transaction meanwhile.  So
+no transaction stays open between two steps.  Each step starts after the key of the step before,
+and sees the records of that moment.  A transaction for each record would cost more than reading
+the record, so records are prefetched in batches.  A batch is valid until anything is committed,
+and until the thread's own write transaction, if there is one, changes anything.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 else:
     K, V = "K", "V"
 
-# how many records, and of how many bytes, are read ahead: few at first
+# the number of records in the first batch, and the most records and bytes in each later one
 _FIRST_BATCH, _MAX_BATCH, _MAX_BATCH_BYTES = 4, 256, 1 << 16
 
 
@@ -42,8 +42,10 @@ def iterate(
     reverse: bool,
     values: bool,
 ) -> Iterator[Any]:
-    """``decode`` of each record with ``start <= key < stop``: of (key, value), or without
-    ``values`` of the key."""
+    """Yield ``decode(record)`` for each record with ``start <= key < stop``.
+
+    A record is (key, value); without ``values`` it is the key.
+    """
     count = _FIRST_BATCH
     while True:
         batch, shared, own_writer, version = _prefetch(mapping, start, stop, reverse, values, count)
@@ -63,7 +65,7 @@ def iterate(
                 is_current = (
                     own_writer is not None and own_writer() is own and own._mutations == version
                 )
-            del own  # nobody holds a transaction while he waits for the next step
+            del own  # no transaction is kept alive between two steps
             if not is_current or mapping._env._shared is not shared:
                 count = _FIRST_BATCH
                 break
@@ -79,8 +81,11 @@ def _prefetch(
     values: bool,
     count: int,
 ) -> tuple[list[Any], Any, Any, int]:
-    """The next records; the native environment; and in which state of it they are so: with
-    a write transaction of this thread, after so many changes, else after which commit."""
+    """Return the next records, the native environment, and the state in which they are current.
+
+    The last two items are a weak reference to this thread's write transaction and its number of
+    changes; if there is none, they are None and the ID of the last commit.
+    """
     own = mapping._own_writer()
     if own is not None:
         version = own._mutations
@@ -100,7 +105,7 @@ def _read(
     values: bool,
     count: int,
 ) -> list[Any]:
-    """The next records, or their keys; up to ``count`` of them."""
+    """Return the next records, or their keys; at most ``count``."""
     cursor = txn.cursor(db)
     if reverse:
         found, move = seek_last(cursor, stop), cursor.iterprev
@@ -132,7 +137,7 @@ def _in_range(key: bytes, start: bytes | None, stop: bytes | None) -> bool:
 
 
 class Keys(KeysView[K]):
-    """The keys of a Map, in order; a set."""
+    """The keys of a Map, in order.  It has the operations of a set."""
 
     __slots__ = ()
 
@@ -165,8 +170,10 @@ class Values(ValuesView[V]):
 
 
 class Items(ItemsView[K, V]):
-    """The keys and values of a Map, in the order of the keys; a set where values are
-    hashable."""
+    """The keys and values of a Map, in the order of the keys.
+
+    It has the operations of a set if the values are hashable.
+    """
 
     __slots__ = ()
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a Map begins and ends with: an environment by a flag as dbm has them, a block in a
-transaction that is open already, and what takes the place of a closed environment."""
+"""Opening and closing a Map: dbm's flags, blocks in an open transaction, the closed state."""
 
 from __future__ import annotations
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 def open_environment(
     path: str | bytes | PathLike[str] | PathLike[bytes], flag: str, options: dict[str, Any]
 ) -> Environment:
+    """Open an environment by one of dbm's flags: ``r``, ``w``, ``c`` or ``n``."""
     if flag in "rw":
         os.stat(_data_path(os.fspath(path), options.get("subdir")))
         options = {**options, "create": False}
@@ -35,7 +35,7 @@ def _data_path(path: str | bytes, subdir: bool | None) -> str | bytes:
 
 
 class ExistingTransaction:
-    """An open transaction for a ``with`` block that neither begins nor ends it."""
+    """A context manager that returns an open transaction, and does not end it."""
 
     __slots__ = ("_txn",)
 
@@ -50,7 +50,7 @@ class ExistingTransaction:
 
 
 class _ClosedEnvironment:
-    """In the place of a closed Map's environment."""
+    """Replaces the environment of a closed Map; its methods raise ClosedError."""
 
     closed, readonly = True, False
     _shared = None
