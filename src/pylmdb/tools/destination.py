@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Where whole environments are written to.
+"""The destination of operations that write a whole environment.
 
-A new one is written under another name beside its own and gets its own when it is
-whole and on disk, so nobody ever sees half of it; it is committed in portions, which
-bounds the memory.  In a directory that exists, the data file appears so: the directory
-is somebody's, with its mode and perhaps with other files.  Into an environment that
-exists everything is written in one transaction.
+A new environment is written under a temporary name in the same directory.  It gets its own name
+when it is complete and on disk, so no other process sees a part of it.  It is committed in
+portions, which limits the memory.  If the directory of the environment exists, it keeps its mode
+and its other files, and only the data file is renamed.  Into an existing environment everything
+is written in one transaction.
 """
 
 from __future__ import annotations
@@ -31,16 +31,19 @@ if TYPE_CHECKING:
     from ..transaction import Transaction
     from .sources import Source
 
-# how many bytes a new environment is committed at: few enough to lie in a processor's cache
+# bytes in each commit of a new environment: few enough to fit in a processor's cache
 COMMIT_BYTES = 32 << 20
-# what the system says where there is something already, and where it has no hard links
+# errors of the system if a file exists, and if a file system has no hard links
 _EXISTS_ERRORS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 _NO_LINK_ERRORS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class Destination(Owner):
-    """A ``with`` block in which, once it is opened, ``txn`` writes into ``env``; what is not
-    finished at its end is as if it had never been."""
+    """A context manager around writing to an environment.
+
+    After ``open()``, ``txn`` is a write transaction in ``env``.  If ``finish()`` was not called
+    before the block ends, everything is undone.
+    """
 
     env: Environment
     txn: Transaction[Any]
@@ -62,11 +65,11 @@ class Destination(Owner):
 
     @property
     def data_path(self) -> bytes:
-        """The file that holds, or will hold, the pages."""
+        """The path of the data file, which may not exist yet."""
         return data_path(self._dest) if isinstance(self._dest, Environment) else self._path
 
     def open(self) -> None:
-        """Open the environment and begin to write."""
+        """Open the environment and begin a write transaction."""
         if isinstance(self._dest, Environment):
             self.env = self._dest
         elif self._new is not None:
@@ -78,10 +81,12 @@ class Destination(Owner):
     def _create(self, new: Temporary) -> Environment:
         parent = os.path.dirname(self._path)
         if not os.path.isdir(parent):
-            raise FileNotFoundError(errno.ENOENT, "there is no directory", os.fsdecode(parent))
+            raise FileNotFoundError(
+                errno.ENOENT, "the directory does not exist", os.fsdecode(parent)
+            )
         modes = modes_of_copy(self._mode_sources, self._subdir) if self._mode_sources else None
         new.make_environment(self._subdir, modes)
-        # each page is written once and not read again: nothing is read ahead, either
+        # each page is written once and not read again, so readahead would be useless
         return Environment(
             new.name, subdir=self._subdir, lib_version=self._lib_version,
             max_dbs=room_for(self._databases), sync=False, readahead=False,
@@ -91,17 +96,21 @@ class Destination(Owner):
         options: dict[str, Any] = {"create": False, "lib_version": self._lib_version}
         room = room_for(self._databases)
         if room is not None:
-            # where it is open in this process with room for fewer, that must do
+            # if this process has it open with a smaller max_dbs, that one is used
             with suppress(Error):
                 return Environment(self._dest, max_dbs=room, **options)
         return Environment(self._dest, **options)
 
     def slot(self, what: str, name: bytes | None, flags: int | None) -> DbSlot:
-        """A database in the present transaction, which is made with these flags (None: it
-        keeps those that it has).
+        """Return a database in the current transaction; create it if it does not exist.
 
-        The main one has no others than it was made with: only while a new environment is
-        empty do they say nothing yet of records in another order, nor of named databases.
+        The main database gets its flags only while a new environment is empty.  Later, flags
+        would change the order of records that exist, among them those of named databases.
+
+        :param what: the operation, for messages.
+        :param name: the name; None for the main database.
+        :param flags: the flags; None to keep those of an existing database.
+        :raises IncompatibleError: the database exists with other flags.
         """
         can_set_flags = name is not None or (self._is_new and not self.txn.stat().entries)
         given = (flags or 0) if can_set_flags else 0
@@ -114,7 +123,7 @@ class Destination(Owner):
         return found
 
     def add_written(self, size: int) -> None:
-        """To be called when so many bytes more are written."""
+        """Count ``size`` more bytes as written; a new environment is committed at intervals."""
         self._written += size
         if self._is_new and self._written >= COMMIT_BYTES:
             self.txn.commit()
@@ -122,7 +131,7 @@ class Destination(Owner):
             self._written = 0
 
     def finish(self) -> None:
-        """Make it last: an interrupt falls either before that, or into cleaning up."""
+        """Commit, and give a new environment its name; after an interrupt it is there or not."""
         self.txn.commit()
         if self._new is not None:
             self.env.sync(True)
@@ -130,7 +139,7 @@ class Destination(Owner):
             self._publish(self._new.name)
 
     def end(self) -> None:
-        """Take back what is not finished; to a forked child the files do not belong."""
+        """Undo what is not finished.  A forked child leaves the files alone."""
         try:
             if hasattr(self, "txn"):
                 self.txn.abort()
@@ -141,7 +150,7 @@ class Destination(Owner):
                 self._new.end()
 
     def _publish(self, name: bytes) -> None:
-        """Give the new environment its name, unless somebody else has taken it."""
+        """Rename the new environment to its own name, unless that exists by now."""
         try:
             if self._subdir:
                 os.unlink(name + b"/lock.mdb")
@@ -153,7 +162,7 @@ class Destination(Owner):
             if failure.errno not in _EXISTS_ERRORS:
                 raise
             raise error(
-                f"{os.fsdecode(self._path)!r} was made meanwhile by another process",
+                f"{os.fsdecode(self._path)!r} was created by another process meanwhile",
                 failure.errno,
                 "write to another path",
             ) from failure
@@ -161,7 +170,7 @@ class Destination(Owner):
 
 
 def _rename_no_replace(old: bytes, new: bytes) -> None:
-    """Unlike a rename, a link never replaces what is there."""
+    """Rename a file by a hard link, which never replaces an existing file."""
     try:
         os.link(old, new)
     except OSError as failure:
@@ -177,17 +186,17 @@ def _flag_names(flags: int) -> str:
 
 
 def describe_database(name: bytes | None) -> str:
-    """A database, in a message."""
+    """Return the name of a database for a message."""
     return "the main database" if name is None else f"the database {name!r}"
 
 
 def is_new(dest: Source) -> bool:
-    """Whether there is nothing yet where an environment is to be."""
+    """Return True if the environment ``dest`` does not exist."""
     if isinstance(dest, Environment):
         return False
     return not os.path.exists(_data_file(os.fsencode(dest)))
 
 
 def _data_file(path: bytes) -> bytes:
-    """The data file of an environment, which is a directory or the file itself."""
+    """Return the path of the data file of an environment, which is a directory or a file."""
     return os.path.join(path, b"data.mdb") if os.path.isdir(path) else path

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The text that mdb_dump writes and mdb_load reads: headers, and records in two spellings.
+"""The text format of mdb_dump and mdb_load: headers, and records in one of two encodings.
 
-A section is a header, ``HEADER=END``, for each record a line with the key and one with the
-value, each behind a space, and ``DATA=END``.  With ``format=bytevalue`` a line is in
-hexadecimal; with ``format=print`` printable ASCII is as it is, a backslash is doubled, and
-other bytes are a backslash and two hexadecimal digits.
+A section has a header, ``HEADER=END``, two lines for each record (the key and the value, each
+after a space), and ``DATA=END``.  With ``format=bytevalue`` lines are hexadecimal.  With
+``format=print`` printable ASCII is unchanged, a backslash is doubled, and other bytes are a
+backslash and two hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FLAGS = {
     b"integerdup": 0x20,
     b"reversedup": 0x40,
 }
-# said for other programs; a map grows by itself, and pages are the system's
+# written for other programs; here the map grows by itself, and the system sets the page size
 _IGNORED_FIELDS = (b"mapsize", b"mapaddr", b"maxreaders", b"db_pagesize")
 
 _PRINTABLE = [bytes([byte]) if 0x20 <= byte < 0x7F else b"\\%02x" % byte for byte in range(256)]
@@ -40,12 +40,12 @@ _ESCAPE = re.compile(rb"\\(\\|[0-9a-fA-F]{2}|)")
 
 
 def printable(data: bytes) -> bytes:
-    """``data`` as ``format=print`` has it."""
+    """Encode ``data`` for ``format=print``."""
     return b"".join([_PRINTABLE[byte] for byte in data]) if _SPECIAL.search(data) else data
 
 
 def from_printable(line: bytes) -> bytes:
-    """What ``printable`` was given."""
+    """Decode a line of ``format=print``."""
     return _ESCAPE.sub(_escaped, line) if b"\\" in line else line
 
 
@@ -57,14 +57,14 @@ def _escaped(found: re.Match[bytes]) -> bytes:
 
 
 def from_hexadecimal(line: bytes) -> bytes:
-    """The bytes that a line of ``format=bytevalue`` stands for."""
+    """Decode a line of ``format=bytevalue``."""
     try:
         return unhexlify(line)
     except NotHex as problem:
         raise ValueError(f"not hexadecimal: {problem}") from None
 
 
-# by what the header calls it: to a line, and from one
+# by the value of ``format`` in the header: a function that encodes, and one that decodes
 ENCODINGS: dict[bytes, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
     b"bytevalue": (hexlify, from_hexadecimal),
     b"print": (printable, from_printable),
@@ -72,35 +72,35 @@ ENCODINGS: dict[bytes, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
 
 
 class Section:
-    """What a header says: the database's name and flags (None: nothing), and the encoding."""
+    """A header: the name and flags of the database (None if unknown), and the encoding."""
 
     def __init__(self, name: bytes | None = None, flags: int | None = 0) -> None:
         self.name, self.flags, self.encoding = name, flags, b"bytevalue"
 
 
 class Lines:
-    """A dump, read line by line; ``number`` is that of the line read last."""
+    """A dump that is read line by line; ``number`` is that of the last line."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.number, self.size = file, 0, 0
 
     def next(self) -> bytes | None:
-        """The next line without its end; None at the end of the file."""
+        """Return the next line without its line break; None at the end of the file."""
         line = self._file.readline()
         if not line:
             return None
         self.number += 1
         self.size += len(line)
         if not line.endswith(b"\n"):
-            raise self.error("the dump is cut short: this line has no end")
+            raise self.error("the dump is truncated: this line has no line break")
         return line[:-1]
 
     def error(self, problem: str) -> InvalidParameterError:
-        """The exception for a line that cannot be."""
+        """Return the exception for an invalid line."""
         return InvalidParameterError(f"load: line {self.number}: {problem}")
 
     def section(self) -> Section | None:
-        """The next header; None if there is no more."""
+        """Return the next header; None if there are no more."""
         section = Section()
         line = self.next()
         if line is None:
@@ -112,13 +112,13 @@ class Lines:
             self._apply_field(section, word, value)
             line = self.next()
             if line is None:
-                raise self.error("the dump is cut short: it ends inside a header")
+                raise self.error("the dump is truncated: it ends inside a header")
         return section
 
     def _apply_field(self, section: Section, word: bytes, value: bytes) -> None:
         if word == b"VERSION":
             if value not in (b"1", b"2", b"3"):
-                raise self.error(f"VERSION must be at most 3, not {_shorten(value)}")
+                raise self.error(f"VERSION must be 1, 2 or 3, not {_shorten(value)}")
         elif word == b"format":
             if value not in ENCODINGS:
                 raise self.error(f"format must be bytevalue or print, not {_shorten(value)}")
@@ -132,10 +132,13 @@ class Lines:
             if value != b"0":
                 section.flags = (section.flags or 0) | FLAGS.get(word, DUPSORT)
         elif word not in _IGNORED_FIELDS:
-            warnings.warn(f"load: line {self.number}: {_shorten(word)} is not known", stacklevel=2)
+            warnings.warn(
+                f"load: line {self.number}: {_shorten(word)} is not a known field; it is ignored",
+                stacklevel=2,
+            )
 
     def records(self, encoding: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The keys and values of a section."""
+        """Yield the keys and values of a section."""
         read = ENCODINGS[encoding][1]
         while True:
             key = self._datum(read)
@@ -149,11 +152,11 @@ class Lines:
     def _datum(self, read: Callable[[bytes], bytes]) -> bytes | None:
         line = self.next()
         if line is None:
-            raise self.error("the dump is cut short: it ends without DATA=END")
+            raise self.error("the dump is truncated: it ends without DATA=END")
         if line == b"DATA=END":
             return None
         if line[:1] != b" ":
-            raise self.error(f"a line of a record begins with a space; this is {_shorten(line)}")
+            raise self.error(f"a line of a record must begin with a space, not be {_shorten(line)}")
         return self._decode(read, line[1:])
 
     def _decode(self, read: Callable[[bytes], bytes], text: bytes) -> bytes:
@@ -163,7 +166,7 @@ class Lines:
             raise self.error(str(problem)) from None
 
     def plain_records(self) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values without headers and spaces before them, as ``mdb_load -T`` reads."""
+        """Yield keys and values of text without headers and leading spaces (``mdb_load -T``)."""
         while True:
             key = self.next()
             if key is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An environment as text that every LMDB can load."""
+"""Writing an environment as text that every mdb_load reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .sources import Source
 
-# records, and bytes of text, that are written at once
+# records, or bytes of text, in one write
 _BATCH, _BATCH_SIZE = 1000, 1 << 20
 
 
@@ -38,21 +38,22 @@ def dump(
     printable: bool = False,
     subdir: bool | None = None,
 ) -> int:
-    """Write an environment as text, in the format of mdb_dump, which mdb_load reads.
+    """Write an environment as text in the format of mdb_dump, which mdb_load reads.
 
     :param source: a path or an open Environment; it is read in one snapshot.
-    :param file: a path, which is written anew, or a file opened for binary writing.
+    :param file: a path, which is overwritten, or a file opened for binary writing.
     :param databases: ``"all"``: the main database's own records and every named database;
-        ``"named"``: the named ones (``mdb_dump -a``); ``"main"``: the main one as it is,
-        in which named databases are records, too (``mdb_dump`` without an option); or
-        names, None for the main one as it is.
+        ``"named"``: the named databases (``mdb_dump -a``); ``"main"``: the main database with
+        all its records, among them those of the named databases (``mdb_dump`` without an
+        option); or names, with None for the main database.
     :param progress: as for :func:`pylmdb.merge`.
-    :param printable: True for the encoding that people can read (``mdb_dump -p``).
-    :param subdir: whether ``source`` is a directory; by default that is looked up.
-    :returns: the number of records.
-    :raises NotFoundError: there is no database of a name.
-    :raises InvalidParameterError: a name has a line break in it.
-    :raises ValueError: ``file`` is the source's own data file.
+    :param printable: True for the readable encoding (``mdb_dump -p``); else hexadecimal.
+    :param subdir: True if ``source`` is a directory, False if it is a single file; by default
+        the path decides.
+    :return: the number of records.
+    :raises NotFoundError: a database does not exist.
+    :raises InvalidParameterError: the name of a database has a line break.
+    :raises ValueError: ``file`` is the source's own data file, or ``databases`` is another str.
     """
     chosen = _chosen(databases)
     with ExitStack() as stack:
@@ -64,7 +65,7 @@ def dump(
         if not hasattr(out, "write"):
             _refuse_own_file(env, out)
             out = stack.enter_context(open(os.fspath(out), "wb"))
-        elif isinstance(out, io.RawIOBase):  # which may take less than it is given
+        elif isinstance(out, io.RawIOBase):  # its write() may write less than it is given
             out = io.BufferedWriter(out)
             stack.callback(out.detach)
         total = sum(txn.stat(db).entries - len(skipped) for db, skipped in handles)
@@ -76,7 +77,7 @@ def dump(
 
 
 def _chosen(databases: str | Iterable[bytes | None]) -> str | list[bytes | None]:
-    """Names, or "all" or "named", for which they have to be looked up."""
+    """Return a list of names; or "all" or "named", whose names must be looked up."""
     if databases == "main":
         return [None]
     if not isinstance(databases, (str, bytes)):
@@ -89,7 +90,7 @@ def _chosen(databases: str | Iterable[bytes | None]) -> str | list[bytes | None]
 
 
 def _open(source: Source, subdir: bool | None, chosen: str | list[bytes | None]) -> Environment:
-    """The environment, with room for the databases that are dumped."""
+    """Open the environment with a max_dbs that allows to open the databases."""
     if isinstance(chosen, list):
         return open_source(source, subdir, max_dbs=room_for(len(chosen)))
     return open_whole(source, subdir)
@@ -97,13 +98,13 @@ def _open(source: Source, subdir: bool | None, chosen: str | list[bytes | None])
 
 def _refuse_own_file(env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]) -> None:
     if os.path.exists(file) and os.path.samefile(data_path(env), file):
-        raise ValueError(f"dump: {os.fsdecode(file)!r} is what is to be dumped")
+        raise ValueError(f"dump: {os.fsdecode(file)!r} is both the source and the destination")
 
 
 def _sections(
     env: Environment, txn: Transaction[Any], chosen: str | list[bytes | None]
 ) -> list[tuple[bytes | None, frozenset[bytes]]]:
-    """Names of databases, each with the keys of records that are left out."""
+    """Return the names of the databases, each with the keys of records to skip."""
     keys = [] if isinstance(chosen, list) else _catalog.keys(env, txn)
     names = chosen if isinstance(chosen, list) else map(_catalog.name_of, keys)
     sections: list[Any] = [(name, frozenset()) for name in names]
@@ -121,7 +122,7 @@ def _write(
     out: BinaryIO,
     reporter: Reporter,
 ) -> int:
-    """One section, without the records of some keys; returns how many it has."""
+    """Write one section, without the keys in ``skipped``; return the number of its records."""
     out.write(_header(env, txn, db, encoding))
     encode = ENCODINGS[encoding][0]
     count, size, lines = 0, 0, []
@@ -147,11 +148,12 @@ def _header(env: Environment, txn: Transaction[Any], db: Database, encoding: byt
     if db.name is not None:
         if b"\n" in db.name:
             raise InvalidParameterError(
-                f"dump: the text has no way to write a database's name like {db.name!r}"
+                f"dump: the name of the database {db.name!r} has a line break, which the format"
+                " of mdb_dump does not allow"
             )
         lines.append(b"database=" + db.name)
     lines += [b"type=btree", b"mapsize=%d" % info.map_size]
-    # 0.9 tells an address that was asked for; 1.0 where the map is now, which says nothing
+    # 0.9 reports an address only if one was requested; 1.0 always reports the current one
     if info.map_addr and not env.lib_version()[0]:
         lines.append(b"mapaddr=0x%x" % info.map_addr)
     lines.append(b"maxreaders=%d" % info.max_readers)

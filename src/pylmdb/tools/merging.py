@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Several environments into one, in linear time and bounded memory."""
+"""Merging environments into one, in linear time and bounded memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .sources import Source
 
 _CONFLICTS = ("error", "first", "last")
-# bytes that are written between two looks at signals
+# bytes that are written between two checks for signals
 _STEP = 8 << 20
 
 
@@ -39,28 +39,30 @@ def merge(
 ) -> int:
     """Merge environments: the main database and all named ones, with their flags.
 
-    Each source is read once, in order and in one snapshot.  What is sorted behind the
-    destination's records is appended, so pages are filled and written once.  The
-    sources may be of both data formats.
+    Each source is read once, in order and in one snapshot.  Records that sort after those of
+    the destination are appended, so pages are full and written once.  Sources of both data
+    formats can be merged.
 
-    :param sources: paths or open Environments; there may be many.
-    :param dest: where to: a path, or an open Environment.  A new environment appears
-        under its name when it is whole, or in a directory that exists; into one that
-        exists everything is written in one transaction, so that an error leaves it as it was.
-    :param on_conflict: what happens to a key that has different values: ``"error"``
-        raises, ``"first"`` and ``"last"`` keep the value of the first or last source
-        that has it.  A destination that exists counts as the first.  In a database
-        with duplicates a key simply has the values of all.
-    :param progress: called with the number of records that are done and that there are;
-        True shows a bar (tqdm).
-    :param subdir: whether a new environment is a directory; by default as the first
-        source is.
-    :param lib_version: the data format of a new environment, as for ``open``; by default
-        the highest that a source has.
-    :returns: how many records have been written.
-    :raises KeyExistsError: a key has different values; the message says which and where.
-    :raises IncompatibleError: a database has other flags in another source.
-    :raises InvalidParameterError: a key does not fit the destination's data format.
+    :param sources: paths or open Environments; at least one.
+    :param dest: a path, or an open Environment.  A new environment gets its name when it is
+        complete.  Into an existing one everything is written in one transaction, so an error
+        leaves it unchanged.
+    :param on_conflict: what happens to a key with different values: ``"error"`` raises,
+        ``"first"`` and ``"last"`` keep the value of the first or last source that has the key.
+        An existing destination counts as the first source.  In a database with duplicates a
+        key gets the values of all sources.
+    :param progress: a function that is called with the number of records that are done and
+        their total number; True shows a bar (tqdm).
+    :param subdir: True to make a new environment as a directory, False for a single file; by
+        default as the first source is.
+    :param lib_version: the data format of a new environment, as for ``open``; by default the
+        newest of the sources.
+    :return: the number of records written.
+    :raises KeyExistsError: a key has different values; the message has the key and the files.
+    :raises IncompatibleError: a database has different flags in two environments.
+    :raises InvalidParameterError: a key is not valid in the destination's data format.
+    :raises ValueError: ``on_conflict`` is unknown, there are no sources, or one of them is the
+        destination.
 
     ``mdb_cursor_put`` with ``MDB_APPEND`` where possible.
     """
@@ -92,12 +94,12 @@ def merge(
         return written
 
 
-# A database in one source: the transaction that reads it, and its handle.
+# a database in one source: the read transaction, and the handle
 Member = tuple["Transaction[Any]", "Database"]
 
 
 def _databases(envs: list[Environment], readers: list[Transaction[Any]]) -> dict[Any, list[Member]]:
-    """The sources of each database, by name; the main one first."""
+    """Return a dict from the name of each database to its sources; the main one is first."""
     found: dict[Any, list[Member]] = {}
     for env, reader in zip(envs, readers, strict=True):
         for name in [None, *env.dbs(reader)]:
@@ -122,7 +124,7 @@ def _refuse_own_file(envs: list[Environment], destination: Destination) -> None:
 
 
 class Merging:
-    """One database: its records of all sources, in their order."""
+    """Merges one database from all sources."""
 
     def __init__(
         self, target: Destination, name: bytes | None, members: list[Member], on_conflict: str
@@ -148,7 +150,7 @@ class Merging:
             cursor.close()
 
     def _init_source(self, source: CData, cursor: CData) -> None:
-        """A source's cursor and mover, which may be another engine's, as addresses."""
+        """Set the cursor and the move function of a source; both may be of another engine."""
         cast, other = self.engine.ffi.cast, cursor._engine
         if other.lib is not self.engine.lib:
             _guard_reads(self.engine, other)
@@ -158,7 +160,7 @@ class Merging:
         source.plain_only = self.name is None
 
     def run(self, reporter: Reporter) -> int:
-        """Write all records; returns how many."""
+        """Write all records; return their number."""
         state, lib = self.state, self.engine.lib
         code = self._call(lib.pylmdb_merge_begin, state)
         while not code:
@@ -172,7 +174,7 @@ class Merging:
         return int(state.written)
 
     def _refuse_truncated(self) -> None:
-        """Records were compared with the last one of a source, which is not looked at again."""
+        """Raise CorruptedError if a source was truncated after its last record was read."""
         for reader in self.readers:
             lib = reader._engine.lib
             if lib.pylmdb_env_is_cut(reader._shared.ptr):
@@ -200,7 +202,7 @@ class Merging:
 
 
 def _guard_reads(reads: CData, guards: CData) -> None:
-    """One engine reads the maps of another, which finds those that are cut short."""
+    """Let the engine ``guards`` handle SIGBUS in the code of ``reads``, which reads its maps."""
     size = reads.ffi.new("size_t *")
     code = _address(reads, reads.lib.pylmdb_own_code(size))
     guards.lib.pylmdb_guard_code(guards.ffi.cast("void *", code), size[0])
