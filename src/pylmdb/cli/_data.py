@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keys and values between bytes and what people type and read."""
+"""Conversion of keys and values between bytes and text for the terminal."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from ..database import Database
     from ..transaction import Transaction
 
-# an array in the .npy format begins so
+# the first bytes of an array in the .npy format
 _NPY = b"\x93NUMPY"
 
 
 class FormatError(ValueError):
-    """Bytes that are not in the format they are to be shown in."""
+    """Bytes that are not in the requested format."""
 
 
 def _hex(data: bytes) -> str:
@@ -49,13 +49,13 @@ def _json(data: bytes) -> object:
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    raise FormatError(f"{word} is none of its numbers")
+    raise FormatError(f"{word} is not a number of JSON")
 
 
 def _integer(order: Literal["little", "big"], signed: bool = False) -> Callable[[bytes], Any]:
     def read(data: bytes) -> int:
         if len(data) not in (1, 2, 4, 8):
-            raise FormatError(f"not an integer: {len(data)} bytes")
+            raise FormatError(f"not an integer: {len(data)} bytes, not 1, 2, 4 or 8")
         return int.from_bytes(data, order, signed=signed)
 
     return read
@@ -67,7 +67,7 @@ def _npy(data: bytes) -> NDArray[Any]:
     return loads(data)
 
 
-# by the name of the format
+# by the name of a format: a function that decodes it
 DECODERS: dict[str, Callable[[bytes], Any]] = {
     "text": _text,
     "hex": _hex,
@@ -80,7 +80,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
 
 
 def _readable_text(data: bytes) -> str | None:
-    """Text where it is readable, else hexadecimal."""
+    """Return the data as text, or None if it is not readable."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -89,7 +89,7 @@ def _readable_text(data: bytes) -> str | None:
 
 
 def _is_array(data: bytes) -> bool:
-    """Whether this is an array that can be read here."""
+    """Return True if the data is an array that can be read here."""
     if not data.startswith(_NPY):
         return False
     try:
@@ -100,7 +100,7 @@ def _is_array(data: bytes) -> bool:
 
 
 def _format_text(data: bytes, format_name: str, width: int = 0) -> str:
-    """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
+    """Return data as a line of text, cut to ``width`` characters (0: not cut)."""
     if format_name == "auto":
         text = _readable_text(data)
         if text is None and _is_array(data):
@@ -120,7 +120,7 @@ def _format_text(data: bytes, format_name: str, width: int = 0) -> str:
 
 
 def _format_json(data: bytes, format_name: str) -> object:
-    """Bytes as a value of JSON; in ``auto``, what is no text is {"hex": ...}."""
+    """Return data as a value for JSON; with ``auto``, unreadable data is {"hex": ...}."""
     if format_name == "auto":
         if _is_array(data):
             return _format_json(data, "npy")
@@ -137,7 +137,7 @@ def _format_json(data: bytes, format_name: str) -> object:
 
 
 def _json_value(value: object) -> object:
-    """An array's elements as JSON has them: null for what is no finite number."""
+    """Convert the elements of an array for JSON; nan and infinite numbers become null."""
     if isinstance(value, (list, tuple)):
         return [_json_value(each) for each in value]
     if isinstance(value, float):
@@ -150,7 +150,7 @@ def _json_value(value: object) -> object:
 
 
 def _parse(text: str, format_name: str, width: int) -> bytes:
-    """The bytes that an argument means."""
+    """Return the bytes of a command-line argument."""
     if format_name in ("auto", "text"):
         return text.encode("utf-8", "surrogateescape")
     if format_name == "hex":
@@ -160,7 +160,7 @@ def _parse(text: str, format_name: str, width: int) -> bytes:
         _json(data)
         return data
     if format_name == "npy":
-        raise ValueError("an array cannot be typed; put -f takes a file")
+        raise ValueError("an array cannot be given as an argument; use put -f FILE")
     try:
         number = int(text, 0)
         order: Literal["little", "big"] = sys.byteorder if format_name == "native" else "big"
@@ -170,30 +170,30 @@ def _parse(text: str, format_name: str, width: int) -> bytes:
 
 
 class Format:
-    """How the keys, or the values, of a database are written."""
+    """The format in which the keys, or the values, of a database are shown and typed."""
 
     def __init__(self, name: str, is_native: int, first: bytes) -> None:
         self._name = "native" if name == "auto" and is_native else name
-        # integers of liblmdb's own have the width of those that are there
+        # integers of integerkey databases have the width of the existing ones
         self._width = len(first) if is_native and first else 8
 
     def read(self, text: str) -> bytes:
-        """What an argument means."""
+        """Return the bytes of a command-line argument."""
         return _parse(text, self._name, self._width)
 
     def text(self, data: bytes, width: int = 0) -> str:
-        """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
+        """Return data as a line of text, cut to ``width`` characters (0: not cut)."""
         return _format_text(data, self._name, width)
 
     def json(self, data: bytes) -> object:
-        """Bytes as a value of JSON."""
+        """Return data as a value for JSON."""
         return _format_json(data, self._name)
 
 
 def formats(
     args: argparse.Namespace, txn: Transaction[bytes], db: Database
 ) -> tuple[Format, Format]:
-    """Those of a database's keys and of its values; ``auto`` knows databases of integers."""
+    """Return the formats of keys and values; ``auto`` recognizes databases of integers."""
     flags = db._flags
     key = value = b""
     if flags & (INTEGERKEY | INTEGERDUP):
@@ -207,13 +207,14 @@ def formats(
 
 
 def add_formats(command: argparse.ArgumentParser) -> None:
-    """The options that say how keys and values are written."""
+    """Add the options for the formats of keys and values."""
     for what, choices in (
         ("key", ["text", "hex", "int", "signed", "native"]),
         ("value", [*DECODERS]),
     ):
         command.add_argument(
             f"--{what}-format", choices=["auto", *choices], default="auto",
-            help=f"how {what}s are written: int is big-endian, native as integerkey databases"
-            " have them; by default text, and 0x... where that is not readable",
+            help=f"show and read {what}s in this format; int is a big-endian integer, native is one"
+            " as in integerkey databases; auto (the default) is text, or 0x... if the bytes are"
+            " not readable text",
         )  # fmt: skip

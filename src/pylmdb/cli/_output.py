@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What commands print: JSON, or text that is set by rich where that is installed and a
-person looks.
+"""Printing of results: JSON, plain text, or tables by rich if it is installed, on a terminal.
 
-Names and keys are anybody's: what a terminal would obey, or cannot show, is escaped.
+Names and keys may contain anything, so control characters and unprintable ones are escaped.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-# what needs a look before it is printed; the rest is ASCII that shows itself
+# characters that may have to be escaped; all others are printable ASCII
 _NOT_PLAIN_ASCII = re.compile(r"[^\n -~]")
 
 
 def visible(text: str) -> str:
-    """``text`` on one line: what is not printable as an escape, and then backslashes doubled."""
+    """Return ``text`` on one line: unprintable characters are escaped, and then backslashes are
+    doubled, too."""
     if text.isprintable():
         return text
     shown = (_escape(char) for char in text.replace("\\", "\\\\"))
@@ -32,13 +32,13 @@ def visible(text: str) -> str:
 def _escape(char: str) -> str:
     if char.isprintable():
         return char
-    if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8, as Python has it in names
+    if "\udc80" <= char <= "\udcff":  # a byte of a name that is not UTF-8, as Python represents it
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode()
 
 
 def print_json(value: object, lines: bool = False) -> None:
-    """A value as JSON: with indentation, or as one of many, on a line."""
+    """Print a value as JSON: with indentation, or on one line if it is one of many."""
     text = json.dumps(value, indent=None if lines else 2, ensure_ascii=False, allow_nan=False)
     print(_NOT_PLAIN_ASCII.sub(_json_escape, text))
 
@@ -56,7 +56,7 @@ def _json_escape(found: re.Match[str]) -> str:
 
 
 class VisibleOutput:
-    """A binary file that shows lines on a terminal, which would obey control characters."""
+    """A binary file that prints lines to a terminal, with control characters escaped."""
 
     def write(self, data: bytes) -> int:
         for line in data.splitlines(keepends=True):
@@ -66,19 +66,19 @@ class VisibleOutput:
 
 
 def print_names(names: Iterable[str]) -> None:
-    """Names, a line each."""
+    """Print names, one in each line."""
     print("".join(f"{visible(name)}\n" for name in names), end="")
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Names and values, a line each."""
+    """Print names and values, one pair in each line."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
         print(f"{name + ':':{width + 1}} {visible(str(value))}")
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Rows under headings; numbers are set to the right."""
+    """Print a table with headings; numbers are aligned to the right."""
     headings = [*columns]
     cells = [[*row] for row in rows]
     if sys.stdout.isatty() and _print_rich(headings, cells):
@@ -115,7 +115,7 @@ def _text(cell: object) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes as people say it."""
+    """Return a number of bytes with a unit."""
     number, unit = float(count), 0
     while number >= 1024 and unit < 4:
         number, unit = number / 1024, unit + 1
@@ -124,7 +124,7 @@ def size(count: int) -> str:
 
 
 def progress() -> bool | None:
-    """A bar where somebody looks and tqdm is installed."""
+    """Return True (a progress bar) if stderr is a terminal and tqdm is installed, else None."""
     if not sys.stderr.isatty():
         return None
     try:
