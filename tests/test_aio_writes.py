@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes of many tasks share commits, and a task that is cancelled leaves nothing behind."""
+"""Writes of many tasks share commits, and a cancelled task leaves no lock or thread behind."""
 
 import asyncio
 import contextlib
@@ -108,7 +108,7 @@ def test_an_error_reaches_only_the_task_that_caused_it(open_env, tmp_path):
     assert set(contents(env)) == {b"a", b"b", b"c"}
 
 
-def test_the_number_of_those_who_wait_is_bounded(env):
+def test_the_number_of_waiting_writes_is_bounded(env):
     aenv = pylmdb.aio.wrap(env, max_pending=3)
 
     async def main():
@@ -145,13 +145,13 @@ def test_a_task_cancelled_while_it_waits_for_room(env):
     assert set(contents(env)) == {b"a", b"4"}
 
 
-def test_a_task_cancelled_when_it_has_got_room_leaves_it_to_the_next(env):
+def test_a_task_cancelled_when_it_has_room_passes_that_to_the_next(env):
     aenv = pylmdb.aio.wrap(env, max_pending=1)
 
     async def main():
         async def put_and_cancel():
             await aenv.put(b"a", b"v")
-            tasks[1].cancel()  # which has the room now, and does not know yet
+            tasks[1].cancel()  # it has room now, and has not run since
 
         tasks = [asyncio.create_task(put_and_cancel())]
         await asyncio.sleep(0)
@@ -212,7 +212,7 @@ asyncio.run(main())
 
 
 async def cancelled(coroutine, after=0.02):
-    """Cancel a coroutine on its way."""
+    """Cancel a running coroutine."""
     task = asyncio.ensure_future(coroutine)
     await asyncio.sleep(after)
     task.cancel()
@@ -221,7 +221,7 @@ async def cancelled(coroutine, after=0.02):
 
 
 async def assert_free(env, aenv):
-    """The writer lock can be had: here, in a thread, and in another process."""
+    """Assert that the writer lock is free for tasks and threads of this process."""
     async with aenv.begin(write=True, timeout=5) as txn:
         await txn.put(b"free", b"v")
     assert await asyncio.wait_for(aenv.put(b"free", b"w"), 10)
@@ -339,7 +339,7 @@ def test_cancelled_reads_leave_the_transaction_usable(env, aenv):
 
 
 def test_cancelled_at_random(env, aenv, env_path, lib_version):
-    """What was acknowledged is there, what was not is whole or absent, and nothing is stuck."""
+    """Acknowledged writes are there, others are complete or absent, and no task hangs."""
     rng = random.Random(SEED)
     told, cancellations = set(), 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The writer lock: waits end on signals and on time, and whoever dies lets go of it."""
+"""The writer lock: waits end on signals and timeouts, and the end of a process releases it."""
 
 import pytest
 from programs import ROUNDS, run
@@ -40,7 +40,7 @@ def hold_in_thread():
 
 @pytest.mark.parametrize("holder", ["thread", "process"])
 def test_a_wait_ends_on_signals(env_path, lib_version, holder):
-    """Ctrl-C works within 0.2 s, whoever holds the lock."""
+    """Ctrl-C works within 0.2 s, if a thread or another process has the lock."""
     run(
         SETUP
         + f"HOLDER = {holder!r}\n"
@@ -102,7 +102,7 @@ armed = False
 struck = written = 0
 def strike(_, frame):
     # Python has dropped a view and calls its end, which has not begun: what is raised there is
-    # ignored, and nobody can end it again (the core in C has no such moment)
+    # ignored, and it cannot be ended again (the core in C has no such moment)
     entering = frame.f_code.co_name == "end" and frame.f_lineno == frame.f_code.co_firstlineno
     if armed and not entering:
         raise Storm
@@ -206,7 +206,7 @@ def body(round):
     raise AssertionError("got it")
 with Rival(path, lib_version) as rival:
     end = hold_in_thread()
-    for who in ("thread", "process"):
+    for owner in ("thread", "process"):
         storm(body, ROUNDS, 0.002)
         end()
         assert rival.can_write() and lock_is_free()
@@ -444,7 +444,7 @@ with Rival(path, lib_version) as rival:
     end = orphan(before=block)
     assert rival.can_write(1.0) and lock_is_free()
     end()
-    # Blocked after begin: the owner cannot be told.  Who waits with a timeout gets
+    # Blocked after begin: the owner cannot be told.  A wait with a timeout raises
     # its exception, and the lock is free when the thread ends or uses LMDB again.
     end = orphan(in_owner=block)
     seconds, found = waits(timeout=0.3)

@@ -8,6 +8,8 @@ from .._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from .._aliases import BytesLike
+
 
 def as_buffer(name: str, value: Any) -> bytes | memoryview:
     """Return ``value`` as bytes or as a C-contiguous buffer with the bytes to store."""
@@ -24,6 +26,6 @@ def as_buffer(name: str, value: Any) -> bytes | memoryview:
     return view.cast("B") if view.nbytes and view.c_contiguous else view.tobytes()
 
 
-def freeze_bytes(name: str, value: Any) -> bytes:
+def freeze_bytes(name: str, value: BytesLike) -> bytes:
     """Return a copy of a key or value, which later changes of its buffer do not affect."""
     return bytes(as_buffer(name, value))

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 # Number of inline operations after which other tasks get the event loop.
 YIELD_INTERVAL = 200
-# Records in the first batch of an iteration in a thread; at most so many bytes and records in
-# each later one.
+# Iteration in a thread: the number of records in the first batch, and the most bytes and records
+# in each later one.
 _FIRST_BATCH, _MAX_BATCH_BYTES, _MAX_BATCH = 32, 1 << 20, 1000
 
 
