@@ -166,7 +166,7 @@ class AsyncEnvironment(Wrapper):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
 
-    # -- life --------------------------------------------------------------------
+    # -- closing ---------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         return self

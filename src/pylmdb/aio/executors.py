@@ -39,7 +39,7 @@ _FIRST_BATCH, _MAX_BATCH_BYTES, _MAX_BATCH = 32, 1 << 20, 1000
 
 
 class TransactionExecutor:
-    """Runs the operations of one transaction."""
+    """Runs the operations of transactions."""
 
     __slots__ = ()
 

@@ -70,7 +70,9 @@ def resolve(future: asyncio.Future[Any], result: object, error: BaseException | 
     if error is None:
         future.set_result(result)
     elif isinstance(error, StopIteration):  # a coroutine cannot raise StopIteration
-        substitute = RuntimeError(f"{type(error).__name__} left the function")
+        substitute = RuntimeError(
+            "the function raised StopIteration, which a coroutine cannot raise"
+        )
         substitute.__cause__ = error
         future.set_exception(substitute)
     else:

@@ -54,7 +54,7 @@ class AsyncTransaction(Wrapper):
         self._state = state
         self._loop = asyncio.get_running_loop()
 
-    # -- life --------------------------------------------------------------------
+    # -- end -------------------------------------------------------------------
 
     async def commit(self) -> None:
         """Make the changes permanent and end the transaction.

@@ -176,7 +176,9 @@ class Map(Ordered[K, V]):
             handle = env.open_db(name, create=flag in "cn" and not env.readonly)
         flags = words_of(handle.flags())
         if flags:
-            raise IncompatibleError(f"a Map needs a database without {', '.join(flags)}")
+            raise IncompatibleError(
+                f"Map: the database has the flags {', '.join(flags)}; a Map needs one without flags"
+            )
         if flag == "n":
             with self._writing() as txn:
                 if not self._owns:
@@ -210,7 +212,7 @@ class Map(Ordered[K, V]):
     def _post_value(self, value: bytes) -> Any:
         return self._codecs[1].decode(value)
 
-    # -- life -------------------------------------------------------------------------
+    # -- environment and closing ------------------------------------------------------
 
     @property
     def env(self) -> Environment:
@@ -250,7 +252,7 @@ class Map(Ordered[K, V]):
 
     def __getstate__(self) -> dict[str, Any]:
         if self.closed:
-            raise closed("map", "open another one")
+            raise closed("map", "make a new Map")
         state = self.__dict__.copy()
         for name in ("_codecs", "_encode_key", "_decode_key", "_encode_value", "_decode_value"):
             del state[name]
@@ -316,7 +318,7 @@ class Map(Ordered[K, V]):
     def _lookup(self, key: object) -> bytes | None:
         raw = self._encode_key(key)
         if not raw:
-            return None  # LMDB has no empty keys
+            return None  # keys of LMDB are not empty, so there is no such record
         shared = self._env._shared
         own = None if shared is None else shared.own_writer()
         if own is not None:

@@ -59,7 +59,7 @@ class _ClosedEnvironment:
         pass
 
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
-        raise closed("map", "open another one")
+        raise closed("map", "make a new Map")
 
     begin = dbs = path = sync = _refuse
 

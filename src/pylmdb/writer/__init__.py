@@ -229,7 +229,7 @@ class Writer:
         self._queue.add((operation,), timeout)
         return operation.future
 
-    # -- life --------------------------------------------------------------------
+    # -- closing ---------------------------------------------------------------
 
     @property
     def closed(self) -> bool:

@@ -118,8 +118,9 @@ class WriteQueue:
                 hint="call env.writer() in the child",
             )
         if self.closed:
-            subject = "environment" if self.env.closed else "writer"
-            raise closed(subject, "make another one")
+            if self.env.closed:
+                raise closed("environment", "open it again, and call its writer()")
+            raise closed("writer", "call env.writer() for a new one")
 
     def add(
         self, operations: Sequence[Operation], timeout: float | None = None, bound: bool = True
