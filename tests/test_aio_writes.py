@@ -338,6 +338,27 @@ def test_cancelled_reads_leave_the_transaction_usable(env, aenv):
     asyncio.run(main())
 
 
+def test_cancelled_while_it_begins_a_nested_transaction(env, aenv):
+    """The nested transaction is aborted, and the outer one can be used at once."""
+
+    async def main():
+        async with aenv.begin(write=True) as txn:
+            await txn.put(b"a", b"1")
+            release = threading.Event()
+            blocking = asyncio.create_task(txn.call(lambda _: release.wait(10)))
+            nested = asyncio.create_task(aenv.begin(parent=txn, write=True))
+            await asyncio.sleep(0)
+            nested.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await nested
+            release.set()
+            await txn.put(b"b", b"1")
+            assert await blocking
+
+    asyncio.run(main())
+    assert set(contents(env)) == {b"a", b"b"}
+
+
 def test_cancelled_at_random(env, aenv, env_path, lib_version):
     """Acknowledged writes are there, others are complete or absent, and no task hangs."""
     rng = random.Random(SEED)

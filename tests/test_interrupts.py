@@ -184,8 +184,8 @@ def verify(scene):
     assert pylmdb.verify(scene.path).ok
 
 
-def call_on_a_lane(scene):
-    """What the write transactions of an event loop run on."""
+def call_in_a_worker_thread(scene):
+    """The thread that runs the write transactions of an event loop."""
     assert WorkerThread().run_blocking(lambda: 3) == 3
 
 
@@ -223,7 +223,7 @@ DATA_SETS = [write_samples, build_in_threads, load_batches, export]
 OPERATIONS = [
     compact, compact_refused, copy, copy_compact, open_and_close, open_again, open_and_drop,
     set_mapsize, write, write_and_drop, verify, merge, convert, dump_and_load, load_into,
-    call_on_a_lane, *DATA_SETS,
+    call_in_a_worker_thread, *DATA_SETS,
 ]  # fmt: skip
 
 

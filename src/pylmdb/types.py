@@ -118,8 +118,8 @@ class Reader(Record["int | str | float | None"]):
     - ``own``: True if it is a slot of this process.
     - ``thread``: the ID of the thread, in hexadecimal.
     - ``txnid``: the ID of the snapshot that is read; None if the slot is idle.
-    - ``pages``: how many pages freed since that snapshot cannot be reused because of it; None
-      if the slot is idle.
+    - ``pages``: how many pages were freed since that snapshot and cannot be reused because of
+      it; 0 if the slot is idle; None if no reader slot is free to count them.
     - ``held_since``: the time, in seconds of Unix time, at which the transaction ended in this
       process, if views or arrays still pin its snapshot; else None.
     """

@@ -226,8 +226,7 @@ class AsyncEnvironment(Wrapper):
         async def make() -> AsyncTransaction:
             if parent is not None:
                 begin = partial(self._wrapped.begin, db, parent._wrapped, write, buffers, **options)
-                txn = await parent._executor.run_short(begin)
-                return AsyncTransaction(txn, parent._executor, parent.id(), parent)
+                return await parent._begin_nested(begin)
             begin = partial(self._wrapped.begin, db, None, bool(write), buffers, **options)
             if write:
                 state = self._state()
@@ -309,8 +308,8 @@ class AsyncEnvironment(Wrapper):
         is on disk.  An error is raised only in the task that caused it.  If the task is
         cancelled, the write may or may not be made.
 
-        :param key: a non-empty key; bytes or another buffer.  It is copied at once.
-        :param value: bytes or another buffer.  It is copied at once.
+        :param key: a non-empty key; bytes or another buffer.  It is copied when the call begins.
+        :param value: bytes or another buffer.  It is copied when the call begins.
         :param db: the database; the main one by default.
         :param dupdata: False to write nothing if the pair of key and value exists.
         :param overwrite: False to write nothing if the key exists.

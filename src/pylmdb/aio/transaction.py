@@ -99,6 +99,20 @@ class AsyncTransaction(Wrapper):
         ):
             executor.submit_detached(self._wrapped.abort, self._loop, self._detach())
 
+    async def _begin_nested(self, begin: Callable[[], Transaction[Any]]) -> AsyncTransaction:
+        """Begin a nested transaction; abort it if the task is cancelled meanwhile.
+
+        Until a nested transaction ends, this one cannot be used.
+        """
+        begun: list[Transaction[Any]] = []
+        try:
+            await self._executor.run_short(lambda: begun.append(begin()))
+        except BaseException:
+            if isinstance(self._executor, WorkerThread):
+                self._executor.submit(lambda: [txn.abort() for txn in begun])
+            raise
+        return AsyncTransaction(begun[0], self._executor, self.id(), self)
+
     def id(self) -> int:
         """Return the ID of the snapshot that is read, or of the one that is being written.
 
@@ -124,7 +138,7 @@ class AsyncTransaction(Wrapper):
         use it, and return the result.
 
         This is the fastest way to run many operations: together they cost one switch of
-        threads.  ``function`` raises to the caller.
+        threads.  An exception of ``function`` is raised to the caller.
         """
         return await self._executor.run_long(function, self._wrapped)
 
