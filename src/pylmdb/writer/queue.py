@@ -127,7 +127,7 @@ class WriteQueue:
     ) -> None:
         """Add operations; wait for room, unless ``bound`` is False."""
         self.check()
-        why = f"{self._max_pending} writes are waiting already"
+        why = f"{self._max_pending} writes are waiting, the limit (max_pending)"
         self._wait_for(lambda: self._put(operations, bound), Deadline(timeout), why)
 
     def _put(self, operations: Sequence[Operation], bound: bool) -> bool:
