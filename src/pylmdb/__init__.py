@@ -58,7 +58,7 @@ from .errors import (
 )
 from .transaction import Transaction
 
-if TYPE_CHECKING:  # what _lazy.py imports
+if TYPE_CHECKING:  # the names that _lazy.py imports
     from . import aio as aio
     from . import arrays as arrays
     from . import datasets as datasets
@@ -78,8 +78,8 @@ else:
 del TYPE_CHECKING
 _Database = Database
 
-# A star import brings py-lmdb's names, our exceptions and Database.  It leaves the builtin open()
-# alone, as in py-lmdb, and names that programs have from elsewhere, such as load and types.
+# A star import imports py-lmdb's names, our exceptions and Database.  It does not replace the
+# builtin open(), as in py-lmdb, nor names that programs have from elsewhere: load, types.
 __all__ = [
     "AddrBusyError",
     "BadChecksumError",

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names of the package that are imported when a program asks for them, because that costs
-time which most programs can spare."""
+"""Names of the package that are imported at their first use, so that the import is fast."""
 
 from __future__ import annotations
 
@@ -16,37 +15,39 @@ _TOOLS = {"convert", "dump", "load", "merge"}
 
 def __getattr__(name: str) -> object:
     if name == "Map":
-        module = _module("mapping")
+        module = _import_module("mapping")
     elif name in _TOOLS:
-        module = _module("tools")
+        module = _import_module("tools")
     else:
-        return _module(name)
+        return _import_module(name)
     value = getattr(module, name)
     setattr(sys.modules[__package__], name, value)
     return value
 
 
-def _module(name: str) -> ModuleType:
-    """A module of the package, by statements that programs which freeze others can see.
+def _import_module(name: str) -> ModuleType:
+    """Import a module of the package and return it.
 
-    ``from . import aio`` would ask the package for the name first, and so this function.
+    The statements name the modules, so that tools such as PyInstaller find them.
+    ``from . import aio`` would ask the package for the name first, which calls this function
+    again.
     """
     if name == "aio":
-        from .aio import __name__ as full
+        from .aio import __name__ as module_name
     elif name == "arrays":
-        from .arrays import __name__ as full
+        from .arrays import __name__ as module_name
     elif name == "datasets":
-        from .datasets import __name__ as full
+        from .datasets import __name__ as module_name
     elif name == "lowlevel":
-        from .lowlevel import __name__ as full
+        from .lowlevel import __name__ as module_name
     elif name == "mapping":
-        from .mapping import __name__ as full
+        from .mapping import __name__ as module_name
     elif name == "tools":
-        from .tools import __name__ as full
+        from .tools import __name__ as module_name
     elif name == "verify":
-        from .verify import __name__ as full
+        from .verify import __name__ as module_name
     elif name == "writer":
-        from .writer import __name__ as full
+        from .writer import __name__ as module_name
     else:
         raise AttributeError(f"module {__package__!r} has no attribute {name!r}")
-    return sys.modules[full]
+    return sys.modules[module_name]

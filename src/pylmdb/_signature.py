@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The signature of classes whose ``__init__`` is the core's."""
+"""The signature of classes whose ``__init__`` is implemented by the core."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class InitSignature:
-    """A class attribute ``__signature__``: that of the class's ``__init__``.
+    """The class attribute ``__signature__`` for ``inspect``.
 
-    ``inspect`` finds no signature in a type of C, so it is that of the function which
-    documents ``__init__``, unless a subclass has one of its own.
+    ``inspect`` finds no signature of ``__init__`` in a C type.  So this returns the signature of
+    the function that documents ``__init__``, or of the ``__init__`` of a subclass.
     """
 
     def __get__(self, instance: object, cls: type) -> Signature:
-        import inspect  # costs milliseconds, and few programs ask
+        import inspect  # imported late: it takes milliseconds, and few programs need it
 
         for base in cls.__mro__:
             init: Any = documented.get(base, {}).get("__init__") or vars(base).get("__init__")

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What classes need of ``typing`` at run time, without it: its import takes longer than
-that of all of pylmdb."""
+"""Replacements for names of ``typing``, whose import takes longer than that of pylmdb."""
 
-TYPE_CHECKING = False  # as type checkers know it: they take the name for true
+TYPE_CHECKING = False  # type checkers take a variable of this name for true
 
 if TYPE_CHECKING:
     from typing import Generic as Generic
@@ -12,13 +11,13 @@ if TYPE_CHECKING:
 else:
 
     class Generic:
-        """The subscript: ``Transaction[bytes]`` is an alias of ``Transaction``."""
+        """Allows subscripts: ``Transaction[bytes]`` is an alias of ``Transaction``."""
 
         __slots__ = ()
         __class_getitem__ = classmethod(type(list[int]))
 
     def overload(function):
-        """To be replaced by the next function of this name."""
+        """Return the function, which the next definition of its name replaces."""
         return function
 
     ValueT = "ValueT"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The one place that names pylmdb's version; setup.py compiles it into each extension.
+"""The version of pylmdb; setup.py compiles it into each extension.
 
-It counts from py-lmdb's: programs that ``import pylmdb as lmdb`` look at it to learn which
-interface of py-lmdb they have.  pylmdb 3.1 has that of py-lmdb 3.0.  It is plain digits, which
-such programs compare.
+It continues the versions of py-lmdb, because programs that ``import pylmdb as lmdb`` read it to
+learn which interface of py-lmdb they have.  pylmdb 3.1 has the interface of py-lmdb 3.0.  It has
+only digits and dots, because such programs compare it.
 """
 
 __version__ = "3.1.0"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ._base.public_names import adopt_methods
 from ._typing import TYPE_CHECKING
 from ._version import __version__
 
@@ -89,4 +90,4 @@ def publish(cls: Class) -> Class:
     documented[cls] = {
         name: function for name, function in before.items() if after.get(name) is not function
     }
-    return cls
+    return adopt_methods(cls)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the calls of pylmdb return beside bytes: dicts with named fields.
+"""Types of results: dicts with named fields.
 
-py-lmdb returns plain dicts, so these are dicts and print like dicts; each key can also be
-read as an attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the same.
+py-lmdb returns plain dicts, so these are dicts and print like dicts.  Each key can also be read
+as an attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ else:
     def __getattr__(name):
         if name not in ("BytesLike", "ValueT"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import _aliases  # costs milliseconds, and few programs ask
+        from . import _aliases  # imported late: it takes milliseconds, and few programs need it
 
         return getattr(_aliases, name)
 
@@ -32,7 +32,7 @@ class Record(dict[str, _V]):
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # which knows the fields of each, and would believe in any
+    if not TYPE_CHECKING:  # type checkers know the fields, and would accept any name
 
         def __getattr__(self, name):
             try:
@@ -45,7 +45,8 @@ class Record(dict[str, _V]):
 
 
 class Stat(Record[int]):
-    """Sizes of one database (``MDB_stat``): numbers of pages and of entries."""
+    """Statistics of one database (``MDB_stat``): the page size in bytes, the depth of the tree,
+    and the numbers of pages and entries."""
 
     __slots__ = ()
     psize: int
@@ -57,7 +58,7 @@ class Stat(Record[int]):
 
 
 class EnvInfo(Record["int | None"]):
-    """State of an environment (``MDB_envinfo``); sizes are in bytes."""
+    """State of an environment (``MDB_envinfo``); sizes are in bytes, ``free_pages`` in pages."""
 
     __slots__ = ()
     map_addr: int
@@ -84,7 +85,7 @@ class EnvInfo(Record["int | None"]):
 
 
 class EnvFlags(Record[bool]):
-    """The options that an environment was opened with."""
+    """The options with which an environment was opened (``mdb_env_get_flags``)."""
 
     __slots__ = ()
     subdir: bool
@@ -99,7 +100,8 @@ class EnvFlags(Record[bool]):
 
 
 class DbFlags(Record[bool]):
-    """The flags of a database, named as the parameters of ``open_db``."""
+    """The flags of a database, with the names of the parameters of ``open_db``
+    (``mdb_dbi_flags``)."""
 
     __slots__ = ()
     reverse_key: bool
@@ -110,12 +112,17 @@ class DbFlags(Record[bool]):
 
 
 class Reader(Record["int | str | float | None"]):
-    """One slot of the reader table: ``pid``, the number by which the process knows itself,
-    ``own``, whether it is this process, ``thread`` (hexadecimal), ``txnid``,
-    the snapshot that it reads (None when idle), ``pages``, how many pages that were
-    freed since it keeps from being used again, and ``held_since``: where its
-    transaction has ended in this process and only views and arrays hold it, since
-    when, in seconds of Unix time; else None."""
+    """One slot of the reader table (``mdb_reader_list``).
+
+    - ``pid``: the process ID, as the process itself sees it.
+    - ``own``: True if it is a slot of this process.
+    - ``thread``: the ID of the thread, in hexadecimal.
+    - ``txnid``: the ID of the snapshot that is read; None if the slot is idle.
+    - ``pages``: how many pages were freed since that snapshot and cannot be reused because of
+      it; 0 if the slot is idle; None if no reader slot is free to count them.
+    - ``held_since``: the time, in seconds of Unix time, at which the transaction ended in this
+      process, if views or arrays still pin its snapshot; else None.
+    """
 
     __slots__ = ()
     pid: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The check of a data file: a function, and the module of the same name that py-lmdb has.
+"""The check of a data file: a function, and a module of the same name for py-lmdb's users.
 
 ``pylmdb.verify(path)`` returns a :class:`~pylmdb.tools.verification.Report`, whose ``ok`` is True
 if nothing is damaged; :func:`pylmdb.tools.verify` documents it.  ``pylmdb.verify.verify(path)``
@@ -28,30 +28,33 @@ __all__ = ["VerifyError", "verify"]
 def verify(
     path: str | bytes | os.PathLike[str] | os.PathLike[bytes], subdir: bool | None = None
 ) -> list[str]:
-    """Check a data file and return its problems, a line of text each; none if it is sound.
+    """Check a data file and return a list of problems, one line of text each.
+
+    The list is empty if nothing is damaged.  Findings that are not damage, such as pages that
+    nothing uses, are left out.
 
     :param path: as for :func:`pylmdb.open`; str, bytes or PathLike.
-    :param subdir: True if ``path`` is a directory with ``data.mdb`` in it, False if it is the
-        data file; left out, the path decides.
-    :raises InvalidError: the check cannot begin, because it is not an LMDB data file of a kind
-        that is known.  ``VerifyError`` is another name of this class.
+    :param subdir: True if ``path`` is a directory with ``data.mdb``, False if it is the data
+        file; by default the path decides.
+    :raises InvalidError: the file is not an LMDB data file of a known kind, so it cannot be
+        checked.  ``VerifyError`` is another name of this class.
     :raises OSError: the file cannot be opened.
-
-    What is left out of the list: findings that are no damage, such as pages that nothing uses.
     """
     report = __wrapped__(path, subdir=subdir)
     problems = [str(finding) for finding in report.findings if finding.severity == "error"]
     if report.format is None:
         raise VerifyError(f"verify: {report.path!r}: {'; '.join(problems)}")
     if report.errors > len(problems):
-        problems.append(f"{report.errors - len(problems):,} problems more")
+        problems.append(f"{report.errors - len(problems):,} more problems")
     return problems
 
 
 class _CallableModule(ModuleType):
+    """A module that can be called like the function ``pylmdb.tools.verify``."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Report:
         return __wrapped__(*args, **kwargs)
 
 
-# inspect.signature() finds the function that a call reaches by the name __wrapped__
+# inspect.signature() reads the function that is called from the attribute __wrapped__
 sys.modules[__name__].__class__ = _CallableModule

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb.aio: awaited operations give the right results, and the event loop keeps running."""
+"""pylmdb.aio: operations are awaited, and the event loop runs meanwhile."""
 
 import asyncio
 import inspect
@@ -50,7 +50,7 @@ def test_everything_of_py_lmdb_is_there(name):
 
 
 @pytest.mark.parametrize("name", pylmdb.aio.__all__)
-def test_everything_says_what_it_is(name):
+def test_everything_has_a_docstring(name):
     thing = getattr(pylmdb.aio, name)
     assert inspect.getdoc(thing)
     members = vars(thing) if isinstance(thing, type) else {}
@@ -64,6 +64,10 @@ def test_everything_says_what_it_is(name):
                     assert line.split(":param ")[1].split(":")[0] in parameters
 
 
+def test_dir_shows_the_public_names():
+    assert dir(pylmdb.aio) == sorted(pylmdb.aio.__all__)
+
+
 async def failing(begun, key):
     async with begun as txn:
         await txn.put(key, b"x")
@@ -71,7 +75,7 @@ async def failing(begun, key):
 
 
 def a_program(module, env):
-    """A program as users of py-lmdb write it; it runs with both bindings."""
+    """A program that py-lmdb's users may have written; it runs with both modules."""
 
     async def main():
         aenv = module.aio.wrap(env)
@@ -131,7 +135,7 @@ def test_a_program_of_py_lmdb_runs(env, tmp_path):
     assert env.closed
 
 
-def test_what_is_no_environment_is_refused(env):
+def test_another_object_than_an_environment_is_refused(env):
     with pytest.raises(TypeError, match="Environment"):
         pylmdb.aio.wrap("path")
     with pytest.raises(ValueError, match="max_pending"):
@@ -144,10 +148,10 @@ def test_what_is_no_environment_is_refused(env):
     assert "AsyncEnvironment" in repr(pylmdb.aio.wrap(env))
 
 
-# -- where things run -------------------------------------------------------------------
+# -- executors -------------------------------------------------------------------------
 
 
-def test_small_reads_stay_in_the_event_loop_and_batches_leave_it(env, aenv):
+def test_short_reads_run_in_the_event_loop_and_batches_in_threads(env, aenv):
     fill(env)
 
     async def main():
@@ -157,13 +161,13 @@ def test_small_reads_stay_in_the_event_loop_and_batches_leave_it(env, aenv):
             seen[name] = threading.get_ident()
 
         async with aenv.begin() as txn:
-            await txn._place.small(note, "small")
-            await txn._place.large(note, "large")
+            await txn._executor.run_short(note, "small")
+            await txn._executor.run_long(note, "large")
             many = await txn.get_many([b"00001", b"none", b"00003"])
         async with aenv.begin(write=True) as txn:
             for name in ("first", "second"):
                 await txn.call(lambda inner, name=name: note(name))
-            await txn._place.small(note, "third")
+            await txn._executor.run_short(note, "third")
         return seen, many
 
     seen, many = asyncio.run(main())
@@ -221,14 +225,14 @@ def test_the_executor_that_was_given_is_used(env):
         assert asyncio.run(main()).startswith("mine")
 
 
-def test_a_slow_batch_does_not_hold_up_the_loop(env, aenv):
+def test_a_slow_batch_does_not_block_the_loop(env, aenv):
     fill(env)
 
     async def main():
         async with aenv.begin() as txn:
             batch = asyncio.create_task(txn.call(lambda inner: time.sleep(0.3)))
             await asyncio.sleep(0.05)
-            get = asyncio.create_task(txn.get(b"00001"))  # waits its turn, without a thread
+            get = asyncio.create_task(txn.get(b"00001"))  # waits for the lock, without a thread
             start = time.monotonic()
             await asyncio.sleep(0.01)
             assert time.monotonic() - start < 0.2
@@ -383,7 +387,7 @@ def test_everything_awaitable_is_a_coroutine(aenv, env):
     asyncio.run(main())
 
 
-def test_a_coroutine_that_is_never_awaited_leaves_nothing(aenv):
+def test_a_coroutine_that_is_never_awaited_does_nothing(aenv):
     async def main():
         aenv.begin(write=True).close()
         aenv.begin(write=True)
@@ -397,8 +401,8 @@ def test_a_coroutine_that_is_never_awaited_leaves_nothing(aenv):
     asyncio.run(main())
 
 
-def test_many_records_are_collected_in_pieces(aenv, env, monkeypatch):
-    """An iterator in C keeps the GIL; between two pieces the thread lets the event loop have it."""
+def test_many_records_are_collected_in_batches(aenv, env, monkeypatch):
+    """An iterator in C keeps the GIL; the thread releases it between two batches."""
     count, pauses = 20_000, []
     monkeypatch.setattr(pylmdb.aio.executors, "sleep", pauses.append)
     with env.begin(write=True) as txn:

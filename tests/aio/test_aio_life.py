@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Transactions of coroutines: their order, how they end, and what they keep alive."""
+"""Transactions of coroutines: their order, their end, and the lifetimes of objects."""
 
 import asyncio
 import gc
@@ -53,7 +53,7 @@ def test_errors_arrive(env, aenv):
     assert contents(env) == {b"k": b"v"}
 
 
-def test_write_transactions_take_turns(env, aenv):
+def test_write_transactions_run_one_at_a_time_in_order(env, aenv):
     async def main():
         order, threads = [], set()
 
@@ -74,7 +74,7 @@ def test_write_transactions_take_turns(env, aenv):
     assert contents(env) == {b"n": b"50"}
 
 
-def test_waiting_for_oneself_is_refused_and_others_time_out(env, aenv):
+def test_a_task_that_would_wait_for_itself_is_refused_and_others_time_out(env, aenv):
     async def main():
         async with aenv.begin(write=True) as txn:
             for wait in (
@@ -113,7 +113,7 @@ def test_a_transaction_of_another_task_is_used_in_its_own_thread(env, aenv):
     assert env.dbs() == [b"a", b"b"]
 
 
-def test_what_nobody_has_any_more_is_aborted(env, aenv):
+def test_a_transaction_without_references_is_aborted(env, aenv):
     async def main():
         for _ in range(3):
             txn = await aenv.begin(write=True, timeout=5)
@@ -140,7 +140,7 @@ def test_several_loops(env, aenv):
             await asyncio.sleep(0.01)
         await aenv.put(b"p%d" % number, b"v")
         assert await aenv.get(b"t%d" % number) == b"v"
-        stuck.append(await aenv.begin(write=True))  # left behind by its loop
+        stuck.append(await aenv.begin(write=True))  # not ended before its loop ends
 
     stuck = []
     for number in range(3):
@@ -176,7 +176,7 @@ def test_a_forked_child_works_by_itself(env, aenv):
     assert set(contents(env)) == {b"a1", b"a2", b"b1", b"b2", b"c1", b"c2"}
 
 
-def test_a_forked_child_that_goes_on_with_the_same_loop(env, aenv):
+def test_a_forked_child_can_continue_with_the_same_loop(env, aenv):
     async def both(name):
         async with aenv.begin(write=True, timeout=5) as txn:
             await txn.put(name + b"1", b"v")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes of many tasks share commits, and a cancelled task leaves no lock behind."""
+"""Writes of many tasks share commits, and a cancelled task leaves no lock or thread behind."""
 
 import asyncio
 import contextlib
@@ -108,7 +108,7 @@ def test_an_error_reaches_only_the_task_that_caused_it(open_env, tmp_path):
     assert set(contents(env)) == {b"a", b"b", b"c"}
 
 
-def test_the_number_of_those_who_wait_is_bounded(env):
+def test_the_number_of_waiting_writes_is_bounded(env):
     aenv = pylmdb.aio.wrap(env, max_pending=3)
 
     async def main():
@@ -116,8 +116,8 @@ def test_the_number_of_those_who_wait_is_bounded(env):
         most = 0
         while not all(task.done() for task in tasks):
             await asyncio.sleep(0)
-            gathering = aenv._desk().gathering
-            most = max(most, gathering._open if gathering else 0)
+            batcher = aenv._state().batcher
+            most = max(most, batcher._pending if batcher else 0)
         assert most == 3
         for task in tasks[5:]:
             task.cancel()
@@ -145,13 +145,13 @@ def test_a_task_cancelled_while_it_waits_for_room(env):
     assert set(contents(env)) == {b"a", b"4"}
 
 
-def test_a_task_cancelled_when_it_has_got_room_leaves_it_to_the_next(env):
+def test_a_task_cancelled_when_it_has_room_passes_that_to_the_next(env):
     aenv = pylmdb.aio.wrap(env, max_pending=1)
 
     async def main():
         async def put_and_cancel():
             await aenv.put(b"a", b"v")
-            tasks[1].cancel()  # which has the room now, and does not know yet
+            tasks[1].cancel()  # it has room now, and has not run since
 
         tasks = [asyncio.create_task(put_and_cancel())]
         await asyncio.sleep(0)
@@ -212,7 +212,7 @@ asyncio.run(main())
 
 
 async def cancelled(coroutine, after=0.02):
-    """Cancel a coroutine on its way."""
+    """Cancel a running coroutine."""
     task = asyncio.ensure_future(coroutine)
     await asyncio.sleep(after)
     task.cancel()
@@ -221,7 +221,7 @@ async def cancelled(coroutine, after=0.02):
 
 
 async def assert_free(env, aenv):
-    """The writer lock can be had: here, in a thread, and in another process."""
+    """Assert that the writer lock is free for tasks and threads of this process."""
     async with aenv.begin(write=True, timeout=5) as txn:
         await txn.put(b"free", b"v")
     assert await asyncio.wait_for(aenv.put(b"free", b"w"), 10)
@@ -265,7 +265,7 @@ def test_cancelled_while_another_process_writes(env, aenv, env_path, lib_version
             await cancelled(wait())
             await cancelled(aenv.put(b"unwanted", b"v"))
             await asyncio.sleep(0.3)
-            assert not aenv._desk().turn.held, "a thread still waits for the lock"
+            assert not aenv._state().write_lock.locked, "a thread still waits for the lock"
             assert rival.ask("drop") == "dropped"
             await assert_free(env, aenv)
 
@@ -321,7 +321,7 @@ def test_cancelled_reads_leave_the_transaction_usable(env, aenv):
     async def main():
         async with aenv.begin() as txn:
             await cancelled(txn.call(lambda inner: time.sleep(0.15)))
-            assert txn._place._turn.held, "the thread is not done yet"
+            assert txn._executor._lock.locked, "the thread is not done yet"
             assert await asyncio.wait_for(txn.get(b"k"), 5) == b"v"
             call = txn.call(lambda inner: time.sleep(0.15))
             others = [asyncio.ensure_future(txn.get(b"k")) for _ in range(5)]
@@ -338,8 +338,29 @@ def test_cancelled_reads_leave_the_transaction_usable(env, aenv):
     asyncio.run(main())
 
 
+def test_cancelled_while_it_begins_a_nested_transaction(env, aenv):
+    """The nested transaction is aborted, and the outer one can be used at once."""
+
+    async def main():
+        async with aenv.begin(write=True) as txn:
+            await txn.put(b"a", b"1")
+            release = threading.Event()
+            blocking = asyncio.create_task(txn.call(lambda _: release.wait(10)))
+            nested = asyncio.create_task(aenv.begin(parent=txn, write=True))
+            await asyncio.sleep(0)
+            nested.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await nested
+            release.set()
+            await txn.put(b"b", b"1")
+            assert await blocking
+
+    asyncio.run(main())
+    assert set(contents(env)) == {b"a", b"b"}
+
+
 def test_cancelled_at_random(env, aenv, env_path, lib_version):
-    """Acknowledged writes are there, others are whole or absent, and nothing hangs."""
+    """Acknowledged writes are there, others are complete or absent, and no task hangs."""
     rng = random.Random(SEED)
     told, cancellations = set(), 0
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""set_mapsize() gets exclusive access to the map for a moment, and no thread waits for ever
-(T3).
-"""
+"""set_mapsize() waits for exclusive access to the map; no thread waits without a limit (T3)."""
 
 import pytest
 from programs import run
@@ -35,8 +33,8 @@ CALLS = ["env.begin()", "env.begin(write=True)", "env.stat()", "env.open_db(b'ne
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_what_runs_inside_it_is_refused(env_path, lib_version, call):
-    """A finalizer or a signal handler there would wait for its own thread."""
+def test_a_call_from_inside_it_is_refused(env_path, lib_version, call):
+    """A finalizer or a signal handler would wait for its own thread."""
     run(
         SETUP
         + f"""

@@ -98,6 +98,28 @@ def test_methods_can_be_wrapped(cls, name):
     assert inspect.signature(wrapper) == inspect.signature(method)
 
 
+@pytest.mark.parametrize("cls", [*CLASSES, pylmdb.Map], ids=lambda cls: cls.__name__)
+def test_inherited_methods_have_the_name_of_the_public_class(cls):
+    """An error about an argument names the class that the program uses, not a base of ours."""
+    functions = inspect.getmembers(cls, inspect.isfunction)
+    for name, function in functions:
+        if not name.startswith("_"):
+            assert function.__qualname__ == f"{cls.__name__}.{name}"
+            assert pickle.loads(pickle.dumps(function)) is function
+    assert functions
+
+
+def test_an_error_about_an_argument_names_the_public_class(env):
+    with env.begin() as txn:
+        for name, call in [
+            ("Environment.compact", env.compact),
+            ("Transaction.take", txn.take),
+            ("Map.range", pylmdb.Map(env).range),
+        ]:
+            with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected keyword"):
+                call(wrong=1)
+
+
 def test_help_shows_the_methods_with_their_parameters():
     text = pydoc.render_doc(pylmdb.Transaction, renderer=pydoc.plaintext)
     for line in ("get(self, ", "put(self, ", "abort(self", "closed"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Types of the installed package, as a type checker sees them."""
+"""The types that a type checker finds in the installed package."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ import pylmdb
 
 PROGRAMS = Path(__file__).parent / "typed_programs"
 MISTAKES = PROGRAMS / "mistakes.py"
-# lower it when there are fewer; an annotation that says more is nearly always possible
+# lower it when there are fewer; a more precise annotation is nearly always possible
 BARE_ANYS = 67
 RIGHT = sorted(set(PROGRAMS.glob("*.py")) - {MISTAKES})
 
@@ -35,7 +35,7 @@ def test_what_annotations_need_exists_at_run_time():
 
 @pytest.fixture(scope="module")
 def complaints(tmp_path_factory):
-    """Of each program, by the number of the line: what mypy says.  One run takes seconds."""
+    """Return the messages of mypy by program and line.  One run takes seconds."""
     cache = f"--cache-dir={tmp_path_factory.mktemp('mypy')}"
     programs = [*RIGHT, MISTAKES]
     output, errors, _ = api.run(["--strict", "--no-error-summary", cache, *map(str, programs)])
@@ -64,7 +64,7 @@ def test_mistakes_are_found(complaints):
 
 
 def bare_anys(tree):
-    """Return the annotations of a module that are ``Any`` and nothing more."""
+    """Return the annotations of a module that are only ``Any``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign):
             annotation = node.annotation
@@ -76,8 +76,8 @@ def bare_anys(tree):
             yield annotation
 
 
-def test_annotations_that_say_nothing_become_fewer():
-    """Objects of cffi are annotated as CData; the core in cffi has almost nothing else."""
+def test_annotations_with_any_become_fewer():
+    """Objects of cffi are annotated as CData; the cffi core uses almost nothing else."""
     package = Path(pylmdb.__file__).parent
     count = sum(
         len([*bare_anys(ast.parse(path.read_text()))])

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The command line with odd names, values, locales and files: it prints one line with the
-reason, or output that controls no terminal and that JSON parsers accept.
-"""
+"""The command line with odd names, values, locales and files: it prints one line with the error,
+or output without control characters that every JSON parser reads."""
 
 import io
 import json
@@ -69,7 +68,7 @@ def call(*argv, shell=None, locale="utf-8", **options):
 
 
 def examine(done, is_json=False):
-    """Nothing raw, no traceback, one line for a failure."""
+    """Check that output has no control characters, no traceback, and one line for a failure."""
     out, err = done.stdout.decode(), done.stderr.decode()
     assert all(char.isprintable() or char in "\n\t" for char in out + err), (out, err)
     assert "Traceback" not in err
@@ -109,7 +108,7 @@ def test_odd_values(path, key):
     assert done.returncode == 0, done.stderr
 
 
-def test_what_json_has_no_word_for(path):
+def test_values_that_json_cannot_represent(path):
     values = {key: json.loads(call("get", path, key, "--json").stdout)["value"] for key in ARRAYS}
     assert values[b"nan"]["data"] == [1.0, None, None]
     assert values[b"complex"]["data"] == [[0.0, 1.0]]
@@ -125,7 +124,7 @@ def test_what_json_has_no_word_for(path):
      ["get", "\x1b", "--key-format", "int"]],
     ids=lambda argv: argv[0],
 )  # fmt: skip
-def test_failures_are_a_line(path, argv):
+def test_a_failure_prints_one_line(path, argv):
     done = call(argv[0], path, *argv[1:])
     assert done.returncode == 1
     examine(done)
@@ -147,7 +146,7 @@ ODD = "\x1b]0;title\x07\x1b[31m\n\x9b1m\udcff"
     ],
     ids=lambda argv: " ".join(map(ascii, argv))[:40],
 )  # fmt: skip
-def test_wrong_usage_is_shown_and_not_obeyed(path, argv):
+def test_control_characters_of_wrong_usage_are_escaped(path, argv):
     argv = [path if word == "PATH" else os.fsencode(word) for word in argv]
     done = call(*argv)
     assert done.returncode == 2
@@ -168,7 +167,7 @@ def on_terminal(*argv):
     try:
         while part := os.read(reader, 65536):
             found += part
-    except OSError:  # there is no more
+    except OSError:  # the end of the output
         pass
     os.close(reader)
     return found, done
@@ -176,7 +175,7 @@ def on_terminal(*argv):
 
 @pytest.mark.parametrize("options", [["-a"], ["-A", "-p"], ["-s", NAMES[0]], ["-l"]], ids=str)
 def test_a_dump_on_a_terminal(tmp_path, options):
-    """Names of databases are lines of it as they are; a file or pipe gets these bytes."""
+    """Lines with names of databases are escaped; a file or a pipe gets the bytes."""
     with pylmdb.open(tmp_path / "env") as env:
         for name in (NAMES[0], b"carriage\rreturn"):
             db = env.open_db(name)
@@ -190,10 +189,10 @@ def test_a_dump_on_a_terminal(tmp_path, options):
     assert options == ["-l"] or NAMES[0] in plain
 
 
-def test_a_copy_is_nothing_for_a_terminal(path):
+def test_a_copy_is_not_written_to_a_terminal(path):
     shown, done = on_terminal("copy", path, "-")
     assert (shown, done.returncode) == (b"", 1)
-    assert b"a copy is not text" in done.stderr
+    assert b"a copy cannot be written to a terminal" in done.stderr
 
 
 COMMANDS = ["ls", "info", "scan", "dump", "verify", "stat", "readers", "warm", "watch -n 1"]
@@ -217,7 +216,7 @@ def test_a_full_disk(path):
     assert call("info", "missing", shell="2>/dev/full").returncode == 1
 
 
-def test_no_time_at_all(path):
+def test_a_time_of_zero(path):
     assert call("watch", path, "-n", "0").stdout.count(b"\n") == 1
     for argv in (["watch", path, "-i", "nan"], ["watch", path, "-i", "-1"],
                  ["watch", path, "-n", "-1"], ["bench", path, "--seconds", "nan"]):  # fmt: skip
@@ -230,7 +229,7 @@ def test_a_statement_at_the_end_of_a_script(path):
 
 
 def test_bash_completes_names_with_blanks(tmp_path):
-    """It is left to readline, which quotes them; what we would give it is split into words."""
+    """The script leaves them to readline, which quotes them; bash would split our words."""
     script = call("completion", "bash").stdout.decode()
     (tmp_path / "a b").touch()
     words = "COMP_WORDS=(pylmdb scan a); COMP_CWORD=2"
@@ -241,7 +240,7 @@ def test_bash_completes_names_with_blanks(tmp_path):
 
 
 def test_a_value_on_a_terminal(path):
-    """A terminal gets what scan shows; files and pipes get the bytes."""
+    """It is shown as by scan; files and pipes get the bytes."""
     pty = pytest.importorskip("pty")
     reader, terminal = pty.openpty()
     command = [sys.executable, "-m", "pylmdb", "get", path, b"escape\x1b[31m"]

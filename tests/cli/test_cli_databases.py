@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Commands on environments with more named databases than are open by default, and commands that
-need no list of databases.
-"""
+"""Commands on environments with more named databases than max_dbs is by default, and commands
+that do not list the databases."""
 
 import json
 import subprocess
@@ -49,7 +48,7 @@ def run(capfdbinary):
 
 @pytest.fixture
 def unlisted(monkeypatch):
-    """Make every listing of the names of databases fail."""
+    """A call that lists the names of databases fails."""
 
     def refuse(env, txn):
         raise AssertionError("the databases were listed")
@@ -103,7 +102,7 @@ def test_a_dump_on_a_terminal_says_what_it_left_out(path, capfdbinary, monkeypat
     assert main(["dump", path]) == 0
     out, err = capfdbinary.readouterr()
     assert out.count(b"HEADER=END") == 1
-    assert err == b"pylmdb dump: named databases were left out; -A dumps all\n"
+    assert err == b"pylmdb dump: named databases were left out; use -A to dump all\n"
 
 
 def test_a_dump_of_many_by_name(path, tmp_path):
@@ -124,4 +123,6 @@ def test_a_shell_has_room_for_all_and_one_more(path):
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.startswith("201\ndatabase")
-    assert done.stdout.count("\n") == 204  # a line each, the main one, the headings, and 201
+    assert (
+        done.stdout.count("\n") == 204
+    )  # the result, the headings, the main database, and 201 lines

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: commands on whole files, and commands that run until they are stopped."""
+"""The command line: commands on whole files, and commands that run for some time."""
 
 import json
 import os
@@ -140,8 +140,8 @@ def test_drop(run, path):
     assert run("ls", path) == b""
     run("drop", path, "--main")
     assert run("scan", path) == b""
-    assert "not deleted" in run("drop", path, "--main", "--delete", status=1)
-    assert "no database 'missing'" in run("drop", path, "-d", "missing", status=1)
+    assert "cannot be deleted" in run("drop", path, "--main", "--delete", status=1)
+    assert "the database 'missing' does not exist" in run("drop", path, "-d", "missing", status=1)
 
 
 def test_verify(run, path):
@@ -149,7 +149,7 @@ def test_verify(run, path):
     assert json.loads(run("verify", path, "--json"))["ok"] is True
 
 
-def test_verify_says_what_is_wrong(path, capsys):
+def test_verify_reports_the_damage(path, capsys):
     with open(os.path.join(path, "data.mdb"), "r+b") as file:
         file.truncate(os.stat(file.fileno()).st_size // 2)
     assert main(["verify", path]) == 1

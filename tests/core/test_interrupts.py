@@ -22,7 +22,7 @@ from strikes import Struck
 
 import pylmdb
 from pylmdb._shared import exclusive as _alone
-from pylmdb.aio.executors import Lane
+from pylmdb.aio.executors import WorkerThread
 from pylmdb.datasets import Dataset, Loader, Writer, build, to_memmap, to_npz
 
 COUNT = 20
@@ -184,9 +184,9 @@ def verify(scene):
     assert pylmdb.verify(scene.path).ok
 
 
-def call_on_a_lane(scene):
-    """Call a function on the thread of the write transactions of an event loop."""
-    assert Lane().now(lambda: 3) == 3
+def call_in_a_worker_thread(scene):
+    """The thread that runs the write transactions of an event loop."""
+    assert WorkerThread().run_blocking(lambda: 3) == 3
 
 
 def write_samples(scene):
@@ -223,7 +223,7 @@ DATA_SETS = [write_samples, build_in_threads, load_batches, export]
 OPERATIONS = [
     compact, compact_refused, copy, copy_compact, open_and_close, open_again, open_and_drop,
     set_mapsize, write, write_and_drop, verify, merge, convert, dump_and_load, load_into,
-    call_on_a_lane, *DATA_SETS,
+    call_in_a_worker_thread, *DATA_SETS,
 ]  # fmt: skip
 
 

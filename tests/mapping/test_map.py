@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Map: the methods of a dict, in key order; transactions, changes while iterating, threads,
-forks and pickles.
-"""
+"""Map: the operations of a dict, in the order of the keys; transactions, changes during
+iteration, threads."""
 
 import collections.abc
 import contextlib
@@ -16,7 +15,7 @@ import pylmdb
 
 
 class UndoError(Exception):
-    """The exception that undoes a block."""
+    """Raised by a block that is to be undone."""
 
 
 @pytest.fixture
@@ -200,19 +199,19 @@ def test_large_values_are_not_read_ahead(env, monkeypatch):
     m = pylmdb.Map(env, "m", key="int")
     m.update((i, b"%d" % i * 50_000) for i in range(100))
     sizes = []
-    original = pylmdb.mapping.iteration._limited
+    original = pylmdb.mapping.iteration._take_limited
 
     def spy(records):
         ahead = original(records)
         sizes.append(sum(len(value) for _, value in ahead))
         return ahead
 
-    monkeypatch.setattr(pylmdb.mapping.iteration, "_limited", spy)
+    monkeypatch.setattr(pylmdb.mapping.iteration, "_take_limited", spy)
     assert [key for key, _ in m.items()] == [*range(100)]
     assert max(sizes) < 300_000
 
 
-# -- the states that are read ---------------------------------------------------------------
+# -- which snapshot is read -----------------------------------------------------------------
 
 
 def another_process_writes(path, source):
@@ -222,7 +221,7 @@ def another_process_writes(path, source):
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_reads_are_never_of_an_old_state(m, env, env_path):
+def test_reads_never_return_old_values(m, env, env_path):
     m["k"] = 1
     assert m["k"] == 1
     with env.begin(write=True, db=m.db) as txn:
@@ -236,7 +235,7 @@ def test_reads_are_never_of_an_old_state(m, env, env_path):
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_changes_during_iteration_show(full, inside, reverse):
-    """Each key is deleted when it comes; one ahead of it is deleted too, or put there."""
+    """Each key is deleted when it is reached; later keys are deleted or added."""
     m, seen, step = full, [], -1 if reverse else 1
     with m.transaction() if inside else contextlib.nullcontext():
         for key in reversed(m) if reverse else m:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Codecs of a Map: they return what they were given, and keys sort as Python sorts them."""
+"""Codecs of a Map: decoding returns what was encoded, and keys sort as in Python."""
 
 import math
 import pickle
@@ -35,7 +35,7 @@ TUPLES = st.lists(ANY, max_size=4).map(tuple)
 
 
 def rank(element):
-    """Return the type's rank and the value by which Python compares; bools are 0 and 1."""
+    """A key with which Python compares elements of one type; bools are 0 and 1."""
     kind = ORDER.index(type(element))
     if isinstance(element, tuple):
         return kind, tuple(map(rank, element))
@@ -43,7 +43,7 @@ def rank(element):
 
 
 def same(a, b):
-    """Equal, and of the same types, all through."""
+    """True if two values are equal, and all their elements have the same types."""
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(map(same, a, b))
     return type(a) is type(b) and a == b
@@ -121,7 +121,7 @@ def test_tuples_of_any_types(a, b):
 
 @RUNS
 @given(TUPLES, st.integers(0, 30), st.binary(max_size=3))
-def test_what_is_no_tuple_is_refused_and_never_loops(a, place, noise):
+def test_other_bytes_than_tuples_are_refused_and_never_loop(a, place, noise):
     codec = _codecs.key_codec("tuple")
     raw = codec.encode(a)
     changed = raw[:place] + noise + raw[place + 1 :]
@@ -152,23 +152,23 @@ OTHER_ENCODINGS = {
 def test_a_tuple_has_one_encoding(env, name, inside):
     raw = OTHER_ENCODINGS[name]
     raw = b"\x30" + raw + b"\x00" if inside and raw else raw
-    with pytest.raises(pylmdb.InvalidParameterError, match="is not a tuple: "):
+    with pytest.raises(pylmdb.InvalidParameterError, match="is not an encoded tuple: "):
         _codecs.key_codec("tuple").decode(raw)
     m = pylmdb.Map(env, "m", key="tuple")
     if raw:
         with m.transaction() as txn:
             txn.put(raw, b"", db=m.db)
-        with pytest.raises(pylmdb.InvalidParameterError, match="is not a tuple: "):
+        with pytest.raises(pylmdb.InvalidParameterError, match="is not an encoded tuple: "):
             list(m)
 
 
-def test_tuples_are_nested_so_deep_and_no_deeper(env):
+def test_the_nesting_of_tuples_is_limited(env):
     m, deep = pylmdb.Map(env, "m", key="tuple"), ()
     for _ in range(100):
         deep = (deep,)
     m[deep] = b"deep"
     assert list(m) == [deep]
-    with pytest.raises(pylmdb.InvalidParameterError, match="nested 100 deep"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="nested at most 100 deep"):
         m[(deep,)] = b""
     for raw in (b"\x30" * 101 + b"\x00" * 101, b"\x30" * 511):
         with pytest.raises(pylmdb.InvalidParameterError, match="nested more than 100 deep"):
@@ -176,7 +176,7 @@ def test_tuples_are_nested_so_deep_and_no_deeper(env):
     endless = ()
     for _ in range(10_000):
         endless = (endless,)
-    with pytest.raises(pylmdb.InvalidParameterError, match="nested 100 deep"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="nested at most 100 deep"):
         m.get(endless)
     with m.transaction() as txn:
         txn.put(b"\x30" * 511, b"", db=m.db)
@@ -207,7 +207,7 @@ def test_tuples_are_nested_so_deep_and_no_deeper(env):
         ("tuple", (2**2040,), OverflowError, "255 bytes"),
     ],
 )
-def test_keys_that_do_not_fit_say_what_does(env, name, key, error, words):
+def test_an_error_of_a_key_names_the_accepted_types(env, name, key, error, words):
     m = pylmdb.Map(env, "m", key=name)
     for operation in (
         m.__getitem__, m.get, m.__contains__, m.__delitem__, m.pop, m.nearest, m.range,
@@ -220,7 +220,7 @@ def test_keys_that_do_not_fit_say_what_does(env, name, key, error, words):
 
 
 @pytest.mark.parametrize("name", ["int", "uint"])
-def test_whatever_is_an_integer(env, name):
+def test_every_integer_type_is_accepted(env, name):
     m = pylmdb.Map(env, "m", key=name)
     m[np.int32(5)] = b"5"
     m[True] = b"1"
@@ -229,7 +229,7 @@ def test_whatever_is_an_integer(env, name):
     assert type(next(iter(m))) is int
 
 
-def test_subclasses_are_stored_as_what_they_are(env):
+def test_subclasses_are_stored_as_their_base(env):
     m = pylmdb.Map(env, "m", key="tuple")
     m[(np.float64(1.5), np.int64(3), np.str_("s"))] = b""
     assert repr(list(m)) == "[(1.5, 3, 's')]"
@@ -289,7 +289,7 @@ def test_values_that_do_not_fit(env, name, value):
     assert b"k" not in m
 
 
-def test_values_that_somebody_else_wrote(env):
+def test_values_of_other_programs(env):
     m = pylmdb.Map(env, "m", key="int", value="json")
     with m.transaction() as txn:
         txn.put(b"short", b"1", db=m.db)
@@ -300,7 +300,7 @@ def test_values_that_somebody_else_wrote(env):
     assert len(m) == 1, "what cannot be read is not taken away"
 
 
-def test_only_those_who_ask_for_it_get_pickle(env):
+def test_pickle_must_be_requested(env):
     class Trap:
         def __reduce__(self):
             return pytest.fail, ("it was unpickled",)
@@ -326,7 +326,7 @@ def test_pairs_of_functions(env):
 @pytest.mark.parametrize(
     ("codec", "error", "words"),
     [
-        ("npz", ValueError, "'bytes', 'str'.*or two functions, not 'npz'"),
+        ("npz", ValueError, "'bytes', 'str'.*or a pair of functions, not 'npz'"),
         (None, TypeError, "pair of functions"),
         ((str.encode,), TypeError, "pair of functions"),
         ((str.encode, 1), TypeError, "pair of functions"),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A Map compared with a sorted dict: random operations, in and out of nested transactions, with
-iterators open while records change.
-"""
+"""A Map compared with a sorted dict: any operations, in and out of nested transactions, with open
+iterators during changes."""
 
 import bisect
 import shutil
@@ -21,19 +20,19 @@ from hypothesis.stateful import (
 
 import pylmdb
 
-# few keys, so that operations meet; some make neighbours of all others
+# few keys, so that operations often use the same ones; some sort next to all others
 KEYS = {
     "str": st.text("ab\0ÿ", min_size=1, max_size=3),
     "int": st.integers(-3, 3) | st.sampled_from([-(2**63), 2**63 - 1]),
     "tuple": st.lists(st.integers(-2, 2), max_size=2).map(tuple),
 }
 VALUES = st.none() | st.integers() | st.lists(st.text(max_size=3), max_size=2)
-# large enough for several pages, and for reading ahead to begin
+# large enough for several pages, and for several batches of an iteration
 MANY = 60
 
 
 class Machine(RuleBasedStateMachine):
-    """The Map is ``map``; ``models[-1]`` is what it should be, below it what undoing gives."""
+    """``map`` must equal ``models[-1]``; the models below are its states after an abort."""
 
     lib_version, codec = 0, "str"
 
@@ -45,7 +44,7 @@ class Machine(RuleBasedStateMachine):
         )
         self.models: list[dict[Any, Any]] = [{}]
         self.txns: list[Any] = []
-        # each with the key that it stands on, or None, and its direction
+        # each with the key of its last step, or None, and its direction
         self.iterators: list[list[Any]] = []
 
     def teardown(self) -> None:
@@ -153,7 +152,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.iterators)
     @rule(data=st.data(), steps=st.integers(1, 20))
     def step(self, data: Any, steps: int) -> None:
-        """Step the iterator: the next record is the present neighbour of the one before."""
+        """The next key is the neighbour of the last one in the current state."""
         standing = data.draw(st.sampled_from(self.iterators))
         iterator, key, reverse = standing
         for _ in range(steps):

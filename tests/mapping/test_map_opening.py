@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A Map's environment: flags, closing, forks, pickles; and programs written for the modules that
-it replaces.
-"""
+"""The environment of a Map: flags, closing, forks, pickles; and programs for shelve, dbm and
+lmdbm, which run with Map."""
 
 import os
 import pickle
@@ -90,7 +89,7 @@ def test_what_is_refused(env, tmp_path):
         pylmdb.Map(env, "dup")
     with pytest.raises(ValueError, match="'r', 'w', 'c' or 'n'"):
         pylmdb.Map(env, flag="x")
-    with pytest.raises(TypeError, match=r"map_size.*open already"):
+    with pytest.raises(TypeError, match=r"map_size cannot be given.*open"):
         pylmdb.Map(env, map_size=1 << 20)
     with pytest.raises(TypeError, match="no_such"):
         pylmdb.Map(tmp_path, no_such=1)
@@ -130,7 +129,7 @@ def test_a_map_that_cannot_be_made_closes_what_it_opened(tmp_path):
     with pytest.raises(pylmdb.IncompatibleError):
         pylmdb.Map(tmp_path, "dup")
     with pylmdb.open(tmp_path, writemap=True):
-        pass  # refused if it were open with another writemap
+        pass  # would be refused if the environment were still open without writemap
 
 
 # -- other processes -----------------------------------------------------------------------------
@@ -196,7 +195,7 @@ assert [*iterator] == [*range(1, 100)]
 
 
 def phone_book(open_shelf, path):
-    """Run a program like those in the documentation of shelve."""
+    """A program like the example in the documentation of shelve."""
     d = open_shelf(path, "c")
     d["ann"] = {"phone": 12, "tags": ("a", "b")}
     d["bob"] = [1, 2, {3}]
@@ -227,7 +226,7 @@ def test_a_program_for_shelve(tmp_path, core):
 
 
 def test_a_program_for_dbm(tmp_path, core):
-    """The example of the documentation of dbm, with bytes and str as it has them."""
+    """The example in the documentation of dbm, with bytes and str."""
     with pylmdb.Map.open(tmp_path / "cache", "c") as db:
         db[b"hello"] = b"there"
         db["www.python.org"] = "Python Website"

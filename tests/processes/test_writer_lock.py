@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The writer lock: signals and timeouts end waits, and a thread or process that dies releases
-it.
-"""
+"""The writer lock: waits end on signals and timeouts, and the end of a process releases it."""
 
 import pytest
 from programs import ROUNDS, run
@@ -42,7 +40,7 @@ def hold_in_thread():
 
 @pytest.mark.parametrize("holder", ["thread", "process"])
 def test_a_wait_ends_on_signals(env_path, lib_version, holder):
-    """Ctrl-C works within 0.2 s, whichever thread or process holds the lock."""
+    """Ctrl-C works within 0.2 s, if a thread or another process has the lock."""
     run(
         SETUP
         + f"HOLDER = {holder!r}\n"
@@ -104,7 +102,7 @@ armed = False
 struck = written = 0
 def strike(_, frame):
     # Python has dropped a view and calls its end, which has not begun: what is raised there is
-    # ignored, and the end is not called again (the C core has no such moment)
+    # ignored, and it cannot be ended again (the core in C has no such moment)
     entering = frame.f_code.co_name == "end" and frame.f_lineno == frame.f_code.co_firstlineno
     if armed and not entering:
         raise Storm
@@ -208,7 +206,7 @@ def body(round):
     raise AssertionError("got it")
 with Rival(path, lib_version) as rival:
     end = hold_in_thread()
-    for holder in ("thread", "process"):
+    for owner in ("thread", "process"):
         storm(body, ROUNDS, 0.002)
         end()
         assert rival.can_write() and lock_is_free()
@@ -446,8 +444,8 @@ with Rival(path, lib_version) as rival:
     end = orphan(before=block)
     assert rival.can_write(1.0) and lock_is_free()
     end()
-    # Blocked after begin: the owner cannot be told.  A wait with a timeout raises, and
-    # the lock is free when the owner's thread ends or uses LMDB again.
+    # Blocked after begin: the owner cannot be told.  A wait with a timeout raises
+    # its exception, and the lock is free when the thread ends or uses LMDB again.
     end = orphan(in_owner=block)
     seconds, found = waits(timeout=0.3)
     assert found in (None, pylmdb.LockTimeoutError) and seconds < 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Destinations of merge, convert and load: odd paths, interrupts, forks."""
+"""The destination of merge, convert and load: odd paths, interrupts, forks."""
 
 import errno
 import itertools
@@ -30,7 +30,7 @@ def value(path):
 
 
 def test_a_directory_that_exists_is_kept(tmp_path, source):
-    """Its permissions and its other files may have an owner who needs them."""
+    """It keeps its mode and its other files."""
     dest = tmp_path / "dest"
     dest.mkdir(mode=0o700)
     (dest / "notes").write_text("mine")
@@ -62,7 +62,7 @@ def test_links_are_followed(tmp_path, source, subdir):
 
 
 def test_without_a_parent(tmp_path, source):
-    with pytest.raises(FileNotFoundError, match=r"there is no directory: '.*missing'"):
+    with pytest.raises(FileNotFoundError, match=r"the directory does not exist: '.*missing'"):
         pylmdb.merge([source], tmp_path / "missing" / "dest")
 
 
@@ -75,13 +75,13 @@ def test_a_file_system_without_links(tmp_path, source, monkeypatch):
     pylmdb.merge([source], dest, subdir=False)
     assert value(dest) == b"v"
     other = tmp_path / "other"
-    with pytest.raises(pylmdb.Error, match="made meanwhile"):
+    with pytest.raises(pylmdb.Error, match="created by another process"):
         pylmdb.merge([source], other, subdir=False, progress=lambda *_: other.write_text("mine"))
     assert other.read_text() == "mine"
     assert sorted(os.listdir(tmp_path)) == ["dest", "dest-lock", "other", "source"]
 
 
-def test_other_failures_say_what_they_are(tmp_path, source, monkeypatch):
+def test_other_errors_of_the_system_are_raised_unchanged(tmp_path, source, monkeypatch):
     def refuse(*paths):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -93,8 +93,8 @@ def test_other_failures_say_what_they_are(tmp_path, source, monkeypatch):
     assert os.listdir(tmp_path) == ["source"]
 
 
-def test_a_forked_child_leaves_the_parents_work_alone(tmp_path, source):
-    """A child that forks in ``progress`` and unwinds does not disturb the parent's work."""
+def test_a_forked_child_does_not_touch_the_files_of_its_parent(tmp_path, source):
+    """A child that unwinds the call after a fork in ``progress`` leaves the files alone."""
     children = []
 
     def fork(done, total):
@@ -127,7 +127,7 @@ def test_a_dump_of_many_databases(tmp_path, lib_version):
 
 @pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
 def test_an_interrupt_anywhere(tmp_path, source, existing):
-    """All is there or nothing, nothing is left behind, and the next one can write."""
+    """All records are there or none, no file is left behind, and another writer can write."""
     numbers = itertools.count()
 
     def prepare():
@@ -161,7 +161,7 @@ MAIN = ["duplicates", "integerkey", "reversekey", "integerdup"]
 
 @pytest.mark.parametrize("flag", MAIN)
 def test_a_main_database_with_flags(tmp_path, lib_version, flag):
-    """Programs in C may make one; where there are records or names already, it is refused."""
+    """Programs in C may make one; it is refused if there are records or named databases."""
     text, two = tmp_path / "text", tmp_path / "two"
     flags = b"integerdup=1\nduplicates=1\n" if flag == "integerdup" else f"{flag}=1\n".encode()
     section = TEXT % flags
@@ -189,7 +189,7 @@ def test_a_main_database_with_flags(tmp_path, lib_version, flag):
 
 
 def test_an_environment_in_use_keeps_its_order(tmp_path, env):
-    """A load that fails does not set another order in liblmdb."""
+    """A load that fails does not change the order of liblmdb."""
     text = tmp_path / "text"
     text.write_bytes(TEXT[:-9] % b"reversekey=1\n")
     with pytest.raises(pylmdb.Error):

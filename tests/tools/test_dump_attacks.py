@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""dump and load with files, names, sizes and hostile text that could lose data."""
+"""dump and load with files, names, sizes and text that could cause losses."""
 
 import io
 import random
@@ -19,7 +19,7 @@ def fill(env, records, name=None, **flags):
 
 def test_a_dump_does_not_overwrite_its_source(env, env_path):
     fill(env, [(b"k", b"v")])
-    with pytest.raises(ValueError, match="is what is to be dumped"):
+    with pytest.raises(ValueError, match="is both the source and the destination"):
         pylmdb.dump(env, f"{env_path}/../env/data.mdb")
     assert pylmdb.verify(env_path).ok
 
@@ -34,12 +34,12 @@ def test_a_dump_that_cannot_begin_leaves_the_file(env, tmp_path):
 
 def test_a_name_that_would_be_read_as_a_header(env):
     fill(env, [(b"k", b"v")], b"x\nduplicates=1")
-    with pytest.raises(pylmdb.InvalidParameterError, match="has no way"):
+    with pytest.raises(pylmdb.InvalidParameterError, match="has a line break"):
         pylmdb.dump(env, io.BytesIO())
 
 
 class Short(io.RawIOBase):
-    """A file that takes a few bytes at a time."""
+    """A file whose write() writes a few bytes at a time."""
 
     def __init__(self):
         self.text = b""
@@ -52,7 +52,7 @@ class Short(io.RawIOBase):
         return min(len(data), 100)
 
 
-def test_a_file_that_takes_less_than_it_is_given(env):
+def test_a_file_whose_write_is_partial(env):
     fill(env, [(b"%d" % i, b"v" * i) for i in range(500)])
     short, whole = Short(), io.BytesIO()
     assert pylmdb.dump(env, short) == pylmdb.dump(env, whole) == 500
@@ -60,8 +60,8 @@ def test_a_file_that_takes_less_than_it_is_given(env):
     assert not short.closed
 
 
-def test_large_values_are_not_gathered(env, tmp_path, monkeypatch):
-    """A batch is bounded in bytes, too: neither side holds many large values at once."""
+def test_large_values_are_written_in_small_batches(env, tmp_path, monkeypatch):
+    """A batch is limited in bytes, too: neither side has many large values in memory."""
     fill(env, [(b"%d" % i, b"v" * 100_000) for i in range(10)])
     monkeypatch.setattr(dumping, "_BATCH_SIZE", 300_000)
     monkeypatch.setattr(loading, "_BATCH_SIZE", 300_000)
@@ -98,8 +98,8 @@ def section(rng):
 
 @pytest.mark.parametrize("append", [False, True], ids=["sorted", "append"])
 def test_any_text(tmp_path, lib_version, append):
-    """It is stored in a healthy file, or an exception says why not.  Appended records have any
-    order, and nothing else is wrong with the file then."""
+    """The text is stored in a sound file, or refused with one exception.  Appended records may be
+    in any order, and then nothing else is wrong with the file."""
     rng, stored = random.Random(5), 0
     for number in range(60):
         text = b"".join(section(rng) for _ in range(rng.randrange(1, 4)))

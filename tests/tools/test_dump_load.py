@@ -62,7 +62,7 @@ def everything(path):
 
 
 def test_the_format(tmp_path, lib_version):
-    """Written out here, for both release lines."""
+    """The expected text is written out here, for both release lines."""
     with pylmdb.open(tmp_path / "e", map_size=1 << 20, lib_version=lib_version) as env:
         db = env.open_db(b"d", integerdup=True, reverse_key=True)
         with env.begin(write=True) as txn:
@@ -163,7 +163,7 @@ def test_paths_files_and_environments(tmp_path, lib_version):
 
 
 def test_one_snapshot(tmp_path, lib_version):
-    """A commit made while dump writes is not in the text."""
+    """Commits during the dump are not in it."""
     path = fill(tmp_path / "e", lib_version)
     before = text_of(path)
     with pylmdb.open(path) as env:
@@ -180,7 +180,7 @@ def test_one_snapshot(tmp_path, lib_version):
     assert b"6d6564646c6564" in text_of(path)
 
 
-def test_which_databases(tmp_path, lib_version):
+def test_the_databases_argument(tmp_path, lib_version):
     path = fill(tmp_path / "e", lib_version, main=False)
     assert b"database=" in text_of(path).split(b"HEADER=END")[0], "main has no records of its own"
     assert text_of(path) == text_of(path, "named") == text_of(path, sorted(FLAGS))
@@ -198,7 +198,7 @@ def test_which_databases(tmp_path, lib_version):
 # -- how it is loaded ----------------------------------------------------------------------
 
 
-def test_names_and_what_exists(tmp_path, lib_version):
+def test_names_and_existing_records(tmp_path, lib_version):
     text = HEADER % b"print" + b"HEADER=END\n a\n 1\n b\n 2\nDATA=END\n"
     path = tmp_path / "e"
     assert load_text(text, path, b"named", lib_version=lib_version) == 2
@@ -215,7 +215,7 @@ def test_plain_text(tmp_path, lib_version):
     assert everything(tmp_path / "e")[1] == [(b"a", b""), (b"b", b"2\0")]
 
 
-def test_an_order_of_its_own(tmp_path, lib_version):
+def test_an_order_that_only_the_program_knows(tmp_path, lib_version):
     records = [(b"c", b"3"), (b"a", b"2"), (b"a", b"1"), (b"b", b"9")] + [
         (b"%04d" % i, b"v" * 50) for i in reversed(range(3000))
     ]
@@ -237,13 +237,13 @@ def test_sorted_records_fill_their_pages(tmp_path, lib_version):
 
 
 def test_headers_of_others(tmp_path, lib_version):
-    """Berkeley DB says only duplicates, and false flags are false."""
+    """Berkeley DB writes only ``duplicates``, and a flag of 0 is not set."""
     header = b"VERSION=3\nformat=print\ntype=btree\nduplicates=1\nintegerkey=0\nHEADER=END\n"
     text = header + b" a\n 2\n a\n 1\nDATA=END\n"
     load_text(text, tmp_path / "e", b"d", lib_version=lib_version)
     flags, records = everything(tmp_path / "e")[0][b"d"]
     assert (flags.dupsort, flags.integerkey, records) == (True, False, [(b"a", b"1"), (b"a", b"2")])
-    with pytest.warns(UserWarning, match="line 2: b'geometry' is not known"):
+    with pytest.warns(UserWarning, match="line 2: b'geometry' is not a known field; it is ignored"):
         load_text(b"VERSION=3\ngeometry=1\nHEADER=END\nDATA=END\n", tmp_path / "e")
 
 
@@ -254,23 +254,23 @@ WHOLE = HEADER % b"bytevalue" + b"HEADER=END\n 61\n 62\nDATA=END\n"
     ("text", "message"),
     [
         (b"", "empty"),
-        (WHOLE[:15], "line 2: the dump is cut short"),
+        (WHOLE[:15], "line 2: the dump is truncated"),
         (b"VERSION=3\n", "inside a header"),
         (b"VERSION=4\n" + WHOLE, "line 1: VERSION"),
         (WHOLE.replace(b"bytevalue", b"octal"), "line 2: format"),
         (WHOLE.replace(b"btree", b"hash"), "line 3: type"),
         (b"junk\n" + WHOLE, "line 1: a header has lines"),
-        (WHOLE[:-9], "line 9: the dump is cut short: it ends without DATA=END"),
-        (WHOLE[:-10], "line 9: the dump is cut short: this line has no end"),
+        (WHOLE[:-9], "line 9: the dump is truncated: it ends without DATA=END"),
+        (WHOLE[:-10], "line 9: the dump is truncated: this line has no line break"),
         (WHOLE[:-13] + b"DATA=END\n", "the last key has no value"),
-        (WHOLE.replace(b" 61", b"61"), "line 8: a line of a record begins with a space"),
+        (WHOLE.replace(b" 61", b"61"), "line 8: a line of a record must begin with a space"),
         (WHOLE.replace(b"61", b"6"), "line 8: not hexadecimal"),
         (WHOLE.replace(b"61", b"6g"), "line 8: not hexadecimal"),
         (WHOLE.replace(b"bytevalue", b"print").replace(b"61", b"\\6"), "line 8: a backslash"),
         (WHOLE + b"more\n", "line 11: a header has lines"),
     ],
 )  # fmt: skip
-def test_text_that_is_none(tmp_path, lib_version, text, message):
+def test_invalid_text(tmp_path, lib_version, text, message):
     with pytest.raises(pylmdb.InvalidParameterError, match=message):
         load_text(text, tmp_path / "e", lib_version=lib_version)
     assert os.listdir(tmp_path) == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""merge and convert: several environments into one, in either format."""
+"""merge and convert, with environments of both data formats."""
 
 import os
 import signal
@@ -88,7 +88,7 @@ def test_conflicts(tmp_path, versions):
         assert content(tmp_path / choice) == found
 
 
-def test_into_one_that_exists(tmp_path, versions):
+def test_an_existing_destination(tmp_path, versions):
     path, source = tmp_path / "a", tmp_path / "b"
     make(path, versions[0], [(b"b", b"1"), (b"d", b"1")])
     make(source, versions[1], [(b"a", b"2"), (b"d", b"2"), (b"z", b"2")])
@@ -100,10 +100,10 @@ def test_into_one_that_exists(tmp_path, versions):
     assert content(path) == [(b"a", b"2"), (b"b", b"1"), (b"d", b"1"), (b"z", b"2")]
     assert pylmdb.merge([source], path, "last") == 3
     assert content(path)[2] == (b"d", b"2")
-    assert pylmdb.merge([source], path) == 0, "what is there already is no conflict"
+    assert pylmdb.merge([source], path) == 0, "equal records are not a conflict"
 
 
-def test_behind_what_exists_is_appended(tmp_path, versions):
+def test_records_after_the_existing_ones_are_appended(tmp_path, versions):
     make(tmp_path / "a", versions[0], numbered(range(2000), b"v" * 100))
     make(tmp_path / "b", versions[1], numbered(range(2000, 4000), b"v" * 100))
     with pylmdb.open(tmp_path / "a") as env:
@@ -205,7 +205,7 @@ def interrupt(done, total):
 
 def test_portions(tmp_path, versions, monkeypatch):
     """A new environment is committed several times, and is the same."""
-    monkeypatch.setattr("pylmdb.tools.destination.PORTION", 10_000)
+    monkeypatch.setattr("pylmdb.tools.destination.COMMIT_BYTES", 10_000)
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 3_000)
     for i, name in enumerate("ab"):
         make(tmp_path / name, versions[i], numbered(range(i, 4000, 3)), b"n")
@@ -215,10 +215,10 @@ def test_portions(tmp_path, versions, monkeypatch):
         assert env.info().last_txnid > 3
 
 
-def test_somebody_takes_the_name_meanwhile(tmp_path, lib_version):
+def test_another_process_creates_the_destination_meanwhile(tmp_path, lib_version):
     make(tmp_path / "a", lib_version, numbered(range(10)))
     taken = tmp_path / "b"
-    with pytest.raises(pylmdb.Error, match="made meanwhile"):
+    with pytest.raises(pylmdb.Error, match="created by another process"):
         pylmdb.merge([tmp_path / "a"], taken, progress=lambda *_: make(taken, 0, [(b"mine", b"")]))
     assert content(taken) == [(b"mine", b"")]
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
@@ -241,7 +241,7 @@ pylmdb.merge([path], path + "-out", progress=stop)
     assert pylmdb.merge([tmp_path / "a"], tmp_path / "a-out") == 20000
 
 
-def test_a_source_that_is_cut_short(tmp_path, lib_version):
+def test_a_truncated_source(tmp_path, lib_version):
     make(tmp_path / "a", lib_version, numbered(range(20000), b"v" * 200))
     data = tmp_path / "a" / "data.mdb"
 
@@ -257,8 +257,8 @@ def test_a_source_that_is_cut_short(tmp_path, lib_version):
     assert not (tmp_path / "b").exists()
 
 
-def test_a_source_that_is_cut_short_at_its_last_record(tmp_path, lib_version, monkeypatch):
-    """The zeros that are read then are not a record."""
+def test_a_source_is_truncated_at_its_last_record(tmp_path, lib_version, monkeypatch):
+    """The zeros that are then read are not written as a record."""
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 1)
     make(tmp_path / "a", lib_version, [(b"last", b"M" * 50_000)])
     data, number = tmp_path / "a" / "data.mdb", 0
@@ -316,7 +316,7 @@ def test_convert(tmp_path, lib_version, to):
     with pylmdb.open(tmp_path / "b") as env:
         assert env.lib_version()[0] == to
     assert content(tmp_path / "b", b"d") == [(b"k", b"1"), (b"k", b"2")]
-    with pytest.raises(pylmdb.Error, match="nothing yet"):
+    with pytest.raises(pylmdb.Error, match=r"b': File exists.*does not exist"):
         pylmdb.convert(tmp_path / "a", tmp_path / "b", to)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Merging damaged files, and files that are cut short meanwhile; nothing is merged in part."""
+"""Merging damaged files, files that are truncated meanwhile, and merges that stop half-way."""
 
 import os
 import struct
@@ -17,14 +17,13 @@ from pylmdb.tools.progress import Reporter
 PAGE = mutants.PAGE
 
 
-def test_a_value_that_is_cut_short_before_it_is_copied(tmp_path, versions, monkeypatch):
+def test_a_source_is_truncated_before_a_value_is_copied(tmp_path, versions, monkeypatch):
     """One engine reads the map of another."""
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 1)
     source = make(tmp_path / "a", versions[0], [(b"1", b"1"), (b"2", b"M" * 50_000)])
     data = (source / "data.mdb").read_bytes()
     place = data.index(b"M" * 50_000) & -PAGE
-    # of the leaf, which lies before, nothing is cut off: with sanitizers, comparing keys is not
-    # guarded
+    # The leaf is before that and stays: with sanitizers, comparing keys is not guarded.
     assert place >= 3 * PAGE
 
     def cut(done, total):
@@ -36,8 +35,8 @@ def test_a_value_that_is_cut_short_before_it_is_copied(tmp_path, versions, monke
     assert not (tmp_path / "b").exists()
 
 
-def test_a_source_that_is_cut_short_behind_its_end(tmp_path, versions, monkeypatch):
-    """Its last record is still compared with those of others."""
+def test_a_source_is_truncated_after_its_last_record(tmp_path, versions, monkeypatch):
+    """The last record of the source is still compared with those of the others."""
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 1)
     name, numbers = b"numbers", [struct.pack("=Q", i) for i in range(2)]
     sources = [
@@ -55,7 +54,7 @@ def test_a_source_that_is_cut_short_behind_its_end(tmp_path, versions, monkeypat
     assert content(dest, name) == [(numbers[1], b"c")]
 
 
-def test_what_an_error_has_left_unwritten_cannot_be_committed(tmp_path, versions):
+def test_nothing_can_be_committed_after_an_error(tmp_path, versions):
     version, version_to = versions
     one = make(tmp_path / "a", version, [(b"1", b"1" * 9000), (b"2", b"a")])
     other = make(tmp_path / "b", version, [(b"2", b"b")])
@@ -106,8 +105,8 @@ def words(*numbers):
 
 
 def test_a_page_that_is_read_before_a_value_is_written_over_it(tmp_path, lib_version):
-    """The list of free pages leads behind all pages, where there is a sound one; in its place
-    comes one out of a value, which is not."""
+    """The free list refers to a page after all others, which is sound when it is checked; then a
+    value with a damaged page is written over it."""
     with pylmdb.open(tmp_path / "b", lib_version=lib_version) as env:
         for i in range(6):  # so that transactions 1 and 2 are over
             with env.begin(write=True) as txn:

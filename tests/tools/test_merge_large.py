@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Merging values with overflow pages: they are written to the file at once."""
+"""Merging values on overflow pages, which are written directly to the file."""
 
 import os
 import signal
@@ -41,14 +41,14 @@ def make(path, version, pairs, name=None, **options):
 
 
 def shape(path, name=None):
-    """Return the numbers of pages by kind, and of records."""
+    """Return the numbers of pages of each kind and of records."""
     with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
         return txn.stat(env.open_db(name, txn, create=False))
 
 
 @pytest.mark.parametrize("name", [None, b"named"])
-def test_what_is_written_is_what_put_writes(tmp_path, versions, name, monkeypatch):
-    monkeypatch.setattr("pylmdb.tools.destination.PORTION", 700_000)
+def test_the_pages_are_those_that_put_writes(tmp_path, versions, name, monkeypatch):
+    monkeypatch.setattr("pylmdb.tools.destination.COMMIT_BYTES", 700_000)
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 300_000)
     count = 4 * len(SIZES)
     sources = [
@@ -78,7 +78,7 @@ def test_py_lmdb_reads_and_changes_it(tmp_path, lib_version):
 
 
 @pytest.mark.parametrize("writemap", [False, True])
-def test_behind_what_exists(tmp_path, versions, writemap):
+def test_records_after_the_existing_ones(tmp_path, versions, writemap):
     make(tmp_path / "a", versions[0], records(range(200, 400)))
     make(tmp_path / "b", versions[1], records(range(200)))
     with pylmdb.open(tmp_path / "b", writemap=writemap) as env:
@@ -112,7 +112,7 @@ def test_a_fixed_size_that_is_too_small(tmp_path, lib_version):
     assert pylmdb.verify(tmp_path / "b").ok
 
 
-def test_killed_while_it_writes_into_one_that_exists(tmp_path, lib_version):
+def test_killed_while_it_writes_into_an_existing_destination(tmp_path, lib_version):
     make(tmp_path / "a", lib_version, records(range(500, 3000), [9000]))
     make(tmp_path / "b", lib_version, records(range(500), [9000]))
     program = """

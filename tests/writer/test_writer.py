@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""env.writer(): writes of many threads share commits, and each has its own result."""
+"""env.writer(): writes of many threads share commits, and each has its own outcome."""
 
 import concurrent.futures
 import threading
@@ -27,7 +27,7 @@ def commits(env):
     return env.info().last_txnid
 
 
-def test_a_write_is_there_when_its_future_says_so(env, writer):
+def test_a_write_is_visible_when_its_future_is_done(env, writer):
     future = writer.put(b"k", b"v")
     assert isinstance(future, WriteFuture)
     assert isinstance(future, concurrent.futures.Future)
@@ -54,7 +54,7 @@ def test_the_options_of_put_and_delete(env, writer):
     assert contents(env, db)[b"own"] == b"1"
 
 
-def test_what_waits_shares_a_commit_in_order(env, writer, held):
+def test_waiting_writes_share_a_commit_in_order(env, writer, held):
     before = commits(env)
     futures = [writer.put(b"k", b"%d" % i) for i in range(300)]
     seen = writer.call(lambda txn: txn.get(b"k"))
@@ -82,7 +82,7 @@ def test_threads_share_commits(env, writer):
     assert commits(env) - before < 8 * count
 
 
-def test_an_error_reaches_only_whoever_caused_it(env, writer, held):
+def test_an_error_reaches_only_the_caller_that_caused_it(env, writer, held):
     good = [writer.put(b"a", b"1")]
     bad = [writer.put(b"", b"x"), writer.put(b"k" * 5000, b"x"), writer.put(b"c", b"1", db="name")]
     good.append(writer.put(b"b", b"2"))
@@ -101,7 +101,7 @@ def test_an_error_reaches_only_whoever_caused_it(env, writer, held):
 
 
 @pytest.mark.parametrize("writemap", [False, True])
-def test_a_full_map_costs_only_those_who_fill_it(open_env, tmp_path, writemap):
+def test_a_full_map_fails_only_the_writes_that_fill_it(open_env, tmp_path, writemap):
     env = open_env(tmp_path / "small", map_size=1 << 18, writemap=writemap)
     large = bytes(1 << 19)
 
@@ -171,7 +171,7 @@ def test_a_commit_that_fails_fails_all_of_it(env, writer, held, monkeypatch):
     assert writer.put(b"k", b"v").result()
 
 
-def test_what_failed_half_way_leaves_nothing(env, writer, held, monkeypatch):
+def test_a_write_that_failed_after_a_change_is_undone(env, writer, held, monkeypatch):
     with env.begin() as txn:
         put = type(txn).put
 
@@ -190,7 +190,7 @@ def test_what_failed_half_way_leaves_nothing(env, writer, held, monkeypatch):
     assert set(contents(env)) == {b"a", b"b"}
 
 
-def test_the_arguments_are_taken_at_once(env, writer, held):
+def test_the_arguments_are_copied_at_once(env, writer, held):
     key, value = bytearray(b"key"), bytearray(b"value")
     future = writer.put(key, memoryview(value)[::2])
     key[:], value[:] = b"xxx", b"xxxxx"
@@ -235,7 +235,7 @@ def test_a_callback_may_put_though_the_queue_is_full(env):
         assert all(future.result(10) for future in last)
 
 
-def test_a_callback_that_ends_its_thread_harms_nobody(env, writer, held):
+def test_a_callback_that_raises_systemexit_harms_no_other(env, writer, held):
     def leave(future):
         raise SystemExit
 
@@ -246,7 +246,7 @@ def test_a_callback_that_ends_its_thread_harms_nobody(env, writer, held):
     assert writer.put(b"k", b"v").result(10)
 
 
-def test_a_callback_that_leaves_a_transaction_open_is_told(env, writer):
+def test_a_callback_that_leaves_a_transaction_open_causes_an_error(env, writer):
     left = []
     writer.put(b"k", b"v").add_done_callback(lambda _: left.append(env.begin(write=True)))
     writer.flush()
@@ -255,7 +255,7 @@ def test_a_callback_that_leaves_a_transaction_open_is_told(env, writer):
     assert writer.put(b"k", b"v").result(10)
 
 
-def test_a_write_can_be_taken_back(env, writer, held):
+def test_a_write_can_be_cancelled(env, writer, held):
     writer.put(b"a", b"v")
     time.sleep(0.1)  # the thread waits for the lock
     unwanted = writer.put(b"b", b"v")
@@ -267,7 +267,7 @@ def test_a_write_can_be_taken_back(env, writer, held):
         unwanted.result()
 
 
-def test_flush_waits_and_can_give_up(env, writer, held):
+def test_flush_waits_and_has_a_timeout(env, writer, held):
     futures = [writer.put(b"%d" % i, b"v") for i in range(10)]
     with pytest.raises(TimeoutError):
         writer.flush(timeout=0.1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""env.writer(): closing, dropping, forks, the end of the program, and kills."""
+"""The end of env.writer(): closing, dropping, forks, the end of the program, and kills."""
 
 import concurrent.futures
 import gc
@@ -47,7 +47,7 @@ def test_close_flushes_and_can_be_repeated(env):
     assert writer.put.__doc__
 
 
-def test_closing_wakes_who_waits_for_room(env, held):
+def test_closing_wakes_a_thread_that_waits_for_room(env, held):
     writer = env.writer(max_pending=1)
     writer.put(b"a", b"v")
     errors = []
@@ -69,7 +69,7 @@ def test_closing_wakes_who_waits_for_room(env, held):
     assert len(errors) == 1
 
 
-def test_waiting_for_oneself_is_refused(env):
+def test_a_thread_that_would_wait_for_itself_is_refused(env):
     writer = env.writer()
     with env.begin(write=True) as txn:
         future = writer.put(b"k", b"v")
@@ -88,7 +88,7 @@ def test_waiting_for_oneself_is_refused(env):
         assert writer.call(lambda txn: env.begin(write=True)).exception() is not None
 
 
-def test_closing_the_environment_fails_what_waits(open_env, tmp_path):
+def test_closing_the_environment_fails_the_writes_that_wait(open_env, tmp_path):
     env = open_env(tmp_path / "closed")
     other = open_env(tmp_path / "closed")
     with other.begin(write=True):
@@ -151,13 +151,13 @@ def test_the_file_may_be_compacted_meanwhile(env, writer):
     assert len(contents(env)) == 151
 
 
-def test_a_read_only_environment_has_none(open_env):
+def test_a_read_only_environment_has_no_writer(open_env):
     open_env().close()
     with pytest.raises(pylmdb.ReadonlyError):
         open_env(readonly=True).writer()
 
 
-def test_a_dropped_writer_writes_and_goes(env):
+def test_a_dropped_writer_writes_and_ends_its_thread(env):
     writer = env.writer()
     queue = weakref.ref(writer._queue)
     thread = writer._queue._thread
@@ -179,7 +179,7 @@ def test_it_cannot_be_copied(writer):
     assert issubclass(Writer, object)
 
 
-def test_a_forked_child_needs_its_own(env, held):
+def test_a_forked_child_needs_its_own_writer(env, held):
     writer = env.writer()
     future = writer.put(b"parent", b"v")
 
@@ -222,7 +222,7 @@ EXIT = {
 
 
 @pytest.mark.parametrize("how", EXIT)
-def test_what_waits_at_the_end_of_the_program_is_written(env_path, lib_version, how):
+def test_writes_that_wait_at_the_end_of_the_program_are_made(env_path, lib_version, how):
     source, count, words = EXIT[how]
     start = time.monotonic()
     run(
@@ -246,7 +246,7 @@ sys.exit(5)
             assert words in errors.read()
 
 
-def test_what_a_future_has_told_survives_a_kill(env_path, lib_version):
+def test_a_write_whose_future_is_done_survives_a_kill(env_path, lib_version):
     told = run(
         """
 env = pylmdb.open(path, lib_version=lib_version)
@@ -272,7 +272,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert {name.encode() for name in told} <= set(there)
 
 
-def test_it_works_with_options_of_durability(env):
+def test_the_options_sync_and_metasync(env):
     with env.writer(sync=False, metasync=False) as writer:
         assert writer.put(b"k", b"v").result()
     assert contents(env) == {b"k": b"v"}

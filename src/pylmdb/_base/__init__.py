@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What everything else uses: buffers, flags, threads, files."""
+"""Helpers that everything else uses: buffers, flags, threads, files."""

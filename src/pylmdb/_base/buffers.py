@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is accepted as a key or value: bytes, or any object that has some."""
+"""Keys and values: bytes, or any object that has a buffer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from .._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from .._aliases import BytesLike
+
 
 def as_buffer(name: str, value: Any) -> bytes | memoryview:
-    """``value`` as bytes or a C-contiguous buffer; its bytes are what is stored."""
+    """Return ``value`` as bytes or as a C-contiguous buffer with the bytes to store."""
     if type(value) is bytes:
         return value
     if isinstance(value, str):
@@ -22,3 +24,8 @@ def as_buffer(name: str, value: Any) -> bytes | memoryview:
             f"{name} must be bytes or another buffer, not {type(value).__name__}"
         ) from None
     return view.cast("B") if view.nbytes and view.c_contiguous else view.tobytes()
+
+
+def freeze_bytes(name: str, value: BytesLike) -> bytes:
+    """Return a copy of a key or value, which later changes of its buffer do not affect."""
+    return bytes(as_buffer(name, value))

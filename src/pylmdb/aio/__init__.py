@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb for asyncio: :func:`wrap` an environment, and await what you would call.
+"""pylmdb for asyncio: :func:`wrap` an environment, and await its operations.
 
 >>> aenv = pylmdb.aio.wrap(pylmdb.open("/tmp/example"))
 >>> async with aenv.begin(write=True) as txn:
@@ -17,12 +17,12 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
-from .._base.buffers import as_buffer
+from .._base.buffers import freeze_bytes
 from ..environment import Environment
 from .cursor import AsyncCursor
-from .executors import PACE, Inline, Place
-from .loop_state import Desk, Gathering
-from .methods import Awaited, Wrapper
+from .executors import YIELD_INTERVAL, InlineExecutor, TransactionExecutor
+from .loop_state import CommitBatcher, LoopState
+from .methods import AwaitableContext, Wrapper
 from .transaction import AsyncTransaction
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ T = TypeVar("T")
 __all__ = ["AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "wrap"]
 
 
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__
+
+
 def wrap(
     env: Environment,
     executor: Executor | None = None,
@@ -51,32 +56,32 @@ def wrap(
     inline: bool = True,
     max_pending: int = 4096,
 ) -> AsyncEnvironment:
-    """An environment for coroutines: an :class:`AsyncEnvironment` with these parameters."""
+    """Return an :class:`AsyncEnvironment` for ``env``, which documents the parameters."""
     return AsyncEnvironment(env, executor, inline=inline, max_pending=max_pending)
 
 
 def _in_thread(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """A method of Environment that may take long, or wait."""
+    """Make an asynchronous method of one of Environment that may take long or wait."""
     name = method.__name__
 
     @wraps(method)
     async def coroutine(self: AsyncEnvironment, /, *args: object, **kwargs: object) -> Any:
         given = (*args, *kwargs.values())
-        places = [each._place for each in given if isinstance(each, AsyncTransaction)]
+        executors = [each._executor for each in given if isinstance(each, AsyncTransaction)]
         call = partial(
             getattr(self._wrapped, name),
             *map(_synchronous, args),
             **{key: _synchronous(value) for key, value in kwargs.items()},
         )
-        return await (places[0].large if places else self._elsewhere)(call)
+        return await (executors[0].run_long if executors else self._run_in_thread)(call)
 
     return coroutine
 
 
 def _direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """A method of Environment that is not awaited."""
+    """Make a method, which is not awaited, of one of Environment."""
     name = method.__name__
 
     @wraps(method)
@@ -89,25 +94,35 @@ def _direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[An
 class AsyncEnvironment(Wrapper):
     """A :class:`pylmdb.Environment` for coroutines.
 
-    Its operations are those of Environment, awaited, but for ``path()``, ``flags()``,
+    It has the operations of Environment.  They are awaited, except ``path()``, ``flags()``,
     ``lib_version()``, ``max_key_size()`` and ``max_readers()``, which return at once.  It
-    may be used in several event loops, one after another or at once.  In a forked child it
-    works as the environment does.
+    may be used in several event loops, one after another or at the same time.  It can be used
+    in a forked child as the environment can.
 
     As a context manager (``async with``) it closes the environment at the end of the block.
 
-    :param env: the environment.
-    :param executor: where batches and other long operations go; the default executor of
-        the event loop if None.  Write transactions have a thread of their own.
-    :param inline: False to send the small reads there, too.  They run in the event loop
-        otherwise, which is right for data that mostly lies in memory: one that must come
-        from the disk holds up the loop for that long.
-    :param max_pending: how many tasks may wait for the next shared commit; then
-        :meth:`put` waits before it begins.
+    :param env: an open :class:`pylmdb.Environment`.
+    :param executor: a :class:`concurrent.futures.Executor` for batches and other long
+        operations; None for the default executor of the event loop.  Write transactions have
+        a thread of their own.
+    :param inline: False to run short reads in ``executor``, too.  By default they run in the
+        event loop, which is right for data that is mostly in memory: a read that must come
+        from the disk blocks the loop meanwhile.
+    :param max_pending: how many tasks may wait for the next shared commit; further calls of
+        :meth:`put`, :meth:`delete` and :meth:`call` wait until there is room.
+    :raises TypeError: ``env`` is not an Environment.
+    :raises ValueError: ``max_pending`` is less than 1.
     """
 
     __slots__ = (
-        "__weakref__", "_desks", "_executor", "_inline", "_left", "_limit", "_wrapped", "_writer",
+        "__weakref__",
+        "_inline",
+        "_loop_states",
+        "_max_pending",
+        "_pool",
+        "_until_yield",
+        "_wrapped",
+        "_writer",
     )  # fmt: skip
 
     def __init__(
@@ -123,31 +138,35 @@ class AsyncEnvironment(Wrapper):
         if max_pending < 1:
             raise ValueError(f"max_pending must be at least 1, not {max_pending}")
         self._wrapped = env
-        self._executor = executor
+        self._pool = executor
         self._inline = bool(inline)
-        self._limit = max_pending
-        self._left = PACE
-        self._desks: WeakKeyDictionary[asyncio.AbstractEventLoop, Desk] = WeakKeyDictionary()
+        self._max_pending = max_pending
+        self._until_yield = YIELD_INTERVAL
+        self._loop_states: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopState] = (
+            WeakKeyDictionary()
+        )
         self._writer: Writer | None = None
 
-    def _desk(self) -> Desk:
-        """What belongs to the running event loop."""
+    def _state(self) -> LoopState:
+        """Return the state of the running event loop; in a forked child it is new."""
         loop = asyncio.get_running_loop()
-        desk = self._desks.get(loop)
-        if desk is None or desk.pid != os.getpid():
-            desk = self._desks[loop] = Desk()
-        return desk
+        state = self._loop_states.get(loop)
+        if state is None or state.pid != os.getpid():
+            state = self._loop_states[loop] = LoopState()
+        return state
 
-    async def _elsewhere(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
-        """Call a function in a thread: that of this task's write transaction if it has one."""
-        desk = self._desk()
-        if desk.own:
-            result: T = await desk.lane.large(function, *args, **kwargs)
+    async def _run_in_thread(
+        self, function: Callable[..., T], *args: object, **kwargs: object
+    ) -> T:
+        """Call a function in a thread; if this task has a write transaction open, in its thread."""
+        state = self._state()
+        if state.task_is_writing:
+            result: T = await state.worker.run_long(function, *args, **kwargs)
             return result
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, partial(function, *args, **kwargs))
+        return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
 
-    # -- life --------------------------------------------------------------------
+    # -- closing ---------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         return self
@@ -156,17 +175,17 @@ class AsyncEnvironment(Wrapper):
         await self.close()
 
     async def close(self, *, wait: float | None = None) -> None:
-        """Close the environment, after the shared commits that tasks wait for.
+        """Wait for the shared commits that tasks wait for, and close the environment.
 
-        Write transactions that are open are ended, and then so are the operations that
-        wait behind them: they raise ClosedError.
+        Open write transactions are aborted.  Operations that wait for them raise
+        ClosedError.
 
         :param wait: see :meth:`pylmdb.Environment.close`.
         """
-        if not self._desk().turn.held:
+        if not self._state().write_lock.locked:
             await self.flush()
         writer, self._writer = self._writer, None
-        await self._elsewhere(self._wrapped.close, wait=wait)
+        await self._run_in_thread(self._wrapped.close, wait=wait)
         if writer is not None:
             writer.close()
 
@@ -182,22 +201,23 @@ class AsyncEnvironment(Wrapper):
         timeout: float | None = None,
         sync: bool | None = None,
         metasync: bool | None = None,
-    ) -> Awaited[AsyncTransaction]:
-        """Begin a transaction, either awaited or as ``async with aenv.begin() as txn``.
+    ) -> AwaitableContext[AsyncTransaction]:
+        """Begin a transaction: ``await aenv.begin()`` or ``async with aenv.begin() as txn``.
 
-        Write transactions of one event loop take turns, first come, first served, and all
-        operations of one run on one thread.
+        Write transactions of one event loop run one at a time, first come, first served.  All
+        operations of a write transaction run on one thread.
 
-        :param db: the database that is meant where an operation names none.
-        :param parent: a write transaction to nest in.
-        :param write: True to change the environment.
+        :param db: the default database of the transaction's operations; the main one if None.
+        :param parent: a write transaction; the new one is nested in it.
+        :param write: True for a write transaction.
         :param buffers: True to get keys and values as read-only memoryviews.
-        :param timeout: how many seconds to wait for other write transactions.
-        :param sync: False to leave this commit's flush to the system.
-        :param metasync: False to leave the flush of its meta page to the system.
+        :param timeout: how many seconds to wait for other write transactions; None for no
+            limit.
+        :param sync: False to let the operating system flush this commit later.
+        :param metasync: False to let the operating system flush its meta page later.
         :return: an :class:`AsyncTransaction`.
-        :raises LockTimeoutError: another write transaction was open for ``timeout``.
-        :raises BusyError: one of this very task is.
+        :raises LockTimeoutError: other write transactions were open for ``timeout`` seconds.
+        :raises BusyError: this task has a write transaction open.
 
         ``mdb_txn_begin``.
         """
@@ -206,18 +226,17 @@ class AsyncEnvironment(Wrapper):
         async def make() -> AsyncTransaction:
             if parent is not None:
                 begin = partial(self._wrapped.begin, db, parent._wrapped, write, buffers, **options)
-                txn = await parent._place.small(begin)
-                return AsyncTransaction(txn, parent._place, parent.id(), parent)
+                return await parent._begin_nested(begin)
             begin = partial(self._wrapped.begin, db, None, bool(write), buffers, **options)
             if write:
-                desk = self._desk()
-                txn, number = await desk.begin(begin, timeout)
-                return AsyncTransaction(txn, desk.lane, number, desk=desk)
+                state = self._state()
+                txn, txn_id = await state.begin(begin, timeout)
+                return AsyncTransaction(txn, state.worker, txn_id, state=state)
             txn = begin()
-            place: Place = Inline(self._executor, self._inline)
-            return AsyncTransaction(txn, place, txn.id())
+            executor: TransactionExecutor = InlineExecutor(self._pool, self._inline)
+            return AsyncTransaction(txn, executor, txn.id())
 
-        return Awaited(make)
+        return AwaitableContext(make)
 
     # -- single reads and writes -----------------------------------------------------
 
@@ -230,15 +249,15 @@ class AsyncEnvironment(Wrapper):
     async def get(
         self, key: BytesLike, default: object = None, db: Database | None = None
     ) -> object:
-        """The value of ``key`` as last committed, or ``default`` if there is none.
+        """Return the last committed value of ``key``, or ``default`` if the key does not exist.
 
         ``mdb_get``.
         """
         if not self._inline:
-            return await self._elsewhere(self._get, key, default, db)
-        self._left -= 1
-        if self._left <= 0:
-            self._left = PACE
+            return await self._run_in_thread(self._get, key, default, db)
+        self._until_yield -= 1
+        if self._until_yield <= 0:
+            self._until_yield = YIELD_INTERVAL
             await asyncio.sleep(0)
         with self._wrapped.begin(db) as txn:
             return txn.get(key, default)
@@ -258,11 +277,13 @@ class AsyncEnvironment(Wrapper):
     async def get_many(
         self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
-        """The values of many keys as last committed, in the order of ``keys``.
+        """Return the last committed values of many keys, in the order of ``keys``.
 
-        They are of one snapshot, and looked up in a thread.  ``mdb_get``.
+        All values are of one snapshot.  They are read in a thread.  ``mdb_get``.
+
+        :param default: the value for keys that do not exist.
         """
-        return await self._elsewhere(self._get_many, keys, default, db)
+        return await self._run_in_thread(self._get_many, keys, default, db)
 
     def _get_many(
         self, keys: Iterable[BytesLike], default: object, db: Database | None
@@ -281,42 +302,57 @@ class AsyncEnvironment(Wrapper):
         overwrite: bool = True,
         append: bool = False,
     ) -> bool:
-        """Store a record durably; True if it was written.
+        """Store a record durably; return True if it was written.
 
-        Tasks that do so at the same time share a commit; each returns when its own write
-        is on disk, and what one of them has wrong only that one is told.  If the task is
-        cancelled, the write is made or not.
+        Tasks that write at the same time share a commit.  Each call returns when its own write
+        is on disk.  An error is raised only in the task that caused it.  If the task is
+        cancelled, the write may or may not be made.
 
+        :param key: a non-empty key; bytes or another buffer.  It is copied when the call begins.
+        :param value: bytes or another buffer.  It is copied when the call begins.
         :param db: the database; the main one by default.
-        :param dupdata: False to write nothing when the pair exists already.
-        :param overwrite: False to write nothing when the key exists already.
-        :param append: True to write at the end of the database.
-        :raises BusyError: this task has a write transaction open, which the commit would
-            wait for.
+        :param dupdata: False to write nothing if the pair of key and value exists.
+        :param overwrite: False to write nothing if the key exists.
+        :param append: True to write at the end of the database; the key must be greater than
+            all others.
+        :raises BusyError: this task has a write transaction open, and the commit would wait
+            for its end.
 
         ``mdb_put``.
         """
-        args = _taken("key", key), _taken("value", value), dupdata, overwrite, append, db
+        args = (
+            freeze_bytes("key", key),
+            freeze_bytes("value", value),
+            dupdata,
+            overwrite,
+            append,
+            db,
+        )
         result: bool = await self._write("put", args)
         return result
 
     async def delete(
         self, key: BytesLike, value: BytesLike | None = None, db: Database | None = None
     ) -> bool:
-        """Delete ``key``, or one of its duplicates, durably; True if it existed.
+        """Delete ``key``, or one of its duplicates, durably; return True if it existed.
 
-        It shares commits as :meth:`put` does.  ``mdb_del``.
+        It shares commits as :meth:`put` does, and raises the same errors.
+
+        :param value: the duplicate to delete; None for all values of the key.
+
+        ``mdb_del``.
         """
-        value = None if value is None else _taken("value", value)
-        result: bool = await self._write("delete", (_taken("key", key), value, db))
+        value = None if value is None else freeze_bytes("value", value)
+        result: bool = await self._write("delete", (freeze_bytes("key", key), value, db))
         return result
 
     async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
-        """Call ``function(txn)`` in a write transaction and a thread; return what it
-        returns, once that is on disk.
+        """Call ``function(txn)`` in a write transaction, in a thread; return its result when
+        its changes are on disk.
 
-        All that it writes is committed, or nothing if it raises.  It shares commits as
-        :meth:`put` does, and may be called again as :meth:`pylmdb.writer.Writer.call` says.
+        If the function raises, none of its changes are committed.  It shares commits as
+        :meth:`put` does, and raises the same errors.  It may be called more than once;
+        :meth:`pylmdb.writer.Writer.call` says when.
         """
         if not callable(function):
             raise TypeError(f"function must be callable, not {type(function).__name__}")
@@ -324,23 +360,23 @@ class AsyncEnvironment(Wrapper):
         return result
 
     async def flush(self) -> None:
-        """Wait until the shared commits that tasks of this event loop wait for are done."""
-        gathering = self._desk().gathering
-        if gathering is not None and gathering.busy and not self._wrapped.closed:
-            await self._write(None, (_nothing,))
+        """Wait until the writes of this event loop's tasks are committed, or have failed."""
+        batcher = self._state().batcher
+        if batcher is not None and batcher.busy and not self._wrapped.closed:
+            await self._write(None, (_no_operation,))
 
     async def _write(self, method: str | None, args: tuple[Any, ...]) -> Any:
-        desk = self._desk()
-        desk.refuse_own(method or "call")
+        state = self._state()
+        state.refuse_self_wait(method or "call")
         writer = self._writer
         if writer is None or writer.closed or writer._queue.forked:
-            writer = self._writer = self._wrapped.writer(max_pending=self._limit)
-        gathering = desk.gathering
-        if gathering is None or gathering.queue is not writer._queue:
-            gathering = desk.gathering = Gathering(writer._queue, self._limit)
-        return await gathering.write(method, args)
+            writer = self._writer = self._wrapped.writer(max_pending=self._max_pending)
+        batcher = state.batcher
+        if batcher is None or batcher.queue is not writer._queue:
+            batcher = state.batcher = CommitBatcher(writer._queue, self._max_pending)
+        return await batcher.write(method, args)
 
-    # -- as in Environment -----------------------------------------------------------
+    # -- methods of Environment -----------------------------------------------------------
 
     path = _direct(Environment.path)
     flags = _direct(Environment.flags)
@@ -368,10 +404,5 @@ def _synchronous(argument: object) -> object:
     return argument._wrapped if isinstance(argument, AsyncTransaction) else argument
 
 
-def _taken(name: str, value: BytesLike) -> bytes:
-    """A key or value as it is now."""
-    return bytes(as_buffer(name, value))
-
-
-def _nothing(txn: Transaction[Any]) -> None:
-    """What is called for the wait before it."""
+def _no_operation(txn: Transaction[Any]) -> None:
+    """Do nothing; a commit with this call comes after all earlier ones."""

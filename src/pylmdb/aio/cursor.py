@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..cursor import Cursor
-from .methods import Wrapper, direct, large, records, small
+from .methods import Wrapper, blocking_call, long_call, record_iteration, short_call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..types import BytesLike
-    from .executors import Place
+    from .executors import TransactionExecutor
 
 
 class AsyncCursor(Wrapper):
     """A :class:`pylmdb.Cursor` for coroutines, opened by :meth:`AsyncTransaction.cursor`.
 
-    Its operations are those of Cursor, awaited, but for ``key()``, ``value()``, ``item()``
-    and ``view()``, which return at once.
+    It has the operations of Cursor.  They are awaited, except ``key()``, ``value()``,
+    ``item()`` and ``view()``, which return at once.
 
-    ``async for key, value in cursor`` takes the records as they come.  So do ``iternext()``
-    and its like and ``range()``; awaited, they give a list.  In a write transaction the
-    records come in pieces from its thread, and the cursor is ahead of the loop.
+    ``async for key, value in cursor`` yields the records one by one.  So do ``range()`` and
+    ``iternext()`` and its variants; if they are awaited, they return a list.  In a write
+    transaction records are fetched in batches, so the cursor's position is ahead of the loop.
 
     As a context manager (``async with``) it is closed at the end of the block.
     """
 
-    __slots__ = ("_place", "_txn", "_wrapped")
+    __slots__ = ("_executor", "_txn", "_wrapped")
 
-    def __init__(self, cursor: Cursor[Any], place: Place, txn: object) -> None:
+    def __init__(self, cursor: Cursor[Any], executor: TransactionExecutor, txn: object) -> None:
         self._wrapped = cursor
-        self._place = place
-        # what ends the transaction when nobody has it any more
+        self._executor = executor
+        # keeps the transaction alive, which is aborted when it is destroyed
         self._txn = txn
 
     async def __aenter__(self) -> Self:
@@ -45,57 +45,60 @@ class AsyncCursor(Wrapper):
         await self.close()
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        """The same as ``iternext()``."""
+        """Iterate as ``iternext()`` does."""
         return self.iternext().__aiter__()
 
-    close = small(Cursor.close)
+    close = short_call(Cursor.close)
 
     # -- movements ----------------------------------------------------------------
 
-    first = small(Cursor.first)
-    first_dup = small(Cursor.first_dup)
-    last = small(Cursor.last)
-    last_dup = small(Cursor.last_dup)
-    next = small(Cursor.next)
-    next_dup = small(Cursor.next_dup)
-    next_nodup = small(Cursor.next_nodup)
-    prev = small(Cursor.prev)
-    prev_dup = small(Cursor.prev_dup)
-    prev_nodup = small(Cursor.prev_nodup)
-    set_key = small(Cursor.set_key)
-    set_key_dup = small(Cursor.set_key_dup)
-    set_range = small(Cursor.set_range)
-    set_range_dup = small(Cursor.set_range_dup)
+    first = short_call(Cursor.first)
+    first_dup = short_call(Cursor.first_dup)
+    last = short_call(Cursor.last)
+    last_dup = short_call(Cursor.last_dup)
+    next = short_call(Cursor.next)
+    next_dup = short_call(Cursor.next_dup)
+    next_nodup = short_call(Cursor.next_nodup)
+    prev = short_call(Cursor.prev)
+    prev_dup = short_call(Cursor.prev_dup)
+    prev_nodup = short_call(Cursor.prev_nodup)
+    set_key = short_call(Cursor.set_key)
+    set_key_dup = short_call(Cursor.set_key_dup)
+    set_range = short_call(Cursor.set_range)
+    set_range_dup = short_call(Cursor.set_range_dup)
 
     # -- reads ----------------------------------------------------------------------
 
-    key = direct(Cursor.key)
-    value = direct(Cursor.value)
-    item = direct(Cursor.item)
-    view = direct(Cursor.view)
-    count = small(Cursor.count)
-    getmulti = large(Cursor.getmulti)
+    key = blocking_call(Cursor.key)
+    value = blocking_call(Cursor.value)
+    item = blocking_call(Cursor.item)
+    view = blocking_call(Cursor.view)
+    count = short_call(Cursor.count)
+    getmulti = long_call(Cursor.getmulti)
 
     async def get(self, key: BytesLike, default: object = None) -> Any:
-        """Move to ``key`` and return its value, or ``default`` if it does not exist."""
-        if self._place.ready():
+        """Move to ``key`` and return its value, or ``default`` if the key does not exist.
+
+        See :meth:`pylmdb.Cursor.get`.  ``MDB_SET_KEY``.
+        """
+        if self._executor.can_run_inline():
             return self._wrapped.get(key, default)
-        return await self._place.small(self._wrapped.get, key, default)
+        return await self._executor.run_short(self._wrapped.get, key, default)
 
     # -- writes -----------------------------------------------------------------------
 
-    put = small(Cursor.put)
-    putmulti = large(Cursor.putmulti)
-    delete = small(Cursor.delete)
-    pop = small(Cursor.pop)
-    replace = small(Cursor.replace)
+    put = short_call(Cursor.put)
+    putmulti = long_call(Cursor.putmulti)
+    delete = short_call(Cursor.delete)
+    pop = short_call(Cursor.pop)
+    replace = short_call(Cursor.replace)
 
     # -- iteration ----------------------------------------------------------------------
 
-    iternext = records(Cursor.iternext)
-    iternext_dup = records(Cursor.iternext_dup)
-    iternext_nodup = records(Cursor.iternext_nodup)
-    iterprev = records(Cursor.iterprev)
-    iterprev_dup = records(Cursor.iterprev_dup)
-    iterprev_nodup = records(Cursor.iterprev_nodup)
-    range = records(Cursor.range)
+    iternext = record_iteration(Cursor.iternext)
+    iternext_dup = record_iteration(Cursor.iternext_dup)
+    iternext_nodup = record_iteration(Cursor.iternext_nodup)
+    iterprev = record_iteration(Cursor.iterprev)
+    iterprev_dup = record_iteration(Cursor.iterprev_dup)
+    iterprev_nodup = record_iteration(Cursor.iterprev_nodup)
+    range = record_iteration(Cursor.range)

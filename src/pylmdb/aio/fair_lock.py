@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""One at a time among the tasks of an event loop, in the order in which they came.
+"""A lock for the tasks of an event loop, granted in the order of the requests.
 
-What :class:`asyncio.Lock` does not do: a turn can be given back by a callback, when a thread is
-really done with what a cancelled task has left to it; and taking it has a timeout of its own.
+It differs from :class:`asyncio.Lock` in two ways.  A callback can release it, which is needed
+when a thread is still running the call of a cancelled task.  And ``acquire()`` has a timeout.
 """
 
 from __future__ import annotations
@@ -14,19 +14,25 @@ from typing import Any
 from ..errors import LockTimeoutError
 
 
-class Turn:
-    """A turn that one task has; ``held`` says whether one does."""
+class FairLock:
+    """A first-come, first-served lock; ``locked`` is True while a task has it."""
 
-    __slots__ = ("_waiting", "held")
+    __slots__ = ("_waiting", "locked")
 
     def __init__(self) -> None:
-        self.held = False
+        self.locked = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def take(self, timeout: float | None = None) -> None:
-        """Wait for the turn; cancelling that, and the timeout, leave it to the next."""
-        if not self.held:
-            self.held = True
+    async def acquire(self, timeout: float | None = None) -> None:
+        """Wait for the lock.
+
+        If the task is cancelled or the timeout is over, the next task in line gets the lock.
+
+        :param timeout: seconds; None for no limit.
+        :raises LockTimeoutError: the timeout is over.
+        """
+        if not self.locked:
+            self.locked = True
             return
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -36,20 +42,20 @@ class Turn:
             await future
         except BaseException:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.give()  # it came in the moment of the cancellation
+                self.release()  # the lock was granted just before the cancellation
             raise
         finally:
             if timer is not None:
                 timer.cancel()
 
-    def give(self) -> None:
-        """Give the turn to the next who still waits."""
+    def release(self) -> None:
+        """Pass the lock to the next task that still waits."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_result(None)
                 return
-        self.held = False
+        self.locked = False
 
 
 def _expire(future: asyncio.Future[None]) -> None:
@@ -57,14 +63,16 @@ def _expire(future: asyncio.Future[None]) -> None:
         future.set_exception(LockTimeoutError("begin: the writer lock was not free in time"))
 
 
-def settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
-    """Give a future its end, unless its task was cancelled."""
+def resolve(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    """Set the result or the exception of a future, unless its task was cancelled."""
     if future.done():
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # a coroutine would take it for its own end
-        substitute = RuntimeError(f"{type(error).__name__} left the function")
+    elif isinstance(error, StopIteration):  # a coroutine cannot raise StopIteration
+        substitute = RuntimeError(
+            "the function raised StopIteration, which a coroutine cannot raise"
+        )
         substitute.__cause__ = error
         future.set_exception(substitute)
     else:

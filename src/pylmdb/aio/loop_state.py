@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What an AsyncEnvironment keeps for one event loop: who writes, and what gathers for a commit.
+"""The state that an AsyncEnvironment keeps for one event loop.
 
-Write transactions of one loop take turns before any of them goes to the lane, so that waiting
-costs no thread, the first to come is the first to write, and a task that would wait for itself
-is told so.
+Write transactions of one loop wait for a fair lock of the loop before they go to the worker
+thread.  So waiting costs no thread, the order is first come, first served, and a task that would
+wait for itself gets an error.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from .._core_rules.writer_gate import Deadline
 from ..errors import BusyError, ClosedError, LockTimeoutError
 from ..writer.group_commit import Operation
-from .executors import Lane
-from .fair_lock import Turn, settle
+from .executors import WorkerThread
+from .fair_lock import FairLock, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
     from ..writer.queue import WriteQueue
 
 
-class Desk:
-    """The writes of one event loop."""
+class LoopState:
+    """The write lock, the worker thread and the shared commits of one event loop."""
 
-    __slots__ = ("_lane", "gathering", "holder", "pid", "turn")
+    __slots__ = ("_worker", "batcher", "pid", "write_lock", "writing_task")
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.turn = Turn()
-        # the task that has a write transaction open, until it asks for its end
-        self.holder: asyncio.Task[Any] | None = None
-        self.gathering: Gathering | None = None
-        self._lane: Lane | None = None
+        self.write_lock = FairLock()
+        # the task that has a write transaction open, until it commits or aborts
+        self.writing_task: asyncio.Task[Any] | None = None
+        self.batcher: CommitBatcher | None = None
+        self._worker: WorkerThread | None = None
 
     @property
-    def lane(self) -> Lane:
-        """The thread of the write transactions."""
-        if self._lane is None:
-            self._lane = Lane()
-        return self._lane
+    def worker(self) -> WorkerThread:
+        """The thread that runs write transactions; started at the first use."""
+        if self._worker is None:
+            self._worker = WorkerThread()
+        return self._worker
 
     @property
-    def own(self) -> bool:
-        """Whether the running task has a write transaction open."""
-        return self.holder is not None and self.holder is asyncio.current_task()
+    def task_is_writing(self) -> bool:
+        """True if the running task has a write transaction open."""
+        return self.writing_task is not None and self.writing_task is asyncio.current_task()
 
-    def refuse_own(self, what: str) -> None:
+    def refuse_self_wait(self, what: str) -> None:
         """Raise if the running task would wait for the end of its own write transaction."""
-        if self.own:
+        if self.task_is_writing:
             raise BusyError(
                 f"{what}: this task has a write transaction open and would wait for itself",
                 hint="end it first, or write in it",
@@ -62,88 +62,91 @@ class Desk:
     async def begin(
         self, begin: Callable[..., Transaction[Any]], timeout: float | None
     ) -> tuple[Transaction[Any], int]:
-        """``begin(timeout=)``, in turn and on the lane; the transaction and its number."""
-        self.refuse_own("begin")
-        beginning = _Beginning(begin, Deadline(timeout))
-        await self.turn.take(timeout)
-        self.holder = asyncio.current_task()
+        """Wait for the write lock, and call ``begin(timeout=)`` in the worker thread.
+
+        :return: the transaction and its ID.
+        """
+        self.refuse_self_wait("begin")
+        pending = _PendingBegin(begin, Deadline(timeout))
+        await self.write_lock.acquire(timeout)
+        self.writing_task = asyncio.current_task()
         try:
-            lane = self.lane
+            worker = self.worker
         except BaseException:
-            self.give()
+            self.release()
             raise
         try:
-            found: tuple[Transaction[Any], int] = await lane.send(beginning.run)
+            found: tuple[Transaction[Any], int] = await worker.submit(pending.run)
         except BaseException:
-            beginning.given_up = True
-            self.holder = None
-            lane.send(beginning.undo, self.give)
+            pending.cancelled = True
+            self.writing_task = None
+            worker.submit(pending.undo, self.release)
             raise
         return found
 
-    def give(self) -> None:
-        """A write transaction has ended on the lane: it is the next one's turn."""
-        self.holder = None
-        self.turn.give()
+    def release(self) -> None:
+        """Release the write lock after a write transaction has ended in the worker thread."""
+        self.writing_task = None
+        self.write_lock.release()
 
 
-class _Beginning:
-    """A write transaction that begins, until it is given up."""
+class _PendingBegin:
+    """A write transaction that is being begun, and can be cancelled."""
 
     def __init__(self, begin: Callable[..., Transaction[Any]], deadline: Deadline) -> None:
         self._begin, self._deadline = begin, deadline
         self._txn: Transaction[Any] | None = None
-        self.given_up = False
+        self.cancelled = False
 
     def run(self) -> tuple[Transaction[Any], int]:
-        """On the lane; looks after each slice of the wait whether the task is still there."""
+        """Begin.  Runs in the worker thread, and checks ``cancelled`` at short intervals."""
         while True:
             try:
                 txn = self._txn = self._begin(timeout=self._deadline.slice())
             except LockTimeoutError:
-                if self.given_up or not self._deadline.slice():
+                if self.cancelled or not self._deadline.slice():
                     raise
             else:
                 return txn, txn.id()
 
     def undo(self) -> None:
-        """On the lane, after the task was cancelled."""
+        """Abort the transaction, if it was begun.  Runs in the worker thread."""
         if self._txn is not None:
             self._txn.abort()
 
 
-class Gathering:
-    """The writes of one event loop that share commits.
+class CommitBatcher:
+    """Collects the writes of one event loop, so that they share commits.
 
-    All that the tasks of one turn of the loop write goes to the queue at once, and what a
-    commit settles comes back at once.
+    The writes of all tasks in one iteration of the loop go to the queue in one call.  The results
+    of one commit come back to the loop in one call.
     """
 
-    def __init__(self, queue: WriteQueue, limit: int) -> None:
-        self.queue, self._limit = queue, limit
-        self._open = 0
-        self._batch: list[_Awaited] = []
+    def __init__(self, queue: WriteQueue, max_pending: int) -> None:
+        self.queue, self._max_pending = queue, max_pending
+        self._pending = 0
+        self._batch: list[PendingWrite] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def busy(self) -> bool:
-        """Whether a task waits for a commit."""
-        return self._open > 0
+        """True if a task waits for a commit."""
+        return self._pending > 0
 
     async def write(self, method: str | None, args: tuple[Any, ...]) -> Any:
-        """Carry an operation out, and wait for its commit."""
-        while self._open >= self._limit:
+        """Add an operation to the next commit, wait for that, and return the result."""
+        while self._pending >= self._max_pending:
             await self._wait_for_room()
-        self._open += 1
+        self._pending += 1
         try:
             loop = asyncio.get_running_loop()
-            operation = _Awaited(method, args, loop)
+            operation = PendingWrite(method, args, loop)
             self._batch.append(operation)
             if len(self._batch) == 1:
-                loop.call_soon(self._hand_over)
+                loop.call_soon(self._send_batch)
             return await operation.future
         finally:
-            self._open -= 1
+            self._pending -= 1
             self._wake()
 
     async def _wait_for_room(self) -> None:
@@ -163,18 +166,18 @@ class Gathering:
                 future.set_result(None)
                 return
 
-    def _hand_over(self) -> None:
+    def _send_batch(self) -> None:
         batch, self._batch = self._batch, []
         try:
             self.queue.add(batch, bound=False)
         except ClosedError as error:
             for operation in batch:
                 operation.fail(error)
-            _settle(batch)
+            _resolve(batch)
 
 
-class _Awaited(Operation):
-    """An operation that a task waits for."""
+class PendingWrite(Operation):
+    """An operation whose commit a task waits for."""
 
     __slots__ = ("future", "loop")
 
@@ -189,15 +192,15 @@ class _Awaited(Operation):
         return not self.future.cancelled()
 
     @staticmethod
-    def deliver(operations: Sequence[_Awaited]) -> None:
+    def deliver(operations: Sequence[PendingWrite]) -> None:
         for loop in {operation.loop for operation in operations}:
-            theirs = [operation for operation in operations if operation.loop is loop]
+            of_loop = [operation for operation in operations if operation.loop is loop]
             try:
-                loop.call_soon_threadsafe(_settle, theirs)
+                loop.call_soon_threadsafe(_resolve, of_loop)
             except RuntimeError:
-                continue  # the loop is closed: nobody waits
+                continue  # the loop is closed, so no task waits
 
 
-def _settle(operations: Sequence[_Awaited]) -> None:
+def _resolve(operations: Sequence[PendingWrite]) -> None:
     for operation in operations:
-        settle(operation.future, operation.result, operation.error)
+        resolve(operation.future, operation.result, operation.error)

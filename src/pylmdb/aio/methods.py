@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The asynchronous forms of methods, with the signature and the words of the synchronous ones."""
+"""Decorators that make asynchronous methods with the signature and docstring of others."""
 
 from __future__ import annotations
 
@@ -15,85 +15,85 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
-    from .executors import Place
+    from .executors import TransactionExecutor
 
     P = ParamSpec("P")
 
 T = TypeVar("T")
 
 
-def small(
+def short_call(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """An operation that takes microseconds: it runs at once, where that can be."""
+    """Make an asynchronous method of one that takes microseconds; it runs at once if possible."""
     name = method.__name__
 
     @wraps(method)
     async def coroutine(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
-        if self._place.ready():
+        if self._executor.can_run_inline():
             return getattr(self._wrapped, name)(*args, **kwargs)
-        return await self._place.small(getattr(self._wrapped, name), *args, **kwargs)
+        return await self._executor.run_short(getattr(self._wrapped, name), *args, **kwargs)
 
     return coroutine
 
 
-def large(
+def long_call(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """An operation that may take long: it runs in a thread."""
+    """Make an asynchronous method of one that may take long; it runs in a thread."""
     name = method.__name__
 
     @wraps(method)
     async def coroutine(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
-        return await self._place.large(getattr(self._wrapped, name), *args, **kwargs)
+        return await self._executor.run_long(getattr(self._wrapped, name), *args, **kwargs)
 
     return coroutine
 
 
-def direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """An operation that is not awaited."""
+def blocking_call(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Make a method that is not awaited."""
     name = method.__name__
 
     @wraps(method)
     def function(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
-        return self._place.now(lambda: getattr(self._wrapped, name)(*args, **kwargs))
+        return self._executor.run_blocking(lambda: getattr(self._wrapped, name)(*args, **kwargs))
 
     return function
 
 
-def records(
+def record_iteration(
     method: Callable[Concatenate[Any, P], Iterator[Any]],
 ) -> Callable[Concatenate[Any, P], Records]:
-    """An iteration: ``async for`` takes it as it comes, ``await`` as a list."""
+    """Make a method that returns :class:`Records`."""
     name = method.__name__
 
     @wraps(method)
     def function(self: Wrapper, /, *args: object, **kwargs: object) -> Records:
-        return Records(self._place, lambda: getattr(self._wrapped, name)(*args, **kwargs))
+        return Records(self._executor, lambda: getattr(self._wrapped, name)(*args, **kwargs))
 
     return function
 
 
-class Lazy(Coroutine[Any, Any, T]):
-    """A coroutine that begins when it is awaited, or when a task takes it.
+class DeferredCoroutine(Coroutine[Any, Any, T]):
+    """A coroutine that starts when it is awaited, or when a task runs it.
 
-    Awaiting it again begins anew, and one that is never awaited costs nothing and warns of
-    nothing.
+    Awaiting it again starts a new run.  If it is never awaited, nothing happens, and Python does
+    not warn.
     """
 
-    __slots__ = ("_begun", "_make")
+    __slots__ = ("_make", "_started")
 
     def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self._make = make
-        self._begun: Coroutine[Any, Any, T] | None = None
+        self._started: Coroutine[Any, Any, T] | None = None
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._make().__await__()
 
     def _coroutine(self) -> Coroutine[Any, Any, T]:
-        if self._begun is None:
-            self._begun = self._make()
-        return self._begun
+        if self._started is None:
+            self._started = self._make()
+        return self._started
 
     def send(self, value: object) -> object:
         return self._coroutine().send(value)
@@ -102,42 +102,42 @@ class Lazy(Coroutine[Any, Any, T]):
         return self._coroutine().throw(*exc)
 
     def close(self) -> None:
-        if self._begun is not None:
-            self._begun.close()
+        if self._started is not None:
+            self._started.close()
 
 
-class Records(Lazy[list[Any]]):
-    """The records of an iteration: ``async for`` takes them as they come, ``await`` as a list.
+class Records(DeferredCoroutine[list[Any]]):
+    """The records of an iteration: ``async for`` yields them one by one, ``await`` returns a list.
 
-    Each of the two begins a new iteration from where the cursor is.
+    Each of the two starts a new iteration at the position of the cursor.
     """
 
-    __slots__ = ("_iterate", "_place")
+    __slots__ = ("_executor", "_iterate")
 
-    def __init__(self, place: Place, iterate: Callable[[], Iterator[Any]]) -> None:
-        super().__init__(lambda: place.large(collect, iterate))
-        self._place, self._iterate = place, iterate
+    def __init__(self, executor: TransactionExecutor, iterate: Callable[[], Iterator[Any]]) -> None:
+        super().__init__(lambda: executor.run_long(collect, iterate))
+        self._executor, self._iterate = executor, iterate
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return self._place.walk(self._iterate)
+        return self._executor.iterate(self._iterate)
 
 
-class Awaited(Lazy[T]):
-    """What is made by ``await``, and by ``async with``, which also ends it."""
+class AwaitableContext(DeferredCoroutine[T]):
+    """Makes an object: ``await`` returns it, ``async with`` also ends it after the block."""
 
-    __slots__ = ("_made",)
+    __slots__ = ("_entered",)
 
     async def __aenter__(self) -> T:
-        self._made: Any = await self._make()
-        made: T = self._made
+        self._entered: Any = await self._make()
+        made: T = self._entered
         return made
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._made.__aexit__(*exc)
+        await self._entered.__aexit__(*exc)
 
 
 class Wrapper:
-    """What has a synchronous object beneath it, whose plain attributes it shows, too."""
+    """Base of classes that wrap a synchronous object; its plain attributes can be read."""
 
     __slots__ = ()
 
@@ -148,7 +148,9 @@ class Wrapper:
             raise AttributeError(name)
         attribute = getattr(self._wrapped, name)
         if callable(attribute):
-            raise AttributeError(f"{type(self).__name__} has no {name}; call it in a thread")
+            raise AttributeError(
+                f"{type(self).__name__} has no {name}(); call the synchronous one in a thread"
+            )
         return attribute
 
     def __repr__(self) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..transaction import Transaction
 from .cursor import AsyncCursor
-from .executors import Lane, Place
-from .methods import Awaited, Wrapper, large, records, small
+from .executors import TransactionExecutor, WorkerThread
+from .methods import AwaitableContext, Wrapper, long_call, record_iteration, short_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..database import Database
     from ..types import BytesLike
-    from .loop_state import Desk
+    from .loop_state import LoopState
 
     T = TypeVar("T")
 
@@ -27,45 +27,45 @@ if TYPE_CHECKING:
 class AsyncTransaction(Wrapper):
     """A :class:`pylmdb.Transaction` for coroutines, begun by :meth:`AsyncEnvironment.begin`.
 
-    Its operations are those of Transaction, awaited.  Tasks may share it: operations take
-    turns.  The small operations of a read transaction run in the event loop, everything of
-    a write transaction on one thread.
+    It has the operations of Transaction, and they are awaited.  Several tasks may share it;
+    its operations run one at a time.  The short operations of a read transaction run in the
+    event loop.  All operations of a write transaction run on one thread.
 
     As a context manager (``async with``) it commits when the block ends, and aborts when
-    the block raises or its task is cancelled.  A transaction that nobody has any more is
+    the block raises or its task is cancelled.  A transaction that is no longer referenced is
     aborted.
     """
 
-    __slots__ = ("__weakref__", "_desk", "_loop", "_number", "_parent", "_place", "_wrapped")
+    __slots__ = ("__weakref__", "_executor", "_loop", "_parent", "_state", "_txn_id", "_wrapped")
 
     def __init__(
         self,
         txn: Transaction[Any],
-        place: Place,
-        number: int,
+        executor: TransactionExecutor,
+        txn_id: int,
         parent: AsyncTransaction | None = None,
-        desk: Desk | None = None,
+        state: LoopState | None = None,
     ) -> None:
         self._wrapped = txn
-        self._place = place
-        self._number = number
+        self._executor = executor
+        self._txn_id = txn_id
         self._parent = parent
-        # who waits for the end of the transaction
-        self._desk = desk
+        # the loop state whose write lock is released when the transaction ends
+        self._state = state
         self._loop = asyncio.get_running_loop()
 
-    # -- life --------------------------------------------------------------------
+    # -- end -------------------------------------------------------------------
 
     async def commit(self) -> None:
         """Make the changes permanent and end the transaction.
 
-        If the task is cancelled meanwhile the commit is carried out all the same.
-        See :meth:`pylmdb.Transaction.commit` for what it raises.  ``mdb_txn_commit``.
+        A commit that has begun is completed even if the task is cancelled.
+        :meth:`pylmdb.Transaction.commit` lists the errors.  ``mdb_txn_commit``.
         """
         await self._end(self._wrapped.commit)
 
     async def abort(self) -> None:
-        """Undo the changes and end the transaction; does nothing the second time.
+        """Undo the changes and end the transaction; a second call does nothing.
         ``mdb_txn_abort``."""
         await self._end(self._wrapped.abort)
 
@@ -76,64 +76,82 @@ class AsyncTransaction(Wrapper):
         await self._end(lambda: self._wrapped.__exit__(*exc))
 
     async def _end(self, function: Callable[[], None]) -> None:
-        if isinstance(self._place, Lane):
-            await self._place.send(function, self._leave())
+        if isinstance(self._executor, WorkerThread):
+            await self._executor.submit(function, self._detach())
             return
         try:
-            await self._place.small(function)
+            await self._executor.run_short(function)
         finally:
-            self._wrapped.abort()  # of a read transaction: at once
+            self._wrapped.abort()  # ends a read transaction at once, even if the task was cancelled
 
-    def _leave(self) -> Callable[[], None] | None:
-        """The end was asked for; who is to be called when it is there, once."""
-        desk, self._desk = self._desk, None
-        if desk is None:
+    def _detach(self) -> Callable[[], None] | None:
+        """Detach from the loop; return the function to call when the transaction has ended."""
+        state, self._state = self._state, None
+        if state is None:
             return None
-        desk.holder = None
-        return desk.give
+        state.writing_task = None
+        return state.release
 
     def __del__(self) -> None:
-        place = getattr(self, "_place", None)
-        if isinstance(place, Lane) and (self._desk is not None or not self._wrapped.closed):
-            place.leave(self._wrapped.abort, self._loop, self._leave())
+        executor = getattr(self, "_executor", None)
+        if isinstance(executor, WorkerThread) and (
+            self._state is not None or not self._wrapped.closed
+        ):
+            executor.submit_detached(self._wrapped.abort, self._loop, self._detach())
+
+    async def _begin_nested(self, begin: Callable[[], Transaction[Any]]) -> AsyncTransaction:
+        """Begin a nested transaction; abort it if the task is cancelled meanwhile.
+
+        Until a nested transaction ends, this one cannot be used.
+        """
+        begun: list[Transaction[Any]] = []
+        try:
+            await self._executor.run_short(lambda: begun.append(begin()))
+        except BaseException:
+            if isinstance(self._executor, WorkerThread):
+                self._executor.submit(lambda: [txn.abort() for txn in begun])
+            raise
+        return AsyncTransaction(begun[0], self._executor, self.id(), self)
 
     def id(self) -> int:
-        """The number of the snapshot that is read, or of the one being written.
+        """Return the ID of the snapshot that is read, or of the one that is being written.
 
         ``mdb_txn_id``.
         """
-        return self._number
+        return self._txn_id
 
-    def cursor(self, db: Database | None = None) -> Awaited[AsyncCursor]:
-        """A cursor on ``db``, or on the transaction's database: an :class:`AsyncCursor`.
+    def cursor(self, db: Database | None = None) -> AwaitableContext[AsyncCursor]:
+        """Open an :class:`AsyncCursor` on ``db``; by default on the transaction's database.
 
-        Either awaited, or as ``async with txn.cursor() as cursor``.  ``mdb_cursor_open``.
+        Use it as ``cursor = await txn.cursor()`` or ``async with txn.cursor() as cursor``.
+        ``mdb_cursor_open``.
         """
 
         async def make() -> AsyncCursor:
-            cursor = await self._place.small(self._wrapped.cursor, db)
-            return AsyncCursor(cursor, self._place, self)
+            cursor = await self._executor.run_short(self._wrapped.cursor, db)
+            return AsyncCursor(cursor, self._executor, self)
 
-        return Awaited(make)
+        return AwaitableContext(make)
 
     async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
-        """Call ``function(txn)`` with the :class:`pylmdb.Transaction`, in a thread where
-        that may be used; return what it returns.
+        """Call ``function(txn)`` with the :class:`pylmdb.Transaction`, in the thread that may
+        use it, and return the result.
 
-        The quickest way for many operations: they cost one way to the thread together.
+        This is the fastest way to run many operations: together they cost one switch of
+        threads.  An exception of ``function`` is raised to the caller.
         """
-        return await self._place.large(function, self._wrapped)
+        return await self._executor.run_long(function, self._wrapped)
 
     # -- operations --------------------------------------------------------------
 
     async def get(self, key: BytesLike, default: object = None, db: Database | None = None) -> Any:
-        """The value of ``key``, or ``default`` if there is none.
+        """Return the value of ``key``, or ``default`` if the key does not exist.
 
         See :meth:`pylmdb.Transaction.get`.  ``mdb_get``.
         """
-        if self._place.ready():
+        if self._executor.can_run_inline():
             return self._wrapped.get(key, default, db)
-        return await self._place.small(self._wrapped.get, key, default, db)
+        return await self._executor.run_short(self._wrapped.get, key, default, db)
 
     @overload
     async def view(
@@ -146,34 +164,34 @@ class AsyncTransaction(Wrapper):
     async def view(
         self, key: BytesLike, default: object = None, db: Database | None = None
     ) -> object:
-        """The value of ``key`` as a read-only memoryview, or ``default``.
+        """Return the value of ``key`` as a read-only memoryview, or ``default``.
 
         See :meth:`pylmdb.Transaction.view`.  ``mdb_get``.
         """
-        if self._place.ready():
+        if self._executor.can_run_inline():
             return self._wrapped.view(key, default, db)
-        return await self._place.small(self._wrapped.view, key, default, db)
+        return await self._executor.run_short(self._wrapped.view, key, default, db)
 
     async def get_many(
         self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
-        """The values of many keys, in the order of ``keys``; looked up in a thread.
+        """Return the values of many keys, in the order of ``keys``; they are read in a thread.
 
         See :meth:`pylmdb.Transaction.get_many`.  ``mdb_get``.
         """
-        return await self._place.large(self._wrapped.get_many, keys, default, db)
+        return await self._executor.run_long(self._wrapped.get_many, keys, default, db)
 
-    put = small(Transaction.put)
-    delete = small(Transaction.delete)
-    pop = small(Transaction.pop)
-    replace = small(Transaction.replace)
-    stat = small(Transaction.stat)
-    drop = large(Transaction.drop)
-    range = records(Transaction.range)
+    put = short_call(Transaction.put)
+    delete = short_call(Transaction.delete)
+    pop = short_call(Transaction.pop)
+    replace = short_call(Transaction.replace)
+    stat = short_call(Transaction.stat)
+    drop = long_call(Transaction.drop)
+    range = record_iteration(Transaction.range)
 
-    get_array = small(Transaction.get_array)
-    put_array = small(Transaction.put_array)
-    take = large(Transaction.take)
-    range_arrays = large(Transaction.range_arrays)
-    dup_array = large(Transaction.dup_array)
-    put_arrays = large(Transaction.put_arrays)
+    get_array = short_call(Transaction.get_array)
+    put_array = short_call(Transaction.put_array)
+    take = long_call(Transaction.take)
+    range_arrays = long_call(Transaction.range_arrays)
+    dup_array = long_call(Transaction.dup_array)
+    put_arrays = long_call(Transaction.put_arrays)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command line: ``pylmdb`` and ``python -m pylmdb``.
 
-A failure is one line on stderr and exit status 1; wrong usage exits with 2.
+A command that fails prints one line to stderr and exits with status 1; wrong usage exits with 2.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status.
+    """Run one command and return the exit status.
 
-    :param argv: the arguments behind the program's name; by default those of the process.
+    :param argv: the arguments after the program's name; by default those of the process.
     """
     return run(parser(), argv)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keys and values between bytes and what people type and read."""
+"""Conversion of keys and values between bytes and text for the terminal."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from ..database import Database
     from ..transaction import Transaction
 
-# an array in the .npy format begins so
+# the first bytes of an array in the .npy format
 _NPY = b"\x93NUMPY"
 
 
-class UnfitError(ValueError):
-    """Bytes that are not in the format they are to be shown in."""
+class FormatError(ValueError):
+    """Bytes that are not in the requested format."""
 
 
 def _hex(data: bytes) -> str:
@@ -38,24 +38,24 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as problem:
-        raise UnfitError(f"not text in UTF-8: {problem}") from None
+        raise FormatError(f"not text in UTF-8: {problem}") from None
 
 
 def _json(data: bytes) -> object:
     try:
-        return json.loads(data, parse_constant=_no_json)
+        return json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
-        raise UnfitError(f"not JSON: {problem}") from None
+        raise FormatError(f"not JSON: {problem}") from None
 
 
-def _no_json(word: str) -> NoReturn:
-    raise UnfitError(f"{word} is none of its numbers")
+def _refuse_constant(word: str) -> NoReturn:
+    raise FormatError(f"{word} is not a number of JSON")
 
 
 def _integer(order: Literal["little", "big"], signed: bool = False) -> Callable[[bytes], Any]:
     def read(data: bytes) -> int:
         if len(data) not in (1, 2, 4, 8):
-            raise UnfitError(f"not an integer: {len(data)} bytes")
+            raise FormatError(f"not an integer: {len(data)} bytes, not 1, 2, 4 or 8")
         return int.from_bytes(data, order, signed=signed)
 
     return read
@@ -67,8 +67,8 @@ def _npy(data: bytes) -> NDArray[Any]:
     return loads(data)
 
 
-# by the name of the format
-SHOW: dict[str, Callable[[bytes], Any]] = {
+# by the name of a format: a function that decodes it
+DECODERS: dict[str, Callable[[bytes], Any]] = {
     "text": _text,
     "hex": _hex,
     "int": _integer("big"),
@@ -79,8 +79,8 @@ SHOW: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-def _auto(data: bytes) -> str | None:
-    """Text where it is readable, else hexadecimal."""
+def _readable_text(data: bytes) -> str | None:
+    """Return the data as text, or None if it is not readable."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -89,7 +89,7 @@ def _auto(data: bytes) -> str | None:
 
 
 def _is_array(data: bytes) -> bool:
-    """Whether this is an array that can be read here."""
+    """Return True if the data is an array that can be read here."""
     if not data.startswith(_NPY):
         return False
     try:
@@ -99,97 +99,101 @@ def _is_array(data: bytes) -> bool:
     return True
 
 
-def _shown(data: bytes, form: str, width: int = 0) -> str:
-    """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
-    if form == "auto":
-        text = _auto(data)
+def _format_text(data: bytes, format_name: str, width: int = 0) -> str:
+    """Return data as a line of text, cut to ``width`` characters (0: not cut)."""
+    if format_name == "auto":
+        text = _readable_text(data)
         if text is None and _is_array(data):
-            return _shown(data, "npy", width)
+            return _format_text(data, "npy", width)
         result = "0x" + data.hex() if text is None else text
-    elif form == "npy":
+    elif format_name == "npy":
         array = _npy(data)
         values = " ".join(str(array).split())
         result = f"{array.dtype} {array.shape} {values}"
     else:
-        value = SHOW[form](data)
-        result = json.dumps(value, ensure_ascii=False) if form == "json" else str(value)
+        value = DECODERS[format_name](data)
+        result = json.dumps(value, ensure_ascii=False) if format_name == "json" else str(value)
     result = visible(result)
     if width and len(result) > width:
         return f"{result[: width - 1]}… ({len(data)} bytes)"
     return result
 
 
-def _for_json(data: bytes, form: str) -> object:
-    """Bytes as a value of JSON; in ``auto``, what is no text is {"hex": ...}."""
-    if form == "auto":
+def _format_json(data: bytes, format_name: str) -> object:
+    """Return data as a value for JSON; with ``auto``, unreadable data is {"hex": ...}."""
+    if format_name == "auto":
         if _is_array(data):
-            return _for_json(data, "npy")
-        text = _auto(data)
+            return _format_json(data, "npy")
+        text = _readable_text(data)
         return {"hex": data.hex()} if text is None else text
-    value = SHOW[form](data)
-    if form == "npy":
-        return {"dtype": str(value.dtype), "shape": value.shape, "data": _plain(value.tolist())}
+    value = DECODERS[format_name](data)
+    if format_name == "npy":
+        return {
+            "dtype": str(value.dtype),
+            "shape": value.shape,
+            "data": _json_value(value.tolist()),
+        }
     return value
 
 
-def _plain(value: object) -> object:
-    """An array's elements as JSON has them: null for what is no finite number."""
+def _json_value(value: object) -> object:
+    """Convert the elements of an array for JSON; nan and infinite numbers become null."""
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_json_value(each) for each in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, complex):
-        return [_plain(value.real), _plain(value.imag)]
+        return [_json_value(value.real), _json_value(value.imag)]
     if isinstance(value, bytes):
-        return _for_json(value, "auto")
+        return _format_json(value, "auto")
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _parsed(text: str, form: str, width: int) -> bytes:
-    """The bytes that an argument means."""
-    if form in ("auto", "text"):
+def _parse(text: str, format_name: str, width: int) -> bytes:
+    """Return the bytes of a command-line argument."""
+    if format_name in ("auto", "text"):
         return text.encode("utf-8", "surrogateescape")
-    if form == "hex":
+    if format_name == "hex":
         return bytes.fromhex(text.removeprefix("0x"))
-    if form == "json":
+    if format_name == "json":
         data = text.encode("utf-8", "surrogateescape")
         _json(data)
         return data
-    if form == "npy":
-        raise ValueError("an array cannot be typed; put -f takes a file")
+    if format_name == "npy":
+        raise ValueError("an array cannot be given as an argument; use put -f FILE")
     try:
         number = int(text, 0)
-        order: Literal["little", "big"] = sys.byteorder if form == "native" else "big"
-        return number.to_bytes(width, order, signed=form == "signed")
+        order: Literal["little", "big"] = sys.byteorder if format_name == "native" else "big"
+        return number.to_bytes(width, order, signed=format_name == "signed")
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not an integer of {width * 8} bits") from None
 
 
 class Format:
-    """How the keys, or the values, of a database are written."""
+    """The format in which the keys, or the values, of a database are shown and typed."""
 
     def __init__(self, name: str, is_native: int, first: bytes) -> None:
         self._name = "native" if name == "auto" and is_native else name
-        # integers of liblmdb's own have the width of those that are there
+        # integers of integerkey databases have the width of the existing ones
         self._width = len(first) if is_native and first else 8
 
     def read(self, text: str) -> bytes:
-        """What an argument means."""
-        return _parsed(text, self._name, self._width)
+        """Return the bytes of a command-line argument."""
+        return _parse(text, self._name, self._width)
 
     def text(self, data: bytes, width: int = 0) -> str:
-        """Bytes for a line of text; beyond ``width`` characters they are cut (0: never)."""
-        return _shown(data, self._name, width)
+        """Return data as a line of text, cut to ``width`` characters (0: not cut)."""
+        return _format_text(data, self._name, width)
 
     def json(self, data: bytes) -> object:
-        """Bytes as a value of JSON."""
-        return _for_json(data, self._name)
+        """Return data as a value for JSON."""
+        return _format_json(data, self._name)
 
 
 def formats(
     args: argparse.Namespace, txn: Transaction[bytes], db: Database
 ) -> tuple[Format, Format]:
-    """Those of a database's keys and of its values; ``auto`` knows databases of integers."""
+    """Return the formats of keys and values; ``auto`` recognizes databases of integers."""
     flags = db._flags
     key = value = b""
     if flags & (INTEGERKEY | INTEGERDUP):
@@ -203,10 +207,14 @@ def formats(
 
 
 def add_formats(command: argparse.ArgumentParser) -> None:
-    """The options that say how keys and values are written."""
-    for what, choices in (("key", ["text", "hex", "int", "signed", "native"]), ("value", [*SHOW])):
+    """Add the options for the formats of keys and values."""
+    for what, choices in (
+        ("key", ["text", "hex", "int", "signed", "native"]),
+        ("value", [*DECODERS]),
+    ):
         command.add_argument(
             f"--{what}-format", choices=["auto", *choices], default="auto",
-            help=f"how {what}s are written: int is big-endian, native as integerkey databases"
-            " have them; by default text, and 0x... where that is not readable",
+            help=f"show and read {what}s in this format; int is a big-endian integer, native is one"
+            " as in integerkey databases; auto (the default) is text, or 0x... if the bytes are"
+            " not readable text",
         )  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Opening what a command is about: read-only unless it must write, and never a new one."""
+"""Opening the environment of a command: read-only unless the command writes."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ if TYPE_CHECKING:
 def reading(
     args: argparse.Namespace, whole: bool = False, subdir: bool | None = None
 ) -> Environment:
-    """The environment of a command that changes nothing; ``whole`` if it may open all of its
-    databases, which takes counting them."""
+    """Open the environment of a command that only reads.
+
+    :param whole: True if the command may open all databases, which must be counted for that.
+    """
     require(args.path)
     opens = partial(open_whole if whole else open_source, args.path, subdir)
     if args.no_lock:
         return opens(lock=False)
-    return open_unlocked_if_safe(args.path, opens, partial(_tell, args))
+    return open_unlocked_if_safe(args.path, opens, partial(_print_notice, args))
 
 
-def _tell(args: argparse.Namespace, text: str) -> None:
+def _print_notice(args: argparse.Namespace, text: str) -> None:
     print(f"pylmdb {args.command}: {visible(text)}", file=sys.stderr, flush=True)
 
 
 def writing(args: argparse.Namespace, whole: bool = False) -> Environment:
-    """That of a command that changes it; a new one only where that was asked for."""
+    """Open the environment of a command that writes; create it only with ``--create``."""
     create = getattr(args, "create", False)
     if not create:
         require(args.path)
@@ -47,7 +49,7 @@ def writing(args: argparse.Namespace, whole: bool = False) -> Environment:
 
 
 def require(path: str) -> None:
-    """Raise unless there is an environment."""
+    """Raise FileNotFoundError if the environment does not exist."""
     if os.path.isdir(path) and is_new(path):
         raise FileNotFoundError(f"the directory {path!r} has no data.mdb")
     if is_new(path):
@@ -57,9 +59,11 @@ def require(path: str) -> None:
 def database(
     env: Environment, args: argparse.Namespace, txn: Transaction[Any] | None = None
 ) -> Database:
-    """The database that ``--db`` names."""
+    """Open the database that ``--db`` names."""
     name = None if args.db is None else os.fsencode(args.db)
     try:
         return env.open_db(name, txn, create=getattr(args, "create", False))
     except NotFoundError:
-        raise NotFoundError(f"there is no database {args.db!r}") from None
+        raise NotFoundError(
+            f"the database {args.db!r} does not exist; 'pylmdb ls' lists the databases"
+        ) from None

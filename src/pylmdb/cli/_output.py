@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What commands print: JSON, or text that is set by rich where that is installed and a
-person looks.
+"""Printing of results: JSON, plain text, or tables by rich if it is installed, on a terminal.
 
-Names and keys are anybody's: what a terminal would obey, or cannot show, is escaped.
+Names and keys may contain anything, so control characters and unprintable ones are escaped.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-# what needs a look before it is printed; the rest is ASCII that shows itself
-_DOUBTFUL = re.compile(r"[^\n -~]")
+# characters that may have to be escaped; all others are printable ASCII
+_NOT_PLAIN_ASCII = re.compile(r"[^\n -~]")
 
 
 def visible(text: str) -> str:
-    """``text`` on one line: what is not printable as an escape, and then backslashes doubled."""
+    """Return ``text`` on one line: unprintable characters are escaped, and then backslashes are
+    doubled, too."""
     if text.isprintable():
         return text
     shown = (_escape(char) for char in text.replace("\\", "\\\\"))
@@ -32,15 +32,15 @@ def visible(text: str) -> str:
 def _escape(char: str) -> str:
     if char.isprintable():
         return char
-    if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8, as Python has it in names
+    if "\udc80" <= char <= "\udcff":  # a byte of a name that is not UTF-8, as Python represents it
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode()
 
 
 def print_json(value: object, lines: bool = False) -> None:
-    """A value as JSON: with indentation, or as one of many, on a line."""
+    """Print a value as JSON: with indentation, or on one line if it is one of many."""
     text = json.dumps(value, indent=None if lines else 2, ensure_ascii=False, allow_nan=False)
-    print(_DOUBTFUL.sub(_json_escape, text))
+    print(_NOT_PLAIN_ASCII.sub(_json_escape, text))
 
 
 def _json_escape(found: re.Match[str]) -> str:
@@ -55,8 +55,8 @@ def _json_escape(found: re.Match[str]) -> str:
     return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
 
 
-class Visible:
-    """A binary file that shows lines on a terminal, which would obey control characters."""
+class VisibleOutput:
+    """A binary file that prints lines to a terminal, with control characters escaped."""
 
     def write(self, data: bytes) -> int:
         for line in data.splitlines(keepends=True):
@@ -66,26 +66,26 @@ class Visible:
 
 
 def print_names(names: Iterable[str]) -> None:
-    """Names, a line each."""
+    """Print names, one in each line."""
     print("".join(f"{visible(name)}\n" for name in names), end="")
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Names and values, a line each."""
+    """Print names and values, one pair in each line."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
         print(f"{name + ':':{width + 1}} {visible(str(value))}")
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Rows under headings; numbers are set to the right."""
-    heads = [*columns]
+    """Print a table with headings; numbers are aligned to the right."""
+    headings = [*columns]
     cells = [[*row] for row in rows]
-    if sys.stdout.isatty() and _print_rich(heads, cells):
+    if sys.stdout.isatty() and _print_rich(headings, cells):
         return
     texts = [[_text(cell) for cell in row] for row in cells]
-    widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
-    for row, values in [(heads, heads), *zip(texts, cells, strict=True)]:
+    widths = [max(map(len, column)) for column in zip(headings, *texts, strict=True)]
+    for row, values in [(headings, headings), *zip(texts, cells, strict=True)]:
         parts = [
             f"{text:{'>' if isinstance(value, int) else '<'}{width}}"
             for text, value, width in zip(row, values, widths, strict=True)
@@ -93,7 +93,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
         print("  ".join(parts).rstrip())
 
 
-def _print_rich(heads: list[str], rows: list[list[Any]]) -> bool:
+def _print_rich(headings: list[str], rows: list[list[Any]]) -> bool:
     try:
         from rich.console import Console
         from rich.table import Table
@@ -101,9 +101,9 @@ def _print_rich(heads: list[str], rows: list[list[Any]]) -> bool:
     except ImportError:
         return False
     table = Table(box=None, header_style="bold")
-    for number, head in enumerate(heads):
+    for number, heading in enumerate(headings):
         right = rows and all(isinstance(row[number], int) for row in rows)
-        table.add_column(head, justify="right" if right else "left", overflow="fold")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     Console(highlight=False).print(table)
@@ -115,7 +115,7 @@ def _text(cell: object) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes as people say it."""
+    """Return a number of bytes with a unit."""
     number, unit = float(count), 0
     while number >= 1024 and unit < 4:
         number, unit = number / 1024, unit + 1
@@ -124,7 +124,7 @@ def size(count: int) -> str:
 
 
 def progress() -> bool | None:
-    """A bar where somebody looks and tqdm is installed."""
+    """Return True (a progress bar) if stderr is a terminal and tqdm is installed, else None."""
     if not sys.stderr.isatty():
         return None
     try:

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; ``args.run`` is what does the work,
-    ``args.parser`` the parser."""
+    """Return the parser of the command line.
+
+    It sets ``args.run`` to the function of the command and ``args.parser`` to the parser.
+    """
     top = Parser(
         prog="pylmdb",
-        description="Look into LMDB files, change them, and turn them into others.",
+        description="Inspect, change, convert and check LMDB files.",
         epilog="PATH is an environment: a directory with data.mdb in it, or a single file."
-        " 'pylmdb COMMAND --help' tells more.",
+        " 'pylmdb COMMAND --help' describes the options of a command.",
     )
     top.add_argument("--version", action="version", version=f"pylmdb {__version__}")
     commands = top.add_subparsers(

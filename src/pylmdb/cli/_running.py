@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Running a command, and what its failure looks like."""
+"""Running a command and reporting its errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FAILURES = (Error, OSError, ValueError, ImportError, OverflowError, RecursionEr
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command and return the exit status."""
     _prepare_streams()
     args = parser.parse_args(argv)
     try:
@@ -28,7 +28,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return 0
     except BrokenPipeError:
-        _drop_output()  # the reader has seen enough
+        _drop_output()  # the reader of the pipe has closed it
     except KeyboardInterrupt:
         return 130
     except _FAILURES as failure:
@@ -43,18 +43,20 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 
 
 def _prepare_streams() -> None:
-    """Descriptors that were closed are taken, or else a data file would get one of their
-    numbers; and what an encoding does not have is escaped."""
+    """Open closed standard streams, and escape what their encoding cannot represent.
+
+    If a standard descriptor stayed closed, a data file would get its number.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, open(nowhere, mode, closefd=False))  # noqa: SIM115
+            null = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(null, mode, closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _drop_output() -> None:
-    """Where what is printed cannot go, Python would say so again when it ends."""
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    """Discard buffered output; otherwise Python would report the error again at its exit."""
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), sys.stdout.fileno())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command verify: is a file sound, and what of it can be read?"""
+"""The command verify: checks a data file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Add the command."""
     command = commands.add(
-        "verify", verify_file, "Check a file without trusting it; exit status 1 if it is damaged."
+        "verify",
+        verify_file,
+        "Check a file, which may be hostile; the exit status is 1 if it is damaged.",
     )
-    command.add_argument("path", metavar="PATH", help="the environment")
+    command.add_argument(
+        "path", metavar="PATH", help="path of the environment: a directory or a single file"
+    )
 
 
 def verify_file(args: argparse.Namespace) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command completion: scripts that make shells complete commands, options and files."""
+"""The command completion: scripts with which shells complete commands, options and files."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ fi
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Add the command."""
     command = commands.add(
-        "completion", print_script, "Print a script for a shell, which completes commands.", False
+        "completion", print_script, "Print a script with which a shell completes commands.", False
     )
-    command.add_argument("shell", choices=[*_SCRIPTS])
+    command.add_argument("shell", choices=[*_SCRIPTS], help="shell that is to run the script")
 
 
 def print_script(args: argparse.Namespace) -> None:
@@ -68,7 +68,7 @@ def print_script(args: argparse.Namespace) -> None:
 def _described(
     parser: argparse.ArgumentParser,
 ) -> dict[str, tuple[str, list[tuple[str, str]]]]:
-    """By command: what it does, and its options, each with what that means."""
+    """Return, for each command, its description and its options with their descriptions."""
     actions = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
     helps = {each.dest: each.help or "" for each in actions[0]._choices_actions}
     return {

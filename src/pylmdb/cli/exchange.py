@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The commands import and export: data sets from and to what other programs have.
+"""Commands that convert data sets from and to other formats: import, export.
 
-Which formats there are, and their options, :mod:`pylmdb.datasets` says.  It needs numpy, so
-these commands read what is behind their names only when they run.
+:mod:`pylmdb.datasets` defines the formats and their options.  It needs numpy, so these commands
+parse the arguments after their names only when they run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """Describe the commands."""
+    """Add the commands."""
     for name, run, text in (
         ("import", import_samples, "Make a data set of images, HDF5 or arrays."),
         ("export", export_samples, "Write the samples of a data set as images, HDF5 or arrays."),
@@ -27,8 +27,8 @@ def add(commands: Commands) -> None:
         command = commands.add(name, run, text, json=False)
         command.add_argument(
             "words", nargs=argparse.REMAINDER, metavar="FORMAT ...",
-            help="images, imagelist (import only), hdf5, npz, memmap, or lmdb, which changes the"
-            f" layout; 'pylmdb {name} FORMAT --help' tells more",
+            help="images, imagelist (import only), hdf5, npz, memmap, or lmdb (to change the"
+            f" layout); 'pylmdb {name} FORMAT --help' describes the options",
         )  # fmt: skip
 
 
@@ -55,9 +55,9 @@ def _run(
         if function is None:
             continue
         made = formats.add_parser(name, help=each.description, description=each.description)
-        made.add_argument("source", metavar="SOURCE")
-        made.add_argument("dest", metavar="DEST")
-        made.add_argument("--json", action="store_true", help="print JSON")
+        made.add_argument("source", metavar="SOURCE", help="path to read")
+        made.add_argument("dest", metavar="DEST", help="path to write")
+        made.add_argument("--json", action="store_true", help="print the result as JSON")
         for option in options:
             _add_option(made, option)
     given = vars(parser.parse_args(args.words))

@@ -21,20 +21,28 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """Describe the commands."""
+    """Add the commands."""
     commands.on_path("info", info, "Describe an environment: its format, sizes and databases.")
     ls = commands.on_path("ls", list_databases, "List the named databases.")
-    ls.add_argument("-l", "--long", action="store_true", help="with sizes and flags")
-    stat = commands.on_path("stat", statistics, "Count entries, pages and levels.")
+    ls.add_argument("-l", "--long", action="store_true", help="show sizes and flags, too")
+    stat = commands.on_path(
+        "stat", statistics, "Show the numbers of entries, pages and levels of a database."
+    )
     which = stat.add_mutually_exclusive_group()
-    which.add_argument("-d", "--db", metavar="NAME", help="a named database, not the main one")
-    which.add_argument("-a", "--all", action="store_true", help="every database")
-    readers = commands.on_path("readers", list_readers, "List who reads, and what that holds back.")
-    readers.add_argument("--clean", action="store_true", help="free the slots of dead processes")
+    which.add_argument(
+        "-d", "--db", metavar="NAME", help="describe a named database instead of the main one"
+    )
+    which.add_argument("-a", "--all", action="store_true", help="describe every database")
+    readers = commands.on_path(
+        "readers", list_readers, "List the readers, and how many freed pages each keeps from reuse."
+    )
+    readers.add_argument(
+        "--clean", action="store_true", help="free the reader slots of dead processes"
+    )
 
 
 def _databases(env: Environment, txn: Transaction[Any]) -> list[dict[str, Any]]:
-    """A row for the main database, whose name is None, and for each named one."""
+    """Return a row for the main database, with the name None, and for each named one."""
     rows = []
     for name in [None, *env.dbs(txn)]:
         db = env.open_db(name, txn, create=False)
@@ -141,9 +149,9 @@ def list_readers(args: argparse.Namespace) -> None:
     if rows:
         print_table(columns, ([_cell(name, row[name]) for name in columns] for row in rows))
     else:
-        print("nobody reads")
+        print("no readers")
     if freed is not None:
-        print(f"{freed} slots of dead processes freed")
+        print(f"{freed} reader slots of dead processes freed")
 
 
 def _cell(name: str, value: Any) -> object:

@@ -21,38 +21,51 @@ if TYPE_CHECKING:
     from ._commands import Commands
 
 # characters of a value that scan shows on a terminal
-_WIDTH = 100
+_TERMINAL_WIDTH = 100
 
 
 def add(commands: Commands) -> None:
-    """Describe the commands."""
+    """Add the commands."""
     scan = commands.on_path(
-        "scan", scan_records, "List records, in order. With --json, one a line."
+        "scan",
+        scan_records,
+        "List records in the order of their keys. With --json, print one in each line.",
     )
-    scan.add_argument("--prefix", help="keys that begin so")
-    scan.add_argument("--start", help="from this key on")
-    scan.add_argument("--stop", help="to the key before this one")
-    scan.add_argument("-n", "--limit", type=number, metavar="N", help="so many records at most")
-    scan.add_argument("-r", "--reverse", action="store_true", help="from the last to the first")
-    scan.add_argument("-k", "--keys-only", action="store_true", help="leave the values out")
+    scan.add_argument("--prefix", help="list only keys with this prefix")
+    scan.add_argument("--start", help="start at this key")
+    scan.add_argument("--stop", help="stop before this key")
+    scan.add_argument("-n", "--limit", type=number, metavar="N", help="print at most N records")
+    scan.add_argument("-r", "--reverse", action="store_true", help="list in descending order")
+    scan.add_argument("-k", "--keys-only", action="store_true", help="print keys without values")
     scan.add_argument(
         "--width", type=number, metavar="N",
-        help=f"cut values to N characters; 0: do not. By default {_WIDTH} on a terminal",
+        help="cut values to N characters; 0 prints whole values;"
+        f" the default is {_TERMINAL_WIDTH} on a terminal, else 0",
     )  # fmt: skip
     get = commands.on_path("get", get_record, "Write the value of a key to standard output.")
-    get.add_argument("key", metavar="KEY")
+    get.add_argument("key", metavar="KEY", help="key of the record")
     put = commands.on_path("put", put_record, "Store a record.")
-    put.add_argument("key", metavar="KEY")
+    put.add_argument("key", metavar="KEY", help="key of the record")
     source = put.add_mutually_exclusive_group(required=True)
-    source.add_argument("value", metavar="VALUE", nargs="?")
-    source.add_argument("-f", "--file", help="take the value from a file; '-' is standard input")
-    put.add_argument("--create", action="store_true", help="make the environment or database")
-    put.add_argument("-N", "--no-overwrite", action="store_true", help="keep a value that is there")
+    source.add_argument("value", metavar="VALUE", nargs="?", help="value of the record")
+    source.add_argument("-f", "--file", help="read the value from a file; '-' is standard input")
+    put.add_argument(
+        "--create",
+        action="store_true",
+        help="create the environment or database if it does not exist",
+    )
+    put.add_argument(
+        "-N", "--no-overwrite", action="store_true", help="keep the value of an existing key"
+    )
     delete = commands.on_path("del", delete_record, "Delete a key, or one of its values.")
-    delete.add_argument("key", metavar="KEY")
-    delete.add_argument("value", metavar="VALUE", nargs="?")
+    delete.add_argument("key", metavar="KEY", help="key of the record")
+    delete.add_argument(
+        "value", metavar="VALUE", nargs="?", help="delete only this value; by default all values"
+    )
     for command in (scan, get, put, delete):
-        command.add_argument("-d", "--db", metavar="NAME", help="a named database")
+        command.add_argument(
+            "-d", "--db", metavar="NAME", help="use a named database instead of the main one"
+        )
         add_formats(command)
 
 
@@ -60,7 +73,7 @@ def scan_records(args: argparse.Namespace) -> None:
     """``pylmdb scan``."""
     width = args.width
     if width is None:
-        width = _WIDTH if sys.stdout.isatty() else 0
+        width = _TERMINAL_WIDTH if sys.stdout.isatty() else 0
     with reading(args) as env, env.begin() as txn:
         db = database(env, args, txn)
         keys, values = formats(args, txn, db)
@@ -77,7 +90,7 @@ def scan_records(args: argparse.Namespace) -> None:
 
 
 def _records(txn: Any, db: Database, args: argparse.Namespace, keys: Format) -> Iterator[Any]:
-    """The records that are asked for; values are b"" where only keys are."""
+    """Return an iterator of the selected records; with ``--keys-only`` values are b""."""
     given = {name: getattr(args, name) for name in ("start", "stop", "prefix")}
     bounds = {name: keys.read(text) for name, text in given.items() if text is not None}
     found = txn.range(**bounds, db=db, reverse=args.reverse, values=not args.keys_only)
@@ -91,7 +104,7 @@ def get_record(args: argparse.Namespace) -> None:
         keys, values = formats(args, txn, db)
         value = txn.get(keys.read(args.key), db=db)
     if value is None:
-        raise NotFoundError(f"there is no key {args.key!r}")
+        raise NotFoundError(f"the key {args.key!r} does not exist")
     if args.json:
         print_json({"key": args.key, "value": values.json(value)})
     elif args.value_format != "auto" or sys.stdout.isatty():
@@ -114,7 +127,7 @@ def put_record(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"stored": stored})
     if not stored:
-        raise ValueError(f"the key {args.key!r} exists and was left as it is")
+        raise ValueError(f"the key {args.key!r} exists; its value was kept")
 
 
 def _read(path: str) -> bytes:
@@ -134,10 +147,10 @@ def delete_record(args: argparse.Namespace) -> None:
             deleted = txn.delete(key, db=db)
         else:
             value = values.read(args.value)
-            # Among several values none is empty, and delete() would take it for all of them.
+            # A duplicate is never empty, and delete() takes an empty value for all duplicates.
             several = db.flags(txn)["dupsort"]
             deleted = bool(value or not several) and txn.delete(key, value, db=db)
     if args.json:
         print_json({"deleted": deleted})
     if not deleted:
-        raise NotFoundError(f"there is no such record: {args.key!r}")
+        raise NotFoundError(f"the record {args.key!r} does not exist")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command shell: Python with the environment open, and the other commands."""
+"""The command shell: a Python console with the environment open."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ if TYPE_CHECKING:
     from ._commands import Commands
 
 _WELCOME = """\
-env is the environment, txn a read transaction; renew() makes txn see what has come since.
+env is the environment, txn a read transaction; renew() begins a new txn, which sees later commits.
 .COMMAND runs a command of pylmdb on it: .ls, .scan --limit 3, .get KEY; .help lists them."""
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Add the command."""
     shell = commands.on_path(
-        "shell", run_shell, "Open Python with the environment in it.", json=False
+        "shell", run_shell, "Start a Python console with the environment open.", json=False
     )
-    shell.add_argument("-w", "--write", action="store_true", help="allow changes")
+    shell.add_argument(
+        "-w", "--write", action="store_true", help="open the environment for writing"
+    )
 
 
 class Console(code.InteractiveConsole):
-    """Python in which a line that begins with a dot is a command."""
+    """A Python console in which a line that begins with a dot is a command."""
 
     def __init__(
         self, names: dict[str, object], path: str, parser: argparse.ArgumentParser
@@ -41,7 +43,7 @@ class Console(code.InteractiveConsole):
         self._path, self._parser = path, parser
 
     def push(self, line: str, *args: object, **kwargs: object) -> bool:
-        """Take a line; True if Python wants more of a statement."""
+        """Run a line; return True if the statement needs more lines."""
         if self.buffer or not line.startswith("."):
             return super().push(line)
         try:
@@ -53,7 +55,7 @@ class Console(code.InteractiveConsole):
         except ValueError as problem:
             self.write(f"{visible(str(problem))}\n")
         except SystemExit:
-            pass  # argparse has said what is wrong
+            pass  # argparse has printed the error
         return False
 
 

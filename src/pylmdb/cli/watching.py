@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Commands that look at an environment for a while: watch and bench."""
+"""Commands that observe an environment for some time: watch, bench."""
 
 from __future__ import annotations
 
@@ -21,22 +21,29 @@ if TYPE_CHECKING:
     from ._commands import Commands
 
 _COLUMNS = ("time", "txnid", "entries", "used", "free_pages", "readers")
-# records that bench looks up
-_SAMPLE = 10_000
+# number of keys that bench looks up
+_BENCH_KEYS = 10_000
 
 
 def add(commands: Commands) -> None:
-    """Describe the commands."""
-    watch = commands.on_path(
-        "watch", watch_environment, "Print a line of counters, again and again."
+    """Add the commands."""
+    watch = commands.on_path("watch", watch_environment, "Print a line of counters at intervals.")
+    watch.add_argument(
+        "-i",
+        "--interval",
+        type=seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="seconds between two lines; the default is 1",
     )
-    watch.add_argument("-i", "--interval", type=seconds, default=1.0, metavar="SECONDS")
-    watch.add_argument("-n", "--count", type=number, metavar="N", help="so many lines, then stop")
-    bench = commands.on_path(
-        "bench", bench_environment, "Measure how fast this environment is read."
+    watch.add_argument("-n", "--count", type=number, metavar="N", help="stop after N lines")
+    bench = commands.on_path("bench", bench_environment, "Measure how fast an environment is read.")
+    bench.add_argument(
+        "-d", "--db", metavar="NAME", help="read a named database instead of the main one"
     )
-    bench.add_argument("-d", "--db", metavar="NAME", help="a named database")
-    bench.add_argument("--seconds", type=seconds, default=1.0, help="how long each case runs")
+    bench.add_argument(
+        "--seconds", type=seconds, default=1.0, help="seconds for each case; the default is 1"
+    )
 
 
 def watch_environment(args: argparse.Namespace) -> None:
@@ -44,8 +51,8 @@ def watch_environment(args: argparse.Namespace) -> None:
     with reading(args, whole=True) as env:
         if not args.json:
             print(*_COLUMNS, sep="\t")
-        for turn in count() if args.count is None else range(args.count):
-            if turn:
+        for number in count() if args.count is None else range(args.count):
+            if number:
                 time.sleep(args.interval)
             row = _counters(env)
             if args.json:
@@ -56,14 +63,14 @@ def watch_environment(args: argparse.Namespace) -> None:
 
 
 def _counters(env: Environment) -> dict[str, Any]:
-    about = env.info()
+    info = env.info()
     with env.begin() as txn:
         dbs = [None, *env.dbs(txn)]
         entries = sum(txn.stat(env.open_db(name, txn, create=False)).entries for name in dbs)
     return dict(
         zip(
             _COLUMNS,
-            (time.strftime("%H:%M:%S"), about.last_txnid, entries, about.used, about.free_pages,
+            (time.strftime("%H:%M:%S"), info.last_txnid, entries, info.used, info.free_pages,
              sum(reader.txnid is not None for reader in env.reader_list())),
             strict=True,
         )
@@ -74,9 +81,9 @@ def bench_environment(args: argparse.Namespace) -> None:
     """``pylmdb bench``."""
     with reading(args) as env, env.begin() as txn:
         db = database(env, args, txn)
-        keys = [*islice(txn.cursor(db).iternext(True, False), _SAMPLE)]
+        keys = [*islice(txn.cursor(db).iternext(True, False), _BENCH_KEYS)]
         if not keys:
-            raise ValueError("there are no records to read")
+            raise ValueError("the database has no records to read")
         random.Random(0).shuffle(keys)
         cases = {
             "get": lambda: sum(txn.get(key, db=db) is not None for key in keys),
@@ -95,7 +102,7 @@ def bench_environment(args: argparse.Namespace) -> None:
 
 
 def _timed(case: Callable[[], int], seconds: float) -> tuple[int, float]:
-    """How many records a case has read in that time, and ns a record."""
+    """Run a case for some seconds; return the number of records and the ns for each."""
     begin, done = time.perf_counter(), 0
     while True:
         done += case()

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Map: a database as a dict that is sorted by key.
 
-Nothing is kept between two operations.  A read begins a transaction and ends it, which
-costs about as much as the look-up, and so is never of an old state, holds no snapshot,
-and has nothing to guard against threads and forks.  Inside a write transaction that
-the calling thread has open in the environment, whoever began it, everything is done in
-that transaction.
+A Map keeps no state between two operations.  A read begins a transaction and ends it, which
+costs about as much as the lookup.  So a read never returns an old value, pins no snapshot, and
+needs no locks for threads or forks.  If the calling thread has a write transaction open in the
+environment, all operations are part of it.
 """
 
 from __future__ import annotations
 
 from _collections_abc import Mapping
 
+from .._base.public_names import adopt_methods
 from .._typing import TYPE_CHECKING
 from ..database import Database, words_of
 from ..environment import Environment
 from ..errors import IncompatibleError, ReadonlyError, closed
-from .opening import CLOSED, Joined, open_environment
+from .opening import CLOSED, ExistingTransaction, open_environment
 from .ordered import Ordered
 
 if TYPE_CHECKING:
@@ -43,37 +43,42 @@ else:
     K, V = "K", "V"
 
 _REQUIRED: Any = object()
-_BATCH = 1000
+_BATCH_SIZE = 1000
 
 
+@adopt_methods
 class Map(Ordered[K, V]):
     """A database as a mutable mapping that is sorted by key.
 
-    It has what a dict has, and :meth:`range`, :meth:`prefix`, :meth:`nearest`,
-    :meth:`first` and :meth:`last`.  Each operation is a transaction of its own: what has
-    been stored when a statement ends is on disk, as far as the environment's options
-    say so, and what others commit shows at once.  :meth:`transaction` makes many
-    operations one.  Any thread may use a Map at any time.  It works in a forked child,
-    and pickles, as its :class:`Environment` does.
+    It has the methods of a dict, and :meth:`range`, :meth:`prefix`, :meth:`nearest`,
+    :meth:`first` and :meth:`last`.  Each operation is a transaction of its own.  A change is
+    on disk when its statement ends, unless the environment's options postpone the flush.
+    Commits of other threads and processes are visible at once.  :meth:`transaction` combines
+    many operations in one transaction.  Any thread may use a Map at any time.  Like its
+    :class:`Environment`, it can be used in a forked child, and can be pickled.
 
     :param path_or_env: the path of an environment to open, which :meth:`close` closes;
         or an open :class:`Environment`, which stays open.
-    :param db: which database: None for the main one, a name (a str is meant as UTF-8), or
-        a handle.  It must be one without duplicates and other flags.
-    :param key: how keys are stored, which is also their order: ``"bytes"``; ``"str"``, by
-        code points; ``"int"`` and ``"uint"``, integers of 64 bits with and without sign;
-        ``"tuple"``, of None, bool, int, float, bytes, str and such tuples; ``"dbm"``,
-        bytes, or str as Latin-1, read as bytes; or a pair of functions, from a key to
-        bytes and back.
-    :param value: how values are stored: ``"bytes"``, ``"str"``, ``"json"``; ``"npy"``,
-        arrays, read-only when read; ``"dbm"`` as for keys; ``"pickle"``, which runs whatever
-        code a file holds, so never for files from elsewhere; or a pair of functions.
-    :param flag: ``"r"`` to read what exists, ``"w"`` to write it, too, ``"c"`` to create what
-        is missing, ``"n"`` to begin empty.
-    :param options: of :class:`Environment`, for a path.
-    :raises FileNotFoundError: with ``"r"`` and ``"w"``: the file does not exist.
-    :raises NotFoundError: with these: the database does not exist.
+    :param db: the database: None for the main one, a name (str is encoded as UTF-8), or a
+        handle.  It must have no flags, such as ``dupsort``.
+    :param key: how keys are stored, and so their order: ``"bytes"``; ``"str"``, ordered by
+        code points; ``"int"`` and ``"uint"``, signed and unsigned integers of 64 bits;
+        ``"tuple"``, of None, bool, int, float, bytes, str and such tuples; ``"dbm"``, which
+        stores bytes, or str as Latin-1, and returns bytes; or a pair of functions, from a key
+        to bytes and back.
+    :param value: how values are stored: ``"bytes"``, ``"str"``, ``"json"``; ``"npy"`` for
+        arrays, which are read-only when read; ``"dbm"`` as for keys; ``"pickle"``, which runs
+        any code that a file contains, so never use it for untrusted files; or a pair of
+        functions.
+    :param flag: ``"r"`` to read an existing database, ``"w"`` to read and write it, ``"c"`` to
+        create the environment and the database if they do not exist, ``"n"`` like ``"c"``, but
+        to delete all records first.
+    :param options: the options of :class:`Environment`, if a path is given.
+    :raises FileNotFoundError: the file does not exist, and ``flag`` is ``"r"`` or ``"w"``.
+    :raises NotFoundError: the database does not exist, and ``flag`` is ``"r"`` or ``"w"``.
     :raises IncompatibleError: the database has flags, such as ``dupsort``.
+    :raises ValueError: ``flag`` or the name of a codec is unknown.
+    :raises TypeError: ``options`` are given with an open Environment.
 
     ``mdb_env_open``, ``mdb_dbi_open``.
     """
@@ -118,7 +123,7 @@ class Map(Ordered[K, V]):
         if self._owns:
             path_or_env = open_environment(path_or_env, flag, options)
         elif options:
-            raise TypeError(f"{', '.join(options)}: the environment is open already")
+            raise TypeError(f"Map: {', '.join(options)} cannot be given with an open Environment")
         self._env: Environment = path_or_env
         self._readonly = flag == "r" or self._env.readonly
         try:
@@ -142,15 +147,21 @@ class Map(Ordered[K, V]):
         value: ValueCodec[V] = "dbm",
         **options: Any,
     ) -> Self:
-        """A Map, from the parameters of lmdbm's ``Lmdb.open``, which are dbm's, too.
+        """Open a Map with the parameters of lmdbm's ``Lmdb.open``, which are also dbm's.
 
-        Keys and values can be bytes or str, which is stored as Latin-1, and are read as
+        Keys and values can be bytes or str.  A str is stored as Latin-1; all are read as
         bytes.  A subclass may define ``_pre_key``, ``_post_key``, ``_pre_value`` and
         ``_post_value``, as in lmdbm.
 
-        :param mode: permissions of the files.
-        :param map_size: with ``autogrow=False``, the fixed limit of the map; else the map
-            grows as it is needed, and this is not looked at.
+        :param file: the path of the environment.
+        :param flag: as for :class:`Map`.
+        :param mode: the permissions of new files.
+        :param map_size: the fixed size of the memory map in bytes, if ``autogrow`` is False.
+            It is ignored if ``autogrow`` is True.
+        :param autogrow: True to let the map grow when it is full.
+        :param db: as for :class:`Map`, and so are ``key``, ``value`` and ``options``.
+
+        ``mdb_env_open``, ``mdb_dbi_open``.
         """
         if not autogrow:
             options["map_size"] = 2**20 if map_size is None else map_size
@@ -165,18 +176,20 @@ class Map(Ordered[K, V]):
             handle = env.open_db(name, create=flag in "cn" and not env.readonly)
         flags = words_of(handle.flags())
         if flags:
-            raise IncompatibleError(f"a Map needs a database without {', '.join(flags)}")
+            raise IncompatibleError(
+                f"Map: the database has the flags {', '.join(flags)}; a Map needs one without flags"
+            )
         if flag == "n":
             with self._writing() as txn:
                 if not self._owns:
-                    self._keep_databases(handle, txn)
+                    self._refuse_named_databases(handle, txn)
                 txn.drop(handle, delete=False)
         return handle
 
     # -- codecs -----------------------------------------------------------------------
 
     def _use_codecs(self) -> None:
-        from . import codecs as _codecs  # only those who use a Map need it
+        from . import codecs as _codecs  # imported late: programs without a Map do not need it
 
         names = self._codec_names
         self._codecs = _codecs.key_codec(names[0]), _codecs.value_codec(names[1])
@@ -199,7 +212,7 @@ class Map(Ordered[K, V]):
     def _post_value(self, value: bytes) -> Any:
         return self._codecs[1].decode(value)
 
-    # -- life -------------------------------------------------------------------------
+    # -- environment and closing ------------------------------------------------------
 
     @property
     def env(self) -> Environment:
@@ -208,25 +221,25 @@ class Map(Ordered[K, V]):
 
     @property
     def db(self) -> Database:
-        """The handle of the database, for transactions of your own."""
+        """The handle of the database, for use in other transactions."""
         return self._db
 
     @property
     def closed(self) -> bool:
-        """True once nothing can be done with this Map any more."""
+        """True after the Map or its environment was closed."""
         return self._env.closed
 
     def sync(self) -> None:
-        """Flush to disk what commits have left to the system.
+        """Flush commits to disk that were not flushed because of the options.
 
-        With the default options they have left nothing.  ``mdb_env_sync``.
+        With the default options each commit is flushed when it is made.  ``mdb_env_sync``.
         """
         if not self._env.readonly:
             self._env.sync(True)
 
     def close(self) -> None:
-        """Close the Map, and the environment if it was opened for it; does nothing the
-        second time.  ``mdb_env_close``."""
+        """Close the Map, and the environment if the Map opened it.  A second call does nothing.
+        ``mdb_env_close``."""
         env, self._env = self._env, CLOSED
         if self._owns:
             env.close()
@@ -239,7 +252,7 @@ class Map(Ordered[K, V]):
 
     def __getstate__(self) -> dict[str, Any]:
         if self.closed:
-            raise closed("map", "open another one")
+            raise closed("map", "make a new Map")
         state = self.__dict__.copy()
         for name in ("_codecs", "_encode_key", "_decode_key", "_encode_value", "_decode_value"):
             del state[name]
@@ -258,21 +271,22 @@ class Map(Ordered[K, V]):
     # -- transactions -----------------------------------------------------------------
 
     def transaction(self, *, timeout: float | None = None) -> Transaction[bytes]:
-        """A write transaction for a ``with`` block::
+        """Begin a write transaction for a ``with`` block::
 
             with m.transaction():
                 m["a"] -= 1
                 m["b"] += 1
 
-        Until its end all operations of this thread, on this Map and on others of the
-        environment, are part of it: they see what it has written, and nobody else does.
-        It is committed when the block ends, and undone when the block raises.  Within
-        another one it is nested: what undoes it leaves the outer one as it was before,
-        and what undoes the outer one undoes it, too.  Other threads and processes read
-        the last commit; if they write, they wait.
+        Until its end all operations of this thread, on this Map and on other Maps of the
+        environment, are part of the transaction.  Only they see its changes.  It is committed
+        when the block ends, and aborted when the block raises.  Within another transaction it
+        is nested: if it is aborted, the outer one keeps its earlier changes; if the outer one
+        is aborted, its changes are undone, too.  Other threads and processes read the last
+        commit; if they write, they wait.
 
-        :param timeout: seconds to wait for another writer, for ever by default.
-        :raises LockTimeoutError: they are over.
+        :param timeout: how many seconds to wait for other writers; None for no limit.
+        :return: a :class:`~pylmdb.Transaction`.
+        :raises LockTimeoutError: the timeout is over.
         :raises ReadonlyError: the Map is read-only.
 
         ``mdb_txn_begin``.
@@ -282,29 +296,29 @@ class Map(Ordered[K, V]):
         return self._env.begin(self._db, parent, write=True, timeout=timeout)
 
     def _own_writer(self) -> Transaction[Any] | None:
-        """The innermost write transaction of this thread, or None."""
+        """Return the innermost open write transaction of this thread, or None."""
         shared = self._env._shared
         return None if shared is None else shared.own_writer()
 
     def _reading(self) -> AbstractContextManager[Any]:
         own = self._own_writer()
-        return self._env.begin(self._db) if own is None else Joined(own)
+        return self._env.begin(self._db) if own is None else ExistingTransaction(own)
 
     def _writing(self) -> AbstractContextManager[Any]:
         self._check_writable()
         own = self._own_writer()
-        return self._env.begin(write=True) if own is None else Joined(own)
+        return self._env.begin(write=True) if own is None else ExistingTransaction(own)
 
     def _check_writable(self) -> None:
         if self._readonly and not self.closed:
-            raise ReadonlyError("the Map is read-only", hint="open it with another flag than 'r'")
+            raise ReadonlyError("the Map is read-only", hint="open it with flag='w'")
 
     # -- one record -------------------------------------------------------------------
 
     def _lookup(self, key: object) -> bytes | None:
         raw = self._encode_key(key)
         if not raw:
-            return None  # LMDB has no empty keys
+            return None  # keys of LMDB are not empty, so there is no such record
         shared = self._env._shared
         own = None if shared is None else shared.own_writer()
         if own is not None:
@@ -317,10 +331,10 @@ class Map(Ordered[K, V]):
             txn.abort()
 
     def __getitem__(self, key: K) -> V:
-        """The value of a key.
+        """Return the value of a key.
 
-        :raises KeyError: there is none.
-        :raises TypeError: the codec has no bytes for this type, here as in all methods.
+        :raises KeyError: the key does not exist.
+        :raises TypeError: the codec does not accept a key of this type, as in all methods.
 
         ``mdb_get``.
         """
@@ -336,7 +350,7 @@ class Map(Ordered[K, V]):
     @overload
     def get(self, key: K, default: T) -> V | T: ...
     def get(self, key: K, default: object = None) -> object:
-        """The value of a key, or ``default`` if there is none.  ``mdb_get``."""
+        """Return the value of a key, or ``default`` if it does not exist.  ``mdb_get``."""
         value = self._lookup(key)
         return default if value is None else self._decode_value(value)
 
@@ -348,7 +362,9 @@ class Map(Ordered[K, V]):
     def __setitem__(self, key: K, value: V) -> None:
         """Store a value.  ``mdb_put``.
 
-        :raises BadValsizeError: the key is empty, or too long for LMDB.
+        :raises BadValsizeError: the stored key is empty, or longer than
+            :meth:`Environment.max_key_size`.
+        :raises ReadonlyError: the Map is read-only, as in all methods that write.
         """
         raw, data = self._encode_key(key), self._encode_value(value)
         with self._writing() as txn:
@@ -367,9 +383,9 @@ class Map(Ordered[K, V]):
     @overload
     def pop(self, key: K, default: T) -> V | T: ...
     def pop(self, key: K, default: object = _REQUIRED) -> object:
-        """Delete a key and return its value, or ``default`` if there is none.
+        """Delete a key and return its value, or return ``default`` if it does not exist.
 
-        :raises KeyError: there is none, and no ``default``.
+        :raises KeyError: the key does not exist, and no ``default`` is given.
 
         ``mdb_cursor_del``.
         """
@@ -383,7 +399,7 @@ class Map(Ordered[K, V]):
         return default
 
     def popitem(self) -> tuple[K, V]:
-        """Delete the last key, and return it with its value.
+        """Delete the last key, and return (key, value).
 
         :raises KeyError: the Map is empty.
 
@@ -399,7 +415,7 @@ class Map(Ordered[K, V]):
         return item
 
     def setdefault(self, key: K, default: Any = None) -> Any:
-        """The value of a key; if there is none, ``default``, which then is stored.
+        """Return the value of a key.  If it does not exist, store and return ``default``.
 
         ``mdb_get``, ``mdb_put``.
         """
@@ -415,16 +431,16 @@ class Map(Ordered[K, V]):
     # -- all records ------------------------------------------------------------------
 
     def __len__(self) -> int:
-        """The number of records, which LMDB knows; nothing is counted.  ``mdb_stat``."""
+        """Return the number of records.  LMDB stores it, so this is fast.  ``mdb_stat``."""
         with self._reading() as txn:
             return int(txn.stat(self._db).entries)
 
     def update(self, other: Any = (), /, **kwds: Any) -> None:
-        """Store all records of a mapping, or of an iterable of (key, value) pairs, and of
-        the keywords, as one transaction: all of them, or none if something raises.
+        """Store the records of a mapping or of an iterable of (key, value) pairs, and those
+        of the keywords, in one transaction.  If something raises, none of them are stored.
 
-        An iterator is followed pair by pair, and so sees the pairs before; a mapping, a
-        list and a tuple are stored by the batch, which is quicker.
+        The pairs of an iterator are stored one by one, so the iterator sees the earlier ones.
+        A mapping, a list or a tuple is stored in batches, which is faster.
 
         ``mdb_cursor_put``.
         """
@@ -442,12 +458,15 @@ class Map(Ordered[K, V]):
             self._put_batches(cursor, kwds.items())
 
     def _put_batches(self, cursor: Cursor[Any], pairs: Iterable[tuple[Any, Any]]) -> None:
-        """What gives the pairs may read this transaction, so it is asked between two calls
-        of the cursor, not within one."""
+        """Store pairs in batches.
+
+        The iterator may read this transaction, so it runs between two calls of the cursor, not
+        within one.
+        """
         batch = []
         for key, value in pairs:
             batch.append((self._encode_key(key), self._encode_value(value)))
-            if len(batch) == _BATCH:
+            if len(batch) == _BATCH_SIZE:
                 cursor.putmulti(batch)
                 batch = []
         cursor.putmulti(batch)
@@ -455,18 +474,18 @@ class Map(Ordered[K, V]):
     def clear(self) -> None:
         """Delete all records.
 
-        :raises IncompatibleError: this is the main database, and some of its records are
-            the named databases.
+        :raises IncompatibleError: this is the main database, and there are named databases,
+            which are records of it.
 
         ``mdb_drop``.
         """
         with self._writing() as txn:
-            self._keep_databases(self._db, txn)
+            self._refuse_named_databases(self._db, txn)
             txn.drop(self._db, delete=False)
 
-    def _keep_databases(self, handle: Database, txn: Transaction[Any]) -> None:
+    def _refuse_named_databases(self, handle: Database, txn: Transaction[Any]) -> None:
         if handle.name is None and self._env.dbs(txn):
             raise IncompatibleError(
-                "the main database holds the named databases, which would be lost",
-                hint="use a named database for the Map, or drop these",
+                "the main database contains the named databases, which would be lost",
+                hint="use a named database for the Map, or drop the named databases",
             )

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""How the keys and values of a Map become bytes, and bytes them.
+"""Codecs: they convert the keys and values of a Map to bytes and back.
 
-LMDB compares keys byte by byte, so a codec of keys is ordered if the bytes of smaller
-keys are smaller.  Text is: UTF-8 sorts as its code points do.  Integers are with the
-highest byte first, and with the sign bit turned over where they can be negative.  How
-tuples are is said in ``_tuple_codec``.
+LMDB compares keys byte by byte.  A codec of keys keeps the order of the keys if smaller keys have
+smaller bytes.  UTF-8 does: it sorts as the code points do.  Integers are stored with the highest
+byte first; signed ones also have the sign bit inverted.  ``tuples.py`` describes the bytes of
+tuples.
 """
 
 from __future__ import annotations
@@ -19,36 +19,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WORD = Struct(">Q")
-_HALF, _WHOLE = 2**63, 2**64
+_SIGN_OFFSET, _UINT64_END = 2**63, 2**64
 
 
 class Codec(NamedTuple):
-    """A pair of functions; and for keys that can have beginnings, the one that gives what
-    the bytes of all keys with a beginning begin with."""
+    """A pair of functions, and a third one for keys that can have prefixes.
+
+    ``encode_prefix(prefix)`` returns the bytes with which all keys with that prefix begin.
+    """
 
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     encode_prefix: Callable[[Any], bytes] | None = None
 
 
-def key_codec(wanted: object) -> Codec:
-    """What the ``key`` argument of a Map means."""
-    return _find("key", wanted, _KEYS)
+def key_codec(codec: object) -> Codec:
+    """Return the codec for the ``key`` argument of a Map."""
+    return _find("key", codec, _KEYS)
 
 
-def value_codec(wanted: object) -> Codec:
-    """What the ``value`` argument of a Map means."""
-    return _find("value", wanted, _VALUES)
+def value_codec(codec: object) -> Codec:
+    """Return the codec for the ``value`` argument of a Map."""
+    return _find("value", codec, _VALUES)
 
 
-def _find(role: str, wanted: Any, known: dict[str, Callable[[], Codec]]) -> Codec:
-    if isinstance(wanted, str):
-        if wanted in known:
-            return known[wanted]()
+def _find(role: str, codec: Any, known: dict[str, Callable[[], Codec]]) -> Codec:
+    if isinstance(codec, str):
+        if codec in known:
+            return known[codec]()
         names = ", ".join(map(repr, known))
-        raise ValueError(f"{role} must be one of {names}, or two functions, not {wanted!r}")
+        raise ValueError(f"{role} must be one of {names}, or a pair of functions, not {codec!r}")
     try:
-        encode, decode = wanted
+        encode, decode = codec
     except (TypeError, ValueError):
         encode = decode = None
     if not (callable(encode) and callable(decode)):
@@ -64,32 +66,32 @@ def _with_prefixes(encode: Callable[[Any], bytes], decode: Callable[[bytes], Any
 
 
 def _encoder_of_bytes(role: str) -> Callable[[Any], bytes]:
-    def encode(given: object) -> bytes:
-        if type(given) is bytes:
-            return given
-        if isinstance(given, (bytes, bytearray, memoryview)):
-            return bytes(given)
-        raise TypeError(f"{role} must be bytes, not {type(given).__name__}; see {role}=")
+    def encode(value: object) -> bytes:
+        if type(value) is bytes:
+            return value
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return bytes(value)
+        raise TypeError(f"{role} must be bytes, not {type(value).__name__}; see {role}=")
 
     return encode
 
 
 def _encoder_of_text(role: str) -> Callable[[Any], bytes]:
-    def encode(given: object) -> bytes:
-        if isinstance(given, str):
-            return given.encode()
-        raise TypeError(f"{role} must be str, not {type(given).__name__}")
+    def encode(value: object) -> bytes:
+        if isinstance(value, str):
+            return value.encode()
+        raise TypeError(f"{role} must be str, not {type(value).__name__}")
 
     return encode
 
 
-def _encoder_of_either(role: str) -> Callable[[Any], bytes]:
-    def encode(given: object) -> bytes:
-        if isinstance(given, str):
-            return given.encode("latin-1")
-        if isinstance(given, (bytes, bytearray, memoryview)):
-            return bytes(given)
-        raise TypeError(f"{role} must be bytes or str, not {type(given).__name__}")
+def _encoder_of_bytes_or_text(role: str) -> Callable[[Any], bytes]:
+    def encode(value: object) -> bytes:
+        if isinstance(value, str):
+            return value.encode("latin-1")
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return bytes(value)
+        raise TypeError(f"{role} must be bytes or str, not {type(value).__name__}")
 
     return encode
 
@@ -97,53 +99,57 @@ def _encoder_of_either(role: str) -> Callable[[Any], bytes]:
 # -- integers --------------------------------------------------------------------------
 
 
-def _integer(given: Any) -> int:
+def _integer(value: Any) -> int:
     try:
-        return index(given)
+        return index(value)
     except TypeError:
-        raise TypeError(f"key must be an integer, not {type(given).__name__}") from None
+        raise TypeError(f"key must be an integer, not {type(value).__name__}") from None
 
 
-def _encode_signed(given: object) -> bytes:
-    number = _integer(given)
-    if not -_HALF <= number < _HALF:
-        raise OverflowError(f"key must be between {-_HALF} and {_HALF - 1}, not {number}")
-    return _WORD.pack(number + _HALF)
+def _encode_signed(value: object) -> bytes:
+    number = _integer(value)
+    if not -_SIGN_OFFSET <= number < _SIGN_OFFSET:
+        raise OverflowError(
+            f"key must be between {-_SIGN_OFFSET} and {_SIGN_OFFSET - 1}, not {number}"
+        )
+    return _WORD.pack(number + _SIGN_OFFSET)
 
 
-def _encode_unsigned(given: object) -> bytes:
-    number = _integer(given)
-    if not 0 <= number < _WHOLE:
-        raise OverflowError(f"key must be between 0 and {_WHOLE - 1}, not {number}")
+def _encode_unsigned(value: object) -> bytes:
+    number = _integer(value)
+    if not 0 <= number < _UINT64_END:
+        raise OverflowError(f"key must be between 0 and {_UINT64_END - 1}, not {number}")
     return _WORD.pack(number)
 
 
 def _decode_unsigned(data: bytes) -> int:
     if len(data) != 8:
-        raise InvalidParameterError(f"the key {data!r} is not an integer of 8 bytes")
+        raise InvalidParameterError(
+            f"key {data!r} is not an integer: it has {len(data)} bytes, not 8"
+        )
     number: int = _WORD.unpack(data)[0]
     return number
 
 
 def _decode_signed(data: bytes) -> int:
-    return _decode_unsigned(data) - _HALF
+    return _decode_unsigned(data) - _SIGN_OFFSET
 
 
 # -- objects ---------------------------------------------------------------------------
 
 
 def _tuples() -> Codec:
-    from . import tuples as _tuple_codec
+    from . import tuples as _tuples_module
 
-    return Codec(_tuple_codec.encode, _tuple_codec.decode, _tuple_codec.encode_prefix)
+    return Codec(_tuples_module.encode, _tuples_module.decode, _tuples_module.encode_prefix)
 
 
 def _json() -> Codec:
     import json
 
-    def encode(given: object) -> bytes:
-        # As json.loads reads it: a str may hold half of a surrogate pair.
-        text = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+    def encode(value: object) -> bytes:
+        # A str may have half of a surrogate pair; json.loads() can read that.
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "surrogatepass")
 
     return Codec(encode, json.loads)
@@ -158,7 +164,7 @@ def _npy() -> Codec:
 def _pickle() -> Codec:
     import pickle
 
-    return Codec(lambda given: pickle.dumps(given, pickle.HIGHEST_PROTOCOL), pickle.loads)
+    return Codec(lambda value: pickle.dumps(value, pickle.HIGHEST_PROTOCOL), pickle.loads)
 
 
 _KEYS: dict[str, Callable[[], Codec]] = {
@@ -167,7 +173,7 @@ _KEYS: dict[str, Callable[[], Codec]] = {
     "int": lambda: Codec(_encode_signed, _decode_signed),
     "uint": lambda: Codec(_encode_unsigned, _decode_unsigned),
     "tuple": _tuples,
-    "dbm": lambda: _with_prefixes(_encoder_of_either("key"), bytes),
+    "dbm": lambda: _with_prefixes(_encoder_of_bytes_or_text("key"), bytes),
 }
 _VALUES: dict[str, Callable[[], Codec]] = {
     "bytes": lambda: Codec(_encoder_of_bytes("value"), bytes),
@@ -175,5 +181,5 @@ _VALUES: dict[str, Callable[[], Codec]] = {
     "json": _json,
     "npy": _npy,
     "pickle": _pickle,
-    "dbm": lambda: Codec(_encoder_of_either("value"), bytes),
+    "dbm": lambda: Codec(_encoder_of_bytes_or_text("value"), bytes),
 }

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Iteration over a Map, and the views that keys(), values() and items() give.
+"""Iteration over a Map, and the views that keys(), values() and items() return.
 
-Whoever iterates may stop for an hour, change the Map, or end what he had begun.  So no
-transaction stays open between two steps: each step begins behind the key before it, and
-sees what is there by then.  To begin a transaction for every record would cost more than
-the records, so some are read ahead; they count for as long as nobody commits anything,
-and the thread's own write transaction, if there is one, changes nothing.
+A program may stop iterating for an hour, change the Map, or end its transaction meanwhile.  So
+no transaction stays open between two steps.  Each step starts after the key of the step before,
+and sees the records of that moment.  A transaction for each record would cost more than reading
+the record, so records are prefetched in batches.  A batch is valid until anything is committed,
+and until the thread's own write transaction, if there is one, changes anything.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 else:
     K, V = "K", "V"
 
-# how many records, and of how many bytes, are read ahead: few at first
-_FIRST, _MOST, _BYTES = 4, 256, 1 << 16
+# the number of records in the first batch, and the most records and bytes in each later one
+_FIRST_BATCH, _MAX_BATCH, _MAX_BATCH_BYTES = 4, 256, 1 << 16
 
 
-def walk(
+def iterate(
     mapping: Ordered[Any, Any],
     decode: Callable[[Any], Any],
     start: bytes | None,
@@ -42,14 +42,16 @@ def walk(
     reverse: bool,
     values: bool,
 ) -> Iterator[Any]:
-    """``decode`` of each record with ``start <= key < stop``: of (key, value), or without
-    ``values`` of the key."""
-    count = _FIRST
+    """Yield ``decode(record)`` for each record with ``start <= key < stop``.
+
+    A record is (key, value); without ``values`` it is the key.
+    """
+    count = _FIRST_BATCH
     while True:
-        ahead, shared, writer, at = _read_ahead(mapping, start, stop, reverse, values, count)
-        if not ahead:
+        batch, shared, own_writer, version = _prefetch(mapping, start, stop, reverse, values, count)
+        if not batch:
             return
-        for record in ahead:
+        for record in batch:
             key = record[0] if values else record
             if reverse:
                 stop = key
@@ -58,18 +60,20 @@ def walk(
             yield decode(record)
             own = shared.own_writer()
             if own is None:
-                is_so = writer is None and shared.last_commit == at
+                is_current = own_writer is None and shared.last_commit == version
             else:
-                is_so = writer is not None and writer() is own and own._mutations == at
-            del own  # nobody holds a transaction while he waits for the next step
-            if not is_so or mapping._env._shared is not shared:
-                count = _FIRST
+                is_current = (
+                    own_writer is not None and own_writer() is own and own._mutations == version
+                )
+            del own  # no transaction is kept alive between two steps
+            if not is_current or mapping._env._shared is not shared:
+                count = _FIRST_BATCH
                 break
         else:
-            count = min(4 * len(ahead), _MOST)
+            count = min(4 * len(batch), _MAX_BATCH)
 
 
-def _read_ahead(
+def _prefetch(
     mapping: Ordered[Any, Any],
     start: bytes | None,
     stop: bytes | None,
@@ -77,16 +81,19 @@ def _read_ahead(
     values: bool,
     count: int,
 ) -> tuple[list[Any], Any, Any, int]:
-    """The next records; the native environment; and in which state of it they are so: with
-    a write transaction of this thread, after so many changes, else after which commit."""
+    """Return the next records, the native environment, and the state in which they are current.
+
+    The last two items are a weak reference to this thread's write transaction and its number of
+    changes; if there is none, they are None and the ID of the last commit.
+    """
     own = mapping._own_writer()
     if own is not None:
-        at = own._mutations
-        ahead = _read(own, mapping._db, start, stop, reverse, values, count)
-        return ahead, own._shared, ref(own), at
+        version = own._mutations
+        batch = _read(own, mapping._db, start, stop, reverse, values, count)
+        return batch, own._shared, ref(own), version
     with mapping._env.begin(mapping._db) as txn:
-        ahead = _read(txn, mapping._db, start, stop, reverse, values, count)
-        return ahead, txn._shared, None, txn.id()
+        batch = _read(txn, mapping._db, start, stop, reverse, values, count)
+        return batch, txn._shared, None, txn.id()
 
 
 def _read(
@@ -98,39 +105,39 @@ def _read(
     values: bool,
     count: int,
 ) -> list[Any]:
-    """The next records, or their keys; up to ``count`` of them."""
+    """Return the next records, or their keys; at most ``count``."""
     cursor = txn.cursor(db)
     if reverse:
-        found, step = seek_last(cursor, stop), cursor.iterprev
+        found, move = seek_last(cursor, stop), cursor.iterprev
     else:
-        found, step = cursor.set_range(start) if start else cursor.first(), cursor.iternext
+        found, move = cursor.set_range(start) if start else cursor.first(), cursor.iternext
     if not found:
         return []
-    records = islice(step(True, values), count)
-    ahead = _limited(records) if values else list(records)
-    if isinstance(ahead[0][0] if values else ahead[0], memoryview):
-        ahead = [tuple(map(bytes, each)) if values else bytes(each) for each in ahead]
-    while ahead and not _inside(ahead[-1][0] if values else ahead[-1], start, stop):
-        ahead.pop()
-    return ahead
+    records = islice(move(True, values), count)
+    batch = _take_limited(records) if values else list(records)
+    if isinstance(batch[0][0] if values else batch[0], memoryview):
+        batch = [tuple(map(bytes, each)) if values else bytes(each) for each in batch]
+    while batch and not _in_range(batch[-1][0] if values else batch[-1], start, stop):
+        batch.pop()
+    return batch
 
 
-def _limited(records: Iterator[Any]) -> list[Any]:
-    ahead, room = [], _BYTES
+def _take_limited(records: Iterator[Any]) -> list[Any]:
+    batch, room = [], _MAX_BATCH_BYTES
     for record in records:
-        ahead.append(record)
+        batch.append(record)
         room -= len(record[1])
         if room < 0:
             break
-    return ahead
+    return batch
 
 
-def _inside(key: bytes, start: bytes | None, stop: bytes | None) -> bool:
+def _in_range(key: bytes, start: bytes | None, stop: bytes | None) -> bool:
     return (start is None or key >= start) and (stop is None or key < stop)
 
 
 class Keys(KeysView[K]):
-    """The keys of a Map, in order; a set."""
+    """The keys of a Map, in order.  It has the operations of a set."""
 
     __slots__ = ()
 
@@ -163,8 +170,10 @@ class Values(ValuesView[V]):
 
 
 class Items(ItemsView[K, V]):
-    """The keys and values of a Map, in the order of the keys; a set where values are
-    hashable."""
+    """The keys and values of a Map, in the order of the keys.
+
+    It has the operations of a set if the values are hashable.
+    """
 
     __slots__ = ()
 

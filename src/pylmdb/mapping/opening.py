@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a Map begins and ends with: an environment by a flag as dbm has them, a block in a
-transaction that is open already, and what takes the place of a closed environment."""
+"""Opening and closing a Map: dbm's flags, blocks in an open transaction, the closed state."""
 
 from __future__ import annotations
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 def open_environment(
     path: str | bytes | PathLike[str] | PathLike[bytes], flag: str, options: dict[str, Any]
 ) -> Environment:
+    """Open an environment by one of dbm's flags: ``r``, ``w``, ``c`` or ``n``."""
     if flag in "rw":
         os.stat(_data_path(os.fspath(path), options.get("subdir")))
         options = {**options, "create": False}
@@ -34,8 +34,8 @@ def _data_path(path: str | bytes, subdir: bool | None) -> str | bytes:
     return path
 
 
-class Joined:
-    """An open transaction for a ``with`` block that neither begins nor ends it."""
+class ExistingTransaction:
+    """A context manager that returns an open transaction, and does not end it."""
 
     __slots__ = ("_txn",)
 
@@ -49,8 +49,8 @@ class Joined:
         pass
 
 
-class _Closed:
-    """In the place of a closed Map's environment."""
+class _ClosedEnvironment:
+    """Replaces the environment of a closed Map; its methods raise ClosedError."""
 
     closed, readonly = True, False
     _shared = None
@@ -59,9 +59,9 @@ class _Closed:
         pass
 
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
-        raise closed("map", "open another one")
+        raise closed("map", "make a new Map")
 
     begin = dbs = path = sync = _refuse
 
 
-CLOSED: Any = _Closed()
+CLOSED: Any = _ClosedEnvironment()

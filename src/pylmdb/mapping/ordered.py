@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a Map has because it is sorted: iteration in order, ranges, prefixes, ends."""
+"""The operations of a Map that use its order: iteration, ranges, prefixes, first and last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from _collections_abc import MutableMapping
 
 from .._base.ranges import successor
 from .._typing import TYPE_CHECKING
-from .iteration import Items, Keys, Values, walk
+from .iteration import Items, Keys, Values, iterate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ else:
 
 
 class Ordered(MutableMapping[K, V]):
-    """The ordered half of :class:`~pylmdb.Map`, which inherits it."""
+    """The base of :class:`~pylmdb.Map` with the operations that use the order."""
 
     if TYPE_CHECKING:
         _codec_names: tuple[Any, Any]
@@ -42,17 +42,19 @@ class Ordered(MutableMapping[K, V]):
         def _reading(self) -> AbstractContextManager[Any]: ...
 
     def _walk_keys(self, reverse: bool) -> Iterator[K]:
-        return walk(self, self._decode_key, None, None, reverse, False)
+        return iterate(self, self._decode_key, None, None, reverse, False)
 
     def _walk_values(self, reverse: bool) -> Iterator[V]:
         decode = self._decode_value
-        return walk(self, lambda item: decode(item[1]), None, None, reverse, True)
+        return iterate(self, lambda item: decode(item[1]), None, None, reverse, True)
 
     def _walk_items(
         self, start: bytes | None, stop: bytes | None, reverse: bool
     ) -> Iterator[tuple[K, V]]:
         key, value = self._decode_key, self._decode_value
-        return walk(self, lambda item: (key(item[0]), value(item[1])), start, stop, reverse, True)
+        return iterate(
+            self, lambda item: (key(item[0]), value(item[1])), start, stop, reverse, True
+        )
 
     def _item_at(self, move: Callable[[Any], bool]) -> tuple[K, V] | None:
         with self._reading() as txn:
@@ -63,10 +65,10 @@ class Ordered(MutableMapping[K, V]):
         return self._decode_key(key), self._decode_value(value)
 
     def __iter__(self) -> Iterator[K]:
-        """The keys, in order.
+        """Iterate over the keys, in order.
 
-        The Map may be changed meanwhile: each step goes on behind the key before, with what is
-        there then.  No transaction is open between two steps.
+        The Map may be changed meanwhile: each step continues after the key of the step before,
+        with the records of that moment.  No transaction is open between two steps.
         """
         return self._walk_keys(False)
 
@@ -74,15 +76,15 @@ class Ordered(MutableMapping[K, V]):
         return self._walk_keys(True)
 
     def keys(self) -> Keys[K]:
-        """The keys, in order: a view that is a set, and can be reversed."""
+        """Return a view of the keys, in order.  It is a set, and can be reversed."""
         return Keys(self)
 
     def values(self) -> Values[V]:
-        """The values, in the order of their keys: a view that can be reversed."""
+        """Return a view of the values, in the order of their keys.  It can be reversed."""
         return Values(self)
 
     def items(self) -> Items[K, V]:
-        """The (key, value) pairs, in the order of the keys: a view that can be reversed."""
+        """Return a view of the (key, value) pairs, ordered by key.  It can be reversed."""
         return Items(self)
 
     def range(
@@ -93,7 +95,8 @@ class Ordered(MutableMapping[K, V]):
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
         :param reverse: True for the same pairs from last to first.
-        :return: an iterator, during which the Map may be changed, as in ``iter``.
+        :return: an iterator; the Map may be changed meanwhile, as with ``iter()``.
+        :raises TypeError: the codec does not accept ``start`` or ``stop``.
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """
@@ -104,9 +107,9 @@ class Ordered(MutableMapping[K, V]):
     def prefix(self, prefix: K, reverse: bool = False) -> Iterator[tuple[K, V]]:
         """Iterate over the (key, value) pairs whose keys begin with ``prefix``, in order.
 
-        :param prefix: bytes or text; or a tuple, for the tuples that have its elements first.
+        :param prefix: bytes or text; or a tuple, for the tuples that begin with its elements.
         :param reverse: True for the same pairs from last to first.
-        :raises TypeError: keys of this codec have no beginnings.
+        :raises TypeError: keys of this codec have no prefixes (integers, pairs of functions).
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """
@@ -119,15 +122,15 @@ class Ordered(MutableMapping[K, V]):
         return self._walk_items(raw, successor(raw), reverse)
 
     def first(self) -> tuple[K, V] | None:
-        """The first key with its value, or None if the Map is empty.  ``MDB_FIRST``."""
+        """Return the first key with its value, or None if the Map is empty.  ``MDB_FIRST``."""
         return self._item_at(lambda cursor: cursor.first())
 
     def last(self) -> tuple[K, V] | None:
-        """The last key with its value, or None if the Map is empty.  ``MDB_LAST``."""
+        """Return the last key with its value, or None if the Map is empty.  ``MDB_LAST``."""
         return self._item_at(lambda cursor: cursor.last())
 
     def nearest(self, key: K) -> tuple[K, V] | None:
-        """The first pair whose key is not smaller than ``key``, or None if there is none.
-        ``MDB_SET_RANGE``."""
+        """Return the first (key, value) pair with a key that is not smaller than ``key``, or
+        None.  ``MDB_SET_RANGE``."""
         raw = self._encode_key(key)
         return self._item_at(lambda cursor: cursor.set_range(raw))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whole files at once: what ``pylmdb`` does at the command line, as functions."""
+"""Functions on whole environments; the command line uses them, too."""
 
 from .conversion import convert
 from .dumping import dump

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""From one data format to the other."""
+"""Conversion of an environment from one data format to the other."""
 
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
+from ..environment import Environment
 from ..errors import error
 from .destination import is_new
 from .merging import merge
@@ -27,20 +29,19 @@ def convert(
 ) -> int:
     """Write a new environment in the data format of another LMDB release line.
 
-    It has the same databases with the same flags and records, and no free pages.
+    The new environment has the same databases, flags and records, and no free pages.
 
     :param source: a path or an open Environment; it is not changed.
-    :param dest: a path at which there is nothing yet.
+    :param dest: a path that does not exist, or a directory without ``data.mdb``.
     :param lib_version: 0 for the format of LMDB 0.9, which every LMDB program reads; 1 for
         that of 1.0.
     :param progress: as for :func:`pylmdb.merge`.
-    :param subdir: whether the new one is a directory; by default as the source is.
-    :returns: the number of records.
+    :param subdir: True to make a directory, False for a single file; by default as the source.
+    :return: the number of records.
     :raises Error: ``dest`` exists.
-    :raises BadValsizeError: a key is longer than 511 bytes, the most that 0.9 takes.
+    :raises BadValsizeError: a key is longer than 511 bytes, the limit of 0.9.
     """
     if not is_new(dest):
-        raise error(
-            "convert: the destination", errno.EEXIST, "name a path at which there is nothing yet"
-        )
+        path = dest.path() if isinstance(dest, Environment) else os.fsdecode(dest)
+        raise error(f"convert: {path!r}", errno.EEXIST, "name a path that does not exist")
     return merge([source], dest, progress=progress, subdir=subdir, lib_version=lib_version)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Where whole environments are written to.
+"""The destination of operations that write a whole environment.
 
-A new one is written under another name beside its own and gets its own when it is
-whole and on disk, so nobody ever sees half of it; it is committed in portions, which
-bounds the memory.  In a directory that exists, the data file appears so: the directory
-is somebody's, with its mode and perhaps with other files.  Into an environment that
-exists everything is written in one transaction.
+A new environment is written under a temporary name in the same directory.  It gets its own name
+when it is complete and on disk, so no other process sees a part of it.  It is committed in
+portions, which limits the memory.  If the directory of the environment exists, it keeps its mode
+and its other files, and only the data file is renamed.  Into an existing environment everything
+is written in one transaction.
 """
 
 from __future__ import annotations
@@ -31,57 +31,62 @@ if TYPE_CHECKING:
     from ..transaction import Transaction
     from .sources import Source
 
-# how many bytes a new environment is committed at: few enough to lie in a processor's cache
-PORTION = 32 << 20
-# what the system says where there is something already, and where it has no hard links
-_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+# bytes in each commit of a new environment: few enough to fit in a processor's cache
+COMMIT_BYTES = 32 << 20
+# errors of the system if a file exists, and if a file system has no hard links
+_EXISTS_ERRORS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
+_NO_LINK_ERRORS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class Destination(Owner):
-    """A ``with`` block in which, once it is opened, ``txn`` writes into ``env``; what is not
-    finished at its end is as if it had never been."""
+    """A context manager around writing to an environment.
+
+    After ``open()``, ``txn`` is a write transaction in ``env``.  If ``finish()`` was not called
+    before the block ends, everything is undone.
+    """
 
     env: Environment
     txn: Transaction[Any]
     _new: Temporary | None = None
 
     def __init__(
-        self, place: Source, subdir: bool, lib_version: int | None = None, databases: int = 0,
-        like: Sequence[Environment] = (),
+        self, dest: Source, subdir: bool, lib_version: int | None = None, databases: int = 0,
+        mode_sources: Sequence[Environment] = (),
     ) -> None:  # fmt: skip
-        self._place: Any = place
-        self._is_new = is_new(place)
-        self._path = b"" if isinstance(place, Environment) else os.path.realpath(os.fsencode(place))
+        self._dest: Any = dest
+        self._is_new = is_new(dest)
+        self._path = b"" if isinstance(dest, Environment) else os.path.realpath(os.fsencode(dest))
         self._subdir = subdir and not os.path.isdir(self._path)
-        self._path = _in_directory(self._path)
+        self._path = _data_file(self._path)
         self._lib_version, self._databases = lib_version, databases
         self._written = 0
-        self._like = [(data_path(env), bool(env.flags().subdir)) for env in like]
+        self._mode_sources = [(data_path(env), bool(env.flags().subdir)) for env in mode_sources]
         self._new = Temporary(self._path) if self._is_new else None
 
     @property
     def data_path(self) -> bytes:
-        """The file that holds, or will hold, the pages."""
-        return data_path(self._place) if isinstance(self._place, Environment) else self._path
+        """The path of the data file, which may not exist yet."""
+        return data_path(self._dest) if isinstance(self._dest, Environment) else self._path
 
     def open(self) -> None:
-        """Open the environment and begin to write."""
-        if isinstance(self._place, Environment):
-            self.env = self._place
+        """Open the environment and begin a write transaction."""
+        if isinstance(self._dest, Environment):
+            self.env = self._dest
         elif self._new is not None:
-            self.env = self._make(self._new)
+            self.env = self._create(self._new)
         else:
             self.env = self._open_existing()
         self.txn = self.env.begin(write=True)
 
-    def _make(self, new: Temporary) -> Environment:
+    def _create(self, new: Temporary) -> Environment:
         parent = os.path.dirname(self._path)
         if not os.path.isdir(parent):
-            raise FileNotFoundError(errno.ENOENT, "there is no directory", os.fsdecode(parent))
-        modes = modes_of_copy(self._like, self._subdir) if self._like else None
+            raise FileNotFoundError(
+                errno.ENOENT, "the directory does not exist", os.fsdecode(parent)
+            )
+        modes = modes_of_copy(self._mode_sources, self._subdir) if self._mode_sources else None
         new.make_environment(self._subdir, modes)
-        # each page is written once and not read again: nothing is read ahead, either
+        # each page is written once and not read again, so readahead would be useless
         return Environment(
             new.name, subdir=self._subdir, lib_version=self._lib_version,
             max_dbs=room_for(self._databases), sync=False, readahead=False,
@@ -91,38 +96,42 @@ class Destination(Owner):
         options: dict[str, Any] = {"create": False, "lib_version": self._lib_version}
         room = room_for(self._databases)
         if room is not None:
-            # where it is open in this process with room for fewer, that must do
+            # if this process has it open with a smaller max_dbs, that one is used
             with suppress(Error):
-                return Environment(self._place, max_dbs=room, **options)
-        return Environment(self._place, **options)
+                return Environment(self._dest, max_dbs=room, **options)
+        return Environment(self._dest, **options)
 
     def slot(self, what: str, name: bytes | None, flags: int | None) -> DbSlot:
-        """A database in the present transaction, which is made with these flags (None: it
-        keeps those that it has).
+        """Return a database in the current transaction; create it if it does not exist.
 
-        The main one has no others than it was made with: only while a new environment is
-        empty do they say nothing yet of records in another order, nor of named databases.
+        The main database gets its flags only while a new environment is empty.  Later, flags
+        would change the order of records that exist, among them those of named databases.
+
+        :param what: the operation, for messages.
+        :param name: the name; None for the main database.
+        :param flags: the flags; None to keep those of an existing database.
+        :raises IncompatibleError: the database exists with other flags.
         """
-        making = name is not None or (self._is_new and not self.txn.stat().entries)
-        given = (flags or 0) if making else 0
+        can_set_flags = name is not None or (self._is_new and not self.txn.stat().entries)
+        given = (flags or 0) if can_set_flags else 0
         found = _catalog.open_slot(self.env, self.env._use(), name, self.txn, given, create=True)
         if flags is not None and found.flags != flags:
             raise IncompatibleError(
-                f"{what}: {called(name)} has other flags in the destination:"
-                f" {_words(found.flags)}, not {_words(flags)}"
+                f"{what}: {describe_database(name)} has other flags in the destination:"
+                f" {_flag_names(found.flags)}, not {_flag_names(flags)}"
             )
         return found
 
-    def wrote(self, size: int) -> None:
-        """To be called when so many bytes more are written."""
+    def add_written(self, size: int) -> None:
+        """Count ``size`` more bytes as written; a new environment is committed at intervals."""
         self._written += size
-        if self._is_new and self._written >= PORTION:
+        if self._is_new and self._written >= COMMIT_BYTES:
             self.txn.commit()
             self.txn = self.env.begin(write=True)
             self._written = 0
 
     def finish(self) -> None:
-        """Make it last: an interrupt falls either before that, or into cleaning up."""
+        """Commit, and give a new environment its name; after an interrupt it is there or not."""
         self.txn.commit()
         if self._new is not None:
             self.env.sync(True)
@@ -130,64 +139,64 @@ class Destination(Owner):
             self._publish(self._new.name)
 
     def end(self) -> None:
-        """Take back what is not finished; to a forked child the files do not belong."""
+        """Undo what is not finished.  A forked child leaves the files alone."""
         try:
             if hasattr(self, "txn"):
                 self.txn.abort()
         finally:
-            if hasattr(self, "env") and self.env is not self._place:
+            if hasattr(self, "env") and self.env is not self._dest:
                 self.env.close()
             if self._new is not None:
                 self._new.end()
 
     def _publish(self, name: bytes) -> None:
-        """Give the new environment its name, unless somebody else has taken it."""
+        """Rename the new environment to its own name, unless that exists by now."""
         try:
             if self._subdir:
                 os.unlink(name + b"/lock.mdb")
                 fsync_path(name)
                 os.rename(name, self._path)
             else:
-                _rename_to_new(name, self._path)
+                _rename_no_replace(name, self._path)
         except OSError as failure:
-            if failure.errno not in _TAKEN:
+            if failure.errno not in _EXISTS_ERRORS:
                 raise
             raise error(
-                f"{os.fsdecode(self._path)!r} was made meanwhile by another process",
+                f"{os.fsdecode(self._path)!r} was created by another process meanwhile",
                 failure.errno,
                 "write to another path",
             ) from failure
         fsync_path(os.path.dirname(self._path))
 
 
-def _rename_to_new(old: bytes, new: bytes) -> None:
-    """Unlike a rename, a link never replaces what is there."""
+def _rename_no_replace(old: bytes, new: bytes) -> None:
+    """Rename a file by a hard link, which never replaces an existing file."""
     try:
         os.link(old, new)
     except OSError as failure:
-        if failure.errno not in _NO_LINKS:
+        if failure.errno not in _NO_LINK_ERRORS:
             raise
         if os.path.lexists(new):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
         os.rename(old, new)
 
 
-def _words(flags: int) -> str:
+def _flag_names(flags: int) -> str:
     return " ".join(words_of(flag_words(flags))) or "none"
 
 
-def called(name: bytes | None) -> str:
-    """A database, in a message."""
+def describe_database(name: bytes | None) -> str:
+    """Return the name of a database for a message."""
     return "the main database" if name is None else f"the database {name!r}"
 
 
-def is_new(place: Source) -> bool:
-    """Whether there is nothing yet where an environment is to be."""
-    if isinstance(place, Environment):
+def is_new(dest: Source) -> bool:
+    """Return True if the environment ``dest`` does not exist."""
+    if isinstance(dest, Environment):
         return False
-    return not os.path.exists(_in_directory(os.fsencode(place)))
+    return not os.path.exists(_data_file(os.fsencode(dest)))
 
 
-def _in_directory(path: bytes) -> bytes:
-    """The data file of an environment, which is a directory or the file itself."""
+def _data_file(path: bytes) -> bytes:
+    """Return the path of the data file of an environment, which is a directory or a file."""
     return os.path.join(path, b"data.mdb") if os.path.isdir(path) else path

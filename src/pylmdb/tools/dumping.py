@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An environment as text that every LMDB can load."""
+"""Writing an environment as text that every mdb_load reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from .._environment import catalog as _catalog
 from ..database import DUPSORT
 from ..errors import InvalidParameterError
-from .dump_text import FLAGS, SPELLINGS
+from .dump_text import ENCODINGS, FLAGS
 from .progress import Reporter
 from .sources import data_path, open_source, open_whole, room_for
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .sources import Source
 
-# records, and bytes of text, that are written at once
+# records, or bytes of text, in one write
 _BATCH, _BATCH_SIZE = 1000, 1 << 20
 
 
@@ -38,21 +38,22 @@ def dump(
     printable: bool = False,
     subdir: bool | None = None,
 ) -> int:
-    """Write an environment as text, in the format of mdb_dump, which mdb_load reads.
+    """Write an environment as text in the format of mdb_dump, which mdb_load reads.
 
     :param source: a path or an open Environment; it is read in one snapshot.
-    :param file: a path, which is written anew, or a file opened for binary writing.
+    :param file: a path, which is overwritten, or a file opened for binary writing.
     :param databases: ``"all"``: the main database's own records and every named database;
-        ``"named"``: the named ones (``mdb_dump -a``); ``"main"``: the main one as it is,
-        in which named databases are records, too (``mdb_dump`` without an option); or
-        names, None for the main one as it is.
+        ``"named"``: the named databases (``mdb_dump -a``); ``"main"``: the main database with
+        all its records, among them those of the named databases (``mdb_dump`` without an
+        option); or names, with None for the main database.
     :param progress: as for :func:`pylmdb.merge`.
-    :param printable: True for the spelling that people can read (``mdb_dump -p``).
-    :param subdir: whether ``source`` is a directory; by default that is looked up.
-    :returns: the number of records.
-    :raises NotFoundError: there is no database of a name.
-    :raises InvalidParameterError: a name has a line break in it.
-    :raises ValueError: ``file`` is the source's own data file.
+    :param printable: True for the readable encoding (``mdb_dump -p``); else hexadecimal.
+    :param subdir: True if ``source`` is a directory, False if it is a single file; by default
+        the path decides.
+    :return: the number of records.
+    :raises NotFoundError: a database does not exist.
+    :raises InvalidParameterError: the name of a database has a line break.
+    :raises ValueError: ``file`` is the source's own data file, or ``databases`` is another str.
     """
     chosen = _chosen(databases)
     with ExitStack() as stack:
@@ -62,21 +63,21 @@ def dump(
         handles = [(env.open_db(name, txn, create=False), skipped) for name, skipped in sections]
         out: Any = file
         if not hasattr(out, "write"):
-            _refuse_itself(env, out)
+            _refuse_own_file(env, out)
             out = stack.enter_context(open(os.fspath(out), "wb"))
-        elif isinstance(out, io.RawIOBase):  # which may take less than it is given
+        elif isinstance(out, io.RawIOBase):  # its write() may write less than it is given
             out = io.BufferedWriter(out)
             stack.callback(out.detach)
         total = sum(txn.stat(db).entries - len(skipped) for db, skipped in handles)
         reporter = stack.enter_context(Reporter(progress, total, " records"))
-        spelling = b"print" if printable else b"bytevalue"
+        encoding = b"print" if printable else b"bytevalue"
         return sum(
-            _write(env, txn, db, skipped, spelling, out, reporter) for db, skipped in handles
+            _write(env, txn, db, skipped, encoding, out, reporter) for db, skipped in handles
         )
 
 
 def _chosen(databases: str | Iterable[bytes | None]) -> str | list[bytes | None]:
-    """Names, or "all" or "named", for which they have to be looked up."""
+    """Return a list of names; or "all" or "named", whose names must be looked up."""
     if databases == "main":
         return [None]
     if not isinstance(databases, (str, bytes)):
@@ -89,21 +90,21 @@ def _chosen(databases: str | Iterable[bytes | None]) -> str | list[bytes | None]
 
 
 def _open(source: Source, subdir: bool | None, chosen: str | list[bytes | None]) -> Environment:
-    """The environment, with room for the databases that are dumped."""
+    """Open the environment with a max_dbs that allows to open the databases."""
     if isinstance(chosen, list):
         return open_source(source, subdir, max_dbs=room_for(len(chosen)))
     return open_whole(source, subdir)
 
 
-def _refuse_itself(env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]) -> None:
+def _refuse_own_file(env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]) -> None:
     if os.path.exists(file) and os.path.samefile(data_path(env), file):
-        raise ValueError(f"dump: {os.fsdecode(file)!r} is what is to be dumped")
+        raise ValueError(f"dump: {os.fsdecode(file)!r} is both the source and the destination")
 
 
 def _sections(
     env: Environment, txn: Transaction[Any], chosen: str | list[bytes | None]
 ) -> list[tuple[bytes | None, frozenset[bytes]]]:
-    """Names of databases, each with the keys of records that are left out."""
+    """Return the names of the databases, each with the keys of records to skip."""
     keys = [] if isinstance(chosen, list) else _catalog.keys(env, txn)
     names = chosen if isinstance(chosen, list) else map(_catalog.name_of, keys)
     sections: list[Any] = [(name, frozenset()) for name in names]
@@ -117,19 +118,19 @@ def _write(
     txn: Transaction[Any],
     db: Database,
     skipped: frozenset[bytes],
-    spelling: bytes,
+    encoding: bytes,
     out: BinaryIO,
     reporter: Reporter,
 ) -> int:
-    """One section, without the records of some keys; returns how many it has."""
-    out.write(_header(env, txn, db, spelling))
-    spell = SPELLINGS[spelling][0]
+    """Write one section, without the keys in ``skipped``; return the number of its records."""
+    out.write(_header(env, txn, db, encoding))
+    encode = ENCODINGS[encoding][0]
     count, size, lines = 0, 0, []
     with txn.cursor(db) as cursor:
         for key, value in cursor:
             if key in skipped:
                 continue
-            lines.append(b" %b\n %b\n" % (spell(key), spell(value)))
+            lines.append(b" %b\n %b\n" % (encode(key), encode(value)))
             size += len(lines[-1])
             if len(lines) == _BATCH or size >= _BATCH_SIZE:
                 out.write(b"".join(lines))
@@ -141,17 +142,18 @@ def _write(
     return count + len(lines)
 
 
-def _header(env: Environment, txn: Transaction[Any], db: Database, spelling: bytes) -> bytes:
+def _header(env: Environment, txn: Transaction[Any], db: Database, encoding: bytes) -> bytes:
     info = env.info()
-    lines = [b"VERSION=3", b"format=" + spelling]
+    lines = [b"VERSION=3", b"format=" + encoding]
     if db.name is not None:
         if b"\n" in db.name:
             raise InvalidParameterError(
-                f"dump: the text has no way to write a database's name like {db.name!r}"
+                f"dump: the name of the database {db.name!r} has a line break, which the format"
+                " of mdb_dump does not allow"
             )
         lines.append(b"database=" + db.name)
     lines += [b"type=btree", b"mapsize=%d" % info.map_size]
-    # 0.9 tells an address that was asked for; 1.0 where the map is now, which says nothing
+    # 0.9 reports an address only if one was requested; 1.0 always reports the current one
     if info.map_addr and not env.lib_version()[0]:
         lines.append(b"mapaddr=0x%x" % info.map_addr)
     lines.append(b"maxreaders=%d" % info.max_readers)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Text of mdb_dump into an environment."""
+"""Storing the text of mdb_dump in an environment."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .sources import Source
 
-# records, and bytes of text, that are stored at once
+# records, or bytes of text, that are stored in one step
 _BATCH, _BATCH_SIZE = 1000, 1 << 20
-# how many databases a text may have: that is not known before its end
-_MANY = 1 << 16
+# how many databases the text may have; the number is known only at its end
+_MAX_DATABASES = 1 << 16
 
 
 def load(
@@ -40,36 +40,36 @@ def load(
     subdir: bool = True,
     lib_version: int | None = None,
 ) -> int:
-    """Store what :func:`dump` or mdb_dump has written, all of it or nothing.
+    """Store the records of a text that :func:`dump` or mdb_dump has written: all or none.
 
-    Databases are made with the flags that the text names.  Records that come in order are
-    appended, so that pages are full.
+    Databases are created with the flags in the text.  Records in ascending order are appended,
+    so that pages are full.
 
     :param file: a path, or a file opened for binary reading.
-    :param dest: a path or an open Environment.  A new environment appears when it is whole;
-        into one that exists everything is written in one transaction.
-    :param database: where records go for which the text names no database; None is the
-        main one.  ``mdb_load -s``.
-    :param progress: called with the number of bytes that have been read and that there are
-        (0: that is not known); True shows a bar (tqdm).
-    :param overwrite: False to keep records that are there.  ``mdb_load -N``.
-    :param append: True to take the order of the text for that of the database, unchecked:
-        for databases with an order that only their program knows.  ``mdb_load -a``.
+    :param dest: a path or an open Environment.  A new environment gets its name when it is
+        complete; into an existing one everything is written in one transaction.
+    :param database: the database for sections without a name; None for the main one.
+        ``mdb_load -s``.
+    :param progress: a function that is called with the number of bytes that have been read and
+        the size of the text (0 if it is not known); True shows a bar (tqdm).
+    :param overwrite: False to keep existing records.  ``mdb_load -N``.
+    :param append: True to append all records without a check of their order, for databases
+        with an order that only their own program knows.  ``mdb_load -a``.
     :param plain: True for text without headers: a line for each key and each value.
         ``mdb_load -T``.
     :param subdir: False to make a new environment as a single file.
     :param lib_version: the data format of a new environment, as for ``open``.
-    :returns: the number of records written.
-    :raises InvalidParameterError: the text is not in the format; the message names the line.
-    :raises IncompatibleError: a database exists with other flags; the main one gets flags
-        only while a new environment is empty.
+    :return: the number of records written.
+    :raises InvalidParameterError: the text is not in the format; the message has the line.
+    :raises IncompatibleError: a database exists with other flags, or the text has flags for the
+        main database of an environment that is not new and empty.
     """
     with ExitStack() as stack:
         source: Any = file
         if not hasattr(source, "read"):
             source = stack.enter_context(open(os.fspath(source), "rb"))
         lines = Lines(source)
-        target = stack.enter_context(Destination(dest, subdir, lib_version, _MANY))
+        target = stack.enter_context(Destination(dest, subdir, lib_version, _MAX_DATABASES))
         target.open()
         reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
         loading = Loading(lines, target, reporter, bool(overwrite), bool(append))
@@ -89,7 +89,7 @@ def _size(file: BinaryIO) -> int:
 
 
 class Loading:
-    """Records on their way into an environment."""
+    """Reads records from text and stores them in a :class:`Destination`."""
 
     def __init__(
         self, lines: Lines, target: Destination, reporter: Reporter, overwrite: bool, append: bool
@@ -99,18 +99,18 @@ class Loading:
         self.reported = 0
 
     def sections(self, database: bytes | None) -> int:
-        """The whole text; returns how many records were written."""
+        """Load the whole text; return the number of records written."""
         written, lines = 0, self.lines
         while (section := lines.section()) is not None:
             if section.name is None:
                 section.name = database
-            written += self.records(section, lines.records(section.spelling))
+            written += self.records(section, lines.records(section.encoding))
         if not lines.number:
             raise lines.error("the dump is empty")
         return written
 
     def records(self, section: Section, records: Iterator[tuple[bytes, bytes]]) -> int:
-        """One section; returns how many records were written."""
+        """Load one section; return the number of records written."""
         write = self._append_unchecked if self.append else self._put
         written = 0
         while True:
@@ -119,12 +119,12 @@ class Loading:
                 written += write(db, batch)
             step, self.reported = self.lines.size - self.reported, self.lines.size
             self.reporter.add(step)
-            self.target.wrote(step)
+            self.target.add_written(step)
             if not batch:
                 return written
 
     def _batch(self, records: Iterator[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes, int]]:
-        """The next records, each with the number of its line: not many, nor many bytes."""
+        """Return a batch of records, each with the number of its line."""
         batch: list[tuple[bytes, bytes, int]] = []
         begin = self.lines.size
         for key, value in records:
@@ -134,7 +134,7 @@ class Loading:
         return batch
 
     def _open(self, section: Section) -> Database:
-        """The database in the present transaction."""
+        """Return the database in the current transaction."""
         env = self.target.env
         name = section.name
         if name is not None:
@@ -143,17 +143,17 @@ class Loading:
         return env._handle(name, slot)
 
     def _put(self, db: Database, batch: list[tuple[bytes, bytes, int]]) -> int:
-        """Put records, behind the others for as long as they come in order."""
+        """Put records; append them as long as they are in ascending order."""
         overwrite, written = self.overwrite, 0
-        behind = not db._flags & DUPSORT
+        in_order = not db._flags & DUPSORT
         with self.target.txn.cursor(db) as cursor:
-            for key, value, number in batch:
+            for key, value, line in batch:
                 try:
-                    if behind:
-                        behind = cursor.put(key, value, append=True)
-                    written += behind or cursor.put(key, value, overwrite, overwrite)
+                    if in_order:
+                        in_order = cursor.put(key, value, append=True)
+                    written += in_order or cursor.put(key, value, overwrite, overwrite)
                 except Error as failure:
-                    raise error(f"load: line {number}", failure.code, failure.hint) from failure
+                    raise error(f"load: line {line}", failure.code, failure.hint) from failure
         return written
 
     def _append_unchecked(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:

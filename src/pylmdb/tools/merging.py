@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Several environments into one, in linear time and bounded memory."""
+"""Merging environments into one, in linear time and bounded memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import IncompatibleError, KeyExistsError, error, write_error
-from .destination import Destination, called, is_new
+from .destination import Destination, describe_database, is_new
 from .progress import Reporter
 from .sources import data_path, open_whole
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .sources import Source
 
-_CONFLICTS = {"error": 0, "first": 1, "last": 2}
-# bytes that are written between two looks at signals
+_CONFLICTS = ("error", "first", "last")
+# bytes that are written between two checks for signals
 _STEP = 8 << 20
 
 
@@ -39,28 +39,30 @@ def merge(
 ) -> int:
     """Merge environments: the main database and all named ones, with their flags.
 
-    Each source is read once, in order and in one snapshot.  What is sorted behind the
-    destination's records is appended, so pages are filled and written once.  The
-    sources may be of both data formats.
+    Each source is read once, in order and in one snapshot.  Records that sort after those of
+    the destination are appended, so pages are full and written once.  Sources of both data
+    formats can be merged.
 
-    :param sources: paths or open Environments; there may be many.
-    :param dest: where to: a path, or an open Environment.  A new environment appears
-        under its name when it is whole, or in a directory that exists; into one that
-        exists everything is written in one transaction, so that an error leaves it as it was.
-    :param on_conflict: what happens to a key that has different values: ``"error"``
-        raises, ``"first"`` and ``"last"`` keep the value of the first or last source
-        that has it.  A destination that exists counts as the first.  In a database
-        with duplicates a key simply has the values of all.
-    :param progress: called with the number of records that are done and that there are;
-        True shows a bar (tqdm).
-    :param subdir: whether a new environment is a directory; by default as the first
-        source is.
-    :param lib_version: the data format of a new environment, as for ``open``; by default
-        the highest that a source has.
-    :returns: how many records have been written.
-    :raises KeyExistsError: a key has different values; the message says which and where.
-    :raises IncompatibleError: a database has other flags in another source.
-    :raises InvalidParameterError: a key does not fit the destination's data format.
+    :param sources: paths or open Environments; at least one.
+    :param dest: a path, or an open Environment.  A new environment gets its name when it is
+        complete.  Into an existing one everything is written in one transaction, so an error
+        leaves it unchanged.
+    :param on_conflict: what happens to a key with different values: ``"error"`` raises,
+        ``"first"`` and ``"last"`` keep the value of the first or last source that has the key.
+        An existing destination counts as the first source.  In a database with duplicates a
+        key gets the values of all sources.
+    :param progress: a function that is called with the number of records that are done and
+        their total number; True shows a bar (tqdm).
+    :param subdir: True to make a new environment as a directory, False for a single file; by
+        default as the first source is.
+    :param lib_version: the data format of a new environment, as for ``open``; by default the
+        newest of the sources.
+    :return: the number of records written.
+    :raises KeyExistsError: a key has different values; the message has the key and the files.
+    :raises IncompatibleError: a database has different flags in two environments.
+    :raises InvalidParameterError: a key is not valid in the destination's data format.
+    :raises ValueError: ``on_conflict`` is unknown, there are no sources, or one of them is the
+        destination.
 
     ``mdb_cursor_put`` with ``MDB_APPEND`` where possible.
     """
@@ -76,10 +78,12 @@ def merge(
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):
             lib_version = max(env.lib_version()[0] for env in envs)
-        place = Destination(dest, subdir, lib_version, len(databases), envs)
-        _refuse_itself(envs, place)
-        total = sum(reader.stat(db).entries for each in databases.values() for reader, db in each)
-        target = stack.enter_context(place)
+        destination = Destination(dest, subdir, lib_version, len(databases), envs)
+        _refuse_own_file(envs, destination)
+        total = sum(
+            reader.stat(db).entries for members in databases.values() for reader, db in members
+        )
+        target = stack.enter_context(destination)
         target.open()
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         written = 0
@@ -90,12 +94,12 @@ def merge(
         return written
 
 
-# A database in one source: the transaction that reads it, and its handle.
+# a database in one source: the read transaction, and the handle
 Member = tuple["Transaction[Any]", "Database"]
 
 
 def _databases(envs: list[Environment], readers: list[Transaction[Any]]) -> dict[Any, list[Member]]:
-    """The sources of each database, by name; the main one first."""
+    """Return a dict from the name of each database to its sources; the main one is first."""
     found: dict[Any, list[Member]] = {}
     for env, reader in zip(envs, readers, strict=True):
         for name in [None, *env.dbs(reader)]:
@@ -105,21 +109,22 @@ def _databases(envs: list[Environment], readers: list[Transaction[Any]]) -> dict
         for reader, db in others:
             if db._flags != same._flags:
                 raise IncompatibleError(
-                    f"merge: {called(name)} has other flags in {reader.env.path()!r}, {db!r},"
+                    f"merge: {describe_database(name)} has other flags in"
+                    f" {reader.env.path()!r}, {db!r},"
                     f" than in {first.env.path()!r}, {same!r}"
                 )
     return found
 
 
-def _refuse_itself(envs: list[Environment], place: Destination) -> None:
-    path = place.data_path
+def _refuse_own_file(envs: list[Environment], destination: Destination) -> None:
+    path = destination.data_path
     for env in envs:
         if os.path.exists(path) and os.path.samefile(data_path(env), path):
             raise ValueError(f"merge: {env.path()!r} is both a source and the destination")
 
 
 class Merging:
-    """One database: its records of all sources, in their order."""
+    """Merges one database from all sources."""
 
     def __init__(
         self, target: Destination, name: bytes | None, members: list[Member], on_conflict: str
@@ -133,48 +138,48 @@ class Merging:
         self.heap = ffi.new("size_t[]", count)
         self.state = ffi.new("struct pylmdb_merge *")
         self.state.sources, self.state.heap, self.state.count = self.sources, self.heap, count
-        self.state.on_conflict = _CONFLICTS[on_conflict]
+        self.state.on_conflict = getattr(self.engine.lib, f"PYLMDB_CONFLICT_{on_conflict.upper()}")
 
     def __enter__(self) -> Merging:
         for source, cursor in zip(self.sources, self.cursors, strict=True):
-            self._set(source, cursor)
+            self._init_source(source, cursor)
         return self
 
     def __exit__(self, *exc: object) -> None:
         for cursor in self.cursors:
             cursor.close()
 
-    def _set(self, source: CData, cursor: CData) -> None:
-        """A source's cursor and mover, which may be another engine's, as addresses."""
+    def _init_source(self, source: CData, cursor: CData) -> None:
+        """Set the cursor and the move function of a source; both may be of another engine."""
         cast, other = self.engine.ffi.cast, cursor._engine
         if other.lib is not self.engine.lib:
-            _let_read(self.engine, other)
+            _guard_reads(self.engine, other)
         address = other.ffi.addressof(other.lib, "pylmdb_source_move")
-        source.move = cast("int (*)(struct pylmdb_source *)", _number(other, address))
-        source.cursor = cast("MDB_cursor *", cursor._do(lambda ptr: _number(other, ptr)))
+        source.move = cast("int (*)(struct pylmdb_source *)", _address(other, address))
+        source.cursor = cast("MDB_cursor *", cursor._do(lambda ptr: _address(other, ptr)))
         source.plain_only = self.name is None
 
     def run(self, reporter: Reporter) -> int:
-        """Write all records; returns how many."""
+        """Write all records; return their number."""
         state, lib = self.state, self.engine.lib
         code = self._call(lib.pylmdb_merge_begin, state)
         while not code:
             read, size = state.read, state.bytes
             code = self._call(lib.pylmdb_merge_some, state, _STEP)
             reporter.add(state.read - read)
-            self.target.wrote(state.bytes - size)
+            self.target.add_written(state.bytes - size)
         if code != lib.MDB_NOTFOUND:
             raise self._failure(code)
-        self._refuse_cut()
+        self._refuse_truncated()
         return int(state.written)
 
-    def _refuse_cut(self) -> None:
-        """Records were compared with the last one of a source, which is not looked at again."""
+    def _refuse_truncated(self) -> None:
+        """Raise CorruptedError if a source was truncated after its last record was read."""
         for reader in self.readers:
             lib = reader._engine.lib
             if lib.pylmdb_env_is_cut(reader._shared.ptr):
                 path = reader.env.path()
-                raise error(f"merge: {called(self.name)} of {path!r}", lib.MDB_CORRUPTED)
+                raise error(f"merge: {describe_database(self.name)} of {path!r}", lib.MDB_CORRUPTED)
 
     def _call(self, function: Callable[..., int], *rest: object) -> int:
         slot = self.slot = self.target.slot("merge", self.name, self.flags)
@@ -186,22 +191,22 @@ class Merging:
         key = bytes(self.engine.ffi.buffer(source.key.mv_data, source.key.mv_size))
         path = self.readers[state.at].env.path()
         if code != lib.MDB_KEYEXIST:
-            what = f"merge: {called(self.name)} of {path!r}, key {key!r}"
+            what = f"merge: {describe_database(self.name)} of {path!r}, key {key!r}"
             return write_error(what, code, self.slot, key)
         others = [*(reader.env.path() for reader in self.readers), self.target.env.path()]
         return KeyExistsError(
-            f"merge: in {called(self.name)} the key {key!r} has different values in"
+            f"merge: in {describe_database(self.name)} the key {key!r} has different values in"
             f" {others[state.other]!r} and {path!r}",
             hint="choose one of them with on_conflict='first' or 'last'",
         )
 
 
-def _let_read(reads: CData, guards: CData) -> None:
-    """One engine reads the maps of another, which finds those that are cut short."""
+def _guard_reads(reads: CData, guards: CData) -> None:
+    """Let the engine ``guards`` handle SIGBUS in the code of ``reads``, which reads its maps."""
     size = reads.ffi.new("size_t *")
-    code = _number(reads, reads.lib.pylmdb_own_code(size))
+    code = _address(reads, reads.lib.pylmdb_own_code(size))
     guards.lib.pylmdb_guard_code(guards.ffi.cast("void *", code), size[0])
 
 
-def _number(engine: Engine, address: CData) -> int:
+def _address(engine: Engine, address: CData) -> int:
     return int(engine.ffi.cast("uintptr_t", address))

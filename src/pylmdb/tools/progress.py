@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a long operation tells of how far it is."""
+"""Progress reports of long operations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    # True: a bar of tqdm; a function: called with what is done and what there is to do
+    # True: a bar of tqdm; a function: called with the steps that are done and their total
     Progress = bool | Callable[[int, int], object] | None
 
 
 class Reporter:
-    """A ``with`` block around an operation that has ``total`` steps."""
+    """A context manager that reports the progress of an operation with ``total`` steps."""
 
     def __init__(self, progress: Progress, total: int, unit: str) -> None:
         self._total, self._done = total, 0
@@ -37,7 +37,7 @@ class Reporter:
             self._bar.close()
 
     def add(self, steps: int) -> None:
-        """So many steps more are done."""
+        """Report that ``steps`` more steps are done."""
         self._done += steps
         if self._bar is not None:
             self._bar.update(steps)
@@ -45,7 +45,7 @@ class Reporter:
             self._call(self._done, self._total)
 
     def reach(self, done: int, total: int) -> None:
-        """So many steps are done in all, of so many."""
+        """Report that ``done`` of ``total`` steps are done."""
         self._total = total
         if self._bar is not None:
             self._bar.total = total

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Environments that are only read: opened by path, or again where they are open."""
+"""Opening environments that are only read, by a path or by an open Environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def open_source(
     source: Source, subdir: bool | None = None, *, lock: bool = True, max_dbs: int | None = None
 ) -> Environment:
-    """A read-only Environment of one's own; nothing in it is read yet."""
+    """Open a new read-only Environment; no page is read yet."""
     path: Any = source
     if isinstance(source, Environment):
         flags = source.flags()
@@ -34,20 +34,20 @@ def open_source(
 
 
 def open_whole(source: Source, subdir: bool | None = None, *, lock: bool = True) -> Environment:
-    """The same, with room for all named databases."""
+    """Open a new read-only Environment with a ``max_dbs`` for all its named databases."""
     return with_room(partial(open_source, source, subdir, lock=lock))
 
 
 def open_unlocked_if_safe(
     path: str | bytes | PathLike[str] | PathLike[bytes],
     opens: Callable[..., Environment],
-    tell: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Environment:
-    """What ``opens(lock=True)`` opens for reading; where the lock file cannot be had,
-    ``opens(lock=False)``, if no process with the rights of this one can write to the files.
+    """Return ``opens(lock=True)``; if the lock file cannot be used, ``opens(lock=False)``.
 
-    One with more rights still can, as the owner of a data set can, and nothing keeps it from
-    writing over pages that are being read.  So ``tell`` is called with a sentence that says so.
+    The second call is made only if this process has no right to write to the files.  A process
+    with more rights, such as one of the owner, can still overwrite pages that are being read.
+    So ``warn`` is called with a sentence that warns of that.
     """
     try:
         return opens(lock=True)
@@ -56,15 +56,15 @@ def open_unlocked_if_safe(
             raise
         reason = refusal.reason
     env = opens(lock=False)
-    tell(
+    warn(
         f"{os.fsdecode(path)!r} is read without a lock, because its lock file cannot be used"
-        f" ({reason}); no process must write to it meanwhile"
+        f" ({reason}); other processes must not write to it meanwhile"
     )
     return env
 
 
 def _is_writable(path: str | bytes | PathLike[str] | PathLike[bytes]) -> bool:
-    """Whether this process may write to a data file, or make and delete files beside it."""
+    """Return True if this process may write to the data file or to its directory."""
     absolute, _, subdir = locate(path, None)
     name = data_path_of(absolute, subdir)
     effective = os.access in os.supports_effective_ids
@@ -74,9 +74,9 @@ def _is_writable(path: str | bytes | PathLike[str] | PathLike[bytes]) -> bool:
 
 
 def with_room(open_env: Callable[..., Environment], more: int = 0) -> Environment:
-    """What ``open_env`` opens, with room for all named databases and so many more.
+    """Return ``open_env()`` with a ``max_dbs`` for all named databases and ``more`` others.
 
-    They are counted first: every leaf of the main database is read for that.
+    The databases are counted first, which reads every leaf page of the main database.
     """
     env = open_env()
     room = room_for(len(env.dbs()) + more)
@@ -87,12 +87,14 @@ def with_room(open_env: Callable[..., Environment], more: int = 0) -> Environmen
 
 
 def room_for(databases: int) -> int | None:
-    """The ``max_dbs`` to open with; None where what there is by default will do, so that an
-    environment that is open in this process is shared whatever its room."""
+    """Return the ``max_dbs`` for a number of databases; None if the default is enough.
+
+    With None, an environment that this process has open is shared, whatever its ``max_dbs``.
+    """
     return databases if databases > DEFAULT_MAX_DBS else None
 
 
 def data_path(env: Environment) -> bytes:
-    """The file that holds the pages."""
+    """Return the path of the data file."""
     path: bytes = env._options.data_path
     return path

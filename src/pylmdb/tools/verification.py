@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The check of a data file, from end to end and without trust in it."""
+"""The check of a whole data file, which may be damaged or hostile."""
 
 from __future__ import annotations
 
@@ -26,23 +26,26 @@ def verify(
     """Check a data file: its meta pages, every page of every tree, the order of the keys, the
     counters, large values, and the list of free pages.
 
-    liblmdb has no part in it, and what the file says is not believed, so a damaged or hostile
-    file ends in a report.  Both formats are known, with pages of 256 bytes to 64 KiB; files of
-    32-bit programs, of machines with the other byte order, and encrypted ones are refused with a
-    finding.  The bytes of values are not looked at: LMDB keeps no checksum of them.
+    The check does not use liblmdb and does not trust the file, so a damaged or hostile file
+    results in a report.  It knows both data formats, with pages of 256 bytes to 64 KiB.  For
+    files of 32-bit programs, of machines with the other byte order, and for encrypted files it
+    reports that it cannot check them.  It does not check the bytes of values: LMDB stores no
+    checksums of them.
 
-    No lock is taken, and the file is only read.  A file that is written to meanwhile is checked
-    as it was at the beginning; if it seems damaged then, it is checked again, up to three times,
-    and ``changed`` says that what was found may be due to that.
+    The file is only read, and no lock is taken.  If another process writes to the file
+    meanwhile, the check is of the snapshot at its beginning.  If that snapshot seems damaged,
+    the file is checked again, up to three times, and ``changed`` is True: the findings may be
+    caused by the writes.
 
     :param path: as for :func:`pylmdb.open`; str, bytes or PathLike.
-    :param subdir: True if ``path`` is a directory with ``data.mdb`` in it, False if it is the
-        data file; left out, the path decides.
-    :param progress: is called with the number of pages that are done and that of all, now and
-        then and at the end; what it raises ends the check.  True shows a bar (tqdm).
+    :param subdir: True if ``path`` is a directory with ``data.mdb``, False if it is the data
+        file; by default the path decides.
+    :param progress: a function that is called, at intervals and at the end, with the number of
+        pages that are done and their total number; an exception of it ends the check.  True
+        shows a bar (tqdm).
     :return: a :class:`Report`, whose ``ok`` is True if nothing is damaged.
-    :raises OSError: the file cannot be opened; FileNotFoundError if there is none.
-    :raises InvalidError: it is not a regular file.
+    :raises OSError: the file cannot be opened; FileNotFoundError if it does not exist.
+    :raises InvalidError: the file is not a regular file.
 
     The formats are those of ``MDB_DATA_VERSION`` 1 (LMDB 0.9) and 3 (LMDB 1.0).
     """

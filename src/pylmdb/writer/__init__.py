@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writer: durable writes from many threads, which share commits.
+"""Writer: durable writes of many threads that share commits.
 
 >>> with env.writer() as writer:
 ...     future = writer.put(b"key", b"value")   # from any thread
@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._base.buffers import as_buffer
+from .._base.buffers import freeze_bytes
 from .._core_rules.writer_gate import Deadline
 from ..errors import ForkedError, ReadonlyError
 from .group_commit import Operation
@@ -37,53 +37,54 @@ T = TypeVar("T")
 
 
 class WriteFuture(Future[T]):
-    """The fate of one write: a :class:`concurrent.futures.Future`.
+    """The outcome of one write: a :class:`concurrent.futures.Future`.
 
-    Its result is there once the write is committed.  ``cancel()`` takes the write back if it
-    has not begun.  Where waiting could never end it raises instead.
+    It has a result when the write is committed.  ``cancel()`` removes the write from the queue
+    if its commit has not begun.  A wait that could never end raises an error instead.
     """
 
     def __init__(self, queue: WriteQueue) -> None:
         super().__init__()
         self._queue = queue
-        self._known = False
+        self._settled = False
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait for the commit and return what the operation returned; or raise what it raised.
+        """Wait for the commit, and return what the operation returned or raise what it raised.
 
-        :param timeout: how many seconds to wait; for ever by default.
-        :raises concurrent.futures.TimeoutError: they are over.
-        :raises BusyError: this thread has a write transaction open, so the commit could
-            never come.
-        :raises ForkedError: in a forked child: the parent has it.
+        :param timeout: how many seconds to wait; None for no limit.
+        :raises concurrent.futures.TimeoutError: the timeout is over.
+        :raises concurrent.futures.CancelledError: the write was cancelled.
+        :raises BusyError: this thread has a write transaction open, and the commit would wait
+            for its end.
+        :raises ForkedError: this is a forked child; only the parent process gets the result.
         """
-        self._refuse_to_wait_for_ever(timeout)
+        self._refuse_endless_wait(timeout)
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait as :meth:`result` does, and return the exception, or None."""
-        self._refuse_to_wait_for_ever(timeout)
+        """Wait as :meth:`result` does, and return the exception of the write, or None."""
+        self._refuse_endless_wait(timeout)
         return super().exception(timeout)
 
-    def _refuse_to_wait_for_ever(self, timeout: float | None) -> None:
-        if self._known:
+    def _refuse_endless_wait(self, timeout: float | None) -> None:
+        if self._settled:
             return
         if self._queue.forked:
-            raise ForkedError("this write belongs to the parent process, which knows its fate")
+            raise ForkedError("this write belongs to the parent process; only that gets the result")
         if timeout is None and not self.done():
-            self._queue.refuse_own_writer()
+            self._queue.refuse_self_wait()
 
     def settle(self, result: T, error: BaseException | None) -> None:
-        """Give it its end."""
+        """Set the result or the exception."""
         if error is None:
             self.set_result(result)
         else:
             self.set_exception(error)
-        self._known = True
+        self._settled = True
 
 
-class _Promised(Operation):
-    """An operation that somebody holds a future of."""
+class _FutureWrite(Operation):
+    """An operation with a :class:`WriteFuture`."""
 
     __slots__ = ("future",)
 
@@ -95,33 +96,35 @@ class _Promised(Operation):
         return self.future.set_running_or_notify_cancel()
 
     @staticmethod
-    def deliver(operations: Sequence[_Promised]) -> None:
+    def deliver(operations: Sequence[_FutureWrite]) -> None:
         for operation in operations:
             try:
                 operation.future.settle(operation.result, operation.error)
-            except SystemExit:  # out of a callback: as from a thread, it ends nothing else
+            except SystemExit:  # raised by a callback; as in a thread, it is ignored
                 continue
-            except BaseException:  # nor does anything else
+            except BaseException:  # raised by a callback; reported as in a thread
                 seen = *sys.exc_info(), threading.current_thread()
                 threading.excepthook(threading.ExceptHookArgs(seen))
 
 
 class Writer:
-    """Writes of many threads to one environment, made by :meth:`Environment.writer`.
+    """Collects the writes of many threads and commits them together.
+    :meth:`Environment.writer` makes it.
 
-    What the threads put in is carried out by a thread of the writer, in the order in which it
-    was put in, and committed together; a future tells each when its own write is on disk.  An
-    operation that fails is left out of the commit, and only its own future says so.
+    A thread of the writer runs the operations in the order in which they were added, and
+    commits them together.  The future of an operation has a result when the operation is on
+    disk.  An operation that fails is left out of the commit, and its future gets the error.
 
-    As a context manager it closes itself at the end of the block.  What waits when the
-    program ends is still written.  A forked child needs a writer of its own.
+    As a context manager it is closed at the end of the block.  Operations that are waiting
+    when the program ends are still written.  A forked child needs a writer of its own.
 
     :param env: the :class:`Environment`.
-    :param db: the database that is meant where an operation names none.
+    :param db: the default database of the operations; the main one if None.
     :param max_pending: how many operations may wait for the next commit.
-    :param sync: False to leave the commits' flush to the system (see ``open``).
-    :param metasync: False to leave the flush of their meta page to the system.
+    :param sync: False to let the operating system flush the commits later (see ``open``).
+    :param metasync: False to let the operating system flush their meta pages later.
     :raises ReadonlyError: the environment was opened with ``readonly=True``.
+    :raises ValueError: ``max_pending`` is less than 1.
     """
 
     def __init__(
@@ -133,13 +136,13 @@ class Writer:
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> None:
-        limit = index(max_pending)
-        if limit < 1:
-            raise ValueError(f"max_pending must be at least 1, not {limit}")
+        max_pending = index(max_pending)
+        if max_pending < 1:
+            raise ValueError(f"max_pending must be at least 1, not {max_pending}")
         env._use()
         if env.readonly:
             raise ReadonlyError("writer: the environment is read-only")
-        self._queue = WriteQueue(self, env, db, limit, sync, metasync)
+        self._queue = WriteQueue(self, env, db, max_pending, sync, metasync)
         self._queue.start()
 
     # -- operations --------------------------------------------------------------
@@ -155,21 +158,29 @@ class Writer:
         append: bool = False,
         timeout: float | None = None,
     ) -> WriteFuture[bool]:
-        """Store a record; the future's result is that of :meth:`Transaction.put`.
+        """Store a record; the result of the future is that of :meth:`Transaction.put`.
 
-        Key and value are taken as they are now, so a buffer can be used again at once.
+        Key and value are copied at once, so a buffer can be reused when this returns.
 
-        :param db: the database; the writer's by default.
-        :param dupdata: False to write nothing when the pair exists already.
-        :param overwrite: False to write nothing when the key exists already.
+        :param db: the database; by default that of the writer.
+        :param dupdata: False to write nothing if the pair of key and value exists.
+        :param overwrite: False to write nothing if the key exists.
         :param append: True to write at the end of the database.
-        :param timeout: how many seconds to wait for room in the queue.
-        :raises LockTimeoutError: there was none.
+        :param timeout: how many seconds to wait for room in the queue; None for no limit.
+        :raises LockTimeoutError: the queue was full for ``timeout`` seconds.
         :raises ClosedError: the writer or the environment is closed.
+        :raises ForkedError: the writer belongs to the parent process.
 
         ``mdb_put``.
         """
-        args = _taken("key", key), _taken("value", value), dupdata, overwrite, append, db
+        args = (
+            freeze_bytes("key", key),
+            freeze_bytes("value", value),
+            dupdata,
+            overwrite,
+            append,
+            db,
+        )
         return self._add("put", args, timeout)
 
     def delete(
@@ -182,26 +193,30 @@ class Writer:
     ) -> WriteFuture[bool]:
         """Delete ``key``, or one of its duplicates; see :meth:`Transaction.delete`.
 
+        It raises the errors of :meth:`put`.
+
         :param value: the duplicate to delete; None or an empty value for all.
-        :param db: the database; the writer's by default.
-        :param timeout: how many seconds to wait for room in the queue.
+        :param db: the database; by default that of the writer.
+        :param timeout: how many seconds to wait for room in the queue; None for no limit.
 
         ``mdb_del``.
         """
-        value = None if value is None else _taken("value", value)
-        return self._add("delete", (_taken("key", key), value, db), timeout)
+        value = None if value is None else freeze_bytes("value", value)
+        return self._add("delete", (freeze_bytes("key", key), value, db), timeout)
 
     def call(
         self, function: Callable[[Transaction[Any]], T], *, timeout: float | None = None
     ) -> WriteFuture[T]:
         """Call ``function(txn)`` in the writer's thread; the future's result is what it returns.
 
-        All that it writes is committed, or nothing if it raises.  The transaction ends with
-        the call, and with it cursors and iterators.  Where another operation of the same
-        commit makes that impossible (a full map), the function may be called again; what the
-        earlier call wrote is undone.
+        If the function raises, none of its changes are committed.  The transaction ends with
+        the call, and so do its cursors and iterators.  If another operation of the same commit
+        makes the transaction unusable (for example, the map is full), the function may be
+        called again; the changes of the earlier call are undone.
 
-        :param timeout: how many seconds to wait for room in the queue.
+        It raises the errors of :meth:`put`.
+
+        :param timeout: how many seconds to wait for room in the queue; None for no limit.
         """
         if not callable(function):
             raise TypeError(f"function must be callable, not {type(function).__name__}")
@@ -210,11 +225,11 @@ class Writer:
     def _add(
         self, method: str | None, args: tuple[Any, ...], timeout: float | None
     ) -> WriteFuture[Any]:
-        operation = _Promised(method, args, self._queue)
+        operation = _FutureWrite(method, args, self._queue)
         self._queue.add((operation,), timeout)
         return operation.future
 
-    # -- life --------------------------------------------------------------------
+    # -- closing ---------------------------------------------------------------
 
     @property
     def closed(self) -> bool:
@@ -223,34 +238,34 @@ class Writer:
 
     @property
     def pending(self) -> int:
-        """How many operations were put in and are not committed yet."""
+        """How many operations were added and have no outcome yet."""
         return self._queue.pending
 
     def flush(self, timeout: float | None = None) -> None:
-        """Wait until all that was put in before is committed, or has failed.
+        """Wait until all operations that were added before are committed, or have failed.
 
-        It raises no error of theirs: their futures do.
+        Errors of the operations are raised by their futures only.
 
-        :param timeout: how many seconds to wait; for ever by default.
-        :raises LockTimeoutError: they are over.
-        :raises BusyError: this thread has a write transaction open, so that the commit could
-            never come; or it is called from a function or callback of this writer.
+        :param timeout: how many seconds to wait; None for no limit.
+        :raises LockTimeoutError: the timeout is over.
+        :raises BusyError: this thread has a write transaction open, and the commit would wait
+            for its end; or a function or callback of this writer calls this.
         """
         if self._queue.forked:
             self._queue.check()
         self._queue.flush(Deadline(timeout))
 
     def close(self) -> None:
-        """Accept nothing more, commit what waits, and end the thread; repeatable.
+        """Accept no more operations, commit those that wait, and end the thread.
 
-        In a forked child it does nothing.
+        A second call does nothing.  A call in a forked child does nothing.
 
-        :raises BusyError: this thread has a write transaction open, so that the commit could
-            never come.  The writer is closed all the same, and what waits is written later.
+        :raises BusyError: this thread has a write transaction open, and the commit would wait
+            for its end.  The writer is closed nevertheless; the operations are committed later.
         """
         self._queue.finish()
         if not self._queue.forked and self._queue.pending:
-            self._queue.refuse_own_writer()
+            self._queue.refuse_self_wait()
         self._queue.join()
 
     def __enter__(self) -> Self:
@@ -266,13 +281,10 @@ class Writer:
             queue.finish()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a writer cannot be pickled or copied; call env.writer() there")
+        raise TypeError(
+            "a writer cannot be pickled or copied; call env.writer() in the other process"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{self.pending} pending"
         return f"<pylmdb.writer.Writer of {self._queue.env!r}, {state}>"
-
-
-def _taken(name: str, value: BytesLike) -> bytes:
-    """A key or value as it is now."""
-    return bytes(as_buffer(name, value))

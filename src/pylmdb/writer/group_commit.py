@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Many writes, one commit.
+"""Group commit: many writes share one commit.
 
-A durable commit waits for the disk, so writes that need not be apart share one.  Each still
-has its own fate: what fails is left out and tells only whoever asked for it.
+A durable commit waits for the disk, so independent writes share one.  Each write still has its
+own outcome: one that fails is left out of the commit, and only its caller gets the error.
 
-liblmdb refuses most wrong operations before it has changed anything; then the others go on as
-if nothing had happened.  After another failure, such as a full map, the transaction can only be
-aborted.  Then the operations before the failed one are done again and committed, and those
-behind it follow in a transaction of their own.  Every failure takes one operation away, so this
-ends, and each operation is done again at most once for each failure behind it that its own
-commit has met.
+liblmdb refuses most invalid operations before it has changed anything; then the other operations
+go on in the same transaction.  After other failures, such as a full map, the transaction can only
+be aborted.  Then the operations before the failed one are run again and committed, and the
+operations after it run in another transaction.  Each failure removes one operation, so this ends.
+An operation is run again at most once for each later operation in its transaction that fails.
 
-A function of the user can fail half-way, and what it has written by then must not stay.  It
-gets a nested transaction; or, under ``writemap``, where LMDB has none, one of its own.
+A function of the user can fail after it has written something, which must be undone.  So it runs
+in a nested transaction.  With ``writemap`` LMDB has no nested transactions, so there it runs in
+a transaction of its own.
 """
 
 from __future__ import annotations
@@ -34,118 +34,118 @@ if TYPE_CHECKING:
 
     from ..transaction import Transaction
 
-# What a refused operation raises; it has changed nothing if the transaction still answers.
-_REFUSED = (
+# The errors of refused operations, which have changed nothing if the transaction is still usable.
+_REFUSALS = (
     TypeError, ValueError, BadDbiError, BadValsizeError, ClosedError, IncompatibleError,
     KeyExistsError, NotFoundError,
 )  # fmt: skip
 
 
 class Operation:
-    """One write on its way to a commit; then it has a ``result``, or an ``error``."""
+    """One write.  It has a ``result`` or an ``error`` after its commit."""
 
     __slots__ = ("args", "error", "method", "result", "settled")
 
     def __init__(self, method: str | None, args: tuple[Any, ...]) -> None:
-        """``method`` of the transaction; None for a function of the user in ``args``."""
+        """``method`` names a method of Transaction; if it is None, ``args`` has a function."""
         self.method = method
         self.args = args
         self.result: object = None
         self.error: BaseException | None = None
-        # whoever waits has been told
+        # True when the outcome was delivered
         self.settled = False
 
     def start(self) -> bool:
-        """Whether it is still wanted; from here on it cannot be taken back."""
+        """Return False if the write was cancelled; after True it cannot be cancelled any more."""
         return True
 
     @staticmethod
     def deliver(operations: Sequence[Any]) -> None:
-        """Tell whoever waits; all are of one class."""
+        """Deliver the outcomes to the threads or tasks that wait; all are of one class."""
 
     def fail(self, error: BaseException) -> None:
-        """Fail for what has befallen the commit, unless it has failed already."""
+        """Set the error of the whole commit, unless the operation has an error of its own."""
         if self.error is None:
-            self.result, self.error = None, _own(error)
+            self.result, self.error = None, _copy_error(error)
 
 
-class Group:
-    """Commits operations together.
+class GroupCommit:
+    """Runs operations and commits them together.
 
     :param begin: ``begin()`` begins a write transaction, ``begin(parent)`` a nested one.
-    :param nests: whether there can be nested ones.
+    :param can_nest: False if transactions cannot be nested.
     """
 
-    def __init__(self, begin: Callable[..., Transaction[Any]], nests: bool) -> None:
+    def __init__(self, begin: Callable[..., Transaction[Any]], can_nest: bool) -> None:
         self._begin = begin
-        self._nests = nests
+        self._can_nest = can_nest
 
     def commit(self, take: Callable[[], Sequence[Operation]]) -> Sequence[Operation]:
-        """Begin, take operations and carry them out in order.
+        """Begin a transaction, take operations, and run and commit them in order.
 
-        They are taken once the writer lock is had, so that those who come while it is
-        waited for share the commit, and those who go leave nothing behind.
+        The operations are taken after the writer lock was acquired.  So those that are added
+        during the wait share the commit, and those that are cancelled during it are not run.
 
-        :return: what was taken; each has its result or error.
+        :return: the operations that were taken; each has its result or error.
         """
         try:
             txn: Transaction[Any] | None = self._begin()
         except BaseException as error:
             operations = take()
-            _fail(operations, error)
+            _fail_all(operations, error)
             return operations
         try:
             operations = take()
-            runs = list(reversed(self._apart(operations)))
-            while runs:
-                run = runs.pop()
+            chunks = list(reversed(self._split(operations)))
+            while chunks:
+                chunk = chunks.pop()
                 try:
                     begun, txn = txn or self._begin(), None
-                    failed = self._attempt(begun, run)
-                except BaseException as error:  # the loss of a commit is that of all in it
-                    _fail(run, error)
+                    failed = self._run_transaction(begun, chunk)
+                except BaseException as error:  # if the commit fails, all its operations fail
+                    _fail_all(chunk, error)
                 else:
                     if failed is not None:
-                        runs += filter(None, (run[failed + 1 :], run[:failed]))
+                        chunks += filter(None, (chunk[failed + 1 :], chunk[:failed]))
         finally:
             if txn is not None:
                 txn.abort()
         return operations
 
-    def _apart(self, operations: Sequence[Operation]) -> list[Sequence[Operation]]:
-        """The operations by transaction, if nothing fails."""
-        if self._nests:
+    def _split(self, operations: Sequence[Operation]) -> list[Sequence[Operation]]:
+        """Split the operations into one chunk for each transaction."""
+        if self._can_nest:
             return [operations] if operations else []
-        runs: list[list[Operation]] = [[]]
+        chunks: list[list[Operation]] = [[]]
         for operation in operations:
             if operation.method is None:
-                runs += [operation], []
+                chunks += [operation], []
             else:
-                runs[-1].append(operation)
-        return [run for run in runs if run]
+                chunks[-1].append(operation)
+        return [chunk for chunk in chunks if chunk]
 
-    def _attempt(self, txn: Transaction[Any], run: Sequence[Operation]) -> int | None:
-        """One transaction; the number of the operation that made it unusable, if one did."""
+    def _run_transaction(self, txn: Transaction[Any], chunk: Sequence[Operation]) -> int | None:
+        """Run a chunk in one transaction; return the index of a failure that made it unusable."""
         try:
-            for number, operation in enumerate(run):
+            for number, operation in enumerate(chunk):
                 operation.error = None
                 try:
-                    operation.result = self._do(operation, txn)
+                    operation.result = self._execute(operation, txn)
                 except BaseException as error:
                     operation.result, operation.error = None, error
                     if not self._usable(txn, operation):
                         return number
-            if self._nests or not txn.closed:
+            if self._can_nest or not txn.closed:
                 txn.commit()
         finally:
             txn.abort()
         return None
 
-    def _do(self, operation: Operation, txn: Transaction[Any]) -> object:
+    def _execute(self, operation: Operation, txn: Transaction[Any]) -> object:
         if operation.method is not None:
             return getattr(txn, operation.method)(*operation.args)
         (function,) = operation.args
-        if not self._nests:
+        if not self._can_nest:
             return function(txn)
         child = self._begin(txn)
         try:
@@ -157,24 +157,24 @@ class Group:
         return result
 
     def _usable(self, txn: Transaction[Any], operation: Operation) -> bool:
-        """Whether the others can go on after an operation has failed."""
-        undone = operation.method is None and self._nests
-        if not undone and not isinstance(operation.error, _REFUSED):
+        """Return True if the transaction can go on after the failure of an operation."""
+        undone = operation.method is None and self._can_nest
+        if not undone and not isinstance(operation.error, _REFUSALS):
             return False
         try:
             txn.stat()
         except Error:
             return False
-        return operation.method is not None or self._nests
+        return operation.method is not None or self._can_nest
 
 
-def _fail(operations: Sequence[Operation], error: BaseException) -> None:
+def _fail_all(operations: Sequence[Operation], error: BaseException) -> None:
     for operation in operations:
         operation.fail(error)
 
 
-def _own(error: BaseException) -> BaseException:
-    """An exception for one of several: raising one object in many threads mixes their traces."""
+def _copy_error(error: BaseException) -> BaseException:
+    """Copy an exception: raising one object in many threads would mix the tracebacks."""
     if not isinstance(error, Error):
         return error
     copy = type(error)(error.what, error.code, error.hint)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""The names of methods that public classes inherit from private ones."""
+
+from __future__ import annotations
+
+from .._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Class = TypeVar("Class", bound=type)
+
+_Function = type(lambda: None)
+
+
+def adopt_methods(cls: Class) -> Class:
+    """Name the public methods that ``cls`` inherits from classes of pylmdb as its own.
+
+    So an error about an argument names the public class: "Environment.compact() got an
+    unexpected keyword argument".  ``pickle`` finds the functions by these names, too.
+    """
+    for base in cls.__mro__[1:]:
+        if base.__module__.startswith("pylmdb."):
+            for name, function in vars(base).items():
+                if type(function) is _Function and not name.startswith("_"):
+                    function.__module__ = cls.__module__
+                    function.__qualname__ = f"{cls.__qualname__}.{name}"
+    return cls
