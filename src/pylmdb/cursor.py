@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ._array_methods import CursorArrays
 from ._base.buffers import as_buffer
-from ._base.ranges import nothing, walk
+from ._core_rules.ranges import nothing, walk
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import CursorCore, publish

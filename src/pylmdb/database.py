@@ -3,6 +3,13 @@
 
 from __future__ import annotations
 
+from ._base.flags import (
+    MDB_DUPFIXED,
+    MDB_DUPSORT,
+    MDB_INTEGERDUP,
+    MDB_INTEGERKEY,
+    MDB_REVERSEKEY,
+)
 from ._typing import TYPE_CHECKING
 from .errors import Error, InvalidParameterError, closed
 from .types import DbFlags
@@ -16,14 +23,12 @@ if TYPE_CHECKING:
     from .environment import Environment
     from .transaction import Transaction
 
-REVERSEKEY, DUPSORT, INTEGERKEY, DUPFIXED, INTEGERDUP = 0x02, 0x04, 0x08, 0x10, 0x20
-
 _FLAG_NAMES = {
-    "reverse_key": REVERSEKEY,
-    "dupsort": DUPSORT,
-    "integerkey": INTEGERKEY,
-    "integerdup": INTEGERDUP,
-    "dupfixed": DUPFIXED,
+    "reverse_key": MDB_REVERSEKEY,
+    "dupsort": MDB_DUPSORT,
+    "integerkey": MDB_INTEGERKEY,
+    "integerdup": MDB_INTEGERDUP,
+    "dupfixed": MDB_DUPFIXED,
 }
 
 
@@ -36,10 +41,10 @@ def flags_from(**wanted: bool) -> int:
     for name, flag in _FLAG_NAMES.items():
         if wanted[name]:
             flags |= flag
-    if flags & INTEGERDUP:
-        flags |= DUPFIXED
-    if flags & DUPFIXED:
-        flags |= DUPSORT
+    if flags & MDB_INTEGERDUP:
+        flags |= MDB_DUPFIXED
+    if flags & MDB_DUPFIXED:
+        flags |= MDB_DUPSORT
     return flags
 
 

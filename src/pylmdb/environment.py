@@ -8,6 +8,7 @@ from _weakref import ref
 
 from . import _registry
 from ._array_methods import EnvironmentArrays
+from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
 from ._core_rules.refusals import refusal
 from ._core_rules.writer_gate import Deadline
 from ._environment import catalog as _catalog
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
     from ._core import DbSlot
     from ._shared.environment import SharedEnv
-
-_NOSYNC, _NOMETASYNC = 0x10000, 0x40000
 
 
 @publish
@@ -304,7 +303,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         """The ``MDB_NOSYNC`` and ``MDB_NOMETASYNC`` of one transaction."""
         sync = self._sync if sync is None else bool(sync)
         metasync = self._metasync if metasync is None else bool(metasync)
-        return (0 if sync else _NOSYNC) | (0 if metasync else _NOMETASYNC)
+        return (0 if sync else MDB_NOSYNC) | (0 if metasync else MDB_NOMETASYNC)
 
     # -- databases ------------------------------------------------------------------
 

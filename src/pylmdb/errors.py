@@ -20,6 +20,7 @@ import builtins
 import errno
 import os
 
+from ._base.flags import MDB_DUPSORT
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -470,7 +471,6 @@ def closed(
 
 
 _NOT_FOUND, _INCOMPATIBLE, _BAD_VALSIZE = -30798, -30784, -30781
-_DUPSORT = 0x04
 
 
 def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> Error:
@@ -480,7 +480,7 @@ def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> 
     database's: its name, behind which LMDB 1.0 stores a NUL.
     """
     hint = None
-    if code == _INCOMPATIBLE and slot.name is None and not slot.flags & _DUPSORT:
+    if code == _INCOMPATIBLE and slot.name is None and not slot.flags & MDB_DUPSORT:
         hint = (
             f"{bytes(key[:64])!r} is the key of a named database, not of a record: drop() deletes"
             " the database, open_db() gives access to its records"

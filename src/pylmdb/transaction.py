@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ._array_methods import TransactionArrays
-from ._base.ranges import walk
+from ._core_rules.ranges import walk
 from ._core_rules.refusals import refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 
 from .._base.buffers import as_buffer
+from .._base.flags import MDB_CREATE
 from .._typing import TYPE_CHECKING
 from ..errors import Error, NotFoundError, ReadersFullError, error
 from ..transaction import Transaction
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from .._shared.environment import SharedEnv
     from ..environment import Environment
 
-_CREATE = 0x40000
 # more than a page has room for
 _LONGEST_KEY = 1 << 16
 
@@ -53,7 +53,7 @@ def open_slot(
         txn = shared.own_writer()
     elif type(txn) is not Transaction or txn._shared is not shared:
         check_transaction("open_db", shared, txn)
-    creating = flags | _CREATE if create else flags
+    creating = flags | MDB_CREATE if create else flags
     if txn is not None:
         slot: DbSlot = txn._do(shared.open_slot, txn, name, creating)
         return slot

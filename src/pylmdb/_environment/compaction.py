@@ -13,6 +13,7 @@ import errno
 import os
 
 from .. import _registry
+from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary
 from .._base.owners import Owner
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from .._shared.options import Options
     from ..environment import Environment
 
-_CP_COMPACT = 0x01
 _WHAT = "compact: the data file cannot be replaced now"
 
 
@@ -133,7 +133,7 @@ def _leads_to(path: bytes, fd: int) -> bool:
 
 
 def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
-    code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, _CP_COMPACT, shared.engine.ffi.NULL)
+    code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, shared.engine.ffi.NULL)
     if code:
         raise error("mdb_env_copyfd3", code)
     if hasattr(os, "fchown") and (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):

@@ -13,6 +13,7 @@ import errno
 import os
 from _operator import index
 
+from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import fsync_path
 from .._base.owners import Descriptor, Owner
 from .._core_rules.writer_gate import SLICE
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from ..environment import Environment
     from ..transaction import Transaction
-
-_CP_COMPACT = 0x01
 
 
 class Copying:
@@ -155,11 +154,11 @@ def copy_to_descriptor(
         _catalog.check_transaction("copy", shared, txn)
         if not compact:
             raise TypeError("copy: txn needs compact=True")
-        code = txn._do(lambda ptr: lib.mdb_env_copyfd3(shared.ptr, fd, _CP_COMPACT, ptr))
+        code = txn._do(lambda ptr: lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, ptr))
         if code:
             raise error("mdb_env_copyfd3", code)
     elif compact:
-        shared.call("mdb_env_copyfd3", lib.mdb_env_copyfd3, fd, _CP_COMPACT, null)
+        shared.call("mdb_env_copyfd3", lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
     else:
         if shared.own_writer() is not None:
             raise error(

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
+from .._base.flags import MDB_INTEGERKEY
 from .._base.numpy import np
 from ..errors import InvalidParameterError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from .._core import DbSlot
     from .._engine import Engine
 
-_INTEGERKEY = 0x08
 # one number, perhaps filled up to a width with zeros or spaces
 _FORMAT = re.compile(rb"((?:[^%]|%%)*)%(0?)(\d{0,4})d((?:[^%]|%%)*)\Z", re.DOTALL)
 
@@ -206,7 +206,7 @@ def for_database(keys: Keys | Numbers, ptr: CData, slot: DbSlot, engine: Engine)
     """Inside the guard: the keys as a database has them."""
     if isinstance(keys, Keys):
         return keys
-    if not slot.flags & _INTEGERKEY:
+    if not slot.flags & MDB_INTEGERKEY:
         return keys.keys(0)
     ffi, lib = engine.ffi, engine.lib
     given = keys.array.dtype.itemsize if keys.array.dtype.itemsize in (4, 8) else 8

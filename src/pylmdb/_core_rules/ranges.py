@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from .._base.buffers import as_buffer
+from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
 from .._typing import TYPE_CHECKING
 from ..errors import InvalidParameterError
-from .buffers import as_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from .._aliases import CData
     from ..cursor import Cursor
     from ..types import BytesLike
-
-_INTEGERKEY, _REVERSEKEY = 0x08, 0x02
 
 
 def walk(
@@ -78,7 +77,7 @@ def _prefix_bounds(
 ) -> tuple[bytes | None, bytes | None]:
     if start is not None or stop is not None:
         raise TypeError("range: give start and stop, or prefix, not both")
-    if flags & (_INTEGERKEY | _REVERSEKEY):
+    if flags & (MDB_INTEGERKEY | MDB_REVERSEKEY):
         raise InvalidParameterError(
             "range: prefix has no meaning where keys are not ordered by their first bytes"
         )
@@ -92,7 +91,7 @@ def successor(prefix: bytes) -> bytes | None:
 
 
 def _comparison(cursor: Cursor[Any], flags: int) -> Callable[[Any, bytes], int]:
-    if not flags & (_INTEGERKEY | _REVERSEKEY):
+    if not flags & (MDB_INTEGERKEY | MDB_REVERSEKEY):
         return _compare_bytes
     return lambda key, bound: int(cursor._do(_compare_native, cursor, bytes(key), bound))
 
@@ -105,7 +104,7 @@ def _compare_bytes(key: bytes | memoryview, bound: bytes) -> int:
 def _compare_native(native: CData, cursor: Cursor[Any], key: bytes, bound: bytes) -> int:
     """``mdb_cmp``: the order of a database with integer or reversed keys."""
     ffi, lib = cursor._engine.ffi, cursor._engine.lib
-    if cursor._slot.flags & _INTEGERKEY and len(key) != len(bound):
+    if cursor._slot.flags & MDB_INTEGERKEY and len(key) != len(bound):
         raise InvalidParameterError(f"range: bounds must have the keys' {len(key)} bytes")
     raw_key, raw_bound = ffi.from_buffer(key), ffi.from_buffer(bound)
     a = ffi.new("MDB_val *", {"mv_size": len(key), "mv_data": raw_key})
