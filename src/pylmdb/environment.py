@@ -12,10 +12,9 @@ from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
 from ._core_rules.refusals import refusal
 from ._core_rules.writer_gate import Deadline
 from ._environment import catalog as _catalog
-from ._environment import pinned as _held
-from ._environment.copying import Copying
-from ._environment.inspection import Inspection
-from ._environment.writing import Writing
+from ._environment import copying as _copying
+from ._environment import inspection as _inspection
+from ._environment import pinned as _pinned
 from ._shared.environment import tokens
 from ._shared.options import make_options
 from ._typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from ._which_core import EnvironmentCore, publish
 from .database import Database, flags_from
 from .errors import Error, IncompatibleError
 from .transaction import Transaction
-from .types import EnvFlags
+from .types import EnvFlags, EnvInfo, Reader, Stat
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -33,10 +32,11 @@ if TYPE_CHECKING:
 
     from ._core import DbSlot
     from ._shared.environment import SharedEnv
+    from .writer import Writer
 
 
 @publish
-class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copying):
+class Environment(EnvironmentCore, EnvironmentArrays):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
     Opening a file that this process has open already shares it: both
@@ -97,7 +97,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     # An object that was never opened is a closed one.
     _options: Any = None
     # for what can run when the interpreter exits and has set the names in modules to None
-    _after_close = staticmethod(_held.after_close)
+    _after_close = staticmethod(_pinned.after_close)
     # what is being left, until it is
     _left: SharedEnv | None = None
     # the queues of its writers, once there is one
@@ -461,6 +461,142 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         if not 0 <= size < 2**63:
             raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
         self._use().set_mapsize(size)
+
+    # -- copies -----------------------------------------------------------------------
+
+    def copy(
+        self,
+        path: str | bytes | PathLike[str] | PathLike[bytes],
+        compact: bool = False,
+        txn: Transaction[Any] | None = None,
+    ) -> None:
+        """Copy the environment, as it is now, while others go on using it.
+
+        :param path: an existing empty directory, or with ``subdir=False`` a file
+            that does not exist.
+        :param compact: True to leave free pages out and number the rest anew.
+        :param txn: with ``compact``: the read transaction whose snapshot is copied.
+        :raises BusyError: without ``compact``, in a thread that has a write
+            transaction open.
+
+        ``mdb_env_copyfd3``.
+        """
+        _copying.copy_to_path(self, path, bool(compact), txn)
+
+    def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
+        """Write a copy of the data file to a file descriptor; see :meth:`copy`.
+
+        ``mdb_env_copyfd3``.
+        """
+        _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)
+
+    def compact(self) -> None:
+        """Rewrite the data file without its free pages, and go on with the new one.
+
+        A copy is written beside the file, flushed to disk and renamed over it.  Handles
+        stay good.  What other threads begin meanwhile waits and then raises BusyError.
+
+        :raises BusyError: somebody else has the environment open, in this process or in
+            another, or a transaction or a view is alive; the message says who or what.
+        :raises ReadonlyError: the environment was opened with ``readonly=True``.
+        :raises DiskError: there is no room for the copy; nothing has changed.
+
+        ``mdb_env_copyfd3``, with ``MDB_CP_COMPACT``.
+        """
+        from ._environment import compaction as _compaction  # few programs need it
+
+        _compaction.compact(self)
+
+    # -- sizes, limits, readers -----------------------------------------------------------
+
+    def lib_version(self) -> tuple[int, int, int]:
+        """The version of the liblmdb that serves this environment."""
+        return self._use().engine.version
+
+    def stat(self) -> Stat:
+        """Numbers of entries, pages and levels of the main database.  ``mdb_env_stat``."""
+        return _inspection.stat(self._use())
+
+    def info(self) -> EnvInfo:
+        """Sizes and counters of the environment.  ``mdb_env_info``.
+
+        ``map_size``, how large the data can become, in bytes: the size that was fixed, or
+        that at present, which grows by itself up to ``max_map_size``; ``reserved``, how
+        large it can become without moving; ``used``, the bytes up to the last page in use,
+        and ``free_pages``, how many of these pages hold nothing (None where there is no
+        reader slot left to look with); ``last_pgno`` and ``last_txnid``, the last page and
+        transaction in use; ``max_readers`` and ``num_readers``, reader slots and
+        how many of them have been used at once; ``map_addr``, the map's address
+        where the engine tells it; ``pinned``, how many ended transactions are
+        held by views.
+        """
+        return _inspection.info(self._use())
+
+    def max_key_size(self) -> int:
+        """The greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with 1.0 and
+        pages of 4 KiB.  ``mdb_env_get_maxkeysize``."""
+        return _inspection.max_key_size(self._use())
+
+    def max_readers(self) -> int:
+        """How many read transactions may be open at once.  ``mdb_env_get_maxreaders``."""
+        return _inspection.max_readers(self._use())
+
+    def readers(self) -> str:
+        """The reader table as text, a line each.  ``mdb_reader_list``.
+
+        The first column is the process number, as :meth:`reader_list` tells it.
+        """
+        return _inspection.readers(self._use())
+
+    def reader_list(self) -> list[Reader]:
+        """The reader table as records of ``pid``, ``own``, ``thread``, ``txnid``, ``pages``
+        and ``held_since``.
+
+        ``pid`` is the process number as that process knows it: in another container it
+        may be the number of another process here.  ``own`` is True for this process.
+
+        ``pages`` is the number of pages that the reader's snapshot keeps from being
+        used again: a file that grows without need has a reader with many.  It is None
+        where there is no reader slot left to look with.  ``held_since`` is when the
+        transaction ended, in seconds of Unix time, if it was one of this process and
+        nothing but views and arrays holds its snapshot; else it is None.
+        """
+        return _inspection.reader_list(self._use())
+
+    def reader_check(self) -> int:
+        """Free the slots of readers whose process has died; returns how many.
+
+        ``mdb_reader_check``.
+        """
+        return _inspection.reader_check(self._use())
+
+    # -- writes that share commits ----------------------------------------------------------
+
+    def writer(
+        self,
+        *,
+        db: Database | None = None,
+        max_pending: int = 4096,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Writer:
+        """A queue of writes that many threads put into; those that wait share a commit.
+
+        A durable commit waits for the disk, for milliseconds.  So threads that write a
+        record each are quicker together: ``writer.put(key, value)`` returns a future at
+        once, whose ``result()`` returns when the record is on disk.
+
+        :param db: the database that is meant where an operation names none.
+        :param max_pending: how many operations may wait for the next commit; then
+            ``put`` waits.
+        :param sync: False to leave the commits' flush to the system (see ``open``).
+        :param metasync: False to leave the flush of their meta page to the system.
+        :return: a :class:`pylmdb.writer.Writer`, also a context manager.
+        :raises ReadonlyError: the environment was opened with ``readonly=True``.
+        """
+        from .writer import Writer  # which needs concurrent.futures
+
+        return Writer(self, db=db, max_pending=max_pending, sync=sync, metasync=metasync)
 
 
 _PICKLED = (

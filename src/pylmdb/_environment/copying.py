@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-from _operator import index
 
 from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import fsync_path
@@ -27,58 +26,6 @@ if TYPE_CHECKING:
 
     from ..environment import Environment
     from ..transaction import Transaction
-
-
-class Copying:
-    """What :class:`~pylmdb.Environment` inherits for copies of itself."""
-
-    __slots__ = ()
-
-    def copy(
-        self,
-        path: str | bytes | PathLike[str] | PathLike[bytes],
-        compact: bool = False,
-        txn: Transaction[Any] | None = None,
-    ) -> None:
-        """Copy the environment, as it is now, while others go on using it.
-
-        :param path: an existing empty directory, or with ``subdir=False`` a file
-            that does not exist.
-        :param compact: True to leave free pages out and number the rest anew.
-        :param txn: with ``compact``: the read transaction whose snapshot is copied.
-        :raises BusyError: without ``compact``, in a thread that has a write
-            transaction open.
-
-        ``mdb_env_copyfd3``.
-        """
-        env: Any = self
-        copy_to_path(env, path, bool(compact), txn)
-
-    def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
-        """Write a copy of the data file to a file descriptor; see :meth:`copy`.
-
-        ``mdb_env_copyfd3``.
-        """
-        env: Any = self
-        copy_to_descriptor(env, index(fd), bool(compact), txn)
-
-    def compact(self) -> None:
-        """Rewrite the data file without its free pages, and go on with the new one.
-
-        A copy is written beside the file, flushed to disk and renamed over it.  Handles
-        stay good.  What other threads begin meanwhile waits and then raises BusyError.
-
-        :raises BusyError: somebody else has the environment open, in this process or in
-            another, or a transaction or a view is alive; the message says who or what.
-        :raises ReadonlyError: the environment was opened with ``readonly=True``.
-        :raises DiskError: there is no room for the copy; nothing has changed.
-
-        ``mdb_env_copyfd3``, with ``MDB_CP_COMPACT``.
-        """
-        from . import compaction as _compaction  # few programs need it
-
-        env: Any = self
-        _compaction.compact(env)
 
 
 def copy_to_path(
