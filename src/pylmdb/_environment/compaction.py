@@ -17,7 +17,7 @@ from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary
 from .._base.owners import Owner
-from .._shared.exclusive import Alone
+from .._shared.exclusive import ExclusiveAccess
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError, Error, ReadonlyError, checksums, error
 
@@ -64,16 +64,16 @@ class _Compaction(Owner):
     :ivar code: the errno of a directory that cannot be synced.
     """
 
-    __slots__ = ("_alone", "_env", "_new", "_path", "_shared", "code")
+    __slots__ = ("_access", "_env", "_new", "_path", "_shared", "code")
 
     def __init__(self, env: Environment, shared: SharedEnv, options: Options) -> None:
-        self._alone = Alone(shared, _WHAT, "")
+        self._access = ExclusiveAccess(shared, _WHAT, "")
         self._env, self._shared, self.code = env, shared, 0
         self._path, self._new = options.data_path, Temporary(options.data_path)
 
     def run(self) -> None:
         """Put the new file in place."""
-        self._alone.get()
+        self._access.get()
         _exclude_processes(self._shared)
         try:
             fd = self._new.make(0o600)
@@ -92,10 +92,10 @@ class _Compaction(Owner):
             return
         if fd is not None and (shared.replaced or _leads_to(self._path, fd)):
             self._leave_old_file(fd)
-        elif shared.resizer is self._alone and not shared.gone:
+        elif shared.resizer is self._access and not shared.gone:
             self._new.remove()
             shared.engine.lib.pylmdb_env_alone(shared.ptr, False)
-        self._alone.end()
+        self._access.end()
         self._new.end()
         if shared.replaced and self._env._shared is shared:
             self._env._reopen(shared)

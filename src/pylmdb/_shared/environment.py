@@ -37,7 +37,7 @@ from ..errors import (
     error,
     open_db_error,
 )
-from .exclusive import LOOK, Alone, Resizing
+from .exclusive import LOOK, ExclusiveAccess, Resizing
 from .growth import plan
 from .options import DEFAULT_MAX_DBS
 
@@ -335,13 +335,13 @@ class SharedEnv(SharedCore):
 
     def _replace_map(self, size: int) -> None:
         """``mdb_env_set_mapsize``: nothing may lie in the map."""
-        alone = Alone(
+        access = ExclusiveAccess(
             self,
             "set_mapsize: the map must move to become so large",
             ", or give max_map_size to open(), which reserves room to grow in place",
         )
-        with alone, alone:
-            alone.get()
+        with access, access:
+            access.get()
             code = self.engine.lib.pylmdb_env_replace_map(self.ptr, size)
         if code:
             raise error("mdb_env_set_mapsize", code)

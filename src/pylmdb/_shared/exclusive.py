@@ -40,7 +40,7 @@ class Resizing(Owner):
         self.shared.admit()
 
 
-class Alone(Resizing):
+class ExclusiveAccess(Resizing):
     """Exclusive access: nothing of this process lies in the map, and those who begin wait.
 
     Getting it raises where something lies there that does not end by itself; ``what`` and
