@@ -73,7 +73,7 @@ def open_shared(options: Options, token: int, user: object) -> SharedEnv:
                         shared = opening.open()
                     else:
                         _check_shareable(shared, options)
-                        shared.widen(options)
+                        shared.raise_limits(options)
                     shared.enter(token, user)
                     return shared
             except RetryError as retry:

@@ -8,11 +8,11 @@ transactions that are alive, which C counts.  The last to leave closes it.  So
 closing an Environment never pulls memory from under a view, a transaction of
 another Environment, or a call in another thread.
 
-Users, calls and claims to resize are dicts of tokens, because adding and removing a
+Users, calls and claims to replace the map are dicts of tokens, because adding and removing a
 token is atomic and can be repeated: neither threads, nor finalizers, nor an exception
 between any two steps can make the count wrong.  With each token goes a weak reference
 to what it stands for; one that is dead does not count.  What enters puts its token in and
-then looks at ``closed`` and ``resizing``; what closes or resizes sets these and
+then looks at ``closed`` and ``map_claims``; what closes or replaces the map sets these and
 then looks for tokens; so one of the two sees the other.
 """
 
@@ -37,7 +37,7 @@ from ..errors import (
     error,
     open_db_error,
 )
-from .exclusive import LOOK, ExclusiveAccess, Resizing
+from .exclusive import LOOK, ExclusiveAccess, MapClaim
 from .growth import plan
 from .options import DEFAULT_MAX_DBS
 
@@ -92,7 +92,7 @@ class SharedEnv(SharedCore):
         self.keys: tuple[tuple[int, int], ...] = ()
         self.users: dict[int, ref[Any]] = {}
         self.calls: dict[int, ref[_Call]] = {}
-        self.resizing: dict[int, ref[Resizing]] = {}
+        self.map_claims: dict[int, ref[MapClaim]] = {}
         ffi, lib = engine.ffi, engine.lib
         self.pool = ffi.gc(
             lib.pylmdb_pool_new(self.ptr, options.max_spare_txns), lib.pylmdb_pool_release
@@ -145,9 +145,9 @@ class SharedEnv(SharedCore):
         return self.live + int(self.engine.lib.pylmdb_pool_live(self.pool))
 
     @property
-    def resizer(self) -> Resizing | None:
-        """Whose claim to replace the map is granted: the first one's."""
-        return next(iter(self._alive(self.resizing)), None) if self.resizing else None
+    def granted_claim(self) -> MapClaim | None:
+        """The claim to replace the map that is granted: the first one."""
+        return next(iter(self._alive(self.map_claims)), None) if self.map_claims else None
 
     def used_by(self) -> list[Any]:
         """The Environments that are open, and what has exclusive access."""
@@ -167,7 +167,7 @@ class SharedEnv(SharedCore):
         self.drop_parked()
         self.engine.lib.pylmdb_pool_drain(self.pool)
 
-    def widen(self, options: Options) -> None:
+    def raise_limits(self, options: Options) -> None:
         """Somebody else opens the environment, too: he gets at least as many idle
         transactions and as much room as he asks for."""
         wanted = max(int(self.pool.keep), options.max_spare_txns)
@@ -177,19 +177,19 @@ class SharedEnv(SharedCore):
         if options.subdir == self.options.subdir:
             self.engine.lib.pylmdb_env_named(self.ptr, options.path)
 
-    def admit(self) -> None:
+    def update_admitting(self) -> None:
         """Let the core begin transactions at once, if nothing speaks against it.
 
         Who closes or resizes takes that back before he looks who is inside.
         """
-        self.admitting = bool(self.users) and not self.closed and self.resizer is None
+        self.admitting = bool(self.users) and not self.closed and self.granted_claim is None
 
     def enter(self, token: int, user: object) -> None:
         """Count an Environment among the users."""
-        self.users[token] = self._noted(user, token)
-        self.admit()
+        self.users[token] = self._counted(user, token)
+        self.update_admitting()
 
-    def _noted(self, owner: object, token: int) -> ref[Any]:
+    def _counted(self, owner: object, token: int) -> ref[Any]:
         """A reference to a user or call that leaves for it if it dies without that."""
         return ref(owner, lambda _: self.leave(token))
 
@@ -200,7 +200,7 @@ class SharedEnv(SharedCore):
         self.users.pop(token, None)
         if not (self.gone or self.forked or self.used_by() or self.in_use):
             self.on_last_leave(self)
-        self.admit()
+        self.update_admitting()
 
     def close_native(self) -> None:
         """``mdb_env_close``.  Called by the registry, under its lock."""
@@ -228,21 +228,21 @@ class SharedEnv(SharedCore):
         call = _Call()
         try:
             while True:
-                self.calls[call.token] = self._noted(call, call.token)
+                self.calls[call.token] = self._counted(call, call.token)
                 if self.replaced:
                     raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:
                     raise refusal("environment closed")
-                resizer = self.resizer
-                if resizer is None:
+                claim = self.granted_claim
+                if claim is None:
                     return function(self.ptr, *args)
                 self.calls.pop(call.token, None)
-                if resizer.thread == get_ident():
+                if claim.thread == get_ident():
                     raise BusyError(
                         "this thread is replacing the map or the file, and would wait for itself",
                         hint="finalizers and signal handlers can run inside such a call",
                     )
-                del resizer  # it counts as long as anything refers to it
+                del claim  # it counts as long as anything refers to it
                 if deadline is not None:
                     deadline.check()
                 time.sleep(LOOK)
@@ -316,14 +316,14 @@ class SharedEnv(SharedCore):
     def _make_room(self) -> None:
         """Have a larger map elsewhere, if nothing of this process (but the beginning
         transaction) lies in the old one."""
-        resizing = Resizing(self)
-        with resizing, resizing:
-            if not resizing.claim():
+        claim = MapClaim(self)
+        with claim, claim:
+            if not claim.make():
                 return
-            alone = not self._live() and len(self._alive(self.calls)) <= 1
-            if alone:
+            is_unused = not self._live() and len(self._alive(self.calls)) <= 1
+            if is_unused:
                 self.drain()
-            self.engine.lib.pylmdb_env_make_room(self.ptr, alone)
+            self.engine.lib.pylmdb_env_make_room(self.ptr, is_unused)
 
     def set_mapsize(self, size: int) -> None:
         """Set the limit of the map: in place, or else by another map."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WAIT, LOOK = 1.0, 0.001
 
 
-class Resizing(Owner):
+class MapClaim(Owner):
     """The claim to replace the map: while it is granted, those who begin wait for its end."""
 
     __slots__ = ("shared", "thread", "token")
@@ -27,20 +27,20 @@ class Resizing(Owner):
     def __init__(self, shared: SharedEnv) -> None:
         self.shared, self.thread, self.token = shared, get_ident(), shared.new_token()
 
-    def claim(self) -> bool:
+    def make(self) -> bool:
         """Make the claim; False if another one is there."""
         shared = self.shared
-        shared.resizing[self.token] = ref(self)
-        shared.admit()
-        return shared.resizer is self
+        shared.map_claims[self.token] = ref(self)
+        shared.update_admitting()
+        return shared.granted_claim is self
 
     def end(self) -> None:
         """Take the claim back."""
-        self.shared.resizing.pop(self.token, None)
-        self.shared.admit()
+        self.shared.map_claims.pop(self.token, None)
+        self.shared.update_admitting()
 
 
-class ExclusiveAccess(Resizing):
+class ExclusiveAccess(MapClaim):
     """Exclusive access: nothing of this process lies in the map, and those who begin wait.
 
     Getting it raises where something lies there that does not end by itself; ``what`` and
@@ -55,7 +55,7 @@ class ExclusiveAccess(Resizing):
 
     def get(self) -> None:
         """Get it, or raise."""
-        first = self.claim()
+        first = self.make()
         self._check(first)
         self._wait()
         self.shared.drain()
