@@ -162,7 +162,7 @@ class SharedEnv(SharedCore):
         """How many ended transactions are held by views."""
         return len(self.held())
 
-    def drain(self) -> None:
+    def end_idle(self) -> None:
         """End all idle transactions."""
         self.drop_parked()
         self.engine.lib.pylmdb_pool_drain(self.pool)
@@ -209,7 +209,7 @@ class SharedEnv(SharedCore):
         self.ptr = None
         for slot in (self.main, *self.slots.values()):
             slot.kill()
-        self.drain()
+        self.end_idle()
         self.engine.lib.pylmdb_env_end(self.box)
 
     def abandon(self) -> None:
@@ -284,7 +284,7 @@ class SharedEnv(SharedCore):
         lib, ffi = self.engine.lib, self.engine.ffi
         code = function(box, self.pool, *args, wait_ms)
         if code == lib.MDB_READERS_FULL:
-            self.drain()
+            self.end_idle()
             lib.mdb_reader_check(env, ffi.NULL)
             code = function(box, self.pool, *args, wait_ms)
         if code == lib.MDB_MAP_RESIZED:
@@ -322,7 +322,7 @@ class SharedEnv(SharedCore):
                 return
             is_unused = not self._live() and len(self._alive(self.calls)) <= 1
             if is_unused:
-                self.drain()
+                self.end_idle()
             self.engine.lib.pylmdb_env_make_room(self.ptr, is_unused)
 
     def set_mapsize(self, size: int) -> None:

@@ -58,7 +58,7 @@ class ExclusiveAccess(MapClaim):
         first = self.make()
         self._check(first)
         self._wait()
-        self.shared.drain()
+        self.shared.end_idle()
 
     def end(self) -> None:
         """Give it back."""
