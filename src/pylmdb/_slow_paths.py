@@ -61,16 +61,19 @@ class SlowPaths:
         shared = env._use()
         if shared.engine is not inherited.engine:
             raise refusal("file of another format")
-        box, native = self._cast("struct pylmdb_txn *", address), self._cast("MDB_txn *", pointer)
-        return shared, resume(shared, box, native, slot, inherited.key)
+        handle, native = (
+            self._cast("struct pylmdb_txn *", address),
+            self._cast("MDB_txn *", pointer),
+        )
+        return shared, resume(shared, handle, native, slot, inherited.key)
 
     def begin_writer(
         self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
     ) -> None:
         """Wait for the lock that keeps other processes away."""
-        box = self._cast("struct pylmdb_txn *", address)
+        handle = self._cast("struct pylmdb_txn *", address)
         deadline = deadline or Deadline(None)
-        while not shared.try_begin_writer(box, deadline):
+        while not shared.try_begin_writer(handle, deadline):
             deadline.check()
             self.check_open(shared, address, env, None)
 

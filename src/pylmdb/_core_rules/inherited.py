@@ -48,14 +48,14 @@ def _lost(why: str, hint: str = "begin a new transaction in this process") -> Fo
 
 
 def resume(
-    shared: SharedEnv, box: CData, inherited: CData, slot: DbSlot, key: FileKey | None
+    shared: SharedEnv, handle: CData, inherited: CData, slot: DbSlot, key: FileKey | None
 ) -> DbSlot:
-    """Begin ``box`` with the snapshot of an inherited native transaction, and return the
+    """Begin ``handle`` with the snapshot of an inherited native transaction, and return the
     handle there of the database that had ``slot``."""
-    shared.begin_reader(box)
+    shared.begin_reader(handle)
     try:
-        go_back(shared, box.ptr, inherited, key)
-        return shared.slot_again(box.ptr, slot)
+        go_back(shared, handle.ptr, inherited, key)
+        return shared.slot_again(handle.ptr, slot)
     except BaseException:
-        shared.end_reader(box)
+        shared.end_reader(handle)
         raise

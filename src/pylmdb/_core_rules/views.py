@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 class Exporter:
     """Hands out views of one native read transaction and owns its end."""
 
-    __slots__ = ("_base", "_box", "_shared", "_whole")
+    __slots__ = ("_base", "_handle", "_shared", "_whole")
 
-    def __init__(self, shared: Any, box: CData) -> None:
+    def __init__(self, shared: Any, handle: CData) -> None:
         ffi, lib = shared.engine.ffi, shared.engine.lib
         size = ffi.new("size_t *")
         base = lib.pylmdb_env_map(shared.ptr, size)
         owning: list[bool] = []
-        key = id(box)
+        key = id(handle)
 
         def end(_owner: object = None) -> None:
             if owning:
                 shared.forget_held(key)
-                shared.end_reader(box)
+                shared.end_reader(handle)
 
-        self._shared, self._box = shared, weakref.ref(box)
+        self._shared, self._handle = shared, weakref.ref(handle)
         self._base = int(ffi.cast("uintptr_t", base))
         # Without the map's address the memoryview starts at address 0.
         length = size[0] or sys.maxsize
@@ -62,10 +62,10 @@ class Exporter:
 
     def let_go(self) -> None:
         """The transaction has ended: its snapshot lasts as long as its views."""
-        box = self._box()
-        if self._whole is not None and box is not None:
-            number = self._shared.engine.lib.mdb_txn_id(box.ptr)
-            self._shared.note_held(id(box), int(number))
+        handle = self._handle()
+        if self._whole is not None and handle is not None:
+            number = self._shared.engine.lib.mdb_txn_id(handle.ptr)
+            self._shared.note_held(id(handle), int(number))
         self._whole = None
 
 

@@ -104,7 +104,7 @@ class _Compaction(Owner):
         shared = self._shared
         shared.replaced = True
         if not shared.gone:
-            shared.engine.lib.pylmdb_env_replaced(shared.box[0], fd)
+            shared.engine.lib.pylmdb_env_replaced(shared.handle[0], fd)
             try:
                 fsync_path(os.path.dirname(self._path))
             except OSError as failure:

@@ -107,21 +107,21 @@ def _pages_freed(shared: SharedEnv, snapshots: Iterable[int]) -> dict[int | None
     """How many pages have been freed since each snapshot; None where that cannot be
     looked up."""
     lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
-    box = shared.engine.ffi.new("struct pylmdb_txn *")
+    handle = shared.engine.ffi.new("struct pylmdb_txn *")
     found: dict[int | None, int | None] = {}
     slots = int(_native_info(shared).me_numreaders)
     try:
-        shared.begin_reader(box)
+        shared.begin_reader(handle)
     except ReadersFullError:
         return dict.fromkeys(snapshots)
     try:
         for snapshot in snapshots:
-            code = lib.pylmdb_pages_freed(box.ptr, snapshot, out)
+            code = lib.pylmdb_pages_freed(handle.ptr, snapshot, out)
             if code:
                 raise error("mdb_cursor_get", code)
             found[snapshot] = int(out[0])
     finally:
-        shared.end_reader(box)
+        shared.end_reader(handle)
         shared.run(lambda env: lib.pylmdb_env_forget_slots(env, slots) or 0)
     return found
 

@@ -77,13 +77,13 @@ class SharedEnv(SharedCore):
     def __init__(
         self,
         engine: Engine,
-        box: CData,
+        handle: CData,
         options: Options,
         on_last_leave: Callable[[SharedEnv], None],
     ) -> None:
         self.engine = engine
         # where the native environment is noted until it is closed; its address for use
-        self.box, self.ptr = box, box[0]
+        self.handle, self.ptr = handle, handle[0]
         self.options = options
         self.on_last_leave = on_last_leave
         self.pid = os.getpid()
@@ -156,7 +156,7 @@ class SharedEnv(SharedCore):
     @property
     def gone(self) -> bool:
         """True once the native environment is closed."""
-        return not self.box[0]
+        return not self.handle[0]
 
     def pins(self) -> int:
         """How many ended transactions are held by views."""
@@ -210,13 +210,13 @@ class SharedEnv(SharedCore):
         for slot in (self.main, *self.slots.values()):
             slot.kill()
         self.end_idle()
-        self.engine.lib.pylmdb_env_end(self.box)
+        self.engine.lib.pylmdb_env_end(self.handle)
 
     def abandon(self) -> None:
         """In a forked child: close what the child has inherited for itself."""
         self.dbi_lock, self.ptr = RLock(), None
         if not self.gone:
-            self.engine.lib.pylmdb_env_abandon(self.box[0])
+            self.engine.lib.pylmdb_env_abandon(self.handle[0])
 
     def run(
         self, function: Callable[..., int], *args: object, deadline: Deadline | None = None
@@ -257,39 +257,39 @@ class SharedEnv(SharedCore):
 
     # -- transactions -----------------------------------------------------------
 
-    def begin_reader(self, box: CData) -> None:
+    def begin_reader(self, handle: CData) -> None:
         """Begin a native read transaction, renewing an idle one where there is one."""
-        self.run(self._begin, self.engine.lib.pylmdb_begin_reader, box, -1)
+        self.run(self._begin, self.engine.lib.pylmdb_begin_reader, handle, -1)
 
-    def end_reader(self, box: CData) -> None:
+    def end_reader(self, handle: CData) -> None:
         """End a native read transaction, or keep it idle for the next one."""
-        self.engine.lib.pylmdb_end_reader(box)
+        self.engine.lib.pylmdb_end_reader(handle)
         if not self.forked:
             self.leave()
 
-    def begin_child(self, box: CData, parent: CData, flags: int) -> None:
+    def begin_child(self, handle: CData, parent: CData, flags: int) -> None:
         """Begin a native transaction nested in ``parent``."""
-        self.run(self._begin, self.engine.lib.pylmdb_begin, box, -1, parent, flags)
+        self.run(self._begin, self.engine.lib.pylmdb_begin, handle, -1, parent, flags)
 
-    def try_begin_writer(self, box: CData, deadline: Deadline) -> bool:
+    def try_begin_writer(self, handle: CData, deadline: Deadline) -> bool:
         """Begin a native write transaction; False if the lock was not free yet."""
         begin, wait_ms = self.engine.lib.pylmdb_begin, int(deadline.slice() * 1000)
         top = self.engine.ffi.NULL
-        return not self.run(self._begin, begin, box, wait_ms, top, 0, deadline=deadline)
+        return not self.run(self._begin, begin, handle, wait_ms, top, 0, deadline=deadline)
 
     def _begin(
-        self, env: CData, function: Callable[..., int], box: CData, wait_ms: int, *args: object
+        self, env: CData, function: Callable[..., int], handle: CData, wait_ms: int, *args: object
     ) -> int:
         """0, or the code of a time-out; raises for all others."""
         lib, ffi = self.engine.lib, self.engine.ffi
-        code = function(box, self.pool, *args, wait_ms)
+        code = function(handle, self.pool, *args, wait_ms)
         if code == lib.MDB_READERS_FULL:
             self.end_idle()
             lib.mdb_reader_check(env, ffi.NULL)
-            code = function(box, self.pool, *args, wait_ms)
+            code = function(handle, self.pool, *args, wait_ms)
         if code == lib.MDB_MAP_RESIZED:
             self._make_room()
-            code = function(box, self.pool, *args, wait_ms)
+            code = function(handle, self.pool, *args, wait_ms)
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
             raise self._refusal(code)
         return code
