@@ -109,12 +109,12 @@ class SharedCore:
         """Take the engine and the address of the ``struct pylmdb_pool``, before anything
         begins."""
 
-    def held(self) -> list[tuple[int, float]]:
-        """The snapshots whose transactions have ended and which views alone hold: their
+    def pinned(self) -> list[tuple[int, float]]:
+        """The snapshots that only views keep, because their transactions have ended: their
         numbers, and since when in seconds of Unix time."""
 
-    def drop_parked(self) -> None:
-        """Free the memory of ended read transactions that the pool does not have."""
+    def free_idle(self) -> None:
+        """Free the idle read transactions that the pool does not have."""
 
     def revoke_children(self, env: Environment, /) -> None:
         """End the transactions of an Environment, the newest first."""

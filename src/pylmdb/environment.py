@@ -196,7 +196,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
             self._leave()
         finally:
             self._leave()  # what an exception has kept the first from
-        if shared is not None and not shared.forked and shared.held():
+        if shared is not None and not shared.forked and shared.pinned():
             self._after_close(shared, deadline, str(self._options.given_path))
 
     def _leave(self) -> None:

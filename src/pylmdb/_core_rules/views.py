@@ -39,7 +39,7 @@ class Exporter:
 
         def end(_owner: object = None) -> None:
             if owning:
-                shared.forget_held(key)
+                shared.forget_pinned(key)
                 shared.end_reader(handle)
 
         self._shared, self._handle = shared, weakref.ref(handle)
@@ -65,7 +65,7 @@ class Exporter:
         handle = self._handle()
         if self._whole is not None and handle is not None:
             number = self._shared.engine.lib.mdb_txn_id(handle.ptr)
-            self._shared.note_held(id(handle), int(number))
+            self._shared.note_pinned(id(handle), int(number))
         self._whole = None
 
 

@@ -33,7 +33,7 @@ def info(shared: SharedEnv) -> EnvInfo:
         last_txnid=int(out.me_last_txnid),
         max_readers=int(out.me_maxreaders),
         num_readers=int(out.me_numreaders),
-        pinned=shared.pins(),
+        pinned=len(shared.pinned()),
         max_map_size=most,
         reserved=reserved,
         used=(int(out.me_last_pgno) + 1) * stat(shared).psize,
@@ -95,7 +95,7 @@ def reader_list(shared: SharedEnv) -> list[Reader]:
         reader["pages"] = pages.get(reader.txnid, 0)
         reader["held_since"] = None
     # Which slot of those with one snapshot it is makes no difference.
-    for number, since in shared.held():
+    for number, since in shared.pinned():
         for reader in readers:
             if (reader.own, reader.txnid, reader.held_since) == (True, number, None):
                 reader["held_since"] = since

@@ -30,15 +30,15 @@ def after_close(
     long: float = LONG,
 ) -> None:
     """An environment was closed: wait for the views that are left, or warn of old ones."""
-    while deadline is not None and shared.held():
+    while deadline is not None and shared.pinned():
         if not deadline.slice():
             raise BusyError(
-                f"close: memoryviews or arrays still hold {len(shared.held())} snapshot(s)"
+                f"close: memoryviews or arrays still hold {len(shared.pinned())} snapshot(s)"
                 f" of {path!r}; it is closed, but its map stays until they are gone",
                 hint="drop the memoryviews and arrays, or copy what they show",
             )
         time.sleep(_LOOK)
-    ages = [now() - since for _, since in shared.held()]
+    ages = [now() - since for _, since in shared.pinned()]
     if ages and max(ages) > long:
         warn(
             f"{path!r} was closed while memoryviews or arrays hold {len(ages)} snapshot(s) of"

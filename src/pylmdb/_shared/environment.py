@@ -158,13 +158,9 @@ class SharedEnv(SharedCore):
         """True once the native environment is closed."""
         return not self.handle[0]
 
-    def pins(self) -> int:
-        """How many ended transactions are held by views."""
-        return len(self.held())
-
     def end_idle(self) -> None:
         """End all idle transactions."""
-        self.drop_parked()
+        self.free_idle()
         self.engine.lib.pylmdb_pool_drain(self.pool)
 
     def raise_limits(self, options: Options) -> None:

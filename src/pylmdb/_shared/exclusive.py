@@ -75,7 +75,7 @@ class ExclusiveAccess(MapClaim):
             raise self._refuse("another thread is doing the like", "try again")
         if shared.writer_open:
             raise self._refuse("a write transaction is open", "end it first")
-        if shared.pins():
+        if shared.pinned():
             raise self._refuse(
                 "views into it are alive", "drop the memoryviews and arrays of ended transactions"
             )
