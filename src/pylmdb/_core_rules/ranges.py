@@ -26,10 +26,10 @@ def walk(
     keys: object,
     values: object,
 ) -> Iterator[Any]:
-    """The records of ``cursor``'s database with ``start <= key < stop``."""
+    """Iterate over the records of the cursor's database with ``start <= key < stop``."""
     if not keys and not values:
         raise ValueError("range: keys=False and values=False leave nothing to return")
-    cursor._do(lambda native: None)  # a cursor that cannot be used is refused here
+    cursor._do(lambda native: None)  # raises if the cursor cannot be used
     flags = cursor._slot.flags
     start, stop, prefix = (
         None if key is None else bytes(as_buffer(name, key))
@@ -50,7 +50,7 @@ def walk(
 
 
 def nothing(cursor: Cursor[Any]) -> Iterator[Any]:
-    """An iterator that gives nothing, but is refused when its cursor is."""
+    """An empty iterator, which raises if its cursor cannot be used."""
     cursor._do(lambda native: None)
     return
     yield
@@ -66,7 +66,7 @@ def _take(
 
 
 def seek_last(cursor: Cursor[Any], stop: bytes | None) -> bool:
-    """Place the cursor on the last record before ``stop``."""
+    """Move the cursor to the last record before ``stop``."""
     if stop is not None and cursor.set_range(stop):
         return bool(cursor.prev())
     return bool(cursor.last())
@@ -79,7 +79,8 @@ def _prefix_bounds(
         raise TypeError("range: give start and stop, or prefix, not both")
     if flags & (MDB_INTEGERKEY | MDB_REVERSEKEY):
         raise InvalidParameterError(
-            "range: prefix has no meaning where keys are not ordered by their first bytes"
+            "range: a database with integerkey or reverse_key is not ordered by the first bytes of"
+            " its keys, so it has no prefix; give start and stop"
         )
     return prefix or None, successor(prefix)
 
@@ -105,7 +106,9 @@ def _compare_native(native: CData, cursor: Cursor[Any], key: bytes, bound: bytes
     """``mdb_cmp``: the order of a database with integer or reversed keys."""
     ffi, lib = cursor._engine.ffi, cursor._engine.lib
     if cursor._slot.flags & MDB_INTEGERKEY and len(key) != len(bound):
-        raise InvalidParameterError(f"range: bounds must have the keys' {len(key)} bytes")
+        raise InvalidParameterError(
+            f"range: start or stop has {len(bound)} bytes; the keys have {len(key)}"
+        )
     raw_key, raw_bound = ffi.from_buffer(key), ffi.from_buffer(bound)
     a = ffi.new("MDB_val *", {"mv_size": len(key), "mv_data": raw_key})
     b = ffi.new("MDB_val *", {"mv_size": len(bound), "mv_data": raw_bound})

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Who may hold a view into the map, and until when.
+"""Views into the map, and how long they keep their snapshot.
 
-A read transaction with ``buffers=True`` has one exporter: a read-only memoryview
-over the whole map whose owner ends the native transaction when it dies.  Every
-view is a slice of it, and Python keeps the owner of a memoryview alive for its
-slices, casts, and the arrays made from them.  So the snapshot, its reader slot
-and the map stay until the transaction has ended *and* the last view is gone, in
-whatever order and on whatever thread that happens; no view needs an object of
-its own.
+A read transaction with ``buffers=True`` has one exporter: a read-only memoryview of the whole map.
+Its owner ends the native transaction when it dies.  Every view is a slice of this memoryview, and
+Python keeps the owner of a memoryview alive for its slices, casts, and the arrays made from them.
+
+So the snapshot, its reader slot and the map stay until the transaction has ended *and* the last
+view has been freed.  The order, and the thread that frees it, do not matter, and a view needs no
+object of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Exporter:
-    """Hands out views of one native read transaction and owns its end."""
+    """Makes the views of one native read transaction, and ends it after the last of them."""
 
     __slots__ = ("_base", "_handle", "_shared", "_whole")
 
@@ -61,7 +61,7 @@ class Exporter:
         return self._whole
 
     def let_go(self) -> None:
-        """The transaction has ended: its snapshot lasts as long as its views."""
+        """End the use by the transaction: from now on only views keep the snapshot."""
         handle = self._handle()
         if self._whole is not None and handle is not None:
             number = self._shared.engine.lib.mdb_txn_id(handle.ptr)
