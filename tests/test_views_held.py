@@ -78,7 +78,7 @@ def test_closing_warns_of_old_views(env, monkeypatch):
         view = txn.view(b"k")
     at_once = functools.partial(_pinned.after_close, long=0.0)
     monkeypatch.setattr(pylmdb.Environment, "_after_close", staticmethod(at_once))
-    with pytest.warns(ResourceWarning, match="hold 1 snapshot"):
+    with pytest.warns(ResourceWarning, match="pin 1 snapshot"):
         env.close()
     assert bytes(view) == RECORDS[b"k"]
 

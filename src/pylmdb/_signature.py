@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The signature of classes whose ``__init__`` is the core's."""
+"""The signature of the classes whose ``__init__`` the core implements."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class InitSignature:
-    """A class attribute ``__signature__``: that of the class's ``__init__``.
+    """The class attribute ``__signature__``: the signature of ``__init__``.
 
-    ``inspect`` finds no signature in a type of C, so it is that of the function which
-    documents ``__init__``, unless a subclass has one of its own.
+    ``inspect`` finds none in a C type.  So this is the signature of the function that documents
+    ``__init__``, unless a subclass has an ``__init__`` of its own.
     """
 
     def __get__(self, instance: object, cls: type) -> Signature:

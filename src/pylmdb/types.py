@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the calls of pylmdb return beside bytes: dicts with named fields.
+"""The dicts with named fields that calls of pylmdb return.
 
-py-lmdb returns plain dicts, so these are dicts and print like dicts; each key can also be
-read as an attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the same.
+py-lmdb returns plain dicts, so these are dicts and print like dicts.  Each key can also be read as
+an attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Record(dict[str, _V]):
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # which knows the fields of each, and would believe in any
+    if not TYPE_CHECKING:  # type checkers know the fields; with this they would accept any name
 
         def __getattr__(self, name):
             try:
@@ -110,12 +110,14 @@ class DbFlags(Record[bool]):
 
 
 class Reader(Record["int | str | float | None"]):
-    """One slot of the reader table: ``pid``, the number by which the process knows itself,
-    ``own``, whether it is this process, ``thread`` (hexadecimal), ``txnid``,
-    the snapshot that it reads (None when idle), ``pages``, how many pages that were
-    freed since it keeps from being used again, and ``held_since``: where its
-    transaction has ended in this process and only views and arrays hold it, since
-    when, in seconds of Unix time; else None."""
+    """One slot of the reader table.
+
+    ``pid``, the process number as the process knows it; ``own``, whether it is this process;
+    ``thread`` (hexadecimal); ``txnid``, the number of the snapshot that it reads, None if it is
+    idle; ``pages``, how many pages its snapshot keeps from being used again; ``held_since``, when
+    its transaction ended, in seconds of Unix time, if that was in this process and only views and
+    arrays keep the snapshot, else None.
+    """
 
     __slots__ = ()
     pid: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is accepted as a key or value: bytes, or any object that has some."""
+"""Keys and values: bytes, or any other object with the buffer protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 def as_buffer(name: str, value: Any) -> bytes | memoryview:
-    """``value`` as bytes or a C-contiguous buffer; its bytes are what is stored."""
+    """Return ``value`` as bytes or a C-contiguous buffer.
+
+    :param name: of the argument, for messages.
+    :raises TypeError: it is a str, or not a buffer.
+    """
     if type(value) is bytes:
         return value
     if isinstance(value, str):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can be asked of an environment: its sizes, limits, and readers."""
+"""Sizes, limits and readers of an environment."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def readers(shared: SharedEnv) -> str:
 
 
 def _process(shared: SharedEnv, number: int) -> int:
-    """The process number that goes with a number in the reader table."""
+    """The process number for a number in the reader table, which is that of a namespace."""
     return int(shared.run(shared.engine.lib.pylmdb_env_process, number))
 
 
@@ -94,7 +94,7 @@ def reader_list(shared: SharedEnv) -> list[Reader]:
     for reader in readers:
         reader["pages"] = pages.get(reader.txnid, 0)
         reader["held_since"] = None
-    # Which slot of those with one snapshot it is makes no difference.
+    # Reader slots with the same snapshot are alike, so any of them can get the time.
     for number, since in shared.pinned():
         for reader in readers:
             if (reader.own, reader.txnid, reader.held_since) == (True, number, None):
@@ -104,8 +104,8 @@ def reader_list(shared: SharedEnv) -> list[Reader]:
 
 
 def _pages_freed(shared: SharedEnv, snapshots: Iterable[int]) -> dict[int | None, int | None]:
-    """How many pages have been freed since each snapshot; None where that cannot be
-    looked up."""
+    """How many pages have been freed since each snapshot; None if no reader slot is left, which
+    looking it up needs."""
     lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
     handle = shared.engine.ffi.new("struct pylmdb_txn *")
     found: dict[int | None, int | None] = {}
