@@ -146,14 +146,14 @@ class _Opening(Owner):
     """Owns a native environment that is being opened, and the files that were created for it.  If
     it gets no user, it is closed, and these files are removed."""
 
-    __slots__ = ("_box", "_engine", "_made", "_options", "_shared")
+    __slots__ = ("_engine", "_handle", "_made", "_options", "_shared")
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._shared: SharedEnv | None = None
         self._engine: Engine | None = None
         self._made: Opening | None = None
-        self._box: CData = None
+        self._handle: CData = None
 
     def open(self) -> SharedEnv:
         """Open it, and add it to the table."""
@@ -167,11 +167,11 @@ class _Opening(Owner):
         made = self._made = Opening(engine, options, head)
         if key is None:
             made.make_directory()
-        self._box = engine.ffi.new("MDB_env **")
-        code = engine.lib.mdb_env_create(self._box)
+        self._handle = engine.ffi.new("MDB_env **")
+        code = engine.lib.mdb_env_create(self._handle)
         if code:
             raise error("mdb_env_create", code)
-        shared = self._shared = SharedEnv(engine, self._box, options, _close_if_last)
+        shared = self._shared = SharedEnv(engine, self._handle, options, _close_if_last)
         _half_open.add(shared)
         _open_files(shared, made, options)
         # Readers that have died keep pages and reader slots in use.
@@ -193,11 +193,11 @@ class _Opening(Owner):
         """Close it, and remove the files that were created, unless it has a user."""
         shared, made = self._shared, self._made
         if shared is not None and shared.used_by():
-            self._box = self._made = self._shared = None
+            self._handle = self._made = self._shared = None
         elif shared is not None and not shared.forked:
             _close(shared)
-        elif shared is None and self._engine is not None and self._box is not None:
-            self._engine.lib.pylmdb_env_end(self._box)
+        elif shared is None and self._engine is not None and self._handle is not None:
+            self._engine.lib.pylmdb_env_end(self._handle)
         if shared is not None:
             _half_open.discard(shared)
         if self._made is not None and made is not None:
@@ -291,13 +291,13 @@ def _flags(lib: CData, options: Options) -> int:
 
 def _load_main(shared: SharedEnv) -> None:
     """Read the flags of the main database, and have liblmdb set its key order."""
-    lib, box = shared.engine.lib, shared.engine.ffi.new("struct pylmdb_txn *")
-    if lib.pylmdb_begin_reader(box, shared.pool, -1):
-        shared.begin_reader(box)  # tries again with a larger map, or raises
+    lib, handle = shared.engine.lib, shared.engine.ffi.new("struct pylmdb_txn *")
+    if lib.pylmdb_begin_reader(handle, shared.pool, -1):
+        shared.begin_reader(handle)  # tries again with a larger map, or raises
     try:
-        shared.open_slot(box.ptr, None, None, 0)
+        shared.open_slot(handle.ptr, None, None, 0)
     finally:
-        lib.pylmdb_abort(box)
+        lib.pylmdb_abort(handle)
 
 
 def _descriptor_key(shared: SharedEnv) -> FileKey:
