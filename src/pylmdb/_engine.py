@@ -35,8 +35,8 @@ class Engine:
 
     # The C types of the objects that own views and reserved memory; None without a compiled core
     # (PyPy).
-    exporter_class: Any = getattr(compiled, "Exporter", None)
-    lease_class: Any = getattr(compiled, "Lease", None)
+    exporter_class: type[Any] | None = getattr(compiled, "Exporter", None)
+    lease_class: type[Any] | None = getattr(compiled, "Lease", None)
 
     def __init__(self, module: CData) -> None:
         self.ffi = module.ffi

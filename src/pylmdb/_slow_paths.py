@@ -54,8 +54,8 @@ class SlowPaths:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))
 
     def resume(
-        self, env: Environment, inherited: Any, address: int, pointer: int, slot: DbSlot
-    ) -> tuple[Any, Any]:
+        self, env: Environment, inherited: SharedEnv, address: int, pointer: int, slot: DbSlot
+    ) -> tuple[SharedEnv, DbSlot]:
         """In a forked child: begin a native transaction that continues an inherited one.
 
         :return: its native environment, and the slot there that replaces ``slot``.

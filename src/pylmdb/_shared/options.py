@@ -12,7 +12,7 @@ from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from os import PathLike
-    from typing import Any
+    from typing import Any, SupportsIndex
 
 DEFAULT_MAX_DBS = 128
 # slots beyond max_dbs, for dropped databases that a transaction still sees
@@ -128,7 +128,7 @@ def _is_file(path: bytes) -> bool:
         return False
 
 
-def _checked_integer(field: str, value: Any, limit: int) -> int | None:
+def _checked_integer(field: str, value: SupportsIndex, limit: int) -> int | None:
     try:
         number = index(value)
     except TypeError:
