@@ -78,8 +78,9 @@ else:
 del TYPE_CHECKING
 _Database = Database
 
-# A star import brings py-lmdb's names, our exceptions and Database.  It leaves the builtin open()
-# alone, as in py-lmdb, and names that programs have from elsewhere, such as load and types.
+# A star import defines py-lmdb's names, pylmdb's exceptions and Database.  As in py-lmdb it does
+# not define open, which is a builtin, and not names that programs import from elsewhere, such as
+# load and types.
 __all__ = [
     "AddrBusyError",
     "BadChecksumError",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Types that annotations name.  At run time they are made when somebody asks for them."""
+"""Types that annotations name.  At run time this module is imported at their first use."""
 
 import array
 import mmap
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import typing_extensions
 
     class _Array(Protocol):
-        """An array or number of numpy: it is declared to be a buffer from Python 3.12 on."""
+        """An array or number of numpy, which is declared as a buffer from Python 3.12 on only."""
 
         @property
         def __array_interface__(self) -> dict[str, Any]: ...
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     ValueT = typing_extensions.TypeVar(
         "ValueT", bound=bytes | memoryview, default=bytes, covariant=True
     )
-    # any object with a C-contiguous buffer; str is refused
+    # any object with a C-contiguous buffer; not str
     BytesLike = typing_extensions.Buffer | _Array
-    # a pointer, a structure or a module of cffi, whose objects have no types that can be named
+    # a pointer, a structure or a module of cffi, which has no types for them
     CData = Any
 else:
     ValueT = TypeVar("ValueT", bound=bytes | memoryview, covariant=True)
-    # every buffer is accepted; before Python 3.12 there is no type that means that
+    # any buffer; before Python 3.12 there is no type for that
     BytesLike = Union[bytes, bytearray, memoryview, "array.array[Any]", mmap.mmap, Any]

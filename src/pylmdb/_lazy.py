@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Names of the package that are imported when a program asks for them, because that costs
-time which most programs can spare."""
+"""Names of the package that are imported at their first use, because most programs do not need
+them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def __getattr__(name: str) -> object:
 
 
 def _module(name: str) -> ModuleType:
-    """A module of the package, by statements that programs which freeze others can see.
+    """Import a module of the package, by statements that tools such as PyInstaller find.
 
-    ``from . import aio`` would ask the package for the name first, and so this function.
+    ``from . import aio`` would look the name up in the package first, which calls this function.
     """
     if name == "aio":
         from .aio import __name__ as full

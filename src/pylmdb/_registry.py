@@ -22,7 +22,7 @@ from . import _engine
 from ._base.owners import Descriptor, Owner
 from ._shared.environment import SharedEnv
 from ._shared.growth import plan
-from ._shared.opening import Opening, RetryError, look
+from ._shared.opening import OpenAttempt, RetryError, look
 from ._shared.options import SPARE_SLOTS
 from ._typing import TYPE_CHECKING
 from .errors import Error, ReplacedError, error
@@ -65,7 +65,7 @@ def open_shared(options: Options, token: int, user: object) -> SharedEnv:
         if _pid != os.getpid():
             forget_in_child()
         for attempts_left in reversed(range(_ATTEMPTS)):
-            opening = _Opening(options)
+            opening = _NewEnvironment(options)
             try:
                 with opening, opening:
                     shared = _find(options)
@@ -142,7 +142,7 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
         )
 
 
-class _Opening(Owner):
+class _NewEnvironment(Owner):
     """Owns a native environment that is being opened, and the files that were created for it.  If
     it gets no user, it is closed, and these files are removed."""
 
@@ -152,7 +152,7 @@ class _Opening(Owner):
         self._options = options
         self._shared: SharedEnv | None = None
         self._engine: Engine | None = None
-        self._made: Opening | None = None
+        self._made: OpenAttempt | None = None
         self._handle: CData = None
 
     def open(self) -> SharedEnv:
@@ -164,7 +164,7 @@ class _Opening(Owner):
             if key in _open:
                 raise _replaced(options)  # after it was looked up
             _refuse_other_binding(engine.lib, options, key)
-        made = self._made = Opening(engine, options, head)
+        made = self._made = OpenAttempt(engine, options, head)
         if key is None:
             made.make_directory()
         self._handle = engine.ffi.new("MDB_env **")
@@ -213,7 +213,7 @@ def _replaced(options: Options) -> RetryError:
     )
 
 
-def _open_files(shared: SharedEnv, opening: Opening, options: Options) -> None:
+def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options) -> None:
     _configure(shared, options)
     lib = shared.engine.lib
     code = opening.open(shared.ptr, _flags(lib, options), _file_mode(options))

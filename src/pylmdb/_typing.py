@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What classes need of ``typing`` at run time, without it: its import takes longer than
-that of all of pylmdb."""
+"""The names of ``typing`` that classes need at run time, without importing it, which takes longer
+than importing all of pylmdb."""
 
-TYPE_CHECKING = False  # as type checkers know it: they take the name for true
+TYPE_CHECKING = False  # type checkers take this name for true
 
 if TYPE_CHECKING:
     from typing import Generic as Generic
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 else:
 
     class Generic:
-        """The subscript: ``Transaction[bytes]`` is an alias of ``Transaction``."""
+        """Makes ``Transaction[bytes]`` an alias of ``Transaction``."""
 
         __slots__ = ()
         __class_getitem__ = classmethod(type(list[int]))
 
     def overload(function):
-        """To be replaced by the next function of this name."""
+        """Return the function, which the next one of this name replaces."""
         return function
 
     ValueT = "ValueT"

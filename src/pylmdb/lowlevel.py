@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""liblmdb itself, for libraries that embed pylmdb and make calls of their own.
+"""liblmdb itself, for libraries that embed pylmdb and call its functions.
 
 Each engine has ``ffi`` and ``lib``, the two objects of a cffi module: every
 function of ``lmdb.h`` is ``engine.lib.mdb_...``, every constant
@@ -13,9 +13,9 @@ What LMDB 1.0 adds exists in both engines; in 0.9 the functions return ENOSYS
     >>> with env.begin() as txn:
     ...     engine.lib.mdb_txn_id(pylmdb.lowlevel.handle(txn))
 
-A raw handle is good until the object it came from ends, and the rules of lmdb.h
-hold for calls with it: above all, do not close, commit or abort it, and use a
-write transaction in its own thread only.
+A native handle is valid until the object that it belongs to has ended.  The rules of
+lmdb.h apply to calls with it.  Above all, do not close, commit or abort it, and use a
+write transaction only in the thread that began it.
 """
 
 from __future__ import annotations
@@ -35,17 +35,19 @@ __all__ = ["Engine", "database_number", "engine", "engines", "handle"]
 
 
 def engine(obj: Environment | Transaction[Any] | Cursor[Any]) -> Engine:
-    """The :class:`Engine` that serves an environment, transaction or cursor."""
+    """Return the :class:`Engine` of an environment, transaction or cursor."""
     if isinstance(obj, Cursor):
         obj = obj.txn
     env = obj.env if isinstance(obj, Transaction) else obj
     if not isinstance(env, Environment):
-        raise TypeError(f"no engine stands behind {type(obj).__name__}")
+        raise TypeError(
+            f"obj must be an Environment, Transaction or Cursor, not {type(obj).__name__}"
+        )
     return env._use().engine
 
 
 def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> CData:
-    """The ``MDB_env *``, ``MDB_txn *`` or ``MDB_cursor *`` of an object, as cffi data.
+    """Return the ``MDB_env *``, ``MDB_txn *`` or ``MDB_cursor *`` of an object, as cffi data.
 
     :raises ClosedError: the object has ended.
     """
@@ -53,11 +55,11 @@ def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> CData:
         return obj._use().ptr
     if isinstance(obj, (Transaction, Cursor)):
         return obj._do(lambda native: native)
-    raise TypeError(f"no native handle stands behind {type(obj).__name__}")
+    raise TypeError(f"obj must be an Environment, Transaction or Cursor, not {type(obj).__name__}")
 
 
 def database_number(db: Database, txn: Transaction[Any]) -> int:
-    """The ``MDB_dbi`` of a database handle, as ``txn`` knows it."""
+    """Return the ``MDB_dbi`` of a database handle in a transaction."""
     if not isinstance(txn, Transaction):
         raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
     return int(txn._do(lambda native: txn._slot_in(native, db).dbi))

@@ -28,23 +28,24 @@ __all__ = ["VerifyError", "verify"]
 def verify(
     path: str | bytes | os.PathLike[str] | os.PathLike[bytes], subdir: bool | None = None
 ) -> list[str]:
-    """Check a data file and return its problems, a line of text each; none if it is sound.
+    """Check a data file and return a list of its problems, a line of text each; the list is empty
+    if the file is sound.
 
     :param path: as for :func:`pylmdb.open`; str, bytes or PathLike.
     :param subdir: True if ``path`` is a directory with ``data.mdb`` in it, False if it is the
         data file; left out, the path decides.
-    :raises InvalidError: the check cannot begin, because it is not an LMDB data file of a kind
-        that is known.  ``VerifyError`` is another name of this class.
+    :raises InvalidError: it is not an LMDB data file, or has a format that is not known.
+        ``VerifyError`` is another name of this class.
     :raises OSError: the file cannot be opened.
 
-    What is left out of the list: findings that are no damage, such as pages that nothing uses.
+    Findings that are not damage, such as pages that are not in use, are not in the list.
     """
     report = __wrapped__(path, subdir=subdir)
     problems = [str(finding) for finding in report.findings if finding.severity == "error"]
     if report.format is None:
         raise VerifyError(f"verify: {report.path!r}: {'; '.join(problems)}")
     if report.errors > len(problems):
-        problems.append(f"{report.errors - len(problems):,} problems more")
+        problems.append(f"and {report.errors - len(problems):,} more problems")
     return problems
 
 

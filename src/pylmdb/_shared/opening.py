@@ -136,7 +136,7 @@ def _lock_name(options: Options) -> str:
 # -- the attempt ------------------------------------------------------------------------------
 
 
-class Opening:
+class OpenAttempt:
     """The attempt, from the directory to the files.
 
     :param head: the first bytes of the data file when the engine was chosen.
@@ -145,7 +145,7 @@ class Opening:
     def __init__(self, engine: Engine, options: Options, head: bytes) -> None:
         self._lib, self._null, self._options = engine.lib, engine.ffi.NULL, options
         self._head = head
-        self._noted = engine.ffi.new("struct pylmdb_opening *")
+        self._record = engine.ffi.new("struct pylmdb_opening *")
         self._made_directory = False
 
     def make_directory(self) -> None:
@@ -166,14 +166,14 @@ class Opening:
 
     def open(self, env: CData, flags: int, mode: int) -> int:
         """``mdb_env_open``; returns its code."""
-        return int(self._lib.pylmdb_env_open(env, self._options.path, flags, mode, self._noted))
+        return int(self._lib.pylmdb_env_open(env, self._options.path, flags, mode, self._record))
 
     def undo(self) -> None:
         """Remove the files and the directory that this attempt created; the native environment
         must be closed."""
         options = self._options
         lock_path = options.lock_path if options.lock else self._null
-        self._lib.pylmdb_remove_made(self._noted, options.data_path, lock_path)
+        self._lib.pylmdb_remove_made(self._record, options.data_path, lock_path)
         if not self._made_directory:
             return
         try:
@@ -183,7 +183,7 @@ class Opening:
 
     def failure(self, code: int) -> Exception:
         """The exception for an error code of :meth:`open`, or of a later step."""
-        options, lib, step = self._options, self._lib, self._noted.step
+        options, lib, step = self._options, self._lib, self._record.step
         if step == lib.PYLMDB_OPEN_LOCK_FILE:
             failure = _lock_file_denied(options, code)
         elif step == lib.PYLMDB_LOCK_LOCK_FILE:
@@ -209,7 +209,7 @@ class Opening:
         or has died while it did.  Or it has created the data file in another format.
         """
         lib = self._lib
-        if self._noted.step == lib.PYLMDB_MAP_LOCK_FILE:
+        if self._record.step == lib.PYLMDB_MAP_LOCK_FILE:
             return _is_empty(self._options.lock_path)
         if code in (lib.MDB_INVALID, lib.MDB_VERSION_MISMATCH):
             return look(self._options)[0] != self._head
