@@ -74,21 +74,21 @@ def env(open_env: Callable[..., pylmdb.Environment]) -> pylmdb.Environment:
 
 
 @pytest.fixture
-def held(env: pylmdb.Environment) -> Iterator[threading.Event]:
-    """Another thread holds the writer lock until this event is set."""
-    let_go, has = threading.Event(), threading.Event()
+def release_writer_lock(env: pylmdb.Environment) -> Iterator[threading.Event]:
+    """Another thread has taken the writer lock, and releases it when this event is set."""
+    release, has_taken = threading.Event(), threading.Event()
 
     def hold() -> None:
         with env.begin(write=True) as txn:
-            has.set()
-            let_go.wait(20)
+            has_taken.set()
+            release.wait(20)
             txn.abort()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    has.wait(20)
-    yield let_go
-    let_go.set()
+    has_taken.wait(20)
+    yield release
+    release.set()
     thread.join()
 
 

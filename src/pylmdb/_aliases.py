@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     ValueT = typing_extensions.TypeVar(
         "ValueT", bound=bytes | memoryview, default=bytes, covariant=True
     )
-    # any object with a C-contiguous buffer; str is refused
+    # any object with a C-contiguous buffer; not str
     BytesLike = typing_extensions.Buffer | _Array
     # a pointer, structure or module of cffi; they have no types that annotations can name
     CData = Any

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The seam: what a core gives to the classes that stand on it.
+"""The contract of a core: the names that code above the cores uses.
 
-A core is a few types and two functions.  The public classes stand on the types: Transaction on
-TransactionCore, Cursor on CursorCore, Environment on EnvironmentCore, and SharedEnv on SharedCore;
-DbSlot is used as it is.  They implement the operations that run once per record, which the public
-classes document, and begin, commit and abort; everything else is written once above the seam with
-``_do``.  There are two cores that keep these names: the C one (``_native/core``) and the one in
-cffi (``_cffi_core``); ``_which_core.py`` chooses one when pylmdb is imported.  What is named
-here is used above the seam, and what is not named here stays inside a core.
+A core is a few types and two functions.  Transaction derives from TransactionCore, Cursor from
+CursorCore, Environment from EnvironmentCore, and SharedEnv from SharedCore; DbSlot is used as it
+is.  A core implements the operations that run once per record, which the public classes document,
+and begin, commit and abort.  Everything else is written once above the cores, with ``_do``.
+
+There are two cores with these names: the C core (``_native/core``) and the core in cffi
+(``_cffi_core``).  ``_which_core.py`` chooses one when pylmdb is imported.  Code above the cores
+must not use a name of a core that is not in this file.
 """
 
 from collections.abc import Callable
@@ -23,12 +24,12 @@ from .transaction import Transaction
 T = TypeVar("T")
 
 def join(table: int, /) -> None:
-    """Take an engine, whose ``struct pylmdb_engine`` is at this address, before the first
-    environment is opened with it."""
+    """Join an engine to the core, by the address of its ``struct pylmdb_engine``.  It must be
+    called before an environment is opened with the engine."""
 
 def publish(cls: type, /) -> None:
-    """Make a public class the one that the core makes objects of, and the core's methods its
-    own.  The functions that document them there go."""
+    """Register a public class with the core, which makes objects of it from now on.  The core's
+    methods replace the functions that document them."""
 
 class TransactionCore:
     """A transaction: its life, and its operations per record."""
@@ -39,43 +40,46 @@ class TransactionCore:
     # None at the top
     _parent: Transaction[Any] | None
     _write: bool
-    # the number of the thread it belongs to; 0 where threads may share it
+    # the number of the thread that it belongs to; 0 if threads may share it
     _thread: int
-    # counts changes made by this transaction, by whatever layer makes them
+    # counts the changes that this transaction has made, above the core, too
     _mutations: int
     @property
     def _engine(self) -> Engine:
         """The engine of its environment."""
 
     def _do(self, operation: Callable[..., T], /, *args: object) -> T:
-        """The guard: run ``operation(native transaction, *args)``, or raise."""
+        """The guard: call ``operation(native transaction, *args)``; raise if the transaction
+        cannot be used now."""
 
     def _slot_in(self, ptr: CData, db: Database | None, /) -> DbSlot:
-        """Inside ``_do``: the native handle that a ``db`` argument means."""
+        """Inside ``_do``: the slot for a ``db`` argument; None means the transaction's database."""
 
     def _whole(self) -> memoryview:
         """Inside ``_do``, in a read transaction: the read-only view of the whole map.
-        It begins at the address that ``pylmdb_env_map`` tells, at 0 where that is not
-        known.  As long as a slice of it is alive, so is the snapshot."""
+
+        It begins at the address that ``pylmdb_env_map`` returns, or at 0 if that is not known.  The
+        snapshot stays as long as a slice of it is alive."""
 
     def _begin_reservation(self) -> None:
-        """Inside ``_do``: until the reservation ends, operations raise BufferError, and the
-        transaction does not end natively."""
+        """Inside ``_do``: begin a reservation.  Until it ends, operations raise BufferError, and
+        the native transaction does not end."""
 
-    # to be called when nobody can reach the reserved memory any more; it may outlive
-    # the transaction
+    # to be called when no object can reach the reserved memory any more; it may outlive the
+    # transaction
     _end_reservation: Callable[[], None]
 
     def _close_cursors_of(self, slot: DbSlot, /) -> None:
-        """Inside ``_do``: close the native cursors of a database that is no more."""
+        """Inside ``_do``: close the native cursors of a database that was dropped."""
 
     @property
     def _opened(self) -> list[DbSlot]:
-        """Handles that die if this transaction is aborted; the list is added to."""
+        """The slots that die if this transaction is aborted; callers append to the list."""
 
     @property
     def _dropped(self) -> list[int]:
-        """Numbers of the handles dropped by this transaction; the list is added to."""
+        """The MDB_dbi of the databases that this transaction has dropped; callers append to the
+        list."""
 
 class CursorCore:
     """A native cursor and its operations."""
@@ -89,32 +93,35 @@ class CursorCore:
         """The engine of its environment."""
 
     def _do(self, operation: Callable[..., T], /, *args: object) -> T:
-        """The guard: run ``operation(native cursor, *args)``, or raise."""
+        """The guard: call ``operation(native cursor, *args)``; raise if the cursor cannot be used
+        now."""
 
 class SharedCore:
-    """The transactions of a native environment; SharedEnv stands on it."""
+    """The transactions of a native environment; SharedEnv derives from it."""
 
-    # a transaction may begin at once; else it asks SharedEnv
+    # whether transactions may begin without asking SharedEnv
     admitting: bool
+    # whether compact() has replaced the data file
     replaced: bool
-    # its Environments have another one now: in a forked child, and after compact()
     @property
-    def left_behind(self) -> bool: ...
-    # read transactions that the pool does not count
+    def left_behind(self) -> bool:
+        """Whether its Environments must use another native environment: in a forked child, and
+        after compact()."""
+    # how many live read transactions the pool does not count
     live: int
-    # how often the number of a database handle was used again
+    # how often an MDB_dbi was used again for another database
     reuses: int
 
     def attach(self, engine: Engine, pool: int, /) -> None:
-        """Take the engine and the address of the ``struct pylmdb_pool``, before anything
-        begins."""
+        """Set the engine, and the address of the ``struct pylmdb_pool``; it must be called before
+        a transaction begins."""
 
-    def held(self) -> list[tuple[int, float]]:
-        """The snapshots whose transactions have ended and which views alone hold: their
+    def pinned(self) -> list[tuple[int, float]]:
+        """The snapshots that only views keep, because their transactions have ended: their
         numbers, and since when in seconds of Unix time."""
 
-    def drop_parked(self) -> None:
-        """Free the memory of ended read transactions that the pool does not have."""
+    def free_idle(self) -> None:
+        """Free the idle read transactions that the pool does not have."""
 
     def revoke_children(self, env: Environment, /) -> None:
         """End the transactions of an Environment, the newest first."""
@@ -124,12 +131,12 @@ class SharedCore:
 
     @property
     def writer_open(self) -> bool:
-        """Whether a write transaction of this process is open."""
+        """Whether this process has a write transaction open."""
 
     @property
     def last_commit(self) -> int | None:
-        """The number of the last transaction that anybody has committed; None where a
-        transaction could not begin at once either."""
+        """The number of the newest committed transaction, of any process; None if a transaction
+        could not begin without waiting."""
 
 class EnvironmentCore:
     """The base of Environment, for ``begin`` alone."""
@@ -160,8 +167,8 @@ class DbSlot:
     alive: bool
     # opened by a write transaction that has not committed yet
     pending: bool
-    # where its number has meant another database before: how often a number was
-    # used again by then, and the transaction that did it
+    # if its MDB_dbi was another database's before: the count of ``reuses`` when it was used again,
+    # and the transaction that did it
     reuse: int
     since: int
 
@@ -169,4 +176,4 @@ class DbSlot:
         """A handle that is alive."""
 
     def kill(self) -> None:
-        """Make every handle on this slot useless for good."""
+        """Mark the slot as dead: every Database that uses it raises from now on."""

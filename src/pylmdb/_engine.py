@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The compiled engines: one extension module per LMDB release line.
 
-Only this file imports compiled extensions and knows how many there are.  An
-engine is liblmdb 0.9 (data format 1), liblmdb 1.0 (data format 3), or, where the
-package was built so, the system's liblmdb as the only one.  Above it the same
-code serves them all.
+An engine is liblmdb 0.9 (data format 1) or liblmdb 1.0 (data format 3).  A package that was built
+against the system's liblmdb has that as its only engine.  Only this file imports the extension
+modules and knows how many there are; the code above it is the same for all engines.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ _MODULES = ("_lmdb09", "_lmdb10", "_lmdbsys")
 
 
 class Engine:
-    """One liblmdb: ``ffi`` and ``lib`` of cffi, and what the core calls it by."""
+    """One liblmdb: ``ffi`` and ``lib`` of cffi, and the table by which the core calls it."""
 
-    # The C types behind views, and behind memory that is lent for writing; None where there
-    # is no compiled core (PyPy).
-    exporter_class: Any = getattr(compiled, "Exporter", None)
-    lease_class: Any = getattr(compiled, "Lease", None)
+    # The C types of the objects that own views and reserved memory; None without a compiled core
+    # (PyPy).
+    exporter_class: type[Any] | None = getattr(compiled, "Exporter", None)
+    lease_class: type[Any] | None = getattr(compiled, "Lease", None)
 
     def __init__(self, module: CData) -> None:
         self.ffi = module.ffi
@@ -49,7 +48,7 @@ class Engine:
         )
         self.data_format = _FORMATS[self.version[0]]
         self.hardened = bool(self.lib.pylmdb_has_shim())
-        # The C core calls the functions of this table, and these methods where it must wait.
+        # The C core calls the functions in this table, and methods of ``slow`` when it must wait.
         self.table = int(self.ffi.cast("uintptr_t", self.lib.pylmdb_engine_table()))
         self.slow = SlowPaths(self.ffi, compiled.end_thread) if NAME == "c" else None
         join(self.table)
@@ -70,10 +69,10 @@ class Engine:
 
 
 def _compiled(name: str) -> CData:
-    """A compiled module; None where it was not built.
+    """Import a compiled module; None if it was not built.
 
-    These statements name the modules one by one, so that programs that freeze others find
-    them, and with them the module that cffi's compiled code imports.
+    The import statements name the modules one by one, so that tools such as PyInstaller find them,
+    and ``_cffi_backend``, which cffi's compiled code imports.
     """
     import _cffi_backend  # noqa: F401
 
@@ -92,9 +91,9 @@ def _compiled(name: str) -> CData:
     return module
 
 
-# held while a compiled module is loaded or an engine is made of it
+# taken while a compiled module is imported and its engine is made
 _lock = RLock()
-# by name of the module; None where there is no such module
+# by the name of the module; None if it was not built
 _engines: dict[str, Engine | None] = {}
 
 if hasattr(os, "register_at_fork"):
@@ -104,12 +103,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def engines() -> list[Engine]:
-    """All that are built in, the one for new files first."""
+    """All engines that are built in; the first one is that for new files."""
     return list(_each_engine())
 
 
 def _each_engine() -> Iterator[Engine]:
-    """The same one by one: few programs need more than the first."""
+    """Yield the engines one by one, because most programs need only the first."""
     for name in _MODULES:
         if name not in _engines:
             _make_engine(name)
@@ -155,11 +154,15 @@ def version(
 @overload
 def version(subpatch: bool, lib_version: int | None = None) -> tuple[int, ...]: ...
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
-    """The version of a built-in liblmdb, as (major, minor, patch).
+    """Return the version of a built-in liblmdb, as (major, minor, patch).
 
     :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
     :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
-        one that makes new files.
+        engine for new files.
+    :raises Error: the engine is not built in.
+    :raises OverflowError: ``lib_version`` is negative.
+
+    ``mdb_version``.
     """
     if lib_version is None or lib_version == -1:
         engine = default()
@@ -171,10 +174,13 @@ def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int
 
 
 def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
-    """The engine for a file that begins with ``head``: that of its format, and for a
-    new one, whose head is empty, the one wanted.
+    """The engine for a file.
 
-    Zeros can be the head of a new one, too: its creation may have been cut short.
+    :param head: the first bytes of the file.  They tell its format.  They are empty for a new file,
+        and can be zeros if creating the file was interrupted.
+    :param lib_version: the engine for a new file; None for the default.
+    :raises InvalidError: the file is not an LMDB file, or has another format than ``lib_version``.
+    :raises VersionMismatchError: no engine that is built in reads its format.
     """
     wanted = None if lib_version is None else of_major(lib_version)
     data_format = _format_in(head)
@@ -199,9 +205,10 @@ def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
 
 
 def _format_in(head: bytes) -> int | None:
-    """The format number behind the magic of the first page; None if there is no magic.
+    """The format number, which follows the magic number of the first page; None without a magic
+    number.
 
-    The magic stands at byte 16 in format 1 and at byte 24 in format 3.
+    The magic number is at byte 16 in format 1 and at byte 24 in format 3.
     """
     _, _, rest = head.partition(_MAGIC)
     return int.from_bytes(rest[:4], sys.byteorder) if len(rest) >= 4 else None

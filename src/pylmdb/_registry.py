@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The environments that are open in this process: the only global state.
+"""The environments that this process has open: the only global state.
 
-A file is known by device and inode of its data file and of its lock file, so
-links and relative paths lead to the same environment, and a file that was
-deleted and made anew is another one.  One lock is held across looking, opening
-and noting, so two threads cannot open one file twice.
+The key of an environment is the device and inode of its data file, and of its lock file.  So links
+and relative paths lead to the same environment, and a file that was deleted and created again is
+another one.  One lock is taken for looking a file up, opening it and adding it to the table, so two
+threads cannot open the same file twice.
 
-After ``fork`` the child forgets them all: what it inherited belongs to its
-parent.  Each inherited Environment opens itself afresh when it is next used.
+After ``fork`` the child removes all environments from the table, because they belong to its parent.
+An inherited Environment opens the file again when it is next used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from . import _engine
 from ._base.owners import Descriptor, Owner
 from ._shared.environment import SharedEnv
 from ._shared.growth import plan
-from ._shared.opening import Opening, RetryError, look
+from ._shared.opening import OpenAttempt, RetryError, look
 from ._shared.options import SPARE_SLOTS
 from ._typing import TYPE_CHECKING
 from .errors import Error, ReplacedError, error
@@ -35,37 +35,37 @@ if TYPE_CHECKING:
     from ._shared.options import Options
 
 FileKey = tuple[int, int]
-# How often opening a file is tried that is replaced meanwhile, and seconds in between.
-_CHANCES, _PAUSE = 20, 0.01
+# How often opening is tried if other processes replace the file, and seconds in between.
+_ATTEMPTS, _PAUSE = 20, 0.01
 
-# one lock; a forked child has another one
+# a list of one lock, which a forked child replaces
 _locks = [RLock()]
 _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
-# being opened: not to be found, but a forked child inherits them too
+# being opened: not in the table yet, but a forked child inherits them, too
 _half_open: set[SharedEnv] = set()
-# descriptors of lock files that another LMDB binding has open in this process: closing one
-# would take its locks away
+# descriptors of lock files that another LMDB binding has open in this process, by key; closing one
+# would release the locks of that binding
 _kept: dict[FileKey, int] = {}
-# open in the parent of this forked child, whose maps the child has, too
+# keys of the environments of this forked child's parent, whose maps the child has, too
 _inherited: set[FileKey] = set()
 
 
 def lock() -> RLock:
-    """The lock under which environments are opened and closed."""
+    """The lock for opening and closing environments."""
     return _locks[0]
 
 
 def open_shared(options: Options, token: int, user: object) -> SharedEnv:
-    """The native environment of a file: the one this process has, or a new one.
+    """Return the native environment of a file: the one that this process has, or a new one.
 
-    ``user`` is counted among its users by ``token``, which is given back with ``leave``.
+    :param token: counts ``user`` among its users until it is passed to ``leave``.
     """
     with lock():
         if _pid != os.getpid():
             forget_in_child()
-        for chances in reversed(range(_CHANCES)):
-            opening = _Opening(options)
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            opening = _NewEnvironment(options)
             try:
                 with opening, opening:
                     shared = _find(options)
@@ -73,18 +73,18 @@ def open_shared(options: Options, token: int, user: object) -> SharedEnv:
                         shared = opening.open()
                     else:
                         _check_shareable(shared, options)
-                        shared.widen(options)
+                        shared.raise_limits(options)
                     shared.enter(token, user)
                     return shared
             except RetryError as retry:
-                if not chances:
+                if not attempts_left:
                     raise retry.args[0] from None
                 time.sleep(_PAUSE)
         raise AssertionError
 
 
 def is_open(options: Options) -> bool:
-    """True if this process has the file open."""
+    """Whether this process has the file open."""
     with lock():
         if _pid != os.getpid():
             forget_in_child()
@@ -92,7 +92,7 @@ def is_open(options: Options) -> bool:
 
 
 def _find(options: Options) -> SharedEnv | None:
-    """The open environment of these files."""
+    """The environment of these files that this process has open; None if there is none."""
     if not _open:
         return None
     data_key = _file_key(options.data_path)
@@ -100,7 +100,7 @@ def _find(options: Options) -> SharedEnv | None:
         shared = None if key is None else _open.get(key)
         if shared is None:
             continue
-        if shared.closed:  # an exception has struck in its end
+        if shared.closed:  # an exception has interrupted its end
             _close(shared)
             continue
         if shared.key == data_key:
@@ -108,7 +108,7 @@ def _find(options: Options) -> SharedEnv | None:
         raise Error(
             f"open: the lock file of {options.given_path!r} is in use in this process by an"
             " environment whose data file was deleted or moved",
-            hint="close that environment, or delete its lock file too",
+            hint="close that environment, or delete its lock file, too",
         )
     return None
 
@@ -122,7 +122,7 @@ def _file_key(path: bytes) -> FileKey | None:
 
 
 def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
-    """Raise where one native environment cannot serve both."""
+    """Raise if the options of an open environment do not allow to share it."""
     has = shared.options
     conflict = None
     if has.readonly and not wanted.readonly:
@@ -132,7 +132,7 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
     elif has.lock != wanted.lock and not wanted.readonly:
         conflict = f"lock={has.lock}"
     elif wanted.max_dbs is not None and wanted.max_dbs > shared.max_dbs:
-        conflict = f"max_dbs={shared.max_dbs}, and {wanted.max_dbs} are wanted"
+        conflict = f"max_dbs={shared.max_dbs}, which is less than {wanted.max_dbs}"
     elif wanted.lib_version is not None and wanted.lib_version != shared.engine.version[0]:
         conflict = f"lib_version={shared.engine.version[0]}"
     if conflict is not None:
@@ -142,39 +142,39 @@ def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
         )
 
 
-class _Opening(Owner):
-    """A native environment that is being opened, and what was made for it; closed and removed
-    again if it gets no user."""
+class _NewEnvironment(Owner):
+    """Owns a native environment that is being opened, and the files that were created for it.  If
+    it gets no user, it is closed, and these files are removed."""
 
-    __slots__ = ("_box", "_engine", "_made", "_options", "_shared")
+    __slots__ = ("_engine", "_handle", "_made", "_options", "_shared")
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._shared: SharedEnv | None = None
         self._engine: Engine | None = None
-        self._made: Opening | None = None
-        self._box: CData = None
+        self._made: OpenAttempt | None = None
+        self._handle: CData = None
 
     def open(self) -> SharedEnv:
-        """Open it, and note it in the table."""
+        """Open it, and add it to the table."""
         options = self._options
         head, key = look(options)
         engine = self._engine = _engine.choose(head, options.lib_version, options.given_path)
         if key is not None:
             if key in _open:
-                raise _replaced(options)  # since it was looked for
+                raise _replaced(options)  # after it was looked up
             _refuse_other_binding(engine.lib, options, key)
-        made = self._made = Opening(engine, options, head)
+        made = self._made = OpenAttempt(engine, options, head)
         if key is None:
             made.make_directory()
-        self._box = engine.ffi.new("MDB_env **")
-        code = engine.lib.mdb_env_create(self._box)
+        self._handle = engine.ffi.new("MDB_env **")
+        code = engine.lib.mdb_env_create(self._handle)
         if code:
             raise error("mdb_env_create", code)
-        shared = self._shared = SharedEnv(engine, self._box, options, _close_if_last)
+        shared = self._shared = SharedEnv(engine, self._handle, options, _close_if_last)
         _half_open.add(shared)
         _open_files(shared, made, options)
-        # Readers that have died keep pages, and slots, from everybody.
+        # Readers that have died keep pages and reader slots in use.
         engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
         if options.map_size == 0:
             engine.lib.pylmdb_env_limit(shared.ptr, 0)
@@ -190,14 +190,14 @@ class _Opening(Owner):
         return shared
 
     def end(self) -> None:
-        """Close it and remove what was made, unless it has a user."""
+        """Close it, and remove the files that were created, unless it has a user."""
         shared, made = self._shared, self._made
         if shared is not None and shared.used_by():
-            self._box = self._made = self._shared = None
+            self._handle = self._made = self._shared = None
         elif shared is not None and not shared.forked:
             _close(shared)
-        elif shared is None and self._engine is not None and self._box is not None:
-            self._engine.lib.pylmdb_env_end(self._box)
+        elif shared is None and self._engine is not None and self._handle is not None:
+            self._engine.lib.pylmdb_env_end(self._handle)
         if shared is not None:
             _half_open.discard(shared)
         if self._made is not None and made is not None:
@@ -213,7 +213,7 @@ def _replaced(options: Options) -> RetryError:
     )
 
 
-def _open_files(shared: SharedEnv, opening: Opening, options: Options) -> None:
+def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options) -> None:
     _configure(shared, options)
     lib = shared.engine.lib
     code = opening.open(shared.ptr, _flags(lib, options), _file_mode(options))
@@ -228,8 +228,11 @@ def _open_files(shared: SharedEnv, opening: Opening, options: Options) -> None:
 
 
 def _join(shared: SharedEnv, options: Options) -> None:
-    """Find out whether the processes that have the lock file open have this data file, too.  Where
-    the data file was put in the place of theirs, they keep the lock file, and a new one is made."""
+    """Check that the processes that have the lock file open have this data file open, too.
+
+    If another data file was put in the place of theirs, they keep their lock file, and a new one is
+    created for this data file.
+    """
     lib = shared.engine.lib
     if lib.pylmdb_env_join(shared.ptr) != lib.PYLMDB_OTHER_FILE:
         return
@@ -244,8 +247,11 @@ def _join(shared: SharedEnv, options: Options) -> None:
 
 
 def _file_mode(options: Options) -> int:
-    """The permissions of the files that opening makes.  Where there is a data file, that is the
-    lock file alone: a process that may use the one may use the other, and its owner in any case."""
+    """The permissions of the files that opening creates.
+
+    If the data file exists, only the lock file can be new.  It gets the permissions of the data
+    file, so that the same users can use both; the owner can use it in any case.
+    """
     try:
         return os.stat(options.data_path).st_mode & 0o666 | 0o600
     except OSError:
@@ -284,14 +290,14 @@ def _flags(lib: CData, options: Options) -> int:
 
 
 def _load_main(shared: SharedEnv) -> None:
-    """Learn the main database's flags, and let liblmdb learn its key order."""
-    lib, box = shared.engine.lib, shared.engine.ffi.new("struct pylmdb_txn *")
-    if lib.pylmdb_begin_reader(box, shared.pool, -1):
-        shared.begin_reader(box)  # finds a way, or says what the matter is
+    """Read the flags of the main database, and have liblmdb set its key order."""
+    lib, handle = shared.engine.lib, shared.engine.ffi.new("struct pylmdb_txn *")
+    if lib.pylmdb_begin_reader(handle, shared.pool, -1):
+        shared.begin_reader(handle)  # tries again with a larger map, or raises
     try:
-        shared.open_slot(box.ptr, None, None, 0)
+        shared.open_slot(handle.ptr, None, None, 0)
     finally:
-        lib.pylmdb_abort(box)
+        lib.pylmdb_abort(handle)
 
 
 def _descriptor_key(shared: SharedEnv) -> FileKey:
@@ -304,9 +310,11 @@ def _descriptor_key(shared: SharedEnv) -> FileKey:
 
 
 def _refuse_other_binding(lib: CData, options: Options, key: FileKey) -> None:
-    """Another LMDB binding (or another copy of this one) that has the file open in
-    this process would lose its locks when we close ours.  The parent of a forked child
-    that has it is no matter."""
+    """Raise if another LMDB binding, or another copy of pylmdb, has the file open in this process.
+
+    It would lose its locks when pylmdb closes the file.  If the parent of a forked child has the
+    file open, that does no harm.
+    """
     if key in _inherited or not sys.platform.startswith("linux"):
         return
     lock_key, data = _file_key(options.lock_path), Descriptor()
@@ -331,7 +339,7 @@ def _refuse_other_binding(lib: CData, options: Options, key: FileKey) -> None:
 
 
 def _open_lock_file(lock: Descriptor, path: bytes) -> FileKey | None:
-    """Open a lock file if that can be; returns what it is known by."""
+    """Open a lock file; returns its key, or None if it cannot be opened."""
     try:
         found = os.fstat(lock.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW))
     except OSError:
@@ -340,7 +348,7 @@ def _open_lock_file(lock: Descriptor, path: bytes) -> FileKey | None:
 
 
 def _is_mapped(options: Options, key: FileKey) -> bool:
-    """True if this process has the data file in its memory map."""
+    """Whether this process has mapped the data file."""
     with open("/proc/self/maps", "rb") as file:
         maps = file.read()
     if b" %d " % key[1] not in maps:
@@ -351,9 +359,10 @@ def _is_mapped(options: Options, key: FileKey) -> bool:
 
 
 # A destructor can close an environment when the interpreter exits and has set the globals of
-# modules to None already: what closing needs is bound here.
+# modules to None, so what closing needs is bound in parameters.
 def _close(shared: SharedEnv, open_here: dict[FileKey, SharedEnv] = _open) -> None:
-    """Close it; repeatable, and found in the table until it is done."""
+    """Close a native environment.  It can be repeated, and the environment stays in the table until
+    it is done."""
     shared.closed = True
     shared.close_native()
     for key in shared.keys:
@@ -372,7 +381,7 @@ def _close_if_last(
             return
         shared.closed = True
         if shared.used_by() or shared.in_use:
-            shared.closed = False  # somebody has entered in between
+            shared.closed = False  # a call or a user has entered in between
             return
         close(shared)
 
@@ -383,9 +392,9 @@ def close_replaced(shared: SharedEnv) -> None:
 
 
 def forget_in_child() -> None:
-    """In a forked child: what is open belongs to the parent.
+    """In a forked child: remove the environments of the parent from the table.
 
-    Called by the first hook or use that comes, and then again for nothing.
+    The hook after fork() calls it, or the first use; called again it does nothing.
     """
     global _pid
     if _pid == os.getpid():
@@ -398,7 +407,7 @@ def forget_in_child() -> None:
         shared.abandon()
     _open.clear()
     _half_open.clear()
-    _pid = os.getpid()  # last: what was interrupted is done again
+    _pid = os.getpid()  # the last step, so that an interrupted call is repeated
 
 
 def _lock_for_fork() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the C core leaves to Python: waits, and what happens rarely."""
+"""The slow paths of the C core in Python: waits, and rare cases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def array_form(view: memoryview) -> tuple[Any, ...]:
-    """What the header of a value in .npy format says; see get_array.c."""
+    """The array that a value in .npy format describes, for get_array.c."""
     from ._base import numpy as _numpy
     from .arrays import npy as _npy  # which need numpy
 
@@ -32,56 +32,61 @@ def array_form(view: memoryview) -> tuple[Any, ...]:
 
 
 class SlowPaths:
-    """The methods that the C core calls for one engine, whose pointers they make.
+    """The methods that the C core calls for one engine.
 
-    A native transaction or cursor comes as its address; ``address`` is that of a
-    ``struct pylmdb_txn``.
+    They get native transactions and cursors as addresses, and make pointers of the engine's cffi
+    types from them.  ``address`` is that of a ``struct pylmdb_txn``.
     """
 
     def __init__(self, ffi: CData, end_thread: Callable[..., object]) -> None:
         self._cast = ffi.cast
-        # native handles as cffi knows them, by address
+        # from an address to a pointer of cffi
         self.transaction_pointer = partial(ffi.cast, "MDB_txn *")
         self.cursor_pointer = partial(ffi.cast, "MDB_cursor *")
         self._end_thread = end_thread
         self._thread = _threads.current
 
     def know_thread(self, _shared: SharedEnv, _address: int, number: int, _none: None) -> None:
-        """Make sure that the end of the calling thread is noticed."""
+        """Have the write transactions of the calling thread ended when the thread ends."""
         self._thread().at_end.append((self._end_thread, number))
 
     def begin_reader(self, shared: SharedEnv, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))
 
     def resume(
-        self, env: Environment, inherited: Any, address: int, pointer: int, slot: DbSlot
-    ) -> tuple[Any, Any]:
-        """In a forked child: begin a transaction that goes on with an inherited one.  Its
-        environment, and the handle there that takes the place of ``slot``."""
+        self, env: Environment, inherited: SharedEnv, address: int, pointer: int, slot: DbSlot
+    ) -> tuple[SharedEnv, DbSlot]:
+        """In a forked child: begin a native transaction that continues an inherited one.
+
+        :return: its native environment, and the slot there that replaces ``slot``.
+        """
         shared = env._use()
         if shared.engine is not inherited.engine:
             raise refusal("file of another format")
-        box, native = self._cast("struct pylmdb_txn *", address), self._cast("MDB_txn *", pointer)
-        return shared, resume(shared, box, native, slot, inherited.key)
+        handle, native = (
+            self._cast("struct pylmdb_txn *", address),
+            self._cast("MDB_txn *", pointer),
+        )
+        return shared, resume(shared, handle, native, slot, inherited.key)
 
     def begin_writer(
         self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
     ) -> None:
-        """Wait for the lock that keeps other processes away."""
-        box = self._cast("struct pylmdb_txn *", address)
+        """Begin a native write transaction; wait while another process has the writer lock."""
+        handle = self._cast("struct pylmdb_txn *", address)
         deadline = deadline or Deadline(None)
-        while not shared.try_begin_writer(box, deadline):
+        while not shared.try_begin_writer(handle, deadline):
             deadline.check()
             self.check_open(shared, address, env, None)
 
     def wait_for_gate(
         self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
     ) -> None:
-        """Wait a moment for the end of this process's writer."""
+        """Wait for a slice of time for the end of this process's write transaction."""
         shared.gate.sleep(deadline or Deadline(None))
         self.check_open(shared, address, env, None)
 
     def check_open(self, shared: SharedEnv, _address: int, env: Environment, _none: None) -> None:
-        """The environment may have been closed while its transaction began."""
+        """Raise if the environment was closed while its transaction began."""
         if env.closed:
             raise refusal("environment closed in begin")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The core of this process: the one in C (``_core``), or the one in cffi.
 
-It is chosen once, when pylmdb is imported, because the public classes are made of its types.
+It is chosen once, when pylmdb is imported, because the public classes derive from its types.
 The environment variable PYLMDB_CORE names it: ``c``, the default on CPython, or ``cffi``.
 """
 
@@ -23,13 +23,13 @@ _CORES = ("c", "cffi") if sys.implementation.name == "cpython" else ("cffi",)
 NAME = os.environ.get("PYLMDB_CORE") or _CORES[0]
 if NAME not in _CORES:
     raise ImportError(
-        f"PYLMDB_CORE={NAME!r} names no core of pylmdb; set it to {' or '.join(_CORES)},"
+        f"PYLMDB_CORE={NAME!r} is not a core of pylmdb; set it to {' or '.join(_CORES)},"
         " or leave it unset"
     )
 
 
 def check_version(module: str, built: str) -> None:
-    """Refuse a compiled module that an installation of another version has left behind."""
+    """Raise ImportError for a compiled module of another version of pylmdb."""
     if built != __version__:
         raise ImportError(
             f"pylmdb.{module} was compiled for pylmdb {built}, but this is {__version__};"
@@ -37,7 +37,7 @@ def check_version(module: str, built: str) -> None:
         )
 
 
-# The compiled core, where there is one: its views serve the other core, too.
+# The compiled core, None on PyPy.  The core in cffi uses its types for views, too.
 compiled: Any = None
 if sys.implementation.name == "cpython":
     try:
@@ -76,14 +76,14 @@ __all__ = [
     "publish",
 ]
 
-# The functions that document what the core implements, by public class and name.  They know
-# the types of parameters and results, which functions in C do not.
+# By public class and name: the Python functions that document the core's methods.  They have the
+# types of parameters and results, which functions in C lack.
 documented: dict[type, dict[str, Any]] = {}
 
 
 def publish(cls: Class) -> Class:
-    """Make a public class the one that the core makes objects of, and give it the core's
-    methods in place of the functions that document them."""
+    """Register a public class with the core, which makes objects of it from now on.  The core's
+    methods replace the functions that document them."""
     before = dict(vars(cls))
     _publish(cls)
     after = vars(cls)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Cursor: a position in a database, and what can be done from there."""
+"""Cursor: a position in a database, and operations there."""
 
 from __future__ import annotations
 
 from ._array_methods import CursorArrays
 from ._base.buffers import as_buffer
-from ._base.ranges import nothing, walk
+from ._core_rules.ranges import nothing, walk
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import CursorCore, publish
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     """A cursor (``MDB_cursor``), opened by :meth:`Transaction.cursor`.
 
-    It starts without a position.  A movement returns True and leaves it on a
-    record, or False, and then its key and value are empty; the next movement
-    still starts from where it was.  It can be used as long as its transaction.
-    ``cursor.db`` and ``cursor.txn`` are the database handle and the transaction.
+    A new cursor has no position.  A method that moves it returns True if it is on a
+    record then.  Otherwise it returns False, and the cursor's key and value are empty;
+    the next move still starts from the previous position.  A cursor can be used until
+    its transaction ends.  ``cursor.db`` and ``cursor.txn`` are the database handle and
+    the transaction.
 
-    :param db: the :class:`Database` to walk in.
+    :param db: the :class:`Database`.
     :param txn: the :class:`Transaction`.
 
     ``mdb_cursor_open``.
@@ -52,7 +53,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        """The cursor itself."""
+        """Return the cursor itself."""
         raise NotImplementedError
 
     def __exit__(self, *exc: object) -> None:
@@ -152,23 +153,23 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     # -- reads ----------------------------------------------------------------------
 
     def key(self) -> ValueT:
-        """The current key; empty without a position."""
+        """Return the current key; it is empty without a position."""
         raise NotImplementedError
 
     def value(self) -> ValueT:
-        """The current value; empty without a position."""
+        """Return the current value; it is empty without a position."""
         raise NotImplementedError
 
     def view(self) -> memoryview:
-        """The current value as a read-only memoryview, whatever ``buffers`` says.
+        """Return the current value as a read-only memoryview, whatever ``buffers`` is.
 
-        It is empty without a position; for its life see :meth:`Transaction.view`.
-        ``mdb_cursor_get`` with ``MDB_GET_CURRENT``.
+        It is empty without a position.  :meth:`Transaction.view` says how long it is
+        valid.  ``mdb_cursor_get`` with ``MDB_GET_CURRENT``.
         """
         raise NotImplementedError
 
     def item(self) -> tuple[ValueT, ValueT]:
-        """The current key and value."""
+        """Return the current key and value; both are empty without a position."""
         raise NotImplementedError
 
     @overload
@@ -180,7 +181,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         raise NotImplementedError
 
     def count(self) -> int:
-        """The number of values of the current key.  ``mdb_cursor_count``.
+        """Return the number of values of the current key.  ``mdb_cursor_count``.
 
         :raises IncompatibleError: the database has no duplicates.
         """
@@ -241,9 +242,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         keyfixed: bool = False,
         values: bool = True,
     ) -> object:
-        """The records of many keys, as a list of (key, value); missing keys are left out.
+        """Return the records of many keys, as a list of (key, value) pairs; keys that do not
+        exist are left out.
 
-        :param dupdata: True for all values of each key, not just the first.
+        :param dupdata: True for all values of each key, not only the first one.
         :param dupfixed_bytes: the size of every value of a ``dupfixed`` database:
             values are then read a page at a time.
         :param keyfixed: True, with ``dupfixed_bytes``, to get one memoryview of
@@ -267,7 +269,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     ) -> bool:
         """Store a record and move to it; see :meth:`Transaction.put`.
 
-        When it returns False the cursor is on the record that is in the way.
+        If it returns False, the cursor is on the record that exists already.
         ``mdb_cursor_put``.
         """
         raise NotImplementedError
@@ -279,8 +281,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         overwrite: bool = True,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Store many records, 2-tuples of key and value.
+        """Store many records.
 
+        :param items: 2-tuples of key and value.
+        :param dupdata: as for :meth:`put`, and so are the others.
         :return: how many were taken from ``items``, and how many were written.
         :raises TypeError: an element is not a 2-tuple; those before it are written.
 
@@ -291,12 +295,12 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def delete(self, dupdata: bool = False) -> bool:
         """Delete the current record and move to its successor; False without a position.
 
-        After the greatest value of a key that has others the cursor is behind them, on no
-        record, and deletes nothing until it is moved: ``next()`` leads to the next key,
-        ``prev()`` to the values that are left.  So ``while cursor.delete(): pass`` from any
-        value but the first deletes that value and those behind it, and nothing of the next
-        key.  With the last value that a key has, the key is gone, and the cursor shows the
-        next key.
+        If the deleted value was the greatest of several values of its key, the cursor is
+        behind them, on no record, and deletes nothing until it is moved: ``next()`` moves
+        it to the next key, ``prev()`` to the values that are left.  So ``while
+        cursor.delete(): pass``, begun at any value but the first, deletes that value and
+        those behind it, and nothing of the next key.  If the deleted value was the only
+        one of its key, the key does not exist any more, and the cursor is on the next key.
 
         :param dupdata: True to delete all values of the key.
 
@@ -334,10 +338,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """Iterate forward from the current record, or from the first one.
 
-        Yields (key, value) pairs, keys (``values=False``) or values
-        (``keys=False``), and moves the cursor as it goes.  Records may be changed
-        and deleted meanwhile: nothing that is still there is left out.
-        ``iter(cursor)`` is the same.
+        It yields (key, value) pairs, keys (``values=False``) or values
+        (``keys=False``), and moves the cursor with each.  Records can be changed and
+        deleted meanwhile; no record that still exists is left out.  ``iter(cursor)`` is
+        the same.
         """
         raise NotImplementedError
 
@@ -435,7 +439,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         """Close the cursor; does nothing the second time.  ``mdb_cursor_close``."""
         raise NotImplementedError
 
-    # -- what is written once -----------------------------------------------------------
+    # -- the same for both cores ----------------------------------------------------------
 
     @overload
     def range(
@@ -498,7 +502,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         return walk(self, start, stop, prefix, reverse, keys, values)
 
     def _iter_from(self, k: BytesLike, reverse: bool) -> Iterator[tuple[ValueT, ValueT]]:
-        """Iterate from ``k`` on (kept for programs written for py-lmdb)."""
+        """Iterate from ``k`` on; it exists for programs written for py-lmdb."""
         start = bytes(as_buffer("key", k))
         found = self.set_range(start) if start or reverse else self.first()
         if reverse:

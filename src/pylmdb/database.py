@@ -3,6 +3,13 @@
 
 from __future__ import annotations
 
+from ._base.flags import (
+    MDB_DUPFIXED,
+    MDB_DUPSORT,
+    MDB_INTEGERDUP,
+    MDB_INTEGERKEY,
+    MDB_REVERSEKEY,
+)
 from ._typing import TYPE_CHECKING
 from .errors import Error, InvalidParameterError, closed
 from .types import DbFlags
@@ -16,14 +23,12 @@ if TYPE_CHECKING:
     from .environment import Environment
     from .transaction import Transaction
 
-REVERSEKEY, DUPSORT, INTEGERKEY, DUPFIXED, INTEGERDUP = 0x02, 0x04, 0x08, 0x10, 0x20
-
 _FLAG_NAMES = {
-    "reverse_key": REVERSEKEY,
-    "dupsort": DUPSORT,
-    "integerkey": INTEGERKEY,
-    "integerdup": INTEGERDUP,
-    "dupfixed": DUPFIXED,
+    "reverse_key": MDB_REVERSEKEY,
+    "dupsort": MDB_DUPSORT,
+    "integerkey": MDB_INTEGERKEY,
+    "integerdup": MDB_INTEGERDUP,
+    "dupfixed": MDB_DUPFIXED,
 }
 
 
@@ -36,35 +41,35 @@ def flags_from(**wanted: bool) -> int:
     for name, flag in _FLAG_NAMES.items():
         if wanted[name]:
             flags |= flag
-    if flags & INTEGERDUP:
-        flags |= DUPFIXED
-    if flags & DUPFIXED:
-        flags |= DUPSORT
+    if flags & MDB_INTEGERDUP:
+        flags |= MDB_DUPFIXED
+    if flags & MDB_DUPFIXED:
+        flags |= MDB_DUPSORT
     return flags
 
 
 def flag_words(flags: int) -> DbFlags:
-    """``flags`` as the keywords of ``open_db``."""
+    """The keywords of ``open_db`` for ``flags``."""
     return DbFlags({name: bool(flags & flag) for name, flag in _FLAG_NAMES.items()})
 
 
 def words_of(flags: DbFlags) -> list[str]:
-    """The flags that are set."""
+    """The names of the flags that are set."""
     return [word for word, is_set in flags.items() if is_set]
 
 
 class Database:
-    """A handle to a database, returned by :meth:`Environment.open_db`.
+    """A handle to a database (``MDB_dbi``), returned by :meth:`Environment.open_db`.
 
-    It is a name and flags, good for every transaction of its environment and in
-    every thread.  It pickles as these, and finds its database again in a forked
-    or another process.  It dies when the database is dropped, when the
-    transaction that created it is aborted, and when the environment is closed;
-    using it then raises :class:`InvalidParameterError`, also when a database of
-    that name exists again.
+    It has a name and flags, and works in every transaction of its environment and
+    in every thread.  It pickles as the environment and the name, and finds its
+    database again in a forked or another process.  It is dead once the database was
+    dropped, the transaction that created the database was aborted, or the environment
+    was closed.  Using a dead handle raises :class:`InvalidParameterError` or
+    :class:`ClosedError`, even if a database with the same name exists again.
     """
 
-    # A handle that was never initialised is a closed one.
+    # so that a handle whose __init__ was never called is closed
     _env: Environment | None = None
     _name: bytes | None = None
     _slot: DbSlot | None = None
@@ -72,7 +77,7 @@ class Database:
 
     def __init__(self, env: Environment, name: bytes | None, slot: DbSlot | None) -> None:
         if self._env is not None:
-            raise Error("this handle was made already", hint="make another one with open_db()")
+            raise Error("this handle was opened already", hint="open another one with open_db()")
         self._env = env
         self._name = name
         self._slot = slot
@@ -85,16 +90,19 @@ class Database:
 
     @property
     def closed(self) -> bool:
-        """True once the handle is dead."""
+        """True once the handle is dead, or its environment closed."""
         slot = self._slot
         if self._env is None or self._env.closed:
             return True
         return slot is not None and not slot.alive and not slot.shared.left_behind
 
     def flags(self, txn: object = None, /) -> DbFlags:
-        """The database's flags, as the keywords of ``open_db``.
+        """Return the database's flags, as the keywords of ``open_db``.
 
-        ``txn`` is accepted for compatibility and not used.
+        :param txn: not used; it is accepted because py-lmdb has it.
+        :raises ClosedError: the handle is dead, or its environment closed.
+
+        ``mdb_dbi_flags``.
         """
         env = self._usable()
         if self._slot is None:
@@ -111,7 +119,7 @@ class Database:
         txn._slot_in(ptr, self)
 
     def _slot_for(self, shared: SharedEnv, ptr: CData, txn: Any) -> DbSlot:
-        """The native handle in ``shared``; found anew after fork, compact() or unpickling."""
+        """The slot in ``shared``; it is looked up again after fork, compact() or unpickling."""
         slot = self._slot
         if slot is not None and slot.alive and slot.shared is shared:
             return slot

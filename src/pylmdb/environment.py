@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Environment: an LMDB file, opened; and the functions around it."""
+"""Environment: an open LMDB file; and the functions around it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from _weakref import ref
 
 from . import _registry
 from ._array_methods import EnvironmentArrays
+from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
 from ._core_rules.refusals import refusal
 from ._core_rules.writer_gate import Deadline
 from ._environment import catalog as _catalog
-from ._environment import pinned as _held
-from ._environment.copying import Copying
-from ._environment.inspection import Inspection
-from ._environment.writing import Writing
+from ._environment import copying as _copying
+from ._environment import inspection as _inspection
+from ._environment import pinned as _pinned
 from ._shared.environment import tokens
 from ._shared.options import make_options
 from ._typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from ._which_core import EnvironmentCore, publish
 from .database import Database, flags_from
 from .errors import Error, IncompatibleError
 from .transaction import Transaction
-from .types import EnvFlags
+from .types import EnvFlags, EnvInfo, Reader, Stat
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -32,78 +32,78 @@ if TYPE_CHECKING:
 
     from ._core import DbSlot
     from ._shared.environment import SharedEnv
-
-_NOSYNC, _NOMETASYNC = 0x10000, 0x40000
+    from .writer import Writer
 
 
 @publish
-class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copying):
+class Environment(EnvironmentCore, EnvironmentArrays):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
-    Opening a file that this process has open already shares it: both
-    Environments work on one native environment, which is closed with the last of
-    them.  In a forked child an inherited Environment opens itself afresh when it
-    is first used.  It pickles as its path and options.
+    If this process has the file open already, both Environments share one native
+    environment, which is closed with the last of them.  In a forked child an
+    inherited Environment opens the file again when it is first used.  An
+    Environment pickles as its path and options.
 
     :param path: a directory, or with ``subdir=False`` a file; str, bytes or
         PathLike.
     :param map_size: the size in bytes that the data can reach: a fixed limit, beyond
-        which a write raises MapFullError.  Left out, the map grows as it is needed.
-        With ``max_map_size`` it is where the map starts.
-    :param max_map_size: how far the map may grow.
+        which a write raises MapFullError.  Left out, the map grows as needed.  With
+        ``max_map_size`` it is the first size of the map.
+    :param max_map_size: the size in bytes up to which the map may grow.
     :param subdir: True if ``path`` is a directory that holds ``data.mdb`` and
         ``lock.mdb``; False if it is the data file itself, and the lock file has
         ``-lock`` appended.  Left out, an existing file decides, else True.
     :param readonly: True to refuse all writes.
-    :param metasync: False to leave the flush of the meta page to the next commit:
-        a power failure may undo the last transaction, and nothing else.
+    :param metasync: False to flush the meta page with the next commit only: a power
+        failure may undo the last transaction, and nothing else.
     :param sync: False to leave flushes to the system: a power failure may undo
         the last transactions, or damage the file if the file system reorders
         writes.  :meth:`Environment.sync` flushes.
     :param map_async: True, with ``writemap``, to flush without waiting.
-    :param mode: permissions of the directory; the files get them without the
-        execute bits.  The umask applies.  A lock file that is made beside an existing
-        data file gets those of the data file.
-    :param create: False to refuse a directory that does not exist.
+    :param mode: permissions of a new directory; new files get them without the
+        execute bits.  The umask applies.  A lock file that is created beside an existing
+        data file gets the permissions of the data file.
+    :param create: False to raise if the directory does not exist.
     :param readahead: False to turn the system's read-ahead off: better for random
         reads of data larger than memory.
-    :param writemap: True to write through the map: faster, and unprotected from
-        stray writes of other C code.  No nested transactions.
+    :param writemap: True to write through the map: faster, but stray writes of other
+        C code can damage the data.  Nested transactions are not possible.
     :param meminit: False to leave unused bytes of new pages uninitialised.
-    :param max_readers: how many read transactions may be open at once, over all
-        processes; what the first process says holds.
+    :param max_readers: how many read transactions may be open at once, in all
+        processes together; the first process that opens the file decides.
     :param max_dbs: how many named databases may be open; 128 by default.
     :param max_spare_txns: how many idle read transactions are kept for reuse.
         Each keeps its reader slot.
-    :param lock: False to do without the lock file; then other processes must be
-        kept away by other means.  Inside the process writers stay apart.
-    :param lib_version: which LMDB makes a *new* file: 0 for the 0.9 format that
+    :param lock: False to use no lock file; then the program must make sure that no
+        other process writes.  Threads of this process still take turns to write.
+    :param lib_version: the format of a *new* file: 0 for the 0.9 format, which
         every LMDB program reads (the default), 1 for the 1.0 format.  An existing
-        file is opened with its own format; naming the other one raises.
-    :param guard: False to do without the handler of SIGBUS that turns the end of the
-        process into CorruptedError when somebody cuts the data file short while it is
-        read here.  It covers what returns bytes, not views.
+        file is opened with its own format, and the number of the other one raises.
+    :param guard: False to install no handler of SIGBUS.  If another process cuts the
+        data file short while it is read here, the handler makes that a CorruptedError;
+        without it the process ends.  It covers operations that return bytes, not views.
     :param verify: True to check an existing file from end to end, as :func:`pylmdb.verify`
-        does, before liblmdb sees it; not if this process has it open already.
+        does, before liblmdb reads it; not if this process has it open already.
     :raises InvalidError: the file is not an LMDB file.
     :raises CorruptedError: it is damaged; with ``verify=True`` the message says where.
     :raises VersionMismatchError: its format is not known.
-    :raises LockFileError: the lock file may not be written, or not be made.
-    :raises FileSystemError: the file system refuses locks or memory maps.
+    :raises LockFileError: the process has no permission to write or create the lock file.
+    :raises FileSystemError: the file system does not support locks or memory maps.
     :raises Error: it cannot be opened; ``code`` is the system's error number.
 
     ``mdb_env_open``.
     """
 
-    # An object that was never opened is a closed one.
+    # so that an object whose __init__ was never called is closed
     _options: Any = None
-    # for what can run when the interpreter exits and has set the names in modules to None
-    _after_close = staticmethod(_held.after_close)
-    # what is being left, until it is
+    # bound here, because it can be called when the interpreter exits and has set the globals of
+    # modules to None
+    _after_close = staticmethod(_pinned.after_close)
+    # the native environment that close() is leaving
     _left: SharedEnv | None = None
-    # the queues of its writers, once there is one
+    # the queues of its writers; None until the first one is made
     _queues: Any = None
-    # the handles that somebody has, by name
+    # the living handles, by name
     _handles: dict[bytes | None, ref[Database]] | None = None
 
     def __init__(
@@ -169,7 +169,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         return self._reopen(shared) if shared.left_behind else shared
 
     def _reopen(self, left: SharedEnv) -> SharedEnv:
-        """Have another native environment in place of one that was left behind."""
+        """Open the file again, in place of a native environment that was left behind."""
         with _registry.lock():
             if self._shared is left:
                 options = self._options.replaced(create=False)
@@ -179,14 +179,15 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     def close(self, *, wait: float | None = None) -> None:
         """Close the environment; does nothing the second time.
 
-        Its transactions are ended, the newest first, and a call in progress in
-        another thread ends by itself.  Views and arrays made from the map stay
-        valid, and with them their snapshots and the map, for as long as they are
-        alive: after a minute of that closing issues a ResourceWarning.
+        Its transactions are ended, the newest first.  A call in progress in another
+        thread is not interrupted.  Views and arrays made from the map stay valid as
+        long as they are alive, and keep their snapshots and the map.  If one of them
+        has kept an ended transaction's snapshot for more than a minute, closing issues
+        a ResourceWarning.
 
-        :param wait: how many seconds to wait for the views of this process to go;
-            by default nothing is waited for.
-        :raises BusyError: there are still some after ``wait`` seconds.  The
+        :param wait: how many seconds to wait until no view of this process is alive;
+            by default it does not wait.
+        :raises BusyError: views are still alive after ``wait`` seconds.  The
             environment is closed all the same.
 
         ``mdb_env_close``, once nothing uses the file in this process any more.
@@ -196,12 +197,13 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         try:
             self._leave()
         finally:
-            self._leave()  # what an exception has kept the first from
-        if shared is not None and not shared.forked and shared.held():
+            self._leave()  # completes it if an exception struck in the first call
+        if shared is not None and not shared.forked and shared.pinned():
             self._after_close(shared, deadline, str(self._options.given_path))
 
     def _leave(self) -> None:
-        """End the writers and the transactions, and leave the native environment.  Repeatable."""
+        """End the writers and the transactions, and leave the native environment.  It can be
+        repeated."""
         if self._shared is not None:
             self._left, self._shared = self._shared, None
         left = self._left
@@ -304,7 +306,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         """The ``MDB_NOSYNC`` and ``MDB_NOMETASYNC`` of one transaction."""
         sync = self._sync if sync is None else bool(sync)
         metasync = self._metasync if metasync is None else bool(metasync)
-        return (0 if sync else _NOSYNC) | (0 if metasync else _NOMETASYNC)
+        return (0 if sync else MDB_NOSYNC) | (0 if metasync else MDB_NOMETASYNC)
 
     # -- databases ------------------------------------------------------------------
 
@@ -319,22 +321,24 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         integerdup: bool = False,
         dupfixed: bool = False,
     ) -> Database:
-        """A handle to a database.
+        """Return a handle to a database, which is created if it does not exist.
 
-        Without ``txn`` the database is looked up, and created if need be, in this
-        thread's open write transaction if there is one, else in a transaction of
-        its own.
+        Without ``txn`` this is done in the write transaction that this thread has open,
+        or, if it has none, in a new transaction.
 
         :param key: the name; None for the main database.
-        :param txn: the transaction to do it in.
-        :param reverse_key: keys are compared from their last byte.
-        :param dupsort: a key can have several values, in order.
-        :param create: False to raise NotFoundError for a missing database.
-        :param integerkey: keys are native integers of 4 or of 8 bytes.
-        :param integerdup: values are such integers (implies ``dupfixed``).
-        :param dupfixed: all values of a key have one size (implies ``dupsort``).
-        :raises IncompatibleError: the database exists without a flag that is
-            asked for, or the main database has an ordinary record of this name.
+        :param txn: the transaction in which the database is looked up or created.
+        :param reverse_key: True to compare keys from their last byte.
+        :param dupsort: True if a key can have several values, which are sorted.
+        :param create: False to raise NotFoundError if the database does not exist.
+        :param integerkey: True if keys are native integers of 4 or of 8 bytes.
+        :param integerdup: True if values are such integers (implies ``dupfixed``).
+        :param dupfixed: True if all values of a key have one size (implies ``dupsort``).
+        :raises NotFoundError: the database does not exist, and ``create`` is False.
+        :raises ReadonlyError: it does not exist, and ``txn`` or the environment is
+            read-only.
+        :raises IncompatibleError: it exists without a flag that is True here, or the
+            main database has an ordinary record with this key.
         :raises DbsFullError: ``max_dbs`` databases are open.
 
         ``mdb_dbi_open``.
@@ -381,9 +385,9 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         return handle
 
     def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
-        """The names of all named databases, in order, and nothing else.
+        """Return the names of all named databases, in order.
 
-        :param txn: the transaction to look in; a new read transaction by default.
+        :param txn: the transaction whose snapshot is read; by default a new one.
 
         ``mdb_cursor_is_db``.
         """
@@ -392,12 +396,12 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     # -- options ------------------------------------------------------------------
 
     def path(self) -> str:
-        """The path that the environment was opened with."""
+        """Return the path that the environment was opened with, as it was given."""
         self._use()
         return str(self._options.given_path)
 
     def flags(self) -> EnvFlags:
-        """The options that this environment works with, as the keywords of ``open``."""
+        """Return the options that this Environment uses, as the keywords of ``open``."""
         self._use()
         names = ("subdir", "readonly", "metasync", "sync", "map_async", "readahead")
         fields = {name: getattr(self._options, name) for name in names}
@@ -414,9 +418,14 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         map_async: bool | None = None,
         meminit: bool | None = None,
     ) -> None:
-        """Change options of ``open`` that can be changed; None leaves one as it is.
+        """Change options of ``open`` while the environment is open.
 
-        ``sync`` and ``metasync`` hold for this Environment's next transactions.
+        :param sync: as for ``open``, for the next transactions of this Environment;
+            None, as for the others, leaves the option as it is.
+        :param metasync: as for ``open``, for the next transactions of this Environment.
+        :param map_async: as for ``open``.
+        :param meminit: as for ``open``.
+
         ``mdb_env_set_flags``.
         """
         shared = self._use()
@@ -436,10 +445,13 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
     # -- the file ---------------------------------------------------------------------
 
     def sync(self, force: bool = False) -> None:
-        """Flush to disk what commits have left to the system.
+        """Flush commits to disk that were left to the system.
 
-        Without ``force`` it does nothing for an environment opened with
-        ``sync=False``.  ``mdb_env_sync``.
+        :param force: True to flush also in an environment opened with ``sync=False``,
+            where it does nothing otherwise, and to wait despite ``map_async=True``.
+        :raises DiskError: the disk has failed.
+
+        ``mdb_env_sync``.
         """
         shared, force = self._use(), bool(force)
         if self._sync or force:
@@ -447,21 +459,182 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
             shared.call("mdb_env_sync", shared.engine.lib.mdb_env_sync, wait)
 
     def set_mapsize(self, map_size: int) -> None:
-        """Change the size in bytes that the data can reach, whatever is alive.
+        """Change the size that the data can reach; transactions may be open.
 
-        An environment whose size is fixed (``map_size`` without ``max_map_size``) has
-        this fixed size then; another one goes on growing.  0 takes the size that the
-        file says, which another process may have set; a size below the data's means
-        the data's.
+        If the size is fixed (``map_size`` without ``max_map_size``), this is the new
+        fixed size.  Otherwise the map goes on growing.
 
-        :raises Error: the size is so large that the map must move, and transactions or
-            views are alive; nothing has changed.
+        :param map_size: in bytes.  0 means the size that the file has recorded, which
+            another process may have set.  A size below that of the data means the
+            latter.
+        :raises BusyError: for this size the map must move to another address, and
+            transactions or views are alive; nothing has changed.
         :raises DiskError: with ``writemap``, the disk has no room for it.
+
+        ``mdb_env_set_mapsize``.
         """
         size = index(map_size)
         if not 0 <= size < 2**63:
             raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
         self._use().set_mapsize(size)
+
+    # -- copies -----------------------------------------------------------------------
+
+    def copy(
+        self,
+        path: str | bytes | PathLike[str] | PathLike[bytes],
+        compact: bool = False,
+        txn: Transaction[Any] | None = None,
+    ) -> None:
+        """Copy the environment; other threads and processes can use it meanwhile.
+
+        :param path: an existing directory without a data file, or with
+            ``subdir=False`` a file that does not exist.
+        :param compact: True to leave out free pages, and renumber the others.
+        :param txn: with ``compact``: the transaction whose snapshot is copied; by
+            default the newest one.
+        :raises BusyError: without ``compact``, the thread has a write transaction open.
+        :raises DiskError: the disk is full or has failed; the new file is removed.
+        :raises Error: the file exists already, or cannot be created.
+
+        ``mdb_env_copyfd3``.
+        """
+        _copying.copy_to_path(self, path, bool(compact), txn)
+
+    def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
+        """Write a copy of the data file to a file descriptor; see :meth:`copy`.
+
+        :param fd: a descriptor that is open for writing; a pipe will do.
+
+        ``mdb_env_copyfd3``.
+        """
+        _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)
+
+    def compact(self) -> None:
+        """Rewrite the data file without its free pages, and continue with the new file.
+
+        A compacted copy is written beside the data file, flushed to disk and renamed
+        over it.  Database handles stay valid.  Operations that other threads begin
+        meanwhile wait, and then raise BusyError.
+
+        :raises BusyError: another process, or another Environment of this process, has
+            the file open, or a transaction or a view is alive; the message says which.
+        :raises ReadonlyError: the environment was opened with ``readonly=True``.
+        :raises ReplacedError: the data file was moved, deleted or replaced.
+        :raises DiskError: there is no room for the copy; nothing has changed.
+
+        ``mdb_env_copyfd3``, with ``MDB_CP_COMPACT``.
+        """
+        from ._environment import compaction as _compaction  # few programs need it
+
+        _compaction.compact(self)
+
+    # -- sizes, limits, readers -----------------------------------------------------------
+
+    def lib_version(self) -> tuple[int, int, int]:
+        """Return the version of this environment's liblmdb, as (major, minor, patch).
+
+        ``mdb_version``.
+        """
+        return self._use().engine.version
+
+    def stat(self) -> Stat:
+        """Return the numbers of entries, pages and levels of the main database.
+
+        ``mdb_env_stat``.
+        """
+        return _inspection.stat(self._use())
+
+    def info(self) -> EnvInfo:
+        """Return sizes and counters of the environment.
+
+        Sizes in bytes: ``map_size``, the size that the data can reach, which is fixed, or
+        grows by itself up to ``max_map_size``; ``reserved``, how large the map can become
+        without moving to another address; ``used``, the size up to the last page in use.
+
+        Counters: ``free_pages``, how many pages up to there are free (None if no reader
+        slot is left, which counting needs); ``last_pgno`` and ``last_txnid``, the numbers
+        of the last page in use and of the newest committed transaction; ``max_readers``,
+        the number of reader slots, and ``num_readers``, how many have been used at once;
+        ``pinned``, how many ended transactions' snapshots are kept by views.
+
+        ``map_addr`` is the address of the map if the engine reports it, else 0.
+
+        ``mdb_env_info``.
+        """
+        return _inspection.info(self._use())
+
+    def max_key_size(self) -> int:
+        """Return the greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with LMDB
+        1.0 and pages of 4 KiB.  ``mdb_env_get_maxkeysize``."""
+        return _inspection.max_key_size(self._use())
+
+    def max_readers(self) -> int:
+        """Return how many read transactions may be open at once, in all processes together.
+
+        ``mdb_env_get_maxreaders``.
+        """
+        return _inspection.max_readers(self._use())
+
+    def readers(self) -> str:
+        """Return the reader table as text, with a line for each reader slot in use.
+
+        The first column is ``pid`` of :meth:`reader_list`.  ``mdb_reader_list``.
+        """
+        return _inspection.readers(self._use())
+
+    def reader_list(self) -> list[Reader]:
+        """Return the reader table: a record for each reader slot in use.
+
+        ``pid`` is the process number as that process knows it; in another container it
+        may be the number of another process here.  ``own`` is True for this process.
+        ``thread`` is the number of the thread, in hexadecimal.  ``txnid`` is the number
+        of the snapshot that is read, None if the slot is idle.
+
+        ``pages`` is how many pages the snapshot keeps from being used again; if a file
+        grows without need, look for a reader with many.  It is None if no reader slot
+        is left, which counting needs.  ``held_since`` is when the transaction ended, in
+        seconds of Unix time, if that was in this process and only views and arrays keep
+        the snapshot; else it is None.
+
+        ``mdb_reader_list``.
+        """
+        return _inspection.reader_list(self._use())
+
+    def reader_check(self) -> int:
+        """Free the reader slots of processes that have ended; returns how many.
+
+        ``mdb_reader_check``.
+        """
+        return _inspection.reader_check(self._use())
+
+    # -- writes that share commits ----------------------------------------------------------
+
+    def writer(
+        self,
+        *,
+        db: Database | None = None,
+        max_pending: int = 4096,
+        sync: bool | None = None,
+        metasync: bool | None = None,
+    ) -> Writer:
+        """Return a queue for the writes of many threads; waiting writes share a commit.
+
+        A durable commit waits milliseconds for the disk.  So threads that write one
+        record each are faster if they share commits.  ``writer.put(key, value)`` returns
+        a future at once; its ``result()`` returns when the record is on disk.
+
+        :param db: the database of operations that name none; by default the main one.
+        :param max_pending: how many operations may wait for the next commit; if there
+            are more, ``put`` waits.
+        :param sync: False to leave the flush of the commits to the system (see ``open``).
+        :param metasync: False to flush their meta page with the next commit only.
+        :return: a :class:`pylmdb.writer.Writer`, which is also a context manager.
+        :raises ReadonlyError: the environment was opened with ``readonly=True``.
+        """
+        from .writer import Writer  # which needs concurrent.futures
+
+        return Writer(self, db=db, max_pending=max_pending, sync=sync, metasync=metasync)
 
 
 _PICKLED = (
@@ -475,7 +648,7 @@ def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) 
 
 
 def enable_drop_gil() -> None:
-    """Does nothing (kept for programs written for py-lmdb)."""
+    """Does nothing; it exists for programs written for py-lmdb."""
 
 
 open = Environment

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The exceptions of pylmdb: one tree, one table from error code to class.
+"""The exceptions of pylmdb: one tree, and one table from error code to class.
 
-Every failure of liblmdb arrives as a subclass of :class:`Error` with three
-attributes: ``what``, the C function or the subject; ``code``, liblmdb's or the
-system's number (0 when Python code found the fault); ``reason``, liblmdb's or
-the system's words for it.
+Every failure of liblmdb raises a subclass of :class:`Error` with three attributes: ``what``, the
+C function or the subject; ``code``, the error number of liblmdb or of the system, or 0 if Python
+code detected the failure; ``reason``, what that number means.
 
-A class is also a builtin one only where a handler of the builtin one is right for
-it: :class:`DiskError`, :class:`ReadonlyError` and :class:`FileSystemError` are an
-:class:`OSError` whose ``errno`` is set, :class:`LockTimeoutError` is a
-:class:`TimeoutError`, :class:`MemoryError` the builtin one, and
-:class:`InvalidParameterError` a :class:`ValueError`.  A missing database is no
-KeyError, and an ended object no ValueError: handlers for a program's own data must not hide them.
+A class is a subclass of a builtin exception only where a handler of the builtin one is right for
+it, too.  :class:`DiskError`, :class:`ReadonlyError` and :class:`FileSystemError` are an
+:class:`OSError` whose ``errno`` is set.  :class:`LockTimeoutError` is a :class:`TimeoutError`,
+:class:`MemoryError` the builtin one, and :class:`InvalidParameterError` a :class:`ValueError`.
+A missing database is not a KeyError, and an ended object not a ValueError, because handlers for a
+program's own data must not hide them.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import builtins
 import errno
 import os
 
+from ._base.flags import MDB_DUPSORT
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Error(Exception):
     MDB_HINT: ClassVar[str] = ""
 
     def __init__(self, what: object = "", code: object = 0, hint: str | None = None) -> None:
-        if not isinstance(code, int):  # a program's own, with any arguments, as with py-lmdb
+        if not isinstance(code, int):  # raised by a program, with any arguments, as with py-lmdb
             super().__init__(what, code)
             self.what, self.code, self.reason, self.hint = str(what), 0, "", ""
             return
@@ -55,7 +55,7 @@ class Error(Exception):
             self.args = (message,)
 
     def __str__(self) -> str:
-        # not that of OSError, which reads two arguments as a number and its text
+        # not OSError's, which takes two arguments for a number and its text
         return BaseException.__str__(self)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -70,10 +70,10 @@ class KeyExistsError(Error):
 
 
 class NotFoundError(Error):
-    """There is no such record or database.
+    """The record or database does not exist.
 
-    A missing key is usually a result (``None``, a default, ``False``) and not
-    an exception; a missing database is this exception.
+    Most operations return ``None``, a default or ``False`` for a missing key; a missing database
+    raises this exception.
     """
 
     MDB_NAME = "MDB_NOTFOUND"
@@ -94,14 +94,14 @@ class CorruptedError(Error):
 
 
 class PanicError(Error):
-    """An update failed half-way; this environment cannot be used further."""
+    """An update failed half-way; the environment can only be closed."""
 
     MDB_NAME = "MDB_PANIC"
     MDB_HINT = "close the environment and open it again"
 
 
 class VersionMismatchError(Error):
-    """The file was written in a format that this engine does not read."""
+    """The file has a data format that this engine cannot read."""
 
     MDB_NAME = "MDB_VERSION_MISMATCH"
     MDB_HINT = "leave lib_version out, so that the file's own format decides"
@@ -111,7 +111,7 @@ class InvalidError(Error):
     """The file is not an LMDB file."""
 
     MDB_NAME = "MDB_INVALID"
-    MDB_HINT = "check the path; it must lead to an LMDB data file"
+    MDB_HINT = "check the path; it must be that of an LMDB data file"
 
 
 class MapFullError(Error):
@@ -125,14 +125,14 @@ class MapFullError(Error):
 
 
 class DbsFullError(Error):
-    """The environment has reached its ``max_dbs``."""
+    """As many named databases are open as ``max_dbs`` allows."""
 
     MDB_NAME = "MDB_DBS_FULL"
     MDB_HINT = "Please use a larger Environment(max_dbs=) parameter"
 
 
 class ReadersFullError(Error):
-    """All ``max_readers`` slots of the lock file are in use."""
+    """All ``max_readers`` slots of the reader table are in use."""
 
     MDB_NAME = "MDB_READERS_FULL"
     MDB_HINT = "Please use a larger Environment(max_readers=) parameter, or end read transactions"
@@ -152,13 +152,13 @@ class TxnFullError(Error):
 
 
 class CursorFullError(Error):
-    """The tree is deeper than a cursor can follow: the file is damaged."""
+    """The tree has more levels than a cursor can follow: the file is damaged."""
 
     MDB_NAME = "MDB_CURSOR_FULL"
 
 
 class PageFullError(Error):
-    """liblmdb found no room where it had made some."""
+    """liblmdb found a page without room where it had just made room."""
 
     MDB_NAME = "MDB_PAGE_FULL"
 
@@ -193,7 +193,7 @@ class BadTxnError(Error):
     """The transaction failed earlier, or has an open child."""
 
     MDB_NAME = "MDB_BAD_TXN"
-    MDB_HINT = "end its child transaction, or abort it and begin anew"
+    MDB_HINT = "end its child transaction, or abort it and begin another one"
 
 
 class BadValsizeError(Error):
@@ -208,27 +208,27 @@ class BadValsizeError(Error):
 
 
 class ReadonlyError(Error, OSError):
-    """A write was tried in a read-only transaction or environment."""
+    """A read-only transaction or environment cannot write."""
 
     MDB_NAME = "EACCES"
     MDB_HINT = "begin(write=True) in an environment opened with readonly=False"
 
 
 class LockFileError(ReadonlyError):
-    """The lock file cannot be written, or cannot be made, for lack of permission."""
+    """The process has no permission to write, or to create, the lock file."""
 
     MDB_NAME = ""
-    MDB_HINT = "open it with lock=False where no other process uses the files"
+    MDB_HINT = "open it with lock=False if no other process uses the files"
 
 
 class FileSystemError(Error, OSError):
-    """The file system refuses what LMDB needs, locks or memory maps; ``errno`` says how."""
+    """The file system does not support locks or memory maps, which LMDB needs; see ``errno``."""
 
     MDB_HINT = "put the files on another file system"
 
 
 class InvalidParameterError(Error, ValueError):
-    """An argument does not fit, or its object can no longer be used."""
+    """An argument is not allowed here, or its object can no longer be used."""
 
     MDB_NAME = "EINVAL"
 
@@ -247,7 +247,7 @@ class LockTimeoutError(LockError, TimeoutError):
 
 
 class BusyError(LockError):
-    """The operation cannot wait for what is in its way."""
+    """Something else is in use, and the operation does not wait for its end."""
 
     MDB_NAME = "EBUSY"
 
@@ -257,26 +257,23 @@ class MemoryError(Error, builtins.MemoryError):
 
     MDB_NAME = "ENOMEM"
     MDB_HINT = (
-        "if memory is left, the process has no addresses left (see ulimit -v), or others are in use"
-        " behind the map; end all transactions and views of this process, and the next write"
-        " transaction moves the map"
+        "if the system has memory left, the process has no addresses left (see ulimit -v), or those"
+        " behind the map are in use; end all transactions and views of this process, and the next"
+        " write transaction moves the map"
     )
 
 
 class DiskError(Error, OSError):
-    """The disk is full or failed; ``errno`` says which."""
+    """The disk is full or has failed; see ``errno``."""
 
     MDB_NAME = "ENOSPC"
 
 
 class ReplacedError(Error):
-    """The data file or the lock file was deleted, or is another one now."""
+    """The data file or the lock file was moved, deleted or replaced."""
 
     MDB_NAME = "ESTALE"
-    MDB_HINT = (
-        "the data file or the lock file was deleted, moved or replaced; close the environment and"
-        " open it again"
-    )
+    MDB_HINT = "close the environment and open it again"
 
 
 class ProblemError(Error):
@@ -330,7 +327,7 @@ class ShortWriteError(DiskError):
 
 
 class EnvBusyError(LockError):
-    """The previous snapshot cannot be used: the environment is in use (1.0)."""
+    """The previous snapshot cannot be opened, because the environment is in use (1.0)."""
 
     MDB_NAME = "MDB_ENV_BUSY"
 
@@ -346,7 +343,7 @@ class ClosedError(Error):
 
 
 class ForkedError(ClosedError):
-    """The object was inherited over fork(), and this process cannot go on with it."""
+    """The object was inherited over fork(), and cannot be used in this process."""
 
 
 class WrongThreadError(Error):
@@ -399,7 +396,7 @@ _BY_CODE: dict[int, type[Error]] = {
     errno.ESTALE: ReplacedError,
 }
 
-# liblmdb's own codes in words; the system's come from os.strerror().
+# What error codes mean.  Those of the system that are not here are put by os.strerror().
 _REASONS: dict[int, str] = {
     -30799: "the key/data pair exists already",
     -30798: "no matching key/data pair found",
@@ -432,6 +429,7 @@ _REASONS: dict[int, str] = {
     -30771: "the environment is in use",
     -30770: "the environment or transaction is read-only",
     -30769: "the map address is not available",
+    errno.ESTALE: "the data file or the lock file was moved, deleted or replaced",
 }
 
 _NAMES: dict[int, str] = {code: cls.MDB_NAME for code, cls in _BY_CODE.items() if code < 0}
@@ -441,16 +439,18 @@ _NAMES[-30770] = "MDB_IS_READONLY"
 def _reason(code: int) -> str:
     if code == 0:
         return ""
+    if code > 0:
+        return _REASONS.get(code) or os.strerror(code)
     if code in _REASONS:
         return f"{_NAMES[code]}: {_REASONS[code]}"
-    return os.strerror(code) if code > 0 else f"unknown liblmdb error {code}"
+    return f"unknown liblmdb error {code}"
 
 
 CLOSED = "Attempt to operate on closed/deleted/dropped object."
 
 
-# Both can be called by destructors when the interpreter exits and has set the globals of
-# modules to None already: what they need is bound here.
+# Destructors can call both functions when the interpreter exits and has set the globals of modules
+# to None, so what they need is bound in parameters.
 def error(
     what: str,
     code: int,
@@ -470,23 +470,22 @@ def closed(
 
 
 _NOT_FOUND, _INCOMPATIBLE, _BAD_VALSIZE = -30798, -30784, -30781
-_DUPSORT = 0x04
 
 
 def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> Error:
     """The exception for a record that could not be written or deleted.
 
-    Nothing is incompatible about a record of the main database but a key that is a named
-    database's: its name, behind which LMDB 1.0 stores a NUL.
+    For the main database, ``MDB_INCOMPATIBLE`` means that the key is the name of a named database
+    (LMDB 1.0 stores the name with a NUL at its end).
     """
     hint = None
-    if code == _INCOMPATIBLE and slot.name is None and not slot.flags & _DUPSORT:
+    if code == _INCOMPATIBLE and slot.name is None and not slot.flags & MDB_DUPSORT:
         hint = (
-            f"{bytes(key[:64])!r} is the key of a named database, not of a record: drop() deletes"
-            " the database, open_db() gives access to its records"
+            f"{bytes(key[:64])!r} is the name of a named database, not the key of a record: drop()"
+            " deletes the database, open_db() gives access to its records"
         )
     elif code == _BAD_VALSIZE:
-        hint = f"size of the key: {len(key)}; {BadValsizeError.MDB_HINT}"
+        hint = f"the key has {len(key)} bytes; {BadValsizeError.MDB_HINT}"
     return error(what, code, hint)
 
 
@@ -508,7 +507,7 @@ def open_db_error(code: int, name: bytes | None) -> Error:
         )
     elif code == _BAD_VALSIZE:
         hint = (
-            f"size of the name: {len(name)}; names have 1 to max_key_size() bytes, in files of"
+            f"the name has {len(name)} bytes; names have 1 to max_key_size() bytes, in files of"
             " LMDB 1.0 one less"
         )
     return error(what, code, hint)
@@ -517,7 +516,7 @@ def open_db_error(code: int, name: bytes | None) -> Error:
 def checksums(what: str) -> Error:
     """The exception for writing to a file whose pages have checksums."""
     return ReadonlyError(
-        f"{what}: the pages of this file have checksums, which pylmdb does not compute",
+        f"{what}: the pages of this file have checksums, which pylmdb cannot compute",
         errno.EACCES,
         "open it with readonly=True, or load a dump of it into a new file",
     )

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Transaction: one consistent state of an environment, read or changed."""
+"""Transaction: reads or changes one consistent snapshot of an environment."""
 
 from __future__ import annotations
 
 from ._array_methods import TransactionArrays
-from ._base.ranges import walk
+from ._core_rules.ranges import walk
 from ._core_rules.refusals import refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
@@ -33,32 +33,35 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     """A transaction (``MDB_txn``), begun by :meth:`Environment.begin`.
 
     A read transaction sees the environment as it was when it began, whatever is
-    committed meanwhile; any number may be open and they may move between
-    threads.  There is one write transaction at a time, in the thread that began
-    it.  As a context manager it commits when the block ends and aborts when the
-    block raises.  A write transaction that is dropped is aborted, and if that loses
-    changes there is a ResourceWarning.
+    committed meanwhile.  Any number can be open, and they can move between threads.
+    Only one write transaction can be open at a time, and only the thread that began
+    it can use it.  As a context manager a transaction commits when the block ends, and
+    aborts if the block raises.  A write transaction that is dropped is aborted, with a
+    ResourceWarning if that loses changes.
 
     :param env: the :class:`Environment`.
-    :param db: the database that is meant where an operation names none; the main
-        one by default.
-    :param parent: a write transaction to nest in.  While the child is open the
-        parent cannot be used; aborting the child undoes just its changes.
+    :param db: the database of operations that name none; by default the main one.
+    :param parent: the write transaction that this one is nested in.  While the child
+        is open the parent cannot be used.  Aborting the child undoes only its changes.
         Read-only children need LMDB 1.0.
-    :param write: True to change the environment.  Waits while another write
-        transaction is open; raises :class:`BusyError` if it is this thread's own.
+    :param write: True to change the environment.  It waits while another write
+        transaction is open.
     :param buffers: True to get keys and values as read-only memoryviews.  In a
-        read transaction they lie in the memory map, without a copy, and stay
-        valid for as long as anything refers to them: they keep the snapshot
-        even when the transaction and the environment are closed.  In a write
-        transaction they are copies.
-    :param timeout: seconds to wait for the writer lock, for ever by default;
-        :class:`LockTimeoutError` when they are over.
-    :param sync: False to leave this commit's flush to the system (see ``open``).
-    :param metasync: False to leave the flush of this commit's meta page to the
-        system.
-    :raises ReadonlyError: ``write`` in a read-only environment.
-    :raises ReadersFullError: all reader slots are taken.
+        read transaction they are views of the memory map, without a copy.  They stay
+        valid as long as anything refers to them, and keep the snapshot even after the
+        transaction and the environment are closed.  In a write transaction they are
+        copies.
+    :param timeout: how many seconds to wait for the writer lock; by default without
+        limit.
+    :param sync: False to leave the flush of this commit to the system (see ``open``);
+        by default as the Environment.
+    :param metasync: False to flush the meta page of this commit with the next one
+        only; by default as the Environment.
+    :raises ReadonlyError: ``write=True`` in a read-only environment.
+    :raises ReadersFullError: all reader slots are in use.
+    :raises BusyError: this thread has a write transaction open already.
+    :raises LockTimeoutError: the writer lock was not free within ``timeout`` seconds.
+    :raises ReplacedError: the data file or the lock file was moved, deleted or replaced.
 
     ``mdb_txn_begin``.
     """
@@ -67,7 +70,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
     __signature__ = InitSignature()
 
-    # -- what both cores implement ------------------------------------------------
+    # -- implemented by the core --------------------------------------------------
 
     def __init__(
         self,
@@ -84,14 +87,14 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        """The transaction itself."""
+        """Return the transaction itself."""
         raise NotImplementedError
 
     def __exit__(self, *exc: object) -> None:
-        """Commit, or abort when the block has raised; nothing if it has ended.
+        """Commit, or abort if the block has raised; does nothing if it has ended already.
 
-        :raises ClosedError: the transaction had writes and was ended by something
-            else, such as closing the environment: they are lost.
+        :raises ClosedError: the transaction had written, and was ended from outside,
+            for instance because the environment was closed; its writes are lost.
         """
         raise NotImplementedError
 
@@ -102,12 +105,12 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     @overload
     def get(self, key: BytesLike, default: T, db: Database | None = None) -> ValueT | T: ...
     def get(self, key: BytesLike, default: object = None, db: Database | None = None) -> object:
-        """The value of ``key``, or ``default`` if there is none.
+        """Return the value of ``key``, or ``default`` if the key does not exist.
 
         In a database with duplicates it is the first value.
 
-        :raises BadValsizeError: the key is empty, or has not the width of an
-            integer key database.
+        :raises BadValsizeError: the key is empty, or has not the width of the
+            database's integer keys.
 
         ``mdb_get``.
         """
@@ -120,12 +123,11 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     @overload
     def view(self, key: BytesLike, default: T, db: Database | None = None) -> memoryview | T: ...
     def view(self, key: BytesLike, default: object = None, db: Database | None = None) -> object:
-        """The value of ``key`` as a read-only memoryview, whatever ``buffers`` says.
+        """Return the value of ``key`` as a read-only memoryview, whatever ``buffers`` is.
 
-        In a read transaction it lies in the memory map, without a copy, and it and
-        everything made from it stay valid whatever ends: they keep the snapshot.  In a
-        write transaction it is a copy.  A view costs the same for every size; bytes are
-        cheaper up to about 200 of them.
+        In a read transaction it is a view of the memory map, without a copy.  It, and
+        everything made from it, stays valid after the transaction and the environment
+        have ended, because it keeps the snapshot.  In a write transaction it is a copy.
 
         :return: a view of the bytes, shape (size,), format ``B``; or ``default``.
 
@@ -144,7 +146,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     def get_many(
         self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
-        """The values of many keys, in the order of ``keys``.
+        """Return the values of many keys, as a list in the order of ``keys``.
 
         The list has one element per key: its value, or ``default``.
 
@@ -161,17 +163,18 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         append: bool = False,
         db: Database | None = None,
     ) -> bool:
-        """Store a record; True if it was written.
+        """Store a record; returns True if it was written.
 
-        :param dupdata: False to return False when the pair of key and value
-            exists already (databases with duplicates).
-        :param overwrite: False to return False, and write nothing, when the key
-            exists already.
-        :param append: True to write at the end of the database without looking
-            for the place; returns False if the key is not the greatest.  In a
-            database with duplicates: at the end of the key's values.
-        :raises MapFullError: the map has reached its size.
-        :raises BadValsizeError: a size that the database cannot take.
+        :param dupdata: False to write nothing, and return False, if the pair of key
+            and value exists already (in databases with duplicates).
+        :param overwrite: False to write nothing, and return False, if the key exists
+            already.
+        :param append: True to append the record to the database without a search;
+            returns False if the key is not the greatest.  In a database with
+            duplicates the value is appended to those of the key.
+        :raises MapFullError: the map has reached its greatest size.
+        :raises BadValsizeError: the database does not allow the size of the key or
+            value.
         :raises ReadonlyError: in a read transaction.
 
         ``mdb_put``.
@@ -181,38 +184,47 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     def delete(
         self, key: BytesLike, value: BytesLike | None = None, db: Database | None = None
     ) -> bool:
-        """Delete ``key``; True if it existed.
+        """Delete a record; returns True if it existed.
 
-        In a database with duplicates ``value`` names the one to delete; None and an
-        empty value mean all.  Elsewhere ``value`` is not looked at.
+        :param value: in a database with duplicates, the value to delete; None or an
+            empty value means all values of the key.  In other databases it is ignored.
+        :raises ReadonlyError: in a read transaction.
 
         ``mdb_del``.
         """
         raise NotImplementedError
 
     def pop(self, key: BytesLike, db: Database | None = None) -> bytes | None:
-        """Delete ``key`` and return its value as bytes; None if there is none.
+        """Delete a record and return its value as bytes; None if the key does not exist.
 
-        In a database with duplicates: its first value.  ``mdb_cursor_del``.
+        In a database with duplicates this is the key's first value.
+
+        :raises ReadonlyError: in a read transaction.
+
+        ``mdb_cursor_del``.
         """
         raise NotImplementedError
 
     def replace(self, key: BytesLike, value: BytesLike, db: Database | None = None) -> bytes | None:
         """Store a record and return the key's previous value as bytes, or None.
 
-        In a database with duplicates all values are replaced, and the first is
-        returned.  ``mdb_cursor_put``.
+        In a database with duplicates all values of the key are replaced, and the first
+        of them is returned.
+
+        :raises ReadonlyError: in a read transaction.
+
+        ``mdb_cursor_put``.
         """
         raise NotImplementedError
 
     def commit(self) -> None:
         """Make the changes permanent and end the transaction.
 
-        With default options the data is on disk when this returns.  Whatever it
-        raises, the transaction has ended.
+        With default options the data is on disk when this returns.  The transaction
+        ends even if this raises.
 
         :raises BadTxnError: an earlier operation failed half-way (MapFullError).
-        :raises DiskError: the disk is full or failed; nothing was changed.
+        :raises DiskError: the disk is full or has failed; nothing was changed.
 
         ``mdb_txn_commit``.
         """
@@ -221,7 +233,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     def abort(self) -> None:
         """Undo the changes and end the transaction; does nothing the second time.
 
-        It may be called from any thread.  ``mdb_txn_abort``.
+        Any thread can call it.  ``mdb_txn_abort``.
         """
         raise NotImplementedError
 
@@ -231,13 +243,13 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         raise NotImplementedError
 
     def cursor(self, db: Database | None = None) -> Cursor[ValueT]:
-        """A cursor on ``db``, or on the transaction's database.
+        """Open a cursor on ``db``, or on the transaction's database.
 
         ``mdb_cursor_open``.
         """
         raise NotImplementedError
 
-    # -- what is written once -------------------------------------------------------
+    # -- the same for both cores ------------------------------------------------------
 
     @property
     def write(self) -> bool:
@@ -245,14 +257,14 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         return self._write
 
     def id(self) -> int:
-        """The number of the snapshot that is read, or of the one being written.
+        """Return the number of the snapshot that is read, or that is being written.
 
         ``mdb_txn_id``.
         """
         return int(self._do(self._shared_engine().lib.mdb_txn_id))
 
     def stat(self, db: Database | None = None) -> Stat:
-        """Numbers of entries, pages and levels of a database.  ``mdb_stat``."""
+        """Return the numbers of entries, pages and levels of a database.  ``mdb_stat``."""
         result: Stat = self._do(self._stat, db)
         return result
 
@@ -271,11 +283,13 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         return stat_from(out)
 
     def drop(self, db: Database, delete: bool = True) -> None:
-        """Delete all records of a database, and with ``delete`` the database too.
+        """Delete all records of a database, and the database itself.
 
-        Its handle and its cursors then are dead.  Without ``delete`` they stay
-        usable.  The main database can only be emptied; its named databases go
-        with it.
+        :param db: the database.  The main database can only be emptied, which deletes
+            the named databases, too.
+        :param delete: False to keep the empty database.  Its handle and cursors stay
+            usable then; otherwise they are dead.
+        :raises ReadonlyError: in a read transaction.
 
         ``mdb_drop``.
         """
@@ -373,12 +387,15 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
-        :param prefix: instead of both: all keys that begin with these bytes.
+        :param prefix: instead of both: iterate over the keys that begin with these bytes.
         :param reverse: True for the same records from last to first.
-        :param keys: False for values alone.
-        :param values: False for keys alone, which reads no value.
-        :return: an iterator over (key, value) pairs, keys, or values.  Records
-            may be changed and deleted meanwhile.
+        :param keys: False for values only.
+        :param values: False for keys only; no value is read.
+        :return: an iterator over (key, value) pairs, keys, or values.  Records can be
+            changed and deleted meanwhile.
+        :raises TypeError: ``prefix`` is given together with ``start`` or ``stop``.
+        :raises InvalidParameterError: ``prefix`` in a database with integer or reversed
+            keys.
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """
@@ -395,7 +412,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
 
 def stat_from(out: CData) -> Stat:
-    """``MDB_stat`` as a :class:`Stat`."""
+    """The :class:`Stat` for an ``MDB_stat``."""
     return Stat(
         psize=int(out.ms_psize),
         depth=int(out.ms_depth),

@@ -102,7 +102,7 @@ def test_who_is_in_the_way_in_this_process(open_env):
     env = open_env()
     fill(env, 10)
     other = open_env()
-    with pytest.raises(pylmdb.BusyError, match="1 more Environment"):
+    with pytest.raises(pylmdb.BusyError, match="1 other Environment"):
         env.compact()
     other.close()
     with env.begin(buffers=True) as txn:

@@ -38,7 +38,7 @@ ROUTES = {
     "delete under an iterator": lambda txn, name: _delete_under_an_iterator(txn),
 }
 NAME = b"users"
-TOLD = r"b'users(\\x00)?' is the key of a named database.*drop\(\).*open_db\(\)"
+TOLD = r"b'users(\\x00)?' is the name of a named database.*drop\(\).*open_db\(\)"
 
 
 def _enter(reservation):

@@ -50,7 +50,7 @@ SITUATIONS = {
     "many zeros": ("many zeros", {}, pylmdb.InvalidError, INVALID, "'many zeros' LMDB"),
     "empty file": ("nil", READ, pylmdb.InvalidError, 0, "'nil' empty readonly=True"),
     "empty data.mdb": ("new", READ, pylmdb.InvalidError, 0, "'new/data.mdb' empty"),
-    "link to nothing": ("link", {}, pylmdb.Error, MISSING, "'link' symbolic link nowhere"),
+    "link to nothing": ("link", {}, pylmdb.Error, MISSING, "'link' symbolic link not exist"),
     "link to itself": ("loop", READ, pylmdb.Error, errno.ELOOP, "'loop' symbolic"),
     "FIFO": ("fifo", {}, pylmdb.Error, errno.ENXIO, "'fifo' regular"),
     "long name": ("n" * 300, READ, pylmdb.Error, errno.ENAMETOOLONG, "name too long"),
@@ -216,11 +216,11 @@ assert "pylmdb" not in caught[0].filename, "the warning names the line of the ca
 @pytest.mark.parametrize("lock", [0o444, 0o400, None])
 def test_the_data_of_another_user(shared, lib_version, lock):
     protect(shared, lock=lock)
-    does = "make" if lock is None else "write"
+    does = "create" if lock is None else "write"
     run(
         AS_OTHER
         + f"""
-refused(pylmdb.LockFileError, repr(path + "/lock.mdb"), "may not {does} it", "lock=False",
+refused(pylmdb.LockFileError, repr(path + "/lock.mdb"), "permission to {does} it", "lock=False",
         readonly=True)
 assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
 """
@@ -260,7 +260,7 @@ def test_data_that_may_not_be_written_or_read(shared, lib_version):
     run(
         AS_OTHER
         + """
-refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "may not write it", "readonly=True")
+refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "permission to write it", "readonly=True")
 """,
         shared,
         lib_version,
@@ -269,7 +269,7 @@ refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "may not write it", "rea
     run(
         AS_OTHER
         + """
-refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "may not read it", readonly=True)
+refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "no permission to read it", readonly=True)
 """,
         shared,
         lib_version,
@@ -278,7 +278,7 @@ refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "may not read it", reado
     run(
         AS_OTHER
         + """
-refused(pylmdb.ReadonlyError, repr(path), "may not search a directory", readonly=True)
+refused(pylmdb.ReadonlyError, repr(path), "no permission to search a directory", readonly=True)
 """,
         shared,
         lib_version,

@@ -253,6 +253,16 @@ def test_a_subclass_of_environment(env_path, lib_version):
         assert pylmdb.Environment.begin(env).get(b"k") == b"v"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["compact", "copy", "copyfd", "info", "max_key_size", "max_readers", "reader_check",
+     "reader_list", "readers", "set_mapsize", "stat", "writer"],
+)  # fmt: skip
+def test_a_wrong_keyword_names_the_class_that_was_used(env, name):
+    with pytest.raises(TypeError, match=rf"^Environment\.{name}\(\) got an unexpected"):
+        getattr(env, name)(no_such_keyword=True)
+
+
 def test_the_class_with_types_is_the_class(env):
     assert pylmdb.Transaction[bytes].__origin__ is pylmdb.Transaction
     assert type(pylmdb.Transaction[bytes](env)) is pylmdb.Transaction

@@ -45,8 +45,8 @@ STRATA = [
     {"_which_core"},
     {"_cffi_core"},
     {"_core_rules", "database"},
-    {"_base"},
     {"_version", "errors", "types"},
+    {"_base"},
     {"_aliases", "_typing"},
 ]
 DEPTH = {name: depth for depth, stratum in enumerate(STRATA) for name in stratum}
@@ -190,6 +190,60 @@ def test_only_the_engine_module_names_the_engines():
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
         assert not constants & ENGINES, name
+
+
+def flag_names():
+    """Names of liblmdb's flags as Python code might spell them: without MDB_ and underscores."""
+    names = [
+        target.id
+        for node in ast.walk(parse("_base.flags"))
+        if isinstance(node, ast.Assign)
+        for target in ast.walk(node)
+        if isinstance(target, ast.Name) and target.id.startswith("MDB_")
+    ]
+    assert {"MDB_DUPSORT", "MDB_NOSYNC", "MDB_CP_COMPACT"} <= set(names)
+    return {bare(name) for name in names}
+
+
+def bare(name):
+    return name.upper().removeprefix("_").removeprefix("MDB_").replace("_", "")
+
+
+def is_number(node):
+    return isinstance(node, ast.Constant) and type(node.value) is int
+
+
+def numbered(tree):
+    """The names that a module binds to integers: by assignments, and as keys of dicts."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            pairs = [*zip(node.keys, node.values, strict=True)]
+        elif isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = [*zip(target.elts, value.elts, strict=False)]
+        else:
+            continue
+        for key, value in pairs:
+            if is_number(value) and isinstance(key, ast.Name):
+                yield key.id
+            elif is_number(value) and isinstance(key, ast.Constant):
+                yield key.value.decode() if isinstance(key.value, bytes) else str(key.value)
+
+
+def test_numbers_of_flags_are_in_one_file():
+    """liblmdb's numbers: the engines' own are beside them in test_lowlevel_declarations.py."""
+    flags = flag_names()
+    code = "_CREATE = 0x40000; A, MDB_APPEND = 1, 2; X = {b'reversekey': 2, 'integer_dup': 32}"
+    assert {bare(name) for name in numbered(ast.parse(code))} & flags == {
+        "CREATE", "APPEND", "REVERSEKEY", "INTEGERDUP",
+    }  # fmt: skip
+    elsewhere = {
+        name: {each for each in numbered(parse(name)) if bare(each) in flags}
+        for name in set(MODULES) - {"_base.flags"}
+    }
+    assert {name: found for name, found in elsewhere.items() if found} == {}
 
 
 def test_only_the_standard_library_is_imported_at_the_top():

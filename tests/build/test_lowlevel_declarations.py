@@ -18,6 +18,8 @@ from pathlib import Path
 from project import ROOT
 import pytest
 
+from pylmdb._base import flags
+
 CDEF = ROOT / "src" / "pylmdb" / "_native" / "lmdb.cdef.h"
 OWN = runpy.run_path(str(ROOT / "src" / "pylmdb" / "_native" / "declarations.py"))
 MODULES = {"0.9": "pylmdb._lmdb09", "1.0": "pylmdb._lmdb10"}
@@ -171,6 +173,14 @@ def test_the_values_of_1_0_hold_in_0_9():
     for name in set(header("1.0")["define"]) - TEXT_MACROS:
         if not per_engine.match(name) and not callable(getattr(new, name)):
             assert getattr(old, name) == getattr(new, name), name
+
+
+def test_the_flags_of_python_code_have_the_engines_values(module):
+    names = [name for name in vars(flags) if name.startswith("MDB_")]
+    assert len(names) >= 14
+    assert {name: getattr(flags, name) for name in names} == {
+        name: getattr(module.lib, name) for name in names
+    }
 
 
 def test_version(engine, module):

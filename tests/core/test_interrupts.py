@@ -21,7 +21,7 @@ import strikes
 from strikes import Struck
 
 import pylmdb
-from pylmdb._shared import exclusive as _alone
+from pylmdb._shared import exclusive as _exclusive
 from pylmdb.aio.executors import WorkerThread
 from pylmdb.datasets import Dataset, Loader, Writer, build, to_memmap, to_npz
 
@@ -68,7 +68,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path, lib_version, monkeypatch):
-    monkeypatch.setattr(_alone, "WAIT", 0.003)
+    monkeypatch.setattr(_exclusive, "WAIT", 0.003)
     (tmp_path / "scene").mkdir()
     scene = Scene(tmp_path / "scene", lib_version)
     yield scene

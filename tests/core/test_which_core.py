@@ -19,7 +19,7 @@ def test_a_core_that_does_not_exist_is_refused_when_pylmdb_is_imported():
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "ImportError: PYLMDB_CORE='rust' names no core of pylmdb;"
+        "ImportError: PYLMDB_CORE='rust' is not a core of pylmdb;"
         f" set it to {' or '.join(_which_core._CORES)}, or leave it unset"
     )
 

@@ -3,6 +3,7 @@
 raises, and a process that opens the new file sees all of it (K2, K7).
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -157,6 +158,22 @@ def test_a_directory_that_was_moved_is_no_matter(open_env, env_path):
     assert open_env(env_path + "-moved").stat().entries == 2
 
 
+def test_a_directory_that_was_moved_can_be_copied_and_not_compacted(open_env, env_path, tmp_path):
+    env = open_env()
+    put(env, b"before")
+    os.rename(env_path, f"{env_path}-moved")
+    with pytest.raises(pylmdb.ReplacedError) as raised:
+        env.compact()
+    assert str(raised.value).startswith(
+        f"compact: {env_path!r}: the data file or the lock file was"
+    )
+    (tmp_path / "copy").mkdir()
+    env.copy(tmp_path / "copy")
+    with open_env(tmp_path / "copy") as copy:
+        assert keys(copy) == [b"before"]
+    assert (tmp_path / "copy" / "data.mdb").stat().st_mode & 0o777 == 0o600
+
+
 def test_another_directory_in_its_place(open_env, env_path):
     env = open_env()
     put(env, b"before")
@@ -171,8 +188,13 @@ def test_files_that_were_moved_out_of_their_directory(open_env, env_path, tmp_pa
     put(env, b"before")
     for file in ("data.mdb", "lock.mdb"):
         os.rename(os.path.join(env_path, file), tmp_path / file)
-    with pytest.raises(pylmdb.ReplacedError):
+    with pytest.raises(pylmdb.ReplacedError) as raised:
         put(env, b"after")
+    assert raised.value.code == errno.ESTALE
+    assert str(raised.value) == (
+        f"begin: {env_path!r}: the data file or the lock file was moved, deleted or replaced"
+        " (close the environment and open it again)"
+    )
 
 
 @pytest.mark.parametrize("subdir", [True, False])
@@ -314,7 +336,7 @@ def test_who_has_it_open_is_told_when_another_file_shares_its_lock_file(
         assert len(keys(env)) == 5
         assert holder.ask("write") == "written"
         for write in (False, True):
-            with pytest.raises(pylmdb.ReplacedError, match="tells of another data file"):
+            with pytest.raises(pylmdb.ReplacedError, match="belongs to another data file"):
                 env.begin(write=write)
         env.close()
         env = open_env()

@@ -181,7 +181,7 @@ class Intended:
         method, target = step.method, step.target
         # Deleting the name of a database as a record ends their transaction.
         if method in self.DELETING and isinstance(result, Raised):
-            self.failed |= "is the key of a named database" in result.text
+            self.failed |= "is the name of a named database" in result.text
         what = self.about.get(target)
         self.writes += method in self.WRITING
         self.deletes += method in self.DELETING

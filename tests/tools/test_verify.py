@@ -117,7 +117,7 @@ def test_only_so_many_findings_are_kept(path, monkeypatch):
     assert len(some.findings) == 5
     assert some.findings == everything.findings[:5]
     assert some.omitted == everything.errors - 5 > 30
-    assert f"and {some.omitted:,} findings more" in str(some)
+    assert f"and {some.omitted:,} more findings" in str(some)
 
 
 # ---- paths ----

@@ -54,13 +54,13 @@ def test_the_options_of_put_and_delete(env, writer):
     assert contents(env, db)[b"own"] == b"1"
 
 
-def test_waiting_writes_share_a_commit_in_order(env, writer, held):
+def test_waiting_writes_share_a_commit_in_order(env, writer, release_writer_lock):
     before = commits(env)
     futures = [writer.put(b"k", b"%d" % i) for i in range(300)]
     seen = writer.call(lambda txn: txn.get(b"k"))
     futures.append(writer.put(b"k", b"last"))
     assert writer.pending > 290
-    held.set()
+    release_writer_lock.set()
     assert all(future.result() for future in futures)
     assert seen.result() == b"299"
     assert contents(env)[b"k"] == b"last"
@@ -82,13 +82,13 @@ def test_threads_share_commits(env, writer):
     assert commits(env) - before < 8 * count
 
 
-def test_an_error_reaches_only_the_caller_that_caused_it(env, writer, held):
+def test_an_error_reaches_only_the_caller_that_caused_it(env, writer, release_writer_lock):
     good = [writer.put(b"a", b"1")]
     bad = [writer.put(b"", b"x"), writer.put(b"k" * 5000, b"x"), writer.put(b"c", b"1", db="name")]
     good.append(writer.put(b"b", b"2"))
     half = writer.call(lambda txn: (txn.put(b"half", b"x"), 1 // 0))
     good.append(writer.call(lambda txn: txn.put(b"c", b"3")))
-    held.set()
+    release_writer_lock.set()
     assert all(future.result() for future in good)
     for future, kind in zip(
         [*bad, half],
@@ -153,14 +153,14 @@ def test_a_function_may_end_its_transaction(open_env, tmp_path, writemap):
     assert set(contents(env)) == {b"a", b"b", b"c", b"commit"}
 
 
-def test_a_commit_that_fails_fails_all_of_it(env, writer, held, monkeypatch):
+def test_a_commit_that_fails_fails_all_of_it(env, writer, release_writer_lock, monkeypatch):
     def refuse(txn):
         raise pylmdb.DiskError("mdb_txn_commit", 28)
 
     futures = [writer.put(b"%d" % i, b"v") for i in range(10)]
     own = writer.put(b"", b"v")
     monkeypatch.setattr(pylmdb.Transaction, "commit", refuse)
-    held.set()
+    release_writer_lock.set()
     errors = [future.exception() for future in futures]
     assert {type(error) for error in errors} == {pylmdb.DiskError}
     assert len({id(error) for error in errors}) == 10
@@ -171,7 +171,9 @@ def test_a_commit_that_fails_fails_all_of_it(env, writer, held, monkeypatch):
     assert writer.put(b"k", b"v").result()
 
 
-def test_a_write_that_failed_after_a_change_is_undone(env, writer, held, monkeypatch):
+def test_a_write_that_fails_after_a_change_is_undone(
+    env, writer, release_writer_lock, monkeypatch
+):
     with env.begin() as txn:
         put = type(txn).put
 
@@ -183,18 +185,18 @@ def test_a_write_that_failed_after_a_change_is_undone(env, writer, held, monkeyp
 
     monkeypatch.setattr(type(txn), "put", failing, raising=False)
     futures = [writer.put(key, b"v") for key in (b"a", b"disk", b"b")]
-    held.set()
+    release_writer_lock.set()
     assert [type(future.exception()) for future in futures] == [
         type(None), pylmdb.DiskError, type(None),
     ]  # fmt: skip
     assert set(contents(env)) == {b"a", b"b"}
 
 
-def test_the_arguments_are_copied_at_once(env, writer, held):
+def test_the_arguments_are_copied_at_once(env, writer, release_writer_lock):
     key, value = bytearray(b"key"), bytearray(b"value")
     future = writer.put(key, memoryview(value)[::2])
     key[:], value[:] = b"xxx", b"xxxxx"
-    held.set()
+    release_writer_lock.set()
     assert future.result()
     assert contents(env) == {b"key": b"vle"}
     with pytest.raises(TypeError, match=r"\.encode"):
@@ -205,14 +207,14 @@ def test_the_arguments_are_copied_at_once(env, writer, held):
         writer.call(b"key")
 
 
-def test_the_queue_is_bounded(env, held):
+def test_the_queue_is_bounded(env, release_writer_lock):
     with env.writer(max_pending=5) as writer:
         futures = [writer.put(b"%d" % i, b"v") for i in range(5)]
         start = time.monotonic()
         with pytest.raises(TimeoutError, match="5 writes"):
             writer.put(b"late", b"v", timeout=0.15)
         assert 0.1 < time.monotonic() - start < 3
-        threading.Timer(0.2, held.set).start()
+        threading.Timer(0.2, release_writer_lock.set).start()
         futures.append(writer.put(b"waits", b"v"))  # until there is room
         assert all(future.result() for future in futures)
     assert set(contents(env)) == {b"waits", *(b"%d" % i for i in range(5))}
@@ -235,13 +237,13 @@ def test_a_callback_may_put_though_the_queue_is_full(env):
         assert all(future.result(10) for future in last)
 
 
-def test_a_callback_that_raises_systemexit_harms_no_other(env, writer, held):
+def test_a_callback_that_raises_systemexit_harms_no_other(env, writer, release_writer_lock):
     def leave(future):
         raise SystemExit
 
     futures = [writer.put(b"%d" % i, b"v") for i in range(10)]
     futures[0].add_done_callback(leave)
-    held.set()
+    release_writer_lock.set()
     assert all(future.result(10) for future in futures)
     assert writer.put(b"k", b"v").result(10)
 
@@ -255,23 +257,23 @@ def test_a_callback_that_leaves_a_transaction_open_causes_an_error(env, writer):
     assert writer.put(b"k", b"v").result(10)
 
 
-def test_a_write_can_be_cancelled(env, writer, held):
+def test_a_write_can_be_cancelled(env, writer, release_writer_lock):
     writer.put(b"a", b"v")
     time.sleep(0.1)  # the thread waits for the lock
     unwanted = writer.put(b"b", b"v")
     assert unwanted.cancel()
-    held.set()
+    release_writer_lock.set()
     writer.flush()
     assert set(contents(env)) == {b"a"}
     with pytest.raises(concurrent.futures.CancelledError):
         unwanted.result()
 
 
-def test_flush_waits_and_has_a_timeout(env, writer, held):
+def test_flush_waits_and_has_a_timeout(env, writer, release_writer_lock):
     futures = [writer.put(b"%d" % i, b"v") for i in range(10)]
     with pytest.raises(TimeoutError):
         writer.flush(timeout=0.1)
-    held.set()
+    release_writer_lock.set()
     writer.flush(timeout=10)
     assert all(future.done() for future in futures)
     writer.flush()

@@ -47,7 +47,7 @@ def test_close_flushes_and_can_be_repeated(env):
     assert writer.put.__doc__
 
 
-def test_closing_wakes_a_thread_that_waits_for_room(env, held):
+def test_closing_wakes_a_thread_that_waits_for_room(env, release_writer_lock):
     writer = env.writer(max_pending=1)
     writer.put(b"a", b"v")
     errors = []
@@ -61,7 +61,7 @@ def test_closing_wakes_a_thread_that_waits_for_room(env, held):
     thread = threading.Thread(target=late)
     thread.start()
     time.sleep(0.1)
-    threading.Timer(0.1, held.set).start()
+    threading.Timer(0.1, release_writer_lock.set).start()
     writer.close()
     thread.join(5)
     assert not thread.is_alive()
@@ -179,7 +179,7 @@ def test_it_cannot_be_copied(writer):
     assert issubclass(Writer, object)
 
 
-def test_a_forked_child_needs_its_own_writer(env, held):
+def test_a_forked_child_needs_its_own_writer(env, release_writer_lock):
     writer = env.writer()
     future = writer.put(b"parent", b"v")
 
@@ -200,7 +200,7 @@ def test_a_forked_child_needs_its_own_writer(env, held):
         assert time.monotonic() - start < 5
 
     assert in_child(child) == 0
-    held.set()
+    release_writer_lock.set()
     assert future.result(10)
 
     def write():

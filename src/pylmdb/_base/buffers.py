@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keys and values: bytes, or any object that has a buffer."""
+"""Keys and values: bytes, or any other object with the buffer protocol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def as_buffer(name: str, value: Any) -> bytes | memoryview:
-    """Return ``value`` as bytes or as a C-contiguous buffer with the bytes to store."""
+    """Return ``value`` as bytes or a C-contiguous buffer.
+
+    :param name: of the argument, for messages.
+    :raises TypeError: it is a str, or not a buffer.
+    """
     if type(value) is bytes:
         return value
     if isinstance(value, str):

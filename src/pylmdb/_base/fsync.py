@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a power failure must leave: a file's content, and the names in a directory."""
+"""Flush files and directories, so that content and names outlast a power failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from .owners import Descriptor
 
 
 def fsync_path(path: str | bytes) -> None:
-    """Flush a file, or a directory: a file that was renamed is found there only then."""
+    """Flush a file or a directory to disk.  The new name of a renamed file is durable only after
+    its directory was flushed."""
     fd = Descriptor()
     with fd, fd:
         os.fsync(fd.open(path, os.O_RDONLY))

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""New files: their temporary names, their permissions, and how they get their final name.
+"""New files: temporary names, permissions, and atomic replacement.
 
-What is to appear whole, or to replace a file, is written under a temporary name in the
-directory of its final one.  The name is random and the file is made exclusively, so nobody can
-place a file or a link there beforehand.
+A file that must appear whole, or replace another one, is written under a temporary name in the
+directory of its final name.  The temporary name is random and the file is created exclusively
+(``O_EXCL``), so no other user can put a file or a link there beforehand.
 
-**Leftovers.**  While a process writes a temporary file it holds a ``flock`` on it, which the
-system gives back however the process ends.  The next one that makes a file for the same final
-name removes the temporary ones that nobody has locked and that belong to its own user.
-Process numbers would not tell: they are used again, and two containers have the same ones.
+**Leftovers.**  While a process writes a temporary file it holds a ``flock`` on it.  The system
+releases that lock however the process ends.  The next process that creates a file for the same
+final name removes the temporary files that are not locked and belong to its own user.  Process
+numbers in the names would not do: they are used again, and two containers have the same ones.
 """
 
 from __future__ import annotations
@@ -28,22 +28,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _INFIX, _RANDOM_BYTES = b".tmp-", 8
-# what a directory's name has room for beside the random part, on all systems
+# bytes of the final name that are kept, so that the temporary one is not too long on any system
 _LONGEST = 200
 _DATA = b"/data.mdb"
 
 
 def temporary_name(place: bytes) -> bytes:
-    """A name in the directory of ``place``, for what gets that name later; nothing is made yet,
-    and what killed processes have left there for ``place`` is removed."""
+    """Choose a temporary name for a file that gets the name ``place`` later; no file is created.
+
+    Temporary files that killed processes have left there for ``place`` are removed.
+    """
     prefix = _prefix(place)
     _remove_leftovers(prefix)
     return prefix + secrets.token_hex(_RANDOM_BYTES).encode()
 
 
 class Temporary(Owner):
-    """A new file, or the directory of a new environment, under a temporary name: what is there
-    under that name at its end is removed.
+    """Owns a new file, or the directory of a new environment, under a temporary name.  At its end
+    what still has that name is removed.
 
     :param place: the final name.
     :ivar name: the temporary one.
@@ -57,21 +59,21 @@ class Temporary(Owner):
 
     @property
     def number(self) -> int | None:
-        """The file's descriptor; None if it is not made."""
+        """The file's descriptor; None if the file was not created."""
         return self._file.number
 
     def make(self, mode: int) -> int:
-        """Make the file, and lock it; returns its descriptor.
+        """Create the file, and lock it; returns its descriptor.
 
         :param mode: its permissions; the umask applies.
         """
         return _make(self._file, self.name, mode)
 
     def make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
-        """Make the empty data file of an environment, and its directory; returns the file's
-        descriptor, which holds the lock.
+        """Create the empty data file of an environment, and its directory.
 
         :param modes: the permissions of file and directory; None for the usual ones.
+        :return: the file's descriptor, which has the lock.
         """
         file_mode, folder_mode = modes or (0o644, 0o755)
         while True:
@@ -84,23 +86,23 @@ class Temporary(Owner):
             except FileNotFoundError:
                 if not subdir or os.path.lexists(self.name):
                     raise
-                continue  # the directory was removed before there was a locked file in it
+                continue  # the directory was removed before it had a locked file
             if modes:
                 set_mode(fd, file_mode)
             return fd
 
     @property
     def is_mine(self) -> bool:
-        """False in a forked child, which does not own it."""
+        """False in a forked child: the file belongs to the parent."""
         return self._pid == os.getpid()
 
     def remove(self) -> None:
-        """Remove what is there."""
+        """Remove the file or directory that has the temporary name."""
         if self.is_mine:
             remove(self.name)
 
     def end(self) -> None:
-        """Remove it, and give back the lock."""
+        """Remove it, and release the lock."""
         self.remove()
         self._file.end()
 
@@ -116,10 +118,10 @@ def _make(file: Descriptor, name: bytes, mode: int) -> int:
 
 
 def put_in_place(fd: int, name: bytes, place: bytes, mode: int | None = None) -> None:
-    """Give a temporary file its final name, on disk: whoever opens that finds the old file or
-    the new one, whole.
+    """Rename a temporary file to its final name, and flush both to disk.  At every moment the name
+    leads to the whole old file or to the whole new one.
 
-    :param mode: the permissions that it gets; None for those that it was made with.
+    :param mode: the permissions of the file; None to keep those that it was created with.
     """
     if mode is not None:
         set_mode(fd, mode)
@@ -129,7 +131,7 @@ def put_in_place(fd: int, name: bytes, place: bytes, mode: int | None = None) ->
 
 
 def remove(name: bytes) -> None:
-    """Remove what is there under a temporary name: a file, or a directory, and a lock file."""
+    """Remove the file or directory with a temporary name, and its lock file."""
     if os.path.isdir(name) and not os.path.islink(name):
         shutil.rmtree(name, ignore_errors=True)
     for path in (name + b"-lock", name):
@@ -139,8 +141,11 @@ def remove(name: bytes) -> None:
 
 @contextmanager
 def replacing(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iterator[BinaryIO]:
-    """A ``with`` block that writes a file, which gets the name ``path`` at the end of the block,
-    and the permissions of the file that it replaces; if the block raises, nothing is left."""
+    """A ``with`` block that writes a file.
+
+    At the end of the block the file gets the name ``path``, and the permissions of the file that it
+    replaces.  If the block raises, the new file is removed.
+    """
     place = os.fsencode(path)
     mode = None
     with suppress(FileNotFoundError):
@@ -155,7 +160,7 @@ def replacing(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iter
 
 
 def publish_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file so that it appears whole or not at all."""
     with replacing(path) as file:
         file.write(content)
 
@@ -164,15 +169,18 @@ def publish_file(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def set_mode(file: int | bytes, mode: int) -> None:
-    """Give a new file its permissions; where a file system has none it keeps those that it was made
-    with, which are no wider."""
+    """Set the permissions of a new file.  On a file system without permissions it keeps those that
+    it was created with, which are not wider."""
     with suppress(OSError):
         os.chmod(file, mode)
 
 
 def mode_of_copy(data_file: bytes, subdir: bool) -> int:
-    """The permissions of a copy of a data file in another directory: those of the file, as far
-    as its own directory lets anybody use them.  Its owner can always read and write it."""
+    """The permissions of a copy of a data file in another directory.
+
+    They are those of the file, without those that its own directory makes useless.  The owner can
+    always read and write the copy.
+    """
     mode = os.stat(data_file).st_mode & 0o666
     if subdir:
         mode &= (os.stat(os.path.dirname(data_file)).st_mode & 0o111) * 6
@@ -180,11 +188,11 @@ def mode_of_copy(data_file: bytes, subdir: bool) -> int:
 
 
 def modes_of_copy(sources: Iterable[tuple[bytes, bool]], subdir: bool) -> tuple[int, int]:
-    """The permissions of the data file and the directory of an environment that is made of
-    others: what all of them allow.
+    """The permissions of the data file and the directory of an environment that is made of other
+    environments: what all of these allow.
 
-    :param sources: of each its data file, and whether it has a directory of its own.
-    :param subdir: whether the new one has.
+    :param sources: for each its data file, and whether it has a directory of its own.
+    :param subdir: whether the new environment has one.
     """
     file_mode, folder_mode = 0o666, 0o777
     for data_file, has_folder in sources:
@@ -216,7 +224,7 @@ def _remove_leftovers(prefix: bytes) -> None:
 
 
 def _remove_if_left(name: bytes) -> None:
-    """Remove a temporary file or directory, unless somebody is writing it."""
+    """Remove a temporary file or directory, unless a process is writing it."""
     try:
         found = os.lstat(name)
         if found.st_uid != os.geteuid():
@@ -229,13 +237,13 @@ def _remove_if_left(name: bytes) -> None:
             remove(name)
     except FileNotFoundError:
         with suppress(OSError):
-            os.rmdir(name)  # its process had made nothing else
+            os.rmdir(name)  # its process was killed before it created the file
     except OSError:
         return
 
 
 def leads_to(name: bytes, fd: int) -> bool:
-    """Whether a name is that of an open file."""
+    """Whether a name leads to an open file."""
     try:
         return os.path.samestat(os.lstat(name), os.fstat(fd))
     except FileNotFoundError:

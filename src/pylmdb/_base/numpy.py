@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""numpy, which only the array methods need: they import it when they are first used."""
+"""numpy for the array methods, which import it when they are first used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ try:
 except ImportError as problem:
     raise ImportError("pylmdb's array methods need numpy: pip install 'pylmdb[numpy]'") from problem
 
-# where compiled modules find numpy's functions
+# numpy's table of C functions
 try:
     from numpy._core.multiarray import _ARRAY_API as TABLE
 except ImportError:  # numpy 1

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""How an operation of several steps gives back what it has, wherever an exception strikes.
+"""Owners of resources: an operation of several steps releases them wherever an exception strikes.
 
-A signal handler can raise between any two steps of Python, the steps of cleaning up included.  It
-cannot where C runs: one call of C happens as a whole.  Hence three rules.
+A signal handler can raise between any two steps of Python, and also while an operation cleans up.
+It cannot raise inside a call of C, which happens as a whole.  Hence three rules.
 
-- What must be given back belongs to an :class:`Owner`.  Nothing is had before its block begins.
-  Getting it and noting it are one call of C (:meth:`Descriptor.open` shows how), or it is noted
-  first under a name that nobody else uses.
-- ``end()`` gives it back and can be repeated: each step of it looks at what is still there.
-  A ``with owner, owner:`` block calls it twice, so that an exception which strikes in the one
-  leaves the other to do it; and a third time when the owner dies.
-- Where others ask whether something is had, they find a weak reference to the owner.  If that is
-  dead, they count it as given back.
+- A resource that must be released belongs to an :class:`Owner`.  It is acquired inside the owner's
+  ``with`` block.  Acquiring it and noting it in the owner are one call of C
+  (:meth:`Descriptor.open` shows how), or it is noted first, under a name that is unique.
+- ``end()`` releases it and can be repeated, because each step looks at what is still there.  A
+  ``with owner, owner:`` block calls it twice: if an exception strikes in the first call, the second
+  one completes it.  It is called again when the owner is freed.
+- Code that asks whether a resource is in use has a weak reference to the owner.  If that is dead,
+  the resource counts as released.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Owner:
-    """What an operation has, until its end."""
+    """Owns the resources of an operation."""
 
     __slots__ = ("__weakref__", "_is_entered")
 
     def end(self) -> None:
-        """Give back all that is had; repeatable, also after an exception inside it."""
+        """Release all resources.  It can be repeated, also after an exception inside it."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -42,7 +42,7 @@ class Owner:
         self.end()
 
     def __del__(self) -> None:
-        if hasattr(self, "_is_entered"):  # an exception may have struck in its making
+        if hasattr(self, "_is_entered"):  # else an exception may have struck in __init__
             self.end()
 
 
@@ -62,15 +62,15 @@ class Descriptor(Owner):
 
     @property
     def number(self) -> int | None:
-        """The descriptor; None if there is none."""
+        """The descriptor; None if it is not open."""
         return self._numbers[-1] if self._numbers else None
 
     def keep(self) -> int:
-        """The descriptor, which belongs to the caller from now on."""
+        """Return the descriptor, which the caller must close from now on."""
         return self._numbers.pop()
 
     def end(self) -> None:
         """Close it."""
         numbers = self._numbers
-        # taken and closed in one call: its number may be another file's at once
+        # one call of C: after the close another file can get the same number at once
         list(map(os.close, map(numbers.pop, range(len(numbers) - 1, -1, -1))))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Who is calling: an identity per thread, and what must end with the thread.
+"""The identity of a thread, and what must end with the thread.
 
-A write transaction belongs to the thread that began it.  The operating system
-and :func:`threading.get_ident` give the numbers of ended threads to new ones, so
-the identity here is a counter value that is never given twice.
+A write transaction belongs to the thread that began it.  The operating system and
+:func:`threading.get_ident` give the numbers of ended threads to new threads.  So the identity here
+is a counter value that is never used again.
 
-The identity object dies when Python clears the ending thread's state, which
-happens on that very thread.  Write transactions still open then are aborted, so
-the writer lock is given back by the thread that took it.
+The identity object is freed when Python clears the state of the ending thread, which happens in
+that thread.  Its open write transactions are aborted then, so the thread that took the writer lock
+releases it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _numbers = itertools.count(1)
 
 
 class ThreadIdentity:
-    """The calling thread: ``number`` is unique in the life of the process."""
+    """A thread; ``number`` is unique in the life of the process."""
 
     __slots__ = ("at_end", "number", "writers")
 
     def __init__(self, numbers: Iterator[int] = _numbers) -> None:
         self.number = next(numbers)
-        # the open write transactions of this thread, and what is natively behind them
+        # the open write transactions of this thread, and their native transactions
         self.writers: dict[int, tuple[weakref.ref[Any], _Native]] = {}
-        # what else is to be told that this thread has ended, and by which number
+        # functions to call when this thread ends, each with the number to pass
         self.at_end: list[tuple[Callable[[int], object], int]] = []
 
     def __del__(self) -> None:
@@ -59,6 +59,6 @@ _local = _Local()
 
 
 def current(local: _Local = _local) -> ThreadIdentity:
-    """The identity of the calling thread; also when the interpreter exits and has set the
+    """The identity of the calling thread.  It works also when the interpreter exits and has set the
     globals of modules to None."""
     return local.identity

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._base.buffers import as_buffer
-from .._base.put_flags import append_flag, put_flags
+from .._base.flags import append_flag, put_flags
 from .._core_rules.refusals import refusal
 from ..errors import error, write_error
 from . import transaction

@@ -50,8 +50,8 @@ class SharedCore:
     admitting = False
     # compact() has put another file in its place
     replaced = False
-    # what views alone hold, by address: the snapshot's number, and since when
-    _held: dict[int, tuple[int, float]]
+    # what only views keep, by address: the snapshot's number, and since when
+    _pinned: dict[int, tuple[int, float]]
     # what a core counts beside the pool
     live = 0
     # how often the number of a database handle was used again
@@ -67,26 +67,26 @@ class SharedCore:
     def attach(self, engine: Any, pool: int) -> None:
         """Take the engine and the address of the pool, which this core reaches otherwise."""
         self._children = {}
-        self._held = {}
+        self._pinned = {}
 
     @property
     def left_behind(self) -> bool:
         """Whether its Environments have another one now."""
         return self.replaced or self.forked
 
-    def held(self) -> list[tuple[int, float]]:
-        """The snapshots that views alone hold: their numbers, and since when."""
-        return [] if self.forked else list(self._held.values())
+    def pinned(self) -> list[tuple[int, float]]:
+        """The snapshots that only views keep: their numbers, and since when."""
+        return [] if self.forked else list(self._pinned.values())
 
-    def note_held(self, key: int, number: int) -> None:
-        """From now on views alone hold a snapshot."""
-        self._held[key] = number, time.time()
+    def note_pinned(self, key: int, number: int) -> None:
+        """From now on only views keep a snapshot."""
+        self._pinned[key] = number, time.time()
 
-    def forget_held(self, key: int) -> None:
+    def forget_pinned(self, key: int) -> None:
         """The last view of a snapshot has gone."""
-        self._held.pop(key, None)
+        self._pinned.pop(key, None)
 
-    def drop_parked(self) -> None:
+    def free_idle(self) -> None:
         """Free the memory of ended transactions; here the pool has all of it."""
 
     def begin(self, env: Any, *args: Any, **kwargs: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
 from .._base.buffers import as_buffer
-from .._base.put_flags import append_flag, put_flags
+from .._base.flags import append_flag, put_flags
 from .._core_rules.inherited import resume
 from .._core_rules.refusals import refusal
 from .._core_rules.views import Exporter

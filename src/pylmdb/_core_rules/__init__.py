@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What both cores call: rules about transactions that need no native handle of their own."""
+"""Rules that are the same for both cores, and need no native handle of their own."""

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Snapshots that a forked child goes on reading.
 
-A child inherits the memory of its parent's read transactions, but the reader slots that
-keep their snapshots are the parent's.  So at the first use there the child begins a
-transaction of its own and has it show the same snapshot: nothing was committed since, or
-the parent still keeps it.  From then on the child keeps it itself, whatever the parent
-does.  Transactions of both cores and :class:`Snapshot` go on by this one rule; how it is
-made sure is in ``inherited.c``.
+A child inherits the memory of its parent's read transactions.  The reader slots that keep their
+snapshots belong to the parent.  So when the child first uses an inherited transaction, it begins
+a transaction of its own, with a reader slot of its own, on the same snapshot.  That is possible if
+nothing was committed since, or if the parent still keeps the snapshot; ``inherited.c`` says how
+that is made sure.  From then on the child keeps the snapshot itself.
+
+Transactions of both cores and :class:`Snapshot` use this module.
 """
 
 from __future__ import annotations
@@ -24,23 +25,25 @@ if TYPE_CHECKING:
 
 
 def go_back(shared: SharedEnv, ptr: CData, inherited: CData, key: FileKey | None) -> None:
-    """Have a native read transaction of ``shared``, which has just begun, show the snapshot
-    of an ``inherited`` one of the file ``key``.
+    """Move a native read transaction that has just begun to the snapshot of an inherited one.
 
-    :raises ForkedError: it cannot be had; the transaction must be ended.
+    :param ptr: the transaction, of ``shared``.
+    :param inherited: the native transaction of the parent process.
+    :param key: the data file of the inherited transaction.
+    :raises ForkedError: the snapshot does not exist any more; end the transaction.
     """
     if shared.key != key:
         raise _lost("the data file was replaced")
     code = shared.engine.lib.pylmdb_txn_go_back(ptr, inherited)
     if code == errno.ETIMEDOUT:
         raise _lost(
-            "it was not the last one any more, and for a second another process was writing",
+            "it is not the newest one, and another process was writing for a second",
             "try again, or begin a new transaction",
         )
     if code and not shared.options.lock:
-        raise _lost("with lock=False it is not kept, and the environment was written to since")
+        raise _lost("with lock=False no process keeps it, and the environment has changed since")
     if code:
-        raise _lost("the parent process has let it go, and the environment was written to since")
+        raise _lost("the parent process has ended it, and the environment has changed since")
 
 
 def _lost(why: str, hint: str = "begin a new transaction in this process") -> ForkedError:
@@ -48,14 +51,18 @@ def _lost(why: str, hint: str = "begin a new transaction in this process") -> Fo
 
 
 def resume(
-    shared: SharedEnv, box: CData, inherited: CData, slot: DbSlot, key: FileKey | None
+    shared: SharedEnv, handle: CData, inherited: CData, slot: DbSlot, key: FileKey | None
 ) -> DbSlot:
-    """Begin ``box`` with the snapshot of an inherited native transaction, and return the
-    handle there of the database that had ``slot``."""
-    shared.begin_reader(box)
+    """Begin a native read transaction on the snapshot of an inherited one.
+
+    :param handle: the ``struct pylmdb_txn`` to begin.
+    :param slot: the database of the inherited transaction.
+    :return: the slot of that database in this process.
+    """
+    shared.begin_reader(handle)
     try:
-        go_back(shared, box.ptr, inherited, key)
-        return shared.slot_again(box.ptr, slot)
+        go_back(shared, handle.ptr, inherited, key)
+        return shared.slot_again(handle.ptr, slot)
     except BaseException:
-        shared.end_reader(box)
+        shared.end_reader(handle)
         raise

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The table of refusals: what both cores say when they refuse an operation, or warn.
+"""The table of refusals: the messages of both cores when they refuse an operation, or warn.
 
-Each sentence stands here once.  A core asks for an exception by name, the C core with
-``refuse_named()`` and ``refuse_with()`` of ``core.h``.  Failures of liblmdb have a code instead
-of a name: ``errors.error()`` makes their exceptions.
+Each message is here once.  A core asks for an exception by its name in the table; the C core does
+so with ``refuse_named()`` and ``refuse_with()`` of ``core.h``.  Failures of liblmdb have a code
+instead of a name, and ``errors.error()`` makes their exceptions.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ REFUSALS: dict[str, Refusal] = {
     "transaction of another thread": _of(
         WrongThreadError,
         "a write transaction was used outside the thread that began it",
-        "begin, use and commit it in one thread",
+        "begin, use and commit it in the same thread",
     ),
     "transaction of another process": _of(
         ForkedError, "this transaction belongs to the parent process; begin a new one"
@@ -67,8 +67,8 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "transaction with a reservation": _of(
         BufferError,
-        "the buffer of reserve() is still in use; leave its block, and drop what was made of it,"
-        " before the transaction does anything else",
+        "the buffer of reserve() is still in use; leave its block, and drop all slices and arrays"
+        " of it, before the transaction does anything else",
     ),
     "changes lost": _of(
         ResourceWarning,
@@ -111,7 +111,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "nested too deep": _of(
         BadTxnError,
-        "begin: transactions are nested {} deep already",
+        "begin: transactions are nested {} levels deep, which is the limit",
         "end the innermost transaction first",
     ),
     # -- databases --------------------------------------------------------------------
@@ -130,7 +130,7 @@ REFUSALS: dict[str, Refusal] = {
     "cursor opened already": _of(Error, "this cursor was opened already", "open another one"),
     "cursor of another process": _of(
         ForkedError,
-        "this cursor was opened before fork(), and its position cannot be had here",
+        "this cursor was opened before fork(), and its position is not known in this process",
         "open another one",
     ),
     # -- fork() -----------------------------------------------------------------------
@@ -138,7 +138,7 @@ REFUSALS: dict[str, Refusal] = {
         ForkedError, "the data file was replaced by one of another format"
     ),
     # -- values -----------------------------------------------------------------------
-    "map in a write transaction": _of(TypeError, "the map is viewed in read transactions only"),
+    "map in a write transaction": _of(TypeError, "only a read transaction can view the map"),
     "putmulti without pairs": _of(TypeError, "putmulti takes 2-tuples of key and value"),
     "negative width": _of(OverflowError, "dupfixed_bytes must be at least 0, not {}"),
     "width without dupdata": _of(TypeError, "dupfixed_bytes and keyfixed need dupdata=True"),
@@ -154,15 +154,15 @@ REFUSALS: dict[str, Refusal] = {
 }
 
 
-# It can be called by destructors when the interpreter exits and has set the globals of modules to
-# None already: what it needs is bound here.
+# Destructors can call it when the interpreter exits and has set the globals of modules to None, so
+# what it needs is bound in parameters.
 def refusal(
     name: str,
     *values: object,
     refusals: dict[str, Refusal] = REFUSALS,
     base: type[Error] = Error,
 ) -> Exception:
-    """The exception of a name in the table, with ``values`` for the braces of its text."""
+    """The exception with this name in the table; ``values`` replace the braces in its text."""
     cls, text, hint, code = refusals[name]
     text = text.format(*values)
     return cls(text, code, hint) if issubclass(cls, base) else cls(text)

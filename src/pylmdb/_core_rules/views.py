@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Who may hold a view into the map, and until when.
+"""Views into the map, and how long they keep their snapshot.
 
-A read transaction with ``buffers=True`` has one exporter: a read-only memoryview
-over the whole map whose owner ends the native transaction when it dies.  Every
-view is a slice of it, and Python keeps the owner of a memoryview alive for its
-slices, casts, and the arrays made from them.  So the snapshot, its reader slot
-and the map stay until the transaction has ended *and* the last view is gone, in
-whatever order and on whatever thread that happens; no view needs an object of
-its own.
+A read transaction with ``buffers=True`` has one exporter: a read-only memoryview of the whole map.
+Its owner ends the native transaction when it dies.  Every view is a slice of this memoryview, and
+Python keeps the owner of a memoryview alive for its slices, casts, and the arrays made from them.
+
+So the snapshot, its reader slot and the map stay until the transaction has ended *and* the last
+view has been freed.  The order, and the thread that frees it, do not matter, and a view needs no
+object of its own.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 
 class Exporter:
-    """Hands out views of one native read transaction and owns its end."""
+    """Makes the views of one native read transaction, and ends it after the last of them."""
 
-    __slots__ = ("_base", "_box", "_shared", "_whole")
+    __slots__ = ("_base", "_handle", "_shared", "_whole")
 
-    def __init__(self, shared: Any, box: CData) -> None:
+    def __init__(self, shared: Any, handle: CData) -> None:
         ffi, lib = shared.engine.ffi, shared.engine.lib
         size = ffi.new("size_t *")
         base = lib.pylmdb_env_map(shared.ptr, size)
         owning: list[bool] = []
-        key = id(box)
+        key = id(handle)
 
         def end(_owner: object = None) -> None:
             if owning:
-                shared.forget_held(key)
-                shared.end_reader(box)
+                shared.forget_pinned(key)
+                shared.end_reader(handle)
 
-        self._shared, self._box = shared, weakref.ref(box)
+        self._shared, self._handle = shared, weakref.ref(handle)
         self._base = int(ffi.cast("uintptr_t", base))
         # Without the map's address the memoryview starts at address 0.
         length = size[0] or sys.maxsize
@@ -61,11 +61,11 @@ class Exporter:
         return self._whole
 
     def let_go(self) -> None:
-        """The transaction has ended: its snapshot lasts as long as its views."""
-        box = self._box()
-        if self._whole is not None and box is not None:
-            number = self._shared.engine.lib.mdb_txn_id(box.ptr)
-            self._shared.note_held(id(box), int(number))
+        """End the use by the transaction: from now on only views keep the snapshot."""
+        handle = self._handle()
+        if self._whole is not None and handle is not None:
+            number = self._shared.engine.lib.mdb_txn_id(handle.ptr)
+            self._shared.note_pinned(id(handle), int(number))
         self._whole = None
 
 

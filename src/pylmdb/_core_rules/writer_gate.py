@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""One write transaction at a time in this process.
+"""The writer gate: one write transaction at a time in this process.
 
-The lock in the lock file keeps processes apart.  Inside the process the gate
-stands before it, because a thread that waits for itself must be told so instead
-of waiting for ever, because ``lock=False`` has no lock file, and because a wait
-in Python ends on signals and on time.
+The writer lock in the lock file is between processes.  Inside the process a thread passes the gate
+first, for three reasons.  A thread that would wait for itself gets an exception instead of waiting
+for ever.  With ``lock=False`` there is no lock file.  And a wait in Python ends at signals and at
+its timeout.
 
-A claim is made with ``dict.setdefault``, which is atomic, and is an object that
-the caller made beforehand: wherever an exception strikes (a KeyboardInterrupt
-can do so between any two bytecodes), releasing the claim is right, and does
-nothing if it was not had.
+A claim is granted by ``dict.setdefault``, which is atomic, and the caller has made the claim object
+before.  An exception, such as KeyboardInterrupt, can strike between any two bytecodes.  Wherever it
+does, it is right to release the claim: that does nothing if the claim was not granted.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
     from .._aliases import CData
     from .._base.threads import ThreadIdentity
 
-# How long a wait sleeps before it looks around: for a closed environment, and
-# (in the wait for other processes) for signals.  Seconds.
+# After how many seconds a wait looks whether the environment was closed and, in a wait for other
+# processes, whether a signal has arrived.
 SLICE = 0.05
 
 
 class Deadline:
-    """The end of a wait: ``timeout`` seconds from now, never for None."""
+    """The end of a wait, ``timeout`` seconds from now; None means that it never ends."""
 
     __slots__ = ("_until",)
 
@@ -41,30 +40,30 @@ class Deadline:
         self._until = None if timeout is None else time.monotonic() + timeout
 
     def slice(self) -> float:
-        """Seconds to sleep now: never more than SLICE, 0 when time is up."""
+        """How many seconds to sleep now: at most SLICE, and 0 after the deadline."""
         if self._until is None:
             return SLICE
         return min(SLICE, max(0.0, self._until - time.monotonic()))
 
     def check(self) -> None:
-        """Raise LockTimeoutError when time is up."""
+        """Raise LockTimeoutError after the deadline."""
         if not self.slice():
             raise LockTimeoutError("begin: the writer lock was not free in time")
 
 
 class Claim:
-    """A thread's wish for the gate, and its hold on it once granted."""
+    """A thread's request for the gate; once granted, the thread has the gate."""
 
     __slots__ = ("native", "owner")
 
     def __init__(self, thread: ThreadIdentity, native: CData) -> None:
         self.owner = thread.number
-        # what the core knows of the native transaction
+        # the core's record of the native transaction
         self.native = native
 
 
 class WriterGate:
-    """Admits one :class:`Claim` at a time."""
+    """Grants one :class:`Claim` at a time."""
 
     __slots__ = ("_granted", "_wake")
 
@@ -79,12 +78,15 @@ class WriterGate:
         return self._granted.get("claim")
 
     def try_enter(self, claim: Claim) -> bool:
-        """Take the gate if it is free; a second claim of one thread raises BusyError."""
+        """Take the gate if it is free; True if ``claim`` has it.
+
+        :raises BusyError: another claim of the same thread has it.
+        """
         granted = self._granted.setdefault("claim", claim)
         if granted is claim:
             return True
         if granted.native.abandoned:
-            # Its end was interrupted, or an operation is just leaving: help it along.
+            # Its end was interrupted, or its last operation is ending: finish its end here.
             granted.native.revoke()
             granted = self._granted.setdefault("claim", claim)
             if granted is claim:
@@ -96,19 +98,22 @@ class WriterGate:
         return False
 
     def sleep(self, deadline: Deadline) -> None:
-        """Wait until the gate may be free, a slice at most; raise when time is up."""
+        """Wait until the gate may be free, for one slice at most.
+
+        :raises LockTimeoutError: the deadline has passed.
+        """
         deadline.check()
         self._wake.acquire(timeout=deadline.slice())
 
     def leave(self, claim: Claim) -> None:
-        """Give the gate back; does nothing if ``claim`` does not hold it."""
+        """Release the gate; does nothing if ``claim`` does not have it."""
         if self._granted.get("claim") is claim:
             del self._granted["claim"]
             self.wake()
 
     def wake(self) -> None:
-        """Let one of those who sleep look again."""
+        """Wake one thread that sleeps, so that it looks again."""
         try:
             self._wake.release()
         except RuntimeError:
-            return  # it is signalled already
+            return  # a thread is being woken already

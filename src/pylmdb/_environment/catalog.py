@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Which named databases an environment has: finding, creating and listing them.
+"""The named databases of an environment: opening, creating and listing them.
 
-A named database is a record of the main database.  Opening one takes a
-transaction: the caller's, or else the write transaction that the calling thread
-has open (another one would wait for it for ever), or else one of its own, which
-writes only if there is something to create.
+A named database is a record of the main database.  Opening one needs a transaction.  That is the
+caller's; or else the write transaction that the calling thread has open, because another one would
+wait for it for ever; or else a new one, which writes only if the database must be created.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import errno
 
 from .._base.buffers import as_buffer
+from .._base.flags import MDB_CREATE
 from .._typing import TYPE_CHECKING
 from ..errors import Error, NotFoundError, ReadersFullError, error
 from ..transaction import Transaction
@@ -23,20 +23,23 @@ if TYPE_CHECKING:
     from .._shared.environment import SharedEnv
     from ..environment import Environment
 
-_CREATE = 0x40000
 # more than a page has room for
 _LONGEST_KEY = 1 << 16
 
 
 def checked_name(key: object, major: int) -> bytes:
-    """A database name as liblmdb takes it; what it would cut or mangle raises."""
+    """A database name as liblmdb takes it.
+
+    :param major: of the engine's version.
+    :raises InvalidParameterError: the name has a NUL byte, where liblmdb would cut it.
+    """
     name = key if type(key) is bytes else bytes(as_buffer("key", key))
     if b"\0" not in name:
         return name
     if major >= 1 and name.endswith(b"\0"):
         name = name[:-1]  # as LMDB 1.0 stores it in the main database
     if b"\0" in name:
-        raise error(f"open_db: the name {name!r} contains a NUL byte", errno.EINVAL)
+        raise error(f"open_db: the name {name[:64]!r} must not contain a NUL byte", errno.EINVAL)
     return name
 
 
@@ -48,12 +51,16 @@ def open_slot(
     flags: int,
     create: bool,
 ) -> DbSlot:
-    """The native handle of a database (None: the main one), which is created if need be."""
+    """Open a database, and create it if it does not exist and ``create`` is True.
+
+    :param name: None for the main database.
+    :return: its slot.
+    """
     if txn is None:
         txn = shared.own_writer()
     elif type(txn) is not Transaction or txn._shared is not shared:
         check_transaction("open_db", shared, txn)
-    creating = flags | _CREATE if create else flags
+    creating = flags | MDB_CREATE if create else flags
     if txn is not None:
         slot: DbSlot = txn._do(shared.open_slot, txn, name, creating)
         return slot
@@ -81,24 +88,24 @@ def check_transaction(what: str, shared: SharedEnv, txn: Transaction[Any] | None
     if not isinstance(txn, Transaction):
         raise TypeError(f"txn must be a Transaction, not {type(txn).__name__}")
     if not txn.closed:
-        txn.id()  # an inherited one belongs to the parent's environment until it is used
+        txn.id()  # the first use moves an inherited one to this process's environment
     if not txn.closed and txn._shared is not shared:
         raise error(f"{what}: txn belongs to another environment", errno.EINVAL)
 
 
 def names(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
-    """The names of all named databases."""
+    """``Environment.dbs``."""
     return [name_of(key) for key in keys(env, txn)]
 
 
 def name_of(key: bytes) -> bytes:
-    """The name of the database whose record in the main one has this key: LMDB 1.0 ends it
-    with a zero byte."""
+    """The name of the database whose record in the main database has this key.  LMDB 1.0 stores the
+    name with a NUL at its end."""
     return key[:-1] if key.endswith(b"\0") else key
 
 
 def keys(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
-    """The keys of the records of the main database that are named databases."""
+    """The keys of those records of the main database that are named databases."""
     if txn is None:
         with env.begin() as reader:
             return _list(env, reader)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Rewriting an environment in place.
 
-A compacted copy is written beside the data file, flushed, and renamed over it; at
-every moment the name leads to a whole file.  Nobody else may have the environment
-open: the others would go on with the old file.  The lock file tells, and keeps those
-away who open it meanwhile.
+A compacted copy is written beside the data file, flushed to disk, and renamed over it.  At every
+moment the name of the data file is that of a whole file.  No other process may have the
+environment open, because it would go on with the old file.  A lock on the lock file shows that
+none has, and makes processes wait that open the environment meanwhile.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import errno
 import os
 
 from .. import _registry
+from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary
 from .._base.owners import Owner
-from .._shared.exclusive import Alone
+from .._shared.exclusive import ExclusiveAccess
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError, Error, ReadonlyError, checksums, error
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from .._shared.options import Options
     from ..environment import Environment
 
-_CP_COMPACT = 0x01
 _WHAT = "compact: the data file cannot be replaced now"
 
 
@@ -38,14 +38,15 @@ def compact(env: Environment) -> None:
         raise ReadonlyError("compact", errno.EACCES, "open the environment with readonly=False")
     if not shared.options.lock:
         raise Error(
-            "compact: with lock=False other processes that have the file open are not known",
+            "compact: with lock=False it is not known whether other processes have the file open",
             hint="open the environment with lock=True",
         )
     with _registry.lock():
         others = len(shared.used_by()) - 1
         if others:
             raise BusyError(
-                f"compact: this process has {others} more Environment(s) of the file open",
+                f"compact: this process has {others} other Environment(s) open on"
+                f" {options.given_path!r}",
                 hint="close them first",
             )
         compaction = _Compaction(env, shared, options)
@@ -53,49 +54,56 @@ def compact(env: Environment) -> None:
             compaction.run()
     if compaction.code:
         raise error(
-            "compact: the new file is in place, but may not outlast a power failure",
+            "compact: the new file is in place, but its directory could not be flushed, and a power"
+            " failure can bring back the old file",
             compaction.code,
         )
 
 
 class _Compaction(Owner):
-    """The new file until it is in place, and exclusive access to the old one.
+    """Owns the new file until it is in place, and exclusive access to the old one.
 
-    :ivar code: the errno of a directory that cannot be synced.
+    :ivar code: the error number of the flush of the directory; 0 if it succeeded.
     """
 
-    __slots__ = ("_alone", "_env", "_new", "_path", "_shared", "code")
+    __slots__ = ("_access", "_env", "_new", "_path", "_shared", "code")
 
     def __init__(self, env: Environment, shared: SharedEnv, options: Options) -> None:
-        self._alone = Alone(shared, _WHAT, "")
+        self._access = ExclusiveAccess(shared, _WHAT, "")
         self._env, self._shared, self.code = env, shared, 0
         self._path, self._new = options.data_path, Temporary(options.data_path)
 
     def run(self) -> None:
-        """Put the new file in place."""
-        self._alone.get()
+        """Write the new file, and rename it over the old one."""
+        self._access.acquire()
         _exclude_processes(self._shared)
         try:
             fd = self._new.make(0o600)
             _fill(self._shared, fd, os.stat(self._path))
             os.rename(self._new.name, self._path)
+        except FileNotFoundError:
+            what = f"compact: {self._env._options.given_path!r}"
+            raise error(what, errno.ESTALE) from None
         except OSError as failure:
             if isinstance(failure, Error):
                 raise
             raise error("compact", failure.errno or errno.EIO) from failure
 
     def end(self) -> None:
-        """Leave the old file for the new one, or forget the new one, by which of them is in
-        place: an exception may strike when it has just been renamed."""
+        """If the new file is in place, leave the old one; else remove the new one.
+
+        Looking at which file is in place is needed, because an exception can strike just after the
+        rename.
+        """
         shared, fd = self._shared, self._new.number
         if shared.forked:
             return
         if fd is not None and (shared.replaced or _leads_to(self._path, fd)):
             self._leave_old_file(fd)
-        elif shared.resizer is self._alone and not shared.gone:
+        elif shared.granted_claim is self._access and not shared.gone:
             self._new.remove()
             shared.engine.lib.pylmdb_env_alone(shared.ptr, False)
-        self._alone.end()
+        self._access.end()
         self._new.end()
         if shared.replaced and self._env._shared is shared:
             self._env._reopen(shared)
@@ -104,7 +112,7 @@ class _Compaction(Owner):
         shared = self._shared
         shared.replaced = True
         if not shared.gone:
-            shared.engine.lib.pylmdb_env_replaced(shared.box[0], fd)
+            shared.engine.lib.pylmdb_env_replaced(shared.handle[0], fd)
             try:
                 fsync_path(os.path.dirname(self._path))
             except OSError as failure:
@@ -115,9 +123,9 @@ class _Compaction(Owner):
 def _exclude_processes(shared: SharedEnv) -> None:
     code = shared.engine.lib.pylmdb_env_alone(shared.ptr, True)
     if code == errno.EBUSY:
-        who = ", ".join(map(str, sorted(_processes(shared)))) or "it cannot be told which"
+        pids = ", ".join(map(str, sorted(_processes(shared)))) or "their numbers are not known"
         raise BusyError(
-            f"compact: other processes have the environment open: {who}", hint="end them first"
+            f"compact: other processes have the environment open: {pids}", hint="end them first"
         )
     if code == shared.engine.lib.PYLMDB_CHECKSUMS:
         raise checksums("compact")
@@ -133,7 +141,7 @@ def _leads_to(path: bytes, fd: int) -> bool:
 
 
 def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
-    code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, _CP_COMPACT, shared.engine.ffi.NULL)
+    code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, shared.engine.ffi.NULL)
     if code:
         raise error("mdb_env_copyfd3", code)
     if hasattr(os, "fchown") and (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
@@ -143,10 +151,10 @@ def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
 
 
 def _processes(shared: SharedEnv) -> set[int]:
-    """Who else has the data file open, as far as this process may know."""
+    """The other processes that have the data file open, as far as /proc shows them."""
     found: set[int] = set()
     try:
-        # Not getpid(): /proc may be that of another namespace.
+        # Not getpid(): /proc can show the process numbers of another namespace.
         own = int(os.readlink("/proc/self"))
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except (OSError, ValueError):

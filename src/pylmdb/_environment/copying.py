@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Copies of an environment.
 
-A copy that does not compact takes the writer lock for a moment, to copy the meta
-pages while nobody changes them.  That wait is made in slices, so that signals
-and the end of the environment are seen, and a thread that holds the lock itself
-is told so instead of waiting for ever.
+A copy that does not compact takes the writer lock for a moment, so that no transaction changes the
+meta pages while it copies them.  It waits in short slices, so that it notices signals and the end
+of the environment.  In a thread that has the writer lock itself it raises BusyError instead of
+waiting for ever.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from _operator import index
 
+from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import fsync_path
 from .._base.owners import Descriptor, Owner
 from .._core_rules.writer_gate import SLICE
@@ -27,60 +27,6 @@ if TYPE_CHECKING:
     from ..environment import Environment
     from ..transaction import Transaction
 
-_CP_COMPACT = 0x01
-
-
-class Copying:
-    """What :class:`~pylmdb.Environment` inherits for copies of itself."""
-
-    __slots__ = ()
-
-    def copy(
-        self,
-        path: str | bytes | PathLike[str] | PathLike[bytes],
-        compact: bool = False,
-        txn: Transaction[Any] | None = None,
-    ) -> None:
-        """Copy the environment, as it is now, while others go on using it.
-
-        :param path: an existing empty directory, or with ``subdir=False`` a file
-            that does not exist.
-        :param compact: True to leave free pages out and number the rest anew.
-        :param txn: with ``compact``: the read transaction whose snapshot is copied.
-        :raises BusyError: without ``compact``, in a thread that has a write
-            transaction open.
-
-        ``mdb_env_copyfd3``.
-        """
-        env: Any = self
-        copy_to_path(env, path, bool(compact), txn)
-
-    def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
-        """Write a copy of the data file to a file descriptor; see :meth:`copy`.
-
-        ``mdb_env_copyfd3``.
-        """
-        env: Any = self
-        copy_to_descriptor(env, index(fd), bool(compact), txn)
-
-    def compact(self) -> None:
-        """Rewrite the data file without its free pages, and go on with the new one.
-
-        A copy is written beside the file, flushed to disk and renamed over it.  Handles
-        stay good.  What other threads begin meanwhile waits and then raises BusyError.
-
-        :raises BusyError: somebody else has the environment open, in this process or in
-            another, or a transaction or a view is alive; the message says who or what.
-        :raises ReadonlyError: the environment was opened with ``readonly=True``.
-        :raises DiskError: there is no room for the copy; nothing has changed.
-
-        ``mdb_env_copyfd3``, with ``MDB_CP_COMPACT``.
-        """
-        from . import compaction as _compaction  # few programs need it
-
-        env: Any = self
-        _compaction.compact(env)
-
 
 def copy_to_path(
     env: Environment,
@@ -88,7 +34,9 @@ def copy_to_path(
     compact: bool,
     txn: Transaction[Any] | None,
 ) -> None:
-    """Copy to a new file."""
+    """``Environment.copy``."""
+    from contextlib import suppress
+
     from .._base import new_files as _new_files  # few programs need it
 
     name = os.fsencode(path)
@@ -105,12 +53,13 @@ def copy_to_path(
             what = f"copy: {os.fsdecode(path)!r}"
             raise error(what, failure.errno or errno.EIO, _hint(failure)) from failure
         copy_to_descriptor(env, fd, compact, txn)
-        _new_files.set_mode(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
+        with suppress(FileNotFoundError):  # the data file was moved: the copy stays private
+            _new_files.set_mode(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
         copy.finish()
 
 
 class _NewFile(Owner):
-    """A file that did not exist; it is removed again unless it is finished."""
+    """Owns a file that did not exist before, and removes it unless it is finished."""
 
     __slots__ = ("_fd", "_is_finished", "_name", "_pid")
 
@@ -119,18 +68,18 @@ class _NewFile(Owner):
         self._name, self._pid = name, os.getpid()
 
     def make(self) -> int:
-        """Make it, and return its descriptor."""
+        """Create the file; returns its descriptor."""
         return self._fd.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
     def finish(self) -> None:
-        """It is whole: flush it to disk."""
+        """Flush the whole file to disk, and keep it."""
         if self._fd.number is not None:
             os.fsync(self._fd.number)
         fsync_path(os.path.dirname(self._name))
         self._is_finished = True
 
     def end(self) -> None:
-        """Close it, and remove what is not finished."""
+        """Close the file, and remove it if it is not finished."""
         is_mine = self._fd.number is not None and self._pid == os.getpid()
         if is_mine and not self._is_finished and os.path.lexists(self._name):
             os.unlink(self._name)
@@ -139,27 +88,27 @@ class _NewFile(Owner):
 
 def _hint(failure: OSError) -> str | None:
     if failure.errno in (errno.ENOENT, errno.ENOTDIR):
-        return "the directory to copy to must exist"
+        return "create this directory first"
     if failure.errno == errno.EEXIST:
-        return "a copy is not written over an existing file"
+        return "copy() does not overwrite a file; remove it, or give another path"
     return None
 
 
 def copy_to_descriptor(
     env: Environment, fd: int, compact: bool, txn: Transaction[Any] | None
 ) -> None:
-    """Copy to an open file."""
+    """``Environment.copyfd``."""
     shared = env._use()
     lib, null = shared.engine.lib, shared.engine.ffi.NULL
     if txn is not None:
         _catalog.check_transaction("copy", shared, txn)
         if not compact:
             raise TypeError("copy: txn needs compact=True")
-        code = txn._do(lambda ptr: lib.mdb_env_copyfd3(shared.ptr, fd, _CP_COMPACT, ptr))
+        code = txn._do(lambda ptr: lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, ptr))
         if code:
             raise error("mdb_env_copyfd3", code)
     elif compact:
-        shared.call("mdb_env_copyfd3", lib.mdb_env_copyfd3, fd, _CP_COMPACT, null)
+        shared.call("mdb_env_copyfd3", lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
     else:
         if shared.own_writer() is not None:
             raise error(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can be asked of an environment: its sizes, limits, and readers."""
+"""Sizes, limits and readers of an environment."""
 
 from __future__ import annotations
 
@@ -15,160 +15,119 @@ if TYPE_CHECKING:
     from .._shared.environment import SharedEnv
 
 
-class Inspection:
-    """The questions to :class:`~pylmdb.Environment`, which inherits them."""
+def stat(shared: SharedEnv) -> Stat:
+    """``Environment.stat``."""
+    out = shared.engine.ffi.new("MDB_stat *")
+    shared.call("mdb_env_stat", shared.engine.lib.mdb_env_stat, out)
+    return stat_from(out)
 
-    __slots__ = ()
 
-    if TYPE_CHECKING:
+def info(shared: SharedEnv) -> EnvInfo:
+    """``Environment.info``."""
+    ffi, out = shared.engine.ffi, _native_info(shared)
+    limit, most, reserved = shared.room()
+    return EnvInfo(
+        map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
+        map_size=limit,
+        last_pgno=int(out.me_last_pgno),
+        last_txnid=int(out.me_last_txnid),
+        max_readers=int(out.me_maxreaders),
+        num_readers=int(out.me_numreaders),
+        pinned=len(shared.pinned()),
+        max_map_size=most,
+        reserved=reserved,
+        used=(int(out.me_last_pgno) + 1) * stat(shared).psize,
+        free_pages=_pages_freed(shared, [0])[0],
+    )
 
-        def _use(self) -> SharedEnv: ...
 
-    def lib_version(self) -> tuple[int, int, int]:
-        """The version of the liblmdb that serves this environment."""
-        return self._use().engine.version
+def _native_info(shared: SharedEnv) -> CData:
+    out = shared.engine.ffi.new("MDB_envinfo *")
+    shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
+    return out
 
-    def stat(self) -> Stat:
-        """Numbers of entries, pages and levels of the main database.  ``mdb_env_stat``."""
-        shared = self._use()
-        out = shared.engine.ffi.new("MDB_stat *")
-        shared.call("mdb_env_stat", shared.engine.lib.mdb_env_stat, out)
-        return stat_from(out)
 
-    def info(self) -> EnvInfo:
-        """Sizes and counters of the environment.  ``mdb_env_info``.
+def max_key_size(shared: SharedEnv) -> int:
+    """``Environment.max_key_size``."""
+    return int(shared.run(shared.engine.lib.mdb_env_get_maxkeysize))
 
-        ``map_size``, how large the data can become, in bytes: the size that was fixed, or
-        that at present, which grows by itself up to ``max_map_size``; ``reserved``, how
-        large it can become without moving; ``used``, the bytes up to the last page in use,
-        and ``free_pages``, how many of these pages hold nothing (None where there is no
-        reader slot left to look with); ``last_pgno`` and ``last_txnid``, the last page and
-        transaction in use; ``max_readers`` and ``num_readers``, reader slots and
-        how many of them have been used at once; ``map_addr``, the map's address
-        where the engine tells it; ``pinned``, how many ended transactions are
-        held by views.
-        """
-        shared = self._use()
-        ffi, out = shared.engine.ffi, self._native_info(shared)
-        limit, most, reserved = shared.room()
-        return EnvInfo(
-            map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
-            map_size=limit,
-            last_pgno=int(out.me_last_pgno),
-            last_txnid=int(out.me_last_txnid),
-            max_readers=int(out.me_maxreaders),
-            num_readers=int(out.me_numreaders),
-            pinned=shared.pins(),
-            max_map_size=most,
-            reserved=reserved,
-            used=(int(out.me_last_pgno) + 1) * self.stat().psize,
-            free_pages=self._pages_freed([0])[0],
+
+def max_readers(shared: SharedEnv) -> int:
+    """``Environment.max_readers``."""
+    out = shared.engine.ffi.new("unsigned int *")
+    shared.call("mdb_env_get_maxreaders", shared.engine.lib.mdb_env_get_maxreaders, out)
+    return int(out[0])
+
+
+def readers(shared: SharedEnv) -> str:
+    """``Environment.readers``."""
+    lines = []
+    for line in shared.engine.reader_text(shared).splitlines(keepends=True):
+        number = line.split(maxsplit=1)[0]
+        if number.isdigit():
+            line = f"{_process(shared, int(number)):10d}" + line.partition(number)[2]
+        lines.append(line)
+    return "".join(lines)
+
+
+def _process(shared: SharedEnv, number: int) -> int:
+    """The process number for a number in the reader table, which is that of a namespace."""
+    return int(shared.run(shared.engine.lib.pylmdb_env_process, number))
+
+
+def reader_list(shared: SharedEnv) -> list[Reader]:
+    """``Environment.reader_list``."""
+    own = shared.run(shared.engine.lib.pylmdb_env_number)
+    rows = [line.split() for line in shared.engine.reader_text(shared).splitlines()]
+    readers = [
+        Reader(
+            pid=_process(shared, int(row[0])),
+            own=int(row[0]) == own,
+            thread=row[1],
+            txnid=None if row[2] == "-" else int(row[2]),
         )
-
-    def _native_info(self, shared: SharedEnv) -> CData:
-        out = shared.engine.ffi.new("MDB_envinfo *")
-        shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
-        return out
-
-    def max_key_size(self) -> int:
-        """The greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with 1.0 and
-        pages of 4 KiB.  ``mdb_env_get_maxkeysize``."""
-        shared = self._use()
-        return int(shared.run(shared.engine.lib.mdb_env_get_maxkeysize))
-
-    def max_readers(self) -> int:
-        """How many read transactions may be open at once.  ``mdb_env_get_maxreaders``."""
-        shared = self._use()
-        out = shared.engine.ffi.new("unsigned int *")
-        shared.call("mdb_env_get_maxreaders", shared.engine.lib.mdb_env_get_maxreaders, out)
-        return int(out[0])
-
-    def readers(self) -> str:
-        """The reader table as text, a line each.  ``mdb_reader_list``.
-
-        The first column is the process number, as :meth:`reader_list` tells it.
-        """
-        lines = []
-        for line in self._use().engine.reader_text(self._use()).splitlines(keepends=True):
-            number = line.split(maxsplit=1)[0]
-            if number.isdigit():
-                line = f"{self._process(int(number)):10d}" + line.partition(number)[2]
-            lines.append(line)
-        return "".join(lines)
-
-    def _process(self, number: int) -> int:
-        """The process number that goes with a number in the reader table."""
-        shared = self._use()
-        return int(shared.run(shared.engine.lib.pylmdb_env_process, number))
-
-    def reader_list(self) -> list[Reader]:
-        """The reader table as records of ``pid``, ``own``, ``thread``, ``txnid``, ``pages``
-        and ``held_since``.
-
-        ``pid`` is the process number as that process knows it: in another container it
-        may be the number of another process here.  ``own`` is True for this process.
-
-        ``pages`` is the number of pages that the reader's snapshot keeps from being
-        used again: a file that grows without need has a reader with many.  It is None
-        where there is no reader slot left to look with.  ``held_since`` is when the
-        transaction ended, in seconds of Unix time, if it was one of this process and
-        nothing but views and arrays holds its snapshot; else it is None.
-        """
-        shared = self._use()
-        own = shared.run(shared.engine.lib.pylmdb_env_number)
-        rows = [line.split() for line in shared.engine.reader_text(shared).splitlines()]
-        readers = [
-            Reader(
-                pid=self._process(int(row[0])),
-                own=int(row[0]) == own,
-                thread=row[1],
-                txnid=None if row[2] == "-" else int(row[2]),
-            )
-            for row in rows
-            if len(row) == 3 and row[0].isdigit()
-        ]
-        snapshots = {reader.txnid for reader in readers if reader.txnid is not None}
-        pages: dict[int | None, int | None] = self._pages_freed(snapshots) if snapshots else {}
+        for row in rows
+        if len(row) == 3 and row[0].isdigit()
+    ]
+    snapshots = {reader.txnid for reader in readers if reader.txnid is not None}
+    pages: dict[int | None, int | None] = _pages_freed(shared, snapshots) if snapshots else {}
+    for reader in readers:
+        reader["pages"] = pages.get(reader.txnid, 0)
+        reader["held_since"] = None
+    # Reader slots with the same snapshot are alike, so any of them can get the time.
+    for number, since in shared.pinned():
         for reader in readers:
-            reader["pages"] = pages.get(reader.txnid, 0)
-            reader["held_since"] = None
-        # Which slot of those with one snapshot it is makes no difference.
-        for number, since in shared.held():
-            for reader in readers:
-                if (reader.own, reader.txnid, reader.held_since) == (True, number, None):
-                    reader["held_since"] = since
-                    break
-        return readers
+            if (reader.own, reader.txnid, reader.held_since) == (True, number, None):
+                reader["held_since"] = since
+                break
+    return readers
 
-    def _pages_freed(self, snapshots: Iterable[int]) -> dict[int | None, int | None]:
-        """How many pages have been freed since each snapshot; None where that cannot be
-        looked up."""
-        shared = self._use()
-        lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
-        box = shared.engine.ffi.new("struct pylmdb_txn *")
-        found: dict[int | None, int | None] = {}
-        slots = int(self._native_info(shared).me_numreaders)
-        try:
-            shared.begin_reader(box)
-        except ReadersFullError:
-            return dict.fromkeys(snapshots)
-        try:
-            for snapshot in snapshots:
-                code = lib.pylmdb_pages_freed(box.ptr, snapshot, out)
-                if code:
-                    raise error("mdb_cursor_get", code)
-                found[snapshot] = int(out[0])
-        finally:
-            shared.end_reader(box)
-            shared.run(lambda env: lib.pylmdb_env_forget_slots(env, slots) or 0)
-        return found
 
-    def reader_check(self) -> int:
-        """Free the slots of readers whose process has died; returns how many.
+def _pages_freed(shared: SharedEnv, snapshots: Iterable[int]) -> dict[int | None, int | None]:
+    """How many pages have been freed since each snapshot; None if no reader slot is left, which
+    looking it up needs."""
+    lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
+    handle = shared.engine.ffi.new("struct pylmdb_txn *")
+    found: dict[int | None, int | None] = {}
+    slots = int(_native_info(shared).me_numreaders)
+    try:
+        shared.begin_reader(handle)
+    except ReadersFullError:
+        return dict.fromkeys(snapshots)
+    try:
+        for snapshot in snapshots:
+            code = lib.pylmdb_pages_freed(handle.ptr, snapshot, out)
+            if code:
+                raise error("mdb_cursor_get", code)
+            found[snapshot] = int(out[0])
+    finally:
+        shared.end_reader(handle)
+        shared.run(lambda env: lib.pylmdb_env_forget_slots(env, slots) or 0)
+    return found
 
-        ``mdb_reader_check``.
-        """
-        shared = self._use()
-        out = shared.engine.ffi.new("int *")
-        shared.call("mdb_reader_check", shared.engine.lib.mdb_reader_check, out)
-        return int(out[0])
+
+def reader_check(shared: SharedEnv) -> int:
+    """``Environment.reader_check``."""
+    out = shared.engine.ffi.new("int *")
+    shared.call("mdb_reader_check", shared.engine.lib.mdb_reader_check, out)
+    return int(out[0])

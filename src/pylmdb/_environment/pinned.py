@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Snapshots that only views hold any more: their transactions have ended."""
+"""Pinned snapshots: their transactions have ended, and only views and arrays keep them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from .._core_rules.writer_gate import Deadline
     from .._shared.environment import SharedEnv
 
-# for how many seconds views may hold a snapshot before closing warns of them
+# after how many seconds closing the environment warns of a pinned snapshot
 LONG = 60.0
-_LOOK = 0.002
+# seconds between two looks
+_PAUSE = 0.002
 
 
-# Runs also when the interpreter exits and has set the names in modules to None.
+# It runs also when the interpreter exits and has set the globals of modules to None, so what it
+# needs is bound in parameters.
 def after_close(
     shared: SharedEnv,
     deadline: Deadline | None,
@@ -29,20 +31,23 @@ def after_close(
     warn: Callable[..., None] = warn,
     long: float = LONG,
 ) -> None:
-    """An environment was closed: wait for the views that are left, or warn of old ones."""
-    while deadline is not None and shared.held():
+    """After an environment was closed: wait for its views until ``deadline``, or warn of old ones.
+
+    :raises BusyError: some are still alive at the deadline.
+    """
+    while deadline is not None and shared.pinned():
         if not deadline.slice():
             raise BusyError(
-                f"close: memoryviews or arrays still hold {len(shared.held())} snapshot(s)"
-                f" of {path!r}; it is closed, but its map stays until they are gone",
-                hint="drop the memoryviews and arrays, or copy what they show",
+                f"close: memoryviews or arrays still pin {len(shared.pinned())} snapshot(s)"
+                f" of {path!r}; it is closed, but its map stays until they are freed",
+                hint="drop the memoryviews and arrays, or copy their content",
             )
-        time.sleep(_LOOK)
-    ages = [now() - since for _, since in shared.held()]
+        time.sleep(_PAUSE)
+    ages = [now() - since for _, since in shared.pinned()]
     if ages and max(ages) > long:
         warn(
-            f"{path!r} was closed while memoryviews or arrays hold {len(ages)} snapshot(s) of"
-            f" it, one for {max(ages):.0f} seconds; pages that they show cannot be used again",
+            f"{path!r} was closed while memoryviews or arrays pin {len(ages)} snapshot(s) of"
+            f" it, one for {max(ages):.0f} seconds; pages of these cannot be used again",
             ResourceWarning,
             stacklevel=3,
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the check of a data file says."""
+"""The result of checking a data file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ _RELEASES = {1: "LMDB 0.9", 3: "LMDB 1.0"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the check has found.
+    """One finding of the check.
 
-    ``severity``, "error" for damage and "note" for what does no harm; ``page``, the number of
-    the page that it is about, None if it is the file as a whole; ``where``, the tree that it is
-    in: "file" (none), "free list", "main database" or "database"; ``database``, the name of that
-    database, None if it is not a named one; ``text``, what is wrong, where "it" is the page, or
-    the file.
+    ``severity``, "error" for damage or "note" if nothing is damaged; ``page``, the number of the
+    page, None for the file as a whole; ``where``, the tree that the page belongs to: "file" (none),
+    "free list", "main database" or "database"; ``database``, the name of that database, None if it
+    is not a named one; ``text``, a description, in which "it" is the page, or the file.
     """
 
     severity: Literal["error", "note"]
@@ -37,12 +36,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckedDatabase:
-    """What the check has found of a database.
+    """The result of the check for one database.
 
-    ``name``, None for the main database; ``entries``, how many its record claims; ``readable``,
-    how many were found on pages that are sound; ``damaged``, how many pages or large values
-    cannot be read, each with all that only it leads to; ``branch_pages``, ``leaf_pages`` and
-    ``large_pages``, the sound ones; ``depth``, levels.
+    ``name``, None for the main database; ``entries``, how many entries it has by its own record;
+    ``readable``, how many were found on sound pages; ``damaged``, how many pages or large values
+    cannot be read (pages below them are not counted); ``branch_pages``, ``leaf_pages`` and
+    ``large_pages``, how many pages of each kind are sound; ``depth``, the number of levels.
     """
 
     name: bytes | None
@@ -56,7 +55,7 @@ class CheckedDatabase:
 
     @property
     def lost(self) -> int:
-        """How many entries are missing of those that the record claims."""
+        """How many entries cannot be read of those that the record counts."""
         return max(self.entries - self.readable, 0)
 
     @property
@@ -79,14 +78,15 @@ class CheckedDatabase:
 class Report:
     """The result of :func:`pylmdb.verify`; ``ok`` is True if nothing is damaged.
 
-    ``path``, the data file; ``findings``, :class:`Finding` objects in the order in which they
-    were found, as many as were to be kept, and ``omitted``, how many more there were;
-    ``errors``, how many of all are damage; ``databases``, a :class:`CheckedDatabase` each,
-    the main database first; ``format``, 1 (LMDB 0.9), 3 (LMDB 1.0), or None if the file is
-    neither; ``page_size`` in bytes; ``txnid``, the transaction whose snapshot was checked;
-    ``size`` of the file in bytes; ``pages`` up to the last one in use, of which ``used`` are meta
-    pages or in a tree, ``free`` in the list of free pages, and ``leaked`` nowhere; ``changed``,
-    whether somebody wrote to the file meanwhile; ``seconds`` that it took.
+    ``path``, the data file; ``findings``, a list of the first :class:`Finding` objects, in the
+    order in which they were found; ``omitted``, how many more there were; ``errors``, how many
+    findings are damage, those omitted included; ``databases``, a :class:`CheckedDatabase` each, the
+    main database first; ``format``, 1 (LMDB 0.9), 3 (LMDB 1.0), or None if the file has neither
+    format; ``page_size`` in bytes; ``txnid``, the number of the checked snapshot; ``size`` of the
+    file in bytes; ``pages``, how many there are up to the last one in use; ``used``, how many of
+    these are meta pages or in a tree; ``free``, how many are in the free list; ``leaked``, how many
+    are in neither; ``changed``, whether another process wrote to the file during the check;
+    ``seconds``, how long it took.
     """
 
     path: str
@@ -113,7 +113,7 @@ class Report:
     def __bool__(self) -> bool:
         # A list of problems, as py-lmdb returns, is true if the file is damaged.
         raise TypeError(
-            "a Report is neither true nor false: use report.ok, or report.errors (how many)"
+            "a Report has no truth value; use report.ok, or report.errors for their number"
         )
 
     def __str__(self) -> str:
@@ -135,11 +135,11 @@ class Report:
         for finding in self.findings:
             yield f"  {finding.severity}: {finding}"
         if self.omitted:
-            yield f"  and {self.omitted:,} findings more"
+            yield f"  and {self.omitted:,} more findings"
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as a dict of what JSON has; names of databases are text, in which bytes that
-        are no UTF-8 are escaped with a backslash."""
+        """Return the report as a dict that can be written as JSON.  Names of databases are text;
+        bytes that are not UTF-8 are escaped with a backslash."""
         found = {"ok": self.ok, **asdict(self)}
         for database, source in zip(found["databases"], self.databases, strict=True):
             database.update(name=_text(source.name), lost=source.lost, pages=source.pages)

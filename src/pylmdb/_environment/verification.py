@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Running the check of a data file (``verify_*.c``), and telling what it found.
+"""Running the check of a data file (``_native/verify``), and reporting its findings.
 
-The check takes no lock, and liblmdb has no part in it.  A snapshot stays as it is until two more
-transactions were committed, and longer while somebody reads it; a file that is written to more
-than that while it is checked can seem damaged.  So whether there were commits is looked at
-afterwards, and what seems damaged then is checked again.
+The check takes no lock and does not use liblmdb.  A snapshot does not change until two more
+transactions were committed, or for longer if a reader keeps it.  So a file can seem damaged if more
+transactions are committed while it is checked.  Therefore the check is repeated if it has found
+damage and the file has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from .._aliases import CData
     from .._shared.options import Options
 
-# Findings that are kept, and those that the message of an exception has.
+# how many findings a report keeps, and how many the message of an exception has
 MOST_FINDINGS = 1000
 _SHOWN = 3
-# How often a file is checked that seems damaged and was written to meanwhile.
-_CHANCES = 3
+# how often a file is checked that seems damaged and has changed meanwhile
+_ATTEMPTS = 3
 _NO_PAGE = 2**64 - 1
 _SEVERITIES = ("note", "error")
 _TREES = ("file", "free list", "main database")
-# those that know what pylmdb_on_verified is
+# the ffi objects for which pylmdb_on_verified is defined
 _prepared: set[Any] = set()
 
 
 class _Watcher:
-    """Who is told how far the check is, and the exception with which that ended."""
+    """The callback that reports progress, and the exception that it has raised."""
 
     def __init__(self, progress: Callable[[int, int], object] | None) -> None:
         self.progress = progress
@@ -50,14 +50,22 @@ class _Watcher:
 def verify_file(
     path: bytes, given_path: str, progress: Callable[[int, int], object] | None
 ) -> Report:
-    """Check a data file."""
+    """Check a data file.
+
+    :param given_path: the path for messages.
+    :param progress: called with the number of pages done, and of all pages.
+    :raises InvalidError: it is not a regular file.
+    """
     name = os.fsdecode(path)  # as text in messages
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = Descriptor()
     with file, file:
         fd = file.open(name, flags)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise InvalidError(f"verify: {given_path!r} is not a regular file")
+            raise InvalidError(
+                f"verify: {given_path!r} is not a regular file",
+                hint="give the path of an environment or of its data file",
+            )
         return _verify(fd, name, progress)
 
 
@@ -69,7 +77,7 @@ def _verify(fd: int, path: str, progress: Callable[[int, int], object] | None) -
         _prepared.add(ffi)
     watcher, start, changed = _Watcher(progress), time.perf_counter(), False
     context = ffi.new_handle(watcher)
-    for _ in range(_CHANCES):
+    for _ in range(_ATTEMPTS):
         check = ffi.gc(ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
         check.most_findings = MOST_FINDINGS
         before = lib.pylmdb_newest_txnid(fd)
@@ -85,7 +93,7 @@ def _verify(fd: int, path: str, progress: Callable[[int, int], object] | None) -
 
 
 def _on_pages(context: CData, done: int, total: int) -> int:
-    """Called now and then, so that signals are seen."""
+    """Report progress.  C calls it now and then, so that signal handlers run."""
     watcher: _Watcher = _engine.default().ffi.from_handle(context)
     if watcher.progress is not None:
         watcher.progress(done, total)
@@ -93,7 +101,7 @@ def _on_pages(context: CData, done: int, total: int) -> int:
 
 
 def _on_exception(_type: object, exception: BaseException, traceback: TracebackType) -> None:
-    """What the call raised, be it a signal's doing, ends the check and is raised behind it."""
+    """Keep an exception of :func:`_on_pages`, which ends the check and is raised after it."""
     context = traceback.tb_frame.f_locals["context"]
     _engine.default().ffi.from_handle(context).exception = exception
 
@@ -156,7 +164,11 @@ def _database(name: bytes | None, tree: CData) -> CheckedDatabase:
 
 
 def verify_before_open(options: Options) -> None:
-    """Check an existing file that this process has not open, and raise if it is damaged."""
+    """Check an existing file, unless this process has it open already.
+
+    :raises InvalidError: it is not an LMDB file.
+    :raises CorruptedError: it is damaged.
+    """
     if _registry.is_open(options) or not os.path.isfile(options.data_path):
         return
     report = verify_file(options.data_path, options.given_path, None)

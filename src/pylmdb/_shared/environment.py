@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""The native environment: one per file and process, whoever uses it.
+"""The native environment: one per file and process.
 
-liblmdb must not open one file twice in a process, so every :class:`Environment`
-of that file stands on one :class:`SharedEnv`.  It is counted: by its ``users``,
-the open Environments; by its ``calls``, which are in progress; and by the native
-transactions that are alive, which C counts.  The last to leave closes it.  So
-closing an Environment never pulls memory from under a view, a transaction of
-another Environment, or a call in another thread.
+liblmdb must not open a file twice in one process, so all Environments of a file share one
+:class:`SharedEnv`.  It is in use as long as one of these exists:
 
-Users, calls and claims to resize are dicts of tokens, because adding and removing a
-token is atomic and can be repeated: neither threads, nor finalizers, nor an exception
-between any two steps can make the count wrong.  With each token goes a weak reference
-to what it stands for; one that is dead does not count.  What enters puts its token in and
-then looks at ``closed`` and ``resizing``; what closes or resizes sets these and
-then looks for tokens; so one of the two sees the other.
+- an open Environment (``users``);
+- a call in progress (``calls``);
+- a native transaction that is alive, which C counts.
+
+The last one to leave closes the native environment.  So closing an Environment never unmaps
+memory that a view, a transaction of another Environment, or a call in another thread still reads.
+
+``users``, ``calls`` and ``map_claims`` are dicts from a token to a weak reference to the object
+that the token stands for.  A dead reference does not count.  Adding and removing a token is atomic
+and can be repeated.  So threads, finalizers, and an exception between any two steps cannot make the
+count wrong.
+
+A call or a user adds its token first, and reads ``closed`` and ``map_claims`` then.  Closing the
+environment, or replacing its map, sets these first, and looks for tokens then.  So at least one of
+the two sees the other.
 """
 
 from __future__ import annotations
@@ -37,7 +42,7 @@ from ..errors import (
     error,
     open_db_error,
 )
-from .exclusive import LOOK, Alone, Resizing
+from .exclusive import PAUSE, ExclusiveAccess, MapClaim
 from .growth import plan
 from .options import DEFAULT_MAX_DBS
 
@@ -53,7 +58,7 @@ if TYPE_CHECKING:
 
 MAIN_DBI = 1
 
-# tells the users and calls of all environments apart
+# a token is unique among the users and calls of all environments
 tokens = itertools.count(1)
 
 
@@ -69,30 +74,31 @@ class _Call:
 class SharedEnv(SharedCore):
     """A native environment (``MDB_env``) and what this process keeps about it."""
 
-    # of the data file, once somebody has asked
+    # of the data file; None until it is needed
     page_size: int | None = None
-    # for what can run when the interpreter exits and has set the names in os to None
+    # bound here, because it can be called when the interpreter exits and has set the names in os
+    # to None
     getpid = staticmethod(os.getpid)
 
     def __init__(
         self,
         engine: Engine,
-        box: CData,
+        handle: CData,
         options: Options,
         on_last_leave: Callable[[SharedEnv], None],
     ) -> None:
         self.engine = engine
-        # where the native environment is noted until it is closed; its address for use
-        self.box, self.ptr = box, box[0]
+        # the MDB_env **, which leads to NULL once the environment is closed; the MDB_env *
+        self.handle, self.ptr = handle, handle[0]
         self.options = options
         self.on_last_leave = on_last_leave
         self.pid = os.getpid()
         self.key: tuple[int, int] | None = None
-        # all that it is known by in the registry
+        # its keys in the registry: of the data file, and of the lock file
         self.keys: tuple[tuple[int, int], ...] = ()
         self.users: dict[int, ref[Any]] = {}
         self.calls: dict[int, ref[_Call]] = {}
-        self.resizing: dict[int, ref[Resizing]] = {}
+        self.map_claims: dict[int, ref[MapClaim]] = {}
         ffi, lib = engine.ffi, engine.lib
         self.pool = ffi.gc(
             lib.pylmdb_pool_new(self.ptr, options.max_spare_txns), lib.pylmdb_pool_release
@@ -106,9 +112,9 @@ class SharedEnv(SharedCore):
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.slots: dict[bytes, DbSlot] = {}
         self._opened: list[Any] = []
-        # the last one of each number
+        # the latest slot of each MDB_dbi
         self.numbers: dict[int, DbSlot] = {}
-        # names whose slot may be of a database that is not there any more
+        # names whose slot may be of a database that does not exist any more
         self.doubted: set[bytes] = set()
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
@@ -116,22 +122,22 @@ class SharedEnv(SharedCore):
 
     @staticmethod
     def new_token() -> int:
-        """What a user or call is counted by."""
+        """A token for a user or a call."""
         return next(tokens)
 
     @property
     def forked(self) -> bool:
-        """True in a child of fork(): all of this belongs to the parent."""
+        """True in a forked child: the native environment belongs to the parent."""
         return self.getpid() != self.pid
 
     @property
     def in_use(self) -> bool:
-        """Whether a transaction or call lies in the map."""
+        """Whether a transaction or a call uses the map."""
         return bool(self._live()) or bool(self._alive(self.calls))
 
     @staticmethod
     def _alive(references: dict[int, ref[Any]]) -> list[Any]:
-        """What is still alive of that to which weak references lead; the others are dropped."""
+        """The objects that are still alive; dead references are removed."""
         found = []
         for token, reference in list(references.items()):
             owner = reference()
@@ -145,31 +151,28 @@ class SharedEnv(SharedCore):
         return self.live + int(self.engine.lib.pylmdb_pool_live(self.pool))
 
     @property
-    def resizer(self) -> Resizing | None:
-        """Whose claim to replace the map is granted: the first one's."""
-        return next(iter(self._alive(self.resizing)), None) if self.resizing else None
+    def granted_claim(self) -> MapClaim | None:
+        """The first claim to replace the map, which is granted; None if there is none."""
+        return next(iter(self._alive(self.map_claims)), None) if self.map_claims else None
 
     def used_by(self) -> list[Any]:
-        """The Environments that are open, and what has exclusive access."""
+        """The open Environments, and the owner of exclusive access."""
         return self._alive(self.users)
 
     @property
     def gone(self) -> bool:
         """True once the native environment is closed."""
-        return not self.box[0]
+        return not self.handle[0]
 
-    def pins(self) -> int:
-        """How many ended transactions are held by views."""
-        return len(self.held())
-
-    def drain(self) -> None:
-        """End all idle transactions."""
-        self.drop_parked()
+    def end_idle(self) -> None:
+        """End all idle read transactions."""
+        self.free_idle()
         self.engine.lib.pylmdb_pool_drain(self.pool)
 
-    def widen(self, options: Options) -> None:
-        """Somebody else opens the environment, too: he gets at least as many idle
-        transactions and as much room as he asks for."""
+    def raise_limits(self, options: Options) -> None:
+        """Raise limits to those of another Environment that is opened on the same file: how many
+        read transactions are kept idle, and how far the map may grow.  From now on its path is
+        where the files are expected."""
         wanted = max(int(self.pool.keep), options.max_spare_txns)
         self.pool.keep = min(wanted, self.engine.lib.PYLMDB_MAX_IDLE)
         _, most, _, fixed = plan(options)
@@ -177,156 +180,163 @@ class SharedEnv(SharedCore):
         if options.subdir == self.options.subdir:
             self.engine.lib.pylmdb_env_named(self.ptr, options.path)
 
-    def admit(self) -> None:
-        """Let the core begin transactions at once, if nothing speaks against it.
+    def update_admitting(self) -> None:
+        """Decide whether the core may begin transactions without asking Python.
 
-        Who closes or resizes takes that back before he looks who is inside.
+        Closing the environment, and replacing its map, withdraw that before they look for users.
         """
-        self.admitting = bool(self.users) and not self.closed and self.resizer is None
+        self.admitting = bool(self.users) and not self.closed and self.granted_claim is None
 
     def enter(self, token: int, user: object) -> None:
         """Count an Environment among the users."""
-        self.users[token] = self._noted(user, token)
-        self.admit()
+        self.users[token] = self._counted(user, token)
+        self.update_admitting()
 
-    def _noted(self, owner: object, token: int) -> ref[Any]:
-        """A reference to a user or call that leaves for it if it dies without that."""
+    def _counted(self, owner: object, token: int) -> ref[Any]:
+        """A weak reference to a user or a call; when the object dies, its token is removed."""
         return ref(owner, lambda _: self.leave(token))
 
     def leave(self, token: int = 0) -> None:
-        """A call, a transaction or an Environment is done; the last one closes."""
+        """End a call, a transaction or the use by an Environment.  The last one closes the native
+        environment."""
         self.admitting = False
         self.calls.pop(token, None)
         self.users.pop(token, None)
         if not (self.gone or self.forked or self.used_by() or self.in_use):
             self.on_last_leave(self)
-        self.admit()
+        self.update_admitting()
 
     def close_native(self) -> None:
-        """``mdb_env_close``.  Called by the registry, under its lock."""
+        """Call ``mdb_env_close``.  The registry does it, under its lock."""
         if self.gone:
             return
         self.ptr = None
         for slot in (self.main, *self.slots.values()):
             slot.kill()
-        self.drain()
-        self.engine.lib.pylmdb_env_end(self.box)
+        self.end_idle()
+        self.engine.lib.pylmdb_env_end(self.handle)
 
     def abandon(self) -> None:
-        """In a forked child: close what the child has inherited for itself."""
+        """In a forked child: close the descriptors and the map that the child has inherited."""
         self.dbi_lock, self.ptr = RLock(), None
         if not self.gone:
-            self.engine.lib.pylmdb_env_abandon(self.box[0])
+            self.engine.lib.pylmdb_env_abandon(self.handle[0])
 
     def run(
         self, function: Callable[..., int], *args: object, deadline: Deadline | None = None
     ) -> int:
-        """``function(env, *args)``; neither the environment nor its map goes meanwhile.
+        """Call ``function(env, *args)``.  Meanwhile the environment is not closed, and its map not
+        replaced.
 
-        A map that is being replaced is waited for, until the deadline.
+        If another thread is replacing the map, wait for it until ``deadline``.
         """
         call = _Call()
         try:
             while True:
-                self.calls[call.token] = self._noted(call, call.token)
+                self.calls[call.token] = self._counted(call, call.token)
                 if self.replaced:
                     raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:
                     raise refusal("environment closed")
-                resizer = self.resizer
-                if resizer is None:
+                claim = self.granted_claim
+                if claim is None:
                     return function(self.ptr, *args)
                 self.calls.pop(call.token, None)
-                if resizer.thread == get_ident():
+                if claim.thread == get_ident():
                     raise BusyError(
-                        "this thread is replacing the map or the file, and would wait for itself",
-                        hint="finalizers and signal handlers can run inside such a call",
+                        "this thread is replacing the map or the data file, and would wait for"
+                        " itself",
+                        hint="do not use the environment in a finalizer or a signal handler, which"
+                        " can run inside compact() and set_mapsize()",
                     )
-                del resizer  # it counts as long as anything refers to it
+                del claim  # a claim that anything refers to is alive
                 if deadline is not None:
                     deadline.check()
-                time.sleep(LOOK)
+                time.sleep(PAUSE)
         finally:
             self.leave(call.token)
 
     def call(self, what: str, function: Callable[..., int], *args: object) -> None:
-        """The same for a function that returns an error code, which is raised."""
+        """The same for a function that returns an error code; raise the error."""
         code = self.run(function, *args)
         if code:
             raise error(what, code)
 
     # -- transactions -----------------------------------------------------------
 
-    def begin_reader(self, box: CData) -> None:
-        """Begin a native read transaction, renewing an idle one where there is one."""
-        self.run(self._begin, self.engine.lib.pylmdb_begin_reader, box, -1)
+    def begin_reader(self, handle: CData) -> None:
+        """Begin a native read transaction; an idle one is renewed, if there is one."""
+        self.run(self._begin, self.engine.lib.pylmdb_begin_reader, handle, -1)
 
-    def end_reader(self, box: CData) -> None:
+    def end_reader(self, handle: CData) -> None:
         """End a native read transaction, or keep it idle for the next one."""
-        self.engine.lib.pylmdb_end_reader(box)
+        self.engine.lib.pylmdb_end_reader(handle)
         if not self.forked:
             self.leave()
 
-    def begin_child(self, box: CData, parent: CData, flags: int) -> None:
-        """Begin a native transaction nested in ``parent``."""
-        self.run(self._begin, self.engine.lib.pylmdb_begin, box, -1, parent, flags)
+    def begin_child(self, handle: CData, parent: CData, flags: int) -> None:
+        """Begin a native child transaction of ``parent``."""
+        self.run(self._begin, self.engine.lib.pylmdb_begin, handle, -1, parent, flags)
 
-    def try_begin_writer(self, box: CData, deadline: Deadline) -> bool:
-        """Begin a native write transaction; False if the lock was not free yet."""
+    def try_begin_writer(self, handle: CData, deadline: Deadline) -> bool:
+        """Begin a native write transaction; False if the writer lock was not free in time."""
         begin, wait_ms = self.engine.lib.pylmdb_begin, int(deadline.slice() * 1000)
         top = self.engine.ffi.NULL
-        return not self.run(self._begin, begin, box, wait_ms, top, 0, deadline=deadline)
+        return not self.run(self._begin, begin, handle, wait_ms, top, 0, deadline=deadline)
 
     def _begin(
-        self, env: CData, function: Callable[..., int], box: CData, wait_ms: int, *args: object
+        self, env: CData, function: Callable[..., int], handle: CData, wait_ms: int, *args: object
     ) -> int:
-        """0, or the code of a time-out; raises for all others."""
+        """Begin a native transaction; returns 0, or the code of a time-out, and raises for all
+        other codes."""
         lib, ffi = self.engine.lib, self.engine.ffi
-        code = function(box, self.pool, *args, wait_ms)
+        code = function(handle, self.pool, *args, wait_ms)
         if code == lib.MDB_READERS_FULL:
-            self.drain()
+            self.end_idle()
             lib.mdb_reader_check(env, ffi.NULL)
-            code = function(box, self.pool, *args, wait_ms)
+            code = function(handle, self.pool, *args, wait_ms)
         if code == lib.MDB_MAP_RESIZED:
             self._make_room()
-            code = function(box, self.pool, *args, wait_ms)
+            code = function(handle, self.pool, *args, wait_ms)
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
             raise self._refusal(code)
         return code
 
     def _refusal(self, code: int) -> Error:
-        """Why a transaction cannot begin."""
+        """The exception for a transaction that cannot begin."""
         options = self.options
         if code == self.engine.lib.PYLMDB_OTHER_FILE:
             return ReplacedError(
-                f"begin: the lock file of {options.given_path!r} tells of another data file, which"
-                " another process has open",
+                f"begin: the lock file of {options.given_path!r} belongs to another data file,"
+                " which another process has open",
                 hint="close the environment, end that process, and open the environment again",
             )
         if code == self.engine.lib.PYLMDB_CHECKSUMS:
             return checksums("begin")
         folder = os.path.dirname(options.data_path)
-        if code == errno.ESTALE and not os.path.isdir(folder):
+        if code == errno.ESTALE:
+            if os.path.isdir(folder):
+                return error(f"begin: {options.given_path!r}", code)
             hint = f"the directory {os.fsdecode(folder)!r} does not exist any more"
-            return error("mdb_txn_begin", code, hint)
+            return error("begin", code, hint)
         return error("mdb_txn_begin", code)
 
     # -- the map ------------------------------------------------------------------
 
     def _make_room(self) -> None:
-        """Have a larger map elsewhere, if nothing of this process (but the beginning
-        transaction) lies in the old one."""
-        resizing = Resizing(self)
-        with resizing, resizing:
-            if not resizing.claim():
+        """Map the file at another address, where the map can be larger, if nothing in this
+        process uses the old map but the transaction that is beginning."""
+        claim = MapClaim(self)
+        with claim, claim:
+            if not claim.make():
                 return
-            alone = not self._live() and len(self._alive(self.calls)) <= 1
-            if alone:
-                self.drain()
-            self.engine.lib.pylmdb_env_make_room(self.ptr, alone)
+            is_unused = not self._live() and len(self._alive(self.calls)) <= 1
+            if is_unused:
+                self.end_idle()
+            self.engine.lib.pylmdb_env_make_room(self.ptr, is_unused)
 
     def set_mapsize(self, size: int) -> None:
-        """Set the limit of the map: in place, or else by another map."""
+        """Set the size that the map may reach: in place if possible, else with a new map."""
         code = self.run(self.engine.lib.pylmdb_env_limit, size)
         if code in (errno.ENOSYS, self.engine.lib.MDB_MAP_RESIZED):
             self._replace_map(size)
@@ -334,20 +344,21 @@ class SharedEnv(SharedCore):
             raise error("mdb_env_set_mapsize", code)
 
     def _replace_map(self, size: int) -> None:
-        """``mdb_env_set_mapsize``: nothing may lie in the map."""
-        alone = Alone(
+        """Call ``mdb_env_set_mapsize``; raise BusyError if anything uses the map."""
+        access = ExclusiveAccess(
             self,
-            "set_mapsize: the map must move to become so large",
+            f"set_mapsize: for {size} bytes the map must move to another address",
             ", or give max_map_size to open(), which reserves room to grow in place",
         )
-        with alone, alone:
-            alone.get()
+        with access, access:
+            access.acquire()
             code = self.engine.lib.pylmdb_env_replace_map(self.ptr, size)
         if code:
             raise error("mdb_env_set_mapsize", code)
 
     def room(self) -> tuple[int, int, int]:
-        """The limit of the map, how far it may rise by itself, and what is reserved."""
+        """Three sizes in bytes: of the map now, how far it may grow by itself, and how far it can
+        grow without moving."""
         out = self.engine.ffi.new("size_t[3]")
         self.run(self._room, out)
         return int(out[0]), int(out[1]), int(out[2])
@@ -405,12 +416,12 @@ class SharedEnv(SharedCore):
         return found_slot
 
     def slot_again(self, ptr: CData, slot: DbSlot) -> DbSlot:
-        """The slot here of a database that had one in the parent process; a dead one stays
-        dead."""
+        """The slot in this process of a database that had ``slot`` in the parent process; a dead
+        slot stays dead."""
         return self.open_slot(ptr, None, slot.name, 0) if slot.alive else slot
 
     def retire(self, number: int) -> None:
-        """The database of a native handle is gone for good: so is every slot on it."""
+        """Retire a native handle whose database does not exist any more, and kill its slot."""
         slot = self.numbers.get(number)
         if slot is not None:
             self.forget_slot(slot)
@@ -434,7 +445,7 @@ class SharedEnv(SharedCore):
         return call()
 
     def refuse_missing(self, slot: DbSlot) -> None:
-        """A handle is used whose database is not in the transaction's snapshot."""
+        """Raise the error for a handle whose database is not in the transaction's snapshot."""
         raise InvalidParameterError(
             f"this transaction does not have the database {slot.name!r}",
             errno.EINVAL,
@@ -471,7 +482,7 @@ class SharedEnv(SharedCore):
                 parent_opened.append(slot)
 
     def forget_slot(self, slot: DbSlot) -> None:
-        """The native handle is gone: dropped, or its creation was aborted."""
+        """Kill a slot whose database was dropped, or whose creation was aborted."""
         slot.kill()
         with self.dbi_lock:
             if slot.name is not None and self.slots.get(slot.name) is slot:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exclusive access to a native environment, for what moves its map or its file."""
+"""Exclusive access to a native environment, which replacing its map or its data file needs."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from ..errors import BusyError
 if TYPE_CHECKING:
     from .environment import SharedEnv
 
-# How long calls in other threads are waited for, and how often it is looked.  Seconds.
-WAIT, LOOK = 1.0, 0.001
+# How many seconds calls in other threads get to end, and the pause between two looks.
+WAIT, PAUSE = 1.0, 0.001
 
 
-class Resizing(Owner):
-    """The claim to replace the map: while it is granted, those who begin wait for its end."""
+class MapClaim(Owner):
+    """A claim to replace the map.  While it is granted, transactions and calls that begin wait."""
 
     __slots__ = ("shared", "thread", "token")
 
     def __init__(self, shared: SharedEnv) -> None:
         self.shared, self.thread, self.token = shared, get_ident(), shared.new_token()
 
-    def claim(self) -> bool:
-        """Make the claim; False if another one is there."""
+    def make(self) -> bool:
+        """Make the claim; False if another claim came first."""
         shared = self.shared
-        shared.resizing[self.token] = ref(self)
-        shared.admit()
-        return shared.resizer is self
+        shared.map_claims[self.token] = ref(self)
+        shared.update_admitting()
+        return shared.granted_claim is self
 
     def end(self) -> None:
-        """Take the claim back."""
-        self.shared.resizing.pop(self.token, None)
-        self.shared.admit()
+        """Withdraw the claim."""
+        self.shared.map_claims.pop(self.token, None)
+        self.shared.update_admitting()
 
 
-class Alone(Resizing):
-    """Exclusive access: nothing of this process lies in the map, and those who begin wait.
+class ExclusiveAccess(MapClaim):
+    """Exclusive access: nothing in this process uses the map, and all that begins waits.
 
-    Getting it raises where something lies there that does not end by itself; ``what`` and
-    ``advice`` say in which way that is.
+    :param what: begins the message of the BusyError: the operation, and what it cannot do.
+    :param advice: ends its hint: what else the caller can do.
     """
 
     __slots__ = ("advice", "what")
@@ -53,39 +53,43 @@ class Alone(Resizing):
         self.what, self.advice = what, advice
         super().__init__(shared)
 
-    def get(self) -> None:
-        """Get it, or raise."""
-        first = self.claim()
+    def acquire(self) -> None:
+        """Wait for calls in other threads.
+
+        :raises BusyError: a transaction or a view is alive, which does not end by itself.
+        """
+        first = self.make()
         self._check(first)
         self._wait()
-        self.shared.drain()
+        self.shared.end_idle()
 
     def end(self) -> None:
-        """Give it back."""
+        """End exclusive access."""
         super().end()
         self.shared.leave(self.token)
 
     def _check(self, first: bool) -> None:
         shared = self.shared
         shared.enter(self.token, self)
-        # Who begins from here on waits, so what is open now is all there is.
+        # All that begins from here on waits, so nothing comes to what is open now.
         if shared.closed:
             raise refusal("environment closed")
         if not first:
-            raise self._refuse("another thread is doing the like", "try again")
+            raise self._refuse("another thread is replacing the map or the file", "try again")
         if shared.writer_open:
-            raise self._refuse("a write transaction is open", "end it first")
-        if shared.pins():
+            raise self._refuse("a write transaction is open in this process", "end it first")
+        if shared.pinned():
             raise self._refuse(
-                "views into it are alive", "drop the memoryviews and arrays of ended transactions"
+                f"memoryviews or arrays still pin {len(self.shared.pinned())} snapshot(s)",
+                "drop the memoryviews and arrays of ended transactions",
             )
 
     def _wait(self) -> None:
         until = time.monotonic() + WAIT
         while self.shared.in_use:
             if time.monotonic() > until:
-                raise self._refuse("a transaction is open", "end it first")
-            time.sleep(LOOK)
+                raise self._refuse("a transaction is open in this process", "end it first")
+            time.sleep(PAUSE)
 
     def _refuse(self, why: str, hint: str) -> BusyError:
         return BusyError(f"{self.what}: {why}", hint=f"{hint}{self.advice}")

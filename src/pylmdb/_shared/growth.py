@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""How large a map starts, and how far it may grow.
+"""The size of a new memory map, and how far it may grow.
 
-Raising the *limit* of a map, and mapping more behind its end, moves nothing that lies
-in it (``growth.c`` and ``addresses.c`` beside liblmdb say why that is safe, and how
-large each step is).  What the user gave decides:
+Raising the *limit* of a map, and mapping more behind its end, moves nothing in it.  ``growth.c``
+and ``addresses.c`` beside liblmdb say why that is safe, and how large each step is.  The options
+decide:
 
 =================  ==================  ===========================  ==================
 ``map_size``       ``max_map_size``    starts at                    grows to
 =================  ==================  ===========================  ==================
-left out           left out            a small size                 what there is
-given              left out            ``map_size``                 no further
+left out           left out            a small size                 no limit
+given              left out            ``map_size``                 ``map_size``
 left out           given               a small size                 ``max_map_size``
 given              given               ``map_size``                 ``max_map_size``
 =================  ==================  ===========================  ==================
 
-With ``writemap`` the limit is also what the file has on disk, so a fixed size is
-reached in steps, too; the user is told the size that he fixed.
+With ``writemap`` the limit is also the size of the file on disk.  So a fixed size is reached in
+steps there, too; ``info()`` reports the fixed size.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from .._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .options import Options
 
-# Where a map starts: a limit costs nothing, but with writemap it costs its blocks.
+# The first limit in bytes.  It costs nothing, except with writemap, where the file gets this size.
 START, WRITEMAP_START = 10 << 20, 1 << 20
 UNLIMITED = sys.maxsize
 
 
 def plan(options: Options, grows: bool = True) -> tuple[int, int, int, bool]:
-    """What the map of an environment is to be: where it starts, how far it may grow and
-    how much is mapped at once (0: as growth.c sees fit), and whether the user has fixed
-    the size.
+    """The sizes of an environment's map.
 
-    ``grows``: whether this build of liblmdb can raise the limit in place.
+    :param grows: whether this build of liblmdb can raise the limit in place.
+    :return: the first limit; how far it may grow; how much is mapped at first (0: growth.c
+        decides), all in bytes; and whether the size is fixed.
     """
     size, most = options.map_size, options.max_map_size
     fixed = size is not None and most is None

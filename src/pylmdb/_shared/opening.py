@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One attempt to open an environment: what is there before, what the attempt makes, and what
-it says when it fails.
+"""One attempt to open an environment: which files exist before, which files the attempt creates,
+and the exception if it fails.
 
-Nothing is made where it can be seen beforehand that the attempt must fail.  What it has made
-when it fails later is removed again (``opening.c`` says how other processes are kept out of that).
+If it is clear beforehand that the attempt must fail, it creates no file.  If it fails later, the
+files that it has created are removed; ``opening.c`` says how that is safe beside other processes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     FileKey = tuple[int, int]
 
-# how much of a data file tells its format
+# bytes at the beginning of a data file that include its format
 HEAD_SIZE = 64
 EMPTY = "is empty, as before its first use"
-# how a system says that it does not lock or map files: Linux, NFS, Lustre, FUSE and others
+# error numbers of systems that cannot lock or map a file: Linux, NFS, Lustre, FUSE and others
 _REFUSALS = (
     errno.ENOLCK, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENODEV,
     errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENXIO, errno.EROFS,
@@ -38,17 +38,19 @@ _TO_READ = "if no process writes meanwhile, readonly=True, lock=False reads the 
 
 
 class RetryError(Exception):
-    """Another process is making, removing or replacing the files: the attempt must be repeated.
-    Its argument is what to raise if that does not help."""
+    """Another process is creating, removing or replacing the files, so the attempt must be
+    repeated.  The argument is the exception to raise if repeating does not help."""
 
 
-# -- before anything is made ---------------------------------------------------------------
+# -- before a file is created --------------------------------------------------------------
 
 
 def look(options: Options) -> tuple[bytes, FileKey | None]:
-    """How the data file begins, and what it is known by; ``b""`` and None if it is to be made.
+    """Read the beginning of the data file.
 
-    :raises Error: it cannot be opened, and cannot be made.
+    :return: its first bytes and its key in the registry; ``b""`` and None if the file does not
+        exist and can be created.
+    :raises Error: it cannot be opened, or it does not exist and cannot be created.
     :raises RetryError: another process is removing it.
     """
     missing = 0
@@ -70,11 +72,11 @@ def look(options: Options) -> tuple[bytes, FileKey | None]:
         except FileNotFoundError:
             return b"", None
         except OSError as failure:
-            hint = "this process may not write it"
+            hint = "this process has no permission to write it"
             if options.readonly:
-                hint = "this process may not read it"
+                hint = "this process has no permission to read it"
             elif os.access(options.data_path, os.R_OK):
-                hint += "; readonly=True reads it"
+                hint += "; readonly=True opens it for reading"
             raise error(f"open: {_data_name(options)!r}", failure.errno or 0, hint) from None
         found = os.fstat(fd)
         return os.read(fd, HEAD_SIZE), (found.st_dev, found.st_ino)
@@ -86,10 +88,10 @@ def _can_make_directory(options: Options) -> bool:
 
 
 def _check_missing(options: Options, code: int) -> None:
-    """Raise unless a data file that cannot be reached is one to be made."""
+    """Raise if the data file does not exist and cannot be created."""
     path, given = options.path, options.given_path
     if code not in (errno.ENOENT, errno.ENOTDIR):
-        hint = "this process may not search a directory on the way to it"
+        hint = "this process has no permission to search a directory of the path"
         raise error(f"open: {given!r}", code, hint if code in _DENIED else "")
     if os.path.isdir(path if options.subdir else os.path.dirname(path)):
         if not options.readonly:
@@ -97,16 +99,16 @@ def _check_missing(options: Options, code: int) -> None:
         hint = "it does not exist, and readonly=True creates no file"
         raise error(f"open: {_data_name(options)!r}", code, hint)
     if os.path.exists(path):
-        hint = "it is a file, and subdir=True means a directory; leave subdir out to open either"
+        hint = "it is a file, but subdir=True means a directory; leave subdir out to open either"
     elif os.path.lexists(path):
-        hint = "it is a symbolic link that leads nowhere"
+        hint = "it is a symbolic link to a path that does not exist"
     elif not os.path.isdir(os.path.dirname(path)):
         hint = "its parent directory does not exist"
     elif options.readonly:
-        hint = "it does not exist, and readonly=True creates nothing"
+        hint = "it does not exist, and readonly=True creates no directory"
     elif not options.create:
         hint = "it does not exist, and create=False creates no directory"
-    else:  # it was there a moment ago
+    else:  # it existed a moment ago
         raise RetryError(error(f"open: {given!r}", code, "another process is removing it"))
     raise error(f"open: {given!r}", code, hint)
 
@@ -121,7 +123,7 @@ def _not_a_file(options: Options, is_directory: bool) -> Error:
 
 
 def _data_name(options: Options) -> str:
-    """The data file, as a message names it."""
+    """The path of the data file for messages: relative if the given path is."""
     given = options.given_path
     return os.path.join(given, "data.mdb") if options.subdir else given
 
@@ -134,20 +136,20 @@ def _lock_name(options: Options) -> str:
 # -- the attempt ------------------------------------------------------------------------------
 
 
-class Opening:
+class OpenAttempt:
     """The attempt, from the directory to the files.
 
-    :param head: how the data file began when the engine was chosen.
+    :param head: the first bytes of the data file when the engine was chosen.
     """
 
     def __init__(self, engine: Engine, options: Options, head: bytes) -> None:
         self._lib, self._null, self._options = engine.lib, engine.ffi.NULL, options
         self._head = head
-        self._noted = engine.ffi.new("struct pylmdb_opening *")
+        self._record = engine.ffi.new("struct pylmdb_opening *")
         self._made_directory = False
 
     def make_directory(self) -> None:
-        """Make the directory of a new environment, where that was asked for."""
+        """Create the directory of a new environment, if the options ask for it."""
         options = self._options
         if not options.create or not options.subdir or options.readonly:
             return
@@ -164,13 +166,14 @@ class Opening:
 
     def open(self, env: CData, flags: int, mode: int) -> int:
         """``mdb_env_open``; returns its code."""
-        return int(self._lib.pylmdb_env_open(env, self._options.path, flags, mode, self._noted))
+        return int(self._lib.pylmdb_env_open(env, self._options.path, flags, mode, self._record))
 
     def undo(self) -> None:
-        """Remove what was made, when the native environment is closed again."""
+        """Remove the files and the directory that this attempt created; the native environment
+        must be closed."""
         options = self._options
         lock_path = options.lock_path if options.lock else self._null
-        self._lib.pylmdb_remove_made(self._noted, options.data_path, lock_path)
+        self._lib.pylmdb_remove_made(self._record, options.data_path, lock_path)
         if not self._made_directory:
             return
         try:
@@ -179,8 +182,8 @@ class Opening:
             return
 
     def failure(self, code: int) -> Exception:
-        """What to raise for the code of :meth:`open`, or of what follows it."""
-        options, lib, step = self._options, self._lib, self._noted.step
+        """The exception for an error code of :meth:`open`, or of a later step."""
+        options, lib, step = self._options, self._lib, self._record.step
         if step == lib.PYLMDB_OPEN_LOCK_FILE:
             failure = _lock_file_denied(options, code)
         elif step == lib.PYLMDB_LOCK_LOCK_FILE:
@@ -200,11 +203,13 @@ class Opening:
         return RetryError(failure) if self._is_meanwhile(code) else failure
 
     def _is_meanwhile(self, code: int) -> bool:
-        """Whether another process has come between: it has removed or replaced a file or the
-        directory, or it was making the lock file and has died, or is still making it, or it has
-        made the data file in another format."""
+        """Whether another process has interfered, so that the attempt must be repeated.
+
+        It has removed or replaced a file or the directory.  Or it is still creating the lock file,
+        or has died while it did.  Or it has created the data file in another format.
+        """
         lib = self._lib
-        if self._noted.step == lib.PYLMDB_MAP_LOCK_FILE:
+        if self._record.step == lib.PYLMDB_MAP_LOCK_FILE:
             return _is_empty(self._options.lock_path)
         if code in (lib.MDB_INVALID, lib.MDB_VERSION_MISMATCH):
             return look(self._options)[0] != self._head
@@ -215,8 +220,8 @@ def _lock_file_denied(options: Options, code: int) -> Error:
     what = f"open: the lock file {_lock_name(options)!r}"
     if code not in _DENIED:
         return error(what, code, "; ".join(_hints(code)))
-    does = "write it" if os.path.lexists(options.lock_path) else "make it"
-    hint = f"this process may not {does}, which reading needs, too; {_TO_READ}"
+    does = "write" if os.path.lexists(options.lock_path) else "create"
+    hint = f"this process has no permission to {does} it, which reading needs, too; {_TO_READ}"
     return LockFileError(what, code, hint)
 
 

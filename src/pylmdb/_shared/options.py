@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How an environment was asked for: what pickling carries and reopening uses."""
+"""The options of ``pylmdb.open``, checked.  Pickles have them, and reopening uses them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from os import PathLike
-    from typing import Any
+    from typing import Any, SupportsIndex
 
 DEFAULT_MAX_DBS = 128
-# slots beyond max_dbs, for databases that are dropped but still seen by somebody
+# slots beyond max_dbs, for dropped databases that a transaction still sees
 SPARE_SLOTS = 8
 _INT_LIMIT = 2**31 - 1
-# the integers and how large they may be
+# the integers, each with its greatest value
 _LIMITS = {
     "map_size": 2**63 - 1, "max_map_size": 2**63 - 1, "max_readers": _INT_LIMIT,
     "max_dbs": _INT_LIMIT, "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT,
@@ -55,7 +55,7 @@ class Options:
     guard: bool
     lib_version: int | None
 
-    # the file that holds the pages, and the one with the reader table and the locks
+    # the data file, and the lock file, which has the reader table
     data_path: bytes
     lock_path: bytes
 
@@ -65,14 +65,19 @@ class Options:
         self.lock_path = self.path + (b"/lock.mdb" if self.subdir else b"-lock")
 
     def replaced(self, **fields: object) -> Options:
-        """The same options but for these."""
+        """These options with other values for some."""
         return Options({**self.__dict__, **fields})
 
 
 def make_options(
     path: str | bytes | PathLike[str] | PathLike[bytes], subdir: bool | None, **given: Any
 ) -> Options:
-    """Options from the arguments of ``open``; what does not fit raises here."""
+    """Options from the arguments of ``open``.
+
+    :raises TypeError: a value has the wrong type.
+    :raises ValueError: the path has a NUL character, or the sizes contradict each other.
+    :raises OverflowError: a number is out of range.
+    """
     absolute, given_path, subdir = locate(path, subdir)
     for field, limit in _LIMITS.items():
         if given[field] is not None or field not in _MAY_BE_NONE:
@@ -81,21 +86,26 @@ def make_options(
         given[field] = bool(given[field])
     size, most = given["map_size"], given["max_map_size"]
     if most is not None and most < (size or 1):
-        raise ValueError(f"max_map_size={most} is less than map_size={size or 1}")
+        least = f"map_size={size}" if size else 1
+        raise ValueError(f"max_map_size={most} must be at least {least}")
     given.update(path=absolute, given_path=given_path, subdir=subdir)
     return Options(given)
 
 
 def data_path(path: bytes, subdir: bool) -> bytes:
-    """The file that holds the pages."""
+    """The path of the data file."""
     return path + b"/data.mdb" if subdir else path
 
 
 def locate(
     path: str | bytes | PathLike[str] | PathLike[bytes], subdir: bool | None
 ) -> tuple[bytes, str, bool]:
-    """The absolute path of an environment, the path as it was given, and whether it is a
-    directory with the files in it; an existing file decides where ``subdir`` is None."""
+    """Find out where an environment is.
+
+    :param subdir: None if an existing file decides.
+    :return: its absolute path; the path as it was given; whether it is a directory that has the
+        files.
+    """
     name = os.fspath(path)
     if isinstance(name, str):
         given_path, raw = name, os.fsencode(name)
@@ -118,7 +128,7 @@ def _is_file(path: bytes) -> bool:
         return False
 
 
-def _checked_integer(field: str, value: Any, limit: int) -> int | None:
+def _checked_integer(field: str, value: SupportsIndex, limit: int) -> int | None:
     try:
         number = index(value)
     except TypeError:

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
+from .._base.flags import MDB_INTEGERKEY
 from .._base.numpy import np
 from ..errors import InvalidParameterError
 
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from .._core import DbSlot
     from .._engine import Engine
 
-INTEGERKEY = 0x08
-# one number, padded to a width with zeros or spaces, or not padded
+# one number, perhaps filled up to a width with zeros or spaces
 _FORMAT = re.compile(rb"((?:[^%]|%%)*)%(0?)(\d{0,4})d((?:[^%]|%%)*)\Z", re.DOTALL)
 
 
@@ -224,7 +224,7 @@ def for_database(keys: Keys | Numbers, ptr: CData, slot: DbSlot, engine: Engine)
     """Inside the guard: return the keys in the form of a database."""
     if isinstance(keys, Keys):
         return keys
-    if not slot.flags & INTEGERKEY:
+    if not slot.flags & MDB_INTEGERKEY:
         return keys.keys(0)
     ffi, lib = engine.ffi, engine.lib
     given = keys.array.dtype.itemsize if keys.array.dtype.itemsize in (4, 8) else 8

@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
+from .._base.flags import MDB_INTEGERKEY
 from .._base.numpy import np
 from ..errors import error
 from .gather import Rows, row_form, wrong_size
-from .keys import INTEGERKEY
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -75,7 +75,7 @@ def uniform(sizes: NDArray[Any]) -> int | None:
 
 def key_dtype(width: int, flags: int) -> np.dtype[Any]:
     """Return the dtype of keys that all have one width."""
-    if flags & INTEGERKEY and width in (4, 8):
+    if flags & MDB_INTEGERKEY and width in (4, 8):
         return np.dtype(np.uint32 if width == 4 else np.uint64)
     return np.dtype(f"S{width}")
 

@@ -12,7 +12,7 @@ from _operator import index
 from contextlib import suppress
 
 from .._base.buffers import as_buffer
-from .._base.put_flags import append_flag, put_flags
+from .._base.flags import append_flag, put_flags
 from .._typing import TYPE_CHECKING
 from ..errors import Error, KeyExistsError, error, write_error
 

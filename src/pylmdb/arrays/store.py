@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import as_buffer
+from .._base.flags import MDB_DUPSORT, append_flag, put_flags
 from .._base.numpy import np
-from .._base.put_flags import append_flag, put_flags
 from ..errors import InvalidParameterError, error, write_error
 from . import keys as _array_keys
 from . import npy as _npy
@@ -59,7 +59,7 @@ def _put_array(
 ) -> bool:
     slot = txn._slot_in(ptr, db)
     flags = put_flags(True, overwrite) | append_flag(slot, append)
-    if slot.flags & txn._engine.lib.MDB_DUPSORT:
+    if slot.flags & MDB_DUPSORT:
         plan = _npy.plan(array, None, 0)
         value = plan.header + _npy.without_fields(array).tobytes(plan.order)
         return _put_bytes(ptr, txn, slot, key, value, flags)

@@ -9,7 +9,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..database import INTEGERDUP, INTEGERKEY
+from .._base.flags import MDB_INTEGERDUP, MDB_INTEGERKEY
 from ..errors import Error
 from ._output import visible
 
@@ -196,13 +196,13 @@ def formats(
     """Return the formats of keys and values; ``auto`` recognizes databases of integers."""
     flags = db._flags
     key = value = b""
-    if flags & (INTEGERKEY | INTEGERDUP):
+    if flags & (MDB_INTEGERKEY | MDB_INTEGERDUP):
         with txn.cursor(db) as cursor:
             if cursor.first():
                 key, value = cursor.item()
     return (
-        Format(args.key_format, flags & INTEGERKEY, key),
-        Format(args.value_format, flags & INTEGERDUP, value),
+        Format(args.key_format, flags & MDB_INTEGERKEY, key),
+        Format(args.value_format, flags & MDB_INTEGERDUP, value),
     )
 
 

@@ -14,7 +14,7 @@ from _collections_abc import ItemsView, KeysView, ValuesView
 from itertools import islice
 from weakref import ref
 
-from .._base.ranges import seek_last
+from .._core_rules.ranges import seek_last
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from _collections_abc import MutableMapping
 
-from .._base.ranges import successor
+from .._core_rules.ranges import successor
 from .._typing import TYPE_CHECKING
 from .iteration import Items, Keys, Values, iterate
 

@@ -15,7 +15,7 @@ from binascii import Error as NotHex
 from binascii import hexlify, unhexlify
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..database import DUPSORT
+from .._base import flags
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 # liblmdb's flags, in the order of mdb_dump's headers
 FLAGS = {
-    b"reversekey": 0x02,
-    b"dupsort": 0x04,
-    b"integerkey": 0x08,
-    b"dupfixed": 0x10,
-    b"integerdup": 0x20,
-    b"reversedup": 0x40,
+    b"reversekey": flags.MDB_REVERSEKEY,
+    b"dupsort": flags.MDB_DUPSORT,
+    b"integerkey": flags.MDB_INTEGERKEY,
+    b"dupfixed": flags.MDB_DUPFIXED,
+    b"integerdup": flags.MDB_INTEGERDUP,
+    b"reversedup": flags.MDB_REVERSEDUP,
 }
 # written for other programs; here the map grows by itself, and the system sets the page size
 _IGNORED_FIELDS = (b"mapsize", b"mapaddr", b"maxreaders", b"db_pagesize")
@@ -130,7 +130,7 @@ class Lines:
             section.name = value
         elif word == b"duplicates" or word in FLAGS:
             if value != b"0":
-                section.flags = (section.flags or 0) | FLAGS.get(word, DUPSORT)
+                section.flags = (section.flags or 0) | FLAGS.get(word, flags.MDB_DUPSORT)
         elif word not in _IGNORED_FIELDS:
             warnings.warn(
                 f"load: line {self.number}: {_shorten(word)} is not a known field; it is ignored",

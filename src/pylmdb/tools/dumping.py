@@ -8,8 +8,8 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from .._base.flags import MDB_DUPSORT
 from .._environment import catalog as _catalog
-from ..database import DUPSORT
 from ..errors import InvalidParameterError
 from .dump_text import ENCODINGS, FLAGS
 from .progress import Reporter
@@ -157,7 +157,7 @@ def _header(env: Environment, txn: Transaction[Any], db: Database, encoding: byt
     if info.map_addr and not env.lib_version()[0]:
         lines.append(b"mapaddr=0x%x" % info.map_addr)
     lines.append(b"maxreaders=%d" % info.max_readers)
-    if db._flags & DUPSORT:
+    if db._flags & MDB_DUPSORT:
         lines.append(b"duplicates=1")
     lines += [name + b"=1" for name, flag in FLAGS.items() if db._flags & flag]
     lines += [b"db_pagesize=%d" % txn.stat(db).psize, b"HEADER=END", b""]

@@ -7,8 +7,8 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from .._base.flags import MDB_DUPSORT
 from .._environment import catalog as _catalog
-from ..database import DUPSORT
 from ..errors import Error, error
 from .destination import Destination
 from .dump_text import Lines, Section
@@ -145,7 +145,7 @@ class Loading:
     def _put(self, db: Database, batch: list[tuple[bytes, bytes, int]]) -> int:
         """Put records; append them as long as they are in ascending order."""
         overwrite, written = self.overwrite, 0
-        in_order = not db._flags & DUPSORT
+        in_order = not db._flags & MDB_DUPSORT
         with self.target.txn.cursor(db) as cursor:
             for key, value, line in batch:
                 try:

@@ -267,11 +267,11 @@ static PyMethodDef shared_methods[] = {
     {"revoke_children", METHOD(shared_revoke_children), METH_O,
      PyDoc_STR("revoke_children($self, env, /)\n--\n\n"
                "End the transactions of an Environment, the newest first.")},
-    {"drop_parked", METHOD(shared_drop_parked), METH_NOARGS,
-     PyDoc_STR("drop_parked($self)\n--\n\nFree the memory of ended transactions.")},
-    {"held", METHOD(shared_held), METH_NOARGS,
-     PyDoc_STR("held($self)\n--\n\n"
-               "The snapshots that views alone hold: their numbers, and since when.")},
+    {"free_idle", METHOD(shared_drop_parked), METH_NOARGS,
+     PyDoc_STR("free_idle($self)\n--\n\nFree the memory of ended transactions.")},
+    {"pinned", METHOD(shared_held), METH_NOARGS,
+     PyDoc_STR("pinned($self)\n--\n\n"
+               "The snapshots that only views keep: their numbers, and since when.")},
     {"own_writer", METHOD(shared_own_writer), METH_NOARGS,
      PyDoc_STR("own_writer($self)\n--\n\n"
                "The innermost write transaction that the calling thread has open, or None.")},

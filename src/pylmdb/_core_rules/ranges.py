@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from .._base.buffers import as_buffer
+from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
 from .._typing import TYPE_CHECKING
 from ..errors import InvalidParameterError
-from .buffers import as_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from .._aliases import CData
     from ..cursor import Cursor
     from ..types import BytesLike
-
-_INTEGERKEY, _REVERSEKEY = 0x08, 0x02
 
 
 def walk(
@@ -27,10 +26,10 @@ def walk(
     keys: object,
     values: object,
 ) -> Iterator[Any]:
-    """The records of ``cursor``'s database with ``start <= key < stop``."""
+    """Iterate over the records of the cursor's database with ``start <= key < stop``."""
     if not keys and not values:
         raise ValueError("range: keys=False and values=False leave nothing to return")
-    cursor._do(lambda native: None)  # a cursor that cannot be used is refused here
+    cursor._do(lambda native: None)  # raises if the cursor cannot be used
     flags = cursor._slot.flags
     start, stop, prefix = (
         None if key is None else bytes(as_buffer(name, key))
@@ -51,7 +50,7 @@ def walk(
 
 
 def nothing(cursor: Cursor[Any]) -> Iterator[Any]:
-    """An iterator that gives nothing, but is refused when its cursor is."""
+    """An empty iterator, which raises if its cursor cannot be used."""
     cursor._do(lambda native: None)
     return
     yield
@@ -67,7 +66,7 @@ def _take(
 
 
 def seek_last(cursor: Cursor[Any], stop: bytes | None) -> bool:
-    """Place the cursor on the last record before ``stop``."""
+    """Move the cursor to the last record before ``stop``."""
     if stop is not None and cursor.set_range(stop):
         return bool(cursor.prev())
     return bool(cursor.last())
@@ -78,9 +77,10 @@ def _prefix_bounds(
 ) -> tuple[bytes | None, bytes | None]:
     if start is not None or stop is not None:
         raise TypeError("range: give start and stop, or prefix, not both")
-    if flags & (_INTEGERKEY | _REVERSEKEY):
+    if flags & (MDB_INTEGERKEY | MDB_REVERSEKEY):
         raise InvalidParameterError(
-            "range: prefix has no meaning where keys are not ordered by their first bytes"
+            "range: a database with integerkey or reverse_key is not ordered by the first bytes of"
+            " its keys, so it has no prefix; give start and stop"
         )
     return prefix or None, successor(prefix)
 
@@ -92,7 +92,7 @@ def successor(prefix: bytes) -> bytes | None:
 
 
 def _comparison(cursor: Cursor[Any], flags: int) -> Callable[[Any, bytes], int]:
-    if not flags & (_INTEGERKEY | _REVERSEKEY):
+    if not flags & (MDB_INTEGERKEY | MDB_REVERSEKEY):
         return _compare_bytes
     return lambda key, bound: int(cursor._do(_compare_native, cursor, bytes(key), bound))
 
@@ -105,8 +105,10 @@ def _compare_bytes(key: bytes | memoryview, bound: bytes) -> int:
 def _compare_native(native: CData, cursor: Cursor[Any], key: bytes, bound: bytes) -> int:
     """``mdb_cmp``: the order of a database with integer or reversed keys."""
     ffi, lib = cursor._engine.ffi, cursor._engine.lib
-    if cursor._slot.flags & _INTEGERKEY and len(key) != len(bound):
-        raise InvalidParameterError(f"range: bounds must have the keys' {len(key)} bytes")
+    if cursor._slot.flags & MDB_INTEGERKEY and len(key) != len(bound):
+        raise InvalidParameterError(
+            f"range: start or stop has {len(bound)} bytes; the keys have {len(key)}"
+        )
     raw_key, raw_bound = ffi.from_buffer(key), ffi.from_buffer(bound)
     a = ffi.new("MDB_val *", {"mv_size": len(key), "mv_data": raw_key})
     b = ffi.new("MDB_val *", {"mv_size": len(bound), "mv_data": raw_bound})
