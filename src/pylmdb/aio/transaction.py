@@ -105,11 +105,16 @@ class AsyncTransaction(Wrapper):
         Until a nested transaction ends, this one cannot be used.
         """
         begun: list[Transaction[Any]] = []
+
+        def abort() -> None:
+            for txn in begun:
+                txn.abort()
+
         try:
             await self._executor.run_short(lambda: begun.append(begin()))
         except BaseException:
             if isinstance(self._executor, WorkerThread):
-                self._executor.submit(lambda: [txn.abort() for txn in begun])
+                self._executor.submit(abort)
             raise
         return AsyncTransaction(begun[0], self._executor, self.id(), self)
 
