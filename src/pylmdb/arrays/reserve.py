@@ -94,8 +94,9 @@ class Reservation:
         if pointer is None:
             raise self._already_exists()
         address = int(engine.ffi.cast("uintptr_t", pointer))
+        lease_class: CData = engine.lease_class  # not None: that is for CopiedReservation
         # To end a reservation that has not begun does nothing.
-        self._lease = engine.lease_class(address, self._size, txn._end_reservation)
+        self._lease = lease_class(address, self._size, txn._end_reservation)
         txn._begin_reservation()
 
     def _already_exists(self) -> KeyExistsError:
