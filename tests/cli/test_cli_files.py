@@ -107,7 +107,7 @@ def test_copy_and_compact(run, path, tmp_path):
     assert run("copy", "-c", path, tmp_path / "small").endswith(b" written\n")
     assert size("small") < size("same") == size("e")
     assert content(tmp_path / "small") == content(path)
-    assert "not written over" in run("copy", path, tmp_path / "small", status=1)
+    assert "does not overwrite" in run("copy", path, tmp_path / "small", status=1)
     done = json.loads(run("compact", path, "--json"))
     assert done["after"] == size("e") == size("small") < done["before"]
     with open(tmp_path / "out", "wb") as out:

@@ -90,7 +90,7 @@ def _hint(failure: OSError) -> str | None:
     if failure.errno in (errno.ENOENT, errno.ENOTDIR):
         return "create this directory first"
     if failure.errno == errno.EEXIST:
-        return "copy() does not overwrite a file; remove it, or give another path"
+        return "a copy does not overwrite a file; remove it, or give another path"
     return None
 
 
