@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "arrays/arrays.h"
+#include "position.h"
 
 /* The declarations of the headers and of the table: an error where they differ. */
 #define SAME_TYPE(result, prefix, name, parameters) result prefix##name parameters;
