@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cursor: where it stands among duplicates after others in its transaction have written."""
+"""Cursor: its saved position among duplicates, after others in its transaction have written."""
 
 import pytest
 

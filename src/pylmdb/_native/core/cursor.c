@@ -374,21 +374,21 @@ static PyObject *cursor_item(Cursor *self, PyObject *ignored)
 static CURSOR_METHOD(get)
 {
     static const Signature signature = {"get", 1, 2, 2, {ARG_KEY, ARG_DEFAULT}};
-    PyObject *result = NULL, *otherwise;
-    Given given;
+    PyObject *given[2], *result = NULL;
+    Bytes key;
     int found;
 
-    if (take_given(self, &signature, args, nargs, kwnames, &given))
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        get_bytes("key", given[0], &key))
         return NULL;
-    otherwise = given.objects[1] ? given.objects[1] : Py_None;
     if (!guard_cursor(self)) {
-        found = seek_cursor(self, &given.key, MDB_SET_KEY);
+        found = seek_cursor(self, &key, MDB_SET_KEY);
         if (found > 0)
             result = to_python(self->txn, &self->position.value);
         else if (!found)
-            result = Py_NewRef(otherwise);
+            result = Py_NewRef(given[1] ? given[1] : Py_None);
     }
-    drop_given(&given);
+    drop_bytes(&key);
     return result;
 }
 

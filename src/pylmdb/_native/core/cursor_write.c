@@ -110,36 +110,35 @@ PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value)
     return old;
 }
 
-CURSOR_METHOD(pop)
+/* pop(key), or replace(key, value). */
+static PyObject *take_old(Cursor *self, const Signature *signature, PyObject *const *args,
+                          Py_ssize_t nargs, PyObject *kwnames)
 {
-    static const Signature signature = {"pop", 1, 1, 1, {ARG_KEY}};
     PyObject *result = NULL;
     Given given;
 
-    if (take_given(self, &signature, args, nargs, kwnames, &given))
+    if (take_given(self, signature, args, nargs, kwnames, &given))
         return NULL;
     if (!guard_cursor(self)) {
         hold(self->txn);
-        result = pop_record(self, &given.key);
+        result = signature->count == 2 ? replace_record(self, &given.key, &given.value)
+                                       : pop_record(self, &given.key);
         release(self->txn);
     }
     drop_given(&given);
     return result;
 }
 
+CURSOR_METHOD(pop)
+{
+    static const Signature signature = {"pop", 1, 1, 1, {ARG_KEY}};
+
+    return take_old(self, &signature, args, nargs, kwnames);
+}
+
 CURSOR_METHOD(replace)
 {
     static const Signature signature = {"replace", 2, 2, 2, {ARG_KEY, ARG_VALUE}};
-    PyObject *result = NULL;
-    Given given;
 
-    if (take_given(self, &signature, args, nargs, kwnames, &given))
-        return NULL;
-    if (!guard_cursor(self)) {
-        hold(self->txn);
-        result = replace_record(self, &given.key, &given.value);
-        release(self->txn);
-    }
-    drop_given(&given);
-    return result;
+    return take_old(self, &signature, args, nargs, kwnames);
 }

@@ -111,15 +111,14 @@ static int make_record(Iterator *self, Cursor *cursor, PyObject **key, PyObject 
 {
     Transaction *const txn = cursor->txn;
     const struct pylmdb_position *const p = &cursor->position;
-    const int values = self->iteration.values;
     PyObject **given = self->given[self->turn ^= 1];
 
     if (txn->buffers)
-        return record_to_python(txn, self->keys ? &p->key : NULL, values ? &p->value : NULL, key,
-                                value);
+        return record_to_python(txn, self->keys ? &p->key : NULL,
+                                self->iteration.values ? &p->value : NULL, key, value);
     if (self->keys && !(*key = next_bytes(txn, &given[0], &p->key)))
         return -1;
-    if (values && !(*value = next_bytes(txn, &given[1], &p->value))) {
+    if (self->iteration.values && !(*value = next_bytes(txn, &given[1], &p->value))) {
         Py_CLEAR(*key);
         return -1;
     }
@@ -150,19 +149,23 @@ static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
     return pair;
 }
 
+static inline int next_record(struct pylmdb_iteration *iteration, Cursor *cursor)
+{
+    int code = pylmdb_quick_next(iteration, &cursor->position, cursor->engine->cursor_step);
+
+    if (LIKELY(!code))
+        return 1;
+    if (code == PYLMDB_NOT_QUICK)
+        code = cursor->engine->iteration_next(iteration, &cursor->position);
+    return found_record(cursor, code);
+}
+
 static PyObject *iterator_next(Iterator *self)
 {
     Cursor *const cursor = self->cursor;
-    const struct pylmdb_engine *const engine = cursor->engine;
     PyObject *key = NULL, *value = NULL;
-    int code;
 
-    if (guard_cursor(cursor))
-        return NULL;
-    code = pylmdb_quick_next(&self->iteration, &cursor->position, engine->cursor_step);
-    if (code == PYLMDB_NOT_QUICK)
-        code = engine->iteration_next(&self->iteration, &cursor->position);
-    if (found_record(cursor, code) <= 0)
+    if (guard_cursor(cursor) || next_record(&self->iteration, cursor) <= 0)
         return NULL;
     if (make_record(self, cursor, &key, &value)) {
         self->iteration.started = 0; /* the next call gives this record */
