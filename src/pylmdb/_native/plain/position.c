@@ -6,6 +6,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* -- copies of records -------------------------------------------------------------- */
+
+static int save_record(struct pylmdb_saved *saved, const MDB_val *key, const MDB_val *value)
+{
+    const size_t size = key->mv_size + value->mv_size;
+    char *bigger;
+
+    if (size > saved->room) {
+        if (!(bigger = malloc(size)))
+            return ENOMEM;
+        free(saved->record);
+        saved->record = bigger;
+        saved->room = size;
+    }
+    touch_pages(key->mv_data, key->mv_size);
+    touch_pages(value->mv_data, value->mv_size);
+    if (key->mv_size)
+        memcpy(saved->record, key->mv_data, key->mv_size);
+    if (value->mv_size)
+        memcpy(saved->record + key->mv_size, value->mv_data, value->mv_size);
+    saved->key_size = key->mv_size;
+    saved->value_size = value->mv_size;
+    return 0;
+}
+
+static void get_saved(const struct pylmdb_saved *saved, MDB_val *key, MDB_val *value)
+{
+    key->mv_data = saved->record;
+    key->mv_size = saved->key_size;
+    value->mv_data = saved->record + saved->key_size;
+    value->mv_size = saved->value_size;
+}
+
 /* -- from a record that may be gone ------------------------------------------------ */
 
 /* The record under the cursor; MDB_NOTFOUND where there is none, also when the
@@ -24,23 +57,23 @@ static int same(const MDB_val *a, const void *data, size_t size)
 
 /* Where a record was sought: it is there; its successor is next; its key has other
  * values, which are all smaller, and the successor is of the next key. */
-enum position { EXACT, SUCCESSOR, BEHIND_KEY };
+enum sought { EXACT, SUCCESSOR, BEHIND_KEY };
 
 /* Places the cursor on the record (key, value) or, when it is gone, on its
  * successor in the whole database. */
 static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
-                  MDB_val *v, enum position *position)
+                  MDB_val *v, enum sought *sought)
 {
     const MDB_val key = *k, value = *v;
     int rc;
 
-    *position = SUCCESSOR;
+    *sought = SUCCESSOR;
     if (dbflags & MDB_DUPSORT) {
         rc = pylmdb_safe_cursor_get(cursor, k, v, MDB_GET_BOTH_RANGE);
         if (!rc)
             rc = current(cursor, k, v);
         if (!rc && same(v, value.mv_data, value.mv_size))
-            *position = EXACT;
+            *sought = EXACT;
         if (rc != MDB_NOTFOUND)
             return rc;
         *k = key;
@@ -49,10 +82,10 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
     if (rc || !same(k, key.mv_data, key.mv_size))
         return rc;
     if (!(dbflags & MDB_DUPSORT)) {
-        *position = EXACT;
+        *sought = EXACT;
         return 0;
     }
-    *position = BEHIND_KEY;
+    *sought = BEHIND_KEY;
     return pylmdb_safe_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
 }
 
@@ -89,17 +122,15 @@ static int go_on_from(const struct pylmdb_saved *saved, MDB_cursor *cursor, unsi
                       int op, MDB_val *found_key, MDB_val *found_value)
 {
     const MDB_val last = {saved->key_size, saved->record};
-    enum position position;
+    enum sought sought;
     int rc, at_end, backward;
 
-    *found_key = last;
-    found_value->mv_size = saved->value_size;
-    found_value->mv_data = saved->record + saved->key_size;
-    rc = resume(cursor, dbflags, found_key, found_value, &position);
+    get_saved(saved, found_key, found_value);
+    rc = resume(cursor, dbflags, found_key, found_value, &sought);
     at_end = rc == MDB_NOTFOUND;
     backward = op == MDB_PREV || op == MDB_PREV_DUP || op == MDB_PREV_NODUP ||
-               (position == BEHIND_KEY && (op == MDB_FIRST_DUP || op == MDB_LAST_DUP));
-    if (!rc && position == EXACT)
+               (sought == BEHIND_KEY && (op == MDB_FIRST_DUP || op == MDB_LAST_DUP));
+    if (!rc && sought == EXACT)
         rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, op);
     else if (backward && (!rc || at_end))
         rc = continue_backward(cursor, &last, op, at_end, found_key, found_value);
@@ -114,28 +145,6 @@ static int go_on_from(const struct pylmdb_saved *saved, MDB_cursor *cursor, unsi
 }
 
 /* -- the saved position ----------------------------------------------------------- */
-
-static int save_record(struct pylmdb_saved *saved, const MDB_val *key, const MDB_val *value)
-{
-    const size_t size = key->mv_size + value->mv_size;
-    char *bigger;
-
-    if (size > saved->room) {
-        if (!(bigger = realloc(saved->record, size)))
-            return ENOMEM;
-        saved->record = bigger;
-        saved->room = size;
-    }
-    touch_pages(key->mv_data, key->mv_size);
-    touch_pages(value->mv_data, value->mv_size);
-    if (key->mv_size)
-        memcpy(saved->record, key->mv_data, key->mv_size);
-    if (value->mv_size)
-        memcpy(saved->record + key->mv_size, value->mv_data, value->mv_size);
-    saved->key_size = key->mv_size;
-    saved->value_size = value->mv_size;
-    return 0;
-}
 
 /* Saves where a movement or a write has left the cursor.  If that is nowhere, what was saved
  * stays: the cursor is behind the record that it came from. */
@@ -208,34 +217,26 @@ void pylmdb_position_free(struct pylmdb_position *p)
 /* In a database with duplicates liblmdb's own idea of which duplicate a cursor
  * stands on, and of how many there are, cannot be relied on after some movements
  * and after changes made in another way.  So the record that it shows is sought
- * again by its content, of which *copy holds key and value; the caller frees it. */
-static int seek_again(MDB_cursor *cursor, MDB_val *k, MDB_val *v, char **copy)
+ * again by its content, of which the caller frees the copy. */
+static int seek_again(MDB_cursor *cursor, MDB_val *k, MDB_val *v, struct pylmdb_saved *copy)
 {
     int rc = current(cursor, k, v);
 
-    *copy = NULL;
-    if (rc)
+    if (rc || (rc = save_record(copy, k, v)))
         return rc;
-    if (!(*copy = malloc(k->mv_size + v->mv_size + 1)))
-        return ENOMEM;
-    touch_pages(k->mv_data, k->mv_size);
-    touch_pages(v->mv_data, v->mv_size);
-    memcpy(*copy, k->mv_data, k->mv_size);
-    memcpy(*copy + k->mv_size, v->mv_data, v->mv_size);
-    k->mv_data = *copy;
-    v->mv_data = *copy + k->mv_size;
+    get_saved(copy, k, v);
     return pylmdb_safe_cursor_get(cursor, k, v, MDB_GET_BOTH);
 }
 
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count)
 {
     MDB_val k, v;
-    char *copy = NULL;
+    struct pylmdb_saved copy = {0};
     int rc = 0;
 
     if (dbflags & MDB_DUPSORT)
         rc = seek_again(cursor, &k, &v, &copy);
-    free(copy);
+    free(copy.record);
     /* Without a position it is liblmdb that says so. */
     return rc && rc != MDB_NOTFOUND ? rc : mdb_cursor_count(cursor, count);
 }
@@ -247,23 +248,17 @@ static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags,
                          unsigned int flags, MDB_val *k, MDB_val *v,
                          int *deleted)
 {
-    enum position position;
-    MDB_val key, value;
-    char *copy;
+    struct pylmdb_saved copy = {0};
+    enum sought sought;
     int rc = seek_again(cursor, k, v, &copy);
 
-    key.mv_data = copy;
-    key.mv_size = k->mv_size;
-    value.mv_data = copy + k->mv_size;
-    value.mv_size = v->mv_size;
     if (!rc)
         rc = pylmdb_safe_cursor_del(cursor, flags);
     if (!rc) {
         *deleted = 1;
-        *k = key;
-        *v = value;
-        rc = resume(cursor, dbflags, k, v, &position);
-        if (!rc && position == BEHIND_KEY)
+        get_saved(&copy, k, v);
+        rc = resume(cursor, dbflags, k, v, &sought);
+        if (!rc && sought == BEHIND_KEY)
             rc = MDB_NOTFOUND;
         if (rc == MDB_NOTFOUND)
             pylmdb_cursor_unset(cursor);
@@ -272,7 +267,7 @@ static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags,
     }
     if (rc) /* they may be those of the copy */
         k->mv_size = v->mv_size = 0;
-    free(copy);
+    free(copy.record);
     return rc;
 }
 
