@@ -81,7 +81,7 @@ class TransactionCore:
         self._shared = None
         self._begun = self._ended = self._write = self._buffers = False
         self._parent = self._db = self.env = None
-        self._writes = [0]
+        self._writes = [0]  # until an engine is known
         self._thread = self._sync_flags = self._reuses = 0
         return self
 
