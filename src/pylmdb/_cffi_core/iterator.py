@@ -15,20 +15,21 @@ class CursorIterator:
     How it moves is in ``_native/position.h``.
     """
 
-    __slots__ = ("_cursor", "_iteration", "_keys", "_values")
+    __slots__ = ("_cursor", "_iteration", "_parts")
 
     def __init__(self, cursor: CursorCore, op: int, keys: Any, values: Any) -> None:
-        keys, self._values = bool(keys), bool(values)
-        self._cursor, self._keys = cursor, keys or not self._values
+        keys, values = bool(keys), bool(values)
+        self._cursor = cursor
+        self._parts = ["key", "value"] if keys and values else ["value"] if values else ["key"]
         ffi, lib = cursor._ffi, cursor._lib
         made = ffi.new("struct pylmdb_iteration *")
         self._iteration = ffi.gc(made, lib.pylmdb_iteration_free)
-        cursor._do(self._start, op)
+        cursor._do(self._start, op, values)
 
-    def _start(self, native: Any, op: int) -> None:
+    def _start(self, native: Any, op: int, values: bool) -> None:
         cursor = self._cursor
         start = cursor._lib.pylmdb_iteration_start
-        cursor._found(start(self._iteration, cursor._position, op, self._values))
+        cursor._found(start(self._iteration, cursor._position, op, values))
 
     def __iter__(self) -> CursorIterator:
         return self
@@ -40,12 +41,11 @@ class CursorIterator:
         return result[0]
 
     def _advance(self, native: Any) -> tuple[Any] | None:
-        cursor, to_python = self._cursor, self._cursor.txn._to_python
-        position = cursor._position
-        if not cursor._found(cursor._lib.pylmdb_iteration_next(self._iteration, position)):
+        cursor, iteration, parts = self._cursor, self._iteration, self._parts
+        position, to_python = cursor._position, cursor.txn._to_python
+        if not cursor._found(cursor._lib.pylmdb_iteration_next(iteration, position)):
             return None
-        if not self._values:
-            return (to_python(position.key),)
-        if not self._keys:
-            return (to_python(position.value),)
-        return ((to_python(position.key), to_python(position.value)),)
+        iteration.started = 0  # if this fails, the next call gives the same record
+        made = [to_python(getattr(position, part)) for part in parts]
+        iteration.started = 1
+        return (tuple(made) if len(made) > 1 else made[0],)

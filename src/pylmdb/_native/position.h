@@ -62,9 +62,10 @@ struct pylmdb_position {
 struct pylmdb_iteration {
     int op;
     /* values are wanted */
-    char values;
-    /* the next record is the one behind the last that was given */
-    char started;
+    signed char values;
+    /* The next record is the one behind the last that was found.  A core that cannot make
+     * objects of a record sets it to 0: the next step finds that record again. */
+    signed char started;
     size_t moves, writes;
     struct pylmdb_saved last;
 };

@@ -458,7 +458,7 @@ int pylmdb_iteration_start(struct pylmdb_iteration *iteration, struct pylmdb_pos
     int rc;
 
     iteration->op = op;
-    iteration->values = (char)values;
+    iteration->values = (signed char)values;
     if (op == MDB_NEXT_DUP || op == MDB_PREV_DUP)
         return 0;
     /* Where there is a record; or the first step will say what is wrong. */
