@@ -3,6 +3,9 @@
 
 import pytest
 
+import pylmdb
+from pylmdb import lowlevel
+
 PAIRS = [(key, value) for key in (b"a", b"b", b"c") for value in (b"1", b"2", b"3")]
 
 
@@ -119,3 +122,31 @@ def test_delete_with_an_empty_value_deletes_all_values_of_the_key(env, dup, empt
     txn.put(b"plain", b"value")
     assert txn.delete(b"plain", empty) is True
     txn.abort()
+
+
+def test_a_delete_that_is_refused_leaves_the_cursor_on_its_record(env, dup):
+    with env.begin(dup) as txn:
+        cursor = txn.cursor()
+        assert cursor.set_key_dup(b"b", b"2")
+        with pytest.raises(pylmdb.ReadonlyError, match=r"^mdb_cursor_del: "):
+            cursor.delete()
+        assert cursor.item() == (b"b", b"2")
+        assert cursor.next_dup()
+        assert cursor.item() == (b"b", b"3")
+
+
+def test_a_delete_that_is_refused_leaves_no_pointer_to_memory_that_was_freed(env, dup):
+    """The record is sought by a copy of it, and what is sought is told to the exception."""
+    engine = lowlevel.engine(env)
+    lib, ffi = engine.lib, engine.ffi
+    with env.begin(dup) as txn:
+        opened = ffi.new("MDB_cursor **")
+        number = lowlevel.database_number(dup, txn)
+        assert lib.mdb_cursor_open(lowlevel.handle(txn), number, opened) == 0
+        position = ffi.gc(ffi.new("struct pylmdb_position *"), lib.pylmdb_position_free)
+        assert lib.pylmdb_position_init(position, opened[0], lib.MDB_DUPSORT, ffi.NULL) == 0
+        assert lib.pylmdb_position_move(position, lib.MDB_FIRST) == 0
+        assert lib.pylmdb_position_delete(position, 0) not in (0, lib.MDB_NOTFOUND)
+        assert ffi.string(position.failed) == b"mdb_cursor_del"
+        assert (position.key.mv_size, position.value.mv_size) == (0, 0)
+        lib.mdb_cursor_close(opened[0])

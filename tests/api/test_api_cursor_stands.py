@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cursor: its position among duplicates after other cursors of its transaction have written."""
+"""Cursor: its saved position among duplicates, after others in its transaction have written."""
 
 import pytest
 

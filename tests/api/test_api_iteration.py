@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Iterators and ranges: their results, repeated, and while records are changed and deleted."""
 
+import os
 import random
 import struct
 from collections.abc import Iterator
@@ -373,3 +374,19 @@ def test_adding_ahead_while_iterating_is_seen(env):
                 txn.put(key + b"0", b"")
                 txn.put(b"!", b"")
         assert seen == [b"0" * n for n in range(1, 6)]
+
+
+@pytest.mark.skipif(os.environ.get("PYLMDB_CORE") != "cffi", reason="test_core_faults.py has it")
+def test_a_record_that_could_not_be_copied_comes_again(begin, plain, monkeypatch):
+    with begin(plain) as txn:
+        records = txn.cursor().iternext()
+        assert next(records) == PLAIN[0]
+        with monkeypatch.context() as patch:
+            patch.setattr(type(txn), "_copy", fail_to_copy, raising=False)
+            with pytest.raises(MemoryError):
+                next(records)
+        assert list(records) == PLAIN[1:]
+
+
+def fail_to_copy(txn, value):
+    raise MemoryError

@@ -13,6 +13,8 @@ from pylmdb._core_rules.refusals import REFUSALS, refusal
 
 SOURCES = ROOT / "src" / "pylmdb"
 C_CORE = sorted((SOURCES / "_native" / "core").glob("*.[ch]"))
+# a rule of plain C answers with the name of a refusal
+PLAIN_C = SOURCES / "_native" / "memory.c"
 # what the cffi core is made of, and what both cores share
 PYTHON_CORE = sorted(
     path
@@ -54,9 +56,12 @@ def long_ones(sentences, paths):
 
 
 def names_in_c():
-    asked = re.compile(r'(?:refuse_(?:named|with)\([^"]*?|make_refusal\([^"]*?"[^"]*"), "([^"]*)"')
-    return {
-        name for path in C_CORE if path.suffix == ".c" for name in asked.findall(path.read_text())
+    asked = re.compile(
+        r'(?:refuse_(?:named|with)\([^";]*?|make_refusal\([^";]*?"[^"]*"), "([a-z][^"]+)"'
+    )
+    sources = [path.read_text() for path in C_CORE if path.suffix == ".c"]
+    return {name for text in sources for name in asked.findall(text)} | {
+        *re.findall(r'^ +return (?:.* \? )?"([^"]+)"', PLAIN_C.read_text(), re.MULTILINE)
     }
 
 
@@ -66,6 +71,7 @@ def names_in_python():
         for path in SOURCES.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("refusal", "refused")
+        if isinstance(node.args[0], ast.Constant)
     }
 
 

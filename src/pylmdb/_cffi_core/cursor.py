@@ -2,16 +2,14 @@
 """The cursor core in cffi: movements, reads and writes through one cursor.
 
 The native cursor belongs to its transaction, which closes it at its end; a
-Cursor object holds its number.  A cursor is *positioned* after a movement that
-found something, until one that did not; its key and value are read from liblmdb
-anew at each call, so changes made in any other way show at once.
+Cursor object holds its number.  Where it is, and where movements, reads and
+writes leave it, is C that both cores call (``_native/position.h``).
 """
 
 from __future__ import annotations
 
-import errno
 import itertools
-from collections.abc import Iterator
+import operator
 from typing import Any
 
 from .._base.buffers import as_buffer
@@ -19,7 +17,6 @@ from .._base.flags import append_flag, put_flags
 from .._core_rules.refusals import refusal
 from ..errors import error, write_error
 from . import transaction
-from .batches import checked_width, join_records
 from .iterator import CursorIterator
 
 _numbers = itertools.count(1)
@@ -35,6 +32,31 @@ class _NeverOpened:
 _never_opened = _NeverOpened()
 
 
+def _movement(name: str) -> Any:
+    """The method of a movement without a key."""
+    op = f"MDB_{name.upper()}"
+
+    def move(self: CursorCore) -> bool:
+        lib = self._lib
+        return bool(self._do(self._find, lib.pylmdb_position_move, getattr(lib, op)))
+
+    move.__name__ = name
+    return move
+
+
+def _iteration(name: str, *, with_keys: bool = True, with_values: bool = True) -> Any:
+    """The method of an iteration, and what it gives by default."""
+    op = f"MDB_{name.removeprefix('iter').upper()}"
+
+    def iterate(
+        self: CursorCore, keys: bool = with_keys, values: bool = with_values
+    ) -> CursorIterator:
+        return CursorIterator(self, getattr(self._lib, op), keys, values)
+
+    iterate.__name__ = name
+    return iterate
+
+
 class CursorCore:
     """A native cursor and its operations."""
 
@@ -44,38 +66,16 @@ class CursorCore:
     db: Any
     _slot: Any
     _number: int
-    _moves: int
-    _positioned: bool
-    # positioned by nothing but a write: iteration starts at an end, as from no position
-    _only_written: bool
-    # moved to a successor by delete(), which nobody has looked at yet
-    _unseen: bool
-    # its record, where liblmdb may lose it; or NULL
-    _stand: Any
+    # a struct pylmdb_position
+    _position: Any
 
-    __slots__ = (
-        "__weakref__",
-        "_ffi",
-        "_key",
-        "_lib",
-        "_moves",
-        "_number",
-        "_only_written",
-        "_positioned",
-        "_slot",
-        "_stand",
-        "_unseen",
-        "_value",
-        "db",
-        "txn",
-    )
+    __slots__ = ("__weakref__", "_ffi", "_lib", "_number", "_position", "_slot", "db", "txn")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
-        self.txn = self.db = self._slot = self._stand = None
+        self.txn = self.db = self._slot = self._position = None
         self._ffi = self._lib = _never_opened
-        self._number = self._moves = 0
-        self._positioned = self._only_written = self._unseen = False
+        self._number = 0
         return self
 
     def __init__(self, db: Any, txn: Any) -> None:
@@ -85,7 +85,6 @@ class CursorCore:
             raise refusal("not a transaction", "txn", type(txn))
         engine = txn._engine
         self._ffi, self._lib = engine.ffi, engine.lib
-        self._key, self._value = self._ffi.new("MDB_val *"), self._ffi.new("MDB_val *")
         txn._do(self._open, txn, db)
 
     @property
@@ -95,12 +94,8 @@ class CursorCore:
         return self.txn._engine
 
     def _open(self, ptr: Any, txn: Any, db: Any) -> None:
-        lib, slot, stand = self._lib, txn._slot_in(ptr, db), self._ffi.NULL
-        if txn._write and slot.flags & lib.MDB_DUPSORT:
-            stand = self._ffi.gc(lib.pylmdb_stand_new(ptr), lib.pylmdb_stand_free)
-            if not stand:
-                raise MemoryError
-        out = self._ffi.new("MDB_cursor **")
+        ffi, lib, slot = self._ffi, self._lib, txn._slot_in(ptr, db)
+        out = ffi.new("MDB_cursor **")
 
         def call() -> int:
             return int(lib.mdb_cursor_open(ptr, slot.dbi, out))
@@ -110,7 +105,12 @@ class CursorCore:
             code = txn._shared.retry_adopted(ptr, slot, code, call)
         if code:
             raise error("mdb_cursor_open", code)
-        self.txn, self.db, self._slot, self._stand = txn, txn._handle(db), slot, stand
+        position = ffi.gc(ffi.new("struct pylmdb_position *"), lib.pylmdb_position_free)
+        writes = txn._writes if txn._write else ffi.NULL
+        if lib.pylmdb_position_init(position, out[0], slot.flags, writes):
+            lib.mdb_cursor_close(out[0])
+            raise MemoryError
+        self.txn, self.db, self._slot, self._position = txn, txn._handle(db), slot, position
         self._number = next(_numbers)
         txn._native.cursors[self._number] = (out[0], slot)
 
@@ -160,170 +160,110 @@ class CursorCore:
         """In a forked child: the native cursor that goes on where an inherited one was."""
         native = self.txn._native.resume_cursor(self._number)
         if native is not None:
-            self._slot = native[1]
+            self._position.cursor, self._slot = native
+            self._position.fresh = self._lib.PYLMDB_NOT_FRESH
         return native
 
     def _nothing(self, native: Any) -> None:
         """To be refused where anything would be."""
 
+    def _raw(self, name: str, value: Any) -> tuple[Any, int]:
+        """The address and size of a key or value; C is called with both."""
+        buffer = as_buffer(name, value)
+        return self._ffi.from_buffer(buffer), len(buffer)
+
+    # -- what functions of C return ------------------------------------------------
+
+    def _found(self, code: int) -> bool:
+        """Whether a movement or a read has found a record."""
+        if code not in (0, self._lib.MDB_NOTFOUND):
+            raise error("mdb_cursor_get", code)
+        return not code
+
+    def _find(self, native: Any, function: Any, *args: Any) -> bool:
+        return self._found(function(self._position, *args))
+
+    def _write(self, native: Any, otherwise: int, function: Any, *args: Any) -> bool:
+        """Whether a record was written or deleted; if not, the code is ``otherwise``."""
+        code = function(self._position, *args)
+        if code not in (0, otherwise):
+            ffi, key, failed = self._ffi, self._position.key, self._position.failed
+            key = ffi.buffer(key.mv_data, key.mv_size)[:] if key.mv_size else b""
+            raise write_error(ffi.string(failed).decode(), code, self._slot, key)
+        return not code
+
     # -- movements --------------------------------------------------------------
 
-    def _note(self, native: Any) -> int:
-        return int(self._lib.pylmdb_stand_note(self._stand, self.txn._mutations, native))
+    first = _movement("first")
+    first_dup = _movement("first_dup")
+    last = _movement("last")
+    last_dup = _movement("last_dup")
+    next = _movement("next")
+    next_dup = _movement("next_dup")
+    next_nodup = _movement("next_nodup")
+    prev = _movement("prev")
+    prev_dup = _movement("prev_dup")
+    prev_nodup = _movement("prev_nodup")
 
-    def _move_native(self, native: Any, op: int) -> int:
-        writes, flags, found = self.txn._mutations, self._slot.flags, (self._key, self._value)
-        return int(self._lib.pylmdb_stand_move(self._stand, writes, native, flags, op, *found))
-
-    def _read_current(self, native: Any) -> int:
-        """Read the record under the cursor; MDB_NOTFOUND where there is none."""
-        code = self._move_native(native, self._lib.MDB_GET_CURRENT)
-        return int(self._lib.MDB_NOTFOUND) if code == errno.EINVAL else code
-
-    def _settle(self, native: Any, code: int) -> bool:
-        """Note where a movement that returned ``code`` has left the cursor."""
-        if code in (0, self._lib.MDB_NOTFOUND):
-            code = self._note(native) or code
-        self._positioned = not code
-        self._only_written = False
-        if code:
-            self._key.mv_size = self._value.mv_size = 0
-            if code != self._lib.MDB_NOTFOUND:
-                raise error("mdb_cursor_get", code)
-        return self._positioned
-
-    def _move(self, native: Any, op: int) -> bool:
-        self._moves += 1
-        return self._settle(native, self._move_native(native, op))
-
-    def _seek(self, native: Any, key: Any, value: Any, op: int) -> bool:
-        ffi = self._ffi
-        raw_key = key if type(key) is bytes else ffi.from_buffer(key)
-        raw_value = value if type(value) is bytes else ffi.from_buffer(value)
-        self._moves += 1
-        self._lib.pylmdb_stand_forget(self._stand)
-        code = self._lib.pylmdb_cursor_seek(
-            native, self._slot.flags, raw_key, len(key), raw_value, len(value), op,
-            self._key, self._value,
-        )  # fmt: skip
-        return self._settle(native, code)
-
-    def first(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_FIRST))
-
-    def first_dup(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_FIRST_DUP))
-
-    def last(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_LAST))
-
-    def last_dup(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_LAST_DUP))
-
-    def next(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_NEXT))
-
-    def next_dup(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_NEXT_DUP))
-
-    def next_nodup(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_NEXT_NODUP))
-
-    def prev(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_PREV))
-
-    def prev_dup(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_PREV_DUP))
-
-    def prev_nodup(self) -> bool:
-        return bool(self._do(self._move, self._lib.MDB_PREV_NODUP))
+    def _seek(self, native: Any, op: int, key: Any, value: Any = None) -> bool:
+        seek = self._lib.pylmdb_position_seek
+        return self._find(native, seek, *key, *(value or (self._ffi.NULL, 0)), op)
 
     def set_key(self, key: Any, /) -> bool:
-        return bool(self._do(self._seek, as_buffer("key", key), b"", self._lib.MDB_SET_KEY))
+        key = self._raw("key", key)
+        return bool(self._do(self._seek, self._lib.MDB_SET_KEY, key))
 
     def set_key_dup(self, key: Any, value: Any) -> bool:
-        key, value = as_buffer("key", key), as_buffer("value", value)
-        return bool(self._do(self._seek, key, value, self._lib.MDB_GET_BOTH))
+        key, value = self._raw("key", key), self._raw("value", value)
+        return bool(self._do(self._seek, self._lib.MDB_GET_BOTH, key, value))
 
     def set_range(self, key: Any, /) -> bool:
-        key = as_buffer("key", key)
-        if not len(key):
-            return self.first()
-        return bool(self._do(self._seek, key, b"", self._lib.MDB_SET_RANGE))
+        key = self._raw("key", key)
+        return bool(self._do(self._seek, self._lib.MDB_SET_RANGE, key))
 
     def set_range_dup(self, key: Any, value: Any) -> bool:
-        key, value = as_buffer("key", key), as_buffer("value", value)
-        return bool(self._do(self._seek, key, value, self._lib.MDB_GET_BOTH_RANGE))
+        key, value = self._raw("key", key), self._raw("value", value)
+        return bool(self._do(self._seek, self._lib.MDB_GET_BOTH_RANGE, key, value))
 
     # -- reads --------------------------------------------------------------------
-
-    def _refresh(self, native: Any) -> bool:
-        """Read the record under the cursor; False where there is none."""
-        if self._positioned:
-            code = self._read_current(native)
-            if code not in (0, self._lib.MDB_NOTFOUND):
-                raise error("mdb_cursor_get", code)
-            self._positioned = not code
-        if not self._positioned:
-            self._key.mv_size = self._value.mv_size = 0
-        return self._positioned
-
-    def _show(self, native: Any) -> bool:
-        """Read the record for the caller.  Who looks at the successor of a record
-        that was deleted under an iterator has had it from the cursor, and the
-        iterator goes on behind it."""
-        if self._unseen:
-            self._unseen = False
-            self._moves += 1
-        self._only_written = False
-        return self._refresh(native)
 
     def _empty(self) -> Any:
         return memoryview(b"") if self.txn._buffers else b""
 
-    def _read_key(self, native: Any) -> Any:
-        return self.txn._to_python(self._key) if self._show(native) else self._empty()
-
-    def _read_value(self, native: Any) -> Any:
-        return self.txn._to_python(self._value) if self._show(native) else self._empty()
-
-    def _read_item(self, native: Any) -> Any:
-        if not self._show(native):
-            return self._empty(), self._empty()
-        return self.txn._to_python(self._key), self.txn._to_python(self._value)
+    def _read(self, native: Any, *parts: str) -> tuple[Any, ...]:
+        """The record's key, value or both; they are empty where there is none."""
+        if not self._find(native, self._lib.pylmdb_position_show):
+            return tuple(self._empty() for _ in parts)
+        return tuple(self.txn._to_python(getattr(self._position, part)) for part in parts)
 
     def key(self) -> Any:
-        return self._do(self._read_key)
+        return self._do(self._read, "key")[0]
 
     def value(self) -> Any:
-        return self._do(self._read_value)
+        return self._do(self._read, "value")[0]
 
     def item(self) -> Any:
-        return self._do(self._read_item)
+        return self._do(self._read, "key", "value")
 
-    def _read_view(self, native: Any) -> memoryview:
-        found: memoryview = (
-            self.txn._to_view(self._value) if self._show(native) else memoryview(b"")
-        )
-        return found
+    def _read_view(self, native: Any) -> Any:
+        if not self._find(native, self._lib.pylmdb_position_show):
+            return memoryview(b"")
+        return self.txn._to_view(self._position.value)
 
-    def view(self) -> memoryview:
-        view: memoryview = self._do(self._read_view)
-        return view
+    def view(self) -> Any:
+        return self._do(self._read_view)
 
     def _seek_value(self, native: Any, key: Any, default: Any) -> Any:
-        if not self._seek(native, key, b"", self._lib.MDB_SET_KEY):
+        if not self._seek(native, self._lib.MDB_SET_KEY, key):
             return default
-        return self.txn._to_python(self._value)
+        return self.txn._to_python(self._position.value)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        return self._do(self._seek_value, as_buffer("key", key), default)
+        return self._do(self._seek_value, self._raw("key", key), default)
 
     def _count(self, native: Any) -> int:
         out = self._ffi.new("size_t *")
-        code = self._lib.pylmdb_stand_count(
-            self._stand, self.txn._mutations, native, self._slot.flags, self._positioned, out
-        )
+        code = self._lib.pylmdb_position_count(self._position, out)
         if code:
             raise error("mdb_cursor_count", code)
         return int(out[0])
@@ -333,27 +273,10 @@ class CursorCore:
 
     # -- writes -------------------------------------------------------------------
 
-    def _put_native(self, native: Any, key: Any, value: Any, flags: int) -> int:
-        ffi = self._ffi
-        raw_key = key if type(key) is bytes else ffi.from_buffer(key)
-        raw_value = value if type(value) is bytes else ffi.from_buffer(value)
-        self.txn._mutations += self.txn._write
-        self._moves += 1
-        code = self._lib.pylmdb_cursor_put(
-            native, self._slot.flags, raw_key, len(key), raw_value, len(value), flags
-        )
-        noted = self._note(native) if code in (0, self._lib.MDB_KEYEXIST) else code
-        if noted:
-            raise write_error("mdb_cursor_put", noted, self._slot, key)
-        return int(code)
-
     def _put(self, native: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
         flags |= append_flag(self._slot, append)
-        code = self._put_native(native, key, value, flags)
-        # The cursor is on the new record, or on the one that is in its way.
-        self._only_written = self._only_written or not self._positioned
-        self._positioned = True
-        return not code
+        lib = self._lib
+        return self._write(native, lib.MDB_KEYEXIST, lib.pylmdb_position_put, *key, *value, flags)
 
     def put(
         self,
@@ -364,7 +287,7 @@ class CursorCore:
         append: bool = False,
     ) -> bool:
         flags = put_flags(dupdata, overwrite)
-        key, value, append = as_buffer("key", key), as_buffer("value", value), bool(append)
+        key, value, append = self._raw("key", key), self._raw("value", value), bool(append)
         return bool(self._do(self._put, key, value, flags, append))
 
     def putmulti(
@@ -376,121 +299,76 @@ class CursorCore:
         for item in items:
             if type(item) is not tuple or len(item) != 2:
                 raise refusal("putmulti without pairs")
-            key, value = as_buffer("key", item[0]), as_buffer("value", item[1])
+            key, value = self._raw("key", item[0]), self._raw("value", item[1])
             added += self._do(self._put, key, value, flags, append)
             consumed += 1
-        self._do(self._refresh)
+        self._do(self._find, self._lib.pylmdb_position_refresh)
         return consumed, added
 
     def _delete(self, native: Any, dupdata: bool) -> bool:
-        if not self._refresh(native):
-            return False
-        lib, deleted = self._lib, self._ffi.new("int *")
-        flags = lib.MDB_NODUPDATA if dupdata else 0
-        code = lib.pylmdb_cursor_del(
-            native, self._slot.flags, flags, self._key, self._value, deleted
-        )
-        self.txn._mutations += self.txn._write
-        if code and not deleted[0]:
-            key = self._ffi.buffer(self._key.mv_data, self._key.mv_size)[:]
-            raise write_error("mdb_cursor_del", code, self._slot, key)
-        self._settle(native, code)
-        self._unseen = self._positioned
-        return True
+        lib = self._lib
+        return self._write(native, lib.MDB_NOTFOUND, lib.pylmdb_position_delete, dupdata)
 
     def delete(self, dupdata: bool = False) -> bool:
         return bool(self._do(self._delete, bool(dupdata)))
 
+    def _copy_old(self, native: Any, key: Any) -> bytes | None:
+        found = self._seek(native, self._lib.MDB_SET_KEY, key)
+        return self.txn._copy(self._position.value) if found else None
+
     def _pop(self, native: Any, key: Any) -> bytes | None:
-        if not self._seek(native, key, b"", self._lib.MDB_SET_KEY):
-            return None
-        old: bytes = self.txn._copy(self._value)
-        self._delete(native, False)
+        old = self._copy_old(native, key)
+        if old is not None:
+            self._delete(native, False)
         return old
 
-    def pop(self, key: Any) -> bytes | None:
-        result: bytes | None = self._do(self._pop, as_buffer("key", key))
-        return result
+    def pop(self, key: Any) -> Any:
+        return self._do(self._pop, self._raw("key", key))
 
     def _replace(self, native: Any, key: Any, value: Any) -> bytes | None:
-        old = None
-        if self._seek(native, key, b"", self._lib.MDB_SET_KEY):
-            old = self.txn._copy(self._value)
-            if self._slot.flags & self._lib.MDB_DUPSORT:
-                # What cannot be stored must be refused before anything is deleted.
-                self._put(native, key, value, 0, False)
-                self._delete(native, True)
-        self._put(native, key, value, 0, False)
+        old = self._copy_old(native, key)
+        self._write(native, 0, self._lib.pylmdb_position_replace, *key, *value)
         return old
 
-    def replace(self, key: Any, value: Any) -> bytes | None:
-        key, value = as_buffer("key", key), as_buffer("value", value)
-        result: bytes | None = self._do(self._replace, key, value)
-        return result
+    def replace(self, key: Any, value: Any) -> Any:
+        key, value = self._raw("key", key), self._raw("value", value)
+        return self._do(self._replace, key, value)
 
     # -- iteration ------------------------------------------------------------------
 
-    def _iterate(self, start: int | None, op: int, keys: Any, values: Any) -> Iterator[Any]:
-        keys, values = bool(keys), bool(values)
-        self._do(self._start, start)
-        return CursorIterator(self, op, keys or not values, values)
+    def __iter__(self) -> CursorIterator:
+        return CursorIterator(self, self._lib.MDB_NEXT, True, True)
 
-    def _start(self, native: Any, op: int | None) -> None:
-        if op is None:
-            return
-        placed = self._positioned and not self._only_written
-        # Where there is a record; or the first step will say what is wrong.
-        if not placed or self._read_current(native) == self._lib.MDB_NOTFOUND:
-            self._move(native, op)
-
-    def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT, keys, values)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT, True, True)
-
-    def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
-        return self._iterate(None, self._lib.MDB_NEXT_DUP, keys, values)
-
-    def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
-        return self._iterate(self._lib.MDB_FIRST, self._lib.MDB_NEXT_NODUP, keys, values)
-
-    def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        return self._iterate(self._lib.MDB_LAST, self._lib.MDB_PREV, keys, values)
-
-    def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
-        return self._iterate(None, self._lib.MDB_PREV_DUP, keys, values)
-
-    def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
-        return self._iterate(self._lib.MDB_LAST, self._lib.MDB_PREV_NODUP, keys, values)
+    iternext = _iteration("iternext")
+    iternext_dup = _iteration("iternext_dup", with_keys=False)
+    iternext_nodup = _iteration("iternext_nodup", with_values=False)
+    iterprev = _iteration("iterprev")
+    iterprev_dup = _iteration("iterprev_dup", with_keys=False)
+    iterprev_nodup = _iteration("iterprev_nodup", with_values=False)
 
     # -- batches ----------------------------------------------------------------------
 
-    def _collect(self, native: Any, key: Any, dupdata: bool, width: int, result: list[Any]) -> None:
-        """Append the records of one key; ``width`` splits pages of fixed-size values."""
-        lib, to_python = self._lib, self.txn._to_python
-        if not self._seek(native, key, b"", lib.MDB_SET_KEY):
-            return
-        first, step = lib.MDB_GET_CURRENT, lib.MDB_NEXT_DUP
-        if width:
-            first, step = lib.MDB_GET_MULTIPLE, lib.MDB_NEXT_MULTIPLE
-        if width and self._slot.flags & lib.MDB_DUPFIXED and self._value.mv_size != width:
-            raise refusal("values of another width", self._value.mv_size, width)
-        found_key = to_python(self._key)
-        self._move(native, first)
-        while self._positioned:
-            page = to_python(self._value)
-            if width:
-                result += [(found_key, page[i : i + width]) for i in range(0, len(page), width)]
-            else:
-                result.append((found_key, page))
-            if not dupdata or not self._slot.flags & lib.MDB_DUPSORT:
-                break
-            self._move(native, step)
+    def _collect_first(self, native: Any, key: Any, values: bool, result: list[Any]) -> None:
+        if self._seek(native, self._lib.MDB_SET_KEY, key):
+            found = [self.txn._to_python(self._position.key)]
+            if values:
+                found.append(self.txn._to_python(self._position.value))
+            result.append(tuple(found) if values else found[0])
 
-    def _found_key(self, native: Any, key: Any, result: list[Any]) -> None:
-        if self._seek(native, key, b"", self._lib.MDB_SET_KEY):
-            result.append(self.txn._to_python(self._key))
+    def _collect_all(self, native: Any, key: Any, width: int, result: list[Any]) -> None:
+        """Append the records of one key; ``width`` splits pages of fixed-size values."""
+        lib, position, to_python = self._lib, self._position, self.txn._to_python
+        code = lib.pylmdb_getmulti_first(position, *key, width)
+        if code == lib.PYLMDB_OTHER_WIDTH:
+            raise refusal("values of another width", position.value.mv_size, width)
+        if not self._found(code):
+            return
+        found_key, more = to_python(position.key), True
+        while more:
+            page = to_python(position.value)
+            pieces = [page[i : i + width] for i in range(0, len(page), width)] if width else [page]
+            result += [(found_key, piece) for piece in pieces]
+            more = self._found(lib.pylmdb_getmulti_next(position, width))
 
     def getmulti(
         self,
@@ -501,13 +379,23 @@ class CursorCore:
         values: bool = True,
     ) -> Any:
         dupdata, keyfixed, values = bool(dupdata), bool(keyfixed), bool(values)
-        width = checked_width(dupfixed_bytes, dupdata, keyfixed, values)
+        width = 0 if dupfixed_bytes is None else operator.index(dupfixed_bytes)
+        refused = self._lib.pylmdb_getmulti_refusal(width, dupdata, keyfixed, values)
+        if refused:
+            raise refusal(self._ffi.string(refused).decode(), width)
         result: list[Any] = []
         self._do(self._nothing)
         for key in keys:
-            key = as_buffer("key", key)
-            if values:
-                self._do(self._collect, key, dupdata, width, result)
+            key = self._raw("key", key)
+            if dupdata:
+                self._do(self._collect_all, key, width, result)
             else:
-                self._do(self._found_key, key, result)
-        return join_records(result) if keyfixed else result
+                self._do(self._collect_first, key, values, result)
+        return _joined(result) if keyfixed else result
+
+
+def _joined(records: list[tuple[Any, Any]]) -> memoryview:
+    """Keys and values one after another, all keys of one width."""
+    if len({len(key) for key, _ in records}) > 1:
+        raise refusal("keys of several widths")
+    return memoryview(bytearray().join(part for record in records for part in record))

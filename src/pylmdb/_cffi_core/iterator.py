@@ -12,19 +12,24 @@ if TYPE_CHECKING:
 class CursorIterator:
     """Yields the record under the cursor, then moves on, in one direction.
 
-    It moves the cursor itself, so a program that moves the cursor in between
-    continues from there, and ends if that was nowhere.  Where records were
-    deleted in between, it continues from the record it gave last, whether or not
-    that still exists.
+    How it moves is in ``_native/position.h``.
     """
 
-    __slots__ = ("_cursor", "_keys", "_last", "_moves", "_mutations", "_op", "_values")
+    __slots__ = ("_cursor", "_iteration", "_parts")
 
-    def __init__(self, cursor: CursorCore, op: int, keys: bool, values: bool) -> None:
-        self._cursor, self._op = cursor, op
-        self._keys, self._values = keys, values
-        self._last: tuple[bytes, bytes] | None = None
-        self._moves = self._mutations = 0
+    def __init__(self, cursor: CursorCore, op: int, keys: Any, values: Any) -> None:
+        keys, values = bool(keys), bool(values)
+        self._cursor = cursor
+        self._parts = ["key", "value"] if keys and values else ["value"] if values else ["key"]
+        ffi, lib = cursor._ffi, cursor._lib
+        made = ffi.new("struct pylmdb_iteration *")
+        self._iteration = ffi.gc(made, lib.pylmdb_iteration_free)
+        cursor._do(self._start, op, values)
+
+    def _start(self, native: Any, op: int, values: bool) -> None:
+        cursor = self._cursor
+        start = cursor._lib.pylmdb_iteration_start
+        cursor._found(start(self._iteration, cursor._position, op, values))
 
     def __iter__(self) -> CursorIterator:
         return self
@@ -36,30 +41,11 @@ class CursorIterator:
         return result[0]
 
     def _advance(self, native: Any) -> tuple[Any] | None:
-        cursor, txn = self._cursor, self._cursor.txn
-        if self._last is not None:
-            if cursor._moves == self._moves and txn._mutations != self._mutations:
-                self._continue(native, *self._last)
-            elif cursor._moves == self._moves or cursor._positioned:
-                cursor._move(native, self._op)
-        if not cursor._refresh(native):
+        cursor, iteration, parts = self._cursor, self._iteration, self._parts
+        position, to_python = cursor._position, cursor.txn._to_python
+        if not cursor._found(cursor._lib.pylmdb_iteration_next(iteration, position)):
             return None
-        cursor._unseen = False
-        self._moves, self._mutations = cursor._moves, txn._mutations
-        self._last = (b"", b"")
-        if txn._write:
-            self._last = (txn._copy(cursor._key), txn._copy(cursor._value))
-        if not self._values:
-            return (txn._to_python(cursor._key),)
-        if not self._keys:
-            return (txn._to_python(cursor._value),)
-        return ((txn._to_python(cursor._key), txn._to_python(cursor._value)),)
-
-    def _continue(self, native: Any, key: bytes, value: bytes) -> None:
-        cursor = self._cursor
-        cursor._moves += 1
-        code = cursor._lib.pylmdb_cursor_continue(
-            native, cursor._slot.flags, key, len(key), value, len(value), self._op,
-            cursor._key, cursor._value,
-        )  # fmt: skip
-        cursor._settle(native, code)
+        iteration.started = 0  # if this fails, the next call gives the same record
+        made = [to_python(getattr(position, part)) for part in parts]
+        iteration.started = 1
+        return (tuple(made) if len(made) > 1 else made[0],)

@@ -50,7 +50,8 @@ class TransactionCore:
     _parent: Any
     _db: Any
     _begun: bool
-    _mutations: int
+    # a size_t *: how many writes there were, which C counts, too
+    _writes: Any
     _thread: int
 
     __slots__ = (
@@ -61,7 +62,6 @@ class TransactionCore:
         "_ended",
         "_ffi",
         "_lib",
-        "_mutations",
         "_native",
         "_parent",
         "_reuses",
@@ -71,6 +71,7 @@ class TransactionCore:
         "_thread",
         "_value",
         "_write",
+        "_writes",
         "env",
     )
 
@@ -80,7 +81,8 @@ class TransactionCore:
         self._shared = None
         self._begun = self._ended = self._write = self._buffers = False
         self._parent = self._db = self.env = None
-        self._mutations = self._thread = self._sync_flags = self._reuses = 0
+        self._writes = [0]  # until an engine is known
+        self._thread = self._sync_flags = self._reuses = 0
         return self
 
     def __init__(
@@ -108,7 +110,7 @@ class TransactionCore:
         self._sync_flags, self._slot = sync_flags, shared.main
         self._reuses = shared.reuses
         self._ffi, self._lib = shared.engine.ffi, shared.engine.lib
-        self._value = self._ffi.new("MDB_val *")
+        self._value, self._writes = self._ffi.new("MDB_val *"), self._ffi.new("size_t *")
         try:
             if parent is not None:
                 self._begin_child(parent)
@@ -130,6 +132,14 @@ class TransactionCore:
         if self._shared is None:
             raise refusal("transaction never begun")
         return self._shared.engine
+
+    @property
+    def _mutations(self) -> int:
+        return int(self._writes[0])
+
+    @_mutations.setter
+    def _mutations(self, count: int) -> None:
+        self._writes[0] = count
 
     def _refuse_if_ended(self) -> None:
         """It may have been ended while it began, when there was nothing native yet."""

@@ -37,6 +37,7 @@ PREAMBLE = """
 #include "merge/merge.h"
 #include "verify/verify.h"
 #include "engine.h"
+#include "position.h"
 """
 
 # Plain C of each engine, one folder per concern; verify/ uses nothing of liblmdb.

@@ -17,7 +17,9 @@ from pathlib import Path
 # In this order: a header uses only what those before it declare.
 HEADERS = (
     "src/pylmdb/_native/engine.h",
+    "src/pylmdb/_native/memory.h",
     "lib/liblmdb/shim.h",
+    "src/pylmdb/_native/position.h",
     "src/pylmdb/_native/plain/plain.h",
     "src/pylmdb/_native/arrays/arrays.h",
     "src/pylmdb/_native/merge/merge.h",

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "arrays/arrays.h"
+#include "position.h"
 
 /* Declare each function as the table does: a compile error if the headers differ. */
 #define SAME_TYPE(result, prefix, name, parameters) result prefix##name parameters;

@@ -5,7 +5,7 @@
  * (liblmdb, our shim, our plain C) is compiled with its own lmdb.h, and engine.c compares the
  * numbers and prototypes here with those. The table changes with the package: join() refuses
  * an engine of another version. What the functions do is said where they are declared, in
- * shim.h, plain.h, arrays.h and lmdb.h. */
+ * position.h, shim.h, plain.h, arrays.h and lmdb.h. */
 #ifndef PYLMDB_ENGINE_H
 #define PYLMDB_ENGINE_H
 
@@ -102,8 +102,9 @@ struct pylmdb_lookup {
  * once. */
 typedef int pylmdb_on_old_value(void *context, const MDB_val *old);
 
-/* A record of a cursor in a database with duplicates; see plain.h. */
-struct pylmdb_stand;
+/* Where a cursor is, and an iteration with it; see position.h. */
+struct pylmdb_position;
+struct pylmdb_iteration;
 
 /* Whether a read behind the end of a truncated data file can continue (truncation.c). */
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
@@ -116,7 +117,7 @@ struct pylmdb_stand;
 
 /* The version of the structs in this file, for a message. The version of the package covers
  * all other changes. */
-#define PYLMDB_ENGINE_ABI 1
+#define PYLMDB_ENGINE_ABI 2
 
 /* What the core lends to the engines: one count of forks and one note of truncated files for
  * all, and the address of its code, which reads their maps. */
@@ -156,37 +157,35 @@ struct pylmdb_host {
     SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor))                                      \
     SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data,         \
                                      int op))                                                 \
-    SLOT(int, pylmdb_, quick_seek, (MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op,  \
-                                    int *same_page))                                          \
-    SLOT(int, pylmdb_, cursor_seek, (MDB_cursor *cursor, unsigned int dbflags,                \
-                                     const void *key, size_t key_size, const void *value,     \
-                                     size_t value_size, int op, MDB_val *found_key,           \
-                                     MDB_val *found_value))                                   \
-    SLOT(int, pylmdb_, cursor_put, (MDB_cursor *cursor, unsigned int dbflags,                 \
-                                    const void *key, size_t key_size, const void *value,      \
-                                    size_t value_size, unsigned int flags))                   \
-    SLOT(int, pylmdb_, cursor_del, (MDB_cursor *cursor, unsigned int dbflags,                 \
-                                    unsigned int flags, MDB_val *found_key,                   \
-                                    MDB_val *found_value, int *deleted))                      \
-    SLOT(int, pylmdb_, cursor_continue, (MDB_cursor *cursor, unsigned int dbflags,            \
-                                         const void *key, size_t key_size, const void *value, \
-                                         size_t value_size, int op, MDB_val *found_key,       \
-                                         MDB_val *found_value))                               \
     SLOT(int, pylmdb_, cursor_go_on, (MDB_cursor *cursor, const MDB_cursor *inherited))      \
     SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags,                    \
                                  const MDB_val *keys, const struct pylmdb_place *places,      \
                                  struct pylmdb_lookup *out, size_t count))                    \
-    SLOT(struct pylmdb_stand *, pylmdb_, stand_new, (MDB_txn *txn))                           \
-    SLOT(void, pylmdb_, stand_free, (struct pylmdb_stand *stand))                             \
-    SLOT(void, pylmdb_, stand_forget, (struct pylmdb_stand *stand))                           \
-    SLOT(int, pylmdb_, stand_note, (struct pylmdb_stand *stand, size_t writes,                \
-                                    MDB_cursor *cursor))                                      \
-    SLOT(int, pylmdb_, stand_move, (struct pylmdb_stand *stand, size_t writes,                \
-                                    MDB_cursor *cursor, unsigned int dbflags, int op,         \
-                                    MDB_val *found_key, MDB_val *found_value))                \
-    SLOT(int, pylmdb_, stand_count, (struct pylmdb_stand *stand, size_t writes,               \
-                                     MDB_cursor *cursor, unsigned int dbflags,                \
-                                     int positioned, size_t *count))                          \
+    SLOT(int, pylmdb_, position_init, (struct pylmdb_position *position, MDB_cursor *cursor,  \
+                                       unsigned int dbflags, size_t *writes))                 \
+    SLOT(void, pylmdb_, position_free, (struct pylmdb_position *position))                    \
+    SLOT(int, pylmdb_, position_move, (struct pylmdb_position *position, int op))             \
+    SLOT(int, pylmdb_, position_seek, (struct pylmdb_position *position, const void *key,     \
+                                       size_t key_size, const void *value,                    \
+                                       size_t value_size, int op))                            \
+    SLOT(int, pylmdb_, position_refresh, (struct pylmdb_position *position))                  \
+    SLOT(int, pylmdb_, position_count, (struct pylmdb_position *position, size_t *count))     \
+    SLOT(int, pylmdb_, position_put, (struct pylmdb_position *position, const void *key,      \
+                                      size_t key_size, const void *value, size_t value_size,  \
+                                      unsigned int flags))                                    \
+    SLOT(int, pylmdb_, position_delete, (struct pylmdb_position *position, int all))          \
+    SLOT(int, pylmdb_, position_replace, (struct pylmdb_position *position, const void *key,  \
+                                          size_t key_size, const void *value,                 \
+                                          size_t value_size))                                 \
+    SLOT(int, pylmdb_, iteration_start, (struct pylmdb_iteration *iteration,                  \
+                                         struct pylmdb_position *position, int op,            \
+                                         int values))                                         \
+    SLOT(int, pylmdb_, iteration_next, (struct pylmdb_iteration *iteration,                   \
+                                        struct pylmdb_position *position))                    \
+    SLOT(void, pylmdb_, iteration_free, (struct pylmdb_iteration *iteration))                 \
+    SLOT(int, pylmdb_, getmulti_first, (struct pylmdb_position *position, const void *key,    \
+                                        size_t key_size, size_t width))                       \
+    SLOT(int, pylmdb_, getmulti_next, (struct pylmdb_position *position, size_t width))       \
     /* transactions */                                                                        \
     SLOT(int, pylmdb_, txn_is_changed, (MDB_txn *txn))                                        \
     SLOT(int, pylmdb_, txn_begin, (MDB_env *env, MDB_txn *parent, unsigned int flags,         \

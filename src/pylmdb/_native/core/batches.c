@@ -221,22 +221,16 @@ PyObject *transaction_get_many(PyObject *object, PyObject *const *args, Py_ssize
 static Py_ssize_t get_width(CoreState *state, PyObject *object, int dupdata, int keyfixed,
                             int values)
 {
+    const char *refusal;
     Py_ssize_t width = 0;
 
     if (object && object != Py_None) {
         width = PyNumber_AsSsize_t(object, PyExc_OverflowError);
         if (width == -1 && PyErr_Occurred())
             return -1;
-        if (width < 0)
-            return refuse_with(state, "negative width", "n", width);
     }
-    if ((width || keyfixed) && !dupdata)
-        return refuse_named(state, "width without dupdata");
-    if (keyfixed && !width)
-        return refuse_named(state, "keyfixed without width");
-    if (!values && dupdata)
-        return refuse_named(state, "dupdata without values");
-    return width;
+    refusal = pylmdb_getmulti_refusal(width, dupdata, keyfixed, values);
+    return refusal ? refuse_with(state, refusal, "n", width) : width;
 }
 
 /* What getmulti collects of keys with all their values: a list of pairs, or with
@@ -284,38 +278,28 @@ static int collect_pairs(Cursor *cursor, PyObject *list, PyObject *key, const MD
     return 0;
 }
 
-static int wrong_width(Cursor *cursor, size_t width)
-{
-    return refuse_with(cursor->state, "values of another width", "nn",
-                       (Py_ssize_t)cursor->value.mv_size, (Py_ssize_t)width);
-}
-
 /* Appends the records of one key; width splits pages of fixed-size values. */
 static int collect(Cursor *cursor, const MDB_val *sought, size_t width, Collection *into)
 {
-    const Bytes wanted = {sought->mv_data, sought->mv_size, NULL, {0}};
-    const unsigned int flags = cursor->slot->flags;
+    struct pylmdb_position *const p = &cursor->position;
+    const struct pylmdb_engine *const engine = cursor->engine;
+    int code = engine->getmulti_first(p, sought->mv_data, sought->mv_size, width), rc = 0;
+    const MDB_val found_key = p->key;
     PyObject *key = NULL;
-    MDB_val found_key;
-    int found = seek_cursor(cursor, &wanted, NULL, MDB_SET_KEY), rc = 0;
 
-    if (found <= 0)
-        return found;
-    if (width && flags & MDB_DUPFIXED && cursor->value.mv_size != width)
-        return wrong_width(cursor, width);
-    found_key = cursor->key;
-    if (into->list && !(key = to_python(cursor->txn, &found_key)))
+    if (code == PYLMDB_OTHER_WIDTH)
+        return refuse_with(cursor->state, "values of another width", "nn",
+                           (Py_ssize_t)p->value.mv_size, (Py_ssize_t)width);
+    if (!code && into->list && !(key = to_python(cursor->txn, &found_key)))
         return -1;
-    found = move_cursor(cursor, width ? MDB_GET_MULTIPLE : MDB_GET_CURRENT);
-    while (found > 0 && !rc) {
-        rc = into->list ? collect_pairs(cursor, into->list, key, &cursor->value, width)
-                        : collect_records(cursor->state, into, &found_key, &cursor->value, width);
-        if (rc || !(flags & MDB_DUPSORT))
-            break;
-        found = move_cursor(cursor, width ? MDB_NEXT_MULTIPLE : MDB_NEXT_DUP);
+    while (!code && !rc) {
+        rc = into->list ? collect_pairs(cursor, into->list, key, &p->value, width)
+                        : collect_records(cursor->state, into, &found_key, &p->value, width);
+        if (!rc)
+            code = engine->getmulti_next(p, width);
     }
     Py_XDECREF(key);
-    return rc || found < 0 ? -1 : 0;
+    return rc || found_record(cursor, code) < 0 ? -1 : 0;
 }
 
 static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyfixed)
@@ -360,17 +344,15 @@ static PyObject *getmulti_first(Cursor *self, Batch *batch, int values)
     if (look_up(self->txn, self->slot, batch, "mdb_cursor_get", values ? PAIRS : KEYS) ||
         guard_cursor(self))
         return NULL;
-    if (seek_cursor(self, &last, NULL, MDB_SET_KEY) < 0)
+    if (seek_cursor(self, &last, MDB_SET_KEY) < 0)
         return NULL;
     return list_results(batch, NULL);
 }
 
-PyObject *cursor_getmulti(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames)
+CURSOR_METHOD(getmulti)
 {
     static const Signature signature = {
         "getmulti", 1, 5, 5, {ARG_KEYS, ARG_DUPDATA, ARG_DUPFIXED_BYTES, ARG_KEYFIXED, ARG_VALUES}};
-    Cursor *self = (Cursor *)object;
     PyObject *given[5], *result;
     int dupdata, keyfixed, values;
     Py_ssize_t width;

@@ -22,7 +22,7 @@
 #include <errno.h>
 
 #include "core_docs.h"
-#include "memory.h"
+#include "position.h"
 
 #if defined(__GNUC__)
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -196,24 +196,12 @@ typedef struct Cursor {
     CoreState *state;
     PyObject *weakrefs;
     const struct pylmdb_engine *engine;
-    /* NULL before it is opened and after it is closed */
-    MDB_cursor *native;
     Handle *handle;
     Transaction *txn;
     PyObject *db;
     Slot *slot;
-    MDB_val key, value;
-    /* its record, where liblmdb may lose it; or NULL */
-    struct pylmdb_stand *stand;
-    size_t moves;
-    /* the last key sought was on the page of the one before */
-    int near;
-    /* on a record; on one by nothing but a write; on the successor of one that
-     * was deleted, which nobody has looked at yet */
-    char positioned, only_written, unseen;
-    /* key, or key and value, are the record's, as it is in a read transaction for
-     * ever; else they are read anew */
-    enum { NOT_FRESH, KEY_FRESH, BOTH_FRESH } fresh;
+    /* its cursor is NULL before it is opened and after it is closed */
+    struct pylmdb_position position;
 } Cursor;
 
 /* -- arguments.c -- */
@@ -452,44 +440,70 @@ PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored);
 PyObject *open_cursor(Transaction *txn, PyObject *db);
 /* Opens a native cursor; the caller has passed the guard. */
 int open_native(Transaction *txn, Slot *slot, MDB_cursor **native);
-int move_cursor(Cursor *cursor, int op);
-int seek_cursor(Cursor *cursor, const Bytes *key, const Bytes *value, int op);
-int settle_cursor(Cursor *cursor, int code);
-int refresh_cursor(Cursor *cursor);
 int guard_cursor_slow(Cursor *cursor);
 
 static inline int guard_cursor(Cursor *cursor)
 {
-    if (LIKELY(cursor->native && !cursor->handle->dropped && cursor->slot->alive &&
+    if (LIKELY(cursor->position.cursor && !cursor->handle->dropped && cursor->slot->alive &&
                is_usable(cursor->txn)))
         return 0;
     return guard_cursor_slow(cursor);
 }
 
-/* Notes where a movement or a write has left the cursor. */
-static inline int note_stand(Cursor *cursor)
+/* What a function that reads or moves the position has found: 1 a record, 0 none, -1 raised. */
+static inline int found_record(Cursor *cursor, int code)
 {
-    if (LIKELY(!cursor->stand))
+    if (LIKELY(!code))
+        return 1;
+    if (code == MDB_NOTFOUND)
         return 0;
-    return cursor->engine->stand_note(cursor->stand, (size_t)cursor->txn->mutations,
-                                      cursor->native);
+    fail(cursor->state, "mdb_cursor_get", code);
+    return -1;
 }
 
-static inline int move_native(Cursor *cursor, int op)
+static inline int seek_cursor(Cursor *cursor, const Bytes *key, int op)
 {
-    if (LIKELY(!cursor->stand))
-        return cursor->engine->cursor_step(cursor->native, &cursor->key, &cursor->value, op);
-    return cursor->engine->stand_move(cursor->stand, (size_t)cursor->txn->mutations,
-                                      cursor->native, cursor->slot->flags, op, &cursor->key,
-                                      &cursor->value);
+    return found_record(cursor, cursor->engine->position_seek(&cursor->position, key->data,
+                                                              key->size, NULL, 0, op));
 }
 
-/* Reads the record under the cursor; MDB_NOTFOUND where there is none. */
-static inline int read_current(Cursor *cursor)
+/* True, False, or -1: raised. */
+static inline PyObject *answer(int found)
 {
-    const int code = move_native(cursor, MDB_GET_CURRENT);
+    return found < 0 ? NULL : PyBool_FromLong(found);
+}
 
-    return code == EINVAL ? MDB_NOTFOUND : code;
+/* Methods with arguments, of the table in cursor.c. */
+#define CURSOR_METHOD(name)                                                        \
+    PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs, \
+                            PyObject *kwnames)
+
+/* What such a method was given: a key, perhaps a value behind it, and others.  Bytes are taken
+ * before the guard, because that can run Python code. */
+typedef struct {
+    PyObject *objects[5];
+    Bytes key, value;
+} Given;
+
+static inline int take_given(Cursor *self, const Signature *signature, PyObject *const *args,
+                             Py_ssize_t nargs, PyObject *kwnames, Given *given)
+{
+    given->value.owner = NULL;
+    if (parse_arguments(self->state, signature, args, nargs, kwnames, given->objects) ||
+        get_bytes("key", given->objects[0], &given->key))
+        return -1;
+    if (signature->names[1] == ARG_VALUE &&
+        get_bytes("value", given->objects[1], &given->value)) {
+        drop_bytes(&given->key);
+        return -1;
+    }
+    return 0;
+}
+
+static inline void drop_given(Given *given)
+{
+    drop_bytes(&given->value);
+    drop_bytes(&given->key);
 }
 
 /* -- cursor_write.c -- */
@@ -497,33 +511,33 @@ static inline int read_current(Cursor *cursor)
 int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
 #define PUT_APPEND 0x40000000 /* put_flags: MDB_APPEND or MDB_APPENDDUP */
 unsigned int flags_for(const Slot *slot, int flags);
+/* 1: written, 0: a record was in the way, -1: raised. */
 int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags);
-int cursor_delete_record(Cursor *cursor, int all);
-PyObject *cursor_put(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_delete(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_pop(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_replace(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+CURSOR_METHOD(put);
+CURSOR_METHOD(delete);
+CURSOR_METHOD(pop);
+CURSOR_METHOD(replace);
 PyObject *pop_record(Cursor *cursor, const Bytes *key);
 PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
 
 /* -- batches.c -- */
 
-PyObject *cursor_getmulti(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+CURSOR_METHOD(getmulti);
 PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* -- putmulti.c -- */
 
-PyObject *cursor_putmulti(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+CURSOR_METHOD(putmulti);
 
 /* -- iterator.c -- */
 
 PyObject *cursor_iter(PyObject *);
-PyObject *cursor_iternext(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_iternext_dup(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_iternext_nodup(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_iterprev(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_iterprev_dup(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *cursor_iterprev_nodup(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+CURSOR_METHOD(iternext);
+CURSOR_METHOD(iternext_dup);
+CURSOR_METHOD(iternext_nodup);
+CURSOR_METHOD(iterprev);
+CURSOR_METHOD(iterprev_dup);
+CURSOR_METHOD(iterprev_nodup);
 
 /* -- the types -- */
 

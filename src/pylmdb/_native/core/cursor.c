@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CursorCore: its life, movements and reads.
- *
- * A cursor is positioned after a movement that found something, until one that
- * did not.  In a write transaction its record is read from liblmdb anew at each
- * call, so changes made in any other way show at once; in a read transaction
- * nothing changes, and what the movement found is good until the next one.
- */
+/* CursorCore: its life, movements and reads.  Where it is, and where these leave it, is in
+ * position.h. */
 #include "core.h"
 
 /* -- life ----------------------------------------------------------------------- */
@@ -27,34 +22,42 @@ int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
     return 0;
 }
 
+/* A native cursor for an object, which it must not have yet. */
+static int open_position(Cursor *cursor, Transaction *txn, Slot *slot, Handle *handle)
+{
+    const struct pylmdb_engine *const engine = txn->engine;
+    int rc = -1;
+
+    if (open_native(txn, slot, &handle->native))
+        return -1;
+    if (cursor->txn) /* by what ran in between */
+        refuse_named(cursor->state, "cursor opened already");
+    else if (engine->position_init(&cursor->position, handle->native, slot->flags,
+                                   txn->write ? (size_t *)&txn->mutations : NULL))
+        PyErr_NoMemory();
+    else
+        rc = 0;
+    if (rc)
+        engine->cursor_close(handle->native);
+    return rc;
+}
+
 static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
 {
-    struct pylmdb_stand *stand = NULL;
     Handle *handle;
     Slot *slot;
 
     if (guard(txn) || !(slot = slot_for(txn, db)))
         return -1;
-    if (!(handle = PyMem_Calloc(1, sizeof(*handle))) ||
-        (txn->write && slot->flags & MDB_DUPSORT &&
-         !(stand = txn->engine->stand_new(txn->native.ptr)))) {
-        PyMem_Free(handle);
+    if (!(handle = PyMem_Calloc(1, sizeof(*handle)))) {
         PyErr_NoMemory();
         return -1;
     }
     Py_INCREF(slot);
-    if (open_native(txn, slot, &handle->native)) {
+    if (open_position(cursor, txn, slot, handle)) {
         Py_DECREF(slot);
-        txn->engine->stand_free(stand);
         PyMem_Free(handle);
         return -1;
-    }
-    if (cursor->txn) { /* by what ran in between */
-        txn->engine->cursor_close(handle->native);
-        txn->engine->stand_free(stand);
-        PyMem_Free(handle);
-        Py_DECREF(slot);
-        return refuse_named(cursor->state, "cursor opened already");
     }
     handle->generation = pylmdb_generation;
     handle->owner = cursor;
@@ -63,9 +66,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
         handle->next->previous = handle;
     txn->cursors = handle;
     cursor->handle = handle;
-    cursor->stand = stand;
     cursor->engine = txn->engine;
-    cursor->native = handle->native;
     cursor->slot = slot;
     cursor->txn = (Transaction *)Py_NewRef((PyObject *)txn);
     cursor->db = Py_XNewRef(db && db != Py_None ? db : txn->db);
@@ -191,8 +192,8 @@ static void cursor_dealloc(Cursor *self)
         self->handle->owner = NULL;
         drop_handle(self->txn, self->handle);
     }
-    if (self->stand)
-        self->engine->stand_free(self->stand);
+    if (self->engine)
+        self->engine->position_free(&self->position);
     Py_CLEAR(self->slot);
     Py_CLEAR(self->db);
     Py_CLEAR(self->txn);
@@ -209,9 +210,9 @@ int guard_cursor_slow(Cursor *cursor)
     if (guard(cursor->txn))
         return -1;
     if (cursor->handle && !cursor->handle->dropped && cursor->slot->alive) {
-        if (!cursor->native && resume_cursor(cursor))
+        if (!cursor->position.cursor && resume_cursor(cursor))
             return -1;
-        if (cursor->native) /* else it was closed meanwhile */
+        if (cursor->position.cursor) /* else it was closed meanwhile */
             return 0;
     }
     return refuse_named(cursor->state, "cursor ended");
@@ -226,7 +227,7 @@ static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs
         return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
     hold(self->txn);
     pointer = ask(self->txn->shared->slow, "cursor_pointer", "(K)",
-                  (unsigned long long)(uintptr_t)self->native);
+                  (unsigned long long)(uintptr_t)self->position.cursor);
     if (pointer)
         result = call_with(args[0], pointer, args + 1, nargs - 1);
     Py_XDECREF(pointer);
@@ -236,96 +237,29 @@ static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs
 
 /* -- movements ------------------------------------------------------------------ */
 
-/* Notes where a movement that returned code has left the cursor: 1 on a record, 0
- * on none, -1 raised. */
-int settle_cursor(Cursor *cursor, int code)
+static inline int move_cursor(Cursor *cursor, int op)
 {
-    const int noted = code && code != MDB_NOTFOUND ? 0 : note_stand(cursor);
+    int code = pylmdb_quick_move(&cursor->position, cursor->engine->cursor_step, op);
 
-    if (noted)
-        code = noted;
-    cursor->positioned = !code;
-    cursor->only_written = 0;
-    cursor->fresh = NOT_FRESH;
-    if (LIKELY(!code))
-        return 1;
-    cursor->key.mv_size = cursor->value.mv_size = 0;
-    if (code == MDB_NOTFOUND)
-        return 0;
-    fail(cursor->state, "mdb_cursor_get", code);
-    return -1;
+    if (code == PYLMDB_NOT_QUICK)
+        code = cursor->engine->position_move(&cursor->position, op);
+    return found_record(cursor, code);
 }
 
-/* Movements that do not always tell the key. */
-#define UNTOLD                                                            \
-    (1u << MDB_FIRST_DUP | 1u << MDB_LAST_DUP | 1u << MDB_GET_MULTIPLE | \
-     1u << MDB_NEXT_MULTIPLE)
+#define EACH_MOVEMENT(MOVE)                                              \
+    MOVE(first, FIRST) MOVE(first_dup, FIRST_DUP)                        \
+    MOVE(last, LAST) MOVE(last_dup, LAST_DUP)                            \
+    MOVE(next, NEXT) MOVE(next_dup, NEXT_DUP) MOVE(next_nodup, NEXT_NODUP) \
+    MOVE(prev, PREV) MOVE(prev_dup, PREV_DUP) MOVE(prev_nodup, PREV_NODUP)
 
-int move_cursor(Cursor *cursor, int op)
-{
-    const int code = move_native(cursor, op);
-
-    cursor->moves++;
-    if (code)
-        return settle_cursor(cursor, code);
-    cursor->positioned = 1;
-    cursor->only_written = 0;
-    cursor->fresh = cursor->txn->thread || UNTOLD >> op & 1 ? NOT_FRESH : BOTH_FRESH;
-    return 1;
-}
-
-static int seek_native(Cursor *cursor, const Bytes *key, const Bytes *value, int op)
-{
-    int rc;
-
-    if (cursor->stand)
-        cursor->engine->stand_forget(cursor->stand);
-    if (!value) {
-        cursor->key.mv_data = (void *)key->data;
-        cursor->key.mv_size = key->size;
-        rc = cursor->engine->quick_seek(cursor->native, &cursor->key, &cursor->value, op,
-                                        &cursor->near);
-        if (LIKELY(rc != PYLMDB_NOT_QUICK))
-            return rc;
-    }
-    return cursor->engine->cursor_seek(cursor->native, cursor->slot->flags, key->data, key->size,
-                                       value ? value->data : "", value ? value->size : 0, op,
-                                       &cursor->key, &cursor->value);
-}
-
-int seek_cursor(Cursor *cursor, const Bytes *key, const Bytes *value, int op)
-{
-    int found;
-
-    cursor->moves++;
-    found = settle_cursor(cursor, seek_native(cursor, key, value, op));
-    if (found > 0)
-        cursor->fresh = cursor->txn->thread ? NOT_FRESH : BOTH_FRESH;
-    return found;
-}
-
-static PyObject *answer(int found)
-{
-    return found < 0 ? NULL : PyBool_FromLong(found);
-}
-
-#define MOVEMENT(name, op)                                          \
-    static PyObject *cursor_##name(Cursor *self, PyObject *ignored) \
-    {                                                               \
-        (void)ignored;                                              \
-        return guard_cursor(self) ? NULL : answer(move_cursor(self, op)); \
+#define MOVEMENT(name, op)                                                      \
+    static PyObject *cursor_##name(Cursor *self, PyObject *ignored)             \
+    {                                                                           \
+        (void)ignored;                                                          \
+        return guard_cursor(self) ? NULL : answer(move_cursor(self, MDB_##op)); \
     }
 
-MOVEMENT(first, MDB_FIRST)
-MOVEMENT(first_dup, MDB_FIRST_DUP)
-MOVEMENT(last, MDB_LAST)
-MOVEMENT(last_dup, MDB_LAST_DUP)
-MOVEMENT(next, MDB_NEXT)
-MOVEMENT(next_dup, MDB_NEXT_DUP)
-MOVEMENT(next_nodup, MDB_NEXT_NODUP)
-MOVEMENT(prev, MDB_PREV)
-MOVEMENT(prev_dup, MDB_PREV_DUP)
-MOVEMENT(prev_nodup, MDB_PREV_NODUP)
+EACH_MOVEMENT(MOVEMENT)
 
 static PyObject *seek_one(Cursor *self, PyObject *object, int op)
 {
@@ -335,8 +269,7 @@ static PyObject *seek_one(Cursor *self, PyObject *object, int op)
     if (get_bytes("key", object, &key))
         return NULL;
     if (!guard_cursor(self))
-        found = op == MDB_SET_RANGE && !key.size ? move_cursor(self, MDB_FIRST)
-                                                 : seek_cursor(self, &key, NULL, op);
+        found = seek_cursor(self, &key, op);
     drop_bytes(&key);
     return answer(found);
 }
@@ -351,96 +284,58 @@ static PyObject *cursor_set_range(Cursor *self, PyObject *key)
     return seek_one(self, key, MDB_SET_RANGE);
 }
 
-static PyObject *seek_both(Cursor *self, const Signature *signature, PyObject *const *args,
-                           Py_ssize_t nargs, PyObject *kwnames, int op)
-{
-    PyObject *given[2];
-    Bytes key, value;
-    int found = -1;
-
-    if (parse_arguments(self->state, signature, args, nargs, kwnames, given) ||
-        get_bytes("key", given[0], &key))
-        return NULL;
-    if (!get_bytes("value", given[1], &value)) {
-        if (!guard_cursor(self))
-            found = seek_cursor(self, &key, &value, op);
-        drop_bytes(&value);
+#define SEEK_DUPLICATE(name, op)                                                              \
+    static CURSOR_METHOD(name)                                                                \
+    {                                                                                         \
+        static const Signature signature = {#name, 2, 2, 2, {ARG_KEY, ARG_VALUE}};            \
+        Given given;                                                                          \
+        int found = -1;                                                                       \
+                                                                                              \
+        if (take_given(self, &signature, args, nargs, kwnames, &given))                       \
+            return NULL;                                                                      \
+        if (!guard_cursor(self))                                                              \
+            found = found_record(                                                             \
+                self, self->engine->position_seek(&self->position, given.key.data,            \
+                                                  given.key.size, given.value.data,           \
+                                                  given.value.size, op));                     \
+        drop_given(&given);                                                                   \
+        return answer(found);                                                                 \
     }
-    drop_bytes(&key);
-    return answer(found);
-}
 
-static PyObject *cursor_set_key_dup(Cursor *self, PyObject *const *args, Py_ssize_t nargs,
-                                    PyObject *kwnames)
-{
-    static const Signature signature = {"set_key_dup", 2, 2, 2, {ARG_KEY, ARG_VALUE}};
-
-    return seek_both(self, &signature, args, nargs, kwnames, MDB_GET_BOTH);
-}
-
-static PyObject *cursor_set_range_dup(Cursor *self, PyObject *const *args, Py_ssize_t nargs,
-                                      PyObject *kwnames)
-{
-    static const Signature signature = {"set_range_dup", 2, 2, 2, {ARG_KEY, ARG_VALUE}};
-
-    return seek_both(self, &signature, args, nargs, kwnames, MDB_GET_BOTH_RANGE);
-}
+SEEK_DUPLICATE(set_key_dup, MDB_GET_BOTH)
+SEEK_DUPLICATE(set_range_dup, MDB_GET_BOTH_RANGE)
 
 /* -- reads ---------------------------------------------------------------------- */
 
-/* Reads the record under the cursor: 1, 0 where there is none, -1 raised. */
-int refresh_cursor(Cursor *cursor)
-{
-    int code;
-
-    if (LIKELY(cursor->fresh == BOTH_FRESH))
-        return 1;
-    if (cursor->positioned) {
-        code = read_current(cursor);
-        if (code && code != MDB_NOTFOUND) {
-            fail(cursor->state, "mdb_cursor_get", code);
-            return -1;
-        }
-        cursor->positioned = !code;
-    }
-    if (!cursor->positioned)
-        cursor->key.mv_size = cursor->value.mv_size = 0;
-    return cursor->positioned;
-}
-
-/* Reads it for the caller.  Who looks at the successor of a record that was
- * deleted under an iterator has had it from the cursor, and the iterator goes on
- * behind it. */
-static int show(Cursor *cursor)
+/* The record under the cursor for the caller: 1, 0 where there is none, -1 raised. */
+static inline int show(Cursor *cursor)
 {
     if (guard_cursor(cursor))
         return -1;
-    if (cursor->unseen) {
-        cursor->unseen = 0;
-        cursor->moves++;
-    }
-    cursor->only_written = 0;
-    return refresh_cursor(cursor);
+    if (LIKELY(!pylmdb_quick_show(&cursor->position)))
+        return 1;
+    return found_record(cursor, cursor->engine->position_refresh(&cursor->position));
+}
+
+static inline PyObject *show_part(Cursor *self, const MDB_val *part)
+{
+    const int found = show(self);
+
+    if (found <= 0)
+        return found ? NULL : empty_value(self->txn);
+    return to_python(self->txn, part);
 }
 
 static PyObject *cursor_key(Cursor *self, PyObject *ignored)
 {
-    const int found = show(self);
-
     (void)ignored;
-    if (found <= 0)
-        return found ? NULL : empty_value(self->txn);
-    return to_python(self->txn, &self->key);
+    return show_part(self, &self->position.key);
 }
 
 static PyObject *cursor_value(Cursor *self, PyObject *ignored)
 {
-    const int found = show(self);
-
     (void)ignored;
-    if (found <= 0)
-        return found ? NULL : empty_value(self->txn);
-    return to_python(self->txn, &self->value);
+    return show_part(self, &self->position.value);
 }
 
 static PyObject *cursor_view(Cursor *self, PyObject *ignored)
@@ -450,7 +345,7 @@ static PyObject *cursor_view(Cursor *self, PyObject *ignored)
     (void)ignored;
     if (found <= 0)
         return found ? NULL : PyMemoryView_FromObject(self->state->empty);
-    return to_view(self->txn, &self->value);
+    return to_view(self->txn, &self->position.value);
 }
 
 static PyObject *cursor_item(Cursor *self, PyObject *ignored)
@@ -462,7 +357,8 @@ static PyObject *cursor_item(Cursor *self, PyObject *ignored)
     if (found < 0)
         return NULL;
     if (found) {
-        if (record_to_python(self->txn, &self->key, &self->value, &key, &value))
+        if (record_to_python(self->txn, &self->position.key, &self->position.value, &key,
+                             &value))
             return NULL;
     } else {
         if (!(key = empty_value(self->txn)))
@@ -475,8 +371,7 @@ static PyObject *cursor_item(Cursor *self, PyObject *ignored)
     return make_pair(key, value);
 }
 
-static PyObject *cursor_get(Cursor *self, PyObject *const *args, Py_ssize_t nargs,
-                            PyObject *kwnames)
+static CURSOR_METHOD(get)
 {
     static const Signature signature = {"get", 1, 2, 2, {ARG_KEY, ARG_DEFAULT}};
     PyObject *given[2], *result = NULL;
@@ -487,9 +382,9 @@ static PyObject *cursor_get(Cursor *self, PyObject *const *args, Py_ssize_t narg
         get_bytes("key", given[0], &key))
         return NULL;
     if (!guard_cursor(self)) {
-        found = seek_cursor(self, &key, NULL, MDB_SET_KEY);
+        found = seek_cursor(self, &key, MDB_SET_KEY);
         if (found > 0)
-            result = to_python(self->txn, &self->value);
+            result = to_python(self->txn, &self->position.value);
         else if (!found)
             result = Py_NewRef(given[1] ? given[1] : Py_None);
     }
@@ -505,10 +400,7 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
     (void)ignored;
     if (guard_cursor(self))
         return NULL;
-    self->fresh = NOT_FRESH;
-    code = self->engine->stand_count(self->stand, (size_t)self->txn->mutations, self->native,
-                                     self->slot->flags, self->positioned, &count);
-    if (code)
+    if ((code = self->engine->position_count(&self->position, &count)))
         return fail(self->state, "mdb_cursor_count", code);
     return PyLong_FromSize_t(count);
 }
@@ -516,19 +408,11 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
 /* -- the type ------------------------------------------------------------------- */
 
 #define PLAIN(name, doc) {#name, METHOD(cursor_##name), METH_NOARGS, doc}
+#define MOVEMENT_ROW(name, op) PLAIN(name, DOC_CURSOR_##op),
 #define WITH_KEYWORDS(name, doc) {#name, METHOD(cursor_##name), KEYWORDS, doc}
 
 static PyMethodDef cursor_methods[] = {
-    PLAIN(first, DOC_CURSOR_FIRST),
-    PLAIN(first_dup, DOC_CURSOR_FIRST_DUP),
-    PLAIN(last, DOC_CURSOR_LAST),
-    PLAIN(last_dup, DOC_CURSOR_LAST_DUP),
-    PLAIN(next, DOC_CURSOR_NEXT),
-    PLAIN(next_dup, DOC_CURSOR_NEXT_DUP),
-    PLAIN(next_nodup, DOC_CURSOR_NEXT_NODUP),
-    PLAIN(prev, DOC_CURSOR_PREV),
-    PLAIN(prev_dup, DOC_CURSOR_PREV_DUP),
-    PLAIN(prev_nodup, DOC_CURSOR_PREV_NODUP),
+    EACH_MOVEMENT(MOVEMENT_ROW)
     {"set_key", METHOD(cursor_set_key), METH_O, DOC_CURSOR_SET_KEY},
     {"set_range", METHOD(cursor_set_range), METH_O, DOC_CURSOR_SET_RANGE},
     WITH_KEYWORDS(set_key_dup, DOC_CURSOR_SET_KEY_DUP),

@@ -31,8 +31,8 @@ static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct p
     txn->reuses = shared->reuses;
     for (handle = txn->cursors; handle; handle = handle->next)
         if (handle->owner) {
-            handle->owner->native = NULL;
-            handle->owner->fresh = NOT_FRESH;
+            handle->owner->position.cursor = NULL;
+            handle->owner->position.fresh = PYLMDB_NOT_FRESH;
         }
     link_to_environment(txn);
     for (i = 0; i < sizeof(old) / sizeof(*old); i++)
@@ -78,7 +78,7 @@ static int resume_native(Cursor *cursor, Slot *slot)
         engine->cursor_close(native);
         return refuse_named(cursor->state, "cursor of another process");
     }
-    cursor->handle->native = cursor->native = native;
+    cursor->handle->native = cursor->position.cursor = native;
     cursor->handle->generation = pylmdb_generation;
     Py_INCREF(slot);
     Py_SETREF(cursor->slot, slot);
@@ -99,7 +99,7 @@ int resume_cursor(Cursor *cursor)
                    : NULL;
     Py_XDECREF(pointer);
     if (slot)
-        rc = cursor->handle && !cursor->handle->dropped && !cursor->native
+        rc = cursor->handle && !cursor->handle->dropped && !cursor->position.cursor
                  ? resume_native(cursor, (Slot *)slot)
                  : 0;
     Py_XDECREF(slot);

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Iteration with a cursor.
- *
- * It yields the record under the cursor, then moves on, in one direction.  It
- * moves the cursor itself, so a program that moves the cursor in between continues
- * from there, and ends if that was nowhere.  Where records were deleted in
- * between, it continues from the record it gave last, whether or not that still
- * exists; so in a write transaction it keeps a copy of it.
+/* Iteration with a cursor: the objects that it gives.  How it moves is in position.h.
  *
  * What it gave is used again when the caller has let it go: the pair at the next
  * step, a key or value, which a loop's variable still has then, at the one after.
@@ -17,56 +11,38 @@
 typedef struct {
     PyObject_HEAD
     Cursor *cursor;
-    int op;
-    char keys, values, started;
-    size_t moves;
-    Py_ssize_t mutations;
+    struct pylmdb_iteration iteration;
+    char keys;
     PyObject *pair;
     /* the keys and values given last and before that */
     PyObject *given[2][2];
     int turn;
-    /* the last key and value, one behind the other */
-    char *last;
-    size_t last_room, last_key, last_value;
 } Iterator;
 
-/* Moves to the first record that there is, if the cursor has none. */
-static int start(Cursor *cursor, int first)
-{
-    int code;
-
-    if (first < 0)
-        return 0;
-    if (cursor->positioned && !cursor->only_written) {
-        if (cursor->fresh)
-            return 0;
-        code = read_current(cursor);
-        if (code != MDB_NOTFOUND)
-            return 0; /* there is one; or the first step will say what is wrong */
-    }
-    return move_cursor(cursor, first) < 0 ? -1 : 0;
-}
-
-static PyObject *iterate(Cursor *cursor, int first, int op, int keys, int values)
+static PyObject *iterate(Cursor *cursor, int op, int keys, int values)
 {
     PyTypeObject *type = cursor->state->iterator_type;
     Iterator *self = (Iterator *)type->tp_alloc(type, 0);
+    int code;
 
     if (!self)
         return NULL;
     self->cursor = (Cursor *)Py_NewRef((PyObject *)cursor);
-    self->op = op;
     self->keys = (char)keys;
-    self->values = (char)values;
-    if (guard_cursor(cursor) || start(cursor, first)) {
+    if (guard_cursor(cursor)) {
         Py_DECREF(self);
         return NULL;
+    }
+    code = cursor->engine->iteration_start(&self->iteration, &cursor->position, op, values);
+    if (code) {
+        Py_DECREF(self);
+        return fail(cursor->state, "mdb_cursor_get", code);
     }
     return (PyObject *)self;
 }
 
 static PyObject *start_iterator(Cursor *self, const Signature *signature, PyObject *const *args,
-                                Py_ssize_t nargs, PyObject *kwnames, int first, int op)
+                                Py_ssize_t nargs, PyObject *kwnames, int op)
 {
     const int duplicates = op == MDB_NEXT_DUP || op == MDB_PREV_DUP;
     const int keys_only = op == MDB_NEXT_NODUP || op == MDB_PREV_NODUP;
@@ -77,68 +53,27 @@ static PyObject *start_iterator(Cursor *self, const Signature *signature, PyObje
         (keys = get_flag(given[0], !duplicates)) < 0 ||
         (values = get_flag(given[1], !keys_only)) < 0)
         return NULL;
-    return iterate(self, first, op, keys || !values, values);
+    return iterate(self, op, keys || !values, values);
 }
 
-#define ITERATION(name, first, op)                                                         \
-    PyObject *cursor_##name(PyObject *self, PyObject *const *args, Py_ssize_t nargs,         \
-                            PyObject *kwnames)                                             \
-    {                                                                                      \
-        static const Signature signature = {#name, 0, 2, 2, {ARG_KEYS, ARG_VALUES}};       \
-                                                                                           \
-        return start_iterator((Cursor *)self, &signature, args, nargs, kwnames, first, op);          \
+#define ITERATION(name, op)                                                          \
+    CURSOR_METHOD(name)                                                              \
+    {                                                                                \
+        static const Signature signature = {#name, 0, 2, 2, {ARG_KEYS, ARG_VALUES}}; \
+                                                                                     \
+        return start_iterator(self, &signature, args, nargs, kwnames, op);           \
     }
 
-ITERATION(iternext, MDB_FIRST, MDB_NEXT)
-ITERATION(iternext_dup, -1, MDB_NEXT_DUP)
-ITERATION(iternext_nodup, MDB_FIRST, MDB_NEXT_NODUP)
-ITERATION(iterprev, MDB_LAST, MDB_PREV)
-ITERATION(iterprev_dup, -1, MDB_PREV_DUP)
-ITERATION(iterprev_nodup, MDB_LAST, MDB_PREV_NODUP)
+ITERATION(iternext, MDB_NEXT)
+ITERATION(iternext_dup, MDB_NEXT_DUP)
+ITERATION(iternext_nodup, MDB_NEXT_NODUP)
+ITERATION(iterprev, MDB_PREV)
+ITERATION(iterprev_dup, MDB_PREV_DUP)
+ITERATION(iterprev_nodup, MDB_PREV_NODUP)
 
 PyObject *cursor_iter(PyObject *self)
 {
-    return iterate((Cursor *)self, MDB_FIRST, MDB_NEXT, 1, 1);
-}
-
-static int remember(Iterator *self, const Cursor *cursor)
-{
-    const size_t size = cursor->key.mv_size + cursor->value.mv_size;
-
-    if (size > self->last_room) {
-        char *bigger = PyMem_Realloc(self->last, size);
-
-        if (!bigger) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        self->last = bigger;
-        self->last_room = size;
-    }
-    touch_pages(cursor->key.mv_data, cursor->key.mv_size);
-    touch_pages(cursor->value.mv_data, cursor->value.mv_size);
-    if (cursor->key.mv_size)
-        memcpy(self->last, cursor->key.mv_data, cursor->key.mv_size);
-    if (cursor->value.mv_size)
-        memcpy(self->last + cursor->key.mv_size, cursor->value.mv_data, cursor->value.mv_size);
-    self->last_key = cursor->key.mv_size;
-    self->last_value = cursor->value.mv_size;
-    return 0;
-}
-
-static int go_on(Iterator *self, Cursor *cursor)
-{
-    if (LIKELY(cursor->moves == self->moves)) {
-        if (LIKELY(cursor->txn->mutations == self->mutations))
-            return move_cursor(cursor, self->op);
-        cursor->moves++;
-        return settle_cursor(
-            cursor, cursor->engine->cursor_continue(cursor->native, cursor->slot->flags, self->last,
-                                           self->last_key, self->last + self->last_key,
-                                           self->last_value, self->op, &cursor->key,
-                                           &cursor->value));
-    }
-    return cursor->positioned ? move_cursor(cursor, self->op) : 0;
+    return iterate((Cursor *)self, MDB_NEXT, 1, 1);
 }
 
 /* Greater ones would keep memory that nobody expects here. */
@@ -175,14 +110,15 @@ static inline PyObject *next_bytes(Transaction *txn, PyObject **given, const MDB
 static int make_record(Iterator *self, Cursor *cursor, PyObject **key, PyObject **value)
 {
     Transaction *const txn = cursor->txn;
+    const struct pylmdb_position *const p = &cursor->position;
     PyObject **given = self->given[self->turn ^= 1];
 
     if (txn->buffers)
-        return record_to_python(txn, self->keys ? &cursor->key : NULL,
-                                self->values ? &cursor->value : NULL, key, value);
-    if (self->keys && !(*key = next_bytes(txn, &given[0], &cursor->key)))
+        return record_to_python(txn, self->keys ? &p->key : NULL,
+                                self->iteration.values ? &p->value : NULL, key, value);
+    if (self->keys && !(*key = next_bytes(txn, &given[0], &p->key)))
         return -1;
-    if (self->values && !(*value = next_bytes(txn, &given[1], &cursor->value))) {
+    if (self->iteration.values && !(*value = next_bytes(txn, &given[1], &p->value))) {
         Py_CLEAR(*key);
         return -1;
     }
@@ -207,57 +143,35 @@ static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
     }
     pair = make_pair(key, value);
     if (!pair)
-        self->started = 0;
+        self->iteration.started = 0;
     else if (!self->cursor->txn->buffers)
         Py_XSETREF(self->pair, Py_NewRef(pair));
     return pair;
 }
 
-/* The next record of a read transaction, where nothing has touched the cursor since
- * the last one: go_on() and refresh_cursor() would do the same. */
-static inline int step(Iterator *self, Cursor *cursor)
+static inline int next_record(struct pylmdb_iteration *iteration, Cursor *cursor)
 {
-    const int code = cursor->engine->cursor_step(cursor->native, &cursor->key,
-                                        self->values ? &cursor->value : NULL, self->op);
+    int code = pylmdb_quick_next(iteration, &cursor->position, cursor->engine->cursor_step);
 
-    if (code)
-        return settle_cursor(cursor, code);
-    cursor->fresh = self->values ? BOTH_FRESH : KEY_FRESH;
-    self->moves = ++cursor->moves;
-    return 1;
+    if (LIKELY(!code))
+        return 1;
+    if (code == PYLMDB_NOT_QUICK)
+        code = cursor->engine->iteration_next(iteration, &cursor->position);
+    return found_record(cursor, code);
 }
 
 static PyObject *iterator_next(Iterator *self)
 {
-    Cursor *cursor = self->cursor;
-    Transaction *txn = cursor->txn;
+    Cursor *const cursor = self->cursor;
     PyObject *key = NULL, *value = NULL;
-    int found = 1;
 
-    if (guard_cursor(cursor))
+    if (guard_cursor(cursor) || next_record(&self->iteration, cursor) <= 0)
         return NULL;
-    if (LIKELY(cursor->fresh && self->started && cursor->moves == self->moves)) {
-        if ((found = step(self, cursor)) <= 0)
-            return NULL;
-        goto found_record;
-    }
-    if (LIKELY(self->started))
-        found = go_on(self, cursor);
-    if (LIKELY(found >= 0))
-        found = refresh_cursor(cursor);
-    if (found <= 0)
-        return NULL;
-    cursor->unseen = 0;
-    self->started = 1;
-    self->moves = cursor->moves;
-    self->mutations = txn->mutations;
-found_record:
-    if ((txn->write && remember(self, cursor)) ||
-        make_record(self, cursor, &key, &value)) {
-        self->started = 0; /* the next call gives this record */
+    if (make_record(self, cursor, &key, &value)) {
+        self->iteration.started = 0; /* the next call gives this record */
         return NULL;
     }
-    if (!self->values)
+    if (!self->iteration.values)
         return key;
     return self->keys ? fill_pair(self, key, value) : value;
 }
@@ -282,7 +196,8 @@ static void iterator_dealloc(Iterator *self)
     int i;
 
     PyObject_GC_UnTrack(self);
-    PyMem_Free(self->last);
+    if (self->cursor->engine)
+        self->cursor->engine->iteration_free(&self->iteration);
     Py_CLEAR(self->pair);
     for (i = 0; i < 4; i++)
         Py_CLEAR(self->given[i / 2][i % 2]);

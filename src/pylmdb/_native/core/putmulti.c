@@ -195,12 +195,10 @@ static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consume
     return PyErr_Occurred() ? -1 : 0;
 }
 
-PyObject *cursor_putmulti(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames)
+CURSOR_METHOD(putmulti)
 {
     static const Signature signature = {
         "putmulti", 1, 4, 4, {ARG_ITEMS, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND}};
-    Cursor *self = (Cursor *)object;
     PyObject *given[4];
     size_t consumed = 0, added = 0;
     int flags;
@@ -208,7 +206,7 @@ PyObject *cursor_putmulti(PyObject *object, PyObject *const *args, Py_ssize_t na
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
         (flags = put_flags(given[1], given[2], given[3])) < 0 || guard_cursor(self) ||
         put_items(self, given[0], flags, &consumed, &added) || guard_cursor(self) ||
-        refresh_cursor(self) < 0)
+        found_record(self, self->engine->position_refresh(&self->position)) < 0)
         return NULL;
     return Py_BuildValue("(nn)", (Py_ssize_t)consumed, (Py_ssize_t)added);
 }

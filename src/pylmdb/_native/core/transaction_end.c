@@ -145,7 +145,7 @@ void close_handle(Transaction *txn, Handle *handle)
     if (handle->next)
         handle->next->previous = handle->previous;
     if (handle->owner) {
-        handle->owner->native = NULL;
+        handle->owner->position.cursor = NULL;
         handle->owner->handle = NULL;
     }
     if (handle->generation == pylmdb_generation)

@@ -16,6 +16,17 @@
  * for) of this size for the key: 0, or MDB_BAD_VALSIZE. */
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
                         const MDB_val *value);
+/* cdef: end */
+/* The same in the database of a cursor. */
+static inline int pylmdb_cursor_widths(MDB_cursor *cursor, unsigned int dbflags,
+                                       const MDB_val *key, const MDB_val *value)
+{
+    if (!(dbflags & (MDB_INTEGERKEY | MDB_DUPFIXED)))
+        return 0;
+    return pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), dbflags, key,
+                               value);
+}
+/* cdef: begin */
 int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size, MDB_val *value);
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -25,45 +36,13 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size,
                const void *value, size_t value_size);
+/* cdef: end */
 /* Moves the cursor by op and gives the record it then shows. */
 int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
                        const void *key, size_t key_size,
                        const void *value, size_t value_size, int op,
                        MDB_val *found_key, MDB_val *found_value);
-int pylmdb_cursor_put(MDB_cursor *cursor, unsigned int dbflags,
-                      const void *key, size_t key_size,
-                      const void *value, size_t value_size,
-                      unsigned int flags);
-/* Moves the cursor from the record (key, value), which may be gone by now, to
- * the one that op leads to: NEXT, PREV and their DUP and NODUP forms; others begin
- * at its successor if it is gone, but those for a key's first and last value at what
- * is left of the key when all of that is smaller. */
-int pylmdb_cursor_continue(MDB_cursor *cursor, unsigned int dbflags,
-                           const void *key, size_t key_size,
-                           const void *value, size_t value_size, int op,
-                           MDB_val *found_key, MDB_val *found_value);
-/* The record on which a cursor of a write transaction stands, in a database with
- * duplicates.  liblmdb does not always keep a cursor there when others write: one on
- * a key with a single value does not see a second one come, and one among duplicates
- * can be led to what their page was before.  So once others have written, the record
- * is sought again before the cursor is used. */
-struct pylmdb_stand;
-
-/* For a cursor of the transaction that has no position; NULL: without memory.  The
- * others take NULL for a cursor that needs none. */
-struct pylmdb_stand *pylmdb_stand_new(MDB_txn *txn);
-void pylmdb_stand_free(struct pylmdb_stand *stand);
-/* Before a seek: from now on the cursor stands where liblmdb has it. */
-void pylmdb_stand_forget(struct pylmdb_stand *stand);
-/* Notes where the cursor has come to, or if that is nowhere, that it stands behind
- * the record that it came from.  writes is a number that changes with each write in
- * the transaction. */
-int pylmdb_stand_note(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor);
-/* Moves the cursor by any op without a key from where it stands, and notes where it
- * has come to; GET_CURRENT reads what is there.  From a record that is gone it is as
- * with pylmdb_cursor_continue(). */
-int pylmdb_stand_move(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
-                      unsigned int dbflags, int op, MDB_val *found_key, MDB_val *found_value);
+/* cdef: begin */
 /* Moves a cursor of the main database to its next record that is a named database, and
  * copies its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.
  * *sure is 0 where liblmdb does not tell: then it is the next record of any kind. */
@@ -71,19 +50,6 @@ int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sur
 /* cdef: end */
 /* The number of values of the key that the cursor shows. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count);
-/* cdef: begin */
-/* The same from where it stands, which may be behind the key's values. */
-int pylmdb_stand_count(struct pylmdb_stand *stand, size_t writes, MDB_cursor *cursor,
-                       unsigned int dbflags, int positioned, size_t *count);
-/* Deletes the record that the cursor shows, or with MDB_NODUPDATA all values of
- * its key, and moves to the successor.  MDB_NOTFOUND: the record was the last of all,
- * or the last of a key that has others; the cursor has no position then, and what its
- * stand has noted is still the record.  *deleted tells whether the deletion itself
- * succeeded. */
-int pylmdb_cursor_del(MDB_cursor *cursor, unsigned int dbflags,
-                      unsigned int flags, MDB_val *found_key,
-                      MDB_val *found_value, int *deleted);
-/* cdef: end */
 
 /* -- batch.c: many records in one call -- */
 

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* The position of a cursor: where movements, reads, writes and iterations leave it, and from
+ * where the next ones go on.  Plain C: each core has one struct for each of its cursors, and
+ * makes Python objects of what these functions find.
+ *
+ * Functions return 0 (found, done), MDB_NOTFOUND (there is no such record) or another code.
+ * The rules are in plain/position.c; those that run once per record are here, because the C
+ * core has them inline and calls the engine through its table. */
+#ifndef PYLMDB_POSITION_H
+#define PYLMDB_POSITION_H
+
+#include "memory.h"
+
+/* cdef: begin */
+/* A copy of a record; room is how many bytes it can have. */
+struct pylmdb_saved {
+    char *record;
+    size_t room, key_size, value_size;
+};
+
+/* Of what a position knows that it is still so. */
+enum pylmdb_fresh { PYLMDB_NOT_FRESH, PYLMDB_KEY_FRESH, PYLMDB_BOTH_FRESH };
+
+/* A cursor is positioned after a movement that found something, until one that did not. */
+struct pylmdb_position {
+    MDB_cursor *cursor;
+    unsigned int dbflags;
+    /* A number that changes with each write of the transaction; NULL in a read transaction,
+     * where nothing changes. */
+    size_t *writes;
+    /* The record that it was on when it was last looked at.  After a write that failed: the
+     * key that could not be written. */
+    MDB_val key, value;
+    /* changes with each movement and each put */
+    size_t moves;
+    /* The last key sought was on the page of the one before. */
+    int near;
+    /* What of key and value is the record's until the next movement; else they are read anew. */
+    enum pylmdb_fresh fresh;
+    char positioned;
+    /* positioned by nothing but a write: iteration starts at an end, as from no position */
+    char only_written;
+    /* on the successor of a record that was deleted, and nothing was read there yet */
+    char unseen;
+    /* Its record as of a number of writes, in a database with duplicates.  liblmdb does not
+     * always keep a cursor there when others write: one on a key with a single value does not
+     * see a second one come, and one among duplicates can be led to what their page was
+     * before.  So once others have written, the record is sought again before the cursor is
+     * used.  saved.record is NULL where that is not needed. */
+    char is_saved;
+    size_t saved_writes;
+    struct pylmdb_saved saved;
+    /* the function of liblmdb in which the last write has failed */
+    const char *failed;
+};
+
+/* An iteration yields the record under the cursor, then moves on, in one direction.  It moves
+ * the cursor itself, so a program that moves the cursor in between continues from there, and
+ * ends if that was nowhere.  Where records were deleted in between, it continues from the
+ * record it gave last, whether or not that still exists; so in a write transaction it keeps a
+ * copy of it. */
+struct pylmdb_iteration {
+    int op;
+    /* values are wanted */
+    signed char values;
+    /* The next record is the one behind the last that was found.  A core that cannot make
+     * objects of a record sets it to 0: the next step finds that record again. */
+    signed char started;
+    size_t moves, writes;
+    struct pylmdb_saved last;
+};
+
+/* For a cursor that was just opened; 0, or ENOMEM. */
+int pylmdb_position_init(struct pylmdb_position *position, MDB_cursor *cursor,
+                         unsigned int dbflags, size_t *writes);
+void pylmdb_position_free(struct pylmdb_position *position);
+
+/* Moves by an op that needs no key. */
+int pylmdb_position_move(struct pylmdb_position *position, int op);
+/* Moves to a key, or with a value to a duplicate.  MDB_SET_RANGE takes no bytes, too: they are
+ * before all keys. */
+int pylmdb_position_seek(struct pylmdb_position *position, const void *key, size_t key_size,
+                         const void *value, size_t value_size, int op);
+/* Reads the record, for the caller or for what comes next. */
+int pylmdb_position_show(struct pylmdb_position *position);
+int pylmdb_position_refresh(struct pylmdb_position *position);
+/* The number of the key's values, also behind the last of them. */
+int pylmdb_position_count(struct pylmdb_position *position, size_t *count);
+
+/* MDB_KEYEXIST: a record is in the way, and the cursor on it. */
+int pylmdb_position_put(struct pylmdb_position *position, const void *key, size_t key_size,
+                        const void *value, size_t value_size, unsigned int flags);
+/* Deletes the record, or all values of its key, and moves to the successor. */
+int pylmdb_position_delete(struct pylmdb_position *position, int all);
+/* After a search for the key: stores the value in place of all that the key has. */
+int pylmdb_position_replace(struct pylmdb_position *position, const void *key, size_t key_size,
+                            const void *value, size_t value_size);
+
+/* Begins with op, one of MDB_NEXT and MDB_PREV and their forms for duplicates and for keys:
+ * a cursor without a position goes to the end where that begins, but not for duplicates. */
+int pylmdb_iteration_start(struct pylmdb_iteration *iteration, struct pylmdb_position *position,
+                           int op, int values);
+int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_position *position);
+void pylmdb_iteration_free(struct pylmdb_iteration *iteration);
+
+/* For getmulti: the first value of a key, or with a width as many as are on a page, one after another; the
+ * next of them.  PYLMDB_OTHER_WIDTH: the values have another width, that of position->value. */
+#define PYLMDB_OTHER_WIDTH (-2)
+int pylmdb_getmulti_first(struct pylmdb_position *position, const void *key, size_t key_size,
+                          size_t width);
+int pylmdb_getmulti_next(struct pylmdb_position *position, size_t width);
+/* cdef: end */
+
+/* pylmdb_cursor_step() of the engine. */
+typedef int pylmdb_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
+
+static inline int pylmdb_position_found(struct pylmdb_position *position,
+                                        enum pylmdb_fresh fresh)
+{
+    position->positioned = 1;
+    position->only_written = 0;
+    position->fresh = position->writes ? PYLMDB_NOT_FRESH : fresh;
+    return 0;
+}
+
+static inline int pylmdb_position_lost(struct pylmdb_position *position, int code)
+{
+    position->positioned = position->only_written = 0;
+    position->fresh = PYLMDB_NOT_FRESH;
+    position->key.mv_size = position->value.mv_size = 0;
+    return code;
+}
+
+/* Movements that do not always tell the key. */
+#define PYLMDB_UNTOLD                                                    \
+    (1u << MDB_FIRST_DUP | 1u << MDB_LAST_DUP | 1u << MDB_GET_MULTIPLE | \
+     1u << MDB_NEXT_MULTIPLE)
+
+/* pylmdb_position_move(), or PYLMDB_NOT_QUICK: nothing was done. */
+static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_step *step, int op)
+{
+    int rc;
+
+    if (position->saved.record)
+        return PYLMDB_NOT_QUICK;
+    rc = step(position->cursor, &position->key, &position->value, op);
+    position->moves++;
+    return rc ? pylmdb_position_lost(position, rc)
+              : pylmdb_position_found(position, PYLMDB_UNTOLD >> op & 1 ? PYLMDB_NOT_FRESH
+                                                                        : PYLMDB_BOTH_FRESH);
+}
+
+/* The caller is about to read the record.  When it is the successor of one that was deleted
+ * under an iteration, the caller gets it here, and the iteration goes on behind it.
+ * PYLMDB_NOT_QUICK: it must be read (pylmdb_position_refresh()). */
+static inline int pylmdb_quick_show(struct pylmdb_position *position)
+{
+    if (position->unseen) {
+        position->unseen = 0;
+        position->moves++;
+    }
+    position->only_written = 0;
+    return position->fresh == PYLMDB_BOTH_FRESH ? 0 : PYLMDB_NOT_QUICK;
+}
+
+/* pylmdb_iteration_next() in a read transaction, when nothing has moved the cursor since the
+ * last record; else PYLMDB_NOT_QUICK. */
+static inline int pylmdb_quick_next(struct pylmdb_iteration *iteration,
+                                    struct pylmdb_position *position, pylmdb_step *step)
+{
+    int rc;
+
+    if (!position->fresh || !iteration->started || position->moves != iteration->moves)
+        return PYLMDB_NOT_QUICK;
+    rc = step(position->cursor, &position->key, iteration->values ? &position->value : NULL,
+              iteration->op);
+    iteration->moves = ++position->moves;
+    if (rc)
+        return pylmdb_position_lost(position, rc);
+    position->fresh = iteration->values ? PYLMDB_BOTH_FRESH : PYLMDB_KEY_FRESH;
+    return 0;
+}
+
+#endif
