@@ -6,9 +6,11 @@ struct identity {
     ino_t inode; /* 0: not known */
 };
 
-/* The folder of the files when it was seen to have them, a while after its last change. */
+/* The folder of the files, and its times when it was seen to have them, a while after its
+ * last change. */
 struct settled_folder {
-    struct identity folder;
+    struct identity folder; /* which fd is open */
+    int fd, is_settled;
     struct timespec changed, written;
     long long looked; /* in milliseconds */
 };
