@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from .._typing import TYPE_CHECKING
 from ..errors import ReadersFullError, error
-from ..transaction import stat_from
-from ..types import EnvInfo, Reader, Stat
+from ..types import EnvInfo, Reader, Stat, info_fields, stat_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .._aliases import CData
     from .._shared.environment import SharedEnv
 
 
@@ -31,9 +29,9 @@ class Inspection:
     def stat(self) -> Stat:
         """Numbers of entries, pages and levels of the main database.  ``mdb_env_stat``."""
         shared = self._use()
-        out = shared.engine.ffi.new("MDB_stat *")
-        shared.call("mdb_env_stat", shared.engine.lib.mdb_env_stat, out)
-        return stat_from(out)
+        out = shared.engine.ffi.new("size_t[]", shared.engine.lib.PYLMDB_STAT_SIZE)
+        shared.call("mdb_env_stat", shared.engine.lib.pylmdb_env_stat, out)
+        return Stat(zip(stat_fields, map(int, out), strict=True))
 
     def info(self) -> EnvInfo:
         """Sizes and counters of the environment.  ``mdb_env_info``.
@@ -48,27 +46,24 @@ class Inspection:
         where the engine tells it; ``pinned``, how many ended transactions are
         held by views.
         """
-        shared = self._use()
-        ffi, out = shared.engine.ffi, self._native_info(shared)
-        limit, most, reserved = shared.room()
-        return EnvInfo(
-            map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
-            map_size=limit,
-            last_pgno=int(out.me_last_pgno),
-            last_txnid=int(out.me_last_txnid),
-            max_readers=int(out.me_maxreaders),
-            num_readers=int(out.me_numreaders),
-            pinned=shared.pins(),
-            max_map_size=most,
-            reserved=reserved,
-            used=(int(out.me_last_pgno) + 1) * self.stat().psize,
-            free_pages=self._pages_freed([0])[0],
-        )
+        info = self._numbers()
+        info["free_pages"] = self._free_pages()[1]
+        return info
 
-    def _native_info(self, shared: SharedEnv) -> CData:
-        out = shared.engine.ffi.new("MDB_envinfo *")
-        shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
-        return out
+    def _numbers(self) -> EnvInfo:
+        """What need not be counted."""
+        shared = self._use()
+        out = shared.engine.ffi.new("size_t[]", shared.engine.lib.PYLMDB_INFO_SIZE)
+        shared.call("mdb_env_info", shared.engine.lib.pylmdb_env_info, out)
+        info = EnvInfo(zip(info_fields[:-1], map(int, out), strict=True))
+        info["pinned"] = shared.pins()
+        return info
+
+    def _free_pages(self) -> tuple[int, int | None]:
+        """The number of the newest snapshot, and how many pages are free in it; None where
+        that cannot be looked up."""
+        number, found = self._pages_freed([0])
+        return number, found[0]
 
     def max_key_size(self) -> int:
         """The greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with 1.0 and
@@ -128,7 +123,7 @@ class Inspection:
             if len(row) == 3 and row[0].isdigit()
         ]
         snapshots = {reader.txnid for reader in readers if reader.txnid is not None}
-        pages: dict[int | None, int | None] = self._pages_freed(snapshots) if snapshots else {}
+        pages: dict[int | None, int | None] = self._pages_freed(snapshots)[1] if snapshots else {}
         for reader in readers:
             reader["pages"] = pages.get(reader.txnid, 0)
             reader["held_since"] = None
@@ -140,19 +135,20 @@ class Inspection:
                     break
         return readers
 
-    def _pages_freed(self, snapshots: Iterable[int]) -> dict[int | None, int | None]:
-        """How many pages have been freed since each snapshot; None where that cannot be
-        looked up."""
+    def _pages_freed(self, snapshots: Iterable[int]) -> tuple[int, dict[int | None, int | None]]:
+        """The number of the newest snapshot, and how many pages have been freed since each one;
+        None where that cannot be looked up."""
         shared = self._use()
         lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
         box = shared.engine.ffi.new("struct pylmdb_txn *")
         found: dict[int | None, int | None] = {}
-        slots = int(self._native_info(shared).me_numreaders)
+        slots = self._numbers().num_readers
         try:
             shared.begin_reader(box)
         except ReadersFullError:
-            return dict.fromkeys(snapshots)
+            return 0, dict.fromkeys(snapshots)
         try:
+            newest = int(lib.mdb_txn_id(box.ptr))
             for snapshot in snapshots:
                 code = lib.pylmdb_pages_freed(box.ptr, snapshot, out)
                 if code:
@@ -161,7 +157,7 @@ class Inspection:
         finally:
             shared.end_reader(box)
             shared.run(lambda env: lib.pylmdb_env_forget_slots(env, slots) or 0)
-        return found
+        return newest, found
 
     def reader_check(self) -> int:
         """Free the slots of readers whose process has died; returns how many.
@@ -172,3 +168,6 @@ class Inspection:
         out = shared.engine.ffi.new("int *")
         shared.call("mdb_reader_check", shared.engine.lib.mdb_reader_check, out)
         return int(out[0])
+
+    # What the C core calls where it cannot ask at once.
+    _stat, _info, _max_key_size, _max_readers = stat, info, max_key_size, max_readers
