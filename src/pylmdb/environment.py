@@ -6,7 +6,6 @@ from __future__ import annotations
 from _operator import index
 from _weakref import ref
 
-from . import _registry
 from ._array_methods import EnvironmentArrays
 from ._core_rules.refusals import refusal
 from ._core_rules.writer_gate import Deadline
@@ -15,8 +14,6 @@ from ._environment import pinned as _held
 from ._environment.copying import Copying
 from ._environment.inspection import Inspection
 from ._environment.writing import Writing
-from ._shared.environment import tokens
-from ._shared.options import make_options
 from ._typing import TYPE_CHECKING
 from ._which_core import EnvironmentCore, publish
 from .database import Database, flags_from
@@ -130,7 +127,9 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         guard: bool = True,
         verify: bool = False,
     ) -> None:
-        options = make_options(
+        from . import _registry  # what opening needs is not loaded by import pylmdb
+
+        options = _registry.make_options(
             path, subdir, map_size=map_size, max_map_size=max_map_size, readonly=readonly,
             metasync=metasync, sync=sync, map_async=map_async, mode=mode, create=create,
             readahead=readahead, writemap=writemap, meminit=meminit, max_readers=max_readers,
@@ -143,7 +142,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
             from ._environment import verification as _verification  # few programs need it
 
             _verification.verify_before_open(options)
-        self._token = next(tokens)
+        self._token = next(_registry.tokens)
         self._options = options
         self._shared = _registry.open_shared(options, self._token, self)
         self._readonly = options.readonly
@@ -170,6 +169,8 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
 
     def _reopen(self, left: SharedEnv) -> SharedEnv:
         """Have another native environment in place of one that was left behind."""
+        from . import _registry
+
         with _registry.lock():
             if self._shared is left:
                 options = self._options.replaced(create=False)
@@ -472,6 +473,38 @@ _PICKLED = (
 
 def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) -> Environment:
     return cls(path, create=False, **options)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def version(
+        subpatch: Literal[False] = False, lib_version: int | None = None
+    ) -> tuple[int, int, int]: ...
+    @overload
+    def version(
+        subpatch: Literal[True], lib_version: int | None = None
+    ) -> tuple[int, int, int, int]: ...
+    @overload
+    def version(subpatch: bool, lib_version: int | None = None) -> tuple[int, ...]: ...
+
+
+def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
+    """The version of a built-in liblmdb, as (major, minor, patch).
+
+    :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
+    :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
+        one that makes new files.
+    """
+    from . import _engine
+
+    if lib_version is None or lib_version == -1:
+        engine = _engine.default()
+    else:
+        if lib_version < 0:
+            raise OverflowError(f"lib_version must be 0 or 1, not {lib_version}")
+        engine = _engine.of_major(lib_version)
+    return (*engine.version, int(engine.hardened)) if subpatch else engine.version
 
 
 def enable_drop_gil() -> None:

@@ -64,7 +64,7 @@ typedef struct {
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
     PyObject *error, *write_error, *refusal, *wrong_thread_error;
-    PyObject *database_class, *deadline_class, *array_form;
+    PyObject *database_class, *deadline_class;
     RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];
     /* what the last headers of arrays mean (get_array.c) */

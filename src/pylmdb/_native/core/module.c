@@ -219,7 +219,6 @@ static int take_python_side(CoreState *state)
                    take_attribute("pylmdb.database", "Database", &state->database_class) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||
-                   take_attribute("pylmdb._slow_paths", "array_form", &state->array_form) ||
                    take_record("Stat", "stat_fields", PYLMDB_STAT_SIZE, &state->stat) ||
                    take_record("EnvInfo", "info_fields", PYLMDB_INFO_SIZE + 1, &state->info)
                ? -1
@@ -269,7 +268,7 @@ static int core_exec(PyObject *module)
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class);      \
     each(error); each(write_error); each(refusal); each(wrong_thread_error);  \
-    each(database_class); each(deadline_class); each(array_form);             \
+    each(database_class); each(deadline_class);                               \
     each(stat.class); each(stat.fields); each(stat.empty);                    \
     each(info.class); each(info.fields); each(info.empty)
 
