@@ -193,13 +193,6 @@ static int same_time(const struct timespec *a, const struct timespec *b)
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* Systems without O_PATH must be allowed to read the folder. */
-#ifdef O_PATH
-#define O_FOLDER O_PATH
-#else
-#define O_FOLDER O_RDONLY
-#endif
-
 static int is_settled(MDB_env *env, const struct stat *folder)
 {
     char full[PATH_MAX];
@@ -227,6 +220,13 @@ static int is_folder(const struct settled_folder *known, const struct stat *foun
     return known->folder.inode == found->st_ino && known->folder.device == found->st_dev;
 }
 
+/* Systems without O_PATH must be allowed to read the folder. */
+#ifdef O_PATH
+#define O_FOLDER O_PATH
+#else
+#define O_FOLDER O_RDONLY
+#endif
+
 /* The folder that the path leads to, which is open then. */
 static int find_folder(MDB_env *env, struct stat *found)
 {
@@ -241,7 +241,7 @@ static int find_folder(MDB_env *env, struct stat *found)
     if ((known->fd = open(full, O_FOLDER | O_DIRECTORY | O_CLOEXEC)) < 0)
         return 0;
     remember_file(&known->folder, known->fd);
-    return !fstat(known->fd, found) && is_folder(known, found);
+    return !fstat(known->fd, found);
 }
 
 static int is_unchanged(const struct settled_folder *known)
