@@ -305,3 +305,53 @@ def getmulti_fixed(stage: Stage) -> Iterator[Timed]:
             return cursor.getmulti(keys, dupdata=True, dupfixed_bytes=8, keyfixed=True)
 
         yield Job(data.dup_records(stage.sizes), run)
+
+
+# -- what is told of environments and transactions -------------------------------------
+
+
+@CASES.case("env.info", 1.0)
+def env_info(stage: Stage) -> Iterator[Timed]:
+    env, count = stage.hot, stage.sizes.loops
+
+    def run() -> None:
+        for _ in repeat(None, count):
+            env.info()
+
+    yield Job(count, run)
+
+
+@CASES.case("env.stat", 1.0)
+def env_stat(stage: Stage) -> Iterator[Timed]:
+    env, count = stage.hot, stage.sizes.loops
+
+    def run() -> None:
+        for _ in repeat(None, count):
+            env.stat()
+
+    yield Job(count, run)
+
+
+@CASES.case("txn.id", 0.9)
+def txn_id(stage: Stage) -> Iterator[Timed]:
+    count = stage.sizes.loops
+    with stage.hot.begin() as txn:
+
+        def run() -> None:
+            for _ in repeat(None, count):
+                txn.id()
+
+        yield Job(count, run)
+
+
+@CASES.case("txn.stat", 1.0)
+def txn_stat(stage: Stage) -> Iterator[Timed]:
+    env, count = stage.hot, stage.sizes.loops
+    main = env.open_db(None)
+    with env.begin() as txn:
+
+        def run() -> None:
+            for _ in repeat(None, count):
+                txn.stat(main)
+
+        yield Job(count, run)

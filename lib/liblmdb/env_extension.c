@@ -8,9 +8,10 @@ struct identity {
 };
 
 /* A folder that had the environment's files when it was last looked at, some time after its
- * last change. */
+ * last change, and its times then. */
 struct settled_folder {
-    struct identity folder;
+    struct identity folder; /* of the open descriptor fd */
+    int fd, is_settled;
     struct timespec changed, written;
     long long looked; /* in milliseconds */
 };

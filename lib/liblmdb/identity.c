@@ -143,15 +143,22 @@ static int is_unlinked(int fd)
     return fd != INVALID_HANDLE_VALUE && !fstat(fd, &has) && !has.st_nlink;
 }
 
-static int stat_folder(MDB_env *env, struct stat *found)
+static int folder_name(MDB_env *env, char *full, size_t room)
 {
-    char full[PATH_MAX];
     char *end;
 
-    if (full_name(env, full, sizeof(full), 0) || !(end = strrchr(full, '/')))
-        return -1;
+    if (full_name(env, full, room, 0) || !(end = strrchr(full, '/')))
+        return ENOENT;
     *(end == full ? end + 1 : end) = 0;
-    return stat(full, found);
+    return 0;
+}
+
+static int folder_exists(MDB_env *env)
+{
+    char full[PATH_MAX];
+    struct stat found;
+
+    return !folder_name(env, full, sizeof(full)) && !stat(full, &found);
 }
 
 /* Files whose folder was moved are no others: they are found where it is now. */
@@ -160,19 +167,22 @@ static int names_lead_elsewhere(MDB_env *env)
     struct env_extension *ext = extension_of(env);
     const enum place data = look_up(env, &ext->data, 0);
     const enum place locks = env->me_txns ? look_up(env, &ext->locks, 1) : data;
-    struct stat folder;
 
     if (data == SAME && locks == SAME)
         return 0;
     return data != GONE || locks != GONE || is_unlinked(env->me_fd) || is_unlinked(env->me_lfd) ||
-           !stat_folder(env, &folder);
+           folder_exists(env);
 }
 
-/* Looking at both names takes as long as a small transaction does.  A folder that has not
- * changed, by its own path, has the same files under the same names; but only if its last
+/* Looking at both names takes as long as a small transaction does.  A folder in which no name
+ * was made, removed or changed has the same files under the same names; but only if its last
  * change is so long ago that another one would have another time.  Linux takes times from a
  * clock that ticks at least every 10 ms; some file systems count in steps of two seconds, and
- * have no parts of a second.  A name that is a symbolic link leads out of the folder. */
+ * have no parts of a second.  A name that is a symbolic link leads out of the folder.
+ *
+ * The folder is asked through a descriptor, which takes a third of the time of its path.  That
+ * does not tell whether its path leads to it, or what is mounted over a file; so all is looked
+ * at every PAUSE_MS. */
 enum { SETTLED_MS = 100, SETTLED_COARSE_MS = 3000 };
 
 static int is_long_ago(const struct timespec *now, const struct timespec *then)
@@ -199,12 +209,53 @@ static int is_settled(MDB_env *env, const struct stat *folder)
            !full_name(env, full, sizeof(full), 0) && !lstat(full, &data) && S_ISREG(data.st_mode);
 }
 
-static int is_unchanged(const struct settled_folder *known, const struct stat *folder)
+/* Closed with the environment, and in a forked child. */
+static void close_folder(MDB_env *env)
 {
-    return known->folder.inode && known->folder.inode == folder->st_ino &&
-           known->folder.device == folder->st_dev &&
-           same_time(&known->changed, &folder->st_ctim) &&
-           same_time(&known->written, &folder->st_mtim);
+    struct settled_folder *known = &extension_of(env)->known;
+
+    if (known->folder.inode)
+        (void)close(known->fd);
+    known->folder.inode = 0;
+    known->is_settled = 0;
+}
+
+static int is_folder(const struct settled_folder *known, const struct stat *found)
+{
+    return known->folder.inode == found->st_ino && known->folder.device == found->st_dev;
+}
+
+/* Systems without O_PATH must be allowed to read the folder. */
+#ifdef O_PATH
+#define O_FOLDER O_PATH
+#else
+#define O_FOLDER O_RDONLY
+#endif
+
+/* The folder that the path leads to, which is open then. */
+static int find_folder(MDB_env *env, struct stat *found)
+{
+    struct settled_folder *known = &extension_of(env)->known;
+    char full[PATH_MAX];
+
+    if (folder_name(env, full, sizeof(full)) || stat(full, found))
+        return 0;
+    if (is_folder(known, found))
+        return 1;
+    close_folder(env);
+    if ((known->fd = open(full, O_FOLDER | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return 0;
+    remember_file(&known->folder, known->fd);
+    return !fstat(known->fd, found);
+}
+
+static int is_unchanged(const struct settled_folder *known)
+{
+    struct stat found;
+
+    return known->is_settled && !is_due(&known->looked) && !fstat(known->fd, &found) &&
+           is_folder(known, &found) && same_time(&known->changed, &found.st_ctim) &&
+           same_time(&known->written, &found.st_mtim);
 }
 
 /* Called by the one thread that begins to write. */
@@ -212,19 +263,18 @@ static int files_are_replaced(MDB_env *env)
 {
     struct settled_folder *known = &extension_of(env)->known;
     struct stat folder;
-    const int found = !stat_folder(env, &folder);
+    int found;
 
-    /* What is mounted over a file changes no folder, so all is looked at now and then. */
-    if (found && is_unchanged(known, &folder) && !is_due(&known->looked))
+    if (is_unchanged(known))
         return 0;
-    known->folder.inode = 0;
+    known->is_settled = 0;
+    found = find_folder(env, &folder); /* before the names: a change of one comes after it */
     if (names_lead_elsewhere(env))
         return 1;
     if (found && is_settled(env, &folder)) {
-        known->folder.device = folder.st_dev;
-        known->folder.inode = folder.st_ino;
         known->changed = folder.st_ctim;
         known->written = folder.st_mtim;
+        known->is_settled = 1;
         note_look(&known->looked);
     }
     return 0;

@@ -326,7 +326,9 @@ int pylmdb_mutex_lock(pthread_mutex_t *mutex)
         leave();
         return rc;
     }
-    release_orphans();
+    /* What this thread has to unlock was noted by it, so it sees that there is a note. */
+    if (__atomic_load_n(&held_locks, __ATOMIC_RELAXED))
+        release_orphans();
     rc = lock_robust(mutex, writer_wait_ms);
     if (rc == EBUSY)
         rc = ETIMEDOUT;

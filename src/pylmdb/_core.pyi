@@ -139,7 +139,11 @@ class SharedCore:
         could not begin without waiting."""
 
 class EnvironmentCore:
-    """The base of Environment, for ``begin`` alone."""
+    """The base of Environment, for what is called often.
+
+    The C core implements ``stat``, ``info``, ``max_key_size`` and ``max_readers``, too, which call
+    ``_stat`` and so on where they cannot be answered at once.
+    """
 
     # None once it is closed
     _shared: SharedEnv | None

@@ -13,13 +13,13 @@ import sys
 from _thread import RLock
 
 from ._slow_paths import SlowPaths
-from ._typing import TYPE_CHECKING, overload
+from ._typing import TYPE_CHECKING
 from ._which_core import NAME, check_version, compiled, join
 from .errors import Error, InvalidError, VersionMismatchError, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any, Literal
+    from typing import Any
 
     from ._aliases import CData
     from ._shared.environment import SharedEnv
@@ -141,36 +141,6 @@ def default() -> Engine:
     for engine in _each_engine():
         return engine
     raise ImportError("pylmdb has no compiled engine; install it with pip")
-
-
-@overload
-def version(
-    subpatch: Literal[False] = False, lib_version: int | None = None
-) -> tuple[int, int, int]: ...
-@overload
-def version(
-    subpatch: Literal[True], lib_version: int | None = None
-) -> tuple[int, int, int, int]: ...
-@overload
-def version(subpatch: bool, lib_version: int | None = None) -> tuple[int, ...]: ...
-def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
-    """Return the version of a built-in liblmdb, as (major, minor, patch).
-
-    :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
-    :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
-        engine for new files.
-    :raises Error: the engine is not built in.
-    :raises OverflowError: ``lib_version`` is negative.
-
-    ``mdb_version``.
-    """
-    if lib_version is None or lib_version == -1:
-        engine = default()
-    else:
-        if lib_version < 0:
-            raise OverflowError(f"lib_version must be 0 or 1, not {lib_version}")
-        engine = of_major(lib_version)
-    return (*engine.version, int(engine.hardened)) if subpatch else engine.version
 
 
 def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:

@@ -21,9 +21,11 @@ from _thread import RLock
 from . import _engine
 from ._base.owners import Descriptor, Owner
 from ._shared.environment import SharedEnv
+from ._shared.environment import tokens as tokens
 from ._shared.growth import plan
 from ._shared.opening import OpenAttempt, RetryError, look
 from ._shared.options import SPARE_SLOTS
+from ._shared.options import make_options as make_options
 from ._typing import TYPE_CHECKING
 from .errors import Error, ReplacedError, error
 

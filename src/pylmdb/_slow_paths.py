@@ -21,16 +21,6 @@ if TYPE_CHECKING:
     from .environment import Environment
 
 
-def array_form(view: memoryview) -> tuple[Any, ...]:
-    """The array that a value in .npy format describes, for get_array.c."""
-    from ._base import numpy as _numpy
-    from .arrays import npy as _npy  # which need numpy
-
-    form = _npy.whole_form(view)
-    says = bytes(view[: form.header]), form.size, form.shape, form.dtype, form.order
-    return *says, _numpy.np.ndarray, _numpy.TABLE
-
-
 class SlowPaths:
     """The methods that the C core calls for one engine.
 
@@ -45,6 +35,16 @@ class SlowPaths:
         self.cursor_pointer = partial(ffi.cast, "MDB_cursor *")
         self._end_thread = end_thread
         self._thread = _threads.current
+
+    @staticmethod
+    def array_form(view: memoryview) -> tuple[Any, ...]:
+        """Return the array that a value in .npy format describes, for get_array.c."""
+        from ._base import numpy as _numpy
+        from .arrays import npy as _npy  # which need numpy
+
+        form = _npy.whole_form(view)
+        says = bytes(view[: form.header]), form.size, form.shape, form.dtype, form.order
+        return *says, _numpy.np.ndarray, _numpy.TABLE
 
     def know_thread(self, _shared: SharedEnv, _address: int, number: int, _none: None) -> None:
         """Have the write transactions of the calling thread ended when the thread ends."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 from _operator import index
 from _weakref import ref
 
-from . import _registry
 from ._array_methods import EnvironmentArrays
 from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
 from ._core_rules.refusals import refusal
@@ -15,8 +14,6 @@ from ._environment import catalog as _catalog
 from ._environment import copying as _copying
 from ._environment import inspection as _inspection
 from ._environment import pinned as _pinned
-from ._shared.environment import tokens
-from ._shared.options import make_options
 from ._typing import TYPE_CHECKING
 from ._which_core import EnvironmentCore, publish
 from .database import Database, flags_from
@@ -130,7 +127,9 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         guard: bool = True,
         verify: bool = False,
     ) -> None:
-        options = make_options(
+        from . import _registry  # what opening needs is not loaded by import pylmdb
+
+        options = _registry.make_options(
             path, subdir, map_size=map_size, max_map_size=max_map_size, readonly=readonly,
             metasync=metasync, sync=sync, map_async=map_async, mode=mode, create=create,
             readahead=readahead, writemap=writemap, meminit=meminit, max_readers=max_readers,
@@ -143,7 +142,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
             from ._environment import verification as _verification  # few programs need it
 
             _verification.verify_before_open(options)
-        self._token = next(tokens)
+        self._token = next(_registry.tokens)
         self._options = options
         self._shared = _registry.open_shared(options, self._token, self)
         self._readonly = options.readonly
@@ -170,6 +169,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
     def _reopen(self, left: SharedEnv) -> SharedEnv:
         """Open the file again, in place of a native environment that was left behind."""
+        from . import _registry
+
         with _registry.lock():
             if self._shared is left:
                 options = self._options.replaced(create=False)
@@ -576,6 +577,13 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         """
         return _inspection.max_readers(self._use())
 
+    # The C core implements these four, and calls the functions here if the environment is being
+    # closed or its map is being replaced.
+    _stat, _info, _max_key_size, _max_readers = stat, info, max_key_size, max_readers
+
+    def _free_pages(self) -> tuple[int, int | None]:
+        return _inspection.free_pages(self._use())
+
     def readers(self) -> str:
         """Return the reader table as text, with a line for each reader slot in use.
 
@@ -645,6 +653,42 @@ _PICKLED = (
 
 def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) -> Environment:
     return cls(path, create=False, **options)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def version(
+        subpatch: Literal[False] = False, lib_version: int | None = None
+    ) -> tuple[int, int, int]: ...
+    @overload
+    def version(
+        subpatch: Literal[True], lib_version: int | None = None
+    ) -> tuple[int, int, int, int]: ...
+    @overload
+    def version(subpatch: bool, lib_version: int | None = None) -> tuple[int, ...]: ...
+
+
+def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
+    """Return the version of a built-in liblmdb, as (major, minor, patch).
+
+    :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
+    :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
+        engine for new files.
+    :raises Error: the engine is not built in.
+    :raises OverflowError: ``lib_version`` is negative.
+
+    ``mdb_version``.
+    """
+    from . import _engine
+
+    if lib_version is None or lib_version == -1:
+        engine = _engine.default()
+    else:
+        if lib_version < 0:
+            raise OverflowError(f"lib_version must be 0 or 1, not {lib_version}")
+        engine = _engine.of_major(lib_version)
+    return (*engine.version, int(engine.hardened)) if subpatch else engine.version
 
 
 def enable_drop_gil() -> None:

@@ -249,38 +249,23 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         raise NotImplementedError
 
+    def id(self) -> int:
+        """Return the number of the snapshot that is read, or that is being written.
+
+        ``mdb_txn_id``.
+        """
+        raise NotImplementedError
+
+    def stat(self, db: Database | None = None) -> Stat:
+        """Return the numbers of entries, pages and levels of a database.  ``mdb_stat``."""
+        raise NotImplementedError
+
     # -- the same for both cores ------------------------------------------------------
 
     @property
     def write(self) -> bool:
         """True for a write transaction."""
         return self._write
-
-    def id(self) -> int:
-        """Return the number of the snapshot that is read, or that is being written.
-
-        ``mdb_txn_id``.
-        """
-        return int(self._do(self._shared_engine().lib.mdb_txn_id))
-
-    def stat(self, db: Database | None = None) -> Stat:
-        """Return the numbers of entries, pages and levels of a database.  ``mdb_stat``."""
-        result: Stat = self._do(self._stat, db)
-        return result
-
-    def _stat(self, ptr: CData, db: Database | None) -> Stat:
-        engine, slot = self._shared.engine, self._slot_in(ptr, db)
-        out = engine.ffi.new("MDB_stat *")
-
-        def call() -> int:
-            return int(engine.lib.mdb_stat(ptr, slot.dbi, out))
-
-        code = call()
-        if code:
-            code = self._shared.retry_adopted(ptr, slot, code, call)
-        if code:
-            raise error("mdb_stat", code)
-        return stat_from(out)
 
     def drop(self, db: Database, delete: bool = True) -> None:
         """Delete all records of a database, and the database itself.
@@ -409,15 +394,3 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         if self.closed:
             return f"<pylmdb.Transaction {kind} ended>"
         return f"<pylmdb.Transaction {kind} on {self.env.path()!r}>"
-
-
-def stat_from(out: CData) -> Stat:
-    """The :class:`Stat` for an ``MDB_stat``."""
-    return Stat(
-        psize=int(out.ms_psize),
-        depth=int(out.ms_depth),
-        branch_pages=int(out.ms_branch_pages),
-        leaf_pages=int(out.ms_leaf_pages),
-        overflow_pages=int(out.ms_overflow_pages),
-        entries=int(out.ms_entries),
-    )

@@ -84,6 +84,11 @@ class EnvInfo(Record["int | None"]):
         def __getitem__(self, name: str, /) -> int | None: ...
 
 
+# In the order in which plain/numbers.c fills arrays; the last of info_fields is not in its array.
+stat_fields = tuple(Stat.__annotations__)
+info_fields = tuple(EnvInfo.__annotations__)
+
+
 class EnvFlags(Record[bool]):
     """The options with which an environment was opened (``mdb_env_get_flags``)."""
 

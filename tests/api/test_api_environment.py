@@ -9,6 +9,7 @@ import weakref
 from pathlib import Path
 
 import pytest
+from programs import Rival
 
 import pylmdb
 
@@ -141,6 +142,64 @@ def test_stat_and_info(env):
     assert found["psize"] == found.psize >= 4096
     with pytest.raises(AttributeError):
         _ = found.nothing
+
+
+def test_what_is_told_at_once_is_what_is_told_after_a_wait(env):
+    """The C core asks liblmdb itself, unless somebody closes or resizes: then Python does."""
+    db = env.open_db(b"named")
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v" * 10000)
+        txn.put(b"k", b"v", db=db)
+    quick = [call() for call in (env.stat, env.info, env.max_key_size, env.max_readers)]
+    slow = [getattr(env, "_" + name)() for name in ("stat", "info", "max_key_size", "max_readers")]
+    assert quick == slow
+    assert [list(each) for each in quick[:2]] == [list(each) for each in slow[:2]]
+    assert [type(each) for each in quick] == [pylmdb.types.Stat, pylmdb.types.EnvInfo, int, int]
+    env._shared.admitting = False
+    assert [env.stat(), env.info(), env.max_key_size(), env.max_readers()] == quick
+    assert env._shared.admitting
+    quick[0]["entries"] = quick[1]["entries"] = 17
+    assert (env.stat().entries, "entries" in env.info()) == (2, False)
+
+
+def test_free_pages_are_counted_anew_after_each_commit(env, env_path, lib_version):
+    def walk():
+        return env._pages_freed([0])[1][0]
+
+    told = []
+    for round in range(3):
+        with env.begin(write=True) as txn:
+            for number in range(100):
+                txn.put(b"%d" % number, b"v" * 2000 * (3 - round))
+        told += [env.info().free_pages, env.info().free_pages]
+        assert told[-2:] == [walk()] * 2
+    with Rival(env_path, lib_version) as rival:
+        assert rival.ask("put", "17", "v") == "put"
+        assert env.info().free_pages == walk()
+    assert len(set(told)) > 1
+
+
+def test_stat_of_a_transaction_is_that_of_its_snapshot(env):
+    db = env.open_db(b"named")
+    with env.begin() as reader, env.begin(write=True) as txn:
+        for number in range(3):
+            txn.put(b"%d" % number, b"v", db=db)
+        assert [txn.stat(db).entries, txn.stat(db=db)["entries"], txn.stat().entries] == [3, 3, 1]
+        assert (reader.stat(db).entries, txn.id() - reader.id()) == (0, 1)
+        new = env.open_db(b"new", txn)
+        with pytest.raises(pylmdb.Error):
+            reader.stat(new)
+        with pytest.raises(TypeError):
+            txn.stat(b"named")
+        with pytest.raises(TypeError):
+            txn.stat(other=db)
+        with env.begin(write=True, parent=txn):
+            for call in (txn.id, txn.stat):
+                with pytest.raises(pylmdb.Error, match="child"):
+                    call()
+    for call in (txn.id, txn.stat, reader.id, reader.stat):
+        with pytest.raises(pylmdb.Error):
+            call()
 
 
 def test_last_txnid_grows_by_one_per_database_made(env):

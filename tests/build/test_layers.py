@@ -269,6 +269,10 @@ def test_the_import_loads_nothing_slow():
                 "importlib.metadata", "mmap", "array", "cffi", "pathlib", "asyncio",
                 "concurrent.futures", "logging"} & {*loaded}  # fmt: skip
     assert not {"pylmdb.mapping", "pylmdb.arrays", "pylmdb.aio"} & {*loaded}
+    assert not {"pylmdb._registry", "pylmdb._engine", "pylmdb._slow_paths"} & {*loaded}, (
+        "no open yet"
+    )
+    assert not {name for name in loaded if name.startswith("pylmdb._shared")}
     compiled = {name for names in COMPILED.values() for name in names}
     assert {f"pylmdb.{name}" for name in compiled} & {*loaded} == {"pylmdb._core"}, "no engine yet"
     assert not {"_cffi_backend", "pylmdb._cffi_core.core"} & {*loaded}

@@ -82,6 +82,7 @@ def storm(scene, operation, most):
     operation(scene)
     scene.check()
     total = strikes.points(lambda: operation(scene))
+    scene.check()  # the first write opens a descriptor of the folder
     gc.collect()
     gc.freeze()  # or each collection looks at all modules
     before = strikes.left(scene.folder)

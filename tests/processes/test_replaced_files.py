@@ -90,12 +90,10 @@ def test_a_folder_that_has_been_quiet(open_env, tmp_path):
                 (path / "link").symlink_to(file)
                 path = path / "link"
             cases.append((open_env(path, sync=False), change, str(file)))
-    for name in ("folder", "parent/env"):
-        (tmp_path / "folders" / name).mkdir(parents=True)
-        moved = tmp_path / "folders" / name.split("/")[0]
-        env = open_env(tmp_path / "folders" / name, sync=False)
-        cases.append((env, lambda path: (move(path), shutil.copytree(path + ".old", path)), moved))
-    settle(tmp_path / "folders" / "parent" / "env")
+    (tmp_path / "folder").mkdir()
+    env = open_env(tmp_path / "folder", sync=False)
+    cases.append((env, replace_folder, tmp_path / "folder"))
+    settle(tmp_path / "folder")
     for env, _, _ in cases:
         put(env, b"k")
         put(env, b"k")
@@ -104,6 +102,72 @@ def test_a_folder_that_has_been_quiet(open_env, tmp_path):
         for _ in range(2):
             with pytest.raises(pylmdb.ReplacedError):
                 env.begin(write=True)
+
+
+def replace_folder(path):
+    move(path)
+    shutil.copytree(path + ".old", path)
+
+
+@pytest.mark.slow  # it waits for the clock
+def test_what_is_above_a_quiet_folder_is_noticed_soon(open_env, tmp_path):
+    (tmp_path / "parent" / "env").mkdir(parents=True)
+    envs = [open_env(tmp_path / "parent" / "env", sync=False)]
+    other = tmp_path / "other"
+    (other / "env").mkdir(parents=True)
+    (tmp_path / "other-link").symlink_to(other)
+    envs.append(open_env(tmp_path / "other-link" / "env", sync=False))
+    settle(tmp_path / "parent" / "env")
+    settle(other / "env")
+    for env in envs:
+        put(env, b"k")
+        put(env, b"k")
+    replace_folder(str(tmp_path / "parent"))
+    os.unlink(tmp_path / "other-link")
+    shutil.copytree(other, tmp_path / "copy")
+    (tmp_path / "other-link").symlink_to(tmp_path / "copy")
+    for env in envs:
+        with pytest.raises(pylmdb.ReplacedError):
+            write_for_a_minute(env)
+        with pytest.raises(pylmdb.ReplacedError):
+            env.begin(write=True)
+
+
+def write_for_a_minute(env):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        put(env, b"k")
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors")
+@pytest.mark.slow  # it waits for the clock
+def test_the_descriptor_of_a_quiet_folder_is_closed(open_env, env_path):
+    open_env().close()
+    before = descriptors()
+    env = open_env(sync=False)
+    settle(env_path)
+    put(env, b"k")
+    replace_folder(env_path)
+    with pytest.raises(pylmdb.ReplacedError):
+        env.begin(write=True)
+    child = os.fork()
+    if not child:
+        try:
+            env.close()
+            os._exit(descriptors() - before)
+        finally:
+            os._exit(99)
+    assert finish_child(child) == 0
+    env.close()
+    assert descriptors() == before
+
+
+def finish_child(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_no_write_is_lost_however_soon_it_follows(open_env, env_path):

@@ -29,6 +29,7 @@ from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Claim, Deadline
 from ..database import Database
 from ..errors import WrongThreadError, error, write_error
+from ..types import Stat, stat_fields
 from .ending import NativeTxn
 from .environment import public_classes
 
@@ -441,6 +442,29 @@ class TransactionCore:
         if code:
             raise error("mdb_get", code)
         return convert(value)
+
+    def id(self) -> int:
+        return int(self._do(self._id))
+
+    def _id(self, ptr: Any) -> int:
+        return int(self._lib.mdb_txn_id(ptr))
+
+    def stat(self, db: Any = None) -> Stat:
+        result: Stat = self._do(self._stat, db)
+        return result
+
+    def _stat(self, ptr: Any, db: Any) -> Stat:
+        slot, out = self._slot_in(ptr, db), self._ffi.new("size_t[]", self._lib.PYLMDB_STAT_SIZE)
+
+        def call() -> int:
+            return int(self._lib.pylmdb_stat(ptr, slot.dbi, out))
+
+        code = call()
+        if code:
+            code = self._shared.retry_adopted(ptr, slot, code, call)
+        if code:
+            raise error("mdb_stat", code)
+        return Stat(zip(stat_fields, map(int, out), strict=True))
 
     def get(self, key: Any, default: Any = None, db: Any = None) -> Any:
         return self._do(self._get, db, as_buffer("key", key), default, self._to_python)

@@ -5,46 +5,44 @@ from __future__ import annotations
 
 from .._typing import TYPE_CHECKING
 from ..errors import ReadersFullError, error
-from ..transaction import stat_from
-from ..types import EnvInfo, Reader, Stat
+from ..types import EnvInfo, Reader, Stat, info_fields, stat_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .._aliases import CData
     from .._shared.environment import SharedEnv
 
 
 def stat(shared: SharedEnv) -> Stat:
     """``Environment.stat``."""
-    out = shared.engine.ffi.new("MDB_stat *")
-    shared.call("mdb_env_stat", shared.engine.lib.mdb_env_stat, out)
-    return stat_from(out)
+    out = shared.engine.ffi.new("size_t[]", shared.engine.lib.PYLMDB_STAT_SIZE)
+    shared.call("mdb_env_stat", shared.engine.lib.pylmdb_env_stat, out)
+    return Stat(zip(stat_fields, map(int, out), strict=True))
 
 
 def info(shared: SharedEnv) -> EnvInfo:
     """``Environment.info``."""
-    ffi, out = shared.engine.ffi, _native_info(shared)
-    limit, most, reserved = shared.room()
-    return EnvInfo(
-        map_addr=int(ffi.cast("uintptr_t", out.me_mapaddr)),
-        map_size=limit,
-        last_pgno=int(out.me_last_pgno),
-        last_txnid=int(out.me_last_txnid),
-        max_readers=int(out.me_maxreaders),
-        num_readers=int(out.me_numreaders),
-        pinned=len(shared.pinned()),
-        max_map_size=most,
-        reserved=reserved,
-        used=(int(out.me_last_pgno) + 1) * stat(shared).psize,
-        free_pages=_pages_freed(shared, [0])[0],
-    )
+    found = _numbers(shared)
+    found["free_pages"] = free_pages(shared)[1]
+    return found
 
 
-def _native_info(shared: SharedEnv) -> CData:
-    out = shared.engine.ffi.new("MDB_envinfo *")
-    shared.call("mdb_env_info", shared.engine.lib.mdb_env_info, out)
-    return out
+def _numbers(shared: SharedEnv) -> EnvInfo:
+    """What ``info`` returns, without the number of free pages, which must be counted."""
+    out = shared.engine.ffi.new("size_t[]", shared.engine.lib.PYLMDB_INFO_SIZE)
+    shared.call("mdb_env_info", shared.engine.lib.pylmdb_env_info, out)
+    found = EnvInfo(zip(info_fields[:-1], map(int, out), strict=True))
+    found["pinned"] = len(shared.pinned())
+    return found
+
+
+def free_pages(shared: SharedEnv) -> tuple[int, int | None]:
+    """Return the number of the newest snapshot, and how many pages are free in it.
+
+    The second is None if no reader slot is left, which counting needs.
+    """
+    newest, found = _pages_freed(shared, [0])
+    return newest, found[0]
 
 
 def max_key_size(shared: SharedEnv) -> int:
@@ -90,7 +88,7 @@ def reader_list(shared: SharedEnv) -> list[Reader]:
         if len(row) == 3 and row[0].isdigit()
     ]
     snapshots = {reader.txnid for reader in readers if reader.txnid is not None}
-    pages: dict[int | None, int | None] = _pages_freed(shared, snapshots) if snapshots else {}
+    pages: dict[int | None, int | None] = _pages_freed(shared, snapshots)[1] if snapshots else {}
     for reader in readers:
         reader["pages"] = pages.get(reader.txnid, 0)
         reader["held_since"] = None
@@ -103,18 +101,23 @@ def reader_list(shared: SharedEnv) -> list[Reader]:
     return readers
 
 
-def _pages_freed(shared: SharedEnv, snapshots: Iterable[int]) -> dict[int | None, int | None]:
-    """How many pages have been freed since each snapshot; None if no reader slot is left, which
-    looking it up needs."""
+def _pages_freed(
+    shared: SharedEnv, snapshots: Iterable[int]
+) -> tuple[int, dict[int | None, int | None]]:
+    """Return the number of the newest snapshot, and how many pages were freed since each snapshot.
+
+    The latter are None if no reader slot is left, which looking them up needs.
+    """
     lib, out = shared.engine.lib, shared.engine.ffi.new("size_t *")
     handle = shared.engine.ffi.new("struct pylmdb_txn *")
     found: dict[int | None, int | None] = {}
-    slots = int(_native_info(shared).me_numreaders)
+    slots = _numbers(shared).num_readers
     try:
         shared.begin_reader(handle)
     except ReadersFullError:
-        return dict.fromkeys(snapshots)
+        return 0, dict.fromkeys(snapshots)
     try:
+        newest = int(lib.mdb_txn_id(handle.ptr))
         for snapshot in snapshots:
             code = lib.pylmdb_pages_freed(handle.ptr, snapshot, out)
             if code:
@@ -123,7 +126,7 @@ def _pages_freed(shared: SharedEnv, snapshots: Iterable[int]) -> dict[int | None
     finally:
         shared.end_reader(handle)
         shared.run(lambda env: lib.pylmdb_env_forget_slots(env, slots) or 0)
-    return found
+    return newest, found
 
 
 def reader_check(shared: SharedEnv) -> int:

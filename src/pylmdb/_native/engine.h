@@ -78,6 +78,13 @@ struct pylmdb_txn {
     int code;
     int generation;
 };
+
+/* What tells of a database or an environment is arrays of these sizes; types.py names the
+ * fields, in their order.  The core fills in how many transactions are pinned. */
+#define PYLMDB_STAT_SIZE 6
+#define PYLMDB_INFO_SIZE 10
+#define PYLMDB_INFO_TXNID 3
+#define PYLMDB_INFO_PINNED 6
 /* cdef: end */
 
 /* A key's rank in key order: keys are sorted by order. index is the number of the key in the
@@ -207,7 +214,12 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, env_is_cut, (MDB_env *env))                                            \
     /* The number of the last committed transaction; 0 if it is unknown. */            \
     SLOT(size_t, pylmdb_, last_txnid, (MDB_env *env))                                         \
-    SLOT(int, mdb_, env_get_maxkeysize, (MDB_env *env))
+    SLOT(int, mdb_, env_get_maxkeysize, (MDB_env *env))                                       \
+    /* numbers */                                                                             \
+    SLOT(int, pylmdb_, stat, (MDB_txn *txn, MDB_dbi dbi, size_t *out))                        \
+    SLOT(int, pylmdb_, env_stat, (MDB_env *env, size_t *out))                                 \
+    SLOT(int, pylmdb_, env_info, (MDB_env *env, size_t *out))                                 \
+    SLOT(int, mdb_, env_get_maxreaders, (MDB_env *env, unsigned int *readers))
 
 struct pylmdb_engine {
     unsigned int abi;

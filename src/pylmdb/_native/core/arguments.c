@@ -10,32 +10,44 @@ static int wrong_count(const Signature *signature, Py_ssize_t given)
     return -1;
 }
 
+/* Its place; -1: none has this name, -2: raised.  Calls name arguments by the very objects
+ * that are known here, so these are looked for first. */
+static int find_keyword(CoreState *state, const Signature *signature, PyObject *name)
+{
+    int i, order;
+
+    for (i = 0; i < signature->count; i++)
+        if (name == state->names[signature->names[i]])
+            return i;
+    for (i = 0; i < signature->count && PyUnicode_Check(name); i++) {
+        order = PyUnicode_Compare(name, state->names[signature->names[i]]);
+        if (order == -1 && PyErr_Occurred())
+            return -2;
+        if (!order)
+            return i;
+    }
+    return -1;
+}
+
 static int set_keyword(CoreState *state, const Signature *signature,
                        PyObject *name, PyObject *value, PyObject **out)
 {
-    int i, same;
+    const int i = find_keyword(state, signature, name);
 
-    for (i = 0; i < signature->count; i++) {
-        PyObject *known = state->names[signature->names[i]];
-
-        if (name != known) {
-            same = PyUnicode_Check(name) ? PyUnicode_Compare(name, known) : 1;
-            if (same == -1 && PyErr_Occurred())
-                return -1;
-            if (same)
-                continue;
-        }
-        if (out[i]) {
-            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
-                         signature->function, known);
-            return -1;
-        }
-        out[i] = value;
-        return 0;
+    if (i < -1)
+        return -1;
+    if (i < 0) {
+        PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R",
+                     signature->function, name);
+        return -1;
     }
-    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R",
-                 signature->function, name);
-    return -1;
+    if (out[i]) {
+        PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
+                     signature->function, name);
+        return -1;
+    }
+    out[i] = value;
+    return 0;
 }
 
 static int check_required(CoreState *state, const Signature *signature, PyObject **out)

@@ -50,6 +50,11 @@ struct Transaction;
 /* How many headers of arrays are known at once. */
 enum { FORMS = 8 };
 
+/* A class of types.py, the names of its fields, and a dict of these names. */
+typedef struct {
+    PyObject *class, *fields, *empty;
+} RecordKind;
+
 typedef struct {
     PyObject *module; /* not owned: it owns the state */
     PyTypeObject *transaction_type, *cursor_type, *iterator_type;
@@ -59,7 +64,8 @@ typedef struct {
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
     PyObject *error, *write_error, *refusal, *wrong_thread_error;
-    PyObject *database_class, *deadline_class, *array_form;
+    PyObject *database_class, *deadline_class;
+    RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];
     /* what the last headers of arrays mean (get_array.c) */
     PyObject *forms[FORMS];
@@ -122,6 +128,9 @@ typedef struct {
     struct Transaction *writer, *newest;
     /* of the main database */
     Slot *main;
+    /* how many pages were free in a snapshot, and its number; NULL: not counted yet */
+    PyObject *free_pages;
+    size_t free_pages_at;
     /* the next one that has a writer */
     PyObject *next_writing;
 } Shared;
@@ -524,6 +533,15 @@ PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
 
 CURSOR_METHOD(getmulti);
 PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
+/* -- numbers.c -- */
+
+PyObject *environment_stat(PyObject *, PyObject *);
+PyObject *environment_info(PyObject *, PyObject *);
+PyObject *environment_max_key_size(PyObject *, PyObject *);
+PyObject *environment_max_readers(PyObject *, PyObject *);
+PyObject *transaction_id(PyObject *, PyObject *);
+PyObject *transaction_stat(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* -- putmulti.c -- */
 

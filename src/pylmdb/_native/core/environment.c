@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* EnvironmentCore: the base of Environment, for begin() alone.
- */
+/* EnvironmentCore: the base of Environment, with what is called often. */
 #include "core.h"
 
 static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
@@ -74,6 +73,10 @@ static void environment_dealloc(EnvironmentCore *self)
 
 static PyMethodDef environment_methods[] = {
     {"begin", METHOD(environment_begin), KEYWORDS, DOC_ENVIRONMENT_BEGIN},
+    {"stat", METHOD(environment_stat), METH_NOARGS, DOC_INSPECTION_STAT},
+    {"info", METHOD(environment_info), METH_NOARGS, DOC_INSPECTION_INFO},
+    {"max_key_size", METHOD(environment_max_key_size), METH_NOARGS, DOC_INSPECTION_MAX_KEY_SIZE},
+    {"max_readers", METHOD(environment_max_readers), METH_NOARGS, DOC_INSPECTION_MAX_READERS},
     {NULL, NULL, 0, NULL},
 };
 

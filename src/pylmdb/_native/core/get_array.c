@@ -31,9 +31,9 @@ static PyObject *find_form(CoreState *state, const char *data, size_t size)
 }
 
 /* Asks Python, which raises if the value is none; the oldest answer makes way. */
-static PyObject *learn_form(CoreState *state, PyObject *view)
+static PyObject *learn_form(CoreState *state, PyObject *slow, PyObject *view)
 {
-    PyObject *form = PyObject_CallOneArg(state->array_form, view), *oldest;
+    PyObject *form = PyObject_CallMethod(slow, "array_form", "O", view), *oldest;
 
     if (!form)
         return NULL;
@@ -129,7 +129,7 @@ PyObject *to_array(Transaction *txn, const MDB_val *value)
     if ((form = find_form(state, data, found.mv_size))) {
         Py_INCREF(form);
     } else if ((view = txn->thread ? Py_NewRef(memory) : to_view(txn, &found))) {
-        form = learn_form(state, view);
+        form = learn_form(state, txn->shared->slow, view);
         Py_DECREF(view);
     }
     if (form)

@@ -180,6 +180,26 @@ static int take_attribute(const char *module, const char *name, PyObject **out)
     return *out ? 0 : -1;
 }
 
+/* numbers.c takes as many names as there are numbers in its arrays. */
+static int take_record(const char *class, const char *fields, Py_ssize_t count, RecordKind *out)
+{
+    const char *const module = "pylmdb.types";
+    Py_ssize_t i;
+
+    if (take_attribute(module, class, &out->class) ||
+        take_attribute(module, fields, &out->fields) || !(out->empty = PyDict_New()))
+        return -1;
+    if (!PyTuple_Check(out->fields) || PyTuple_GET_SIZE(out->fields) != count) {
+        PyErr_Format(PyExc_ImportError, "pylmdb.types.%s must have %zd names; install pylmdb again",
+                     fields, count);
+        return -1;
+    }
+    for (i = 0; i < count; i++)
+        if (PyDict_SetItem(out->empty, PyTuple_GET_ITEM(out->fields, i), Py_None))
+            return -1;
+    return 0;
+}
+
 static int take_python_side(CoreState *state)
 {
     const struct {
@@ -199,7 +219,8 @@ static int take_python_side(CoreState *state)
                    take_attribute("pylmdb.database", "Database", &state->database_class) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||
-                   take_attribute("pylmdb._slow_paths", "array_form", &state->array_form)
+                   take_record("Stat", "stat_fields", PYLMDB_STAT_SIZE, &state->stat) ||
+                   take_record("EnvInfo", "info_fields", PYLMDB_INFO_SIZE + 1, &state->info)
                ? -1
                : 0;
 }
@@ -247,7 +268,9 @@ static int core_exec(PyObject *module)
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class);      \
     each(error); each(write_error); each(refusal); each(wrong_thread_error);  \
-    each(database_class); each(deadline_class); each(array_form)
+    each(database_class); each(deadline_class);                               \
+    each(stat.class); each(stat.fields); each(stat.empty);                    \
+    each(info.class); each(info.fields); each(info.empty)
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg)
 {

@@ -245,6 +245,7 @@ static int shared_traverse(Shared *self, visitproc visit, void *arg)
 static int shared_clear(Shared *self)
 {
     Py_CLEAR(self->main);
+    Py_CLEAR(self->free_pages);
     Py_CLEAR(self->engine_object);
     Py_CLEAR(self->slow);
     return 0;

@@ -548,6 +548,8 @@ static PyMethodDef transaction_methods[] = {
     WITH_KEYWORDS(pop, DOC_TRANSACTION_POP),
     WITH_KEYWORDS(replace, DOC_TRANSACTION_REPLACE),
     WITH_KEYWORDS(cursor, DOC_TRANSACTION_CURSOR),
+    WITH_KEYWORDS(stat, DOC_TRANSACTION_STAT),
+    {"id", METHOD(transaction_id), METH_NOARGS, DOC_TRANSACTION_ID},
     {"commit", METHOD(transaction_commit_method), METH_NOARGS, DOC_TRANSACTION_COMMIT},
     {"abort", METHOD(transaction_abort), METH_NOARGS, DOC_TRANSACTION_ABORT},
     {"__enter__", METHOD(transaction_enter), METH_NOARGS, DOC_TRANSACTION___ENTER__},

@@ -65,6 +65,15 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
  * transaction sees it. A reader of that snapshot keeps these pages from being used again. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
 
+/* -- numbers.c: arrays of PYLMDB_STAT_SIZE and PYLMDB_INFO_SIZE numbers -- */
+
+/* mdb_stat */
+int pylmdb_stat(MDB_txn *txn, MDB_dbi dbi, size_t *out);
+/* mdb_env_stat */
+int pylmdb_env_stat(MDB_env *env, size_t *out);
+/* mdb_env_info, and how far the map reaches and may grow */
+int pylmdb_env_info(MDB_env *env, size_t *out);
+
 /* Return 0 if this process cannot have an environment of these files open: no process has a lock
  * on the lock file (-1: there is none), and no map in the system has the first page of the data
  * file, which an environment always reads. Else, and if that is unknown, return 1. The cost
