@@ -16,7 +16,6 @@ CLASSES = {
     "_array_methods.py": "TransactionArrays",
     "cursor.py": "Cursor",
     "environment.py": "Environment",
-    "_environment/inspection.py": "Inspection",
 }
 
 

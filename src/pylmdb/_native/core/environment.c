@@ -73,10 +73,10 @@ static void environment_dealloc(EnvironmentCore *self)
 
 static PyMethodDef environment_methods[] = {
     {"begin", METHOD(environment_begin), KEYWORDS, DOC_ENVIRONMENT_BEGIN},
-    {"stat", METHOD(environment_stat), METH_NOARGS, DOC_INSPECTION_STAT},
-    {"info", METHOD(environment_info), METH_NOARGS, DOC_INSPECTION_INFO},
-    {"max_key_size", METHOD(environment_max_key_size), METH_NOARGS, DOC_INSPECTION_MAX_KEY_SIZE},
-    {"max_readers", METHOD(environment_max_readers), METH_NOARGS, DOC_INSPECTION_MAX_READERS},
+    {"stat", METHOD(environment_stat), METH_NOARGS, DOC_ENVIRONMENT_STAT},
+    {"info", METHOD(environment_info), METH_NOARGS, DOC_ENVIRONMENT_INFO},
+    {"max_key_size", METHOD(environment_max_key_size), METH_NOARGS, DOC_ENVIRONMENT_MAX_KEY_SIZE},
+    {"max_readers", METHOD(environment_max_readers), METH_NOARGS, DOC_ENVIRONMENT_MAX_READERS},
     {NULL, NULL, 0, NULL},
 };
 
