@@ -36,11 +36,17 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 /* cdef: begin */
 /* 1 if something was committed since the read transaction began. */
 int pylmdb_txn_is_old(MDB_txn *txn);
+/* cdef: end */
 
-/* Let a transaction use a handle that was opened after it began; MDB_BAD_DBI if
- * its snapshot does not have the database, PYLMDB_GONE if the newest one does not, either,
- * or has another of that name.  The caller serialises this with pylmdb_dbi_open(). */
-int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
+/* Whether an operation on a database that has failed is to be made again: its handle was opened
+ * after the transaction began, which knows it from now on.  Else *code says why it failed:
+ * PYLMDB_NOT_IN_SNAPSHOT if the transaction does not have the database, PYLMDB_GONE if the newest
+ * snapshot does not, either, or has another of that name. */
+int pylmdb_may_try_again(MDB_txn *txn, MDB_dbi dbi, int *code);
+
+/* cdef: begin */
+/* mdb_cursor_open(), with the same two codes. */
+int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
 
 /* 1 if a commit of the write transaction would write anything, 0 if it would not, -1 if
  * this build cannot tell. */
@@ -93,11 +99,13 @@ int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
 /* Gives a cursor of such a transaction the position of an inherited one. */
 int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
 
-/* mdb_drop(), which can be aborted: the handle is dead in the transaction, and
- * is retired by the caller once that has committed. */
-int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
+/* Takes back a handle whose database is gone for good. */
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
 /* cdef: end */
+
+/* mdb_drop(), which can be aborted: the handle is dead in the transaction, and
+ * is retired by the caller once that has committed. */
+int pylmdb_safe_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 
 /* Free the slots of retired handles.  alone: the caller's transaction is the
  * only one; else others, which are older, must not use what gets these slots. */
@@ -194,6 +202,8 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 /* The database of a handle is not there any more: another process has dropped it, or the
  * handle was opened in an older snapshot. */
 #define PYLMDB_GONE (-30703)
+/* A transaction's snapshot does not have the database of a handle; a newer one may have it. */
+#define PYLMDB_NOT_IN_SNAPSHOT (-30704)
 
 /* To be called after pylmdb_env_open(), pylmdb_env_opened(), and before the first transaction.
  * PYLMDB_OTHER_FILE: others have another data file open with the same lock file, which must

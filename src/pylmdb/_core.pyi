@@ -160,6 +160,8 @@ class DbSlot:
     alive: bool
     # opened by a write transaction that has not committed yet
     pending: bool
+    # its database may not be there any more: open_db() has to look
+    doubted: bool
     # where its number has meant another database before: how often a number was
     # used again by then, and the transaction that did it
     reuse: int

@@ -357,7 +357,7 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
         if type(name) is not bytes or b"\0" in name:
             name = _catalog.checked_name(key, shared.engine.version[0])
         slot = None if txn is not None else shared.slots.get(name)
-        if slot is None or slot.pending or not slot.alive or name in shared.doubted:
+        if slot is None or slot.pending or not slot.alive or slot.doubted:
             slot = _catalog.open_slot(self, shared, name, txn, flags, bool(create))
         if flags & ~slot.flags:
             raise IncompatibleError(

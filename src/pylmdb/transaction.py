@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from ._array_methods import TransactionArrays
 from ._base.ranges import walk
-from ._core_rules.refusals import refusal
+from ._core_rules.refusals import database_error, refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import TransactionCore, publish
-from .errors import error
 from .types import Stat
 
 if TYPE_CHECKING:
@@ -259,15 +258,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     def _stat(self, ptr: CData, db: Database | None) -> Stat:
         engine, slot = self._shared.engine, self._slot_in(ptr, db)
         out = engine.ffi.new("MDB_stat *")
-
-        def call() -> int:
-            return int(engine.lib.mdb_stat(ptr, slot.dbi, out))
-
-        code = call()
+        code = engine.lib.pylmdb_stat(ptr, slot.dbi, out)
         if code:
-            code = self._shared.retry_adopted(ptr, slot, code, call)
-        if code:
-            raise error("mdb_stat", code)
+            raise database_error("mdb_stat", code, slot)
         return stat_from(out)
 
     def drop(self, db: Database, delete: bool = True) -> None:
@@ -286,17 +279,11 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
             raise TypeError("db must be a database handle, not NoneType")
         shared, slot = self._shared, self._slot_in(ptr, db)
         lib = shared.engine.lib
-
-        def call() -> int:
-            return int(lib.pylmdb_drop(ptr, slot.dbi, delete))
-
         with shared.dbi_lock:
-            code = call()
-            if code:
-                code = self._shared.retry_adopted(ptr, slot, code, call)
             self._mutations += self._write
+            code = lib.pylmdb_drop(ptr, slot.dbi, delete)
             if code:
-                raise error("mdb_drop", code)
+                raise database_error("mdb_drop", code, slot)
             gone = [slot] if delete and slot is not shared.main else []
             if slot is shared.main:
                 gone = list(shared.slots.values())

@@ -16,7 +16,7 @@ from typing import Any
 
 from .._base.buffers import as_buffer
 from .._base.put_flags import append_flag, put_flags
-from .._core_rules.refusals import refusal
+from .._core_rules.refusals import database_error, refusal
 from ..errors import error, write_error
 from . import transaction
 from .batches import checked_width, join_records
@@ -101,15 +101,9 @@ class CursorCore:
             if not stand:
                 raise MemoryError
         out = self._ffi.new("MDB_cursor **")
-
-        def call() -> int:
-            return int(lib.mdb_cursor_open(ptr, slot.dbi, out))
-
-        code = call()
+        code = lib.pylmdb_cursor_open(ptr, slot.dbi, out)
         if code:
-            code = txn._shared.retry_adopted(ptr, slot, code, call)
-        if code:
-            raise error("mdb_cursor_open", code)
+            raise database_error("mdb_cursor_open", code, slot)
         self.txn, self.db, self._slot, self._stand = txn, txn._handle(db), slot, stand
         self._number = next(_numbers)
         txn._native.cursors[self._number] = (out[0], slot)

@@ -23,7 +23,9 @@ class DbSlot:
     the environment closed) and is never revived: opening the same name again
     makes another slot, so a stale handle cannot address what took its number."""
 
-    __slots__ = ("alive", "dbi", "flags", "name", "pending", "reuse", "shared", "since")
+    __slots__ = (
+        "alive", "dbi", "doubted", "flags", "name", "pending", "reuse", "shared", "since",
+    )  # fmt: skip
 
     def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None) -> None:
         self.shared = shared
@@ -33,6 +35,8 @@ class DbSlot:
         self.alive = True
         # opened by a write transaction that has not committed yet
         self.pending = False
+        # its database may not be there any more: open_db() has to look
+        self.doubted = False
         # where its number has meant another database before: how often a number was
         # used again by then, and the transaction that did it
         self.reuse = self.since = 0

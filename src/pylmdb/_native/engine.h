@@ -151,7 +151,7 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, exchange, (MDB_txn *txn, MDB_dbi dbi, const MDB_val *key,              \
                                   MDB_val *value, pylmdb_seen *seen, void *context))          \
     /* cursors */                                                                             \
-    SLOT(int, mdb_, cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor))            \
+    SLOT(int, pylmdb_, cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor))         \
     SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor))                                      \
     SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data,         \
                                      int op))                                                 \

@@ -31,7 +31,6 @@ from .._typing import TYPE_CHECKING
 from .._which_core import DbSlot, SharedCore
 from ..errors import (
     BusyError,
-    InvalidParameterError,
     ReplacedError,
     checksums,
     error,
@@ -108,8 +107,6 @@ class SharedEnv(SharedCore):
         self._opened: list[Any] = []
         # the last one of each number
         self.numbers: dict[int, DbSlot] = {}
-        # names whose slot may be of a database that is not there any more
-        self.doubted: set[bytes] = set()
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
@@ -370,6 +367,8 @@ class SharedEnv(SharedCore):
         found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
         with self.dbi_lock:
             slot: Any = self.main if name is None else self.slots.get(name)
+            if slot is not None:
+                slot.doubted = False  # what another thread finds from now on counts
             if slot is None and len(self.slots) >= self.max_dbs:
                 raise error("mdb_dbi_open", lib.MDB_DBS_FULL)
             native_name = ffi.NULL if name is None else name
@@ -379,6 +378,8 @@ class SharedEnv(SharedCore):
                 slot = None
                 code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
             if code:
+                if slot is not None:
+                    slot.doubted = True
                 raise open_db_error(code, name)
             number = found.dbi
             if name is None:
@@ -392,10 +393,8 @@ class SharedEnv(SharedCore):
                     slot.pending = True
                     txn._opened.append(slot)
                 self.numbers[number] = self.slots[name] = slot
-            if name is not None and not writes and lib.pylmdb_txn_is_old(ptr):
-                self.doubted.add(name)
-            elif name is not None:
-                self.doubted.discard(name)
+            if not writes and lib.pylmdb_txn_is_old(ptr):
+                slot.doubted = True
         # There is one write transaction at a time, so what is not committed is its own; without
         # the shim, a handle that a read transaction opens goes with that transaction too.
         if slot.pending and not writes and (txn is None or slot not in txn._opened):
@@ -415,31 +414,6 @@ class SharedEnv(SharedCore):
         if slot is not None:
             self.forget_slot(slot)
         self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
-
-    def adopt(self, txn: CData, slot: DbSlot) -> None:
-        """Let liblmdb learn of a handle that was opened after ``txn`` began."""
-        lib = self.engine.lib
-        with self.dbi_lock:
-            missing = lib.pylmdb_txn_adopt(txn, slot.dbi)
-            if missing == lib.PYLMDB_GONE and slot.name is not None:
-                self.doubted.add(slot.name)
-        if missing:
-            self.refuse_missing(slot)
-
-    def retry_adopted(self, txn: CData, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
-        """Repeat ``call`` if it failed for a handle opened after ``txn`` began."""
-        if code not in (errno.EINVAL, self.engine.lib.MDB_BAD_DBI):
-            return code
-        self.adopt(txn, slot)
-        return call()
-
-    def refuse_missing(self, slot: DbSlot) -> None:
-        """A handle is used whose database is not in the transaction's snapshot."""
-        raise InvalidParameterError(
-            f"this transaction does not have the database {slot.name!r}",
-            errno.EINVAL,
-            "it was created later, or dropped; begin a new transaction",
-        )
 
     def settle(
         self,

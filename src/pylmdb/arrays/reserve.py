@@ -14,11 +14,11 @@ from contextlib import suppress
 
 from .._base.buffers import as_buffer
 from .._base.put_flags import append_flag, put_flags
+from .._core_rules.refusals import database_error
 from .._typing import TYPE_CHECKING
-from ..errors import Error, KeyExistsError, error, write_error
+from ..errors import Error, KeyExistsError, error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from .._aliases import CData
@@ -27,19 +27,15 @@ if TYPE_CHECKING:
     from ..types import BytesLike
 
 
-def store(
-    txn: TransactionCore, ptr: CData, slot: DbSlot, key: bytes | memoryview, call: Callable[[], int]
-) -> bool:
-    """Inside the guard: make a call that puts a record; False if one is in the way."""
-    lib, code = txn._engine.lib, call()
-    if code and code != lib.MDB_KEYEXIST:
-        code = txn._shared.retry_adopted(ptr, slot, code, call)
+def stored(txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, code: int) -> bool:
+    """What the code of putting a record means; False if one is in the way."""
+    lib = txn._engine.lib
     txn._mutations += txn._write
     if code == lib.MDB_INCOMPATIBLE and slot.flags & lib.MDB_DUPSORT:
         hint = "values of a database with duplicates have their place by what they are"
         raise error("mdb_put", code, hint)
     if code and code != lib.MDB_KEYEXIST:
-        raise write_error("mdb_put", code, slot, key)
+        raise database_error("mdb_put", code, slot, key)
     return not code
 
 
@@ -50,11 +46,8 @@ def reserve(
     a record is in the way."""
     ffi, lib = txn._engine.ffi, txn._engine.lib
     raw, out = ffi.from_buffer(key), ffi.new("void **")
-
-    def call() -> int:
-        return int(lib.pylmdb_reserve(ptr, slot.dbi, slot.flags, raw, len(key), size, flags, out))
-
-    return out[0] if store(txn, ptr, slot, key, call) else None
+    code = lib.pylmdb_reserve(ptr, slot.dbi, slot.flags, raw, len(key), size, flags, out)
+    return out[0] if stored(txn, slot, key, code) else None
 
 
 class Reservation:

@@ -93,11 +93,6 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
 
 /* -- write.c -- */
 
-/* A record of size bytes that are still to be written, to where *out leads, before the
- * next write in the transaction. */
-int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
-                   size_t key_size, size_t size, unsigned int flags, void **out);
-
 /* Writes a record for each key, with size bytes that are stride bytes apart: appended
  * if the keys rise from behind the last one there is, else in key order where that
  * makes no difference.  *written counts the new and changed ones; *bad is the number

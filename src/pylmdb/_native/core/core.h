@@ -58,7 +58,7 @@ typedef struct {
     /* the classes that objects are made of, given by publish() */
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
-    PyObject *error, *write_error, *refusal, *wrong_thread_error;
+    PyObject *error, *database_error, *refusal, *wrong_thread_error;
     PyObject *database_class, *deadline_class, *array_form;
     PyObject *empty, *names[ARG_COUNT];
     /* what the last headers of arrays mean (get_array.c) */
@@ -87,6 +87,8 @@ typedef struct {
     PyObject *shared, *name;
     unsigned int dbi, flags;
     char alive, pending;
+    /* its database may not be there any more: open_db() has to look */
+    char doubted;
     /* where its number has meant another database before: how often a number was
      * used again by then, and the transaction that did it */
     Py_ssize_t reuse;
@@ -280,7 +282,8 @@ void copy_strided(char *out, const Bytes *bytes);
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
-/* Of a record that could not be written or deleted. */
+/* Of an operation on a database, and of a record that could not be written or deleted there. */
+PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot);
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
                      const void *key, size_t key_size);
 /* By its name in the table of refusals, which is Python code; raise_refusal() takes NULL, too.
@@ -302,9 +305,6 @@ int refuse(Transaction *txn, int ending);
 int guard_again(Transaction *txn);
 Slot *find_slot(Transaction *txn, PyObject *db);
 Slot *use_slot(Transaction *txn, Slot *slot);
-/* Lets liblmdb learn of a handle that is newer than the transaction, when that
- * is what the code means; 1: try again, 0: it means something else, -1: raised. */
-int adopt_slot(Transaction *txn, Slot *slot, int code);
 
 static inline int is_usable(const Transaction *txn)
 {

@@ -187,7 +187,6 @@ static int take_python_side(CoreState *state)
         PyObject **out;
     } wanted[] = {
         {"error", &state->error},
-        {"write_error", &state->write_error},
         {"WrongThreadError", &state->wrong_thread_error},
     };
     size_t i;
@@ -196,6 +195,8 @@ static int take_python_side(CoreState *state)
         if (take_attribute("pylmdb.errors", wanted[i].name, wanted[i].out))
             return -1;
     return take_attribute("pylmdb._core_rules.refusals", "refusal", &state->refusal) ||
+                   take_attribute("pylmdb._core_rules.refusals", "database_error",
+                                  &state->database_error) ||
                    take_attribute("pylmdb.database", "Database", &state->database_class) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||
@@ -246,7 +247,7 @@ static int core_exec(PyObject *module)
     each(transaction_type); each(cursor_type); each(iterator_type);           \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class);      \
-    each(error); each(write_error); each(refusal); each(wrong_thread_error);  \
+    each(error); each(database_error); each(refusal); each(wrong_thread_error);  \
     each(database_class); each(deadline_class); each(array_form)
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg)

@@ -64,6 +64,7 @@ static PyMemberDef slot_members[] = {
     {"dbi", T_UINT, offsetof(Slot, dbi), READONLY, NULL},
     {"flags", T_UINT, offsetof(Slot, flags), 0, NULL},
     {"alive", T_BOOL, offsetof(Slot, alive), READONLY, NULL},
+    {"doubted", T_BOOL, offsetof(Slot, doubted), 0, NULL},
     {"pending", T_BOOL, offsetof(Slot, pending), 0, NULL},
     {"reuse", T_PYSSIZET, offsetof(Slot, reuse), 0, NULL},
     {"since", T_PYSSIZET, offsetof(Slot, since), 0, NULL},

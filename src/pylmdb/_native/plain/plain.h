@@ -16,6 +16,9 @@
  * for) of this size for the key: 0, or MDB_BAD_VALSIZE. */
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
                         const MDB_val *value);
+
+/* The handle of the database may have been opened after the transaction began.
+ * PYLMDB_NOT_IN_SNAPSHOT or PYLMDB_GONE: the transaction does not have the database. */
 int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size, MDB_val *value);
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -25,6 +28,15 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size,
                const void *value, size_t value_size);
+/* A record of size bytes that are still to be written, to where *out leads, before the
+ * next write in the transaction. */
+int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                   size_t key_size, size_t size, unsigned int flags, void **out);
+/* mdb_drop(), which can be aborted: the handle is dead in the transaction, and
+ * is retired by the caller once that has committed. */
+int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
+int pylmdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *out);
+
 /* Moves the cursor by op and gives the record it then shows. */
 int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
                        const void *key, size_t key_size,
