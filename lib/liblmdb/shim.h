@@ -199,9 +199,6 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 /* A write transaction cannot begin in a file whose pages have checksums. */
 #define PYLMDB_CHECKSUMS (-30702)
 
-/* The database of a handle is not there any more: another process has dropped it, or the
- * handle was opened in an older snapshot. */
-#define PYLMDB_GONE (-30703)
 /* A transaction's snapshot does not have the database of a handle; a newer one may have it. */
 #define PYLMDB_NOT_IN_SNAPSHOT (-30704)
 

@@ -10,6 +10,7 @@ cffi (``_cffi_core``); ``_which_core.py`` chooses one when pylmdb is imported.  
 here is used above the seam, and what is not named here stays inside a core.
 """
 
+from _thread import RLock
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -102,8 +103,13 @@ class SharedCore:
     def left_behind(self) -> bool: ...
     # read transactions that the pool does not count
     live: int
-    # how often the number of a database handle was used again
-    reuses: int
+    # the databases that are open, by name, and the last one of each number; how many there may
+    # be
+    slots: dict[bytes, DbSlot]
+    numbers: dict[int, DbSlot]
+    max_dbs: int
+    # without it none of these changes
+    dbi_lock: RLock
 
     def attach(self, engine: Engine, pool: int, /) -> None:
         """Take the engine and the address of the ``struct pylmdb_pool``, before anything
@@ -118,6 +124,12 @@ class SharedCore:
 
     def revoke_children(self, env: Environment, /) -> None:
         """End the transactions of an Environment, the newest first."""
+
+    def open_slot(
+        self, pointer: int, txn: Transaction[Any] | None, name: bytes | None, flags: int, /
+    ) -> DbSlot:
+        """The slot of a database as a native transaction, given by its address, sees it; the
+        caller has ``dbi_lock``."""
 
     def own_writer(self) -> Transaction[Any] | None:
         """The innermost write transaction that the calling thread has open, or None."""
@@ -162,11 +174,6 @@ class DbSlot:
     pending: bool
     # its database may not be there any more: open_db() has to look
     doubted: bool
-    # where its number has meant another database before: how often a number was
-    # used again by then, and the transaction that did it
-    reuse: int
-    since: int
-
     def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None, /) -> None:
         """A handle that is alive."""
 

@@ -289,7 +289,7 @@ def _load_main(shared: SharedEnv) -> None:
     if lib.pylmdb_begin_reader(box, shared.pool, -1):
         shared.begin_reader(box)  # finds a way, or says what the matter is
     try:
-        shared.open_slot(box.ptr, None, None, 0)
+        shared.slot_of(box.ptr, None, None, 0)
     finally:
         lib.pylmdb_abort(box)
 

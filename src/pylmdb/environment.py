@@ -339,6 +339,20 @@ class Environment(EnvironmentCore, Inspection, EnvironmentArrays, Writing, Copyi
 
         ``mdb_dbi_open``.
         """
+        raise NotImplementedError
+
+    def _open_db(
+        self,
+        key: bytes | None = None,
+        txn: Transaction[Any] | None = None,
+        reverse_key: bool = False,
+        dupsort: bool = False,
+        create: bool = True,
+        integerkey: bool = False,
+        integerdup: bool = False,
+        dupfixed: bool = False,
+    ) -> Database:
+        """What the core leaves to Python of ``open_db``."""
         flags = 0
         if reverse_key or dupsort or integerkey or integerdup or dupfixed:
             flags = flags_from(

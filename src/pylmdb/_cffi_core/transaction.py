@@ -268,8 +268,9 @@ class TransactionCore:
         if not slot.alive:
             raise refusal("database is dead")
         # To a transaction that is older than the handle its number means another one.
-        older = slot.since and self._reuses < slot.reuse
-        if older and self._lib.mdb_txn_id(ptr) < slot.since:
+        own: Any = slot
+        older = own.since and self._reuses < own.reuse
+        if older and self._lib.mdb_txn_id(ptr) < own.since:
             raise refusal("database is missing", slot.name)
         return slot
 

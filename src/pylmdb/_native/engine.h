@@ -16,10 +16,10 @@
 #define PYLMDB_EACH_NUMBER(NUMBER)                                                       \
     /* codes */                                                                          \
     NUMBER(KEYEXIST, -30799) NUMBER(NOTFOUND, -30798) NUMBER(CORRUPTED, -30796)          \
-    NUMBER(BAD_TXN, -30782) NUMBER(BAD_DBI, -30780)                                      \
+    NUMBER(DBS_FULL, -30791)                                                             \
     /* flags of a database */                                                            \
     NUMBER(REVERSEKEY, 0x02) NUMBER(DUPSORT, 0x04) NUMBER(INTEGERKEY, 0x08)              \
-    NUMBER(DUPFIXED, 0x10)                                                               \
+    NUMBER(DUPFIXED, 0x10) NUMBER(CREATE, 0x40000)                                       \
     /* flags of a transaction */                                                         \
     NUMBER(NOSYNC, 0x10000) NUMBER(RDONLY, 0x20000) NUMBER(NOMETASYNC, 0x40000)          \
     /* flags of a write */                                                               \
@@ -78,6 +78,18 @@ struct pylmdb_txn {
     int code;
     int generation;
 };
+
+/* A database that was opened: its number and flags, and whether an abort of the
+ * transaction takes the number back. */
+struct pylmdb_opened {
+    MDB_dbi dbi;
+    unsigned int flags;
+    int pending;
+};
+
+/* The database of a handle is not there any more: another process has dropped it, or the
+ * handle was opened in an older snapshot. */
+#define PYLMDB_GONE (-30703)
 /* cdef: end */
 
 /* The place of a key in key order: index is its number among those given. */
@@ -129,8 +141,10 @@ struct pylmdb_host {
     size_t code_size;
 };
 
-/* What an engine has: read transactions nested in write transactions. */
+/* What an engine has: read transactions nested in write transactions; handles that outlive the
+ * read transaction in which they were opened. */
 #define PYLMDB_READONLY_CHILDREN 1u
+#define PYLMDB_LASTING_HANDLES 2u
 
 /* Each function: SLOT(type of its result, prefix of its name in C, name, parameters). */
 #define PYLMDB_EACH_SLOT(SLOT)                                                                \
@@ -202,6 +216,12 @@ struct pylmdb_host {
     SLOT(void, pylmdb_, abort, (struct pylmdb_txn *txn))                                      \
     SLOT(void, pylmdb_, commit, (struct pylmdb_txn *txn, MDB_env *env,                        \
                                  unsigned int sync_flags))                                    \
+    SLOT(int, pylmdb_, txn_is_old, (MDB_txn *txn))                                            \
+    /* databases */                                                                           \
+    SLOT(int, pylmdb_, open_db, (struct pylmdb_pool *pool, MDB_txn *txn, const char *name,    \
+                                 unsigned int flags, int live,                                \
+                                 struct pylmdb_opened *opened))                               \
+    SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi))                              \
     /* environments */                                                                        \
     SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size))                              \
     SLOT(int, pylmdb_, env_is_cut, (MDB_env *env))                                            \

@@ -34,7 +34,6 @@ from ..errors import (
     ReplacedError,
     checksums,
     error,
-    open_db_error,
 )
 from .exclusive import LOOK, Alone, Resizing
 from .growth import plan
@@ -103,10 +102,6 @@ class SharedEnv(SharedCore):
         self.dbi_lock = RLock()
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
-        self.slots: dict[bytes, DbSlot] = {}
-        self._opened: list[Any] = []
-        # the last one of each number
-        self.numbers: dict[int, DbSlot] = {}
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
@@ -355,58 +350,19 @@ class SharedEnv(SharedCore):
 
     # -- database handles ---------------------------------------------------------
 
-    def open_slot(self, ptr: CData, txn: Any, name: bytes | None, flags: int) -> DbSlot:
+    def slot_of(self, ptr: CData, txn: Any, name: bytes | None, flags: int) -> DbSlot:
         """The slot of a database as a transaction sees it, given as native handle and, where
         there is one, as object.
 
         ``mdb_dbi_open``; raises NotFoundError for a database that does not exist.
         """
-        lib, ffi = self.engine.lib, self.engine.ffi
-        writes = txn is not None and bool(txn._thread)
-        # one that no other call uses: a finalizer can open a database inside of this call
-        found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
         with self.dbi_lock:
-            slot: Any = self.main if name is None else self.slots.get(name)
-            if slot is not None:
-                slot.doubted = False  # what another thread finds from now on counts
-            if slot is None and len(self.slots) >= self.max_dbs:
-                raise error("mdb_dbi_open", lib.MDB_DBS_FULL)
-            native_name = ffi.NULL if name is None else name
-            code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
-            if code == lib.PYLMDB_GONE:
-                self.retire(found.dbi)
-                slot = None
-                code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
-            if code:
-                if slot is not None:
-                    slot.doubted = True
-                raise open_db_error(code, name)
-            number = found.dbi
-            if name is None:
-                self.main.flags = found.flags
-            elif slot is None or not slot.alive or slot.dbi != number:
-                slot = DbSlot(self, number, found.flags, name)
-                if number in self.numbers:
-                    self.reuses += 1
-                    slot.reuse, slot.since = self.reuses, int(lib.mdb_txn_id(ptr))
-                if found.pending:
-                    slot.pending = True
-                    txn._opened.append(slot)
-                self.numbers[number] = self.slots[name] = slot
-            if not writes and lib.pylmdb_txn_is_old(ptr):
-                slot.doubted = True
-        # There is one write transaction at a time, so what is not committed is its own; without
-        # the shim, a handle that a read transaction opens goes with that transaction too.
-        if slot.pending and not writes and (txn is None or slot not in txn._opened):
-            raise open_db_error(lib.MDB_NOTFOUND, name)
-        self._opened.append(found)
-        found_slot: DbSlot = slot
-        return found_slot
+            return self.open_slot(int(self.engine.ffi.cast("uintptr_t", ptr)), txn, name, flags)
 
     def slot_again(self, ptr: CData, slot: DbSlot) -> DbSlot:
         """The slot here of a database that had one in the parent process; a dead one stays
         dead."""
-        return self.open_slot(ptr, None, slot.name, 0) if slot.alive else slot
+        return self.slot_of(ptr, None, slot.name, 0) if slot.alive else slot
 
     def retire(self, number: int) -> None:
         """The database of a native handle is gone for good: so is every slot on it."""

@@ -20,6 +20,7 @@
 #include <structmember.h>
 
 #include <errno.h>
+#include <limits.h>
 
 #include "core_docs.h"
 #include "memory.h"
@@ -37,7 +38,8 @@ enum argument {
     ARG_KEY, ARG_VALUE, ARG_DEFAULT, ARG_DB, ARG_DUPDATA, ARG_OVERWRITE,
     ARG_APPEND, ARG_KEYS, ARG_VALUES, ARG_ITEMS, ARG_DUPFIXED_BYTES,
     ARG_KEYFIXED, ARG_ENV, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT,
-    ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COPY, ARG_COUNT
+    ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COPY, ARG_REVERSE_KEY, ARG_DUPSORT, ARG_CREATE,
+    ARG_INTEGERKEY, ARG_INTEGERDUP, ARG_DUPFIXED, ARG_COUNT
 };
 
 /* What the core lends to the engines (module.c): how often this process was forked since it
@@ -58,9 +60,11 @@ typedef struct {
     /* the classes that objects are made of, given by publish() */
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
-    PyObject *error, *database_error, *refusal, *wrong_thread_error;
+    PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
     PyObject *database_class, *deadline_class, *array_form;
     PyObject *empty, *names[ARG_COUNT];
+    /* names of methods */
+    PyObject *acquire, *release, *handle, *open_db;
     /* what the last headers of arrays mean (get_array.c) */
     PyObject *forms[FORMS];
     /* the memory of the last Transaction that went */
@@ -115,8 +119,10 @@ typedef struct {
     /* read transactions that began at once, which the pool does not count, and the
      * memory of ended ones */
     int live, parked_count;
-    /* how often the number of a database handle was used again */
-    Py_ssize_t reuses;
+    /* the databases that are open: slots by name, and the last one of each number; the lock
+     * without which neither changes; how many there may be; how often a number was used again */
+    PyObject *slots, *numbers, *dbi_lock;
+    Py_ssize_t max_dbs, reuses;
     MDB_txn *parked[PYLMDB_MAX_PARKED];
     /* what views alone hold, the latest first */
     struct Exporter *held;
@@ -286,6 +292,8 @@ PyObject *fail(CoreState *state, const char *what, int code);
 PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot);
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
                      const void *key, size_t key_size);
+/* Of a database that could not be opened. */
+PyObject *fail_open_db(CoreState *state, int code, PyObject *name);
 /* By its name in the table of refusals, which is Python code; raise_refusal() takes NULL, too.
  * The values for the text are as for Py_BuildValue. */
 #define refuse_named(state, name) raise_refusal(make_refusal(state, "(s)", name))
@@ -297,6 +305,21 @@ int raise_refusal(PyObject *exception);
 PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, Py_ssize_t count);
 /* Calls a method of the Python side; its arguments are as for Py_BuildValue. */
 PyObject *ask(PyObject *object, const char *method, const char *format, ...);
+
+/* In place of liblmdb's code where there is an exception already. */
+#define RAISED INT_MIN
+
+/* -- slot.c -- */
+
+/* The slot of a database (None: the main one) as a native transaction sees it, opened for txn if
+ * that is not NULL: 0 and a new reference, or a code.  The caller has the lock of the handles,
+ * and keeps the transaction from being ended. */
+int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name,
+              unsigned int flags, Slot **out);
+
+/* -- shared.c -- */
+
+PyObject *shared_own_writer(Shared *self, PyObject *ignored);
 
 /* -- transaction_use.c: who may use a transaction, and its databases -- */
 

@@ -3,9 +3,6 @@
  * type. */
 #include "core.h"
 
-/* In place of liblmdb's code where there is an exception already. */
-#define RAISED INT_MIN
-
 /* -- records -------------------------------------------------------------------- */
 
 static inline int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val *value)

@@ -130,13 +130,6 @@ void pylmdb_env_end(MDB_env **env);
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
-/* A database that was opened: its number and flags, and whether an abort of the
- * transaction takes the number back. */
-struct pylmdb_opened {
-    MDB_dbi dbi;
-    unsigned int flags;
-    int pending;
-};
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
                    unsigned int flags, int live, struct pylmdb_opened *opened);
 /* Ends all idle transactions. */
