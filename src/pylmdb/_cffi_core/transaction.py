@@ -35,8 +35,6 @@ from .environment import public_classes
 if TYPE_CHECKING:
     from .._core import DbSlot
 
-MAX_DEPTH = 512
-
 
 class TransactionCore:
     """A transaction: its life, and its operations per record."""
@@ -162,8 +160,9 @@ class TransactionCore:
 
     def _nest(self, native_parent: Any, parent: Any) -> None:
         family = parent._native.family
-        if len(family.members) > MAX_DEPTH:
-            raise refusal("nested too deep", MAX_DEPTH)
+        deepest = self._lib.PYLMDB_MAX_DEPTH
+        if len(family.members) > deepest:
+            raise refusal("nested too deep", deepest)
         self._parent, self._thread = parent, parent._thread
         parent._mutations += self._write
         native = self._native = NativeTxn(self, self._shared, parent._native, self._write)

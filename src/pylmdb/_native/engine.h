@@ -54,6 +54,8 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
  * long as its environment's record or one of them. */
 #define PYLMDB_MAX_IDLE 64
 #define PYLMDB_MAX_PARKED 4
+/* How deep transactions may be nested. */
+#define PYLMDB_MAX_DEPTH 512
 
 struct pylmdb_pool {
     MDB_env *env;

@@ -142,12 +142,18 @@ typedef struct {
     char readonly, sync, metasync;
 } EnvironmentCore;
 
-/* The memory of a read transaction's views, and what ends with the last one. */
-typedef struct Exporter {
+/* Memory that an object exports, and the function that is called at its end (NULL once it was
+ * called, or where there is none). */
+typedef struct {
     PyObject_HEAD
     char *base;
     Py_ssize_t size;
-    PyObject *on_last_view;
+    PyObject *on_end;
+} Memory;
+
+/* The memory of a read transaction's views, and what ends with the last one. */
+typedef struct Exporter {
+    Memory memory;
     /* once only views hold the transaction: since when, in seconds of Unix time */
     Shared *shared;
     struct pylmdb_txn native;
@@ -415,6 +421,11 @@ int transaction_begin(Transaction *txn, PyObject *env, Shared *shared,
 PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args,
                     Py_ssize_t nargs, PyObject *kwnames);
 extern const Signature transaction_signature;
+
+/* -- exporter.c -- */
+
+PyObject *memory_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+void end_memory(Memory *memory);
 
 /* -- transaction_memory.c -- */
 
