@@ -81,7 +81,8 @@ class SharedCore:
     def open_slot(self, pointer: int, txn: Any, name: bytes | None, flags: int) -> DbSlot:
         """The slot of a database as a native transaction sees it; see ``slot.c``."""
         lib, ffi = self.engine.lib, self.engine.ffi
-        ptr, known = ffi.cast("MDB_txn *", pointer), self.slots.get(name) if name else self.main
+        ptr = ffi.cast("MDB_txn *", pointer)
+        known = self.main if name is None else self.slots.get(name)
         if known is None and len(self.slots) >= self.max_dbs:
             raise open_db_error(lib.MDB_DBS_FULL, None)
         # one that no other call uses: a finalizer can open a database inside of this call

@@ -35,8 +35,9 @@ PyObject *fail_database(CoreState *state, const char *what, int code, const Slot
 
 PyObject *fail_open_db(CoreState *state, int code, PyObject *name)
 {
-    return code == RAISED ? NULL
-                          : raise_made(PyObject_CallFunction(state->open_db_error, "iO", code, name));
+    if (code == RAISED)
+        return NULL;
+    return raise_made(PyObject_CallFunction(state->open_db_error, "iO", code, name));
 }
 
 PyObject *make_refusal(CoreState *state, const char *format, ...)

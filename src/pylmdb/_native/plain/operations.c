@@ -92,7 +92,9 @@ static int put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value, unsigned
 {
     int rc = pylmdb_safe_put(txn, dbi, key, value, flags);
 
-    return rc && pylmdb_may_try_again(txn, dbi, &rc) ? pylmdb_safe_put(txn, dbi, key, value, flags) : rc;
+    if (rc && pylmdb_may_try_again(txn, dbi, &rc))
+        rc = pylmdb_safe_put(txn, dbi, key, value, flags);
+    return rc;
 }
 
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
