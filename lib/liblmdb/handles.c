@@ -18,10 +18,29 @@
  *
  * A stale handle (DB_STALE) is looked up by name in the transaction's own snapshot at its
  * first use. So a handle can be adopted whatever the snapshot's age: if the snapshot does not
- * have the database, the answer is MDB_BAD_DBI. */
-#define RETIRED ((size_t)-1) /* a size that no name has; see pylmdb_drop() */
+ * have the database, the answer is PYLMDB_NOT_IN_SNAPSHOT. */
+#define RETIRED ((size_t)-1) /* a size that no name has; see pylmdb_safe_drop() */
 /* LMDB 1.0 counts the NUL of a name in its size. */
 #define NAME_NUL (MDB_VERSION_MAJOR > 0)
+
+static void adopt_slot(MDB_txn *txn, MDB_dbi dbi)
+{
+    MDB_env *env = txn->mt_env;
+    const uint16_t flags = env->me_dbflags[dbi];
+
+    for (; txn->mt_numdbs <= dbi; txn->mt_numdbs++) {
+        txn->mt_dbflags[txn->mt_numdbs] = 0;
+        if (txn->mt_cursors)
+            txn->mt_cursors[txn->mt_numdbs] = NULL;
+    }
+    if (txn->mt_dbflags[dbi])
+        return; /* it knows this one */
+    memset(&txn->mt_dbs[dbi], 0, sizeof(MDB_db));
+    txn->mt_dbs[dbi].md_flags = flags & PERSISTENT_FLAGS;
+    txn->mt_dbflags[dbi] = (flags & MDB_VALID) ? DB_VALID | DB_USRVALID | DB_STALE : 0;
+    if (txn->mt_dbiseqs != env->me_dbiseqs)
+        txn->mt_dbiseqs[dbi] = env->me_dbiseqs[dbi];
+}
 
 static void adopt_slots(MDB_txn *txn)
 {
@@ -31,22 +50,8 @@ static void adopt_slots(MDB_txn *txn)
     if (txn->mt_numdbs >= env->me_numdbs &&
         !memchr(txn->mt_dbflags + CORE_DBS, 0, env->me_numdbs - CORE_DBS))
         return; /* it knows all slots; one memchr() is quicker than the loop */
-    for (i = CORE_DBS; i < env->me_numdbs; i++) {
-        uint16_t flags = env->me_dbflags[i];
-
-        if (i < txn->mt_numdbs && txn->mt_dbflags[i])
-            continue;
-        memset(&txn->mt_dbs[i], 0, sizeof(MDB_db));
-        txn->mt_dbs[i].md_flags = flags & PERSISTENT_FLAGS;
-        txn->mt_dbflags[i] =
-            (flags & MDB_VALID) ? DB_VALID | DB_USRVALID | DB_STALE : 0;
-        if (txn->mt_cursors && i >= txn->mt_numdbs)
-            txn->mt_cursors[i] = NULL;
-        if (txn->mt_dbiseqs != env->me_dbiseqs)
-            txn->mt_dbiseqs[i] = env->me_dbiseqs[i];
-    }
-    if (txn->mt_numdbs < env->me_numdbs)
-        txn->mt_numdbs = env->me_numdbs;
+    for (i = CORE_DBS; i < env->me_numdbs; i++)
+        adopt_slot(txn, i);
 }
 
 int pylmdb_txn_is_old(MDB_txn *txn)
@@ -55,7 +60,10 @@ int pylmdb_txn_is_old(MDB_txn *txn)
            txn->mt_txnid < mdb_env_pick_meta(txn->mt_env)->mm_txnid;
 }
 
-int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
+/* Lets a transaction use a handle that was opened after it began.  Without a lock, while another
+ * thread may be opening a database: of the environment it reads what it has of this one slot,
+ * which was complete before the caller had the number. */
+static int adopt(MDB_txn *txn, MDB_dbi dbi)
 {
     MDB_cursor mc;
     MDB_xcursor mx;
@@ -65,9 +73,10 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
         return EINVAL;
     if (txn->mt_flags & MDB_TXN_BLOCKED)
         return MDB_BAD_TXN;
-    adopt_slots(txn);
+    if (dbi >= CORE_DBS && dbi < txn->mt_env->me_numdbs)
+        adopt_slot(txn, dbi);
     if (dbi >= txn->mt_numdbs || !(txn->mt_dbflags[dbi] & DB_VALID))
-        return MDB_BAD_DBI;
+        return PYLMDB_NOT_IN_SNAPSHOT;
     if (txn->mt_dbflags[dbi] & DB_STALE) {
         /* Looks the record up by name, and clears DB_STALE if it exists. */
         mdb_cursor_init(&mc, txn, dbi, &mx);
@@ -79,7 +88,31 @@ int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
     txn->mt_dbflags[dbi] = 0;
     if (rc != MDB_BAD_DBI && rc != MDB_NOTFOUND && rc != MDB_INCOMPATIBLE)
         return rc; /* it is unknown whether the database exists */
-    return pylmdb_txn_is_old(txn) ? MDB_BAD_DBI : PYLMDB_GONE;
+    return pylmdb_txn_is_old(txn) ? PYLMDB_NOT_IN_SNAPSHOT : PYLMDB_GONE;
+}
+
+int pylmdb_may_try_again(MDB_txn *txn, MDB_dbi dbi, int *code)
+{
+    int rc;
+
+    if (*code != EINVAL && *code != MDB_BAD_DBI)
+        return 0;
+    if ((rc = adopt(txn, dbi)))
+        *code = rc;
+    return !rc;
+}
+
+/* Opening a cursor looks its database up. If the database is missing, liblmdb would say so only
+ * at the first use of the cursor. */
+int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor)
+{
+    int rc = mdb_cursor_open(txn, dbi, cursor);
+
+    if (!rc && (txn->mt_dbflags[dbi] & DB_STALE)) {
+        mdb_cursor_close(*cursor);
+        rc = MDB_BAD_DBI;
+    }
+    return rc && pylmdb_may_try_again(txn, dbi, &rc) ? mdb_cursor_open(txn, dbi, cursor) : rc;
 }
 
 /* Return 1 if an abort of this transaction takes the handle back. */
@@ -290,7 +323,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi 
 {
     int rc = open_by_name(txn, name, flags, dbi);
 
-    if (!rc && name && (rc = pylmdb_txn_adopt(txn, *dbi)) == MDB_BAD_DBI)
+    if (!rc && name && (rc = adopt(txn, *dbi)) == PYLMDB_NOT_IN_SNAPSHOT)
         rc = MDB_NOTFOUND;
     return rc;
 }
@@ -313,7 +346,7 @@ static void invalidate(MDB_txn *txn, MDB_dbi dbi)
     txn->mt_dbflags[dbi] = DB_STALE | (txn->mt_dbflags[dbi] & DB_NEW);
 }
 
-int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
+int pylmdb_safe_drop(MDB_txn *txn, MDB_dbi dbi, int del)
 {
     int rc = guarded_drop(txn, dbi);
     MDB_dbi i;

@@ -36,11 +36,17 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 /* cdef: begin */
 /* 1 if something was committed since the read transaction began. */
 int pylmdb_txn_is_old(MDB_txn *txn);
+/* cdef: end */
 
-/* Let a transaction use a handle that was opened after it began. MDB_BAD_DBI: its snapshot
- * does not have the database. PYLMDB_GONE: the newest snapshot does not have it either, or
- * has another database of that name. The caller serialises this with pylmdb_dbi_open(). */
-int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi);
+/* Return whether an operation on a database that has failed must be made again: its handle was
+ * opened after the transaction began, and the transaction knows it from now on. Else *code says
+ * why it failed: PYLMDB_NOT_IN_SNAPSHOT if the transaction does not have the database, PYLMDB_GONE
+ * if the newest snapshot does not have it either, or has another database of that name. */
+int pylmdb_may_try_again(MDB_txn *txn, MDB_dbi dbi, int *code);
+
+/* cdef: begin */
+/* mdb_cursor_open(), with the two codes of pylmdb_may_try_again(). */
+int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
 
 /* 1 if a commit of the write transaction would write anything, 0 if not, -1 if this build
  * cannot tell. */
@@ -96,11 +102,13 @@ int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
 /* Give a cursor of such a transaction the position of an inherited cursor. */
 int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
 
-/* mdb_drop() that can be aborted: the handle is invalid in the transaction, and the caller
- * retires it after the commit. */
-int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
+/* Take back a handle whose database is gone for good. */
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
 /* cdef: end */
+
+/* mdb_drop() that can be aborted: the handle is invalid in the transaction, and the caller
+ * retires it after the commit. */
+int pylmdb_safe_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 
 /* Free the slots of retired handles. alone: the caller's transaction is the only one; else
  * the caller keeps older transactions away from handles that get these slots. */
@@ -196,9 +204,8 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 /* A write transaction cannot begin in a file whose pages have checksums. */
 #define PYLMDB_CHECKSUMS (-30702)
 
-/* The database of a handle no longer exists: another process has dropped it, or the handle
- * was opened in an older snapshot. */
-#define PYLMDB_GONE (-30703)
+/* The transaction's snapshot does not have the database of a handle; a newer one may. */
+#define PYLMDB_NOT_IN_SNAPSHOT (-30704)
 
 /* Called after pylmdb_env_open() and pylmdb_env_opened(), before the first transaction.
  * PYLMDB_OTHER_FILE: other processes have another data file open with the same lock file, so

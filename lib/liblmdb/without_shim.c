@@ -49,11 +49,21 @@ int pylmdb_txn_is_old(MDB_txn *txn)
     return 0;
 }
 
-int pylmdb_txn_adopt(MDB_txn *txn, MDB_dbi dbi)
+int pylmdb_may_try_again(MDB_txn *txn, MDB_dbi dbi, int *code)
 {
     (void)txn;
     (void)dbi;
-    return MDB_BAD_DBI;
+    if (*code == EINVAL || *code == MDB_BAD_DBI)
+        *code = PYLMDB_NOT_IN_SNAPSHOT;
+    return 0;
+}
+
+int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor)
+{
+    int rc = mdb_cursor_open(txn, dbi, cursor);
+
+    (void)pylmdb_may_try_again(txn, dbi, &rc);
+    return rc;
 }
 
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
@@ -162,7 +172,7 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
     return NULL;
 }
 
-int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
+int pylmdb_safe_drop(MDB_txn *txn, MDB_dbi dbi, int del)
 {
     return mdb_drop(txn, dbi, del);
 }

@@ -11,6 +11,7 @@ There are two cores with these names: the C core (``_native/core``) and the core
 must not use a name of a core that is not in this file.
 """
 
+from _thread import RLock
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -111,6 +112,12 @@ class SharedCore:
     live: int
     # how often an MDB_dbi was used again for another database
     reuses: int
+    # the open databases by name, and the latest slot of each MDB_dbi; max_dbs limits the former
+    slots: dict[bytes, DbSlot]
+    numbers: dict[int, DbSlot]
+    max_dbs: int
+    # held while any of these changes
+    dbi_lock: RLock
 
     def attach(self, engine: Engine, pool: int, /) -> None:
         """Set the engine, and the address of the ``struct pylmdb_pool``; it must be called before
@@ -125,6 +132,12 @@ class SharedCore:
 
     def revoke_children(self, env: Environment, /) -> None:
         """End the transactions of an Environment, the newest first."""
+
+    def open_slot(
+        self, pointer: int, txn: Transaction[Any] | None, name: bytes | None, flags: int, /
+    ) -> DbSlot:
+        """The slot of a database as a native transaction, given by its address, sees it; the
+        caller has ``dbi_lock``."""
 
     def own_writer(self) -> Transaction[Any] | None:
         """The innermost write transaction that the calling thread has open, or None."""
@@ -175,6 +188,8 @@ class DbSlot:
     # and the transaction that did it
     reuse: int
     since: int
+    # its database may not exist any more: open_db() must look
+    doubted: bool
 
     def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None, /) -> None:
         """A handle that is alive."""

@@ -297,7 +297,7 @@ def _load_main(shared: SharedEnv) -> None:
     if lib.pylmdb_begin_reader(handle, shared.pool, -1):
         shared.begin_reader(handle)  # tries again with a larger map, or raises
     try:
-        shared.open_slot(handle.ptr, None, None, 0)
+        shared.slot_of(handle.ptr, None, None, 0)
     finally:
         lib.pylmdb_abort(handle)
 

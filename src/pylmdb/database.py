@@ -135,7 +135,7 @@ class Database:
                 "the database handle belongs to another environment",
                 hint="open it in this one with open_db()",
             )
-        self._slot = shared.open_slot(ptr, txn, self._name, 0)
+        self._slot = shared.slot_of(ptr, txn, self._name, 0)
         self._flags = self._slot.flags
         return self._slot
 

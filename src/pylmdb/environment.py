@@ -344,6 +344,20 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
         ``mdb_dbi_open``.
         """
+        raise NotImplementedError
+
+    def _open_db(
+        self,
+        key: bytes | None = None,
+        txn: Transaction[Any] | None = None,
+        reverse_key: bool = False,
+        dupsort: bool = False,
+        create: bool = True,
+        integerkey: bool = False,
+        integerdup: bool = False,
+        dupfixed: bool = False,
+    ) -> Database:
+        """What the core leaves to Python of ``open_db``."""
         flags = 0
         if reverse_key or dupsort or integerkey or integerdup or dupfixed:
             flags = flags_from(
@@ -362,7 +376,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         if type(name) is not bytes or b"\0" in name:
             name = _catalog.checked_name(key, shared.engine.version[0])
         slot = None if txn is not None else shared.slots.get(name)
-        if slot is None or slot.pending or not slot.alive or name in shared.doubted:
+        if slot is None or slot.pending or not slot.alive or slot.doubted:
             slot = _catalog.open_slot(self, shared, name, txn, flags, bool(create))
         if flags & ~slot.flags:
             raise IncompatibleError(

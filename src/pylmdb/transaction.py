@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from ._array_methods import TransactionArrays
 from ._core_rules.ranges import walk
-from ._core_rules.refusals import refusal
+from ._core_rules.refusals import database_error, refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import TransactionCore, publish
-from .errors import error
 from .types import Stat
 
 if TYPE_CHECKING:
@@ -285,17 +284,11 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
             raise TypeError("db must be a database handle, not NoneType")
         shared, slot = self._shared, self._slot_in(ptr, db)
         lib = shared.engine.lib
-
-        def call() -> int:
-            return int(lib.pylmdb_drop(ptr, slot.dbi, delete))
-
         with shared.dbi_lock:
-            code = call()
-            if code:
-                code = self._shared.retry_adopted(ptr, slot, code, call)
             self._mutations += self._write
+            code = lib.pylmdb_drop(ptr, slot.dbi, delete)
             if code:
-                raise error("mdb_drop", code)
+                raise database_error("mdb_drop", code, slot)
             gone = [slot] if delete and slot is not shared.main else []
             if slot is shared.main:
                 gone = list(shared.slots.values())

@@ -171,9 +171,7 @@ def test_a_commit_that_fails_fails_all_of_it(env, writer, release_writer_lock, m
     assert writer.put(b"k", b"v").result()
 
 
-def test_a_write_that_fails_after_a_change_is_undone(
-    env, writer, release_writer_lock, monkeypatch
-):
+def test_a_write_that_fails_after_a_change_is_undone(env, writer, release_writer_lock, monkeypatch):
     with env.begin() as txn:
         put = type(txn).put
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from .._base.buffers import as_buffer
 from .._base.flags import append_flag, put_flags
-from .._core_rules.refusals import refusal
+from .._core_rules.refusals import database_error, refusal
 from ..errors import error, write_error
 from . import transaction
 from .iterator import CursorIterator
@@ -96,15 +96,9 @@ class CursorCore:
     def _open(self, ptr: Any, txn: Any, db: Any) -> None:
         ffi, lib, slot = self._ffi, self._lib, txn._slot_in(ptr, db)
         out = ffi.new("MDB_cursor **")
-
-        def call() -> int:
-            return int(lib.mdb_cursor_open(ptr, slot.dbi, out))
-
-        code = call()
+        code = lib.pylmdb_cursor_open(ptr, slot.dbi, out)
         if code:
-            code = txn._shared.retry_adopted(ptr, slot, code, call)
-        if code:
-            raise error("mdb_cursor_open", code)
+            raise database_error("mdb_cursor_open", code, slot)
         position = ffi.gc(ffi.new("struct pylmdb_position *"), lib.pylmdb_position_free)
         writes = txn._writes if txn._write else ffi.NULL
         if lib.pylmdb_position_init(position, out[0], slot.flags, writes):

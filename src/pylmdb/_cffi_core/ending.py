@@ -24,8 +24,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .._core_rules import views as _views
-from .._core_rules.refusals import refusal
-from ..errors import error
+from .._core_rules.refusals import database_error, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,9 +268,9 @@ class NativeTxn:
         if inherited is None or not inherited[1].alive:
             return None
         slot, out = self.shared.slot_again(self.box.ptr, inherited[1]), ffi.new("MDB_cursor **")
-        code = lib.mdb_cursor_open(self.box.ptr, slot.dbi, out)
+        code = lib.pylmdb_cursor_open(self.box.ptr, slot.dbi, out)
         if code:
-            raise error("mdb_cursor_open", code)
+            raise database_error("mdb_cursor_open", code, slot)
         if lib.pylmdb_cursor_go_on(out[0], inherited[0]):
             lib.mdb_cursor_close(out[0])
             raise refusal("cursor of another process")

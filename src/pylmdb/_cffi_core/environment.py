@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
 from .._core_rules.refusals import refusal
-
-if TYPE_CHECKING:
-    from .._shared.environment import SharedEnv
-
+from ..errors import open_db_error
 
 # The classes that objects are made of, by the name of the core's type; see publish().
 public_classes: dict[str, type] = {}
@@ -23,9 +20,11 @@ class DbSlot:
     the environment closed) and is never revived: opening the same name again
     makes another slot, so a stale handle cannot address what took its number."""
 
-    __slots__ = ("alive", "dbi", "flags", "name", "pending", "reuse", "shared", "since")
+    __slots__ = (
+        "alive", "dbi", "doubted", "flags", "name", "pending", "reuse", "shared", "since",
+    )  # fmt: skip
 
-    def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None) -> None:
+    def __init__(self, shared: Any, dbi: int, flags: int, name: bytes | None) -> None:
         self.shared = shared
         self.dbi = dbi
         self.flags = flags
@@ -33,6 +32,8 @@ class DbSlot:
         self.alive = True
         # opened by a write transaction that has not committed yet
         self.pending = False
+        # its database may not be there any more: open_db() has to look
+        self.doubted = False
         # where its number has meant another database before: how often a number was
         # used again by then, and the transaction that did it
         self.reuse = self.since = 0
@@ -54,20 +55,75 @@ class SharedCore:
     _pinned: dict[int, tuple[int, float]]
     # what a core counts beside the pool
     live = 0
-    # how often the number of a database handle was used again
-    reuses = 0
+    # the databases that are open, by name, and the last one of each number; how many there may
+    # be; how often a number was used again
+    slots: dict[bytes, DbSlot]
+    numbers: dict[int, DbSlot]
+    max_dbs = reuses = 0
 
     if TYPE_CHECKING:
         engine: Any
         gate: Any
         forked: bool
 
+        pool: Any
+        main: DbSlot
+
         def call(self, what: str, function: Any, *args: Any) -> None: ...
+        def retire(self, number: int) -> None: ...
 
     def attach(self, engine: Any, pool: int) -> None:
         """Take the engine and the address of the pool, which this core reaches otherwise."""
-        self._children = {}
-        self._pinned = {}
+        self._children, self._pinned = {}, {}
+        self.slots, self.numbers = {}, {}
+        self._opened: list[Any] = []
+
+    def open_slot(self, pointer: int, txn: Any, name: bytes | None, flags: int) -> DbSlot:
+        """Return the slot of a database as a native transaction sees it; see ``slot.c``."""
+        lib, ffi = self.engine.lib, self.engine.ffi
+        ptr = ffi.cast("MDB_txn *", pointer)
+        known = self.main if name is None else self.slots.get(name)
+        if known is None and len(self.slots) >= self.max_dbs:
+            raise open_db_error(lib.MDB_DBS_FULL, None)
+        # one that no other call uses: a finalizer can open a database inside of this call
+        found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
+        args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live, found
+        if known is not None:
+            known.doubted = False  # so a doubt that another thread raises from now on stays
+        code = lib.pylmdb_open_db(*args)
+        if code == lib.PYLMDB_GONE:
+            self.retire(found.dbi)
+            code = lib.pylmdb_open_db(*args)
+        slot = known if code else self._take_slot(ptr, txn, name, found)
+        if slot is not None and (code or lib.pylmdb_txn_is_old(ptr)):
+            slot.doubted = True
+        if code or slot is None:
+            raise open_db_error(code, name)
+        self._opened.append(found)
+        # There is one write transaction at a time, so what is not committed is its own; without
+        # the shim, a handle that a read transaction opens goes with that transaction too.
+        writes = txn is not None and txn._thread
+        if slot.pending and not writes and (txn is None or slot not in txn._opened):
+            raise open_db_error(lib.MDB_NOTFOUND, name)
+        return slot
+
+    def _take_slot(self, ptr: Any, txn: Any, name: bytes | None, found: Any) -> DbSlot:
+        """Return the slot of the database that was found: the known one, or a new one."""
+        if name is None:
+            self.main.flags = found.flags
+            return self.main
+        known, number = self.slots.get(name), found.dbi
+        if known is not None and known.alive and known.dbi == number:
+            return known
+        slot = DbSlot(self, number, found.flags, name)
+        if number in self.numbers:
+            self.reuses += 1
+            slot.reuse, slot.since = self.reuses, int(self.engine.lib.mdb_txn_id(ptr))
+        if found.pending:
+            slot.pending = True
+            txn._opened.append(slot)
+        self.numbers[number] = self.slots[name] = slot
+        return slot
 
     @property
     def left_behind(self) -> bool:
@@ -141,6 +197,7 @@ class EnvironmentCore:
     if TYPE_CHECKING:
 
         def _use(self) -> Any: ...
+        def _open_db(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def begin(
         self,
@@ -157,3 +214,7 @@ class EnvironmentCore:
         return self._use().begin(
             self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync
         )
+
+    def open_db(self, *args: Any, **kwargs: Any) -> Any:
+        """A handle to a database."""
+        return self._open_db(*args, **kwargs)

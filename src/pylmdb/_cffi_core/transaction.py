@@ -24,19 +24,17 @@ from .._base import threads as _threads
 from .._base.buffers import as_buffer
 from .._base.flags import append_flag, put_flags
 from .._core_rules.inherited import resume
-from .._core_rules.refusals import refusal
+from .._core_rules.refusals import database_error, refusal
 from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Claim, Deadline
 from ..database import Database
-from ..errors import WrongThreadError, error, write_error
+from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
 from .ending import NativeTxn
 from .environment import public_classes
 
 if TYPE_CHECKING:
     from .._core import DbSlot
-
-MAX_DEPTH = 512
 
 
 class TransactionCore:
@@ -173,8 +171,9 @@ class TransactionCore:
 
     def _nest(self, native_parent: Any, parent: Any) -> None:
         family = parent._native.family
-        if len(family.members) > MAX_DEPTH:
-            raise refusal("nested too deep", MAX_DEPTH)
+        deepest = self._lib.PYLMDB_MAX_DEPTH
+        if len(family.members) > deepest:
+            raise refusal("nested too deep", deepest)
         self._parent, self._thread = parent, parent._thread
         parent._mutations += self._write
         native = self._native = NativeTxn(self, self._shared, parent._native, self._write)
@@ -279,9 +278,10 @@ class TransactionCore:
         if not slot.alive:
             raise refusal("database is dead")
         # To a transaction that is older than the handle its number means another one.
-        older = slot.since and self._reuses < slot.reuse
-        if older and self._lib.mdb_txn_id(ptr) < slot.since:
-            self._shared.refuse_missing(slot)
+        own: Any = slot
+        older = own.since and self._reuses < own.reuse
+        if older and self._lib.mdb_txn_id(ptr) < own.since:
+            raise refusal("database is missing", slot.name)
         return slot
 
     def _handle(self, db: Any) -> Any:
@@ -429,18 +429,12 @@ class TransactionCore:
 
     def _get(self, ptr: Any, db: Any, key: Any, default: Any, convert: Any) -> Any:
         lib, value, slot = self._lib, self._value, self._slot_in(ptr, db)
-
-        def call() -> int:
-            return int(lib.pylmdb_get(ptr, slot.dbi, slot.flags, raw, len(key), value))
-
         raw = key if type(key) is bytes else self._ffi.from_buffer(key)
-        code = call()
-        if code and code != lib.MDB_NOTFOUND:
-            code = self._shared.retry_adopted(ptr, slot, code, call)
+        code = lib.pylmdb_get(ptr, slot.dbi, slot.flags, raw, len(key), value)
         if code == lib.MDB_NOTFOUND:
             return default
         if code:
-            raise error("mdb_get", code)
+            raise database_error("mdb_get", code, slot)
         return convert(value)
 
     def id(self) -> int:
@@ -455,15 +449,9 @@ class TransactionCore:
 
     def _stat(self, ptr: Any, db: Any) -> Stat:
         slot, out = self._slot_in(ptr, db), self._ffi.new("size_t[]", self._lib.PYLMDB_STAT_SIZE)
-
-        def call() -> int:
-            return int(self._lib.pylmdb_stat(ptr, slot.dbi, out))
-
-        code = call()
+        code = self._lib.pylmdb_stat(ptr, slot.dbi, out)
         if code:
-            code = self._shared.retry_adopted(ptr, slot, code, call)
-        if code:
-            raise error("mdb_stat", code)
+            raise database_error("mdb_stat", code, slot)
         return Stat(zip(stat_fields, map(int, out), strict=True))
 
     def get(self, key: Any, default: Any = None, db: Any = None) -> Any:
@@ -475,25 +463,15 @@ class TransactionCore:
     def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
         lib, slot = self._lib, self._slot_in(ptr, db)
         flags |= append_flag(slot, append)
-
-        def call() -> int:
-            return int(
-                lib.pylmdb_put(
-                    ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, len(value), flags
-                )
-            )
-
         raw_key = key if type(key) is bytes else self._ffi.from_buffer(key)
         raw_value = value if type(value) is bytes else self._ffi.from_buffer(value)
-        code = call()
-        if code and code != lib.MDB_KEYEXIST:
-            code = self._shared.retry_adopted(ptr, slot, code, call)
         self._mutations += self._write
-        if code == lib.MDB_KEYEXIST:
-            return False
-        if code:
-            raise write_error("mdb_put", code, slot, key)
-        return True
+        code = lib.pylmdb_put(
+            ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, len(value), flags
+        )
+        if code and code != lib.MDB_KEYEXIST:
+            raise database_error("mdb_put", code, slot, key)
+        return not code
 
     def put(
         self,
@@ -510,24 +488,14 @@ class TransactionCore:
 
     def _delete(self, ptr: Any, db: Any, key: Any, value: Any) -> bool:
         lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)
-
-        def call() -> int:
-            return int(
-                lib.pylmdb_del(ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, size)
-            )
-
         raw_key = key if type(key) is bytes else ffi.from_buffer(key)
         size = 0 if value is None else len(value)
         raw_value = ffi.NULL if value is None else ffi.from_buffer(value)
-        code = call()
-        if code and code != lib.MDB_NOTFOUND:
-            code = self._shared.retry_adopted(ptr, slot, code, call)
         self._mutations += self._write
-        if code == lib.MDB_NOTFOUND:
-            return False
-        if code:
-            raise write_error("mdb_del", code, slot, key)
-        return True
+        code = lib.pylmdb_del(ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, size)
+        if code and code != lib.MDB_NOTFOUND:
+            raise database_error("mdb_del", code, slot, key)
+        return not code
 
     def delete(self, key: Any, value: Any = None, db: Any = None) -> bool:
         key = as_buffer("key", key)

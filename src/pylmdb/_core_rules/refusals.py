@@ -21,9 +21,13 @@ from ..errors import (
     InvalidParameterError,
     ReadonlyError,
     WrongThreadError,
+    error,
+    write_error,
 )
 
 if TYPE_CHECKING:
+    from .._core import DbSlot
+
     Refusal = tuple[type[Exception], str, str, int]
 
 _BAD_TXN = -30782
@@ -122,6 +126,12 @@ REFUSALS: dict[str, Refusal] = {
         "open it again with open_db()",
         errno.EINVAL,
     ),
+    "database is missing": _of(
+        InvalidParameterError,
+        "this transaction does not have the database {!r}",
+        "it was created later, or dropped; begin a new transaction",
+        errno.EINVAL,
+    ),
     # -- cursors ----------------------------------------------------------------------
     "cursor ended": _of(ClosedError, CLOSED, "this cursor has ended; open a new one"),
     "cursor never opened": _of(
@@ -152,6 +162,20 @@ REFUSALS: dict[str, Refusal] = {
         errno.EINVAL,
     ),
 }
+
+
+_GONE, _NOT_IN_SNAPSHOT = -30703, -30704
+
+
+def database_error(
+    what: str, code: int, slot: DbSlot, key: bytes | memoryview | None = None
+) -> Exception:
+    """Return the exception for a code of an operation on a database, or on its record ``key``."""
+    if code == _GONE:
+        slot.doubted = True
+    if code in (_GONE, _NOT_IN_SNAPSHOT):
+        return refusal("database is missing", slot.name)
+    return error(what, code) if key is None else write_error(what, code, slot, key)
 
 
 # Destructors can call it when the interpreter exits and has set the globals of modules to None, so

@@ -62,7 +62,7 @@ def open_slot(
         check_transaction("open_db", shared, txn)
     creating = flags | MDB_CREATE if create else flags
     if txn is not None:
-        slot: DbSlot = txn._do(shared.open_slot, txn, name, creating)
+        slot: DbSlot = txn._do(shared.slot_of, txn, name, creating)
         return slot
     if env.readonly:
         return _open_alone(env, shared, name, creating, write=False)
@@ -80,7 +80,7 @@ def _open_alone(
     env: Environment, shared: SharedEnv, name: bytes | None, flags: int, write: bool
 ) -> DbSlot:
     with env.begin(write=write) as txn:
-        slot: DbSlot = txn._do(shared.open_slot, txn, name, flags)
+        slot: DbSlot = txn._do(shared.slot_of, txn, name, flags)
         return slot
 
 

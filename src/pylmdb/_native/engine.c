@@ -34,11 +34,18 @@ size_t pylmdb_last_txnid(MDB_env *env)
     return mdb_env_info(env, &info) ? 0 : info.me_last_txnid;
 }
 
+#ifdef PYLMDB_HAVE_SHIM
+#define LASTING_HANDLES PYLMDB_LASTING_HANDLES
+#else
+#define LASTING_HANDLES 0
+#endif
+
 static const struct pylmdb_engine table = {
     .abi = PYLMDB_ENGINE_ABI,
     .size = sizeof(struct pylmdb_engine),
     .version = PYLMDB_VERSION_STRING,
-    .features = MDB_VERSION_MAJOR >= 1 ? PYLMDB_READONLY_CHILDREN : 0,
+    .features = (MDB_VERSION_MAJOR >= 1 ? PYLMDB_READONLY_CHILDREN : 0) |
+                LASTING_HANDLES,
 #define SLOT(result, prefix, name, parameters) .name = prefix##name,
     PYLMDB_EACH_SLOT(SLOT)
 };

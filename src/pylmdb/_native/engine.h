@@ -16,10 +16,10 @@
 #define PYLMDB_EACH_NUMBER(NUMBER)                                                       \
     /* codes */                                                                          \
     NUMBER(KEYEXIST, -30799) NUMBER(NOTFOUND, -30798) NUMBER(CORRUPTED, -30796)          \
-    NUMBER(BAD_TXN, -30782) NUMBER(BAD_DBI, -30780)                                      \
+    NUMBER(DBS_FULL, -30791)                                                             \
     /* flags of a database */                                                            \
     NUMBER(REVERSEKEY, 0x02) NUMBER(DUPSORT, 0x04) NUMBER(INTEGERKEY, 0x08)              \
-    NUMBER(DUPFIXED, 0x10)                                                               \
+    NUMBER(DUPFIXED, 0x10) NUMBER(CREATE, 0x40000)                                       \
     /* flags of a transaction */                                                         \
     NUMBER(NOSYNC, 0x10000) NUMBER(RDONLY, 0x20000) NUMBER(NOMETASYNC, 0x40000)          \
     /* flags of a write */                                                               \
@@ -54,6 +54,8 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
  * long as the environment's record or one of its transactions. */
 #define PYLMDB_MAX_IDLE 64
 #define PYLMDB_MAX_PARKED 4
+/* How deep transactions may be nested. */
+#define PYLMDB_MAX_DEPTH 512
 
 struct pylmdb_pool {
     MDB_env *env;
@@ -85,6 +87,18 @@ struct pylmdb_txn {
 #define PYLMDB_INFO_SIZE 10
 #define PYLMDB_INFO_TXNID 3
 #define PYLMDB_INFO_PINNED 6
+
+/* A database that was opened: its handle and flags, and whether an abort of the transaction
+ * takes the handle back. */
+struct pylmdb_opened {
+    MDB_dbi dbi;
+    unsigned int flags;
+    int pending;
+};
+
+/* The database of a handle no longer exists: another process has dropped it, or the handle
+ * was opened in an older snapshot. */
+#define PYLMDB_GONE (-30703)
 /* cdef: end */
 
 /* A key's rank in key order: keys are sorted by order. index is the number of the key in the
@@ -137,8 +151,10 @@ struct pylmdb_host {
     size_t code_size;
 };
 
-/* A feature of an engine: read transactions nested in write transactions. */
+/* Features of an engine: read transactions nested in write transactions; handles that outlive
+ * the read transaction in which they were opened. */
 #define PYLMDB_READONLY_CHILDREN 1u
+#define PYLMDB_LASTING_HANDLES 2u
 
 /* Each function: SLOT(type of its result, prefix of its name in C, name, parameters). */
 #define PYLMDB_EACH_SLOT(SLOT)                                                                \
@@ -160,7 +176,7 @@ struct pylmdb_host {
                                   MDB_val *value, pylmdb_on_old_value *on_old_value,          \
                                   void *context))                                             \
     /* cursors */                                                                             \
-    SLOT(int, mdb_, cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor))            \
+    SLOT(int, pylmdb_, cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor))         \
     SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor))                                      \
     SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data,         \
                                      int op))                                                 \
@@ -209,6 +225,12 @@ struct pylmdb_host {
     SLOT(void, pylmdb_, abort, (struct pylmdb_txn *txn))                                      \
     SLOT(void, pylmdb_, commit, (struct pylmdb_txn *txn, MDB_env *env,                        \
                                  unsigned int sync_flags))                                    \
+    SLOT(int, pylmdb_, txn_is_old, (MDB_txn *txn))                                            \
+    /* databases */                                                                           \
+    SLOT(int, pylmdb_, open_db, (struct pylmdb_pool *pool, MDB_txn *txn, const char *name,    \
+                                 unsigned int flags, int live,                                \
+                                 struct pylmdb_opened *opened))                               \
+    SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi))                              \
     /* environments */                                                                        \
     SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size))                              \
     SLOT(int, pylmdb_, env_is_cut, (MDB_env *env))                                            \

@@ -36,11 +36,9 @@ from .._typing import TYPE_CHECKING
 from .._which_core import DbSlot, SharedCore
 from ..errors import (
     BusyError,
-    InvalidParameterError,
     ReplacedError,
     checksums,
     error,
-    open_db_error,
 )
 from .exclusive import PAUSE, ExclusiveAccess, MapClaim
 from .growth import plan
@@ -110,12 +108,6 @@ class SharedEnv(SharedCore):
         self.dbi_lock = RLock()
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
-        self.slots: dict[bytes, DbSlot] = {}
-        self._opened: list[Any] = []
-        # the latest slot of each MDB_dbi
-        self.numbers: dict[int, DbSlot] = {}
-        # names whose slot may be of a database that does not exist any more
-        self.doubted: set[bytes] = set()
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
@@ -369,56 +361,19 @@ class SharedEnv(SharedCore):
 
     # -- database handles ---------------------------------------------------------
 
-    def open_slot(self, ptr: CData, txn: Any, name: bytes | None, flags: int) -> DbSlot:
+    def slot_of(self, ptr: CData, txn: Any, name: bytes | None, flags: int) -> DbSlot:
         """The slot of a database as a transaction sees it, given as native handle and, where
         there is one, as object.
 
         ``mdb_dbi_open``; raises NotFoundError for a database that does not exist.
         """
-        lib, ffi = self.engine.lib, self.engine.ffi
-        writes = txn is not None and bool(txn._thread)
-        # one that no other call uses: a finalizer can open a database inside of this call
-        found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
         with self.dbi_lock:
-            slot: Any = self.main if name is None else self.slots.get(name)
-            if slot is None and len(self.slots) >= self.max_dbs:
-                raise error("mdb_dbi_open", lib.MDB_DBS_FULL)
-            native_name = ffi.NULL if name is None else name
-            code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
-            if code == lib.PYLMDB_GONE:
-                self.retire(found.dbi)
-                slot = None
-                code = lib.pylmdb_open_db(self.pool, ptr, native_name, flags, self.live, found)
-            if code:
-                raise open_db_error(code, name)
-            number = found.dbi
-            if name is None:
-                self.main.flags = found.flags
-            elif slot is None or not slot.alive or slot.dbi != number:
-                slot = DbSlot(self, number, found.flags, name)
-                if number in self.numbers:
-                    self.reuses += 1
-                    slot.reuse, slot.since = self.reuses, int(lib.mdb_txn_id(ptr))
-                if found.pending:
-                    slot.pending = True
-                    txn._opened.append(slot)
-                self.numbers[number] = self.slots[name] = slot
-            if name is not None and not writes and lib.pylmdb_txn_is_old(ptr):
-                self.doubted.add(name)
-            elif name is not None:
-                self.doubted.discard(name)
-        # There is one write transaction at a time, so what is not committed is its own; without
-        # the shim, a handle that a read transaction opens goes with that transaction too.
-        if slot.pending and not writes and (txn is None or slot not in txn._opened):
-            raise open_db_error(lib.MDB_NOTFOUND, name)
-        self._opened.append(found)
-        found_slot: DbSlot = slot
-        return found_slot
+            return self.open_slot(int(self.engine.ffi.cast("uintptr_t", ptr)), txn, name, flags)
 
     def slot_again(self, ptr: CData, slot: DbSlot) -> DbSlot:
         """The slot in this process of a database that had ``slot`` in the parent process; a dead
         slot stays dead."""
-        return self.open_slot(ptr, None, slot.name, 0) if slot.alive else slot
+        return self.slot_of(ptr, None, slot.name, 0) if slot.alive else slot
 
     def retire(self, number: int) -> None:
         """Retire a native handle whose database does not exist any more, and kill its slot."""
@@ -426,31 +381,6 @@ class SharedEnv(SharedCore):
         if slot is not None:
             self.forget_slot(slot)
         self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
-
-    def adopt(self, txn: CData, slot: DbSlot) -> None:
-        """Let liblmdb learn of a handle that was opened after ``txn`` began."""
-        lib = self.engine.lib
-        with self.dbi_lock:
-            missing = lib.pylmdb_txn_adopt(txn, slot.dbi)
-            if missing == lib.PYLMDB_GONE and slot.name is not None:
-                self.doubted.add(slot.name)
-        if missing:
-            self.refuse_missing(slot)
-
-    def retry_adopted(self, txn: CData, slot: DbSlot, code: int, call: Callable[[], int]) -> int:
-        """Repeat ``call`` if it failed for a handle opened after ``txn`` began."""
-        if code not in (errno.EINVAL, self.engine.lib.MDB_BAD_DBI):
-            return code
-        self.adopt(txn, slot)
-        return call()
-
-    def refuse_missing(self, slot: DbSlot) -> None:
-        """Raise the error for a handle whose database is not in the transaction's snapshot."""
-        raise InvalidParameterError(
-            f"this transaction does not have the database {slot.name!r}",
-            errno.EINVAL,
-            "it was created later, or dropped; begin a new transaction",
-        )
 
     def settle(
         self,

@@ -8,7 +8,8 @@ from _operator import index
 from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
-from ..errors import InvalidParameterError, NotFoundError, error
+from .._core_rules.refusals import database_error
+from ..errors import InvalidParameterError, NotFoundError
 from . import keys as _array_keys
 
 if TYPE_CHECKING:
@@ -170,17 +171,9 @@ def _take(
     bad = ffi.new("size_t [2]")
     mask = ffi.NULL if absent is None else ffi.from_buffer("char[]", absent)
     to = rows.address(ffi), rows.stride
-
-    def call() -> int:
-        return int(
-            lib.pylmdb_take(
-                ptr, slot.dbi, slot.flags, struct, rows.size, *to, threads, mask, bad, bad + 1
-            )
-        )
-
-    code = call()
-    if code and code not in (lib.MDB_NOTFOUND, lib.PYLMDB_MISFIT):
-        code = txn._shared.retry_adopted(ptr, slot, code, call)
+    code = lib.pylmdb_take(
+        ptr, slot.dbi, slot.flags, struct, rows.size, *to, threads, mask, bad, bad + 1
+    )
     if code == lib.MDB_NOTFOUND:
         raise NotFoundError(
             f"take: there is no key {keys[bad[0]][:64]!r} (number {bad[0]} of keys)",
@@ -189,4 +182,4 @@ def _take(
     if code == lib.PYLMDB_MISFIT:
         raise wrong_size("take", keys[bad[0]], bad[1], rows)
     if code:
-        raise error("take", code)
+        raise database_error("take", code, slot)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_INTEGERKEY
 from .._base.numpy import np
+from .._core_rules.refusals import database_error
 from ..errors import error
 from .gather import Rows, row_form, wrong_size
 
@@ -44,16 +45,10 @@ def scan(
     ffi, lib = engine.ffi, engine.lib
     found = ffi.gc(ffi.new("struct pylmdb_records *"), lib.pylmdb_scan_free)
     bounds = [_bound(ffi, bound) for bound in (start, stop)]
-
-    def call() -> int:
-        begin, end = (bound[0] for bound in bounds)
-        return int(lib.pylmdb_scan(ptr, slot.dbi, slot.flags, begin, end, found))
-
-    code = call()
+    begin, end = (bound[0] for bound in bounds)
+    code = lib.pylmdb_scan(ptr, slot.dbi, slot.flags, begin, end, found)
     if code:
-        code = txn._shared.retry_adopted(ptr, slot, code, call)
-    if code:
-        raise error("mdb_cursor_get", code)
+        raise database_error("mdb_cursor_get", code, slot)
     count = int(found.count)
     table = np.empty((count, 4), np.uintp)
     if count:
@@ -179,15 +174,9 @@ def _dup_array(
     ffi, lib = engine.ffi, engine.lib
     count, size = ffi.new("size_t *"), ffi.new("size_t *")
     at = (ptr, slot.dbi, slot.flags, key, len(key))
-
-    def call() -> int:
-        return int(lib.pylmdb_count_values(*at, count, size))
-
-    code = call()
+    code = lib.pylmdb_count_values(*at, count, size)
     if code and code != lib.MDB_NOTFOUND:
-        code = txn._shared.retry_adopted(ptr, slot, code, call)
-    if code and code != lib.MDB_NOTFOUND:
-        raise error("mdb_cursor_get", code)
+        raise database_error("mdb_cursor_get", code, slot)
     rows = Rows("dup_array", 0 if code else int(count[0]), dtype, shape)
     if code:
         return rows.out

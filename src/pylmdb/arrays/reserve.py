@@ -13,12 +13,11 @@ from contextlib import suppress
 
 from .._base.buffers import as_buffer
 from .._base.flags import append_flag, put_flags
+from .._core_rules.refusals import database_error
 from .._typing import TYPE_CHECKING
-from ..errors import Error, KeyExistsError, error, write_error
+from ..errors import Error, KeyExistsError, error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .._aliases import CData
     from .._array_methods import TransactionArrays
     from .._core import DbSlot, TransactionCore
@@ -26,19 +25,15 @@ if TYPE_CHECKING:
     from ..types import BytesLike
 
 
-def store(
-    txn: TransactionCore, ptr: CData, slot: DbSlot, key: bytes | memoryview, call: Callable[[], int]
-) -> bool:
-    """Inside the guard: make a call that puts a record.  Return False if the key exists."""
-    lib, code = txn._engine.lib, call()
-    if code and code != lib.MDB_KEYEXIST:
-        code = txn._shared.retry_adopted(ptr, slot, code, call)
+def stored(txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, code: int) -> bool:
+    """Raise the error for a code of putting a record.  Return False if the key exists."""
+    lib = txn._engine.lib
     txn._mutations += txn._write
     if code == lib.MDB_INCOMPATIBLE and slot.flags & lib.MDB_DUPSORT:
         hint = "a database with duplicates sorts values by their bytes, which are not known yet"
         raise error("mdb_put", code, hint)
     if code and code != lib.MDB_KEYEXIST:
-        raise write_error("mdb_put", code, slot, key)
+        raise database_error("mdb_put", code, slot, key)
     return not code
 
 
@@ -51,11 +46,8 @@ def reserve(
     """
     ffi, lib = txn._engine.ffi, txn._engine.lib
     raw, out = ffi.from_buffer(key), ffi.new("void **")
-
-    def call() -> int:
-        return int(lib.pylmdb_reserve(ptr, slot.dbi, slot.flags, raw, len(key), size, flags, out))
-
-    return out[0] if store(txn, ptr, slot, key, call) else None
+    code = lib.pylmdb_reserve(ptr, slot.dbi, slot.flags, raw, len(key), size, flags, out)
+    return out[0] if stored(txn, slot, key, code) else None
 
 
 class Reservation:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_DUPSORT, append_flag, put_flags
 from .._base.numpy import np
-from ..errors import InvalidParameterError, error, write_error
+from .._core_rules.refusals import database_error
+from ..errors import InvalidParameterError, error
 from . import keys as _array_keys
 from . import npy as _npy
-from .reserve import reserve, store
+from .reserve import reserve, stored
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -80,8 +81,8 @@ def _put_bytes(
     flags: int,
 ) -> bool:
     lib, raw = txn._engine.lib, txn._engine.ffi.from_buffer(key)
-    at = (ptr, slot.dbi, slot.flags, raw, len(key))
-    return store(txn, ptr, slot, key, lambda: int(lib.pylmdb_put(*at, value, len(value), flags)))
+    code = lib.pylmdb_put(ptr, slot.dbi, slot.flags, raw, len(key), value, len(value), flags)
+    return stored(txn, slot, key, code)
 
 
 def get_array(
@@ -146,20 +147,12 @@ def _put_arrays(
     stride, size = (values.strides[0], values[:1].nbytes) if count else (0, 0)
     written, bad = ffi.new("size_t *"), ffi.new("size_t *")
     flags = put_flags(True, overwrite)
-
-    def call() -> int:
-        return int(
-            lib.pylmdb_put_rows(
-                ptr, slot.dbi, slot.flags, struct, begin, stride, size, flags, written, bad
-            )
-        )
-
-    code = call()
-    if code:
-        code = txn._shared.retry_adopted(ptr, slot, code, call)
     txn._mutations += txn._write
+    code = lib.pylmdb_put_rows(
+        ptr, slot.dbi, slot.flags, struct, begin, stride, size, flags, written, bad
+    )
     if code:
         key = keys[bad[0]] if count else b""
         where = f" for {key[:64]!r} (number {bad[0]} of keys)" if count else ""
-        raise write_error(f"mdb_cursor_put{where}", code, slot, key)
+        raise database_error(f"mdb_cursor_put{where}", code, slot, key)
     return int(written[0])

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.numpy import np
+from .._core_rules.refusals import database_error
 from ..arrays import keys as _array_keys
 from ..arrays import npy as _npy
 from ..arrays.gather import Rows
@@ -157,17 +158,11 @@ class _PinnedShard:
         slot = self._txn._slot_in(ptr, self._db)
         struct, *_alive = keys.native(ffi)
         out, bad = ffi.from_buffer("MDB_val[]", values), ffi.new("size_t *")
-
-        def call() -> int:
-            return int(lib.pylmdb_locate(ptr, slot.dbi, slot.flags, struct, out, bad))
-
-        code = call()
+        code = lib.pylmdb_locate(ptr, slot.dbi, slot.flags, struct, out, bad)
         if code == lib.MDB_NOTFOUND:
             raise DifferentFormError
         if code:
-            code = self._txn._shared.retry_adopted(ptr, slot, code, call)
-        if code:
-            raise error("mdb_cursor_get", code)
+            raise database_error("mdb_cursor_get", code, slot)
 
 
 class BatchCopier:

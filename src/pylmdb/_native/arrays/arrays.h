@@ -93,11 +93,6 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
 
 /* -- write.c -- */
 
-/* Put a record of size bytes. *out is the address to which the caller writes the value,
- * before the next write in the transaction. */
-int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
-                   size_t key_size, size_t size, unsigned int flags, void **out);
-
 /* Put a record for each key; its value has size bytes, and values are stride bytes apart. The
  * records are appended if the keys are in order and greater than all keys in the database.
  * Else they are put in key order if that makes no difference. *written counts the new and the

@@ -171,7 +171,7 @@ int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     int rc = make_batch(keys, &batch);
 
     *bad = 0;
-    if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
+    if (!rc && !(rc = pylmdb_cursor_open(txn, dbi, &cursor))) {
         rc = look_up_all(cursor, dbflags, &batch);
         if (!rc)
             prefetch_overflow_pages(cursor, &batch);
@@ -199,7 +199,7 @@ int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     size_t i;
     int rc = make_batch(keys, &batch);
 
-    if (!rc && !(rc = mdb_cursor_open(txn, dbi, &cursor))) {
+    if (!rc && !(rc = pylmdb_cursor_open(txn, dbi, &cursor))) {
         rc = look_up_all(cursor, dbflags, &batch);
         if (!rc)
             rc = check_all(&batch, size, !absent, bad, bad_size);
@@ -261,7 +261,7 @@ int pylmdb_scan(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *
                 const MDB_val *stop, struct pylmdb_records *out)
 {
     MDB_cursor *cursor;
-    int rc = mdb_cursor_open(txn, dbi, &cursor);
+    int rc = pylmdb_cursor_open(txn, dbi, &cursor);
 
     if (!rc) {
         out->count = 0;
@@ -283,7 +283,7 @@ static int open_at(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
                    size_t key_size, MDB_cursor **cursor, MDB_val *value)
 {
     MDB_val found;
-    int rc = mdb_cursor_open(txn, dbi, cursor);
+    int rc = pylmdb_cursor_open(txn, dbi, cursor);
 
     if (rc)
         return rc;

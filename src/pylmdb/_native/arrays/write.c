@@ -6,20 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
-                   size_t key_size, size_t size, unsigned int flags, void **out)
-{
-    MDB_val k = {key_size, (void *)key}, v = {size, NULL};
-    int rc = dbflags & MDB_DUPSORT ? MDB_INCOMPATIBLE : 0;
-
-    if (!rc)
-        rc = pylmdb_check_widths(txn, dbi, dbflags, &k, NULL);
-    if (!rc)
-        rc = pylmdb_safe_put(txn, dbi, &k, &v, flags | MDB_RESERVE);
-    *out = v.mv_data;
-    return rc;
-}
-
 /* -- batches ------------------------------------------------------------------------ */
 
 /* The records to write, and their order; places NULL: the order given. */
@@ -128,7 +114,7 @@ int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 
         rc = pylmdb_check_widths(txn, dbi, dbflags, &key, &value);
     }
-    if (rc || (rc = mdb_cursor_open(txn, dbi, &cursor)))
+    if (rc || (rc = pylmdb_cursor_open(txn, dbi, &cursor)))
         return rc;
     if (dbflags & MDB_DUPSORT)
         rc = put_load(cursor, dbflags, &load, flags, written, bad);

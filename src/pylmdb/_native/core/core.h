@@ -20,6 +20,7 @@
 #include <structmember.h>
 
 #include <errno.h>
+#include <limits.h>
 
 #include "core_docs.h"
 #include "position.h"
@@ -37,7 +38,8 @@ enum argument {
     ARG_KEY, ARG_VALUE, ARG_DEFAULT, ARG_DB, ARG_DUPDATA, ARG_OVERWRITE,
     ARG_APPEND, ARG_KEYS, ARG_VALUES, ARG_ITEMS, ARG_DUPFIXED_BYTES,
     ARG_KEYFIXED, ARG_ENV, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT,
-    ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COPY, ARG_COUNT
+    ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COPY, ARG_REVERSE_KEY, ARG_DUPSORT, ARG_CREATE,
+    ARG_INTEGERKEY, ARG_INTEGERDUP, ARG_DUPFIXED, ARG_COUNT
 };
 
 /* What the core lends to the engines (module.c): how often this process was forked since it
@@ -63,10 +65,12 @@ typedef struct {
     /* the classes that objects are made of, given by publish() */
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
-    PyObject *error, *write_error, *refusal, *wrong_thread_error;
+    PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
     PyObject *database_class, *deadline_class;
     RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];
+    /* names of methods */
+    PyObject *acquire, *release, *handle, *open_db;
     /* what the last headers of arrays mean (get_array.c) */
     PyObject *forms[FORMS];
     /* the memory of the last Transaction that went */
@@ -93,6 +97,8 @@ typedef struct {
     PyObject *shared, *name;
     unsigned int dbi, flags;
     char alive, pending;
+    /* its database may not be there any more: open_db() has to look */
+    char doubted;
     /* where its number has meant another database before: how often a number was
      * used again by then, and the transaction that did it */
     Py_ssize_t reuse;
@@ -119,8 +125,10 @@ typedef struct {
     /* read transactions that began at once, which the pool does not count, and the
      * memory of ended ones */
     int live, parked_count;
-    /* how often the number of a database handle was used again */
-    Py_ssize_t reuses;
+    /* the databases that are open: slots by name, and the last one of each number; the lock
+     * without which neither changes; how many there may be; how often a number was used again */
+    PyObject *slots, *numbers, *dbi_lock;
+    Py_ssize_t max_dbs, reuses;
     MDB_txn *parked[PYLMDB_MAX_PARKED];
     /* what views alone hold, the latest first */
     struct Exporter *held;
@@ -143,12 +151,18 @@ typedef struct {
     char readonly, sync, metasync;
 } EnvironmentCore;
 
-/* The memory of a read transaction's views, and what ends with the last one. */
-typedef struct Exporter {
+/* Memory that an object exports, and the function that is called at its end (NULL once it was
+ * called, or where there is none). */
+typedef struct {
     PyObject_HEAD
     char *base;
     Py_ssize_t size;
-    PyObject *on_last_view;
+    PyObject *on_end;
+} Memory;
+
+/* The memory of a read transaction's views, and what ends with the last one. */
+typedef struct Exporter {
+    Memory memory;
     /* once only views hold the transaction: since when, in seconds of Unix time */
     Shared *shared;
     struct pylmdb_txn native;
@@ -277,9 +291,12 @@ void copy_strided(char *out, const Bytes *bytes);
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
-/* Of a record that could not be written or deleted. */
+/* Of an operation on a database, and of a record that could not be written or deleted there. */
+PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot);
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
                      const void *key, size_t key_size);
+/* Of a database that could not be opened. */
+PyObject *fail_open_db(CoreState *state, int code, PyObject *name);
 /* By its name in the table of refusals, which is Python code; raise_refusal() takes NULL, too.
  * The values for the text are as for Py_BuildValue. */
 #define refuse_named(state, name) raise_refusal(make_refusal(state, "(s)", name))
@@ -292,6 +309,21 @@ PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, 
 /* Calls a method of the Python side; its arguments are as for Py_BuildValue. */
 PyObject *ask(PyObject *object, const char *method, const char *format, ...);
 
+/* In place of liblmdb's code where there is an exception already. */
+#define RAISED INT_MIN
+
+/* -- slot.c -- */
+
+/* The slot of a database (None: the main one) as a native transaction sees it, opened for txn if
+ * that is not NULL: 0 and a new reference, or a code.  The caller has the lock of the handles,
+ * and keeps the transaction from being ended. */
+int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name,
+              unsigned int flags, Slot **out);
+
+/* -- shared.c -- */
+
+PyObject *shared_own_writer(Shared *self, PyObject *ignored);
+
 /* -- transaction_use.c: who may use a transaction, and its databases -- */
 
 unsigned long long current_thread(void);
@@ -299,9 +331,6 @@ int refuse(Transaction *txn, int ending);
 int guard_again(Transaction *txn);
 Slot *find_slot(Transaction *txn, PyObject *db);
 Slot *use_slot(Transaction *txn, Slot *slot);
-/* Lets liblmdb learn of a handle that is newer than the transaction, when that
- * is what the code means; 1: try again, 0: it means something else, -1: raised. */
-int adopt_slot(Transaction *txn, Slot *slot, int code);
 
 static inline int is_usable(const Transaction *txn)
 {
@@ -389,6 +418,11 @@ int transaction_begin(Transaction *txn, PyObject *env, Shared *shared,
 PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args,
                     Py_ssize_t nargs, PyObject *kwnames);
 extern const Signature transaction_signature;
+
+/* -- exporter.c -- */
+
+PyObject *memory_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+void end_memory(Memory *memory);
 
 /* -- transaction_memory.c -- */
 

@@ -7,19 +7,11 @@
 
 int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
 {
-    int again, rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
+    const int rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
 
-    if (rc) {
-        if ((again = adopt_slot(txn, slot, rc)) < 0)
-            return -1;
-        if (again)
-            rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
-        if (rc) {
-            fail(txn->state, "mdb_cursor_open", rc);
-            return -1;
-        }
-    }
-    return 0;
+    if (rc)
+        fail_database(txn->state, "mdb_cursor_open", rc, slot);
+    return rc ? -1 : 0;
 }
 
 /* A native cursor for an object, which it must not have yet. */

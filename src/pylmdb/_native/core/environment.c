@@ -2,13 +2,24 @@
 /* EnvironmentCore: the base of Environment, with what is called often. */
 #include "core.h"
 
+#include <string.h>
+
+/* Its native environment; NULL where Python has to get it: it is closed, inherited over fork, or
+ * replaced. */
+static Shared *usable_shared(const EnvironmentCore *self)
+{
+    Shared *shared = (Shared *)self->shared;
+
+    return LIKELY(shared && shared->generation == pylmdb_generation && !shared->replaced) ? shared
+                                                                                          : NULL;
+}
+
 static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
                                    Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *shared = self->shared, *result = NULL;
 
-    if (LIKELY(shared && ((Shared *)shared)->generation == pylmdb_generation &&
-               !((Shared *)shared)->replaced)) {
+    if (LIKELY(usable_shared(self) != NULL)) {
         Py_INCREF(shared); /* the arguments may close the environment */
         result = begin_for((Shared *)shared, (PyObject *)self, args, nargs, kwnames);
         Py_DECREF(shared);
@@ -20,6 +31,133 @@ static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
     if (shared == self->shared)
         result = begin_for((Shared *)shared, (PyObject *)self, args, nargs, kwnames);
     Py_DECREF(shared);
+    return result;
+}
+
+/* -- open_db() ------------------------------------------------------------------ */
+
+/* What open_slot() needs, without waiting. */
+static int try_lock_handles(Shared *shared)
+{
+    PyObject *locked = PyObject_CallMethodOneArg(shared->dbi_lock, shared->state->acquire,
+                                                 Py_False);
+    const int is_locked = locked == Py_True;
+
+    Py_XDECREF(locked);
+    return !locked ? -1 : is_locked;
+}
+
+static int unlock_handles(Shared *shared)
+{
+    PyObject *result = PyObject_CallMethodNoArgs(shared->dbi_lock, shared->state->release);
+
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* open_slot() in a transaction that is usable; PYLMDB_NOT_QUICK: Python has to do it. */
+static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name,
+                               unsigned int flags, Slot **out)
+{
+    int code, locked;
+
+    if (txn->shared != shared || !is_usable(txn))
+        return PYLMDB_NOT_QUICK;
+    Py_INCREF(txn);
+    hold(txn);
+    locked = try_lock_handles(shared);
+    code = locked > 0 ? open_slot(shared, txn->native.ptr, txn, name, flags, out)
+                      : locked ? RAISED : PYLMDB_NOT_QUICK;
+    if (locked > 0 && unlock_handles(shared))
+        code = RAISED;
+    release(txn);
+    Py_DECREF(txn);
+    return code;
+}
+
+/* The same in a read transaction of its own, for which no object is needed. */
+static int open_in_snapshot(Shared *shared, PyObject *name, Slot **out)
+{
+    struct pylmdb_txn native = {NULL, NULL, 0, 0};
+    int code, locked;
+
+    if (!shared->admitting || !(shared->engine->features & PYLMDB_LASTING_HANDLES) ||
+        begin_quick(shared, &native))
+        return PYLMDB_NOT_QUICK;
+    locked = try_lock_handles(shared);
+    code = locked > 0 ? open_slot(shared, native.ptr, NULL, name, 0, out)
+                      : locked ? RAISED : PYLMDB_NOT_QUICK;
+    if (locked > 0 && unlock_handles(shared))
+        code = RAISED;
+    end_reader(shared, &native);
+    return code && code != RAISED ? PYLMDB_NOT_QUICK : code;
+}
+
+static int is_false(PyObject *flag)
+{
+    return !flag || flag == Py_False;
+}
+
+/* A database whose handle is known, or that exists, or is made in a given transaction, without
+ * flags: 0, a code, RAISED, or PYLMDB_NOT_QUICK for all else. */
+static int open_quickly(EnvironmentCore *self, PyObject *const *given, Slot **out)
+{
+    PyObject *name = given[0], *txn = given[1] == Py_None ? NULL : given[1], *own;
+    Shared *shared = usable_shared(self);
+    const int create = !given[4] || given[4] == Py_True;
+    int code;
+
+    if (!shared || !shared->dbi_lock || !name || !PyBytes_CheckExact(name) ||
+        strlen(PyBytes_AS_STRING(name)) != (size_t)PyBytes_GET_SIZE(name) ||
+        !is_false(given[2]) || !is_false(given[3]) || !(create || given[4] == Py_False) ||
+        !is_false(given[5]) || !is_false(given[6]) || !is_false(given[7]))
+        return PYLMDB_NOT_QUICK;
+    if (txn)
+        return PyObject_TypeCheck(txn, shared->state->transaction_type)
+                   ? open_in_transaction(shared, (Transaction *)txn, name,
+                                         create ? MDB_CREATE : 0, out)
+                   : PYLMDB_NOT_QUICK;
+    *out = (Slot *)PyDict_GetItemWithError(shared->slots, name);
+    if (*out && (*out)->alive && !(*out)->pending && !(*out)->doubted)
+        return Py_INCREF(*out), 0;
+    if (PyErr_Occurred() || !(own = shared_own_writer(shared, NULL)))
+        return RAISED;
+    code = own != Py_None ? open_in_transaction(shared, (Transaction *)own, name,
+                                                create ? MDB_CREATE : 0, out)
+                          : open_in_snapshot(shared, name, out);
+    Py_DECREF(own);
+    return code;
+}
+
+static PyObject *environment_open_db(EnvironmentCore *self, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const Signature signature = {
+        "open_db", 0, 8, 8,
+        {ARG_KEY, ARG_TXN, ARG_REVERSE_KEY, ARG_DUPSORT, ARG_CREATE, ARG_INTEGERKEY,
+         ARG_INTEGERDUP, ARG_DUPFIXED}};
+    CoreState *state = state_of(Py_TYPE(self));
+    PyObject *given[8], *result;
+    Slot *slot;
+    int code;
+
+    if (!state || parse_arguments(state, &signature, args, nargs, kwnames, given))
+        return NULL;
+    Py_XINCREF(self->shared); /* what runs meanwhile may close the environment */
+    result = self->shared;
+    code = open_quickly(self, given, &slot);
+    Py_XDECREF(result);
+    if (code == PYLMDB_NOT_QUICK) {
+        PyObject *method = PyObject_GetAttr((PyObject *)self, state->open_db);
+
+        result = method ? PyObject_Vectorcall(method, args, (size_t)nargs, kwnames) : NULL;
+        Py_XDECREF(method);
+        return result;
+    }
+    if (code)
+        return fail_open_db(state, code, given[0]);
+    result = PyObject_CallMethodObjArgs((PyObject *)self, state->handle, given[0], slot, NULL);
+    Py_DECREF(slot);
     return result;
 }
 
@@ -77,6 +215,7 @@ static PyMethodDef environment_methods[] = {
     {"info", METHOD(environment_info), METH_NOARGS, DOC_ENVIRONMENT_INFO},
     {"max_key_size", METHOD(environment_max_key_size), METH_NOARGS, DOC_ENVIRONMENT_MAX_KEY_SIZE},
     {"max_readers", METHOD(environment_max_readers), METH_NOARGS, DOC_ENVIRONMENT_MAX_READERS},
+    {"open_db", METHOD(environment_open_db), KEYWORDS, DOC_ENVIRONMENT_OPEN_DB},
     {NULL, NULL, 0, NULL},
 };
 

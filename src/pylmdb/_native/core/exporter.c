@@ -12,44 +12,53 @@
  */
 #include "core.h"
 
-static PyObject *exporter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+/* (address, size, function to call at the end) */
+PyObject *memory_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *base, *on_last_view;
+    PyObject *base, *on_end;
     Py_ssize_t size;
-    Exporter *self;
+    Memory *self;
     void *address;
 
-    if (kwargs && PyDict_GET_SIZE(kwargs)) {
-        PyErr_SetString(PyExc_TypeError, "Exporter takes no keywords");
-        return NULL;
-    }
-    if (!PyArg_ParseTuple(args, "O!nO", &PyLong_Type, &base, &size, &on_last_view))
+    if (kwargs && PyDict_GET_SIZE(kwargs))
+        return PyErr_Format(PyExc_TypeError, "%s takes no keywords", type->tp_name);
+    if (!PyArg_ParseTuple(args, "O!nO", &PyLong_Type, &base, &size, &on_end))
         return NULL;
     address = PyLong_AsVoidPtr(base);
     if (!address && PyErr_Occurred())
         return NULL;
-    if (!(self = (Exporter *)type->tp_alloc(type, 0)))
+    if (!(self = (Memory *)type->tp_alloc(type, 0)))
         return NULL;
     self->base = address;
     self->size = size;
-    self->on_last_view = Py_NewRef(on_last_view);
+    self->on_end = Py_NewRef(on_end);
     return (PyObject *)self;
+}
+
+void end_memory(Memory *self)
+{
+    PyObject *on_end = self->on_end, *result, *kind, *value, *traceback;
+
+    if (!on_end)
+        return;
+    self->on_end = NULL;
+    PyErr_Fetch(&kind, &value, &traceback);
+    result = PyObject_CallNoArgs(on_end);
+    if (result)
+        Py_DECREF(result);
+    else
+        PyErr_WriteUnraisable(on_end);
+    Py_DECREF(on_end);
+    PyErr_Restore(kind, value, traceback);
 }
 
 static void exporter_dealloc(Exporter *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    PyObject *result, *kind, *value, *traceback;
+    PyObject *kind, *value, *traceback;
 
+    end_memory(&self->memory);
     PyErr_Fetch(&kind, &value, &traceback);
-    if (self->on_last_view) {
-        result = PyObject_CallNoArgs(self->on_last_view);
-        if (result)
-            Py_DECREF(result);
-        else
-            PyErr_WriteUnraisable(self->on_last_view);
-        Py_CLEAR(self->on_last_view);
-    }
     let_go(self);
     PyErr_Restore(kind, value, traceback);
     type->tp_free((PyObject *)self);
@@ -58,7 +67,8 @@ static void exporter_dealloc(Exporter *self)
 
 static int exporter_getbuffer(Exporter *self, Py_buffer *view, int flags)
 {
-    return PyBuffer_FillInfo(view, (PyObject *)self, self->base, self->size, 1, flags);
+    return PyBuffer_FillInfo(view, (PyObject *)self, self->memory.base, self->memory.size, 1,
+                             flags);
 }
 
 PyDoc_STRVAR(exporter_doc,
@@ -67,7 +77,7 @@ PyDoc_STRVAR(exporter_doc,
 
 static PyType_Slot exporter_slots[] = {
     {Py_tp_doc, (void *)exporter_doc},
-    {Py_tp_new, exporter_new},
+    {Py_tp_new, memory_new},
     {Py_tp_dealloc, exporter_dealloc},
     {Py_bf_getbuffer, exporter_getbuffer},
     {0, NULL},

@@ -24,8 +24,20 @@ PyObject *fail(CoreState *state, const char *what, int code)
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
                      const void *key, size_t key_size)
 {
-    return raise_made(PyObject_CallFunction(state->write_error, "siOy#", what, code, slot, key,
+    return raise_made(PyObject_CallFunction(state->database_error, "siOy#", what, code, slot, key,
                                             (Py_ssize_t)key_size));
+}
+
+PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot)
+{
+    return raise_made(PyObject_CallFunction(state->database_error, "siO", what, code, slot));
+}
+
+PyObject *fail_open_db(CoreState *state, int code, PyObject *name)
+{
+    if (code == RAISED)
+        return NULL;
+    return raise_made(PyObject_CallFunction(state->open_db_error, "iO", code, name));
 }
 
 PyObject *make_refusal(CoreState *state, const char *format, ...)

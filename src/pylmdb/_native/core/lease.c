@@ -7,61 +7,17 @@
 #include "core.h"
 
 typedef struct {
-    PyObject_HEAD
-    char *base;
-    Py_ssize_t size;
+    Memory memory;
     Py_ssize_t exports;
     char closed;
-    PyObject *on_end; /* NULL once it was called */
 } Lease;
-
-static PyObject *lease_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    PyObject *base, *on_end;
-    Py_ssize_t size;
-    Lease *self;
-    void *address;
-
-    if (kwargs && PyDict_GET_SIZE(kwargs)) {
-        PyErr_SetString(PyExc_TypeError, "Lease takes no keywords");
-        return NULL;
-    }
-    if (!PyArg_ParseTuple(args, "O!nO", &PyLong_Type, &base, &size, &on_end))
-        return NULL;
-    address = PyLong_AsVoidPtr(base);
-    if (!address && PyErr_Occurred())
-        return NULL;
-    if (!(self = (Lease *)type->tp_alloc(type, 0)))
-        return NULL;
-    self->base = address;
-    self->size = size;
-    self->on_end = Py_NewRef(on_end);
-    return (PyObject *)self;
-}
-
-static void end_lease(Lease *self)
-{
-    PyObject *on_end = self->on_end, *result, *kind, *value, *traceback;
-
-    if (!on_end)
-        return;
-    self->on_end = NULL;
-    PyErr_Fetch(&kind, &value, &traceback);
-    result = PyObject_CallNoArgs(on_end);
-    if (result)
-        Py_DECREF(result);
-    else
-        PyErr_WriteUnraisable(on_end);
-    Py_DECREF(on_end);
-    PyErr_Restore(kind, value, traceback);
-}
 
 static void lease_dealloc(Lease *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
     PyObject_GC_UnTrack(self);
-    end_lease(self);
+    end_memory(&self->memory);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
@@ -71,7 +27,7 @@ static void lease_dealloc(Lease *self)
 static int lease_traverse(Lease *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->on_end);
+    Py_VISIT(self->memory.on_end);
     return 0;
 }
 
@@ -81,7 +37,8 @@ static int lease_getbuffer(Lease *self, Py_buffer *view, int flags)
         PyErr_SetString(PyExc_BufferError, "the reserved memory was given back");
         return -1;
     }
-    if (PyBuffer_FillInfo(view, (PyObject *)self, self->base, self->size, 0, flags))
+    if (PyBuffer_FillInfo(view, (PyObject *)self, self->memory.base, self->memory.size, 0,
+                          flags))
         return -1;
     self->exports++;
     return 0;
@@ -91,7 +48,7 @@ static void lease_releasebuffer(Lease *self, Py_buffer *view)
 {
     (void)view;
     if (!--self->exports && self->closed)
-        end_lease(self);
+        end_memory(&self->memory);
 }
 
 static PyObject *lease_close(Lease *self, PyObject *ignored)
@@ -99,7 +56,7 @@ static PyObject *lease_close(Lease *self, PyObject *ignored)
     (void)ignored;
     self->closed = 1;
     if (!self->exports)
-        end_lease(self);
+        end_memory(&self->memory);
     return PyBool_FromLong(!self->exports);
 }
 
@@ -139,7 +96,7 @@ PyDoc_STRVAR(lease_doc,
 
 static PyType_Slot lease_slots[] = {
     {Py_tp_doc, (void *)lease_doc},
-    {Py_tp_new, lease_new},
+    {Py_tp_new, memory_new},
     {Py_tp_dealloc, lease_dealloc},
     {Py_tp_traverse, lease_traverse},
     {Py_tp_methods, lease_methods},

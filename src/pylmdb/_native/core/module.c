@@ -13,6 +13,9 @@ static const char *const argument_names[ARG_COUNT] = {
     [ARG_KEYFIXED] = "keyfixed", [ARG_ENV] = "env", [ARG_PARENT] = "parent",
     [ARG_WRITE] = "write", [ARG_BUFFERS] = "buffers", [ARG_TIMEOUT] = "timeout",
     [ARG_SYNC] = "sync", [ARG_METASYNC] = "metasync", [ARG_TXN] = "txn", [ARG_COPY] = "copy",
+    [ARG_REVERSE_KEY] = "reverse_key", [ARG_DUPSORT] = "dupsort", [ARG_CREATE] = "create",
+    [ARG_INTEGERKEY] = "integerkey", [ARG_INTEGERDUP] = "integerdup",
+    [ARG_DUPFIXED] = "dupfixed",
 };
 
 CoreState *state_of(PyTypeObject *type)
@@ -207,7 +210,7 @@ static int take_python_side(CoreState *state)
         PyObject **out;
     } wanted[] = {
         {"error", &state->error},
-        {"write_error", &state->write_error},
+        {"open_db_error", &state->open_db_error},
         {"WrongThreadError", &state->wrong_thread_error},
     };
     size_t i;
@@ -216,6 +219,8 @@ static int take_python_side(CoreState *state)
         if (take_attribute("pylmdb.errors", wanted[i].name, wanted[i].out))
             return -1;
     return take_attribute("pylmdb._core_rules.refusals", "refusal", &state->refusal) ||
+                   take_attribute("pylmdb._core_rules.refusals", "database_error",
+                                  &state->database_error) ||
                    take_attribute("pylmdb.database", "Database", &state->database_class) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||
@@ -246,7 +251,11 @@ static int core_exec(PyObject *module)
     for (i = 0; i < ARG_COUNT; i++)
         if (!(state->names[i] = PyUnicode_InternFromString(argument_names[i])))
             return -1;
-    if (!(state->empty = PyBytes_FromStringAndSize(NULL, 0)))
+    if (!(state->empty = PyBytes_FromStringAndSize(NULL, 0)) ||
+        !(state->acquire = PyUnicode_InternFromString("acquire")) ||
+        !(state->release = PyUnicode_InternFromString("release")) ||
+        !(state->handle = PyUnicode_InternFromString("_handle")) ||
+        !(state->open_db = PyUnicode_InternFromString("_open_db")))
         return -1;
     if (take_python_side(state))
         return -1;
@@ -267,8 +276,9 @@ static int core_exec(PyObject *module)
     each(transaction_type); each(cursor_type); each(iterator_type);           \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class);      \
-    each(error); each(write_error); each(refusal); each(wrong_thread_error);  \
-    each(database_class); each(deadline_class);                               \
+    each(error); each(database_error); each(open_db_error); each(refusal);    \
+    each(acquire); each(release); each(handle); each(open_db);                \
+    each(wrong_thread_error); each(database_class); each(deadline_class);     \
     each(stat.class); each(stat.fields); each(stat.empty);                    \
     each(info.class); each(info.fields); each(info.empty)
 

@@ -150,17 +150,13 @@ PyObject *transaction_stat(PyObject *self, PyObject *const *args, Py_ssize_t nar
     size_t numbers[PYLMDB_STAT_SIZE];
     PyObject *db;
     Slot *slot;
-    int code, again;
+    int code;
 
     if (parse_arguments(txn->state, &stat_signature, args, nargs, kwnames, &db) || guard(txn) ||
         !(slot = slot_for(txn, db)))
         return NULL;
     code = txn->engine->stat(txn->native.ptr, slot->dbi, numbers);
-    if (code) {
-        if ((again = adopt_slot(txn, slot, code)) < 0)
-            return NULL;
-        if (again)
-            code = txn->engine->stat(txn->native.ptr, slot->dbi, numbers);
-    }
-    return code ? fail(txn->state, "mdb_stat", code) : new_stat(txn->state, numbers);
+    if (code)
+        return fail_database(txn->state, "mdb_stat", code, slot);
+    return new_stat(txn->state, numbers);
 }

@@ -30,7 +30,9 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
     if (!(pool = PyLong_AsVoidPtr(args[1])))
         return PyErr_Occurred() ? NULL
                                 : PyErr_Format(PyExc_ValueError, "attach: pool has no address");
-    if (!(table = address_in(args[0], "table")) ||
+    if ((!self->slots && !(self->slots = PyDict_New())) ||
+        (!self->numbers && !(self->numbers = PyDict_New())) ||
+        !(table = address_in(args[0], "table")) ||
         !(slow = PyObject_GetAttrString(args[0], "slow")))
         return NULL;
     Py_XSETREF(self->slow, slow);
@@ -177,7 +179,27 @@ static PyObject *shared_revoke_children(Shared *self, PyObject *env)
     Py_RETURN_NONE;
 }
 
-static PyObject *shared_own_writer(Shared *self, PyObject *ignored)
+/* open_slot(address of the native transaction, txn or None, name, flags) */
+static PyObject *shared_open_slot(Shared *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Transaction *txn = nargs == 4 && args[1] != Py_None ? (Transaction *)args[1] : NULL;
+    Slot *slot;
+    MDB_txn *ptr;
+    unsigned long flags;
+    int code;
+
+    if (nargs != 4 || (txn && !PyObject_TypeCheck(args[1], self->state->transaction_type)) ||
+        (args[2] != Py_None && !PyBytes_CheckExact(args[2])))
+        return PyErr_Format(PyExc_TypeError,
+                            "open_slot() takes an address, a transaction, a name, and flags");
+    if (!(ptr = PyLong_AsVoidPtr(args[0])) ||
+        ((flags = PyLong_AsUnsignedLong(args[3])) == (unsigned long)-1 && PyErr_Occurred()))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "there is no address");
+    code = open_slot(self, ptr, txn, args[2], (unsigned int)flags, &slot);
+    return code ? fail_open_db(self->state, code, args[2]) : (PyObject *)slot;
+}
+
+PyObject *shared_own_writer(Shared *self, PyObject *ignored)
 {
     Transaction *txn = self->writer, *child;
 
@@ -239,6 +261,9 @@ static int shared_traverse(Shared *self, visitproc visit, void *arg)
     Py_VISIT(self->main);
     Py_VISIT(self->engine_object);
     Py_VISIT(self->slow);
+    Py_VISIT(self->slots);
+    Py_VISIT(self->numbers);
+    Py_VISIT(self->dbi_lock);
     return 0;
 }
 
@@ -248,6 +273,9 @@ static int shared_clear(Shared *self)
     Py_CLEAR(self->free_pages);
     Py_CLEAR(self->engine_object);
     Py_CLEAR(self->slow);
+    Py_CLEAR(self->slots);
+    Py_CLEAR(self->numbers);
+    Py_CLEAR(self->dbi_lock);
     return 0;
 }
 
@@ -273,6 +301,9 @@ static PyMethodDef shared_methods[] = {
     {"pinned", METHOD(shared_held), METH_NOARGS,
      PyDoc_STR("pinned($self)\n--\n\n"
                "The snapshots that only views keep: their numbers, and since when.")},
+    {"open_slot", METHOD(shared_open_slot), METH_FASTCALL,
+     PyDoc_STR("open_slot($self, pointer, txn, name, flags, /)\n--\n\n"
+               "Return the slot of a database as a native transaction sees it.")},
     {"own_writer", METHOD(shared_own_writer), METH_NOARGS,
      PyDoc_STR("own_writer($self)\n--\n\n"
                "The innermost write transaction that the calling thread has open, or None.")},
@@ -303,6 +334,10 @@ static PyGetSetDef shared_getset[] = {
 static PyMemberDef shared_members[] = {
     {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
     {"replaced", T_BOOL, offsetof(Shared, replaced), 0, NULL},
+    {"slots", T_OBJECT, offsetof(Shared, slots), READONLY, NULL},
+    {"numbers", T_OBJECT, offsetof(Shared, numbers), READONLY, NULL},
+    {"dbi_lock", T_OBJECT, offsetof(Shared, dbi_lock), 0, NULL},
+    {"max_dbs", T_PYSSIZET, offsetof(Shared, max_dbs), 0, NULL},
     {"reuses", T_PYSSIZET, offsetof(Shared, reuses), 0, NULL},
     {"live", T_INT, offsetof(Shared, live), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},

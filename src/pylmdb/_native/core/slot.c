@@ -2,6 +2,151 @@
 /* DbSlot: a native database handle.  It dies once and is never revived. */
 #include "core.h"
 
+/* -- opening -------------------------------------------------------------------- */
+
+/* Without a number yet.  Making it can run Python code. */
+static Slot *make_slot(Shared *shared, PyObject *name)
+{
+    PyTypeObject *type = shared->state->slot_type;
+    Slot *slot = (Slot *)type->tp_alloc(type, 0);
+
+    if (slot) {
+        slot->shared = Py_NewRef((PyObject *)shared);
+        slot->name = Py_NewRef(name);
+    }
+    return slot;
+}
+
+static Slot *slot_of(PyObject *table, PyObject *key)
+{
+    return (Slot *)PyDict_GetItemWithError(table, key);
+}
+
+/* The database of a native handle is gone for good: so is the slot on it. */
+static int retire(Shared *shared, MDB_dbi dbi)
+{
+    PyObject *number = PyLong_FromUnsignedLong(dbi);
+    Slot *slot = number ? slot_of(shared->numbers, number) : NULL;
+
+    Py_XDECREF(number);
+    if (PyErr_Occurred())
+        return -1;
+    if (slot) {
+        slot->alive = 0;
+        if (slot_of(shared->slots, slot->name) == slot &&
+            PyDict_DelItem(shared->slots, slot->name))
+            return -1;
+    }
+    shared->engine->dbi_retire(shared->pool->env, dbi);
+    return 0;
+}
+
+static int open_native_db(Shared *shared, MDB_txn *ptr, PyObject *name, unsigned int flags,
+                          struct pylmdb_opened *found)
+{
+    const char *native_name = name == Py_None ? NULL : PyBytes_AS_STRING(name);
+    int code = shared->engine->open_db(shared->pool, ptr, native_name, flags, shared->live, found);
+
+    if (code != PYLMDB_GONE)
+        return code;
+    if (retire(shared, found->dbi))
+        return RAISED;
+    return shared->engine->open_db(shared->pool, ptr, native_name, flags, shared->live, found);
+}
+
+/* Puts a new slot into the tables, and into the list of what an abort takes back. */
+static int note_slot(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *opened)
+{
+    PyObject *number = PyLong_FromUnsignedLong(slot->dbi);
+    const int known = number ? PyDict_Contains(shared->numbers, number) : -1;
+    int rc = known < 0 || (slot->pending && opened && PyList_Append(opened, (PyObject *)slot));
+
+    if (!rc && known) {
+        slot->reuse = ++shared->reuses;
+        slot->since = shared->engine->txn_id(ptr);
+    }
+    rc = rc || PyDict_SetItem(shared->numbers, number, (PyObject *)slot) ||
+         PyDict_SetItem(shared->slots, slot->name, (PyObject *)slot);
+    Py_XDECREF(number);
+    return rc ? -1 : 0;
+}
+
+/* There is one write transaction at a time, so what is not committed is its own; without the
+ * shim, a handle that a read transaction opens goes with that transaction too. */
+static int is_visible(const Slot *slot, const Transaction *txn)
+{
+    Py_ssize_t i;
+
+    if (!slot->pending || (txn && txn->thread))
+        return 1;
+    for (i = txn && txn->opened ? PyList_GET_SIZE(txn->opened) : 0; i > 0; i--)
+        if (PyList_GET_ITEM(txn->opened, i - 1) == (PyObject *)slot)
+            return 1;
+    return 0;
+}
+
+/* What a name has led to: the slot that is known of it, or the new one. */
+static int take_slot(Shared *shared, MDB_txn *ptr, Slot *known, Slot *fresh, PyObject *opened,
+                     const struct pylmdb_opened *found, Slot **out)
+{
+    *out = known;
+    if (known && known == shared->main) {
+        known->flags = found->flags;
+        return 0;
+    }
+    if (known && known->alive && known->dbi == found->dbi)
+        return 0;
+    *out = fresh;
+    fresh->dbi = found->dbi;
+    fresh->flags = found->flags;
+    fresh->pending = (char)found->pending;
+    fresh->alive = 1;
+    return note_slot(shared, ptr, fresh, opened);
+}
+
+static int open_with(Shared *shared, MDB_txn *ptr, Transaction *txn, unsigned int flags,
+                     Slot *fresh, PyObject *opened, Slot **out)
+{
+    PyObject *name = fresh->name;
+    struct pylmdb_opened found;
+    Slot *known = name == Py_None ? shared->main : slot_of(shared->slots, name);
+    int code;
+
+    if (!known && (PyErr_Occurred() || PyDict_GET_SIZE(shared->slots) >= shared->max_dbs))
+        return PyErr_Occurred() ? RAISED : MDB_DBS_FULL;
+    if (known)
+        known->doubted = 1;
+    if ((code = open_native_db(shared, ptr, name, flags, &found)))
+        return code;
+    if (name != Py_None)
+        known = slot_of(shared->slots, name);
+    if (take_slot(shared, ptr, known, fresh, opened, &found, out))
+        return RAISED;
+    if (opened && txn && !txn->opened && PyList_GET_SIZE(opened))
+        txn->opened = Py_NewRef(opened);
+    (*out)->doubted = (char)shared->engine->txn_is_old(ptr);
+    return is_visible(*out, txn) ? 0 : MDB_NOTFOUND;
+}
+
+/* Making objects can run Python code, which may open the same database: so that comes first. */
+int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, unsigned int flags,
+              Slot **out)
+{
+    Slot *fresh = make_slot(shared, name);
+    PyObject *opened = txn ? txn->opened ? Py_NewRef(txn->opened) : PyList_New(0) : NULL;
+    int code = RAISED;
+
+    if (fresh && (opened || !txn))
+        code = open_with(shared, ptr, txn, flags, fresh, opened, out);
+    if (!code)
+        Py_INCREF(*out);
+    Py_XDECREF(opened);
+    Py_XDECREF(fresh);
+    return code;
+}
+
+/* -- the type ------------------------------------------------------------------- */
+
 static int slot_init(Slot *self, PyObject *args, PyObject *kwargs)
 {
     PyObject *shared, *name;
@@ -64,6 +209,7 @@ static PyMemberDef slot_members[] = {
     {"dbi", T_UINT, offsetof(Slot, dbi), READONLY, NULL},
     {"flags", T_UINT, offsetof(Slot, flags), 0, NULL},
     {"alive", T_BOOL, offsetof(Slot, alive), READONLY, NULL},
+    {"doubted", T_BOOL, offsetof(Slot, doubted), 0, NULL},
     {"pending", T_BOOL, offsetof(Slot, pending), 0, NULL},
     {"reuse", T_PYSSIZET, offsetof(Slot, reuse), 0, NULL},
     {"since", T_PYSSIZET, offsetof(Slot, since), 0, NULL},

@@ -3,39 +3,15 @@
  * type. */
 #include "core.h"
 
-/* In place of liblmdb's code where there is an exception already. */
-#define RAISED INT_MIN
-
 /* -- records -------------------------------------------------------------------- */
-
-/* Something is wrong, or the handle is newer than the transaction. */
-static COLD int get_again(Transaction *txn, Slot *slot, const Bytes *key, MDB_val *value,
-                          int code)
-{
-    const int again = adopt_slot(txn, slot, code);
-
-    if (again < 0)
-        return RAISED;
-    return again ? txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                                    value)
-                 : code;
-}
 
 static inline int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val *value)
 {
-    const int code = txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->data,
-                                      key->size, value);
-
-    return LIKELY(!code || code == MDB_NOTFOUND) ? code : get_again(txn, slot, key, value, code);
+    return txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value);
 }
 
-static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code)
-{
-    return code == RAISED ? NULL : fail(txn->state, what, code);
-}
-
-static PyObject *fail_write_unless_raised(Transaction *txn, const char *what, int code,
-                                          const Slot *slot, const Bytes *key)
+static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code, const Slot *slot,
+                                    const Bytes *key)
 {
     return code == RAISED ? NULL
                           : fail_write(txn->state, what, code, slot, key->data, key->size);
@@ -61,7 +37,7 @@ static inline PyObject *get_as(Transaction *self, PyObject *object, PyObject *ot
         else if (LIKELY(code == MDB_NOTFOUND))
             result = Py_NewRef(otherwise ? otherwise : Py_None);
         else
-            fail_unless_raised(self, "mdb_get", code);
+            fail_database(self->state, "mdb_get", code, slot);
     }
     drop_bytes(&key);
     return result;
@@ -105,31 +81,18 @@ static PyObject *transaction_get_array(Transaction *self, PyObject *const *args,
     return get_as(self, given[0], given[1], given[3], copy ? to_own_array : to_array);
 }
 
-static inline int put_native(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value,
-                             unsigned int put, void **room)
-{
-    if (room)
-        return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data,
-                                    key->size, value->size, put, room);
-    return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                            value->data, value->size, put);
-}
-
 /* Where room is given, the value is to be written there. */
 static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags,
                   void **room)
 {
     const unsigned int put = flags_for(slot, flags);
-    int again, code = put_native(txn, slot, key, value, put, room);
 
-    if (code && code != MDB_KEYEXIST) {
-        if ((again = adopt_slot(txn, slot, code)) < 0)
-            return RAISED;
-        if (again)
-            code = put_native(txn, slot, key, value, put, room);
-    }
     txn->mutations += txn->write;
-    return code;
+    if (room)
+        return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data,
+                                    key->size, value->size, put, room);
+    return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                            value->data, value->size, put);
 }
 
 /* A buffer that is not contiguous is copied into its page. */
@@ -176,7 +139,7 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
             if (!code || code == MDB_KEYEXIST)
                 result = PyBool_FromLong(!code);
             else
-                fail_write_unless_raised(self, "mdb_put", code, slot, &key);
+                fail_unless_raised(self, "mdb_put", code, slot, &key);
         }
         drop_bytes(&value);
     }
@@ -186,20 +149,9 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
 
 static int delete_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
 {
-    const void *data = value ? value->data : NULL;
-    const size_t size = value ? value->size : 0;
-    int again, code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data,
-                                       key->size, data, size);
-
-    if (code && code != MDB_NOTFOUND) {
-        if ((again = adopt_slot(txn, slot, code)) < 0)
-            return RAISED;
-        if (again)
-            code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data,
-                                    key->size, data, size);
-    }
     txn->mutations += txn->write;
-    return code;
+    return txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                            value ? value->data : NULL, value ? value->size : 0);
 }
 
 static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
@@ -222,7 +174,7 @@ static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py
             if (!code || code == MDB_NOTFOUND)
                 result = PyBool_FromLong(!code);
             else
-                fail_write_unless_raised(self, "mdb_del", code, slot, &key);
+                fail_unless_raised(self, "mdb_del", code, slot, &key);
         }
         drop_bytes(&value);
     }
@@ -238,7 +190,7 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
     int code = get_in(txn, slot, key, &found);
 
     if (code && code != MDB_NOTFOUND)
-        return fail_unless_raised(txn, "mdb_cursor_get", code);
+        return fail_database(txn->state, "mdb_cursor_get", code, slot);
     if (!code && !(old = to_bytes(txn, &found)))
         return NULL;
     if (value)
@@ -249,7 +201,7 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
         code = 0;
     if (code) {
         Py_XDECREF(old);
-        return fail_write_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code,
+        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code,
                                         slot, key);
     }
     return old ? old : Py_NewRef(Py_None);
@@ -282,7 +234,7 @@ static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, cons
     txn->mutations += txn->write;
     if (code && (code != MDB_NOTFOUND || value)) {
         Py_XDECREF(taken.old);
-        return fail_write_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code,
+        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code,
                                         slot, key);
     }
     return taken.old ? taken.old : Py_NewRef(Py_None);

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 
-#define MAX_DEPTH 512
-
 const Signature transaction_signature = {
     "Transaction", 1, 5, 8,
     {ARG_ENV, ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
@@ -92,8 +90,8 @@ static int begin_child(Transaction *txn, PyObject *object)
         return -1;
     if (txn->revoked) /* while refuse() waited */
         return refuse_named(state, "transaction ended while it began");
-    if (parent->depth >= MAX_DEPTH)
-        return refuse_with(state, "nested too deep", "i", MAX_DEPTH);
+    if (parent->depth >= PYLMDB_MAX_DEPTH)
+        return refuse_with(state, "nested too deep", "i", PYLMDB_MAX_DEPTH);
     rc = txn->engine->begin(&txn->native, parent->native.pool, parent->native.ptr,
                             txn->write ? 0 : MDB_RDONLY, -1);
     if (rc) {

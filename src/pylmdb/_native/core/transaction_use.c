@@ -66,14 +66,6 @@ int guard_again(Transaction *txn)
     return refuse_named(txn->state, "transaction ended");
 }
 
-static Slot *refuse_missing(Transaction *txn, Slot *slot)
-{
-    PyObject *ignored = ask((PyObject *)txn->shared, "refuse_missing", "(O)", slot);
-
-    Py_XDECREF(ignored);
-    return NULL;
-}
-
 Slot *use_slot(Transaction *txn, Slot *slot)
 {
     if (!slot->alive) {
@@ -82,8 +74,10 @@ Slot *use_slot(Transaction *txn, Slot *slot)
     }
     /* To a transaction that is older than the handle its number means another one. */
     if (slot->since && txn->reuses < slot->reuse &&
-        txn->engine->txn_id(txn->native.ptr) < slot->since)
-        return refuse_missing(txn, slot);
+        txn->engine->txn_id(txn->native.ptr) < slot->since) {
+        refuse_with(txn->state, "database is missing", "O", slot->name);
+        return NULL;
+    }
     return slot;
 }
 
@@ -145,21 +139,4 @@ Slot *find_slot(Transaction *txn, PyObject *db)
         }
     }
     return remember_slot(txn, db, (Slot *)found) ? NULL : use_slot(txn, txn->last_slot);
-}
-
-int adopt_slot(Transaction *txn, Slot *slot, int code)
-{
-    PyObject *pointer, *result = NULL;
-
-    if (code != EINVAL && code != MDB_BAD_DBI)
-        return 0;
-    hold(txn);
-    pointer = ask(txn->shared->slow, "transaction_pointer", "(K)",
-                  (unsigned long long)(uintptr_t)txn->native.ptr);
-    if (pointer)
-        result = PyObject_CallMethod((PyObject *)txn->shared, "adopt", "OO", pointer, slot);
-    Py_XDECREF(pointer);
-    release(txn);
-    Py_XDECREF(result);
-    return !result || guard_again(txn) ? -1 : 1;
 }

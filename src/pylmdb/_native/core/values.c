@@ -75,9 +75,9 @@ static int make_whole(Transaction *txn)
 
     if (!(exporter = (Exporter *)type->tp_alloc(type, 0)))
         return -1;
-    exporter->base = base;
+    exporter->memory.base = base;
     /* Without the map's address the view starts at address 0. */
-    exporter->size = size ? (Py_ssize_t)size : PY_SSIZE_T_MAX;
+    exporter->memory.size = size ? (Py_ssize_t)size : PY_SSIZE_T_MAX;
     hold(txn);
     whole = PyMemoryView_FromObject((PyObject *)exporter);
     Py_DECREF(exporter);

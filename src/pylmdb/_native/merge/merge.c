@@ -113,7 +113,7 @@ static int begin_writing(const struct comparison *by, struct pylmdb_merge *merge
     int rc = pylmdb_check_widths(by->txn, by->dbi, by->dbflags, &first->key, NULL);
 
     if (!rc)
-        rc = mdb_cursor_open(by->txn, by->dbi, &cursor);
+        rc = pylmdb_cursor_open(by->txn, by->dbi, &cursor);
     if (!rc) {
         merge->append = is_greater_than_all(cursor, by, &first->key);
         mdb_cursor_close(cursor);
@@ -264,7 +264,7 @@ int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     const struct comparison by = comparison_of(txn, dbi, dbflags, merge);
     struct pylmdb_unwritten *pages;
     MDB_cursor *cursor;
-    int rc = mdb_cursor_open(txn, dbi, &cursor);
+    int rc = pylmdb_cursor_open(txn, dbi, &cursor);
 
     if (rc)
         return rc;

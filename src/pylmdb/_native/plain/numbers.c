@@ -18,8 +18,10 @@ static void write_stat(const MDB_stat *stat, size_t *out)
 int pylmdb_stat(MDB_txn *txn, MDB_dbi dbi, size_t *out)
 {
     MDB_stat stat;
-    const int rc = mdb_stat(txn, dbi, &stat);
+    int rc = mdb_stat(txn, dbi, &stat);
 
+    if (rc && pylmdb_may_try_again(txn, dbi, &rc))
+        rc = mdb_stat(txn, dbi, &stat);
     if (!rc)
         write_stat(&stat, out);
     return rc;

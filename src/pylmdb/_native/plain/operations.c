@@ -67,7 +67,7 @@ int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const M
         return 0;
     if (!(dbflags & MDB_INTEGERKEY) && !value)
         return 0;
-    if ((rc = mdb_cursor_open(txn, dbi, &cursor)))
+    if ((rc = pylmdb_cursor_open(txn, dbi, &cursor)))
         return rc;
     rc = right_width(cursor, dbflags, key, value);
     mdb_cursor_close(cursor);
@@ -82,8 +82,19 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
-    rc = pylmdb_check_widths(txn, dbi, dbflags, &k, NULL);
-    return rc ? rc : pylmdb_safe_get(txn, dbi, &k, value);
+    if ((rc = pylmdb_check_widths(txn, dbi, dbflags, &k, NULL)))
+        return rc;
+    rc = pylmdb_safe_get(txn, dbi, &k, value);
+    return rc && pylmdb_may_try_again(txn, dbi, &rc) ? pylmdb_safe_get(txn, dbi, &k, value) : rc;
+}
+
+static int put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value, unsigned int flags)
+{
+    int rc = pylmdb_safe_put(txn, dbi, key, value, flags);
+
+    if (rc && pylmdb_may_try_again(txn, dbi, &rc))
+        rc = pylmdb_safe_put(txn, dbi, key, value, flags);
+    return rc;
 }
 
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -93,7 +104,21 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
     int rc = pylmdb_check_widths(txn, dbi, dbflags, &k, &v);
 
-    return rc ? rc : pylmdb_safe_put(txn, dbi, &k, &v, flags);
+    return rc ? rc : put(txn, dbi, &k, &v, flags);
+}
+
+int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                   size_t key_size, size_t size, unsigned int flags, void **out)
+{
+    MDB_val k = {key_size, (void *)key}, v = {size, NULL};
+    int rc = dbflags & MDB_DUPSORT ? MDB_INCOMPATIBLE : 0;
+
+    if (!rc)
+        rc = pylmdb_check_widths(txn, dbi, dbflags, &k, NULL);
+    if (!rc)
+        rc = put(txn, dbi, &k, &v, flags | MDB_RESERVE);
+    *out = v.mv_data;
+    return rc;
 }
 
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -109,10 +134,19 @@ int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     if ((rc = pylmdb_check_widths(txn, dbi, dbflags, &k, one)))
         return rc;
     rc = pylmdb_safe_del(txn, dbi, &k, one);
+    if (rc && pylmdb_may_try_again(txn, dbi, &rc))
+        rc = pylmdb_safe_del(txn, dbi, &k, one);
     /* A value that could not have been stored is not there. */
     if (rc == MDB_BAD_VALSIZE && one && !pylmdb_get(txn, dbi, dbflags, key, key_size, &v))
         rc = MDB_NOTFOUND;
     return rc;
+}
+
+int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
+{
+    int rc = pylmdb_safe_drop(txn, dbi, del);
+
+    return rc && pylmdb_may_try_again(txn, dbi, &rc) ? pylmdb_safe_drop(txn, dbi, del) : rc;
 }
 
 int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,

@@ -27,6 +27,9 @@ static inline int pylmdb_cursor_widths(MDB_cursor *cursor, unsigned int dbflags,
                                value);
 }
 /* cdef: begin */
+
+/* The functions below take handles that were opened after the transaction began.
+ * PYLMDB_NOT_IN_SNAPSHOT or PYLMDB_GONE: the transaction does not have the database. */
 int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size, MDB_val *value);
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
@@ -36,6 +39,13 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
                const void *key, size_t key_size,
                const void *value, size_t value_size);
+/* Put a record of size bytes. *out is the address to which the caller writes the value,
+ * before the next write in the transaction. */
+int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                   size_t key_size, size_t size, unsigned int flags, void **out);
+/* mdb_drop() that can be aborted: the handle is invalid in the transaction, and the caller
+ * retires it after the commit. */
+int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 /* cdef: end */
 /* Moves the cursor by op and gives the record it then shows. */
 int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
@@ -92,13 +102,6 @@ void pylmdb_env_end(MDB_env **env);
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
-/* A database that was opened: its handle and flags, and whether an abort of the transaction
- * takes the handle back. */
-struct pylmdb_opened {
-    MDB_dbi dbi;
-    unsigned int flags;
-    int pending;
-};
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
                    unsigned int flags, int live, struct pylmdb_opened *opened);
 /* End all idle transactions. */
