@@ -217,7 +217,7 @@ static void extend_guard(MDB_env *env)
 
 static void unguard_map(int slot)
 {
-    (void)place;
+    (void)slot;
 }
 
 int pylmdb_env_is_cut(MDB_env *env)

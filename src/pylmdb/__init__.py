@@ -3,11 +3,12 @@
 
 from . import errors as errors
 from . import types as types
+from ._environment.version import version
 from ._typing import TYPE_CHECKING
 from ._version import __version__
 from .cursor import Cursor
 from .database import Database
-from .environment import Environment, enable_drop_gil, version
+from .environment import Environment, enable_drop_gil
 from .environment import open as open
 from .errors import (
     AddrBusyError,

@@ -21,6 +21,7 @@ from ._shared.environment import SharedEnv
 from .database import Database
 from .environment import Environment
 from .transaction import Transaction
+from .types import EnvInfo, Stat
 
 T = TypeVar("T")
 
@@ -110,8 +111,6 @@ class SharedCore:
         after compact()."""
     # how many live read transactions the pool does not count
     live: int
-    # how often an MDB_dbi was used again for another database
-    reuses: int
     # the open databases by name, and the latest slot of each MDB_dbi; max_dbs limits the former
     slots: dict[bytes, DbSlot]
     numbers: dict[int, DbSlot]
@@ -152,10 +151,9 @@ class SharedCore:
         could not begin without waiting."""
 
 class EnvironmentCore:
-    """The base of Environment, for what is called often.
+    """The base of Environment, with the methods that are called often.
 
-    The C core implements ``stat``, ``info``, ``max_key_size`` and ``max_readers``, too, which call
-    ``_stat`` and so on where they cannot be answered at once.
+    It calls ``_stat``, ``_open_db`` and the like of Environment if it cannot do it at once.
     """
 
     # None once it is closed
@@ -174,6 +172,11 @@ class EnvironmentCore:
     ) -> Transaction[Any]:
         """Begin a transaction; the parameters are those of Transaction."""
 
+    def stat(self) -> Stat: ...
+    def info(self) -> EnvInfo: ...
+    def max_key_size(self) -> int: ...
+    def max_readers(self) -> int: ...
+
 class DbSlot:
     """A native database handle (``MDB_dbi``).  It dies once and is never revived."""
 
@@ -184,10 +187,6 @@ class DbSlot:
     alive: bool
     # opened by a write transaction that has not committed yet
     pending: bool
-    # if its MDB_dbi was another database's before: the count of ``reuses`` when it was used again,
-    # and the transaction that did it
-    reuse: int
-    since: int
     # its database may not exist any more: open_db() must look
     doubted: bool
 

@@ -558,7 +558,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
         ``mdb_env_stat``.
         """
-        return _inspection.stat(self._use())
+        raise NotImplementedError
 
     def info(self) -> EnvInfo:
         """Return sizes and counters of the environment.
@@ -577,23 +577,34 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
         ``mdb_env_info``.
         """
-        return _inspection.info(self._use())
+        raise NotImplementedError
 
     def max_key_size(self) -> int:
         """Return the greatest size of a key in bytes: 511 with LMDB 0.9, 1978 with LMDB
         1.0 and pages of 4 KiB.  ``mdb_env_get_maxkeysize``."""
-        return _inspection.max_key_size(self._use())
+        raise NotImplementedError
 
     def max_readers(self) -> int:
         """Return how many read transactions may be open at once, in all processes together.
 
         ``mdb_env_get_maxreaders``.
         """
-        return _inspection.max_readers(self._use())
+        raise NotImplementedError
 
-    # The C core implements these four, and calls the functions here if the environment is being
+    # The core calls these four if it cannot call liblmdb at once, because the environment is being
     # closed or its map is being replaced.
-    _stat, _info, _max_key_size, _max_readers = stat, info, max_key_size, max_readers
+
+    def _stat(self) -> Stat:
+        return _inspection.stat(self._use())
+
+    def _info(self) -> EnvInfo:
+        return _inspection.info(self._use())
+
+    def _max_key_size(self) -> int:
+        return _inspection.max_key_size(self._use())
+
+    def _max_readers(self) -> int:
+        return _inspection.max_readers(self._use())
 
     def _free_pages(self) -> tuple[int, int | None]:
         return _inspection.free_pages(self._use())
@@ -667,42 +678,6 @@ _PICKLED = (
 
 def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) -> Environment:
     return cls(path, create=False, **options)
-
-
-if TYPE_CHECKING:
-
-    @overload
-    def version(
-        subpatch: Literal[False] = False, lib_version: int | None = None
-    ) -> tuple[int, int, int]: ...
-    @overload
-    def version(
-        subpatch: Literal[True], lib_version: int | None = None
-    ) -> tuple[int, int, int, int]: ...
-    @overload
-    def version(subpatch: bool, lib_version: int | None = None) -> tuple[int, ...]: ...
-
-
-def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
-    """Return the version of a built-in liblmdb, as (major, minor, patch).
-
-    :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
-    :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
-        engine for new files.
-    :raises Error: the engine is not built in.
-    :raises OverflowError: ``lib_version`` is negative.
-
-    ``mdb_version``.
-    """
-    from . import _engine
-
-    if lib_version is None or lib_version == -1:
-        engine = _engine.default()
-    else:
-        if lib_version < 0:
-            raise OverflowError(f"lib_version must be 0 or 1, not {lib_version}")
-        engine = _engine.of_major(lib_version)
-    return (*engine.version, int(engine.hardened)) if subpatch else engine.version
 
 
 def enable_drop_gil() -> None:

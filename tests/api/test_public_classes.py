@@ -259,7 +259,9 @@ def test_a_subclass_of_environment(env_path, lib_version):
      "reader_list", "readers", "set_mapsize", "stat", "writer"],
 )  # fmt: skip
 def test_a_wrong_keyword_names_the_class_that_was_used(env, name):
-    with pytest.raises(TypeError, match=rf"^Environment\.{name}\(\) got an unexpected"):
+    with pytest.raises(
+        TypeError, match=rf"^Environment\.{name}\(\) (got an unexpected|takes no) keyword"
+    ):
         getattr(env, name)(no_such_keyword=True)
 
 

@@ -198,6 +198,10 @@ class EnvironmentCore:
 
         def _use(self) -> Any: ...
         def _open_db(self, *args: Any, **kwargs: Any) -> Any: ...
+        def _stat(self) -> Any: ...
+        def _info(self) -> Any: ...
+        def _max_key_size(self) -> int: ...
+        def _max_readers(self) -> int: ...
 
     def begin(
         self,
@@ -216,5 +220,16 @@ class EnvironmentCore:
         )
 
     def open_db(self, *args: Any, **kwargs: Any) -> Any:
-        """A handle to a database."""
         return self._open_db(*args, **kwargs)
+
+    def stat(self) -> Any:
+        return self._stat()
+
+    def info(self) -> Any:
+        return self._info()
+
+    def max_key_size(self) -> int:
+        return int(self._max_key_size())
+
+    def max_readers(self) -> int:
+        return int(self._max_readers())

@@ -348,17 +348,6 @@ class SharedEnv(SharedCore):
         if code:
             raise error("mdb_env_set_mapsize", code)
 
-    def room(self) -> tuple[int, int, int]:
-        """Three sizes in bytes: of the map now, how far it may grow by itself, and how far it can
-        grow without moving."""
-        out = self.engine.ffi.new("size_t[3]")
-        self.run(self._room, out)
-        return int(out[0]), int(out[1]), int(out[2])
-
-    def _room(self, env: CData, out: CData) -> int:
-        self.engine.lib.pylmdb_env_room(env, out, out + 1, out + 2)
-        return 0
-
     # -- database handles ---------------------------------------------------------
 
     def slot_of(self, ptr: CData, txn: Any, name: bytes | None, flags: int) -> DbSlot:
