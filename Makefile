@@ -5,7 +5,7 @@
 #   make test            run the tests on the installed package
 #   make docs            build the site in docs/_build/html
 #   make bench           compare with py-lmdb
-#   make lint            run ruff and mypy
+#   make lint            run ruff, mypy and clang-format
 #   make place           fetch and patch liblmdb's sources only
 #
 #   make test-all        run every test with both cores: also fuzzing, packaging, and the other
@@ -66,6 +66,9 @@ PRELOAD = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=
 SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=1:abort_on_error=1:allocator_may_return_null=1:handle_sigbus=0 \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$(CURDIR)/.ci/ubsan-suppressions.txt
+
+# Without liblmdb's own sources, which are placed in folders by release.
+OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks -name '*.[ch]' -not -path 'lib/liblmdb/[01].*')
 
 # The installed package is made from these files.  pin.json decides what liblmdb's sources are.
 INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
@@ -144,6 +147,7 @@ docs: $(DOCS_VENV)/installed-docs
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/clang-format --dry-run --Werror $(OUR_C)
 	$(VENV)/bin/mypy
 
 place: $(VENV)/created

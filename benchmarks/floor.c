@@ -48,8 +48,7 @@ void bench_close(bench *b)
 }
 
 /* Both bindings open with MDB_NOTLS, so beginning a read costs the same here. */
-int bench_open(const char *path, unsigned int flags, const char *name,
-               size_t capacity, bench **out)
+int bench_open(const char *path, unsigned int flags, const char *name, size_t capacity, bench **out)
 {
     MDB_txn *txn;
     bench *b = calloc(1, sizeof(*b));
@@ -85,13 +84,13 @@ int bench_open(const char *path, unsigned int flags, const char *name,
     return 0;
 }
 
-#define LOOP(name)                                                         \
-    int loop_##name(bench *b, const char *keys, size_t width, size_t count, \
-                    size_t operations, double *seconds)
+#define LOOP(name) \
+    int loop_##name(bench *b, const char *keys, size_t width, size_t count, size_t operations, \
+                    double *seconds)
 
 LOOP(get)
 {
-    MDB_val key = { width, NULL }, data;
+    MDB_val key = {width, NULL}, data;
     const char *at = keys, *end = keys + width * count;
     MDB_txn *txn;
     double start;
@@ -167,7 +166,7 @@ LOOP(scan_keys)
 /* The values of all keys, in their order, one after another in one buffer. */
 LOOP(getmulti)
 {
-    MDB_val key = { width, NULL }, data;
+    MDB_val key = {width, NULL}, data;
     MDB_cursor *cursor;
     MDB_txn *txn;
     char *out = b->buffer;
@@ -199,8 +198,7 @@ LOOP(getmulti)
 }
 
 /* One page of fixed-size duplicates: each as key and value into the buffer. */
-static char *copy_pairs(char *out, const char *key, size_t width, const MDB_val *page,
-                        size_t size)
+static char *copy_pairs(char *out, const char *key, size_t width, const MDB_val *page, size_t size)
 {
     const char *at = page->mv_data, *end = at + page->mv_size;
 
@@ -215,7 +213,7 @@ static char *copy_pairs(char *out, const char *key, size_t width, const MDB_val 
 LOOP(getmulti_fixed)
 {
     enum { SIZE = 8 };
-    MDB_val key = { width, NULL }, data;
+    MDB_val key = {width, NULL}, data;
     MDB_cursor *cursor;
     MDB_txn *txn;
     char *out = b->buffer;
@@ -255,7 +253,7 @@ LOOP(getmulti_fixed)
 
 LOOP(begin_get_end)
 {
-    MDB_val key = { width, (void *)keys }, data;
+    MDB_val key = {width, (void *)keys}, data;
     MDB_txn *txn;
     double start = now();
     size_t i;
@@ -278,7 +276,7 @@ LOOP(begin_get_end)
 static int put(MDB_txn *txn, MDB_dbi dbi, const char *at, size_t width)
 {
     static char bytes[VALUE_SIZE];
-    MDB_val key = { width, (void *)at }, data = { VALUE_SIZE, bytes };
+    MDB_val key = {width, (void *)at}, data = {VALUE_SIZE, bytes};
 
     return mdb_put(txn, dbi, &key, &data, 0);
 }

@@ -44,17 +44,17 @@ static int panic(MDB_env *env)
 }
 
 /* The body of a function that makes one call into liblmdb. */
-#define GUARDED(environment, call)           \
-    exit_point here;                         \
-    MDB_env *volatile env = (environment);   \
-    volatile int rc;                         \
-    if (assertion_exit)                      \
-        return (call);                       \
-    if (is_truncated(env))                         \
-        return MDB_CORRUPTED;                \
-    assertion_exit = &here;                  \
+#define GUARDED(environment, call) \
+    exit_point here; \
+    MDB_env *volatile env = (environment); \
+    volatile int rc; \
+    if (assertion_exit) \
+        return (call); \
+    if (is_truncated(env)) \
+        return MDB_CORRUPTED; \
+    assertion_exit = &here; \
     rc = MARK_EXIT(here) ? panic(env) : (call); \
-    assertion_exit = NULL;                   \
+    assertion_exit = NULL; \
     return is_truncated(env) ? MDB_CORRUPTED : rc
 
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
@@ -62,8 +62,7 @@ int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     GUARDED(txn->mt_env, mdb_get(txn, dbi, key, data));
 }
 
-int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data,
-                    unsigned int flags)
+int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags)
 {
     GUARDED(txn->mt_env, mdb_put(txn, dbi, key, data, flags));
 }
@@ -85,8 +84,7 @@ static int delete_key(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     MDB_cursor *mc;
     int rc = 0;
 
-    if (dbi == MAIN_DBI && !(txn->mt_flags & MDB_TXN_RDONLY) &&
-        !mdb_cursor_open(txn, dbi, &mc)) {
+    if (dbi == MAIN_DBI && !(txn->mt_flags & MDB_TXN_RDONLY) && !mdb_cursor_open(txn, dbi, &mc)) {
         if (!mdb_cursor_get(mc, &found, &value, MDB_SET_KEY) && pylmdb_cursor_is_db(mc))
             rc = MDB_INCOMPATIBLE;
         mdb_cursor_close(mc);
@@ -99,15 +97,12 @@ int pylmdb_safe_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     GUARDED(txn->mt_env, delete_key(txn, dbi, key, data));
 }
 
-int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
-                           int op)
+int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
-    GUARDED(cursor->mc_txn->mt_env,
-            mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op));
+    GUARDED(cursor->mc_txn->mt_env, mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op));
 }
 
-int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
-                           unsigned int flags)
+int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags)
 {
     GUARDED(cursor->mc_txn->mt_env, mdb_cursor_put(cursor, key, data, flags));
 }
@@ -122,8 +117,7 @@ static int guarded_drop(MDB_txn *txn, MDB_dbi dbi)
     GUARDED(txn->mt_env, mdb_drop(txn, dbi, 0));
 }
 
-static int guarded_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
-                            MDB_dbi *dbi)
+static int guarded_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi)
 {
     GUARDED(txn->mt_env, mdb_dbi_open(txn, name, flags, dbi));
 }

@@ -245,8 +245,8 @@ static struct pylmdb_checked_pages *new_checked_pages(MDB_txn *txn)
 
     /* The kernel fills the memory with zeros page by page, when it is touched; most of it
      * never is. */
-    checked = (mmap)(NULL, sizeof(*checked), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                     -1, 0);
+    checked =
+        (mmap)(NULL, sizeof(*checked), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (checked == MAP_FAILED)
         return NULL;
     checked->settled = snapshot_of(txn);
@@ -462,8 +462,7 @@ static int same_level(MDB_page *a, MDB_page *b)
 /* Whether a run of overflow pages can hold a value of this size. */
 static int large_value_fits(const MDB_txn *txn, const MDB_page *mp, size_t size)
 {
-    return IS_OVERFLOW(mp) &&
-           size <= (size_t)mp->mp_pages * txn->mt_env->me_psize - PAGEHDRSZ;
+    return IS_OVERFLOW(mp) && size <= (size_t)mp->mp_pages * txn->mt_env->me_psize - PAGEHDRSZ;
 }
 
 /* Merge a list of free pages into the list that was gathered before; both are sorted, the
@@ -498,8 +497,8 @@ static int merge_free_list(const MDB_txn *txn, MDB_ID *list, const MDB_ID *more)
 /* Whether the key of a named database is a name, with the NUL character that ends it. */
 static int is_name(const MDB_val *key)
 {
-    return key->mv_size && memchr(key->mv_data, 0, key->mv_size) ==
-                               (const char *)key->mv_data + key->mv_size - 1;
+    return key->mv_size &&
+           memchr(key->mv_data, 0, key->mv_size) == (const char *)key->mv_data + key->mv_size - 1;
 }
 #endif
 

@@ -33,9 +33,8 @@ static int is_begun(int fd, size_t page_size)
     char *pages;
     int i, lacking, other = 0;
 
-    if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR || fstat(fd, &found) ||
-        !found.st_size || found.st_size % SECTOR ||
-        (size_t)found.st_size > NUM_METAS * page_size ||
+    if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR || fstat(fd, &found) || !found.st_size ||
+        found.st_size % SECTOR || (size_t)found.st_size > NUM_METAS * page_size ||
         !(pages = (calloc)(NUM_METAS, page_size)))
         return 0;
     lacking = (size_t)found.st_size < NUM_METAS * page_size;

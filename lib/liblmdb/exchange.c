@@ -28,8 +28,8 @@ int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *valu
     int rc, same_page = 0;
 
     if (!TXN_DBI_EXIST(txn, dbi, DB_USRVALID) ||
-        (txn->mt_flags & (MDB_TXN_BLOCKED | MDB_TXN_RDONLY)) ||
-        (txn->mt_dbflags[dbi] & DB_STALE) || (txn->mt_dbs[dbi].md_flags & MDB_DUPSORT))
+        (txn->mt_flags & (MDB_TXN_BLOCKED | MDB_TXN_RDONLY)) || (txn->mt_dbflags[dbi] & DB_STALE) ||
+        (txn->mt_dbs[dbi].md_flags & MDB_DUPSORT))
         return PYLMDB_NOT_QUICK;
     mdb_cursor_init(&mc, txn, dbi, NULL);
     rc = pylmdb_quick_seek(&mc, &found, &old, MDB_SET_KEY, &same_page);

@@ -112,8 +112,8 @@ static int extend_mapping(MDB_env *env, size_t size)
     const size_t missing = size - ext->mapped;
     char *end = env->me_map + ext->mapped;
     /* Without MAP_FIXED the address is a hint, and no other mapping is replaced. */
-    char *more = mmap(end, missing, PROT_READ | writable, MAP_SHARED, env->me_fd,
-                      (off_t)ext->mapped);
+    char *more =
+        mmap(end, missing, PROT_READ | writable, MAP_SHARED, env->me_fd, (off_t)ext->mapped);
 
     if (more == MAP_FAILED)
         return 0;
@@ -184,8 +184,8 @@ static void raise_to(size_t *field, size_t value)
 {
     size_t now = __atomic_load_n(field, __ATOMIC_RELAXED);
 
-    while (now < value && !__atomic_compare_exchange_n(field, &now, value, 0, __ATOMIC_RELEASE,
-                                                       __ATOMIC_RELAXED))
+    while (now < value &&
+           !__atomic_compare_exchange_n(field, &now, value, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
 }
 
@@ -371,8 +371,8 @@ static int should_move(MDB_env *env)
 {
     struct env_extension *ext = extension_of(env);
 
-    if (__builtin_expect(env->me_mapsize <= ext->mapped / 2, 1) ||
-        ext->max_limit <= ext->mapped || ext->move_asked_at == env->me_mapsize)
+    if (__builtin_expect(env->me_mapsize <= ext->mapped / 2, 1) || ext->max_limit <= ext->mapped ||
+        ext->move_asked_at == env->me_mapsize)
         return 0;
     return !ensure_mapped(env, ext->mapped + ext->mapped / 2);
 }

@@ -158,7 +158,8 @@ static unsigned int first_possible_slot(MDB_txn *txn, const char *name)
     const int known = was_asked_for(env, name, 1);
 
     return known || extension_of(env)->has_free_slots || txn->mt_numdbs >= env->me_maxdbs
-               ? CORE_DBS : txn->mt_numdbs;
+               ? CORE_DBS
+               : txn->mt_numdbs;
 }
 
 static void free_asked_names(MDB_env *env)
@@ -246,8 +247,7 @@ static int reserve_slot(MDB_txn *txn, int rc, const char *name, MDB_dbi dbi)
 /* mdb_dbi_open() returns the first slot of the right name, even one that is invalid in this
  * transaction, as that of a database which the transaction has dropped. For the time of the
  * call such slots get the size of no name. */
-static int hide_invalid(MDB_txn *txn, const char *name, MDB_dbi hidden[],
-                        int room)
+static int hide_invalid(MDB_txn *txn, const char *name, MDB_dbi hidden[], int room)
 {
     MDB_dbi i;
     int count = 0;
@@ -255,8 +255,8 @@ static int hide_invalid(MDB_txn *txn, const char *name, MDB_dbi hidden[],
     for (i = CORE_DBS; i < txn->mt_numdbs && count < room; i++) {
         MDB_val *own = &txn->mt_dbxs[i].md_name;
 
-        if (!(txn->mt_dbflags[i] & DB_VALID) && own->mv_size &&
-            own->mv_size != RETIRED && !strcmp(own->mv_data, name)) {
+        if (!(txn->mt_dbflags[i] & DB_VALID) && own->mv_size && own->mv_size != RETIRED &&
+            !strcmp(own->mv_data, name)) {
             own->mv_size = RETIRED;
             hidden[count++] = i;
         }
@@ -283,8 +283,7 @@ static int recreate(MDB_txn *txn, MDB_dbi dbi, unsigned int flags)
     mdb_cursor_init(&mc, txn, MAIN_DBI, NULL);
     WITH_CURSOR_TRACKING(mc, rc = _mdb_cursor_put(&mc, &key, &data, F_SUBDATA));
     if (!rc)
-        txn->mt_dbflags[dbi] = DB_VALID | DB_USRVALID | DB_DIRTY |
-                               (txn->mt_dbflags[dbi] & DB_NEW);
+        txn->mt_dbflags[dbi] = DB_VALID | DB_USRVALID | DB_DIRTY | (txn->mt_dbflags[dbi] & DB_NEW);
     return rc;
 }
 
@@ -305,8 +304,7 @@ static int open_by_name(MDB_txn *txn, const char *name, unsigned int flags, MDB_
     for (i = 0; i < count; i++) {
         env->me_dbxs[hidden[i]].md_name.mv_size = strlen(name) + NAME_NUL;
         if ((rc == MDB_NOTFOUND || rc == MDB_DBS_FULL) && (flags & MDB_CREATE) &&
-            (txn->mt_dbflags[hidden[i]] & DB_STALE) &&
-            !(rc = recreate(txn, hidden[i], flags)))
+            (txn->mt_dbflags[hidden[i]] & DB_STALE) && !(rc = recreate(txn, hidden[i], flags)))
             *dbi = hidden[i];
     }
     if (rc != MDB_NOTFOUND && rc != MDB_DBS_FULL)

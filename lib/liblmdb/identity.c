@@ -96,7 +96,7 @@ int pylmdb_env_join(MDB_env *env)
         return MDB_SUCCESS;
     remember_file(&ext->locks, env->me_lfd);
     return other_data_file_is_open(env, ext->data.inode) || !numbers_agree(env) ? PYLMDB_OTHER_FILE
-                                                                              : MDB_SUCCESS;
+                                                                                : MDB_SUCCESS;
 }
 
 /* ---- the files behind the names ---- */

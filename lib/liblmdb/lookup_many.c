@@ -265,7 +265,7 @@ static int find_probed(const struct probe *probes, struct pylmdb_lookup *lookups
 }
 
 static int find_batch(MDB_cursor *mc, struct search_path *path, struct pylmdb_lookup *lookups,
-                         size_t count)
+                      size_t count)
 {
     struct probe probes[BATCH_SIZE];
     size_t i;
@@ -292,13 +292,12 @@ static int lookup_many(MDB_cursor *mc, struct pylmdb_lookup *lookups, size_t cou
     size_t from;
     int rc = MDB_SUCCESS;
 
-    if (mc->mc_dbx->md_cmp != mdb_cmp_memn || mc->mc_xcursor ||
-        !(txn->mt_flags & MDB_TXN_RDONLY) || txn->mt_parent ||
-        (txn->mt_flags & MDB_TXN_BLOCKED) || (*mc->mc_dbflag & DB_STALE))
+    if (mc->mc_dbx->md_cmp != mdb_cmp_memn || mc->mc_xcursor || !(txn->mt_flags & MDB_TXN_RDONLY) ||
+        txn->mt_parent || (txn->mt_flags & MDB_TXN_BLOCKED) || (*mc->mc_dbflag & DB_STALE))
         return PYLMDB_NOT_QUICK;
     for (from = 0; from < count && !rc; from += BATCH_SIZE)
         rc = find_batch(mc, &path, lookups + from,
-                           count - from < BATCH_SIZE ? count - from : BATCH_SIZE);
+                        count - from < BATCH_SIZE ? count - from : BATCH_SIZE);
     return rc;
 }
 

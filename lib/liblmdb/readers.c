@@ -186,8 +186,8 @@ static int clear_dead_readers(MDB_txn *txn, size_t pages)
     const int full = pages >= env->me_maxpg;
     int dead = 0;
 
-    if (__builtin_expect(
-            !full && pages < ext->check_readers_at && !is_due(&ext->readers_checked), 1))
+    if (__builtin_expect(!full && pages < ext->check_readers_at && !is_due(&ext->readers_checked),
+                         1))
         return 0;
     ext->check_readers_at = pages + NEW_PAGES;
     note_look(&ext->readers_checked);

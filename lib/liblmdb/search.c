@@ -17,8 +17,8 @@ static inline uint64_t word_of(const unsigned char *b)
 }
 
 /* Return what mdb_cmp_memn() does. */
-static inline int compare_bytes(const unsigned char *a, size_t a_size,
-                                const unsigned char *b, size_t b_size)
+static inline int compare_bytes(const unsigned char *a, size_t a_size, const unsigned char *b,
+                                size_t b_size)
 {
     const size_t both = a_size < b_size ? a_size : b_size;
     size_t at = 0;
@@ -44,8 +44,7 @@ static inline int compare_node(const MDB_val *key, MDB_node *node)
 }
 
 /* Search the nodes from low to high. The key is greater than those before low. */
-static inline MDB_node *search_between(MDB_cursor *mc, MDB_val *key, int *exactp, int low,
-                                       int high)
+static inline MDB_node *search_between(MDB_cursor *mc, MDB_val *key, int *exactp, int low, int high)
 {
     MDB_page *mp = mc->mc_pg[mc->mc_top];
     const int count = (int)NUMKEYS(mp);

@@ -22,7 +22,7 @@
 
 /* Smaller code is faster here, as measured; the core is compiled with -O3. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize ("O2")
+#pragma GCC optimize("O2")
 #endif
 
 #include <pthread.h>
@@ -43,8 +43,7 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 /* How files are opened and locked. A data file may be a symbolic link if the user named the
  * file itself, or if nothing is written to it. */
 #include "files.c"
-#define MAY_FOLLOW \
-    (which != MDB_O_LOCKS && (env->me_flags & (MDB_NOSUBDIR | MDB_RDONLY)))
+#define MAY_FOLLOW (which != MDB_O_LOCKS && (env->me_flags & (MDB_NOSUBDIR | MDB_RDONLY)))
 static int open_file(const char *path, int flags, mode_t mode, int is_lock_file, int follow);
 #define open(path, flags, mode) open_file(path, flags, mode, which == MDB_O_LOCKS, MAY_FOLLOW)
 static void note_failure(int step);
@@ -56,8 +55,8 @@ static void note_failure(int step);
 #define LOCKED_ENV NULL
 #endif
 static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
-#define fcntl(fd, command, ...)                                                    \
-    (!__builtin_strcmp(#__VA_ARGS__, "&lock_info")                                 \
+#define fcntl(fd, command, ...) \
+    (!__builtin_strcmp(#__VA_ARGS__, "&lock_info") \
          ? lock_of_file(LOCKED_ENV, fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0)) \
          : (fcntl)(fd, command, ##__VA_ARGS__))
 
@@ -65,8 +64,8 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
  * with the position in wpos. (mdb_page_flush() has a switch for that, which does not
  * compile.) */
 #include "whole_writes.c"
-#define pwrite(fd, data, size, at)                                                   \
-    (__builtin_strcmp(#at, "0") ? write_whole(fd, data, size, at)                    \
+#define pwrite(fd, data, size, at) \
+    (__builtin_strcmp(#at, "0") ? write_whole(fd, data, size, at) \
                                 : write_new_file(fd, data, size, at))
 
 /* A file that is being created; see creation.c. */
@@ -91,8 +90,8 @@ static void *uncleared_list(size_t count, size_t size)
 
 /* Each MDB_env is followed by a struct env_extension; see env_extension.c. */
 enum { EXTENSION_SIZE = 320 };
-#define calloc(count, size)                                                            \
-    (!__builtin_strcmp(#size, "sizeof(MDB_ID2)") ? uncleared_list(count, size)         \
+#define calloc(count, size) \
+    (!__builtin_strcmp(#size, "sizeof(MDB_ID2)")   ? uncleared_list(count, size) \
      : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTENSION_SIZE) \
                                                    : (calloc)(count, size))
 
@@ -117,13 +116,13 @@ static int extend_whole_file(int fd, size_t size);
 static int raise_limit_for(MDB_txn *txn, size_t pages);
 static void adopt_growth(MDB_env *env, size_t pages);
 #define IS_MAP_SIZE(size) (!__builtin_strcmp(#size, "env->me_mapsize"))
-#define mmap(addr, size, prot, flags, fd, offset)                              \
-    (IS_MAP_SIZE(size)                           ? map_data(env, addr, prot, flags) \
-     : !__builtin_strcmp(#fd, "env->me_lfd") ? map_locks(env, size)            \
+#define mmap(addr, size, prot, flags, fd, offset) \
+    (IS_MAP_SIZE(size)                       ? map_data(env, addr, prot, flags) \
+     : !__builtin_strcmp(#fd, "env->me_lfd") ? map_locks(env, size) \
                                              : (mmap)(addr, size, prot, flags, fd, offset))
-#define munmap(addr, size)                                                     \
-    (IS_MAP_SIZE(size)                                       ? unmap_data(env) \
-     : !__builtin_strcmp(#addr, "(void *)env->me_txns") ? unmap_locks(env)     \
+#define munmap(addr, size) \
+    (IS_MAP_SIZE(size)                                  ? unmap_data(env) \
+     : !__builtin_strcmp(#addr, "(void *)env->me_txns") ? unmap_locks(env) \
                                                         : (munmap)(addr, size))
 #define madvise(addr, size, advice) \
     (madvise)(addr, IS_MAP_SIZE(size) ? mapped_size(env) : (size), advice)
@@ -257,8 +256,7 @@ static int end_if_refused(int rc, MDB_txn **txn)
     return rc;
 }
 
-int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
-                     int wait_ms, MDB_txn **txn)
+int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait_ms, MDB_txn **txn)
 {
     int rc = 0;
 
@@ -329,8 +327,7 @@ int pylmdb_txn_park(MDB_txn *txn)
 
 /* mdb_env_copyfd2() begins its read transaction and then locks the writer mutex, before it
  * writes the first byte. */
-int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
-                      int wait_ms)
+int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int wait_ms)
 {
     int rc = 0;
 
@@ -458,11 +455,11 @@ void *pylmdb_env_map(MDB_env *env, size_t *size)
 
 /* The body of a function that reads: returns MDB_CORRUPTED if the file is found truncated
  * before or after the read. */
-#define READING(env, read)                                  \
-    int rc_;                                                \
-    if (is_truncated(env))                                        \
-        return MDB_CORRUPTED;                               \
-    rc_ = (read);                                           \
+#define READING(env, read) \
+    int rc_; \
+    if (is_truncated(env)) \
+        return MDB_CORRUPTED; \
+    rc_ = (read); \
     return is_truncated(env) ? MDB_CORRUPTED : rc_
 
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)

@@ -14,8 +14,7 @@
  * the writer lock, without a limit if wait_ms is negative, and then returns ETIMEDOUT. A read
  * transaction waits for the lock of the reader table, unless wait_ms is 0: then it returns
  * EBUSY. */
-int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
-                     int wait_ms, MDB_txn **txn);
+int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait_ms, MDB_txn **txn);
 
 /* mdb_txn_renew() with the same wait_ms. */
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms);
@@ -27,8 +26,7 @@ int pylmdb_txn_park(MDB_txn *txn);
 /* Open a handle to a named database, so that no other transaction of this process is given
  * the same slot meanwhile. The caller serialises calls. PYLMDB_GONE: this process has a
  * handle of that name whose database no longer exists; it must be retired first. */
-int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
-                    MDB_dbi *dbi);
+int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi);
 
 /* Called after opening: 1 if an abort of the transaction removes the database. */
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
@@ -143,9 +141,11 @@ void pylmdb_env_named(MDB_env *env, const char *path);
 /* An open environment is opened again with other sizes: the larger limit holds. */
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
 
+/* cdef: end */
 /* Return the limit of an open environment's map, how far it may rise by itself, and how much
  * is mapped. */
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);
+/* cdef: begin */
 
 /* Return the new size, in bytes, of a map that grows by a part of itself. */
 size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part);
@@ -237,8 +237,7 @@ void pylmdb_env_close(MDB_env *env);
 /* cdef: begin */
 /* mdb_env_copyfd2(), which takes the writer lock for a moment unless it compacts. ETIMEDOUT:
  * it did not get the lock in wait_ms milliseconds, and has written nothing. */
-int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
-                      int wait_ms);
+int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int wait_ms);
 
 /* Append records, a key and a value each, in the order in which they come, without a look at
  * the database's own order. *done is the number of records that were appended. */
@@ -266,13 +265,10 @@ int pylmdb_env_check(MDB_env *env);
 void pylmdb_env_guard(MDB_env *env);
 /* cdef: end */
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
-int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data,
-                    unsigned int flags);
+int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
 int pylmdb_safe_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
-int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
-                           int op);
-int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
-                           unsigned int flags);
+int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
+int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags);
 int pylmdb_safe_cursor_del(MDB_cursor *cursor, unsigned int flags);
 int pylmdb_safe_commit(MDB_txn *txn);
 void pylmdb_safe_abort(MDB_txn *txn);

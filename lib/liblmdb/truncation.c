@@ -110,8 +110,8 @@ static int fill_page(char *address, const ucontext_t *context)
         __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
         if (pylmdb_host_cut)
             __atomic_store_n(pylmdb_host_cut, 1, __ATOMIC_RELEASE);
-        return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-                    -1, 0) != MAP_FAILED;
+        return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                    0) != MAP_FAILED;
     }
     return 0;
 }

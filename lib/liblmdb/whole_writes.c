@@ -35,9 +35,8 @@ static ssize_t write_whole_list(int fd, struct iovec *list, int count, off_t at)
     for (i = 0; i < count; all += (ssize_t)list[i++].iov_len) {
         const size_t had = done < list[i].iov_len ? done : list[i].iov_len;
 
-        if (had < list[i].iov_len &&
-            write_whole(fd, (char *)list[i].iov_base + had, list[i].iov_len - had,
-                        at + all + (off_t)had) < 0)
+        if (had < list[i].iov_len && write_whole(fd, (char *)list[i].iov_base + had,
+                                                 list[i].iov_len - had, at + all + (off_t)had) < 0)
             return -1;
         done -= had;
     }

@@ -12,8 +12,7 @@ int pylmdb_has_shim(void)
     return 0;
 }
 
-int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags,
-                     int wait_ms, MDB_txn **txn)
+int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait_ms, MDB_txn **txn)
 {
     (void)wait_ms;
     return mdb_txn_begin(env, parent, flags, txn);
@@ -36,8 +35,7 @@ void pylmdb_env_close(MDB_env *env)
     mdb_env_close(env);
 }
 
-int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
-                      int wait_ms)
+int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int wait_ms)
 {
     (void)wait_ms;
     return mdb_env_copyfd2(env, fd, flags);
@@ -66,8 +64,7 @@ int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor)
     return rc;
 }
 
-int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags,
-                    MDB_dbi *dbi)
+int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi)
 {
     return mdb_dbi_open(txn, name, flags, dbi);
 }
@@ -212,8 +209,7 @@ int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return mdb_get(txn, dbi, key, data);
 }
 
-int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data,
-                    unsigned int flags)
+int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags)
 {
     return mdb_put(txn, dbi, key, data, flags);
 }
@@ -223,14 +219,12 @@ int pylmdb_safe_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return mdb_del(txn, dbi, key, data);
 }
 
-int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
-                           int op)
+int pylmdb_safe_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
     return mdb_cursor_get(cursor, key, data, (MDB_cursor_op)op);
 }
 
-int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
-                           unsigned int flags)
+int pylmdb_safe_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags)
 {
     return mdb_cursor_put(cursor, key, data, flags);
 }

@@ -129,8 +129,7 @@ static void on_release_signal(int number, siginfo_t *info, void *context)
     if (!info || info->si_code != SI_TKILL || info->si_pid != getpid()) {
         if (previous->sa_flags & SA_SIGINFO)
             previous->sa_sigaction(number, info, context);
-        else if (previous->sa_handler != SIG_DFL &&
-                 previous->sa_handler != SIG_IGN)
+        else if (previous->sa_handler != SIG_DFL && previous->sa_handler != SIG_IGN)
             previous->sa_handler(number);
     }
     errno = saved;
@@ -157,8 +156,8 @@ static int have_release_signal(void)
     struct sigaction now;
     int number;
 
-    if (release_signal && !sigaction(release_signal, NULL, &now) &&
-        (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_release_signal)
+    if (release_signal && !sigaction(release_signal, NULL, &now) && (now.sa_flags & SA_SIGINFO) &&
+        now.sa_sigaction == on_release_signal)
         return release_signal;
     for (number = SIGRTMAX; number >= SIGRTMIN; number--)
         if (!sigaction(number, NULL, &now) && !(now.sa_flags & SA_SIGINFO) &&
@@ -188,8 +187,7 @@ static void ask_owner(struct held_lock **link)
 {
     const int number = have_release_signal();
 
-    if (syscall(SYS_tgkill, getpid(), (*link)->thread, number) &&
-        errno == ESRCH)
+    if (syscall(SYS_tgkill, getpid(), (*link)->thread, number) && errno == ESRCH)
         drop_note(link);
 }
 
@@ -286,8 +284,8 @@ static int lock_within(pthread_mutex_t *mutex, int wait_ms)
         value = __atomic_load_n(word, __ATOMIC_RELAXED);
         if (!(value & FUTEX_TID_MASK) ||
             (!(value & FUTEX_WAITERS) &&
-             !__atomic_compare_exchange_n(word, &value, value | FUTEX_WAITERS, 0,
-                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)))
+             !__atomic_compare_exchange_n(word, &value, value | FUTEX_WAITERS, 0, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED)))
             continue; /* the word has changed */
         waited = 1;
         if (wait_ms >= 0 && !time_left(&until, &left))

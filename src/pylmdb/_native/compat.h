@@ -57,9 +57,9 @@ typedef size_t mdb_size_t;
 #define MDB_IS_READONLY (-30770)
 #define MDB_ADDR_BUSY (-30769)
 
-typedef int (MDB_enc_func)(const MDB_val *, MDB_val *, const MDB_val *, int);
-typedef void (MDB_sum_func)(const MDB_val *, MDB_val *, const MDB_val *);
-typedef int (MDB_str2key_func)(const char *, MDB_val *);
+typedef int(MDB_enc_func)(const MDB_val *, MDB_val *, const MDB_val *, int);
+typedef void(MDB_sum_func)(const MDB_val *, MDB_val *, const MDB_val *);
+typedef int(MDB_str2key_func)(const char *, MDB_val *);
 
 typedef struct MDB_crypto_funcs {
     MDB_str2key_func *mcf_str2key;
@@ -74,29 +74,27 @@ typedef MDB_crypto_funcs *(MDB_crypto_hooks)(void);
 
 /* A stand-in: its name, its parameters, and what it returns. */
 #define PYLMDB_MISSING(name, parameters, answer) \
-    static inline int pylmdb_no_##name parameters { return (answer); }
+    static inline int pylmdb_no_##name parameters \
+    { \
+        return (answer); \
+    }
 
-PYLMDB_MISSING(incr_dump, (MDB_env *env, const char *path, size_t txnid),
+PYLMDB_MISSING(incr_dump, (MDB_env * env, const char *path, size_t txnid),
                ((void)env, (void)path, (void)txnid, ENOSYS))
-PYLMDB_MISSING(incr_dumpfd, (MDB_env *env, mdb_filehandle_t fd, size_t txnid),
+PYLMDB_MISSING(incr_dumpfd, (MDB_env * env, mdb_filehandle_t fd, size_t txnid),
                ((void)env, (void)fd, (void)txnid, ENOSYS))
-PYLMDB_MISSING(incr_loadfd, (MDB_env *env, mdb_filehandle_t fd),
-               ((void)env, (void)fd, ENOSYS))
-PYLMDB_MISSING(set_pagesize, (MDB_env *env, int size),
-               ((void)env, (void)size, ENOSYS))
-PYLMDB_MISSING(set_encrypt, (MDB_env *env, MDB_enc_func *func,
-                             const MDB_val *key, unsigned int size),
+PYLMDB_MISSING(incr_loadfd, (MDB_env * env, mdb_filehandle_t fd), ((void)env, (void)fd, ENOSYS))
+PYLMDB_MISSING(set_pagesize, (MDB_env * env, int size), ((void)env, (void)size, ENOSYS))
+PYLMDB_MISSING(set_encrypt,
+               (MDB_env * env, MDB_enc_func *func, const MDB_val *key, unsigned int size),
                ((void)env, (void)func, (void)key, (void)size, ENOSYS))
-PYLMDB_MISSING(set_checksum, (MDB_env *env, MDB_sum_func *func,
-                              unsigned int size),
+PYLMDB_MISSING(set_checksum, (MDB_env * env, MDB_sum_func *func, unsigned int size),
                ((void)env, (void)func, (void)size, ENOSYS))
-PYLMDB_MISSING(rollback, (MDB_env *env, mdb_size_t txnid),
-               ((void)env, (void)txnid, ENOSYS))
-PYLMDB_MISSING(txn_flags, (MDB_txn *txn, unsigned int *flags),
-               ((void)txn, (void)flags, ENOSYS))
-PYLMDB_MISSING(txn_prepare, (MDB_txn *txn), ((void)txn, ENOSYS))
+PYLMDB_MISSING(rollback, (MDB_env * env, mdb_size_t txnid), ((void)env, (void)txnid, ENOSYS))
+PYLMDB_MISSING(txn_flags, (MDB_txn * txn, unsigned int *flags), ((void)txn, (void)flags, ENOSYS))
+PYLMDB_MISSING(txn_prepare, (MDB_txn * txn), ((void)txn, ENOSYS))
 /* 0 and 1 are the valid answers; ENOSYS would mean yes. */
-PYLMDB_MISSING(cursor_is_db, (MDB_cursor *cursor), ((void)cursor, -ENOSYS))
+PYLMDB_MISSING(cursor_is_db, (MDB_cursor * cursor), ((void)cursor, -ENOSYS))
 
 #undef PYLMDB_MISSING
 
@@ -116,14 +114,13 @@ PYLMDB_MISSING(cursor_is_db, (MDB_cursor *cursor), ((void)cursor, -ENOSYS))
 #if !PYLMDB_HAS_COPY_TXN
 
 /* Without a transaction these are functions that every liblmdb has. */
-static inline int pylmdb_no_copy3(MDB_env *env, const char *path,
-                                  unsigned int flags, MDB_txn *txn)
+static inline int pylmdb_no_copy3(MDB_env *env, const char *path, unsigned int flags, MDB_txn *txn)
 {
     return txn ? ENOSYS : mdb_env_copy2(env, path, flags);
 }
 
-static inline int pylmdb_no_copyfd3(MDB_env *env, mdb_filehandle_t fd,
-                                    unsigned int flags, MDB_txn *txn)
+static inline int pylmdb_no_copyfd3(MDB_env *env, mdb_filehandle_t fd, unsigned int flags,
+                                    MDB_txn *txn)
 {
     return txn ? ENOSYS : mdb_env_copyfd2(env, fd, flags);
 }
@@ -176,14 +173,12 @@ static inline void pylmdb_modunload(void *handle)
 }
 
 /* This function cannot report a failure; then the environment fails to open. */
-static inline void pylmdb_modsetup(MDB_env *env, MDB_crypto_funcs *mcf_ptr,
-                                   const char *passphrase)
+static inline void pylmdb_modsetup(MDB_env *env, MDB_crypto_funcs *mcf_ptr, const char *passphrase)
 {
     MDB_val key;
 
     if (mcf_ptr->mcf_sumfunc)
-        mdb_env_set_checksum(env, mcf_ptr->mcf_sumfunc,
-                             (unsigned int)mcf_ptr->mcf_sumsize);
+        mdb_env_set_checksum(env, mcf_ptr->mcf_sumfunc, (unsigned int)mcf_ptr->mcf_sumsize);
     if (!mcf_ptr->mcf_encfunc || !mcf_ptr->mcf_str2key || !passphrase)
         return;
     key.mv_size = (size_t)mcf_ptr->mcf_keysize;
@@ -191,8 +186,7 @@ static inline void pylmdb_modsetup(MDB_env *env, MDB_crypto_funcs *mcf_ptr,
     if (!key.mv_data)
         return;
     if (mcf_ptr->mcf_str2key(passphrase, &key) == 0)
-        mdb_env_set_encrypt(env, mcf_ptr->mcf_encfunc, &key,
-                            (unsigned int)mcf_ptr->mcf_esumsize);
+        mdb_env_set_encrypt(env, mcf_ptr->mcf_encfunc, &key, (unsigned int)mcf_ptr->mcf_esumsize);
     memset(key.mv_data, 0, (size_t)mcf_ptr->mcf_keysize);
     free(key.mv_data);
 }

@@ -44,11 +44,9 @@ static const struct pylmdb_engine table = {
     .abi = PYLMDB_ENGINE_ABI,
     .size = sizeof(struct pylmdb_engine),
     .version = PYLMDB_VERSION_STRING,
-    .features = (MDB_VERSION_MAJOR >= 1 ? PYLMDB_READONLY_CHILDREN : 0) |
-                LASTING_HANDLES,
+    .features = (MDB_VERSION_MAJOR >= 1 ? PYLMDB_READONLY_CHILDREN : 0) | LASTING_HANDLES,
 #define SLOT(result, prefix, name, parameters) .name = prefix##name,
-    PYLMDB_EACH_SLOT(SLOT)
-};
+    PYLMDB_EACH_SLOT(SLOT)};
 
 const struct pylmdb_engine *pylmdb_engine_table(void)
 {

@@ -13,24 +13,26 @@
 
 /* -- the names of lmdb.h that the core uses ---------------------------------------- */
 
-#define PYLMDB_EACH_NUMBER(NUMBER)                                                       \
-    /* codes */                                                                          \
-    NUMBER(KEYEXIST, -30799) NUMBER(NOTFOUND, -30798) NUMBER(CORRUPTED, -30796)          \
-    NUMBER(DBS_FULL, -30791)                                                             \
-    /* flags of a database */                                                            \
-    NUMBER(REVERSEKEY, 0x02) NUMBER(DUPSORT, 0x04) NUMBER(INTEGERKEY, 0x08)              \
-    NUMBER(DUPFIXED, 0x10) NUMBER(CREATE, 0x40000)                                       \
-    /* flags of a transaction */                                                         \
-    NUMBER(NOSYNC, 0x10000) NUMBER(RDONLY, 0x20000) NUMBER(NOMETASYNC, 0x40000)          \
-    /* flags of a write */                                                               \
-    NUMBER(NOOVERWRITE, 0x10) NUMBER(NODUPDATA, 0x20) NUMBER(APPEND, 0x20000)            \
-    NUMBER(APPENDDUP, 0x40000)                                                           \
-    /* movements of a cursor */                                                          \
-    NUMBER(FIRST, 0) NUMBER(FIRST_DUP, 1) NUMBER(GET_BOTH, 2) NUMBER(GET_BOTH_RANGE, 3)  \
-    NUMBER(GET_CURRENT, 4) NUMBER(GET_MULTIPLE, 5) NUMBER(LAST, 6) NUMBER(LAST_DUP, 7)   \
-    NUMBER(NEXT, 8) NUMBER(NEXT_DUP, 9) NUMBER(NEXT_MULTIPLE, 10)                        \
-    NUMBER(NEXT_NODUP, 11) NUMBER(PREV, 12) NUMBER(PREV_DUP, 13) NUMBER(PREV_NODUP, 14)  \
+/* clang-format off */
+#define PYLMDB_EACH_NUMBER(NUMBER) \
+    /* codes */ \
+    NUMBER(KEYEXIST, -30799) NUMBER(NOTFOUND, -30798) NUMBER(CORRUPTED, -30796) \
+    NUMBER(DBS_FULL, -30791) \
+    /* flags of a database */ \
+    NUMBER(REVERSEKEY, 0x02) NUMBER(DUPSORT, 0x04) NUMBER(INTEGERKEY, 0x08) \
+    NUMBER(DUPFIXED, 0x10) NUMBER(CREATE, 0x40000) \
+    /* flags of a transaction */ \
+    NUMBER(NOSYNC, 0x10000) NUMBER(RDONLY, 0x20000) NUMBER(NOMETASYNC, 0x40000) \
+    /* flags of a write */ \
+    NUMBER(NOOVERWRITE, 0x10) NUMBER(NODUPDATA, 0x20) NUMBER(APPEND, 0x20000) \
+    NUMBER(APPENDDUP, 0x40000) \
+    /* movements of a cursor */ \
+    NUMBER(FIRST, 0) NUMBER(FIRST_DUP, 1) NUMBER(GET_BOTH, 2) NUMBER(GET_BOTH_RANGE, 3) \
+    NUMBER(GET_CURRENT, 4) NUMBER(GET_MULTIPLE, 5) NUMBER(LAST, 6) NUMBER(LAST_DUP, 7) \
+    NUMBER(NEXT, 8) NUMBER(NEXT_DUP, 9) NUMBER(NEXT_MULTIPLE, 10) \
+    NUMBER(NEXT_NODUP, 11) NUMBER(PREV, 12) NUMBER(PREV_DUP, 13) NUMBER(PREV_NODUP, 14) \
     NUMBER(SET_KEY, 16) NUMBER(SET_RANGE, 17)
+/* clang-format on */
 
 #ifndef _LMDB_H_
 typedef struct MDB_env MDB_env;
@@ -157,91 +159,93 @@ struct pylmdb_host {
 #define PYLMDB_LASTING_HANDLES 2u
 
 /* Each function: SLOT(type of its result, prefix of its name in C, name, parameters). */
-#define PYLMDB_EACH_SLOT(SLOT)                                                                \
-    /* Take what the core lends; EINVAL: the core is of another version. */                        \
-    SLOT(int, pylmdb_, join, (const struct pylmdb_host *host))                                \
-    /* records */                                                                             \
-    SLOT(int, pylmdb_, get, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,                 \
-                             const void *key, size_t key_size, MDB_val *value))               \
-    SLOT(int, pylmdb_, put, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,                 \
-                             const void *key, size_t key_size, const void *value,             \
-                             size_t value_size, unsigned int flags))                          \
-    SLOT(int, pylmdb_, del, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,                 \
-                             const void *key, size_t key_size, const void *value,             \
-                             size_t value_size))                                              \
-    SLOT(int, pylmdb_, reserve, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,             \
-                                 const void *key, size_t key_size, size_t size,               \
-                                 unsigned int flags, void **out))                             \
-    SLOT(int, pylmdb_, exchange, (MDB_txn *txn, MDB_dbi dbi, const MDB_val *key,              \
-                                  MDB_val *value, pylmdb_on_old_value *on_old_value,          \
-                                  void *context))                                             \
-    /* cursors */                                                                             \
-    SLOT(int, pylmdb_, cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor))         \
-    SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor))                                      \
-    SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data,         \
-                                     int op))                                                 \
-    SLOT(int, pylmdb_, cursor_go_on, (MDB_cursor *cursor, const MDB_cursor *inherited))      \
-    SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags,                    \
-                                 const MDB_val *keys, const struct pylmdb_place *places,      \
-                                 struct pylmdb_lookup *out, size_t count))                    \
-    SLOT(int, pylmdb_, position_init, (struct pylmdb_position *position, MDB_cursor *cursor,  \
-                                       unsigned int dbflags, size_t *writes))                 \
-    SLOT(void, pylmdb_, position_free, (struct pylmdb_position *position))                    \
-    SLOT(int, pylmdb_, position_move, (struct pylmdb_position *position, int op))             \
-    SLOT(int, pylmdb_, position_seek, (struct pylmdb_position *position, const void *key,     \
-                                       size_t key_size, const void *value,                    \
-                                       size_t value_size, int op))                            \
-    SLOT(int, pylmdb_, position_refresh, (struct pylmdb_position *position))                  \
-    SLOT(int, pylmdb_, position_count, (struct pylmdb_position *position, size_t *count))     \
-    SLOT(int, pylmdb_, position_put, (struct pylmdb_position *position, const void *key,      \
-                                      size_t key_size, const void *value, size_t value_size,  \
-                                      unsigned int flags))                                    \
-    SLOT(int, pylmdb_, position_delete, (struct pylmdb_position *position, int all))          \
-    SLOT(int, pylmdb_, position_replace, (struct pylmdb_position *position, const void *key,  \
-                                          size_t key_size, const void *value,                 \
-                                          size_t value_size))                                 \
-    SLOT(int, pylmdb_, iteration_start, (struct pylmdb_iteration *iteration,                  \
-                                         struct pylmdb_position *position, int op,            \
-                                         int values))                                         \
-    SLOT(int, pylmdb_, iteration_next, (struct pylmdb_iteration *iteration,                   \
-                                        struct pylmdb_position *position))                    \
-    SLOT(void, pylmdb_, iteration_free, (struct pylmdb_iteration *iteration))                 \
-    SLOT(int, pylmdb_, getmulti_first, (struct pylmdb_position *position, const void *key,    \
-                                        size_t key_size, size_t width))                       \
-    SLOT(int, pylmdb_, getmulti_next, (struct pylmdb_position *position, size_t width))       \
-    /* transactions */                                                                        \
-    SLOT(int, pylmdb_, txn_is_changed, (MDB_txn *txn))                                        \
-    SLOT(int, pylmdb_, txn_begin, (MDB_env *env, MDB_txn *parent, unsigned int flags,         \
-                                   int wait_ms, MDB_txn **txn))                               \
-    SLOT(int, pylmdb_, txn_renew, (MDB_txn *txn, int wait_ms))                                \
-    SLOT(int, pylmdb_, txn_park, (MDB_txn *txn))                                              \
-    SLOT(void, mdb_, txn_abort, (MDB_txn *txn))                                               \
-    SLOT(size_t, mdb_, txn_id, (MDB_txn *txn))                                                \
-    SLOT(int, pylmdb_, begin, (struct pylmdb_txn *txn, struct pylmdb_pool *pool,              \
-                               MDB_txn *parent, unsigned int flags, int wait_ms))             \
-    SLOT(int, pylmdb_, begin_reader, (struct pylmdb_txn *txn, struct pylmdb_pool *pool,       \
-                                      int wait_ms))                                           \
-    SLOT(void, pylmdb_, end_reader, (struct pylmdb_txn *txn))                                 \
-    SLOT(void, pylmdb_, abort, (struct pylmdb_txn *txn))                                      \
-    SLOT(void, pylmdb_, commit, (struct pylmdb_txn *txn, MDB_env *env,                        \
-                                 unsigned int sync_flags))                                    \
-    SLOT(int, pylmdb_, txn_is_old, (MDB_txn *txn))                                            \
-    /* databases */                                                                           \
-    SLOT(int, pylmdb_, open_db, (struct pylmdb_pool *pool, MDB_txn *txn, const char *name,    \
-                                 unsigned int flags, int live,                                \
-                                 struct pylmdb_opened *opened))                               \
-    SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi))                              \
-    /* environments */                                                                        \
-    SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size))                              \
-    SLOT(int, pylmdb_, env_is_cut, (MDB_env *env))                                            \
-    /* The number of the last committed transaction; 0 if it is unknown. */            \
-    SLOT(size_t, pylmdb_, last_txnid, (MDB_env *env))                                         \
-    SLOT(int, mdb_, env_get_maxkeysize, (MDB_env *env))                                       \
-    /* numbers */                                                                             \
-    SLOT(int, pylmdb_, stat, (MDB_txn *txn, MDB_dbi dbi, size_t *out))                        \
-    SLOT(int, pylmdb_, env_stat, (MDB_env *env, size_t *out))                                 \
-    SLOT(int, pylmdb_, env_info, (MDB_env *env, size_t *out))                                 \
+/* clang-format off */
+#define PYLMDB_EACH_SLOT(SLOT) \
+    /* Take what the core lends; EINVAL: the core is of another version. */ \
+    SLOT(int, pylmdb_, join, (const struct pylmdb_host *host)) \
+    /* records */ \
+    SLOT(int, pylmdb_, get, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
+                             const void *key, size_t key_size, MDB_val *value)) \
+    SLOT(int, pylmdb_, put, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
+                             const void *key, size_t key_size, const void *value, \
+                             size_t value_size, unsigned int flags)) \
+    SLOT(int, pylmdb_, del, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
+                             const void *key, size_t key_size, const void *value, \
+                             size_t value_size)) \
+    SLOT(int, pylmdb_, reserve, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
+                                 const void *key, size_t key_size, size_t size, \
+                                 unsigned int flags, void **out)) \
+    SLOT(int, pylmdb_, exchange, (MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, \
+                                  MDB_val *value, pylmdb_on_old_value *on_old_value, \
+                                  void *context)) \
+    /* cursors */ \
+    SLOT(int, pylmdb_, cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor)) \
+    SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor)) \
+    SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data, \
+                                     int op)) \
+    SLOT(int, pylmdb_, cursor_go_on, (MDB_cursor *cursor, const MDB_cursor *inherited)) \
+    SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags, \
+                                 const MDB_val *keys, const struct pylmdb_place *places, \
+                                 struct pylmdb_lookup *out, size_t count)) \
+    SLOT(int, pylmdb_, position_init, (struct pylmdb_position *position, MDB_cursor *cursor, \
+                                       unsigned int dbflags, size_t *writes)) \
+    SLOT(void, pylmdb_, position_free, (struct pylmdb_position *position)) \
+    SLOT(int, pylmdb_, position_move, (struct pylmdb_position *position, int op)) \
+    SLOT(int, pylmdb_, position_seek, (struct pylmdb_position *position, const void *key, \
+                                       size_t key_size, const void *value, \
+                                       size_t value_size, int op)) \
+    SLOT(int, pylmdb_, position_refresh, (struct pylmdb_position *position)) \
+    SLOT(int, pylmdb_, position_count, (struct pylmdb_position *position, size_t *count)) \
+    SLOT(int, pylmdb_, position_put, (struct pylmdb_position *position, const void *key, \
+                                      size_t key_size, const void *value, size_t value_size, \
+                                      unsigned int flags)) \
+    SLOT(int, pylmdb_, position_delete, (struct pylmdb_position *position, int all)) \
+    SLOT(int, pylmdb_, position_replace, (struct pylmdb_position *position, const void *key, \
+                                          size_t key_size, const void *value, \
+                                          size_t value_size)) \
+    SLOT(int, pylmdb_, iteration_start, (struct pylmdb_iteration *iteration, \
+                                         struct pylmdb_position *position, int op, \
+                                         int values)) \
+    SLOT(int, pylmdb_, iteration_next, (struct pylmdb_iteration *iteration, \
+                                        struct pylmdb_position *position)) \
+    SLOT(void, pylmdb_, iteration_free, (struct pylmdb_iteration *iteration)) \
+    SLOT(int, pylmdb_, getmulti_first, (struct pylmdb_position *position, const void *key, \
+                                        size_t key_size, size_t width)) \
+    SLOT(int, pylmdb_, getmulti_next, (struct pylmdb_position *position, size_t width)) \
+    /* transactions */ \
+    SLOT(int, pylmdb_, txn_is_changed, (MDB_txn *txn)) \
+    SLOT(int, pylmdb_, txn_begin, (MDB_env *env, MDB_txn *parent, unsigned int flags, \
+                                   int wait_ms, MDB_txn **txn)) \
+    SLOT(int, pylmdb_, txn_renew, (MDB_txn *txn, int wait_ms)) \
+    SLOT(int, pylmdb_, txn_park, (MDB_txn *txn)) \
+    SLOT(void, mdb_, txn_abort, (MDB_txn *txn)) \
+    SLOT(size_t, mdb_, txn_id, (MDB_txn *txn)) \
+    SLOT(int, pylmdb_, begin, (struct pylmdb_txn *txn, struct pylmdb_pool *pool, \
+                               MDB_txn *parent, unsigned int flags, int wait_ms)) \
+    SLOT(int, pylmdb_, begin_reader, (struct pylmdb_txn *txn, struct pylmdb_pool *pool, \
+                                      int wait_ms)) \
+    SLOT(void, pylmdb_, end_reader, (struct pylmdb_txn *txn)) \
+    SLOT(void, pylmdb_, abort, (struct pylmdb_txn *txn)) \
+    SLOT(void, pylmdb_, commit, (struct pylmdb_txn *txn, MDB_env *env, \
+                                 unsigned int sync_flags)) \
+    SLOT(int, pylmdb_, txn_is_old, (MDB_txn *txn)) \
+    /* databases */ \
+    SLOT(int, pylmdb_, open_db, (struct pylmdb_pool *pool, MDB_txn *txn, const char *name, \
+                                 unsigned int flags, int live, \
+                                 struct pylmdb_opened *opened)) \
+    SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi)) \
+    /* environments */ \
+    SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size)) \
+    SLOT(int, pylmdb_, env_is_cut, (MDB_env *env)) \
+    /* The number of the last committed transaction; 0 if it is unknown. */ \
+    SLOT(size_t, pylmdb_, last_txnid, (MDB_env *env)) \
+    SLOT(int, mdb_, env_get_maxkeysize, (MDB_env *env)) \
+    /* numbers */ \
+    SLOT(int, pylmdb_, stat, (MDB_txn *txn, MDB_dbi dbi, size_t *out)) \
+    SLOT(int, pylmdb_, env_stat, (MDB_env *env, size_t *out)) \
+    SLOT(int, pylmdb_, env_info, (MDB_env *env, size_t *out)) \
     SLOT(int, mdb_, env_get_maxreaders, (MDB_env *env, unsigned int *readers))
+/* clang-format on */
 
 struct pylmdb_engine {
     unsigned int abi;

@@ -55,15 +55,15 @@ typedef struct MDB_envinfo {
     unsigned int me_numreaders;
 } MDB_envinfo;
 
-typedef int (MDB_cmp_func)(const MDB_val *a, const MDB_val *b);
-typedef void (MDB_rel_func)(MDB_val *item, void *oldptr, void *newptr, void *relctx);
-typedef void (MDB_assert_func)(MDB_env *env, const char *msg);
-typedef int (MDB_msg_func)(const char *msg, void *ctx);
+typedef int(MDB_cmp_func)(const MDB_val *a, const MDB_val *b);
+typedef void(MDB_rel_func)(MDB_val *item, void *oldptr, void *newptr, void *relctx);
+typedef void(MDB_assert_func)(MDB_env *env, const char *msg);
+typedef int(MDB_msg_func)(const char *msg, void *ctx);
 
 // 1.0
-typedef int (MDB_enc_func)(const MDB_val *src, MDB_val *dst, const MDB_val *key, int encdec);
-typedef void (MDB_sum_func)(const MDB_val *src, MDB_val *dst, const MDB_val *key);
-typedef int (MDB_str2key_func)(const char *passwd, MDB_val *key);
+typedef int(MDB_enc_func)(const MDB_val *src, MDB_val *dst, const MDB_val *key, int encdec);
+typedef void(MDB_sum_func)(const MDB_val *src, MDB_val *dst, const MDB_val *key);
+typedef int(MDB_str2key_func)(const char *passwd, MDB_val *key);
 
 // 1.0
 typedef struct MDB_crypto_funcs {

@@ -105,8 +105,8 @@ struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsign
 
 /* -- records ---------------------------------------------------------------------- */
 
-static void copy_words(char *out, const char *key, size_t key_size, const char *value,
-                       size_t width, size_t count)
+static void copy_words(char *out, const char *key, size_t key_size, const char *value, size_t width,
+                       size_t count)
 {
     const size_t key_words = key_size / 8, words = width / 8;
     uint64_t word;
@@ -156,10 +156,10 @@ const char *pylmdb_getmulti_refusal(ptrdiff_t width, int dupdata, int keyfixed, 
 
 /* -- items with steps between them -------------------------------------------------- */
 
-#define COPY_ITEMS(type)                                        \
-    do {                                                        \
-        for (i = 0; i < count; i++, from += step, out += item)  \
-            memcpy(out, from, sizeof(type));                    \
+#define COPY_ITEMS(type) \
+    do { \
+        for (i = 0; i < count; i++, from += step, out += item) \
+            memcpy(out, from, sizeof(type)); \
     } while (0)
 
 static void copy_items(char *out, const char *from, ptrdiff_t count, ptrdiff_t step, size_t item)

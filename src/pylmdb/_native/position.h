@@ -71,8 +71,8 @@ struct pylmdb_iteration {
 };
 
 /* For a cursor that was just opened; 0, or ENOMEM. */
-int pylmdb_position_init(struct pylmdb_position *position, MDB_cursor *cursor,
-                         unsigned int dbflags, size_t *writes);
+int pylmdb_position_init(struct pylmdb_position *position, MDB_cursor *cursor, unsigned int dbflags,
+                         size_t *writes);
 void pylmdb_position_free(struct pylmdb_position *position);
 
 /* Moves by an op that needs no key. */
@@ -114,8 +114,7 @@ int pylmdb_getmulti_next(struct pylmdb_position *position, size_t width);
 /* pylmdb_cursor_step() of the engine. */
 typedef int pylmdb_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 
-static inline int pylmdb_position_found(struct pylmdb_position *position,
-                                        enum pylmdb_fresh fresh)
+static inline int pylmdb_position_found(struct pylmdb_position *position, enum pylmdb_fresh fresh)
 {
     position->positioned = 1;
     position->only_written = 0;
@@ -132,9 +131,8 @@ static inline int pylmdb_position_lost(struct pylmdb_position *position, int cod
 }
 
 /* Movements that do not always tell the key. */
-#define PYLMDB_UNTOLD                                                    \
-    (1u << MDB_FIRST_DUP | 1u << MDB_LAST_DUP | 1u << MDB_GET_MULTIPLE | \
-     1u << MDB_NEXT_MULTIPLE)
+#define PYLMDB_UNTOLD \
+    (1u << MDB_FIRST_DUP | 1u << MDB_LAST_DUP | 1u << MDB_GET_MULTIPLE | 1u << MDB_NEXT_MULTIPLE)
 
 /* pylmdb_position_move(), or PYLMDB_NOT_QUICK: nothing was done. */
 static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_step *step, int op)

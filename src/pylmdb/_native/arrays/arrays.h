@@ -28,8 +28,8 @@ static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
  * (with zeros behind the sign, or with spaces), suffix. Each key takes at most prefix_size +
  * suffix_size + (width, at least 20) bytes. Returns the size of all keys. */
 size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *prefix,
-                          size_t prefix_size, const char *suffix, size_t suffix_size,
-                          size_t width, int zeros, char *out, size_t *ends);
+                          size_t prefix_size, const char *suffix, size_t suffix_size, size_t width,
+                          int zeros, char *out, size_t *ends);
 
 /* -- read.c -- */
 
@@ -37,14 +37,14 @@ size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *pr
  * apart, with this many threads. For a missing key absent[i] is 1, and zeros are written; if
  * absent is NULL, a missing key is MDB_NOTFOUND. PYLMDB_MISFIT: a value has another size,
  * which is *bad_size. *bad is the index of the first such key. */
-int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                const struct pylmdb_keys *keys, size_t size, char *out, ptrdiff_t stride,
-                int threads, char *absent, size_t *bad, size_t *bad_size);
+int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,
+                size_t size, char *out, ptrdiff_t stride, int threads, char *absent, size_t *bad,
+                size_t *bad_size);
 
 /* Return the addresses of the values of keys. MDB_NOTFOUND: *bad is the index of the first
  * missing key. */
-int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                  const struct pylmdb_keys *keys, MDB_val *out, size_t *bad);
+int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,
+                  MDB_val *out, size_t *bad);
 
 struct pylmdb_record {
     MDB_val key, value;
@@ -97,9 +97,9 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
  * records are appended if the keys are in order and greater than all keys in the database.
  * Else they are put in key order if that makes no difference. *written counts the new and the
  * changed records; *bad is the index of the record that failed. */
-int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                    const struct pylmdb_keys *keys, const char *values, ptrdiff_t stride,
-                    size_t size, unsigned int flags, size_t *written, size_t *bad);
+int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,
+                    const char *values, ptrdiff_t stride, size_t size, unsigned int flags,
+                    size_t *written, size_t *bad);
 /* cdef: end */
 
 #endif

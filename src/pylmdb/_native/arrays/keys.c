@@ -41,8 +41,8 @@ static char *write_number(long long number, size_t width, int zeros, char *out)
 }
 
 size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *prefix,
-                          size_t prefix_size, const char *suffix, size_t suffix_size,
-                          size_t width, int zeros, char *out, size_t *ends)
+                          size_t prefix_size, const char *suffix, size_t suffix_size, size_t width,
+                          int zeros, char *out, size_t *ends)
 {
     char *at = out;
     size_t i;

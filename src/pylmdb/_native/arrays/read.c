@@ -163,8 +163,8 @@ static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char
     return pylmdb_copy_rows(env, values, batch->count, size, out, stride, threads);
 }
 
-int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                  const struct pylmdb_keys *keys, MDB_val *out, size_t *bad)
+int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,
+                  MDB_val *out, size_t *bad)
 {
     MDB_cursor *cursor;
     struct batch batch;
@@ -190,9 +190,9 @@ int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
     return rc;
 }
 
-int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                const struct pylmdb_keys *keys, size_t size, char *out, ptrdiff_t stride,
-                int threads, char *absent, size_t *bad, size_t *bad_size)
+int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,
+                size_t size, char *out, ptrdiff_t stride, int threads, char *absent, size_t *bad,
+                size_t *bad_size)
 {
     MDB_cursor *cursor;
     struct batch batch;
@@ -236,8 +236,8 @@ static int is_comparable(unsigned int dbflags, const MDB_val *stop, const MDB_va
     return !stop || !(dbflags & MDB_INTEGERKEY) || stop->mv_size == key->mv_size;
 }
 
-static int scan(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *start,
-                const MDB_val *stop, struct pylmdb_records *out)
+static int scan(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *start, const MDB_val *stop,
+                struct pylmdb_records *out)
 {
     MDB_txn *txn = mdb_cursor_txn(cursor);
     MDB_dbi dbi = mdb_cursor_dbi(cursor);

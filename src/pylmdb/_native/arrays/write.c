@@ -50,12 +50,10 @@ static int fits(MDB_cursor *cursor, unsigned int dbflags, const struct load *loa
         return 0;
     if (dbflags & MDB_DUPFIXED) {
         before = pylmdb_key_at(load->keys, n - 1);
-        if (before.mv_size == key->mv_size &&
-            !memcmp(before.mv_data, key->mv_data, key->mv_size))
+        if (before.mv_size == key->mv_size && !memcmp(before.mv_data, key->mv_data, key->mv_size))
             return 0;
     }
-    return pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), dbflags, key,
-                               value);
+    return pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), dbflags, key, value);
 }
 
 static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load *load,
@@ -100,9 +98,9 @@ static int put_in_order(MDB_cursor *cursor, unsigned int dbflags, struct load *l
     return rc;
 }
 
-int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                    const struct pylmdb_keys *keys, const char *values, ptrdiff_t stride,
-                    size_t size, unsigned int flags, size_t *written, size_t *bad)
+int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,
+                    const char *values, ptrdiff_t stride, size_t size, unsigned int flags,
+                    size_t *written, size_t *bad)
 {
     struct load load = {keys, values, stride, size, NULL};
     MDB_cursor *cursor;

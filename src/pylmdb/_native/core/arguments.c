@@ -29,8 +29,8 @@ static int find_keyword(CoreState *state, const Signature *signature, PyObject *
     return -1;
 }
 
-static int set_keyword(CoreState *state, const Signature *signature,
-                       PyObject *name, PyObject *value, PyObject **out)
+static int set_keyword(CoreState *state, const Signature *signature, PyObject *name,
+                       PyObject *value, PyObject **out)
 {
     const int i = find_keyword(state, signature, name);
 
@@ -64,9 +64,8 @@ static int check_required(CoreState *state, const Signature *signature, PyObject
 }
 
 /* Borrowed references; NULL where nothing was given. */
-int parse_arguments(CoreState *state, const Signature *signature,
-                    PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                    PyObject **out)
+int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,
+                    Py_ssize_t nargs, PyObject *kwnames, PyObject **out)
 {
     Py_ssize_t i, keywords = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
 
@@ -82,8 +81,8 @@ int parse_arguments(CoreState *state, const Signature *signature,
     return check_required(state, signature, out);
 }
 
-int parse_call(CoreState *state, const Signature *signature, PyObject *args,
-               PyObject *kwargs, PyObject **out)
+int parse_call(CoreState *state, const Signature *signature, PyObject *args, PyObject *kwargs,
+               PyObject **out)
 {
     Py_ssize_t i, position = 0, nargs = PyTuple_GET_SIZE(args);
     PyObject *name, *value;

@@ -120,18 +120,16 @@ static PyObject *make_result(Transaction *txn, const Batch *batch,
 }
 
 /* Looks up the keys of some places; *places is NULL before the first. */
-static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native,
-                         unsigned int flags, Batch *batch, struct pylmdb_place **places,
-                         Py_ssize_t from, struct pylmdb_lookup *found, Py_ssize_t size)
+static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native, unsigned int flags,
+                         Batch *batch, struct pylmdb_place **places, Py_ssize_t from,
+                         struct pylmdb_lookup *found, Py_ssize_t size)
 {
     int code;
 
-    Py_BEGIN_ALLOW_THREADS
-    if (!*places)
-        *places = pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->places);
+    Py_BEGIN_ALLOW_THREADS if (!*places) *places =
+        pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->places);
     code = engine->look_up(native, flags, batch->keys, *places + from, found, (size_t)size);
-    Py_END_ALLOW_THREADS
-    return code;
+    Py_END_ALLOW_THREADS return code;
 }
 
 /* Nobody else uses the transaction meanwhile: the caller holds it. */
@@ -150,8 +148,8 @@ static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags,
             return -1;
         }
         for (i = 0; i < size; i++) {
-            if (found[i].value.mv_data && !(batch->results[found[i].index] = make_result(
-                                                txn, batch, &found[i], kind)))
+            if (found[i].value.mv_data &&
+                !(batch->results[found[i].index] = make_result(txn, batch, &found[i], kind)))
                 return -1;
         }
     }

@@ -35,11 +35,34 @@
 
 /* The names of all keyword arguments. */
 enum argument {
-    ARG_KEY, ARG_VALUE, ARG_DEFAULT, ARG_DB, ARG_DUPDATA, ARG_OVERWRITE,
-    ARG_APPEND, ARG_KEYS, ARG_VALUES, ARG_ITEMS, ARG_DUPFIXED_BYTES,
-    ARG_KEYFIXED, ARG_ENV, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT,
-    ARG_SYNC, ARG_METASYNC, ARG_TXN, ARG_COPY, ARG_REVERSE_KEY, ARG_DUPSORT, ARG_CREATE,
-    ARG_INTEGERKEY, ARG_INTEGERDUP, ARG_DUPFIXED, ARG_COUNT
+    ARG_KEY,
+    ARG_VALUE,
+    ARG_DEFAULT,
+    ARG_DB,
+    ARG_DUPDATA,
+    ARG_OVERWRITE,
+    ARG_APPEND,
+    ARG_KEYS,
+    ARG_VALUES,
+    ARG_ITEMS,
+    ARG_DUPFIXED_BYTES,
+    ARG_KEYFIXED,
+    ARG_ENV,
+    ARG_PARENT,
+    ARG_WRITE,
+    ARG_BUFFERS,
+    ARG_TIMEOUT,
+    ARG_SYNC,
+    ARG_METASYNC,
+    ARG_TXN,
+    ARG_COPY,
+    ARG_REVERSE_KEY,
+    ARG_DUPSORT,
+    ARG_CREATE,
+    ARG_INTEGERKEY,
+    ARG_INTEGERDUP,
+    ARG_DUPFIXED,
+    ARG_COUNT
 };
 
 /* What the core lends to the engines (module.c): how often this process was forked since it
@@ -60,8 +83,7 @@ typedef struct {
 typedef struct {
     PyObject *module; /* not owned: it owns the state */
     PyTypeObject *transaction_type, *cursor_type, *iterator_type;
-    PyTypeObject *shared_type, *slot_type, *exporter_type, *lease_type,
-        *environment_type;
+    PyTypeObject *shared_type, *slot_type, *exporter_type, *lease_type, *environment_type;
     /* the classes that objects are made of, given by publish() */
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
@@ -243,11 +265,10 @@ typedef struct {
     enum argument names[9];
 } Signature;
 
-int parse_arguments(CoreState *state, const Signature *signature,
-                    PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                    PyObject **out);
-int parse_call(CoreState *state, const Signature *signature, PyObject *args,
-               PyObject *kwargs, PyObject **out);
+int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,
+                    Py_ssize_t nargs, PyObject *kwnames, PyObject **out);
+int parse_call(CoreState *state, const Signature *signature, PyObject *args, PyObject *kwargs,
+               PyObject **out);
 int get_bytes_slow(const char *name, PyObject *object, Bytes *out);
 int refuse_bytes(const char *name, PyObject *object);
 void drop_bytes_slow(Bytes *bytes);
@@ -317,8 +338,8 @@ PyObject *ask(PyObject *object, const char *method, const char *format, ...);
 /* The slot of a database (None: the main one) as a native transaction sees it, opened for txn if
  * that is not NULL: 0 and a new reference, or a code.  The caller has the lock of the handles,
  * and keeps the transaction from being ended. */
-int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name,
-              unsigned int flags, Slot **out);
+int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, unsigned int flags,
+              Slot **out);
 
 /* -- shared.c -- */
 
@@ -334,8 +355,7 @@ Slot *use_slot(Transaction *txn, Slot *slot);
 
 static inline int is_usable(const Transaction *txn)
 {
-    return txn->ready && txn->native.generation == pylmdb_generation &&
-           !txn->top->holders &&
+    return txn->ready && txn->native.generation == pylmdb_generation && !txn->top->holders &&
            (!txn->thread || txn->thread == current_thread());
 }
 
@@ -413,10 +433,9 @@ void let_go(Exporter *exporter);
 
 /* -- transaction_begin.c -- */
 
-int transaction_begin(Transaction *txn, PyObject *env, Shared *shared,
-                      PyObject *const *args);
-PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args,
-                    Py_ssize_t nargs, PyObject *kwnames);
+int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject *const *args);
+PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames);
 extern const Signature transaction_signature;
 
 /* -- exporter.c -- */
@@ -438,8 +457,8 @@ PyObject *to_view(Transaction *txn, const MDB_val *value);
 /* The view of the whole map, whose slices keep the snapshot. */
 PyObject *whole_map(Transaction *txn);
 /* Both of a record, either of which may be left out with NULL. */
-int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
-                     PyObject **key_out, PyObject **value_out);
+int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value, PyObject **key_out,
+                     PyObject **value_out);
 /* The copy of a value, unless the file was cut short under it. */
 PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy);
 static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
@@ -453,8 +472,8 @@ static inline PyObject *to_bytes(Transaction *txn, const MDB_val *value)
 {
     if (LIKELY(value->mv_size <= SMALL)) {
         touch_pages(value->mv_data, value->mv_size);
-        return unless_cut(
-            txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
+        return unless_cut(txn,
+                          PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
     }
     return large_to_bytes(txn, value);
 }
@@ -517,7 +536,7 @@ static inline PyObject *answer(int found)
 }
 
 /* Methods with arguments, of the table in cursor.c. */
-#define CURSOR_METHOD(name)                                                        \
+#define CURSOR_METHOD(name) \
     PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs, \
                             PyObject *kwnames)
 
@@ -535,8 +554,7 @@ static inline int take_given(Cursor *self, const Signature *signature, PyObject 
     if (parse_arguments(self->state, signature, args, nargs, kwnames, given->objects) ||
         get_bytes("key", given->objects[0], &given->key))
         return -1;
-    if (signature->names[1] == ARG_VALUE &&
-        get_bytes("value", given->objects[1], &given->value)) {
+    if (signature->names[1] == ARG_VALUE && get_bytes("value", given->objects[1], &given->value)) {
         drop_bytes(&given->key);
         return -1;
     }
@@ -593,8 +611,8 @@ CURSOR_METHOD(iterprev_nodup);
 
 /* -- the types -- */
 
-extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, shared_spec,
-    slot_spec, exporter_spec, lease_spec, environment_spec;
+extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, shared_spec, slot_spec,
+    exporter_spec, lease_spec, environment_spec;
 extern struct PyModuleDef core_module;
 
 /* The state behind a type of this module, or a class made from one. */

@@ -238,16 +238,18 @@ static inline int move_cursor(Cursor *cursor, int op)
     return found_record(cursor, code);
 }
 
-#define EACH_MOVEMENT(MOVE)                                              \
-    MOVE(first, FIRST) MOVE(first_dup, FIRST_DUP)                        \
-    MOVE(last, LAST) MOVE(last_dup, LAST_DUP)                            \
+/* clang-format off */
+#define EACH_MOVEMENT(MOVE) \
+    MOVE(first, FIRST) MOVE(first_dup, FIRST_DUP) \
+    MOVE(last, LAST) MOVE(last_dup, LAST_DUP) \
     MOVE(next, NEXT) MOVE(next_dup, NEXT_DUP) MOVE(next_nodup, NEXT_NODUP) \
     MOVE(prev, PREV) MOVE(prev_dup, PREV_DUP) MOVE(prev_nodup, PREV_NODUP)
+/* clang-format on */
 
-#define MOVEMENT(name, op)                                                      \
-    static PyObject *cursor_##name(Cursor *self, PyObject *ignored)             \
-    {                                                                           \
-        (void)ignored;                                                          \
+#define MOVEMENT(name, op) \
+    static PyObject *cursor_##name(Cursor *self, PyObject *ignored) \
+    { \
+        (void)ignored; \
         return guard_cursor(self) ? NULL : answer(move_cursor(self, MDB_##op)); \
     }
 
@@ -276,22 +278,21 @@ static PyObject *cursor_set_range(Cursor *self, PyObject *key)
     return seek_one(self, key, MDB_SET_RANGE);
 }
 
-#define SEEK_DUPLICATE(name, op)                                                              \
-    static CURSOR_METHOD(name)                                                                \
-    {                                                                                         \
-        static const Signature signature = {#name, 2, 2, 2, {ARG_KEY, ARG_VALUE}};            \
-        Given given;                                                                          \
-        int found = -1;                                                                       \
-                                                                                              \
-        if (take_given(self, &signature, args, nargs, kwnames, &given))                       \
-            return NULL;                                                                      \
-        if (!guard_cursor(self))                                                              \
-            found = found_record(                                                             \
-                self, self->engine->position_seek(&self->position, given.key.data,            \
-                                                  given.key.size, given.value.data,           \
-                                                  given.value.size, op));                     \
-        drop_given(&given);                                                                   \
-        return answer(found);                                                                 \
+#define SEEK_DUPLICATE(name, op) \
+    static CURSOR_METHOD(name) \
+    { \
+        static const Signature signature = {#name, 2, 2, 2, {ARG_KEY, ARG_VALUE}}; \
+        Given given; \
+        int found = -1; \
+\
+        if (take_given(self, &signature, args, nargs, kwnames, &given)) \
+            return NULL; \
+        if (!guard_cursor(self)) \
+            found = found_record( \
+                self, self->engine->position_seek(&self->position, given.key.data, given.key.size, \
+                                                  given.value.data, given.value.size, op)); \
+        drop_given(&given); \
+        return answer(found); \
     }
 
 SEEK_DUPLICATE(set_key_dup, MDB_GET_BOTH)
@@ -349,8 +350,7 @@ static PyObject *cursor_item(Cursor *self, PyObject *ignored)
     if (found < 0)
         return NULL;
     if (found) {
-        if (record_to_python(self->txn, &self->position.key, &self->position.value, &key,
-                             &value))
+        if (record_to_python(self->txn, &self->position.key, &self->position.value, &key, &value))
             return NULL;
     } else {
         if (!(key = empty_value(self->txn)))
@@ -404,8 +404,7 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
 #define WITH_KEYWORDS(name, doc) {#name, METHOD(cursor_##name), KEYWORDS, doc}
 
 static PyMethodDef cursor_methods[] = {
-    EACH_MOVEMENT(MOVEMENT_ROW)
-    {"set_key", METHOD(cursor_set_key), METH_O, DOC_CURSOR_SET_KEY},
+    EACH_MOVEMENT(MOVEMENT_ROW){"set_key", METHOD(cursor_set_key), METH_O, DOC_CURSOR_SET_KEY},
     {"set_range", METHOD(cursor_set_range), METH_O, DOC_CURSOR_SET_RANGE},
     WITH_KEYWORDS(set_key_dup, DOC_CURSOR_SET_KEY_DUP),
     WITH_KEYWORDS(set_range_dup, DOC_CURSOR_SET_RANGE_DUP),

@@ -14,8 +14,8 @@ static Shared *usable_shared(const EnvironmentCore *self)
                                                                                           : NULL;
 }
 
-static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
-                                   Py_ssize_t nargs, PyObject *kwnames)
+static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args, Py_ssize_t nargs,
+                                   PyObject *kwnames)
 {
     PyObject *shared = self->shared, *result = NULL;
 
@@ -39,8 +39,8 @@ static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
 /* What open_slot() needs, without waiting. */
 static int try_lock_handles(Shared *shared)
 {
-    PyObject *locked = PyObject_CallMethodOneArg(shared->dbi_lock, shared->state->acquire,
-                                                 Py_False);
+    PyObject *locked =
+        PyObject_CallMethodOneArg(shared->dbi_lock, shared->state->acquire, Py_False);
     const int is_locked = locked == Py_True;
 
     Py_XDECREF(locked);
@@ -56,8 +56,8 @@ static int unlock_handles(Shared *shared)
 }
 
 /* open_slot() in a transaction that is usable; PYLMDB_NOT_QUICK: Python has to do it. */
-static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name,
-                               unsigned int flags, Slot **out)
+static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name, unsigned int flags,
+                               Slot **out)
 {
     int code, locked;
 
@@ -67,7 +67,8 @@ static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name,
     hold(txn);
     locked = try_lock_handles(shared);
     code = locked > 0 ? open_slot(shared, txn->native.ptr, txn, name, flags, out)
-                      : locked ? RAISED : PYLMDB_NOT_QUICK;
+           : locked   ? RAISED
+                      : PYLMDB_NOT_QUICK;
     if (locked > 0 && unlock_handles(shared))
         code = RAISED;
     release(txn);
@@ -86,7 +87,8 @@ static int open_in_snapshot(Shared *shared, PyObject *name, Slot **out)
         return PYLMDB_NOT_QUICK;
     locked = try_lock_handles(shared);
     code = locked > 0 ? open_slot(shared, native.ptr, NULL, name, 0, out)
-                      : locked ? RAISED : PYLMDB_NOT_QUICK;
+           : locked   ? RAISED
+                      : PYLMDB_NOT_QUICK;
     if (locked > 0 && unlock_handles(shared))
         code = RAISED;
     end_reader(shared, &native);
@@ -108,34 +110,36 @@ static int open_quickly(EnvironmentCore *self, PyObject *const *given, Slot **ou
     int code;
 
     if (!shared || !shared->dbi_lock || !name || !PyBytes_CheckExact(name) ||
-        strlen(PyBytes_AS_STRING(name)) != (size_t)PyBytes_GET_SIZE(name) ||
-        !is_false(given[2]) || !is_false(given[3]) || !(create || given[4] == Py_False) ||
-        !is_false(given[5]) || !is_false(given[6]) || !is_false(given[7]))
+        strlen(PyBytes_AS_STRING(name)) != (size_t)PyBytes_GET_SIZE(name) || !is_false(given[2]) ||
+        !is_false(given[3]) || !(create || given[4] == Py_False) || !is_false(given[5]) ||
+        !is_false(given[6]) || !is_false(given[7]))
         return PYLMDB_NOT_QUICK;
     if (txn)
         return PyObject_TypeCheck(txn, shared->state->transaction_type)
-                   ? open_in_transaction(shared, (Transaction *)txn, name,
-                                         create ? MDB_CREATE : 0, out)
+                   ? open_in_transaction(shared, (Transaction *)txn, name, create ? MDB_CREATE : 0,
+                                         out)
                    : PYLMDB_NOT_QUICK;
     *out = (Slot *)PyDict_GetItemWithError(shared->slots, name);
     if (*out && (*out)->alive && !(*out)->pending && !(*out)->doubted)
         return Py_INCREF(*out), 0;
     if (PyErr_Occurred() || !(own = shared_own_writer(shared, NULL)))
         return RAISED;
-    code = own != Py_None ? open_in_transaction(shared, (Transaction *)own, name,
-                                                create ? MDB_CREATE : 0, out)
-                          : open_in_snapshot(shared, name, out);
+    code = own != Py_None
+               ? open_in_transaction(shared, (Transaction *)own, name, create ? MDB_CREATE : 0, out)
+               : open_in_snapshot(shared, name, out);
     Py_DECREF(own);
     return code;
 }
 
-static PyObject *environment_open_db(EnvironmentCore *self, PyObject *const *args,
-                                     Py_ssize_t nargs, PyObject *kwnames)
+static PyObject *environment_open_db(EnvironmentCore *self, PyObject *const *args, Py_ssize_t nargs,
+                                     PyObject *kwnames)
 {
-    static const Signature signature = {
-        "open_db", 0, 8, 8,
-        {ARG_KEY, ARG_TXN, ARG_REVERSE_KEY, ARG_DUPSORT, ARG_CREATE, ARG_INTEGERKEY,
-         ARG_INTEGERDUP, ARG_DUPFIXED}};
+    static const Signature signature = {"open_db",
+                                        0,
+                                        8,
+                                        8,
+                                        {ARG_KEY, ARG_TXN, ARG_REVERSE_KEY, ARG_DUPSORT, ARG_CREATE,
+                                         ARG_INTEGERKEY, ARG_INTEGERDUP, ARG_DUPFIXED}};
     CoreState *state = state_of(Py_TYPE(self));
     PyObject *given[8], *result;
     Slot *slot;

@@ -72,8 +72,8 @@ static int exporter_getbuffer(Exporter *self, Py_buffer *view, int flags)
 }
 
 PyDoc_STRVAR(exporter_doc,
-"Exporter(address, size, on_last_view, /)\n--\n\n"
-"Exports size bytes of memory, read-only; calls on_last_view() when it dies.");
+             "Exporter(address, size, on_last_view, /)\n--\n\n"
+             "Exports size bytes of memory, read-only; calls on_last_view() when it dies.");
 
 static PyType_Slot exporter_slots[] = {
     {Py_tp_doc, (void *)exporter_doc},

@@ -108,9 +108,8 @@ static PyObject *make_array(PyObject *form, PyObject *memory, const char *data)
     if (!(offset = PyLong_FromSsize_t((Py_ssize_t)(data - start) + length)))
         return NULL;
     array = PyObject_CallFunctionObjArgs(
-        PyTuple_GET_ITEM(form, CLASS), PyTuple_GET_ITEM(form, SHAPE),
-        PyTuple_GET_ITEM(form, DTYPE), memory, offset, Py_None, PyTuple_GET_ITEM(form, ORDER),
-        NULL);
+        PyTuple_GET_ITEM(form, CLASS), PyTuple_GET_ITEM(form, SHAPE), PyTuple_GET_ITEM(form, DTYPE),
+        memory, offset, Py_None, PyTuple_GET_ITEM(form, ORDER), NULL);
     Py_DECREF(offset);
     return array;
 }

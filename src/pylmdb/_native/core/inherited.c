@@ -95,8 +95,8 @@ int resume_cursor(Cursor *cursor)
     hold(txn);
     pointer = ask(txn->shared->slow, "transaction_pointer", "(K)",
                   (unsigned long long)(uintptr_t)txn->native.ptr);
-    slot = pointer ? ask((PyObject *)txn->shared, "slot_again", "(OO)", pointer, cursor->slot)
-                   : NULL;
+    slot =
+        pointer ? ask((PyObject *)txn->shared, "slot_again", "(OO)", pointer, cursor->slot) : NULL;
     Py_XDECREF(pointer);
     if (slot)
         rc = cursor->handle && !cursor->handle->dropped && !cursor->position.cursor

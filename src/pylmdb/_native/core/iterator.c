@@ -56,12 +56,12 @@ static PyObject *start_iterator(Cursor *self, const Signature *signature, PyObje
     return iterate(self, op, keys || !values, values);
 }
 
-#define ITERATION(name, op)                                                          \
-    CURSOR_METHOD(name)                                                              \
-    {                                                                                \
+#define ITERATION(name, op) \
+    CURSOR_METHOD(name) \
+    { \
         static const Signature signature = {#name, 0, 2, 2, {ARG_KEYS, ARG_VALUES}}; \
-                                                                                     \
-        return start_iterator(self, &signature, args, nargs, kwnames, op);           \
+\
+        return start_iterator(self, &signature, args, nargs, kwnames, op); \
     }
 
 ITERATION(iternext, MDB_NEXT)
@@ -96,8 +96,7 @@ static inline PyObject *next_bytes(Transaction *txn, PyObject **given, const MDB
 {
     PyObject *bytes = *given;
 
-    if (LIKELY(bytes && Py_REFCNT(bytes) == 1 &&
-               (size_t)PyBytes_GET_SIZE(bytes) == value->mv_size))
+    if (LIKELY(bytes && Py_REFCNT(bytes) == 1 && (size_t)PyBytes_GET_SIZE(bytes) == value->mv_size))
         return unless_cut(txn, fill_bytes(bytes, value));
     bytes = to_bytes(txn, value);
     /* Python has just one b"", and one for each single byte. */

@@ -37,8 +37,7 @@ static int lease_getbuffer(Lease *self, Py_buffer *view, int flags)
         PyErr_SetString(PyExc_BufferError, "the reserved memory was given back");
         return -1;
     }
-    if (PyBuffer_FillInfo(view, (PyObject *)self, self->memory.base, self->memory.size, 0,
-                          flags))
+    if (PyBuffer_FillInfo(view, (PyObject *)self, self->memory.base, self->memory.size, 0, flags))
         return -1;
     self->exports++;
     return 0;
@@ -91,8 +90,8 @@ static PyMethodDef lease_methods[] = {
 };
 
 PyDoc_STRVAR(lease_doc,
-"Lease(address, size, on_end, /)\n--\n\n"
-"Exports size bytes of memory for writing; calls on_end() when they are given back.");
+             "Lease(address, size, on_end, /)\n--\n\n"
+             "Exports size bytes of memory for writing; calls on_end() when they are given back.");
 
 static PyType_Slot lease_slots[] = {
     {Py_tp_doc, (void *)lease_doc},

@@ -6,15 +6,32 @@
 #include <string.h>
 
 static const char *const argument_names[ARG_COUNT] = {
-    [ARG_KEY] = "key", [ARG_VALUE] = "value", [ARG_DEFAULT] = "default",
-    [ARG_DB] = "db", [ARG_DUPDATA] = "dupdata", [ARG_OVERWRITE] = "overwrite",
-    [ARG_APPEND] = "append", [ARG_KEYS] = "keys", [ARG_VALUES] = "values",
-    [ARG_ITEMS] = "items", [ARG_DUPFIXED_BYTES] = "dupfixed_bytes",
-    [ARG_KEYFIXED] = "keyfixed", [ARG_ENV] = "env", [ARG_PARENT] = "parent",
-    [ARG_WRITE] = "write", [ARG_BUFFERS] = "buffers", [ARG_TIMEOUT] = "timeout",
-    [ARG_SYNC] = "sync", [ARG_METASYNC] = "metasync", [ARG_TXN] = "txn", [ARG_COPY] = "copy",
-    [ARG_REVERSE_KEY] = "reverse_key", [ARG_DUPSORT] = "dupsort", [ARG_CREATE] = "create",
-    [ARG_INTEGERKEY] = "integerkey", [ARG_INTEGERDUP] = "integerdup",
+    [ARG_KEY] = "key",
+    [ARG_VALUE] = "value",
+    [ARG_DEFAULT] = "default",
+    [ARG_DB] = "db",
+    [ARG_DUPDATA] = "dupdata",
+    [ARG_OVERWRITE] = "overwrite",
+    [ARG_APPEND] = "append",
+    [ARG_KEYS] = "keys",
+    [ARG_VALUES] = "values",
+    [ARG_ITEMS] = "items",
+    [ARG_DUPFIXED_BYTES] = "dupfixed_bytes",
+    [ARG_KEYFIXED] = "keyfixed",
+    [ARG_ENV] = "env",
+    [ARG_PARENT] = "parent",
+    [ARG_WRITE] = "write",
+    [ARG_BUFFERS] = "buffers",
+    [ARG_TIMEOUT] = "timeout",
+    [ARG_SYNC] = "sync",
+    [ARG_METASYNC] = "metasync",
+    [ARG_TXN] = "txn",
+    [ARG_COPY] = "copy",
+    [ARG_REVERSE_KEY] = "reverse_key",
+    [ARG_DUPSORT] = "dupsort",
+    [ARG_CREATE] = "create",
+    [ARG_INTEGERKEY] = "integerkey",
+    [ARG_INTEGERDUP] = "integerdup",
     [ARG_DUPFIXED] = "dupfixed",
 };
 
@@ -272,15 +289,17 @@ static int core_exec(PyObject *module)
                : 0;
 }
 
-#define EACH_OBJECT(each)                                                     \
-    each(transaction_type); each(cursor_type); each(iterator_type);           \
+/* clang-format off */
+#define EACH_OBJECT(each) \
+    each(transaction_type); each(cursor_type); each(iterator_type); \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
-    each(environment_type); each(transaction_class); each(cursor_class);      \
-    each(error); each(database_error); each(open_db_error); each(refusal);    \
-    each(acquire); each(release); each(handle); each(open_db);                \
-    each(wrong_thread_error); each(database_class); each(deadline_class);     \
-    each(stat.class); each(stat.fields); each(stat.empty);                    \
+    each(environment_type); each(transaction_class); each(cursor_class); \
+    each(error); each(database_error); each(open_db_error); each(refusal); \
+    each(acquire); each(release); each(handle); each(open_db); \
+    each(wrong_thread_error); each(database_class); each(deadline_class); \
+    each(stat.class); each(stat.fields); each(stat.empty); \
     each(info.class); each(info.fields); each(info.empty)
+/* clang-format on */
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg)
 {

@@ -319,7 +319,8 @@ static PyObject *shared_left_behind(Shared *self, void *ignored)
 static PyGetSetDef shared_getset[] = {
     {"left_behind", (getter)shared_left_behind, NULL,
      PyDoc_STR("Whether its Environments have another one now: in a forked child, and after\n"
-               "compact()."), NULL},
+               "compact()."),
+     NULL},
     {"writer_open", (getter)shared_writer_open, NULL,
      PyDoc_STR("Whether a write transaction of this process is open."), NULL},
     {"last_commit", (getter)shared_last_commit, NULL,

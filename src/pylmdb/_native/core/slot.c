@@ -33,8 +33,7 @@ static int retire(Shared *shared, MDB_dbi dbi)
         return -1;
     if (slot) {
         slot->alive = 0;
-        if (slot_of(shared->slots, slot->name) == slot &&
-            PyDict_DelItem(shared->slots, slot->name))
+        if (slot_of(shared->slots, slot->name) == slot && PyDict_DelItem(shared->slots, slot->name))
             return -1;
     }
     shared->engine->dbi_retire(shared->pool->env, dbi);
@@ -216,20 +215,13 @@ static PyMemberDef slot_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(slot_doc,
-"DbSlot(shared, dbi, flags, name, /)\n--\n\n"
-"A native database handle (MDB_dbi).  It dies once and is never revived.");
+PyDoc_STRVAR(slot_doc, "DbSlot(shared, dbi, flags, name, /)\n--\n\n"
+                       "A native database handle (MDB_dbi).  It dies once and is never revived.");
 
 static PyType_Slot slot_slots[] = {
-    {Py_tp_doc, (void *)slot_doc},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_init, slot_init},
-    {Py_tp_traverse, slot_traverse},
-    {Py_tp_clear, slot_clear},
-    {Py_tp_dealloc, slot_dealloc},
-    {Py_tp_methods, slot_methods},
-    {Py_tp_members, slot_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)slot_doc},   {Py_tp_new, PyType_GenericNew}, {Py_tp_init, slot_init},
+    {Py_tp_traverse, slot_traverse}, {Py_tp_clear, slot_clear},      {Py_tp_dealloc, slot_dealloc},
+    {Py_tp_methods, slot_methods},   {Py_tp_members, slot_members},  {0, NULL},
 };
 
 PyType_Spec slot_spec = {

@@ -11,8 +11,7 @@ int get_strided(const char *name, PyObject *object, Bytes *out)
     if (!PyObject_CheckBuffer(object))
         return refuse_bytes(name, object);
     if (PyObject_GetBuffer(object, &out->view, PyBUF_SIMPLE)) {
-        if (!PyErr_ExceptionMatches(PyExc_BufferError) &&
-            !PyErr_ExceptionMatches(PyExc_ValueError))
+        if (!PyErr_ExceptionMatches(PyExc_BufferError) && !PyErr_ExceptionMatches(PyExc_ValueError))
             return -1;
         PyErr_Clear();
         if (PyObject_GetBuffer(object, &out->view, PyBUF_FULL_RO))

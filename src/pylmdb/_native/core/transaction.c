@@ -13,8 +13,7 @@ static inline int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val
 static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code, const Slot *slot,
                                     const Bytes *key)
 {
-    return code == RAISED ? NULL
-                          : fail_write(txn->state, what, code, slot, key->data, key->size);
+    return code == RAISED ? NULL : fail_write(txn->state, what, code, slot, key->data, key->size);
 }
 
 typedef PyObject *Converter(Transaction *txn, const MDB_val *value);
@@ -67,8 +66,8 @@ static PyObject *transaction_view(Transaction *self, PyObject *const *args, Py_s
     return get_as(self, given[0], given[1], given[2], to_view);
 }
 
-static PyObject *transaction_get_array(Transaction *self, PyObject *const *args,
-                                       Py_ssize_t nargs, PyObject *kwnames)
+static PyObject *transaction_get_array(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                                       PyObject *kwnames)
 {
     static const Signature signature = {
         "get_array", 1, 4, 4, {ARG_KEY, ARG_DEFAULT, ARG_COPY, ARG_DB}};
@@ -89,8 +88,8 @@ static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *v
 
     txn->mutations += txn->write;
     if (room)
-        return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data,
-                                    key->size, value->size, put, room);
+        return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                                    value->size, put, room);
     return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
                             value->data, value->size, put);
 }
@@ -128,8 +127,7 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
     int flags, code;
 
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
-        (flags = put_flags(given[2], given[3], given[4])) < 0 ||
-        get_bytes("key", given[0], &key))
+        (flags = put_flags(given[2], given[3], given[4])) < 0 || get_bytes("key", given[0], &key))
         return NULL;
     if (PyBytes_CheckExact(given[1]) ? !get_bytes("value", given[1], &value)
                                      : !get_strided("value", given[1], &value)) {
@@ -201,8 +199,8 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
         code = 0;
     if (code) {
         Py_XDECREF(old);
-        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code,
-                                        slot, key);
+        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code, slot,
+                                  key);
     }
     return old ? old : Py_NewRef(Py_None);
 }
@@ -234,8 +232,8 @@ static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, cons
     txn->mutations += txn->write;
     if (code && (code != MDB_NOTFOUND || value)) {
         Py_XDECREF(taken.old);
-        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code,
-                                        slot, key);
+        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code, slot,
+                                  key);
     }
     return taken.old ? taken.old : Py_NewRef(Py_None);
 }

@@ -6,12 +6,18 @@
 #include <errno.h>
 
 const Signature transaction_signature = {
-    "Transaction", 1, 5, 8,
+    "Transaction",
+    1,
+    5,
+    8,
     {ARG_ENV, ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
 };
 
 static const Signature begin_signature = {
-    "begin", 0, 4, 7,
+    "begin",
+    0,
+    4,
+    7,
     {ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
 };
 
@@ -40,8 +46,7 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
 
 static int begin_reader(Transaction *txn)
 {
-    if (LIKELY(txn->shared->admitting) &&
-        LIKELY(!begin_quick(txn->shared, &txn->native)))
+    if (LIKELY(txn->shared->admitting) && LIKELY(!begin_quick(txn->shared, &txn->native)))
         return 0;
     return ask_slow(txn, "begin_reader", NULL, NULL);
 }
@@ -177,8 +182,8 @@ static int get_sync_flags(const EnvironmentCore *env, PyObject *sync, PyObject *
                           unsigned int *out)
 {
     const int wanted = get_flag(sync == Py_None ? NULL : sync, env->sync);
-    const int meta = wanted < 0 ? -1 : get_flag(metasync == Py_None ? NULL : metasync,
-                                                env->metasync);
+    const int meta =
+        wanted < 0 ? -1 : get_flag(metasync == Py_None ? NULL : metasync, env->metasync);
 
     if (meta < 0)
         return -1;
@@ -225,8 +230,7 @@ static int set_database(Transaction *txn, PyObject *db)
 }
 
 /* What the arguments of begin() say; it may run Python code. */
-static int read_options(Transaction *txn, PyObject *env, PyObject *const *args,
-                        PyObject **deadline)
+static int read_options(Transaction *txn, PyObject *env, PyObject *const *args, PyObject **deadline)
 {
     const int write = get_flag(args[2], 0);
     const int buffers = write < 0 ? -1 : get_flag(args[3], 0);

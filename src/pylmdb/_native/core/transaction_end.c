@@ -248,8 +248,7 @@ static void end_native_writer(Transaction *txn, int commit)
         txn->engine->abort(&txn->native);
         return;
     }
-    Py_BEGIN_ALLOW_THREADS
-    txn->engine->commit(&txn->native, env, txn->sync_flags);
+    Py_BEGIN_ALLOW_THREADS txn->engine->commit(&txn->native, env, txn->sync_flags);
     Py_END_ALLOW_THREADS
 }
 
@@ -412,9 +411,8 @@ void release(Transaction *txn)
  * open: what finish() would do. */
 static int finish_quickly(Transaction *txn)
 {
-    if (txn->write || txn->parent || txn->cursors || txn->whole || txn->holders ||
-        txn->copiers || !txn->native.ptr || !txn->shared->admitting ||
-        txn->native.generation != pylmdb_generation)
+    if (txn->write || txn->parent || txn->cursors || txn->whole || txn->holders || txn->copiers ||
+        !txn->native.ptr || !txn->shared->admitting || txn->native.generation != pylmdb_generation)
         return 0;
     txn->revoked = txn->finished = 1;
     txn->ready = 0;
@@ -464,8 +462,7 @@ void finish_dying(Transaction *txn, int dropped)
     Py_SET_REFCNT(txn, 1);
     while (top->holders && top->holding_thread != current_thread() &&
            txn->native.generation == pylmdb_generation) {
-        Py_BEGIN_ALLOW_THREADS
-        pylmdb_pause();
+        Py_BEGIN_ALLOW_THREADS pylmdb_pause();
         Py_END_ALLOW_THREADS
     }
     lost = dropped && is_changed(txn);

@@ -19,10 +19,8 @@ unsigned long long current_thread(void)
 /* Another thread's operation is in progress: let it get on. */
 static int wait_for_holder(void)
 {
-    Py_BEGIN_ALLOW_THREADS
-    pylmdb_pause();
-    Py_END_ALLOW_THREADS
-    return PyErr_CheckSignals();
+    Py_BEGIN_ALLOW_THREADS pylmdb_pause();
+    Py_END_ALLOW_THREADS return PyErr_CheckSignals();
 }
 
 static int refuse_busy(Transaction *txn)
@@ -122,8 +120,8 @@ Slot *find_slot(Transaction *txn, PyObject *db)
         hold(txn);
         pointer = ask(txn->shared->slow, "transaction_pointer", "(K)",
                       (unsigned long long)(uintptr_t)txn->native.ptr);
-        found = pointer ? PyObject_CallMethod(db, "_slot_for", "OOO", txn->shared, pointer, txn)
-                        : NULL;
+        found =
+            pointer ? PyObject_CallMethod(db, "_slot_for", "OOO", txn->shared, pointer, txn) : NULL;
         Py_XDECREF(pointer);
         release(txn);
         if (!found)

@@ -24,10 +24,8 @@ static PyObject *copy_large(Transaction *txn, const MDB_val *value)
         return NULL;
     top->copiers++;
     Py_INCREF(txn);
-    Py_BEGIN_ALLOW_THREADS
-    memcpy(PyBytes_AS_STRING(bytes), source.mv_data, source.mv_size);
-    Py_END_ALLOW_THREADS
-    top->copiers--;
+    Py_BEGIN_ALLOW_THREADS memcpy(PyBytes_AS_STRING(bytes), source.mv_data, source.mv_size);
+    Py_END_ALLOW_THREADS top->copiers--;
     finish_waiting(top);
     Py_DECREF(txn);
     return bytes;
@@ -45,8 +43,8 @@ PyObject *large_to_bytes(Transaction *txn, const MDB_val *value)
 {
     touch_pages(value->mv_data, value->mv_size);
     if (LIKELY(value->mv_size < LARGE))
-        return unless_cut(
-            txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
+        return unless_cut(txn,
+                          PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
     if (value->mv_size > PY_SSIZE_T_MAX)
         return PyErr_NoMemory();
     return unless_cut(txn, copy_large(txn, value));
@@ -138,8 +136,8 @@ PyObject *whole_map(Transaction *txn)
 
 /* What makes the first of two objects may run Python code, which must not move the
  * second: in a write transaction it is held meanwhile, a snapshot by its views. */
-static int views_of_record(Transaction *txn, const MDB_val *given_key,
-                           const MDB_val *given_value, PyObject **key_out, PyObject **value_out)
+static int views_of_record(Transaction *txn, const MDB_val *given_key, const MDB_val *given_value,
+                           PyObject **key_out, PyObject **value_out)
 {
     const MDB_val key_copy = given_key ? *given_key : (MDB_val){0, NULL};
     const MDB_val value_copy = given_value ? *given_value : (MDB_val){0, NULL};
@@ -164,8 +162,8 @@ static int views_of_record(Transaction *txn, const MDB_val *given_key,
     return rc;
 }
 
-int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
-                     PyObject **key_out, PyObject **value_out)
+int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value, PyObject **key_out,
+                     PyObject **value_out)
 {
     if (txn->buffers)
         return views_of_record(txn, key, value, key_out, value_out);

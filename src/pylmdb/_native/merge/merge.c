@@ -75,7 +75,7 @@ static void restore_heap(const struct comparison *by, size_t at)
 }
 
 static struct comparison comparison_of(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                             const struct pylmdb_merge *merge)
+                                       const struct pylmdb_merge *merge)
 {
     const struct comparison by = {txn, dbi, dbflags, !!(dbflags & MDB_DUPSORT), merge};
 
@@ -171,7 +171,7 @@ static int same(const MDB_val *a, const MDB_val *b)
 /* Return the flag that appends the next record: as the first value of its key, or as one
  * more. */
 static unsigned int append_flag(const struct comparison *by, const struct pylmdb_merge *merge,
-                           const MDB_val *key)
+                                const MDB_val *key)
 {
     if (by->dups && merge->last < merge->count && same(&merge->key, key))
         return MDB_APPENDDUP;
@@ -214,8 +214,8 @@ static int put(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_me
         return MDB_CORRUPTED; /* the source is not sorted */
     if (rc == MDB_KEYEXIST) {
         /* liblmdb returns the value of the existing record */
-        if (!by->dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR
-            && !same(&value, &source->value)) {
+        if (!by->dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR &&
+            !same(&value, &source->value)) {
             merge->other = merge->count;
             return rc;
         }
@@ -236,11 +236,11 @@ static int write_some(MDB_cursor *cursor, const struct comparison *by, struct py
         const size_t size = source->key.mv_size + source->value.mv_size;
 
         rc = fits(by, merge, source);
-        if (!rc && merge->last < merge->count
-            && !compare_records(by, &merge->key, &merge->value, source)) {
+        if (!rc && merge->last < merge->count &&
+            !compare_records(by, &merge->key, &merge->value, source)) {
             merge->other = merge->last;
-            if (!by->dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR
-                && !same(&merge->value, &source->value))
+            if (!by->dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR &&
+                !same(&merge->value, &source->value))
                 rc = MDB_KEYEXIST;
         } else if (!rc) {
             rc = put(cursor, by, merge, pages);
@@ -258,8 +258,8 @@ static int write_some(MDB_cursor *cursor, const struct comparison *by, struct py
     return rc;
 }
 
-int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                      struct pylmdb_merge *merge, size_t limit)
+int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct pylmdb_merge *merge,
+                      size_t limit)
 {
     const struct comparison by = comparison_of(txn, dbi, dbflags, merge);
     struct pylmdb_unwritten *pages;

@@ -48,13 +48,12 @@ int pylmdb_source_move(struct pylmdb_source *source);
 
 /* Move the sources to their first records. MDB_BAD_VALSIZE: the key of sources[at] has
  * another size than those of the other sources. */
-int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                       struct pylmdb_merge *merge);
+int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct pylmdb_merge *merge);
 
 /* Write records into a database until limit bytes of records have been written or skipped.
  * MDB_NOTFOUND: no records are left. MDB_KEYEXIST: a conflict that is an error. */
-int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-                      struct pylmdb_merge *merge, size_t limit);
+int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct pylmdb_merge *merge,
+                      size_t limit);
 /* cdef: end */
 
 #endif

@@ -38,8 +38,8 @@ static int is_integer(const MDB_val *number)
  * one database must have one width: the first record tells which, and an empty
  * database takes either.  All values of one key of a dupfixed database lie on pages
  * that have one width for them; those of another key may have another. */
-static int right_width(MDB_cursor *cursor, unsigned int dbflags,
-                       const MDB_val *key, const MDB_val *value)
+static int right_width(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
+                       const MDB_val *value)
 {
     MDB_val first_key, first_value;
     int rc;
@@ -74,8 +74,8 @@ int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const M
     return rc;
 }
 
-int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-               const void *key, size_t key_size, MDB_val *value)
+int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
+               MDB_val *value)
 {
     MDB_val k = {key_size, (void *)key};
     int rc = pylmdb_quick_get(txn, dbi, &k, value);
@@ -97,8 +97,7 @@ static int put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value, unsigned
     return rc;
 }
 
-int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-               const void *key, size_t key_size,
+int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size, unsigned int flags)
 {
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
@@ -121,8 +120,7 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
     return rc;
 }
 
-int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-               const void *key, size_t key_size,
+int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size)
 {
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
@@ -149,10 +147,9 @@ int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del)
     return rc && pylmdb_may_try_again(txn, dbi, &rc) ? pylmdb_safe_drop(txn, dbi, del) : rc;
 }
 
-int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
-                       const void *key, size_t key_size,
-                       const void *value, size_t value_size, int op,
-                       MDB_val *found_key, MDB_val *found_value)
+int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key, size_t key_size,
+                       const void *value, size_t value_size, int op, MDB_val *found_key,
+                       MDB_val *found_value)
 {
     const int with_value = op == MDB_GET_BOTH || op == MDB_GET_BOTH_RANGE;
     int rc = 0;

@@ -18,26 +18,23 @@ int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const M
                         const MDB_val *value);
 /* cdef: end */
 /* The same in the database of a cursor. */
-static inline int pylmdb_cursor_widths(MDB_cursor *cursor, unsigned int dbflags,
-                                       const MDB_val *key, const MDB_val *value)
+static inline int pylmdb_cursor_widths(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
+                                       const MDB_val *value)
 {
     if (!(dbflags & (MDB_INTEGERKEY | MDB_DUPFIXED)))
         return 0;
-    return pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), dbflags, key,
-                               value);
+    return pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), dbflags, key, value);
 }
 /* cdef: begin */
 
 /* The functions below take handles that were opened after the transaction began.
  * PYLMDB_NOT_IN_SNAPSHOT or PYLMDB_GONE: the transaction does not have the database. */
-int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-               const void *key, size_t key_size, MDB_val *value);
-int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-               const void *key, size_t key_size,
+int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
+               MDB_val *value);
+int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size, unsigned int flags);
 /* value NULL or of no bytes: the key with all its values. */
-int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
-               const void *key, size_t key_size,
+int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size);
 /* Put a record of size bytes. *out is the address to which the caller writes the value,
  * before the next write in the transaction. */
@@ -48,10 +45,9 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 /* cdef: end */
 /* Moves the cursor by op and gives the record it then shows. */
-int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags,
-                       const void *key, size_t key_size,
-                       const void *value, size_t value_size, int op,
-                       MDB_val *found_key, MDB_val *found_value);
+int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key, size_t key_size,
+                       const void *value, size_t value_size, int op, MDB_val *found_key,
+                       MDB_val *found_value);
 /* cdef: begin */
 /* Moves a cursor of the main database to its next record that is a named database, and
  * copies its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.
@@ -102,8 +98,8 @@ void pylmdb_env_end(MDB_env **env);
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
-int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
-                   unsigned int flags, int live, struct pylmdb_opened *opened);
+int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
+                   int live, struct pylmdb_opened *opened);
 /* End all idle transactions. */
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
 /* cdef: end */
@@ -115,19 +111,17 @@ extern const int *pylmdb_generation_at;
 
 /* cdef: begin */
 /* Begin a write transaction (flags 0) or a nested one. */
-int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
-                 MDB_txn *parent, unsigned int flags, int wait_ms);
+int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool, MDB_txn *parent,
+                 unsigned int flags, int wait_ms);
 /* Begin a read transaction; if there is an idle one, it is renewed. With wait_ms 0 this returns
  * EBUSY instead of waiting for the lock of the reader table. */
-int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
-                        int wait_ms);
+int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool, int wait_ms);
 /* End a read transaction, or keep it idle. */
 void pylmdb_end_reader(struct pylmdb_txn *txn);
 void pylmdb_abort(struct pylmdb_txn *txn);
 /* Commit. sync_flags: MDB_NOSYNC and MDB_NOMETASYNC for this commit; the caller has the writer
  * lock, so no other commit uses them. A nested transaction is not synced: env is NULL. */
-void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
-                   unsigned int sync_flags);
+void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env, unsigned int sync_flags);
 /* cdef: end */
 
 #endif

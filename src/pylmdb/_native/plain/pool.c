@@ -17,8 +17,7 @@ static int store_if_empty(MDB_txn **slot, MDB_txn *txn)
 {
     MDB_txn *expected = NULL;
 
-    return __atomic_compare_exchange_n(slot, &expected, txn, 0,
-                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(slot, &expected, txn, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 static int own_generation = 1;
@@ -66,8 +65,8 @@ void pylmdb_pool_release(struct pylmdb_pool *pool)
 /* Open a database. Slots of databases that no longer exist are used again if no other
  * transaction is alive, so that none can know their handles, or if no slot is left. live is
  * the number of transactions that the pool does not count. */
-int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name,
-                   unsigned int flags, int live, struct pylmdb_opened *opened)
+int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
+                   int live, struct pylmdb_opened *opened)
 {
     int rc;
 
@@ -148,8 +147,8 @@ static MDB_txn *take_native(struct pylmdb_txn *txn)
     return txn->generation == pylmdb_generation ? ptr : NULL;
 }
 
-int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
-                 MDB_txn *parent, unsigned int flags, int wait_ms)
+int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool, MDB_txn *parent,
+                 unsigned int flags, int wait_ms)
 {
     MDB_txn *begun;
     int rc = pylmdb_txn_begin(pool->env, parent, flags, wait_ms, &begun);
@@ -161,8 +160,7 @@ int pylmdb_begin(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
     return rc;
 }
 
-int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool,
-                        int wait_ms)
+int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool, int wait_ms)
 {
     MDB_txn *idle = pool->keep ? take_idle(pool->idle, PYLMDB_MAX_IDLE) : NULL;
     int rc;
@@ -193,8 +191,7 @@ void pylmdb_end_reader(struct pylmdb_txn *txn)
         if (keep_idle(pool->idle, pool->keep, ptr))
             ptr = NULL;
     }
-    if (ptr && (!pylmdb_txn_park(ptr) ||
-                !keep_idle(pool->parked, PYLMDB_MAX_PARKED, ptr)))
+    if (ptr && (!pylmdb_txn_park(ptr) || !keep_idle(pool->parked, PYLMDB_MAX_PARKED, ptr)))
         mdb_txn_abort(ptr);
     count_end(txn);
 }
@@ -209,8 +206,7 @@ void pylmdb_abort(struct pylmdb_txn *txn)
     }
 }
 
-void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env,
-                   unsigned int sync_flags)
+void pylmdb_commit(struct pylmdb_txn *txn, MDB_env *env, unsigned int sync_flags)
 {
     const unsigned int all = MDB_NOSYNC | MDB_NOMETASYNC;
     MDB_txn *ptr = take_native(txn);

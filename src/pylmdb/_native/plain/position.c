@@ -61,8 +61,8 @@ enum sought { EXACT, SUCCESSOR, BEHIND_KEY };
 
 /* Places the cursor on the record (key, value) or, when it is gone, on its
  * successor in the whole database. */
-static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
-                  MDB_val *v, enum sought *sought)
+static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k, MDB_val *v,
+                  enum sought *sought)
 {
     const MDB_val key = *k, value = *v;
     int rc;
@@ -90,8 +90,7 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k,
 }
 
 /* From the successor of a record that is gone, op forward or no direction at all. */
-static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op,
-                            MDB_val *k, MDB_val *v)
+static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op, MDB_val *k, MDB_val *v)
 {
     const int same_key = same(k, key->mv_data, key->mv_size);
 
@@ -103,8 +102,8 @@ static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op,
 }
 
 /* From the successor of a record that is gone (or from the end), op backward. */
-static int continue_backward(MDB_cursor *cursor, const MDB_val *key, int op,
-                             int at_end, MDB_val *k, MDB_val *v)
+static int continue_backward(MDB_cursor *cursor, const MDB_val *key, int op, int at_end, MDB_val *k,
+                             MDB_val *v)
 {
     int rc = pylmdb_safe_cursor_get(cursor, k, v, at_end ? MDB_LAST : MDB_PREV);
 
@@ -244,9 +243,8 @@ int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count)
 /* Where liblmdb leaves the cursor afterwards cannot be relied on either.  Behind the
  * greatest value of a key that has others the cursor is on no record, so that deleting
  * on and on there ends with the key. */
-static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags,
-                         unsigned int flags, MDB_val *k, MDB_val *v,
-                         int *deleted)
+static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags, unsigned int flags, MDB_val *k,
+                         MDB_val *v, int *deleted)
 {
     struct pylmdb_saved copy = {0};
     enum sought sought;
@@ -282,8 +280,7 @@ static int delete_native(MDB_cursor *cursor, unsigned int dbflags, unsigned int 
 
     *deleted = 0;
     if (dbflags & MDB_DUPSORT)
-        return del_duplicate(cursor, dbflags, flags, found_key, found_value,
-                             deleted);
+        return del_duplicate(cursor, dbflags, flags, found_key, found_value, deleted);
     if ((rc = current(cursor, found_key, found_value)) ||
         (rc = pylmdb_safe_cursor_del(cursor, flags)))
         return rc;
@@ -422,8 +419,8 @@ int pylmdb_position_delete(struct pylmdb_position *p, int all)
 
     if (rc)
         return fail(p, "mdb_cursor_get", rc);
-    rc = delete_native(p->cursor, p->dbflags, all ? MDB_NODUPDATA : 0, &p->key, &p->value,
-                       &deleted);
+    rc =
+        delete_native(p->cursor, p->dbflags, all ? MDB_NODUPDATA : 0, &p->key, &p->value, &deleted);
     count_write(p);
     p->fresh = PYLMDB_NOT_FRESH;
     if (rc && !deleted)
@@ -472,8 +469,8 @@ static int go_on(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
 {
     if (p->moves == iteration->moves && p->writes && *p->writes != iteration->writes) {
         p->moves++;
-        return settle(p, go_on_from(&iteration->last, p->cursor, p->dbflags, iteration->op,
-                                    &p->key, &p->value));
+        return settle(p, go_on_from(&iteration->last, p->cursor, p->dbflags, iteration->op, &p->key,
+                                    &p->value));
     }
     if (p->moves == iteration->moves || p->positioned)
         return pylmdb_position_move(p, iteration->op);
@@ -507,8 +504,7 @@ void pylmdb_iteration_free(struct pylmdb_iteration *iteration)
 
 /* -- getmulti --------------------------------------------------------------------- */
 
-int pylmdb_getmulti_first(struct pylmdb_position *p, const void *key, size_t key_size,
-                          size_t width)
+int pylmdb_getmulti_first(struct pylmdb_position *p, const void *key, size_t key_size, size_t width)
 {
     MDB_val found;
     int rc = pylmdb_position_seek(p, key, key_size, NULL, 0, MDB_SET_KEY);

@@ -8,12 +8,7 @@
 #include <unistd.h>
 
 static const struct format formats[] = {
-    {.version = 1,
-     .header = 16,
-     .base = 0,
-     .overflow_ref = 8,
-     .key_padding = 0,
-     .max_page = 32768},
+    {.version = 1, .header = 16, .base = 0, .overflow_ref = 8, .key_padding = 0, .max_page = 32768},
     {.version = 3,
      .header = 24,
      .base = 24,
@@ -106,7 +101,7 @@ static const char *why_unknown(struct pylmdb_file *file)
 /* ---- meta pages ---- */
 
 static void report_meta(struct pylmdb_check *check, unsigned int i, const char *text,
-                         unsigned long long value)
+                        unsigned long long value)
 {
     char filled[120];
 
@@ -164,8 +159,8 @@ static void note_checksums(struct pylmdb_check *check)
     uint16_t size = 0;
 
     if (check->format != 3 ||
-        !read_file(file, (uint64_t)file->page_size - sizeof(size), &size, sizeof(size)) ||
-        !size || size > file->page_size / 4)
+        !read_file(file, (uint64_t)file->page_size - sizeof(size), &size, sizeof(size)) || !size ||
+        size > file->page_size / 4)
         return;
     file->page_room -= size;
     report(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,

@@ -37,7 +37,11 @@ enum { BRANCH = 0x01, LEAF = 0x02, OVERFLOW = 0x04, META = 0x08 };
 enum { DIRTY = 0x10, FIXED = 0x20, SUB = 0x40 };
 enum { NODE_OVERFLOW = 0x01, NODE_TREE = 0x02, NODE_DUPLICATES = 0x04 };
 enum {
-    REVERSE_KEY = 0x02, DUPSORT = 0x04, INTEGER_KEY = 0x08, DUPFIXED = 0x10, INTEGER_DUP = 0x20,
+    REVERSE_KEY = 0x02,
+    DUPSORT = 0x04,
+    INTEGER_KEY = 0x08,
+    DUPFIXED = 0x10,
+    INTEGER_DUP = 0x20,
     REVERSE_DUP = 0x40
 };
 
@@ -283,8 +287,7 @@ void check_tree(struct pylmdb_check *check, int number);
 /* ---- free.c ---- */
 
 /* Check a record of the free list: a node whose value is a list of pages. */
-void check_free_record(struct tree *tree, const unsigned char *node, uint64_t page,
-                       unsigned int i);
+void check_free_record(struct tree *tree, const unsigned char *node, uint64_t page, unsigned int i);
 /* Count the pages that are neither in use nor free, and report missing pages behind the
  * file's end. */
 void check_unused_pages(struct pylmdb_check *check);

@@ -21,8 +21,8 @@ static int read_list(const struct list *list, uint64_t first, uint64_t count, ui
     return 1;
 }
 
-static void check_numbers(struct tree *tree, const struct list *list, uint64_t count,
-                          uint64_t page, unsigned int node)
+static void check_numbers(struct tree *tree, const struct list *list, uint64_t count, uint64_t page,
+                          unsigned int node)
 {
     struct pylmdb_check *check = tree->check;
     uint64_t numbers[PART], done, part, i, last = check->pages;
@@ -50,8 +50,7 @@ static void check_numbers(struct tree *tree, const struct list *list, uint64_t c
     }
 }
 
-void check_free_record(struct tree *tree, const unsigned char *node, uint64_t page,
-                       unsigned int i)
+void check_free_record(struct tree *tree, const unsigned char *node, uint64_t page, unsigned int i)
 {
     struct pylmdb_check *check = tree->check;
     struct pylmdb_file *file = check->file;

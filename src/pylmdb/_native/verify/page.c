@@ -163,8 +163,8 @@ static int nodes_are_sound(const struct view *view)
         taken += size;
         if (view->outer_node < 0 && !view->tree->outer && page_flags(format, page) & LEAF &&
             (node_flags(node) & (NODE_DUPLICATES | NODE_TREE)) == NODE_DUPLICATES &&
-            !sub_page_is_sound(view->tree, node_value(format, node), node_size(node),
-                               view->number, i))
+            !sub_page_is_sound(view->tree, node_value(format, node), node_size(node), view->number,
+                               i))
             return 0;
     }
     /* liblmdb relies on this when it moves nodes together. */
@@ -242,8 +242,8 @@ static int header_is_sound(const struct view *view)
     struct pylmdb_check *check = tree->check;
 
     if (page_number(view->page) != view->number) {
-        report(check, PYLMDB_DAMAGE, tree->number, view->number,
-               "its header has the number %llu", (unsigned long long)page_number(view->page));
+        report(check, PYLMDB_DAMAGE, tree->number, view->number, "its header has the number %llu",
+               (unsigned long long)page_number(view->page));
         return 0;
     }
     if (format->version == 3 && page_txnid(view->page) > check->txnid) {

@@ -99,9 +99,8 @@ int use_pages(struct tree *tree, uint64_t page, uint64_t count, uint64_t from)
 
     if (page < META_PAGES || page >= file->pages || count > file->pages - page) {
         report(check, PYLMDB_DAMAGE, tree->number, from,
-               count == 1
-                   ? "it refers to page %llu, which is outside the file"
-                   : "it refers to page %llu and %llu more, which are not all in the file",
+               count == 1 ? "it refers to page %llu, which is outside the file"
+                          : "it refers to page %llu and %llu more, which are not all in the file",
                (unsigned long long)page, (unsigned long long)count - 1);
         return 0;
     }
@@ -139,7 +138,6 @@ void free_page(struct tree *tree, uint64_t page, uint64_t from)
     set_bit(file->free, page);
     check->free++;
     if (bit_is_set(file->used, page))
-        report(check, PYLMDB_DAMAGE, tree->number, page,
-               "it is in use, and also in the free list");
+        report(check, PYLMDB_DAMAGE, tree->number, page, "it is in use, and also in the free list");
     count_done(file, 1);
 }

@@ -113,8 +113,7 @@ void check_tree(struct pylmdb_check *check, int number)
     struct tree tree = {.check = check, .number = number};
 
     tree.record = get_record(result->record);
-    tree.compare =
-        number == PYLMDB_FREE_TREE ? compare_words : key_order(tree.record.flags);
+    tree.compare = number == PYLMDB_FREE_TREE ? compare_words : key_order(tree.record.flags);
     walk_tree(&tree, result->where);
     result = &check->trees[number]; /* the list may have moved */
     result->readable = tree.entries;
@@ -147,8 +146,7 @@ static int name_is_sound(const struct tree *tree, struct bytes name)
     return tree->check->format == 3 ? end == name.data + name.size - 1 : !end;
 }
 
-static int add_database(struct tree *tree, const unsigned char *node, uint64_t page,
-                        unsigned int i)
+static int add_database(struct tree *tree, const unsigned char *node, uint64_t page, unsigned int i)
 {
     const struct format *format = tree->check->file->format;
     struct bytes name = node_key(node);
@@ -243,8 +241,8 @@ static void walk_leaf(struct tree *tree, const unsigned char *page, const struct
             continue;
         }
         entries = check_value(tree, node, position->page, i);
-        if (!entries && !(node_flags(node) == (NODE_DUPLICATES | NODE_TREE) &&
-                          tree->record.flags & DUPSORT))
+        if (!entries &&
+            !(node_flags(node) == (NODE_DUPLICATES | NODE_TREE) && tree->record.flags & DUPSORT))
             mark_damaged(tree);
         tree->entries += entries;
     }
