@@ -197,7 +197,7 @@ class EnvironmentCore:
     if TYPE_CHECKING:
 
         def _use(self) -> Any: ...
-        def _open_db(self, *args: Any, **kwargs: Any) -> Any: ...
+        def _open_db(self, *args: Any) -> Any: ...
         def _stat(self) -> Any: ...
         def _info(self) -> Any: ...
         def _max_key_size(self) -> int: ...
@@ -219,8 +219,20 @@ class EnvironmentCore:
             self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync
         )
 
-    def open_db(self, *args: Any, **kwargs: Any) -> Any:
-        return self._open_db(*args, **kwargs)
+    def open_db(
+        self,
+        key: Any = None,
+        txn: Any = None,
+        reverse_key: bool = False,
+        dupsort: bool = False,
+        create: bool = True,
+        integerkey: bool = False,
+        integerdup: bool = False,
+        dupfixed: bool = False,
+    ) -> Any:
+        return self._open_db(
+            key, txn, reverse_key, dupsort, create, integerkey, integerdup, dupfixed
+        )
 
     def stat(self) -> Any:
         return self._stat()
