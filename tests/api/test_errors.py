@@ -205,6 +205,15 @@ def test_the_message_of_a_key_error_is_not_quoted():
     assert str(errors.NotFoundError("mdb_get", -30798)).startswith("mdb_get: MDB_NOTFOUND: ")
 
 
+def test_the_message_of_a_cursor_without_a_position_says_to_move_it(env):
+    dups = env.open_db(b"dups", dupsort=True)
+    with env.begin() as txn, txn.cursor(dups) as cursor:
+        with pytest.raises(pylmdb.InvalidParameterError, match="has no position; move it"):
+            cursor.first_dup()
+        with pytest.raises(pylmdb.InvalidParameterError, match="has no position; move it"):
+            cursor.count()
+
+
 def test_py_lmdb_s_message_forms():
     raised = errors.error("mdb_put", -30792)
     assert str(raised).startswith("mdb_put: MDB_MAP_FULL: ")
@@ -448,7 +457,10 @@ def test_a_key_or_value_that_does_not_fit_is_measured(open_env):
     env = open_env()
     dups = env.open_db(b"dups", dupsort=True)
     with env.begin(write=True) as txn:
-        with pytest.raises(pylmdb.BadValsizeError, match="the key has 5000 bytes; keys have 1 to"):
+        limit = rf"keys have 1 to {env.max_key_size()} bytes \(max_key_size\(\)\)"
+        with pytest.raises(pylmdb.BadValsizeError, match=f"the key has 5000 bytes; {limit}; hash"):
             txn.put(b"k" * 5000, b"")
+        with pytest.raises(pylmdb.BadValsizeError, match=f"the key has 0 bytes; {limit}; LMDB"):
+            txn.put(b"", b"")
         with pytest.raises(pylmdb.BadValsizeError, match="values in a dupsort database 0 to max"):
             txn.put(b"k", b"v" * 5000, db=dups)

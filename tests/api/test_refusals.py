@@ -129,7 +129,10 @@ def test_wrong_types_are_named(env):
     with env.begin() as txn:
         with pytest.raises(TypeError, match=r"^txn must be a Transaction, not object$"):
             pylmdb.Cursor(env.open_db(), object())
-        with pytest.raises(TypeError, match=r"^db must be a database handle, not object$"):
+        with pytest.raises(
+            TypeError,
+            match=r"^db must be a database handle, not object; open_db\(name\) returns one$",
+        ):
             txn.get(b"key", db=object())
 
 

@@ -106,7 +106,9 @@ REFUSALS: dict[str, Refusal] = {
         InvalidParameterError, "begin: parent belongs to another environment"
     ),
     "parent is read-only": _of(
-        InvalidParameterError, "begin: a read-only transaction cannot have children"
+        InvalidParameterError,
+        "begin: a read-only transaction cannot have children",
+        "begin the parent with write=True",
     ),
     "child is read-only": _of(
         InvalidParameterError,
@@ -119,7 +121,9 @@ REFUSALS: dict[str, Refusal] = {
         "end the innermost transaction first",
     ),
     # -- databases --------------------------------------------------------------------
-    "not a database": _of(TypeError, "db must be a database handle, not {.__name__}"),
+    "not a database": _of(
+        TypeError, "db must be a database handle, not {.__name__}; open_db(name) returns one"
+    ),
     "database is dead": _of(
         InvalidParameterError,
         "the database handle is dead: its database was dropped, or its creation aborted",

@@ -59,7 +59,7 @@ class SnapshotMap:
         self.base = int(ffi.cast("uintptr_t", self.pointer))
 
     def read_in(self, inherited: SnapshotMap) -> None:
-        """Read from the map that a forked child inherited, to whose addresses the index refers."""
+        """Read from the map that a forked child inherited; the index has its addresses."""
         self.env, self.view, self.pointer = inherited.env, inherited.view, inherited.pointer
 
 

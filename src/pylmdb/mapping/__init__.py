@@ -53,7 +53,7 @@ class Map(Ordered[K, V]):
     It has the methods of a dict, and :meth:`range`, :meth:`prefix`, :meth:`nearest`,
     :meth:`first` and :meth:`last`.  Each operation is a transaction of its own.  A change is
     on disk when its statement ends, unless the environment's options postpone the flush.
-    Commits of other threads and processes are visible at once.  :meth:`transaction` combines
+    Commits of other threads and processes are visible immediately.  :meth:`transaction` combines
     many operations in one transaction.  Any thread may use a Map at any time.  Like its
     :class:`Environment`, it can be used in a forked child, and can be pickled.
 

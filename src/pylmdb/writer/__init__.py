@@ -160,7 +160,7 @@ class Writer:
     ) -> WriteFuture[bool]:
         """Store a record; the result of the future is that of :meth:`Transaction.put`.
 
-        Key and value are copied at once, so a buffer can be reused when this returns.
+        Key and value are copied, so a buffer can be reused when this returns.
 
         :param db: the database; by default that of the writer.
         :param dupdata: False to write nothing if the pair of key and value exists.

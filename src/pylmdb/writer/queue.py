@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A queue of writes, and the thread that commits all of them that wait at once.
+"""A queue of writes, and the thread that commits all waiting writes together.
 
 While one commit waits for the disk, the next writes collect.  So the more writes there are, the
-more share a commit; a single write is committed at once.
+more of them share a commit.  A single write is committed immediately.
 
 The thread refers to the queue, and the queue to the environment.  Both have only a weak reference
 to the user's object.  So the user may drop that object: the operations in the queue are still
