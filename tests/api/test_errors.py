@@ -379,7 +379,7 @@ def test_an_unknown_format(open_env, env_path, lib_version, data_format):
 
 
 def test_a_file_too_large_for_the_disk(lib_version, env_path):
-    """RLIMIT_FSIZE stands for the disk's end: EFBIG, or EIO from a short write."""
+    """RLIMIT_FSIZE imitates a full disk: EFBIG, or EIO from a short write."""
     program = textwrap.dedent(
         """
         import resource, signal, sys, pylmdb
@@ -438,7 +438,7 @@ def test_a_database_that_cannot_be_opened_is_named(open_env, lib_version):
         env.open_db(b"missing", create=False)
     with env.begin() as txn, pytest.raises(pylmdb.ReadonlyError, match="no database b'missing'"):
         env.open_db(b"missing", txn)
-    if lib_version == 0:  # 1.0 stores names with a NUL, so the record is not in the way
+    if lib_version == 0:  # 1.0 stores names with a NUL, so the record has another key
         with pytest.raises(pylmdb.IncompatibleError, match="a record with the key b'record'"):
             env.open_db(b"record")
     with pytest.raises(pylmdb.BadValsizeError, match="the name has 5000 bytes; names have 1 to"):

@@ -69,7 +69,7 @@ def run(source, path, lib_version, status=0, timeout=20, errors=False, prelude=P
 
 
 def occupy(env):
-    """Map memory behind an environment's map, so that the map cannot grow in place.
+    """Map memory after an environment's map, so that the map cannot grow in place.
 
     Return a function that unmaps it.
     """
