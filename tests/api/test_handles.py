@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from leaks import MEASURE
-from programs import run
+from programs import in_thread, run
 
 import pylmdb
 from pylmdb import lowlevel
@@ -28,15 +28,6 @@ def env(path):
         yield env
 
 
-def elsewhere(function):
-    """Return the result of ``function``, called in another thread."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-    thread.join()
-    return results[0]
-
-
 def test_a_reader_and_a_writer_open_one_database(env):
     def open_in_reader():
         with env.begin() as reader:
@@ -45,7 +36,7 @@ def test_a_reader_and_a_writer_open_one_database(env):
     writer = env.begin(write=True)
     handle = env.open_db(b"x", txn=writer)
     writer.put(b"k", b"1", db=handle)
-    theirs = elsewhere(open_in_reader)
+    theirs = in_thread(open_in_reader)
     writer.put(b"k", b"2", db=theirs)
     writer.put(b"k", b"3", db=env.open_db(b"x"))
     writer.commit()
@@ -87,7 +78,7 @@ def test_an_old_reader_opens_what_a_writer_makes_anew(env):
     writer = env.begin(write=True)
     writer.drop(old)
     new = env.open_db(b"x", txn=writer, integerkey=True)
-    theirs, records = elsewhere(open_in_reader)
+    theirs, records = in_thread(open_in_reader)
     assert records == [(b"k", b"old")]
     writer.put(b"\1\0\0\0", b"new", db=new)
     writer.commit()
