@@ -475,7 +475,7 @@ def closed(
     subject: str, advice: str, cls: type[ClosedError] = ClosedError, text: str = CLOSED
 ) -> ClosedError:
     """The exception for using ``subject`` after its end."""
-    return cls(text, hint=f"this {subject} has ended; {advice}")
+    return cls(text, hint=f"this {subject} is closed; {advice}")
 
 
 _NOT_FOUND, _INCOMPATIBLE, _BAD_VALSIZE = -30798, -30784, -30781

@@ -81,7 +81,7 @@ REFUSALS: dict[str, Refusal] = {
     "not a transaction": _of(TypeError, "{} must be a Transaction, not {.__name__}"),
     # -- begin() ----------------------------------------------------------------------
     "not an environment": _of(TypeError, "env must be an Environment, not {.__name__}"),
-    "environment closed": _of(ClosedError, CLOSED, "this environment has ended; open it again"),
+    "environment closed": _of(ClosedError, CLOSED, "this environment is closed; open it again"),
     "environment is read-only": _of(
         ReadonlyError,
         "begin: the environment was opened with readonly=True",
@@ -137,7 +137,9 @@ REFUSALS: dict[str, Refusal] = {
         errno.EINVAL,
     ),
     # -- cursors ----------------------------------------------------------------------
-    "cursor ended": _of(ClosedError, CLOSED, "this cursor has ended; open a new one"),
+    "cursor ended": _of(
+        ClosedError, CLOSED, "this cursor is closed, or its database was dropped; open a new one"
+    ),
     "cursor never opened": _of(
         ClosedError, CLOSED, "this cursor was never opened; make one with cursor()"
     ),

@@ -70,8 +70,8 @@ class Map(Ordered[K, V]):
         arrays, which are read-only when read; ``"dbm"`` as for keys; ``"pickle"``, which runs
         any code that a file contains, so never use it for untrusted files; or a pair of
         functions.
-    :param flag: ``"r"`` to read an existing database, ``"w"`` to read and write it, ``"c"`` to
-        create the environment and the database if they do not exist, ``"n"`` like ``"c"``, but
+    :param flag: ``"r"`` to read an existing database; ``"w"`` to read and write it; ``"c"`` to
+        create the environment and the database if they do not exist; ``"n"`` like ``"c"``, but
         to delete all records first.
     :param options: the options of :class:`Environment`, if a path is given.
     :raises FileNotFoundError: the file does not exist, and ``flag`` is ``"r"`` or ``"w"``.

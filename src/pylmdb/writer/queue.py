@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from ..transaction import Transaction
     from .group_commit import Operation
 
-# In seconds: the longest single wait for the writer lock, after which the thread checks whether
-# the program ends; and the longest wait for that lock at the end of the program.
+# The longest single wait for the writer lock, in seconds; after it the thread checks whether the
+# program ends.  And the longest wait for that lock at the end of the program.
 _LOCK_SLICE, _EXIT_TIMEOUT = 0.2, 0.6
 
 
