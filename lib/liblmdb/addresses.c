@@ -64,7 +64,7 @@ static void count_mapped(size_t more, size_t less)
 }
 
 /* Return the address of a slot. The slots of this engine share a quarter of all addresses,
- * behind the first eighth; those of the other engine share the next quarter. The bits of the
+ * after the first eighth; those of the other engine share the next quarter. The bits of the
  * slot's number in reverse order halve the distances between slots again and again. */
 static char *address_of_slot(unsigned int slot)
 {

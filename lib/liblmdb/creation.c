@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The creation of files by a process that dies half-way: a file is complete, or is created
+/* The creation of files by a process that dies before the end: a file is complete, or is created
  * again. Included by shim.c, after mdb.c.
  *
  * mdb.c writes the two meta pages of a new file without a flush. If the power fails before

@@ -99,7 +99,7 @@ int pylmdb_env_join(MDB_env *env)
                                                                                 : MDB_SUCCESS;
 }
 
-/* ---- the files behind the names ---- */
+/* ---- the files that the names refer to ---- */
 
 enum place { SAME, OTHER, GONE };
 
