@@ -61,7 +61,7 @@ BUILDING := $(addprefix tests/build/,test_packaging.py test_placing.py test_syst
 # Python does not free all memory at its exit, so leaks are not looked for.
 # liblmdb reads its pages in place.  On x86 and arm64 that works at any address, but the C standard
 # calls it misaligned.  .ci/ubsan-suppressions.txt turns off that check for files that read pages.
-# AddressSanitizer must not handle SIGBUS: some tests read a map behind the end of its file.
+# AddressSanitizer must not handle SIGBUS: some tests read a map past the end of its file.
 PRELOAD = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=1:abort_on_error=1:allocator_may_return_null=1:handle_sigbus=0 \
@@ -103,7 +103,7 @@ test-short: $(VENV)/installed-test
 
 # Three tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not
 # stay flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork
-# beside threads that allocate may copy a locked allocator of the sanitizer.
+# while other threads allocate may copy a locked allocator of the sanitizer.
 sanitize: $(SANITIZE_VENV)/installed-sanitize
 	.ci/system-packages $(SANITIZE_VENV)/bin/python lmdb-utils
 	$(SANITIZED) $(SANITIZE_VENV)/bin/python -X faulthandler -m pytest --capture=sys \
@@ -119,7 +119,7 @@ debug-malloc: $(VENV)/installed-test
 		$(addprefix --ignore=,$(BUILDING)) $(PYTEST_ARGS)
 
 # The package is compiled in build/lib-coverage and installed from there.  gcc writes its counts
-# beside the objects.  The report is also made if a test fails.
+# next to the objects.  The report is also made if a test fails.
 coverage: $(COVERAGE_VENV)/installed-coverage
 	.ci/system-packages $(COVERAGE_VENV)/bin/python lmdb-utils
 	find build/lib-coverage -name '*.gcda' -delete

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Coroutines: pylmdb.aio beside py-lmdb's lmdb.aio, and writers in threads.
+"""Coroutines: pylmdb.aio compared with py-lmdb's lmdb.aio, and writers in threads.
 
-In one process, in turn; the best of several rounds of each counts.  A figure is microseconds per
-operation; the ratio is how many times as long py-lmdb takes.  A durable put waits for the disk
-of the temporary directory, which TMPDIR chooses: a ratio of those depends on it.
+In one process, alternately; the best of several rounds of each counts.  A figure is microseconds
+per operation; the ratio is how many times as long py-lmdb takes.  A durable put waits for the disk
+of the temporary directory, which TMPDIR chooses, so the ratio of durable puts depends on it.
 """
 
 from __future__ import annotations

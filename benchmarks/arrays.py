@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Vectors, images and duplicates as arrays: pylmdb beside py-lmdb, numpy's memory map, and others.
+"""Vectors, images and duplicates as arrays: pylmdb, py-lmdb, numpy's memory map, and others.
 
 The records: 100,000 vectors of 512 float32 under keys of 8 digits, 256 records of 150 KB, and a
 key with 1,000,000 duplicates of 16 bytes, each in the page cache, read from the disk.  In one
-process, in turn; the best of several rounds of each counts.  A figure is nanoseconds per record;
-the ratio is how many times as long the other one takes.
+process, alternately; the best of several rounds of each counts.  A figure is nanoseconds per
+record; the ratio is how many times as long the other one takes.
 """
 
 from __future__ import annotations

@@ -307,7 +307,7 @@ def getmulti_fixed(stage: Stage) -> Iterator[Timed]:
         yield Job(data.dup_records(stage.sizes), run)
 
 
-# -- what is told of environments and transactions -------------------------------------
+# -- statistics of environments and transactions ---------------------------------------
 
 
 @CASES.case("env.info", 1.0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""pylmdb beside py-lmdb 3.0.0: nanoseconds per operation, and the ratio.
+"""pylmdb compared with py-lmdb 3.0.0: nanoseconds per operation, and the ratio.
 
-Both run in one process, in turn, for several rounds.  So other work of the machine disturbs
+Both run in one process, alternately, for several rounds.  So other work of the machine disturbs
 both alike.  The best round of each counts.  A ratio above 1 means that pylmdb is faster.
 README.md says what each case does.
 """

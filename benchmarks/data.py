@@ -67,7 +67,7 @@ def random_keys(sizes: Sizes) -> list[bytes]:
 
 
 def sorted_keys(sizes: Sizes) -> list[bytes]:
-    """The keys of ``random_keys`` in order, as objects that lie in memory in that order."""
+    """The keys of ``random_keys`` in order, as objects whose addresses have the same order."""
     return [key(i) for i in sorted(random.Random(3).sample(range(sizes.many), sizes.batch))]
 
 

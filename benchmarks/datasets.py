@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Merging data sets beside copying them, and building them with two processes beside one.
+"""Merging data sets compared with copying them; building with two processes and with one.
 
 The sources of a merge are two environments of 1 GB each, sorted, in the page cache; a merge ends
 when its result is on disk, so the copy is flushed, too.  Shards are built of arrays of 150 KB that

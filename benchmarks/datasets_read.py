@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Random batches of 256 through pylmdb.datasets.Loader, beside the usual recipe with py-lmdb.
+"""Random batches of 256: pylmdb.datasets.Loader, and the usual recipe with py-lmdb.
 
 The usual recipe is a loop over ``get``, ``numpy.frombuffer`` and ``numpy.stack``.  Records of 3 KB
 and of 150 KB, in the page cache; each contender has a file of its own and reads every record
-once, in random order, per round.  In one process, in turn; the best of several rounds of
+once, in random order, per round.  In one process, alternately; the best of several rounds of
 each counts.  A figure is microseconds per record; the ratio is how many times as long the recipe
 takes.  The files take 16 GB of disk and of memory.  ``--cold`` drops the files from the page
 cache before each round and closes them after it.

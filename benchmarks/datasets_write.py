@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Packing of data sets: pylmdb beside copying the files, the usual recipe, and protobuf.
+"""Packing of data sets: pylmdb, copying the files, the usual recipe, and protobuf.
 
 The files are JPEG images in 100 folders, in the page cache.  Each contender writes to the same
 disk.  Before the next one begins, its result is removed, and all writes are waited for.  In one
-process, in turn; the best of several rounds of each counts.  A figure is microseconds per image
+process, alternately; the best of several rounds of each counts.  A figure is microseconds per image
 or message; the ratio is how many times as long the other one takes.
 """
 

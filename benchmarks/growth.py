@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loading a file of unknown size: growth in place beside the right size from the start.
+"""Loading a file of unknown size: growth in place, and the right size from the start.
 
 Four ways load the same records in transactions of 1,000, one after another, in several rounds,
 each into a new file: pylmdb with no size given, pylmdb with the right size given, and py-lmdb with

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Operations beside many named databases, descriptors, environments or free pages.
+"""Operations while there are many named databases, descriptors, environments or free pages.
 
     python benchmarks/many.py
 
@@ -63,7 +63,7 @@ def databases(module: Any, count: int) -> dict[str, float]:
 
 
 def descriptors(module: Any, count: int) -> dict[str, float]:
-    """Opening an environment beside so many open files."""
+    """Opening an environment while so many files are open."""
     with folder() as path:
         module.open(path).close()
         files = [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
@@ -92,7 +92,7 @@ def environments(module: Any, count: int) -> dict[str, float]:
 
 
 def fragmented(module: Any, count: int) -> dict[str, float]:
-    """Writing a large value beside scattered free pages."""
+    """Writing a large value to a file with scattered free pages."""
     with folder() as path:
         env = module.open(path, map_size=1 << 30, sync=False)
         pick = random.Random(1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Timing: contenders take turns, round by round, and the best round of each counts."""
+"""Timing: in each round all contenders run, one after the other; the best round of each counts."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Okabe and Ito's blue and vermilion, told apart by colour-blind readers and in grey.
+# Okabe and Ito's blue and vermilion, which colour-blind readers can distinguish, also in grey.
 FASTER, SLOWER = "#0072B2", "#D55E00"
 
 

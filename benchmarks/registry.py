@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A case: the job that is timed, the ratio that it should reach, and the C loop beside it.
+"""A case: the job that is timed, the ratio that it should reach, and the C loop to compare with.
 
 A case is a generator that gets a stage, yields one job and then cleans up.
 """

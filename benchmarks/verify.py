@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Check whole files: pylmdb.verify, py-lmdb's scan of all records, and plain reads.
 
-For each size of values a file is filled once and is in the page cache; then the three take turns.
+For each size of values a file is filled once and is in the page cache; then the three alternate.
 The check does not read the data of large values, so it can take less time than reading the file.
 """
 
@@ -83,9 +83,9 @@ def main() -> None:
         for title, size in VALUES.items():
             speeds = measure(given.size << 20, size, lib_version, given.rounds)
             found[f"{release}, {title}"] = speeds
-            told = "  ".join(f"{way} {speed:7,.0f} MB/s" for way, speed in speeds.items())
+            shown = "  ".join(f"{way} {speed:7,.0f} MB/s" for way, speed in speeds.items())
             ratio = speeds["verify"] / speeds["py-lmdb, scan"]
-            print(f"{release}, values of {title:7} {told}  verify/scan {ratio:6.1f}", flush=True)
+            print(f"{release}, values of {title:7} {shown}  verify/scan {ratio:6.1f}", flush=True)
     if given.json:
         given.json.write_text(json.dumps(found, indent=2) + "\n")
 

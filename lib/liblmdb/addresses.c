@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Choose the addresses of maps. Included by shim.c, after mdb.c and before growth.c.
  *
- * A map that must become larger is extended behind its end, because what lies in it must not
- * move. So each map is placed where nothing lies behind it: in a range of addresses that the
- * system gives out only on request, as far from other maps as possible. The addresses behind
- * a map are not reserved, so they cost nothing: limits of the process, core dumps and
- * monitors see only what is mapped. The nth map lies in the middle between two others, so all
- * maps have about the same room behind them: with 2,000 maps 16 GiB each where there are 128
- * TiB of addresses, and 64 MiB where there are 512 GiB.
+ * A map is extended at its end, because its content must keep its addresses. So each map is
+ * placed where the addresses after it are free: in a range of addresses that the system gives
+ * out only on request, as far from other maps as possible. The addresses after a map are not
+ * reserved, so they cost nothing: limits of the process, core dumps and monitors see only
+ * what is mapped. The nth map is placed in the middle between two others, so all maps have
+ * about the same room to grow. With 2,000 maps this is 16 GiB for each map where there are
+ * 128 TiB of addresses, and 64 MiB where there are 512 GiB.
  *
- * If something lies behind a map all the same, growth.c moves the map while nothing lies in
- * it. */
+ * If another mapping follows a map nevertheless, growth.c moves the map when no transaction
+ * and no view uses it. */
 
 #include <sys/resource.h>
 
@@ -64,7 +64,7 @@ static void count_mapped(size_t more, size_t less)
 }
 
 /* Return the address of a slot. The slots of this engine share a quarter of all addresses,
- * behind the first eighth; those of the other engine share the next quarter. The bits of the
+ * after the first eighth; those of the other engine share the next quarter. The bits of the
  * slot's number in reverse order halve the distances between slots again and again. */
 static char *address_of_slot(unsigned int slot)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Write large values that are appended to the file at once. Included by shim.c, after
- * growth.c.
+/* Write large values that are appended to the file immediately, before the commit. Included
+ * by shim.c, after growth.c.
  *
  * liblmdb keeps the overflow pages of a value in memory until the commit writes them. Here a
- * value that is appended gets new pages at the end of the file, and these are written at
- * once, many pages in one write, as liblmdb writes pages that it spills. No snapshot has
- * these pages before the commit, which syncs them with all others. The leaf page gets what
- * liblmdb would have put there: a reference to the first overflow page, and the size.
+ * value that is appended gets new pages at the end of the file. These are written
+ * immediately, many pages in one write, as liblmdb writes pages that it spills. No snapshot
+ * has these pages before the commit, which syncs them with all others. The leaf page gets
+ * what liblmdb would have put there: a reference to the first overflow page, and the size.
  *
- * liblmdb takes these pages for spilled ones, and would look for them in its list of spilled
+ * liblmdb treats these pages as spilled ones, and would look for them in its list of spilled
  * pages if the value were changed before the commit. So the value must not be changed before. */
 
 /* Larger writes are slower: the kernel looks for larger runs of free memory. */
@@ -58,7 +58,7 @@ void pylmdb_unwritten_free(struct pylmdb_unwritten *pages)
     free(pages);
 }
 
-/* Add bytes behind the last ones; zeros where data is NULL. */
+/* Add bytes after the last ones; zeros if data is NULL. */
 static int add_bytes(struct pylmdb_unwritten *pages, const char *data, size_t size)
 {
     while (size) {

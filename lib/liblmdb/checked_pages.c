@@ -6,13 +6,13 @@
  * and liblmdb's, may follow what is on it. me_checked_pages notes which pages were checked:
  * each is checked once, until its content changes.
  *
- * A page that passes has a valid type. Its nodes lie within the page and do not overlap; the
- * same holds for the nodes of sub-pages of duplicates inside its nodes. What depends on the
+ * A page that passes has a valid type. Its nodes are within the page and do not overlap; the
+ * same is true of the nodes of sub-pages of duplicates inside its nodes. What depends on the
  * database for which the page is read is checked at every fetch.
  *
- * verify/page.c says once more, on purpose, what a sound page is: the check of a whole file
- * trusts no code of an engine. test_hostile_files.py holds the two together: it damages
- * files at random, and a file that verify() finds sound must be used without an error.
+ * verify/page.c repeats these rules on purpose, because the check of a whole file trusts no
+ * code of an engine. test_hostile_files.py compares the two: it damages files at random, and
+ * a file that verify() accepts must be usable without an error.
  *
  * The functions are called by edits/checked-pages.edit, checked-values.edit and walks.edit.
  * Included by shim.c, after mdb.c. */
@@ -71,7 +71,7 @@ static size_t leaf_node_size(MDB_node *node, size_t room)
     return head + data;
 }
 
-/* Whether the nodes of a page lie between its upper bound and its end, and do not overlap.
+/* Whether the nodes of a page are between its upper bound and its end, and do not overlap.
  * Then moving them within the page, as liblmdb does, stays within the page. */
 static int nodes_are_sound(MDB_page *mp, size_t size, int is_leaf, int is_sub)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The creation of files by a process that dies half-way: a file is complete, or is created
+/* The creation of files by a process that dies before the end: a file is complete, or is created
  * again. Included by shim.c, after mdb.c.
  *
  * mdb.c writes the two meta pages of a new file without a flush. If the power fails before
  * the first commit has flushed them, the file may have only one of them, or neither in a
  * longer file. No open accepts such a file, and only the user can remove it. So the meta
- * pages are flushed before anything is written behind them. A file that is not longer than
- * its meta pages and lacks part of them is created again when it is opened: it never held a
- * transaction. (All bytes of a new meta page that are not zero lie in its first sector, so
- * the meta page is there or it is not. A file whose length is not a multiple of a sector was
- * truncated by another program, and is refused.) */
+ * pages are flushed before anything is written after them. A file that is not longer than
+ * its meta pages and lacks part of them is created again when it is opened, because it never
+ * had a transaction. (All bytes of a new meta page that are not zero are in its first sector,
+ * so a meta page is either complete or missing. A file whose length is not a multiple of a
+ * sector was truncated by another program, and is refused.) */
 
 enum { SECTOR = 512 };
 
@@ -54,8 +54,8 @@ static int is_begun(int fd, size_t page_size)
     return lacking && !other;
 }
 
-/* Called by mdb_env_read_header() in place of pread(). It takes a file for new if nothing can
- * be read at its start. LMDB 1.0 needs a file that is as long as the meta pages. */
+/* Called by mdb_env_read_header() in place of pread(). A file is new if nothing can be
+ * read at its start. LMDB 1.0 needs a file that is as long as the meta pages. */
 static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
 {
     const off_t last = (off_t)NUM_METAS * env->me_os_psize - 1;
@@ -147,11 +147,11 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock)
 }
 
 /* While mdb.c opens an environment exclusively, the lock file says transaction number 0, and
- * at the end the number of the file. If the process dies or fails in between, one that waits
- * for the lock continues: its first commits would have small numbers, take the newest meta
- * page for the oldest, and overwrite pages in use. In our processes no transaction begins
- * before this function has run, so a 0 here is either right, as in a new file, or was left
- * behind. */
+ * at the end the number in the data file. If that process dies or fails before the end, a
+ * process that waits for the lock continues with 0. Its first commits would have small
+ * numbers, treat the newest meta page as the oldest, and overwrite pages in use. In our
+ * processes no transaction begins before this function has run. So a 0 here is either right,
+ * as in a new file, or is left from a process that died. */
 void pylmdb_env_opened(MDB_env *env)
 {
     txnid_t none = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the shim keeps about each environment.  It lies behind the MDB_env, in the same
+/* The data that the shim keeps for each environment, after the MDB_env in the same
  * allocation: shim.c makes mdb.c allocate EXTENSION_SIZE bytes more. */
 
 struct identity {
@@ -7,8 +7,8 @@ struct identity {
     ino_t inode; /* 0: not known */
 };
 
-/* A folder that had the environment's files when it was last looked at, some time after its
- * last change, and its times then. */
+/* A folder that contained the environment's files when it was last checked, some time after
+ * its last change; and the folder's times at that check. */
 struct settled_folder {
     struct identity folder; /* of the open descriptor fd */
     int fd, is_settled;

@@ -4,9 +4,10 @@
  * liblmdb maps as much of the file as the data may ever take. It uses one number for two
  * purposes: the length of the mapping, and the limit of the data. Here these are two numbers.
  * The mapping (the extension's field mapped) is longer than the limit (me_mapsize, and
- * me_maxpg in pages). To grow is to raise the limit, and, where the mapping ends, to map more
- * behind its end; addresses.c places maps so that nothing lies there. Nothing moves, so
- * readers, cursors, views and the write transaction in progress do not notice.
+ * me_maxpg in pages). Growing raises the limit. If the limit would pass the end of the
+ * mapping, the mapping is extended first; addresses.c places maps so that the addresses after
+ * them are free. Nothing moves, so readers, cursors, views and the write transaction in
+ * progress do not notice.
  *
  * Why that is safe:
  *
@@ -26,7 +27,7 @@
  * - Dirty pages that are spilled are written to their place in the file and read back through
  *   the map. The map reaches that far, because the limit was raised before, and the file does
  *   since the write.
- * - Other processes see growth as a snapshot whose last page lies behind their limit. In our
+ * - Other processes see growth as a snapshot whose last page is past their limit. In our
  *   processes adopt_growth() then raises the limit; other programs answer MDB_MAP_RESIZED.
  *   The map size that is stored in the meta page only rises.
  *
@@ -131,9 +132,9 @@ static int extend_mapping(MDB_env *env, size_t size)
     return 1;
 }
 
-/* Extend the mapping to at least size, if nothing lies behind it: to twice its length while
- * there are addresses enough, else to what is needed. A reader and the writer may do that at
- * the same time. */
+/* Extend the mapping to at least size, if the addresses after it are free: to twice its
+ * length while there are enough addresses, else to what is needed. A reader and the writer
+ * may do that at the same time. */
 static int ensure_mapped(MDB_env *env, size_t size)
 {
     struct env_extension *ext = extension_of(env);
@@ -154,8 +155,8 @@ static int ensure_mapped(MDB_env *env, size_t size)
     return done;
 }
 
-/* Map the file elsewhere, with a limit of size. Nothing must lie in the old map, which is
- * unmapped once the new one exists. */
+/* Map the file elsewhere, with a limit of size. Nothing may use the old map, which is
+ * unmapped when the new one exists. */
 static int move_map(MDB_env *env, size_t size)
 {
     struct env_extension *ext = extension_of(env);
@@ -275,8 +276,8 @@ static int grow(MDB_env *env, size_t size)
     return rc;
 }
 
-/* Called by mdb_page_alloc() before it takes a page at the end of the file. pages is the
- * number of pages after that. liblmdb leaves the last page of the map unused. */
+/* Called by mdb_page_alloc() before it adds pages at the end of the file. pages is the number
+ * of pages that the file will have. liblmdb leaves the last page of the map unused. */
 static int raise_limit_for(MDB_txn *txn, size_t pages)
 {
     MDB_env *env = txn->mt_env;
@@ -365,7 +366,7 @@ int pylmdb_env_replace_map(MDB_env *env, size_t size)
 }
 
 /* Whether the map should be moved: the data may become larger than the mapping, is near its
- * end, and something lies behind it. After pylmdb_env_make_room() this asks again only when
+ * end, and another mapping follows it. After pylmdb_env_make_room() this asks again only when
  * the limit has risen, or when a transaction has failed for lack of room. */
 static int should_move(MDB_env *env)
 {

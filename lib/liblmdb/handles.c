@@ -6,10 +6,10 @@
  *
  * liblmdb gives a new handle the slot mt_numdbs of the transaction that opens it, and
  * publishes it in the environment when that transaction commits. Two transactions that open
- * handles at once are given the same slot. Three steps remove that rule for our callers:
+ * handles at the same time get the same slot. Three steps prevent this for our callers:
  *
  * - Before a transaction opens a handle, it learns of all slots that are taken (adopt_slots).
- * - A handle to a database that exists is published at once, as mdb_txn_commit() would do it.
+ * - A handle to a database that exists is published immediately, as mdb_txn_commit() does it.
  *   So one database never has two slots, whose roots would diverge in a write transaction.
  * - A handle to a database that this transaction has created (DB_DIRTY), and that an abort
  *   removes, only has its slot reserved (me_numdbs). liblmdb publishes or frees it at the
@@ -60,9 +60,9 @@ int pylmdb_txn_is_old(MDB_txn *txn)
            txn->mt_txnid < mdb_env_pick_meta(txn->mt_env)->mm_txnid;
 }
 
-/* Lets a transaction use a handle that was opened after it began.  Without a lock, while another
- * thread may be opening a database: of the environment it reads what it has of this one slot,
- * which was complete before the caller had the number. */
+/* Let a transaction use a handle that was opened after it began. This needs no lock, although
+ * another thread may be opening a database: it reads only this slot of the environment, which
+ * was complete before the caller got its number. */
 static int adopt(MDB_txn *txn, MDB_dbi dbi)
 {
     MDB_cursor mc;
@@ -176,7 +176,7 @@ struct retired_name {
     char *name;
 };
 
-/* The head of the list lies in a field of the environment that nothing else uses. */
+/* The head of the list is in a field of the environment that nothing else uses. */
 static struct retired_name **retired_names(MDB_env *env)
 {
     return (struct retired_name **)&env->me_dbxs[FREE_DBI].md_relctx;
@@ -328,14 +328,14 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi 
 
 /* Dropping a database.
  *
- * mdb_drop() closes the handle at once, though the transaction may be aborted and though
- * other transactions may use the slot, and gives the slot to the next database that is
- * opened. Here the handle only becomes invalid in this transaction (DB_STALE without
+ * mdb_drop() closes the handle immediately, and the next database that is opened gets its
+ * slot. But the transaction may be aborted, and other transactions may use the slot. Here the
+ * handle only becomes invalid in this transaction (DB_STALE without
  * DB_VALID). DB_NEW stays, so that liblmdb takes back the slot of a database whose creation
  * is aborted. After the commit the slot is retired: its name gets a size that no name has, so
- * the slot is neither found nor free. It is given to another database when no transaction is
- * alive that could have known it, or when no other slot is left; in the latter case the
- * caller keeps older transactions away from the new handle.
+ * the slot is neither found nor free. Another database gets it when no transaction is alive
+ * that could have known it, or when no other slot is left. In the latter case the caller
+ * prevents older transactions from using the new handle.
  *
  * Emptying the main database frees the pages of the named databases too, so all of them
  * become invalid. */
@@ -389,7 +389,7 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone)
         if (retire_name(env, name)) {
             ext->has_retired = 1; /* no memory; the next call tries again */
         } else {
-            name->mv_size = 0; /* now liblmdb takes the slot for a free one */
+            name->mv_size = 0; /* now the slot is free for liblmdb */
             ext->has_free_slots = 1;
         }
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Notice that the names of an environment lead to other files than the open ones. Included by
+/* Notice that the paths of an environment name other files than the open ones. Included by
  * shim.c, after lock_file.c.
  *
  * A data file can be replaced while another process has it open, for example by a backup that
@@ -8,9 +8,9 @@
  * overwrite pages of the newest snapshot.
  *
  * So each process that has an environment open holds a shared lock on a byte of the lock
- * file, far behind its end, at an offset made of the inode number of the data file. The lock
- * ends with the process, however that ends. A process that opens the file takes that lock,
- * and then looks whether another process holds one at another offset. Other builds of LMDB
+ * file, far past its end. The offset is made of the inode number of the data file. The system
+ * releases the lock when the process ends in any way. A process that opens the file takes that
+ * lock, and then looks whether another process holds one at another offset. Other builds of LMDB
  * take no such lock. So the transaction numbers in the lock file and in the data file must
  * agree too, at open and whenever a transaction begins. */
 
@@ -50,8 +50,8 @@ static int other_data_file_is_open(MDB_env *env, ino_t inode)
 }
 
 /* Whether the lock file has the number of the newest transaction in the data file. A commit
- * writes the data file first, so the lock file may be one behind; with the writer lock it is
- * not. */
+ * writes the data file first, so the number in the lock file may be less by one, except while
+ * this thread has the writer lock. */
 static int numbers_agree(MDB_env *env)
 {
     volatile txnid_t *said = &env->me_txns->mti_txnid;
@@ -99,7 +99,7 @@ int pylmdb_env_join(MDB_env *env)
                                                                                 : MDB_SUCCESS;
 }
 
-/* ---- the files behind the names ---- */
+/* ---- the files that the names refer to ---- */
 
 enum place { SAME, OTHER, GONE };
 
@@ -161,7 +161,7 @@ static int folder_exists(MDB_env *env)
     return !folder_name(env, full, sizeof(full)) && !stat(full, &found);
 }
 
-/* Files whose folder was moved are no others: they are found where it is now. */
+/* Files whose folder was moved are still the same: they are found where the folder is now. */
 static int names_lead_elsewhere(MDB_env *env)
 {
     struct env_extension *ext = extension_of(env);
@@ -174,15 +174,15 @@ static int names_lead_elsewhere(MDB_env *env)
            folder_exists(env);
 }
 
-/* Looking at both names takes as long as a small transaction does.  A folder in which no name
- * was made, removed or changed has the same files under the same names; but only if its last
- * change is so long ago that another one would have another time.  Linux takes times from a
- * clock that ticks at least every 10 ms; some file systems count in steps of two seconds, and
- * have no parts of a second.  A name that is a symbolic link leads out of the folder.
+/* Checking both names takes as long as a small transaction.  If the times of a folder have not
+ * changed, its names still belong to the same files.  That is certain only if the last change
+ * is so long ago that another change would have another time.  Linux takes times from a clock
+ * that ticks at least every 10 ms; some file systems count in steps of two seconds, and have no
+ * parts of a second.  A name that is a symbolic link leads out of the folder.
  *
- * The folder is asked through a descriptor, which takes a third of the time of its path.  That
- * does not tell whether its path leads to it, or what is mounted over a file; so all is looked
- * at every PAUSE_MS. */
+ * The folder's times are read through a descriptor, which takes a third of the time of a path.
+ * That does not show whether the path still leads to the folder, or whether something is mounted
+ * over a file.  So everything is checked every PAUSE_MS. */
 enum { SETTLED_MS = 100, SETTLED_COARSE_MS = 3000 };
 
 static int is_long_ago(const struct timespec *now, const struct timespec *then)

@@ -77,7 +77,7 @@ int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited)
     return MDB_SUCCESS;
 }
 
-/* The same pages lie in another map. */
+/* Copy the position of a cursor to one of another map, which has the same pages. */
 static void copy_position(MDB_cursor *cursor, const MDB_cursor *from, const char *from_map,
                           char *map)
 {

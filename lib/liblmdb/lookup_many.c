@@ -5,12 +5,12 @@
  * for the header of the leaf page, for an entry of the page's offset table, for the node, and
  * for each further node that a binary search compares.
  *
- * Two things shorten this. The search on a leaf page begins at the likely index of the key,
- * which is interpolated between two keys of the branch page above: the one of this leaf page
- * and the one of the next. And the lookups of a batch take each step together: each
- * prefetches the memory of its next step, so the waits overlap.
+ * Two things shorten this. The search on a leaf page begins at the likely index of the key.
+ * It is interpolated between two keys of the branch page above: the one of this leaf page and
+ * the one of the next. And the lookups of a batch take each step together: each prefetches
+ * the memory of its next step, so the waits overlap.
  *
- * Used by read transactions only: their pages lie in the map and do not change. */
+ * Used by read transactions only: their pages are in the map and do not change. */
 
 #define BATCH_SIZE 64
 
@@ -21,10 +21,10 @@ struct probe {
 };
 
 /* The path from the root to the leaf page of the last key; the next key is often on the same
- * page. The keys of the leaf page are at least the key of low and less than the key of high;
- * both are NULL if the branch page does not tell. prefix is the length of the common prefix
- * of these two keys, low_word and high_word are the 8 bytes behind it, and digits says how
- * many of these are decimal digits in both. */
+ * page. The keys of the leaf page are at least the key of low and less than the key of high.
+ * Both are NULL if the branch page does not have these bounds. prefix is the length of the
+ * common prefix of these two keys, and low_word and high_word are the 8 bytes after it. digits
+ * says how many of these bytes are decimal digits in both. */
 struct search_path {
     MDB_page *pages[CURSOR_STACK];
     int indexes[CURSOR_STACK];
@@ -88,7 +88,7 @@ static void note_bounds(struct search_path *path)
     path->digits = digits < path->digits ? digits : path->digits;
 }
 
-/* Return where a key lies between the two bounds: 0 at the lower, 1 at the upper. */
+/* Return the position of a key between the two bounds: 0 at the lower, 1 at the upper. */
 static float fraction_between(const struct search_path *path, const MDB_val *key)
 {
     uint64_t low = path->low_word, high = path->high_word;

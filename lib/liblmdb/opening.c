@@ -6,13 +6,13 @@
  * notes where an error comes from, and which files did not exist before.
  *
  * Another process may be opening the same files. A process that has an environment open holds
- * a lock on the first byte of its lock file. So files are removed only by a process that has
- * that lock exclusively, and only if they are still the files that it created and no
- * transaction was committed to them. A process that waited for the lock meanwhile finds that
- * its lock file has no name any more, and opens the files again (lock_to_open() in
- * creation.c). liblmdb in other programs does not look for that, and would use the lock file
- * without a name. This happens only if such a program opens a new environment at the moment
- * in which an open of ours fails there. */
+ * a lock on the first byte of its lock file. So a process removes files only while it has that
+ * lock exclusively. They must still be the files that it created, and no transaction may have
+ * been committed to them. A process that waited for the lock meanwhile finds that its lock
+ * file has no name any more, and opens the files again (lock_to_open() in creation.c).
+ * liblmdb in other programs does not check that, and would use the lock file without a name.
+ * This happens only if such a program opens a new environment at the moment in which an open
+ * of ours fails there. */
 #include "verify/verify.h"
 
 /* What this thread notes while it is in pylmdb_env_open(). */

@@ -6,8 +6,9 @@
  * offset of the lock file is locked. But processes in two PID namespaces, such as two
  * containers, may have the same number. Then the second process cannot lock the byte, and
  * slots of a dead process are never cleared while another one has its number. So an
- * environment has a number of its own in the table: the process number if its byte can be
- * locked, else the first number above all process numbers whose byte can be.
+ * environment has a number of its own in the table. It is the process number if the byte of
+ * that number can be locked. Otherwise it is the first number above all process numbers whose
+ * byte can be locked.
  *
  * - The process that has locked the byte of a number owns the number. The kernel decides
  *   between two that open the file at once. Slots that already show the number belong to a
@@ -16,7 +17,7 @@
  *   they find our readers alive or dead, and we theirs.
  * - Numbers are positive in a pid_t and an off_t of 32 bits. No system has process numbers as
  *   large as ours (Linux: 4,194,304 at most).
- * - A slot fills a cache line, and liblmdb uses only a part of it. Behind that part we store
+ * - A slot fills a cache line, and liblmdb uses only a part of it. After that part we store
  *   the process number that belongs to the number, for reader_list(). Slots that other builds
  *   take keep what was there, so both numbers are stored, and compared when they are read. */
 
@@ -89,7 +90,7 @@ static int take_number(MDB_env *env, MDB_txninfo *table, size_t size)
     return 0;
 }
 
-/* Called by mdb_env_close0(): the number whose slots it clears; 0 in a process that has
+/* Called by mdb_env_close0(), which clears the slots of this number; 0 in a process that has
  * inherited the environment. */
 static MDB_PID_T own_number(MDB_env *env)
 {
@@ -177,8 +178,8 @@ enum { NEW_PAGES = 64 };
  *
  * The search costs a system call for each process that reads an old snapshot, which is too
  * much for every page. So it is made after some new pages, or some milliseconds after the
- * last one, or when the map is full. Only in the last case the lock of the reader table is
- * waited for: a reader that was stopped while it had that lock would stop the writer too. */
+ * last one, or when the map is full. It waits for the lock of the reader table only when the
+ * map is full: a reader that was stopped while it had that lock would stop the writer too. */
 static int clear_dead_readers(MDB_txn *txn, size_t pages)
 {
     MDB_env *env = txn->mt_env;

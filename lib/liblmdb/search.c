@@ -166,7 +166,7 @@ static int quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
     return mdb_node_read(&mc, node, data);
 }
 
-/* Whether a key belongs on the cursor's leaf page, behind the cursor. */
+/* Whether a key belongs on the cursor's leaf page, after the cursor. */
 static int is_forward(const MDB_cursor *mc, const MDB_val *key)
 {
     MDB_page *mp;

@@ -79,8 +79,8 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
 #endif
 
 /* mdb_env_open() allocates its list of dirty pages, two megabytes, with calloc(). Only the
- * first element, the list's length, needs to be zero: what lies behind that many elements is
- * not read. */
+ * first element, the list's length, needs to be zero: elements past that length are not
+ * read. */
 static void *uncleared_list(size_t count, size_t size)
 {
     void *list = malloc(count * size);
@@ -343,9 +343,9 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
     return rc;
 }
 
-/* The writer mutex lies in the map of the lock file. A thread that has not unlocked it yet
- * would do that in the map, and its list of robust mutexes leads through the mutex. Then the
- * map is never unmapped: a few pages, once. The only other use that mdb_env_close() makes of
+/* The writer mutex is in the map of the lock file. A thread that has not unlocked it yet will
+ * unlock it there, and its list of robust mutexes leads through the mutex. In that case the
+ * map is never unmapped, which costs a few pages. The only other use that mdb_env_close() makes of
  * me_txns is to free our reader slots. */
 void pylmdb_env_close(MDB_env *env)
 {
@@ -430,7 +430,7 @@ void pylmdb_cursor_unset(MDB_cursor *mc)
 }
 
 /* A forked child has its own descriptor table, so closing descriptors there does not affect
- * the parent. The map of the data stays, because views may lie in it. Where locks belong to
+ * the parent. The map of the data stays, because views may refer to it. Where locks belong to
  * the process, closing a lock file drops the locks that the calling process has on it. So
  * this must happen before the child opens the file again. */
 void pylmdb_env_abandon(MDB_env *env)

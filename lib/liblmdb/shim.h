@@ -74,8 +74,9 @@ int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data);
 const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node);
 
 /* Store value for a key, or delete the key if value is NULL, in a database without
- * duplicates. on_old_value(), if given, is called first with the existing value; a code other
- * than 0 that it returns is returned at once. PYLMDB_NOT_QUICK: nothing was done. */
+ * duplicates. on_old_value(), if given, is called first with the existing value; if it
+ * returns a code other than 0, that is returned and nothing is changed. PYLMDB_NOT_QUICK:
+ * nothing was done. */
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
                     pylmdb_on_old_value *on_old_value, void *context);
 
@@ -83,7 +84,7 @@ int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *valu
  * NULL. */
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 
-/* Take a cursor's position away, as if it had never been moved. */
+/* Make a cursor have no position, as if it had never been moved. */
 void pylmdb_cursor_unset(MDB_cursor *cursor);
 
 /* cdef: begin */
@@ -116,9 +117,9 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 /* Return the address and the size of the map; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);
 
-/* Called before an environment is opened: the first size of its map, the size that it may
- * reach (at least the file's), how much to map, and whether the user has fixed the size,
- * which info() then reports. */
+/* Set the sizes of the map before an environment is opened: the first size, the size that it
+ * may reach (at least the file's), and how much to map. fixed: the user has chosen the size,
+ * and info() reports that size. */
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 
 /* Set the limit of an open environment's map, never below what is used; 0 means the size in
@@ -126,16 +127,17 @@ void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, in
  * mapping cannot be extended so far. ENOSYS: this build cannot. */
 int pylmdb_env_limit(MDB_env *env, size_t size);
 
-/* The same by another map. No transaction and no view may use the old one. */
+/* The same, with a new map in place of the old one, which no transaction and no view may
+ * use. */
 int pylmdb_env_replace_map(MDB_env *env, size_t size);
 
-/* Move a map that cannot grow where it lies, or that is smaller than the data that another
+/* Move a map that cannot grow at its address, or that is smaller than the data that another
  * process has written. alone: no transaction and no view uses the map; otherwise it is not
  * moved. */
 int pylmdb_env_make_room(MDB_env *env, int alone);
 
-/* The files of an open environment were found by this name, in the form that mdb_env_open()
- * takes. */
+/* Note the path by which the files of an open environment were found, in the form that
+ * mdb_env_open() takes. */
 void pylmdb_env_named(MDB_env *env, const char *path);
 
 /* An open environment is opened again with other sizes: the larger limit holds. */
@@ -210,7 +212,7 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
 /* Called after pylmdb_env_open() and pylmdb_env_opened(), before the first transaction.
  * PYLMDB_OTHER_FILE: other processes have another data file open with the same lock file, so
  * the lock file must not be used. Then pylmdb_env_discard_locks() removes it, and the next
- * open creates a new one. ESTALE: the names lead to other files already. EBUSY: another
+ * open creates a new one. ESTALE: the paths already name other files. EBUSY: another
  * process is removing it. */
 #define PYLMDB_OTHER_FILE (-30701)
 int pylmdb_env_join(MDB_env *env);
@@ -220,13 +222,13 @@ int pylmdb_env_discard_locks(MDB_env *env);
  * that died while it opened the environment has left in the lock file. */
 void pylmdb_env_opened(MDB_env *env);
 
-/* The number by which this process is known in the environment's reader table, and the
- * process number that belongs to a number in the table, as that process sees its own. */
+/* Return the number by which this process is known in the environment's reader table; and the
+ * process number for a number in the table, as it is in the PID namespace of that process. */
 int pylmdb_env_number(MDB_env *env);
 int pylmdb_env_process(MDB_env *env, int number);
 
-/* Make the reader table end at a number of slots again, or behind the last one that is taken:
- * a process that only looks at the environment does not count as a reader. */
+/* Make the reader table end after count slots again, or after the last one that is taken, so
+ * that a process that only inspects the environment does not count as a reader. */
 void pylmdb_env_forget_slots(MDB_env *env, unsigned int count);
 /* cdef: end */
 

@@ -2,7 +2,7 @@
 """Count the calls in liblmdb's sources that the macros of ``shim.c`` replace.
 
 The macros recognise a call by its name and by the text of an argument: ``calloc(n,
-sizeof(MDB_env))`` allocates our struct behind the environment, any other ``calloc()`` does not.  If
+sizeof(MDB_env))`` allocates our struct after the environment, any other ``calloc()`` does not.  If
 a new release writes such a call in another way, everything still compiles, and the macro does
 nothing.  So ``pin.json`` says under ``calls`` how often each call occurs:
 

@@ -7,7 +7,7 @@
     # Why it is there.
         our text
 
-The line with ``@`` is the anchor.  It names the function of ``mdb.c`` in which the edit lies, the
+The line with ``@`` is the anchor.  It names the function of ``mdb.c`` that the edit is in, the
 engines that have it, what it does, and the first 16 digits of the sha256 of the guarded lines.
 These are lines of the file as it is after the patches and before any edit, line ends included.
 ``before`` inserts the text before the guarded line.  ``replaces N`` replaces N guarded lines, and

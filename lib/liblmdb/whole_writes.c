@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes that continue after a part was written. Included by shim.c, before mdb.c.
  *
- * A disk that becomes full takes the first part of a write, and reports the error only at the
- * next write. mdb.c takes the short write for the answer and reports EIO. Here the rest is
+ * When a disk becomes full, the system writes the first part of the data, and reports the
+ * error only at the next write. mdb.c reports such a short write as EIO. Here the rest is
  * written again, which reports the true error. An interrupted write is repeated too. */
 #include <sys/uio.h>
 

@@ -148,9 +148,10 @@ static int install(int number)
     return number;
 }
 
-/* Make sure that a real-time signal calls our handler, and return its number: the one chosen
- * before, if its handler is still ours; else the highest one without a handler; else the
- * highest one, and then our handler calls the previous one. Called with held_guard held. */
+/* Make sure that a real-time signal calls our handler, and return its number. The signal that
+ * was chosen before is kept if its handler is still ours. Otherwise it is the highest one
+ * without a handler. If all have handlers it is the highest one, and our handler calls the
+ * previous handler. Called with held_guard held. */
 static int have_release_signal(void)
 {
     struct sigaction now;
@@ -194,14 +195,13 @@ static void ask_owner(struct held_lock **link)
 /* -- waiting --------------------------------------------------------------------------
  *
  * If a thread dies inside pthread_mutex_lock() for a robust mutex, the kernel releases the mutex
- * if the number in it is the thread's. Both are numbers of a PID namespace. So if threads of two
- * containers have the same number, the death of the one that waits would release the lock of the
- * one that writes, and a third thread would write too.
+ * if the number in it is the thread's. Both are numbers of a PID namespace. So threads of two
+ * containers may have the same number. Then the death of the one that waits would release the
+ * lock of the one that writes, and a third thread would write too.
  *
- * So the mutex is only tried, which takes a few instructions, and this code waits for the word in
- * it. The kernel's interface for robust mutexes defines that word, and that an unlock wakes a
- * waiter if FUTEX_WAITERS is set in it. Where the word lies in the mutex is up to the C library;
- * find_word() finds it out. */
+ * So the code only tries the mutex, which takes a few instructions, and waits for its lock word. The kernel's interface for robust mutexes defines that word, and that an unlock wakes a
+ * waiter if FUTEX_WAITERS is set in it. Where the word is in the mutex depends on the C library;
+ * find_word() finds it. */
 #ifndef SYS_futex
 #define SYS_futex SYS_futex_time64
 #endif

@@ -153,7 +153,7 @@ class SharedCore:
 class EnvironmentCore:
     """The base of Environment, with the methods that are called often.
 
-    It calls ``_stat``, ``_open_db`` and the like of Environment if it cannot do it at once.
+    It calls ``_stat``, ``_open_db`` and the like of Environment if it cannot do it immediately.
     """
 
     # None once it is closed

@@ -227,6 +227,7 @@ def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options) -> No
         code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
     if code:
         raise opening.failure(code)
+    shared.max_key_size = lib.mdb_env_get_maxkeysize(shared.ptr)
 
 
 def _join(shared: SharedEnv, options: Options) -> None:

@@ -296,10 +296,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         """Delete the current record and move to its successor; False without a position.
 
         If the deleted value was the greatest of several values of its key, the cursor is
-        behind them, on no record, and deletes nothing until it is moved: ``next()`` moves
+        after them, on no record, and deletes nothing until it is moved: ``next()`` moves
         it to the next key, ``prev()`` to the values that are left.  So ``while
         cursor.delete(): pass``, begun at any value but the first, deletes that value and
-        those behind it, and nothing of the next key.  If the deleted value was the only
+        those after it, and nothing of the next key.  If the deleted value was the only
         one of its key, the key does not exist any more, and the cursor is on the next key.
 
         :param dupdata: True to delete all values of the key.

@@ -58,8 +58,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         writes.  :meth:`Environment.sync` flushes.
     :param map_async: True, with ``writemap``, to flush without waiting.
     :param mode: permissions of a new directory; new files get them without the
-        execute bits.  The umask applies.  A lock file that is created beside an existing
-        data file gets the permissions of the data file.
+        execute bits.  The umask applies.  A new lock file of an existing data file gets
+        the permissions of the data file.
     :param create: False to raise if the directory does not exist.
     :param readahead: False to turn the system's read-ahead off: better for random
         reads of data larger than memory.
@@ -168,7 +168,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         return self._reopen(shared) if shared.left_behind else shared
 
     def _reopen(self, left: SharedEnv) -> SharedEnv:
-        """Open the file again, in place of a native environment that was left behind."""
+        """Open the file again, in place of a native environment that is no longer used."""
         from . import _registry
 
         with _registry.lock():
@@ -189,7 +189,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         :param wait: how many seconds to wait until no view of this process is alive;
             by default it does not wait.
         :raises BusyError: views are still alive after ``wait`` seconds.  The
-            environment is closed all the same.
+            environment is closed nevertheless.
 
         ``mdb_env_close``, once nothing uses the file in this process any more.
         """
@@ -528,8 +528,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
     def compact(self) -> None:
         """Rewrite the data file without its free pages, and continue with the new file.
 
-        A compacted copy is written beside the data file, flushed to disk and renamed
-        over it.  Database handles stay valid.  Operations that other threads begin
+        A compacted copy is written to the same directory, flushed to disk and renamed
+        over the data file.  Database handles stay valid.  Operations that other threads begin
         meanwhile wait, and then raise BusyError.
 
         :raises BusyError: another process, or another Environment of this process, has
@@ -681,7 +681,7 @@ def _open_pickled(cls: type[Environment], path: bytes, options: dict[str, Any]) 
 
 
 def enable_drop_gil() -> None:
-    """Does nothing; it exists for programs written for py-lmdb."""
+    """Do nothing; this exists for programs written for py-lmdb."""
 
 
 open = Environment

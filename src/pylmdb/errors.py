@@ -19,7 +19,7 @@ import builtins
 import errno
 import os
 
-from ._base.flags import MDB_DUPSORT
+from ._base.flags import MDB_DUPSORT, MDB_INTEGERKEY
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class CorruptedError(Error):
 
 
 class PanicError(Error):
-    """An update failed half-way; the environment can only be closed."""
+    """An update failed before its end; the environment can only be closed."""
 
     MDB_NAME = "MDB_PANIC"
     MDB_HINT = "close the environment and open it again"
@@ -119,8 +119,8 @@ class MapFullError(Error):
 
     MDB_NAME = "MDB_MAP_FULL"
     MDB_HINT = (
-        "Please use a larger Environment(map_size=) parameter, or max_map_size= or none at all,"
-        " with which the map grows, or call set_mapsize()"
+        "Please use a larger Environment(map_size=) parameter or max_map_size=, or leave both out"
+        " so that the map grows; or call set_mapsize()"
     )
 
 
@@ -158,7 +158,7 @@ class CursorFullError(Error):
 
 
 class PageFullError(Error):
-    """liblmdb found a page without room where it had just made room."""
+    """A page has no room left, although liblmdb has just made room there."""
 
     MDB_NAME = "MDB_PAGE_FULL"
 
@@ -183,7 +183,7 @@ class BadRslotError(Error):
 
 
 class BadDbiError(Error):
-    """The database behind a handle was dropped or does not exist here."""
+    """The database of a handle was dropped, or the snapshot does not have it."""
 
     MDB_NAME = "MDB_BAD_DBI"
     MDB_HINT = "open the database again with open_db()"
@@ -211,7 +211,7 @@ class ReadonlyError(Error, OSError):
     """A read-only transaction or environment cannot write."""
 
     MDB_NAME = "EACCES"
-    MDB_HINT = "begin(write=True) in an environment opened with readonly=False"
+    MDB_HINT = "writing needs begin(write=True), in an environment opened with readonly=False"
 
 
 class LockFileError(ReadonlyError):
@@ -258,7 +258,7 @@ class MemoryError(Error, builtins.MemoryError):
     MDB_NAME = "ENOMEM"
     MDB_HINT = (
         "if the system has memory left, the process has no addresses left (see ulimit -v), or those"
-        " behind the map are in use; end all transactions and views of this process, and the next"
+        " after the map are in use; end all transactions and views of this process, and the next"
         " write transaction moves the map"
     )
 
@@ -396,13 +396,13 @@ _BY_CODE: dict[int, type[Error]] = {
     errno.ESTALE: ReplacedError,
 }
 
-# What error codes mean.  Those of the system that are not here are put by os.strerror().
+# What error codes mean.  os.strerror() has the texts of the system's other codes.
 _REASONS: dict[int, str] = {
     -30799: "the key/data pair exists already",
     -30798: "no matching key/data pair found",
     -30797: "a page was not found",
     -30796: "a page is damaged or of the wrong type",
-    -30795: "an earlier update failed half-way",
+    -30795: "an earlier update failed before its end",
     -30794: "the file has another format than this engine",
     -30793: "the file is not an LMDB file",
     -30792: "the map is full (mapsize limit reached)",
@@ -448,6 +448,12 @@ def _reason(code: int) -> str:
 
 CLOSED = "Attempt to operate on closed/deleted/dropped object."
 
+# What to do after an error of one function, where the class cannot know it.
+_HINTS = dict.fromkeys(
+    [("mdb_cursor_get", errno.EINVAL), ("mdb_cursor_count", errno.EINVAL)],
+    "the cursor has no position; move it to a record first",
+)
+
 
 # Destructors can call both functions when the interpreter exits and has set the globals of modules
 # to None, so what they need is bound in parameters.
@@ -457,8 +463,11 @@ def error(
     hint: str | None = None,
     by_code: dict[int, type[Error]] = _BY_CODE,
     otherwise: type[Error] = Error,
+    hints: dict[tuple[str, int], str] = _HINTS,
 ) -> Error:
     """The exception for a non-zero return ``code`` of the C function ``what``."""
+    if hint is None:
+        hint = hints.get((what, code))
     return by_code.get(code, otherwise)(what, code, hint)
 
 
@@ -466,7 +475,7 @@ def closed(
     subject: str, advice: str, cls: type[ClosedError] = ClosedError, text: str = CLOSED
 ) -> ClosedError:
     """The exception for using ``subject`` after its end."""
-    return cls(text, hint=f"this {subject} has ended; {advice}")
+    return cls(text, hint=f"this {subject} is closed; {advice}")
 
 
 _NOT_FOUND, _INCOMPATIBLE, _BAD_VALSIZE = -30798, -30784, -30781
@@ -485,7 +494,15 @@ def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> 
             " deletes the database, open_db() gives access to its records"
         )
     elif code == _BAD_VALSIZE:
-        hint = f"the key has {len(key)} bytes; {BadValsizeError.MDB_HINT}"
+        longest = slot.shared.max_key_size
+        if 1 <= len(key) <= longest or slot.flags & MDB_INTEGERKEY:
+            hint = f"the key has {len(key)} bytes; {BadValsizeError.MDB_HINT}"
+        else:
+            advice = "hash longer keys" if key else "LMDB has no empty keys"
+            hint = (
+                f"the key has {len(key)} bytes; keys have 1 to {longest} bytes (max_key_size());"
+                f" {advice}"
+            )
     return error(what, code, hint)
 
 

@@ -222,7 +222,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         With default options the data is on disk when this returns.  The transaction
         ends even if this raises.
 
-        :raises BadTxnError: an earlier operation failed half-way (MapFullError).
+        :raises BadTxnError: an earlier operation failed before its end (MapFullError).
         :raises DiskError: the disk is full or has failed; nothing was changed.
 
         ``mdb_txn_commit``.
@@ -281,7 +281,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
     def _drop(self, ptr: CData, db: Database, delete: bool) -> None:
         if db is None:
-            raise TypeError("db must be a database handle, not NoneType")
+            raise refusal("not a database", type(db))
         shared, slot = self._shared, self._slot_in(ptr, db)
         lib = shared.engine.lib
         with shared.dbi_lock:

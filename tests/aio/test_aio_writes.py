@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes of many tasks share commits, and a cancelled task leaves no lock or thread behind."""
+"""Writes of many tasks share commits, and a cancelled task keeps no lock and no thread."""
 
 import asyncio
 import contextlib
@@ -145,7 +145,7 @@ def test_a_task_cancelled_while_it_waits_for_room(env):
     assert set(contents(env)) == {b"a", b"4"}
 
 
-def test_a_task_cancelled_when_it_has_room_passes_that_to_the_next(env):
+def test_a_task_that_is_cancelled_when_it_has_room_gives_it_to_the_next(env):
     aenv = pylmdb.aio.wrap(env, max_pending=1)
 
     async def main():

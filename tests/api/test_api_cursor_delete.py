@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cursor.delete() among duplicates: behind the last value of a key it does what py-lmdb does."""
+"""Cursor.delete() among duplicates: after the last value of a key it does what py-lmdb does."""
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_trimming_the_values_of_the_last_key(env, dup):
     ],
 )
 @pytest.mark.parametrize("before", [[], ["item"], ["next_dup"], ["count"], ["delete"]])
-def test_moving_from_behind_the_values_of_a_key(env, dup, move, found, shown, before):
+def test_moving_from_a_position_after_the_values_of_a_key(env, dup, move, found, shown, before):
     with env.begin(dup, write=True) as txn:
         txn.cursor().putmulti([(b"b", b"2"), (b"b", b"3"), (b"a", b"3")])
         cursor = txn.cursor()
@@ -73,7 +73,7 @@ def test_moving_from_behind_the_values_of_a_key(env, dup, move, found, shown, be
         assert cursor.item() == shown
 
 
-def test_what_comes_while_a_cursor_is_behind_the_values_of_a_key(env, dup):
+def test_values_put_while_a_cursor_is_after_the_values_of_a_key(env, dup):
     with env.begin(dup, write=True) as txn:
         cursor = txn.cursor()
         assert cursor.set_key_dup(b"a", b"3")
@@ -87,7 +87,7 @@ def test_what_comes_while_a_cursor_is_behind_the_values_of_a_key(env, dup):
         assert (cursor.last_dup(), cursor.item()) == (True, (b"b", b"3"))
 
 
-def test_iteration_goes_on_where_the_last_value_of_a_key_is_deleted(env, dup):
+def test_iteration_continues_when_the_last_value_of_a_key_is_deleted(env, dup):
     for look in (False, True):
         with env.begin(dup, write=True) as txn:
             cursor, seen = txn.cursor(), []
@@ -136,7 +136,7 @@ def test_a_delete_that_is_refused_leaves_the_cursor_on_its_record(env, dup):
 
 
 def test_a_delete_that_is_refused_leaves_no_pointer_to_memory_that_was_freed(env, dup):
-    """The record is sought by a copy of it, and what is sought is told to the exception."""
+    """The record is searched by a copy of it, and the exception names what was searched."""
     engine = lowlevel.engine(env)
     lib, ffi = engine.lib, engine.ffi
     with env.begin(dup) as txn:

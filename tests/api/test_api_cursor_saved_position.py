@@ -69,7 +69,7 @@ def test_a_cursor_whose_duplicate_is_gone(env, dup, gone, move, shown):
         assert cursor.item() == shown
 
 
-def test_a_cursor_behind_the_last_duplicate_finds_what_comes_there(env, dup):
+def test_a_cursor_after_the_last_duplicate_finds_records_put_there(env, dup):
     with env.begin(dup, write=True) as txn:
         cursor = txn.cursor()
         assert cursor.set_key_dup(b"c", b"3")

@@ -266,7 +266,7 @@ def test_a_handle_of_another_environment(env, open_env, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [b"db", 1, "db", object()])
-def test_what_is_no_handle(env, wrong):
+def test_db_must_be_a_handle(env, wrong):
     with env.begin(write=True) as txn:
         for use in (
             lambda: txn.get(b"k", db=wrong),

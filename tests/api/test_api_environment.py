@@ -144,8 +144,8 @@ def test_stat_and_info(env):
         _ = found.nothing
 
 
-def test_what_is_told_at_once_is_what_is_told_after_a_wait(env):
-    """The C core asks liblmdb itself, unless somebody closes or resizes: then Python does."""
+def test_statistics_of_the_core_and_of_the_slow_path_are_equal(env):
+    """The C core calls liblmdb, unless the environment is closed or resized: then Python waits."""
     db = env.open_db(b"named")
     with env.begin(write=True) as txn:
         txn.put(b"k", b"v" * 10000)

@@ -377,7 +377,7 @@ def test_adding_ahead_while_iterating_is_seen(env):
 
 
 @pytest.mark.skipif(os.environ.get("PYLMDB_CORE") != "cffi", reason="test_core_faults.py has it")
-def test_a_record_that_could_not_be_copied_comes_again(begin, plain, monkeypatch):
+def test_a_record_that_could_not_be_copied_is_yielded_by_the_next_step(begin, plain, monkeypatch):
     with begin(plain) as txn:
         records = txn.cursor().iternext()
         assert next(records) == PLAIN[0]

@@ -125,7 +125,7 @@ def test_aborting_the_parent_ends_its_children(env, parent):
         assert txn.put(b"k", b"v")
 
 
-def test_leaving_a_child_s_block_after_its_parent_ended_tells_of_the_loss(env):
+def test_leaving_a_child_s_block_after_its_parent_ended_says_that_writes_are_lost(env):
     def careless():
         parent = env.begin(write=True)
         with env.begin(parent=parent, write=True) as child:

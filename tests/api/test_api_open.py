@@ -243,7 +243,7 @@ def test_map_size(open_env):
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_000_001, 1 << 40])
-def test_odd_map_sizes_hold_what_is_there(open_env, size):
+def test_any_map_size_has_room_for_the_data_of_the_file(open_env, size):
     with open_env() as env, env.begin(write=True) as txn:
         txn.put(b"k", b"v" * 100_000)
     env = open_env(map_size=size)

@@ -469,7 +469,7 @@ def test_initialised_after_a_failure(live, tmp_path):
     live.env.begin(write=True).abort()
 
 
-def test_never_initialised_objects_die_quietly(live):
+def test_objects_whose_init_never_ran_are_freed_without_an_error(live):
     for make in (
         lambda: pylmdb.Environment.__new__(pylmdb.Environment),
         lambda: pylmdb.Transaction.__new__(pylmdb.Transaction, live.env),

@@ -32,7 +32,7 @@ def size(env):
     return os.stat(os.path.join(env.path(), "data.mdb")).st_size
 
 
-def test_it_becomes_small_and_keeps_all(open_env, env_path):
+def test_the_file_becomes_smaller_and_keeps_all_records(open_env, env_path):
     env = open_env()
     dups, fixed = env.open_db(b"dups", dupsort=True), env.open_db(b"fixed", dupfixed=True)
     fill(env)
@@ -98,7 +98,7 @@ def test_the_options_stay(open_env, env_path, options):
     again.close()
 
 
-def test_who_is_in_the_way_in_this_process(open_env):
+def test_users_in_this_process_that_prevent_compacting_are_named(open_env):
     env = open_env()
     fill(env, 10)
     other = open_env()
@@ -119,7 +119,7 @@ def test_who_is_in_the_way_in_this_process(open_env):
     assert env.stat().entries == 10
 
 
-def test_who_is_in_the_way_elsewhere(open_env, env_path, lib_version):
+def test_other_processes_that_prevent_compacting_are_named(open_env, env_path, lib_version):
     env = open_env()
     fill(env, 10)
     with Rival(env_path, lib_version) as rival:
@@ -225,7 +225,7 @@ def test_a_failure_with_the_new_file_in_place(open_env, env_path, lib_version, m
     assert env.stat().entries == 21
 
 
-def test_killed_in_the_middle_it_is_whole(env_path, lib_version):
+def test_the_file_is_complete_after_a_kill_during_compacting(env_path, lib_version):
     run(
         """
 env = pylmdb.open(path, lib_version=lib_version)

@@ -205,6 +205,15 @@ def test_the_message_of_a_key_error_is_not_quoted():
     assert str(errors.NotFoundError("mdb_get", -30798)).startswith("mdb_get: MDB_NOTFOUND: ")
 
 
+def test_the_message_of_a_cursor_without_a_position_says_to_move_it(env):
+    dups = env.open_db(b"dups", dupsort=True)
+    with env.begin() as txn, txn.cursor(dups) as cursor:
+        with pytest.raises(pylmdb.InvalidParameterError, match="has no position; move it"):
+            cursor.first_dup()
+        with pytest.raises(pylmdb.InvalidParameterError, match="has no position; move it"):
+            cursor.count()
+
+
 def test_py_lmdb_s_message_forms():
     raised = errors.error("mdb_put", -30792)
     assert str(raised).startswith("mdb_put: MDB_MAP_FULL: ")
@@ -370,7 +379,7 @@ def test_an_unknown_format(open_env, env_path, lib_version, data_format):
 
 
 def test_a_file_too_large_for_the_disk(lib_version, env_path):
-    """RLIMIT_FSIZE stands for the disk's end: EFBIG, or EIO from a short write."""
+    """RLIMIT_FSIZE imitates a full disk: EFBIG, or EIO from a short write."""
     program = textwrap.dedent(
         """
         import resource, signal, sys, pylmdb
@@ -429,7 +438,7 @@ def test_a_database_that_cannot_be_opened_is_named(open_env, lib_version):
         env.open_db(b"missing", create=False)
     with env.begin() as txn, pytest.raises(pylmdb.ReadonlyError, match="no database b'missing'"):
         env.open_db(b"missing", txn)
-    if lib_version == 0:  # 1.0 stores names with a NUL, so the record is not in the way
+    if lib_version == 0:  # 1.0 stores names with a NUL, so the record has another key
         with pytest.raises(pylmdb.IncompatibleError, match="a record with the key b'record'"):
             env.open_db(b"record")
     with pytest.raises(pylmdb.BadValsizeError, match="the name has 5000 bytes; names have 1 to"):
@@ -448,7 +457,10 @@ def test_a_key_or_value_that_does_not_fit_is_measured(open_env):
     env = open_env()
     dups = env.open_db(b"dups", dupsort=True)
     with env.begin(write=True) as txn:
-        with pytest.raises(pylmdb.BadValsizeError, match="the key has 5000 bytes; keys have 1 to"):
+        limit = rf"keys have 1 to {env.max_key_size()} bytes \(max_key_size\(\)\)"
+        with pytest.raises(pylmdb.BadValsizeError, match=f"the key has 5000 bytes; {limit}; hash"):
             txn.put(b"k" * 5000, b"")
+        with pytest.raises(pylmdb.BadValsizeError, match=f"the key has 0 bytes; {limit}; LMDB"):
+            txn.put(b"", b"")
         with pytest.raises(pylmdb.BadValsizeError, match="values in a dupsort database 0 to max"):
             txn.put(b"k", b"v" * 5000, db=dups)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from leaks import MEASURE
-from programs import run
+from programs import in_thread, run
 
 import pylmdb
 from pylmdb import lowlevel
@@ -28,15 +28,6 @@ def env(path):
         yield env
 
 
-def elsewhere(function):
-    """Return the result of ``function``, called in another thread."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-    thread.join()
-    return results[0]
-
-
 def test_a_reader_and_a_writer_open_one_database(env):
     def open_in_reader():
         with env.begin() as reader:
@@ -45,7 +36,7 @@ def test_a_reader_and_a_writer_open_one_database(env):
     writer = env.begin(write=True)
     handle = env.open_db(b"x", txn=writer)
     writer.put(b"k", b"1", db=handle)
-    theirs = elsewhere(open_in_reader)
+    theirs = in_thread(open_in_reader)
     writer.put(b"k", b"2", db=theirs)
     writer.put(b"k", b"3", db=env.open_db(b"x"))
     writer.commit()
@@ -87,7 +78,7 @@ def test_an_old_reader_opens_what_a_writer_makes_anew(env):
     writer = env.begin(write=True)
     writer.drop(old)
     new = env.open_db(b"x", txn=writer, integerkey=True)
-    theirs, records = elsewhere(open_in_reader)
+    theirs, records = in_thread(open_in_reader)
     assert records == [(b"k", b"old")]
     writer.put(b"\1\0\0\0", b"new", db=new)
     writer.commit()
@@ -150,7 +141,7 @@ measure({"again": again})
     )
 
 
-def test_names_come_back_in_any_order(open_env):
+def test_names_of_dropped_databases_can_be_used_again_in_any_order(open_env):
     env = open_env(max_dbs=3)
     reader = env.begin()
     for number in range(60):
@@ -324,7 +315,7 @@ def calls_of(function):
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_opening_a_database_does_the_same_work_beside_many(open_env, nested):
+def test_opening_a_database_does_not_depend_on_the_number_of_others(open_env, nested):
     env = open_env(max_dbs=700)
     with env.begin(write=True) as txn:
         if nested:
@@ -339,7 +330,7 @@ def test_opening_a_database_does_the_same_work_beside_many(open_env, nested):
     assert len(env.dbs()) == 607
 
 
-def test_slots_serve_again_beside_names_that_none_has_had(open_env):
+def test_slots_are_used_again_under_new_names(open_env):
     env = open_env(max_dbs=20)
     for i in range(100):
         db = env.open_db(b"db%d" % i)
@@ -370,7 +361,7 @@ def test_creations_that_are_aborted_leave_their_slots(open_env):
     assert env.dbs() == []
 
 
-def test_a_handle_that_liblmdb_alone_has_opened(open_env):
+def test_a_handle_that_mdb_dbi_open_has_opened(open_env):
     """Its slot is the one that open_db() finds, so that the database has one root."""
     env = open_env()
     lib, ffi = lowlevel.engine(env).lib, lowlevel.engine(env).ffi

@@ -59,7 +59,7 @@ SHAPES = [digits, uneven_digits, bytes_of_16, short, names, words, prefixes, cro
 
 
 def absent(keys, chance):
-    """Neighbours of keys, and what comes before and behind all."""
+    """Neighbours of keys, and keys before and after all of them."""
     found = {b"\0", b"\xff" * 20, b"0", b"5"}
     for key in chance.sample(sorted(keys), 300):
         found |= {key + b"\0", key + b"5", key[:-1], key[:-1] + bytes([key[-1] ^ 1])}

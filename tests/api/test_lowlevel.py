@@ -72,7 +72,7 @@ def test_handles(raw, env):
 
 
 @pytest.mark.parametrize("wrong", [None, b"env", 7, object()])
-def test_what_has_no_handle(wrong):
+def test_objects_without_a_native_handle_raise_type_error(wrong):
     for function in (lowlevel.handle, lowlevel.engine):
         with pytest.raises(TypeError):
             function(wrong)

@@ -60,7 +60,7 @@ def _delete_under_an_iterator(txn):
 
 @pytest.fixture
 def key(lib_version):
-    """Return the key of the database: LMDB 1.0 stores a NUL behind names."""
+    """Return the key of the database: LMDB 1.0 stores a NUL after names."""
     return NAME + b"\0" * lib_version
 
 
@@ -132,7 +132,7 @@ def test_long_names_are_cut(env, lib_version):
     assert len(str(caught.value)) < 350
 
 
-def test_a_writer_fails_that_operation_alone(env, users, key):
+def test_a_writer_fails_only_that_operation(env, users, key):
     with env.writer() as writer:
         results: list[Future] = [writer.put(b"a", b"1"), writer.delete(key), writer.put(b"b", b"2")]
     with pytest.raises(pylmdb.IncompatibleError, match=TOLD):

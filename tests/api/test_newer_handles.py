@@ -2,11 +2,10 @@
 """Handles that are newer than the transaction they are used in, by every operation."""
 
 import sys
-import threading
 
 import numpy as np
 import pytest
-from programs import run
+from programs import in_thread, run
 
 import pylmdb
 
@@ -50,15 +49,6 @@ def reserved(txn, db):
     return True
 
 
-def elsewhere(function):
-    """The result of ``function``, called in another thread."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-    thread.join()
-    return results[0]
-
-
 @pytest.fixture
 def env(tmp_path, lib_version):
     """An environment with the databases "a" to "c", of which this opening knows none."""
@@ -74,7 +64,7 @@ def env(tmp_path, lib_version):
 def test_a_handle_that_was_opened_after_the_transaction_began(env, use):
     """Also where others were opened in between, which it does not learn of by that."""
     txn = env.begin(write=use in WRITES)
-    dbs = elsewhere(lambda: [env.open_db(name) for name in (b"a", b"b", b"c")])
+    dbs = in_thread(lambda: [env.open_db(name) for name in (b"a", b"b", b"c")])
     for db in (dbs[1], dbs[2], dbs[0]):
         assert USES[use](txn, db) == (VALUE if use in READS else True)
     txn.abort()
@@ -83,7 +73,7 @@ def test_a_handle_that_was_opened_after_the_transaction_began(env, use):
 @pytest.mark.parametrize("use", WRITES)
 def test_a_child_learns_of_a_handle_and_so_does_its_parent(env, use):
     with env.begin(write=True) as parent:
-        db = elsewhere(lambda: env.open_db(b"b"))
+        db = in_thread(lambda: env.open_db(b"b"))
         with env.begin(write=True, parent=parent) as txn:
             assert USES[use](txn, db)
         if use != "drop":

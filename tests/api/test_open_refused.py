@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The messages of an open() that fails, and that it leaves no files behind."""
+"""The messages of an open() that fails, and that it leaves no files."""
 
 import errno
 import fcntl
@@ -110,7 +110,7 @@ def test_a_refused_file_is_as_it_was(folder, open_env):
 
 
 @pytest.mark.parametrize("command", ["info", "ls", "stat", "scan", "dump", "warm", "compact"])
-def test_commands_leave_nothing_beside_another_file(folder, capsys, command):
+def test_commands_create_no_file_next_to_a_file_of_another_kind(folder, capsys, command):
     before = contents(folder)
     assert main([command, "notes.txt"]) == 1
     assert "'notes.txt': MDB_INVALID: the file is not an LMDB file" in capsys.readouterr().err

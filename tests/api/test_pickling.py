@@ -46,7 +46,7 @@ def test_to_another_process_and_back(env, method):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_options_come_along(open_env, protocol):
+def test_options_are_pickled_with_the_environment(open_env, protocol):
     env = open_env(
         map_size=1 << 22, metasync=False, sync=False, max_readers=7, max_dbs=3,
         readahead=False, meminit=False, max_spare_txns=2,
@@ -149,7 +149,7 @@ def test_copies_of_an_environment_and_a_handle(env, how):
         assert txn.get(b"k", db=db) == b"v"
 
 
-def test_a_handle_alone(env):
+def test_a_handle_is_pickled_with_its_environment(env):
     db = env.open_db(b"named", integerkey=True)
     main = env.open_db(None)
     db, main = pickle.loads(pickle.dumps((db, main)))

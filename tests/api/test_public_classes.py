@@ -160,7 +160,7 @@ def test_calls_of_a_method_can_be_watched(txn):
     assert txn.get(b"k") == b"v"
 
 
-def test_a_class_stands_for_its_objects_in_tests():
+def test_mock_can_imitate_a_transaction():
     double = mock.create_autospec(pylmdb.Transaction, instance=True)
     double.get.return_value = b"v"
     assert double.get(b"k") == b"v"

@@ -73,7 +73,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_stands_before_a_bad_item_is_put_and_nothing_behind_it(env, name):
+def test_items_before_a_bad_one_are_put_and_none_after_it(env, name):
     item, error = BAD[name]
     keys = shuffled(100)
     items = [(key, VALUE) for key in keys]

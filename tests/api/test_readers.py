@@ -119,7 +119,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_what_the_dead_keep_is_used_again(open_env, env_path, lib_version, options):
+def test_pages_that_dead_readers_keep_are_used_again(open_env, env_path, lib_version, options):
     env = open_env(sync=False, **options)
 
     def rewrite():
@@ -181,7 +181,9 @@ def test_the_living_keep_what_they_read(open_env, env_path, lib_version):
     assert finish(living) == "True\n"
 
 
-def test_the_dead_make_room_for_a_transaction_that_liblmdb_begins(open_env, env_path, lib_version):
+def test_slots_of_the_dead_are_cleared_when_liblmdb_begins_a_reader(
+    open_env, env_path, lib_version
+):
     env = open_env(max_readers=2)
     with env.begin(write=True) as txn:
         txn.put(b"k", b"v")

@@ -84,7 +84,7 @@ def test_the_readers_of_sources():
     assert len(PYTHON_CORE) > 8
 
 
-def test_no_sentence_stands_in_both_cores():
+def test_no_message_is_in_both_cores():
     in_c = long_ones(c_sentences, C_CORE) - {*REFUSALS}
     in_python = long_ones(python_sentences, PYTHON_CORE)
     assert "the reserved memory was given back" in in_c
@@ -92,7 +92,7 @@ def test_no_sentence_stands_in_both_cores():
     assert not in_c & in_python
 
 
-def test_every_sentence_stands_once_in_the_table():
+def test_every_message_is_once_in_the_table():
     texts = [(text, hint) for _, text, hint, _ in REFUSALS.values()]
     assert len({*texts}) == len(texts)
 
@@ -129,7 +129,10 @@ def test_wrong_types_are_named(env):
     with env.begin() as txn:
         with pytest.raises(TypeError, match=r"^txn must be a Transaction, not object$"):
             pylmdb.Cursor(env.open_db(), object())
-        with pytest.raises(TypeError, match=r"^db must be a database handle, not object$"):
+        with pytest.raises(
+            TypeError,
+            match=r"^db must be a database handle, not object; open_db\(name\) returns one$",
+        ):
             txn.get(b"key", db=object())
 
 

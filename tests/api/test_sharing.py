@@ -282,7 +282,7 @@ pylmdb.open(path).close()
     )
 
 
-def test_py_lmdb_holds_the_file_beside_many_others(env_path, lib_version):
+def test_a_file_that_py_lmdb_has_open_among_many_descriptors_is_refused(env_path, lib_version):
     run(
         """
 import lmdb
@@ -312,7 +312,7 @@ def may_be_open():
 """
 
 
-def test_nobody_has_the_file(env_path, lib_version):
+def test_a_file_that_is_not_open_is_recognised(env_path, lib_version):
     run(
         IN_USE
         + """
@@ -326,7 +326,7 @@ with open(f"{path}/data.mdb") as file:
 
 
 @pytest.mark.parametrize("lock", [True, False])
-def test_somebody_has_the_file(env_path, lib_version, lock):
+def test_a_file_that_py_lmdb_has_open_is_recognised(env_path, lib_version, lock):
     run(
         IN_USE
         + f"""

@@ -192,7 +192,7 @@ def test_an_open_transaction_with_views_is_not_pinned_yet(env):
     assert bytes(view[:8]) == b"abcdefgh"
 
 
-def test_a_transaction_whose_views_have_gone_goes_on(env):
+def test_a_transaction_can_be_used_after_its_views_were_freed(env):
     txn = env.begin(buffers=True)
     for _ in range(100):
         view = txn.get(b"large")
@@ -287,7 +287,7 @@ def test_views_are_hashable_and_equal_to_bytes(env, write):
 
 
 @pytest.mark.parametrize("write", [False, True])
-def test_the_object_behind_a_view_is_no_way_to_write(env, write):
+def test_the_exporter_of_a_view_is_read_only(env, write):
     with env.begin(buffers=True, write=write) as txn:
         behind = txn.get(b"small").obj
         assert behind is None or memoryview(behind).readonly

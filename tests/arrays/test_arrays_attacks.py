@@ -122,7 +122,7 @@ def test_a_reservation_in_a_cycle(env, kept):
         assert txn.get(b"k") is None
 
 
-def test_the_thread_that_holds_what_it_waits_for_is_told(env):
+def test_a_thread_whose_reservation_is_alive_gets_busy_error(env):
     txn = env.begin(write=True)
     with contextlib.suppress(BufferError), txn.reserve(b"k", 8) as view:
         kept = np.frombuffer(view, np.uint8)

@@ -161,7 +161,7 @@ class World:
 
 
 @pytest.mark.parametrize("writemap", [False, True])
-def test_what_is_held_stays_right(tmp_path, lib_version, writemap):
+def test_kept_views_arrays_and_snapshots_stay_unchanged(tmp_path, lib_version, writemap):
     options = {"lib_version": lib_version, "writemap": writemap, "max_map_size": 1 << 34}
     world = World(str(tmp_path / "env"), ROUNDS, **options)
     world.run(readers=3)

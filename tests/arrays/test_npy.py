@@ -125,7 +125,7 @@ def test_elements_without_bytes(env):
 
 
 def test_old_memory_is_not_shown(env):
-    """Neither between fields, nor behind the data."""
+    """Neither between fields, nor after the data."""
     with env.begin(write=True) as txn:
         for i in range(20):
             txn.put(b"%d" % i, b"\xee" * 1900)
@@ -203,7 +203,7 @@ def test_what_can_be_written_can_be_read(env):
                 assert_same(txn.get_array(b"k%d" % count), source)
 
 
-# -- where the data lies ---------------------------------------------------------------------
+# -- alignment of the data -------------------------------------------------------------------
 
 
 def test_overflow_values_are_aligned_for_every_key(env):

@@ -51,7 +51,7 @@ def by_numpy(data):
 
 
 def without_gaps(array):
-    """Return the bytes of an array; numpy does not read what lies between fields."""
+    """Return the bytes of an array; numpy does not read the bytes between fields."""
     copy = np.zeros(array.shape, array.dtype)
     copy[...] = array
     return copy.tobytes()

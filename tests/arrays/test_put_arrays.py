@@ -140,7 +140,7 @@ def test_numbers_of_values_must_agree(txn):
 
 
 def test_rising_keys_fill_pages(env):
-    """From behind the last record they are appended, also in a second call."""
+    """Keys after the last record are appended, also in a second call."""
     table = rows(20_000, 8)
     plain, mixed, first, second = (env.open_db(name) for name in (b"p", b"m", b"f", b"s"))
     numbers = RNG.permutation(20_000)
@@ -164,7 +164,7 @@ def test_rising_keys_fill_pages(env):
 
 
 def test_rising_is_what_the_database_says(env, txn):
-    """Keys that rise for one order and not for another; behind the last and not."""
+    """Keys that rise in one order and not in another; after the last key and not."""
     reverse = env.open_db(b"reverse", txn, reverse_key=True)
     native = env.open_db(b"native", txn, integerkey=True)
     table = rows(600)

@@ -33,7 +33,7 @@ def test_databases(env):
         table = rows(len(names))
         fill(env, dict(zip(names, table, strict=True)), db)
         if db in (several, fixed):
-            # greater values behind these, which are not looked at
+            # greater values after these, which are not read
             fill(env, dict.fromkeys(names, b"\xff" * 16), db)
         order = RNG.permutation(len(names))
         with env.begin() as txn:

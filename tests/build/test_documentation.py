@@ -30,7 +30,7 @@ CLASSES = [
 
 
 def is_abstract(function):
-    """True if nothing but a docstring and ``raise NotImplementedError`` stands in it."""
+    """True if it contains only a docstring and ``raise NotImplementedError``."""
     return "NotImplementedError" in function.__code__.co_names
 
 
@@ -245,7 +245,7 @@ def shape(function):
 
 
 def own_shape(method):
-    """Return the parameters behind ``self``, which C functions take by position only."""
+    """Return the parameters after ``self``, which C functions take by position only."""
     return shape(method)[1:]
 
 

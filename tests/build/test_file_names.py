@@ -77,7 +77,7 @@ def places():
     for line in MAP.read_text("utf-8").splitlines():
         cells = line.split(" | ")
         for name in re.findall(r"`([^`]+)`", cells[1]) if len(cells) == 3 else ():
-            yield name if name.startswith(("lib/", "docs")) else f"src/pylmdb/{name}"
+            yield name if (ROOT / name).exists() else f"src/pylmdb/{name}"
 
 
 def test_the_map_names_what_exists():

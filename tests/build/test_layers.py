@@ -160,7 +160,7 @@ def test_private_modules_of_a_folder_are_its_own():
     assert not strangers
 
 
-def test_few_modules_lie_beside_the_folders():
+def test_few_modules_are_outside_of_the_folders():
     assert len([*PACKAGE.glob("*.py")]) <= 20
 
 

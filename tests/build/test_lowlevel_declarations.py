@@ -227,7 +227,7 @@ int second(struct pair *pair);
 @pytest.mark.parametrize(
     "marks", ["", "begin", "end", "end begin", "begin begin end", "begin end end"]
 )
-def test_marks_come_in_turn(marks):
+def test_begin_and_end_marks_must_alternate(marks):
     text = "".join(f"/* cdef: {mark} */\nint f(void);\n" for mark in marks.split())
     with pytest.raises(RuntimeError, match=r"^a\.h: needs lines /\* cdef: begin \*/"):
         OWN["marked_blocks"](text, "a.h")

@@ -76,7 +76,7 @@ def members(wheel):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A copy of the sources, so that building leaves nothing behind in the tree under test."""
+    """A copy of the sources, so that building leaves no files in the tree under test."""
     copy = tmp_path_factory.mktemp("checkout")
     leave = {".git", "build", "dist", "__pycache__"}
     for path in ROOT.rglob("*"):

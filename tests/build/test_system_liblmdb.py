@@ -68,7 +68,7 @@ with env.begin() as txn:
         assert cursor.last_dup() and cursor.item() == (b"dup", b"0999")
         assert [v for _, v in cursor.iterprev_dup(keys=True)][-1] == b"0000"
 
-# Views stand on the address of each value: this build does not know where the map lies.
+# Views are made from the address of each value: this build does not know the map's address.
 with env.begin(db=plain, buffers=True) as txn:
     view, pairs = txn.get(b"0500"), list(txn.cursor())[:20]
     assert isinstance(view, memoryview) and view.readonly and view == b"x" * 500

@@ -234,7 +234,7 @@ for round in range(30):
         assert txn.get(b"k", db=db) in expected
         assert txn.get(bytearray(b"kk"), db=db) in expected
     if KIND == "bytearray":
-        data.extend(b"z")  # no export is left behind
+        data.extend(b"z")  # no export is left
 """,
         env_path,
         lib_version,

@@ -422,7 +422,7 @@ class Environments(RuleBasedStateMachine):
             place.at = table.after(gone[-1]) if gone else None
             left = table.of_key(gone[0][0]) if gone else []
             if left and place.at not in left:
-                place.at = None  # behind the values that are left of the key
+                place.at = None  # after the values that are left of the key
         else:
             key, value = data.draw(self.some_key(table), "key"), data.draw(table.kind.values)
             gone = {"put": [], "pop": table.of_key(key)[:1], "replace": table.of_key(key)}[way]

@@ -89,7 +89,7 @@ class Table:
 
 
 class Place:
-    """A cursor and the record that it stands on: None for none."""
+    """A cursor and the record that it is on; None for no record."""
 
     def __init__(self, cursor):
         self.cursor, self.record = cursor, None

@@ -61,7 +61,7 @@ class Table(ctypes.Structure):
 
 
 def copy_of_the_table(**changed):
-    """Return the table of an engine, changed, and the memory that it lies in."""
+    """Return a changed table of an engine, and the memory that contains it."""
     address = _engine.default().table
     size = Table.from_address(address).size
     memory = ctypes.create_string_buffer(ctypes.string_at(address, size), size)

@@ -67,7 +67,7 @@ def test_pixels(root, names, path, mode, axes):
         assert np.array_equal(array, expected)
 
 
-def test_a_palette_becomes_colours(root, path):
+def test_images_with_a_palette_are_decoded_to_colours(root, path):
     os.makedirs(root)
     image = Image.new("P", (3, 2))
     image.putpalette([10, 20, 30] * 256)
@@ -246,7 +246,7 @@ def test_what_is_no_image(root, names, path):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_every_damaged_image_is_told(root, path):
+def test_every_damaged_image_is_listed(root, path):
     os.makedirs(root)
     chance = np.random.default_rng(1)
     for kind in ("png", "jpg", "gif", "bmp", "tif", "webp"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A killed writer leaves whole batches, and the next writer continues behind them."""
+"""A killed writer leaves complete batches, and the next writer continues after them."""
 
 import hashlib
 import os

@@ -128,7 +128,7 @@ def test_numbered_datum_values_of_native_keys(open_env, env_path):
 
 
 @pytest.mark.parametrize("name", ["meta_info.txt", "meta_info.pkl"])
-def test_a_pipe_beside_a_data_set_is_not_waited_for(env_path, name):
+def test_a_pipe_named_like_a_sidecar_file_is_not_waited_for(env_path, name):
     write(env_path, "plain")
     os.mkfifo(os.path.join(env_path, name))
     assert len(Dataset(env_path)) == 12

@@ -255,7 +255,7 @@ def test_basicsr(open_env, env_path, text):
 
 
 @pytest.mark.parametrize("line", ["", " (1,2,3) 1", "x" * 3000, "\udcff"], ids=repr)
-def test_basicsr_beside_another_set(open_env, env_path, line):
+def test_a_sidecar_file_of_basicsr_next_to_another_data_set(open_env, env_path, line):
     with open_env() as env, env.begin(write=True) as txn:
         txn.put(b"key", b"value")
     text = f"{line}.png (2,3,3) 1\n".encode("utf-8", "surrogateescape")
@@ -356,7 +356,7 @@ def test_records_that_lie(lie, open_env, env_path):
     assert len(list(dataset)) == len(dataset)
 
 
-def test_a_gap_that_cannot_be_told_is_named_when_it_is_read(open_env, env_path):
+def test_a_missing_number_is_named_when_it_is_read(open_env, env_path):
     records = [*(i for i in range(COUNT) if i != 5), COUNT]
     with open_env() as env, env.begin(write=True) as txn:
         for i in records:
@@ -369,7 +369,7 @@ def test_a_gap_that_cannot_be_told_is_named_when_it_is_read(open_env, env_path):
     assert Dataset(env_path, "plain")[5] == value(6)
 
 
-def test_pickled_keys_from_a_stranger_run_nothing(open_env, env_path):
+def test_pickled_keys_that_would_run_code_are_refused(open_env, env_path):
     class Evil:
         def __reduce__(self):
             return open, (env_path + "/owned", "w")

@@ -80,7 +80,7 @@ def test_convert_imageset_of_pixels(tmp_path, root, names, ours, theirs, gray):
 
 @pytest.mark.parametrize("width", [8, 10])
 @pytest.mark.parametrize("dtype", ["u1", "f4"])
-def test_keys_of_digits_alone(ours, theirs, width, dtype):
+def test_keys_that_are_only_digits(ours, theirs, width, dtype):
     arrays = (np.random.default_rng(1).random((5, 3, 4, 6)) * 255).astype(dtype)
     with Writer(ours, layout="datum", key_format=f"%0{width}d") as writer:
         for label, array in enumerate(arrays):
@@ -89,14 +89,14 @@ def test_keys_of_digits_alone(ours, theirs, width, dtype):
     assert recipes.records(ours) == recipes.records(theirs)
 
 
-def test_caffe_s_files_come_out_again(tmp_path, root, names, theirs):
+def test_image_files_in_caffe_s_messages_are_exported_unchanged(tmp_path, root, names, theirs):
     _, lines = listed(tmp_path, names)
     recipes.convert_imageset(root, lines, theirs, encoded=True)
     assert datasets.to_image_folder(theirs, tmp_path / "out") == 6
     assert files(tmp_path / "out") == files(root)
 
 
-def test_caffe_s_pixels_come_out_as_png(tmp_path, root, names, theirs):
+def test_pixels_in_caffe_s_messages_are_exported_as_png(tmp_path, root, names, theirs):
     _, lines = listed(tmp_path, names)
     recipes.convert_imageset(root, lines, theirs)
     datasets.to_image_folder(theirs, tmp_path / "out")
@@ -108,7 +108,7 @@ def test_caffe_s_pixels_come_out_as_png(tmp_path, root, names, theirs):
 # -- the others -----------------------------------------------------------------------
 
 
-def test_pixels_under_digits_come_out_as_png(tmp_path, ours):
+def test_pixels_under_keys_of_digits_are_exported_as_png(tmp_path, ours):
     pixels = np.random.default_rng(1).integers(0, 255, (3, 4, 5), np.uint8)
     with Writer(ours, layout="datum") as writer:
         writer.append(pixels)
@@ -203,11 +203,11 @@ def test_one_record_per_file(tmp_path, root, names, ours, theirs):
     assert files(tmp_path / "out") == files(root)
 
 
-# -- what a writer that was killed, or comes later, does about files beside --------------
+# -- sidecar files after a writer was killed, and of a later writer ----------------------
 
 
 @pytest.mark.parametrize("layout", ["basicsr", "mmsr"])
-def test_files_beside_are_completed(root, names, ours, theirs, layout):
+def test_sidecar_files_are_completed(root, names, ours, theirs, layout):
     meta = {"basicsr": "meta_info.txt", "mmsr": "meta_info.pkl"}[layout]
     options = {"layout": layout, "keys": "stem"}
     items = [datasets.ImageFile(f"{root}/{name}", name) for name in names]
@@ -243,7 +243,7 @@ def test_pixels_that_have_not_their_size(tmp_path, ours):
         datasets.to_image_folder(ours, tmp_path / "out")
 
 
-def test_sizes_of_pixels_that_nobody_noted_cannot_be_known(root, names, ours):
+def test_pixels_without_a_recorded_size_are_refused(root, names, ours):
     items = [datasets.ImageFile(f"{root}/{name}", name) for name in names]
     datasets.from_images(items[:4], ours, layout="mmsr")
     os.unlink(f"{ours}/meta_info.pkl")
@@ -261,7 +261,7 @@ def test_sizes_of_pixels_that_nobody_noted_cannot_be_known(root, names, ours):
     ],
     ids=["list", "lengths", "program", "empty"],
 )
-def test_a_hostile_pickle_beside(root, names, ours, meta):
+def test_a_hostile_sidecar_pickle(root, names, ours, meta):
     items = [datasets.ImageFile(f"{root}/{name}", name) for name in names]
     datasets.from_images(items[:4], ours, layout="mmsr")
     with open(f"{ours}/meta_info.pkl", "wb") as file:

@@ -49,7 +49,7 @@ def test_each_parameter_has_a_name(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("from_")] + [
     "convert", "to_npz", "Writer", "Dataset", "Loader", "build"])  # fmt: skip
-def test_a_misspelt_parameter_is_told_with_the_function(name, tmp_path):
+def test_the_error_of_a_misspelt_parameter_names_the_function(name, tmp_path):
     function = getattr(datasets, name)
     given = [tmp_path / "source", tmp_path / "dest"][: 1 if name in ("Writer", "Dataset") else 2]
     called = f"{name}.__init__" if isinstance(function, type) else name

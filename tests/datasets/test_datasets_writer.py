@@ -88,7 +88,7 @@ def test_a_key_written_again_keeps_its_place(write, env_path, commit_every):
     assert samples(env_path) == [b"3", b"5", b"4"]
 
 
-def test_overwriting_alone_makes_no_index(write, env_path):
+def test_overwriting_a_sample_makes_no_index(write, env_path):
     with write() as writer:
         for name in (b"a", b"b"):
             writer.write(name, b"1")
@@ -277,7 +277,7 @@ def append_many(writer):
         writer.append(bytes(100_000))
 
 
-def test_a_full_map_is_told(write, env_path):
+def test_a_full_map_raises_and_earlier_batches_stay(write, env_path):
     writer = write(map_size=1 << 20, commit_every=10)
     with pytest.raises(pylmdb.MapFullError):
         append_many(writer)
@@ -291,7 +291,7 @@ def test_a_full_map_is_told(write, env_path):
         assert len(writer) % 10 == 0
 
 
-def test_a_key_that_cannot_be_is_refused_alone(write, env_path):
+def test_a_key_of_a_wrong_size_is_refused_and_others_are_written(write, env_path):
     with write() as writer:
         writer.append(b"1", name=b"a" * writer.env.max_key_size())
         for key in (b"", b"a" * (writer.env.max_key_size() + 1)):

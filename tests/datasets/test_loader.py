@@ -419,7 +419,7 @@ def open_paths():
     return {each.path() for each in every if not each.closed}
 
 
-def test_only_so_many_shards_are_held(make, tmp_path):
+def test_at_most_max_open_shards_are_open(make, tmp_path):
     for i in range(9):
         make(map(bytes, TABLE[i : i + 1]), f"shard{i}")
     dataset = Dataset(tmp_path / "shard*", dtype="i4", shape=(2, 3), max_open=2)

@@ -77,7 +77,7 @@ def test_damaged_pickles_are_refused_or_read():
             loads(bytes(raw[: rng.randint(1, len(raw))]))
 
 
-def test_a_bytearray_is_made_of_what_is_there():
+def test_a_bytearray_takes_no_memory_for_a_claimed_size():
     tracemalloc.start()
     with pytest.raises(pylmdb.InvalidParameterError, match="not a pickle of plain data"):
         loads(b"\x80\x05\x96" + (1 << 28).to_bytes(8, "little") + b"short")

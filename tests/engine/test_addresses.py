@@ -17,7 +17,7 @@ def writemap(request):
 
 @pytest.fixture
 def occupied():
-    """Return a function that puts something behind an environment's map."""
+    """Return a function that maps memory directly after an environment's map."""
     ends = []
     yield lambda env: ends.append(occupy(env))
     for end in ends:
@@ -102,7 +102,7 @@ def test_two_thousand_environments_grow(env_path, core, bits):
     run(f"import mmap\nlimit = {bits and 1 << bits}\n" + MANY, env_path, 0, timeout=120)
 
 
-def test_a_map_that_something_lies_behind_moves_when_nobody_is_in_it(open_env, occupied, writemap):
+def test_a_map_followed_by_another_mapping_moves_when_it_is_unused(open_env, occupied, writemap):
     env = open_env(sync=False, writemap=writemap)
     occupied(env)
     for i in range(8):  # each transaction finds room for it
@@ -113,7 +113,7 @@ def test_a_map_that_something_lies_behind_moves_when_nobody_is_in_it(open_env, o
         assert all(txn.get(b"%d" % i) == bytes(20 * MIB) for i in range(8))
 
 
-def test_a_map_that_something_lies_behind_does_not_move_under_anybody(open_env, occupied):
+def test_a_map_followed_by_another_mapping_does_not_move_while_used(open_env, occupied):
     env = open_env(sync=False)
     with env.begin(write=True) as txn:
         txn.put(b"k", b"v" * 100)
@@ -199,7 +199,7 @@ assert env.stat().entries == written
     )
 
 
-def test_where_something_lies_behind_the_map_nothing_may_be_alive(open_env, occupied):
+def test_set_mapsize_is_refused_while_a_map_that_must_move_is_used(open_env, occupied):
     env = open_env()
     fill(env, MIB)
     occupied(env)

@@ -210,7 +210,7 @@ def test_named_and_dropped(growing):
     assert growing.info().map_size < 4 * SIZE
 
 
-# -- what lies in the map ----------------------------------------------------------------------
+# -- readers and views while the map grows -----------------------------------------------------
 
 
 def test_nothing_in_the_map_moves(growing):
@@ -389,7 +389,7 @@ def test_info_tells_what_there_is(open_env):
     assert env.info().used > 4 * MIB
 
 
-def test_a_full_reader_table_leaves_the_free_pages_untold(open_env):
+def test_free_pages_are_none_while_no_reader_slot_is_left(open_env):
     env = open_env(max_readers=1)
     with env.begin():
         assert env.info().free_pages is None

@@ -297,7 +297,7 @@ UNSOUND = {
 
 @pytest.mark.parametrize("what", UNSOUND)
 def test_a_list_of_free_pages_that_is_none(open_env, lib_version, what):
-    """Each list that a transaction takes pages from is looked at, and beside all before it."""
+    """Each list that a transaction takes pages from is checked, also against earlier lists."""
     with open_env() as env:
         with env.begin(write=True) as txn:
             for i in range(400):

@@ -187,7 +187,7 @@ def test_what_is_not_guarded_is_as_without(env_path, lib_version, how):
     run(source, env_path, lib_version, status=-signal.SIGBUS, errors=True)
 
 
-def test_the_handler_that_was_there_is_called_for_what_is_not_ours(env_path, lib_version):
+def test_an_earlier_handler_gets_the_signals_that_are_not_ours(env_path, lib_version):
     run(
         """
 import mmap
@@ -209,7 +209,7 @@ print(other[5000])
 
 
 def test_the_handlers_of_two_engines_do_not_call_each_other_for_ever(env_path, lib_version):
-    """The one that was there before them has its turn."""
+    """The handler that was installed before them is called."""
     said = run(
         """
 import faulthandler, mmap
@@ -230,8 +230,8 @@ print(other[5000])
     assert "Bus error" in said
 
 
-def test_more_addresses_do_not_make_it_whole(env_path, lib_version):
-    """The zeros in place of missing pages stay in a map that is extended behind its end."""
+def test_a_truncated_file_stays_truncated_when_the_map_grows(env_path, lib_version):
+    """The zeros in place of missing pages stay in a map that is extended at its end."""
     run(
         """
 import itertools, mmap

@@ -59,7 +59,9 @@ print(crashes.kill_writers(path, lib_version, {crashes.MODES[mode]}, {KILLS}, {S
 
 
 @pytest.mark.parametrize("unready", ["number", "magic", "everything"])
-def test_one_that_dies_while_it_opens_leaves_the_numbers_alone(env_path, lib_version, unready):
+def test_a_process_that_dies_in_open_does_not_reset_transaction_numbers(
+    env_path, lib_version, unready
+):
     """It has the lock file to itself, and has begun to fill it in, when two others wait."""
     with pylmdb.open(env_path, lib_version=lib_version, sync=False) as env:
         while env.info().last_txnid < 777:

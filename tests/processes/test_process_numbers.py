@@ -65,7 +65,7 @@ def locks(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def programs(env_path, lib_version):
-    """Starts programs that do as they are told, and ends them all."""
+    """Starts programs that run the statements that they get, and ends them all."""
     started = []
 
     def start_one(source="", command=(), module=pylmdb):
@@ -148,7 +148,9 @@ def test_two_of_one_number_have_the_file_open(crowded, open_env, env_path, lib_v
 
 
 @pytest.mark.parametrize("checker", [lmdb, pylmdb], ids=["py-lmdb", "pylmdb"])
-def test_everybody_knows_whether_it_lives(crowded, programs, env_path, lib_version, checker):
+def test_both_bindings_know_whether_a_process_is_alive(
+    crowded, programs, env_path, lib_version, checker
+):
     check = programs(module=checker)
     check.ask("start()")
     assert check.ask("env.reader_check()") == 0
@@ -208,7 +210,9 @@ def test_many_that_need_another_number_at_once(programs, open_env, env_path, lib
 # -- what a dead one has left -------------------------------------------------------------------
 
 
-def test_slots_of_the_dead_with_my_number(programs, open_env, env_path, lib_version, locks):
+def test_slots_of_a_dead_process_with_the_same_number_are_cleared(
+    programs, open_env, env_path, lib_version, locks
+):
     make(open_env)
     dead, program = programs(), programs()
     dead.ask("start()")
@@ -297,7 +301,7 @@ def test_containers_share_a_file(container, open_env, env_path, lib_version, loc
 
 
 @pytest.mark.parametrize("module", [lmdb, pylmdb], ids=["py-lmdb", "pylmdb"])
-def test_a_container_beside_one_with_another_build(
+def test_two_containers_of_which_one_has_another_build(
     container, open_env, env_path, lib_version, module, locks
 ):
     make(open_env)

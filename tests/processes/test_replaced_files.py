@@ -77,7 +77,7 @@ def settle(folder):
 
 
 @pytest.mark.slow  # it waits for the clock
-def test_a_folder_that_has_been_quiet(open_env, tmp_path):
+def test_a_change_after_the_folder_was_settled_is_noticed(open_env, tmp_path):
     cases = []
     for change in (delete, replace, rename_over, move):
         for name in ("data.mdb", "lock.mdb", "linked"):
@@ -110,7 +110,7 @@ def replace_folder(path):
 
 
 @pytest.mark.slow  # it waits for the clock
-def test_what_is_above_a_quiet_folder_is_noticed_soon(open_env, tmp_path):
+def test_a_change_above_a_settled_folder_is_noticed_soon(open_env, tmp_path):
     (tmp_path / "parent" / "env").mkdir(parents=True)
     envs = [open_env(tmp_path / "parent" / "env", sync=False)]
     other = tmp_path / "other"
@@ -145,7 +145,7 @@ def descriptors():
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors")
 @pytest.mark.slow  # it waits for the clock
-def test_the_descriptor_of_a_quiet_folder_is_closed(open_env, env_path):
+def test_the_descriptor_of_a_settled_folder_is_closed(open_env, env_path):
     open_env().close()
     before = descriptors()
     env = open_env(sync=False)
@@ -358,7 +358,9 @@ NUMBERS = [(9, 4), (4, 9), (3, 40), (3, 4), (4, 3), (5, 3), (3, 5), (1, 2), (7, 
 
 @pytest.mark.parametrize(("old", "new"), [*NUMBERS, (5, 5)])
 @pytest.mark.parametrize(("kind", "options"), KINDS)
-def test_the_new_file_is_seen_whole(open_env, env_path, lib_version, kind, options, old, new):
+def test_all_records_of_the_new_file_are_read(
+    open_env, env_path, lib_version, kind, options, old, new
+):
     data, backup = env_path + "/data.mdb", env_path + ".backup"
     fill(open_env, env_path, old)
     fill(open_env, backup, new)
@@ -387,7 +389,7 @@ def test_the_new_file_is_seen_whole(open_env, env_path, lib_version, kind, optio
     assert keys(open_env()) == sorted([*expected, b"after", b"at last", b"more"])
 
 
-def test_who_has_it_open_is_told_when_another_file_shares_its_lock_file(
+def test_a_data_file_that_shares_the_lock_file_of_another_is_refused(
     open_env, env_path, lib_version
 ):
     """Another binding has a file of the same number open, and goes on writing to it."""

@@ -444,7 +444,7 @@ with Rival(path, lib_version) as rival:
     end = orphan(before=block)
     assert rival.can_write(1.0) and lock_is_free()
     end()
-    # Blocked after begin: the owner cannot be told.  A wait with a timeout raises
+    # Blocked after begin: the owner cannot get the signal.  A wait with a timeout raises
     # its exception, and the lock is free when the thread ends or uses LMDB again.
     end = orphan(in_owner=block)
     seconds, found = waits(timeout=0.3)

@@ -37,7 +37,7 @@ MODES = {
 DATABASES = (b"left", b"right")
 KEYS = 40
 SIZES = (0, 10, 100, 100, 700, 1500, 3000, 5000, 20_000)
-GROWTH = {"map_size": 1 << 16, "max_map_size": 1 << 30}  # it is met at once and often
+GROWTH = {"map_size": 1 << 16, "max_map_size": 1 << 30}  # so it is reached early and often
 
 
 def open_env(path, lib_version, options):

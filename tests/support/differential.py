@@ -46,7 +46,7 @@ class Difference(NamedTuple):
     theirs: Any
 
 
-# -- functions that programs call beside methods -------------------------------------
+# -- functions that programs call besides methods ------------------------------------
 
 
 def take(iterator: Any, count: int) -> list[Any]:

@@ -155,7 +155,7 @@ def run(path: Path, lib_version: int, mode: str, seed: int) -> None:
     if mode == "merge":
         mutants_merged.run(path, rng)
         return
-    # Without the guard, a read behind the file's end is the end of the process.
+    # Without the guard, a read past the file's end ends the process.
     options = {"map_size": MAP_SIZE, "sync": False, "subdir": False, "guard": False}
     options["writemap"] = mode == "writemap"
     with refused(), pylmdb.open(path, lib_version=lib_version, **options) as env:

@@ -69,7 +69,7 @@ def run(source, path, lib_version, status=0, timeout=20, errors=False, prelude=P
 
 
 def occupy(env):
-    """Map memory behind an environment's map, so that the map cannot grow in place.
+    """Map memory after an environment's map, so that the map cannot grow in place.
 
     Return a function that unmaps it.
     """
@@ -211,8 +211,15 @@ def join(thread, timeout=None):
         time.sleep(0.0005)
 
 
+def in_thread(function):
+    """Return the result of ``function``, called in another thread."""
+    results = []
+    in_threads(lambda: results.append(function()))
+    return results[0]
+
+
 def in_threads(*functions, timeout=15):
-    """Run functions at once, each in a thread; re-raise what one of them raised."""
+    """Run functions at the same time, each in a thread; re-raise what one of them raised."""
     errors = []
 
     def call(function):

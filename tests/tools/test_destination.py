@@ -127,7 +127,7 @@ def test_a_dump_of_many_databases(tmp_path, lib_version):
 
 @pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
 def test_an_interrupt_anywhere(tmp_path, source, existing):
-    """All records are there or none, no file is left behind, and another writer can write."""
+    """All records are there or none, no file is left, and another writer can write."""
     numbers = itertools.count()
 
     def prepare():

@@ -262,7 +262,7 @@ def test_a_source_is_truncated_at_its_last_record(tmp_path, lib_version, monkeyp
     monkeypatch.setattr("pylmdb.tools.merging._STEP", 1)
     make(tmp_path / "a", lib_version, [(b"last", b"M" * 50_000)])
     data, number = tmp_path / "a" / "data.mdb", 0
-    while b"a%d" % number not in data.read_bytes()[:12288]:  # the leaf lies before the value
+    while b"a%d" % number not in data.read_bytes()[:12288]:  # the leaf page is before the value
         number += 1
         make(tmp_path / "a", lib_version, [(b"a%d" % number, b"1")])
     place = data.read_bytes().index(b"M" * 50_000) & -4096

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Merging damaged files, files that are truncated meanwhile, and merges that stop half-way."""
+"""Merging damaged files, files that are truncated meanwhile, and merges that do not finish."""
 
 import os
 import struct

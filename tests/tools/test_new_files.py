@@ -31,7 +31,7 @@ def source(env_path, lib_version):
 # -- names --------------------------------------------------------------------------------
 
 
-def test_names_are_random_and_beside_their_place(tmp_path):
+def test_temporary_names_are_random_and_in_the_same_directory(tmp_path):
     place = os.fsencode(tmp_path / "place")
     names = {_new_files.temporary_name(place) for _ in range(100)}
     assert len(names) == 100
@@ -55,7 +55,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_what_is_there_under_the_temporary_name_is_not_written_to(
+def test_an_existing_file_under_the_temporary_name_is_not_written_to(
     tmp_path, source, monkeypatch, name
 ):
     """As if an attacker had guessed the name."""
@@ -202,7 +202,7 @@ def test_a_new_directory_has_the_permissions_of_that_of_its_source(tmp_path, sou
     assert permissions(tmp_path / "dest") == 0o700
 
 
-def test_a_copy_is_as_private_as_a_directory_that_nobody_enters(tmp_path, source):
+def test_a_copy_outside_of_a_private_directory_stays_private(tmp_path, source):
     os.chmod(source, 0o710)
     pylmdb.merge([source], tmp_path / "file", subdir=False)
     assert permissions(tmp_path / "file") == 0o640

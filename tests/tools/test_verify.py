@@ -348,7 +348,7 @@ def test_the_module_is_the_function(path):
     assert inspect.signature(pylmdb.verify) == inspect.signature(pylmdb.tools.verify)
 
 
-def test_a_report_is_neither_true_nor_false(path):
+def test_a_report_has_no_truth_value(path):
     report = pylmdb.verify(path)
     with pytest.raises(TypeError, match=r"report\.ok"):
         bool(report)

@@ -78,7 +78,7 @@ def test_a_page_of_a_transaction_to_come(file):
 def test_a_node_outside_its_page(file, offset):
     start = leaf_of(file, b"plain")
     file.set("H", pointer(file, start, 1), offset)
-    finds(file, start // PAGE, "node 1 lies outside")
+    finds(file, start // PAGE, "node 1 is outside")
 
 
 def test_nodes_over_each_other(file):

@@ -125,7 +125,7 @@ def test_a_meta_page_in_the_wrong_place(file):
     finds(file, 0, "has the transaction number")
 
 
-def test_neither_meta_page(file):
+def test_a_file_without_a_valid_meta_page(file):
     for page in (0, 1):
         file.set("I", meta_field(file, page, 0), 7)
     file.save()

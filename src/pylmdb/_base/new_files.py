@@ -8,7 +8,8 @@ directory of its final name.  The temporary name is random and the file is creat
 **Leftovers.**  While a process writes a temporary file it holds a ``flock`` on it.  The system
 releases that lock however the process ends.  The next process that creates a file for the same
 final name removes the temporary files that are not locked and belong to its own user.  Process
-numbers in the names would not do: they are used again, and two containers have the same ones.
+numbers in the names would not be enough: they are used again, and two containers can have the same
+numbers.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 """Owners of resources: an operation of several steps releases them wherever an exception strikes.
 
 A signal handler can raise between any two steps of Python, and also while an operation cleans up.
-It cannot raise inside a call of C, which happens as a whole.  Hence three rules.
+It cannot raise inside a call of a C function, which is complete or not begun.  So there are three
+rules.
 
 - A resource that must be released belongs to an :class:`Owner`.  It is acquired inside the owner's
   ``with`` block.  Acquiring it and noting it in the owner are one call of C

@@ -81,7 +81,7 @@ REFUSALS: dict[str, Refusal] = {
     "not a transaction": _of(TypeError, "{} must be a Transaction, not {.__name__}"),
     # -- begin() ----------------------------------------------------------------------
     "not an environment": _of(TypeError, "env must be an Environment, not {.__name__}"),
-    "environment closed": _of(ClosedError, CLOSED, "this environment has ended; open it again"),
+    "environment closed": _of(ClosedError, CLOSED, "this environment is closed; open it again"),
     "environment is read-only": _of(
         ReadonlyError,
         "begin: the environment was opened with readonly=True",
@@ -106,7 +106,9 @@ REFUSALS: dict[str, Refusal] = {
         InvalidParameterError, "begin: parent belongs to another environment"
     ),
     "parent is read-only": _of(
-        InvalidParameterError, "begin: a read-only transaction cannot have children"
+        InvalidParameterError,
+        "begin: a read-only transaction cannot have children",
+        "begin the parent with write=True",
     ),
     "child is read-only": _of(
         InvalidParameterError,
@@ -119,7 +121,9 @@ REFUSALS: dict[str, Refusal] = {
         "end the innermost transaction first",
     ),
     # -- databases --------------------------------------------------------------------
-    "not a database": _of(TypeError, "db must be a database handle, not {.__name__}"),
+    "not a database": _of(
+        TypeError, "db must be a database handle, not {.__name__}; open_db(name) returns one"
+    ),
     "database is dead": _of(
         InvalidParameterError,
         "the database handle is dead: its database was dropped, or its creation aborted",
@@ -133,7 +137,9 @@ REFUSALS: dict[str, Refusal] = {
         errno.EINVAL,
     ),
     # -- cursors ----------------------------------------------------------------------
-    "cursor ended": _of(ClosedError, CLOSED, "this cursor has ended; open a new one"),
+    "cursor ended": _of(
+        ClosedError, CLOSED, "this cursor is closed, or its database was dropped; open a new one"
+    ),
     "cursor never opened": _of(
         ClosedError, CLOSED, "this cursor was never opened; make one with cursor()"
     ),

@@ -7,8 +7,8 @@ for ever.  With ``lock=False`` there is no lock file.  And a wait in Python ends
 its timeout.
 
 A claim is granted by ``dict.setdefault``, which is atomic, and the caller has made the claim object
-before.  An exception, such as KeyboardInterrupt, can strike between any two bytecodes.  Wherever it
-does, it is right to release the claim: that does nothing if the claim was not granted.
+before.  An exception, such as KeyboardInterrupt, can strike between any two bytecodes.  After it,
+the claim can always be released: that does nothing if the claim was not granted.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The named databases of an environment: opening, creating and listing them.
 
-A named database is a record of the main database.  Opening one needs a transaction.  That is the
-caller's; or else the write transaction that the calling thread has open, because another one would
-wait for it for ever; or else a new one, which writes only if the database must be created.
+A named database is a record of the main database.  Opening one needs a transaction.  It is the
+caller's transaction, if one is given.  Otherwise it is the write transaction that the calling
+thread has open, because another one would wait for it for ever.  Otherwise it is a new one, which
+writes only if the database must be created.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Rewriting an environment in place.
 
-A compacted copy is written beside the data file, flushed to disk, and renamed over it.  At every
-moment the name of the data file is that of a whole file.  No other process may have the
-environment open, because it would go on with the old file.  A lock on the lock file shows that
-none has, and makes processes wait that open the environment meanwhile.
+A compacted copy is written to the directory of the data file, flushed to disk, and renamed over
+it.  At every moment the name of the data file is that of a whole file.  No other process may have
+the environment open, because it would continue with the old file.  A lock on the lock file shows
+that no other process has it open; a process that opens the environment meanwhile waits.
 """
 
 from __future__ import annotations

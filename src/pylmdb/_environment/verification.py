@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # how many findings a report keeps, and how many the message of an exception has
 MOST_FINDINGS = 1000
 _SHOWN = 3
-# how often a file is checked that seems damaged and has changed meanwhile
+# how often a file is checked if it seems damaged and has changed meanwhile
 _ATTEMPTS = 3
 _NO_PAGE = 2**64 - 1
 _SEVERITIES = ("note", "error")

@@ -93,7 +93,7 @@ def compiler_flags() -> list[str]:
 
 def glue_flags() -> list[str]:
     """Return flags for the code that cffi generates, 7,000 lines that only pass arguments on.  -O3
-    takes twice the time to compile, and calls are no faster."""
+    takes twice the time to compile, and calls are not faster."""
     as_ours = option("PYLMDB_SANITIZE") or option("PYLMDB_COVERAGE")
     return [] if as_ours else ["-O1"]
 

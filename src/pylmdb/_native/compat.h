@@ -2,9 +2,9 @@
 /* Define what an engine's lmdb.h lacks: the constants with the numbers of LMDB 1.0, the
  * types, and for each missing function a stand-in.
  *
- * A stand-in is a static function behind a macro with liblmdb's name, so it never collides
- * with a symbol of a library. It only returns ENOSYS; the macros PYLMDB_HAS_... tell
- * beforehand. */
+ * A stand-in is a static function, and a macro with liblmdb's name that calls it, so it never
+ * collides with a symbol of a library. It only returns ENOSYS; the macros PYLMDB_HAS_... say
+ * which functions exist. */
 #ifndef PYLMDB_COMPAT_H
 #define PYLMDB_COMPAT_H
 

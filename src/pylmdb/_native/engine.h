@@ -129,7 +129,7 @@ typedef int pylmdb_on_old_value(void *context, const MDB_val *old);
 struct pylmdb_position;
 struct pylmdb_iteration;
 
-/* Whether a read behind the end of a truncated data file can continue (truncation.c). */
+/* Whether a read past the end of a truncated data file can continue (truncation.c). */
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
 #define PYLMDB_GUARDS_READS 1
 #else

@@ -10,7 +10,7 @@
  *
  * Lookups in key order read each page once, and near the previous one. That gains far more than
  * sorting costs. Nothing else depends on the order, so it is enough to sort by the 8 bytes of each
- * key behind the common prefix of all keys. */
+ * key after the common prefix of all keys. */
 
 static size_t common_prefix(const MDB_val *keys, size_t count)
 {

@@ -26,8 +26,8 @@ static inline void touch_pages(const void *data, size_t size)
         (void)bytes[size - 1];
 }
 
-/* Sort keys so that lookups in this order go through the database from its beginning to its
- * end, or nearly so. places has room for 2 * count; the result is one half of it. */
+/* Sort keys so that lookups in this order go through the database roughly from its beginning
+ * to its end. places has room for 2 * count; the result is one half of it. */
 struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
                                        struct pylmdb_place *places);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The position of a cursor: where movements, reads, writes and iterations leave it, and from
- * where the next ones go on.  Plain C: each core has one struct for each of its cursors, and
- * makes Python objects of what these functions find.
+/* The position of a cursor: where movements, reads, writes and iterations leave it, and where
+ * the next ones continue.  Plain C: each core has one struct for each of its cursors, and makes
+ * Python objects of what these functions find.
  *
  * Functions return 0 (found, done), MDB_NOTFOUND (there is no such record) or another code.
  * The rules are in plain/position.c; those that run once per record are here, because the C
@@ -18,7 +18,7 @@ struct pylmdb_saved {
     size_t room, key_size, value_size;
 };
 
-/* Of what a position knows that it is still so. */
+/* Which parts of the record that a position refers to are certainly unchanged. */
 enum pylmdb_fresh { PYLMDB_NOT_FRESH, PYLMDB_KEY_FRESH, PYLMDB_BOTH_FRESH };
 
 /* A cursor is positioned after a movement that found something, until one that did not. */
@@ -38,15 +38,15 @@ struct pylmdb_position {
     /* What of key and value is the record's until the next movement; else they are read anew. */
     enum pylmdb_fresh fresh;
     char positioned;
-    /* positioned by nothing but a write: iteration starts at an end, as from no position */
+    /* positioned only by a write: iteration starts at an end, as without a position */
     char only_written;
     /* on the successor of a record that was deleted, and nothing was read there yet */
     char unseen;
-    /* Its record as of a number of writes, in a database with duplicates.  liblmdb does not
-     * always keep a cursor there when others write: one on a key with a single value does not
-     * see a second one come, and one among duplicates can be led to what their page was
-     * before.  So once others have written, the record is sought again before the cursor is
-     * used.  saved.record is NULL where that is not needed. */
+    /* A copy of its record, and the number of writes then, in a database with duplicates.
+     * liblmdb does not always keep a cursor on its record when other cursors write.  A cursor
+     * on a key with a single value does not notice a second value.  A cursor among duplicates
+     * may refer to an old copy of their page.  So after other writes the record is searched
+     * again before the cursor is used.  saved.record is NULL if that is not needed. */
     char is_saved;
     size_t saved_writes;
     struct pylmdb_saved saved;
@@ -55,15 +55,15 @@ struct pylmdb_position {
 };
 
 /* An iteration yields the record under the cursor, then moves on, in one direction.  It moves
- * the cursor itself, so a program that moves the cursor in between continues from there, and
- * ends if that was nowhere.  Where records were deleted in between, it continues from the
- * record it gave last, whether or not that still exists; so in a write transaction it keeps a
- * copy of it. */
+ * the cursor itself.  So if the program moves the cursor in between, the iteration continues
+ * from there, and it ends if the cursor has no position then.  If records were deleted in
+ * between, it continues from the record that it yielded last, whether or not that still
+ * exists.  So in a write transaction it keeps a copy of that record. */
 struct pylmdb_iteration {
     int op;
     /* values are wanted */
     signed char values;
-    /* The next record is the one behind the last that was found.  A core that cannot make
+    /* The next record is the one after the last that was found.  A core that cannot make
      * objects of a record sets it to 0: the next step finds that record again. */
     signed char started;
     size_t moves, writes;
@@ -84,10 +84,10 @@ int pylmdb_position_seek(struct pylmdb_position *position, const void *key, size
 /* Reads the record, for the caller or for what comes next. */
 int pylmdb_position_show(struct pylmdb_position *position);
 int pylmdb_position_refresh(struct pylmdb_position *position);
-/* The number of the key's values, also behind the last of them. */
+/* The number of the key's values, also if the cursor is after the last of them. */
 int pylmdb_position_count(struct pylmdb_position *position, size_t *count);
 
-/* MDB_KEYEXIST: a record is in the way, and the cursor on it. */
+/* MDB_KEYEXIST: the record exists already, and the cursor is on it. */
 int pylmdb_position_put(struct pylmdb_position *position, const void *key, size_t key_size,
                         const void *value, size_t value_size, unsigned int flags);
 /* Deletes the record, or all values of its key, and moves to the successor. */
@@ -103,8 +103,8 @@ int pylmdb_iteration_start(struct pylmdb_iteration *iteration, struct pylmdb_pos
 int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_position *position);
 void pylmdb_iteration_free(struct pylmdb_iteration *iteration);
 
-/* For getmulti: the first value of a key, or with a width as many as are on a page, one after another; the
- * next of them.  PYLMDB_OTHER_WIDTH: the values have another width, that of position->value. */
+/* For getmulti: the first value of a key and its next ones; with a width, all values of a page in
+ * one piece.  PYLMDB_OTHER_WIDTH: the values have another width, that of position->value. */
 #define PYLMDB_OTHER_WIDTH (-2)
 int pylmdb_getmulti_first(struct pylmdb_position *position, const void *key, size_t key_size,
                           size_t width);
@@ -149,7 +149,7 @@ static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_ste
 }
 
 /* The caller is about to read the record.  When it is the successor of one that was deleted
- * under an iteration, the caller gets it here, and the iteration goes on behind it.
+ * under an iteration, the caller gets it here, and the iteration continues after it.
  * PYLMDB_NOT_QUICK: it must be read (pylmdb_position_refresh()). */
 static inline int pylmdb_quick_show(struct pylmdb_position *position)
 {

@@ -74,6 +74,8 @@ class SharedEnv(SharedCore):
 
     # of the data file; None until it is needed
     page_size: int | None = None
+    # the size in bytes of the longest key; 0 until the files are open
+    max_key_size = 0
     # bound here, because it can be called when the interpreter exits and has set the names in os
     # to None
     getpid = staticmethod(os.getpid)
@@ -316,8 +318,8 @@ class SharedEnv(SharedCore):
     # -- the map ------------------------------------------------------------------
 
     def _make_room(self) -> None:
-        """Map the file at another address, where the map can be larger, if nothing in this
-        process uses the old map but the transaction that is beginning."""
+        """Map the file at another address, where the map can be larger, if only the
+        transaction that is beginning uses the old map in this process."""
         claim = MapClaim(self)
         with claim, claim:
             if not claim.make():
@@ -365,7 +367,7 @@ class SharedEnv(SharedCore):
         return self.slot_of(ptr, None, slot.name, 0) if slot.alive else slot
 
     def retire(self, number: int) -> None:
-        """Retire a native handle whose database does not exist any more, and kill its slot."""
+        """Retire a native handle whose database no longer exists, and kill its slot."""
         slot = self.numbers.get(number)
         if slot is not None:
             self.forget_slot(slot)
@@ -379,8 +381,8 @@ class SharedEnv(SharedCore):
         parent_opened: list[DbSlot] | None,
         parent_dropped: list[int] | None,
     ) -> None:
-        """What an ended transaction opened and dropped is now everybody's, or its
-        parent's, or (not ``kept``) undone.  Repeatable; under ``dbi_lock``."""
+        """Publish what an ended transaction opened and dropped: to all transactions or
+        to its parent; or undo it (not ``kept``).  Repeatable; under ``dbi_lock``."""
         opened, dropped = opened or [], dropped or []
         # Databases that were dropped and have come back in the same slot.
         again = {slot.dbi for slot in opened if slot.alive}
@@ -401,7 +403,7 @@ class SharedEnv(SharedCore):
                 parent_opened.append(slot)
 
     def forget_slot(self, slot: DbSlot) -> None:
-        """Kill a slot whose database was dropped, or whose creation was aborted."""
+        """Kill the slot of a database that was dropped, or whose creation was aborted."""
         slot.kill()
         with self.dbi_lock:
             if slot.name is not None and self.slots.get(slot.name) is slot:

@@ -71,7 +71,7 @@ class ExclusiveAccess(MapClaim):
     def _check(self, first: bool) -> None:
         shared = self.shared
         shared.enter(self.token, self)
-        # All that begins from here on waits, so nothing comes to what is open now.
+        # Calls and transactions that begin from here on wait, so only those that are open are left.
         if shared.closed:
             raise refusal("environment closed")
         if not first:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The size of a new memory map, and how far it may grow.
 
-Raising the *limit* of a map, and mapping more behind its end, moves nothing in it.  ``growth.c``
-and ``addresses.c`` beside liblmdb say why that is safe, and how large each step is.  The options
-decide:
+Raising the *limit* of a map, and extending the mapping at its end, moves nothing in it.
+``growth.c`` and ``addresses.c`` in ``lib/liblmdb`` say why that is safe, and how large each step
+is.  The options decide:
 
 =================  ==================  ===========================  ==================
 ``map_size``       ``max_map_size``    starts at                    grows to

@@ -3,7 +3,7 @@
 and the exception if it fails.
 
 If it is clear beforehand that the attempt must fail, it creates no file.  If it fails later, the
-files that it has created are removed; ``opening.c`` says how that is safe beside other processes.
+files that it has created are removed; ``opening.c`` says why that does not harm other processes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REFUSALS = (
     errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENXIO, errno.EROFS,
 )  # fmt: skip
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_REGULAR = "the data file must be a regular file, and the lock file one that is no symbolic link"
+_REGULAR = "the data file must be a regular file, and the lock file one that is not a link"
 _ALONE = "if no other process uses the files, open them with lock=False"
 _TO_READ = "if no process writes meanwhile, readonly=True, lock=False reads the files"
 

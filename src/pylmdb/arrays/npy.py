@@ -3,7 +3,7 @@
 
 A value is what ``numpy.save`` writes (format version 1.0, or 3.0 where a field's name needs it):
 magic, version, length of the header, a dict with ``descr``, ``fortran_order`` and ``shape`` as
-text, and the data.  Readers accept a header of any length.  So the header is padded such that the
+text, and the data.  Readers accept a header of any length.  So the header is padded so that the
 data begins on a 64-byte boundary of the page:
 
 - A value on overflow pages begins right after the header of the page, which has 16 bytes in LMDB
@@ -303,7 +303,7 @@ def _is_shape(shape: int | tuple[int, ...]) -> bool:
 
 
 def _check_descr(descr: object) -> None:
-    """Refuse a dtype that is neither a code nor a list of fields; numpy accepts or warns of more.
+    """Refuse a dtype that is neither a code nor a list of fields; numpy accepts other forms, too.
 
     :raises ValueError: it is neither.
     """

@@ -87,7 +87,7 @@ class Reservation:
             raise self._already_exists()
         address = int(engine.ffi.cast("uintptr_t", pointer))
         lease_class: CData = engine.lease_class  # not None: that is for CopiedReservation
-        # To end a reservation that has not begun does nothing.
+        # ending a reservation that has not begun does nothing
         self._lease = lease_class(address, self._size, txn._end_reservation)
         txn._begin_reservation()
 

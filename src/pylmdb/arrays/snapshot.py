@@ -59,7 +59,7 @@ class SnapshotMap:
         self.base = int(ffi.cast("uintptr_t", self.pointer))
 
     def read_in(self, inherited: SnapshotMap) -> None:
-        """Read from the map that a forked child inherited, to whose addresses the index refers."""
+        """Read from the map that a forked child inherited; the index has its addresses."""
         self.env, self.view, self.pointer = inherited.env, inherited.view, inherited.pointer
 
 
@@ -91,8 +91,9 @@ class Snapshot:
     """A snapshot of a database: its records by number, in key order.
 
     :meth:`Environment.snapshot` makes it.  It shows the records as they were then, whatever is
-    committed, closed or deleted.  It pins its pages, so they are not used again and the file may
-    grow, until :meth:`close` is called or the last reference to it and to its views is gone.
+    committed, closed or deleted.  It pins its pages until :meth:`close` is called, or until the
+    last reference to it and to its views is gone.  Pinned pages are not reused, so the file may
+    grow.
 
     Several threads may use it at once.  A forked child may use it while the environment is open,
     if the parent still has the snapshot, or if nothing was committed since, when the child first

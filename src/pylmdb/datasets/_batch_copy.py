@@ -110,7 +110,7 @@ class _PinnedShard:
         new = np.flatnonzero(found[0] == 0)
         if len(new):
             found[:, new] = self._locate_samples(ordinals[new])
-            # the address last: other threads take the label for known then
+            # the address last: a thread that finds an address uses the label, too
             for row in reversed(range(len(found))):
                 self._table[row, ordinals[new]] = found[row, new]
         found[0] += np.uintp(self.snapshot_map.base)

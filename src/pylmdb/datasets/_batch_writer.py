@@ -78,7 +78,7 @@ class BatchWriter:
         If a key occurs twice, the last value is stored at the position of the first.
 
         :param records: the samples.
-        :param others: records that are no samples, such as the count.
+        :param others: records that are not samples, such as the count.
         :raises BusyError: another program has written to the file.
         """
         found, others = dict(records), [*others]

@@ -54,7 +54,7 @@ class Exported:
         """Return the order of axes and of channels of arrays of pixels."""
         if self._pillow_decodes():
             return "HWC", "RGB"
-        # Datum messages tell it by themselves: their layout may have any keys.
+        # the first value shows whether they are Datum messages, whose layout may have any keys
         if self.dataset._decoder.sample == "datum":
             return "CHW", "BGR"
         return "HWC", "BGR" if self.dataset.layouts[:1] == ["mmsr"] else "RGB"

@@ -48,10 +48,10 @@ class Dataset:
     :param layout: how samples are stored: ``"auto"`` to find out; else ``"order"``, ``"ocr"``,
         ``"folder2lmdb"``, ``"basicsr"``, ``"mmsr"``, ``"numbered"``, ``"padded"``,
         ``"integers"``, ``"datum"`` or ``"caffe"``, ``"pairs"`` or ``"plain"``.
-    :param decode: how a sample is decoded.  ``"auto"``: as the layout and the first value say:
-        arrays of ``.npy`` values, ``(array or encoded image, label)`` of Datum messages,
-        ``(encoded image, text)`` of the OCR layout, ``(encoded image, label)`` of folder2lmdb,
-        both values of pairs, else bytes.  ``"npy"`` and ``"datum"``: in that format.  ``"image"``:
+    :param decode: how a sample is decoded.  ``"auto"``: the layout and the first value decide.
+        ``.npy`` values become arrays; Datum messages ``(array or encoded image, label)``; the OCR
+        layout ``(encoded image, text)``; folder2lmdb ``(encoded image, label)``; pairs both of
+        their values; all others bytes.  ``"npy"`` and ``"datum"``: in that format.  ``"image"``:
         by pillow, as a uint8 array in the mode of the image, shape (height, width) or
         (height, width, channels), with the label if the layout has one.  None: the bytes of the
         value, or a tuple of them.  A function: its result for a memoryview of the content, which

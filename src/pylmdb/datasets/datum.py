@@ -4,11 +4,11 @@
 >>> value = datum.encode(image, label=3)      # uint8 of shape (channels, height, width)
 >>> image, label = datum.decode(value)        # shares the memory of value
 
-A Datum is a protocol buffer with the fields channels = 1, height = 2, width = 3, data = 4,
-label = 5, float_data = 6 and encoded = 7.  Messages are encoded as the protobuf runtime encodes
-Caffe's definition, byte for byte: fields in the order of their numbers, numbers as int32,
-``float_data`` unpacked.  Everything that the wire format allows is decoded: fields in any order;
-repeated fields, of which the last counts; packed floats; and unknown fields, which are skipped.
+A Datum is a protocol buffer with the fields channels = 1, height = 2, width = 3, data = 4, label =
+5, float_data = 6 and encoded = 7.  Messages have the same bytes as those that the protobuf runtime
+encodes: fields in the order of their numbers, numbers as int32, ``float_data`` unpacked.
+Everything that the wire format allows is decoded: fields in any order; repeated fields, of which
+the last counts; packed floats; and unknown fields, which are skipped.
 """
 
 from __future__ import annotations

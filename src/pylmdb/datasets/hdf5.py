@@ -73,9 +73,9 @@ def from_hdf5(
     :param max_sample: the most bytes that a sample may have, and that all labels may have.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
-    :raises InvalidParameterError: it is not an HDF5 file; there is no such data set; a data set
+    :raises InvalidParameterError: it is not an HDF5 file; the data set does not exist; a data set
         holds references, arrays of varying length, or data in other files; a sample is larger
-        than ``max_sample``, or claims more than the file can hold.
+        than ``max_sample``, or larger than the file can contain.
     :raises ImportError: h5py is not installed.
     """
     h5py = _h5py()

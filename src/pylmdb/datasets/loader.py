@@ -42,7 +42,7 @@ class Loader:
       them; they run in parallel where decoding releases the GIL.
 
     The order of samples is a function of ``seed``, epoch, ``rank`` and ``world``.  A loop that is
-    left early leaves no thread and no snapshot behind.  An exception in a thread is raised by the
+    left early keeps no thread and no snapshot.  An exception in a thread is raised by the
     loop, in place of the batch.
 
     :param dataset: the Dataset to read.

@@ -53,7 +53,7 @@ class Map(Ordered[K, V]):
     It has the methods of a dict, and :meth:`range`, :meth:`prefix`, :meth:`nearest`,
     :meth:`first` and :meth:`last`.  Each operation is a transaction of its own.  A change is
     on disk when its statement ends, unless the environment's options postpone the flush.
-    Commits of other threads and processes are visible at once.  :meth:`transaction` combines
+    Commits of other threads and processes are visible immediately.  :meth:`transaction` combines
     many operations in one transaction.  Any thread may use a Map at any time.  Like its
     :class:`Environment`, it can be used in a forked child, and can be pickled.
 
@@ -70,8 +70,8 @@ class Map(Ordered[K, V]):
         arrays, which are read-only when read; ``"dbm"`` as for keys; ``"pickle"``, which runs
         any code that a file contains, so never use it for untrusted files; or a pair of
         functions.
-    :param flag: ``"r"`` to read an existing database, ``"w"`` to read and write it, ``"c"`` to
-        create the environment and the database if they do not exist, ``"n"`` like ``"c"``, but
+    :param flag: ``"r"`` to read an existing database; ``"w"`` to read and write it; ``"c"`` to
+        create the environment and the database if they do not exist; ``"n"`` like ``"c"``, but
         to delete all records first.
     :param options: the options of :class:`Environment`, if a path is given.
     :raises FileNotFoundError: the file does not exist, and ``flag`` is ``"r"`` or ``"w"``.

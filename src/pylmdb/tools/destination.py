@@ -131,7 +131,10 @@ class Destination(Owner):
             self._written = 0
 
     def finish(self) -> None:
-        """Commit, and give a new environment its name; after an interrupt it is there or not."""
+        """Commit, and rename a new environment to its own name.
+
+        If a signal handler interrupts this by an exception, all of it is done or nothing.
+        """
         self.txn.commit()
         if self._new is not None:
             self.env.sync(True)

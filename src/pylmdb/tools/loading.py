@@ -47,7 +47,7 @@ def load(
 
     :param file: a path, or a file opened for binary reading.
     :param dest: a path or an open Environment.  A new environment gets its name when it is
-        complete; into an existing one everything is written in one transaction.
+        complete.  Into an existing one everything is written in one transaction.
     :param database: the database for sections without a name; None for the main one.
         ``mdb_load -s``.
     :param progress: a function that is called with the number of bytes that have been read and

@@ -160,7 +160,7 @@ class Writer:
     ) -> WriteFuture[bool]:
         """Store a record; the result of the future is that of :meth:`Transaction.put`.
 
-        Key and value are copied at once, so a buffer can be reused when this returns.
+        Key and value are copied, so a buffer can be reused when this returns.
 
         :param db: the database; by default that of the writer.
         :param dupdata: False to write nothing if the pair of key and value exists.
@@ -210,9 +210,9 @@ class Writer:
         """Call ``function(txn)`` in the writer's thread; the future's result is what it returns.
 
         If the function raises, none of its changes are committed.  The transaction ends with
-        the call, and so do its cursors and iterators.  If another operation of the same commit
-        makes the transaction unusable (for example, the map is full), the function may be
-        called again; the changes of the earlier call are undone.
+        the call, and so do its cursors and iterators.  Another operation of the same commit
+        can make the transaction unusable, for example if the map is full.  Then the changes
+        of this function are undone, and it may be called again.
 
         It raises the errors of :meth:`put`.
 

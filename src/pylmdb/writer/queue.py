@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A queue of writes, and the thread that commits all of them that wait at once.
+"""A queue of writes, and the thread that commits all waiting writes together.
 
 While one commit waits for the disk, the next writes collect.  So the more writes there are, the
-more share a commit; a single write is committed at once.
+more of them share a commit.  A single write is committed immediately.
 
 The thread refers to the queue, and the queue to the environment.  Both have only a weak reference
 to the user's object.  So the user may drop that object: the operations in the queue are still
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from ..transaction import Transaction
     from .group_commit import Operation
 
-# In seconds: the longest single wait for the writer lock, after which the thread checks whether
-# the program ends; and the longest wait for that lock at the end of the program.
+# The longest single wait for the writer lock, in seconds; after it the thread checks whether the
+# program ends.  And the longest wait for that lock at the end of the program.
 _LOCK_SLICE, _EXIT_TIMEOUT = 0.2, 0.6
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What calls return beside keys and values.  Checked for types, never run."""
+"""Results of calls other than keys and values.  Checked for types, never run."""
 
 from typing_extensions import assert_type
 

@@ -25,7 +25,7 @@ static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
 
 /* cdef: begin */
 /* Write numbers as printf() does with a format of one %d: prefix, the number padded to width
- * (with zeros behind the sign, or with spaces), suffix. Each key takes at most prefix_size +
+ * (with zeros after the sign, or with spaces), suffix. Each key takes at most prefix_size +
  * suffix_size + (width, at least 20) bytes. Returns the size of all keys. */
 size_t pylmdb_format_keys(const long long *numbers, size_t count, const char *prefix,
                           size_t prefix_size, const char *suffix, size_t suffix_size, size_t width,

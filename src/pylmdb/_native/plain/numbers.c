@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What tells of databases and environments, as arrays of numbers that each core makes a record
- * of.  types.py names the fields, in this order. */
+/* Statistics of databases and environments, as arrays of numbers; each core makes a record of
+ * an array.  types.py names the fields, in this order. */
 #include "plain.h"
 
 #include <stdint.h>

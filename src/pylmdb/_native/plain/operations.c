@@ -36,8 +36,8 @@ static int is_integer(const MDB_val *number)
 /* liblmdb compares the keys of an integerkey database by the width of the one
  * it is given, 4 or 8 bytes, and reads as many of the other.  So all keys of
  * one database must have one width: the first record tells which, and an empty
- * database takes either.  All values of one key of a dupfixed database lie on pages
- * that have one width for them; those of another key may have another. */
+ * database takes either.  All values of one key of a dupfixed database are on pages
+ * that have one width for them; the values of another key may have another width. */
 static int right_width(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
                        const MDB_val *value)
 {

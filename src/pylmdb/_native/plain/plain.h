@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain C that both cores call: one call per operation, arguments checked for
- * what liblmdb would accept and mangle.  No Python objects here. */
+/* Plain C that both cores call: one call per operation.  It refuses arguments that
+ * liblmdb would accept and store wrongly.  No Python objects here. */
 #ifndef PYLMDB_PLAIN_H
 #define PYLMDB_PLAIN_H
 
@@ -80,10 +80,10 @@ int pylmdb_env_stat(MDB_env *env, size_t *out);
 /* mdb_env_info, and how far the map reaches and may grow */
 int pylmdb_env_info(MDB_env *env, size_t *out);
 
-/* Return 0 if this process cannot have an environment of these files open: no process has a lock
- * on the lock file (-1: there is none), and no map in the system has the first page of the data
- * file, which an environment always reads. Else, and if that is unknown, return 1. The cost
- * does not grow with the number of files that the process has open. */
+/* Return 0 if this process cannot have an environment of these files open, else 1, also if that
+ * is unknown. It cannot if no process has a lock on the lock file (-1: there is no lock file),
+ * and no map in the system has the first page of the data file, which an environment always
+ * reads. The cost does not grow with the number of files that the process has open. */
 int pylmdb_may_be_open(int lock_fd, int data_fd);
 
 /* Return 0 if no descriptor of this process refers to the file; else, and if that is unknown,

@@ -2,9 +2,9 @@
 /* Begin and end native transactions, count them, and keep idle read transactions in a pool.
  *
  * The slots of the pool are emptied and filled by atomic exchange, so any thread may begin
- * and end transactions at any time. There are two kinds of idle transactions: those that were
- * reset and keep their reader slots (max_spare_txns limits their number), and those that keep
- * only their memory, so that the next transaction need not allocate it. */
+ * and end transactions at any time. There are two kinds of idle transactions. Some were reset
+ * and keep their reader slots; max_spare_txns limits their number. The others keep only their
+ * memory, so that the next transaction need not allocate it. */
 #include "plain.h"
 
 #include <pthread.h>
@@ -62,9 +62,9 @@ void pylmdb_pool_release(struct pylmdb_pool *pool)
         free(pool);
 }
 
-/* Open a database. Slots of databases that no longer exist are used again if no other
- * transaction is alive, so that none can know their handles, or if no slot is left. live is
- * the number of transactions that the pool does not count. */
+/* Open a database. The slot of a database that no longer exists is used again if no other
+ * transaction is alive that could know its handle, or if no slot is left. live is the number
+ * of transactions that the pool does not count. */
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
                    int live, struct pylmdb_opened *opened)
 {

@@ -114,9 +114,10 @@ static int continue_backward(MDB_cursor *cursor, const MDB_val *key, int op, int
     return op == MDB_PREV_DUP ? 0 : pylmdb_safe_cursor_get(cursor, k, v, op);
 }
 
-/* Moves the cursor from a record, which may be gone by now, to the one that op leads to: NEXT,
- * PREV and their DUP and NODUP forms; others begin at its successor if it is gone, but those
- * for a key's first and last value at what is left of the key when all of that is smaller. */
+/* Moves the cursor by op from a record, which may have been deleted.  NEXT, PREV and their DUP
+ * and NODUP forms continue as if it still existed.  Other moves begin at its successor if it
+ * was deleted.  But the moves to a key's first and last value stay on the key if only smaller
+ * values of it are left. */
 static int go_on_from(const struct pylmdb_saved *saved, MDB_cursor *cursor, unsigned int dbflags,
                       int op, MDB_val *found_key, MDB_val *found_value)
 {
@@ -146,7 +147,7 @@ static int go_on_from(const struct pylmdb_saved *saved, MDB_cursor *cursor, unsi
 /* -- the saved position ----------------------------------------------------------- */
 
 /* Saves where a movement or a write has left the cursor.  If that is nowhere, what was saved
- * stays: the cursor is behind the record that it came from. */
+ * stays: the cursor is after the record that it came from. */
 static int save(struct pylmdb_position *p)
 {
     MDB_val key, value;
@@ -213,10 +214,10 @@ void pylmdb_position_free(struct pylmdb_position *p)
 
 /* -- duplicates ------------------------------------------------------------------- */
 
-/* In a database with duplicates liblmdb's own idea of which duplicate a cursor
- * stands on, and of how many there are, cannot be relied on after some movements
- * and after changes made in another way.  So the record that it shows is sought
- * again by its content, of which the caller frees the copy. */
+/* In a database with duplicates, liblmdb's own cursor can be wrong after some movements, and
+ * after changes that were not made through it: about the duplicate that it is on, and about
+ * their number.  So its record is searched again by its content.  The caller frees the copy of
+ * the content. */
 static int seek_again(MDB_cursor *cursor, MDB_val *k, MDB_val *v, struct pylmdb_saved *copy)
 {
     int rc = current(cursor, k, v);
@@ -364,8 +365,8 @@ int pylmdb_position_count(struct pylmdb_position *p, size_t *count)
     if (p->saved.record && p->positioned)
         rc = move_saved(p, MDB_GET_CURRENT);
     else if (is_stale(p))
-        /* Behind a key's values: to the last of them.  The next movement begins at the saved
-         * record, all the same. */
+        /* After a key's values: to the last of them.  The next movement nevertheless begins at
+         * the saved record. */
         rc = go_on_from(&p->saved, p->cursor, p->dbflags, MDB_LAST_DUP, &key, &value);
     return rc ? rc : pylmdb_cursor_count(p->cursor, p->dbflags, count);
 }

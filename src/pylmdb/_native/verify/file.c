@@ -56,7 +56,7 @@ static const struct format *format_in(const unsigned char *head)
     return NULL;
 }
 
-/* Find the format and the page size by either meta page; the second one lies behind a page of
+/* Find the format and the page size by either meta page; the second one is after a page of
  * unknown size. */
 static const struct format *find_format(struct pylmdb_file *file, uint64_t size,
                                         unsigned int *page_size)
@@ -151,7 +151,7 @@ static const struct meta *newest_meta(const struct meta *metas)
     return metas[0].is_sound ? &metas[0] : metas[1].is_sound ? &metas[1] : NULL;
 }
 
-/* LMDB 1.0 can store a checksum behind each page. The size of checksums is at the end of page
+/* LMDB 1.0 can store a checksum after each page. The size of checksums is at the end of page
  * 0. */
 static void note_checksums(struct pylmdb_check *check)
 {
@@ -177,7 +177,7 @@ static int allocate_bitmaps(struct pylmdb_check *check)
 
     file->size = check->file_size / file->page_size;
     file->pages = check->pages < file->size ? check->pages : file->size;
-    /* Free pages may lie behind the file's end, but no more than its free list can name. */
+    /* Free pages may be past the file's end, but no more than its free list can name. */
     file->tracked = file->size + most_listed;
     if (file->tracked > check->pages)
         file->tracked = check->pages;

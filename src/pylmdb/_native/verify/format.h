@@ -288,7 +288,7 @@ void check_tree(struct pylmdb_check *check, int number);
 
 /* Check a record of the free list: a node whose value is a list of pages. */
 void check_free_record(struct tree *tree, const unsigned char *node, uint64_t page, unsigned int i);
-/* Count the pages that are neither in use nor free, and report missing pages behind the
+/* Count the pages that are neither in use nor free, and report missing pages past the
  * file's end. */
 void check_unused_pages(struct pylmdb_check *check);
 

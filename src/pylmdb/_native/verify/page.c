@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Check one page: its header, the offsets, sizes and order of its nodes.
  *
- * lib/liblmdb/checked_pages.c says once more, on purpose, what a sound page is: there it
- * protects liblmdb, and nothing here may rely on that. test_hostile_files.py holds the two
- * together: it damages files at random, and a file that this check finds sound must be used
- * without an error. */
+ * lib/liblmdb/checked_pages.c repeats these rules on purpose: there they protect liblmdb, and
+ * nothing here may rely on that. test_hostile_files.py compares the two: it damages files at
+ * random, and a file that this check accepts must be usable without an error. */
 #include "format.h"
 
 #include <stdio.h>
@@ -154,7 +153,7 @@ static int nodes_are_sound(const struct view *view)
         size_t size = 0;
 
         if (at < upper || at % CELL || at + NODE_HEAD > view->size)
-            return fault(view, "node %u lies outside the space for nodes, at %u", i,
+            return fault(view, "node %u is outside the space for nodes, at %u", i,
                          (unsigned int)at);
         if (!node_is_sound(view, node, i, view->size - at, &size))
             return 0;
@@ -176,9 +175,8 @@ static int nodes_are_sound(const struct view *view)
 
 /* ---- headers ---- */
 
-/* Check the free space of a page of values of one size, where the bounds are only counters:
- * for each value the lower bound rises by 2, and the upper bound falls by the value's size
- * minus 2. */
+/* Check the free space of a page of values of one size. Its bounds are only counters: for each
+ * value the lower bound rises by 2, and the upper bound falls by the value's size minus 2. */
 static int fixed_values_are_sound(const struct view *view)
 {
     const struct format *format = format_of(view->tree);

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...transaction import Transaction
     from .._ordering import Order
 
-#: up to this many records that are no samples are accepted in a database of numbered samples
+#: up to this many records that are not samples are accepted in a database of numbered samples
 EXTRA_RECORDS = 16
 # what LMDB stores for each record besides its key and value, in bytes
 _RECORD_HEADER = 8

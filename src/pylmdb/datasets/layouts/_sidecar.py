@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Layouts with a sidecar file: a file beside the data file lists the keys and sizes of images."""
+"""Layouts with a sidecar file: it is next to the data file and lists keys and sizes of images."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class SidecarLayout(PlainLayout):
     """Images under their names, and a sidecar file with their keys and sizes.
 
     The file is written when the data set is finished.  A Writer that extends a data set begins with
-    what the file says, and looks at the images that it does not list: a Writer that was killed left
-    them.
+    the keys and sizes in the file, and reads those images that the file does not list: they are
+    from a Writer that was killed.
 
     :ivar sizes: the size of each image as the file has it, by key.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The layout ``"basicsr"``: image files under their names, and ``meta_info.txt`` beside the data.
+"""The layout ``"basicsr"``: image files under their names, and a sidecar file ``meta_info.txt``.
 
 BasicSR uses it.  A line is ``name.png (height,width,channels) 1``; the key is the name without its
 extension.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The layout ``"mmsr"``: pixels under the names of images, and ``meta_info.pkl`` beside the data.
+"""The layout ``"mmsr"``: pixels under the names of images, and a sidecar file ``meta_info.pkl``.
 
 mmsr uses it.  A value is the bytes of a uint8 array of shape (height, width, channels) in the order
 BGR, or of shape (height, width).  The sidecar file is a pickled dict: ``keys``, a list of str; and

@@ -108,7 +108,7 @@ class PlainLayout:
         return target
 
     def commit_records(self, count: int) -> Records:
-        """Return the records of each commit that are no samples: the count of samples."""
+        """Return the records of each commit that are not samples: the count of samples."""
         return []
 
     def finish(self, count: int) -> Records:
