@@ -11,6 +11,9 @@ from .._base import threads as _threads
 from .._core_rules.refusals import refusal
 from ..errors import open_db_error
 
+if TYPE_CHECKING:
+    from _thread import RLock
+
 # The classes that objects are made of, by the name of the core's type; see publish().
 public_classes: dict[str, type] = {}
 
@@ -60,6 +63,9 @@ class SharedCore:
     slots: dict[bytes, DbSlot]
     numbers: dict[int, DbSlot]
     max_dbs = reuses = 0
+    # SharedEnv sets these
+    main: DbSlot
+    dbi_lock: RLock
 
     if TYPE_CHECKING:
         engine: Any
@@ -67,7 +73,6 @@ class SharedCore:
         forked: bool
 
         pool: Any
-        main: DbSlot
 
         def call(self, what: str, function: Any, *args: Any) -> None: ...
         def retire(self, number: int) -> None: ...
@@ -219,8 +224,20 @@ class EnvironmentCore:
             self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync
         )
 
-    def open_db(self, *args: Any, **kwargs: Any) -> Any:
-        return self._open_db(*args, **kwargs)
+    def open_db(
+        self,
+        key: bytes | None = None,
+        txn: Any = None,
+        reverse_key: bool = False,
+        dupsort: bool = False,
+        create: bool = True,
+        integerkey: bool = False,
+        integerdup: bool = False,
+        dupfixed: bool = False,
+    ) -> Any:
+        return self._open_db(
+            key, txn, reverse_key, dupsort, create, integerkey, integerdup, dupfixed
+        )
 
     def stat(self) -> Any:
         return self._stat()
