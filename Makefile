@@ -5,7 +5,7 @@
 #   make test            run the tests on the installed package
 #   make docs            build the site in docs/_build/html
 #   make bench           compare with py-lmdb
-#   make lint            run ruff, mypy and clang-format
+#   make lint            run ruff, clang-format, mypy, stubtest and basedpyright
 #   make place           fetch and patch liblmdb's sources only
 #
 #   make test-all        run every test with both cores: also fuzzing, packaging, and the other
@@ -149,6 +149,8 @@ lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/clang-format --dry-run --Werror $(OUR_C)
 	$(VENV)/bin/mypy
+	PYLMDB_CORE=c $(VENV)/bin/python -m mypy.stubtest --allowlist .ci/stubtest-allowlist.txt pylmdb._core
+	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
 
 place: $(VENV)/created
 	$(VENV)/bin/pip install --quiet 'patch-ng>=1.17'

@@ -167,11 +167,24 @@ class TransactionArrays(TransactionCore):
         self,
         keys: Keys,
         dtype: DTypeLike,
-        shape: int | tuple[int, ...] = (),
-        out: NDArray[Any] | None = None,
-        missing: Literal["fill"] = ...,
+        shape: int | tuple[int, ...],
+        out: NDArray[Any] | None,
+        missing: Literal["fill"],
         threads: int = 1,
         *,
+        key_format: str | bytes | None = None,
+        db: Database | None = None,
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    @overload
+    def take(
+        self,
+        keys: Keys,
+        dtype: DTypeLike,
+        shape: int | tuple[int, ...] = (),
+        out: NDArray[Any] | None = None,
+        *,
+        missing: Literal["fill"],
+        threads: int = 1,
         key_format: str | bytes | None = None,
         db: Database | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...

@@ -13,7 +13,9 @@ must not use a name of a core that is not in this file.
 
 from _thread import RLock
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
+
+from typing_extensions import disjoint_base
 
 from ._aliases import CData
 from ._engine import Engine
@@ -23,7 +25,7 @@ from .environment import Environment
 from .transaction import Transaction
 from .types import EnvInfo, Stat
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 def join(table: int, /) -> None:
     """Join an engine to the core, by the address of its ``struct pylmdb_engine``.  It must be
@@ -33,6 +35,7 @@ def publish(cls: type, /) -> None:
     """Register a public class with the core, which makes objects of it from now on.  The core's
     methods replace the functions that document them."""
 
+@disjoint_base
 class TransactionCore:
     """A transaction: its life, and its operations per record."""
 
@@ -50,11 +53,11 @@ class TransactionCore:
     def _engine(self) -> Engine:
         """The engine of its environment."""
 
-    def _do(self, operation: Callable[..., T], /, *args: object) -> T:
+    def _do(self, operation: Callable[..., _T], /, *args: object) -> _T:
         """The guard: call ``operation(native transaction, *args)``; raise if the transaction
         cannot be used now."""
 
-    def _slot_in(self, ptr: CData, db: Database | None, /) -> DbSlot:
+    def _slot_in(self, pointer: CData, db: Database | None, /) -> DbSlot:
         """Inside ``_do``: the slot for a ``db`` argument; None means the transaction's database."""
 
     def _whole(self) -> memoryview:
@@ -83,6 +86,7 @@ class TransactionCore:
         """The MDB_dbi of the databases that this transaction has dropped; callers append to the
         list."""
 
+@disjoint_base
 class CursorCore:
     """A native cursor and its operations."""
 
@@ -94,10 +98,11 @@ class CursorCore:
     def _engine(self) -> Engine:
         """The engine of its environment."""
 
-    def _do(self, operation: Callable[..., T], /, *args: object) -> T:
+    def _do(self, operation: Callable[..., _T], /, *args: object) -> _T:
         """The guard: call ``operation(native cursor, *args)``; raise if the cursor cannot be used
         now."""
 
+@disjoint_base
 class SharedCore:
     """The transactions of a native environment; SharedEnv derives from it."""
 
@@ -115,6 +120,8 @@ class SharedCore:
     slots: dict[bytes, DbSlot]
     numbers: dict[int, DbSlot]
     max_dbs: int
+    # the slot of the main database
+    main: DbSlot
     # held while any of these changes
     dbi_lock: RLock
 
@@ -150,6 +157,7 @@ class SharedCore:
         """The number of the newest committed transaction, of any process; None if a transaction
         could not begin without waiting."""
 
+@disjoint_base
 class EnvironmentCore:
     """The base of Environment, with the methods that are called often.
 
@@ -172,11 +180,23 @@ class EnvironmentCore:
     ) -> Transaction[Any]:
         """Begin a transaction; the parameters are those of Transaction."""
 
+    def open_db(
+        self,
+        key: bytes | None = None,
+        txn: Transaction[Any] | None = None,
+        reverse_key: bool = False,
+        dupsort: bool = False,
+        create: bool = True,
+        integerkey: bool = False,
+        integerdup: bool = False,
+        dupfixed: bool = False,
+    ) -> Database: ...
     def stat(self) -> Stat: ...
     def info(self) -> EnvInfo: ...
     def max_key_size(self) -> int: ...
     def max_readers(self) -> int: ...
 
+@final
 class DbSlot:
     """A native database handle (``MDB_dbi``).  It dies once and is never revived."""
 

@@ -72,17 +72,18 @@ def _compiled(name: str) -> CData:
     """Import a compiled module; None if it was not built.
 
     The import statements name the modules one by one, so that tools such as PyInstaller find them,
-    and ``_cffi_backend``, which cffi's compiled code imports.
+    and ``_cffi_backend``, which cffi's compiled code imports.  A checkout that was not compiled
+    has none of them, and type checkers cannot read them.
     """
     import _cffi_backend  # noqa: F401
 
     try:
         if name == "_lmdb09":
-            import pylmdb._lmdb09 as module
+            import pylmdb._lmdb09 as module  # pyright: ignore[reportMissingImports]
         elif name == "_lmdb10":
-            import pylmdb._lmdb10 as module
+            import pylmdb._lmdb10 as module  # pyright: ignore[reportMissingImports]
         else:
-            import pylmdb._lmdbsys as module
+            import pylmdb._lmdbsys as module  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         if error.name != f"pylmdb.{name}":
             raise

@@ -10,6 +10,7 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
+_PACKAGE = __name__.rpartition(".")[0]
 _TOOLS = {"convert", "dump", "load", "merge"}
 
 
@@ -21,7 +22,7 @@ def __getattr__(name: str) -> object:
     else:
         return _import_module(name)
     value = getattr(module, name)
-    setattr(sys.modules[__package__], name, value)
+    setattr(sys.modules[_PACKAGE], name, value)
     return value
 
 
@@ -49,5 +50,5 @@ def _import_module(name: str) -> ModuleType:
     elif name == "writer":
         from .writer import __name__ as module_name
     else:
-        raise AttributeError(f"module {__package__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
     return sys.modules[module_name]

@@ -8,7 +8,6 @@ from ._which_core import documented
 
 if TYPE_CHECKING:
     from inspect import Signature
-    from typing import Any
 
 
 class InitSignature:
@@ -21,9 +20,9 @@ class InitSignature:
     def __get__(self, instance: object, cls: type) -> Signature:
         import inspect  # imported late: it takes milliseconds, and few programs need it
 
-        for base in cls.__mro__:
-            init: Any = documented.get(base, {}).get("__init__") or vars(base).get("__init__")
-            if inspect.isfunction(init):
-                break
-        signature = inspect.signature(init)
+        inits = (
+            documented.get(base, {}).get("__init__") or vars(base).get("__init__")
+            for base in cls.__mro__
+        )
+        signature = inspect.signature(next(filter(inspect.isfunction, inits)))
         return signature.replace(parameters=list(signature.parameters.values())[1:])

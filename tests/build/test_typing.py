@@ -2,7 +2,10 @@
 """The types that a type checker finds in the installed package."""
 
 import ast
+import json
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import get_args, get_origin
@@ -15,7 +18,7 @@ import pylmdb
 PROGRAMS = Path(__file__).parent / "typed_programs"
 MISTAKES = PROGRAMS / "mistakes.py"
 # lower it when there are fewer; a more precise annotation is nearly always possible
-BARE_ANYS = 67
+BARE_ANYS = 47
 RIGHT = sorted(set(PROGRAMS.glob("*.py")) - {MISTAKES})
 
 
@@ -33,34 +36,71 @@ def test_what_annotations_need_exists_at_run_time():
         _ = pylmdb.opne
 
 
+def by_line(errors):
+    """Return the text of errors, given as (path, number of the line, text), by program and line."""
+    found = {program.name: defaultdict(str) for program in PROGRAMS.glob("*.py")}
+    for path, line, text in errors:
+        found[Path(path).name][int(line)] += text
+    return found
+
+
 @pytest.fixture(scope="module")
-def complaints(tmp_path_factory):
-    """Return the messages of mypy by program and line.  One run takes seconds."""
+def mypy_errors(tmp_path_factory):
+    """Return the errors of mypy in all programs.  One run takes seconds."""
     cache = f"--cache-dir={tmp_path_factory.mktemp('mypy')}"
-    programs = [*RIGHT, MISTAKES]
-    output, errors, _ = api.run(["--strict", "--no-error-summary", cache, *map(str, programs)])
+    output, errors, _ = api.run(["--strict", "--no-error-summary", cache, str(PROGRAMS)])
     assert not errors, errors
-    found = {program.name: defaultdict(str) for program in programs}
-    for name, line, text in re.findall(r"^(.*?):(\d+): error: (.*)$", output, re.MULTILINE):
-        found[Path(name).name][int(line)] += text
+    return by_line(re.findall(r"^(.*?):(\d+): error: (.*)$", output, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def pyright_errors(tmp_path_factory):
+    """Return the errors of basedpyright in all programs.  One run takes seconds."""
+    pytest.importorskip("basedpyright")
+    project = tmp_path_factory.mktemp("pyright") / "pyrightconfig.json"
+    project.write_text(json.dumps({"include": [str(PROGRAMS)], "typeCheckingMode": "standard"}))
+    command = [sys.executable, "-m", "basedpyright", "--outputjson", "--project", project]
+    run = subprocess.run(
+        [*command, "--pythonpath", sys.executable], capture_output=True, text=True, check=False
+    )
+    assert run.returncode in (0, 1), run.stderr
+    report = json.loads(run.stdout)
+    assert report["summary"]["filesAnalyzed"] == len(RIGHT) + 1
+    return by_line(
+        (each["file"], each["range"]["start"]["line"] + 1, each["message"])
+        for each in report["generalDiagnostics"]
+    )
+
+
+@pytest.fixture(scope="module")
+def mistakes():
+    """Return the words with which mypy tells each mistake, by line."""
+    lines = enumerate(MISTAKES.read_text().splitlines(), 1)
+    marked = {number: line.partition("  # error: ")[2] for number, line in lines}
+    found = {number: words for number, words in marked.items() if words}
+    assert len(found) > 30
     return found
 
 
 @pytest.mark.parametrize("program", RIGHT, ids=lambda path: path.stem)
-def test_right_programs_pass(program, complaints):
-    assert complaints[program.name] == {}
+def test_right_programs_pass(program, mypy_errors):
+    assert mypy_errors[program.name] == {}
 
 
-def test_mistakes_are_found(complaints):
-    said = complaints[MISTAKES.name]
-    expected = {}
-    for number, line in enumerate(MISTAKES.read_text().splitlines(), 1):
-        code, mark, words = line.partition("  # error: ")
-        if mark:
-            expected[number] = words
-            assert words in said[number], (code, said[number])
-    assert len(expected) > 30
-    assert said.keys() == expected.keys()
+@pytest.mark.parametrize("program", RIGHT, ids=lambda path: path.stem)
+def test_right_programs_pass_in_pyright(program, pyright_errors):
+    assert pyright_errors[program.name] == {}
+
+
+def test_mistakes_are_found(mistakes, mypy_errors):
+    said = mypy_errors[MISTAKES.name]
+    for number, words in mistakes.items():
+        assert words in said[number], (number, said[number])
+    assert said.keys() == mistakes.keys()
+
+
+def test_mistakes_are_found_by_pyright(mistakes, pyright_errors):
+    assert pyright_errors[MISTAKES.name].keys() == mistakes.keys()
 
 
 def bare_anys(tree):

@@ -11,7 +11,10 @@ except ImportError as problem:
 # numpy's table of C functions
 try:
     from numpy._core.multiarray import _ARRAY_API as TABLE
-except ImportError:  # numpy 1
-    from numpy.core.multiarray import _ARRAY_API as TABLE
+except ImportError:
+    # numpy 1; basedpyright takes this for an assignment to a Final name of numpy's stub
+    from numpy.core.multiarray import (
+        _ARRAY_API as TABLE,  # pyright: ignore[reportGeneralTypeIssues]
+    )
 
 __all__ = ["TABLE", "np"]

@@ -11,6 +11,9 @@ from .._base import threads as _threads
 from .._core_rules.refusals import refusal
 from ..errors import open_db_error
 
+if TYPE_CHECKING:
+    from _thread import RLock
+
 # The classes that objects are made of, by the name of the core's type; see publish().
 public_classes: dict[str, type] = {}
 
@@ -60,6 +63,9 @@ class SharedCore:
     slots: dict[bytes, DbSlot]
     numbers: dict[int, DbSlot]
     max_dbs = reuses = 0
+    # SharedEnv sets these
+    main: DbSlot
+    dbi_lock: RLock
 
     if TYPE_CHECKING:
         engine: Any
@@ -67,7 +73,6 @@ class SharedCore:
         forked: bool
 
         pool: Any
-        main: DbSlot
 
         def call(self, what: str, function: Any, *args: Any) -> None: ...
         def retire(self, number: int) -> None: ...

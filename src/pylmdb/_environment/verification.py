@@ -75,9 +75,11 @@ def _verify(fd: int, path: str, progress: Callable[[int, int], object] | None) -
     if ffi not in _prepared:
         ffi.def_extern("pylmdb_on_verified", error=1, onerror=_on_exception)(_on_pages)
         _prepared.add(ffi)
-    watcher, start, changed = _Watcher(progress), time.perf_counter(), False
+    watcher, start = _Watcher(progress), time.perf_counter()
     context = ffi.new_handle(watcher)
-    for _ in range(_ATTEMPTS):
+    attempts = 0
+    while True:
+        attempts += 1
         check = ffi.gc(ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
         check.most_findings = MOST_FINDINGS
         before = lib.pylmdb_newest_txnid(fd)
@@ -87,7 +89,7 @@ def _verify(fd: int, path: str, progress: Callable[[int, int], object] | None) -
         if code:
             raise error("verify", code)
         changed = before != lib.pylmdb_newest_txnid(fd)
-        if not changed or not check.damages:
+        if not changed or not check.damages or attempts == _ATTEMPTS:
             break
     return _report(ffi, check, path, changed, time.perf_counter() - start)
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .._core_rules.writer_gate import Deadline
     from .._engine import Engine
     from ..errors import Error
+    from ..transaction import Transaction
     from .options import Options
 
 MAIN_DBI = 1
@@ -352,7 +353,9 @@ class SharedEnv(SharedCore):
 
     # -- database handles ---------------------------------------------------------
 
-    def slot_of(self, ptr: CData, txn: Any, name: bytes | None, flags: int) -> DbSlot:
+    def slot_of(
+        self, ptr: CData, txn: Transaction[Any] | None, name: bytes | None, flags: int
+    ) -> DbSlot:
         """The slot of a database as a transaction sees it, given as native handle and, where
         there is one, as object.
 

@@ -53,12 +53,12 @@ def look(options: Options) -> tuple[bytes, FileKey | None]:
     :raises Error: it cannot be opened, or it does not exist and cannot be created.
     :raises RetryError: another process is removing it.
     """
-    missing = 0
+    found, missing = None, 0
     try:
         found = os.stat(options.data_path)
     except OSError as failure:
         missing = failure.errno or errno.ENOENT
-    if missing:
+    if found is None:
         if not _can_make_directory(options):
             _check_missing(options, missing)
         return b"", None

@@ -67,10 +67,10 @@ def _in_thread(
     name = method.__name__
 
     @wraps(method)
-    async def coroutine(self: AsyncEnvironment, /, *args: object, **kwargs: object) -> Any:
+    async def coroutine(self: AsyncEnvironment, /, *args: P.args, **kwargs: P.kwargs) -> T:
         given = (*args, *kwargs.values())
         executors = [each._executor for each in given if isinstance(each, AsyncTransaction)]
-        call = partial(
+        call: partial[T] = partial(
             getattr(self._wrapped, name),
             *map(_synchronous, args),
             **{key: _synchronous(value) for key, value in kwargs.items()},
@@ -85,8 +85,9 @@ def _direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[An
     name = method.__name__
 
     @wraps(method)
-    def function(self: AsyncEnvironment, /, *args: object, **kwargs: object) -> Any:
-        return getattr(self._wrapped, name)(*args, **kwargs)
+    def function(self: AsyncEnvironment, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call: Callable[P, T] = getattr(self._wrapped, name)
+        return call(*args, **kwargs)
 
     return function
 

@@ -29,10 +29,11 @@ def short_call(
     name = method.__name__
 
     @wraps(method)
-    async def coroutine(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
+    async def coroutine(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call: Callable[P, T] = getattr(self._wrapped, name)
         if self._executor.can_run_inline():
-            return getattr(self._wrapped, name)(*args, **kwargs)
-        return await self._executor.run_short(getattr(self._wrapped, name), *args, **kwargs)
+            return call(*args, **kwargs)
+        return await self._executor.run_short(call, *args, **kwargs)
 
     return coroutine
 
@@ -44,8 +45,9 @@ def long_call(
     name = method.__name__
 
     @wraps(method)
-    async def coroutine(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
-        return await self._executor.run_long(getattr(self._wrapped, name), *args, **kwargs)
+    async def coroutine(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call: Callable[P, T] = getattr(self._wrapped, name)
+        return await self._executor.run_long(call, *args, **kwargs)
 
     return coroutine
 
@@ -55,8 +57,9 @@ def blocking_call(method: Callable[Concatenate[Any, P], T]) -> Callable[Concaten
     name = method.__name__
 
     @wraps(method)
-    def function(self: Wrapper, /, *args: object, **kwargs: object) -> Any:
-        return self._executor.run_blocking(lambda: getattr(self._wrapped, name)(*args, **kwargs))
+    def function(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call: Callable[P, T] = getattr(self._wrapped, name)
+        return self._executor.run_blocking(lambda: call(*args, **kwargs))
 
     return function
 
@@ -68,7 +71,7 @@ def record_iteration(
     name = method.__name__
 
     @wraps(method)
-    def function(self: Wrapper, /, *args: object, **kwargs: object) -> Records:
+    def function(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> Records:
         return Records(self._executor, lambda: getattr(self._wrapped, name)(*args, **kwargs))
 
     return function
@@ -142,6 +145,7 @@ class Wrapper:
     __slots__ = ()
 
     _wrapped: Any
+    _executor: TransactionExecutor  # not in AsyncEnvironment
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -48,7 +48,7 @@ class Rows:
         self.size = math.prod(self.shape) * self.dtype.itemsize
         self.count = count
         whole = (count, *self.shape)
-        self.out = (
+        self.out: NDArray[Any] = (
             np.empty(whole, self.dtype) if out is None else _checked_out(what, out, self, whole)
         )
         # not a subclass, which may behave in another way

@@ -309,8 +309,10 @@ def _check_descr(descr: object) -> None:
     """
     if isinstance(descr, list):
         for field in descr:
-            _, inner, *shape = field if type(field) is tuple else ()
-            if len(shape) > 1 or not all(map(_is_shape, shape)):
+            if type(field) is not tuple or len(field) not in (2, 3):
+                raise ValueError(f"{field!r} is not a field")
+            _, inner, *shape = field
+            if not all(map(_is_shape, shape)):
                 raise ValueError(f"{field!r} is not a field")
             _check_descr(inner)
     elif not isinstance(descr, str) or not _CODE.fullmatch(descr):

@@ -15,7 +15,7 @@ from ._output import VisibleOutput, print_json, print_names, progress, size
 
 if TYPE_CHECKING:
     import argparse
-    from typing import Any, BinaryIO
+    from typing import BinaryIO, Literal
 
     from ._commands import Commands
 
@@ -128,7 +128,7 @@ def _add_load(commands: Commands) -> None:
 
 def dump_text(args: argparse.Namespace) -> None:
     """``pylmdb dump``."""
-    databases: Any = args.databases or "main"
+    databases: Literal["all", "main", "named"] | list[bytes | None] = args.databases or "main"
     if args.name is not None:
         databases = [os.fsencode(args.name)]
     subdir = False if args.single else None

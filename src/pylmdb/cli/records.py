@@ -16,8 +16,10 @@ from ._output import print_json
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from typing import Any
 
     from ..database import Database
+    from ..transaction import Transaction
     from ._commands import Commands
 
 # characters of a value that scan shows on a terminal
@@ -89,10 +91,14 @@ def scan_records(args: argparse.Namespace) -> None:
                 print(f"{keys.text(key)}\t{values.text(value, width)}")
 
 
-def _records(txn: Any, db: Database, args: argparse.Namespace, keys: Format) -> Iterator[Any]:
+def _records(
+    txn: Transaction[Any], db: Database, args: argparse.Namespace, keys: Format
+) -> Iterator[Any]:
     """Return an iterator of the selected records; with ``--keys-only`` values are b""."""
     given = {name: getattr(args, name) for name in ("start", "stop", "prefix")}
-    bounds = {name: keys.read(text) for name, text in given.items() if text is not None}
+    bounds: dict[str, Any] = {
+        name: keys.read(text) for name, text in given.items() if text is not None
+    }
     found = txn.range(**bounds, db=db, reverse=args.reverse, values=not args.keys_only)
     return ((key, b"") for key in found) if args.keys_only else found
 

@@ -81,8 +81,10 @@ class Pixels(NamedTuple):
             mode = "RGB"
         if mode is not None and image.mode != mode:
             image = image.convert(mode)
-        if self.resize is not None and image.size != self.resize[::-1]:
-            image = image.resize(self.resize[::-1])
+        if self.resize is not None:
+            height, width = self.resize
+            if image.size != (width, height):
+                image = image.resize((width, height))
         array = np.asarray(image)
         if self.mode == "BGR":
             array = array[:, :, ::-1]
@@ -111,20 +113,20 @@ def encode_png(array: ArrayLike, axes: Axes = "HWC", mode: Mode | None = None) -
 
     :raises InvalidParameterError: a PNG file cannot have its dtype and shape.
     """
-    array = np.asarray(array)
-    if array.ndim == 3 and axes == "CHW":
-        array = array.transpose(1, 2, 0)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if mode == "BGR" and array.ndim == 3:
-        array = array[:, :, ::-1]
+    pixels = np.asarray(array)
+    if pixels.ndim == 3 and axes == "CHW":
+        pixels = pixels.transpose(1, 2, 0)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if mode == "BGR" and pixels.ndim == 3:
+        pixels = pixels[:, :, ::-1]
     out = io.BytesIO()
     try:
-        import_pillow().fromarray(np.ascontiguousarray(array)).save(out, "PNG")
+        import_pillow().fromarray(np.ascontiguousarray(pixels)).save(out, "PNG")
     except (ValueError, TypeError, KeyError, OSError) as problem:
         raise InvalidParameterError(
-            f"an array of dtype {array.dtype} and shape {array.shape} is not an image that PNG can"
-            f" store: {problem}"
+            f"an array of dtype {pixels.dtype} and shape {pixels.shape} is not an image that PNG"
+            f" can store: {problem}"
         ) from None
     return out.getvalue()
 

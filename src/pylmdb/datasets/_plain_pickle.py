@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+from collections.abc import Sized
 from pickle import _Unpickler as PickleMachine
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -88,7 +89,7 @@ class _Unpickler(PickleMachine):
         """
 
         def call(*given: object) -> object:
-            self._left -= sum(len(each) for each in given if hasattr(each, "__len__"))
+            self._left -= sum(len(each) for each in given if isinstance(each, Sized))
             if self._left < 0:
                 raise pickle.UnpicklingError("it makes more than it holds")
             return function(*given)

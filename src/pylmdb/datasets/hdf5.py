@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from h5py import Dataset, Group
+    from h5py import Dataset, File, Group
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
@@ -98,8 +98,8 @@ def from_hdf5(
             return len(names)
         found = None
         if labels is not None:
-            found = _array_of(h5py, _find(h5py, file, labels), max_sample)
-        rows = _Rows(h5py, _find(h5py, file, data), max_sample)
+            found = _array_of(h5py, _find(file, labels), max_sample)
+        rows = _Rows(h5py, _find(file, data), max_sample)
         return append_rows(path, rows, found, progress, layout, options)
 
 
@@ -119,9 +119,11 @@ class _Rows:
             yield from _read(self._dataset, slice(begin, begin + step), self._limit)
 
 
-def _find(h5py: ModuleType, file: Group, name: str) -> Dataset:
+def _find(file: File, name: str) -> Dataset:
+    from h5py import Dataset  # imported already; the parameter of other functions has no types
+
     found = file.get(name)
-    if not isinstance(found, h5py.Dataset) or found.file.filename != file.filename:
+    if not isinstance(found, Dataset) or found.file.filename != file.filename:
         raise InvalidParameterError(f"there is no data set {name!r} in {file.filename!r}")
     return found
 
@@ -228,7 +230,8 @@ def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype((_plain(base), shape))
     if dtype.names is None or dtype.fields is None:
         return np.dtype(dtype.str)
-    fields = [dtype.fields[name] for name in dtype.names]
+    # numpy's stub wants names of the type LiteralString here, which dtype.names does not have
+    fields = [dtype.fields[name] for name in dtype.names]  # pyright: ignore[reportArgumentType]
     return np.dtype(
         {
             "names": dtype.names,
@@ -307,6 +310,7 @@ def _kept_attributes(path: str) -> list[tuple[bytes, bytes]]:
 
 def _to_rows(file: Group, exported: Exported, name: str) -> list[Any]:
     created: Dataset | None = None
+    shape: tuple[int, ...] = ()
     labels = []
     for number, (value, label) in enumerate(exported.samples()):
         array = as_array(value, number)

@@ -107,7 +107,7 @@ class Map(Ordered[K, V]):
     ) -> None: ...
     def __init__(
         self,
-        path_or_env: Any,
+        path_or_env: Path | Environment,
         db: bytes | str | Database | None = None,
         key: KeyCodec[K] = "bytes",
         value: ValueCodec[V] = "bytes",
@@ -120,7 +120,7 @@ class Map(Ordered[K, V]):
         self._codec_names = key, value
         self._use_codecs()
         self._owns = not isinstance(path_or_env, Environment)
-        if self._owns:
+        if not isinstance(path_or_env, Environment):
             path_or_env = open_environment(path_or_env, flag, options)
         elif options:
             raise TypeError(f"Map: {', '.join(options)} cannot be given with an open Environment")
@@ -194,7 +194,7 @@ class Map(Ordered[K, V]):
         names = self._codec_names
         self._codecs = _codecs.key_codec(names[0]), _codecs.value_codec(names[1])
         hooks = ("_pre_key", "_post_key", "_pre_value", "_post_value")
-        functions = [*self._codecs[0][:2], *self._codecs[1][:2]]
+        functions: list[Callable[[Any], Any]] = [*self._codecs[0][:2], *self._codecs[1][:2]]
         for i, hook in enumerate(hooks):
             if getattr(type(self), hook) is not getattr(Map, hook):
                 functions[i] = getattr(self, hook)

@@ -52,10 +52,11 @@ def _find(role: str, codec: Any, known: dict[str, Callable[[], Codec]]) -> Codec
     try:
         encode, decode = codec
     except (TypeError, ValueError):
-        encode = decode = None
-    if not (callable(encode) and callable(decode)):
-        raise TypeError(f"{role} must be a codec's name, or a pair of functions (encode, decode)")
-    return Codec(encode, decode)
+        pass
+    else:
+        if all(map(callable, (encode, decode))):
+            return Codec(encode, decode)
+    raise TypeError(f"{role} must be a codec's name, or a pair of functions (encode, decode)")
 
 
 def _with_prefixes(encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> Codec:

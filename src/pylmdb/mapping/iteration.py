@@ -116,7 +116,7 @@ def _read(
     records = islice(move(True, values), count)
     batch = _take_limited(records) if values else list(records)
     if isinstance(batch[0][0] if values else batch[0], memoryview):
-        batch = [tuple(map(bytes, each)) if values else bytes(each) for each in batch]
+        batch[:] = [tuple(map(bytes, each)) if values else bytes(each) for each in batch]
     while batch and not _in_range(batch[-1][0] if values else batch[-1], start, stop):
         batch.pop()
     return batch

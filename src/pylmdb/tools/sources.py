@@ -15,7 +15,6 @@ from ..errors import FileSystemError, LockFileError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
-    from typing import Any
 
     Source = Environment | str | bytes | PathLike[str] | PathLike[bytes]
 
@@ -24,12 +23,11 @@ def open_source(
     source: Source, subdir: bool | None = None, *, lock: bool = True, max_dbs: int | None = None
 ) -> Environment:
     """Open a new read-only Environment; no page is read yet."""
-    path: Any = source
     if isinstance(source, Environment):
         flags = source.flags()
-        path, subdir, lock = source.path(), flags.subdir, flags.lock
+        source, subdir, lock = source.path(), flags.subdir, flags.lock
     return Environment(
-        path, subdir=subdir, readonly=True, create=False, map_size=0, lock=lock, max_dbs=max_dbs
+        source, subdir=subdir, readonly=True, create=False, map_size=0, lock=lock, max_dbs=max_dbs
     )
 
 
