@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
 from .._base.buffers import as_buffer
-from .._base.flags import append_flag, put_flags
+from .._base.flags import put_flags
 from .._core_rules.inherited import resume
 from .._core_rules.refusals import database_error, refusal
 from .._core_rules.views import Exporter
@@ -460,9 +460,8 @@ class TransactionCore:
     def view(self, key: Any, default: Any = None, db: Any = None) -> Any:
         return self._do(self._get, db, as_buffer("key", key), default, self._to_view)
 
-    def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
+    def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int) -> bool:
         lib, slot = self._lib, self._slot_in(ptr, db)
-        flags |= append_flag(slot, append)
         raw_key = key if type(key) is bytes else self._ffi.from_buffer(key)
         raw_value = value if type(value) is bytes else self._ffi.from_buffer(value)
         self._mutations += self._write
@@ -482,9 +481,9 @@ class TransactionCore:
         append: bool = False,
         db: Any = None,
     ) -> bool:
-        flags = put_flags(dupdata, overwrite)
-        key, value, append = as_buffer("key", key), as_buffer("value", value), bool(append)
-        return bool(self._do(self._put, db, key, value, flags, append))
+        flags = put_flags(dupdata, overwrite, append)
+        key, value = as_buffer("key", key), as_buffer("value", value)
+        return bool(self._do(self._put, db, key, value, flags))
 
     def _delete(self, ptr: Any, db: Any, key: Any, value: Any) -> bool:
         lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)

@@ -570,8 +570,6 @@ static inline void drop_given(Given *given)
 /* -- cursor_write.c -- */
 
 int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
-#define PUT_APPEND 0x40000000 /* put_flags: MDB_APPEND or MDB_APPENDDUP */
-unsigned int flags_for(const Slot *slot, int flags);
 /* 1: written, 0: a record was in the way, -1: raised. */
 int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags);
 CURSOR_METHOD(put);

@@ -141,7 +141,7 @@ static int put_sorted(Cursor *cursor, PyObject *list, Py_ssize_t i, Py_ssize_t c
  * has sorted. */
 static int may_sort(const Cursor *cursor, int flags)
 {
-    return !(flags & PUT_APPEND) &&
+    return !(flags & MDB_APPEND) &&
            !(cursor->slot->flags & (MDB_DUPSORT | MDB_INTEGERKEY | MDB_REVERSEKEY));
 }
 

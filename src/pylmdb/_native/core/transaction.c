@@ -84,14 +84,12 @@ static PyObject *transaction_get_array(Transaction *self, PyObject *const *args,
 static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags,
                   void **room)
 {
-    const unsigned int put = flags_for(slot, flags);
-
     txn->mutations += txn->write;
     if (room)
         return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                                    value->size, put, room);
+                                    value->size, (unsigned int)flags, room);
     return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                            value->data, value->size, put);
+                            value->data, value->size, (unsigned int)flags);
 }
 
 /* A buffer that is not contiguous is copied into its page. */
