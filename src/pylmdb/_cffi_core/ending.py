@@ -107,6 +107,7 @@ class NativeTxn:
         "claim",
         "commit_flags",
         "cursors",
+        "depth",
         "dropped",
         "exporter",
         "family",
@@ -139,6 +140,7 @@ class NativeTxn:
         self.writers: dict[int, Any] = {} if parent is None else parent.writers
         self.exporter: _views.Exporter | None = None
         self.children: list[NativeTxn] = []
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.cursors: dict[int, tuple[Any, DbSlot]] = {}
         # those of the parent process that have not been used in this one
         self.inherited_cursors: dict[int, tuple[Any, DbSlot]] = {}

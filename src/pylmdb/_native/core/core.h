@@ -24,6 +24,7 @@
 
 #include "core_docs.h"
 #include "position.h"
+#include "rules.h"
 
 #if defined(__GNUC__)
 #define LIKELY(x) __builtin_expect(!!(x), 1)

@@ -55,19 +55,11 @@ static int begin_reader(Transaction *txn)
 
 static int check_parent(Transaction *txn, Transaction *parent)
 {
-    CoreState *state = txn->state;
+    const char *refusal = pylmdb_child_refusal(
+        txn->write, txn->engine->features & PYLMDB_READONLY_CHILDREN, is_inherited(parent),
+        parent->native.ptr && !parent->revoked, parent->write, parent->shared == txn->shared);
 
-    if (parent->top && parent->native.generation != pylmdb_generation)
-        return refuse_named(state, "parent of another process");
-    if (parent->native.ptr && !parent->revoked) {
-        if (!parent->write)
-            return refuse_named(state, "parent is read-only");
-        if (parent->shared != txn->shared)
-            return refuse_named(state, "parent of another environment");
-    }
-    if (!txn->write && !(txn->engine->features & PYLMDB_READONLY_CHILDREN))
-        return refuse_named(state, "child is read-only");
-    return 0;
+    return refusal ? refuse_named(txn->state, refusal) : 0;
 }
 
 static int has_only_readers(Transaction *parent)
