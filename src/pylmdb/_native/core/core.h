@@ -415,6 +415,8 @@ PyObject *end_thread(PyObject *module, PyObject *ignored);
 /* The gate: one write transaction at a time in this process. */
 void take_gate(Shared *shared, Transaction *txn);
 void leave_gate(Shared *shared);
+/* Of the handles that a transaction has opened or dropped; a new reference. */
+PyObject *list_of(PyObject **list);
 void close_handle(Transaction *txn, Handle *handle);
 /* Closes a native cursor now, or when the operations in progress have left. */
 void drop_handle(Transaction *txn, Handle *handle);

@@ -447,13 +447,6 @@ static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
     Py_RETURN_NONE;
 }
 
-static PyObject *list_of(PyObject **list)
-{
-    if (!*list)
-        *list = PyList_New(0);
-    return Py_XNewRef(*list);
-}
-
 static PyObject *transaction_get_opened(Transaction *self, void *ignored)
 {
     (void)ignored;

@@ -174,104 +174,65 @@ static void close_dropped(Transaction *txn)
 
 /* -- finishing ------------------------------------------------------------------ */
 
-/* Returns what the lists and the lock of the handles' bookkeeping say. */
-static void settle_handles(Transaction *txn, int kept)
+/* New references; lists that are not there yet are made. */
+PyObject *list_of(PyObject **list)
 {
-    Transaction *parent = txn->parent;
+    if (!*list)
+        *list = PyList_New(0);
+    return Py_XNewRef(*list);
+}
+
+static PyObject *list_of_parent(Transaction *parent, PyObject **list)
+{
+    return parent ? list_of(list) : Py_NewRef(Py_None);
+}
+
+static PyObject *call_end_writer(Transaction *txn, int commit)
+{
+    Transaction *const parent = txn->parent;
+
+    return ask(txn->shared->slow, "end_writer", "(OKNNNNN)", txn->shared,
+               (unsigned long long)(uintptr_t)&txn->native,
+               commit ? PyLong_FromUnsignedLong(txn->sync_flags) : Py_NewRef(Py_None),
+               list_of(&txn->opened), list_of(&txn->dropped),
+               list_of_parent(parent, parent ? &parent->opened : NULL),
+               list_of_parent(parent, parent ? &parent->dropped : NULL));
+}
+
+/* The end of a transaction that has opened or dropped handles is in Python, under their lock. */
+static void end_with_handles(Transaction *txn, int commit)
+{
     PyObject *result = NULL;
     int tries;
 
-    for (tries = 0; !result && tries < 100; tries++) {
-        result = PyObject_CallMethod(
-            (PyObject *)txn->shared, "settle", "OOOOO", txn->opened ? txn->opened : Py_None,
-            txn->dropped ? txn->dropped : Py_None, kept ? Py_True : Py_False,
-            parent && parent->opened ? parent->opened : Py_None,
-            parent && parent->dropped ? parent->dropped : Py_None);
-        if (!result)
+    for (tries = 0; !result && tries < 100; tries++)
+        if (!(result = call_end_writer(txn, commit)))
             PyErr_WriteUnraisable((PyObject *)txn->shared);
-    }
     Py_XDECREF(result);
+    if (txn->native.ptr) {
+        txn->engine->abort(&txn->native);
+        txn->native.code = ENOMEM;
+    }
     Py_CLEAR(txn->opened);
     Py_CLEAR(txn->dropped);
 }
 
-/* Takes the lock of database handles.  Returns the method that gives it back, had
- * beforehand, because calling it must need nothing; NULL where there is no memory. */
-static PyObject *lock_handles(Transaction *txn)
-{
-    PyObject *lock = PyObject_GetAttrString((PyObject *)txn->shared, "dbi_lock");
-    PyObject *give_back = lock ? PyObject_GetAttrString(lock, "release") : NULL;
-    PyObject *result = NULL;
-    int tries;
-
-    for (tries = 0; give_back && !result && tries < 100; tries++)
-        if (!(result = PyObject_CallMethod(lock, "acquire", NULL)))
-            PyErr_WriteUnraisable(lock);
-    if (!result)
-        Py_CLEAR(give_back);
-    PyErr_Clear();
-    Py_XDECREF(result);
-    Py_XDECREF(lock);
-    return give_back;
-}
-
-static void unlock_handles(PyObject *give_back)
-{
-    PyObject *result = give_back ? PyObject_CallNoArgs(give_back) : NULL;
-
-    if (give_back && !result)
-        PyErr_WriteUnraisable(give_back);
-    Py_XDECREF(result);
-    Py_XDECREF(give_back);
-}
-
-/* Where a parent takes over what its child did to handles; 0 if there is no memory. */
-static int make_parent_lists(Transaction *parent)
-{
-    if (!parent)
-        return 1;
-    if (!parent->opened)
-        parent->opened = PyList_New(0);
-    if (!parent->dropped)
-        parent->dropped = PyList_New(0);
-    if (parent->opened && parent->dropped)
-        return 1;
-    PyErr_Clear();
-    return 0;
-}
-
-static void end_native_writer(Transaction *txn, int commit)
-{
-    MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
-
-    if (!commit) {
-        txn->engine->abort(&txn->native);
-        return;
-    }
-    Py_BEGIN_ALLOW_THREADS txn->engine->commit(&txn->native, env, txn->sync_flags);
-    Py_END_ALLOW_THREADS
-}
-
 static void end_writer(Transaction *txn, int commit)
 {
+    MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
     const int handles = txn->opened || txn->dropped;
-    PyObject *give_back;
 
     if (!handles && !commit) {
         txn->engine->abort(&txn->native);
         return;
     }
     hold(txn);
-    give_back = handles ? lock_handles(txn) : NULL;
-    if (handles && (!make_parent_lists(txn->parent) || !give_back)) {
-        txn->engine->abort(&txn->native);
-        txn->native.code = ENOMEM;
+    if (handles) {
+        end_with_handles(txn, commit);
     } else {
-        end_native_writer(txn, commit);
+        Py_BEGIN_ALLOW_THREADS txn->engine->commit(&txn->native, env, txn->sync_flags);
+        Py_END_ALLOW_THREADS
     }
-    if (handles)
-        settle_handles(txn, commit && !txn->native.code);
-    unlock_handles(give_back);
     if (txn->parent)
         txn->parent->mutations++;
     txn->top->holders--;
