@@ -326,10 +326,11 @@ def defined(path):
     return set(re.findall(definition, path.read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("folder", ["plain", "arrays", "merge", "verify"])
+@pytest.mark.parametrize("folder", ["core", "plain", "arrays", "merge", "verify"])
 def test_calls_between_the_files_of_a_c_folder_have_no_cycle(folder):
     files = sorted((NATIVE / folder).glob("*.c"))
-    assert all(defined(path) for path in files)
+    # those of the core may define nothing but a type
+    assert all(defined(path) or "PyType_Spec " in path.read_text() for path in files)
     graphlib.TopologicalSorter({path: called(path, files) for path in files}).prepare()
 
 

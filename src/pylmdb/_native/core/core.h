@@ -153,8 +153,8 @@ typedef struct {
     PyObject *slots, *numbers, *dbi_lock;
     Py_ssize_t max_dbs, reuses;
     MDB_txn *parked[PYLMDB_MAX_PARKED];
-    /* what views alone hold, the latest first */
-    struct Exporter *held;
+    /* the snapshots that only views keep, the latest first */
+    struct Exporter *pinned;
     /* the top-level write transaction, and all transactions, the newest first */
     struct Transaction *writer, *newest;
     /* of the main database */
@@ -300,8 +300,6 @@ static inline void drop_bytes(Bytes *bytes)
         drop_bytes_slow(bytes);
 }
 
-/* -- strided.c -- */
-
 /* As get_bytes_slow(), but a buffer that is not contiguous has no data until it is joined
  * in a copy, or copied; one with pointers in it (suboffsets) can only be joined.  Joining
  * releases the buffer, which can run Python code; making the copy does not. */
@@ -346,9 +344,15 @@ int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, un
 
 PyObject *shared_own_writer(Shared *self, PyObject *ignored);
 
+/* -- thread.c -- */
+
+/* Whether Python tells of the end of this thread, so that the write transactions which it leaves
+ * open end with it. */
+extern _Thread_local int thread_is_known __attribute__((visibility("hidden")));
+unsigned long long current_thread(void);
+
 /* -- transaction_use.c: who may use a transaction, and its databases -- */
 
-unsigned long long current_thread(void);
 int refuse(Transaction *txn, int ending);
 int guard_again(Transaction *txn);
 Slot *find_slot(Transaction *txn, PyObject *db);
@@ -401,6 +405,40 @@ static inline int is_open(const Transaction *txn)
 int resume_transaction(Transaction *txn);
 int resume_cursor(Cursor *cursor);
 
+/* -- handle.c -- */
+
+/* Opens a native cursor; the caller has passed the guard. */
+int open_native(Transaction *txn, Slot *slot, MDB_cursor **native);
+void link_handle(Transaction *txn, Handle *handle);
+void close_handle(Transaction *txn, Handle *handle);
+/* Closes a native cursor now, or when the operations in progress have left. */
+void drop_handle(Transaction *txn, Handle *handle);
+/* Those of which that was put off. */
+void close_dropped_in_family(Transaction *top);
+
+/* -- readers.c -- */
+
+/* Read transactions that begin and end at once, under the GIL: like those of the
+ * pool, without its atomic operations.  begin_quick(): 0, or a code. */
+int begin_quick(Shared *shared, struct pylmdb_txn *native);
+void end_native_reader(Shared *shared, struct pylmdb_txn *native);
+/* The same, and its environment if it was the last of it. */
+void end_reader(Shared *shared, struct pylmdb_txn *native);
+/* The transaction has ended for its user: from now on the exporter pins its snapshot. */
+void pin_snapshot(Exporter *exporter, Shared *shared, struct pylmdb_txn *native);
+void unpin_snapshot(Exporter *exporter);
+/* The read transaction has ended: its snapshot lasts as long as its views. */
+void end_views(Transaction *txn);
+void leave_slowly(Shared *shared);
+/* The environment may have been waiting for the end of this transaction. */
+static inline void leave_shared(Shared *shared)
+{
+    if (!LIKELY(shared->admitting))
+        leave_slowly(shared);
+}
+PyObject *shared_pinned(Shared *self, PyObject *ignored);
+PyObject *shared_free_idle(Shared *self, PyObject *ignored);
+
 /* -- transaction_end.c -- */
 
 void link_to_environment(Transaction *txn);
@@ -410,29 +448,16 @@ void hold(Transaction *txn);
 void release(Transaction *txn);
 void finish_waiting(Transaction *top);
 void revoke_transaction(Transaction *txn);
-PyObject *transaction_commit(Transaction *txn);
+/* The native half of commit(), which has passed the guard; returns a code. */
+int commit_transaction(Transaction *txn);
 PyObject *end_thread(PyObject *module, PyObject *ignored);
 /* The gate: one write transaction at a time in this process. */
 void take_gate(Shared *shared, Transaction *txn);
 void leave_gate(Shared *shared);
 /* Of the handles that a transaction has opened or dropped; a new reference. */
 PyObject *list_of(PyObject **list);
-void close_handle(Transaction *txn, Handle *handle);
-/* Closes a native cursor now, or when the operations in progress have left. */
-void drop_handle(Transaction *txn, Handle *handle);
 /* The end of a transaction that nobody has any more; dropped: nobody has ended it. */
 void finish_dying(Transaction *txn, int dropped);
-void forget_thread(void);
-
-/* Read transactions that begin and end at once, under the GIL: like those of the
- * pool, without its atomic operations.  begin_quick(): 0, or a code. */
-int begin_quick(Shared *shared, struct pylmdb_txn *native);
-void end_native_reader(Shared *shared, struct pylmdb_txn *native);
-/* The same, and its environment if it was the last of it. */
-void end_reader(Shared *shared, struct pylmdb_txn *native);
-/* The transaction has ended for its user: from now on the exporter is what holds it. */
-void take_over(Exporter *exporter, Shared *shared, struct pylmdb_txn *native);
-void let_go(Exporter *exporter);
 
 /* -- transaction_begin.c -- */
 
@@ -487,7 +512,6 @@ static inline PyObject *to_python(Transaction *txn, const MDB_val *value)
 /* Takes both references. */
 PyObject *make_pair(PyObject *first, PyObject *second);
 PyObject *empty_value(Transaction *txn);
-void end_views(Transaction *txn);
 
 /* -- get_array.c -- */
 
@@ -495,16 +519,9 @@ PyObject *to_array(Transaction *txn, const MDB_val *value);
 /* An array that shows no map. */
 PyObject *to_own_array(Transaction *txn, const MDB_val *value);
 
-/* -- lease.c -- */
-
-PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored);
-PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored);
-
 /* -- cursor.c -- */
 
 PyObject *open_cursor(Transaction *txn, PyObject *db);
-/* Opens a native cursor; the caller has passed the guard. */
-int open_native(Transaction *txn, Slot *slot, MDB_cursor **native);
 int guard_cursor_slow(Cursor *cursor);
 
 static inline int guard_cursor(Cursor *cursor)

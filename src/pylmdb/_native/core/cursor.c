@@ -5,15 +5,6 @@
 
 /* -- life ----------------------------------------------------------------------- */
 
-int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
-{
-    const int rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
-
-    if (rc)
-        fail_database(txn->state, "mdb_cursor_open", rc, slot);
-    return rc ? -1 : 0;
-}
-
 /* A native cursor for an object, which it must not have yet. */
 static int open_position(Cursor *cursor, Transaction *txn, Slot *slot, Handle *handle)
 {
@@ -53,10 +44,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
     }
     handle->generation = pylmdb_generation;
     handle->owner = cursor;
-    handle->next = txn->cursors;
-    if (handle->next)
-        handle->next->previous = handle;
-    txn->cursors = handle;
+    link_handle(txn, handle);
     cursor->handle = handle;
     cursor->engine = txn->engine;
     cursor->slot = slot;

@@ -95,7 +95,7 @@ PyObject *environment_info(PyObject *self, PyObject *ignored)
     state = shared->state;
     if ((code = shared->engine->env_info(shared->pool->env, numbers)))
         return fail(state, "mdb_env_info", code);
-    for (each = shared->held; each; each = each->older)
+    for (each = shared->pinned; each; each = each->older)
         numbers[PYLMDB_INFO_PINNED]++;
     if (!(count = count_free_pages(self, shared, numbers[PYLMDB_INFO_TXNID])))
         return NULL;

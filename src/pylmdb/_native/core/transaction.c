@@ -350,10 +350,20 @@ static int refuse_lost(Transaction *self)
     return is_lost(self) ? refuse_named(self->state, "transaction of another process") : 0;
 }
 
-static PyObject *transaction_commit_method(Transaction *self, PyObject *ignored)
+static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
 {
+    int code = 0;
+
     (void)ignored;
-    return transaction_commit(self);
+    /* An inherited read transaction is only forgotten. */
+    if ((!is_usable(self) || self->children) && !(is_inherited(self) && is_open(self)) &&
+        refuse(self, self->write))
+        return NULL;
+    if (self->write)
+        code = commit_transaction(self);
+    else
+        revoke_transaction(self);
+    return code ? fail(self->state, "mdb_txn_commit", code) : Py_NewRef(Py_None);
 }
 
 static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
@@ -387,7 +397,7 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
         Py_RETURN_NONE;
     }
     if (self->native.ptr && !self->revoked) {
-        result = transaction_commit(self);
+        result = transaction_commit(self, NULL);
         if (!result && PyErr_ExceptionMatches(self->state->wrong_thread_error))
             revoke_transaction(self);
         return result;
@@ -433,6 +443,25 @@ static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
 {
     (void)ignored;
     return guard_again(self) ? NULL : whole_map(self);
+}
+
+/* Inside _do: from now on memory of a page is lent. */
+static PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    hold(self);
+    self->top->reserved = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored)
+{
+    (void)ignored;
+    if (self->top && self->top->reserved) {
+        self->top->reserved = 0;
+        release(self);
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
@@ -491,7 +520,7 @@ static PyMethodDef transaction_methods[] = {
     WITH_KEYWORDS(cursor, DOC_TRANSACTION_CURSOR),
     WITH_KEYWORDS(stat, DOC_TRANSACTION_STAT),
     {"id", METHOD(transaction_id), METH_NOARGS, DOC_TRANSACTION_ID},
-    {"commit", METHOD(transaction_commit_method), METH_NOARGS, DOC_TRANSACTION_COMMIT},
+    {"commit", METHOD(transaction_commit), METH_NOARGS, DOC_TRANSACTION_COMMIT},
     {"abort", METHOD(transaction_abort), METH_NOARGS, DOC_TRANSACTION_ABORT},
     {"__enter__", METHOD(transaction_enter), METH_NOARGS, DOC_TRANSACTION___ENTER__},
     {"__exit__", METHOD(transaction_exit), METH_FASTCALL, DOC_TRANSACTION___EXIT__},

@@ -107,29 +107,20 @@ static int begin_child(Transaction *txn, PyObject *object)
 
 /* -- writers ------------------------------------------------------------------- */
 
-static _Thread_local int known_thread;
-
 /* So that write transactions which a thread leaves open end with it. */
 static int know_thread(Transaction *txn)
 {
     PyObject *number;
     int rc;
 
-    if (LIKELY(known_thread))
+    if (LIKELY(thread_is_known))
         return 0;
     if (!(number = PyLong_FromUnsignedLongLong(txn->thread)))
         return -1;
     if (!(rc = ask_slow(txn, "know_thread", number, NULL)))
-        known_thread = 1;
+        thread_is_known = 1;
     Py_DECREF(number);
     return rc;
-}
-
-/* What told of this thread's end is gone: a thread of somebody else's has one for
- * each time that it calls Python. */
-void forget_thread(void)
-{
-    known_thread = 0;
 }
 
 static int enter_gate(Transaction *txn, PyObject *deadline)

@@ -87,8 +87,10 @@ PyObject *end_thread(PyObject *module, PyObject *object)
     (void)module;
     if (number == (unsigned long long)-1 && PyErr_Occurred())
         return NULL;
+    /* What told of this thread's end is gone: a thread that Python did not start has one for each
+     * time that it calls Python. */
     if (number == current_thread())
-        forget_thread();
+        thread_is_known = 0;
     while (shared) {
         Transaction *txn = shared->writer;
 
@@ -106,70 +108,6 @@ PyObject *end_thread(PyObject *module, PyObject *object)
         }
     }
     Py_RETURN_NONE;
-}
-
-/* The environment may have been waiting for this end. */
-static void leave_shared(Shared *shared)
-{
-    PyObject *result;
-    int tries;
-
-    if (LIKELY(shared->admitting))
-        return;
-    Py_INCREF(shared);
-    for (tries = 0; tries < 100; tries++) {
-        if ((result = PyObject_CallMethod((PyObject *)shared, "leave", NULL))) {
-            Py_DECREF(result);
-            break;
-        }
-        PyErr_WriteUnraisable((PyObject *)shared);
-    }
-    Py_DECREF(shared);
-}
-
-void end_reader(Shared *shared, struct pylmdb_txn *native)
-{
-    end_native_reader(shared, native);
-    leave_shared(shared);
-}
-
-/* -- cursors ------------------------------------------------------------------ */
-
-/* Nobody is inside. */
-void close_handle(Transaction *txn, Handle *handle)
-{
-    if (handle->previous)
-        handle->previous->next = handle->next;
-    else
-        txn->cursors = handle->next;
-    if (handle->next)
-        handle->next->previous = handle->previous;
-    if (handle->owner) {
-        handle->owner->position.cursor = NULL;
-        handle->owner->handle = NULL;
-    }
-    if (handle->generation == pylmdb_generation)
-        txn->engine->cursor_close(handle->native);
-    PyMem_Free(handle);
-}
-
-void drop_handle(Transaction *txn, Handle *handle)
-{
-    if (txn->top->holders)
-        handle->dropped = txn->top->dirty = 1;
-    else
-        close_handle(txn, handle);
-}
-
-static void close_dropped(Transaction *txn)
-{
-    Handle *handle = txn->cursors, *next;
-
-    for (; handle; handle = next) {
-        next = handle->next;
-        if (handle->dropped)
-            close_handle(txn, handle);
-    }
 }
 
 /* -- finishing ------------------------------------------------------------------ */
@@ -324,15 +262,6 @@ static Transaction *find_revoked(Transaction *txn)
     return txn->revoked && !txn->finished && !txn->dying ? txn : NULL;
 }
 
-static void close_dropped_in_family(Transaction *txn)
-{
-    Transaction *child;
-
-    for (child = txn->children; child; child = child->next_sibling)
-        close_dropped_in_family(child);
-    close_dropped(txn);
-}
-
 /* The last operation has left: finishes what was revoked meanwhile. */
 void finish_waiting(Transaction *top)
 {
@@ -436,19 +365,10 @@ void finish_dying(Transaction *txn, int dropped)
     PyErr_Restore(kind, value, traceback);
 }
 
-PyObject *transaction_commit(Transaction *txn)
+int commit_transaction(Transaction *txn)
 {
-    CoreState *const state = txn->state;
     int code;
 
-    /* An inherited read transaction is only forgotten. */
-    if ((!is_usable(txn) || txn->children) && !(is_inherited(txn) && is_open(txn)) &&
-        refuse(txn, txn->write))
-        return NULL;
-    if (!txn->write) {
-        revoke_transaction(txn);
-        Py_RETURN_NONE;
-    }
     Py_INCREF(txn);
     txn->revoked = 1;
     txn->ready = 0;
@@ -457,7 +377,5 @@ PyObject *transaction_commit(Transaction *txn)
     finish_waiting(txn->top);
     code = txn->native.code;
     Py_DECREF(txn);
-    if (code)
-        return fail(state, "mdb_txn_commit", code);
-    Py_RETURN_NONE;
+    return code;
 }

@@ -4,18 +4,6 @@
 
 #include <errno.h>
 
-/* Numbers of threads, never given twice: the system gives those of ended threads
- * to new ones. */
-unsigned long long current_thread(void)
-{
-    static unsigned long long last;
-    static _Thread_local unsigned long long number;
-
-    if (!number)
-        number = ++last; /* under the GIL */
-    return number;
-}
-
 /* Another thread's operation is in progress: let it get on. */
 static int wait_for_holder(void)
 {

@@ -197,13 +197,3 @@ PyObject *empty_value(Transaction *txn)
         return PyMemoryView_FromObject(txn->state->empty);
     return Py_NewRef(txn->state->empty);
 }
-
-/* The read transaction has ended: its snapshot lasts as long as its views. */
-void end_views(Transaction *txn)
-{
-    Py_buffer *buffer = PyMemoryView_GET_BUFFER(txn->whole);
-    Exporter *exporter = (Exporter *)buffer->obj;
-
-    take_over(exporter, txn->shared, &txn->native);
-    Py_CLEAR(txn->whole);
-}
