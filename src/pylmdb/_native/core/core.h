@@ -346,9 +346,14 @@ PyObject *shared_own_writer(Shared *self, PyObject *ignored);
 
 /* -- thread.c -- */
 
-/* Whether Python tells of the end of this thread, so that the write transactions which it leaves
- * open end with it. */
-extern _Thread_local int thread_is_known __attribute__((visibility("hidden")));
+/* Numbers of threads are never given twice; the system gives those of ended threads to new ones.
+ * Python tells of the end of a known thread, so that the write transactions which it leaves open
+ * end with it. */
+struct thread {
+    unsigned long long number;
+    int known;
+};
+struct thread *this_thread(void);
 unsigned long long current_thread(void);
 
 /* -- transaction_use.c: who may use a transaction, and its databases -- */
@@ -408,8 +413,23 @@ int resume_cursor(Cursor *cursor);
 /* -- handle.c -- */
 
 /* Opens a native cursor; the caller has passed the guard. */
-int open_native(Transaction *txn, Slot *slot, MDB_cursor **native);
-void link_handle(Transaction *txn, Handle *handle);
+static inline int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
+{
+    const int rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
+
+    if (rc)
+        fail_database(txn->state, "mdb_cursor_open", rc, slot);
+    return rc ? -1 : 0;
+}
+
+static inline void link_handle(Transaction *txn, Handle *handle)
+{
+    handle->next = txn->cursors;
+    if (handle->next)
+        handle->next->previous = handle;
+    txn->cursors = handle;
+}
+
 void close_handle(Transaction *txn, Handle *handle);
 /* Closes a native cursor now, or when the operations in progress have left. */
 void drop_handle(Transaction *txn, Handle *handle);

@@ -3,23 +3,6 @@
  * progress have left (see transaction_end.c). */
 #include "core.h"
 
-int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
-{
-    const int rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
-
-    if (rc)
-        fail_database(txn->state, "mdb_cursor_open", rc, slot);
-    return rc ? -1 : 0;
-}
-
-void link_handle(Transaction *txn, Handle *handle)
-{
-    handle->next = txn->cursors;
-    if (handle->next)
-        handle->next->previous = handle;
-    txn->cursors = handle;
-}
-
 /* Nobody is inside. */
 void close_handle(Transaction *txn, Handle *handle)
 {

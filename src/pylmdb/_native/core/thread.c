@@ -2,16 +2,17 @@
 /* The threads that use transactions. */
 #include "core.h"
 
-_Thread_local int thread_is_known;
-
-/* Numbers of threads, never given twice: the system gives those of ended threads
- * to new ones. */
-unsigned long long current_thread(void)
+struct thread *this_thread(void)
 {
     static unsigned long long last;
-    static _Thread_local unsigned long long number;
+    static _Thread_local struct thread thread;
 
-    if (!number)
-        number = ++last; /* under the GIL */
-    return number;
+    if (!thread.number)
+        thread.number = ++last; /* under the GIL */
+    return &thread;
+}
+
+unsigned long long current_thread(void)
+{
+    return this_thread()->number;
 }

@@ -108,17 +108,17 @@ static int begin_child(Transaction *txn, PyObject *object)
 /* -- writers ------------------------------------------------------------------- */
 
 /* So that write transactions which a thread leaves open end with it. */
-static int know_thread(Transaction *txn)
+static int know_thread(Transaction *txn, struct thread *thread)
 {
     PyObject *number;
     int rc;
 
-    if (LIKELY(thread_is_known))
+    if (LIKELY(thread->known))
         return 0;
     if (!(number = PyLong_FromUnsignedLongLong(txn->thread)))
         return -1;
     if (!(rc = ask_slow(txn, "know_thread", number, NULL)))
-        thread_is_known = 1;
+        thread->known = 1;
     Py_DECREF(number);
     return rc;
 }
@@ -144,9 +144,10 @@ static int enter_gate(Transaction *txn, PyObject *deadline)
 static int begin_writer(Transaction *txn, PyObject *deadline)
 {
     Shared *shared = txn->shared;
+    struct thread *thread = this_thread();
 
-    txn->thread = current_thread();
-    if (know_thread(txn))
+    txn->thread = thread->number;
+    if (know_thread(txn, thread))
         return -1;
     if (enter_gate(txn, deadline))
         return -1;

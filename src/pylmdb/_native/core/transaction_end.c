@@ -90,7 +90,7 @@ PyObject *end_thread(PyObject *module, PyObject *object)
     /* What told of this thread's end is gone: a thread that Python did not start has one for each
      * time that it calls Python. */
     if (number == current_thread())
-        thread_is_known = 0;
+        this_thread()->known = 0;
     while (shared) {
         Transaction *txn = shared->writer;
 
@@ -155,9 +155,16 @@ static void end_with_handles(Transaction *txn, int commit)
     Py_CLEAR(txn->dropped);
 }
 
-static void end_writer(Transaction *txn, int commit)
+static void commit_native(Transaction *txn)
 {
     MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
+
+    Py_BEGIN_ALLOW_THREADS txn->engine->commit(&txn->native, env, txn->sync_flags);
+    Py_END_ALLOW_THREADS
+}
+
+static void end_writer(Transaction *txn, int commit)
+{
     const int handles = txn->opened || txn->dropped;
 
     if (!handles && !commit) {
@@ -165,12 +172,10 @@ static void end_writer(Transaction *txn, int commit)
         return;
     }
     hold(txn);
-    if (handles) {
+    if (handles)
         end_with_handles(txn, commit);
-    } else {
-        Py_BEGIN_ALLOW_THREADS txn->engine->commit(&txn->native, env, txn->sync_flags);
-        Py_END_ALLOW_THREADS
-    }
+    else
+        commit_native(txn);
     if (txn->parent)
         txn->parent->mutations++;
     txn->top->holders--;
