@@ -651,6 +651,15 @@ CURSOR_METHOD(iterprev_nodup);
 
 extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, shared_spec, slot_spec,
     exporter_spec, lease_spec, environment_spec;
+/* Objects of a type are as large as its struct. */
+#define TYPE_SPEC(type, public_name, of, more_flags) \
+    PyType_Spec type##_spec = { \
+        .name = "pylmdb._core." public_name, \
+        .basicsize = sizeof(of), \
+        .flags = Py_TPFLAGS_DEFAULT | (more_flags), \
+        .slots = type##_slots, \
+    }
+
 extern struct PyModuleDef core_module;
 
 /* The state behind a type of this module, or a class made from one. */

@@ -83,12 +83,7 @@ static PyType_Slot exporter_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec exporter_spec = {
-    .name = "pylmdb._core.Exporter",
-    .basicsize = sizeof(Exporter),
-    .flags = Py_TPFLAGS_DEFAULT,
-    .slots = exporter_slots,
-};
+TYPE_SPEC(exporter, "Exporter", Exporter, 0);
 
 /* -- memory that is lent for writing ------------------------------------------------
  *
@@ -135,14 +130,12 @@ static int lease_getbuffer(Lease *self, Py_buffer *view, int flags)
 
 static void lease_releasebuffer(Lease *self, Py_buffer *view)
 {
-    (void)view;
     if (!--self->exports && self->closed)
         end_memory(&self->memory);
 }
 
 static PyObject *lease_close(Lease *self, PyObject *ignored)
 {
-    (void)ignored;
     self->closed = 1;
     if (!self->exports)
         end_memory(&self->memory);
@@ -171,9 +164,4 @@ static PyType_Slot lease_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec lease_spec = {
-    .name = "pylmdb._core.Lease",
-    .basicsize = sizeof(Lease),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = lease_slots,
-};
+TYPE_SPEC(lease, "Lease", Lease, Py_TPFLAGS_HAVE_GC);

@@ -50,7 +50,6 @@ PyObject *environment_stat(PyObject *self, PyObject *ignored)
     size_t numbers[PYLMDB_STAT_SIZE];
     int code;
 
-    (void)ignored;
     if (!shared)
         return in_python(self, "_stat");
     if ((code = shared->engine->env_stat(shared->pool->env, numbers)))
@@ -89,7 +88,6 @@ PyObject *environment_info(PyObject *self, PyObject *ignored)
     CoreState *state;
     int code;
 
-    (void)ignored;
     if (!shared)
         return in_python(self, "_info");
     state = shared->state;
@@ -111,7 +109,6 @@ PyObject *environment_max_key_size(PyObject *self, PyObject *ignored)
 {
     Shared *shared = at_once((EnvironmentCore *)self);
 
-    (void)ignored;
     if (!shared)
         return in_python(self, "_max_key_size");
     return PyLong_FromLong(shared->engine->env_get_maxkeysize(shared->pool->env));
@@ -123,7 +120,6 @@ PyObject *environment_max_readers(PyObject *self, PyObject *ignored)
     unsigned int readers;
     int code;
 
-    (void)ignored;
     if (!shared)
         return in_python(self, "_max_readers");
     if ((code = shared->engine->env_get_maxreaders(shared->pool->env, &readers)))
@@ -137,7 +133,6 @@ PyObject *transaction_id(PyObject *self, PyObject *ignored)
 {
     Transaction *txn = (Transaction *)self;
 
-    (void)ignored;
     return guard(txn) ? NULL : PyLong_FromSize_t(txn->engine->txn_id(txn->native.ptr));
 }
 

@@ -132,7 +132,6 @@ PyObject *shared_pinned(Shared *self, PyObject *ignored)
     } *notes;
     PyObject *list, *item;
 
-    (void)ignored;
     for (each = first; each; each = each->older)
         count++;
     if (!(notes = PyMem_New(struct note, count + 1)))
@@ -152,7 +151,6 @@ PyObject *shared_pinned(Shared *self, PyObject *ignored)
 
 PyObject *shared_free_idle(Shared *self, PyObject *ignored)
 {
-    (void)ignored;
     while (self->parked_count)
         self->engine->txn_abort(self->parked[--self->parked_count]);
     Py_RETURN_NONE;

@@ -84,7 +84,6 @@ PyObject *shared_own_writer(Shared *self, PyObject *ignored)
 {
     Transaction *txn = self->writer, *child;
 
-    (void)ignored;
     if (!txn || !txn->native.ptr || txn->revoked || txn->thread != current_thread() ||
         self->generation != pylmdb_generation)
         Py_RETURN_NONE;
@@ -98,13 +97,11 @@ PyObject *shared_own_writer(Shared *self, PyObject *ignored)
 
 static PyObject *shared_get_main(Shared *self, void *ignored)
 {
-    (void)ignored;
     return Py_NewRef(self->main ? (PyObject *)self->main : Py_None);
 }
 
 static int shared_set_main(Shared *self, PyObject *slot, void *ignored)
 {
-    (void)ignored;
     if (!self->state && !(self->state = state_of(Py_TYPE(self))))
         return -1;
     if (!slot || !PyObject_TypeCheck(slot, self->state->slot_type)) {
@@ -117,7 +114,6 @@ static int shared_set_main(Shared *self, PyObject *slot, void *ignored)
 
 static PyObject *shared_writer_open(Shared *self, void *ignored)
 {
-    (void)ignored;
     return PyBool_FromLong(self->writer != NULL);
 }
 
@@ -127,7 +123,6 @@ static PyObject *shared_last_commit(Shared *self, void *ignored)
 {
     size_t number;
 
-    (void)ignored;
     if (!self->admitting || !self->pool || self->generation != pylmdb_generation ||
         !(number = self->engine->last_txnid(self->pool->env)))
         Py_RETURN_NONE;
@@ -193,7 +188,6 @@ static PyMethodDef shared_methods[] = {
 
 static PyObject *shared_left_behind(Shared *self, void *ignored)
 {
-    (void)ignored;
     return PyBool_FromLong(self->replaced || self->generation != pylmdb_generation);
 }
 
@@ -236,9 +230,4 @@ static PyType_Slot shared_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec shared_spec = {
-    .name = "pylmdb._core.SharedCore",
-    .basicsize = sizeof(Shared),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = shared_slots,
-};
+TYPE_SPEC(shared, "SharedCore", Shared, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

@@ -191,7 +191,6 @@ static void slot_dealloc(Slot *self)
 
 static PyObject *slot_kill(Slot *self, PyObject *ignored)
 {
-    (void)ignored;
     self->alive = 0;
     Py_RETURN_NONE;
 }
@@ -224,9 +223,4 @@ static PyType_Slot slot_slots[] = {
     {Py_tp_methods, slot_methods},   {Py_tp_members, slot_members},  {0, NULL},
 };
 
-PyType_Spec slot_spec = {
-    .name = "pylmdb._core.DbSlot",
-    .basicsize = sizeof(Slot),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = slot_slots,
-};
+TYPE_SPEC(slot, "DbSlot", Slot, Py_TPFLAGS_HAVE_GC);

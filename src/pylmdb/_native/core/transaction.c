@@ -318,8 +318,6 @@ static PyObject *transaction_new(PyTypeObject *type, PyObject *args, PyObject *k
 {
     CoreState *state = state_of(type);
 
-    (void)args;
-    (void)kwargs;
     return state ? (PyObject *)new_transaction(state, type) : NULL;
 }
 
@@ -354,7 +352,6 @@ static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
 {
     int code = 0;
 
-    (void)ignored;
     /* An inherited read transaction is only forgotten. */
     if ((!is_usable(self) || self->children) && !(is_inherited(self) && is_open(self)) &&
         refuse(self, self->write))
@@ -368,7 +365,6 @@ static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
 
 static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
     if (refuse_lost(self))
         return NULL;
     revoke_transaction(self);
@@ -378,7 +374,6 @@ static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
 
 static PyObject *transaction_enter(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
     if (refuse_lost(self))
         return NULL;
     if (!is_open(self)) {
@@ -441,14 +436,12 @@ static PyObject *transaction_slot_in(Transaction *self, PyObject *const *args, P
 
 static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
     return guard_again(self) ? NULL : whole_map(self);
 }
 
 /* Inside _do: from now on memory of a page is lent. */
 static PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
     hold(self);
     self->top->reserved = 1;
     Py_RETURN_NONE;
@@ -456,7 +449,6 @@ static PyObject *transaction_begin_reservation(Transaction *self, PyObject *igno
 
 static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
     if (self->top && self->top->reserved) {
         self->top->reserved = 0;
         release(self);
@@ -478,25 +470,21 @@ static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
 
 static PyObject *transaction_get_opened(Transaction *self, void *ignored)
 {
-    (void)ignored;
     return list_of(&self->opened);
 }
 
 static PyObject *transaction_get_dropped(Transaction *self, void *ignored)
 {
-    (void)ignored;
     return list_of(&self->dropped);
 }
 
 static PyObject *transaction_get_closed(Transaction *self, void *ignored)
 {
-    (void)ignored;
     return PyBool_FromLong(!is_open(self));
 }
 
 static PyObject *transaction_get_engine(Transaction *self, void *ignored)
 {
-    (void)ignored;
     if (!self->shared) {
         refuse_named(self->state, "transaction never begun");
         return NULL;
@@ -576,9 +564,4 @@ static PyType_Slot transaction_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec transaction_spec = {
-    .name = "pylmdb._core.TransactionCore",
-    .basicsize = sizeof(Transaction),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = transaction_slots,
-};
+TYPE_SPEC(transaction, "TransactionCore", Transaction, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

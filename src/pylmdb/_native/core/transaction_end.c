@@ -84,7 +84,6 @@ PyObject *end_thread(PyObject *module, PyObject *object)
     const unsigned long long number = PyLong_AsUnsignedLongLong(object);
     Shared *shared = writing;
 
-    (void)module;
     if (number == (unsigned long long)-1 && PyErr_Occurred())
         return NULL;
     /* What told of this thread's end is gone: a thread that Python did not start has one for each
