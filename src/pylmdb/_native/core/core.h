@@ -147,12 +147,12 @@ typedef struct {
     int waiting;
     /* read transactions that began at once, which the pool does not count, and the
      * memory of ended ones */
-    int live, parked_count;
+    int live, idle_count;
     /* the databases that are open: slots by name, and the last one of each number; the lock
      * without which neither changes; how many there may be; how often a number was used again */
-    PyObject *slots, *numbers, *dbi_lock;
+    PyObject *slots, *by_number, *dbi_lock;
     Py_ssize_t max_dbs, reuses;
-    MDB_txn *parked[PYLMDB_MAX_PARKED];
+    MDB_txn *idle[PYLMDB_MAX_PARKED];
     /* the snapshots that only views keep, the latest first */
     struct Exporter *pinned;
     /* the top-level write transaction, and all transactions, the newest first */

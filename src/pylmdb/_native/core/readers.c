@@ -12,8 +12,8 @@ int begin_quick(Shared *shared, struct pylmdb_txn *native)
 
     if (shared->pool->keep)
         return shared->engine->begin_reader(native, shared->pool, 0);
-    if (LIKELY(shared->parked_count)) {
-        ptr = shared->parked[--shared->parked_count];
+    if (LIKELY(shared->idle_count)) {
+        ptr = shared->idle[--shared->idle_count];
         if ((rc = shared->engine->txn_renew(ptr, 0)))
             shared->engine->txn_abort(ptr);
     } else {
@@ -40,8 +40,8 @@ void end_native_reader(Shared *shared, struct pylmdb_txn *native)
     native->ptr = NULL;
     if (!ptr || native->generation != pylmdb_generation)
         return;
-    if (shared->parked_count < PYLMDB_MAX_PARKED && shared->engine->txn_park(ptr))
-        shared->parked[shared->parked_count++] = ptr;
+    if (shared->idle_count < PYLMDB_MAX_PARKED && shared->engine->txn_park(ptr))
+        shared->idle[shared->idle_count++] = ptr;
     else
         shared->engine->txn_abort(ptr);
     shared->live--;
@@ -151,7 +151,7 @@ PyObject *shared_pinned(Shared *self, PyObject *ignored)
 
 PyObject *shared_free_idle(Shared *self, PyObject *ignored)
 {
-    while (self->parked_count)
-        self->engine->txn_abort(self->parked[--self->parked_count]);
+    while (self->idle_count)
+        self->engine->txn_abort(self->idle[--self->idle_count]);
     Py_RETURN_NONE;
 }

@@ -29,7 +29,7 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
         return PyErr_Occurred() ? NULL
                                 : PyErr_Format(PyExc_ValueError, "attach: pool has no address");
     if ((!self->slots && !(self->slots = PyDict_New())) ||
-        (!self->numbers && !(self->numbers = PyDict_New())) ||
+        (!self->by_number && !(self->by_number = PyDict_New())) ||
         !(table = address_in(args[0], "table")) ||
         !(slow = PyObject_GetAttrString(args[0], "slow")))
         return NULL;
@@ -138,7 +138,7 @@ static int shared_traverse(Shared *self, visitproc visit, void *arg)
     Py_VISIT(self->engine_object);
     Py_VISIT(self->slow);
     Py_VISIT(self->slots);
-    Py_VISIT(self->numbers);
+    Py_VISIT(self->by_number);
     Py_VISIT(self->dbi_lock);
     return 0;
 }
@@ -150,7 +150,7 @@ static int shared_clear(Shared *self)
     Py_CLEAR(self->engine_object);
     Py_CLEAR(self->slow);
     Py_CLEAR(self->slots);
-    Py_CLEAR(self->numbers);
+    Py_CLEAR(self->by_number);
     Py_CLEAR(self->dbi_lock);
     return 0;
 }
@@ -211,7 +211,7 @@ static PyMemberDef shared_members[] = {
     {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
     {"replaced", T_BOOL, offsetof(Shared, replaced), 0, NULL},
     {"slots", T_OBJECT, offsetof(Shared, slots), READONLY, NULL},
-    {"numbers", T_OBJECT, offsetof(Shared, numbers), READONLY, NULL},
+    {"numbers", T_OBJECT, offsetof(Shared, by_number), READONLY, NULL},
     {"dbi_lock", T_OBJECT, offsetof(Shared, dbi_lock), 0, NULL},
     {"max_dbs", T_PYSSIZET, offsetof(Shared, max_dbs), 0, NULL},
     {"reuses", T_PYSSIZET, offsetof(Shared, reuses), 0, NULL},

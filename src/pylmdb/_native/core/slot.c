@@ -26,7 +26,7 @@ static Slot *slot_of(PyObject *table, PyObject *key)
 static int retire(Shared *shared, MDB_dbi dbi)
 {
     PyObject *number = PyLong_FromUnsignedLong(dbi);
-    Slot *slot = number ? slot_of(shared->numbers, number) : NULL;
+    Slot *slot = number ? slot_of(shared->by_number, number) : NULL;
 
     Py_XDECREF(number);
     if (PyErr_Occurred())
@@ -57,14 +57,14 @@ static int open_native_db(Shared *shared, MDB_txn *ptr, PyObject *name, unsigned
 static int note_slot(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *opened)
 {
     PyObject *number = PyLong_FromUnsignedLong(slot->dbi);
-    const int known = number ? PyDict_Contains(shared->numbers, number) : -1;
+    const int known = number ? PyDict_Contains(shared->by_number, number) : -1;
     int rc = known < 0 || (slot->pending && opened && PyList_Append(opened, (PyObject *)slot));
 
     if (!rc && known) {
         slot->reuse = ++shared->reuses;
         slot->since = shared->engine->txn_id(ptr);
     }
-    rc = rc || PyDict_SetItem(shared->numbers, number, (PyObject *)slot) ||
+    rc = rc || PyDict_SetItem(shared->by_number, number, (PyObject *)slot) ||
          PyDict_SetItem(shared->slots, slot->name, (PyObject *)slot);
     Py_XDECREF(number);
     return rc ? -1 : 0;
