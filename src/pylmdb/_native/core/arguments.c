@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From the caller's arguments to C: by name or position, without format strings,
  * and keys and values as bytes. */
-#include "core.h"
+#include "arguments.h"
 
 static int wrong_count(const Signature *signature, Py_ssize_t given)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The C core: what its files share.
+/* The C core: its types and its state, and what all of its files share.  guard.h says which
+ * operations may go on, arguments.h and values.h convert what callers give and get, and cursor.h is
+ * for the files about cursors.
  *
  * Everything here runs under the GIL unless it says otherwise, so a sequence of
  * C statements is atomic as long as none of them can run Python code.  What can:
@@ -22,7 +24,6 @@
 #include <errno.h>
 #include <limits.h>
 
-#include "core_docs.h"
 #include "position.h"
 #include "rules.h"
 
@@ -250,64 +251,6 @@ typedef struct Cursor {
     struct pylmdb_position position;
 } Cursor;
 
-/* -- arguments.c -- */
-
-/* A key or value: bytes, or the buffer of another object. */
-typedef struct {
-    const void *data;
-    size_t size;
-    PyObject *owner;
-    Py_buffer view;
-} Bytes;
-
-typedef struct {
-    const char *function;
-    int required, positional, count;
-    enum argument names[9];
-} Signature;
-
-int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,
-                    Py_ssize_t nargs, PyObject *kwnames, PyObject **out);
-int parse_call(CoreState *state, const Signature *signature, PyObject *args, PyObject *kwargs,
-               PyObject **out);
-int get_bytes_slow(const char *name, PyObject *object, Bytes *out);
-int refuse_bytes(const char *name, PyObject *object);
-void drop_bytes_slow(Bytes *bytes);
-/* The value of a flag; NULL means the default. */
-static inline int get_flag(PyObject *object, int otherwise)
-{
-    if (LIKELY(!object))
-        return otherwise;
-    if (object == Py_True || object == Py_False)
-        return object == Py_True;
-    return PyObject_IsTrue(object);
-}
-
-static inline int get_bytes(const char *name, PyObject *object, Bytes *out)
-{
-    if (LIKELY(PyBytes_CheckExact(object))) {
-        out->owner = NULL;
-        out->data = PyBytes_AS_STRING(object);
-        out->size = (size_t)PyBytes_GET_SIZE(object);
-        return 0;
-    }
-    return get_bytes_slow(name, object, out);
-}
-
-static inline void drop_bytes(Bytes *bytes)
-{
-    if (bytes->owner)
-        drop_bytes_slow(bytes);
-}
-
-/* As get_bytes_slow(), but a buffer that is not contiguous has no data until it is joined
- * in a copy, or copied; one with pointers in it (suboffsets) can only be joined.  Joining
- * releases the buffer, which can run Python code; making the copy does not. */
-int get_strided(const char *name, PyObject *object, Bytes *out);
-int join_strided(Bytes *bytes);
-PyObject *joined_strided(const Bytes *bytes);
-void copy_strided(char *out, const Bytes *bytes);
-
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
@@ -343,72 +286,6 @@ int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, un
 /* -- shared.c -- */
 
 PyObject *shared_own_writer(Shared *self, PyObject *ignored);
-
-/* -- thread.c -- */
-
-/* Numbers of threads are never given twice; the system gives those of ended threads to new ones.
- * Python tells of the end of a known thread, so that the write transactions which it leaves open
- * end with it. */
-struct thread {
-    unsigned long long number;
-    int known;
-};
-struct thread *this_thread(void);
-unsigned long long current_thread(void);
-
-/* -- transaction_use.c: who may use a transaction, and its databases -- */
-
-int refuse(Transaction *txn, int ending);
-int guard_again(Transaction *txn);
-Slot *find_slot(Transaction *txn, PyObject *db);
-Slot *use_slot(Transaction *txn, Slot *slot);
-
-static inline int is_usable(const Transaction *txn)
-{
-    return txn->ready && txn->native.generation == pylmdb_generation && !txn->top->holders &&
-           (!txn->thread || txn->thread == current_thread());
-}
-
-/* 0 if an operation may go on, else -1 with an exception. */
-static inline int guard(Transaction *txn)
-{
-    return LIKELY(is_usable(txn)) ? 0 : refuse(txn, 0);
-}
-
-static inline Slot *slot_for(Transaction *txn, PyObject *db)
-{
-    if (LIKELY(!db || db == Py_None)) {
-        if (LIKELY(txn->slot->alive && !txn->slot->since))
-            return txn->slot;
-        return use_slot(txn, txn->slot);
-    }
-    if (LIKELY(db == txn->last_db && txn->last_slot->alive && !txn->last_slot->since))
-        return txn->last_slot;
-    return find_slot(txn, db);
-}
-
-/* -- inherited.c -- */
-
-/* It was begun before fork(). */
-static inline int is_inherited(const Transaction *txn)
-{
-    return txn->native.generation && txn->native.generation != pylmdb_generation;
-}
-
-/* And a forked child cannot go on with it. */
-static inline int is_lost(const Transaction *txn)
-{
-    return is_inherited(txn) && (txn->write || txn->parent);
-}
-
-/* It has not ended for its user. */
-static inline int is_open(const Transaction *txn)
-{
-    return txn->native.ptr && !txn->revoked && !is_lost(txn);
-}
-
-int resume_transaction(Transaction *txn);
-int resume_cursor(Cursor *cursor);
 
 /* -- handle.c -- */
 
@@ -484,7 +361,6 @@ void finish_dying(Transaction *txn, int dropped);
 int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject *const *args);
 PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames);
-extern const Signature transaction_signature;
 
 /* -- exporter.c -- */
 
@@ -498,132 +374,6 @@ Transaction *new_transaction(CoreState *state, PyTypeObject *type);
 int transaction_traverse(Transaction *self, visitproc visit, void *arg);
 void transaction_dealloc(Transaction *self);
 
-/* -- values.c: what the caller gets -- */
-
-/* A view of the snapshot's record, or of a copy in a write transaction. */
-PyObject *to_view(Transaction *txn, const MDB_val *value);
-/* The view of the whole map, whose slices keep the snapshot. */
-PyObject *whole_map(Transaction *txn);
-/* Both of a record, either of which may be left out with NULL. */
-int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value, PyObject **key_out,
-                     PyObject **value_out);
-/* The copy of a value, unless the file was cut short under it. */
-PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy);
-static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
-{
-    return LIKELY(!pylmdb_any_cut) ? copy : unless_cut_slowly(txn, copy);
-}
-/* Most keys and values are small: they are copied without a call but Python's. */
-enum { SMALL = 4096 };
-PyObject *large_to_bytes(Transaction *txn, const MDB_val *value);
-static inline PyObject *to_bytes(Transaction *txn, const MDB_val *value)
-{
-    if (LIKELY(value->mv_size <= SMALL)) {
-        touch_pages(value->mv_data, value->mv_size);
-        return unless_cut(txn,
-                          PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
-    }
-    return large_to_bytes(txn, value);
-}
-static inline PyObject *to_python(Transaction *txn, const MDB_val *value)
-{
-    return LIKELY(!txn->buffers) ? to_bytes(txn, value) : to_view(txn, value);
-}
-/* Takes both references. */
-PyObject *make_pair(PyObject *first, PyObject *second);
-PyObject *empty_value(Transaction *txn);
-
-/* -- get_array.c -- */
-
-PyObject *to_array(Transaction *txn, const MDB_val *value);
-/* An array that shows no map. */
-PyObject *to_own_array(Transaction *txn, const MDB_val *value);
-
-/* -- cursor.c -- */
-
-PyObject *open_cursor(Transaction *txn, PyObject *db);
-int guard_cursor_slow(Cursor *cursor);
-
-static inline int guard_cursor(Cursor *cursor)
-{
-    if (LIKELY(cursor->position.cursor && !cursor->handle->dropped && cursor->slot->alive &&
-               is_usable(cursor->txn)))
-        return 0;
-    return guard_cursor_slow(cursor);
-}
-
-/* What a function that reads or moves the position has found: 1 a record, 0 none, -1 raised. */
-static inline int found_record(Cursor *cursor, int code)
-{
-    if (LIKELY(!code))
-        return 1;
-    if (code == MDB_NOTFOUND)
-        return 0;
-    fail(cursor->state, "mdb_cursor_get", code);
-    return -1;
-}
-
-static inline int seek_cursor(Cursor *cursor, const Bytes *key, int op)
-{
-    return found_record(cursor, cursor->engine->position_seek(&cursor->position, key->data,
-                                                              key->size, NULL, 0, op));
-}
-
-/* True, False, or -1: raised. */
-static inline PyObject *answer(int found)
-{
-    return found < 0 ? NULL : PyBool_FromLong(found);
-}
-
-/* Methods with arguments, of the table in cursor.c. */
-#define CURSOR_METHOD(name) \
-    PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs, \
-                            PyObject *kwnames)
-
-/* What such a method was given: a key, perhaps a value behind it, and others.  Bytes are taken
- * before the guard, because that can run Python code. */
-typedef struct {
-    PyObject *objects[5];
-    Bytes key, value;
-} Given;
-
-static inline int take_given(Cursor *self, const Signature *signature, PyObject *const *args,
-                             Py_ssize_t nargs, PyObject *kwnames, Given *given)
-{
-    given->value.owner = NULL;
-    if (parse_arguments(self->state, signature, args, nargs, kwnames, given->objects) ||
-        get_bytes("key", given->objects[0], &given->key))
-        return -1;
-    if (signature->names[1] == ARG_VALUE && get_bytes("value", given->objects[1], &given->value)) {
-        drop_bytes(&given->key);
-        return -1;
-    }
-    return 0;
-}
-
-static inline void drop_given(Given *given)
-{
-    drop_bytes(&given->value);
-    drop_bytes(&given->key);
-}
-
-/* -- cursor_write.c -- */
-
-int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
-/* 1: written, 0: a record was in the way, -1: raised. */
-int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags);
-CURSOR_METHOD(put);
-CURSOR_METHOD(delete);
-CURSOR_METHOD(pop);
-CURSOR_METHOD(replace);
-PyObject *pop_record(Cursor *cursor, const Bytes *key);
-PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
-
-/* -- batches.c -- */
-
-CURSOR_METHOD(getmulti);
-PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-
 /* -- numbers.c -- */
 
 PyObject *environment_stat(PyObject *, PyObject *);
@@ -632,20 +382,6 @@ PyObject *environment_max_key_size(PyObject *, PyObject *);
 PyObject *environment_max_readers(PyObject *, PyObject *);
 PyObject *transaction_id(PyObject *, PyObject *);
 PyObject *transaction_stat(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-
-/* -- putmulti.c -- */
-
-CURSOR_METHOD(putmulti);
-
-/* -- iterator.c -- */
-
-PyObject *cursor_iter(PyObject *);
-CURSOR_METHOD(iternext);
-CURSOR_METHOD(iternext_dup);
-CURSOR_METHOD(iternext_nodup);
-CURSOR_METHOD(iterprev);
-CURSOR_METHOD(iterprev_dup);
-CURSOR_METHOD(iterprev_nodup);
 
 /* -- the types -- */
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* CursorCore: its life, movements and reads.  Where it is, and where these leave it, is in
  * position.h. */
-#include "core.h"
+#include "core_docs.h"
+#include "cursor.h"
+#include "values.h"
 
 /* -- life ----------------------------------------------------------------------- */
 

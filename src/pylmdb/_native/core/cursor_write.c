@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* CursorCore: writes. */
-#include "core.h"
+#include "cursor.h"
+#include "values.h"
 
 /* The flags for put's keywords; -1: raised. */
 int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* EnvironmentCore: the base of Environment, with what is called often. */
-#include "core.h"
+#include "arguments.h"
+#include "core_docs.h"
+#include "guard.h"
 
 #include <string.h>
 

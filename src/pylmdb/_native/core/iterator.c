@@ -4,7 +4,8 @@
  * What it gave is used again when the caller has let it go: the pair at the next
  * step, a key or value, which a loop's variable still has then, at the one after.
  */
-#include "core.h"
+#include "cursor.h"
+#include "values.h"
 
 #include <string.h>
 

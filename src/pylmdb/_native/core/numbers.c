@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What tells of an environment or a transaction: numbers, and records of them. */
-#include "core.h"
+#include "arguments.h"
+#include "guard.h"
 
 /* What may run Python code comes after the numbers were asked for. */
 static PyObject *new_record(const RecordKind *kind, const size_t *numbers, Py_ssize_t count)

@@ -4,7 +4,7 @@
  * The records of a list are put in key order where only that can be told of it,
  * because each page is then searched, copied and split while it is near.  Those of
  * one key keep their order, so what is in the database afterwards is the same. */
-#include "core.h"
+#include "cursor.h"
 
 #include <string.h>
 

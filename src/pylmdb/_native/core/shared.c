@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SharedCore: the half of SharedEnv that beginning and ending needs at once: who
  * writes, and which transactions are open. */
-#include "core.h"
+#include "guard.h"
 
 /* The number that an attribute has, as an address. */
 static void *address_in(PyObject *object, const char *name)

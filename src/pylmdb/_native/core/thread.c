@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The threads that use transactions. */
-#include "core.h"
+#include "guard.h"
 
 struct thread *this_thread(void)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* TransactionCore: its operations per record, its life as Python sees it, and the
  * type. */
-#include "core.h"
+#include "core_docs.h"
+#include "cursor.h"
+#include "values.h"
 
 /* -- records -------------------------------------------------------------------- */
 
@@ -323,11 +325,18 @@ static PyObject *transaction_new(PyTypeObject *type, PyObject *args, PyObject *k
 
 static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)
 {
+    static const Signature signature = {
+        "Transaction",
+        1,
+        5,
+        8,
+        {ARG_ENV, ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
+    };
     CoreState *state = self->state;
     PyObject *given[8], *shared;
     int rc;
 
-    if (parse_call(state, &transaction_signature, args, kwargs, given))
+    if (parse_call(state, &signature, args, kwargs, given))
         return -1;
     if (!PyObject_TypeCheck(given[0], state->environment_type))
         return refuse_with(state, "not an environment", "O", Py_TYPE(given[0]));

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* How transactions begin: at once where nothing is in the way, else through the
  * Python side, which waits, clears dead readers and adopts a grown map. */
-#include "core.h"
+#include "arguments.h"
+#include "guard.h"
 
 #include <errno.h>
-
-const Signature transaction_signature = {
-    "Transaction",
-    1,
-    5,
-    8,
-    {ARG_ENV, ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
-};
 
 static const Signature begin_signature = {
     "begin",

@@ -13,7 +13,7 @@
  * database handles, closing the environment) is repeated when a signal handler's
  * exception interrupts it.
  */
-#include "core.h"
+#include "guard.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who may use a transaction, and which native handle a database has in it. */
-#include "core.h"
+#include "guard.h"
 
 #include <errno.h>
 

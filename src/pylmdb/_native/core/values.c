@@ -7,7 +7,8 @@
  * transaction, where the next write may move what is under a view, and where the
  * place of the map is not known, views are of copies.
  */
-#include "core.h"
+#include "guard.h"
+#include "values.h"
 
 #include <string.h>
 
