@@ -79,6 +79,10 @@ class SlowPaths:
             deadline.check()
             self.check_open(shared, address, env, None)
 
+    def end_writer(self, shared: SharedEnv, address: int, *args: Any) -> None:
+        """End a native write transaction that has opened or dropped handles."""
+        shared.end_writer(self._cast("struct pylmdb_txn *", address), *args)
+
     def wait_for_gate(
         self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
     ) -> None:

@@ -224,6 +224,56 @@ def test_a_read_only_child(env, parent, lib_version):
     assert parent.put(b"k", b"v")
 
 
+def test_more_read_only_children_than_levels(open_env):
+    """Children of one parent are not nested in each other, so the limit is not theirs."""
+    env = open_env(lib_version=1)
+    with env.begin(write=True) as parent:
+        children = [env.begin(parent=parent) for _ in range(600)]
+        assert children[-1].get(b"key") is None
+        for child in children:
+            child.abort()
+
+
+@pytest.mark.parametrize("how", ["ended", "foreign", "reserved"])
+def test_which_refusal_comes_first(env, how):
+    """An ended transaction is that before all else; then the thread counts, then the rest."""
+    txn = env.begin(write=True)
+    reservation = txn.reserve(b"key", 10) if how == "reserved" else None
+    view = reservation.__enter__() if reservation else None
+    child = None if reservation else env.begin(parent=txn, write=True)
+    caught = []
+
+    def use():
+        try:
+            txn.get(b"key")
+        except (pylmdb.Error, BufferError) as exception:
+            caught.append(type(exception))
+
+    if how == "ended":
+        txn.abort()
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    use()
+    here = {"ended": pylmdb.ClosedError, "foreign": pylmdb.BadTxnError, "reserved": BufferError}
+    elsewhere = pylmdb.ClosedError if how == "ended" else pylmdb.WrongThreadError
+    assert caught == [elsewhere, here[how]]
+    del view, child
+    if reservation:
+        reservation.__exit__(None)
+    txn.abort()
+
+
+def test_which_refusal_of_a_parent_comes_first(open_env, tmp_path):
+    env, other = open_env(), open_env(str(tmp_path / "other"))
+    with other.begin() as reader, pytest.raises(pylmdb.InvalidParameterError, match="read-only"):
+        env.begin(parent=reader)
+    reader = other.begin()
+    reader.abort()
+    with pytest.raises(pylmdb.ClosedError):
+        env.begin(parent=reader, write=True)
+
+
 def test_views_of_a_read_only_child_are_copies(open_env):
     env = open_env(lib_version=1)
     with env.begin(write=True) as parent:

@@ -14,7 +14,7 @@ from pylmdb._core_rules.refusals import REFUSALS, refusal
 SOURCES = ROOT / "src" / "pylmdb"
 C_CORE = sorted((SOURCES / "_native" / "core").glob("*.[ch]"))
 # a rule of plain C answers with the name of a refusal
-PLAIN_C = SOURCES / "_native" / "memory.c"
+PLAIN_C = SOURCES / "_native" / "rules.c"
 # what the cffi core is made of, and what both cores share
 PYTHON_CORE = sorted(
     path

@@ -289,7 +289,7 @@ def test_the_package_itself_only_re_exports():
 
 
 # Headers that a folder of C may include from elsewhere.
-SHARED_HEADERS = {"plain.h", "shim.h", "memory.h", "engine.h", "position.h"}
+SHARED_HEADERS = {"plain.h", "shim.h", "memory.h", "rules.h", "engine.h", "position.h"}
 
 
 def included(path):
@@ -326,10 +326,11 @@ def defined(path):
     return set(re.findall(definition, path.read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("folder", ["plain", "arrays", "merge", "verify"])
+@pytest.mark.parametrize("folder", ["core", "plain", "arrays", "merge", "verify"])
 def test_calls_between_the_files_of_a_c_folder_have_no_cycle(folder):
     files = sorted((NATIVE / folder).glob("*.c"))
-    assert all(defined(path) for path in files)
+    # those of the core may define nothing but a type
+    assert all(defined(path) or "\nTYPE_SPEC(" in path.read_text() for path in files)
     graphlib.TopologicalSorter({path: called(path, files) for path in files}).prepare()
 
 

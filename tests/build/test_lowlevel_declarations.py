@@ -177,7 +177,7 @@ def test_the_values_of_1_0_hold_in_0_9():
 
 def test_the_flags_of_python_code_have_the_engines_values(module):
     names = [name for name in vars(flags) if name.startswith("MDB_")]
-    assert len(names) >= 14
+    assert len(names) >= 13
     assert {name: getattr(flags, name) for name in names} == {
         name: getattr(module.lib, name) for name in names
     }

@@ -6,33 +6,24 @@ They are the same in all releases of liblmdb.  A test compares each with the eng
 
 from __future__ import annotations
 
-from .._typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .._core import DbSlot
-
 # of a database
 MDB_REVERSEKEY, MDB_DUPSORT, MDB_INTEGERKEY = 0x02, 0x04, 0x08
 MDB_DUPFIXED, MDB_INTEGERDUP, MDB_REVERSEDUP = 0x10, 0x20, 0x40
 # of mdb_dbi_open
 MDB_CREATE = 0x40000
 # of mdb_put
-MDB_NOOVERWRITE, MDB_NODUPDATA, MDB_APPEND, MDB_APPENDDUP = 0x10, 0x20, 0x20000, 0x40000
+MDB_NOOVERWRITE, MDB_NODUPDATA, MDB_APPEND = 0x10, 0x20, 0x20000
 # of mdb_txn_begin
 MDB_NOSYNC, MDB_NOMETASYNC = 0x10000, 0x40000
 # of mdb_env_copyfd2 and mdb_env_copyfd3
 MDB_CP_COMPACT = 0x01
 
 
-def put_flags(dupdata: object, overwrite: object) -> int:
-    """The flags of ``mdb_put`` for the keywords of the operations that put; they are the same
-    for all databases."""
+def put_flags(dupdata: object, overwrite: object, append: object = False) -> int:
+    """The flags for the keywords of the operations that put; they are the same for all databases,
+    because the C functions that put make ``MDB_APPENDDUP`` of ``MDB_APPEND`` where it has to be.
+    """
     flags = 0 if dupdata else MDB_NODUPDATA
-    return flags if overwrite else flags | MDB_NOOVERWRITE
-
-
-def append_flag(slot: DbSlot, append: bool) -> int:
-    """``MDB_APPEND``, or ``MDB_APPENDDUP`` for a database with duplicates."""
-    if not append:
-        return 0
-    return MDB_APPENDDUP if slot.flags & MDB_DUPSORT else MDB_APPEND
+    if not overwrite:
+        flags |= MDB_NOOVERWRITE
+    return flags | MDB_APPEND if append else flags

@@ -13,7 +13,7 @@ import operator
 from typing import Any
 
 from .._base.buffers import as_buffer
-from .._base.flags import append_flag, put_flags
+from .._base.flags import put_flags
 from .._core_rules.refusals import database_error, refusal
 from ..errors import error, write_error
 from . import transaction
@@ -267,8 +267,7 @@ class CursorCore:
 
     # -- writes -------------------------------------------------------------------
 
-    def _put(self, native: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
-        flags |= append_flag(self._slot, append)
+    def _put(self, native: Any, key: Any, value: Any, flags: int) -> bool:
         lib = self._lib
         return self._write(native, lib.MDB_KEYEXIST, lib.pylmdb_position_put, *key, *value, flags)
 
@@ -280,21 +279,21 @@ class CursorCore:
         overwrite: bool = True,
         append: bool = False,
     ) -> bool:
-        flags = put_flags(dupdata, overwrite)
-        key, value, append = self._raw("key", key), self._raw("value", value), bool(append)
-        return bool(self._do(self._put, key, value, flags, append))
+        flags = put_flags(dupdata, overwrite, append)
+        key, value = self._raw("key", key), self._raw("value", value)
+        return bool(self._do(self._put, key, value, flags))
 
     def putmulti(
         self, items: Any, dupdata: bool = True, overwrite: bool = True, append: bool = False
     ) -> tuple[int, int]:
-        flags, append = put_flags(dupdata, overwrite), bool(append)
+        flags = put_flags(dupdata, overwrite, append)
         consumed = added = 0
         self._do(self._nothing)
         for item in items:
             if type(item) is not tuple or len(item) != 2:
                 raise refusal("putmulti without pairs")
             key, value = self._raw("key", item[0]), self._raw("value", item[1])
-            added += self._do(self._put, key, value, flags, append)
+            added += self._do(self._put, key, value, flags)
             consumed += 1
         self._do(self._find, self._lib.pylmdb_position_refresh)
         return consumed, added

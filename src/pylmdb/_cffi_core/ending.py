@@ -107,6 +107,7 @@ class NativeTxn:
         "claim",
         "commit_flags",
         "cursors",
+        "depth",
         "dropped",
         "exporter",
         "family",
@@ -139,6 +140,7 @@ class NativeTxn:
         self.writers: dict[int, Any] = {} if parent is None else parent.writers
         self.exporter: _views.Exporter | None = None
         self.children: list[NativeTxn] = []
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.cursors: dict[int, tuple[Any, DbSlot]] = {}
         # those of the parent process that have not been used in this one
         self.inherited_cursors: dict[int, tuple[Any, DbSlot]] = {}
@@ -231,29 +233,22 @@ class NativeTxn:
         self.finished = True
 
     def _finish_writer(self) -> None:
-        shared, lib = self.shared, self.shared.engine.lib
+        shared, parent = self.shared, self.parent
         if self.opened or self.dropped:
-            with shared.dbi_lock:
-                self._end_native(lib)
-                kept, parent = self.commit_flags is not None and not self.box.code, self.parent
-                above = (None, None) if parent is None else (parent.opened, parent.dropped)
-                shared.settle(self.opened, self.dropped, kept, *above)
-                self.opened, self.dropped = [], []
+            above = (None, None) if parent is None else (parent.opened, parent.dropped)
+            shared.end_writer(self.box, self.commit_flags, self.opened, self.dropped, *above)
+            self.opened, self.dropped = [], []
+        elif self.commit_flags is None:
+            shared.engine.lib.pylmdb_abort(self.box)
         else:
-            self._end_native(lib)
+            env = shared.ptr if parent is None else shared.engine.ffi.NULL
+            shared.engine.lib.pylmdb_commit(self.box, env, self.commit_flags)
         self.writers.pop(self.token, None)
         if self.claim is not None:
             shared.gate.leave(self.claim)
-        if self.parent is not None and self in self.parent.children:
-            self.parent.children.remove(self)
+        if parent is not None and self in parent.children:
+            parent.children.remove(self)
         shared.leave()
-
-    def _end_native(self, lib: Any) -> None:
-        if self.commit_flags is None:
-            lib.pylmdb_abort(self.box)
-        else:
-            env = self.shared.engine.ffi.NULL if self.parent is not None else self.shared.ptr
-            lib.pylmdb_commit(self.box, env, self.commit_flags)
 
     # -- cursors ----------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
 from .._base.buffers import as_buffer
-from .._base.flags import append_flag, put_flags
+from .._base.flags import put_flags
 from .._core_rules.inherited import resume
 from .._core_rules.refusals import database_error, refusal
 from .._core_rules.views import Exporter
@@ -153,26 +153,32 @@ class TransactionCore:
     def _begin_child(self, parent: Any) -> None:
         if not isinstance(parent, TransactionCore):
             raise refusal("not a transaction", "parent", type(parent))
-        if parent._native is not None and parent._native.shared.forked:
-            raise refusal("parent of another process")
-        if parent._ptr is not None and not parent._write:
-            raise refusal("parent is read-only")
-        if parent._ptr is not None and parent._shared is not self._shared:
-            raise refusal("parent of another environment")
-        if not self._write and self._engine.version[0] < 1:
-            raise refusal("child is read-only")
+        self._refuse(
+            self._lib.pylmdb_child_refusal(
+                self._write,
+                self._engine.version[0] >= 1,
+                parent._is_inherited,
+                parent._ptr is not None,
+                parent._write,
+                parent._shared is self._shared,
+            )
+        )
         # LMDB 1.0 allows any number of read-only children, and nothing beside them.
         beside = not self._write and parent._has_only_readers()
         parent._guard(beside, self._nest, (parent,))
+
+    def _refuse(self, name: Any) -> None:
+        """Raise the refusal that a function of ``rules.h`` has named, if it has."""
+        if name:
+            raise refusal(self._ffi.string(name).decode())
 
     def _has_only_readers(self) -> bool:
         native = self._native
         return native is not None and not any(c.write and not c.revoked for c in native.children)
 
     def _nest(self, native_parent: Any, parent: Any) -> None:
-        family = parent._native.family
         deepest = self._lib.PYLMDB_MAX_DEPTH
-        if len(family.members) > deepest:
+        if parent._native.depth >= deepest:
             raise refusal("nested too deep", deepest)
         self._parent, self._thread = parent, parent._thread
         parent._mutations += self._write
@@ -259,14 +265,12 @@ class TransactionCore:
         return native
 
     def _check(self, native: NativeTxn, ending: bool) -> None:
-        if native.revoked or not native.box.ptr:
-            raise refusal("transaction ended")
-        if self._thread and self._thread != _threads.current().number:
-            raise refusal("transaction of another thread")
-        if native.family.reserved:
-            raise refusal("transaction with a reservation")
-        if native.children and not ending and any(not c.revoked for c in native.children):
-            raise refusal("transaction with a child")
+        ended = native.revoked or not native.box.ptr
+        foreign = bool(self._thread) and self._thread != _threads.current().number
+        reserved = native.family.reserved
+        nesting = not ending and any(not child.revoked for child in native.children)
+        if ended or foreign or reserved or nesting:
+            self._refuse(self._lib.pylmdb_use_refusal(ended, foreign, reserved, nesting))
 
     def _slot_in(self, ptr: Any, db: Any) -> DbSlot:
         """The slot of a database handle; InvalidParameterError if it is dead."""
@@ -460,9 +464,8 @@ class TransactionCore:
     def view(self, key: Any, default: Any = None, db: Any = None) -> Any:
         return self._do(self._get, db, as_buffer("key", key), default, self._to_view)
 
-    def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int, append: bool) -> bool:
+    def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int) -> bool:
         lib, slot = self._lib, self._slot_in(ptr, db)
-        flags |= append_flag(slot, append)
         raw_key = key if type(key) is bytes else self._ffi.from_buffer(key)
         raw_value = value if type(value) is bytes else self._ffi.from_buffer(value)
         self._mutations += self._write
@@ -482,9 +485,9 @@ class TransactionCore:
         append: bool = False,
         db: Any = None,
     ) -> bool:
-        flags = put_flags(dupdata, overwrite)
-        key, value, append = as_buffer("key", key), as_buffer("value", value), bool(append)
-        return bool(self._do(self._put, db, key, value, flags, append))
+        flags = put_flags(dupdata, overwrite, append)
+        key, value = as_buffer("key", key), as_buffer("value", value)
+        return bool(self._do(self._put, db, key, value, flags))
 
     def _delete(self, ptr: Any, db: Any, key: Any, value: Any) -> bool:
         lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)

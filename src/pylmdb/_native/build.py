@@ -37,11 +37,15 @@ PREAMBLE = """
 #include "merge/merge.h"
 #include "verify/verify.h"
 #include "engine.h"
+#include "rules.h"
 #include "position.h"
 """
 
 # Plain C of each engine, one folder per concern; verify/ uses nothing of liblmdb.
 FOLDERS = ("plain", "arrays", "merge", "verify")
+
+# Plain C that needs no engine: compiled into the core and into each engine.
+WITHOUT_ENGINE = (str(NATIVE / "memory.c"), str(NATIVE / "rules.c"))
 
 
 def option(name: str) -> bool:
@@ -159,7 +163,7 @@ def core_extension() -> Extension:
     """Describe the C core, ``pylmdb._core``: compiled once, without cffi and without liblmdb."""
     return Extension(
         "pylmdb._core",
-        [*sources_in("core"), str(NATIVE / "memory.c")],
+        [*sources_in("core"), *WITHOUT_ENGINE],
         include_dirs=[str(NATIVE), core_docs()],
         define_macros=[version_macro()],
         extra_compile_args=compiler_flags(),
@@ -185,7 +189,7 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         # shim.c includes mdb.c and midl.c
         sources=[
             str(LIBLMDB / "shim.c"),
-            str(NATIVE / "memory.c"),
+            *WITHOUT_ENGINE,
             str(NATIVE / "engine.c"),
             *(source for folder in FOLDERS for source in sources_in(folder)),
         ],

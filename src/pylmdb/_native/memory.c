@@ -143,17 +143,6 @@ void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, s
     }
 }
 
-const char *pylmdb_getmulti_refusal(ptrdiff_t width, int dupdata, int keyfixed, int values)
-{
-    if (width < 0)
-        return "negative width";
-    if ((width || keyfixed) && !dupdata)
-        return "width without dupdata";
-    if (keyfixed && !width)
-        return "keyfixed without width";
-    return dupdata && !values ? "dupdata without values" : NULL;
-}
-
 /* -- items with steps between them -------------------------------------------------- */
 
 #define COPY_ITEMS(type) \

@@ -34,11 +34,6 @@ struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsign
 /* Write a record, key and value, for each width bytes of values. */
 void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, size_t width);
 
-/* cdef: begin */
-/* The name of the refusal of getmulti's arguments, or NULL. */
-const char *pylmdb_getmulti_refusal(ptrdiff_t width, int dupdata, int keyfixed, int values);
-/* cdef: end */
-
 /* Copy the items of an array into one block, in C order; shape and strides as in a Python
  * buffer. */
 void pylmdb_copy_strided(char *out, const char *from, int ndim, const ptrdiff_t *shape,

@@ -376,17 +376,40 @@ class SharedEnv(SharedCore):
             self.forget_slot(slot)
         self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
 
+    def end_writer(
+        self,
+        handle: CData,
+        sync_flags: int | None,
+        opened: list[DbSlot],
+        dropped: list[int],
+        parent_opened: list[DbSlot] | None,
+        parent_dropped: list[int] | None,
+    ) -> None:
+        """End a native write transaction that has opened or dropped handles; repeatable.
+
+        :param sync_flags: how to commit; None aborts.
+        :param parent_opened: those of the parent, in a nested transaction.
+        """
+        lib = self.engine.lib
+        with self.dbi_lock:
+            if sync_flags is None:
+                lib.pylmdb_abort(handle)
+            else:
+                env = self.ptr if parent_opened is None else self.engine.ffi.NULL
+                lib.pylmdb_commit(handle, env, sync_flags)
+            kept = sync_flags is not None and not handle.code
+            self.settle(opened, dropped, kept, parent_opened, parent_dropped)
+
     def settle(
         self,
-        opened: list[DbSlot] | None,
-        dropped: list[int] | None,
+        opened: list[DbSlot],
+        dropped: list[int],
         kept: bool,
         parent_opened: list[DbSlot] | None,
         parent_dropped: list[int] | None,
     ) -> None:
         """Publish what an ended transaction opened and dropped: to all transactions or
         to its parent; or undo it (not ``kept``).  Repeatable; under ``dbi_lock``."""
-        opened, dropped = opened or [], dropped or []
         # Databases that were dropped and have come back in the same slot.
         again = {slot.dbi for slot in opened if slot.alive}
         while kept and dropped:

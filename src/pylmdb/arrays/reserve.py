@@ -12,7 +12,7 @@ from _operator import index
 from contextlib import suppress
 
 from .._base.buffers import as_buffer
-from .._base.flags import append_flag, put_flags
+from .._base.flags import put_flags
 from .._core_rules.refusals import database_error
 from .._typing import TYPE_CHECKING
 from ..errors import Error, KeyExistsError, error
@@ -81,7 +81,7 @@ class Reservation:
     def _begin(self, ptr: CData) -> None:
         txn = self._txn
         slot, engine = txn._slot_in(ptr, self._db), txn._engine
-        flags = put_flags(True, self._overwrite) | append_flag(slot, self._append)
+        flags = put_flags(True, self._overwrite, self._append)
         pointer = reserve(ptr, txn, slot, self._key, self._size, flags)
         if pointer is None:
             raise self._already_exists()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import as_buffer
-from .._base.flags import MDB_DUPSORT, append_flag, put_flags
+from .._base.flags import MDB_DUPSORT, put_flags
 from .._base.numpy import np
 from .._core_rules.refusals import database_error
 from ..errors import InvalidParameterError, error
@@ -59,7 +59,7 @@ def _put_array(
     append: bool,
 ) -> bool:
     slot = txn._slot_in(ptr, db)
-    flags = put_flags(True, overwrite) | append_flag(slot, append)
+    flags = put_flags(True, overwrite, append)
     if slot.flags & MDB_DUPSORT:
         plan = _npy.plan(array, None, 0)
         value = plan.header + _npy.without_fields(array).tobytes(plan.order)

@@ -7,7 +7,8 @@
  * keys are taken from the caller, and their bytes held, before the first is looked
  * up, so no code of the caller runs in between.
  */
-#include "core.h"
+#include "cursor.h"
+#include "values.h"
 
 #include <errno.h>
 #include <string.h>

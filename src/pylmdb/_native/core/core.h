@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The C core: what its files share.
+/* The C core: its types and its state, and what all of its files share.  guard.h says which
+ * operations may go on, arguments.h and values.h convert what callers give and get, and cursor.h is
+ * for the files about cursors.
  *
  * Everything here runs under the GIL unless it says otherwise, so a sequence of
  * C statements is atomic as long as none of them can run Python code.  What can:
@@ -22,8 +24,8 @@
 #include <errno.h>
 #include <limits.h>
 
-#include "core_docs.h"
 #include "position.h"
+#include "rules.h"
 
 #if defined(__GNUC__)
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -146,14 +148,14 @@ typedef struct {
     int waiting;
     /* read transactions that began at once, which the pool does not count, and the
      * memory of ended ones */
-    int live, parked_count;
+    int live, idle_count;
     /* the databases that are open: slots by name, and the last one of each number; the lock
      * without which neither changes; how many there may be; how often a number was used again */
-    PyObject *slots, *numbers, *dbi_lock;
+    PyObject *slots, *by_number, *dbi_lock;
     Py_ssize_t max_dbs, reuses;
-    MDB_txn *parked[PYLMDB_MAX_PARKED];
-    /* what views alone hold, the latest first */
-    struct Exporter *held;
+    MDB_txn *idle[PYLMDB_MAX_PARKED];
+    /* the snapshots that only views keep, the latest first */
+    struct Exporter *pinned;
     /* the top-level write transaction, and all transactions, the newest first */
     struct Transaction *writer, *newest;
     /* of the main database */
@@ -249,66 +251,6 @@ typedef struct Cursor {
     struct pylmdb_position position;
 } Cursor;
 
-/* -- arguments.c -- */
-
-/* A key or value: bytes, or the buffer of another object. */
-typedef struct {
-    const void *data;
-    size_t size;
-    PyObject *owner;
-    Py_buffer view;
-} Bytes;
-
-typedef struct {
-    const char *function;
-    int required, positional, count;
-    enum argument names[9];
-} Signature;
-
-int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,
-                    Py_ssize_t nargs, PyObject *kwnames, PyObject **out);
-int parse_call(CoreState *state, const Signature *signature, PyObject *args, PyObject *kwargs,
-               PyObject **out);
-int get_bytes_slow(const char *name, PyObject *object, Bytes *out);
-int refuse_bytes(const char *name, PyObject *object);
-void drop_bytes_slow(Bytes *bytes);
-/* The value of a flag; NULL means the default. */
-static inline int get_flag(PyObject *object, int otherwise)
-{
-    if (LIKELY(!object))
-        return otherwise;
-    if (object == Py_True || object == Py_False)
-        return object == Py_True;
-    return PyObject_IsTrue(object);
-}
-
-static inline int get_bytes(const char *name, PyObject *object, Bytes *out)
-{
-    if (LIKELY(PyBytes_CheckExact(object))) {
-        out->owner = NULL;
-        out->data = PyBytes_AS_STRING(object);
-        out->size = (size_t)PyBytes_GET_SIZE(object);
-        return 0;
-    }
-    return get_bytes_slow(name, object, out);
-}
-
-static inline void drop_bytes(Bytes *bytes)
-{
-    if (bytes->owner)
-        drop_bytes_slow(bytes);
-}
-
-/* -- strided.c -- */
-
-/* As get_bytes_slow(), but a buffer that is not contiguous has no data until it is joined
- * in a copy, or copied; one with pointers in it (suboffsets) can only be joined.  Joining
- * releases the buffer, which can run Python code; making the copy does not. */
-int get_strided(const char *name, PyObject *object, Bytes *out);
-int join_strided(Bytes *bytes);
-PyObject *joined_strided(const Bytes *bytes);
-void copy_strided(char *out, const Bytes *bytes);
-
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
@@ -345,60 +287,54 @@ int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, un
 
 PyObject *shared_own_writer(Shared *self, PyObject *ignored);
 
-/* -- transaction_use.c: who may use a transaction, and its databases -- */
+/* -- handle.c -- */
 
-unsigned long long current_thread(void);
-int refuse(Transaction *txn, int ending);
-int guard_again(Transaction *txn);
-Slot *find_slot(Transaction *txn, PyObject *db);
-Slot *use_slot(Transaction *txn, Slot *slot);
-
-static inline int is_usable(const Transaction *txn)
+/* Opens a native cursor; the caller has passed the guard. */
+static inline int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
 {
-    return txn->ready && txn->native.generation == pylmdb_generation && !txn->top->holders &&
-           (!txn->thread || txn->thread == current_thread());
+    const int rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
+
+    if (rc)
+        fail_database(txn->state, "mdb_cursor_open", rc, slot);
+    return rc ? -1 : 0;
 }
 
-/* 0 if an operation may go on, else -1 with an exception. */
-static inline int guard(Transaction *txn)
+static inline void link_handle(Transaction *txn, Handle *handle)
 {
-    return LIKELY(is_usable(txn)) ? 0 : refuse(txn, 0);
+    handle->next = txn->cursors;
+    if (handle->next)
+        handle->next->previous = handle;
+    txn->cursors = handle;
 }
 
-static inline Slot *slot_for(Transaction *txn, PyObject *db)
+void close_handle(Transaction *txn, Handle *handle);
+/* Closes a native cursor now, or when the operations in progress have left. */
+void drop_handle(Transaction *txn, Handle *handle);
+/* Those of which that was put off. */
+void close_dropped_in_family(Transaction *top);
+
+/* -- readers.c -- */
+
+/* Read transactions that begin and end at once, under the GIL: like those of the
+ * pool, without its atomic operations.  begin_quick(): 0, or a code. */
+int begin_quick(Shared *shared, struct pylmdb_txn *native);
+void end_native_reader(Shared *shared, struct pylmdb_txn *native);
+/* The same, and its environment if it was the last of it. */
+void end_reader(Shared *shared, struct pylmdb_txn *native);
+/* The transaction has ended for its user: from now on the exporter pins its snapshot. */
+void pin_snapshot(Exporter *exporter, Shared *shared, struct pylmdb_txn *native);
+void unpin_snapshot(Exporter *exporter);
+/* The read transaction has ended: its snapshot lasts as long as its views. */
+void end_views(Transaction *txn);
+void leave_slowly(Shared *shared);
+/* The environment may have been waiting for the end of this transaction. */
+static inline void leave_shared(Shared *shared)
 {
-    if (LIKELY(!db || db == Py_None)) {
-        if (LIKELY(txn->slot->alive && !txn->slot->since))
-            return txn->slot;
-        return use_slot(txn, txn->slot);
-    }
-    if (LIKELY(db == txn->last_db && txn->last_slot->alive && !txn->last_slot->since))
-        return txn->last_slot;
-    return find_slot(txn, db);
+    if (!LIKELY(shared->admitting))
+        leave_slowly(shared);
 }
-
-/* -- inherited.c -- */
-
-/* It was begun before fork(). */
-static inline int is_inherited(const Transaction *txn)
-{
-    return txn->native.generation && txn->native.generation != pylmdb_generation;
-}
-
-/* And a forked child cannot go on with it. */
-static inline int is_lost(const Transaction *txn)
-{
-    return is_inherited(txn) && (txn->write || txn->parent);
-}
-
-/* It has not ended for its user. */
-static inline int is_open(const Transaction *txn)
-{
-    return txn->native.ptr && !txn->revoked && !is_lost(txn);
-}
-
-int resume_transaction(Transaction *txn);
-int resume_cursor(Cursor *cursor);
+PyObject *shared_pinned(Shared *self, PyObject *ignored);
+PyObject *shared_free_idle(Shared *self, PyObject *ignored);
 
 /* -- transaction_end.c -- */
 
@@ -409,34 +345,22 @@ void hold(Transaction *txn);
 void release(Transaction *txn);
 void finish_waiting(Transaction *top);
 void revoke_transaction(Transaction *txn);
-PyObject *transaction_commit(Transaction *txn);
+/* The native half of commit(), which has passed the guard; returns a code. */
+int commit_transaction(Transaction *txn);
 PyObject *end_thread(PyObject *module, PyObject *ignored);
 /* The gate: one write transaction at a time in this process. */
 void take_gate(Shared *shared, Transaction *txn);
 void leave_gate(Shared *shared);
-void close_handle(Transaction *txn, Handle *handle);
-/* Closes a native cursor now, or when the operations in progress have left. */
-void drop_handle(Transaction *txn, Handle *handle);
+/* Of the handles that a transaction has opened or dropped; a new reference. */
+PyObject *list_of(PyObject **list);
 /* The end of a transaction that nobody has any more; dropped: nobody has ended it. */
 void finish_dying(Transaction *txn, int dropped);
-void forget_thread(void);
-
-/* Read transactions that begin and end at once, under the GIL: like those of the
- * pool, without its atomic operations.  begin_quick(): 0, or a code. */
-int begin_quick(Shared *shared, struct pylmdb_txn *native);
-void end_native_reader(Shared *shared, struct pylmdb_txn *native);
-/* The same, and its environment if it was the last of it. */
-void end_reader(Shared *shared, struct pylmdb_txn *native);
-/* The transaction has ended for its user: from now on the exporter is what holds it. */
-void take_over(Exporter *exporter, Shared *shared, struct pylmdb_txn *native);
-void let_go(Exporter *exporter);
 
 /* -- transaction_begin.c -- */
 
 int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject *const *args);
 PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames);
-extern const Signature transaction_signature;
 
 /* -- exporter.c -- */
 
@@ -450,142 +374,6 @@ Transaction *new_transaction(CoreState *state, PyTypeObject *type);
 int transaction_traverse(Transaction *self, visitproc visit, void *arg);
 void transaction_dealloc(Transaction *self);
 
-/* -- values.c: what the caller gets -- */
-
-/* A view of the snapshot's record, or of a copy in a write transaction. */
-PyObject *to_view(Transaction *txn, const MDB_val *value);
-/* The view of the whole map, whose slices keep the snapshot. */
-PyObject *whole_map(Transaction *txn);
-/* Both of a record, either of which may be left out with NULL. */
-int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value, PyObject **key_out,
-                     PyObject **value_out);
-/* The copy of a value, unless the file was cut short under it. */
-PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy);
-static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
-{
-    return LIKELY(!pylmdb_any_cut) ? copy : unless_cut_slowly(txn, copy);
-}
-/* Most keys and values are small: they are copied without a call but Python's. */
-enum { SMALL = 4096 };
-PyObject *large_to_bytes(Transaction *txn, const MDB_val *value);
-static inline PyObject *to_bytes(Transaction *txn, const MDB_val *value)
-{
-    if (LIKELY(value->mv_size <= SMALL)) {
-        touch_pages(value->mv_data, value->mv_size);
-        return unless_cut(txn,
-                          PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
-    }
-    return large_to_bytes(txn, value);
-}
-static inline PyObject *to_python(Transaction *txn, const MDB_val *value)
-{
-    return LIKELY(!txn->buffers) ? to_bytes(txn, value) : to_view(txn, value);
-}
-/* Takes both references. */
-PyObject *make_pair(PyObject *first, PyObject *second);
-PyObject *empty_value(Transaction *txn);
-void end_views(Transaction *txn);
-
-/* -- get_array.c -- */
-
-PyObject *to_array(Transaction *txn, const MDB_val *value);
-/* An array that shows no map. */
-PyObject *to_own_array(Transaction *txn, const MDB_val *value);
-
-/* -- lease.c -- */
-
-PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored);
-PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored);
-
-/* -- cursor.c -- */
-
-PyObject *open_cursor(Transaction *txn, PyObject *db);
-/* Opens a native cursor; the caller has passed the guard. */
-int open_native(Transaction *txn, Slot *slot, MDB_cursor **native);
-int guard_cursor_slow(Cursor *cursor);
-
-static inline int guard_cursor(Cursor *cursor)
-{
-    if (LIKELY(cursor->position.cursor && !cursor->handle->dropped && cursor->slot->alive &&
-               is_usable(cursor->txn)))
-        return 0;
-    return guard_cursor_slow(cursor);
-}
-
-/* What a function that reads or moves the position has found: 1 a record, 0 none, -1 raised. */
-static inline int found_record(Cursor *cursor, int code)
-{
-    if (LIKELY(!code))
-        return 1;
-    if (code == MDB_NOTFOUND)
-        return 0;
-    fail(cursor->state, "mdb_cursor_get", code);
-    return -1;
-}
-
-static inline int seek_cursor(Cursor *cursor, const Bytes *key, int op)
-{
-    return found_record(cursor, cursor->engine->position_seek(&cursor->position, key->data,
-                                                              key->size, NULL, 0, op));
-}
-
-/* True, False, or -1: raised. */
-static inline PyObject *answer(int found)
-{
-    return found < 0 ? NULL : PyBool_FromLong(found);
-}
-
-/* Methods with arguments, of the table in cursor.c. */
-#define CURSOR_METHOD(name) \
-    PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs, \
-                            PyObject *kwnames)
-
-/* What such a method was given: a key, perhaps a value behind it, and others.  Bytes are taken
- * before the guard, because that can run Python code. */
-typedef struct {
-    PyObject *objects[5];
-    Bytes key, value;
-} Given;
-
-static inline int take_given(Cursor *self, const Signature *signature, PyObject *const *args,
-                             Py_ssize_t nargs, PyObject *kwnames, Given *given)
-{
-    given->value.owner = NULL;
-    if (parse_arguments(self->state, signature, args, nargs, kwnames, given->objects) ||
-        get_bytes("key", given->objects[0], &given->key))
-        return -1;
-    if (signature->names[1] == ARG_VALUE && get_bytes("value", given->objects[1], &given->value)) {
-        drop_bytes(&given->key);
-        return -1;
-    }
-    return 0;
-}
-
-static inline void drop_given(Given *given)
-{
-    drop_bytes(&given->value);
-    drop_bytes(&given->key);
-}
-
-/* -- cursor_write.c -- */
-
-int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
-#define PUT_APPEND 0x40000000 /* put_flags: MDB_APPEND or MDB_APPENDDUP */
-unsigned int flags_for(const Slot *slot, int flags);
-/* 1: written, 0: a record was in the way, -1: raised. */
-int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags);
-CURSOR_METHOD(put);
-CURSOR_METHOD(delete);
-CURSOR_METHOD(pop);
-CURSOR_METHOD(replace);
-PyObject *pop_record(Cursor *cursor, const Bytes *key);
-PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
-
-/* -- batches.c -- */
-
-CURSOR_METHOD(getmulti);
-PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-
 /* -- numbers.c -- */
 
 PyObject *environment_stat(PyObject *, PyObject *);
@@ -595,24 +383,19 @@ PyObject *environment_max_readers(PyObject *, PyObject *);
 PyObject *transaction_id(PyObject *, PyObject *);
 PyObject *transaction_stat(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
-/* -- putmulti.c -- */
-
-CURSOR_METHOD(putmulti);
-
-/* -- iterator.c -- */
-
-PyObject *cursor_iter(PyObject *);
-CURSOR_METHOD(iternext);
-CURSOR_METHOD(iternext_dup);
-CURSOR_METHOD(iternext_nodup);
-CURSOR_METHOD(iterprev);
-CURSOR_METHOD(iterprev_dup);
-CURSOR_METHOD(iterprev_nodup);
-
 /* -- the types -- */
 
 extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, shared_spec, slot_spec,
     exporter_spec, lease_spec, environment_spec;
+/* Objects of a type are as large as its struct. */
+#define TYPE_SPEC(type, public_name, of, more_flags) \
+    PyType_Spec type##_spec = { \
+        .name = "pylmdb._core." public_name, \
+        .basicsize = sizeof(of), \
+        .flags = Py_TPFLAGS_DEFAULT | (more_flags), \
+        .slots = type##_slots, \
+    }
+
 extern struct PyModuleDef core_module;
 
 /* The state behind a type of this module, or a class made from one. */

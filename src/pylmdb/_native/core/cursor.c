@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* CursorCore: its life, movements and reads.  Where it is, and where these leave it, is in
  * position.h. */
-#include "core.h"
+#include "core_docs.h"
+#include "cursor.h"
+#include "values.h"
 
 /* -- life ----------------------------------------------------------------------- */
-
-int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
-{
-    const int rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
-
-    if (rc)
-        fail_database(txn->state, "mdb_cursor_open", rc, slot);
-    return rc ? -1 : 0;
-}
 
 /* A native cursor for an object, which it must not have yet. */
 static int open_position(Cursor *cursor, Transaction *txn, Slot *slot, Handle *handle)
@@ -53,10 +46,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
     }
     handle->generation = pylmdb_generation;
     handle->owner = cursor;
-    handle->next = txn->cursors;
-    if (handle->next)
-        handle->next->previous = handle;
-    txn->cursors = handle;
+    link_handle(txn, handle);
     cursor->handle = handle;
     cursor->engine = txn->engine;
     cursor->slot = slot;
@@ -85,8 +75,6 @@ static PyObject *cursor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     CoreState *state = state_of(type);
     Cursor *cursor = state ? (Cursor *)type->tp_alloc(type, 0) : NULL;
 
-    (void)args;
-    (void)kwargs;
     if (cursor)
         cursor->state = state;
     return (PyObject *)cursor;
@@ -108,7 +96,6 @@ static int cursor_init(Cursor *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *cursor_close(Cursor *self, PyObject *ignored)
 {
-    (void)ignored;
     if (self->handle)
         drop_handle(self->txn, self->handle);
     Py_RETURN_NONE;
@@ -121,13 +108,11 @@ static int is_closed(Cursor *self)
 
 static PyObject *cursor_get_closed(Cursor *self, void *ignored)
 {
-    (void)ignored;
     return PyBool_FromLong(is_closed(self));
 }
 
 static PyObject *cursor_enter(Cursor *self, PyObject *ignored)
 {
-    (void)ignored;
     if (is_closed(self) && guard_cursor_slow(self))
         return NULL;
     return Py_NewRef((PyObject *)self);
@@ -135,14 +120,11 @@ static PyObject *cursor_enter(Cursor *self, PyObject *ignored)
 
 static PyObject *cursor_exit(Cursor *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    (void)args;
-    (void)nargs;
     return cursor_close(self, NULL);
 }
 
 static PyObject *cursor_get_engine(Cursor *self, void *ignored)
 {
-    (void)ignored;
     if (!self->txn) {
         refuse_named(self->state, "cursor never opened");
         return NULL;
@@ -152,7 +134,6 @@ static PyObject *cursor_get_engine(Cursor *self, void *ignored)
 
 static PyObject *cursor_get_db(Cursor *self, void *ignored)
 {
-    (void)ignored;
     if (!self->txn)
         Py_RETURN_NONE;
     if (!self->db)
@@ -321,13 +302,11 @@ static inline PyObject *show_part(Cursor *self, const MDB_val *part)
 
 static PyObject *cursor_key(Cursor *self, PyObject *ignored)
 {
-    (void)ignored;
     return show_part(self, &self->position.key);
 }
 
 static PyObject *cursor_value(Cursor *self, PyObject *ignored)
 {
-    (void)ignored;
     return show_part(self, &self->position.value);
 }
 
@@ -335,7 +314,6 @@ static PyObject *cursor_view(Cursor *self, PyObject *ignored)
 {
     const int found = show(self);
 
-    (void)ignored;
     if (found <= 0)
         return found ? NULL : PyMemoryView_FromObject(self->state->empty);
     return to_view(self->txn, &self->position.value);
@@ -346,7 +324,6 @@ static PyObject *cursor_item(Cursor *self, PyObject *ignored)
     PyObject *key = NULL, *value = NULL;
     const int found = show(self);
 
-    (void)ignored;
     if (found < 0)
         return NULL;
     if (found) {
@@ -389,7 +366,6 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
     size_t count;
     int code;
 
-    (void)ignored;
     if (guard_cursor(self))
         return NULL;
     if ((code = self->engine->position_count(&self->position, &count)))
@@ -463,9 +439,4 @@ static PyType_Slot cursor_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec cursor_spec = {
-    .name = "pylmdb._core.CursorCore",
-    .basicsize = sizeof(Cursor),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = cursor_slots,
-};
+TYPE_SPEC(cursor, "CursorCore", Cursor, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

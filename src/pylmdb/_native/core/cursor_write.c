@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* CursorCore: writes. */
-#include "core.h"
+#include "cursor.h"
+#include "values.h"
 
-/* MDB_NODUPDATA, MDB_NOOVERWRITE and PUT_APPEND for put's keywords; -1: raised. */
+/* The flags for put's keywords; -1: raised. */
 int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append)
 {
     const int duplicate = get_flag(dupdata, 1);
@@ -12,16 +13,7 @@ int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append)
     if (at_end < 0)
         return -1;
     return (duplicate ? 0 : MDB_NODUPDATA) | (over ? 0 : MDB_NOOVERWRITE) |
-           (at_end ? PUT_APPEND : 0);
-}
-
-unsigned int flags_for(const Slot *slot, int flags)
-{
-    unsigned int result = (unsigned int)flags & ~(unsigned int)PUT_APPEND;
-
-    if (flags & PUT_APPEND)
-        result |= slot->flags & MDB_DUPSORT ? MDB_APPENDDUP : MDB_APPEND;
-    return result;
+           (at_end ? MDB_APPEND : 0);
 }
 
 static int fail_record(Cursor *cursor, int code)
@@ -34,9 +26,8 @@ static int fail_record(Cursor *cursor, int code)
 
 int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags)
 {
-    const int code =
-        cursor->engine->position_put(&cursor->position, key->data, key->size, value->data,
-                                     value->size, flags_for(cursor->slot, flags));
+    const int code = cursor->engine->position_put(&cursor->position, key->data, key->size,
+                                                  value->data, value->size, (unsigned int)flags);
 
     return code && code != MDB_KEYEXIST ? fail_record(cursor, code) : !code;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* EnvironmentCore: the base of Environment, with what is called often. */
-#include "core.h"
+#include "arguments.h"
+#include "core_docs.h"
+#include "guard.h"
 
 #include <string.h>
 
@@ -167,7 +169,6 @@ static PyObject *environment_open_db(EnvironmentCore *self, PyObject *const *arg
 
 static PyObject *environment_get_shared(EnvironmentCore *self, void *ignored)
 {
-    (void)ignored;
     return Py_NewRef(self->shared ? self->shared : Py_None);
 }
 
@@ -175,7 +176,6 @@ static int environment_set_shared(EnvironmentCore *self, PyObject *value, void *
 {
     CoreState *state = state_of(Py_TYPE(self));
 
-    (void)ignored;
     if (!state)
         return -1;
     if (value == Py_None)
@@ -247,9 +247,5 @@ static PyType_Slot environment_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec environment_spec = {
-    .name = "pylmdb._core.EnvironmentCore",
-    .basicsize = sizeof(EnvironmentCore),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = environment_slots,
-};
+TYPE_SPEC(environment, "EnvironmentCore", EnvironmentCore,
+          Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The object behind the views of one read transaction.
+/* Objects that export memory: a snapshot for reading, a page for writing.
  *
- * It exports the memory map, read-only, and when it dies it ends what it keeps:
+ * An exporter is behind the views of one read transaction.  It exports the memory map, read-only, and when it dies it ends what it keeps:
  * that is when the last memoryview, slice, cast or array that leads to it is
  * gone.  It has no other way to its memory, so nothing that holds a view can
  * write through it, and it hashes by identity, so views can be hashed.
@@ -59,7 +59,7 @@ static void exporter_dealloc(Exporter *self)
 
     end_memory(&self->memory);
     PyErr_Fetch(&kind, &value, &traceback);
-    let_go(self);
+    unpin_snapshot(self);
     PyErr_Restore(kind, value, traceback);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
@@ -83,9 +83,85 @@ static PyType_Slot exporter_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec exporter_spec = {
-    .name = "pylmdb._core.Exporter",
-    .basicsize = sizeof(Exporter),
-    .flags = Py_TPFLAGS_DEFAULT,
-    .slots = exporter_slots,
+TYPE_SPEC(exporter, "Exporter", Exporter, 0);
+
+/* -- memory that is lent for writing ------------------------------------------------
+ *
+ * A lease says when its memory is given back: after close(), when the last memoryview, slice or
+ * array that leads to it is gone.  Until then the lender keeps the memory as it is.  The lender is
+ * what on_end leads to, and can lead back to a memoryview: the collector has to see that. */
+
+typedef struct {
+    Memory memory;
+    Py_ssize_t exports;
+    char closed;
+} Lease;
+
+static void lease_dealloc(Lease *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    end_memory(&self->memory);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+/* There is no tp_clear: every cycle leads through a memoryview, and some object that holds
+ * it, which have one. */
+static int lease_traverse(Lease *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->memory.on_end);
+    return 0;
+}
+
+static int lease_getbuffer(Lease *self, Py_buffer *view, int flags)
+{
+    if (self->closed) {
+        PyErr_SetString(PyExc_BufferError, "the reserved memory was given back");
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, (PyObject *)self, self->memory.base, self->memory.size, 0, flags))
+        return -1;
+    self->exports++;
+    return 0;
+}
+
+static void lease_releasebuffer(Lease *self, Py_buffer *view)
+{
+    if (!--self->exports && self->closed)
+        end_memory(&self->memory);
+}
+
+static PyObject *lease_close(Lease *self, PyObject *ignored)
+{
+    self->closed = 1;
+    if (!self->exports)
+        end_memory(&self->memory);
+    return PyBool_FromLong(!self->exports);
+}
+
+static PyMethodDef lease_methods[] = {
+    {"close", METHOD(lease_close), METH_NOARGS,
+     PyDoc_STR("close($self, /)\n--\n\n"
+               "No more buffers; False if the memory is still in use, and ends later.")},
+    {NULL, NULL, 0, NULL},
 };
+
+PyDoc_STRVAR(lease_doc,
+             "Lease(address, size, on_end, /)\n--\n\n"
+             "Exports size bytes of memory for writing; calls on_end() when they are given back.");
+
+static PyType_Slot lease_slots[] = {
+    {Py_tp_doc, (void *)lease_doc},
+    {Py_tp_new, memory_new},
+    {Py_tp_dealloc, lease_dealloc},
+    {Py_tp_traverse, lease_traverse},
+    {Py_tp_methods, lease_methods},
+    {Py_bf_getbuffer, lease_getbuffer},
+    {Py_bf_releasebuffer, lease_releasebuffer},
+    {0, NULL},
+};
+
+TYPE_SPEC(lease, "Lease", Lease, Py_TPFLAGS_HAVE_GC);

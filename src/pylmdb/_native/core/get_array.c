@@ -5,7 +5,7 @@
  * ones, so what it says of them is kept: tuples of header, size of the data, shape,
  * dtype, order, the class of arrays, and numpy's table of functions.  Then an array is one
  * call, with the view of the whole map as its memory. */
-#include "core.h"
+#include "values.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  * shows the same snapshot (_core_rules/inherited.py), and each of its cursors, at the
  * cursor's first use, a native cursor with the same position.  The inherited native
  * objects are memory that the child leaves as it is: views may lie in their map. */
-#include "core.h"
+#include "guard.h"
 
 /* An operation that another thread of the parent was in does not exist here. */
 static void forget_other_threads(Transaction *txn)

@@ -4,7 +4,8 @@
  * What it gave is used again when the caller has let it go: the pair at the next
  * step, a key or value, which a loop's variable still has then, at the one after.
  */
-#include "core.h"
+#include "cursor.h"
+#include "values.h"
 
 #include <string.h>
 
@@ -215,9 +216,5 @@ static PyType_Slot iterator_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec iterator_spec = {
-    .name = "pylmdb._core.CursorIterator",
-    .basicsize = sizeof(Iterator),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = iterator_slots,
-};
+TYPE_SPEC(iterator, "CursorIterator", Iterator,
+          Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION);

@@ -104,7 +104,6 @@ static PyObject *core_join(PyObject *module, PyObject *address)
     };
     const char *part;
 
-    (void)module;
     if (!engine) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_ValueError, "join: the table of an engine has no address");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What tells of an environment or a transaction: numbers, and records of them. */
-#include "core.h"
+#include "arguments.h"
+#include "guard.h"
 
 /* What may run Python code comes after the numbers were asked for. */
 static PyObject *new_record(const RecordKind *kind, const size_t *numbers, Py_ssize_t count)
@@ -50,7 +51,6 @@ PyObject *environment_stat(PyObject *self, PyObject *ignored)
     size_t numbers[PYLMDB_STAT_SIZE];
     int code;
 
-    (void)ignored;
     if (!shared)
         return in_python(self, "_stat");
     if ((code = shared->engine->env_stat(shared->pool->env, numbers)))
@@ -89,13 +89,12 @@ PyObject *environment_info(PyObject *self, PyObject *ignored)
     CoreState *state;
     int code;
 
-    (void)ignored;
     if (!shared)
         return in_python(self, "_info");
     state = shared->state;
     if ((code = shared->engine->env_info(shared->pool->env, numbers)))
         return fail(state, "mdb_env_info", code);
-    for (each = shared->held; each; each = each->older)
+    for (each = shared->pinned; each; each = each->older)
         numbers[PYLMDB_INFO_PINNED]++;
     if (!(count = count_free_pages(self, shared, numbers[PYLMDB_INFO_TXNID])))
         return NULL;
@@ -111,7 +110,6 @@ PyObject *environment_max_key_size(PyObject *self, PyObject *ignored)
 {
     Shared *shared = at_once((EnvironmentCore *)self);
 
-    (void)ignored;
     if (!shared)
         return in_python(self, "_max_key_size");
     return PyLong_FromLong(shared->engine->env_get_maxkeysize(shared->pool->env));
@@ -123,7 +121,6 @@ PyObject *environment_max_readers(PyObject *self, PyObject *ignored)
     unsigned int readers;
     int code;
 
-    (void)ignored;
     if (!shared)
         return in_python(self, "_max_readers");
     if ((code = shared->engine->env_get_maxreaders(shared->pool->env, &readers)))
@@ -137,7 +134,6 @@ PyObject *transaction_id(PyObject *self, PyObject *ignored)
 {
     Transaction *txn = (Transaction *)self;
 
-    (void)ignored;
     return guard(txn) ? NULL : PyLong_FromSize_t(txn->engine->txn_id(txn->native.ptr));
 }
 

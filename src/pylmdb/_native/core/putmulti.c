@@ -4,7 +4,7 @@
  * The records of a list are put in key order where only that can be told of it,
  * because each page is then searched, copied and split while it is near.  Those of
  * one key keep their order, so what is in the database afterwards is the same. */
-#include "core.h"
+#include "cursor.h"
 
 #include <string.h>
 
@@ -141,7 +141,7 @@ static int put_sorted(Cursor *cursor, PyObject *list, Py_ssize_t i, Py_ssize_t c
  * has sorted. */
 static int may_sort(const Cursor *cursor, int flags)
 {
-    return !(flags & PUT_APPEND) &&
+    return !(flags & MDB_APPEND) &&
            !(cursor->slot->flags & (MDB_DUPSORT | MDB_INTEGERKEY | MDB_REVERSEKEY));
 }
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SharedCore: the half of SharedEnv that beginning and ending needs at once: who
  * writes, and which transactions are open. */
-#include "core.h"
-
-#include <time.h>
+#include "guard.h"
 
 /* The number that an attribute has, as an address. */
 static void *address_in(PyObject *object, const char *name)
@@ -31,7 +29,7 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
         return PyErr_Occurred() ? NULL
                                 : PyErr_Format(PyExc_ValueError, "attach: pool has no address");
     if ((!self->slots && !(self->slots = PyDict_New())) ||
-        (!self->numbers && !(self->numbers = PyDict_New())) ||
+        (!self->by_number && !(self->by_number = PyDict_New())) ||
         !(table = address_in(args[0], "table")) ||
         !(slow = PyObject_GetAttrString(args[0], "slow")))
         return NULL;
@@ -40,123 +38,6 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
     self->engine = table;
     self->pool = pool;
     self->generation = pylmdb_generation;
-    Py_RETURN_NONE;
-}
-
-int begin_quick(Shared *shared, struct pylmdb_txn *native)
-{
-    MDB_txn *ptr;
-    int rc;
-
-    if (shared->pool->keep)
-        return shared->engine->begin_reader(native, shared->pool, 0);
-    if (LIKELY(shared->parked_count)) {
-        ptr = shared->parked[--shared->parked_count];
-        if ((rc = shared->engine->txn_renew(ptr, 0)))
-            shared->engine->txn_abort(ptr);
-    } else {
-        rc = shared->engine->txn_begin(shared->pool->env, NULL, MDB_RDONLY, 0, &ptr);
-    }
-    if (rc)
-        return rc;
-    native->ptr = ptr;
-    native->pool = NULL;
-    native->code = 0;
-    native->generation = pylmdb_generation;
-    shared->live++;
-    return 0;
-}
-
-void end_native_reader(Shared *shared, struct pylmdb_txn *native)
-{
-    MDB_txn *ptr = native->ptr;
-
-    if (native->pool) {
-        shared->engine->end_reader(native);
-        return;
-    }
-    native->ptr = NULL;
-    if (!ptr || native->generation != pylmdb_generation)
-        return;
-    if (shared->parked_count < PYLMDB_MAX_PARKED && shared->engine->txn_park(ptr))
-        shared->parked[shared->parked_count++] = ptr;
-    else
-        shared->engine->txn_abort(ptr);
-    shared->live--;
-}
-
-static double unix_time(void)
-{
-    struct timespec now = {0, 0};
-
-    (void)timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-void take_over(Exporter *exporter, Shared *shared, struct pylmdb_txn *native)
-{
-    exporter->shared = (Shared *)Py_NewRef((PyObject *)shared);
-    exporter->native = *native;
-    native->ptr = NULL;
-    native->pool = NULL;
-    exporter->since = unix_time();
-    exporter->older = shared->held;
-    if (exporter->older)
-        exporter->older->newer = exporter;
-    shared->held = exporter;
-}
-
-void let_go(Exporter *exporter)
-{
-    Shared *shared = exporter->shared;
-
-    if (!shared)
-        return;
-    if (exporter->newer)
-        exporter->newer->older = exporter->older;
-    else
-        shared->held = exporter->older;
-    if (exporter->older)
-        exporter->older->newer = exporter->newer;
-    end_reader(shared, &exporter->native);
-    Py_CLEAR(exporter->shared);
-}
-
-/* What making objects runs may end some of them, so they are noted beforehand.  In a
- * forked child there are none: they are the parent's. */
-static PyObject *shared_held(Shared *self, PyObject *ignored)
-{
-    struct Exporter *first = self->generation == pylmdb_generation ? self->held : NULL, *each;
-    Py_ssize_t count = 0, i = 0;
-    struct note {
-        size_t number;
-        double since;
-    } *notes;
-    PyObject *list, *item;
-
-    (void)ignored;
-    for (each = first; each; each = each->older)
-        count++;
-    if (!(notes = PyMem_New(struct note, count + 1)))
-        return PyErr_NoMemory();
-    for (each = first; each; each = each->older, i++)
-        notes[i] = (struct note){self->engine->txn_id(each->native.ptr), each->since};
-    list = PyList_New(count);
-    for (i = 0; list && i < count; i++) {
-        if ((item = Py_BuildValue("(nd)", (Py_ssize_t)notes[i].number, notes[i].since)))
-            PyList_SET_ITEM(list, i, item);
-        else
-            Py_CLEAR(list);
-    }
-    PyMem_Free(notes);
-    return list;
-}
-
-static PyObject *shared_drop_parked(Shared *self, PyObject *ignored)
-{
-    (void)ignored;
-    while (self->parked_count)
-        self->engine->txn_abort(self->parked[--self->parked_count]);
     Py_RETURN_NONE;
 }
 
@@ -203,7 +84,6 @@ PyObject *shared_own_writer(Shared *self, PyObject *ignored)
 {
     Transaction *txn = self->writer, *child;
 
-    (void)ignored;
     if (!txn || !txn->native.ptr || txn->revoked || txn->thread != current_thread() ||
         self->generation != pylmdb_generation)
         Py_RETURN_NONE;
@@ -217,13 +97,11 @@ PyObject *shared_own_writer(Shared *self, PyObject *ignored)
 
 static PyObject *shared_get_main(Shared *self, void *ignored)
 {
-    (void)ignored;
     return Py_NewRef(self->main ? (PyObject *)self->main : Py_None);
 }
 
 static int shared_set_main(Shared *self, PyObject *slot, void *ignored)
 {
-    (void)ignored;
     if (!self->state && !(self->state = state_of(Py_TYPE(self))))
         return -1;
     if (!slot || !PyObject_TypeCheck(slot, self->state->slot_type)) {
@@ -236,7 +114,6 @@ static int shared_set_main(Shared *self, PyObject *slot, void *ignored)
 
 static PyObject *shared_writer_open(Shared *self, void *ignored)
 {
-    (void)ignored;
     return PyBool_FromLong(self->writer != NULL);
 }
 
@@ -246,7 +123,6 @@ static PyObject *shared_last_commit(Shared *self, void *ignored)
 {
     size_t number;
 
-    (void)ignored;
     if (!self->admitting || !self->pool || self->generation != pylmdb_generation ||
         !(number = self->engine->last_txnid(self->pool->env)))
         Py_RETURN_NONE;
@@ -262,7 +138,7 @@ static int shared_traverse(Shared *self, visitproc visit, void *arg)
     Py_VISIT(self->engine_object);
     Py_VISIT(self->slow);
     Py_VISIT(self->slots);
-    Py_VISIT(self->numbers);
+    Py_VISIT(self->by_number);
     Py_VISIT(self->dbi_lock);
     return 0;
 }
@@ -274,7 +150,7 @@ static int shared_clear(Shared *self)
     Py_CLEAR(self->engine_object);
     Py_CLEAR(self->slow);
     Py_CLEAR(self->slots);
-    Py_CLEAR(self->numbers);
+    Py_CLEAR(self->by_number);
     Py_CLEAR(self->dbi_lock);
     return 0;
 }
@@ -296,9 +172,9 @@ static PyMethodDef shared_methods[] = {
     {"revoke_children", METHOD(shared_revoke_children), METH_O,
      PyDoc_STR("revoke_children($self, env, /)\n--\n\n"
                "End the transactions of an Environment, the newest first.")},
-    {"free_idle", METHOD(shared_drop_parked), METH_NOARGS,
+    {"free_idle", METHOD(shared_free_idle), METH_NOARGS,
      PyDoc_STR("free_idle($self)\n--\n\nFree the memory of ended transactions.")},
-    {"pinned", METHOD(shared_held), METH_NOARGS,
+    {"pinned", METHOD(shared_pinned), METH_NOARGS,
      PyDoc_STR("pinned($self)\n--\n\n"
                "The snapshots that only views keep: their numbers, and since when.")},
     {"open_slot", METHOD(shared_open_slot), METH_FASTCALL,
@@ -312,7 +188,6 @@ static PyMethodDef shared_methods[] = {
 
 static PyObject *shared_left_behind(Shared *self, void *ignored)
 {
-    (void)ignored;
     return PyBool_FromLong(self->replaced || self->generation != pylmdb_generation);
 }
 
@@ -336,7 +211,7 @@ static PyMemberDef shared_members[] = {
     {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
     {"replaced", T_BOOL, offsetof(Shared, replaced), 0, NULL},
     {"slots", T_OBJECT, offsetof(Shared, slots), READONLY, NULL},
-    {"numbers", T_OBJECT, offsetof(Shared, numbers), READONLY, NULL},
+    {"numbers", T_OBJECT, offsetof(Shared, by_number), READONLY, NULL},
     {"dbi_lock", T_OBJECT, offsetof(Shared, dbi_lock), 0, NULL},
     {"max_dbs", T_PYSSIZET, offsetof(Shared, max_dbs), 0, NULL},
     {"reuses", T_PYSSIZET, offsetof(Shared, reuses), 0, NULL},
@@ -355,9 +230,4 @@ static PyType_Slot shared_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec shared_spec = {
-    .name = "pylmdb._core.SharedCore",
-    .basicsize = sizeof(Shared),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = shared_slots,
-};
+TYPE_SPEC(shared, "SharedCore", Shared, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

@@ -26,7 +26,7 @@ static Slot *slot_of(PyObject *table, PyObject *key)
 static int retire(Shared *shared, MDB_dbi dbi)
 {
     PyObject *number = PyLong_FromUnsignedLong(dbi);
-    Slot *slot = number ? slot_of(shared->numbers, number) : NULL;
+    Slot *slot = number ? slot_of(shared->by_number, number) : NULL;
 
     Py_XDECREF(number);
     if (PyErr_Occurred())
@@ -57,14 +57,14 @@ static int open_native_db(Shared *shared, MDB_txn *ptr, PyObject *name, unsigned
 static int note_slot(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *opened)
 {
     PyObject *number = PyLong_FromUnsignedLong(slot->dbi);
-    const int known = number ? PyDict_Contains(shared->numbers, number) : -1;
+    const int known = number ? PyDict_Contains(shared->by_number, number) : -1;
     int rc = known < 0 || (slot->pending && opened && PyList_Append(opened, (PyObject *)slot));
 
     if (!rc && known) {
         slot->reuse = ++shared->reuses;
         slot->since = shared->engine->txn_id(ptr);
     }
-    rc = rc || PyDict_SetItem(shared->numbers, number, (PyObject *)slot) ||
+    rc = rc || PyDict_SetItem(shared->by_number, number, (PyObject *)slot) ||
          PyDict_SetItem(shared->slots, slot->name, (PyObject *)slot);
     Py_XDECREF(number);
     return rc ? -1 : 0;
@@ -191,7 +191,6 @@ static void slot_dealloc(Slot *self)
 
 static PyObject *slot_kill(Slot *self, PyObject *ignored)
 {
-    (void)ignored;
     self->alive = 0;
     Py_RETURN_NONE;
 }
@@ -224,9 +223,4 @@ static PyType_Slot slot_slots[] = {
     {Py_tp_methods, slot_methods},   {Py_tp_members, slot_members},  {0, NULL},
 };
 
-PyType_Spec slot_spec = {
-    .name = "pylmdb._core.DbSlot",
-    .basicsize = sizeof(Slot),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = slot_slots,
-};
+TYPE_SPEC(slot, "DbSlot", Slot, Py_TPFLAGS_HAVE_GC);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* TransactionCore: its operations per record, its life as Python sees it, and the
  * type. */
-#include "core.h"
+#include "core_docs.h"
+#include "cursor.h"
+#include "values.h"
 
 /* -- records -------------------------------------------------------------------- */
 
@@ -84,14 +86,12 @@ static PyObject *transaction_get_array(Transaction *self, PyObject *const *args,
 static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags,
                   void **room)
 {
-    const unsigned int put = flags_for(slot, flags);
-
     txn->mutations += txn->write;
     if (room)
         return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                                    value->size, put, room);
+                                    value->size, (unsigned int)flags, room);
     return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                            value->data, value->size, put);
+                            value->data, value->size, (unsigned int)flags);
 }
 
 /* A buffer that is not contiguous is copied into its page. */
@@ -320,18 +320,23 @@ static PyObject *transaction_new(PyTypeObject *type, PyObject *args, PyObject *k
 {
     CoreState *state = state_of(type);
 
-    (void)args;
-    (void)kwargs;
     return state ? (PyObject *)new_transaction(state, type) : NULL;
 }
 
 static int transaction_init(Transaction *self, PyObject *args, PyObject *kwargs)
 {
+    static const Signature signature = {
+        "Transaction",
+        1,
+        5,
+        8,
+        {ARG_ENV, ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
+    };
     CoreState *state = self->state;
     PyObject *given[8], *shared;
     int rc;
 
-    if (parse_call(state, &transaction_signature, args, kwargs, given))
+    if (parse_call(state, &signature, args, kwargs, given))
         return -1;
     if (!PyObject_TypeCheck(given[0], state->environment_type))
         return refuse_with(state, "not an environment", "O", Py_TYPE(given[0]));
@@ -352,15 +357,23 @@ static int refuse_lost(Transaction *self)
     return is_lost(self) ? refuse_named(self->state, "transaction of another process") : 0;
 }
 
-static PyObject *transaction_commit_method(Transaction *self, PyObject *ignored)
+static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
-    return transaction_commit(self);
+    int code = 0;
+
+    /* An inherited read transaction is only forgotten. */
+    if ((!is_usable(self) || self->children) && !(is_inherited(self) && is_open(self)) &&
+        refuse(self, self->write))
+        return NULL;
+    if (self->write)
+        code = commit_transaction(self);
+    else
+        revoke_transaction(self);
+    return code ? fail(self->state, "mdb_txn_commit", code) : Py_NewRef(Py_None);
 }
 
 static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
     if (refuse_lost(self))
         return NULL;
     revoke_transaction(self);
@@ -370,7 +383,6 @@ static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
 
 static PyObject *transaction_enter(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
     if (refuse_lost(self))
         return NULL;
     if (!is_open(self)) {
@@ -389,7 +401,7 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
         Py_RETURN_NONE;
     }
     if (self->native.ptr && !self->revoked) {
-        result = transaction_commit(self);
+        result = transaction_commit(self, NULL);
         if (!result && PyErr_ExceptionMatches(self->state->wrong_thread_error))
             revoke_transaction(self);
         return result;
@@ -433,8 +445,24 @@ static PyObject *transaction_slot_in(Transaction *self, PyObject *const *args, P
 
 static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
 {
-    (void)ignored;
     return guard_again(self) ? NULL : whole_map(self);
+}
+
+/* Inside _do: from now on memory of a page is lent. */
+static PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
+{
+    hold(self);
+    self->top->reserved = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignored)
+{
+    if (self->top && self->top->reserved) {
+        self->top->reserved = 0;
+        release(self);
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
@@ -449,34 +477,23 @@ static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
     Py_RETURN_NONE;
 }
 
-static PyObject *list_of(PyObject **list)
-{
-    if (!*list)
-        *list = PyList_New(0);
-    return Py_XNewRef(*list);
-}
-
 static PyObject *transaction_get_opened(Transaction *self, void *ignored)
 {
-    (void)ignored;
     return list_of(&self->opened);
 }
 
 static PyObject *transaction_get_dropped(Transaction *self, void *ignored)
 {
-    (void)ignored;
     return list_of(&self->dropped);
 }
 
 static PyObject *transaction_get_closed(Transaction *self, void *ignored)
 {
-    (void)ignored;
     return PyBool_FromLong(!is_open(self));
 }
 
 static PyObject *transaction_get_engine(Transaction *self, void *ignored)
 {
-    (void)ignored;
     if (!self->shared) {
         refuse_named(self->state, "transaction never begun");
         return NULL;
@@ -500,7 +517,7 @@ static PyMethodDef transaction_methods[] = {
     WITH_KEYWORDS(cursor, DOC_TRANSACTION_CURSOR),
     WITH_KEYWORDS(stat, DOC_TRANSACTION_STAT),
     {"id", METHOD(transaction_id), METH_NOARGS, DOC_TRANSACTION_ID},
-    {"commit", METHOD(transaction_commit_method), METH_NOARGS, DOC_TRANSACTION_COMMIT},
+    {"commit", METHOD(transaction_commit), METH_NOARGS, DOC_TRANSACTION_COMMIT},
     {"abort", METHOD(transaction_abort), METH_NOARGS, DOC_TRANSACTION_ABORT},
     {"__enter__", METHOD(transaction_enter), METH_NOARGS, DOC_TRANSACTION___ENTER__},
     {"__exit__", METHOD(transaction_exit), METH_FASTCALL, DOC_TRANSACTION___EXIT__},
@@ -556,9 +573,4 @@ static PyType_Slot transaction_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec transaction_spec = {
-    .name = "pylmdb._core.TransactionCore",
-    .basicsize = sizeof(Transaction),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = transaction_slots,
-};
+TYPE_SPEC(transaction, "TransactionCore", Transaction, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

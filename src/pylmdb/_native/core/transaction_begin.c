@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* How transactions begin: at once where nothing is in the way, else through the
  * Python side, which waits, clears dead readers and adopts a grown map. */
-#include "core.h"
+#include "arguments.h"
+#include "guard.h"
 
 #include <errno.h>
-
-const Signature transaction_signature = {
-    "Transaction",
-    1,
-    5,
-    8,
-    {ARG_ENV, ARG_DB, ARG_PARENT, ARG_WRITE, ARG_BUFFERS, ARG_TIMEOUT, ARG_SYNC, ARG_METASYNC},
-};
 
 static const Signature begin_signature = {
     "begin",
@@ -55,19 +48,11 @@ static int begin_reader(Transaction *txn)
 
 static int check_parent(Transaction *txn, Transaction *parent)
 {
-    CoreState *state = txn->state;
+    const char *refusal = pylmdb_child_refusal(
+        txn->write, txn->engine->features & PYLMDB_READONLY_CHILDREN, is_inherited(parent),
+        parent->native.ptr && !parent->revoked, parent->write, parent->shared == txn->shared);
 
-    if (parent->top && parent->native.generation != pylmdb_generation)
-        return refuse_named(state, "parent of another process");
-    if (parent->native.ptr && !parent->revoked) {
-        if (!parent->write)
-            return refuse_named(state, "parent is read-only");
-        if (parent->shared != txn->shared)
-            return refuse_named(state, "parent of another environment");
-    }
-    if (!txn->write && !(txn->engine->features & PYLMDB_READONLY_CHILDREN))
-        return refuse_named(state, "child is read-only");
-    return 0;
+    return refusal ? refuse_named(txn->state, refusal) : 0;
 }
 
 static int has_only_readers(Transaction *parent)
@@ -115,29 +100,20 @@ static int begin_child(Transaction *txn, PyObject *object)
 
 /* -- writers ------------------------------------------------------------------- */
 
-static _Thread_local int known_thread;
-
 /* So that write transactions which a thread leaves open end with it. */
-static int know_thread(Transaction *txn)
+static int know_thread(Transaction *txn, struct thread *thread)
 {
     PyObject *number;
     int rc;
 
-    if (LIKELY(known_thread))
+    if (LIKELY(thread->known))
         return 0;
     if (!(number = PyLong_FromUnsignedLongLong(txn->thread)))
         return -1;
     if (!(rc = ask_slow(txn, "know_thread", number, NULL)))
-        known_thread = 1;
+        thread->known = 1;
     Py_DECREF(number);
     return rc;
-}
-
-/* What told of this thread's end is gone: a thread of somebody else's has one for
- * each time that it calls Python. */
-void forget_thread(void)
-{
-    known_thread = 0;
 }
 
 static int enter_gate(Transaction *txn, PyObject *deadline)
@@ -161,9 +137,10 @@ static int enter_gate(Transaction *txn, PyObject *deadline)
 static int begin_writer(Transaction *txn, PyObject *deadline)
 {
     Shared *shared = txn->shared;
+    struct thread *thread = this_thread();
 
-    txn->thread = current_thread();
-    if (know_thread(txn))
+    txn->thread = thread->number;
+    if (know_thread(txn, thread))
         return -1;
     if (enter_gate(txn, deadline))
         return -1;

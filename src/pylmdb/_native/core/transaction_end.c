@@ -13,7 +13,7 @@
  * database handles, closing the environment) is repeated when a signal handler's
  * exception interrupts it.
  */
-#include "core.h"
+#include "guard.h"
 
 #include <errno.h>
 
@@ -84,11 +84,12 @@ PyObject *end_thread(PyObject *module, PyObject *object)
     const unsigned long long number = PyLong_AsUnsignedLongLong(object);
     Shared *shared = writing;
 
-    (void)module;
     if (number == (unsigned long long)-1 && PyErr_Occurred())
         return NULL;
+    /* What told of this thread's end is gone: a thread that Python did not start has one for each
+     * time that it calls Python. */
     if (number == current_thread())
-        forget_thread();
+        this_thread()->known = 0;
     while (shared) {
         Transaction *txn = shared->writer;
 
@@ -108,146 +109,55 @@ PyObject *end_thread(PyObject *module, PyObject *object)
     Py_RETURN_NONE;
 }
 
-/* The environment may have been waiting for this end. */
-static void leave_shared(Shared *shared)
-{
-    PyObject *result;
-    int tries;
-
-    if (LIKELY(shared->admitting))
-        return;
-    Py_INCREF(shared);
-    for (tries = 0; tries < 100; tries++) {
-        if ((result = PyObject_CallMethod((PyObject *)shared, "leave", NULL))) {
-            Py_DECREF(result);
-            break;
-        }
-        PyErr_WriteUnraisable((PyObject *)shared);
-    }
-    Py_DECREF(shared);
-}
-
-void end_reader(Shared *shared, struct pylmdb_txn *native)
-{
-    end_native_reader(shared, native);
-    leave_shared(shared);
-}
-
-/* -- cursors ------------------------------------------------------------------ */
-
-/* Nobody is inside. */
-void close_handle(Transaction *txn, Handle *handle)
-{
-    if (handle->previous)
-        handle->previous->next = handle->next;
-    else
-        txn->cursors = handle->next;
-    if (handle->next)
-        handle->next->previous = handle->previous;
-    if (handle->owner) {
-        handle->owner->position.cursor = NULL;
-        handle->owner->handle = NULL;
-    }
-    if (handle->generation == pylmdb_generation)
-        txn->engine->cursor_close(handle->native);
-    PyMem_Free(handle);
-}
-
-void drop_handle(Transaction *txn, Handle *handle)
-{
-    if (txn->top->holders)
-        handle->dropped = txn->top->dirty = 1;
-    else
-        close_handle(txn, handle);
-}
-
-static void close_dropped(Transaction *txn)
-{
-    Handle *handle = txn->cursors, *next;
-
-    for (; handle; handle = next) {
-        next = handle->next;
-        if (handle->dropped)
-            close_handle(txn, handle);
-    }
-}
-
 /* -- finishing ------------------------------------------------------------------ */
 
-/* Returns what the lists and the lock of the handles' bookkeeping say. */
-static void settle_handles(Transaction *txn, int kept)
+/* New references; lists that are not there yet are made. */
+PyObject *list_of(PyObject **list)
 {
-    Transaction *parent = txn->parent;
+    if (!*list)
+        *list = PyList_New(0);
+    return Py_XNewRef(*list);
+}
+
+static PyObject *list_of_parent(Transaction *parent, PyObject **list)
+{
+    return parent ? list_of(list) : Py_NewRef(Py_None);
+}
+
+static PyObject *call_end_writer(Transaction *txn, int commit)
+{
+    Transaction *const parent = txn->parent;
+
+    return ask(txn->shared->slow, "end_writer", "(OKNNNNN)", txn->shared,
+               (unsigned long long)(uintptr_t)&txn->native,
+               commit ? PyLong_FromUnsignedLong(txn->sync_flags) : Py_NewRef(Py_None),
+               list_of(&txn->opened), list_of(&txn->dropped),
+               list_of_parent(parent, parent ? &parent->opened : NULL),
+               list_of_parent(parent, parent ? &parent->dropped : NULL));
+}
+
+/* The end of a transaction that has opened or dropped handles is in Python, under their lock. */
+static void end_with_handles(Transaction *txn, int commit)
+{
     PyObject *result = NULL;
     int tries;
 
-    for (tries = 0; !result && tries < 100; tries++) {
-        result = PyObject_CallMethod(
-            (PyObject *)txn->shared, "settle", "OOOOO", txn->opened ? txn->opened : Py_None,
-            txn->dropped ? txn->dropped : Py_None, kept ? Py_True : Py_False,
-            parent && parent->opened ? parent->opened : Py_None,
-            parent && parent->dropped ? parent->dropped : Py_None);
-        if (!result)
+    for (tries = 0; !result && tries < 100; tries++)
+        if (!(result = call_end_writer(txn, commit)))
             PyErr_WriteUnraisable((PyObject *)txn->shared);
-    }
     Py_XDECREF(result);
+    if (txn->native.ptr) {
+        txn->engine->abort(&txn->native);
+        txn->native.code = ENOMEM;
+    }
     Py_CLEAR(txn->opened);
     Py_CLEAR(txn->dropped);
 }
 
-/* Takes the lock of database handles.  Returns the method that gives it back, had
- * beforehand, because calling it must need nothing; NULL where there is no memory. */
-static PyObject *lock_handles(Transaction *txn)
-{
-    PyObject *lock = PyObject_GetAttrString((PyObject *)txn->shared, "dbi_lock");
-    PyObject *give_back = lock ? PyObject_GetAttrString(lock, "release") : NULL;
-    PyObject *result = NULL;
-    int tries;
-
-    for (tries = 0; give_back && !result && tries < 100; tries++)
-        if (!(result = PyObject_CallMethod(lock, "acquire", NULL)))
-            PyErr_WriteUnraisable(lock);
-    if (!result)
-        Py_CLEAR(give_back);
-    PyErr_Clear();
-    Py_XDECREF(result);
-    Py_XDECREF(lock);
-    return give_back;
-}
-
-static void unlock_handles(PyObject *give_back)
-{
-    PyObject *result = give_back ? PyObject_CallNoArgs(give_back) : NULL;
-
-    if (give_back && !result)
-        PyErr_WriteUnraisable(give_back);
-    Py_XDECREF(result);
-    Py_XDECREF(give_back);
-}
-
-/* Where a parent takes over what its child did to handles; 0 if there is no memory. */
-static int make_parent_lists(Transaction *parent)
-{
-    if (!parent)
-        return 1;
-    if (!parent->opened)
-        parent->opened = PyList_New(0);
-    if (!parent->dropped)
-        parent->dropped = PyList_New(0);
-    if (parent->opened && parent->dropped)
-        return 1;
-    PyErr_Clear();
-    return 0;
-}
-
-static void end_native_writer(Transaction *txn, int commit)
+static void commit_native(Transaction *txn)
 {
     MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
 
-    if (!commit) {
-        txn->engine->abort(&txn->native);
-        return;
-    }
     Py_BEGIN_ALLOW_THREADS txn->engine->commit(&txn->native, env, txn->sync_flags);
     Py_END_ALLOW_THREADS
 }
@@ -255,23 +165,16 @@ static void end_native_writer(Transaction *txn, int commit)
 static void end_writer(Transaction *txn, int commit)
 {
     const int handles = txn->opened || txn->dropped;
-    PyObject *give_back;
 
     if (!handles && !commit) {
         txn->engine->abort(&txn->native);
         return;
     }
     hold(txn);
-    give_back = handles ? lock_handles(txn) : NULL;
-    if (handles && (!make_parent_lists(txn->parent) || !give_back)) {
-        txn->engine->abort(&txn->native);
-        txn->native.code = ENOMEM;
-    } else {
-        end_native_writer(txn, commit);
-    }
     if (handles)
-        settle_handles(txn, commit && !txn->native.code);
-    unlock_handles(give_back);
+        end_with_handles(txn, commit);
+    else
+        commit_native(txn);
     if (txn->parent)
         txn->parent->mutations++;
     txn->top->holders--;
@@ -361,15 +264,6 @@ static Transaction *find_revoked(Transaction *txn)
         if ((found = find_revoked(child)))
             return found;
     return txn->revoked && !txn->finished && !txn->dying ? txn : NULL;
-}
-
-static void close_dropped_in_family(Transaction *txn)
-{
-    Transaction *child;
-
-    for (child = txn->children; child; child = child->next_sibling)
-        close_dropped_in_family(child);
-    close_dropped(txn);
 }
 
 /* The last operation has left: finishes what was revoked meanwhile. */
@@ -475,19 +369,10 @@ void finish_dying(Transaction *txn, int dropped)
     PyErr_Restore(kind, value, traceback);
 }
 
-PyObject *transaction_commit(Transaction *txn)
+int commit_transaction(Transaction *txn)
 {
-    CoreState *const state = txn->state;
     int code;
 
-    /* An inherited read transaction is only forgotten. */
-    if ((!is_usable(txn) || txn->children) && !(is_inherited(txn) && is_open(txn)) &&
-        refuse(txn, txn->write))
-        return NULL;
-    if (!txn->write) {
-        revoke_transaction(txn);
-        Py_RETURN_NONE;
-    }
     Py_INCREF(txn);
     txn->revoked = 1;
     txn->ready = 0;
@@ -496,7 +381,5 @@ PyObject *transaction_commit(Transaction *txn)
     finish_waiting(txn->top);
     code = txn->native.code;
     Py_DECREF(txn);
-    if (code)
-        return fail(state, "mdb_txn_commit", code);
-    Py_RETURN_NONE;
+    return code;
 }

@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Who may use a transaction, and which native handle a database has in it. */
-#include "core.h"
+#include "guard.h"
 
 #include <errno.h>
-
-/* Numbers of threads, never given twice: the system gives those of ended threads
- * to new ones. */
-unsigned long long current_thread(void)
-{
-    static unsigned long long last;
-    static _Thread_local unsigned long long number;
-
-    if (!number)
-        number = ++last; /* under the GIL */
-    return number;
-}
 
 /* Another thread's operation is in progress: let it get on. */
 static int wait_for_holder(void)
@@ -34,6 +22,7 @@ static int refuse_busy(Transaction *txn)
 int refuse(Transaction *txn, int ending)
 {
     CoreState *state = txn->state;
+    const char *refusal;
 
     if (!txn->begun || !txn->top)
         return refuse_named(state, "transaction never begun");
@@ -42,15 +31,10 @@ int refuse(Transaction *txn, int ending)
     while (txn->top->holders && !txn->top->reserved)
         if (refuse_busy(txn))
             return -1;
-    if (txn->revoked || !txn->native.ptr)
-        return refuse_named(state, "transaction ended");
-    if (txn->thread && txn->thread != current_thread())
-        return refuse_named(state, "transaction of another thread");
-    if (txn->top->reserved)
-        return refuse_named(state, "transaction with a reservation");
-    if (txn->children && !ending)
-        return refuse_named(state, "transaction with a child");
-    return 0;
+    refusal = pylmdb_use_refusal(txn->revoked || !txn->native.ptr,
+                                 txn->thread && txn->thread != current_thread(), txn->top->reserved,
+                                 txn->children && !ending);
+    return refusal ? refuse_named(state, refusal) : 0;
 }
 
 /* The guard again, in the middle of an operation that has run Python code; the

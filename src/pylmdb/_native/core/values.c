@@ -7,7 +7,8 @@
  * transaction, where the next write may move what is under a view, and where the
  * place of the map is not known, views are of copies.
  */
-#include "core.h"
+#include "guard.h"
+#include "values.h"
 
 #include <string.h>
 
@@ -196,14 +197,4 @@ PyObject *empty_value(Transaction *txn)
     if (txn->buffers)
         return PyMemoryView_FromObject(txn->state->empty);
     return Py_NewRef(txn->state->empty);
-}
-
-/* The read transaction has ended: its snapshot lasts as long as its views. */
-void end_views(Transaction *txn)
-{
-    Py_buffer *buffer = PyMemoryView_GET_BUFFER(txn->whole);
-    Exporter *exporter = (Exporter *)buffer->obj;
-
-    take_over(exporter, txn->shared, &txn->native);
-    Py_CLEAR(txn->whole);
 }

@@ -103,7 +103,7 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
     int rc = pylmdb_check_widths(txn, dbi, dbflags, &k, &v);
 
-    return rc ? rc : put(txn, dbi, &k, &v, flags);
+    return rc ? rc : put(txn, dbi, &k, &v, pylmdb_append_flags(dbflags, flags));
 }
 
 int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,

@@ -25,9 +25,17 @@ static inline int pylmdb_cursor_widths(MDB_cursor *cursor, unsigned int dbflags,
         return 0;
     return pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), dbflags, key, value);
 }
+/* MDB_APPEND would add a key; with duplicates, the record may also add a value to the last key. */
+static inline unsigned int pylmdb_append_flags(unsigned int dbflags, unsigned int flags)
+{
+    if (flags & MDB_APPEND && dbflags & MDB_DUPSORT)
+        return flags ^ (MDB_APPEND | MDB_APPENDDUP);
+    return flags;
+}
 /* cdef: begin */
 
-/* The functions below take handles that were opened after the transaction began.
+/* The functions below take handles that were opened after the transaction began. Those that
+ * put take MDB_APPEND for all databases, and mean MDB_APPENDDUP in one with duplicates.
  * PYLMDB_NOT_IN_SNAPSHOT or PYLMDB_GONE: the transaction does not have the database. */
 int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                MDB_val *value);

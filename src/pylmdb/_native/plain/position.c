@@ -391,6 +391,7 @@ static int put_native(struct pylmdb_position *p, const void *key, size_t key_siz
     MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
     int rc = pylmdb_cursor_widths(p->cursor, p->dbflags, &k, &v);
 
+    flags = pylmdb_append_flags(p->dbflags, flags);
     return rc ? rc : pylmdb_safe_cursor_put(p->cursor, &k, &v, flags);
 }
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* What callers give: arguments, keys and values, flags. */
+#ifndef PYLMDB_ARGUMENTS_H
+#define PYLMDB_ARGUMENTS_H
+
+#include "core.h"
+
+/* -- arguments.c -- */
+
+/* A key or value: bytes, or the buffer of another object. */
+typedef struct {
+    const void *data;
+    size_t size;
+    PyObject *owner;
+    Py_buffer view;
+} Bytes;
+
+typedef struct {
+    const char *function;
+    int required, positional, count;
+    enum argument names[9];
+} Signature;
+
+int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,
+                    Py_ssize_t nargs, PyObject *kwnames, PyObject **out);
+int parse_call(CoreState *state, const Signature *signature, PyObject *args, PyObject *kwargs,
+               PyObject **out);
+int get_bytes_slow(const char *name, PyObject *object, Bytes *out);
+int refuse_bytes(const char *name, PyObject *object);
+void drop_bytes_slow(Bytes *bytes);
+/* The value of a flag; NULL means the default. */
+static inline int get_flag(PyObject *object, int otherwise)
+{
+    if (LIKELY(!object))
+        return otherwise;
+    if (object == Py_True || object == Py_False)
+        return object == Py_True;
+    return PyObject_IsTrue(object);
+}
+
+static inline int get_bytes(const char *name, PyObject *object, Bytes *out)
+{
+    if (LIKELY(PyBytes_CheckExact(object))) {
+        out->owner = NULL;
+        out->data = PyBytes_AS_STRING(object);
+        out->size = (size_t)PyBytes_GET_SIZE(object);
+        return 0;
+    }
+    return get_bytes_slow(name, object, out);
+}
+
+static inline void drop_bytes(Bytes *bytes)
+{
+    if (bytes->owner)
+        drop_bytes_slow(bytes);
+}
+
+/* As get_bytes_slow(), but a buffer that is not contiguous has no data until it is joined
+ * in a copy, or copied; one with pointers in it (suboffsets) can only be joined.  Joining
+ * releases the buffer, which can run Python code; making the copy does not. */
+int get_strided(const char *name, PyObject *object, Bytes *out);
+int join_strided(Bytes *bytes);
+PyObject *joined_strided(const Bytes *bytes);
+void copy_strided(char *out, const Bytes *bytes);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files about cursors share. */
+#ifndef PYLMDB_CURSOR_H
+#define PYLMDB_CURSOR_H
+
+#include "arguments.h"
+#include "guard.h"
+
+/* -- cursor.c -- */
+
+PyObject *open_cursor(Transaction *txn, PyObject *db);
+int guard_cursor_slow(Cursor *cursor);
+
+static inline int guard_cursor(Cursor *cursor)
+{
+    if (LIKELY(cursor->position.cursor && !cursor->handle->dropped && cursor->slot->alive &&
+               is_usable(cursor->txn)))
+        return 0;
+    return guard_cursor_slow(cursor);
+}
+
+/* What a function that reads or moves the position has found: 1 a record, 0 none, -1 raised. */
+static inline int found_record(Cursor *cursor, int code)
+{
+    if (LIKELY(!code))
+        return 1;
+    if (code == MDB_NOTFOUND)
+        return 0;
+    fail(cursor->state, "mdb_cursor_get", code);
+    return -1;
+}
+
+static inline int seek_cursor(Cursor *cursor, const Bytes *key, int op)
+{
+    return found_record(cursor, cursor->engine->position_seek(&cursor->position, key->data,
+                                                              key->size, NULL, 0, op));
+}
+
+/* True, False, or -1: raised. */
+static inline PyObject *answer(int found)
+{
+    return found < 0 ? NULL : PyBool_FromLong(found);
+}
+
+/* Methods with arguments, of the table in cursor.c. */
+#define CURSOR_METHOD(name) \
+    PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs, \
+                            PyObject *kwnames)
+
+/* What such a method was given: a key, perhaps a value behind it, and others.  Bytes are taken
+ * before the guard, because that can run Python code. */
+typedef struct {
+    PyObject *objects[5];
+    Bytes key, value;
+} Given;
+
+static inline int take_given(Cursor *self, const Signature *signature, PyObject *const *args,
+                             Py_ssize_t nargs, PyObject *kwnames, Given *given)
+{
+    given->value.owner = NULL;
+    if (parse_arguments(self->state, signature, args, nargs, kwnames, given->objects) ||
+        get_bytes("key", given->objects[0], &given->key))
+        return -1;
+    if (signature->names[1] == ARG_VALUE && get_bytes("value", given->objects[1], &given->value)) {
+        drop_bytes(&given->key);
+        return -1;
+    }
+    return 0;
+}
+
+static inline void drop_given(Given *given)
+{
+    drop_bytes(&given->value);
+    drop_bytes(&given->key);
+}
+
+/* -- cursor_write.c -- */
+
+int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
+/* 1: written, 0: a record was in the way, -1: raised. */
+int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags);
+CURSOR_METHOD(put);
+CURSOR_METHOD(delete);
+CURSOR_METHOD(pop);
+CURSOR_METHOD(replace);
+PyObject *pop_record(Cursor *cursor, const Bytes *key);
+PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
+
+/* -- batches.c -- */
+
+CURSOR_METHOD(getmulti);
+PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
+/* -- putmulti.c -- */
+
+CURSOR_METHOD(putmulti);
+
+/* -- iterator.c -- */
+
+PyObject *cursor_iter(PyObject *);
+CURSOR_METHOD(iternext);
+CURSOR_METHOD(iternext_dup);
+CURSOR_METHOD(iternext_nodup);
+CURSOR_METHOD(iterprev);
+CURSOR_METHOD(iterprev_dup);
+CURSOR_METHOD(iterprev_nodup);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What both cores refuse, and which reason comes first where there are several.  Each function
+ * returns the name of a refusal (_core_rules/refusals.py), or NULL.  None of this needs an engine,
+ * so the core is compiled with it, too. */
+#ifndef PYLMDB_RULES_H
+#define PYLMDB_RULES_H
+
+#include <stddef.h>
+
+/* cdef: begin */
+/* An operation on a transaction. */
+const char *pylmdb_use_refusal(int is_ended, int of_another_thread, int has_reservation,
+                               int has_child);
+/* A child, before its parent is asked for pylmdb_use_refusal(). */
+const char *pylmdb_child_refusal(int write, int read_only_children, int parent_is_inherited,
+                                 int parent_is_open, int parent_writes, int same_environment);
+/* The arguments of getmulti. */
+const char *pylmdb_getmulti_refusal(ptrdiff_t width, int dupdata, int keyfixed, int values);
+/* cdef: end */
+
+#endif
