@@ -420,3 +420,42 @@ def test_a_database_without_a_transaction_is_opened_in_the_innermost_one_of_the_
     assert made.closed
     parent.commit()
     assert b"made" not in env.dbs()
+
+
+def test_a_handle_opened_anew_after_a_drop_that_was_aborted(env):
+    """Transactions that are older than the handle have the same database."""
+    with env.begin(write=True, db=env.open_db(b"y")) as txn:
+        txn.put(b"key", b"value")
+    reader = env.begin()
+    with env.begin(write=True) as writer:
+        writer.drop(env.open_db(b"y", txn=writer))
+        writer.abort()
+    with env.begin(write=True) as writer:
+        handle = env.open_db(b"y", txn=writer)
+    assert reader.get(b"key", db=handle) == b"value"
+    assert env.open_db(b"y", txn=reader) is handle
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("kept", [True, False])
+def test_readers_open_a_database_that_a_writer_is_making_anew(env, given, kept):
+    with env.begin(write=True, db=env.open_db(b"y")) as txn:
+        txn.put(b"key", b"value")
+    writer = env.begin(write=True)
+    writer.drop(env.open_db(b"y", txn=writer))
+    made = env.open_db(b"y", txn=writer)
+    writer.put(b"key", b"new", db=made)
+
+    def read_old():
+        with env.begin() as reader:
+            handle = env.open_db(b"y", txn=reader if given else None, create=False)
+            return reader.get(b"key", db=handle)
+
+    assert elsewhere(read_old) == b"value"
+    assert writer.get(b"key", db=made) == b"new"
+    if kept:
+        writer.commit()
+    else:
+        writer.abort()
+    with env.begin() as reader:
+        assert reader.get(b"key", db=env.open_db(b"y")) == (b"new" if kept else b"value")

@@ -55,10 +55,10 @@ class SharedCore:
     _pinned: dict[int, tuple[int, float]]
     # what a core counts beside the pool
     live = 0
-    # the databases that are open, by name, and the last one of each number; how many there may
-    # be; how often a number was used again
+    # the databases that are open, by name, and the last one of each number, None once the number
+    # was retired; how many there may be; how often a number was used again
     slots: dict[bytes, DbSlot]
-    numbers: dict[int, DbSlot]
+    numbers: dict[int, DbSlot | None]
     max_dbs = reuses = 0
 
     if TYPE_CHECKING:
@@ -95,15 +95,18 @@ class SharedCore:
             self.retire(found.dbi)
             code = lib.pylmdb_open_db(*args)
         slot = known if code else self._take_slot(ptr, txn, name, found)
+        is_pending = found.pending
         if slot is not None and (code or lib.pylmdb_txn_is_old(ptr)):
             slot.doubted = True
         if code or slot is None:
             raise open_db_error(code, name)
         self._opened.append(found)
-        # There is one write transaction at a time, so what is not committed is its own; without
-        # the shim, a handle that a read transaction opens goes with that transaction too.
+        # There is one write transaction at a time, so what is not committed is its own.  A reader
+        # has found the database if the writer has dropped it and is making it anew.  Without the
+        # shim, a handle that a read transaction opens goes with that transaction, too.
         writes = txn is not None and txn._thread
-        if slot.pending and not writes and (txn is None or slot not in txn._opened):
+        hidden = slot.pending and is_pending and not writes
+        if hidden and (txn is None or slot not in txn._opened):
             raise open_db_error(lib.MDB_NOTFOUND, name)
         return slot
 
@@ -116,7 +119,11 @@ class SharedCore:
         if known is not None and known.alive and known.dbi == number:
             return known
         slot = DbSlot(self, number, found.flags, name)
-        if number in self.numbers:
+        before = self.numbers.get(number)
+        if before is not None and before.name == name:
+            # the number was not retired since, so it has meant the database all along
+            slot.reuse, slot.since = before.reuse, before.since
+        elif number in self.numbers:
             self.reuses += 1
             slot.reuse, slot.since = self.reuses, int(self.engine.lib.mdb_txn_id(ptr))
         if found.pending:
