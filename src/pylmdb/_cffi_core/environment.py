@@ -87,7 +87,8 @@ class SharedCore:
             raise open_db_error(lib.MDB_DBS_FULL, None)
         # one that no other call uses: a finalizer can open a database inside of this call
         found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
-        args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live, found
+        used = self._dead_slot_is_used(txn)
+        args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live, used, found
         if known is not None:
             known.doubted = False  # so a doubt that another thread raises from now on stays
         code = lib.pylmdb_open_db(*args)
@@ -109,6 +110,16 @@ class SharedCore:
         if hidden and (txn is None or slot not in txn._opened):
             raise open_db_error(lib.MDB_NOTFOUND, name)
         return slot
+
+    def _dead_slot_is_used(self, opener: Any) -> bool:
+        """Whether an operation in progress uses the slot of a database that was dropped since."""
+        own = None if opener is None else opener._native.family
+        families = {
+            txn._native.family
+            for txn in [reference() for reference in list(self._children.values())]
+            if txn is not None and txn._native is not None
+        }
+        return any(each.busy and each.uses_dead_slot for each in families if each is not own)
 
     def _take_slot(self, ptr: Any, txn: Any, name: bytes | None, found: Any) -> DbSlot:
         """Return the slot of the database that was found: the known one, or a new one."""

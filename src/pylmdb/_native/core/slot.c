@@ -46,17 +46,44 @@ static int retire(Shared *shared, MDB_dbi dbi)
     return rc;
 }
 
-static int open_native_db(Shared *shared, MDB_txn *ptr, PyObject *name, unsigned int flags,
-                          struct pylmdb_opened *found)
+static int uses_dead_slot(const Transaction *txn)
+{
+    const Handle *handle;
+
+    if ((txn->slot && !txn->slot->alive) || (txn->last_slot && !txn->last_slot->alive))
+        return 1;
+    for (handle = txn->cursors; handle; handle = handle->next)
+        if (handle->owner && handle->owner->slot && !handle->owner->slot->alive)
+            return 1;
+    return 0;
+}
+
+/* Whether an operation that has let the GIL go, or runs Python code, may use a dead slot: its
+ * database was dropped after the operation had looked whether the slot is alive. */
+static int dead_slot_is_used(const Shared *shared, const Transaction *opener)
+{
+    const Transaction *txn;
+
+    for (txn = shared->newest; txn; txn = txn->older)
+        if (txn->top->holders && !(opener && txn->top == opener->top) && uses_dead_slot(txn))
+            return 1;
+    return 0;
+}
+
+static int open_native_db(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name,
+                          unsigned int flags, struct pylmdb_opened *found)
 {
     const char *native_name = name == Py_None ? NULL : PyBytes_AS_STRING(name);
-    int code = shared->engine->open_db(shared->pool, ptr, native_name, flags, shared->live, found);
+    const struct pylmdb_engine *const engine = shared->engine;
+    int code = engine->open_db(shared->pool, ptr, native_name, flags, shared->live,
+                               dead_slot_is_used(shared, txn), found);
 
     if (code != PYLMDB_GONE)
         return code;
     if (retire(shared, found->dbi))
         return RAISED;
-    return shared->engine->open_db(shared->pool, ptr, native_name, flags, shared->live, found);
+    return engine->open_db(shared->pool, ptr, native_name, flags, shared->live,
+                           dead_slot_is_used(shared, txn), found);
 }
 
 /* Notes from when on the number of a new slot means this database.  If the slot before it had
@@ -135,7 +162,7 @@ static int open_with(Shared *shared, MDB_txn *ptr, Transaction *txn, unsigned in
         return PyErr_Occurred() ? RAISED : MDB_DBS_FULL;
     if (known)
         known->doubted = 1;
-    if ((code = open_native_db(shared, ptr, name, flags, &found)))
+    if ((code = open_native_db(shared, ptr, txn, name, flags, &found)))
         return code;
     if (name != Py_None)
         known = slot_of(shared->slots, name);
