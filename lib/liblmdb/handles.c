@@ -88,7 +88,10 @@ static int adopt(MDB_txn *txn, MDB_dbi dbi)
     txn->mt_dbflags[dbi] = 0;
     if (rc != MDB_BAD_DBI && rc != MDB_NOTFOUND && rc != MDB_INCOMPATIBLE)
         return rc; /* it is unknown whether the database exists */
-    return pylmdb_txn_is_old(txn) ? PYLMDB_NOT_IN_SNAPSHOT : PYLMDB_GONE;
+    /* A slot that is not published belongs to a database that the writer is creating. */
+    return pylmdb_txn_is_old(txn) || !(txn->mt_env->me_dbflags[dbi] & MDB_VALID)
+               ? PYLMDB_NOT_IN_SNAPSHOT
+               : PYLMDB_GONE;
 }
 
 int pylmdb_may_try_again(MDB_txn *txn, MDB_dbi dbi, int *code)

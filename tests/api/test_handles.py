@@ -459,3 +459,37 @@ def test_readers_open_a_database_that_a_writer_is_making_anew(env, given, kept):
         writer.abort()
     with env.begin() as reader:
         assert reader.get(b"key", db=env.open_db(b"y")) == (b"new" if kept else b"value")
+
+
+DROP_Y = """
+with pylmdb.open(path) as env, env.begin(write=True) as txn:
+    txn.drop(env.open_db(b"y", create=False))
+"""
+
+
+def test_a_reader_does_not_retire_a_database_that_a_writer_is_creating(open_env, path, lib_version):
+    """It began when the slot had a database that another process had dropped already."""
+    env = open_env(path=path, max_dbs=2)
+    gone = env.open_db(b"y")
+    oldest = env.begin()
+    slot = lowlevel.database_number(gone, oldest)
+    for number in range(9):  # all other slots
+        with env.begin(write=True) as txn:
+            made = env.open_db(b"%d" % number, txn=txn)
+        with env.begin(write=True) as txn:
+            txn.drop(made)
+    run(DROP_Y, str(path), lib_version)
+    with env.begin() as reader, env.begin() as other:
+        with pytest.raises(pylmdb.NotFoundError):
+            env.open_db(b"y", txn=other, create=False)
+        writer = env.begin(write=True)
+        made = env.open_db(b"new", txn=writer)
+        assert lowlevel.database_number(made, writer) == slot
+        assert gone.closed
+        with pytest.raises(pylmdb.NotFoundError):
+            env.open_db(b"new", txn=reader, create=False)
+        writer.put(b"key", b"value", db=made)
+        writer.commit()
+    oldest.abort()
+    with env.begin() as txn:
+        assert txn.get(b"key", db=made) == b"value"
