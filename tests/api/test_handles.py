@@ -436,6 +436,27 @@ def test_a_handle_opened_anew_after_a_drop_that_was_aborted(env):
     assert env.open_db(b"y", txn=reader) is handle
 
 
+def test_an_old_reader_makes_no_second_slot_of_what_a_writer_is_creating(env, path, lib_version):
+    """Another process had dropped the database.  Writes through two slots would be lost."""
+    reader = env.begin()
+    run(DROP_Y, str(path), lib_version)
+    writer = env.begin(write=True)
+    made = env.open_db(b"y", txn=writer)
+    writer.put(b"1", b"", db=made)
+    with pytest.raises(pylmdb.NotFoundError):
+        env.open_db(b"y", txn=reader, create=False)
+    writer.put(b"2", b"", db=env.open_db(b"y", txn=writer))
+    writer.commit()
+    theirs = env.open_db(b"y", txn=reader)
+    assert reader.stat(theirs).entries == 0
+    with env.begin(write=True) as txn:
+        txn.put(b"3", b"", db=made)
+        txn.put(b"4", b"", db=theirs)
+        txn.put(b"5", b"", db=made)
+    with env.begin(db=made) as txn:
+        assert list(txn.cursor().iternext(values=False)) == [b"1", b"2", b"3", b"4", b"5"]
+
+
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("kept", [True, False])
 def test_readers_open_a_database_that_a_writer_is_making_anew(env, given, kept):
