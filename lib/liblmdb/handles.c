@@ -33,8 +33,9 @@ static void adopt_slot(MDB_txn *txn, MDB_dbi dbi)
         if (txn->mt_cursors)
             txn->mt_cursors[txn->mt_numdbs] = NULL;
     }
-    if (txn->mt_dbflags[dbi])
-        return; /* it knows this one */
+    /* What it has not looked up yet may be another database by now. */
+    if (txn->mt_dbflags[dbi] && !F_ISSET(txn->mt_dbflags[dbi], DB_VALID | DB_STALE))
+        return;
     memset(&txn->mt_dbs[dbi], 0, sizeof(MDB_db));
     txn->mt_dbs[dbi].md_flags = flags & PERSISTENT_FLAGS;
     txn->mt_dbflags[dbi] = (flags & MDB_VALID) ? DB_VALID | DB_USRVALID | DB_STALE : 0;
@@ -88,7 +89,10 @@ static int adopt(MDB_txn *txn, MDB_dbi dbi)
     txn->mt_dbflags[dbi] = 0;
     if (rc != MDB_BAD_DBI && rc != MDB_NOTFOUND && rc != MDB_INCOMPATIBLE)
         return rc; /* it is unknown whether the database exists */
-    return pylmdb_txn_is_old(txn) ? PYLMDB_NOT_IN_SNAPSHOT : PYLMDB_GONE;
+    /* A slot that is not published belongs to a database that the writer is creating. */
+    return pylmdb_txn_is_old(txn) || !(txn->mt_env->me_dbflags[dbi] & MDB_VALID)
+               ? PYLMDB_NOT_IN_SNAPSHOT
+               : PYLMDB_GONE;
 }
 
 int pylmdb_may_try_again(MDB_txn *txn, MDB_dbi dbi, int *code)
@@ -264,6 +268,27 @@ static int hide_invalid(MDB_txn *txn, const char *name, MDB_dbi hidden[], int ro
     return count;
 }
 
+/* Return 1 if the writer is creating a database of that name, which this transaction finds only
+ * in its snapshot: another process has dropped that one since. A second slot would be published
+ * beside the writer's, and roots would diverge in a later write transaction. */
+static int writer_creates(MDB_txn *txn, const char *name)
+{
+    MDB_env *env = txn->mt_env;
+    int creates = 0;
+    MDB_dbi i;
+
+    for (i = CORE_DBS; i < txn->mt_numdbs; i++) {
+        const MDB_val *own = &txn->mt_dbxs[i].md_name;
+
+        if (!own->mv_size || own->mv_size == RETIRED || strcmp(own->mv_data, name))
+            continue;
+        if (txn->mt_dbflags[i] & DB_VALID)
+            return 0;
+        creates = creates || !(env->me_dbflags[i] & MDB_VALID);
+    }
+    return creates;
+}
+
 /* A database that this transaction has dropped is created again, with the same flags. Its
  * slot, which mdb_drop() has emptied, is used again. As mdb_dbi_open() does for a new
  * database, this puts its record, and marks it to be written at commit. */
@@ -297,8 +322,11 @@ static int open_by_name(MDB_txn *txn, const char *name, unsigned int flags, MDB_
 
     if (name && !(txn->mt_flags & MDB_TXN_BLOCKED)) {
         adopt_slots(txn);
-        if (was_asked_for(env, name, 0))
+        if (was_asked_for(env, name, 0)) {
+            if (F_ISSET(txn->mt_flags, MDB_TXN_RDONLY) && writer_creates(txn, name))
+                return MDB_NOTFOUND;
             count = hide_invalid(txn, name, hidden, MAX_HIDDEN);
+        }
     }
     rc = count ? guarded_dbi_open(txn, name, flags & ~MDB_CREATE, dbi) : MDB_NOTFOUND;
     for (i = 0; i < count; i++) {

@@ -116,9 +116,10 @@ class SharedCore:
         after compact()."""
     # how many live read transactions the pool does not count
     live: int
-    # the open databases by name, and the latest slot of each MDB_dbi; max_dbs limits the former
+    # the open databases by name, and the latest slot of each MDB_dbi, None once that was retired;
+    # max_dbs limits the former
     slots: dict[bytes, DbSlot]
-    numbers: dict[int, DbSlot]
+    numbers: dict[int, DbSlot | None]
     max_dbs: int
     # the slot of the main database
     main: DbSlot

@@ -411,3 +411,97 @@ def test_a_database_without_a_transaction_is_opened_in_the_innermost_one_of_the_
     assert made.closed
     parent.commit()
     assert b"made" not in env.dbs()
+
+
+def test_a_handle_opened_anew_after_a_drop_that_was_aborted(env):
+    """Transactions that are older than the handle have the same database."""
+    with env.begin(write=True, db=env.open_db(b"y")) as txn:
+        txn.put(b"key", b"value")
+    reader = env.begin()
+    with env.begin(write=True) as writer:
+        writer.drop(env.open_db(b"y", txn=writer))
+        writer.abort()
+    with env.begin(write=True) as writer:
+        handle = env.open_db(b"y", txn=writer)
+    assert reader.get(b"key", db=handle) == b"value"
+    assert env.open_db(b"y", txn=reader) is handle
+
+
+def test_an_old_reader_makes_no_second_slot_of_what_a_writer_is_creating(env, path, lib_version):
+    """Another process had dropped the database.  Writes through two slots would be lost."""
+    reader = env.begin()
+    run(DROP_Y, str(path), lib_version)
+    writer = env.begin(write=True)
+    made = env.open_db(b"y", txn=writer)
+    writer.put(b"1", b"", db=made)
+    with pytest.raises(pylmdb.NotFoundError):
+        env.open_db(b"y", txn=reader, create=False)
+    writer.put(b"2", b"", db=env.open_db(b"y", txn=writer))
+    writer.commit()
+    theirs = env.open_db(b"y", txn=reader)
+    assert reader.stat(theirs).entries == 0
+    with env.begin(write=True) as txn:
+        txn.put(b"3", b"", db=made)
+        txn.put(b"4", b"", db=theirs)
+        txn.put(b"5", b"", db=made)
+    with env.begin(db=made) as txn:
+        assert list(txn.cursor().iternext(values=False)) == [b"1", b"2", b"3", b"4", b"5"]
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("kept", [True, False])
+def test_readers_open_a_database_that_a_writer_is_making_anew(env, given, kept):
+    with env.begin(write=True, db=env.open_db(b"y")) as txn:
+        txn.put(b"key", b"value")
+    writer = env.begin(write=True)
+    writer.drop(env.open_db(b"y", txn=writer))
+    made = env.open_db(b"y", txn=writer)
+    writer.put(b"key", b"new", db=made)
+
+    def read_old():
+        with env.begin() as reader:
+            handle = env.open_db(b"y", txn=reader if given else None, create=False)
+            return reader.get(b"key", db=handle)
+
+    assert elsewhere(read_old) == b"value"
+    assert writer.get(b"key", db=made) == b"new"
+    if kept:
+        writer.commit()
+    else:
+        writer.abort()
+    with env.begin() as reader:
+        assert reader.get(b"key", db=env.open_db(b"y")) == (b"new" if kept else b"value")
+
+
+DROP_Y = """
+with pylmdb.open(path) as env, env.begin(write=True) as txn:
+    txn.drop(env.open_db(b"y", create=False))
+"""
+
+
+def test_a_reader_does_not_retire_a_database_that_a_writer_is_creating(open_env, path, lib_version):
+    """It began when the slot had a database that another process had dropped already."""
+    env = open_env(path=path, max_dbs=2)
+    gone = env.open_db(b"y")
+    oldest = env.begin()
+    slot = lowlevel.database_number(gone, oldest)
+    for number in range(9):  # all other slots
+        with env.begin(write=True) as txn:
+            made = env.open_db(b"%d" % number, txn=txn)
+        with env.begin(write=True) as txn:
+            txn.drop(made)
+    run(DROP_Y, str(path), lib_version)
+    with env.begin() as reader, env.begin() as other:
+        with pytest.raises(pylmdb.NotFoundError):
+            env.open_db(b"y", txn=other, create=False)
+        writer = env.begin(write=True)
+        made = env.open_db(b"new", txn=writer)
+        assert lowlevel.database_number(made, writer) == slot
+        assert gone.closed
+        with pytest.raises(pylmdb.NotFoundError):
+            env.open_db(b"new", txn=reader, create=False)
+        writer.put(b"key", b"value", db=made)
+        writer.commit()
+    oldest.abort()
+    with env.begin() as txn:
+        assert txn.get(b"key", db=made) == b"value"

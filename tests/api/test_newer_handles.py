@@ -8,6 +8,7 @@ import pytest
 from programs import in_thread, run
 
 import pylmdb
+from pylmdb.arrays import gather
 
 NOT_HERE = "this transaction does not have the database b'{}'"
 
@@ -112,3 +113,43 @@ def test_a_database_that_another_process_has_dropped(env, use, lib_version):
     with env.begin(write=True, db=again) as txn:
         assert txn.put(b"key", b"value")
         assert txn.stat(again).entries == 1
+
+
+def test_a_number_is_not_used_again_under_an_operation(tmp_path, lib_version, monkeypatch):
+    """Another thread drops the database while ``take`` runs, and opens others up to the limit."""
+    names = [b"%02d" % i for i in range(20)]
+    with (
+        pylmdb.open(tmp_path / "env", lib_version=lib_version) as env,
+        env.begin(write=True) as txn,
+    ):
+        for name in names:
+            txn.put(b"key", name, db=env.open_db(name, txn=txn))
+    env = pylmdb.open(tmp_path / "env", max_dbs=2)
+    reader = env.begin()
+    db = env.open_db(names[0])
+    opened = []
+
+    def drop_and_open_others():
+        try:
+            for name in names[1:]:
+                with env.begin(write=True) as txn:
+                    txn.drop(opened[-1] if opened else db)
+                opened.append(env.open_db(name))
+                if opened[-1]._slot.dbi == db._slot.dbi:
+                    return
+        except pylmdb.DbsFullError:
+            pass
+
+    def address(rows, ffi):
+        monkeypatch.undo()
+        elsewhere(drop_and_open_others)
+        return rows.address(ffi)
+
+    monkeypatch.setattr(gather.Rows, "address", address)
+    with pytest.raises(pylmdb.InvalidParameterError, match=NOT_HERE.format("00")):
+        reader.take([b"key"], "S2", (), db=db)
+    assert len(opened) > 5
+    # now none uses it
+    assert env.open_db(names[-1])
+    reader.abort()
+    env.close()

@@ -45,18 +45,26 @@ _tokens = itertools.count(1)
 class Family:
     """A top-level transaction and those nested in it: one lock, one guard."""
 
-    __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members", "reserved")
+    __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members", "reserved", "slot")
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         # an operation is in progress; nothing may be ended under it
         self.busy = False
+        # the database handle that it uses
+        self.slot: DbSlot | None = None
         # memory of a page is lent for writing: the same holds then
         self.reserved = False
         # there is something to finish
         self.dirty = False
         self.members: list[NativeTxn] = []
         self.dropped_cursors: deque[tuple[NativeTxn, int]] = deque()
+
+    @property
+    def uses_dead_slot(self) -> bool:
+        """Whether the database of the operation in progress was dropped since."""
+        slot = self.slot
+        return slot is not None and not slot.alive
 
     def end_reservation(self) -> None:
         """Nobody can reach the memory any more."""

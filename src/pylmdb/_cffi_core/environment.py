@@ -58,10 +58,10 @@ class SharedCore:
     _pinned: dict[int, tuple[int, float]]
     # what a core counts beside the pool
     live = 0
-    # the databases that are open, by name, and the last one of each number; how many there may
-    # be; how often a number was used again
+    # the databases that are open, by name, and the last one of each number, None once the number
+    # was retired; how many there may be; how often a number was used again
     slots: dict[bytes, DbSlot]
-    numbers: dict[int, DbSlot]
+    numbers: dict[int, DbSlot | None]
     max_dbs = reuses = 0
     # SharedEnv sets these
     main: DbSlot
@@ -92,7 +92,8 @@ class SharedCore:
             raise open_db_error(lib.MDB_DBS_FULL, None)
         # one that no other call uses: a finalizer can open a database inside of this call
         found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
-        args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live, found
+        used = self._dead_slot_is_used(txn)
+        args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live, used, found
         if known is not None:
             known.doubted = False  # so a doubt that another thread raises from now on stays
         code = lib.pylmdb_open_db(*args)
@@ -100,17 +101,30 @@ class SharedCore:
             self.retire(found.dbi)
             code = lib.pylmdb_open_db(*args)
         slot = known if code else self._take_slot(ptr, txn, name, found)
+        is_pending = found.pending
         if slot is not None and (code or lib.pylmdb_txn_is_old(ptr)):
             slot.doubted = True
         if code or slot is None:
             raise open_db_error(code, name)
         self._opened.append(found)
-        # There is one write transaction at a time, so what is not committed is its own; without
-        # the shim, a handle that a read transaction opens goes with that transaction too.
+        # There is one write transaction at a time, so what is not committed is its own.  A reader
+        # has found the database if the writer has dropped it and is making it anew.  Without the
+        # shim, a handle that a read transaction opens goes with that transaction, too.
         writes = txn is not None and txn._thread
-        if slot.pending and not writes and (txn is None or slot not in txn._opened):
+        hidden = slot.pending and is_pending and not writes
+        if hidden and (txn is None or slot not in txn._opened):
             raise open_db_error(lib.MDB_NOTFOUND, name)
         return slot
+
+    def _dead_slot_is_used(self, opener: Any) -> bool:
+        """Whether an operation in progress uses the slot of a database that was dropped since."""
+        own = None if opener is None else opener._native.family
+        families = {
+            txn._native.family
+            for txn in [reference() for reference in list(self._children.values())]
+            if txn is not None and txn._native is not None
+        }
+        return any(each.busy and each.uses_dead_slot for each in families if each is not own)
 
     def _take_slot(self, ptr: Any, txn: Any, name: bytes | None, found: Any) -> DbSlot:
         """Return the slot of the database that was found: the known one, or a new one."""
@@ -121,7 +135,11 @@ class SharedCore:
         if known is not None and known.alive and known.dbi == number:
             return known
         slot = DbSlot(self, number, found.flags, name)
-        if number in self.numbers:
+        before = self.numbers.get(number)
+        if before is not None and before.name == name:
+            # the number was not retired since, so it has meant the database all along
+            slot.reuse, slot.since = before.reuse, before.since
+        elif number in self.numbers:
             self.reuses += 1
             slot.reuse, slot.since = self.reuses, int(self.engine.lib.mdb_txn_id(ptr))
         if found.pending:

@@ -228,7 +228,7 @@ class TransactionCore:
                 if family.busy:
                     raise refusal("transaction in use")
                 try:
-                    family.busy = True
+                    family.busy, family.slot = True, None
                     if family.dirty and not family.reserved:
                         family.finish_revoked()
                     self._check(native, ending)
@@ -279,6 +279,9 @@ class TransactionCore:
             if not isinstance(db, Database):
                 raise refusal("not a database", type(db))
             slot = db._slot_for(self._shared, ptr, self)
+        # before it is looked at: so its number is not used again while this operation uses it
+        native: Any = self._native
+        native.family.slot = slot
         if not slot.alive:
             raise refusal("database is dead")
         # To a transaction that is older than the handle its number means another one.

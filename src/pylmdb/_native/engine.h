@@ -231,7 +231,7 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, txn_is_old, (MDB_txn *txn)) \
     /* databases */ \
     SLOT(int, pylmdb_, open_db, (struct pylmdb_pool *pool, MDB_txn *txn, const char *name, \
-                                 unsigned int flags, int live, \
+                                 unsigned int flags, int live, int used, \
                                  struct pylmdb_opened *opened)) \
     SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi)) \
     /* environments */ \

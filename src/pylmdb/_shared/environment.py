@@ -374,6 +374,7 @@ class SharedEnv(SharedCore):
         slot = self.numbers.get(number)
         if slot is not None:
             self.forget_slot(slot)
+        self.numbers[number] = None
         self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
 
     def end_writer(

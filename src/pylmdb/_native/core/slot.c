@@ -22,61 +22,108 @@ static Slot *slot_of(PyObject *table, PyObject *key)
     return (Slot *)PyDict_GetItemWithError(table, key);
 }
 
-/* The database of a native handle is gone for good: so is the slot on it. */
-static int retire(Shared *shared, MDB_dbi dbi)
+/* The database of a native handle does not exist any more.  Kill its slot: 0, or -1 raised. */
+static int retire_slot(Shared *shared, PyObject *number)
 {
-    PyObject *number = PyLong_FromUnsignedLong(dbi);
-    Slot *slot = number ? slot_of(shared->by_number, number) : NULL;
+    Slot *slot = slot_of(shared->by_number, number);
 
-    Py_XDECREF(number);
-    if (PyErr_Occurred())
-        return -1;
-    if (slot) {
+    if (slot && (PyObject *)slot != Py_None) {
         slot->alive = 0;
         if (slot_of(shared->slots, slot->name) == slot && PyDict_DelItem(shared->slots, slot->name))
             return -1;
     }
-    shared->engine->dbi_retire(shared->pool->env, dbi);
+    return PyErr_Occurred() ? -1 : PyDict_SetItem(shared->numbers, number, Py_None);
+}
+
+static int retire(Shared *shared, MDB_dbi dbi)
+{
+    PyObject *number = PyLong_FromUnsignedLong(dbi);
+    const int rc = number ? retire_slot(shared, number) : -1;
+
+    Py_XDECREF(number);
+    if (!rc)
+        shared->engine->dbi_retire(shared->pool->env, dbi);
+    return rc;
+}
+
+static int uses_dead_slot(const Transaction *txn)
+{
+    const Handle *handle;
+
+    if ((txn->slot && !txn->slot->alive) || (txn->last_slot && !txn->last_slot->alive))
+        return 1;
+    for (handle = txn->cursors; handle; handle = handle->next)
+        if (handle->owner && handle->owner->slot && !handle->owner->slot->alive)
+            return 1;
     return 0;
 }
 
-static int open_native_db(Shared *shared, MDB_txn *ptr, PyObject *name, unsigned int flags,
-                          struct pylmdb_opened *found)
+/* Whether an operation that has let the GIL go, or runs Python code, may use a dead slot: its
+ * database was dropped after the operation had looked whether the slot is alive. */
+static int dead_slot_is_used(const Shared *shared, const Transaction *opener)
+{
+    const Transaction *txn;
+
+    for (txn = shared->newest; txn; txn = txn->older)
+        if (txn->top->holders && !(opener && txn->top == opener->top) && uses_dead_slot(txn))
+            return 1;
+    return 0;
+}
+
+static int open_native_db(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name,
+                          unsigned int flags, struct pylmdb_opened *found)
 {
     const char *native_name = name == Py_None ? NULL : PyBytes_AS_STRING(name);
-    int code = shared->engine->open_db(shared->pool, ptr, native_name, flags, shared->live, found);
+    const struct pylmdb_engine *const engine = shared->engine;
+    int code = engine->open_db(shared->pool, ptr, native_name, flags, shared->live,
+                               dead_slot_is_used(shared, txn), found);
 
     if (code != PYLMDB_GONE)
         return code;
     if (retire(shared, found->dbi))
         return RAISED;
-    return shared->engine->open_db(shared->pool, ptr, native_name, flags, shared->live, found);
+    return engine->open_db(shared->pool, ptr, native_name, flags, shared->live,
+                           dead_slot_is_used(shared, txn), found);
+}
+
+/* Notes from when on the number of a new slot means this database.  If the slot before it had
+ * the same name, and the number was not retired since, then it has meant the database all along. */
+static int note_reuse(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *number)
+{
+    Slot *before = slot_of(shared->numbers, number);
+    int same = 0;
+
+    if (!before)
+        return PyErr_Occurred() ? -1 : 0;
+    if ((PyObject *)before != Py_None &&
+        (same = PyObject_RichCompareBool(before->name, slot->name, Py_EQ)) < 0)
+        return -1;
+    slot->reuse = same ? before->reuse : ++shared->reuses;
+    slot->since = same ? before->since : shared->engine->txn_id(ptr);
+    return 0;
 }
 
 /* Puts a new slot into the tables, and into the list of what an abort takes back. */
 static int note_slot(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *opened)
 {
     PyObject *number = PyLong_FromUnsignedLong(slot->dbi);
-    const int known = number ? PyDict_Contains(shared->by_number, number) : -1;
-    int rc = known < 0 || (slot->pending && opened && PyList_Append(opened, (PyObject *)slot));
+    int rc = !number || note_reuse(shared, ptr, slot, number) ||
+             (slot->pending && opened && PyList_Append(opened, (PyObject *)slot));
 
-    if (!rc && known) {
-        slot->reuse = ++shared->reuses;
-        slot->since = shared->engine->txn_id(ptr);
-    }
     rc = rc || PyDict_SetItem(shared->by_number, number, (PyObject *)slot) ||
          PyDict_SetItem(shared->slots, slot->name, (PyObject *)slot);
     Py_XDECREF(number);
     return rc ? -1 : 0;
 }
 
-/* There is one write transaction at a time, so what is not committed is its own; without the
- * shim, a handle that a read transaction opens goes with that transaction too. */
-static int is_visible(const Slot *slot, const Transaction *txn)
+/* There is one write transaction at a time, so what is not committed is its own.  A reader has
+ * found the database if the writer has dropped it and is making it anew.  Without the shim, a
+ * handle that a read transaction opens goes with that transaction, too. */
+static int is_visible(const Slot *slot, const struct pylmdb_opened *found, const Transaction *txn)
 {
     Py_ssize_t i;
 
-    if (!slot->pending || (txn && txn->thread))
+    if (!slot->pending || !found->pending || (txn && txn->thread))
         return 1;
     for (i = txn && txn->opened ? PyList_GET_SIZE(txn->opened) : 0; i > 0; i--)
         if (PyList_GET_ITEM(txn->opened, i - 1) == (PyObject *)slot)
@@ -115,7 +162,7 @@ static int open_with(Shared *shared, MDB_txn *ptr, Transaction *txn, unsigned in
         return PyErr_Occurred() ? RAISED : MDB_DBS_FULL;
     if (known)
         known->doubted = 1;
-    if ((code = open_native_db(shared, ptr, name, flags, &found)))
+    if ((code = open_native_db(shared, ptr, txn, name, flags, &found)))
         return code;
     if (name != Py_None)
         known = slot_of(shared->slots, name);
@@ -124,7 +171,7 @@ static int open_with(Shared *shared, MDB_txn *ptr, Transaction *txn, unsigned in
     if (opened && txn && !txn->opened && PyList_GET_SIZE(opened))
         txn->opened = Py_NewRef(opened);
     (*out)->doubted = (char)shared->engine->txn_is_old(ptr);
-    return is_visible(*out, txn) ? 0 : MDB_NOTFOUND;
+    return is_visible(*out, &found, txn) ? 0 : MDB_NOTFOUND;
 }
 
 /* Making objects can run Python code, which may open the same database: so that comes first. */

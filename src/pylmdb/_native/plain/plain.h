@@ -107,7 +107,7 @@ struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
-                   int live, struct pylmdb_opened *opened);
+                   int live, int used, struct pylmdb_opened *opened);
 /* End all idle transactions. */
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
 /* cdef: end */

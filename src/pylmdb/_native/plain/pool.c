@@ -64,16 +64,18 @@ void pylmdb_pool_release(struct pylmdb_pool *pool)
 
 /* Open a database. The slot of a database that no longer exists is used again if no other
  * transaction is alive that could know its handle, or if no slot is left. live is the number
- * of transactions that the pool does not count. */
+ * of transactions that the pool does not count. used is 1 if an operation in progress uses the
+ * slot of a database that was dropped meanwhile; then MDB_DBS_FULL is returned instead, because
+ * the operation would read the other database. */
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
-                   int live, struct pylmdb_opened *opened)
+                   int live, int used, struct pylmdb_opened *opened)
 {
     int rc;
 
     if (name && live + pylmdb_pool_live(pool) <= 1)
         pylmdb_dbi_reclaim(pool->env, 1);
     rc = pylmdb_dbi_open(txn, name, flags, &opened->dbi);
-    if (rc == MDB_DBS_FULL && name) {
+    if (rc == MDB_DBS_FULL && name && !used) {
         pylmdb_dbi_reclaim(pool->env, 0);
         rc = pylmdb_dbi_open(txn, name, flags, &opened->dbi);
     }
