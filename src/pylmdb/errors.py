@@ -201,7 +201,7 @@ class BadValsizeError(Error):
 
     MDB_NAME = "MDB_BAD_VALSIZE"
     MDB_HINT = (
-        "keys have 1 to max_key_size() bytes, values in a dupsort database 0 to max_key_size();"
+        "keys have 1 to max_key_size() bytes, and so have values of a database with dupsort;"
         " integer keys must have the width of those already stored, fixed-size values that of"
         " their key's other values"
     )
@@ -479,10 +479,15 @@ def closed(
 
 
 _NOT_FOUND, _INCOMPATIBLE, _BAD_VALSIZE = -30798, -30784, -30781
+_LONGEST_VALUE = 0xFFFFFFFF
 
 
-def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> Error:
+def write_error(
+    what: str, code: int, slot: DbSlot, key: bytes | memoryview, size: int = -1
+) -> Error:
     """The exception for a record that could not be written or deleted.
+
+    ``size`` is that of the value in bytes, -1 if there is none.
 
     For the main database, ``MDB_INCOMPATIBLE`` means that the key is the name of a named database
     (LMDB 1.0 stores the name with a NUL at its end).
@@ -494,16 +499,29 @@ def write_error(what: str, code: int, slot: DbSlot, key: bytes | memoryview) -> 
             " deletes the database, open_db() gives access to its records"
         )
     elif code == _BAD_VALSIZE:
-        longest = slot.shared.max_key_size
-        if 1 <= len(key) <= longest or slot.flags & MDB_INTEGERKEY:
-            hint = f"the key has {len(key)} bytes; {BadValsizeError.MDB_HINT}"
-        else:
-            advice = "hash longer keys" if key else "LMDB has no empty keys"
-            hint = (
-                f"the key has {len(key)} bytes; keys have 1 to {longest} bytes (max_key_size());"
-                f" {advice}"
-            )
+        hint = _size_hint(slot, len(key), size)
     return error(what, code, hint)
+
+
+def _size_hint(slot: DbSlot, key: int, value: int) -> str:
+    """Say which size a record must have, for one that its database cannot take."""
+    longest, flags = slot.shared.max_key_size, slot.flags
+    if flags & MDB_INTEGERKEY and key not in (4, 8):
+        return f"the key has {key} bytes; keys of a database with integerkey have 4 or 8"
+    if not 1 <= key <= longest:
+        advice = "hash longer keys" if key else "LMDB has no empty keys"
+        return f"the key has {key} bytes; keys have 1 to {longest} bytes (max_key_size()); {advice}"
+    if flags & MDB_DUPSORT and value >= 0 and not 1 <= value <= longest:
+        given = f"has {value} bytes" if value else "is empty"
+        return (
+            f"the value {given}; values of a database with dupsort have 1 to {longest} bytes"
+            " (max_key_size()), because they are stored as keys"
+        )
+    if value > _LONGEST_VALUE:
+        return f"the value has {value} bytes; values have at most {_LONGEST_VALUE}"
+    if value >= 0:
+        return f"the key has {key} bytes and the value {value}; {BadValsizeError.MDB_HINT}"
+    return f"the key has {key} bytes; {BadValsizeError.MDB_HINT}"
 
 
 def open_db_error(code: int, name: bytes | None) -> Error:

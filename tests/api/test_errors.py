@@ -462,5 +462,15 @@ def test_a_key_or_value_that_does_not_fit_is_measured(open_env):
             txn.put(b"k" * 5000, b"")
         with pytest.raises(pylmdb.BadValsizeError, match=f"the key has 0 bytes; {limit}; LMDB"):
             txn.put(b"", b"")
-        with pytest.raises(pylmdb.BadValsizeError, match="values in a dupsort database 0 to max"):
-            txn.put(b"k", b"v" * 5000, db=dups)
+        limit = rf"values of a database with dupsort have 1 to {env.max_key_size()} bytes"
+        for value, given in ((b"v" * 5000, "has 5000 bytes"), (b"", "is empty")):
+            for put in (txn.put, txn.replace, txn.cursor(dups).put, txn.cursor(dups).replace):
+                options = {} if put.__self__ is not txn else {"db": dups}
+                with pytest.raises(pylmdb.BadValsizeError, match=f"the value {given}; {limit}"):
+                    put(b"k", value, **options)
+        numbers = env.open_db(b"numbers", txn=txn, integerkey=True)
+        with pytest.raises(pylmdb.BadValsizeError, match="the key has 3 bytes; keys of a database"):
+            txn.put(b"abc", b"", db=numbers)
+        assert txn.put(b"abcd", b"", db=numbers)
+        with pytest.raises(pylmdb.BadValsizeError, match="the key has 8 bytes and the value 2; "):
+            txn.put(b"abcdefgh", b"ab", db=numbers)

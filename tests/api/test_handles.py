@@ -463,7 +463,7 @@ def test_readers_open_a_database_that_a_writer_is_making_anew(env, given, kept):
             handle = env.open_db(b"y", txn=reader if given else None, create=False)
             return reader.get(b"key", db=handle)
 
-    assert elsewhere(read_old) == b"value"
+    assert in_thread(read_old) == b"value"
     assert writer.get(b"key", db=made) == b"new"
     if kept:
         writer.commit()

@@ -142,7 +142,7 @@ def test_a_number_is_not_used_again_under_an_operation(tmp_path, lib_version, mo
 
     def address(rows, ffi):
         monkeypatch.undo()
-        elsewhere(drop_and_open_others)
+        in_thread(drop_and_open_others)
         return rows.address(ffi)
 
     monkeypatch.setattr(gather.Rows, "address", address)

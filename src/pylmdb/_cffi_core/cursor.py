@@ -182,9 +182,10 @@ class CursorCore:
         """Whether a record was written or deleted; if not, the code is ``otherwise``."""
         code = function(self._position, *args)
         if code not in (0, otherwise):
-            ffi, key, failed = self._ffi, self._position.key, self._position.failed
+            ffi, position = self._ffi, self._position
+            key, value, failed = position.key, position.value, position.failed
             key = ffi.buffer(key.mv_data, key.mv_size)[:] if key.mv_size else b""
-            raise write_error(ffi.string(failed).decode(), code, self._slot, key)
+            raise write_error(ffi.string(failed).decode(), code, self._slot, key, value.mv_size)
         return not code
 
     # -- movements --------------------------------------------------------------

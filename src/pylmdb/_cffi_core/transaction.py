@@ -476,7 +476,7 @@ class TransactionCore:
             ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, len(value), flags
         )
         if code and code != lib.MDB_KEYEXIST:
-            raise database_error("mdb_put", code, slot, key)
+            raise database_error("mdb_put", code, slot, key, len(value))
         return not code
 
     def put(

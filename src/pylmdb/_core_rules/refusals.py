@@ -174,14 +174,18 @@ _GONE, _NOT_IN_SNAPSHOT = -30703, -30704
 
 
 def database_error(
-    what: str, code: int, slot: DbSlot, key: bytes | memoryview | None = None
+    what: str, code: int, slot: DbSlot, key: bytes | memoryview | None = None, size: int = -1
 ) -> Exception:
-    """Return the exception for a code of an operation on a database, or on its record ``key``."""
+    """Return the exception for a code of an operation on a database.
+
+    :param key: of the record, if it is about one.
+    :param size: of the record's value in bytes; -1 if there is none.
+    """
     if code == _GONE:
         slot.doubted = True
     if code in (_GONE, _NOT_IN_SNAPSHOT):
         return refusal("database is missing", slot.name)
-    return error(what, code) if key is None else write_error(what, code, slot, key)
+    return error(what, code) if key is None else write_error(what, code, slot, key, size)
 
 
 # Destructors can call it when the interpreter exits and has set the globals of modules to None, so

@@ -29,7 +29,7 @@ struct pylmdb_position {
      * where nothing changes. */
     size_t *writes;
     /* The record that it was on when it was last looked at.  After a write that failed: the
-     * key that could not be written. */
+     * record that could not be written. */
     MDB_val key, value;
     /* changes with each movement and each put */
     size_t moves;

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ..types import BytesLike
 
 
-def stored(txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, code: int) -> bool:
+def stored(
+    txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, size: int, code: int
+) -> bool:
     """Raise the error for a code of putting a record.  Return False if the key exists."""
     lib = txn._engine.lib
     txn._mutations += txn._write
@@ -33,7 +35,7 @@ def stored(txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, code: in
         hint = "a database with duplicates sorts values by their bytes, which are not known yet"
         raise error("mdb_put", code, hint)
     if code and code != lib.MDB_KEYEXIST:
-        raise database_error("mdb_put", code, slot, key)
+        raise database_error("mdb_put", code, slot, key, size)
     return not code
 
 
@@ -47,7 +49,7 @@ def reserve(
     ffi, lib = txn._engine.ffi, txn._engine.lib
     raw, out = ffi.from_buffer(key), ffi.new("void **")
     code = lib.pylmdb_reserve(ptr, slot.dbi, slot.flags, raw, len(key), size, flags, out)
-    return out[0] if stored(txn, slot, key, code) else None
+    return out[0] if stored(txn, slot, key, size, code) else None
 
 
 class Reservation:

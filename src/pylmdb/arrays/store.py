@@ -82,7 +82,7 @@ def _put_bytes(
 ) -> bool:
     lib, raw = txn._engine.lib, txn._engine.ffi.from_buffer(key)
     code = lib.pylmdb_put(ptr, slot.dbi, slot.flags, raw, len(key), value, len(value), flags)
-    return stored(txn, slot, key, code)
+    return stored(txn, slot, key, len(value), code)
 
 
 def get_array(
@@ -154,5 +154,5 @@ def _put_arrays(
     if code:
         key = keys[bad[0]] if count else b""
         where = f" for {key[:64]!r} (number {bad[0]} of keys)" if count else ""
-        raise database_error(f"mdb_cursor_put{where}", code, slot, key)
+        raise database_error(f"mdb_cursor_put{where}", code, slot, key, size)
     return int(written[0])

@@ -254,10 +254,12 @@ typedef struct Cursor {
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
-/* Of an operation on a database, and of a record that could not be written or deleted there. */
+/* Of an operation on a database, and of a record that could not be written or deleted there;
+ * value_size is NO_VALUE if it has no value. */
+#define NO_VALUE ((size_t)-1)
 PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot);
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
-                     const void *key, size_t key_size);
+                     const void *key, size_t key_size, size_t value_size);
 /* Of a database that could not be opened. */
 PyObject *fail_open_db(CoreState *state, int code, PyObject *name);
 /* By its name in the table of refusals, which is Python code; raise_refusal() takes NULL, too.

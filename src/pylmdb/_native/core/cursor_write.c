@@ -20,7 +20,8 @@ static int fail_record(Cursor *cursor, int code)
 {
     const struct pylmdb_position *p = &cursor->position;
 
-    fail_write(cursor->state, p->failed, code, cursor->slot, p->key.mv_data, p->key.mv_size);
+    fail_write(cursor->state, p->failed, code, cursor->slot, p->key.mv_data, p->key.mv_size,
+               p->value.mv_size);
     return -1;
 }
 

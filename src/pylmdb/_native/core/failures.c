@@ -22,10 +22,10 @@ PyObject *fail(CoreState *state, const char *what, int code)
 }
 
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
-                     const void *key, size_t key_size)
+                     const void *key, size_t key_size, size_t value_size)
 {
-    return raise_made(PyObject_CallFunction(state->database_error, "siOy#", what, code, slot, key,
-                                            (Py_ssize_t)key_size));
+    return raise_made(PyObject_CallFunction(state->database_error, "siOy#n", what, code, slot, key,
+                                            (Py_ssize_t)key_size, (Py_ssize_t)value_size));
 }
 
 PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot)

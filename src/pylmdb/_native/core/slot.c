@@ -32,7 +32,7 @@ static int retire_slot(Shared *shared, PyObject *number)
         if (slot_of(shared->slots, slot->name) == slot && PyDict_DelItem(shared->slots, slot->name))
             return -1;
     }
-    return PyErr_Occurred() ? -1 : PyDict_SetItem(shared->numbers, number, Py_None);
+    return PyErr_Occurred() ? -1 : PyDict_SetItem(shared->by_number, number, Py_None);
 }
 
 static int retire(Shared *shared, MDB_dbi dbi)
@@ -90,7 +90,7 @@ static int open_native_db(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObje
  * the same name, and the number was not retired since, then it has meant the database all along. */
 static int note_reuse(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *number)
 {
-    Slot *before = slot_of(shared->numbers, number);
+    Slot *before = slot_of(shared->by_number, number);
     int same = 0;
 
     if (!before)

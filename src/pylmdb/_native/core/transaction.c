@@ -13,9 +13,11 @@ static inline int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val
 }
 
 static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code, const Slot *slot,
-                                    const Bytes *key)
+                                    const Bytes *key, const Bytes *value)
 {
-    return code == RAISED ? NULL : fail_write(txn->state, what, code, slot, key->data, key->size);
+    return code == RAISED ? NULL
+                          : fail_write(txn->state, what, code, slot, key->data, key->size,
+                                       value ? value->size : NO_VALUE);
 }
 
 typedef PyObject *Converter(Transaction *txn, const MDB_val *value);
@@ -137,7 +139,7 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
             if (!code || code == MDB_KEYEXIST)
                 result = PyBool_FromLong(!code);
             else
-                fail_unless_raised(self, "mdb_put", code, slot, &key);
+                fail_unless_raised(self, "mdb_put", code, slot, &key, &value);
         }
         drop_bytes(&value);
     }
@@ -172,7 +174,7 @@ static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py
             if (!code || code == MDB_NOTFOUND)
                 result = PyBool_FromLong(!code);
             else
-                fail_unless_raised(self, "mdb_del", code, slot, &key);
+                fail_unless_raised(self, "mdb_del", code, slot, &key, one ? &value : NULL);
         }
         drop_bytes(&value);
     }
@@ -199,8 +201,8 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
         code = 0;
     if (code) {
         Py_XDECREF(old);
-        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code, slot,
-                                  key);
+        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code, slot, key,
+                                  value);
     }
     return old ? old : Py_NewRef(Py_None);
 }
@@ -232,8 +234,8 @@ static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, cons
     txn->mutations += txn->write;
     if (code && (code != MDB_NOTFOUND || value)) {
         Py_XDECREF(taken.old);
-        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code, slot,
-                                  key);
+        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code, slot, key,
+                                  value);
     }
     return taken.old ? taken.old : Py_NewRef(Py_None);
 }

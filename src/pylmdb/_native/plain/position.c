@@ -322,8 +322,8 @@ int pylmdb_position_seek(struct pylmdb_position *p, const void *key, size_t key_
     p->moves++;
     p->is_saved = 0;
     if (!value) {
-        p->key.mv_data = (void *)key;
-        p->key.mv_size = key_size;
+        p->key = (MDB_val){key_size, (void *)key};
+        p->value = (MDB_val){value_size, (void *)value};
         rc = pylmdb_quick_seek(p->cursor, &p->key, &p->value, op, &p->near);
     }
     if (rc == PYLMDB_NOT_QUICK)
@@ -405,8 +405,8 @@ int pylmdb_position_put(struct pylmdb_position *p, const void *key, size_t key_s
     p->fresh = PYLMDB_NOT_FRESH;
     rc = put_native(p, key, key_size, value, value_size, flags);
     if ((rc && rc != MDB_KEYEXIST) || (saved = save(p))) {
-        p->key.mv_data = (void *)key;
-        p->key.mv_size = key_size;
+        p->key = (MDB_val){key_size, (void *)key};
+        p->value = (MDB_val){value_size, (void *)value};
         return fail(p, "mdb_cursor_put", saved ? saved : rc);
     }
     /* It is on the new record, or on the one that is in its way. */
