@@ -79,9 +79,19 @@ class SlowPaths:
             deadline.check()
             self.check_open(shared, address, env, None)
 
-    def end_writer(self, shared: SharedEnv, address: int, *args: Any) -> None:
+    def end_writer(
+        self,
+        shared: SharedEnv,
+        address: int,
+        sync_flags: int | None,
+        opened: list[DbSlot],
+        dropped: list[int],
+        parent_opened: list[DbSlot] | None,
+        parent_dropped: list[int] | None,
+    ) -> None:
         """End a native write transaction that has opened or dropped handles."""
-        shared.end_writer(self._cast("struct pylmdb_txn *", address), *args)
+        handle = self._cast("struct pylmdb_txn *", address)
+        shared.end_writer(handle, sync_flags, opened, dropped, parent_opened, parent_dropped)
 
     def wait_for_gate(
         self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
