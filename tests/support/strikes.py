@@ -7,6 +7,7 @@ these points by a trace function; the signal is set by the deallocation of an ob
 after that nothing more of the trace function looks for signals.
 """
 
+import concurrent.futures
 import ctypes
 import dis
 import gc
@@ -31,7 +32,13 @@ LOOKS = {
 }
 # Inside of threading.Condition an exception that strikes can leave its lock taken for ever, or be
 # replaced by a RuntimeError: Python's own, so nothing is struck there, but only before and after.
-SPARED = (str(ROOT / "tests"), threading.__file__, "<frozen importlib")
+# concurrent.futures enters and leaves such conditions.
+SPARED = (
+    str(ROOT / "tests"),
+    threading.__file__,
+    os.path.dirname(concurrent.futures.__file__),
+    "<frozen importlib",
+)
 _make_due = ctypes.pythonapi.PyErr_SetInterrupt
 _make_due.argtypes, _make_due.restype = [ctypes.py_object], ctypes.c_int
 
