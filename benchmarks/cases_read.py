@@ -7,6 +7,7 @@ In the loops a method is called as users write it, ``txn.get(key)``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -159,6 +160,102 @@ def scan_views(stage: Stage) -> Iterator[Timed]:
                 pass
 
         yield Job(stage.sizes.many, run)
+
+
+# -- ranges ---------------------------------------------------------------------------
+
+
+Bounds = tuple[bytes, bytes]
+
+
+def ranges_of_ten(sizes: data.Sizes) -> list[Bounds]:
+    """Bounds of ten records each, from the whole of *large*, with others between them."""
+    return [(data.key(i), data.key(i + 10)) for i in range(0, sizes.many - 10, 100)]
+
+
+def walk_forward(txn: Any, start: bytes, stop: bytes) -> None:
+    """The usual loop with py-lmdb; this and the next ones compare each key with the end."""
+    cursor = txn.cursor()
+    if cursor.set_range(start):
+        for key, _value in cursor.iternext():
+            if key >= stop:
+                break
+
+
+def walk_backward(txn: Any, start: bytes, stop: bytes) -> None:
+    cursor = txn.cursor()
+    if cursor.prev() if cursor.set_range(stop) else cursor.last():
+        for key, _value in cursor.iterprev():
+            if key < start:
+                break
+
+
+def walk_prefix(txn: Any, prefix: bytes) -> None:
+    cursor = txn.cursor()
+    if cursor.set_range(prefix):
+        for key, _value in cursor.iternext():
+            if not key.startswith(prefix):
+                break
+
+
+@CASES.case("range over all, (key, value)", 3.0)
+def range_all(stage: Stage) -> Iterator[Timed]:
+    start, stop = data.key(0), data.key(stage.sizes.many - 1)
+    with stage.large.begin() as txn:
+
+        def run() -> None:
+            for _key, _value in txn.range(start, stop):
+                pass
+
+        theirs = partial(walk_forward, txn, start, stop)
+        yield Job(stage.sizes.many - 1, run if stage.ours else theirs)
+
+
+@CASES.case("range over all in reverse, (key, value)", 2.5)
+def range_reverse(stage: Stage) -> Iterator[Timed]:
+    start, stop = data.key(1), data.key(stage.sizes.many)
+    with stage.large.begin() as txn:
+
+        def run() -> None:
+            for _key, _value in txn.range(start, stop, reverse=True):
+                pass
+
+        theirs = partial(walk_backward, txn, start, stop)
+        yield Job(stage.sizes.many - 1, run if stage.ours else theirs)
+
+
+@CASES.case("range of 10 records", 1.1)
+def range_ten(stage: Stage) -> Iterator[Timed]:
+    bounds = ranges_of_ten(stage.sizes)
+    with stage.large.begin() as txn:
+
+        def run() -> None:
+            for start, stop in bounds:
+                for _key, _value in txn.range(start, stop):
+                    pass
+
+        def theirs() -> None:
+            for start, stop in bounds:
+                walk_forward(txn, start, stop)
+
+        yield Job(len(bounds), run if stage.ours else theirs)
+
+
+@CASES.case("range of a prefix, 10 records", 1.1)
+def range_prefix(stage: Stage) -> Iterator[Timed]:
+    prefixes = [start[:-1] for start, _stop in ranges_of_ten(stage.sizes)]
+    with stage.large.begin() as txn:
+
+        def run() -> None:
+            for prefix in prefixes:
+                for _key, _value in txn.range(prefix=prefix):
+                    pass
+
+        def theirs() -> None:
+            for prefix in prefixes:
+                walk_prefix(txn, prefix)
+
+        yield Job(len(prefixes), run if stage.ours else theirs)
 
 
 # -- cursor ---------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from ._array_methods import CursorArrays
 from ._base.buffers import as_buffer
-from ._core_rules.ranges import nothing, walk
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import CursorCore, publish
@@ -499,17 +498,16 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
 
         See :meth:`Transaction.range`.
         """
-        return walk(self, start, stop, prefix, reverse, keys, values)
+        raise NotImplementedError
 
     def _iter_from(self, k: BytesLike, reverse: bool) -> Iterator[tuple[ValueT, ValueT]]:
         """Iterate from ``k`` on; it exists for programs written for py-lmdb."""
         start = bytes(as_buffer("key", k))
-        found = self.set_range(start) if start or reverse else self.first()
-        if reverse:
-            if not found:
-                self.last()
-            return self.iterprev()
-        return self.iternext() if found else nothing(self)
+        if not reverse:
+            return self.range(start)
+        if not self.set_range(start):
+            self.last()
+        return self.iterprev()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a cursor cannot be pickled or copied; open another one")

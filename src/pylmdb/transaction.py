@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from ._array_methods import TransactionArrays
-from ._core_rules.ranges import walk
 from ._core_rules.refusals import database_error, refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
@@ -377,7 +376,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """
-        return walk(self.cursor(db), start, stop, prefix, reverse, keys, values)
+        raise NotImplementedError
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")

@@ -53,6 +53,13 @@ measure({
     "range": lambda: list(read.range(b"010", KEY)),
     "range of views": lambda: list(views.range(prefix=b"05", reverse=True)),
     "range left": lambda: next(read.range()),
+    "range used up": lambda: [list(each) for each in [read.range(b"0")] * 2],
+    "range of buffers": lambda: list(read.range(ARRAY, VIEW)),
+    "range of strided": lambda: list(read.range(STRIDED, STRIDED, reverse=True)),
+    "range of a prefix": lambda: list(read.range(prefix=ARRAY, keys=False)),
+    "range of integers": lambda: list(read.range(INT, INT, db=ints)),
+    "range in integers": lambda: list(read.range(INT, db=ints, reverse=True)),
+    "range while writing": lambda: list(write.range(b"010", b"020", db=dup)),
     "stat": lambda: write.stat(dup),
     "rest": lambda: (read.id(), repr(read), read.closed, read.write, read.env),
     "cursor": lambda: read.cursor(),
@@ -112,6 +119,13 @@ measure(raises=True, calls={
     "cursor class ended": lambda: pylmdb.Cursor(dup, dead_txn),
     "begun already": lambda: read.__init__(env),
     "range": lambda: list(read.range(5, KEY)),
+    "range to int": lambda: read.range(ARRAY, 5),
+    "range of nothing": lambda: read.range(ARRAY, keys=False, values=False),
+    "range of prefix and start": lambda: read.range(ARRAY, prefix=VIEW),
+    "range of prefix in integers": lambda: read.range(prefix=ARRAY, db=ints),
+    "range flag": lambda: read.range(ARRAY, STRIDED, reverse=Truth()),
+    "range of width": lambda: next(read.range(stop=ARRAY, db=ints)),
+    "range foreign": lambda: read.range(ARRAY, db=foreign),
     "drop": lambda: write.drop(None),
     "enter ended": lambda: dead_txn.__enter__(),
     "commit ended": lambda: dead_txn.commit(),
@@ -270,7 +284,7 @@ readonly = pylmdb.open(path, readonly=True)
 few, few_dbs = make_env(path + "-few", max_readers=2)
 some = env.begin(buffers=True)
 watch(env=env, dup=dup, readonly=readonly, few=few, other_db=few_dbs["dup"])
-watch_types(txn=some, cursor=some.cursor(), iterator=iter(some.cursor()),
+watch_types(txn=some, cursor=some.cursor(), iterator=iter(some.cursor()), range=some.range(),
             exporter=some.get(KEY).obj)
 del some
 class Txn(pylmdb.Transaction):

@@ -499,6 +499,36 @@ del cur, iterator, txn
     )
 
 
+def test_a_range_refuses_a_step_inside_its_own_step(env_path, lib_version):
+    """A finalizer takes the rest of it."""
+    run(
+        """
+records = [(b"%03d" % i, b"v%03d" % i) for i in range(6)]
+def use_up(found):
+    try:
+        rest.extend(found)
+    except ValueError as error:
+        refused.append(str(error))
+refused = []
+for count, buffers, write, take in itertools.product(range(1, 9), *[(False, True)] * 3):
+    found = env.begin(buffers=buffers, write=write).range(b"000", b"006")
+    seen, rest = [next(found)], []
+    if take:
+        seen.append(next(found))
+    inside = collecting(count, lambda: use_up(found), lambda: next(found, None))
+    seen += [inside] if inside else []
+    seen += [*rest, *found]
+    assert sorted(tuple(map(bytes, each)) for each in seen) == records, (count, seen)
+    assert next(found, None) is None
+    del found, seen, inside, rest
+assert refused or sys.version_info >= (3, 12)  # which collects garbage between steps
+check()
+""",
+        env_path,
+        lib_version,
+    )
+
+
 def test_what_a_call_from_a_native_thread_leaves_open_ends_with_the_call(env_path, lib_version):
     """The system calls Python thrice in one thread: the last two times it is the
     destructor of a value of the thread's.  To Python each is another thread."""

@@ -67,6 +67,11 @@ READS = {
         lambda v: v == value(key)),
     "missing": lambda txn, dups, key: attempt(
         lambda: txn.get(key + b"0", DEFAULT), lambda v: v is DEFAULT),
+    "range": lambda txn, dups, key: attempt(
+        lambda: list(txn.range(KEYS[1], key, values=False)), lambda v: v == KEYS[1:int(key)]),
+    "range in reverse": lambda txn, dups, key: attempt(
+        lambda: list(txn.range(key, KEYS[-1], reverse=True, values=False)),
+        lambda v: v == KEYS[-2:int(key) - 1 if int(key) else None:-1]),
     "iterate": lambda txn, dups, key: attempt(
         lambda: [each for each, _ in txn.cursor()], lambda v: v[:-1] == KEYS),
     "reverse": lambda txn, dups, key: attempt(

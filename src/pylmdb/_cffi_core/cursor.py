@@ -17,7 +17,7 @@ from .._base.flags import put_flags
 from .._core_rules.refusals import database_error, refusal
 from ..errors import error, write_error
 from . import transaction
-from .iterator import CursorIterator
+from .iterator import CursorIterator, iterate_range
 
 _numbers = itertools.count(1)
 
@@ -51,7 +51,8 @@ def _iteration(name: str, *, with_keys: bool = True, with_values: bool = True) -
     def iterate(
         self: CursorCore, keys: bool = with_keys, values: bool = with_values
     ) -> CursorIterator:
-        return CursorIterator(self, getattr(self._lib, op), keys, values)
+        lib = self._lib
+        return CursorIterator(self, keys, values, lib.pylmdb_iteration_start, getattr(lib, op))
 
     iterate.__name__ = name
     return iterate
@@ -332,7 +333,8 @@ class CursorCore:
     # -- iteration ------------------------------------------------------------------
 
     def __iter__(self) -> CursorIterator:
-        return CursorIterator(self, self._lib.MDB_NEXT, True, True)
+        lib = self._lib
+        return CursorIterator(self, True, True, lib.pylmdb_iteration_start, lib.MDB_NEXT)
 
     iternext = _iteration("iternext")
     iternext_dup = _iteration("iternext_dup", with_keys=False)
@@ -340,6 +342,18 @@ class CursorCore:
     iterprev = _iteration("iterprev")
     iterprev_dup = _iteration("iterprev_dup", with_keys=False)
     iterprev_nodup = _iteration("iterprev_nodup", with_values=False)
+
+    def range(
+        self,
+        start: Any = None,
+        stop: Any = None,
+        *,
+        prefix: Any = None,
+        reverse: Any = False,
+        keys: Any = True,
+        values: Any = True,
+    ) -> Any:
+        return iterate_range(self, start, stop, prefix, reverse, keys, values)
 
     # -- batches ----------------------------------------------------------------------
 

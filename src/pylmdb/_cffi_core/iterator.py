@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Iteration with a cursor, in the cffi core."""
+"""Iteration with a cursor, and over a range, in the cffi core."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._base.buffers import freeze_bytes
+from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
+from .._core_rules.ranges import successor
+from .._core_rules.refusals import refusal
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .cursor import CursorCore
 
 
@@ -17,19 +24,19 @@ class CursorIterator:
 
     __slots__ = ("_cursor", "_iteration", "_parts")
 
-    def __init__(self, cursor: CursorCore, op: int, keys: Any, values: Any) -> None:
+    def __init__(self, cursor: CursorCore, keys: Any, values: Any, begin: Any, *args: Any) -> None:
+        """``begin`` is the function that starts the iteration; ``args`` come before ``values``."""
         keys, values = bool(keys), bool(values)
         self._cursor = cursor
         self._parts = ["key", "value"] if keys and values else ["value"] if values else ["key"]
         ffi, lib = cursor._ffi, cursor._lib
         made = ffi.new("struct pylmdb_iteration *")
         self._iteration = ffi.gc(made, lib.pylmdb_iteration_free)
-        cursor._do(self._start, op, values)
+        cursor._do(self._start, begin, *args, values)
 
-    def _start(self, native: Any, op: int, values: bool) -> None:
+    def _start(self, native: Any, begin: Any, *args: Any) -> None:
         cursor = self._cursor
-        start = cursor._lib.pylmdb_iteration_start
-        cursor._found(start(self._iteration, cursor._position, op, values))
+        cursor._found(begin(self._iteration, cursor._position, *args))
 
     def __iter__(self) -> CursorIterator:
         return self
@@ -42,10 +49,45 @@ class CursorIterator:
 
     def _advance(self, native: Any) -> tuple[Any] | None:
         cursor, iteration, parts = self._cursor, self._iteration, self._parts
-        position, to_python = cursor._position, cursor.txn._to_python
-        if not cursor._found(cursor._lib.pylmdb_iteration_next(iteration, position)):
+        position, to_python, lib = cursor._position, cursor.txn._to_python, cursor._lib
+        code = lib.pylmdb_iteration_next(iteration, position)
+        if code == lib.PYLMDB_OTHER_WIDTH:
+            sizes = iteration.bound.mv_size, position.key.mv_size
+            raise refusal("bound of another width", *sizes)
+        if not cursor._found(code):
             return None
         iteration.started = 0  # if this fails, the next call gives the same record
         made = [to_python(getattr(position, part)) for part in parts]
         iteration.started = 1
         return (tuple(made) if len(made) > 1 else made[0],)
+
+
+def iterate_range(
+    cursor: CursorCore, start: Any, stop: Any, prefix: Any, reverse: Any, keys: Any, values: Any
+) -> Iterator[Any]:
+    """Iterate over the records with ``start <= key < stop``."""
+    if not keys and not values:
+        raise refusal("range of nothing")
+    cursor._do(cursor._nothing)
+    start, stop, prefix = (
+        None if key is None else freeze_bytes(name, key)
+        for name, key in (("start", start), ("stop", stop), ("prefix", prefix))
+    )
+    ffi, lib = cursor._ffi, cursor._lib
+    if prefix is not None:
+        has_bounds = start is not None or stop is not None
+        other_order = cursor._slot.flags & (MDB_INTEGERKEY | MDB_REVERSEKEY)
+        refused = lib.pylmdb_prefix_refusal(has_bounds, other_order)
+        if refused:
+            raise refusal(ffi.string(refused).decode())
+        start, stop = prefix, successor(prefix)
+    first, end = (
+        (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key)) for key in (start, stop)
+    )
+    begin = lib.pylmdb_range_start
+    return _until_end(CursorIterator(cursor, keys, values, begin, *first, *end, bool(reverse)))
+
+
+def _until_end(iterator: CursorIterator) -> Iterator[Any]:
+    """After its end, or an exception, a range stays ended, and keeps nothing alive."""
+    yield from iterator

@@ -32,6 +32,7 @@ from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
 from .ending import NativeTxn
 from .environment import public_classes
+from .iterator import iterate_range
 
 if TYPE_CHECKING:
     from .._core import DbSlot
@@ -522,6 +523,20 @@ class TransactionCore:
         if self._shared is None:
             raise refusal("transaction never begun")
         return public_classes["CursorCore"](db, self)
+
+    def range(
+        self,
+        start: Any = None,
+        stop: Any = None,
+        *,
+        prefix: Any = None,
+        reverse: Any = False,
+        keys: Any = True,
+        values: Any = True,
+        db: Any = None,
+    ) -> Any:
+        cursor = self.cursor(db)
+        return iterate_range(cursor, start, stop, prefix, reverse, keys, values)
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         self._do(self._slot_in, db)

@@ -206,6 +206,10 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, iteration_start, (struct pylmdb_iteration *iteration, \
                                          struct pylmdb_position *position, int op, \
                                          int values)) \
+    SLOT(int, pylmdb_, range_start, (struct pylmdb_iteration *iteration, \
+                                     struct pylmdb_position *position, const void *start, \
+                                     size_t start_size, const void *stop, size_t stop_size, \
+                                     int reverse, int values)) \
     SLOT(int, pylmdb_, iteration_next, (struct pylmdb_iteration *iteration, \
                                         struct pylmdb_position *position)) \
     SLOT(void, pylmdb_, iteration_free, (struct pylmdb_iteration *iteration)) \

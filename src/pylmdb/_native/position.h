@@ -11,6 +11,8 @@
 
 #include "memory.h"
 
+#include <string.h>
+
 /* cdef: begin */
 /* A copy of a record; room is how many bytes it can have. */
 struct pylmdb_saved {
@@ -54,6 +56,12 @@ struct pylmdb_position {
     const char *failed;
 };
 
+/* What was given has another width than what the database has. */
+#define PYLMDB_OTHER_WIDTH (-2)
+
+/* How the keys are compared with the bound of an iteration: as bytes, or by mdb_cmp(). */
+enum pylmdb_bounded { PYLMDB_UNBOUNDED, PYLMDB_BOUNDED_BYTES, PYLMDB_BOUNDED_ORDER };
+
 /* An iteration yields the record under the cursor, then moves on, in one direction.  It moves
  * the cursor itself.  So if the program moves the cursor in between, the iteration continues
  * from there, and it ends if the cursor has no position then.  If records were deleted in
@@ -68,6 +76,12 @@ struct pylmdb_iteration {
     signed char started;
     size_t moves, writes;
     struct pylmdb_saved last;
+    /* Of a range: a copy of the key that ends it.  Forward, this is the first key behind the
+     * range; backward, the last one in it. */
+    MDB_val bound;
+    enum pylmdb_bounded bounded;
+    /* The range has no more records, whatever is written or where the cursor is moved. */
+    char ended;
 };
 
 /* For a cursor that was just opened; 0, or ENOMEM. */
@@ -100,12 +114,17 @@ int pylmdb_position_replace(struct pylmdb_position *position, const void *key, s
  * a cursor without a position goes to the end where that begins, but not for duplicates. */
 int pylmdb_iteration_start(struct pylmdb_iteration *iteration, struct pylmdb_position *position,
                            int op, int values);
+/* The records with start <= key < stop, either of which may be NULL; reverse begins with the last
+ * one.  Moves the cursor to where it begins. */
+int pylmdb_range_start(struct pylmdb_iteration *iteration, struct pylmdb_position *position,
+                       const void *start, size_t start_size, const void *stop, size_t stop_size,
+                       int reverse, int values);
+/* PYLMDB_OTHER_WIDTH: the keys are integers of another width than the bound. */
 int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_position *position);
 void pylmdb_iteration_free(struct pylmdb_iteration *iteration);
 
 /* For getmulti: the first value of a key and its next ones; with a width, all values of a page in
  * one piece.  PYLMDB_OTHER_WIDTH: the values have another width, that of position->value. */
-#define PYLMDB_OTHER_WIDTH (-2)
 int pylmdb_getmulti_first(struct pylmdb_position *position, const void *key, size_t key_size,
                           size_t width);
 int pylmdb_getmulti_next(struct pylmdb_position *position, size_t width);
@@ -161,9 +180,9 @@ static inline int pylmdb_quick_show(struct pylmdb_position *position)
     return position->fresh == PYLMDB_BOTH_FRESH ? 0 : PYLMDB_NOT_QUICK;
 }
 
-/* pylmdb_iteration_next() in a read transaction, when nothing has moved the cursor since the
- * last record; else PYLMDB_NOT_QUICK. */
-static inline int pylmdb_quick_next(struct pylmdb_iteration *iteration,
+/* The next record in a read transaction, when nothing has moved the cursor since the last one;
+ * else PYLMDB_NOT_QUICK. */
+static inline int pylmdb_quick_step(struct pylmdb_iteration *iteration,
                                     struct pylmdb_position *position, pylmdb_step *step)
 {
     int rc;
@@ -177,6 +196,41 @@ static inline int pylmdb_quick_next(struct pylmdb_iteration *iteration,
         return pylmdb_position_lost(position, rc);
     position->fresh = iteration->values ? PYLMDB_BOTH_FRESH : PYLMDB_KEY_FRESH;
     return 0;
+}
+
+static inline int pylmdb_compare_bytes(const MDB_val *key, const MDB_val *bound)
+{
+    const size_t size = key->mv_size < bound->mv_size ? key->mv_size : bound->mv_size;
+    int order;
+
+    touch_pages(key->mv_data, size);
+    order = size ? memcmp(key->mv_data, bound->mv_data, size) : 0;
+    return order ? order : (key->mv_size > bound->mv_size) - (key->mv_size < bound->mv_size);
+}
+
+/* Whether a range ends at a key, whose order to the bound is given. */
+static inline int pylmdb_ends_at(struct pylmdb_iteration *iteration, int order)
+{
+    if (iteration->op == MDB_PREV ? order >= 0 : order < 0)
+        return 0;
+    iteration->started = 0;
+    return iteration->ended = 1;
+}
+
+/* pylmdb_iteration_next() if a quick step is possible; else PYLMDB_NOT_QUICK. */
+static inline int pylmdb_quick_next(struct pylmdb_iteration *iteration,
+                                    struct pylmdb_position *position, pylmdb_step *step)
+{
+    int rc;
+
+    if (iteration->bounded == PYLMDB_UNBOUNDED)
+        return pylmdb_quick_step(iteration, position, step);
+    if (iteration->bounded == PYLMDB_BOUNDED_ORDER)
+        return PYLMDB_NOT_QUICK;
+    rc = pylmdb_quick_step(iteration, position, step);
+    if (rc || !pylmdb_ends_at(iteration, pylmdb_compare_bytes(&position->key, &iteration->bound)))
+        return rc;
+    return PYLMDB_NOT_QUICK;
 }
 
 #endif

@@ -36,3 +36,10 @@ const char *pylmdb_getmulti_refusal(ptrdiff_t width, int dupdata, int keyfixed, 
         return "keyfixed without width";
     return dupdata && !values ? "dupdata without values" : NULL;
 }
+
+const char *pylmdb_prefix_refusal(int has_bounds, int is_ordered_otherwise)
+{
+    if (has_bounds)
+        return "prefix with bounds";
+    return is_ordered_otherwise ? "prefix in another order" : NULL;
+}

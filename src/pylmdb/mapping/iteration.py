@@ -14,7 +14,6 @@ from _collections_abc import ItemsView, KeysView, ValuesView
 from itertools import islice
 from weakref import ref
 
-from .._core_rules.ranges import seek_last
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -106,19 +105,10 @@ def _read(
     count: int,
 ) -> list[Any]:
     """Return the next records, or their keys; at most ``count``."""
-    cursor = txn.cursor(db)
-    if reverse:
-        found, move = seek_last(cursor, stop), cursor.iterprev
-    else:
-        found, move = cursor.set_range(start) if start else cursor.first(), cursor.iternext
-    if not found:
-        return []
-    records = islice(move(True, values), count)
+    records = islice(txn.range(start, stop, reverse=reverse, values=values, db=db), count)
     batch = _take_limited(records) if values else list(records)
-    if isinstance(batch[0][0] if values else batch[0], memoryview):
+    if batch and isinstance(batch[0][0] if values else batch[0], memoryview):
         batch[:] = [tuple(map(bytes, each)) if values else bytes(each) for each in batch]
-    while batch and not _in_range(batch[-1][0] if values else batch[-1], start, stop):
-        batch.pop()
     return batch
 
 
@@ -130,10 +120,6 @@ def _take_limited(records: Iterator[Any]) -> list[Any]:
         if room < 0:
             break
     return batch
-
-
-def _in_range(key: bytes, start: bytes | None, stop: bytes | None) -> bool:
-    return (start is None or key >= start) and (stop is None or key < stop)
 
 
 class Keys(KeysView[K]):

@@ -58,6 +58,10 @@ enum argument {
     ARG_METASYNC,
     ARG_TXN,
     ARG_COPY,
+    ARG_START,
+    ARG_STOP,
+    ARG_PREFIX,
+    ARG_REVERSE,
     ARG_REVERSE_KEY,
     ARG_DUPSORT,
     ARG_CREATE,
@@ -84,12 +88,13 @@ typedef struct {
 
 typedef struct {
     PyObject *module; /* not owned: it owns the state */
-    PyTypeObject *transaction_type, *cursor_type, *iterator_type;
+    PyTypeObject *transaction_type, *cursor_type, *iterator_type, *range_type;
     PyTypeObject *shared_type, *slot_type, *exporter_type, *lease_type, *environment_type;
     /* the classes that objects are made of, given by publish() */
     PyObject *transaction_class, *cursor_class;
     /* of the Python side */
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
+    PyObject *successor;
     PyObject *database_class, *deadline_class;
     RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];
@@ -387,7 +392,7 @@ PyObject *transaction_stat(PyObject *, PyObject *const *, Py_ssize_t, PyObject *
 
 /* -- the types -- */
 
-extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, shared_spec, slot_spec,
+extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, range_spec, shared_spec, slot_spec,
     exporter_spec, lease_spec, environment_spec;
 /* Objects of a type are as large as its struct. */
 #define TYPE_SPEC(type, public_name, of, more_flags) \

@@ -402,6 +402,7 @@ static PyMethodDef cursor_methods[] = {
     WITH_KEYWORDS(iterprev, DOC_CURSOR_ITERPREV),
     WITH_KEYWORDS(iterprev_dup, DOC_CURSOR_ITERPREV_DUP),
     WITH_KEYWORDS(iterprev_nodup, DOC_CURSOR_ITERPREV_NODUP),
+    WITH_KEYWORDS(range, DOC_CURSOR_RANGE),
     PLAIN(close, DOC_CURSOR_CLOSE),
     {"__enter__", METHOD(cursor_enter), METH_NOARGS, DOC_CURSOR___ENTER__},
     {"__exit__", METHOD(cursor_exit), METH_FASTCALL, DOC_CURSOR___EXIT__},

@@ -104,5 +104,7 @@ CURSOR_METHOD(iternext_nodup);
 CURSOR_METHOD(iterprev);
 CURSOR_METHOD(iterprev_dup);
 CURSOR_METHOD(iterprev_nodup);
+CURSOR_METHOD(range);
+PyObject *transaction_range(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
 
 #endif

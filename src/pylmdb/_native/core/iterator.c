@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Iteration with a cursor: the objects that it gives.  How it moves is in position.h.
+/* Iteration with a cursor, and over a range: the objects that they give.  How they move is in
+ * position.h.
  *
  * What it gave is used again when the caller has let it go: the pair at the next
  * step, a key or value, which a loop's variable still has then, at the one after.
@@ -11,35 +12,50 @@
 
 typedef struct {
     PyObject_HEAD
+    /* NULL after the end of a range */
     Cursor *cursor;
     struct pylmdb_iteration iteration;
     char keys;
+    /* a step of a range is in progress */
+    char stepping;
     PyObject *pair;
     /* the keys and values given last and before that */
     PyObject *given[2][2];
     int turn;
 } Iterator;
 
-static PyObject *iterate(Cursor *cursor, int op, int keys, int values)
+/* The guard is passed last, after all that can run Python code; the caller starts the iteration. */
+static Iterator *new_iterator(PyTypeObject *type, Cursor *cursor, int keys)
 {
-    PyTypeObject *type = cursor->state->iterator_type;
     Iterator *self = (Iterator *)type->tp_alloc(type, 0);
-    int code;
 
     if (!self)
         return NULL;
     self->cursor = (Cursor *)Py_NewRef((PyObject *)cursor);
     self->keys = (char)keys;
-    if (guard_cursor(cursor)) {
-        Py_DECREF(self);
+    if (guard_cursor(cursor))
+        Py_CLEAR(self);
+    return self;
+}
+
+/* Takes the reference, and the code with which its iteration has started. */
+static PyObject *started_iterator(Iterator *self, int code)
+{
+    if (!code)
+        return (PyObject *)self;
+    fail(self->cursor->state, "mdb_cursor_get", code);
+    Py_DECREF(self);
+    return NULL;
+}
+
+static PyObject *iterate(Cursor *cursor, int op, int keys, int values)
+{
+    Iterator *self = new_iterator(cursor->state->iterator_type, cursor, keys);
+
+    if (!self)
         return NULL;
-    }
-    code = cursor->engine->iteration_start(&self->iteration, &cursor->position, op, values);
-    if (code) {
-        Py_DECREF(self);
-        return fail(cursor->state, "mdb_cursor_get", code);
-    }
-    return (PyObject *)self;
+    return started_iterator(
+        self, cursor->engine->iteration_start(&self->iteration, &cursor->position, op, values));
 }
 
 static PyObject *start_iterator(Cursor *self, const Signature *signature, PyObject *const *args,
@@ -157,6 +173,10 @@ static inline int next_record(struct pylmdb_iteration *iteration, Cursor *cursor
         return 1;
     if (code == PYLMDB_NOT_QUICK)
         code = cursor->engine->iteration_next(iteration, &cursor->position);
+    if (code == PYLMDB_OTHER_WIDTH)
+        return refuse_with(cursor->state, "bound of another width", "nn",
+                           (Py_ssize_t)iteration->bound.mv_size,
+                           (Py_ssize_t)cursor->position.key.mv_size);
     return found_record(cursor, code);
 }
 
@@ -174,6 +194,13 @@ static PyObject *iterator_next(Iterator *self)
     if (!self->iteration.values)
         return key;
     return self->keys ? fill_pair(self, key, value) : value;
+}
+
+static void drop_cursor(Iterator *self)
+{
+    if (self->cursor && self->cursor->engine)
+        self->cursor->engine->iteration_free(&self->iteration);
+    Py_CLEAR(self->cursor);
 }
 
 static int iterator_traverse(Iterator *self, visitproc visit, void *arg)
@@ -196,12 +223,10 @@ static void iterator_dealloc(Iterator *self)
     int i;
 
     PyObject_GC_UnTrack(self);
-    if (self->cursor->engine)
-        self->cursor->engine->iteration_free(&self->iteration);
     Py_CLEAR(self->pair);
     for (i = 0; i < 4; i++)
         Py_CLEAR(self->given[i / 2][i % 2]);
-    Py_CLEAR(self->cursor);
+    drop_cursor(self);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -218,3 +243,156 @@ static PyType_Slot iterator_slots[] = {
 
 TYPE_SPEC(iterator, "CursorIterator", Iterator,
           Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION);
+
+/* -- ranges ----------------------------------------------------------------------- */
+
+/* As a generator does: after its end, or an exception, it stays ended, and keeps nothing alive;
+ * and it refuses a step inside a step, which could end it. */
+static PyObject *range_next(Iterator *self)
+{
+    PyObject *item;
+
+    if (self->stepping) {
+        PyErr_SetString(PyExc_ValueError, "range: a step of this iterator is in progress");
+        return NULL;
+    }
+    if (!self->cursor)
+        return NULL;
+    self->stepping = 1;
+    item = iterator_next(self);
+    self->stepping = 0;
+    if (!item)
+        drop_cursor(self);
+    return item;
+}
+
+static PyType_Slot range_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Yields the records between two keys.")},
+    {Py_tp_traverse, iterator_traverse},
+    {Py_tp_clear, iterator_clear},
+    {Py_tp_dealloc, iterator_dealloc},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, range_next},
+    {0, NULL},
+};
+
+TYPE_SPEC(range, "RangeIterator", Iterator, Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION);
+
+/* The arguments of range(), in this order. */
+enum { START, STOP, PREFIX, REVERSE, KEYS, VALUES, RANGE_DB };
+
+/* Bytes without data are not given; after_prefix is the stop of a prefix, or None. */
+typedef struct {
+    Bytes start, stop, prefix;
+    PyObject *after_prefix;
+} Bounds;
+
+static int take_bound(const char *name, PyObject *object, Bytes *out)
+{
+    out->owner = NULL;
+    out->data = NULL;
+    out->size = 0;
+    return object && object != Py_None ? get_bytes(name, object, out) : 0;
+}
+
+static int take_prefix(Cursor *cursor, PyObject *object, Bounds *bounds)
+{
+    const char *const refused =
+        pylmdb_prefix_refusal(bounds->start.data || bounds->stop.data,
+                              cursor->slot->flags & (MDB_INTEGERKEY | MDB_REVERSEKEY));
+    const Bytes *const prefix = &bounds->prefix;
+    PyObject *copy;
+
+    if (refused)
+        return refuse_named(cursor->state, refused);
+    copy = PyBytes_CheckExact(object)
+               ? Py_NewRef(object)
+               : PyBytes_FromStringAndSize(prefix->data, (Py_ssize_t)prefix->size);
+    if (!copy)
+        return -1;
+    bounds->after_prefix = PyObject_CallOneArg(cursor->state->successor, copy);
+    Py_DECREF(copy);
+    return bounds->after_prefix ? take_bound("stop", bounds->after_prefix, &bounds->stop) : -1;
+}
+
+static int take_bounds(Cursor *cursor, PyObject *const *given, Bounds *bounds)
+{
+    if (take_bound("start", given[START], &bounds->start) ||
+        take_bound("stop", given[STOP], &bounds->stop) ||
+        take_bound("prefix", given[PREFIX], &bounds->prefix))
+        return -1;
+    return bounds->prefix.data ? take_prefix(cursor, given[PREFIX], bounds) : 0;
+}
+
+static void drop_bounds(Bounds *bounds)
+{
+    drop_bytes(&bounds->start);
+    drop_bytes(&bounds->stop);
+    drop_bytes(&bounds->prefix);
+    Py_XDECREF(bounds->after_prefix);
+}
+
+static PyObject *start_range(Cursor *cursor, const Bounds *bounds, int reverse, int keys,
+                             int values)
+{
+    const Bytes *const first = bounds->prefix.data ? &bounds->prefix : &bounds->start;
+    const Bytes *const stop = &bounds->stop;
+    Iterator *self = new_iterator(cursor->state->range_type, cursor, keys);
+
+    if (!self)
+        return NULL;
+    return started_iterator(self, cursor->engine->range_start(&self->iteration, &cursor->position,
+                                                              first->data, first->size, stop->data,
+                                                              stop->size, reverse, values));
+}
+
+static PyObject *iterate_range(Cursor *cursor, PyObject *const *given)
+{
+    const int keys = get_flag(given[KEYS], 1), values = keys < 0 ? -1 : get_flag(given[VALUES], 1);
+    Bounds bounds = {.after_prefix = NULL};
+    PyObject *result = NULL;
+    int reverse;
+
+    if (values < 0)
+        return NULL;
+    if (!keys && !values) {
+        refuse_named(cursor->state, "range of nothing");
+        return NULL;
+    }
+    if (guard_cursor(cursor))
+        return NULL;
+    if (!take_bounds(cursor, given, &bounds) && (reverse = get_flag(given[REVERSE], 0)) >= 0)
+        result = start_range(cursor, &bounds, reverse, keys, values);
+    drop_bounds(&bounds);
+    return result;
+}
+
+CURSOR_METHOD(range)
+{
+    static const Signature signature = {
+        "range", 0, 2, 6, {ARG_START, ARG_STOP, ARG_PREFIX, ARG_REVERSE, ARG_KEYS, ARG_VALUES}};
+    PyObject *given[6];
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
+        return NULL;
+    return iterate_range(self, given);
+}
+
+PyObject *transaction_range(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames)
+{
+    static const Signature signature = {
+        "range",
+        0,
+        2,
+        7,
+        {ARG_START, ARG_STOP, ARG_PREFIX, ARG_REVERSE, ARG_KEYS, ARG_VALUES, ARG_DB}};
+    PyObject *given[7], *cursor, *result;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        !(cursor = open_cursor(self, given[RANGE_DB])))
+        return NULL;
+    result = iterate_range((Cursor *)cursor, given);
+    Py_DECREF(cursor);
+    return result;
+}

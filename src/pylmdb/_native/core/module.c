@@ -27,6 +27,10 @@ static const char *const argument_names[ARG_COUNT] = {
     [ARG_METASYNC] = "metasync",
     [ARG_TXN] = "txn",
     [ARG_COPY] = "copy",
+    [ARG_START] = "start",
+    [ARG_STOP] = "stop",
+    [ARG_PREFIX] = "prefix",
+    [ARG_REVERSE] = "reverse",
     [ARG_REVERSE_KEY] = "reverse_key",
     [ARG_DUPSORT] = "dupsort",
     [ARG_CREATE] = "create",
@@ -237,6 +241,7 @@ static int take_python_side(CoreState *state)
     return take_attribute("pylmdb._core_rules.refusals", "refusal", &state->refusal) ||
                    take_attribute("pylmdb._core_rules.refusals", "database_error",
                                   &state->database_error) ||
+                   take_attribute("pylmdb._core_rules.ranges", "successor", &state->successor) ||
                    take_attribute("pylmdb.database", "Database", &state->database_class) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||
@@ -278,6 +283,7 @@ static int core_exec(PyObject *module)
     return add_type(module, &transaction_spec, &state->transaction_type) ||
                    add_type(module, &cursor_spec, &state->cursor_type) ||
                    add_type(module, &iterator_spec, &state->iterator_type) ||
+                   add_type(module, &range_spec, &state->range_type) ||
                    add_type(module, &shared_spec, &state->shared_type) ||
                    add_type(module, &slot_spec, &state->slot_type) ||
                    add_type(module, &exporter_spec, &state->exporter_type) ||
@@ -290,10 +296,11 @@ static int core_exec(PyObject *module)
 
 /* clang-format off */
 #define EACH_OBJECT(each) \
-    each(transaction_type); each(cursor_type); each(iterator_type); \
+    each(transaction_type); each(cursor_type); each(iterator_type); each(range_type); \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
     each(environment_type); each(transaction_class); each(cursor_class); \
     each(error); each(database_error); each(open_db_error); each(refusal); \
+    each(successor); \
     each(acquire); each(release); each(handle); each(open_db); \
     each(wrong_thread_error); each(database_class); each(deadline_class); \
     each(stat.class); each(stat.fields); each(stat.empty); \

@@ -479,9 +479,9 @@ static int go_on(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
     return MDB_NOTFOUND;
 }
 
-int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
+static int step(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
 {
-    int rc = pylmdb_quick_next(iteration, p, pylmdb_cursor_step);
+    int rc = pylmdb_quick_step(iteration, p, pylmdb_cursor_step);
 
     if (rc != PYLMDB_NOT_QUICK)
         return rc;
@@ -498,8 +498,91 @@ int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_posi
     return rc;
 }
 
+/* The range ends at the cursor's record; but not if its key was read from a page that the file
+ * does not have any more. */
+static int end_range(struct pylmdb_position *p)
+{
+    if (pylmdb_any_cut && pylmdb_env_is_cut(mdb_txn_env(mdb_cursor_txn(p->cursor))))
+        return MDB_CORRUPTED;
+    return MDB_NOTFOUND;
+}
+
+static int check_bound(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
+{
+    const MDB_val *bound = &iteration->bound;
+    int order;
+
+    if (iteration->bounded == PYLMDB_BOUNDED_BYTES) {
+        order = pylmdb_compare_bytes(&p->key, bound);
+    } else {
+        if (p->dbflags & MDB_INTEGERKEY && p->key.mv_size != bound->mv_size)
+            return PYLMDB_OTHER_WIDTH;
+        touch_pages(p->key.mv_data, p->key.mv_size);
+        order = mdb_cmp(mdb_cursor_txn(p->cursor), mdb_cursor_dbi(p->cursor), &p->key, bound);
+    }
+    return pylmdb_ends_at(iteration, order) ? end_range(p) : 0;
+}
+
+int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
+{
+    int rc = iteration->ended ? end_range(p) : step(iteration, p);
+
+    return rc || iteration->bounded == PYLMDB_UNBOUNDED ? rc : check_bound(iteration, p);
+}
+
+/* -- ranges ----------------------------------------------------------------------- */
+
+static int copy_bound(struct pylmdb_iteration *iteration, const void *key, size_t size,
+                      unsigned int dbflags)
+{
+    if (!(iteration->bound.mv_data = malloc(size ? size : 1)))
+        return ENOMEM;
+    memcpy(iteration->bound.mv_data, key, size);
+    iteration->bound.mv_size = size;
+    iteration->bounded =
+        dbflags & (MDB_INTEGERKEY | MDB_REVERSEKEY) ? PYLMDB_BOUNDED_ORDER : PYLMDB_BOUNDED_BYTES;
+    return 0;
+}
+
+static int seek_range(struct pylmdb_position *p, const void *key, size_t size)
+{
+    return key ? pylmdb_position_seek(p, key, size, NULL, 0, MDB_SET_RANGE)
+               : pylmdb_position_move(p, MDB_FIRST);
+}
+
+/* To the last record before stop. */
+static int seek_last(struct pylmdb_position *p, const void *stop, size_t size)
+{
+    int rc = stop ? seek_range(p, stop, size) : MDB_NOTFOUND;
+
+    if (rc && rc != MDB_NOTFOUND)
+        return rc;
+    return pylmdb_position_move(p, rc ? MDB_LAST : MDB_PREV);
+}
+
+int pylmdb_range_start(struct pylmdb_iteration *iteration, struct pylmdb_position *p,
+                       const void *start, size_t start_size, const void *stop, size_t stop_size,
+                       int reverse, int values)
+{
+    const void *bound = reverse ? start : stop;
+    int rc = 0;
+
+    if (bound)
+        rc = copy_bound(iteration, bound, reverse ? start_size : stop_size, p->dbflags);
+    if (rc)
+        return rc;
+    rc = reverse ? seek_last(p, stop, stop_size) : seek_range(p, start, start_size);
+    if (rc == MDB_NOTFOUND) {
+        iteration->ended = 1;
+        return 0;
+    }
+    return rc ? rc : pylmdb_iteration_start(iteration, p, reverse ? MDB_PREV : MDB_NEXT, values);
+}
+
 void pylmdb_iteration_free(struct pylmdb_iteration *iteration)
 {
+    free(iteration->bound.mv_data);
+    iteration->bound.mv_data = NULL;
     free(iteration->last.record);
     iteration->last.record = NULL;
 }
