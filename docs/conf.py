@@ -42,7 +42,10 @@ autodoc_typehints_format = "short"
 nitpick_ignore_regex = [
     ("py:.*", r"(pylmdb\.(aio|writer)\.)?(K|V|T|ValueT|BytesLike)"),
     ("py:class", r"(Keys|KeyCodec|ValueCodec|Path|Source|Progress|Decode|Mode|Axes)"),
-    ("py:class", r"(Awaited|DbSlot|Desk|ArrayLike|DTypeLike|NDArray|AbstractContextManager)"),
+    (
+        "py:class",
+        r"(AwaitableContext|DbSlot|LoopState|ArrayLike|DTypeLike|NDArray|AbstractContextManager)",
+    ),
     ("py:class", r"(CData|Label|SharedEnv|SupportsIndex|Value|np\.float32)"),
     ("py:class", r"(Array|Bag)"),  # of Dask
     ("py:.*", r"((os\.)?PathLike|(Broken)?Executor|concurrent\.futures.*|functools\..*|glob)"),
