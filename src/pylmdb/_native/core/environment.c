@@ -143,19 +143,17 @@ static PyObject *environment_open_db(EnvironmentCore *self, PyObject *const *arg
                                         {ARG_KEY, ARG_TXN, ARG_REVERSE_KEY, ARG_DUPSORT, ARG_CREATE,
                                          ARG_INTEGERKEY, ARG_INTEGERDUP, ARG_DUPFIXED}};
     CoreState *state = state_of(Py_TYPE(self));
-    PyObject *given[8], *result;
+    PyObject *given[8], *result, *shared, *method;
     Slot *slot;
     int code;
 
     if (!state || parse_arguments(state, &signature, args, nargs, kwnames, given))
         return NULL;
-    Py_XINCREF(self->shared); /* what runs meanwhile may close the environment */
-    result = self->shared;
+    shared = Py_XNewRef(self->shared); /* Python code that runs meanwhile may close it */
     code = open_quickly(self, given, &slot);
-    Py_XDECREF(result);
+    Py_XDECREF(shared);
     if (code == PYLMDB_NOT_QUICK) {
-        PyObject *method = PyObject_GetAttr((PyObject *)self, state->open_db);
-
+        method = PyObject_GetAttr((PyObject *)self, state->open_db);
         result = method ? PyObject_Vectorcall(method, args, (size_t)nargs, kwnames) : NULL;
         Py_XDECREF(method);
         return result;
