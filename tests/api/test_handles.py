@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Several transactions open handles of one database at once: it gets one slot."""
 
+import gc
 import sys
 import threading
 
@@ -306,11 +307,14 @@ def calls_of(function):
         nonlocal count
         count += event in ("call", "c_call")
 
+    gc.collect()
+    gc.disable()  # finalizers are functions, too
     sys.setprofile(profile)
     try:
         function()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 
