@@ -92,14 +92,13 @@ class SharedCore:
             raise open_db_error(lib.MDB_DBS_FULL, None)
         # one that no other call uses: a finalizer can open a database inside of this call
         found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
-        used = self._dead_slot_is_used(txn)
-        args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live, used, found
+        args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live
         if known is not None:
             known.doubted = False  # so a doubt that another thread raises from now on stays
-        code = lib.pylmdb_open_db(*args)
+        code = self._open_or_reuse(args, txn, found)
         if code == lib.PYLMDB_GONE:
             self.retire(found.dbi)
-            code = lib.pylmdb_open_db(*args)
+            code = self._open_or_reuse(args, txn, found)
         slot = known if code else self._take_slot(ptr, txn, name, found)
         is_pending = found.pending
         if slot is not None and (code or lib.pylmdb_txn_is_old(ptr)):
@@ -115,6 +114,14 @@ class SharedCore:
         if hidden and (txn is None or slot not in txn._opened):
             raise open_db_error(lib.MDB_NOTFOUND, name)
         return slot
+
+    def _open_or_reuse(self, args: tuple[Any, ...], opener: Any, found: Any) -> int:
+        """Look at all transactions only where a slot has to be used again."""
+        lib = self.engine.lib
+        code = lib.pylmdb_open_db(*args, 1, found)
+        if code == lib.MDB_DBS_FULL and not self._dead_slot_is_used(opener):
+            code = lib.pylmdb_open_db(*args, 0, found)
+        return int(code)
 
     def _dead_slot_is_used(self, opener: Any) -> bool:
         """Whether an operation in progress uses the slot of a database that was dropped since."""

@@ -70,20 +70,28 @@ static int dead_slot_is_used(const Shared *shared, const Transaction *opener)
     return 0;
 }
 
+/* Looks at all transactions only where a slot has to be used again. */
+static int open_or_reuse(Shared *shared, MDB_txn *ptr, Transaction *txn, const char *name,
+                         unsigned int flags, struct pylmdb_opened *found)
+{
+    const struct pylmdb_engine *const engine = shared->engine;
+    const int code = engine->open_db(shared->pool, ptr, name, flags, shared->live, 1, found);
+
+    return code != MDB_DBS_FULL || dead_slot_is_used(shared, txn)
+               ? code
+               : engine->open_db(shared->pool, ptr, name, flags, shared->live, 0, found);
+}
+
 static int open_native_db(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name,
                           unsigned int flags, struct pylmdb_opened *found)
 {
     const char *native_name = name == Py_None ? NULL : PyBytes_AS_STRING(name);
-    const struct pylmdb_engine *const engine = shared->engine;
-    int code = engine->open_db(shared->pool, ptr, native_name, flags, shared->live,
-                               dead_slot_is_used(shared, txn), found);
+    const int code = open_or_reuse(shared, ptr, txn, native_name, flags, found);
 
     if (code != PYLMDB_GONE)
         return code;
-    if (retire(shared, found->dbi))
-        return RAISED;
-    return engine->open_db(shared->pool, ptr, native_name, flags, shared->live,
-                           dead_slot_is_used(shared, txn), found);
+    return retire(shared, found->dbi) ? RAISED
+                                      : open_or_reuse(shared, ptr, txn, native_name, flags, found);
 }
 
 /* Notes from when on the number of a new slot means this database.  If the slot before it had
