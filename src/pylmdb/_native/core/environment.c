@@ -6,16 +6,6 @@
 
 #include <string.h>
 
-/* Its native environment; NULL where Python has to get it: it is closed, inherited over fork, or
- * replaced. */
-static Shared *usable_shared(const EnvironmentCore *self)
-{
-    Shared *shared = (Shared *)self->shared;
-
-    return LIKELY(shared && shared->generation == pylmdb_generation && !shared->replaced) ? shared
-                                                                                          : NULL;
-}
-
 static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args, Py_ssize_t nargs,
                                    PyObject *kwnames)
 {

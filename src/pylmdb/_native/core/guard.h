@@ -71,4 +71,21 @@ static inline int is_open(const Transaction *txn)
 int resume_transaction(Transaction *txn);
 int resume_cursor(Cursor *cursor);
 
+/* -- environments -- */
+
+/* Its Environments have another one now: in a forked child, and after compact(). */
+static inline int is_left_behind(const Shared *shared)
+{
+    return shared->replaced || shared->generation != pylmdb_generation;
+}
+
+/* The native environment of an Environment; NULL where Python has to get it: it is closed, or left
+ * behind. */
+static inline Shared *usable_shared(const EnvironmentCore *env)
+{
+    Shared *shared = (Shared *)env->shared;
+
+    return LIKELY(shared && !is_left_behind(shared)) ? shared : NULL;
+}
+
 #endif

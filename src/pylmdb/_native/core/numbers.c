@@ -32,12 +32,9 @@ static PyObject *new_stat(CoreState *state, const size_t *numbers)
  * "admitting" back before, and needs the GIL for that.  NULL: Python waits, or refuses. */
 static Shared *at_once(const EnvironmentCore *env)
 {
-    Shared *shared = (Shared *)env->shared;
+    Shared *shared = usable_shared(env);
 
-    return LIKELY(shared && shared->generation == pylmdb_generation && !shared->replaced &&
-                  shared->admitting)
-               ? shared
-               : NULL;
+    return LIKELY(shared && shared->admitting) ? shared : NULL;
 }
 
 static PyObject *in_python(PyObject *env, const char *method)

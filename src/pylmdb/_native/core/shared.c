@@ -188,7 +188,7 @@ static PyMethodDef shared_methods[] = {
 
 static PyObject *shared_left_behind(Shared *self, void *ignored)
 {
-    return PyBool_FromLong(self->replaced || self->generation != pylmdb_generation);
+    return PyBool_FromLong(is_left_behind(self));
 }
 
 static PyGetSetDef shared_getset[] = {
