@@ -10,8 +10,8 @@ struct identity {
 /* A folder that contained the environment's files when it was last checked, some time after
  * its last change; and the folder's times at that check. */
 struct settled_folder {
-    struct identity folder; /* of the open descriptor fd */
-    int fd, is_settled;
+    struct identity folder;
+    int is_settled;
     struct timespec changed, written;
     long long looked; /* in milliseconds */
 };

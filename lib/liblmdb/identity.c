@@ -153,12 +153,12 @@ static int folder_name(MDB_env *env, char *full, size_t room)
     return 0;
 }
 
-static int folder_exists(MDB_env *env)
+/* The folder that the path leads to. */
+static int find_folder(MDB_env *env, struct stat *found)
 {
     char full[PATH_MAX];
-    struct stat found;
 
-    return !folder_name(env, full, sizeof(full)) && !stat(full, &found);
+    return !folder_name(env, full, sizeof(full)) && !stat(full, found);
 }
 
 /* Files whose folder was moved are still the same: they are found where the folder is now. */
@@ -167,11 +167,12 @@ static int names_lead_elsewhere(MDB_env *env)
     struct env_extension *ext = extension_of(env);
     const enum place data = look_up(env, &ext->data, 0);
     const enum place locks = env->me_txns ? look_up(env, &ext->locks, 1) : data;
+    struct stat folder;
 
     if (data == SAME && locks == SAME)
         return 0;
     return data != GONE || locks != GONE || is_unlinked(env->me_fd) || is_unlinked(env->me_lfd) ||
-           folder_exists(env);
+           find_folder(env, &folder);
 }
 
 /* Checking both names takes as long as a small transaction.  If the times of a folder have not
@@ -180,9 +181,8 @@ static int names_lead_elsewhere(MDB_env *env)
  * that ticks at least every 10 ms; some file systems count in steps of two seconds, and have no
  * parts of a second.  A name that is a symbolic link leads out of the folder.
  *
- * The folder's times are read through a descriptor, which takes a third of the time of a path.
- * That does not show whether the path still leads to the folder, or whether something is mounted
- * over a file.  So everything is checked every PAUSE_MS. */
+ * A file that is mounted over another does not change the folder.  So both names are checked
+ * every PAUSE_MS, too. */
 enum { SETTLED_MS = 100, SETTLED_COARSE_MS = 3000 };
 
 static int is_long_ago(const struct timespec *now, const struct timespec *then)
@@ -209,53 +209,11 @@ static int is_settled(MDB_env *env, const struct stat *folder)
            !full_name(env, full, sizeof(full), 0) && !lstat(full, &data) && S_ISREG(data.st_mode);
 }
 
-/* Closed with the environment, and in a forked child. */
-static void close_folder(MDB_env *env)
+static int is_unchanged(const struct settled_folder *known, const struct stat *found)
 {
-    struct settled_folder *known = &extension_of(env)->known;
-
-    if (known->folder.inode)
-        (void)close(known->fd);
-    known->folder.inode = 0;
-    known->is_settled = 0;
-}
-
-static int is_folder(const struct settled_folder *known, const struct stat *found)
-{
-    return known->folder.inode == found->st_ino && known->folder.device == found->st_dev;
-}
-
-/* Systems without O_PATH must be allowed to read the folder. */
-#ifdef O_PATH
-#define O_FOLDER O_PATH
-#else
-#define O_FOLDER O_RDONLY
-#endif
-
-/* The folder that the path leads to, which is open then. */
-static int find_folder(MDB_env *env, struct stat *found)
-{
-    struct settled_folder *known = &extension_of(env)->known;
-    char full[PATH_MAX];
-
-    if (folder_name(env, full, sizeof(full)) || stat(full, found))
-        return 0;
-    if (is_folder(known, found))
-        return 1;
-    close_folder(env);
-    if ((known->fd = open(full, O_FOLDER | O_DIRECTORY | O_CLOEXEC)) < 0)
-        return 0;
-    remember_file(&known->folder, known->fd);
-    return !fstat(known->fd, found);
-}
-
-static int is_unchanged(const struct settled_folder *known)
-{
-    struct stat found;
-
-    return known->is_settled && !is_due(&known->looked) && !fstat(known->fd, &found) &&
-           is_folder(known, &found) && same_time(&known->changed, &found.st_ctim) &&
-           same_time(&known->written, &found.st_mtim);
+    return known->is_settled && !is_due(&known->looked) && known->folder.inode == found->st_ino &&
+           known->folder.device == found->st_dev && same_time(&known->changed, &found->st_ctim) &&
+           same_time(&known->written, &found->st_mtim);
 }
 
 /* Called by the one thread that begins to write. */
@@ -263,15 +221,17 @@ static int files_are_replaced(MDB_env *env)
 {
     struct settled_folder *known = &extension_of(env)->known;
     struct stat folder;
-    int found;
+    /* before the names: a change of one comes after it */
+    const int found = find_folder(env, &folder);
 
-    if (is_unchanged(known))
+    if (found && is_unchanged(known, &folder))
         return 0;
     known->is_settled = 0;
-    found = find_folder(env, &folder); /* before the names: a change of one comes after it */
     if (names_lead_elsewhere(env))
         return 1;
     if (found && is_settled(env, &folder)) {
+        known->folder.device = folder.st_dev;
+        known->folder.inode = folder.st_ino;
         known->changed = folder.st_ctim;
         known->written = folder.st_mtim;
         known->is_settled = 1;

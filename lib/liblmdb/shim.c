@@ -362,7 +362,6 @@ void pylmdb_env_close(MDB_env *env)
 #endif
     free_retired_names(env);
     free_names(env);
-    close_folder(env);
     mdb_env_close(env);
 }
 
@@ -442,7 +441,6 @@ void pylmdb_env_abandon(MDB_env *env)
     if (env->me_lfd != INVALID_HANDLE_VALUE)
         (void)close(env->me_lfd);
     env->me_fd = env->me_mfd = env->me_lfd = INVALID_HANDLE_VALUE;
-    close_folder(env);
 }
 
 void *pylmdb_env_map(MDB_env *env, size_t *size)
