@@ -189,8 +189,8 @@ static int has_checksums(const MDB_env *env)
 /* Whether something that was read may be zeros that the file did not have. */
 static inline int is_truncated(MDB_env *env)
 {
-    return __builtin_expect(__atomic_load_n(&pylmdb_any_cut, __ATOMIC_ACQUIRE), 0) &&
-           pylmdb_env_is_cut(env);
+    return __builtin_expect(__atomic_load_n(&pylmdb_any_truncated, __ATOMIC_ACQUIRE), 0) &&
+           pylmdb_env_is_truncated(env);
 }
 
 #include "checked_pages.c"

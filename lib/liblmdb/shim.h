@@ -160,14 +160,14 @@ void pylmdb_env_guard_reads(MDB_env *env, int guard);
 /* Whether that has happened to any environment, and to this one. Code that copies a value
  * touches it before, and asks this afterwards. */
 #if defined(__GNUC__)
-extern int pylmdb_any_cut __attribute__((visibility("hidden")));
+extern int pylmdb_any_truncated __attribute__((visibility("hidden")));
 #else
-extern int pylmdb_any_cut;
+extern int pylmdb_any_truncated;
 #endif
 /* The core's note of the same; NULL before the engine has joined the core. */
-extern int *pylmdb_host_cut;
+extern int *pylmdb_host_truncated;
 /* cdef: begin */
-int pylmdb_env_is_cut(MDB_env *env);
+int pylmdb_env_is_truncated(MDB_env *env);
 /* Allow guarded reads to code outside this engine: that of the core, or of another engine,
  * which pylmdb_own_code() of that engine returns. */
 void pylmdb_guard_code(const void *code, size_t size);

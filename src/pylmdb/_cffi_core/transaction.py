@@ -408,7 +408,7 @@ class TransactionCore:
         lib = self._lib
         lib.pylmdb_touch(value.mv_data, value.mv_size)
         copy: bytes = self._ffi.buffer(value.mv_data, value.mv_size)[:]
-        if lib.pylmdb_env_is_cut(self._shared.ptr):
+        if lib.pylmdb_env_is_truncated(self._shared.ptr):
             raise error("read", lib.MDB_CORRUPTED)
         return copy
 

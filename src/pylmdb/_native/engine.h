@@ -148,7 +148,7 @@ struct pylmdb_host {
     unsigned int abi;
     size_t size; /* of this struct */
     const int *generation;
-    int *any_cut;
+    int *any_truncated;
     const void *code;
     size_t code_size;
 };
@@ -240,7 +240,7 @@ struct pylmdb_host {
     SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi)) \
     /* environments */ \
     SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size)) \
-    SLOT(int, pylmdb_, env_is_cut, (MDB_env *env)) \
+    SLOT(int, pylmdb_, env_is_truncated, (MDB_env *env)) \
     /* The number of the last committed transaction; 0 if it is unknown. */ \
     SLOT(size_t, pylmdb_, last_txnid, (MDB_env *env)) \
     SLOT(int, mdb_, env_get_maxkeysize, (MDB_env *env)) \

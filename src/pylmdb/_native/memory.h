@@ -14,7 +14,7 @@
 #endif
 
 /* Read a byte of each page. Called before a value is copied: if the file lacks a page, that
- * is noted (pylmdb_any_cut). */
+ * is noted (pylmdb_any_truncated). */
 static inline void touch_pages(const void *data, size_t size)
 {
     const volatile char *bytes = data;

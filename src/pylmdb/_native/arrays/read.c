@@ -159,7 +159,7 @@ static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char
                      values[i - PREFETCH_DISTANCE].mv_data, size);
     }
     if (rc || threads == 1)
-        return rc ? rc : pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
+        return rc ? rc : pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : 0;
     return pylmdb_copy_rows(env, values, batch->count, size, out, stride, threads);
 }
 
@@ -352,7 +352,7 @@ int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const vo
         return rc;
     rc = copy_values(cursor, dbflags, value, out, count, size);
     mdb_cursor_close(cursor);
-    return !rc && pylmdb_env_is_cut(env) ? MDB_CORRUPTED : rc;
+    return !rc && pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : rc;
 }
 
 /* -- copying ---------------------------------------------------------------------- */
@@ -453,7 +453,7 @@ static int copy_all(MDB_env *env, const struct part *whole, int threads)
         copy_in_threads(whole, count_of_threads);
     else
         copy_part(whole);
-    return pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
+    return pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : 0;
 }
 
 int pylmdb_copy_rows(MDB_env *env, const MDB_val *rows, size_t count, size_t size, char *out,

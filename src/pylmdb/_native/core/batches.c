@@ -322,7 +322,7 @@ static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyf
     if (!rc && into.list)
         result = Py_NewRef(into.list);
     else if (!rc && !PyByteArray_Resize(into.records, (Py_ssize_t)into.size))
-        result = unless_cut(self->txn, PyMemoryView_FromObject(into.records));
+        result = unless_truncated(self->txn, PyMemoryView_FromObject(into.records));
     Py_XDECREF(into.list);
     Py_XDECREF(into.records);
     return result;

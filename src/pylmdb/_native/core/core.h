@@ -74,7 +74,7 @@ enum argument {
 /* What the core lends to the engines (module.c): how often this process was forked since it
  * was loaded, and whether any map was found cut. */
 extern int pylmdb_generation __attribute__((visibility("hidden")));
-extern int pylmdb_any_cut __attribute__((visibility("hidden")));
+extern int pylmdb_any_truncated __attribute__((visibility("hidden")));
 
 struct Transaction;
 

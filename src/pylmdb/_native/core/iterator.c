@@ -114,7 +114,7 @@ static inline PyObject *next_bytes(Transaction *txn, PyObject **given, const MDB
     PyObject *bytes = *given;
 
     if (LIKELY(bytes && Py_REFCNT(bytes) == 1 && (size_t)PyBytes_GET_SIZE(bytes) == value->mv_size))
-        return unless_cut(txn, fill_bytes(bytes, value));
+        return unless_truncated(txn, fill_bytes(bytes, value));
     bytes = to_bytes(txn, value);
     /* Python has just one b"", and one for each single byte. */
     if (bytes && value->mv_size > 1 && value->mv_size <= GREATEST_KEPT)

@@ -67,7 +67,7 @@ CoreState *state_of(PyTypeObject *type)
 
 /* What the core lends to the engines. */
 int pylmdb_generation = 1;
-int pylmdb_any_cut;
+int pylmdb_any_truncated;
 
 #if PYLMDB_GUARDS_READS
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -104,7 +104,7 @@ static PyObject *core_join(PyObject *module, PyObject *address)
 {
     const struct pylmdb_engine *engine = PyLong_AsVoidPtr(address);
     const struct pylmdb_host host = {
-        PYLMDB_ENGINE_ABI, sizeof(host), &pylmdb_generation, &pylmdb_any_cut, CODE, CODE_SIZE,
+        PYLMDB_ENGINE_ABI, sizeof(host), &pylmdb_generation, &pylmdb_any_truncated, CODE, CODE_SIZE,
     };
     const char *part;
 

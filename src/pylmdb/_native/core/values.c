@@ -32,9 +32,9 @@ static PyObject *copy_large(Transaction *txn, const MDB_val *value)
     return bytes;
 }
 
-PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy)
+PyObject *unless_truncated_slowly(Transaction *txn, PyObject *copy)
 {
-    if (!copy || !txn->engine->env_is_cut(txn->shared->pool->env))
+    if (!copy || !txn->engine->env_is_truncated(txn->shared->pool->env))
         return copy;
     Py_DECREF(copy);
     return fail(txn->state, "read", MDB_CORRUPTED);
@@ -44,11 +44,11 @@ PyObject *large_to_bytes(Transaction *txn, const MDB_val *value)
 {
     touch_pages(value->mv_data, value->mv_size);
     if (LIKELY(value->mv_size < LARGE))
-        return unless_cut(txn,
-                          PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
+        return unless_truncated(
+            txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
     if (value->mv_size > PY_SSIZE_T_MAX)
         return PyErr_NoMemory();
-    return unless_cut(txn, copy_large(txn, value));
+    return unless_truncated(txn, copy_large(txn, value));
 }
 
 static PyObject *view_of_copy(Transaction *txn, const MDB_val *value)

@@ -15,10 +15,10 @@ PyObject *whole_map(Transaction *txn);
 int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value, PyObject **key_out,
                      PyObject **value_out);
 /* The copy of a value, unless the file was cut short under it. */
-PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy);
-static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
+PyObject *unless_truncated_slowly(Transaction *txn, PyObject *copy);
+static inline PyObject *unless_truncated(Transaction *txn, PyObject *copy)
 {
-    return LIKELY(!pylmdb_any_cut) ? copy : unless_cut_slowly(txn, copy);
+    return LIKELY(!pylmdb_any_truncated) ? copy : unless_truncated_slowly(txn, copy);
 }
 /* Most keys and values are small: they are copied without a call but Python's. */
 enum { SMALL = 4096 };
@@ -27,8 +27,8 @@ static inline PyObject *to_bytes(Transaction *txn, const MDB_val *value)
 {
     if (LIKELY(value->mv_size <= SMALL)) {
         touch_pages(value->mv_data, value->mv_size);
-        return unless_cut(txn,
-                          PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
+        return unless_truncated(
+            txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
     }
     return large_to_bytes(txn, value);
 }

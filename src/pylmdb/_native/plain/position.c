@@ -502,7 +502,7 @@ static int step(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
  * does not have any more. */
 static int end_range(struct pylmdb_position *p)
 {
-    if (pylmdb_any_cut && pylmdb_env_is_cut(mdb_txn_env(mdb_cursor_txn(p->cursor))))
+    if (pylmdb_any_truncated && pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(p->cursor))))
         return MDB_CORRUPTED;
     return MDB_NOTFOUND;
 }
