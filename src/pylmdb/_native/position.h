@@ -36,7 +36,7 @@ struct pylmdb_position {
     /* changes with each movement and each put */
     size_t moves;
     /* The last key sought was on the page of the one before. */
-    int near;
+    int same_page;
     /* What of key and value is the record's until the next movement; else they are read anew. */
     enum pylmdb_fresh fresh;
     char positioned;

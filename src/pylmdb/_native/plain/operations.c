@@ -19,7 +19,7 @@
 static int fits_values(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value)
 {
     MDB_val found = *key, first;
-    int near = 0, rc = pylmdb_quick_seek(cursor, &found, &first, MDB_SET_KEY, &near);
+    int same_page = 0, rc = pylmdb_quick_seek(cursor, &found, &first, MDB_SET_KEY, &same_page);
 
     if (rc == PYLMDB_NOT_QUICK)
         rc = pylmdb_safe_cursor_get(cursor, &found, &first, MDB_SET_KEY);

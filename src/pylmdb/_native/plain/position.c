@@ -324,7 +324,7 @@ int pylmdb_position_seek(struct pylmdb_position *p, const void *key, size_t key_
     if (!value) {
         p->key = (MDB_val){key_size, (void *)key};
         p->value = (MDB_val){value_size, (void *)value};
-        rc = pylmdb_quick_seek(p->cursor, &p->key, &p->value, op, &p->near);
+        rc = pylmdb_quick_seek(p->cursor, &p->key, &p->value, op, &p->same_page);
     }
     if (rc == PYLMDB_NOT_QUICK)
         rc = pylmdb_cursor_seek(p->cursor, p->dbflags, key, key_size, value ? value : "",
