@@ -315,7 +315,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
 /* A transaction that was reset keeps its reader slot until it is aborted. One without a slot
  * gets a new slot from mdb_txn_renew(). A slot without a process number is free;
  * mdb_txn_end() clears the number without the lock of the table, too. */
-int pylmdb_txn_park(MDB_txn *txn)
+int pylmdb_txn_release_slot(MDB_txn *txn)
 {
     mdb_txn_reset(txn);
     if (txn->mt_u.reader) {

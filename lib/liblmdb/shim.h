@@ -21,7 +21,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms);
 
 /* End a read transaction and free its reader slot, but keep its memory for
  * pylmdb_txn_renew(); 0 if this build cannot. */
-int pylmdb_txn_park(MDB_txn *txn);
+int pylmdb_txn_release_slot(MDB_txn *txn);
 
 /* Open a handle to a named database, so that no other transaction of this process is given
  * the same slot meanwhile. The caller serialises calls. PYLMDB_GONE: this process has a

@@ -24,7 +24,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     return mdb_txn_renew(txn);
 }
 
-int pylmdb_txn_park(MDB_txn *txn)
+int pylmdb_txn_release_slot(MDB_txn *txn)
 {
     (void)txn;
     return 0;

@@ -55,7 +55,7 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 /* What all transactions of an environment share: their count, and the idle ones. It lives as
  * long as the environment's record or one of its transactions. */
 #define PYLMDB_MAX_IDLE 64
-#define PYLMDB_MAX_PARKED 4
+#define PYLMDB_MAX_SLOTLESS 4
 /* How deep transactions may be nested. */
 #define PYLMDB_MAX_DEPTH 512
 
@@ -66,10 +66,10 @@ struct pylmdb_pool {
     int count;
     /* how many idle read transactions may keep their reader slots */
     int keep;
-    /* idle read transactions: those in idle keep their reader slots, those in parked only
-     * their memory (see pylmdb_txn_park) */
+    /* Idle read transactions.  Those in idle keep their reader slots.  Those in slotless keep
+     * only their memory (see pylmdb_txn_release_slot). */
     MDB_txn *idle[PYLMDB_MAX_IDLE];
-    MDB_txn *parked[PYLMDB_MAX_PARKED];
+    MDB_txn *slotless[PYLMDB_MAX_SLOTLESS];
 };
 
 /* A native transaction, with the result of its commit. Each function that ends it takes the
@@ -103,9 +103,9 @@ struct pylmdb_opened {
 #define PYLMDB_GONE (-30703)
 /* cdef: end */
 
-/* A key's rank in key order: keys are sorted by order. index is the number of the key in the
- * caller's list. */
-struct pylmdb_place {
+/* A key in a sort: entries are sorted by order, which holds some bytes of the key. index is the
+ * number of the key in the caller's list. */
+struct pylmdb_sort_entry {
     unsigned long long order;
     size_t index;
 };
@@ -185,7 +185,7 @@ struct pylmdb_host {
                                      int op)) \
     SLOT(int, pylmdb_, cursor_go_on, (MDB_cursor *cursor, const MDB_cursor *inherited)) \
     SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags, \
-                                 const MDB_val *keys, const struct pylmdb_place *places, \
+                                 const MDB_val *keys, const struct pylmdb_sort_entry *entries, \
                                  struct pylmdb_lookup *out, size_t count)) \
     SLOT(int, pylmdb_, position_init, (struct pylmdb_position *position, MDB_cursor *cursor, \
                                        unsigned int dbflags, size_t *writes)) \
@@ -221,7 +221,7 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, txn_begin, (MDB_env *env, MDB_txn *parent, unsigned int flags, \
                                    int wait_ms, MDB_txn **txn)) \
     SLOT(int, pylmdb_, txn_renew, (MDB_txn *txn, int wait_ms)) \
-    SLOT(int, pylmdb_, txn_park, (MDB_txn *txn)) \
+    SLOT(int, pylmdb_, txn_release_slot, (MDB_txn *txn)) \
     SLOT(void, mdb_, txn_abort, (MDB_txn *txn)) \
     SLOT(size_t, mdb_, txn_id, (MDB_txn *txn)) \
     SLOT(int, pylmdb_, begin, (struct pylmdb_txn *txn, struct pylmdb_pool *pool, \

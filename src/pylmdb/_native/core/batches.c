@@ -24,7 +24,7 @@ typedef struct {
     Py_ssize_t count;
     MDB_val *keys;
     Bytes *others; /* for keys that are not bytes; or NULL */
-    struct pylmdb_place *places;
+    struct pylmdb_sort_entry *entries;
     PyObject **results;
 } Batch;
 
@@ -38,7 +38,7 @@ static void drop_batch(Batch *batch)
         Py_XDECREF(batch->results[i]);
     PyMem_Free(batch->others);
     PyMem_Free(batch->keys);
-    PyMem_Free(batch->places);
+    PyMem_Free(batch->entries);
     PyMem_Free(batch->results);
     Py_CLEAR(batch->objects);
 }
@@ -76,9 +76,9 @@ static int fill_batch(Batch *batch, PyObject *keys)
         return -1;
     batch->count = PyTuple_GET_SIZE(batch->objects);
     batch->keys = PyMem_New(MDB_val, batch->count + 1);
-    batch->places = PyMem_New(struct pylmdb_place, 2 * batch->count + 1);
+    batch->entries = PyMem_New(struct pylmdb_sort_entry, 2 * batch->count + 1);
     batch->results = PyMem_Calloc((size_t)batch->count + 1, sizeof(*batch->results));
-    if (!batch->keys || !batch->places || !batch->results) {
+    if (!batch->keys || !batch->entries || !batch->results) {
         PyErr_NoMemory();
         drop_batch(batch);
         return -1;
@@ -120,16 +120,16 @@ static PyObject *make_result(Transaction *txn, const Batch *batch,
     return pair;
 }
 
-/* Looks up the keys of some places; *places is NULL before the first. */
+/* Looks up the keys of some entries.  The first call sorts the keys; before it *entries is NULL. */
 static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native, unsigned int flags,
-                         Batch *batch, struct pylmdb_place **places, Py_ssize_t from,
+                         Batch *batch, struct pylmdb_sort_entry **entries, Py_ssize_t from,
                          struct pylmdb_lookup *found, Py_ssize_t size)
 {
     int code;
 
-    Py_BEGIN_ALLOW_THREADS if (!*places) *places =
-        pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->places);
-    code = engine->look_up(native, flags, batch->keys, *places + from, found, (size_t)size);
+    Py_BEGIN_ALLOW_THREADS if (!*entries) *entries =
+        pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->entries);
+    code = engine->look_up(native, flags, batch->keys, *entries + from, found, (size_t)size);
     Py_END_ALLOW_THREADS return code;
 }
 
@@ -138,13 +138,14 @@ static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags,
                        const char *what, enum kind kind)
 {
     struct pylmdb_lookup found[CHUNK];
-    struct pylmdb_place *places = NULL;
+    struct pylmdb_sort_entry *entries = NULL;
     Py_ssize_t from, size, i;
     int code;
 
     for (from = 0; from < batch->count; from += size) {
         size = batch->count - from < CHUNK ? batch->count - from : CHUNK;
-        if ((code = look_up_chunk(txn->engine, native, flags, batch, &places, from, found, size))) {
+        code = look_up_chunk(txn->engine, native, flags, batch, &entries, from, found, size);
+        if (code) {
             fail(txn->state, what, code);
             return -1;
         }

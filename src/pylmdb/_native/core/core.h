@@ -158,7 +158,7 @@ typedef struct {
      * without which neither changes; how many there may be; how often a number was used again */
     PyObject *slots, *by_number, *dbi_lock;
     Py_ssize_t max_dbs, reuses;
-    MDB_txn *idle[PYLMDB_MAX_PARKED];
+    MDB_txn *idle[PYLMDB_MAX_SLOTLESS];
     /* the snapshots that only views keep, the latest first */
     struct Exporter *pinned;
     /* the top-level write transaction, and all transactions, the newest first */

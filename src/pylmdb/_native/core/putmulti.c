@@ -40,7 +40,7 @@ static int put_item(Cursor *cursor, PyObject *item, int flags)
 typedef struct {
     PyObject **items; /* owned */
     MDB_val *keys;
-    struct pylmdb_place *places;
+    struct pylmdb_sort_entry *entries;
     Py_ssize_t count;
 } Load;
 
@@ -50,7 +50,7 @@ static void drop_load(Load *load)
         Py_DECREF(load->items[--load->count]);
     PyMem_Free(load->items);
     PyMem_Free(load->keys);
-    PyMem_Free(load->places);
+    PyMem_Free(load->entries);
 }
 
 static int is_in_range(PyObject *object, Py_ssize_t least, Py_ssize_t most)
@@ -88,8 +88,8 @@ static int fill_load(Load *load, PyObject *list, Py_ssize_t i, Py_ssize_t count)
     memset(load, 0, sizeof(*load));
     load->items = PyMem_New(PyObject *, count);
     load->keys = PyMem_New(MDB_val, count);
-    load->places = PyMem_New(struct pylmdb_place, 2 * count);
-    if (!load->items || !load->keys || !load->places) {
+    load->entries = PyMem_New(struct pylmdb_sort_entry, 2 * count);
+    if (!load->items || !load->keys || !load->entries) {
         PyErr_NoMemory();
         drop_load(load);
         return -1;
@@ -108,15 +108,15 @@ static int put_load(Cursor *cursor, const Load *load, int flags, size_t *added)
 {
     /* The last one is put last: the cursor stays there. */
     const Py_ssize_t last = load->count - 1;
-    const struct pylmdb_place *places =
-        pylmdb_order_keys(load->keys, (size_t)last, 0, load->places);
+    const struct pylmdb_sort_entry *entries =
+        pylmdb_order_keys(load->keys, (size_t)last, 0, load->entries);
     Py_ssize_t i;
     int written = 0;
 
     for (i = 0; i <= last && written >= 0; i++) {
         if (i + AHEAD < last)
-            PYLMDB_FETCH(load->keys[places[i + AHEAD].index].mv_data);
-        written = put_item(cursor, load->items[i < last ? places[i].index : (size_t)last], flags);
+            PYLMDB_FETCH(load->keys[entries[i + AHEAD].index].mv_data);
+        written = put_item(cursor, load->items[i < last ? entries[i].index : (size_t)last], flags);
         *added += written > 0;
     }
     return written < 0 ? -1 : 0;

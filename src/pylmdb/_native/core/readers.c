@@ -40,7 +40,7 @@ void end_native_reader(Shared *shared, struct pylmdb_txn *native)
     native->ptr = NULL;
     if (!ptr || native->generation != pylmdb_generation)
         return;
-    if (shared->idle_count < PYLMDB_MAX_PARKED && shared->engine->txn_park(ptr))
+    if (shared->idle_count < PYLMDB_MAX_SLOTLESS && shared->engine->txn_release_slot(ptr))
         shared->idle[shared->idle_count++] = ptr;
     else
         shared->engine->txn_abort(ptr);

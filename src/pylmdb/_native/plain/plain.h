@@ -67,12 +67,13 @@ int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count)
 
 /* -- batch.c: many records in one call -- */
 
-/* Look up the keys of count places; a missing key is not an error. */
+/* Look up the keys of count entries; a missing key is not an error. */
 int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                   const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
+                   const struct pylmdb_sort_entry *entries, struct pylmdb_lookup *out,
+                   size_t count);
 /* The same, but values on overflow pages are not read: only their size is returned. */
 int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
+                const struct pylmdb_sort_entry *entries, struct pylmdb_lookup *out, size_t count);
 
 /* cdef: begin */
 /* Return the number of pages that the transaction since and later ones have freed, as a read
