@@ -212,7 +212,7 @@ typedef struct Transaction {
     char dying;
     /* its thread; 0 where threads may share it */
     unsigned long long thread;
-    /* the top-level transaction of its family: itself or an ancestor */
+    /* the top-level transaction of its tree: itself or an ancestor */
     struct Transaction *top;
     /* in the top one: operations in progress that run Python code or have let
      * the GIL go (whose thread), copies in progress, ends that wait for both */
@@ -318,7 +318,7 @@ void close_handle(Transaction *txn, Handle *handle);
 /* Closes a native cursor now, or when the operations in progress have left. */
 void drop_handle(Transaction *txn, Handle *handle);
 /* Those of which that was put off. */
-void close_dropped_in_family(Transaction *top);
+void close_dropped_in_tree(Transaction *top);
 
 /* -- readers.c -- */
 

@@ -40,11 +40,11 @@ static void close_dropped(Transaction *txn)
     }
 }
 
-void close_dropped_in_family(Transaction *txn)
+void close_dropped_in_tree(Transaction *txn)
 {
     Transaction *child;
 
     for (child = txn->children; child; child = child->next_sibling)
-        close_dropped_in_family(child);
+        close_dropped_in_tree(child);
     close_dropped(txn);
 }

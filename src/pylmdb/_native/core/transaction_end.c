@@ -4,9 +4,9 @@
  * A Transaction may be dropped, closed and interrupted at any moment and in any
  * thread.  Ending has two halves.  Revoking sets a flag: from then on it is ended
  * for its user.  Finishing does the native part, and only while no operation of
- * the family (a top-level transaction and those nested in it) is in progress, be
- * it in another thread, which has let the GIL go, or further down on the stack of
- * this one.  Whoever leaves last finishes what was revoked.  So an end never
+ * the transaction tree (a top-level transaction and those nested in it) is in
+ * progress, be it in another thread, which has let the GIL go, or further down on
+ * the stack of this one.  Whoever leaves last finishes what was revoked.  So an end never
  * waits, and an operation never finds its handle gone.
  *
  * Nothing here raises.  What runs Python code at an end (the bookkeeping of
@@ -255,7 +255,7 @@ static void finish(Transaction *txn, int commit)
     leave_shared(txn->shared);
 }
 
-/* An innermost transaction of a family that was revoked meanwhile. */
+/* An innermost transaction of a tree that was revoked meanwhile. */
 static Transaction *find_revoked(Transaction *txn)
 {
     Transaction *child, *found;
@@ -278,7 +278,7 @@ void finish_waiting(Transaction *top)
     Py_INCREF(top);
     while (top->dirty && !top->holders && !top->copiers) {
         top->dirty = 0;
-        close_dropped_in_family(top);
+        close_dropped_in_tree(top);
         while ((txn = find_revoked(top))) {
             Py_INCREF(txn);
             finish(txn, 0);
@@ -341,7 +341,7 @@ void revoke_transaction(Transaction *txn)
     PyErr_Restore(kind, value, traceback);
 }
 
-/* Nobody uses it, so an operation of its family further down on this stack does
+/* Nobody uses it, so an operation of its tree further down on this stack does
  * not either, and it can end under it; one in another thread may be inside liblmdb.
  * What runs here is Python code, which must not take it for unreferenced. */
 void finish_dying(Transaction *txn, int dropped)
