@@ -110,15 +110,15 @@ struct Cursor;
 
 /* A native cursor, which belongs to its transaction.  It can outlive its Cursor
  * for a moment: until no operation is in progress (see transaction_end.c). */
-typedef struct Handle {
-    MDB_cursor *native;
+typedef struct NativeCursor {
+    MDB_cursor *ptr;
     /* of the process that opened it */
     int generation;
     struct Cursor *owner;
     /* to be closed when no operation is in progress any more */
     int dropped;
-    struct Handle *next, *previous;
-} Handle;
+    struct NativeCursor *next, *previous;
+} NativeCursor;
 
 /* A native database handle. */
 typedef struct {
@@ -232,7 +232,7 @@ typedef struct Transaction {
     Slot *last_slot;
     /* a memoryview of the whole map, once a view was asked for */
     PyObject *whole;
-    Handle *cursors;
+    NativeCursor *cursors;
     struct Transaction *children, *next_sibling;
     struct Transaction *older, *newer;
     /* owned: what keeps it working */
@@ -248,7 +248,7 @@ typedef struct Cursor {
     CoreState *state;
     PyObject *weakrefs;
     const struct pylmdb_engine *engine;
-    Handle *handle;
+    NativeCursor *native;
     Transaction *txn;
     PyObject *db;
     Slot *slot;
@@ -294,7 +294,7 @@ int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, un
 
 PyObject *shared_own_writer(Shared *self, PyObject *ignored);
 
-/* -- handle.c -- */
+/* -- native_cursor.c -- */
 
 /* Opens a native cursor; the caller has passed the guard. */
 static inline int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
@@ -306,17 +306,17 @@ static inline int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
     return rc ? -1 : 0;
 }
 
-static inline void link_handle(Transaction *txn, Handle *handle)
+static inline void link_native_cursor(Transaction *txn, NativeCursor *native)
 {
-    handle->next = txn->cursors;
-    if (handle->next)
-        handle->next->previous = handle;
-    txn->cursors = handle;
+    native->next = txn->cursors;
+    if (native->next)
+        native->next->previous = native;
+    txn->cursors = native;
 }
 
-void close_handle(Transaction *txn, Handle *handle);
+void close_native_cursor(Transaction *txn, NativeCursor *native);
 /* Closes a native cursor now, or when the operations in progress have left. */
-void drop_handle(Transaction *txn, Handle *handle);
+void drop_native_cursor(Transaction *txn, NativeCursor *native);
 /* Those of which that was put off. */
 void close_dropped_in_tree(Transaction *top);
 

@@ -19,7 +19,7 @@ static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct p
 {
     PyObject *old[] = {(PyObject *)txn->shared, (PyObject *)txn->slot, (PyObject *)txn->last_slot,
                        txn->last_db, txn->whole};
-    Handle *handle;
+    NativeCursor *each;
     size_t i;
 
     unlink_from_environment(txn);
@@ -29,10 +29,10 @@ static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct p
     txn->last_slot = NULL;
     txn->last_db = txn->whole = NULL;
     txn->reuses = shared->reuses;
-    for (handle = txn->cursors; handle; handle = handle->next)
-        if (handle->owner) {
-            handle->owner->position.cursor = NULL;
-            handle->owner->position.fresh = PYLMDB_NOT_FRESH;
+    for (each = txn->cursors; each; each = each->next)
+        if (each->owner) {
+            each->owner->position.cursor = NULL;
+            each->owner->position.fresh = PYLMDB_NOT_FRESH;
         }
     link_to_environment(txn);
     for (i = 0; i < sizeof(old) / sizeof(*old); i++)
@@ -70,16 +70,16 @@ int resume_transaction(Transaction *txn)
 static int resume_native(Cursor *cursor, Slot *slot)
 {
     const struct pylmdb_engine *engine = cursor->engine;
-    MDB_cursor *native;
+    MDB_cursor *ptr;
 
-    if (open_native(cursor->txn, slot, &native))
+    if (open_native(cursor->txn, slot, &ptr))
         return -1;
-    if (engine->cursor_go_on(native, cursor->handle->native)) {
-        engine->cursor_close(native);
+    if (engine->cursor_go_on(ptr, cursor->native->ptr)) {
+        engine->cursor_close(ptr);
         return refuse_named(cursor->state, "cursor of another process");
     }
-    cursor->handle->native = cursor->position.cursor = native;
-    cursor->handle->generation = pylmdb_generation;
+    cursor->native->ptr = cursor->position.cursor = ptr;
+    cursor->native->generation = pylmdb_generation;
     Py_INCREF(slot);
     Py_SETREF(cursor->slot, slot);
     return 0;
@@ -99,7 +99,7 @@ int resume_cursor(Cursor *cursor)
         pointer ? ask((PyObject *)txn->shared, "slot_again", "(OO)", pointer, cursor->slot) : NULL;
     Py_XDECREF(pointer);
     if (slot)
-        rc = cursor->handle && !cursor->handle->dropped && !cursor->position.cursor
+        rc = cursor->native && !cursor->native->dropped && !cursor->position.cursor
                  ? resume_native(cursor, (Slot *)slot)
                  : 0;
     Py_XDECREF(slot);

@@ -48,12 +48,12 @@ static int retire(Shared *shared, MDB_dbi dbi)
 
 static int uses_dead_slot(const Transaction *txn)
 {
-    const Handle *handle;
+    const NativeCursor *native;
 
     if ((txn->slot && !txn->slot->alive) || (txn->last_slot && !txn->last_slot->alive))
         return 1;
-    for (handle = txn->cursors; handle; handle = handle->next)
-        if (handle->owner && handle->owner->slot && !handle->owner->slot->alive)
+    for (native = txn->cursors; native; native = native->next)
+        if (native->owner && native->owner->slot && !native->owner->slot->alive)
             return 1;
     return 0;
 }

@@ -469,12 +469,12 @@ static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignore
 
 static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
 {
-    Handle *handle = self->cursors, *next;
+    NativeCursor *native = self->cursors, *next;
 
-    for (; handle; handle = next) {
-        next = handle->next;
-        if (handle->owner && !handle->dropped && (PyObject *)handle->owner->slot == slot)
-            close_handle(self, handle);
+    for (; native; native = next) {
+        next = native->next;
+        if (native->owner && !native->dropped && (PyObject *)native->owner->slot == slot)
+            close_native_cursor(self, native);
     }
     Py_RETURN_NONE;
 }

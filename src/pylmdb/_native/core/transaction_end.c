@@ -242,7 +242,7 @@ static void finish(Transaction *txn, int commit)
             Py_DECREF(child);
     }
     while (txn->cursors)
-        close_handle(txn, txn->cursors);
+        close_native_cursor(txn, txn->cursors);
     if (txn->native.generation == pylmdb_generation) {
         if (txn->write || txn->parent)
             end_writer(txn, commit);
