@@ -3,9 +3,9 @@
  *
  * The core (core/) is compiled once and includes this header, and no lmdb.h. Each engine
  * (liblmdb, our shim, our plain C) is compiled with its own lmdb.h, and engine.c compares the
- * numbers and prototypes here with those. The table changes with the package: join() refuses
- * an engine of another version. What the functions do is said where they are declared, in
- * position.h, shim.h, plain.h, arrays.h and lmdb.h. */
+ * numbers and prototypes here with those. The table changes with the package: join() refuses an
+ * engine of another version. position.h, shim.h, plain.h, arrays.h and lmdb.h document the
+ * functions. */
 #ifndef PYLMDB_ENGINE_H
 #define PYLMDB_ENGINE_H
 
@@ -52,8 +52,8 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 /* -- structs that both sides use ----------------------------------------------------- */
 
 /* cdef: begin */
-/* What all transactions of an environment share: their count, and the idle ones. It lives as
- * long as the environment's record or one of its transactions. */
+/* The count of an environment's transactions, and its idle ones. It lives as long as the
+ * environment's record or one of its transactions. */
 #define PYLMDB_MAX_IDLE 64
 #define PYLMDB_MAX_SLOTLESS 4
 /* How deep transactions may be nested. */
@@ -72,10 +72,10 @@ struct pylmdb_pool {
     MDB_txn *slotless[PYLMDB_MAX_SLOTLESS];
 };
 
-/* A native transaction, with the result of its commit. Each function that ends it takes the
- * handle out, ends it and counts it off within one call. So a caller that is interrupted
- * between two calls can repeat them: the second call does nothing. In a forked child they do
- * nothing either, because the handle belongs to the parent. */
+/* A native transaction, with the result of its commit. Each function that ends it clears ptr, ends
+ * the transaction and uncounts it within one call. So a caller that is interrupted between two
+ * calls can repeat them: the second call does nothing. In a forked child they do nothing either,
+ * because the transaction belongs to the parent. */
 struct pylmdb_txn {
     MDB_txn *ptr;
     struct pylmdb_pool *pool;
@@ -83,8 +83,8 @@ struct pylmdb_txn {
     int generation;
 };
 
-/* What tells of a database or an environment is arrays of these sizes; types.py names the
- * fields, in their order.  The core fills in how many transactions are pinned. */
+/* Statistics are arrays of these sizes; types.py names the fields, in their order.  The core fills
+ * in how many snapshots are pinned. */
 #define PYLMDB_STAT_SIZE 6
 #define PYLMDB_INFO_SIZE 10
 #define PYLMDB_INFO_TXNID 3
@@ -142,8 +142,8 @@ struct pylmdb_iteration;
  * all other changes. */
 #define PYLMDB_ENGINE_ABI 2
 
-/* What the core lends to the engines: one count of forks and one note of truncated files for
- * all, and the address of its code, which reads their maps. */
+/* The core gives this to the engines: one count of forks and one flag for truncated files for all,
+ * and the address range of its code, which reads their maps. */
 struct pylmdb_host {
     unsigned int abi;
     size_t size; /* of this struct */
@@ -161,7 +161,7 @@ struct pylmdb_host {
 /* Each function: SLOT(type of its result, prefix of its name in C, name, parameters). */
 /* clang-format off */
 #define PYLMDB_EACH_SLOT(SLOT) \
-    /* Take what the core lends; EINVAL: the core is of another version. */ \
+    /* Take the host's struct; EINVAL: the core is of another version. */ \
     SLOT(int, pylmdb_, join, (const struct pylmdb_host *host)) \
     /* records */ \
     SLOT(int, pylmdb_, get, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \

@@ -7,10 +7,9 @@
 #include <time.h>
 
 /* -- order -----------------------------------------------------------------------
- *
- * Lookups in key order read each page once, and near the previous one. That gains far more than
- * sorting costs. Nothing else depends on the order, so it is enough to sort by the 8 bytes of each
- * key after the common prefix of all keys. */
+ * Lookups in key order read each page once, mostly after the one before it in the file.  That
+ * gains far more than sorting costs.  Nothing else depends on the order, so it is enough to sort
+ * by the 8 bytes of each key after the common prefix of all keys. */
 
 static size_t common_prefix(const MDB_val *keys, size_t count)
 {

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Many lookups in one call: getmulti and get_many.
- *
- * Keys are looked up in key order, whatever order they came in, through a cursor
- * of the batch's own, with the GIL let go; what they lead to becomes Python objects
- * in that order too, while it is near, and is put in its place afterwards.  All
- * keys are taken from the caller, and their bytes held, before the first is looked
- * up, so no code of the caller runs in between.
+ * Keys are looked up in key order, through a cursor of the batch's own, without the GIL.
+ * Python objects are made of the records in that order too, while they are in the processor's
+ * cache; then the objects are put in the order of the caller's keys.  All keys are taken from
+ * the caller before the first lookup, so no code of the caller runs in between.
  */
 #include "cursor.h"
 #include "values.h"
@@ -13,10 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* How many records are looked up before they are made objects of: so few that the
- * processor still has near what it has fetched. */
+/* How many records are looked up before objects are made of them: few enough to be still in the
+ * processor's cache then. */
 #define CHUNK 64
-/* How far ahead the caller's objects are fetched. */
+/* How many of the caller's objects ahead to prefetch. */
 #define AHEAD 8
 
 typedef struct {
@@ -116,7 +114,7 @@ static PyObject *make_result(Transaction *txn, const Batch *batch,
     }
     pair = make_pair(key, value);
     if (pair && !txn->buffers)
-        PyObject_GC_UnTrack(pair); /* of bytes only: nothing to watch */
+        PyObject_GC_UnTrack(pair); /* bytes cannot be part of a cycle */
     return pair;
 }
 
@@ -133,7 +131,7 @@ static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native,
     Py_END_ALLOW_THREADS return code;
 }
 
-/* Nobody else uses the transaction meanwhile: the caller holds it. */
+/* The caller holds the transaction, so no other operation uses it meanwhile. */
 static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags, Batch *batch,
                        const char *what, enum kind kind)
 {
@@ -174,8 +172,8 @@ static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *what,
     return rc;
 }
 
-/* The results in the order of the keys; without otherwise, what is missing is left
- * out.  Takes the results out of the batch. */
+/* Move the results to a list, in the order of the keys.  A missing one becomes otherwise, or is
+ * left out if that is NULL. */
 static PyObject *list_results(Batch *batch, PyObject *otherwise)
 {
     Py_ssize_t i, count = 0, at = 0;
@@ -233,8 +231,8 @@ static Py_ssize_t get_width(CoreState *state, PyObject *object, int dupdata, int
     return refusal ? refuse_with(state, refusal, "n", width) : width;
 }
 
-/* What getmulti collects of keys with all their values: a list of pairs, or with
- * keyfixed a bytearray of all records one after another, used up to size. */
+/* The records that getmulti collects with dupdata: a list of pairs, or with keyfixed a bytearray
+ * of all records one after another, of which size bytes are used. */
 typedef struct {
     PyObject *list, *records;
     size_t size, key_size;
@@ -329,8 +327,8 @@ static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyf
     return result;
 }
 
-/* At most one record of each key.  The cursor ends where one that had sought each
- * key in turn would be. */
+/* Return at most one record of each key.  Afterwards the cursor is where it would be if it had
+ * sought each key in turn. */
 static PyObject *getmulti_first(Cursor *self, Batch *batch, int values)
 {
     Bytes last;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* CursorCore: its life, movements and reads.  Where it is, and where these leave it, is in
- * position.h. */
+/* CursorCore: its life, movements and reads.  position.h has the rules for its position. */
 #include "core_docs.h"
 #include "cursor.h"
 #include "values.h"
 
 /* -- life ----------------------------------------------------------------------- */
 
-/* A native cursor for an object, which it must not have yet. */
+/* Open the native cursor of an object, which must not have one yet. */
 static int open_position(Cursor *cursor, Transaction *txn, Slot *slot, NativeCursor *native)
 {
     const struct pylmdb_engine *const engine = txn->engine;
@@ -15,7 +14,7 @@ static int open_position(Cursor *cursor, Transaction *txn, Slot *slot, NativeCur
 
     if (open_native(txn, slot, &native->ptr))
         return -1;
-    if (cursor->txn) /* by what ran in between */
+    if (cursor->txn) /* opened by Python code that ran meanwhile */
         refuse_named(cursor->state, "cursor opened already");
     else if (engine->position_init(&cursor->position, native->ptr, slot->flags,
                                    txn->write ? (size_t *)&txn->mutations : NULL))
@@ -150,8 +149,8 @@ static int cursor_traverse(Cursor *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* There is no tp_clear: every cycle leads through an Environment, a subclass or
- * some other object that has one. */
+/* There is no tp_clear: every cycle contains an Environment, a subclass or another object that
+ * has one. */
 static void cursor_dealloc(Cursor *self)
 {
     PyTypeObject *type = Py_TYPE(self);
@@ -185,13 +184,13 @@ int guard_cursor_slow(Cursor *cursor)
     if (cursor->native && !cursor->native->dropped && cursor->slot->alive) {
         if (!cursor->position.cursor && resume_cursor(cursor))
             return -1;
-        if (cursor->position.cursor) /* else it was closed meanwhile */
+        if (cursor->position.cursor) /* NULL: it was closed meanwhile */
             return 0;
     }
     return refuse_named(cursor->state, "cursor ended");
 }
 
-/* _do(operation, *args): operation(native cursor, *args), for what is in Python. */
+/* _do(operation, *args): call operation(native cursor, *args); for code in Python. */
 static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs)
 {
     PyObject *pointer, *result = NULL;
@@ -281,7 +280,7 @@ SEEK_DUPLICATE(set_range_dup, MDB_GET_BOTH_RANGE)
 
 /* -- reads ---------------------------------------------------------------------- */
 
-/* The record under the cursor for the caller: 1, 0 where there is none, -1 raised. */
+/* Read the record under the cursor for the caller: 1, 0: there is none, -1: raised. */
 static inline int show(Cursor *cursor)
 {
     if (guard_cursor(cursor))

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Read transactions and cursors that a forked child has inherited.
- *
- * At its first use in the child a transaction gets a native one of the child's own that
- * shows the same snapshot (_core_rules/inherited.py), and each of its cursors, at the
- * cursor's first use, a native cursor with the same position.  The inherited native
- * objects are memory that the child leaves as it is: views may lie in their map. */
+ * At its first use in the child, a transaction gets a native transaction of the child, with the
+ * same snapshot (_core_rules/inherited.py).  Each of its cursors gets, at its first use, a native
+ * cursor with the same position.  The child does not free the inherited native objects, because
+ * views may refer to their map. */
 #include "guard.h"
 
-/* An operation that another thread of the parent was in does not exist here. */
+/* Operations in other threads of the parent do not exist in the child. */
 static void forget_other_threads(Transaction *txn)
 {
     txn->copiers = 0;
@@ -39,7 +38,7 @@ static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct p
         Py_XDECREF(old[i]);
 }
 
-/* The caller has a reference to txn, and looks at it again afterwards. */
+/* The caller has a reference to txn, and checks it again afterwards. */
 int resume_transaction(Transaction *txn)
 {
     struct pylmdb_txn native = {0};
@@ -61,7 +60,7 @@ int resume_transaction(Transaction *txn)
     slot = PyTuple_GET_ITEM(found, 1);
     if (is_inherited(txn) && !txn->revoked)
         move_to(txn, (Shared *)shared, (Slot *)slot, &native);
-    else /* another thread was quicker, or has ended it */
+    else /* another thread has resumed it first, or has ended it */
         end_reader((Shared *)shared, &native);
     Py_DECREF(found);
     return 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Native cursors: records of their transaction, which close with it, or when the operations in
- * progress have left (see transaction_end.c). */
+/* Native cursors.  They are closed with their transaction, or after the operations in progress
+ * (see transaction_end.c). */
 #include "core.h"
 
-/* Nobody is inside. */
+/* No operation is in progress. */
 void close_native_cursor(Transaction *txn, NativeCursor *native)
 {
     if (native->previous)
