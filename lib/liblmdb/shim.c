@@ -189,8 +189,8 @@ static int has_checksums(const MDB_env *env)
 /* Whether something that was read may be zeros that the file did not have. */
 static inline int is_truncated(MDB_env *env)
 {
-    return __builtin_expect(__atomic_load_n(&pylmdb_any_cut, __ATOMIC_ACQUIRE), 0) &&
-           pylmdb_env_is_cut(env);
+    return __builtin_expect(__atomic_load_n(&pylmdb_any_truncated, __ATOMIC_ACQUIRE), 0) &&
+           pylmdb_env_is_truncated(env);
 }
 
 #include "checked_pages.c"
@@ -315,7 +315,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
 /* A transaction that was reset keeps its reader slot until it is aborted. One without a slot
  * gets a new slot from mdb_txn_renew(). A slot without a process number is free;
  * mdb_txn_end() clears the number without the lock of the table, too. */
-int pylmdb_txn_park(MDB_txn *txn)
+int pylmdb_txn_release_slot(MDB_txn *txn)
 {
     mdb_txn_reset(txn);
     if (txn->mt_u.reader) {

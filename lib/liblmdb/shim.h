@@ -21,7 +21,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms);
 
 /* End a read transaction and free its reader slot, but keep its memory for
  * pylmdb_txn_renew(); 0 if this build cannot. */
-int pylmdb_txn_park(MDB_txn *txn);
+int pylmdb_txn_release_slot(MDB_txn *txn);
 
 /* Open a handle to a named database, so that no other transaction of this process is given
  * the same slot meanwhile. The caller serialises calls. PYLMDB_GONE: this process has a
@@ -160,14 +160,14 @@ void pylmdb_env_guard_reads(MDB_env *env, int guard);
 /* Whether that has happened to any environment, and to this one. Code that copies a value
  * touches it before, and asks this afterwards. */
 #if defined(__GNUC__)
-extern int pylmdb_any_cut __attribute__((visibility("hidden")));
+extern int pylmdb_any_truncated __attribute__((visibility("hidden")));
 #else
-extern int pylmdb_any_cut;
+extern int pylmdb_any_truncated;
 #endif
 /* The core's note of the same; NULL before the engine has joined the core. */
-extern int *pylmdb_host_cut;
+extern int *pylmdb_host_truncated;
 /* cdef: begin */
-int pylmdb_env_is_cut(MDB_env *env);
+int pylmdb_env_is_truncated(MDB_env *env);
 /* Allow guarded reads to code outside this engine: that of the core, or of another engine,
  * which pylmdb_own_code() of that engine returns. */
 void pylmdb_guard_code(const void *code, size_t size);

@@ -33,8 +33,8 @@ static int is_installed;
 static __thread int is_passing_on;
 
 /* Whether the file of any map of this process was found truncated. */
-int pylmdb_any_cut;
-int *pylmdb_host_cut;
+int pylmdb_any_truncated;
+int *pylmdb_host_truncated;
 
 #if PYLMDB_GUARDS_READS
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -107,9 +107,9 @@ static int fill_page(char *address, const ucontext_t *context)
             return 0;
         /* The note comes first: other threads may read the zeros at once. */
         __atomic_store_n(&guarded[i].truncated, 1, __ATOMIC_RELAXED);
-        __atomic_store_n(&pylmdb_any_cut, 1, __ATOMIC_RELEASE);
-        if (pylmdb_host_cut)
-            __atomic_store_n(pylmdb_host_cut, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&pylmdb_any_truncated, 1, __ATOMIC_RELEASE);
+        if (pylmdb_host_truncated)
+            __atomic_store_n(pylmdb_host_truncated, 1, __ATOMIC_RELEASE);
         return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
                     0) != MAP_FAILED;
     }
@@ -199,7 +199,7 @@ static void unguard_map(int slot)
     pthread_mutex_unlock(&guarded_guard);
 }
 
-int pylmdb_env_is_cut(MDB_env *env)
+int pylmdb_env_is_truncated(MDB_env *env)
 {
     return guard_of(env) && __atomic_load_n(&guard_of(env)->truncated, __ATOMIC_RELAXED);
 }
@@ -220,7 +220,7 @@ static void unguard_map(int slot)
     (void)slot;
 }
 
-int pylmdb_env_is_cut(MDB_env *env)
+int pylmdb_env_is_truncated(MDB_env *env)
 {
     (void)env;
     return 0;

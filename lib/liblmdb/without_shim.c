@@ -24,7 +24,7 @@ int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
     return mdb_txn_renew(txn);
 }
 
-int pylmdb_txn_park(MDB_txn *txn)
+int pylmdb_txn_release_slot(MDB_txn *txn)
 {
     (void)txn;
     return 0;
@@ -350,10 +350,10 @@ int pylmdb_env_discard_locks(MDB_env *env)
     return ENOSYS;
 }
 
-int pylmdb_any_cut;
-int *pylmdb_host_cut;
+int pylmdb_any_truncated;
+int *pylmdb_host_truncated;
 
-int pylmdb_env_is_cut(MDB_env *env)
+int pylmdb_env_is_truncated(MDB_env *env)
 {
     (void)env;
     return 0;

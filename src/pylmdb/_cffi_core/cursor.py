@@ -147,7 +147,7 @@ class CursorCore:
         native = self.txn._native.cursors.get(self._number)
         if native is None:
             native = self._resume()
-        self.txn._native.family.slot = self._slot  # before it is looked at, as in _slot_in
+        self.txn._native.tree.slot = self._slot  # before it is looked at, as in _slot_in
         if native is None or not self._slot.alive:
             raise refusal("cursor ended")
         return operation(native[0], *args)

@@ -9,7 +9,7 @@ C, and all else is taking entries out of dicts.
 
 Ending has two halves.  *Revoking* sets a flag: from then on the transaction is
 ended for its user.  *Finishing* does the native part, and only while no
-operation of the family is in progress, be it in another thread or further down
+operation of the transaction tree is in progress, be it in another thread or further down
 on the stack of this one.  Whoever leaves last finishes what was revoked.
 """
 
@@ -42,7 +42,7 @@ _PATIENCE = 1.0
 _tokens = itertools.count(1)
 
 
-class Family:
+class TransactionTree:
     """A top-level transaction and those nested in it: one lock, one guard."""
 
     __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members", "reserved", "slot")
@@ -110,23 +110,23 @@ class NativeTxn:
     """One native transaction with everything that has to be given back."""
 
     __slots__ = (
-        "box",
         "children",
-        "claim",
         "commit_flags",
         "cursors",
         "depth",
         "dropped",
         "exporter",
-        "family",
         "finished",
         "inherited_cursors",
         "opened",
         "owner",
         "parent",
+        "request",
         "revoked",
         "shared",
         "token",
+        "tree",
+        "txn",
         "write",
         "writers",
     )
@@ -138,12 +138,12 @@ class NativeTxn:
         self.shared = shared
         self.parent = parent
         self.write = write
-        self.family: Family = Family() if parent is None else parent.family
+        self.tree: TransactionTree = TransactionTree() if parent is None else parent.tree
         ffi, lib = shared.engine.ffi, shared.engine.lib
         # If everything else fails, its death frees the reader slot or writer lock.
-        self.box = ffi.gc(ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
+        self.txn = ffi.gc(ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
         self.token = next(_tokens)
-        self.claim: Any = None
+        self.request: Any = None
         # the open write transactions of the thread that this one belongs to
         self.writers: dict[int, Any] = {} if parent is None else parent.writers
         self.exporter: _views.Exporter | None = None
@@ -159,7 +159,7 @@ class NativeTxn:
         # the sync flags to commit with; None means abort
         self.commit_flags: int | None = None
         self.revoked = self.finished = False
-        self.family.members.append(self)
+        self.tree.members.append(self)
         if parent is not None:
             parent.children.append(self)
 
@@ -176,7 +176,7 @@ class NativeTxn:
     @property
     def waits_for_caller(self) -> bool:
         """Its end waits for memory that is lent, or for what the calling thread is doing."""
-        return self.family.reserved or self.family.is_inside()
+        return self.tree.reserved or self.tree.is_inside()
 
     def revoke(self) -> None:
         """End it for the user, with its children, and natively as soon as may be.
@@ -190,18 +190,18 @@ class NativeTxn:
         for child in list(self.children):
             child.revoke()
         self.revoked = True
-        self.family.dirty = True
-        self.family.drain()
+        self.tree.dirty = True
+        self.tree.drain()
 
     def loss(
         self, owner: TransactionCore | None, refused: Callable[..., Exception] = refusal
     ) -> str:
         """What to warn of where nobody has ended it: "" if nothing was written."""
-        if owner is None or not self.write or self.revoked or not self.box.ptr:
+        if owner is None or not self.write or self.revoked or not self.txn.ptr:
             return ""
         if self.shared.forked:
             return ""
-        changed = self.shared.engine.lib.pylmdb_txn_is_changed(self.box.ptr)
+        changed = self.shared.engine.lib.pylmdb_txn_is_changed(self.txn.ptr)
         if not (owner._mutations if changed < 0 else changed):
             return ""
         return str(refused("changes lost", owner.env._options.given_path))
@@ -217,9 +217,9 @@ class NativeTxn:
             warn(lost, ResourceWarning, stacklevel=1)
         if self.finished or self.shared.forked or sys.is_finalizing():
             return
-        if self.family.lock.acquire(timeout=_PATIENCE):
-            self.family.lock.release()
-        self.family.drain()
+        if self.tree.lock.acquire(timeout=_PATIENCE):
+            self.tree.lock.release()
+        self.tree.drain()
 
     def finish(self) -> None:
         """End it natively.  Repeatable: an interrupted call is made again."""
@@ -237,23 +237,23 @@ class NativeTxn:
             self.exporter.let_go()
             self.exporter = None
         else:
-            self.shared.end_reader(self.box)
+            self.shared.end_reader(self.txn)
         self.finished = True
 
     def _finish_writer(self) -> None:
         shared, parent = self.shared, self.parent
         if self.opened or self.dropped:
             above = (None, None) if parent is None else (parent.opened, parent.dropped)
-            shared.end_writer(self.box, self.commit_flags, self.opened, self.dropped, *above)
+            shared.end_writer(self.txn, self.commit_flags, self.opened, self.dropped, *above)
             self.opened, self.dropped = [], []
         elif self.commit_flags is None:
-            shared.engine.lib.pylmdb_abort(self.box)
+            shared.engine.lib.pylmdb_abort(self.txn)
         else:
             env = shared.ptr if parent is None else shared.engine.ffi.NULL
-            shared.engine.lib.pylmdb_commit(self.box, env, self.commit_flags)
+            shared.engine.lib.pylmdb_commit(self.txn, env, self.commit_flags)
         self.writers.pop(self.token, None)
-        if self.claim is not None:
-            shared.gate.leave(self.claim)
+        if self.request is not None:
+            shared.gate.leave(self.request)
         if parent is not None and self in parent.children:
             parent.children.remove(self)
         shared.leave()
@@ -270,8 +270,8 @@ class NativeTxn:
         inherited = self.inherited_cursors.get(number)
         if inherited is None or not inherited[1].alive:
             return None
-        slot, out = self.shared.slot_again(self.box.ptr, inherited[1]), ffi.new("MDB_cursor **")
-        code = lib.pylmdb_cursor_open(self.box.ptr, slot.dbi, out)
+        slot, out = self.shared.slot_again(self.txn.ptr, inherited[1]), ffi.new("MDB_cursor **")
+        code = lib.pylmdb_cursor_open(self.txn.ptr, slot.dbi, out)
         if code:
             raise database_error("mdb_cursor_open", code, slot)
         if lib.pylmdb_cursor_go_on(out[0], inherited[0]):
@@ -285,12 +285,12 @@ class NativeTxn:
         """Close a native cursor as soon as no operation is in progress."""
         self.inherited_cursors.pop(number, None)
         if number in self.cursors and not self.shared.forked:
-            self.family.dropped_cursors.append((self, number))
-            self.family.dirty = True
-            self.family.drain()
+            self.tree.dropped_cursors.append((self, number))
+            self.tree.dirty = True
+            self.tree.drain()
 
     def close_cursor(self, number: int) -> None:
-        """Close a native cursor now; the caller is the family's only user."""
+        """Close a native cursor now; the caller is the tree's only user."""
         entry = self.cursors.pop(number, None)
         if entry is not None and not self.shared.forked:
             self.shared.engine.lib.mdb_cursor_close(entry[0])

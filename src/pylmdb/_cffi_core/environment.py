@@ -125,13 +125,13 @@ class SharedCore:
 
     def _dead_slot_is_used(self, opener: Any) -> bool:
         """Whether an operation in progress uses the slot of a database that was dropped since."""
-        own = None if opener is None else opener._native.family
-        families = {
-            txn._native.family
+        own = None if opener is None else opener._native.tree
+        trees = {
+            txn._native.tree
             for txn in [reference() for reference in list(self._children.values())]
             if txn is not None and txn._native is not None
         }
-        return any(each.busy and each.uses_dead_slot for each in families if each is not own)
+        return any(each.busy and each.uses_dead_slot for each in trees if each is not own)
 
     def _take_slot(self, ptr: Any, txn: Any, name: bytes | None, found: Any) -> DbSlot:
         """Return the slot of the database that was found: the known one, or a new one."""

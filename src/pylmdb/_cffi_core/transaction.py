@@ -3,9 +3,9 @@
 
 ``_core.pyi`` is the contract; the C core keeps the same.  Every operation on a
 transaction or on a cursor of it runs inside one guard, :meth:`TransactionCore._do`.
-It holds the lock of the transaction's family (a top-level transaction and all
+It holds the lock of the transaction tree (a top-level transaction and all
 nested in it), so threads take turns; it refuses ended, inherited and
-foreign-thread use; and while it runs the family is busy, so code that Python
+foreign-thread use; and while it runs the tree is busy, so code that Python
 runs in between (signal handlers, finalizers) is refused, and what it ends is
 finished when the operation leaves.  How ending works is in
 ``_cffi_core/ending.py``.
@@ -26,7 +26,7 @@ from .._base.flags import put_flags
 from .._core_rules.inherited import resume
 from .._core_rules.refusals import database_error, refusal
 from .._core_rules.views import Exporter
-from .._core_rules.writer_gate import Claim, Deadline
+from .._core_rules.writer_gate import Deadline, WriterRequest
 from ..database import Database
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
@@ -118,7 +118,7 @@ class TransactionCore:
                 self._begin_writer(deadline)
             else:
                 self._native = NativeTxn(self, shared, None, write=False)
-                shared.begin_reader(self._native.box)
+                shared.begin_reader(self._native.txn)
             self._refuse_if_ended()
             if db is not None:
                 self._slot, self._db = self._do(self._slot_in, db), db
@@ -187,15 +187,15 @@ class TransactionCore:
         if self._write:
             native.writers[native.token] = native.owner, native
         flags = 0 if self._write else self._lib.MDB_RDONLY
-        self._shared.begin_child(native.box, native_parent, flags)
+        self._shared.begin_child(native.txn, native_parent, flags)
 
     def _begin_writer(self, deadline: Deadline) -> None:
         shared, thread = self._shared, _threads.current()
         native = self._native = NativeTxn(self, shared, None, write=True)
-        native.claim = claim = Claim(thread, native)
-        while not shared.gate.try_enter(claim):
+        native.request = request = WriterRequest(thread, native)
+        while not shared.gate.try_enter(request):
             self._wait_slice(shared.gate.sleep, deadline)
-        while not shared.try_begin_writer(native.box, deadline):
+        while not shared.try_begin_writer(native.txn, deadline):
             self._wait_slice(Deadline.check, deadline)
         self._thread, native.writers = thread.number, thread.writers
         thread.writers[native.token] = native.owner, native
@@ -211,7 +211,7 @@ class TransactionCore:
     def _ptr(self) -> Any:
         """The native transaction; None once it has ended for its user."""
         native = self._native
-        return None if native is None or native.revoked else native.box.ptr or None
+        return None if native is None or native.revoked else native.txn.ptr or None
 
     def _do(self, operation: Callable[..., Any], *args: Any) -> Any:
         """Run ``operation(native transaction, *args)`` where it is allowed."""
@@ -223,22 +223,22 @@ class TransactionCore:
             raise refusal("transaction never begun")
         if native.shared.forked:
             native = self._resume(native)
-        family = native.family
+        tree = native.tree
         try:
-            with family.lock:
-                if family.busy:
+            with tree.lock:
+                if tree.busy:
                     raise refusal("transaction in use")
                 try:
-                    family.busy, family.slot = True, None
-                    if family.dirty and not family.reserved:
-                        family.finish_revoked()
+                    tree.busy, tree.slot = True, None
+                    if tree.dirty and not tree.reserved:
+                        tree.finish_revoked()
                     self._check(native, ending)
-                    return operation(native.box.ptr, *args)
+                    return operation(native.txn.ptr, *args)
                 finally:
-                    family.busy = False
+                    tree.busy = False
         finally:
-            if family.dirty:
-                family.drain()
+            if tree.dirty:
+                tree.drain()
 
     def _resume(self, inherited: NativeTxn) -> NativeTxn:
         """In a forked child: go on with the same snapshot; see ``_core_rules/inherited.py``."""
@@ -251,7 +251,7 @@ class TransactionCore:
             raise refusal("file of another format")
         native = NativeTxn(self, shared, None, write=False)
         key = inherited.shared.key
-        slot = resume(shared, native.box, inherited.box.ptr, self._slot, key)
+        slot = resume(shared, native.txn, inherited.txn.ptr, self._slot, key)
         if self._native is not None and self._native is not inherited:
             native.revoke()  # another thread was quicker
             return self._native
@@ -266,9 +266,9 @@ class TransactionCore:
         return native
 
     def _check(self, native: NativeTxn, ending: bool) -> None:
-        ended = native.revoked or not native.box.ptr
+        ended = native.revoked or not native.txn.ptr
         foreign = bool(self._thread) and self._thread != _threads.current().number
-        reserved = native.family.reserved
+        reserved = native.tree.reserved
         nesting = not ending and any(not child.revoked for child in native.children)
         if ended or foreign or reserved or nesting:
             self._refuse(self._lib.pylmdb_use_refusal(ended, foreign, reserved, nesting))
@@ -282,7 +282,7 @@ class TransactionCore:
             slot = db._slot_for(self._shared, ptr, self)
         # before it is looked at: so its number is not used again while this operation uses it
         native: Any = self._native
-        native.family.slot = slot
+        native.tree.slot = slot
         if not slot.alive:
             raise refusal("database is dead")
         # To a transaction that is older than the handle its number means another one.
@@ -300,13 +300,13 @@ class TransactionCore:
 
     def _begin_reservation(self) -> None:
         native: Any = self._native
-        native.family.reserved = True
+        native.tree.reserved = True
 
     @property
     def _end_reservation(self) -> Callable[[], None]:
         # of what outlives the transaction: the collector can have emptied that by then
         native: Any = self._native
-        end: Callable[[], None] = native.family.end_reservation
+        end: Callable[[], None] = native.tree.end_reservation
         return end
 
     def _close_cursors_of(self, slot: DbSlot) -> None:
@@ -325,7 +325,7 @@ class TransactionCore:
     def closed(self) -> bool:
         """True once the transaction has ended."""
         native = self._native
-        return native is None or native.revoked or native.lost or not native.box.ptr
+        return native is None or native.revoked or native.lost or not native.txn.ptr
 
     # -- the closer --------------------------------------------------------------
 
@@ -344,8 +344,8 @@ class TransactionCore:
         native: Any = self._native
         self._guard(True, self._commit, (native,))
         self._ended = True
-        if native.box.code:
-            raise error("mdb_txn_commit", native.box.code)
+        if native.txn.code:
+            raise error("mdb_txn_commit", native.txn.code)
 
     def _nothing(self, ptr: Any) -> None:
         """To be refused where anything would be."""
@@ -353,7 +353,7 @@ class TransactionCore:
     def _commit(self, ptr: Any, native: NativeTxn) -> None:
         """Also ends its children, which are aborted."""
         native.commit_flags = self._sync_flags
-        native.family.dirty = True
+        native.tree.dirty = True
         native.revoked = True
         native.finish()
 
@@ -408,7 +408,7 @@ class TransactionCore:
         lib = self._lib
         lib.pylmdb_touch(value.mv_data, value.mv_size)
         copy: bytes = self._ffi.buffer(value.mv_data, value.mv_size)[:]
-        if lib.pylmdb_env_is_cut(self._shared.ptr):
+        if lib.pylmdb_env_is_truncated(self._shared.ptr):
             raise error("read", lib.MDB_CORRUPTED)
         return copy
 
@@ -426,7 +426,7 @@ class TransactionCore:
     def _exporter(self) -> Exporter:
         native: Any = self._native
         if native.exporter is None:
-            native.exporter = Exporter(self._shared, native.box)
+            native.exporter = Exporter(self._shared, native.txn)
         exporter: Exporter = native.exporter
         return exporter
 

@@ -6,9 +6,9 @@ first, for three reasons.  A thread that would wait for itself gets an exception
 for ever.  With ``lock=False`` there is no lock file.  And a wait in Python ends at signals and at
 its timeout.
 
-A claim is granted by ``dict.setdefault``, which is atomic, and the caller has made the claim object
-before.  An exception, such as KeyboardInterrupt, can strike between any two bytecodes.  After it,
-the claim can always be released: that does nothing if the claim was not granted.
+A request is granted by ``dict.setdefault``, which is atomic, and the caller has made the request's
+object before.  An exception, such as KeyboardInterrupt, can strike between any two bytecodes.
+After it, the gate can always be left: that does nothing if the request was not granted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Deadline:
             raise LockTimeoutError("begin: the writer lock was not free in time")
 
 
-class Claim:
+class WriterRequest:
     """A thread's request for the gate; once granted, the thread has the gate."""
 
     __slots__ = ("native", "owner")
@@ -63,37 +63,37 @@ class Claim:
 
 
 class WriterGate:
-    """Grants one :class:`Claim` at a time."""
+    """Grants one :class:`WriterRequest` at a time."""
 
     __slots__ = ("_granted", "_wake")
 
     def __init__(self) -> None:
-        self._granted: dict[str, Claim] = {}
+        self._granted: dict[str, WriterRequest] = {}  # at most one, under "request"
         self._wake = allocate_lock()
         self._wake.acquire()
 
     @property
-    def holder(self) -> Claim | None:
-        """The granted claim."""
-        return self._granted.get("claim")
+    def holder(self) -> WriterRequest | None:
+        """The granted request."""
+        return self._granted.get("request")
 
-    def try_enter(self, claim: Claim) -> bool:
-        """Take the gate if it is free; True if ``claim`` has it.
+    def try_enter(self, request: WriterRequest) -> bool:
+        """Take the gate if it is free; True if ``request`` has it.
 
-        :raises BusyError: another claim of the same thread has it.
+        :raises BusyError: another request of the same thread has it.
         """
-        granted = self._granted.setdefault("claim", claim)
-        if granted is claim:
+        granted = self._granted.setdefault("request", request)
+        if granted is request:
             return True
         if granted.native.abandoned:
             # Its end was interrupted, or its last operation is ending: finish its end here.
             granted.native.revoke()
-            granted = self._granted.setdefault("claim", claim)
-            if granted is claim:
+            granted = self._granted.setdefault("request", request)
+            if granted is request:
                 return True
             if not granted.native.waits_for_caller:
                 return False
-        if granted.owner == claim.owner:
+        if granted.owner == request.owner:
             raise refusal("thread has a writer")
         return False
 
@@ -105,10 +105,10 @@ class WriterGate:
         deadline.check()
         self._wake.acquire(timeout=deadline.slice())
 
-    def leave(self, claim: Claim) -> None:
-        """Release the gate; does nothing if ``claim`` does not have it."""
-        if self._granted.get("claim") is claim:
-            del self._granted["claim"]
+    def leave(self, request: WriterRequest) -> None:
+        """Release the gate; does nothing if ``request`` does not have it."""
+        if self._granted.get("request") is request:
+            del self._granted["request"]
             self.wake()
 
     def wake(self) -> None:

@@ -100,7 +100,7 @@ class _Compaction(Owner):
             return
         if fd is not None and (shared.replaced or _leads_to(self._path, fd)):
             self._leave_old_file(fd)
-        elif shared.granted_claim is self._access and not shared.gone:
+        elif shared.granted_request is self._access and not shared.gone:
             self._new.remove()
             shared.engine.lib.pylmdb_env_alone(shared.ptr, False)
         self._access.end()

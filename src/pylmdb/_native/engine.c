@@ -22,7 +22,7 @@ int pylmdb_join(const struct pylmdb_host *host)
     if (host->abi != PYLMDB_ENGINE_ABI || host->size != sizeof(*host))
         return EINVAL;
     pylmdb_generation_at = host->generation;
-    pylmdb_host_cut = host->any_cut;
+    pylmdb_host_truncated = host->any_truncated;
     pylmdb_guard_code(host->code, host->code_size);
     return 0;
 }

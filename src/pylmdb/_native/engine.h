@@ -3,9 +3,9 @@
  *
  * The core (core/) is compiled once and includes this header, and no lmdb.h. Each engine
  * (liblmdb, our shim, our plain C) is compiled with its own lmdb.h, and engine.c compares the
- * numbers and prototypes here with those. The table changes with the package: join() refuses
- * an engine of another version. What the functions do is said where they are declared, in
- * position.h, shim.h, plain.h, arrays.h and lmdb.h. */
+ * numbers and prototypes here with those. The table changes with the package: join() refuses an
+ * engine of another version. position.h, shim.h, plain.h, arrays.h and lmdb.h document the
+ * functions. */
 #ifndef PYLMDB_ENGINE_H
 #define PYLMDB_ENGINE_H
 
@@ -52,10 +52,10 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 /* -- structs that both sides use ----------------------------------------------------- */
 
 /* cdef: begin */
-/* What all transactions of an environment share: their count, and the idle ones. It lives as
- * long as the environment's record or one of its transactions. */
+/* The count of an environment's transactions, and its idle ones. It lives as long as the
+ * environment's record or one of its transactions. */
 #define PYLMDB_MAX_IDLE 64
-#define PYLMDB_MAX_PARKED 4
+#define PYLMDB_MAX_SLOTLESS 4
 /* How deep transactions may be nested. */
 #define PYLMDB_MAX_DEPTH 512
 
@@ -66,16 +66,16 @@ struct pylmdb_pool {
     int count;
     /* how many idle read transactions may keep their reader slots */
     int keep;
-    /* idle read transactions: those in idle keep their reader slots, those in parked only
-     * their memory (see pylmdb_txn_park) */
+    /* Idle read transactions.  Those in idle keep their reader slots.  Those in slotless keep
+     * only their memory (see pylmdb_txn_release_slot). */
     MDB_txn *idle[PYLMDB_MAX_IDLE];
-    MDB_txn *parked[PYLMDB_MAX_PARKED];
+    MDB_txn *slotless[PYLMDB_MAX_SLOTLESS];
 };
 
-/* A native transaction, with the result of its commit. Each function that ends it takes the
- * handle out, ends it and counts it off within one call. So a caller that is interrupted
- * between two calls can repeat them: the second call does nothing. In a forked child they do
- * nothing either, because the handle belongs to the parent. */
+/* A native transaction, with the result of its commit. Each function that ends it clears ptr, ends
+ * the transaction and uncounts it within one call. So a caller that is interrupted between two
+ * calls can repeat them: the second call does nothing. In a forked child they do nothing either,
+ * because the transaction belongs to the parent. */
 struct pylmdb_txn {
     MDB_txn *ptr;
     struct pylmdb_pool *pool;
@@ -83,8 +83,8 @@ struct pylmdb_txn {
     int generation;
 };
 
-/* What tells of a database or an environment is arrays of these sizes; types.py names the
- * fields, in their order.  The core fills in how many transactions are pinned. */
+/* Statistics are arrays of these sizes; types.py names the fields, in their order.  The core fills
+ * in how many snapshots are pinned. */
 #define PYLMDB_STAT_SIZE 6
 #define PYLMDB_INFO_SIZE 10
 #define PYLMDB_INFO_TXNID 3
@@ -103,9 +103,9 @@ struct pylmdb_opened {
 #define PYLMDB_GONE (-30703)
 /* cdef: end */
 
-/* A key's rank in key order: keys are sorted by order. index is the number of the key in the
- * caller's list. */
-struct pylmdb_place {
+/* A key in a sort: entries are sorted by order, which holds some bytes of the key. index is the
+ * number of the key in the caller's list. */
+struct pylmdb_sort_entry {
     unsigned long long order;
     size_t index;
 };
@@ -142,13 +142,13 @@ struct pylmdb_iteration;
  * all other changes. */
 #define PYLMDB_ENGINE_ABI 2
 
-/* What the core lends to the engines: one count of forks and one note of truncated files for
- * all, and the address of its code, which reads their maps. */
+/* The core gives this to the engines: one count of forks and one flag for truncated files for all,
+ * and the address range of its code, which reads their maps. */
 struct pylmdb_host {
     unsigned int abi;
     size_t size; /* of this struct */
     const int *generation;
-    int *any_cut;
+    int *any_truncated;
     const void *code;
     size_t code_size;
 };
@@ -161,7 +161,7 @@ struct pylmdb_host {
 /* Each function: SLOT(type of its result, prefix of its name in C, name, parameters). */
 /* clang-format off */
 #define PYLMDB_EACH_SLOT(SLOT) \
-    /* Take what the core lends; EINVAL: the core is of another version. */ \
+    /* Take the host's struct; EINVAL: the core is of another version. */ \
     SLOT(int, pylmdb_, join, (const struct pylmdb_host *host)) \
     /* records */ \
     SLOT(int, pylmdb_, get, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
@@ -185,7 +185,7 @@ struct pylmdb_host {
                                      int op)) \
     SLOT(int, pylmdb_, cursor_go_on, (MDB_cursor *cursor, const MDB_cursor *inherited)) \
     SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags, \
-                                 const MDB_val *keys, const struct pylmdb_place *places, \
+                                 const MDB_val *keys, const struct pylmdb_sort_entry *entries, \
                                  struct pylmdb_lookup *out, size_t count)) \
     SLOT(int, pylmdb_, position_init, (struct pylmdb_position *position, MDB_cursor *cursor, \
                                        unsigned int dbflags, size_t *writes)) \
@@ -221,7 +221,7 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, txn_begin, (MDB_env *env, MDB_txn *parent, unsigned int flags, \
                                    int wait_ms, MDB_txn **txn)) \
     SLOT(int, pylmdb_, txn_renew, (MDB_txn *txn, int wait_ms)) \
-    SLOT(int, pylmdb_, txn_park, (MDB_txn *txn)) \
+    SLOT(int, pylmdb_, txn_release_slot, (MDB_txn *txn)) \
     SLOT(void, mdb_, txn_abort, (MDB_txn *txn)) \
     SLOT(size_t, mdb_, txn_id, (MDB_txn *txn)) \
     SLOT(int, pylmdb_, begin, (struct pylmdb_txn *txn, struct pylmdb_pool *pool, \
@@ -240,7 +240,7 @@ struct pylmdb_host {
     SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi)) \
     /* environments */ \
     SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size)) \
-    SLOT(int, pylmdb_, env_is_cut, (MDB_env *env)) \
+    SLOT(int, pylmdb_, env_is_truncated, (MDB_env *env)) \
     /* The number of the last committed transaction; 0 if it is unknown. */ \
     SLOT(size_t, pylmdb_, last_txnid, (MDB_env *env)) \
     SLOT(int, mdb_, env_get_maxkeysize, (MDB_env *env)) \

@@ -7,10 +7,9 @@
 #include <time.h>
 
 /* -- order -----------------------------------------------------------------------
- *
- * Lookups in key order read each page once, and near the previous one. That gains far more than
- * sorting costs. Nothing else depends on the order, so it is enough to sort by the 8 bytes of each
- * key after the common prefix of all keys. */
+ * Lookups in key order read each page once, mostly after the one before it in the file.  That
+ * gains far more than sorting costs.  Nothing else depends on the order, so it is enough to sort
+ * by the 8 bytes of each key after the common prefix of all keys. */
 
 static size_t common_prefix(const MDB_val *keys, size_t count)
 {
@@ -53,8 +52,8 @@ static unsigned long long order_of(const MDB_val *key, size_t skip, int native)
 
 /* One pass of a radix sort: sort by the byte at shift; keys with equal bytes keep their
  * order. */
-static void sort_by_byte(const struct pylmdb_place *from, struct pylmdb_place *to, size_t count,
-                         int shift, const size_t *sizes)
+static void sort_by_byte(const struct pylmdb_sort_entry *from, struct pylmdb_sort_entry *to,
+                         size_t count, int shift, const size_t *sizes)
 {
     size_t starts[256], i, at = 0;
 
@@ -66,41 +65,41 @@ static void sort_by_byte(const struct pylmdb_place *from, struct pylmdb_place *t
         to[starts[from[i].order >> shift & 0xff]++] = from[i];
 }
 
-static struct pylmdb_place *sort_places(struct pylmdb_place *places, struct pylmdb_place *other,
-                                        size_t count)
+static struct pylmdb_sort_entry *sort_entries(struct pylmdb_sort_entry *entries,
+                                              struct pylmdb_sort_entry *other, size_t count)
 {
-    struct pylmdb_place *swap;
+    struct pylmdb_sort_entry *swap;
     size_t sizes[8][256], i;
     int byte;
 
     memset(sizes, 0, sizeof(sizes));
     for (i = 0; i < count; i++)
         for (byte = 0; byte < 8; byte++)
-            sizes[byte][places[i].order >> 8 * byte & 0xff]++;
+            sizes[byte][entries[i].order >> 8 * byte & 0xff]++;
     for (byte = 0; byte < 8; byte++) {
-        if (sizes[byte][places[0].order >> 8 * byte & 0xff] == count)
+        if (sizes[byte][entries[0].order >> 8 * byte & 0xff] == count)
             continue; /* all keys have the same byte */
-        sort_by_byte(places, other, count, 8 * byte, sizes[byte]);
-        swap = places;
-        places = other;
+        sort_by_byte(entries, other, count, 8 * byte, sizes[byte]);
+        swap = entries;
+        entries = other;
         other = swap;
     }
-    return places;
+    return entries;
 }
 
-struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
-                                       struct pylmdb_place *places)
+struct pylmdb_sort_entry *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
+                                            struct pylmdb_sort_entry *entries)
 {
     const size_t skip = count ? common_prefix(keys, count) : 0;
     int sorted = 1;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        places[i].order = order_of(&keys[i], skip, dbflags & MDB_INTEGERKEY);
-        places[i].index = i;
-        sorted = sorted && (!i || places[i - 1].order <= places[i].order);
+        entries[i].order = order_of(&keys[i], skip, dbflags & MDB_INTEGERKEY);
+        entries[i].index = i;
+        sorted = sorted && (!i || entries[i - 1].order <= entries[i].order);
     }
-    return sorted ? places : sort_places(places, places + count, count);
+    return sorted ? entries : sort_entries(entries, entries + count, count);
 }
 
 /* -- records ---------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 #endif
 
 /* Read a byte of each page. Called before a value is copied: if the file lacks a page, that
- * is noted (pylmdb_any_cut). */
+ * is noted (pylmdb_any_truncated). */
 static inline void touch_pages(const void *data, size_t size)
 {
     const volatile char *bytes = data;
@@ -27,9 +27,9 @@ static inline void touch_pages(const void *data, size_t size)
 }
 
 /* Sort keys so that lookups in this order go through the database roughly from its beginning
- * to its end. places has room for 2 * count; the result is one half of it. */
-struct pylmdb_place *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
-                                       struct pylmdb_place *places);
+ * to its end. entries has room for 2 * count; the result is one half of it. */
+struct pylmdb_sort_entry *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
+                                            struct pylmdb_sort_entry *entries);
 
 /* Write a record, key and value, for each width bytes of values. */
 void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, size_t width);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The position of a cursor: where movements, reads, writes and iterations leave it, and where
- * the next ones continue.  Plain C: each core has one struct for each of its cursors, and makes
- * Python objects of what these functions find.
+/* The position of a cursor, and how movements, reads, writes and iterations change it.  Plain C:
+ * each core has one struct for each of its cursors, and makes Python objects of the records that
+ * these functions find.
  *
  * Functions return 0 (found, done), MDB_NOTFOUND (there is no such record) or another code.
  * The rules are in plain/position.c; those that run once per record are here, because the C
@@ -30,19 +30,19 @@ struct pylmdb_position {
     /* A number that changes with each write of the transaction; NULL in a read transaction,
      * where nothing changes. */
     size_t *writes;
-    /* The record that it was on when it was last looked at.  After a write that failed: the
-     * record that could not be written. */
+    /* Its record when it was last read.  After a write that failed: the record that could not be
+     * written. */
     MDB_val key, value;
     /* changes with each movement and each put */
     size_t moves;
-    /* The last key sought was on the page of the one before. */
-    int near;
-    /* What of key and value is the record's until the next movement; else they are read anew. */
+    /* The last key that was sought was on the same page as the one before. */
+    int same_page;
+    /* Which of key and value are valid until the next movement; the others must be read again. */
     enum pylmdb_fresh fresh;
     char positioned;
-    /* positioned only by a write: iteration starts at an end, as without a position */
+    /* positioned only by a write: an iteration begins at an end, as without a position */
     char only_written;
-    /* on the successor of a record that was deleted, and nothing was read there yet */
+    /* on the successor of a deleted record, and nothing was read there yet */
     char unseen;
     /* A copy of its record, and the number of writes then, in a database with duplicates.
      * liblmdb does not always keep a cursor on its record when other cursors write.  A cursor
@@ -56,7 +56,7 @@ struct pylmdb_position {
     const char *failed;
 };
 
-/* What was given has another width than what the database has. */
+/* A key or value has another width than those in the database. */
 #define PYLMDB_OTHER_WIDTH (-2)
 
 /* How the keys are compared with the bound of an iteration: as bytes, or by mdb_cmp(). */
@@ -76,26 +76,26 @@ struct pylmdb_iteration {
     signed char started;
     size_t moves, writes;
     struct pylmdb_saved last;
-    /* Of a range: a copy of the key that ends it.  Forward, this is the first key behind the
-     * range; backward, the last one in it. */
+    /* Of a range: a copy of the key that ends it.  Forward, this is the first key after the range;
+     * backward, the last key in it. */
     MDB_val bound;
     enum pylmdb_bounded bounded;
     /* The range has no more records, whatever is written or where the cursor is moved. */
     char ended;
 };
 
-/* For a cursor that was just opened; 0, or ENOMEM. */
+/* Call it for a cursor that was just opened; returns 0, or ENOMEM. */
 int pylmdb_position_init(struct pylmdb_position *position, MDB_cursor *cursor, unsigned int dbflags,
                          size_t *writes);
 void pylmdb_position_free(struct pylmdb_position *position);
 
 /* Moves by an op that needs no key. */
 int pylmdb_position_move(struct pylmdb_position *position, int op);
-/* Moves to a key, or with a value to a duplicate.  MDB_SET_RANGE takes no bytes, too: they are
+/* Moves to a key, or with a value to a duplicate.  MDB_SET_RANGE also takes an empty key, which is
  * before all keys. */
 int pylmdb_position_seek(struct pylmdb_position *position, const void *key, size_t key_size,
                          const void *value, size_t value_size, int op);
-/* Reads the record, for the caller or for what comes next. */
+/* Reads the record: show() for the program, refresh() for internal use. */
 int pylmdb_position_show(struct pylmdb_position *position);
 int pylmdb_position_refresh(struct pylmdb_position *position);
 /* The number of the key's values, also if the cursor is after the last of them. */
@@ -149,7 +149,7 @@ static inline int pylmdb_position_lost(struct pylmdb_position *position, int cod
     return code;
 }
 
-/* Movements that do not always tell the key. */
+/* Movements that do not always return the key. */
 #define PYLMDB_UNTOLD \
     (1u << MDB_FIRST_DUP | 1u << MDB_LAST_DUP | 1u << MDB_GET_MULTIPLE | 1u << MDB_NEXT_MULTIPLE)
 
@@ -167,8 +167,8 @@ static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_ste
                                                                         : PYLMDB_BOTH_FRESH);
 }
 
-/* The caller is about to read the record.  When it is the successor of one that was deleted
- * under an iteration, the caller gets it here, and the iteration continues after it.
+/* Called before the program reads the record.  If it is the successor of a record that was deleted
+ * during an iteration, the program gets it here, and the iteration continues after it.
  * PYLMDB_NOT_QUICK: it must be read (pylmdb_position_refresh()). */
 static inline int pylmdb_quick_show(struct pylmdb_position *position)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What both cores refuse.  Compiled into the core and into each engine. */
+/* Which operations both cores refuse.  Compiled into the core and into each engine. */
 #include "rules.h"
 
 const char *pylmdb_use_refusal(int is_ended, int of_another_thread, int has_reservation,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What both cores refuse, and which reason comes first where there are several.  Each function
+/* Which operations both cores refuse, and the order of the reasons.  Each function
  * returns the name of a refusal (_core_rules/refusals.py), or NULL.  None of this needs an engine,
  * so the core is compiled with it, too. */
 #ifndef PYLMDB_RULES_H
@@ -11,7 +11,7 @@
 /* An operation on a transaction. */
 const char *pylmdb_use_refusal(int is_ended, int of_another_thread, int has_reservation,
                                int has_child);
-/* A child, before its parent is asked for pylmdb_use_refusal(). */
+/* A child, before pylmdb_use_refusal() is asked about its parent. */
 const char *pylmdb_child_refusal(int write, int read_only_children, int parent_is_inherited,
                                  int parent_is_open, int parent_writes, int same_environment);
 /* The arguments of getmulti. */

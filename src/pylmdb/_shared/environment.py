@@ -11,12 +11,12 @@ liblmdb must not open a file twice in one process, so all Environments of a file
 The last one to leave closes the native environment.  So closing an Environment never unmaps
 memory that a view, a transaction of another Environment, or a call in another thread still reads.
 
-``users``, ``calls`` and ``map_claims`` are dicts from a token to a weak reference to the object
+``users``, ``calls`` and ``map_requests`` are dicts from a token to a weak reference to the object
 that the token stands for.  A dead reference does not count.  Adding and removing a token is atomic
 and can be repeated.  So threads, finalizers, and an exception between any two steps cannot make the
 count wrong.
 
-A call or a user adds its token first, and reads ``closed`` and ``map_claims`` then.  Closing the
+A call or a user adds its token first, and reads ``closed`` and ``map_requests`` then.  Closing the
 environment, or replacing its map, sets these first, and looks for tokens then.  So at least one of
 the two sees the other.
 """
@@ -40,7 +40,7 @@ from ..errors import (
     checksums,
     error,
 )
-from .exclusive import PAUSE, ExclusiveAccess, MapClaim
+from .exclusive import PAUSE, ExclusiveAccess, MapRequest
 from .growth import plan
 from .options import DEFAULT_MAX_DBS
 
@@ -99,7 +99,7 @@ class SharedEnv(SharedCore):
         self.keys: tuple[tuple[int, int], ...] = ()
         self.users: dict[int, ref[Any]] = {}
         self.calls: dict[int, ref[_Call]] = {}
-        self.map_claims: dict[int, ref[MapClaim]] = {}
+        self.map_requests: dict[int, ref[MapRequest]] = {}
         ffi, lib = engine.ffi, engine.lib
         self.pool = ffi.gc(
             lib.pylmdb_pool_new(self.ptr, options.max_spare_txns), lib.pylmdb_pool_release
@@ -146,9 +146,9 @@ class SharedEnv(SharedCore):
         return self.live + int(self.engine.lib.pylmdb_pool_live(self.pool))
 
     @property
-    def granted_claim(self) -> MapClaim | None:
-        """The first claim to replace the map, which is granted; None if there is none."""
-        return next(iter(self._alive(self.map_claims)), None) if self.map_claims else None
+    def granted_request(self) -> MapRequest | None:
+        """The first request to replace the map, which is granted; None if there is none."""
+        return next(iter(self._alive(self.map_requests)), None) if self.map_requests else None
 
     def used_by(self) -> list[Any]:
         """The open Environments, and the owner of exclusive access."""
@@ -180,7 +180,7 @@ class SharedEnv(SharedCore):
 
         Closing the environment, and replacing its map, withdraw that before they look for users.
         """
-        self.admitting = bool(self.users) and not self.closed and self.granted_claim is None
+        self.admitting = bool(self.users) and not self.closed and self.granted_request is None
 
     def enter(self, token: int, user: object) -> None:
         """Count an Environment among the users."""
@@ -233,18 +233,18 @@ class SharedEnv(SharedCore):
                     raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:
                     raise refusal("environment closed")
-                claim = self.granted_claim
-                if claim is None:
+                request = self.granted_request
+                if request is None:
                     return function(self.ptr, *args)
                 self.calls.pop(call.token, None)
-                if claim.thread == get_ident():
+                if request.thread == get_ident():
                     raise BusyError(
                         "this thread is replacing the map or the data file, and would wait for"
                         " itself",
                         hint="do not use the environment in a finalizer or a signal handler, which"
                         " can run inside compact() and set_mapsize()",
                     )
-                del claim  # a claim that anything refers to is alive
+                del request  # a request that anything refers to is alive
                 if deadline is not None:
                     deadline.check()
                 time.sleep(PAUSE)
@@ -321,9 +321,9 @@ class SharedEnv(SharedCore):
     def _make_room(self) -> None:
         """Map the file at another address, where the map can be larger, if only the
         transaction that is beginning uses the old map in this process."""
-        claim = MapClaim(self)
-        with claim, claim:
-            if not claim.make():
+        request = MapRequest(self)
+        with request, request:
+            if not request.make():
                 return
             is_unused = not self._live() and len(self._alive(self.calls)) <= 1
             if is_unused:

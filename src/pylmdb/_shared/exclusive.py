@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 WAIT, PAUSE = 1.0, 0.001
 
 
-class MapClaim(Owner):
-    """A claim to replace the map.  While it is granted, transactions and calls that begin wait."""
+class MapRequest(Owner):
+    """A request to replace the map.  While it is granted, new transactions and calls wait."""
 
     __slots__ = ("shared", "thread", "token")
 
@@ -28,19 +28,19 @@ class MapClaim(Owner):
         self.shared, self.thread, self.token = shared, get_ident(), shared.new_token()
 
     def make(self) -> bool:
-        """Make the claim; False if another claim came first."""
+        """Make the request; False if another request came first."""
         shared = self.shared
-        shared.map_claims[self.token] = ref(self)
+        shared.map_requests[self.token] = ref(self)
         shared.update_admitting()
-        return shared.granted_claim is self
+        return shared.granted_request is self
 
     def end(self) -> None:
-        """Withdraw the claim."""
-        self.shared.map_claims.pop(self.token, None)
+        """Withdraw the request."""
+        self.shared.map_requests.pop(self.token, None)
         self.shared.update_admitting()
 
 
-class ExclusiveAccess(MapClaim):
+class ExclusiveAccess(MapRequest):
     """Exclusive access: nothing in this process uses the map, and all that begins waits.
 
     :param what: begins the message of the BusyError: the operation, and what it cannot do.

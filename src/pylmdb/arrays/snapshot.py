@@ -229,7 +229,7 @@ class Snapshot:
         lib = self._engine.lib
         lib.pylmdb_touch(current.pointer + begin, size)
         copy = bytes(current.view[begin : begin + size])
-        if lib.pylmdb_env_is_cut(current.env):
+        if lib.pylmdb_env_is_truncated(current.env):
             raise error("read", lib.MDB_CORRUPTED)
         return copy
 

@@ -104,7 +104,7 @@ def copied_array(txn: TransactionCore, value: memoryview) -> NDArray[Any]:
     if not txn._thread:
         ffi, lib = txn._engine.ffi, txn._engine.lib
         lib.pylmdb_touch(ffi.from_buffer(value), len(value))
-        if lib.pylmdb_env_is_cut(txn._shared.ptr):
+        if lib.pylmdb_env_is_truncated(txn._shared.ptr):
             raise error("read", lib.MDB_CORRUPTED)
     return _npy.decode(value).copy("K")
 

@@ -227,5 +227,5 @@ def _copy(values: NDArray[Any], rows: Rows, pinned: list[_PinnedShard]) -> None:
     )  # fmt: skip
     for each in pinned:
         lib = each.engine.lib
-        if code or lib.pylmdb_env_is_cut(each.snapshot_map.env):
+        if code or lib.pylmdb_env_is_truncated(each.snapshot_map.env):
             raise error("Loader", code or lib.MDB_CORRUPTED)

@@ -177,7 +177,7 @@ class Merging:
         """Raise CorruptedError if a source was truncated after its last record was read."""
         for reader in self.readers:
             lib = reader._engine.lib
-            if lib.pylmdb_env_is_cut(reader._shared.ptr):
+            if lib.pylmdb_env_is_truncated(reader._shared.ptr):
                 path = reader.env.path()
                 raise error(f"merge: {describe_database(self.name)} of {path!r}", lib.MDB_CORRUPTED)
 

@@ -42,7 +42,7 @@ static inline void prefetch_row(const char *row, size_t size)
 struct batch {
     MDB_val *keys, *values;
     void **overflow_nodes;
-    struct pylmdb_place *places;
+    struct pylmdb_sort_entry *entries;
     size_t count;
 };
 
@@ -55,8 +55,8 @@ static int make_batch(const struct pylmdb_keys *keys, struct batch *batch)
     batch->keys = malloc(room * sizeof(*batch->keys));
     batch->values = malloc(room * sizeof(*batch->values));
     batch->overflow_nodes = malloc(room * sizeof(*batch->overflow_nodes));
-    batch->places = malloc(2 * room * sizeof(*batch->places));
-    if (!batch->keys || !batch->values || !batch->overflow_nodes || !batch->places)
+    batch->entries = malloc(2 * room * sizeof(*batch->entries));
+    if (!batch->keys || !batch->values || !batch->overflow_nodes || !batch->entries)
         return ENOMEM;
     for (i = 0; i < keys->count; i++)
         batch->keys[i] = pylmdb_key_at(keys, i);
@@ -68,20 +68,20 @@ static void drop_batch(struct batch *batch)
     free(batch->keys);
     free(batch->values);
     free(batch->overflow_nodes);
-    free(batch->places);
+    free(batch->entries);
 }
 
 static int look_up_all(MDB_cursor *cursor, unsigned int dbflags, struct batch *batch)
 {
-    const struct pylmdb_place *places =
-        pylmdb_order_keys(batch->keys, batch->count, dbflags, batch->places);
+    const struct pylmdb_sort_entry *entries =
+        pylmdb_order_keys(batch->keys, batch->count, dbflags, batch->entries);
     struct pylmdb_lookup found[BATCH_SIZE];
     size_t from, i, size;
     int rc = 0;
 
     for (from = 0; from < batch->count && !rc; from += size) {
         size = batch->count - from < BATCH_SIZE ? batch->count - from : BATCH_SIZE;
-        rc = pylmdb_find(cursor, dbflags, batch->keys, places + from, found, size);
+        rc = pylmdb_find(cursor, dbflags, batch->keys, entries + from, found, size);
         for (i = 0; i < size && !rc; i++) {
             batch->values[found[i].index] = found[i].value;
             batch->overflow_nodes[found[i].index] = found[i].overflow_node;
@@ -159,7 +159,7 @@ static int copy_batch(MDB_cursor *cursor, struct batch *batch, size_t size, char
                      values[i - PREFETCH_DISTANCE].mv_data, size);
     }
     if (rc || threads == 1)
-        return rc ? rc : pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
+        return rc ? rc : pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : 0;
     return pylmdb_copy_rows(env, values, batch->count, size, out, stride, threads);
 }
 
@@ -352,7 +352,7 @@ int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const vo
         return rc;
     rc = copy_values(cursor, dbflags, value, out, count, size);
     mdb_cursor_close(cursor);
-    return !rc && pylmdb_env_is_cut(env) ? MDB_CORRUPTED : rc;
+    return !rc && pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : rc;
 }
 
 /* -- copying ---------------------------------------------------------------------- */
@@ -453,7 +453,7 @@ static int copy_all(MDB_env *env, const struct part *whole, int threads)
         copy_in_threads(whole, count_of_threads);
     else
         copy_part(whole);
-    return pylmdb_env_is_cut(env) ? MDB_CORRUPTED : 0;
+    return pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : 0;
 }
 
 int pylmdb_copy_rows(MDB_env *env, const MDB_val *rows, size_t count, size_t size, char *out,

@@ -8,13 +8,13 @@
 
 /* -- batches ------------------------------------------------------------------------ */
 
-/* The records to write, and their order; places NULL: the order given. */
+/* The records to write, and their order; entries NULL: the order given. */
 struct load {
     const struct pylmdb_keys *keys;
     const char *values;
     ptrdiff_t stride;
     size_t size;
-    const struct pylmdb_place *places;
+    const struct pylmdb_sort_entry *entries;
 };
 
 /* Whether the keys are in order, and greater than all keys in the database. */
@@ -63,7 +63,7 @@ static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load 
     int rc;
 
     for (n = 0; n < load->keys->count; n++) {
-        const size_t i = load->places ? load->places[n].index : n;
+        const size_t i = load->entries ? load->entries[n].index : n;
         MDB_val key = pylmdb_key_at(load->keys, i);
         MDB_val value = {load->size, (void *)(load->values + (ptrdiff_t)i * load->stride)};
 
@@ -82,19 +82,19 @@ static int put_in_order(MDB_cursor *cursor, unsigned int dbflags, struct load *l
                         unsigned int flags, size_t *written, size_t *bad)
 {
     const size_t count = load->keys->count;
-    struct pylmdb_place *places = malloc((2 * count + 1) * sizeof(*places));
+    struct pylmdb_sort_entry *entries = malloc((2 * count + 1) * sizeof(*entries));
     MDB_val *split = malloc((count + 1) * sizeof(*split));
     size_t i;
     int rc = ENOMEM;
 
-    if (places && split) {
+    if (entries && split) {
         for (i = 0; i < count; i++)
             split[i] = pylmdb_key_at(load->keys, i);
-        load->places = pylmdb_order_keys(split, count, dbflags, places);
+        load->entries = pylmdb_order_keys(split, count, dbflags, entries);
         rc = put_load(cursor, dbflags, load, flags, written, bad);
     }
     free(split);
-    free(places);
+    free(entries);
     return rc;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From the caller's arguments to C: by name or position, without format strings,
- * and keys and values as bytes. */
+/* Convert the arguments of a call: by name or position, without format strings, and keys and
+ * values as bytes. */
 #include "arguments.h"
 
 static int wrong_count(const Signature *signature, Py_ssize_t given)
@@ -10,8 +10,8 @@ static int wrong_count(const Signature *signature, Py_ssize_t given)
     return -1;
 }
 
-/* Its place; -1: none has this name, -2: raised.  Calls name arguments by the very objects
- * that are known here, so these are looked for first. */
+/* Return the index of the argument with this name; -1: there is none, -2: raised.  Names in
+ * calls are interned, so they are compared by address first. */
 static int find_keyword(CoreState *state, const Signature *signature, PyObject *name)
 {
     int i, order;
@@ -63,7 +63,7 @@ static int check_required(CoreState *state, const Signature *signature, PyObject
     return 0;
 }
 
-/* Borrowed references; NULL where nothing was given. */
+/* Write borrowed references to out; NULL for an argument that is not given. */
 int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,
                     Py_ssize_t nargs, PyObject *kwnames, PyObject **out)
 {
@@ -124,12 +124,9 @@ void drop_bytes_slow(Bytes *bytes)
 }
 
 /* -- buffers that are not contiguous ----------------------------------------------
- *
- * Slices with a step, transposed arrays: their bytes are those of a C-contiguous array of the same
- * items. */
+ * For example slices with a step and transposed arrays.  Their bytes are those of a C-contiguous
+ * array of the same items. */
 
-/* The same as get_bytes_slow(), but a buffer that is not contiguous stays as it is: then
- * there is no data. */
 int get_strided(const char *name, PyObject *object, Bytes *out)
 {
     out->owner = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What callers give: arguments, keys and values, flags. */
+/* Arguments of calls: keys and values as bytes, flags, and others. */
 #ifndef PYLMDB_ARGUMENTS_H
 #define PYLMDB_ARGUMENTS_H
 
@@ -55,9 +55,9 @@ static inline void drop_bytes(Bytes *bytes)
         drop_bytes_slow(bytes);
 }
 
-/* As get_bytes_slow(), but a buffer that is not contiguous has no data until it is joined
- * in a copy, or copied; one with pointers in it (suboffsets) can only be joined.  Joining
- * releases the buffer, which can run Python code; making the copy does not. */
+/* Like get_bytes_slow(), but data is NULL for a buffer that is not contiguous.  Such a buffer
+ * can be joined, or copied if it has no suboffsets.  join_strided() releases the buffer, which
+ * can run Python code; joined_strided() and copy_strided() do not. */
 int get_strided(const char *name, PyObject *object, Bytes *out);
 int join_strided(Bytes *bytes);
 PyObject *joined_strided(const Bytes *bytes);

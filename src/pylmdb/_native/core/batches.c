@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Many lookups in one call: getmulti and get_many.
- *
- * Keys are looked up in key order, whatever order they came in, through a cursor
- * of the batch's own, with the GIL let go; what they lead to becomes Python objects
- * in that order too, while it is near, and is put in its place afterwards.  All
- * keys are taken from the caller, and their bytes held, before the first is looked
- * up, so no code of the caller runs in between.
+ * Keys are looked up in key order, through a cursor of the batch's own, without the GIL.
+ * Python objects are made of the records in that order too, while they are in the processor's
+ * cache; then the objects are put in the order of the caller's keys.  All keys are taken from
+ * the caller before the first lookup, so no code of the caller runs in between.
  */
 #include "cursor.h"
 #include "values.h"
@@ -13,10 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* How many records are looked up before they are made objects of: so few that the
- * processor still has near what it has fetched. */
+/* How many records are looked up before objects are made of them: few enough to be still in the
+ * processor's cache then. */
 #define CHUNK 64
-/* How far ahead the caller's objects are fetched. */
+/* How many of the caller's objects ahead to prefetch. */
 #define AHEAD 8
 
 typedef struct {
@@ -24,7 +22,7 @@ typedef struct {
     Py_ssize_t count;
     MDB_val *keys;
     Bytes *others; /* for keys that are not bytes; or NULL */
-    struct pylmdb_place *places;
+    struct pylmdb_sort_entry *entries;
     PyObject **results;
 } Batch;
 
@@ -38,7 +36,7 @@ static void drop_batch(Batch *batch)
         Py_XDECREF(batch->results[i]);
     PyMem_Free(batch->others);
     PyMem_Free(batch->keys);
-    PyMem_Free(batch->places);
+    PyMem_Free(batch->entries);
     PyMem_Free(batch->results);
     Py_CLEAR(batch->objects);
 }
@@ -76,9 +74,9 @@ static int fill_batch(Batch *batch, PyObject *keys)
         return -1;
     batch->count = PyTuple_GET_SIZE(batch->objects);
     batch->keys = PyMem_New(MDB_val, batch->count + 1);
-    batch->places = PyMem_New(struct pylmdb_place, 2 * batch->count + 1);
+    batch->entries = PyMem_New(struct pylmdb_sort_entry, 2 * batch->count + 1);
     batch->results = PyMem_Calloc((size_t)batch->count + 1, sizeof(*batch->results));
-    if (!batch->keys || !batch->places || !batch->results) {
+    if (!batch->keys || !batch->entries || !batch->results) {
         PyErr_NoMemory();
         drop_batch(batch);
         return -1;
@@ -116,35 +114,36 @@ static PyObject *make_result(Transaction *txn, const Batch *batch,
     }
     pair = make_pair(key, value);
     if (pair && !txn->buffers)
-        PyObject_GC_UnTrack(pair); /* of bytes only: nothing to watch */
+        PyObject_GC_UnTrack(pair); /* bytes cannot be part of a cycle */
     return pair;
 }
 
-/* Looks up the keys of some places; *places is NULL before the first. */
+/* Looks up the keys of some entries.  The first call sorts the keys; before it *entries is NULL. */
 static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native, unsigned int flags,
-                         Batch *batch, struct pylmdb_place **places, Py_ssize_t from,
+                         Batch *batch, struct pylmdb_sort_entry **entries, Py_ssize_t from,
                          struct pylmdb_lookup *found, Py_ssize_t size)
 {
     int code;
 
-    Py_BEGIN_ALLOW_THREADS if (!*places) *places =
-        pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->places);
-    code = engine->look_up(native, flags, batch->keys, *places + from, found, (size_t)size);
+    Py_BEGIN_ALLOW_THREADS if (!*entries) *entries =
+        pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->entries);
+    code = engine->look_up(native, flags, batch->keys, *entries + from, found, (size_t)size);
     Py_END_ALLOW_THREADS return code;
 }
 
-/* Nobody else uses the transaction meanwhile: the caller holds it. */
+/* The caller holds the transaction, so no other operation uses it meanwhile. */
 static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags, Batch *batch,
                        const char *what, enum kind kind)
 {
     struct pylmdb_lookup found[CHUNK];
-    struct pylmdb_place *places = NULL;
+    struct pylmdb_sort_entry *entries = NULL;
     Py_ssize_t from, size, i;
     int code;
 
     for (from = 0; from < batch->count; from += size) {
         size = batch->count - from < CHUNK ? batch->count - from : CHUNK;
-        if ((code = look_up_chunk(txn->engine, native, flags, batch, &places, from, found, size))) {
+        code = look_up_chunk(txn->engine, native, flags, batch, &entries, from, found, size);
+        if (code) {
             fail(txn->state, what, code);
             return -1;
         }
@@ -173,8 +172,8 @@ static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *what,
     return rc;
 }
 
-/* The results in the order of the keys; without otherwise, what is missing is left
- * out.  Takes the results out of the batch. */
+/* Move the results to a list, in the order of the keys.  A missing one becomes otherwise, or is
+ * left out if that is NULL. */
 static PyObject *list_results(Batch *batch, PyObject *otherwise)
 {
     Py_ssize_t i, count = 0, at = 0;
@@ -232,8 +231,8 @@ static Py_ssize_t get_width(CoreState *state, PyObject *object, int dupdata, int
     return refusal ? refuse_with(state, refusal, "n", width) : width;
 }
 
-/* What getmulti collects of keys with all their values: a list of pairs, or with
- * keyfixed a bytearray of all records one after another, used up to size. */
+/* The records that getmulti collects with dupdata: a list of pairs, or with keyfixed a bytearray
+ * of all records one after another, of which size bytes are used. */
 typedef struct {
     PyObject *list, *records;
     size_t size, key_size;
@@ -322,14 +321,14 @@ static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyf
     if (!rc && into.list)
         result = Py_NewRef(into.list);
     else if (!rc && !PyByteArray_Resize(into.records, (Py_ssize_t)into.size))
-        result = unless_cut(self->txn, PyMemoryView_FromObject(into.records));
+        result = unless_truncated(self->txn, PyMemoryView_FromObject(into.records));
     Py_XDECREF(into.list);
     Py_XDECREF(into.records);
     return result;
 }
 
-/* At most one record of each key.  The cursor ends where one that had sought each
- * key in turn would be. */
+/* Return at most one record of each key.  Afterwards the cursor is where it would be if it had
+ * sought each key in turn. */
 static PyObject *getmulti_first(Cursor *self, Batch *batch, int values)
 {
     Bytes last;

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The C core: its types and its state, and what all of its files share.  guard.h says which
- * operations may go on, arguments.h and values.h convert what callers give and get, and cursor.h is
- * for the files about cursors.
- *
- * Everything here runs under the GIL unless it says otherwise, so a sequence of
- * C statements is atomic as long as none of them can run Python code.  What can:
- * any call of a Python object, the conversion of an argument, and, up to Python
- * 3.11, the creation of any object that the collector tracks, because it may
- * collect, and finalizers are Python code.  Whoever lets such code run between
- * looking at a native handle and using it holds the transaction with hold() and
- * release(): then nothing that the code does can end the handle.
- *
- * Nothing here is static but constants: the module's state hangs on its types,
- * and each object has a pointer to it.
+/* The C core: its types and its state, and what all of its files share.  guard.h
+ * checks whether an operation is allowed, arguments.h and values.h convert arguments and results,
+ * and cursor.h is for the files about cursors.
+ * Everything here runs under the GIL unless it says otherwise, so a sequence of C statements is
+ * atomic if none of them can run Python code.  These can: calls of Python objects, the conversion
+ * of an argument, and, up to Python 3.11, the creation of an object that the garbage collector
+ * tracks, because it can start a collection, which runs finalizers.  If such code can run between
+ * the check of a native transaction or cursor and its use, the function holds the transaction,
+ * with hold() and release().  Then the code cannot end it.
+ * The module's state is found through its types, and each object has a pointer to it.  Static
+ * variables are only for what exists once in a process.
  */
 #ifndef PYLMDB_CORE_H
 #define PYLMDB_CORE_H
@@ -71,14 +68,14 @@ enum argument {
     ARG_COUNT
 };
 
-/* What the core lends to the engines (module.c): how often this process was forked since it
- * was loaded, and whether any map was found cut. */
+/* What the core shares with the engines (module.c): the count of forks since it was loaded, and
+ * whether any data file was found truncated. */
 extern int pylmdb_generation __attribute__((visibility("hidden")));
-extern int pylmdb_any_cut __attribute__((visibility("hidden")));
+extern int pylmdb_any_truncated __attribute__((visibility("hidden")));
 
 struct Transaction;
 
-/* How many headers of arrays are known at once. */
+/* How many headers of arrays are kept (get_array.c). */
 enum { FORMS = 8 };
 
 /* A class of types.py, the names of its fields, and a dict of these names. */
@@ -90,9 +87,9 @@ typedef struct {
     PyObject *module; /* not owned: it owns the state */
     PyTypeObject *transaction_type, *cursor_type, *iterator_type, *range_type;
     PyTypeObject *shared_type, *slot_type, *exporter_type, *lease_type, *environment_type;
-    /* the classes that objects are made of, given by publish() */
+    /* the classes of new objects, set by publish() */
     PyObject *transaction_class, *cursor_class;
-    /* of the Python side */
+    /* functions and classes in Python */
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
     PyObject *successor;
     PyObject *database_class, *deadline_class;
@@ -100,25 +97,25 @@ typedef struct {
     PyObject *empty, *names[ARG_COUNT];
     /* names of methods */
     PyObject *acquire, *release, *handle, *open_db;
-    /* what the last headers of arrays mean (get_array.c) */
+    /* the headers of arrays seen last, and what each one says */
     PyObject *forms[FORMS];
-    /* the memory of the last Transaction that went */
+    /* the memory of a freed Transaction, for the next one */
     struct Transaction *spare;
 } CoreState;
 
 struct Cursor;
 
 /* A native cursor, which belongs to its transaction.  It can outlive its Cursor
- * for a moment: until no operation is in progress (see transaction_end.c). */
-typedef struct Handle {
-    MDB_cursor *native;
-    /* of the process that opened it */
+ * until no operation is in progress (see transaction_end.c). */
+typedef struct NativeCursor {
+    MDB_cursor *ptr;
+    /* the count of forks when it was opened */
     int generation;
     struct Cursor *owner;
     /* to be closed when no operation is in progress any more */
     int dropped;
-    struct Handle *next, *previous;
-} Handle;
+    struct NativeCursor *next, *previous;
+} NativeCursor;
 
 /* A native database handle. */
 typedef struct {
@@ -126,16 +123,15 @@ typedef struct {
     PyObject *shared, *name;
     unsigned int dbi, flags;
     char alive, pending;
-    /* its database may not be there any more: open_db() has to look */
+    /* its database may no longer exist: open_db() must look */
     char doubted;
-    /* where its number has meant another database before: how often a number was
-     * used again by then, and the transaction that did it */
+    /* If its number has meant another database before: how often numbers had been used again
+     * then, and the transaction that used this one again. */
     Py_ssize_t reuse;
     size_t since;
 } Slot;
 
-/* A native environment and what this process keeps about it: the C half of
- * SharedEnv. */
+/* A native environment and its state in this process: the C half of SharedEnv. */
 typedef struct {
     PyObject_HEAD
     CoreState *state;
@@ -144,35 +140,36 @@ typedef struct {
     /* the Engine in Python, and its SlowPaths */
     PyObject *engine_object, *slow;
     int generation;
-    /* a transaction may begin at once: an Environment is open, and nobody is
-     * closing or resizing.  Else Python decides (SharedEnv.begin_reader). */
+    /* A transaction may begin at once: an Environment is open, and nothing closes it or
+     * replaces its map.  Else Python decides (SharedEnv.begin_reader). */
     char admitting;
-    /* compact() has put another file in its place: its Environment has another one now */
+    /* compact() has replaced the file: its Environments have another Shared now */
     char replaced;
-    /* threads that wait for the writer's end */
+    /* how many threads wait for the end of the writer */
     int waiting;
-    /* read transactions that began at once, which the pool does not count, and the
-     * memory of ended ones */
+    /* how many read transactions are open that the pool does not count (see begin_quick()), and
+     * how many are idle */
     int live, idle_count;
-    /* the databases that are open: slots by name, and the last one of each number; the lock
-     * without which neither changes; how many there may be; how often a number was used again */
+    /* The open databases: slots by name, and the last slot of each number, or None if the
+     * number was retired; the lock for both; how many databases may be open; how often a number
+     * was used again. */
     PyObject *slots, *by_number, *dbi_lock;
     Py_ssize_t max_dbs, reuses;
-    MDB_txn *idle[PYLMDB_MAX_PARKED];
-    /* the snapshots that only views keep, the latest first */
+    MDB_txn *idle[PYLMDB_MAX_SLOTLESS];
+    /* the pinned snapshots, the latest first */
     struct Exporter *pinned;
     /* the top-level write transaction, and all transactions, the newest first */
     struct Transaction *writer, *newest;
-    /* of the main database */
+    /* the slot of the main database */
     Slot *main;
     /* how many pages were free in a snapshot, and its number; NULL: not counted yet */
     PyObject *free_pages;
     size_t free_pages_at;
-    /* the next one that has a writer */
+    /* the next environment that has a writer */
     PyObject *next_writing;
 } Shared;
 
-/* The base of Environment: of one module, used by all. */
+/* The base of Environment. */
 typedef struct {
     PyObject_HEAD
     PyObject *weakrefs;
@@ -180,8 +177,8 @@ typedef struct {
     char readonly, sync, metasync;
 } EnvironmentCore;
 
-/* Memory that an object exports, and the function that is called at its end (NULL once it was
- * called, or where there is none). */
+/* Memory that an object exports, and the function that is called at its end (NULL: none, or it
+ * was called). */
 typedef struct {
     PyObject_HEAD
     char *base;
@@ -189,10 +186,10 @@ typedef struct {
     PyObject *on_end;
 } Memory;
 
-/* The memory of a read transaction's views, and what ends with the last one. */
+/* Exports the map to the views of a read transaction. */
 typedef struct Exporter {
     Memory memory;
-    /* once only views hold the transaction: since when, in seconds of Unix time */
+    /* while its views pin the snapshot: the native transaction, and since when, in Unix time */
     Shared *shared;
     struct pylmdb_txn native;
     double since;
@@ -210,32 +207,34 @@ typedef struct Transaction {
     char write, buffers, begun, ended, revoked, finished;
     /* it is being deallocated: there may be no new reference to it */
     char dying;
-    /* its thread; 0 where threads may share it */
+    /* the number of its thread; 0 if threads may share it */
     unsigned long long thread;
-    /* the top-level transaction of its family: itself or an ancestor */
+    /* the top-level transaction of its tree: itself or an ancestor */
     struct Transaction *top;
-    /* in the top one: operations in progress that run Python code or have let
-     * the GIL go (whose thread), copies in progress, ends that wait for both */
+    /* In the top-level one: how many operations are in progress that run Python code or have
+     * released the GIL, and how many copies are. */
     int holders, copiers;
-    /* one of the holders is memory of a page that is lent for writing */
+    /* one of the holders is a reservation: memory of a page that the program writes to */
     char reserved;
+    /* the thread of the holders */
     unsigned long long holding_thread;
+    /* something has ended and is finished after the last holder */
     char dirty;
     int depth;
     unsigned int sync_flags;
     Py_ssize_t mutations;
-    /* the environment's when it began */
+    /* Shared.reuses when it began */
     Py_ssize_t reuses;
     Slot *slot;
-    /* the last database named, and its slot */
+    /* the last db argument, and its slot */
     PyObject *last_db;
     Slot *last_slot;
-    /* a memoryview of the whole map, once a view was asked for */
+    /* a memoryview of the whole map, made with the first view */
     PyObject *whole;
-    Handle *cursors;
+    NativeCursor *cursors;
     struct Transaction *children, *next_sibling;
     struct Transaction *older, *newer;
-    /* owned: what keeps it working */
+    /* owned references to what it uses */
     Shared *shared;
     PyObject *env, *db;
     struct Transaction *parent;
@@ -248,27 +247,27 @@ typedef struct Cursor {
     CoreState *state;
     PyObject *weakrefs;
     const struct pylmdb_engine *engine;
-    Handle *handle;
+    NativeCursor *native;
     Transaction *txn;
     PyObject *db;
     Slot *slot;
-    /* its cursor is NULL before it is opened and after it is closed */
+    /* position.cursor is NULL before the cursor is opened and after it is closed */
     struct pylmdb_position position;
 } Cursor;
 
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
-/* Of an operation on a database, and of a record that could not be written or deleted there;
- * value_size is NO_VALUE if it has no value. */
+/* For an operation on a database, and for a record that could not be written or deleted there;
+ * value_size is NO_VALUE if there is no value. */
 #define NO_VALUE ((size_t)-1)
 PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot);
 PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
                      const void *key, size_t key_size, size_t value_size);
-/* Of a database that could not be opened. */
+/* For a database that could not be opened. */
 PyObject *fail_open_db(CoreState *state, int code, PyObject *name);
-/* By its name in the table of refusals, which is Python code; raise_refusal() takes NULL, too.
- * The values for the text are as for Py_BuildValue. */
+/* Raise a refusal by its name in the table (_core_rules/refusals.py).  The values for its message
+ * are given as for Py_BuildValue().  raise_refusal(NULL): an exception is set already. */
 #define refuse_named(state, name) raise_refusal(make_refusal(state, "(s)", name))
 #define refuse_with(state, name, format, ...) \
     raise_refusal(make_refusal(state, "s" format, name, __VA_ARGS__))
@@ -276,10 +275,10 @@ PyObject *make_refusal(CoreState *state, const char *format, ...);
 int raise_refusal(PyObject *exception);
 /* Calls function(first, *rest). */
 PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, Py_ssize_t count);
-/* Calls a method of the Python side; its arguments are as for Py_BuildValue. */
+/* Calls a method; its arguments are given as for Py_BuildValue(). */
 PyObject *ask(PyObject *object, const char *method, const char *format, ...);
 
-/* In place of liblmdb's code where there is an exception already. */
+/* Returned in place of a code of liblmdb: an exception is set. */
 #define RAISED INT_MIN
 
 /* -- slot.c -- */
@@ -294,7 +293,7 @@ int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, un
 
 PyObject *shared_own_writer(Shared *self, PyObject *ignored);
 
-/* -- handle.c -- */
+/* -- native_cursor.c -- */
 
 /* Opens a native cursor; the caller has passed the guard. */
 static inline int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
@@ -306,35 +305,35 @@ static inline int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
     return rc ? -1 : 0;
 }
 
-static inline void link_handle(Transaction *txn, Handle *handle)
+static inline void link_native_cursor(Transaction *txn, NativeCursor *native)
 {
-    handle->next = txn->cursors;
-    if (handle->next)
-        handle->next->previous = handle;
-    txn->cursors = handle;
+    native->next = txn->cursors;
+    if (native->next)
+        native->next->previous = native;
+    txn->cursors = native;
 }
 
-void close_handle(Transaction *txn, Handle *handle);
-/* Closes a native cursor now, or when the operations in progress have left. */
-void drop_handle(Transaction *txn, Handle *handle);
-/* Those of which that was put off. */
-void close_dropped_in_family(Transaction *top);
+void close_native_cursor(Transaction *txn, NativeCursor *native);
+/* Closes a native cursor now, or after the operations in progress. */
+void drop_native_cursor(Transaction *txn, NativeCursor *native);
+/* Closes those that drop_native_cursor() has left open. */
+void close_dropped_in_tree(Transaction *top);
 
 /* -- readers.c -- */
 
-/* Read transactions that begin and end at once, under the GIL: like those of the
- * pool, without its atomic operations.  begin_quick(): 0, or a code. */
+/* Begin and end a read transaction without Python and without the pool's atomic operations,
+ * under the GIL.  begin_quick() returns 0, or a code. */
 int begin_quick(Shared *shared, struct pylmdb_txn *native);
 void end_native_reader(Shared *shared, struct pylmdb_txn *native);
-/* The same, and its environment if it was the last of it. */
+/* The same; closes the environment too if it waited for this. */
 void end_reader(Shared *shared, struct pylmdb_txn *native);
-/* The transaction has ended for its user: from now on the exporter pins its snapshot. */
+/* The transaction has ended for the program: the exporter pins its snapshot from now on. */
 void pin_snapshot(Exporter *exporter, Shared *shared, struct pylmdb_txn *native);
 void unpin_snapshot(Exporter *exporter);
-/* The read transaction has ended: its snapshot lasts as long as its views. */
+/* The read transaction has ended; its views pin the snapshot. */
 void end_views(Transaction *txn);
 void leave_slowly(Shared *shared);
-/* The environment may have been waiting for the end of this transaction. */
+/* The environment may wait for the end of this transaction. */
 static inline void leave_shared(Shared *shared)
 {
     if (!LIKELY(shared->admitting))
@@ -355,12 +354,12 @@ void revoke_transaction(Transaction *txn);
 /* The native half of commit(), which has passed the guard; returns a code. */
 int commit_transaction(Transaction *txn);
 PyObject *end_thread(PyObject *module, PyObject *ignored);
-/* The gate: one write transaction at a time in this process. */
+/* The writer gate: one write transaction at a time in this process. */
 void take_gate(Shared *shared, Transaction *txn);
 void leave_gate(Shared *shared);
-/* Of the handles that a transaction has opened or dropped; a new reference. */
+/* A new reference to a list of a transaction, which is made if it is NULL. */
 PyObject *list_of(PyObject **list);
-/* The end of a transaction that nobody has any more; dropped: nobody has ended it. */
+/* Ends a transaction that is being deallocated; dropped: the program has not ended it. */
 void finish_dying(Transaction *txn, int dropped);
 
 /* -- transaction_begin.c -- */
@@ -408,8 +407,7 @@ extern struct PyModuleDef core_module;
 /* The state behind a type of this module, or a class made from one. */
 CoreState *state_of(PyTypeObject *type);
 
-/* Calls a finalizer that a program has given the class; -1: it has brought the
- * object back. */
+/* Calls a finalizer that a program has given the class; -1: it has resurrected the object. */
 static inline int finalize(PyObject *object)
 {
     return LIKELY(!Py_TYPE(object)->tp_finalize) ? 0 : PyObject_CallFinalizerFromDealloc(object);

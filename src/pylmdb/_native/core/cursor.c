@@ -1,53 +1,52 @@
 /* SPDX-License-Identifier: MIT */
-/* CursorCore: its life, movements and reads.  Where it is, and where these leave it, is in
- * position.h. */
+/* CursorCore: its life, movements and reads.  position.h has the rules for its position. */
 #include "core_docs.h"
 #include "cursor.h"
 #include "values.h"
 
 /* -- life ----------------------------------------------------------------------- */
 
-/* A native cursor for an object, which it must not have yet. */
-static int open_position(Cursor *cursor, Transaction *txn, Slot *slot, Handle *handle)
+/* Open the native cursor of an object, which must not have one yet. */
+static int open_position(Cursor *cursor, Transaction *txn, Slot *slot, NativeCursor *native)
 {
     const struct pylmdb_engine *const engine = txn->engine;
     int rc = -1;
 
-    if (open_native(txn, slot, &handle->native))
+    if (open_native(txn, slot, &native->ptr))
         return -1;
-    if (cursor->txn) /* by what ran in between */
+    if (cursor->txn) /* opened by Python code that ran meanwhile */
         refuse_named(cursor->state, "cursor opened already");
-    else if (engine->position_init(&cursor->position, handle->native, slot->flags,
+    else if (engine->position_init(&cursor->position, native->ptr, slot->flags,
                                    txn->write ? (size_t *)&txn->mutations : NULL))
         PyErr_NoMemory();
     else
         rc = 0;
     if (rc)
-        engine->cursor_close(handle->native);
+        engine->cursor_close(native->ptr);
     return rc;
 }
 
 static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
 {
-    Handle *handle;
+    NativeCursor *native;
     Slot *slot;
 
     if (guard(txn) || !(slot = slot_for(txn, db)))
         return -1;
-    if (!(handle = PyMem_Calloc(1, sizeof(*handle)))) {
+    if (!(native = PyMem_Calloc(1, sizeof(*native)))) {
         PyErr_NoMemory();
         return -1;
     }
     Py_INCREF(slot);
-    if (open_position(cursor, txn, slot, handle)) {
+    if (open_position(cursor, txn, slot, native)) {
         Py_DECREF(slot);
-        PyMem_Free(handle);
+        PyMem_Free(native);
         return -1;
     }
-    handle->generation = pylmdb_generation;
-    handle->owner = cursor;
-    link_handle(txn, handle);
-    cursor->handle = handle;
+    native->generation = pylmdb_generation;
+    native->owner = cursor;
+    link_native_cursor(txn, native);
+    cursor->native = native;
     cursor->engine = txn->engine;
     cursor->slot = slot;
     cursor->txn = (Transaction *)Py_NewRef((PyObject *)txn);
@@ -96,14 +95,14 @@ static int cursor_init(Cursor *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *cursor_close(Cursor *self, PyObject *ignored)
 {
-    if (self->handle)
-        drop_handle(self->txn, self->handle);
+    if (self->native)
+        drop_native_cursor(self->txn, self->native);
     Py_RETURN_NONE;
 }
 
 static int is_closed(Cursor *self)
 {
-    return !self->handle || self->handle->dropped || !self->slot->alive || !is_open(self->txn);
+    return !self->native || self->native->dropped || !self->slot->alive || !is_open(self->txn);
 }
 
 static PyObject *cursor_get_closed(Cursor *self, void *ignored)
@@ -150,8 +149,8 @@ static int cursor_traverse(Cursor *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* There is no tp_clear: every cycle leads through an Environment, a subclass or
- * some other object that has one. */
+/* There is no tp_clear: every cycle contains an Environment, a subclass or another object that
+ * has one. */
 static void cursor_dealloc(Cursor *self)
 {
     PyTypeObject *type = Py_TYPE(self);
@@ -161,9 +160,9 @@ static void cursor_dealloc(Cursor *self)
     PyObject_GC_UnTrack(self);
     if (self->weakrefs)
         PyObject_ClearWeakRefs((PyObject *)self);
-    if (self->handle) {
-        self->handle->owner = NULL;
-        drop_handle(self->txn, self->handle);
+    if (self->native) {
+        self->native->owner = NULL;
+        drop_native_cursor(self->txn, self->native);
     }
     if (self->engine)
         self->engine->position_free(&self->position);
@@ -182,16 +181,16 @@ int guard_cursor_slow(Cursor *cursor)
         return refuse_named(cursor->state, "cursor never opened");
     if (guard(cursor->txn))
         return -1;
-    if (cursor->handle && !cursor->handle->dropped && cursor->slot->alive) {
+    if (cursor->native && !cursor->native->dropped && cursor->slot->alive) {
         if (!cursor->position.cursor && resume_cursor(cursor))
             return -1;
-        if (cursor->position.cursor) /* else it was closed meanwhile */
+        if (cursor->position.cursor) /* NULL: it was closed meanwhile */
             return 0;
     }
     return refuse_named(cursor->state, "cursor ended");
 }
 
-/* _do(operation, *args): operation(native cursor, *args), for what is in Python. */
+/* _do(operation, *args): call operation(native cursor, *args); for code in Python. */
 static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs)
 {
     PyObject *pointer, *result = NULL;
@@ -281,7 +280,7 @@ SEEK_DUPLICATE(set_range_dup, MDB_GET_BOTH_RANGE)
 
 /* -- reads ---------------------------------------------------------------------- */
 
-/* The record under the cursor for the caller: 1, 0 where there is none, -1 raised. */
+/* Read the record under the cursor for the caller: 1, 0: there is none, -1: raised. */
 static inline int show(Cursor *cursor)
 {
     if (guard_cursor(cursor))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files about cursors share. */
+/* Declarations for the files about cursors. */
 #ifndef PYLMDB_CURSOR_H
 #define PYLMDB_CURSOR_H
 
@@ -13,13 +13,13 @@ int guard_cursor_slow(Cursor *cursor);
 
 static inline int guard_cursor(Cursor *cursor)
 {
-    if (LIKELY(cursor->position.cursor && !cursor->handle->dropped && cursor->slot->alive &&
+    if (LIKELY(cursor->position.cursor && !cursor->native->dropped && cursor->slot->alive &&
                is_usable(cursor->txn)))
         return 0;
     return guard_cursor_slow(cursor);
 }
 
-/* What a function that reads or moves the position has found: 1 a record, 0 none, -1 raised. */
+/* The result of a function that reads or moves the position: 1: a record, 0: none, -1: raised. */
 static inline int found_record(Cursor *cursor, int code)
 {
     if (LIKELY(!code))
@@ -42,13 +42,13 @@ static inline PyObject *answer(int found)
     return found < 0 ? NULL : PyBool_FromLong(found);
 }
 
-/* Methods with arguments, of the table in cursor.c. */
+/* Methods with arguments; the table of methods is in cursor.c. */
 #define CURSOR_METHOD(name) \
     PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs, \
                             PyObject *kwnames)
 
-/* What such a method was given: a key, perhaps a value behind it, and others.  Bytes are taken
- * before the guard, because that can run Python code. */
+/* The arguments of such a method: a key, perhaps a value after it, and others.  The bytes are
+ * taken before the guard is passed, because that can run Python code. */
 typedef struct {
     PyObject *objects[5];
     Bytes key, value;
@@ -77,7 +77,7 @@ static inline void drop_given(Given *given)
 /* -- cursor_write.c -- */
 
 int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
-/* 1: written, 0: a record was in the way, -1: raised. */
+/* 1: written, 0: the record exists already, -1: raised. */
 int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags);
 CURSOR_METHOD(put);
 CURSOR_METHOD(delete);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* CursorCore: writes. */
+/* The writes of CursorCore. */
 #include "cursor.h"
 #include "values.h"
 
-/* The flags for put's keywords; -1: raised. */
+/* Return the flags for the keywords of put(); -1: raised. */
 int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append)
 {
     const int duplicate = get_flag(dupdata, 1);
@@ -69,7 +69,7 @@ CURSOR_METHOD(delete)
     return answer(delete_record(self, all));
 }
 
-/* The value of a key that is to be taken away: None where there is none. */
+/* Copy the value of a key that will be replaced or deleted; None if there is none. */
 static PyObject *copy_old(Cursor *cursor, const Bytes *key)
 {
     const int found = seek_cursor(cursor, key, MDB_SET_KEY);
@@ -79,7 +79,8 @@ static PyObject *copy_old(Cursor *cursor, const Bytes *key)
     return to_bytes(cursor->txn, &cursor->position.value);
 }
 
-/* Both hold the transaction, because copying a large value lets the GIL go. */
+/* The callers of both functions hold the transaction, because copying a large value releases the
+ * GIL. */
 PyObject *pop_record(Cursor *cursor, const Bytes *key)
 {
     PyObject *old = copy_old(cursor, key);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* EnvironmentCore: the base of Environment, with what is called often. */
+/* EnvironmentCore: the base of Environment, with the methods that are called often. */
 #include "arguments.h"
 #include "core_docs.h"
 #include "guard.h"
@@ -28,7 +28,7 @@ static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
 
 /* -- open_db() ------------------------------------------------------------------ */
 
-/* What open_slot() needs, without waiting. */
+/* Take the lock that open_slot() needs, without waiting: 1, 0: it is taken, -1: raised. */
 static int try_lock_handles(Shared *shared)
 {
     PyObject *locked =
@@ -47,7 +47,7 @@ static int unlock_handles(Shared *shared)
     return result ? 0 : -1;
 }
 
-/* open_slot() in a transaction that is usable; PYLMDB_NOT_QUICK: Python has to do it. */
+/* open_slot() in a transaction; PYLMDB_NOT_QUICK: Python must do it. */
 static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name, unsigned int flags,
                                Slot **out)
 {
@@ -68,7 +68,7 @@ static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name,
     return code;
 }
 
-/* The same in a read transaction of its own, for which no object is needed. */
+/* The same in a new read transaction, for which no object is made. */
 static int open_in_snapshot(Shared *shared, PyObject *name, Slot **out)
 {
     struct pylmdb_txn native = {NULL, NULL, 0, 0};
@@ -92,8 +92,8 @@ static int is_false(PyObject *flag)
     return !flag || flag == Py_False;
 }
 
-/* A database whose handle is known, or that exists, or is made in a given transaction, without
- * flags: 0, a code, RAISED, or PYLMDB_NOT_QUICK for all else. */
+/* Open a database without flags that is open already, or that exists, or that is made in a write
+ * transaction of this thread: 0, a code, or RAISED.  PYLMDB_NOT_QUICK: Python must do it. */
 static int open_quickly(EnvironmentCore *self, PyObject *const *given, Slot **out)
 {
     PyObject *name = given[0], *txn = given[1] == Py_None ? NULL : given[1], *own;

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects that export memory: a snapshot for reading, a page for writing.
- *
- * An exporter is behind the views of one read transaction.  It exports the memory map, read-only, and when it dies it ends what it keeps:
- * that is when the last memoryview, slice, cast or array that leads to it is
- * gone.  It has no other way to its memory, so nothing that holds a view can
- * write through it, and it hashes by identity, so views can be hashed.
- *
- * In the C core it owns a native transaction, once the Transaction has ended; for
- * the cffi core it calls a function.  Neither leads back to the exporter, so there
- * is no cycle and the type needs no part in garbage collection.
+ * An exporter exports the memory map, read-only, to the views of one read transaction.  It is
+ * deallocated with the last memoryview, slice, cast or array that refers to it; then it ends the
+ * native transaction.  It never exports writable memory, so no program can write through a view.
+ * It hashes by identity, so views can be hashed.
+ * In the C core it owns a native transaction, once the Transaction has ended; for the cffi core
+ * it calls a function.  Neither refers to the exporter, so there is no cycle, and the type does
+ * not take part in garbage collection.
  */
 #include "core.h"
 
@@ -86,10 +84,10 @@ static PyType_Slot exporter_slots[] = {
 TYPE_SPEC(exporter, "Exporter", Exporter, 0);
 
 /* -- memory that is lent for writing ------------------------------------------------
- *
- * A lease says when its memory is given back: after close(), when the last memoryview, slice or
- * array that leads to it is gone.  Until then the lender keeps the memory as it is.  The lender is
- * what on_end leads to, and can lead back to a memoryview: the collector has to see that. */
+ * A lease calls on_end when its memory is no longer used: after close(), when the last
+ * memoryview, slice or array that refers to it is gone.  Until then the transaction keeps the
+ * memory as it is.  on_end refers to the transaction, which can refer to a memoryview, so the
+ * garbage collector must see it. */
 
 typedef struct {
     Memory memory;
@@ -107,8 +105,7 @@ static void lease_dealloc(Lease *self)
     Py_DECREF(type);
 }
 
-/* There is no tp_clear: every cycle leads through a memoryview, and some object that holds
- * it, which have one. */
+/* There is no tp_clear: every cycle contains a memoryview, which has one. */
 static int lease_traverse(Lease *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));

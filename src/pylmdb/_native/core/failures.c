@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls into Python, and exceptions: pylmdb.errors has the table from code to class, and
- * pylmdb._core_rules.refusals the one from name to class and sentence. */
+/* Raise exceptions, and call Python.  pylmdb.errors has the table from code to class, and
+ * pylmdb._core_rules.refusals the one from name to class and message. */
 #include "core.h"
 
 #include <string.h>

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* get_array(): values in .npy format as arrays that show the map.
- *
- * Python knows what a header means (arrays/npy.py).  A database has a handful of different
- * ones, so what it says of them is kept: tuples of header, size of the data, shape,
- * dtype, order, the class of arrays, and numpy's table of functions.  Then an array is one
- * call, with the view of the whole map as its memory. */
+/* get_array(): values in .npy format as arrays that are views into the map.
+ * Python parses headers (arrays/npy.py).  A database has few different ones, so the results are
+ * kept, as tuples: header, size of the data, shape, dtype, order, the class of arrays, and numpy's
+ * table of functions.  With one of them, an array is made in one call, with the view of the whole
+ * map as its memory. */
 #include "values.h"
 
 #include <string.h>
 
 enum { HEADER, SIZE, SHAPE, DTYPE, ORDER, CLASS, TABLE };
 
-/* A kept form whose header and data the value has; borrowed. */
+/* Return the kept result for the header of a value that has all its data; borrowed. */
 static PyObject *find_form(CoreState *state, const char *data, size_t size)
 {
     int i;
@@ -30,7 +29,8 @@ static PyObject *find_form(CoreState *state, const char *data, size_t size)
     return NULL;
 }
 
-/* Asks Python, which raises if the value is none; the oldest answer makes way. */
+/* Let Python parse the header; it raises if the value is not an array.  The new result replaces
+ * the one that was not used for longest. */
 static PyObject *learn_form(CoreState *state, PyObject *slow, PyObject *view)
 {
     PyObject *form = PyObject_CallMethod(slow, "array_form", "O", view), *oldest;
@@ -45,10 +45,9 @@ static PyObject *learn_form(CoreState *state, PyObject *slow, PyObject *view)
 }
 
 /* -- numpy's own interface ---------------------------------------------------------
- *
- * Compiled modules that use numpy find its functions in a table; which place is whose
- * never changes within the two versions of the interface that there have been.  Where it
- * is another one, or there is no table, arrays are made by calling their class. */
+ * Compiled modules that use numpy find its functions in a table, whose order is fixed for a
+ * version of the interface; there have been two versions.  With another version, or without a
+ * table, arrays are made by calling their class. */
 
 enum { VERSION = 0, ARRAY_TYPE = 2, NEW_FROM_DESCR = 94, SET_BASE_OBJECT = 282 };
 enum { FORTRAN = 2, MOST_DIMENSIONS = 32 };
@@ -72,7 +71,7 @@ static void **numpy_table(PyObject *capsule)
     return version() == 0x01000009 || version() == 0x02000000 ? table : NULL;
 }
 
-/* Both functions of numpy take over a reference. */
+/* Both functions of numpy steal a reference. */
 static PyObject *make_quickly(void **table, PyObject *form, PyObject *memory, const char *data)
 {
     PyObject *shape = PyTuple_GET_ITEM(form, SHAPE), *array;
@@ -117,7 +116,7 @@ static PyObject *make_array(PyObject *form, PyObject *memory, const char *data)
 PyObject *to_array(Transaction *txn, const MDB_val *value)
 {
     CoreState *const state = txn->state;
-    const MDB_val found = *value; /* of a snapshot, which the memory holds, or copied */
+    const MDB_val found = *value; /* in a snapshot that memory keeps, or copied */
     PyObject *memory = txn->thread ? to_view(txn, &found) : whole_map(txn);
     PyObject *view, *form, *array = NULL;
     const char *data;
@@ -138,13 +137,13 @@ PyObject *to_array(Transaction *txn, const MDB_val *value)
     return array;
 }
 
-/* Before numpy reads all of the value it is looked whether the file still has it. */
+/* numpy reads all of the value, so check first that the file still has it. */
 PyObject *to_own_array(Transaction *txn, const MDB_val *value)
 {
     PyObject *array, *copy;
 
     touch_pages(value->mv_data, value->mv_size);
-    if (pylmdb_any_cut && txn->engine->env_is_cut(txn->shared->pool->env))
+    if (pylmdb_any_truncated && txn->engine->env_is_truncated(txn->shared->pool->env))
         return fail(txn->state, "read", MDB_CORRUPTED);
     array = to_array(txn, value);
     copy = array ? PyObject_CallMethod(array, "copy", "s", "K") : NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which transactions may be used, and which slot a database has in one. */
+/* Check whether a transaction may be used, and find the slot of a database in it. */
 #ifndef PYLMDB_GUARD_H
 #define PYLMDB_GUARD_H
 
@@ -7,9 +7,9 @@
 
 /* -- thread.c -- */
 
-/* Numbers of threads are never given twice; the system gives those of ended threads to new ones.
- * Python tells of the end of a known thread, so that the write transactions which it leaves open
- * end with it. */
+/* The number of a thread is never used again; the system gives the identifier of an ended thread
+ * to a new one.  known: at the end of the thread Python calls end_thread(), which ends the write
+ * transactions that the thread has left open. */
 struct thread {
     unsigned long long number;
     int known;
@@ -17,7 +17,7 @@ struct thread {
 struct thread *this_thread(void);
 unsigned long long current_thread(void);
 
-/* -- transaction_use.c: who may use a transaction, and its databases -- */
+/* -- transaction_use.c -- */
 
 int refuse(Transaction *txn, int ending);
 int guard_again(Transaction *txn);
@@ -30,7 +30,7 @@ static inline int is_usable(const Transaction *txn)
            (!txn->thread || txn->thread == current_thread());
 }
 
-/* 0 if an operation may go on, else -1 with an exception. */
+/* 0 if the operation is allowed, else -1: raised. */
 static inline int guard(Transaction *txn)
 {
     return LIKELY(is_usable(txn)) ? 0 : refuse(txn, 0);
@@ -56,13 +56,13 @@ static inline int is_inherited(const Transaction *txn)
     return txn->native.generation && txn->native.generation != pylmdb_generation;
 }
 
-/* And a forked child cannot go on with it. */
+/* It was begun before fork(), and a forked child cannot use it. */
 static inline int is_lost(const Transaction *txn)
 {
     return is_inherited(txn) && (txn->write || txn->parent);
 }
 
-/* It has not ended for its user. */
+/* It has not ended for the program. */
 static inline int is_open(const Transaction *txn)
 {
     return txn->native.ptr && !txn->revoked && !is_lost(txn);
@@ -73,14 +73,14 @@ int resume_cursor(Cursor *cursor);
 
 /* -- environments -- */
 
-/* Its Environments have another one now: in a forked child, and after compact(). */
+/* Its Environments have another Shared now: in a forked child, and after compact(). */
 static inline int is_left_behind(const Shared *shared)
 {
     return shared->replaced || shared->generation != pylmdb_generation;
 }
 
-/* The native environment of an Environment; NULL where Python has to get it: it is closed, or left
- * behind. */
+/* The native environment of an Environment; NULL: it is closed or left behind, so Python must
+ * get it. */
 static inline Shared *usable_shared(const EnvironmentCore *env)
 {
     Shared *shared = (Shared *)env->shared;

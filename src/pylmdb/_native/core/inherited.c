@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Read transactions and cursors that a forked child has inherited.
- *
- * At its first use in the child a transaction gets a native one of the child's own that
- * shows the same snapshot (_core_rules/inherited.py), and each of its cursors, at the
- * cursor's first use, a native cursor with the same position.  The inherited native
- * objects are memory that the child leaves as it is: views may lie in their map. */
+ * At its first use in the child, a transaction gets a native transaction of the child, with the
+ * same snapshot (_core_rules/inherited.py).  Each of its cursors gets, at its first use, a native
+ * cursor with the same position.  The child does not free the inherited native objects, because
+ * views may refer to their map. */
 #include "guard.h"
 
-/* An operation that another thread of the parent was in does not exist here. */
+/* Operations in other threads of the parent do not exist in the child. */
 static void forget_other_threads(Transaction *txn)
 {
     txn->copiers = 0;
@@ -19,7 +18,7 @@ static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct p
 {
     PyObject *old[] = {(PyObject *)txn->shared, (PyObject *)txn->slot, (PyObject *)txn->last_slot,
                        txn->last_db, txn->whole};
-    Handle *handle;
+    NativeCursor *each;
     size_t i;
 
     unlink_from_environment(txn);
@@ -29,17 +28,17 @@ static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct p
     txn->last_slot = NULL;
     txn->last_db = txn->whole = NULL;
     txn->reuses = shared->reuses;
-    for (handle = txn->cursors; handle; handle = handle->next)
-        if (handle->owner) {
-            handle->owner->position.cursor = NULL;
-            handle->owner->position.fresh = PYLMDB_NOT_FRESH;
+    for (each = txn->cursors; each; each = each->next)
+        if (each->owner) {
+            each->owner->position.cursor = NULL;
+            each->owner->position.fresh = PYLMDB_NOT_FRESH;
         }
     link_to_environment(txn);
     for (i = 0; i < sizeof(old) / sizeof(*old); i++)
         Py_XDECREF(old[i]);
 }
 
-/* The caller has a reference to txn, and looks at it again afterwards. */
+/* The caller has a reference to txn, and checks it again afterwards. */
 int resume_transaction(Transaction *txn)
 {
     struct pylmdb_txn native = {0};
@@ -61,7 +60,7 @@ int resume_transaction(Transaction *txn)
     slot = PyTuple_GET_ITEM(found, 1);
     if (is_inherited(txn) && !txn->revoked)
         move_to(txn, (Shared *)shared, (Slot *)slot, &native);
-    else /* another thread was quicker, or has ended it */
+    else /* another thread has resumed it first, or has ended it */
         end_reader((Shared *)shared, &native);
     Py_DECREF(found);
     return 0;
@@ -70,16 +69,16 @@ int resume_transaction(Transaction *txn)
 static int resume_native(Cursor *cursor, Slot *slot)
 {
     const struct pylmdb_engine *engine = cursor->engine;
-    MDB_cursor *native;
+    MDB_cursor *ptr;
 
-    if (open_native(cursor->txn, slot, &native))
+    if (open_native(cursor->txn, slot, &ptr))
         return -1;
-    if (engine->cursor_go_on(native, cursor->handle->native)) {
-        engine->cursor_close(native);
+    if (engine->cursor_go_on(ptr, cursor->native->ptr)) {
+        engine->cursor_close(ptr);
         return refuse_named(cursor->state, "cursor of another process");
     }
-    cursor->handle->native = cursor->position.cursor = native;
-    cursor->handle->generation = pylmdb_generation;
+    cursor->native->ptr = cursor->position.cursor = ptr;
+    cursor->native->generation = pylmdb_generation;
     Py_INCREF(slot);
     Py_SETREF(cursor->slot, slot);
     return 0;
@@ -99,7 +98,7 @@ int resume_cursor(Cursor *cursor)
         pointer ? ask((PyObject *)txn->shared, "slot_again", "(OO)", pointer, cursor->slot) : NULL;
     Py_XDECREF(pointer);
     if (slot)
-        rc = cursor->handle && !cursor->handle->dropped && !cursor->position.cursor
+        rc = cursor->native && !cursor->native->dropped && !cursor->position.cursor
                  ? resume_native(cursor, (Slot *)slot)
                  : 0;
     Py_XDECREF(slot);

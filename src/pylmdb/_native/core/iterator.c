@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Iteration with a cursor, and over a range: the objects that they give.  How they move is in
- * position.h.
+/* Iterators of a cursor and of a range.  position.h has the rules for how they move.
  *
- * What it gave is used again when the caller has let it go: the pair at the next
- * step, a key or value, which a loop's variable still has then, at the one after.
+ * An object that was yielded is used again if the program has dropped its reference: the pair in
+ * the next step; a key or a value, to which a loop's variable still refers then, in the one after.
  */
 #include "cursor.h"
 #include "values.h"
@@ -19,12 +18,13 @@ typedef struct {
     /* a step of a range is in progress */
     char stepping;
     PyObject *pair;
-    /* the keys and values given last and before that */
+    /* the keys and values of the last two steps */
     PyObject *given[2][2];
     int turn;
 } Iterator;
 
-/* The guard is passed last, after all that can run Python code; the caller starts the iteration. */
+/* The guard comes last, after everything that can run Python code.  The caller starts the
+ * iteration. */
 static Iterator *new_iterator(PyTypeObject *type, Cursor *cursor, int keys)
 {
     Iterator *self = (Iterator *)type->tp_alloc(type, 0);
@@ -38,7 +38,7 @@ static Iterator *new_iterator(PyTypeObject *type, Cursor *cursor, int keys)
     return self;
 }
 
-/* Takes the reference, and the code with which its iteration has started. */
+/* Steals the reference; code is the result of starting its iteration. */
 static PyObject *started_iterator(Iterator *self, int code)
 {
     if (!code)
@@ -93,11 +93,11 @@ PyObject *cursor_iter(PyObject *self)
     return iterate((Cursor *)self, MDB_NEXT, 1, 1);
 }
 
-/* Greater ones would keep memory that nobody expects here. */
+/* Larger objects are not kept, so that an iterator does not keep much memory. */
 #define GREATEST_KEPT 1024
 
-/* bytes whose only reference is ours, with other contents of the same size: nobody
- * can have seen the object, so nobody can see it change. */
+/* Change the contents of bytes of the same size.  The only reference is ours, so the program
+ * cannot notice. */
 static PyObject *fill_bytes(PyObject *bytes, const MDB_val *value)
 {
     touch_pages(value->mv_data, value->mv_size);
@@ -114,15 +114,15 @@ static inline PyObject *next_bytes(Transaction *txn, PyObject **given, const MDB
     PyObject *bytes = *given;
 
     if (LIKELY(bytes && Py_REFCNT(bytes) == 1 && (size_t)PyBytes_GET_SIZE(bytes) == value->mv_size))
-        return unless_cut(txn, fill_bytes(bytes, value));
+        return unless_truncated(txn, fill_bytes(bytes, value));
     bytes = to_bytes(txn, value);
-    /* Python has just one b"", and one for each single byte. */
+    /* Python has one object each for b"" and for single bytes. */
     if (bytes && value->mv_size > 1 && value->mv_size <= GREATEST_KEPT)
         Py_XSETREF(*given, Py_NewRef(bytes));
     return bytes;
 }
 
-/* The objects of the cursor's record that are wanted. */
+/* Make the wanted objects of the cursor's record. */
 static int make_record(Iterator *self, Cursor *cursor, PyObject **key, PyObject **value)
 {
     Transaction *const txn = cursor->txn;
@@ -141,8 +141,8 @@ static int make_record(Iterator *self, Cursor *cursor, PyObject **key, PyObject 
     return 0;
 }
 
-/* The pair given last, if nobody else has it, with new contents; else a new one.
- * Takes both references.  Views are not kept here: they would keep the snapshot. */
+/* Return the last pair with new contents, if the only reference is ours; else a new pair.  Steals
+ * both references.  Pairs of views are not kept, because they would pin the snapshot. */
 static PyObject *fill_pair(Iterator *self, PyObject *key, PyObject *value)
 {
     PyObject *pair = self->pair, *old_key, *old_value;
@@ -246,8 +246,8 @@ TYPE_SPEC(iterator, "CursorIterator", Iterator,
 
 /* -- ranges ----------------------------------------------------------------------- */
 
-/* As a generator does: after its end, or an exception, it stays ended, and keeps nothing alive;
- * and it refuses a step inside a step, which could end it. */
+/* Like a generator, a range is over after its end or an exception, and then keeps nothing alive.
+ * It refuses a step inside a step, which could end it. */
 static PyObject *range_next(Iterator *self)
 {
     PyObject *item;
@@ -281,7 +281,7 @@ TYPE_SPEC(range, "RangeIterator", Iterator, Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISA
 /* The arguments of range(), in this order. */
 enum { START, STOP, PREFIX, REVERSE, KEYS, VALUES, RANGE_DB };
 
-/* Bytes without data are not given; after_prefix is the stop of a prefix, or None. */
+/* data is NULL for bounds that are not given.  after_prefix is the stop of a prefix, or None. */
 typedef struct {
     Bytes start, stop, prefix;
     PyObject *after_prefix;

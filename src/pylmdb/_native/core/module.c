@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The module: its types and state, engines that join it, and the public classes. */
+/* The module: its types and state, the engines that join it, and the public classes. */
 #include "core.h"
 
 #include <pthread.h>
@@ -65,9 +65,9 @@ CoreState *state_of(PyTypeObject *type)
 
 /* -- engines ------------------------------------------------------------------- */
 
-/* What the core lends to the engines. */
+/* What the core shares with the engines. */
 int pylmdb_generation = 1;
-int pylmdb_any_cut;
+int pylmdb_any_truncated;
 
 #if PYLMDB_GUARDS_READS
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -89,8 +89,8 @@ __attribute__((constructor)) static void watch_forks(void)
     pthread_atfork(NULL, NULL, count_fork);
 }
 
-/* Which part of an engine's table is not as this core knows it; NULL: none.  What comes
- * behind abi and size may be something else if these differ. */
+/* Return which part of an engine's table this core does not know; NULL: none.  If abi or size
+ * differ, the members after them are not read. */
 static const char *misfit(const struct pylmdb_engine *engine)
 {
     if (engine->abi != PYLMDB_ENGINE_ABI)
@@ -104,7 +104,7 @@ static PyObject *core_join(PyObject *module, PyObject *address)
 {
     const struct pylmdb_engine *engine = PyLong_AsVoidPtr(address);
     const struct pylmdb_host host = {
-        PYLMDB_ENGINE_ABI, sizeof(host), &pylmdb_generation, &pylmdb_any_cut, CODE, CODE_SIZE,
+        PYLMDB_ENGINE_ABI, sizeof(host), &pylmdb_generation, &pylmdb_any_truncated, CODE, CODE_SIZE,
     };
     const char *part;
 
@@ -125,9 +125,9 @@ static PyObject *core_join(PyObject *module, PyObject *address)
 
 /* -- public classes ------------------------------------------------------------ */
 
-/* The class statement gives a class a function that looks for what this class may
- * have (slots, a dict, a finalizer) and calls the type's own.  These have nothing but
- * the finalizer that a program may give them later, which the type's own calls. */
+/* A class statement gives the class a deallocator that handles slots, a dict and a finalizer, and
+ * then calls the base type's deallocator.  These classes have at most a finalizer, which a program
+ * may set later, and which the base type's deallocator calls too.  So that one is enough. */
 static void shorten_dealloc(PyTypeObject *class, PyTypeObject *type)
 {
     if (class->tp_basicsize == type->tp_basicsize && class->tp_dictoffset == type->tp_dictoffset)
@@ -142,8 +142,8 @@ static int own(PyTypeObject *class, const char *name, PyObject *descriptor)
     return rc;
 }
 
-/* CPython's quick calls and loads want a method or member to be found on the very class that
- * the object is of, so the class gets descriptors of its own for all that its base has. */
+/* CPython's specialised calls and loads work only if the object's class itself has the method or
+ * member.  So the class gets its own descriptors for everything that its base has. */
 static int own_all(PyTypeObject *class, const PyTypeObject *base)
 {
     PyMethodDef *method;
@@ -163,7 +163,7 @@ static int own_all(PyTypeObject *class, const PyTypeObject *base)
     return 0;
 }
 
-/* A function that documents a slot of the base stands in the slot's way. */
+/* Remove a function that only documents a slot of the base, so that the slot is inherited. */
 static int inherit_slot(PyTypeObject *class, const PyTypeObject *base, const char *name)
 {
     if (!PyDict_GetItemString(base->tp_dict, name) || !PyDict_GetItemString(class->tp_dict, name))
@@ -203,7 +203,7 @@ static int take_attribute(const char *module, const char *name, PyObject **out)
     return *out ? 0 : -1;
 }
 
-/* numbers.c takes as many names as there are numbers in its arrays. */
+/* numbers.c needs a name for each number in its arrays. */
 static int take_record(const char *class, const char *fields, Py_ssize_t count, RecordKind *out)
 {
     const char *const module = "pylmdb.types";
@@ -263,8 +263,8 @@ static int core_exec(PyObject *module)
     int i;
 
     state->module = module;
-    /* The table of open environments is one per interpreter, and a process must
-     * not open a file twice. */
+    /* Each interpreter would have its own table of open environments, and a process must not open
+     * a file twice. */
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError, "pylmdb works in the main interpreter only");
         return -1;
@@ -322,7 +322,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
 static int core_clear(PyObject *module)
 {
     CoreState *state = PyModule_GetState(module);
-    PyObject *class = Py_XNewRef(state->transaction_class); /* freeing an object needs its type */
+    PyObject *class = Py_XNewRef(state->transaction_class); /* the spare needs its type */
     int i;
 
 #define CLEAR(name) Py_CLEAR(state->name)
@@ -332,7 +332,7 @@ static int core_clear(PyObject *module)
         CLEAR(names[i]);
     for (i = 0; i < FORMS; i++)
         CLEAR(forms[i]);
-    if (state->spare) /* no other will come: its class is no longer the one that was bound */
+    if (state->spare) /* it will not be used again, because transaction_class is NULL */
         PyObject_GC_Del(state->spare);
     state->spare = NULL;
     Py_XDECREF(class);
@@ -369,7 +369,7 @@ static PyModuleDef_Slot core_slots[] = {
 struct PyModuleDef core_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "pylmdb._core",
-    .m_doc = "The C core; see _core.pyi for what it gives.",
+    .m_doc = "The C core; _core.pyi describes it.",
     .m_size = sizeof(CoreState),
     .m_methods = core_methods,
     .m_slots = core_slots,

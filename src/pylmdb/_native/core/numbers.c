@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What tells of an environment or a transaction: numbers, and records of them. */
+/* Statistics of environments and transactions. */
 #include "arguments.h"
 #include "guard.h"
 
-/* What may run Python code comes after the numbers were asked for. */
+/* This can run Python code, so the caller gets the numbers first. */
 static PyObject *new_record(const RecordKind *kind, const size_t *numbers, Py_ssize_t count)
 {
     PyObject *record = PyObject_CallNoArgs(kind->class), *number;
     Py_ssize_t i;
 
-    /* into an empty dict that copies all keys at once: else the dict grows several times */
+    /* copy all keys at once, because a dict that gets them one by one grows several times */
     if (record && PyDict_Update(record, kind->empty))
         Py_CLEAR(record);
     for (i = 0; record && i < count; i++) {
@@ -28,8 +28,8 @@ static PyObject *new_stat(CoreState *state, const size_t *numbers)
 
 /* -- environments ------------------------------------------------------------------ */
 
-/* The native environment, if it may be asked: whoever closes it or replaces its map takes
- * "admitting" back before, and needs the GIL for that.  NULL: Python waits, or refuses. */
+/* The native environment, if it may be used at once.  Before it is closed or its map is replaced,
+ * "admitting" is set to 0 under the GIL.  NULL: Python waits, or refuses. */
 static Shared *at_once(const EnvironmentCore *env)
 {
     Shared *shared = usable_shared(env);
@@ -55,7 +55,7 @@ PyObject *environment_stat(PyObject *self, PyObject *ignored)
     return new_stat(shared->state, numbers);
 }
 
-/* How many pages are free in the snapshot: a walk along its free list, once for each. */
+/* How many pages are free in the snapshot.  Its free list is read once for each snapshot. */
 static PyObject *count_free_pages(PyObject *env, Shared *shared, size_t snapshot)
 {
     PyObject *pair, *count = NULL;

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* putmulti: many writes in one call.
- *
- * The records of a list are put in key order where only that can be told of it,
- * because each page is then searched, copied and split while it is near.  Those of
- * one key keep their order, so what is in the database afterwards is the same. */
+ * The records of a list are put in key order where nothing else changes by that, because each
+ * page is then searched, copied and split while it is in the processor's cache.  Records of one
+ * key keep their order, so the database has the same records afterwards. */
 #include "cursor.h"
 
 #include <string.h>
 
-/* How far ahead the caller's objects are fetched. */
+/* How many of the caller's objects ahead to prefetch. */
 #define AHEAD 8
-/* How many records are sorted at once, at most and at least. */
+/* At most and at least so many records are sorted at once. */
 #define MANY 262144
 #define FEW 16
-/* What liblmdb takes as a value. */
+/* The largest value that liblmdb takes. */
 #define MAX_VALUE 0x7fffffff
 
 static int put_item(Cursor *cursor, PyObject *item, int flags)
@@ -36,11 +35,11 @@ static int put_item(Cursor *cursor, PyObject *item, int flags)
 
 /* -- in key order ----------------------------------------------------------------- */
 
-/* Records on their way into the database. */
+/* Records that are sorted and put together. */
 typedef struct {
     PyObject **items; /* owned */
     MDB_val *keys;
-    struct pylmdb_place *places;
+    struct pylmdb_sort_entry *entries;
     Py_ssize_t count;
 } Load;
 
@@ -50,7 +49,7 @@ static void drop_load(Load *load)
         Py_DECREF(load->items[--load->count]);
     PyMem_Free(load->items);
     PyMem_Free(load->keys);
-    PyMem_Free(load->places);
+    PyMem_Free(load->entries);
 }
 
 static int is_in_range(PyObject *object, Py_ssize_t least, Py_ssize_t most)
@@ -59,8 +58,8 @@ static int is_in_range(PyObject *object, Py_ssize_t least, Py_ssize_t most)
            PyBytes_GET_SIZE(object) <= most;
 }
 
-/* A record that can be put without running anybody's code, and of which nothing but
- * a lack of room or a damaged file can be said. */
+/* Whether a record can be put without running Python code, and can fail only for lack of room or
+ * because of a damaged file. */
 static int is_plain(PyObject *item, int max_key)
 {
     return PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2 &&
@@ -68,7 +67,7 @@ static int is_plain(PyObject *item, int max_key)
            is_in_range(PyTuple_GET_ITEM(item, 1), 0, MAX_VALUE);
 }
 
-/* How many plain records there are from i on, before the first other. */
+/* The number of plain records from index i to the first other one. */
 static Py_ssize_t count_plain(PyObject *list, Py_ssize_t i, int max_key)
 {
     const Py_ssize_t room = PyList_GET_SIZE(list) - i < MANY ? PyList_GET_SIZE(list) - i : MANY;
@@ -88,8 +87,8 @@ static int fill_load(Load *load, PyObject *list, Py_ssize_t i, Py_ssize_t count)
     memset(load, 0, sizeof(*load));
     load->items = PyMem_New(PyObject *, count);
     load->keys = PyMem_New(MDB_val, count);
-    load->places = PyMem_New(struct pylmdb_place, 2 * count);
-    if (!load->items || !load->keys || !load->places) {
+    load->entries = PyMem_New(struct pylmdb_sort_entry, 2 * count);
+    if (!load->items || !load->keys || !load->entries) {
         PyErr_NoMemory();
         drop_load(load);
         return -1;
@@ -106,17 +105,17 @@ static int fill_load(Load *load, PyObject *list, Py_ssize_t i, Py_ssize_t count)
 
 static int put_load(Cursor *cursor, const Load *load, int flags, size_t *added)
 {
-    /* The last one is put last: the cursor stays there. */
+    /* The last one is put last, because the cursor must be on it afterwards. */
     const Py_ssize_t last = load->count - 1;
-    const struct pylmdb_place *places =
-        pylmdb_order_keys(load->keys, (size_t)last, 0, load->places);
+    const struct pylmdb_sort_entry *entries =
+        pylmdb_order_keys(load->keys, (size_t)last, 0, load->entries);
     Py_ssize_t i;
     int written = 0;
 
     for (i = 0; i <= last && written >= 0; i++) {
         if (i + AHEAD < last)
-            PYLMDB_FETCH(load->keys[places[i + AHEAD].index].mv_data);
-        written = put_item(cursor, load->items[i < last ? places[i].index : (size_t)last], flags);
+            PYLMDB_FETCH(load->keys[entries[i + AHEAD].index].mv_data);
+        written = put_item(cursor, load->items[i < last ? entries[i].index : (size_t)last], flags);
         *added += written > 0;
     }
     return written < 0 ? -1 : 0;
@@ -137,19 +136,19 @@ static int put_sorted(Cursor *cursor, PyObject *list, Py_ssize_t i, Py_ssize_t c
 
 /* -- all -------------------------------------------------------------------------- */
 
-/* Keys in the order of their bytes, one value each; appending says that the caller
- * has sorted. */
+/* Whether keys are ordered by their bytes and have one value each, and the caller did not ask to
+ * append, which requires sorted records. */
 static int may_sort(const Cursor *cursor, int flags)
 {
     return !(flags & MDB_APPEND) &&
            !(cursor->slot->flags & (MDB_DUPSORT | MDB_INTEGERKEY | MDB_REVERSEKEY));
 }
 
-/* The same as for any iterable, without an iterator.  The list may change under us:
- * what is put is an object's memory, and getting that can run Python code. */
+/* The same as for other iterables, without an iterator.  The list can change meanwhile, because
+ * getting the memory of an object can run Python code. */
 static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed, size_t *added)
 {
-    /* That depends on the size of the file's pages. */
+    /* It depends on the page size of the file. */
     const int max_key = cursor->engine->env_get_maxkeysize(cursor->txn->shared->pool->env);
     const int sorts = may_sort(cursor, flags);
     Py_ssize_t i, count;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Native read transactions: those that begin and end at once, without Python, and those that only
- * views keep. */
+/* Native read transactions: those that begin and end without Python, and pinned snapshots. */
 #include "core.h"
 
 #include <time.h>
@@ -40,7 +39,7 @@ void end_native_reader(Shared *shared, struct pylmdb_txn *native)
     native->ptr = NULL;
     if (!ptr || native->generation != pylmdb_generation)
         return;
-    if (shared->idle_count < PYLMDB_MAX_PARKED && shared->engine->txn_park(ptr))
+    if (shared->idle_count < PYLMDB_MAX_SLOTLESS && shared->engine->txn_release_slot(ptr))
         shared->idle[shared->idle_count++] = ptr;
     else
         shared->engine->txn_abort(ptr);
@@ -108,7 +107,7 @@ void unpin_snapshot(Exporter *exporter)
     Py_CLEAR(exporter->shared);
 }
 
-/* The read transaction has ended: its snapshot lasts as long as its views. */
+/* The read transaction has ended; its views pin the snapshot. */
 void end_views(Transaction *txn)
 {
     Py_buffer *buffer = PyMemoryView_GET_BUFFER(txn->whole);
@@ -120,8 +119,8 @@ void end_views(Transaction *txn)
 
 /* -- for SharedEnv ---------------------------------------------------------------- */
 
-/* What making objects runs may end some of them, so they are noted beforehand.  In a
- * forked child there are none: they are the parent's. */
+/* Making objects can run Python code, which can end pinned snapshots, so the numbers are copied
+ * first.  A forked child has none, because they belong to the parent. */
 PyObject *shared_pinned(Shared *self, PyObject *ignored)
 {
     struct Exporter *first = self->generation == pylmdb_generation ? self->pinned : NULL, *each;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* SharedCore: the half of SharedEnv that beginning and ending needs at once: who
- * writes, and which transactions are open. */
+/* SharedCore: the C half of SharedEnv, for what begins and ends without Python. */
 #include "guard.h"
 
-/* The number that an attribute has, as an address. */
+/* Return the number in an attribute as an address. */
 static void *address_in(PyObject *object, const char *name)
 {
     PyObject *number = PyObject_GetAttrString(object, name);
@@ -15,7 +14,7 @@ static void *address_in(PyObject *object, const char *name)
     return address;
 }
 
-/* The pool is kept alive by its owner in cffi, the table by the engine's module. */
+/* SharedEnv keeps the pool alive, the engine's module keeps the table. */
 static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t nargs)
 {
     void *table, *pool;
@@ -41,8 +40,8 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
     Py_RETURN_NONE;
 }
 
-/* Ends the transactions of one Environment, the newest first.  What ends may run
- * Python code, which may change the list: it is looked through anew each time. */
+/* Ends the transactions of one Environment, the newest first.  An end can run Python code, which
+ * can change the list, so each search begins anew. */
 static PyObject *shared_revoke_children(Shared *self, PyObject *env)
 {
     Transaction *txn = self->newest;
@@ -117,8 +116,8 @@ static PyObject *shared_writer_open(Shared *self, void *ignored)
     return PyBool_FromLong(self->writer != NULL);
 }
 
-/* The GIL is held from the look at "admitting" on, and who closes takes that back before:
- * the environment is there as long as this reads. */
+/* Closing sets "admitting" to 0 first, and needs the GIL for it.  So the environment stays open
+ * while this reads. */
 static PyObject *shared_last_commit(Shared *self, void *ignored)
 {
     size_t number;
@@ -129,8 +128,8 @@ static PyObject *shared_last_commit(Shared *self, void *ignored)
     return PyLong_FromSize_t(number);
 }
 
-/* What is left at the end of an environment's record (or of its module) is not
- * owned: transactions hold their record, so there are none. */
+/* The lists of transactions need no visit: transactions own their environment's record, so there
+ * are none when it ends. */
 static int shared_traverse(Shared *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
@@ -176,7 +175,7 @@ static PyMethodDef shared_methods[] = {
      PyDoc_STR("free_idle($self)\n--\n\nFree the memory of ended transactions.")},
     {"pinned", METHOD(shared_pinned), METH_NOARGS,
      PyDoc_STR("pinned($self)\n--\n\n"
-               "The snapshots that only views keep: their numbers, and since when.")},
+               "Return the pinned snapshots: their numbers, and since when.")},
     {"open_slot", METHOD(shared_open_slot), METH_FASTCALL,
      PyDoc_STR("open_slot($self, pointer, txn, name, flags, /)\n--\n\n"
                "Return the slot of a database as a native transaction sees it.")},
@@ -199,7 +198,7 @@ static PyGetSetDef shared_getset[] = {
     {"writer_open", (getter)shared_writer_open, NULL,
      PyDoc_STR("Whether a write transaction of this process is open."), NULL},
     {"last_commit", (getter)shared_last_commit, NULL,
-     PyDoc_STR("The number of the last transaction that anybody has committed; None where a\n"
+     PyDoc_STR("The number of the last committed transaction of any process; None where a\n"
                "transaction could not begin at once either."),
      NULL},
     {"main", (getter)shared_get_main, (setter)shared_set_main,

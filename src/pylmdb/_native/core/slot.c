@@ -4,7 +4,7 @@
 
 /* -- opening -------------------------------------------------------------------- */
 
-/* Without a number yet.  Making it can run Python code. */
+/* Make a slot without a number.  It can run Python code. */
 static Slot *make_slot(Shared *shared, PyObject *name)
 {
     PyTypeObject *type = shared->state->slot_type;
@@ -22,7 +22,7 @@ static Slot *slot_of(PyObject *table, PyObject *key)
     return (Slot *)PyDict_GetItemWithError(table, key);
 }
 
-/* The database of a native handle does not exist any more.  Kill its slot: 0, or -1 raised. */
+/* Kill the slot of a native handle whose database no longer exists: 0, or -1: raised. */
 static int retire_slot(Shared *shared, PyObject *number)
 {
     Slot *slot = slot_of(shared->by_number, number);
@@ -48,18 +48,18 @@ static int retire(Shared *shared, MDB_dbi dbi)
 
 static int uses_dead_slot(const Transaction *txn)
 {
-    const Handle *handle;
+    const NativeCursor *native;
 
     if ((txn->slot && !txn->slot->alive) || (txn->last_slot && !txn->last_slot->alive))
         return 1;
-    for (handle = txn->cursors; handle; handle = handle->next)
-        if (handle->owner && handle->owner->slot && !handle->owner->slot->alive)
+    for (native = txn->cursors; native; native = native->next)
+        if (native->owner && native->owner->slot && !native->owner->slot->alive)
             return 1;
     return 0;
 }
 
-/* Whether an operation that has let the GIL go, or runs Python code, may use a dead slot: its
- * database was dropped after the operation had looked whether the slot is alive. */
+/* Whether an operation that has released the GIL, or runs Python code, may use a dead slot: the
+ * database was dropped after the operation had checked the slot. */
 static int dead_slot_is_used(const Shared *shared, const Transaction *opener)
 {
     const Transaction *txn;
@@ -70,7 +70,7 @@ static int dead_slot_is_used(const Shared *shared, const Transaction *opener)
     return 0;
 }
 
-/* Looks at all transactions only where a slot has to be used again. */
+/* Checks all transactions only if a slot must be used again. */
 static int open_or_reuse(Shared *shared, MDB_txn *ptr, Transaction *txn, const char *name,
                          unsigned int flags, struct pylmdb_opened *found)
 {
@@ -94,8 +94,8 @@ static int open_native_db(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObje
                                       : open_or_reuse(shared, ptr, txn, native_name, flags, found);
 }
 
-/* Notes from when on the number of a new slot means this database.  If the slot before it had
- * the same name, and the number was not retired since, then it has meant the database all along. */
+/* Note since when the number of a new slot means this database.  If the slot before had the same
+ * name, and the number was not retired since, then the number has always meant it. */
 static int note_reuse(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *number)
 {
     Slot *before = slot_of(shared->by_number, number);
@@ -111,7 +111,7 @@ static int note_reuse(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *number
     return 0;
 }
 
-/* Puts a new slot into the tables, and into the list of what an abort takes back. */
+/* Put a new slot into the tables, and into the list of handles that an abort closes. */
 static int note_slot(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *opened)
 {
     PyObject *number = PyLong_FromUnsignedLong(slot->dbi);
@@ -124,9 +124,10 @@ static int note_slot(Shared *shared, MDB_txn *ptr, Slot *slot, PyObject *opened)
     return rc ? -1 : 0;
 }
 
-/* There is one write transaction at a time, so what is not committed is its own.  A reader has
- * found the database if the writer has dropped it and is making it anew.  Without the shim, a
- * handle that a read transaction opens goes with that transaction, too. */
+/* Whether a transaction sees the database of a slot.  There is one write transaction at a time, so
+ * it sees all databases that are not committed.  A reader sees the database if the writer has
+ * dropped it and is creating it again: then the handle that was found is not pending.  Without
+ * the shim, a handle that a read transaction has opened is closed with the transaction, too. */
 static int is_visible(const Slot *slot, const struct pylmdb_opened *found, const Transaction *txn)
 {
     Py_ssize_t i;
@@ -139,7 +140,7 @@ static int is_visible(const Slot *slot, const struct pylmdb_opened *found, const
     return 0;
 }
 
-/* What a name has led to: the slot that is known of it, or the new one. */
+/* Return the slot of the database that was opened: the known one of that name, or the new one. */
 static int take_slot(Shared *shared, MDB_txn *ptr, Slot *known, Slot *fresh, PyObject *opened,
                      const struct pylmdb_opened *found, Slot **out)
 {
@@ -182,7 +183,7 @@ static int open_with(Shared *shared, MDB_txn *ptr, Transaction *txn, unsigned in
     return is_visible(*out, &found, txn) ? 0 : MDB_NOTFOUND;
 }
 
-/* Making objects can run Python code, which may open the same database: so that comes first. */
+/* Making objects can run Python code, which can open the same database, so it comes first. */
 int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, unsigned int flags,
               Slot **out)
 {
@@ -252,7 +253,7 @@ static PyObject *slot_kill(Slot *self, PyObject *ignored)
 
 static PyMethodDef slot_methods[] = {
     {"kill", METHOD(slot_kill), METH_NOARGS,
-     PyDoc_STR("kill($self)\n--\n\nMake every handle on this slot useless for good.")},
+     PyDoc_STR("kill($self)\n--\n\nMake all handles of this slot invalid for ever.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TransactionCore: its operations per record, its life as Python sees it, and the
- * type. */
+/* TransactionCore: the operations per record, the methods that begin and end it, and the type. */
 #include "core_docs.h"
 #include "cursor.h"
 #include "values.h"
@@ -84,7 +83,7 @@ static PyObject *transaction_get_array(Transaction *self, PyObject *const *args,
     return get_as(self, given[0], given[1], given[3], copy ? to_own_array : to_array);
 }
 
-/* Where room is given, the value is to be written there. */
+/* If room is not NULL, *room becomes the address to which the caller writes the value. */
 static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value, int flags,
                   void **room)
 {
@@ -96,7 +95,7 @@ static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *v
                             value->data, value->size, (unsigned int)flags);
 }
 
-/* A buffer that is not contiguous is copied into its page. */
+/* Copy a buffer that is not contiguous directly into its page, if possible. */
 static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value,
                        int flags)
 {
@@ -182,7 +181,7 @@ static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py
     return result;
 }
 
-/* pop() and replace() where they take two searches. */
+/* pop() and replace() with two searches. */
 static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
 {
     PyObject *old = NULL;
@@ -207,7 +206,7 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
     return old ? old : Py_NewRef(Py_None);
 }
 
-/* What pop() and replace() return. */
+/* The old value, which pop() and replace() return. */
 typedef struct {
     Transaction *txn;
     PyObject *old;
@@ -363,7 +362,7 @@ static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
 {
     int code = 0;
 
-    /* An inherited read transaction is only forgotten. */
+    /* An inherited read transaction needs no end. */
     if ((!is_usable(self) || self->children) && !(is_inherited(self) && is_open(self)) &&
         refuse(self, self->write))
         return NULL;
@@ -415,7 +414,7 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
     Py_RETURN_NONE;
 }
 
-/* -- for what is written in Python ---------------------------------------------- */
+/* -- for code in Python --------------------------------------------------------- */
 
 static PyObject *transaction_do(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -450,7 +449,7 @@ static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
     return guard_again(self) ? NULL : whole_map(self);
 }
 
-/* Inside _do: from now on memory of a page is lent. */
+/* Inside _do: the program has memory of a page from now on. */
 static PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
 {
     hold(self);
@@ -469,12 +468,12 @@ static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignore
 
 static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
 {
-    Handle *handle = self->cursors, *next;
+    NativeCursor *native = self->cursors, *next;
 
-    for (; handle; handle = next) {
-        next = handle->next;
-        if (handle->owner && !handle->dropped && (PyObject *)handle->owner->slot == slot)
-            close_handle(self, handle);
+    for (; native; native = next) {
+        next = native->next;
+        if (native->owner && !native->dropped && (PyObject *)native->owner->slot == slot)
+            close_native_cursor(self, native);
     }
     Py_RETURN_NONE;
 }
@@ -529,18 +528,18 @@ static PyMethodDef transaction_methods[] = {
                "The guard: run operation(native transaction, *args), or raise.")},
     {"_slot_in", METHOD(transaction_slot_in), METH_FASTCALL,
      PyDoc_STR("_slot_in($self, pointer, db, /)\n--\n\n"
-               "Inside _do: the native handle that a db argument means.")},
+               "Inside _do: return the slot of a db argument.")},
     {"_whole", METHOD(transaction_whole), METH_NOARGS,
      PyDoc_STR("_whole($self, /)\n--\n\n"
-               "Inside _do: the view of the whole map, whose slices keep the snapshot.")},
+               "Inside _do: return the view of the whole map; its slices pin the snapshot.")},
     {"_begin_reservation", METHOD(transaction_begin_reservation), METH_NOARGS,
      PyDoc_STR("_begin_reservation($self, /)\n--\n\n"
                "Inside _do: refuse everything else, and do not end, until the reservation ends.")},
     {"_end_reservation", METHOD(transaction_end_reservation), METH_NOARGS,
-     PyDoc_STR("_end_reservation($self, /)\n--\n\nNobody can reach the memory any more.")},
+     PyDoc_STR("_end_reservation($self, /)\n--\n\nThe program no longer has the memory.")},
     {"_close_cursors_of", METHOD(transaction_close_cursors_of), METH_O,
      PyDoc_STR("_close_cursors_of($self, slot, /)\n--\n\n"
-               "Inside _do: close the cursors of a database that is no more.")},
+               "Inside _do: close the cursors of a database that no longer exists.")},
     {NULL, NULL, 0, NULL},
 };
 

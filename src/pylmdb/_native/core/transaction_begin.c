@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How transactions begin: at once where nothing is in the way, else through the
- * Python side, which waits, clears dead readers and adopts a grown map. */
+/* How transactions begin: at once if possible, else through Python code (_slow_paths.py), which
+ * waits, clears dead readers and adopts a grown map. */
 #include "arguments.h"
 #include "guard.h"
 
@@ -25,7 +25,7 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
     PyObject *address = address_of(&txn->native);
     PyObject *result = NULL;
 
-    hold(txn); /* who ends it meanwhile has it ended afterwards */
+    hold(txn); /* an end that comes meanwhile waits for this */
     if (address)
         result = PyObject_CallMethod(txn->shared->slow, method, "OOOO", txn->shared, address,
                                      first ? first : Py_None, second ? second : Py_None);
@@ -75,7 +75,7 @@ static int begin_child(Transaction *txn, PyObject *object)
         return refuse_with(state, "not a transaction", "sO", "parent", Py_TYPE(object));
     if (check_parent(txn, parent))
         return -1;
-    /* LMDB 1.0 allows any number of read-only children, and nothing beside them. */
+    /* LMDB 1.0 allows several read-only children at once, and no other operation meanwhile. */
     if (refuse(parent, !txn->write && has_only_readers(parent)))
         return -1;
     if (txn->revoked) /* while refuse() waited */
@@ -206,7 +206,7 @@ static int set_database(Transaction *txn, PyObject *db)
     return 0;
 }
 
-/* What the arguments of begin() say; it may run Python code. */
+/* Convert the arguments of begin(), which can run Python code. */
 static int read_options(Transaction *txn, PyObject *env, PyObject *const *args, PyObject **deadline)
 {
     const int write = get_flag(args[2], 0);
@@ -259,7 +259,7 @@ int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject 
     return rc;
 }
 
-/* Environment.begin, once it is known which native environment it has. */
+/* Environment.begin() with a known native environment. */
 PyObject *begin_for(Shared *shared, PyObject *env, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames)
 {

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* How transactions end.
- *
- * A Transaction may be dropped, closed and interrupted at any moment and in any
- * thread.  Ending has two halves.  Revoking sets a flag: from then on it is ended
- * for its user.  Finishing does the native part, and only while no operation of
- * the family (a top-level transaction and those nested in it) is in progress, be
- * it in another thread, which has let the GIL go, or further down on the stack of
- * this one.  Whoever leaves last finishes what was revoked.  So an end never
- * waits, and an operation never finds its handle gone.
- *
- * Nothing here raises.  What runs Python code at an end (the bookkeeping of
- * database handles, closing the environment) is repeated when a signal handler's
- * exception interrupts it.
+ * A Transaction can be dropped, closed and interrupted at any moment and in any thread.  Ending
+ * has two halves.  Revoking sets a flag: from then on the transaction is ended for the program.
+ * Finishing ends the native transaction.  It must wait until no operation of the transaction tree
+ * (a top-level transaction and those nested in it) is in progress: neither in another thread,
+ * which has released the GIL, nor further down on the stack of this one.  The operation that
+ * leaves last finishes what was revoked.  So an end never waits, and an operation never finds its
+ * native transaction or cursor gone.
+ * Nothing here raises.  An end can run Python code, which closes database handles or the
+ * environment.  If an exception of a signal handler interrupts that code, it is called again.
  */
 #include "guard.h"
 
@@ -52,7 +49,7 @@ void leave_gate(Shared *shared)
         wake_waiters(shared);
 }
 
-/* Whether its end loses what it has written. */
+/* Whether an abort would lose changes. */
 static int is_changed(Transaction *txn)
 {
     int changed;
@@ -63,7 +60,7 @@ static int is_changed(Transaction *txn)
     return changed < 0 ? txn->mutations > 0 : changed;
 }
 
-/* The warning has no reference to the transaction, which is going. */
+/* The warning has no reference to the transaction, which may be in its deallocation. */
 static void warn_of_loss(Transaction *txn)
 {
     PyObject *options = PyObject_GetAttrString(txn->env, "_options");
@@ -77,8 +74,8 @@ static void warn_of_loss(Transaction *txn)
     Py_XDECREF(options);
 }
 
-/* end_thread(number): what a thread leaves open ends with it.  It may be another
- * thread that notices. */
+/* end_thread(number): end the write transactions that a thread has left open.  Another thread may
+ * call it. */
 PyObject *end_thread(PyObject *module, PyObject *object)
 {
     const unsigned long long number = PyLong_AsUnsignedLongLong(object);
@@ -86,8 +83,8 @@ PyObject *end_thread(PyObject *module, PyObject *object)
 
     if (number == (unsigned long long)-1 && PyErr_Occurred())
         return NULL;
-    /* What told of this thread's end is gone: a thread that Python did not start has one for each
-     * time that it calls Python. */
+    /* The next write transaction must register the thread again: a thread that Python has not
+     * started ends, for Python, after each call into Python. */
     if (number == current_thread())
         this_thread()->known = 0;
     while (shared) {
@@ -111,7 +108,7 @@ PyObject *end_thread(PyObject *module, PyObject *object)
 
 /* -- finishing ------------------------------------------------------------------ */
 
-/* New references; lists that are not there yet are made. */
+/* A new reference to a list, which is made if it is NULL. */
 PyObject *list_of(PyObject **list)
 {
     if (!*list)
@@ -136,7 +133,7 @@ static PyObject *call_end_writer(Transaction *txn, int commit)
                list_of_parent(parent, parent ? &parent->dropped : NULL));
 }
 
-/* The end of a transaction that has opened or dropped handles is in Python, under their lock. */
+/* A transaction that has opened or dropped handles is ended in Python, under their lock. */
 static void end_with_handles(Transaction *txn, int commit)
 {
     PyObject *result = NULL;
@@ -180,7 +177,7 @@ static void end_writer(Transaction *txn, int commit)
     txn->top->holders--;
 }
 
-/* Among the transactions that end with their Environment. */
+/* Add it to the transactions that end with their Environment. */
 void link_to_environment(Transaction *txn)
 {
     Shared *shared = txn->shared;
@@ -220,7 +217,7 @@ static void unlink_transaction(Transaction *txn)
         leave_gate(txn->shared);
 }
 
-/* The native half; nobody is inside. */
+/* End it natively; no operation is in progress. */
 static void finish(Transaction *txn, int commit)
 {
     if (txn->finished)
@@ -228,7 +225,7 @@ static void finish(Transaction *txn, int commit)
     txn->finished = 1;
     while (txn->children) {
         Transaction *child = txn->children;
-        const int dying = child->dying; /* its memory can go once it is finished */
+        const int dying = child->dying; /* its memory can be freed once it is finished */
 
         child->revoked = 1;
         child->ready = 0;
@@ -242,7 +239,7 @@ static void finish(Transaction *txn, int commit)
             Py_DECREF(child);
     }
     while (txn->cursors)
-        close_handle(txn, txn->cursors);
+        close_native_cursor(txn, txn->cursors);
     if (txn->native.generation == pylmdb_generation) {
         if (txn->write || txn->parent)
             end_writer(txn, commit);
@@ -255,7 +252,7 @@ static void finish(Transaction *txn, int commit)
     leave_shared(txn->shared);
 }
 
-/* An innermost transaction of a family that was revoked meanwhile. */
+/* An innermost transaction of the tree that was revoked and is not finished. */
 static Transaction *find_revoked(Transaction *txn)
 {
     Transaction *child, *found;
@@ -266,7 +263,7 @@ static Transaction *find_revoked(Transaction *txn)
     return txn->revoked && !txn->finished && !txn->dying ? txn : NULL;
 }
 
-/* The last operation has left: finishes what was revoked meanwhile. */
+/* Called when an operation leaves: the last one finishes what was revoked meanwhile. */
 void finish_waiting(Transaction *top)
 {
     Transaction *txn;
@@ -278,7 +275,7 @@ void finish_waiting(Transaction *top)
     Py_INCREF(top);
     while (top->dirty && !top->holders && !top->copiers) {
         top->dirty = 0;
-        close_dropped_in_family(top);
+        close_dropped_in_tree(top);
         while ((txn = find_revoked(top))) {
             Py_INCREF(txn);
             finish(txn, 0);
@@ -301,8 +298,8 @@ void release(Transaction *txn)
     finish_waiting(txn->top);
 }
 
-/* The end of a read transaction that nothing hangs on, and whose environment stays
- * open: what finish() would do. */
+/* finish() for a read transaction without cursors, views and children, whose environment stays
+ * open. */
 static int finish_quickly(Transaction *txn)
 {
     if (txn->write || txn->parent || txn->cursors || txn->whole || txn->holders || txn->copiers ||
@@ -315,7 +312,7 @@ static int finish_quickly(Transaction *txn)
     return 1;
 }
 
-/* In a forked child everything belongs to the parent: it is only forgotten. */
+/* In a forked child only flags are set, because the native transaction belongs to the parent. */
 void revoke_transaction(Transaction *txn)
 {
     Transaction *const top = txn->top;
@@ -341,9 +338,9 @@ void revoke_transaction(Transaction *txn)
     PyErr_Restore(kind, value, traceback);
 }
 
-/* Nobody uses it, so an operation of its family further down on this stack does
- * not either, and it can end under it; one in another thread may be inside liblmdb.
- * What runs here is Python code, which must not take it for unreferenced. */
+/* The transaction has no references, so an operation of its tree further down on this stack does
+ * not use it, and it can be ended now.  But an operation in another thread may be inside liblmdb.
+ * Python code that runs here must not deallocate it again, so it gets a reference meanwhile. */
 void finish_dying(Transaction *txn, int dropped)
 {
     PyObject *kind, *value, *traceback;

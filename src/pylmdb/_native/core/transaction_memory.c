@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* How the memory of Transactions comes and goes. */
+/* The memory of Transactions. */
 #include "core.h"
 
 #include <string.h>
 
-/* There is no tp_clear: every cycle leads through an Environment, a subclass or
- * some other object that has one. */
+/* There is no tp_clear: every cycle contains an Environment, a subclass or another object that
+ * has one. */
 int transaction_traverse(Transaction *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
@@ -22,10 +22,10 @@ int transaction_traverse(Transaction *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* Programs begin and end one transaction after the other: the memory of one is
- * kept.  Not where a sanitizer watches who uses freed memory.  A Transaction owns
- * its module, because it looks into the state at its end: a collection that takes
- * everything can take the module first. */
+/* Programs often begin a transaction after the last one has ended, so the memory of one is kept;
+ * not under a sanitizer, which must see freed memory.  A Transaction owns a reference to its
+ * module, because its end uses the module's state, and the garbage collector can clear the module
+ * first. */
 #ifdef __SANITIZE_ADDRESS__
 enum { KEEPS_SPARE = 0 };
 #else
@@ -38,7 +38,7 @@ Transaction *new_transaction(CoreState *state, PyTypeObject *type)
 
     if (LIKELY(txn && (PyObject *)type == state->transaction_class)) {
         state->spare = NULL;
-        /* Of a size that the compiler does not know, so that it calls memset. */
+        /* The compiler does not know the size, so it calls memset. */
         memset((char *)txn + sizeof(PyObject), 0, (size_t)type->tp_basicsize - sizeof(PyObject));
         PyObject_Init((PyObject *)txn, type);
         PyObject_GC_Track(txn);
@@ -54,7 +54,7 @@ static void free_transaction(Transaction *self, PyTypeObject *type)
 {
     CoreState *state = self->state;
 
-    /* The collector's note that an object was finalized stays in its memory. */
+    /* The mark that an object was finalized stays in its memory, so such memory is not kept. */
     if (LIKELY((PyObject *)type == state->transaction_class && KEEPS_SPARE && !state->spare &&
                !type->tp_finalize && type->tp_basicsize == sizeof(*self)))
         state->spare = self;
@@ -72,7 +72,7 @@ void transaction_dealloc(Transaction *self)
         return;
     PyObject_GC_UnTrack(self);
     dropped = !self->revoked;
-    /* Callbacks of weak references may end the environment, and that its transactions. */
+    /* Callbacks of weak references can close the environment, which ends its transactions. */
     self->revoked = self->dying = 1;
     self->ready = 0;
     if (self->weakrefs)

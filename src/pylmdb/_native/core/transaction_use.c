@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may use a transaction, and which native handle a database has in it. */
+/* Check whether a transaction may be used, and find the slot of a database in it. */
 #include "guard.h"
 
 #include <errno.h>
 
-/* Another thread's operation is in progress: let it get on. */
+/* An operation of another thread is in progress: release the GIL for it. */
 static int wait_for_holder(void)
 {
     Py_BEGIN_ALLOW_THREADS pylmdb_pause();
@@ -18,7 +18,7 @@ static int refuse_busy(Transaction *txn)
     return refuse_named(txn->state, "transaction in use");
 }
 
-/* What guard() does not let through: raises, or waits until it may go on. */
+/* The slow path of guard(): raise, or wait until the operation is allowed. */
 int refuse(Transaction *txn, int ending)
 {
     CoreState *state = txn->state;
@@ -37,8 +37,8 @@ int refuse(Transaction *txn, int ending)
     return refusal ? refuse_named(state, refusal) : 0;
 }
 
-/* The guard again, in the middle of an operation that has run Python code; the
- * operation may hold the transaction. */
+/* The guard again, inside an operation that has run Python code; the operation may hold the
+ * transaction. */
 int guard_again(Transaction *txn)
 {
     if (!txn->top || !txn->top->holders || txn->top->holding_thread != current_thread())
@@ -54,7 +54,7 @@ Slot *use_slot(Transaction *txn, Slot *slot)
         refuse_named(txn->state, "database is dead");
         return NULL;
     }
-    /* To a transaction that is older than the handle its number means another one. */
+    /* In a transaction that is older than the handle, the number means another database. */
     if (slot->since && txn->reuses < slot->reuse &&
         txn->engine->txn_id(txn->native.ptr) < slot->since) {
         refuse_with(txn->state, "database is missing", "O", slot->name);
@@ -63,8 +63,8 @@ Slot *use_slot(Transaction *txn, Slot *slot)
     return slot;
 }
 
-/* Takes the reference to slot.  The last reference to the database before it can be
- * this one, and its end runs Python code. */
+/* Steals the reference to slot.  This can drop the last reference to the database that was
+ * remembered before, which runs Python code. */
 static int remember_slot(Transaction *txn, PyObject *db, Slot *slot)
 {
     PyObject *old_db = txn->last_db;
@@ -79,8 +79,7 @@ static int remember_slot(Transaction *txn, PyObject *db, Slot *slot)
     return guard_again(txn);
 }
 
-/* The handle of a Database that this transaction has not used last.  The caller
- * has passed the guard. */
+/* Return the slot of a Database other than the remembered one.  The caller has passed the guard. */
 Slot *find_slot(Transaction *txn, PyObject *db)
 {
     CoreState *state = txn->state;

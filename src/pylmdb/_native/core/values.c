@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* What the caller gets: bytes, or views into the map that keep it.
- *
- * A view is a memoryview of the exporter of its transaction.  memoryview(m) of a
- * memoryview m makes one object that shares m's exporter; narrowing the new one,
- * which nobody else has yet, to the value's place costs two stores.  In a write
- * transaction, where the next write may move what is under a view, and where the
- * place of the map is not known, views are of copies.
+/* Make the results of operations: bytes, or views into the map, which keep it.
+ * A view is a memoryview of its transaction's exporter.  memoryview(m) of a memoryview m makes one
+ * object that shares m's exporter.  The new object has no other reference yet, so it is narrowed
+ * to the value by writing its address and size.  In a write transaction the next write can move
+ * the record, so views are of copies.
  */
 #include "guard.h"
 #include "values.h"
 
 #include <string.h>
 
-/* Copies of this size and more let the GIL go. */
+/* Copies of this size and more release the GIL. */
 #define LARGE (64 * 1024)
 
 static PyObject *copy_large(Transaction *txn, const MDB_val *value)
 {
-    const MDB_val source = *value; /* another thread may move the cursor whose it is */
+    const MDB_val source = *value; /* another thread may move the cursor that value belongs to */
     Transaction *top = txn->top;
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)source.mv_size);
 
@@ -32,9 +30,9 @@ static PyObject *copy_large(Transaction *txn, const MDB_val *value)
     return bytes;
 }
 
-PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy)
+PyObject *unless_truncated_slowly(Transaction *txn, PyObject *copy)
 {
-    if (!copy || !txn->engine->env_is_cut(txn->shared->pool->env))
+    if (!copy || !txn->engine->env_is_truncated(txn->shared->pool->env))
         return copy;
     Py_DECREF(copy);
     return fail(txn->state, "read", MDB_CORRUPTED);
@@ -44,11 +42,11 @@ PyObject *large_to_bytes(Transaction *txn, const MDB_val *value)
 {
     touch_pages(value->mv_data, value->mv_size);
     if (LIKELY(value->mv_size < LARGE))
-        return unless_cut(txn,
-                          PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
+        return unless_truncated(
+            txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
     if (value->mv_size > PY_SSIZE_T_MAX)
         return PyErr_NoMemory();
-    return unless_cut(txn, copy_large(txn, value));
+    return unless_truncated(txn, copy_large(txn, value));
 }
 
 static PyObject *view_of_copy(Transaction *txn, const MDB_val *value)
@@ -62,8 +60,8 @@ static PyObject *view_of_copy(Transaction *txn, const MDB_val *value)
     return view;
 }
 
-/* The view of the whole map, made at the first need.  What its creation runs can
- * end the transaction: then there is an exception. */
+/* Make the view of the whole map.  That can run Python code, which can end the transaction: -1:
+ * raised. */
 static int make_whole(Transaction *txn)
 {
     Exporter *exporter;
@@ -75,7 +73,7 @@ static int make_whole(Transaction *txn)
     if (!(exporter = (Exporter *)type->tp_alloc(type, 0)))
         return -1;
     exporter->memory.base = base;
-    /* Without the map's address the view starts at address 0. */
+    /* If the address of the map is unknown, the view begins at address 0. */
     exporter->memory.size = size ? (Py_ssize_t)size : PY_SSIZE_T_MAX;
     hold(txn);
     whole = PyMemoryView_FromObject((PyObject *)exporter);
@@ -135,8 +133,8 @@ PyObject *whole_map(Transaction *txn)
     return Py_NewRef(txn->whole);
 }
 
-/* What makes the first of two objects may run Python code, which must not move the
- * second: in a write transaction it is held meanwhile, a snapshot by its views. */
+/* Making the first object can run Python code, which must not change the record before the second
+ * object is made.  So a write transaction is held meanwhile; a snapshot cannot change. */
 static int views_of_record(Transaction *txn, const MDB_val *given_key, const MDB_val *given_value,
                            PyObject **key_out, PyObject **value_out)
 {

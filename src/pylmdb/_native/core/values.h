@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* What callers get: bytes, views, arrays. */
+/* Make the results of operations: bytes, views, arrays. */
 #ifndef PYLMDB_VALUES_H
 #define PYLMDB_VALUES_H
 
 #include "core.h"
 
-/* -- values.c: what the caller gets -- */
+/* -- values.c -- */
 
-/* A view of the snapshot's record, or of a copy in a write transaction. */
+/* A view into the map, or of a copy in a write transaction. */
 PyObject *to_view(Transaction *txn, const MDB_val *value);
-/* The view of the whole map, whose slices keep the snapshot. */
+/* The view of the whole map; its slices pin the snapshot. */
 PyObject *whole_map(Transaction *txn);
-/* Both of a record, either of which may be left out with NULL. */
+/* Make the objects of a record; key or value NULL: without it. */
 int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value, PyObject **key_out,
                      PyObject **value_out);
-/* The copy of a value, unless the file was cut short under it. */
-PyObject *unless_cut_slowly(Transaction *txn, PyObject *copy);
-static inline PyObject *unless_cut(Transaction *txn, PyObject *copy)
+/* Return the copy of a value, unless the file was truncated meanwhile. */
+PyObject *unless_truncated_slowly(Transaction *txn, PyObject *copy);
+static inline PyObject *unless_truncated(Transaction *txn, PyObject *copy)
 {
-    return LIKELY(!pylmdb_any_cut) ? copy : unless_cut_slowly(txn, copy);
+    return LIKELY(!pylmdb_any_truncated) ? copy : unless_truncated_slowly(txn, copy);
 }
-/* Most keys and values are small: they are copied without a call but Python's. */
+/* Most keys and values are small: they are copied with no other call than Python's. */
 enum { SMALL = 4096 };
 PyObject *large_to_bytes(Transaction *txn, const MDB_val *value);
 static inline PyObject *to_bytes(Transaction *txn, const MDB_val *value)
 {
     if (LIKELY(value->mv_size <= SMALL)) {
         touch_pages(value->mv_data, value->mv_size);
-        return unless_cut(txn,
-                          PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
+        return unless_truncated(
+            txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
     }
     return large_to_bytes(txn, value);
 }
@@ -36,14 +36,14 @@ static inline PyObject *to_python(Transaction *txn, const MDB_val *value)
 {
     return LIKELY(!txn->buffers) ? to_bytes(txn, value) : to_view(txn, value);
 }
-/* Takes both references. */
+/* Steals both references. */
 PyObject *make_pair(PyObject *first, PyObject *second);
 PyObject *empty_value(Transaction *txn);
 
 /* -- get_array.c -- */
 
 PyObject *to_array(Transaction *txn, const MDB_val *value);
-/* An array that shows no map. */
+/* An array with its own memory. */
 PyObject *to_own_array(Transaction *txn, const MDB_val *value);
 
 #endif

@@ -20,7 +20,8 @@ int pylmdb_source_move(struct pylmdb_source *source)
     if (!rc) {
         touch_pages(source->key.mv_data, source->key.mv_size);
         touch_pages(source->value.mv_data, source->value.mv_size);
-        if (pylmdb_any_cut && pylmdb_env_is_cut(mdb_txn_env(mdb_cursor_txn(source->cursor))))
+        if (pylmdb_any_truncated &&
+            pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(source->cursor))))
             rc = MDB_CORRUPTED;
     }
     return rc;

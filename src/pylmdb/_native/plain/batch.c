@@ -37,16 +37,16 @@ static void prefetch_value(const MDB_val *value)
     PYLMDB_FETCH(data + last);
 }
 
-static void copy_keys(const MDB_val *keys, const struct pylmdb_place *places,
+static void copy_keys(const MDB_val *keys, const struct pylmdb_sort_entry *entries,
                       struct pylmdb_lookup *out, size_t count)
 {
     size_t i;
 
     for (i = 0; i < count; i++) {
         if (i + PREFETCH_DISTANCE < count)
-            PYLMDB_FETCH(keys[places[i + PREFETCH_DISTANCE].index].mv_data);
-        out[i].index = places[i].index;
-        out[i].key = keys[places[i].index];
+            PYLMDB_FETCH(keys[entries[i + PREFETCH_DISTANCE].index].mv_data);
+        out[i].index = entries[i].index;
+        out[i].key = keys[entries[i].index];
     }
 }
 
@@ -67,12 +67,12 @@ static int find_each(MDB_cursor *cursor, unsigned int dbflags, struct pylmdb_loo
 }
 
 int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
+                const struct pylmdb_sort_entry *entries, struct pylmdb_lookup *out, size_t count)
 {
     size_t i;
     int rc;
 
-    copy_keys(keys, places, out, count);
+    copy_keys(keys, entries, out, count);
     rc = pylmdb_lookup_many(cursor, out, count);
     /* Keys that were found are now those in the map, with the same bytes. */
     if (rc == PYLMDB_NOT_QUICK)
@@ -84,10 +84,10 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
 }
 
 int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                   const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count)
+                   const struct pylmdb_sort_entry *entries, struct pylmdb_lookup *out, size_t count)
 {
     size_t i;
-    int rc = pylmdb_find(cursor, dbflags, keys, places, out, count);
+    int rc = pylmdb_find(cursor, dbflags, keys, entries, out, count);
 
     for (i = 0; i < count && !rc; i++) {
         if (i + PREFETCH_DISTANCE < count && out[i + PREFETCH_DISTANCE].overflow_node)

@@ -19,7 +19,7 @@
 static int fits_values(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value)
 {
     MDB_val found = *key, first;
-    int near = 0, rc = pylmdb_quick_seek(cursor, &found, &first, MDB_SET_KEY, &near);
+    int same_page = 0, rc = pylmdb_quick_seek(cursor, &found, &first, MDB_SET_KEY, &same_page);
 
     if (rc == PYLMDB_NOT_QUICK)
         rc = pylmdb_safe_cursor_get(cursor, &found, &first, MDB_SET_KEY);
@@ -33,11 +33,10 @@ static int is_integer(const MDB_val *number)
     return number->mv_size == sizeof(unsigned int) || number->mv_size == sizeof(size_t);
 }
 
-/* liblmdb compares the keys of an integerkey database by the width of the one
- * it is given, 4 or 8 bytes, and reads as many of the other.  So all keys of
- * one database must have one width: the first record tells which, and an empty
- * database takes either.  All values of one key of a dupfixed database are on pages
- * that have one width for them; the values of another key may have another width. */
+/* liblmdb compares the keys of an integerkey database with the width of the key in the call, 4
+ * or 8 bytes, and reads as many bytes of the other key.  So all keys of a database must have the
+ * width of the first record; an empty database takes both.  All values of one key of a dupfixed
+ * database have one width, which their pages store; values of another key may have another. */
 static int right_width(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
                        const MDB_val *value)
 {
@@ -162,7 +161,7 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key
         rc = pylmdb_cursor_widths(cursor, dbflags, found_key, with_value ? found_value : NULL);
     if (!rc)
         rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, op);
-    /* These two leave the caller's own bytes in place of the record's. */
+    /* After these two, the caller's own bytes are in found_key and found_value. */
     if (!rc && with_value)
         rc = pylmdb_safe_cursor_get(cursor, found_key, found_value, MDB_GET_CURRENT);
     if (rc == MDB_NOTFOUND && op != MDB_SET_RANGE)
@@ -188,8 +187,8 @@ int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sur
     return rc;
 }
 
-/* Database 0 has a list of page numbers for each transaction that freed some,
- * with its length in front. */
+/* Database 0 has a list for each transaction that has freed pages: their count, then their
+ * numbers. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages)
 {
     MDB_cursor *cursor;
@@ -230,8 +229,8 @@ static int has_locks(int fd)
 #endif
 }
 
-/* The system tells of each page of a process's memory whether it is there, and whether no
- * other address, of this process or another one, leads to it. */
+/* /proc/self/pagemap says of each page whether it is in memory, and whether it is mapped once
+ * only, over all processes. */
 static int first_page_is_shared(int fd)
 {
     const uint64_t there = (uint64_t)1 << 63, exclusive = (uint64_t)1 << 56;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain C that both cores call: one call per operation.  It refuses arguments that
- * liblmdb would accept and store wrongly.  No Python objects here. */
+/* Plain C for both cores: one call for each operation.  It refuses arguments that liblmdb would
+ * accept and store wrongly.  No Python objects here. */
 #ifndef PYLMDB_PLAIN_H
 #define PYLMDB_PLAIN_H
 
@@ -52,27 +52,28 @@ int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
  * retires it after the commit. */
 int pylmdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
 /* cdef: end */
-/* Moves the cursor by op and gives the record it then shows. */
+/* Moves the cursor by op, and returns its record. */
 int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key, size_t key_size,
                        const void *value, size_t value_size, int op, MDB_val *found_key,
                        MDB_val *found_value);
 /* cdef: begin */
-/* Moves a cursor of the main database to its next record that is a named database, and
- * copies its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.
- * *sure is 0 where liblmdb does not tell: then it is the next record of any kind. */
+/* Moves a cursor of the main database to its next record that is a named database, and copies
+ * its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.  *sure is 0
+ * if liblmdb cannot tell: then it is the next record of any kind. */
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
 /* cdef: end */
-/* The number of values of the key that the cursor shows. */
+/* The number of values of the cursor's key. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count);
 
 /* -- batch.c: many records in one call -- */
 
-/* Look up the keys of count places; a missing key is not an error. */
+/* Look up the keys of count entries; a missing key is not an error. */
 int pylmdb_look_up(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                   const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
+                   const struct pylmdb_sort_entry *entries, struct pylmdb_lookup *out,
+                   size_t count);
 /* The same, but values on overflow pages are not read: only their size is returned. */
 int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
-                const struct pylmdb_place *places, struct pylmdb_lookup *out, size_t count);
+                const struct pylmdb_sort_entry *entries, struct pylmdb_lookup *out, size_t count);
 
 /* cdef: begin */
 /* Return the number of pages that the transaction since and later ones have freed, as a read

@@ -98,8 +98,8 @@ void pylmdb_pool_drain(struct pylmdb_pool *pool)
     for (i = 0; i < PYLMDB_MAX_IDLE; i++)
         if (pool->idle[i] && (txn = EXCHANGE(&pool->idle[i], NULL)))
             mdb_txn_abort(txn);
-    for (i = 0; i < PYLMDB_MAX_PARKED; i++)
-        if (pool->parked[i] && (txn = EXCHANGE(&pool->parked[i], NULL)))
+    for (i = 0; i < PYLMDB_MAX_SLOTLESS; i++)
+        if (pool->slotless[i] && (txn = EXCHANGE(&pool->slotless[i], NULL)))
             mdb_txn_abort(txn);
 }
 
@@ -168,7 +168,7 @@ int pylmdb_begin_reader(struct pylmdb_txn *txn, struct pylmdb_pool *pool, int wa
     int rc;
 
     if (!idle)
-        idle = take_idle(pool->parked, PYLMDB_MAX_PARKED);
+        idle = take_idle(pool->slotless, PYLMDB_MAX_SLOTLESS);
     if (!idle)
         return pylmdb_begin(txn, pool, NULL, MDB_RDONLY, wait_ms);
     rc = pylmdb_txn_renew(idle, wait_ms);
@@ -193,7 +193,8 @@ void pylmdb_end_reader(struct pylmdb_txn *txn)
         if (keep_idle(pool->idle, pool->keep, ptr))
             ptr = NULL;
     }
-    if (ptr && (!pylmdb_txn_park(ptr) || !keep_idle(pool->parked, PYLMDB_MAX_PARKED, ptr)))
+    if (ptr &&
+        (!pylmdb_txn_release_slot(ptr) || !keep_idle(pool->slotless, PYLMDB_MAX_SLOTLESS, ptr)))
         mdb_txn_abort(ptr);
     count_end(txn);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a cursor is, and where movements, reads, writes and iterations leave it. */
+/* The position of a cursor, and how movements, reads, writes and iterations change it. */
 #include "plain.h"
 #include "position.h"
 
@@ -39,10 +39,10 @@ static void get_saved(const struct pylmdb_saved *saved, MDB_val *key, MDB_val *v
     value->mv_size = saved->value_size;
 }
 
-/* -- from a record that may be gone ------------------------------------------------ */
+/* -- from a record that may have been deleted -------------------------------------- */
 
-/* The record under the cursor; MDB_NOTFOUND where there is none, also when the
- * database has become empty, for which liblmdb says EINVAL. */
+/* Read the record under the cursor.  MDB_NOTFOUND: there is none; liblmdb returns EINVAL when the
+ * database has become empty. */
 static int current(MDB_cursor *cursor, MDB_val *key, MDB_val *value)
 {
     int rc = pylmdb_safe_cursor_get(cursor, key, value, MDB_GET_CURRENT);
@@ -55,12 +55,13 @@ static int same(const MDB_val *a, const void *data, size_t size)
     return a->mv_size == size && (!size || !memcmp(a->mv_data, data, size));
 }
 
-/* Where a record was sought: it is there; its successor is next; its key has other
- * values, which are all smaller, and the successor is of the next key. */
+/* The result of the search for a record.  EXACT: it exists.  SUCCESSOR: it does not, and the
+ * cursor is on its successor.  BEHIND_KEY: the same, but its key still has smaller values, so the
+ * successor has the next key. */
 enum sought { EXACT, SUCCESSOR, BEHIND_KEY };
 
-/* Places the cursor on the record (key, value) or, when it is gone, on its
- * successor in the whole database. */
+/* Moves the cursor to the record (k, v) or, if it was deleted, to its successor in the whole
+ * database. */
 static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k, MDB_val *v,
                   enum sought *sought)
 {
@@ -89,7 +90,7 @@ static int resume(MDB_cursor *cursor, unsigned int dbflags, MDB_val *k, MDB_val 
     return pylmdb_safe_cursor_get(cursor, k, v, MDB_NEXT_NODUP);
 }
 
-/* From the successor of a record that is gone, op forward or no direction at all. */
+/* Continue from the successor of a deleted record; op is a forward move or has no direction. */
 static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op, MDB_val *k, MDB_val *v)
 {
     const int same_key = same(k, key->mv_data, key->mv_size);
@@ -101,7 +102,7 @@ static int continue_forward(MDB_cursor *cursor, const MDB_val *key, int op, MDB_
     return pylmdb_safe_cursor_get(cursor, k, v, op);
 }
 
-/* From the successor of a record that is gone (or from the end), op backward. */
+/* Continue from the successor of a deleted record, or from the end; op is a backward move. */
 static int continue_backward(MDB_cursor *cursor, const MDB_val *key, int op, int at_end, MDB_val *k,
                              MDB_val *v)
 {
@@ -136,7 +137,7 @@ static int go_on_from(const struct pylmdb_saved *saved, MDB_cursor *cursor, unsi
         rc = continue_backward(cursor, &last, op, at_end, found_key, found_value);
     else if (!rc)
         rc = continue_forward(cursor, &last, op, found_key, found_value);
-    /* SET_RANGE and GET_BOTH_RANGE may have left the caller's bytes. */
+    /* After SET_RANGE and GET_BOTH_RANGE these may be the bytes of the caller. */
     if (!rc)
         rc = current(cursor, found_key, found_value);
     if (rc)
@@ -146,8 +147,8 @@ static int go_on_from(const struct pylmdb_saved *saved, MDB_cursor *cursor, unsi
 
 /* -- the saved position ----------------------------------------------------------- */
 
-/* Saves where a movement or a write has left the cursor.  If that is nowhere, what was saved
- * stays: the cursor is after the record that it came from. */
+/* Save the record to which a movement or a write has moved the cursor.  If there is none, the saved
+ * record stays: the cursor is after it. */
 static int save(struct pylmdb_position *p)
 {
     MDB_val key, value;
@@ -164,20 +165,20 @@ static int save(struct pylmdb_position *p)
     return 0;
 }
 
-/* Others have written since the position was saved. */
+/* Another write was made since the position was saved. */
 static int is_stale(const struct pylmdb_position *p)
 {
     return p->is_saved && p->saved_writes != *p->writes;
 }
 
-/* A movement of a cursor whose position is saved; MDB_GET_CURRENT reads what is there. */
+/* Move a cursor whose position is saved; MDB_GET_CURRENT only reads its record. */
 static int move_saved(struct pylmdb_position *p, int op)
 {
     int saved = 0, rc;
 
     if (is_stale(p) && op != MDB_FIRST && op != MDB_LAST) {
         rc = go_on_from(&p->saved, p->cursor, p->dbflags, op, &p->key, &p->value);
-        /* It stays where it was saved, not at a successor that was passed on the way. */
+        /* It stays at the saved record, not at a successor that was passed on the way. */
         if (rc == MDB_NOTFOUND)
             pylmdb_cursor_unset(p->cursor);
     } else if (op == MDB_GET_CURRENT)
@@ -199,8 +200,8 @@ int pylmdb_position_init(struct pylmdb_position *p, MDB_cursor *cursor, unsigned
     p->writes = writes;
     if (!writes || !(dbflags & MDB_DUPSORT))
         return 0;
-    /* Room for all that can be stored: saving where a write has led must not fail.  (Only a
-     * liblmdb that was built for larger records may have stored one.) */
+    /* Room for every record, because saving the position after a write must not fail.  (Only a
+     * liblmdb that was built for larger records may have stored a larger one.) */
     p->saved.room = 2 * (size_t)mdb_env_get_maxkeysize(mdb_txn_env(mdb_cursor_txn(cursor)));
     p->saved.record = malloc(p->saved.room);
     return p->saved.record ? 0 : ENOMEM;
@@ -237,13 +238,13 @@ int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count)
     if (dbflags & MDB_DUPSORT)
         rc = seek_again(cursor, &k, &v, &copy);
     free(copy.record);
-    /* Without a position it is liblmdb that says so. */
+    /* Without a position liblmdb returns the right code. */
     return rc && rc != MDB_NOTFOUND ? rc : mdb_cursor_count(cursor, count);
 }
 
-/* Where liblmdb leaves the cursor afterwards cannot be relied on either.  Behind the
- * greatest value of a key that has others the cursor is on no record, so that deleting
- * on and on there ends with the key. */
+/* The position that liblmdb leaves after the deletion is not reliable either.  After the greatest
+ * value of a key that has others, the cursor has no position, so that repeated deletes end with
+ * the key. */
 static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags, unsigned int flags, MDB_val *k,
                          MDB_val *v, int *deleted)
 {
@@ -270,7 +271,7 @@ static int del_duplicate(MDB_cursor *cursor, unsigned int dbflags, unsigned int 
     return rc;
 }
 
-/* Deletes the record that the cursor shows, or with MDB_NODUPDATA all values of its key, and
+/* Deletes the record under the cursor, or with MDB_NODUPDATA all values of its key, and
  * moves to the successor.  MDB_NOTFOUND: the record was the last of all, or the last of a key
  * that has others; the cursor has no position then.  *deleted tells whether the deletion itself
  * succeeded. */
@@ -291,7 +292,7 @@ static int delete_native(MDB_cursor *cursor, unsigned int dbflags, unsigned int 
 
 /* -- movements and reads ---------------------------------------------------------- */
 
-/* Notes where a movement that returned a code has left the cursor. */
+/* Note the position after a movement that returned a code. */
 static int settle(struct pylmdb_position *p, int code)
 {
     const int saved = code && code != MDB_NOTFOUND ? 0 : save(p);
@@ -324,7 +325,7 @@ int pylmdb_position_seek(struct pylmdb_position *p, const void *key, size_t key_
     if (!value) {
         p->key = (MDB_val){key_size, (void *)key};
         p->value = (MDB_val){value_size, (void *)value};
-        rc = pylmdb_quick_seek(p->cursor, &p->key, &p->value, op, &p->near);
+        rc = pylmdb_quick_seek(p->cursor, &p->key, &p->value, op, &p->same_page);
     }
     if (rc == PYLMDB_NOT_QUICK)
         rc = pylmdb_cursor_seek(p->cursor, p->dbflags, key, key_size, value ? value : "",
@@ -409,7 +410,7 @@ int pylmdb_position_put(struct pylmdb_position *p, const void *key, size_t key_s
         p->value = (MDB_val){value_size, (void *)value};
         return fail(p, "mdb_cursor_put", saved ? saved : rc);
     }
-    /* It is on the new record, or on the one that is in its way. */
+    /* It is on the new record, or on the one that exists already. */
     p->only_written = p->only_written || !p->positioned;
     p->positioned = 1;
     return rc;
@@ -439,7 +440,7 @@ int pylmdb_position_replace(struct pylmdb_position *p, const void *key, size_t k
 {
     int rc = 0;
 
-    /* What cannot be stored must be refused before anything is deleted. */
+    /* Put first, because a record that is refused must not cost the old ones. */
     if (p->positioned && p->dbflags & MDB_DUPSORT) {
         rc = pylmdb_position_put(p, key, key_size, value, value_size, 0);
         if (!rc)
@@ -460,7 +461,7 @@ int pylmdb_iteration_start(struct pylmdb_iteration *iteration, struct pylmdb_pos
     iteration->values = (signed char)values;
     if (op == MDB_NEXT_DUP || op == MDB_PREV_DUP)
         return 0;
-    /* Where there is a record; or the first step will say what is wrong. */
+    /* It begins at the cursor's record.  If that cannot be read, the first step fails. */
     if (p->positioned && !p->only_written && (p->fresh || read_current(p) != MDB_NOTFOUND))
         return 0;
     rc = pylmdb_position_move(p, forward ? MDB_FIRST : MDB_LAST);
@@ -498,11 +499,11 @@ static int step(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
     return rc;
 }
 
-/* The range ends at the cursor's record; but not if its key was read from a page that the file
- * does not have any more. */
+/* End the range at the cursor's record, unless its key was read from a page that the file no
+ * longer has. */
 static int end_range(struct pylmdb_position *p)
 {
-    if (pylmdb_any_cut && pylmdb_env_is_cut(mdb_txn_env(mdb_cursor_txn(p->cursor))))
+    if (pylmdb_any_truncated && pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(p->cursor))))
         return MDB_CORRUPTED;
     return MDB_NOTFOUND;
 }
