@@ -15,7 +15,6 @@ on the stack of this one.  Whoever leaves last finishes what was revoked.
 
 from __future__ import annotations
 
-import itertools
 import sys
 import threading
 import weakref
@@ -29,6 +28,7 @@ from .._core_rules.refusals import database_error, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._base.threads import ThreadIdentity
     from .._core import DbSlot
     from .._shared.environment import SharedEnv
     from .transaction import TransactionCore
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 # How long an ending thread waits for another one that is ending its transaction,
 # so that the system does not release the writer lock under it.  Seconds.
 _PATIENCE = 1.0
-
-# tells the write transactions of a thread apart
-_tokens = itertools.count(1)
 
 
 class TransactionTree:
@@ -121,10 +118,9 @@ class NativeTxn:
         "opened",
         "owner",
         "parent",
-        "request",
         "revoked",
         "shared",
-        "token",
+        "thread",
         "tree",
         "txn",
         "write",
@@ -132,7 +128,13 @@ class NativeTxn:
     )
 
     def __init__(
-        self, owner: TransactionCore, shared: SharedEnv, parent: NativeTxn | None, write: bool
+        self,
+        owner: TransactionCore,
+        shared: SharedEnv,
+        *,
+        parent: NativeTxn | None = None,
+        thread: ThreadIdentity | None = None,
+        write: bool = False,
     ) -> None:
         self.owner = weakref.ref(owner)
         self.shared = shared
@@ -142,10 +144,9 @@ class NativeTxn:
         ffi, lib = shared.engine.ffi, shared.engine.lib
         # If everything else fails, its death frees the reader slot or writer lock.
         self.txn = ffi.gc(ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
-        self.token = next(_tokens)
-        self.request: Any = None
-        # the open write transactions of the thread that this one belongs to
-        self.writers: dict[int, Any] = {} if parent is None else parent.writers
+        # the number of its thread, 0 if threads may share it; the write transactions of the thread
+        self.thread: int = thread.number if thread else parent.thread if parent else 0
+        self.writers: set[Any] = thread.writers if thread else set()
         self.exporter: _views.Exporter | None = None
         self.children: list[NativeTxn] = []
         self.depth: int = 0 if parent is None else parent.depth + 1
@@ -167,6 +168,11 @@ class NativeTxn:
     def abandoned(self) -> bool:
         """Nobody will use it any more, though it may not be finished."""
         return self.revoked or self.owner() is None
+
+    @property
+    def is_open(self) -> bool:
+        """It has begun, and has not ended for the program."""
+        return bool(self.txn.ptr) and not (self.revoked or self.lost)
 
     @property
     def lost(self) -> bool:
@@ -251,10 +257,10 @@ class NativeTxn:
         else:
             env = shared.ptr if parent is None else shared.engine.ffi.NULL
             shared.engine.lib.pylmdb_commit(self.txn, env, self.commit_flags)
-        self.writers.pop(self.token, None)
-        if self.request is not None:
-            shared.gate.leave(self.request)
-        if parent is not None and self in parent.children:
+        if parent is None:
+            self.writers.discard(self)
+            shared.gate.leave(self)
+        elif self in parent.children:
             parent.children.remove(self)
         shared.leave()
 

@@ -175,10 +175,6 @@ class SharedCore:
     def free_idle(self) -> None:
         """Free the memory of ended transactions; here the pool has all of it."""
 
-    def begin(self, env: Any, *args: Any, **kwargs: Any) -> Any:
-        """Begin a transaction of one of its Environments."""
-        return public_classes["TransactionCore"](env, *args, **kwargs)
-
     def adopt_child(self, transaction: Any) -> None:
         """Note a transaction, so that closing its Environment ends it."""
         children, key = self._children, id(transaction)
@@ -197,7 +193,7 @@ class SharedCore:
     def writer_open(self) -> bool:
         """Whether a write transaction of this process is open."""
         holder = self.gate.holder
-        return holder is not None and not holder.native.abandoned
+        return holder is not None and not holder.abandoned
 
     @property
     def last_commit(self) -> int | None:
@@ -211,11 +207,13 @@ class SharedCore:
 
     def own_writer(self) -> Any:
         """The innermost write transaction that the calling thread has open, or None."""
-        for reference, _ in reversed(list(_threads.current().writers.values())):
-            txn: Any = reference()
-            if txn is not None and txn._shared is self and not txn.closed:
-                return txn
-        return None
+        native, inner = None, self.gate.holder
+        if inner is not None and inner.thread != _threads.current().number:
+            return None
+        while inner is not None and inner.is_open:
+            native, writers = inner, [each for each in inner.children if each.write]
+            inner = next((each for each in writers if each.is_open), None)
+        return None if native is None else native.owner()
 
 
 class EnvironmentCore:
@@ -245,7 +243,8 @@ class EnvironmentCore:
         metasync: bool | None = None,
     ) -> Any:
         """Begin a transaction; the parameters are those of :class:`Transaction`."""
-        return self._use().begin(
+        self._use()  # a closed environment is refused before anything else
+        return public_classes["TransactionCore"](
             self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync
         )
 

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 from .._base import threads as _threads
 from .._base.buffers import as_buffer
 from .._base.flags import put_flags
-from .._core_rules.inherited import resume
+from .._core_rules.inherited import resume, successor
 from .._core_rules.refusals import database_error, refusal
 from .._core_rules.views import Exporter
-from .._core_rules.writer_gate import Deadline, WriterRequest
+from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
 from ..database import Database
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
@@ -52,7 +52,6 @@ class TransactionCore:
     _begun: bool
     # a size_t *: how many writes there were, which C counts, too
     _writes: Any
-    _thread: int
 
     __slots__ = (
         "__weakref__",
@@ -68,7 +67,6 @@ class TransactionCore:
         "_shared",
         "_slot",
         "_sync_flags",
-        "_thread",
         "_value",
         "_write",
         "_writes",
@@ -82,7 +80,7 @@ class TransactionCore:
         self._begun = self._ended = self._write = self._buffers = False
         self._parent = self._db = self.env = None
         self._writes = [0]  # until an engine is known
-        self._thread = self._sync_flags = self._reuses = 0
+        self._sync_flags = self._reuses = 0
         return self
 
     def __init__(
@@ -117,7 +115,7 @@ class TransactionCore:
             elif write:
                 self._begin_writer(deadline)
             else:
-                self._native = NativeTxn(self, shared, None, write=False)
+                self._native = NativeTxn(self, shared)
                 shared.begin_reader(self._native.txn)
             self._refuse_if_ended()
             if db is not None:
@@ -181,31 +179,27 @@ class TransactionCore:
         deepest = self._lib.PYLMDB_MAX_DEPTH
         if parent._native.depth >= deepest:
             raise refusal("nested too deep", deepest)
-        self._parent, self._thread = parent, parent._thread
+        self._parent = parent
         parent._mutations += self._write
-        native = self._native = NativeTxn(self, self._shared, parent._native, self._write)
-        if self._write:
-            native.writers[native.token] = native.owner, native
+        native = NativeTxn(self, self._shared, parent=parent._native, write=self._write)
+        self._native = native
         flags = 0 if self._write else self._lib.MDB_RDONLY
         self._shared.begin_child(native.txn, native_parent, flags)
 
     def _begin_writer(self, deadline: Deadline) -> None:
         shared, thread = self._shared, _threads.current()
-        native = self._native = NativeTxn(self, shared, None, write=True)
-        native.request = request = WriterRequest(thread, native)
-        while not shared.gate.try_enter(request):
-            self._wait_slice(shared.gate.sleep, deadline)
-        while not shared.try_begin_writer(native.txn, deadline):
-            self._wait_slice(Deadline.check, deadline)
-        self._thread, native.writers = thread.number, thread.writers
-        thread.writers[native.token] = native.owner, native
-
-    def _wait_slice(self, wait: Callable[[Deadline], None], deadline: Deadline) -> None:
-        wait(deadline)
-        if self.env.closed:
-            raise refusal("environment closed in begin")
+        native = self._native = NativeTxn(self, shared, thread=thread, write=True)
+        while not shared.gate.try_enter(native):
+            wait_for_gate(shared, self.env, deadline)
+        begin_writer(shared, native.txn, self.env, deadline)
+        thread.writers.add(native)
 
     # -- the guard --------------------------------------------------------------
+
+    @property
+    def _thread(self) -> int:
+        native = self._native
+        return 0 if native is None else native.thread
 
     @property
     def _ptr(self) -> Any:
@@ -246,10 +240,8 @@ class TransactionCore:
             raise refusal("transaction of another process")
         if inherited.revoked:
             raise refusal("transaction ended")
-        shared = self.env._use()
-        if shared.engine is not inherited.shared.engine:
-            raise refusal("file of another format")
-        native = NativeTxn(self, shared, None, write=False)
+        shared: Any = successor(self.env, inherited.shared)
+        native = NativeTxn(self, shared)
         key = inherited.shared.key
         slot = resume(shared, native.txn, inherited.txn.ptr, self._slot, key)
         if self._native is not None and self._native is not inherited:
@@ -325,7 +317,7 @@ class TransactionCore:
     def closed(self) -> bool:
         """True once the transaction has ended."""
         native = self._native
-        return native is None or native.revoked or native.lost or not native.txn.ptr
+        return native is None or not native.is_open
 
     # -- the closer --------------------------------------------------------------
 
