@@ -6,9 +6,8 @@ from __future__ import annotations
 from _functools import partial  # type: ignore[import-not-found]
 
 from ._base import threads as _threads
-from ._core_rules.inherited import resume
-from ._core_rules.refusals import refusal
-from ._core_rules.writer_gate import Deadline
+from ._core_rules.inherited import resume, successor
+from ._core_rules.writer_gate import Deadline, begin_writer, check_open, wait_for_gate
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,24 +59,15 @@ class SlowPaths:
 
         :return: its native environment, and the slot there that replaces ``slot``.
         """
-        shared = env._use()
-        if shared.engine is not inherited.engine:
-            raise refusal("file of another format")
-        handle, native = (
-            self._cast("struct pylmdb_txn *", address),
-            self._cast("MDB_txn *", pointer),
-        )
+        shared, handle = successor(env, inherited), self._cast("struct pylmdb_txn *", address)
+        native = self._cast("MDB_txn *", pointer)
         return shared, resume(shared, handle, native, slot, inherited.key)
 
     def begin_writer(
         self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
     ) -> None:
-        """Begin a native write transaction; wait while another process has the writer lock."""
         handle = self._cast("struct pylmdb_txn *", address)
-        deadline = deadline or Deadline(None)
-        while not shared.try_begin_writer(handle, deadline):
-            deadline.check()
-            self.check_open(shared, address, env, None)
+        begin_writer(shared, handle, env, deadline or Deadline(None))
 
     def end_writer(
         self,
@@ -94,13 +84,9 @@ class SlowPaths:
         shared.end_writer(handle, sync_flags, opened, dropped, parent_opened, parent_dropped)
 
     def wait_for_gate(
-        self, shared: SharedEnv, address: int, env: Environment, deadline: Deadline | None
+        self, shared: SharedEnv, _address: int, env: Environment, deadline: Deadline | None
     ) -> None:
-        """Wait for a slice of time for the end of this process's write transaction."""
-        shared.gate.sleep(deadline or Deadline(None))
-        self.check_open(shared, address, env, None)
+        wait_for_gate(shared, env, deadline or Deadline(None))
 
-    def check_open(self, shared: SharedEnv, _address: int, env: Environment, _none: None) -> None:
-        """Raise if the environment was closed while its transaction began."""
-        if env.closed:
-            raise refusal("environment closed in begin")
+    def check_open(self, _shared: SharedEnv, _address: int, env: Environment, _none: None) -> None:
+        check_open(env)

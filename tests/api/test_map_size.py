@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""set_mapsize() waits for exclusive access to the map; no thread waits without a limit (T3)."""
+"""set_mapsize() waits for exclusive access to the map; no thread waits without a limit."""
 
 import pytest
 from programs import run

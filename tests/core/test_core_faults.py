@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Memory runs out in the middle of any call: the call raises, nothing is damaged, nothing leaks.
 
-Each call is made again and again, with its first allocation failing, then its second, and so on;
-where there are very many, with some of them.  What it raises is a MemoryError, or liblmdb's ENOMEM
-or what follows from it; what it returns is what it returns otherwise.  Afterwards no reference,
-reader slot or writer lock is left, the data is whole, and the call works.
+Each call is repeated: first its first allocation fails, then its second, and so on; if there are
+very many, only some of them.  The call raises MemoryError, or an exception for liblmdb's ENOMEM, or
+returns the right result.  Afterwards no reference, reader slot or writer lock is left, the data is
+unchanged, and the call works.
 """
 
 import pytest
@@ -128,14 +128,14 @@ def hunt(calls, before=lambda: None, after=lambda: None, retry=False):
 
 @pytest.fixture(params=["core", "engines"])
 def source(request, monkeypatch):
-    """Whose allocations fail; the variables that the program needs are set."""
+    """Which code's allocations fail; the environment variables for that are set."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     return request.param
 
 
 def hunt(program, path, lib_version, source):
-    """Run a program that hunts; what finalizers could not do is said on stderr."""
+    """Run a program in which allocations fail; exceptions in finalizers are printed on stderr."""
     prelude = PRELUDE_WITH_FAULTS.replace(
         "sys.argv[2])", f"sys.argv[2]); sys.argv.append({source!r})"
     )
@@ -326,7 +326,7 @@ with pylmdb.open(path + "-another") as another, another.begin() as txn:
 
 
 def test_lives(env_path, lib_version, source):
-    """From begin to end, and what surrounds it."""
+    """How environments and transactions begin and end."""
     hunt(LIVES, env_path, lib_version, source)
 
 
@@ -375,5 +375,5 @@ assert not wrong, "\\n".join(wrong[:20])
 
 
 def test_an_iterator_goes_on(env_path, lib_version, source):
-    """The record for which there was no memory is the one that comes next."""
+    """If there is no memory for a record, the next step yields that record."""
     hunt(ITERATORS, env_path, lib_version, source)

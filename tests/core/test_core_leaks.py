@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""No call loses a reference, an object or native memory, whether it succeeds or raises (L6).
+"""No call loses a reference, an object or native memory, whether it succeeds or raises.
 
-Each call is made some hundred times.  Then the reference counts of all that it was given or that it
-used must be what they were, to the last one; and in the C core Python's memory (tracemalloc), the
-number of objects, and what malloc() has given out (glibc says how much) must not have grown with
-the number of calls.  A single reference or block that is lost in each call is found.
+Each call is made some hundred times.  Then the reference counts of all objects that it used must be
+exactly as before.  In the C core Python's memory (tracemalloc), the number of objects, and the
+memory of malloc() (by glibc's statistics) must not have grown with the number of calls.  So a
+single reference or block that is lost in each call is found.
 """
 
 from leaks import MEASURE, OPEN
@@ -506,5 +506,5 @@ held.clear()
 
 
 def test_lives(env_path, lib_version):
-    """From begin to end, in every way that a transaction or an environment can end."""
+    """All ways in which a transaction or an environment can end."""
     run(MEASURE + LIVES, env_path, lib_version, timeout=60)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Python code that runs inside a call of the core may end what the call uses (L2, L4, L5).
+"""Python code that runs inside a call of the core can end what the call uses.
 
-Here it is a weak reference's callback, a finalizer, a subclass, a profile function,
-or another thread that gets the GIL.  Freed memory is overwritten in the programs
-below, so that its use does not go unnoticed.
+Here it is a weak reference's callback, a finalizer, a subclass, a profile function, or another
+thread that gets the GIL.  In the programs below freed memory is overwritten, so that its use is
+noticed.
 """
 
 import os
@@ -92,7 +92,7 @@ def overwrite_freed_memory(monkeypatch):
 
 
 def run(source, env_path, lib_version):
-    """Run a program, which leaves everything right."""
+    """Run a program that must end without an error."""
     programs.run(SETUP + source + END, env_path, lib_version)
 
 
@@ -181,7 +181,7 @@ few.close()
 
 
 def test_a_child_may_be_dropped_in_an_operation_of_its_sibling(env_path, core):
-    """LMDB 1.0 has siblings.  Nothing leads to the dropped ones any more."""
+    """LMDB 1.0 has siblings.  The dropped ones have no references any more."""
     run(
         """
 txn = env.begin(write=True)
@@ -219,7 +219,7 @@ with env.begin() as txn:
 
 
 def test_a_child_may_be_dropped_while_its_parent_ends(env_path, lib_version):
-    """In the bookkeeping of database handles, which is Python code."""
+    """It is ended in the Python code that keeps the tables of database handles."""
     run(
         """
 for end in ("abort", "close", "drop", "commit"):
@@ -254,7 +254,7 @@ for end in ("abort", "close", "drop", "commit"):
 
 
 def test_the_callback_of_the_database_named_last_may_use_or_end(env_path, lib_version):
-    """The operation then goes on with the database that it was given."""
+    """The operation then continues with the database that it was given."""
     run(
         """
 dbs = [env.open_db(b"db%d" % i) for i in range(3)]
@@ -447,7 +447,7 @@ for call, deed, count in itertools.product(calls, deeds, range(1, 12)):
 
 
 def test_a_cursor_that_is_opened_while_it_is_opened(env_path, lib_version):
-    """By the code of the handle that it is given: there is one native cursor at most."""
+    """Code of the db argument opens it.  There is at most one native cursor."""
     run(
         """
 db = env.open_db(b"named")
@@ -500,7 +500,7 @@ del cur, iterator, txn
 
 
 def test_a_range_refuses_a_step_inside_its_own_step(env_path, lib_version):
-    """A finalizer takes the rest of it."""
+    """A finalizer consumes the rest of the range during a step."""
     run(
         """
 records = [(b"%03d" % i, b"v%03d" % i) for i in range(6)]
@@ -530,8 +530,8 @@ check()
 
 
 def test_what_a_call_from_a_native_thread_leaves_open_ends_with_the_call(env_path, lib_version):
-    """The system calls Python thrice in one thread: the last two times it is the
-    destructor of a value of the thread's.  To Python each is another thread."""
+    """One native thread calls Python three times; the last two calls come from the destructor of a
+    thread-specific value.  For Python each call is another thread."""
     run(
         """
 import ctypes

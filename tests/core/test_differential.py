@@ -34,7 +34,7 @@ def check(reports: list[Report]) -> None:
     programs = sum(report.programs for report in reports)
     failures = [text for report in reports for text in report.rival_failures]
     print(f"{programs} programs agree; py-lmdb failed in {len(failures)}: {failures}")
-    # More would mean that the programs end before they have compared much.
+    # If there are more, the programs end before they have compared much.
     assert len(failures) <= programs // 20
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""User code that runs inside a call may end or close anything: then the call raises (L2, L4)."""
+"""Python code that runs inside a call can end or close anything: then the call raises."""
 
 import itertools
 import sys
@@ -24,7 +24,7 @@ def lock_is_free():
 allowed = (pylmdb.ClosedError, pylmdb.BusyError, pylmdb.BadTxnError, pylmdb.InvalidParameterError)
 """
 
-# What an argument's own code does to the transaction, the cursor, the environment.
+# What the code of an argument does to the transaction, the cursor or the environment.
 DEEDS = """\
 def fail(): raise Boom
 deeds = {
@@ -72,7 +72,7 @@ def keys(deed):
     yield b"001"
 """
 
-# Every call with a trap in one argument; the cursor is cur, on db, of txn.
+# Each call, with an argument that runs such code; the cursor is cur, on db, of txn.
 CALLS = """\
 calls = {
     "put dupdata": lambda t: txn.put(b"k", b"v", dupdata=t, db=db),
@@ -180,7 +180,7 @@ def begin(write):
 
 
 def test_arguments_that_end_what_they_are_given_to(env_path, lib_version):
-    """Every call, with every deed done by every argument: a result or an exception, no crash."""
+    """Each call, with each action in each argument: it returns or raises, and never crashes."""
     run(
         SETUP
         + DEEDS
@@ -242,7 +242,7 @@ for round in range(30):
 
 
 def test_initialised_twice(env_path, lib_version):
-    """L4: whatever happens during initialisation, a native handle has one owner."""
+    """Whatever happens during initialisation, a native transaction or cursor has one owner."""
     run(
         SETUP
         + """
@@ -357,7 +357,7 @@ with pylmdb.open(path) as env:
 
 
 def test_finalizers_that_call_back_into_the_transaction(env_path, lib_version):
-    """The collector runs them at any allocation inside a call."""
+    """The garbage collector runs them at any allocation inside a call."""
     run(
         SETUP
         + f"ROUNDS = {300 * ROUNDS}\n"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Exceptions from signal handlers, in every operation of several steps.
 
-After each the exception is the one that has struck, the environment works, here and in another
-process, and nothing is left: no descriptor, no thread, no file.
+Afterwards the caller has got this exception, the environment works in this and in another process,
+and no descriptor, thread or file is left.
 """
 
 import contextlib
@@ -78,13 +78,13 @@ def scene(tmp_path, lib_version, monkeypatch):
 
 
 def storm(scene, operation, most):
-    """Strike ``operation(scene)`` at so many of its points, evenly."""
+    """Raise the exception in ``operation(scene)``, at so many of its steps, evenly spaced."""
     operation(scene)
     scene.check()
     total = strikes.points(lambda: operation(scene))
     scene.check()  # the first write opens a descriptor of the folder
     gc.collect()
-    gc.freeze()  # or each collection looks at all modules
+    gc.freeze()  # or each collection examines the objects of all modules
     before = strikes.left(scene.folder)
     step = max(1, total // most)
     numbers = range(1 + total % step, total, step)
@@ -229,7 +229,7 @@ OPERATIONS = [
 
 
 def end(scene, neighbour):
-    """Nothing of the temporary files is left, and another process can open the environment."""
+    """No temporary file is left, and another process can open the environment."""
     assert not [name for name in os.listdir(scene.outside) if "." in name]
     scene.env = scene.env.close()
     assert neighbour.writes(scene.path)
@@ -250,9 +250,9 @@ def test_an_exception_at_all_points(scene, operation, neighbour):
 
 @pytest.mark.slow
 def test_a_timer(scene, neighbour, monkeypatch):
-    """The same at random moments, from a timer, for what uses no locks of the module threading:
-    those do not withstand it (see strikes.py)."""
-    # what strikes in a finalizer is shown there, and goes no further
+    """The same at random moments, from a timer, for operations without locks of the module
+    threading, which cannot be interrupted everywhere (see strikes.py)."""
+    # an exception in a finalizer is only printed
     monkeypatch.setattr(sys, "unraisablehook", lambda seen: None)
     random = Random(1)
     armed = False
@@ -273,7 +273,7 @@ def test_a_timer(scene, neighbour, monkeypatch):
                 finally:
                     armed = False
                     signal.setitimer(signal.ITIMER_REAL, 0)
-            except Struck:  # also one that strikes just before it is disarmed
+            except Struck:  # also one that is raised just before the timer is stopped
                 pass
             scene.check()
     finally:

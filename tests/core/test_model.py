@@ -2,7 +2,7 @@
 """pylmdb compared with a model: hypothesis runs the same steps on both.
 
 The model of a database (``model.py``) is a sorted list of records, (key, value) pairs;
-that of a cursor is the record that it stands on.
+that of a cursor is the record that it is on.
 
 Each run draws a fresh seed and prints it; PYLMDB_MODEL_SEED repeats one.  PYLMDB_MODEL=n
 multiplies the examples.
@@ -112,7 +112,7 @@ class Environments(RuleBasedStateMachine):
         done = self.levels.pop()
         done.txn.commit()
         if self.levels:
-            # The parent's cursors now stand in what the child has left.
+            # The parent's cursors are now on records that the child may have changed.
             self.level.tables, self.level.handles = done.tables, done.handles
             self.forget_places()
         else:
@@ -125,7 +125,7 @@ class Environments(RuleBasedStateMachine):
         done.txn.abort()
         if self.levels:
             self.forget_places()
-        # A handle of a database that a child dropped is dead for good.
+        # A handle of a database that a child has dropped stays dead.
         outer = self.level.handles if self.levels else self.handles
         for name in [name for name, handle in outer.items() if handle.closed]:
             del outer[name]
@@ -179,7 +179,7 @@ class Environments(RuleBasedStateMachine):
     # -- databases ----------------------------------------------------------------------------
 
     def table(self, name: bytes) -> tuple[Any, Table]:
-        """The handle and the model of a database of the open transaction, created if need be."""
+        """Return the handle and the model of a database, which is created if it does not exist."""
         level = self.level
         if name not in level.handles:
             level.handles[name] = self.env.open_db(name, txn=level.txn, **KINDS[name].flags)
@@ -209,7 +209,7 @@ class Environments(RuleBasedStateMachine):
     # -- records, through the transaction ------------------------------------------------------
 
     def changed(self, name: bytes, gone: list[Record], by: Place | None = None) -> None:
-        """Other cursors on records that were removed may now stand anywhere near."""
+        """Note that other cursors on removed records may be on any record now."""
         for place in self.level.places.values():
             if place is not by and place.name == name and place.at in gone:
                 place.at = UNKNOWN
@@ -345,7 +345,7 @@ class Environments(RuleBasedStateMachine):
 
     @initialize(name=NAMES, other=NAMES, data=st.data())
     def start(self, name: bytes, other: bytes, data: Any) -> None:
-        """Something to work on: two databases with records, and a cursor on each."""
+        """Begin with two databases with records, and a cursor in each."""
         self.begin(data.draw(st.booleans(), "buffers"))
         for number, each in enumerate([name, other]):
             self.fill(each, data, data.draw(st.sampled_from([0, 2, 20, 150]), "size"))
@@ -443,7 +443,7 @@ class Environments(RuleBasedStateMachine):
 
     @rule(name=NAMES, data=st.data(), reverse=st.booleans())
     def iterate(self, name: bytes, data: Any, reverse: bool) -> None:
-        """Each item is the neighbour of the one before in what is there at that time."""
+        """Each item is the neighbour of the one before, among the records at that time."""
         handle, table = self.table(name)
         cursor = self.level.txn.cursor(handle)
         neighbour = table.before if reverse else table.after
@@ -464,7 +464,7 @@ class Environments(RuleBasedStateMachine):
     def change_at(
         self, change: str, item: Record, name: bytes, cursor: Any, handle: Any, data: Any
     ) -> None:
-        """Delete the record or the key that an iterator has given, or do something elsewhere."""
+        """Delete the record or the key that an iterator has yielded, or change another record."""
         table, txn, gone = self.level.tables[name], self.level.txn, []
         if change == "d":
             assert cursor.delete()

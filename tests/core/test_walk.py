@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A long random walk through an environment, compared step by step with a sorted list.
 
-``test_model.py`` looks for short programs that go wrong; this looks for what takes thousands of
-steps to build up: deep trees, pages that were split and merged, cursors that have seen it all.
+``test_model.py`` looks for faults in short programs.  This one makes thousands of steps, so trees
+are deep, pages are split and merged, and cursors live long.
 Each run draws a fresh seed and prints it; PYLMDB_MODEL_SEED repeats one.  PYLMDB_MODEL=n takes n
 times as many steps; 25 is a million for each engine and core.
 """
@@ -78,7 +78,7 @@ class Table:
         return bisect_left(self.records, self.order(record), key=self.order)
 
     def span(self, key):
-        """From where to where the records of a key stand."""
+        """Return the range of indexes of a key's records."""
         wanted = self.key_order(key)
         low = bisect_left(self.records, wanted, key=lambda each: self.key_order(each[0]))
         high = bisect_right(self.records, wanted, key=lambda each: self.key_order(each[0]))
@@ -284,7 +284,7 @@ class Walk:
             ]
         )
         if here is None and how not in ("first", "last"):
-            return  # from where that would go is its own affair
+            return  # where it would go without a position does not matter
         index = -1 if here is None else table.left(here)
         low, high = (0, 0) if here is None else table.span(here[0])
         if how.endswith("dup") and "nodup" not in how and not table.dups:

@@ -47,7 +47,7 @@ def test_an_engine_that_was_not_built_is_left_out():
     assert len(built) == len(_engine.engines()) < len(_engine._MODULES)
 
 
-# -- what join() looks at ---------------------------------------------------------------
+# -- what join() checks -------------------------------------------------------------------
 
 
 class Table(ctypes.Structure):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Places of maps: no more is mapped than was asked for, and each map has room to grow."""
+"""Addresses of maps: no more is mapped than was asked for, and each map has room to grow."""
 
 import pytest
 from programs import finish, occupy, run, start
@@ -173,7 +173,7 @@ assert env.stat().entries == 30
 
 
 def test_no_addresses_to_spare(env_path, lib_version):
-    """The map then has the least size, grows where it can, and otherwise raises."""
+    """The map then has the least size.  It grows if addresses are free, and otherwise raises."""
     run(
         """
 import resource

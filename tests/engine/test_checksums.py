@@ -22,7 +22,7 @@ def engine():
 
 @pytest.fixture
 def native(env_path, core):
-    """A ``with`` block that has a native environment, whose pages may have checksums."""
+    """Open a native environment for a ``with`` block; its pages may have checksums."""
     ffi, lib = engine().ffi, engine().lib
 
     @ffi.callback("MDB_sum_func")

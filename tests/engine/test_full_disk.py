@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A full disk raises an exception, loses nothing, and writing works again when there is room.
 
-The programs run with a small C library before the C library, which lets a disk of so many bytes
-as they say take what is written to it, to a byte, and refuses the rest.
+A small library is loaded before the C library.  It simulates a disk of a given size: it accepts
+writes until the disk is full, to the byte, and refuses the rest.
 """
 
 import os
@@ -188,7 +188,7 @@ assert count(env) == MIB // 4000
 
 
 def test_what_there_is_room_for_is_taken(run):
-    """The map grows by less than it would where the disk has no more."""
+    """The map grows by less if the disk has no more room."""
     run("""
 env = open_env()
 fill(env, 8 * MIB)
@@ -246,7 +246,7 @@ fill(open_env(), 1 * MIB)
 
 
 def test_a_merge_of_large_values(run):
-    """They are written before the commit."""
+    """Pages are written before the commit."""
     run("""
 env = open_env()
 fill(env, 2 * MIB)

@@ -96,11 +96,11 @@ def test_bounds_of_the_options():
         pylmdb.open("/nowhere", max_map_size="1")
 
 
-# -- every way to write ------------------------------------------------------------------------
+# -- all writing operations ----------------------------------------------------------------------
 
 
 def records(size, value_size):
-    """Keys out of order, and values that tell which key is theirs."""
+    """Return keys out of order, with values that contain their keys."""
     count = max(1, size // max(value_size, 16))
     keys = [b"%012d" % i for i in range(count)]
     random.Random(value_size).shuffle(keys)
@@ -397,7 +397,7 @@ def test_free_pages_are_none_while_no_reader_slot_is_left(open_env):
 
 
 def test_more_pages_than_a_transaction_keeps_in_memory(open_env, writemap):
-    """512 MiB: pages are spilled, and visited again, also where they never leave the map."""
+    """512 MiB: pages are spilled and used again, also with writemap."""
     env = open_env(writemap=writemap, sync=False)
     count, part = 170_000, b"v" * 3000
     with env.begin(write=True) as txn:

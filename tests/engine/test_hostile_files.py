@@ -28,7 +28,7 @@ import pylmdb
 
 CHILD = ROOT / "tests" / "support" / "mutants_child.py"
 MODES = ["read", "write", "writemap", "verify", "merge"]
-PATIENCE = 600  # seconds for a mutant that waits; one that computes ends by itself, much earlier
+PATIENCE = 600  # seconds for a mutant that waits; a mutant that computes ends much earlier
 
 
 @pytest.fixture(params=[0, 1], ids=["0.9", "1.0"])
@@ -48,8 +48,7 @@ def healthy(tmp_path_factory):
 
 
 def use(path, version, mode, first, count):
-    """Run mutants in a child; return what it says last, a seed or that it is done, and what went
-    wrong."""
+    """Run mutants in a child; return its last line, a seed or that it is done, and the error."""
     command = [sys.executable, "-X", "faulthandler", str(CHILD)]
     command += [str(path), str(version), mode, str(first), str(count)]
     lines = queue.SimpleQueue()
@@ -74,7 +73,7 @@ def use(path, version, mode, first, count):
             while (line := lines.get(timeout=PATIENCE)) is not None:
                 last = line
         except queue.Empty:
-            child.send_signal(signal.SIGXCPU)  # and it says where it waits
+            child.send_signal(signal.SIGXCPU)  # and prints where it waits
         child.wait()
         threads[1].join()
     wrong = "it hangs" if child.returncode == -signal.SIGXCPU else f"status {child.returncode}"
@@ -118,7 +117,7 @@ def test_a_mutant_is_made_again_by_its_seed(healthy, version):
 
 @pytest.fixture
 def file_of(open_env, lib_version):
-    """Fill an environment, close it, and give its file."""
+    """Fill an environment, close it, and return its file."""
 
     def make(fill, **flags):
         with open_env() as env:
@@ -277,7 +276,7 @@ def free_lists(file):
 
 
 def page_of_another_list(file, one, other):
-    """Has a list name a page of another one as well, and leaves it in order."""
+    """Put a page of another list into a list, which stays in order."""
     theirs = {file.get("Q", other + 8 * i) for i in range(1, file.get("Q", other) + 1)}
     for at in range(one + 16, one + 8 * file.get("Q", one), 8):
         between = range(file.get("Q", at + 8) + 1, file.get("Q", at - 8))

@@ -22,7 +22,7 @@ MAGIC = struct.pack("=I", 0xBEEFC0DE)
 MAP_SIZE = 64 << 20
 
 
-# ---- what is written, and what must be read ----
+# ---- the records that are written and must be read ----
 
 FLAGS = {
     None: {},
@@ -43,7 +43,7 @@ def make_records(name):
     some = [rng.randbytes(rng.randrange(1, 60)) for _ in range(600)]
     if name == b"empty":
         return []
-    if name == b"dupsort":  # the second key's values are a tree of their own
+    if name == b"dupsort":  # the values of the second key have a tree of their own
         return sorted({(b"few", b"0"), (b"few", b"1"), *((b"many", value) for value in some)})
     if name == b"dupfixed":
         return [(key, b"%07d" % n) for key in (b"a", b"b") for n in range(0, 9000, 7)]
@@ -93,7 +93,7 @@ def read(module, path, **options):
 
 
 def copy(module, path, target, compact):
-    """In a process of its own: if it crashes, one test fails."""
+    """Run in a process of its own, so that a crash fails one test only."""
     name = module.__name__
     program = f"import {name}; {name}.open({path!r}).copy({str(target)!r}, compact={compact})"
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -152,7 +152,7 @@ def test_an_unknown_format_names_the_known_ones(lib_version, env_path, number):
 
 JUNK = {
     "random": random.Random(5).randbytes(65_536),
-    "zeros": bytes(65_536),  # two pages of them are a file whose creation a crash has cut short
+    "zeros": bytes(65_536),  # two pages of zeros can be left by a crash during the creation
     "text": b"Once upon a time\n" * 1000,
     "one byte": b"\0",
     "magic alone": bytes(16) + MAGIC,
@@ -338,7 +338,7 @@ def test_both_processes_count_together(env, start_peer):
 
 
 def test_many_of_both_count_together(env_path, lib_version):
-    """None of those that wait for the lock is left asleep."""
+    """All that wait for the lock are woken."""
     add = (
         "exec('for _ in range(100):\\n with env.begin(write=True) as txn:"
         " txn.put(bytes(1), str(int(txn.get(bytes(1), bytes([48]))) + 1).encode())') or 1"
@@ -440,7 +440,7 @@ def test_mdb_dump_reads_our_file(tool, env_path):
 
 
 def test_we_read_what_mdb_load_made(tool, env_path, tmp_path):
-    """Our file, dumped and loaded by the programs, is ours again."""
+    """Our file, dumped and loaded by these programs, has the same records."""
     write(pylmdb, env_path, 0)
     (tmp_path / "loaded").mkdir()
     tool("mdb_load", tmp_path / "loaded", text=tool("mdb_dump", "-a", env_path))

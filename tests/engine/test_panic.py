@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An environment in which liblmdb has failed raises PanicError, and the process goes on."""
+"""An environment in which liblmdb has failed raises PanicError; the process continues."""
 
 import os
 
@@ -26,7 +26,7 @@ def descriptor_of_the_meta_page(env, path):
 
 @pytest.fixture
 def failed(tmp_path):
-    """An environment whose meta page could not be written, nor its old content be restored."""
+    """An environment whose meta page could be neither written nor restored."""
     path = tmp_path / "env"
     env = pylmdb.open(path)
     env.open_db(b"db")

@@ -32,7 +32,7 @@ def record(name, rng):
 
 
 def work(module, path, seed, lib_version, **options):
-    """Put, delete, drop, abort and nest, the same for the same seed; return the file."""
+    """Put, delete, drop, abort and nest, as the seed decides; return the file."""
     rng = random.Random(seed)
     options = {"map_size": 1 << 26, "max_dbs": 16, "lib_version": lib_version, **options}
     with module.open(str(path), sync=False, **options) as env:
@@ -72,7 +72,7 @@ def test_the_file_is_that_of_py_lmdb(core, lib_version, tmp_path, writemap):
     print(f"{seed=}")
     ours = work(pylmdb, tmp_path / "ours", seed, lib_version, writemap=writemap)
     theirs = work(lmdb, tmp_path / "theirs", seed, lib_version, writemap=writemap)
-    if writemap:  # theirs is as long at once as the map may become, and says so in the meta pages
+    if writemap:  # their file has the size of the largest map at once; meta pages store it
         assert not theirs[len(ours) :].strip(b"\0")
         theirs = theirs[: len(ours)]
         for meta in (0, 4096):

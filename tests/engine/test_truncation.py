@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The data file is cut short while it is open: calls that return bytes raise, and the process
-lives.
+"""The data file is truncated while it is open: calls that return bytes raise, and the process
+continues.
 """
 
 import platform
@@ -268,7 +268,7 @@ assert attempt(lambda: env.begin(), lambda txn: False)
 
 
 def test_begin_notices(env_path, lib_version):
-    """Readers too, before they give out views; looking takes place every 10 ms."""
+    """Readers check too, before they return views; the file is checked every 10 ms."""
     run(
         """
 env = pylmdb.open(path, lib_version=lib_version)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The interpreter exits with objects alive (L5), and nothing leaks (L6)."""
+"""The interpreter exits with objects alive, and nothing leaks."""
 
 import gc
 import time
@@ -85,8 +85,8 @@ def test_the_interpreter_ends_with_it_alive(env_path, lib_version, alive):
         assert rival.can_write()
 
 
-# What an object in sys does when it is destroyed, after the globals of all modules have become
-# None: all that ends something works then.
+# What an object in sys does in its deallocation, after the globals of all modules were set to
+# None: everything that ends something must still work.
 LATE = {
     "close": ("", "env.close"),
     "leave": ("", "env.__exit__"),
@@ -202,7 +202,7 @@ def test_what_an_exit_handler_commits_is_there(env_path, lib_version):
 
 
 def test_a_thread_that_is_still_writing_is_waited_for(env_path, lib_version):
-    """Threads that are no daemons end by themselves; the interpreter waits for them."""
+    """The interpreter waits for threads that are not daemons."""
     run(
         OPEN
         + """
@@ -355,7 +355,7 @@ assert rss() < before + 2500, (before, rss())
 
 @pytest.mark.parametrize("kind", ["transaction", "cursor"])
 def test_a_finalizer_that_a_class_is_given_later(env, monkeypatch, kind):
-    """It is called once, also if it brings its object back."""
+    """It is called once, also if it resurrects its object."""
 
     def make():
         return env.begin() if kind == "transaction" else env.begin().cursor()
@@ -364,7 +364,7 @@ def test_a_finalizer_that_a_class_is_given_later(env, monkeypatch, kind):
         seen.append(self)
 
     seen = []
-    gc.collect()  # what other tests have left
+    gc.collect()  # files that other tests have left
     monkeypatch.setattr(type(make()), "__del__", finalizer, raising=False)
     make(), make()
     gc.collect()

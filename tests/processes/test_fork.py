@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fork: the child gets its own environment, and the parent is not disturbed (K1)."""
+"""Fork: the child gets its own environment, and the parent is not disturbed."""
 
 import subprocess
 import sys
@@ -59,7 +59,7 @@ def methods_of(txn, cur):
 def test_inherited_write_transactions_and_their_cursors_raise_on_every_method(
     env_path, lib_version
 ):
-    """Read transactions, which go on in a child, are in test_fork_reads.py."""
+    """Read transactions, which a child can use, are in test_fork_reads.py."""
     run(
         SETUP
         + METHODS
@@ -168,7 +168,7 @@ def leave_at_once():
 
 
 def test_nothing_that_a_child_does_disturbs_the_parent(env_path, lib_version):
-    """The parent's writer lock, snapshot and reader slots are looked at from a third process."""
+    """A third process checks the parent's writer lock, snapshot and reader slots."""
     run(
         SETUP
         + ACTIONS
@@ -297,7 +297,7 @@ thread.join()
 
 
 def test_threads_of_a_child_open_one_environment(env_path, lib_version):
-    """Many threads touch the inherited environment first; closing it frees everything."""
+    """Many threads use the inherited environment at once; closing it frees everything."""
     run(
         SETUP
         + f"ROUNDS = {10 * ROUNDS}\n"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Read transactions, cursors and iterators begun before fork() go on in the child with the same
-snapshot, and those of the parent are not disturbed (K1).
+snapshot, and those of the parent are not disturbed.
 """
 
 import pytest
@@ -149,7 +149,7 @@ for first in all_moves:
 
 @pytest.mark.parametrize("commits", ["pass", "churn()"])
 def test_cursors_and_iterators_go_on_where_they_were(env_path, lib_version, commits):
-    """The parent goes on from the same places and says what is right."""
+    """The parent continues from the same positions; its records are the right ones."""
     run(POSITIONS.replace("COMMITS", commits), env_path, lib_version, timeout=60)
 
 

@@ -11,7 +11,7 @@ import pylmdb
 
 WRITERS, PUTS = 6, 150 * min(ROUNDS, 20)
 
-# Each has its own idea of how large the file is: it began when there was less of it.
+# Each process has a map of another size, because the file was smaller when it was opened.
 WRITER = """
 number, writemap, puts = int(sys.argv[3]), sys.argv[4] == "True", int(sys.argv[5])
 import random
@@ -77,7 +77,7 @@ with env.begin(write=True) as txn:
     assert reader.get(b"large") is None
     with env.begin(buffers=True) as txn:
         assert len(txn.get(b"large")) == 20 << 20
-    with env.begin(write=True) as txn:  # the other's size is ours now
+    with env.begin(write=True) as txn:  # our size is now that of the other process
         assert txn.put(b"more", b"v" * (1 << 20))
     assert env.info().map_size == 32 << 20
     assert reader.get(b"more") is None

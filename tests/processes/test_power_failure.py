@@ -29,13 +29,13 @@ pytestmark = [
 
 @pytest.fixture(params=[0, 1], ids=["0.9", "1.0"])
 def lib_version(request):
-    """Both engines; what reaches the file does not depend on the core."""
+    """Both engines.  The core does not matter for the writes to the file."""
     return request.param
 
 
 @pytest.fixture
 def fail(tmp_path, lib_version, monkeypatch):
-    """Record the way to write anew for each round, and return what became of the images."""
+    """Record the writes in each round, make images, and return the results."""
 
     def fail(mode, transactions=TRANSACTIONS):
         found = []
@@ -64,7 +64,7 @@ for each in crashes.fail_power(path, lib_version, {seed}, {IMAGES}):
 
 
 def report(mode, found):
-    """Print what a page of the documentation says."""
+    """Print the table for a page of the documentation."""
     print(f"PYLMDB_SEED={SEED} {mode}")
     for in_order in (True, False):
         some = [each for each in found if each["in_order"] == in_order]
@@ -92,7 +92,7 @@ def test_without_metasync_the_last_transaction_may_be_lost(fail, mode):
 
 @pytest.mark.parametrize("mode", ANY)
 def test_without_sync_anything_may_be_lost(fail, mode):
-    """Nothing is promised, so there is nothing to assert but that images were made: it measures."""
+    """Nothing is guaranteed here: this only measures, and asserts that images were made."""
     assert fail(mode)
 
 

@@ -62,7 +62,7 @@ print(crashes.kill_writers(path, lib_version, {crashes.MODES[mode]}, {KILLS}, {S
 def test_a_process_that_dies_in_open_does_not_reset_transaction_numbers(
     env_path, lib_version, unready
 ):
-    """It has the lock file to itself, and has begun to fill it in, when two others wait."""
+    """It has the lock file exclusively, and has begun to initialise it, when two others wait."""
     with pylmdb.open(env_path, lib_version=lib_version, sync=False) as env:
         while env.info().last_txnid < 777:
             with env.begin(write=True) as txn:

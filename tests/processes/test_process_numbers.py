@@ -20,7 +20,7 @@ from programs import run
 
 import pylmdb
 
-# where numbers begin that are no process numbers
+# numbers from here on are not process numbers
 FIRST = 1 << 30
 UNSHARE = ["unshare", "--pid", "--fork", "--kill-child"]
 
@@ -52,20 +52,20 @@ REPLACE(fcntl64)
 
 @pytest.fixture(params=["locks of the open file", "locks of the process"])
 def locks(request, tmp_path, monkeypatch):
-    """Have the programs of a test use locks of one kind or the other; Linux has both."""
+    """Let the programs of a test use one of the two kinds of locks that Linux has."""
     if request.param == "locks of the process":
         compiler = shutil.which("cc") or shutil.which("gcc")
         assert compiler, "there is no C compiler"
         source, library = tmp_path / "no_ofd.c", tmp_path / "no_ofd.so"
         source.write_text(NO_OPEN_FILE_LOCKS)
         subprocess.check_call([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"])
-        loaded = os.environ.get("LD_PRELOAD", "").split()  # as sanitizers are
+        loaded = os.environ.get("LD_PRELOAD", "").split()  # as sanitizers do
         monkeypatch.setenv("LD_PRELOAD", " ".join([*loaded, str(library)]))
 
 
 @pytest.fixture
 def programs(env_path, lib_version):
-    """Starts programs that run the statements that they get, and ends them all."""
+    """Starts programs that run statements, and ends them all."""
     started = []
 
     def start_one(source="", command=(), module=pylmdb):
@@ -122,13 +122,13 @@ def make(open_env):
     return env
 
 
-# -- the number of another ----------------------------------------------------------------------
+# -- the number of another process ---------------------------------------------------------------
 
 
 @pytest.fixture
 def crowded(programs, open_env, locks):
-    """A program of a number whose byte another process has locked, as one in another container
-    does; it reads."""
+    """A reading program.  Another process has locked the byte of its process number, as one in
+    another container would."""
     make(open_env)
     program, other = programs(), programs(LOCKER)
     assert other.ask(f"lock({program.pid})") is None
@@ -173,7 +173,7 @@ def test_its_end_leaves_nothing(crowded, programs, env_path, lib_version):
 def test_a_child_has_a_number_of_its_own(crowded, env_path, lib_version):
     rows = "sorted((row.pid == os.getpid(), row.own) for row in env.reader_list())"
     assert crowded.ask(f"in_child('read() and {rows}')") == [(False, False), (True, True)]
-    assert crowded.ask("env.reader_check()") == 1  # it went without closing anything
+    assert crowded.ask("env.reader_check()") == 1  # it ended without closing anything
     assert crowded.ask("reader.get(b'k')") == b"v"
     assert numbers(env_path, lib_version) == [FIRST]
 
@@ -207,7 +207,7 @@ def test_many_that_need_another_number_at_once(programs, open_env, env_path, lib
     assert sorted(row.pid for row in open_env().reader_list()) == sorted(p.pid for p in many[1:])
 
 
-# -- what a dead one has left -------------------------------------------------------------------
+# -- slots of a dead process -----------------------------------------------------------------------
 
 
 def test_slots_of_a_dead_process_with_the_same_number_are_cleared(
@@ -250,7 +250,7 @@ def test_a_slot_that_another_build_took_tells_its_own_number(
 
 
 def test_another_process_that_calls_itself_by_my_number(crowded, open_env, env_path):
-    """A process in another container can have the same number, and is another process."""
+    """A process in another container can have the same number, but it is another process."""
     env = open_env()
     (slot,) = slots(env_path, FIRST)
     (noted,) = [at for at in places(env_path, crowded.pid) if slot < at < slot - 8 + 64]
@@ -319,7 +319,7 @@ def test_two_containers_of_which_one_has_another_build(
     assert numbers(env_path, lib_version) == [FIRST]
     check = container(module=module)
     check.ask("start()")
-    if module is lmdb:  # which does not ask by itself
+    if module is lmdb:  # which does not check by itself
         assert check.ask("env.reader_check()") == 1
     assert numbers(env_path, lib_version) == []
 
@@ -344,7 +344,7 @@ def test_a_container_that_was_killed_and_started_again(container, open_env, env_
 
 
 def test_a_container_writes_after_another_was_killed(container, open_env, env_path):
-    """A process that never reads does not take the slots of the dead one for its own."""
+    """A process that never reads must not treat the slots of a dead one as its own."""
     make(open_env)
     first, second = container(), container()
     second.ask("start()")
@@ -366,7 +366,7 @@ def word_of(path, at):
 
 
 def take_lock(holder, path):
-    """Have a program take the writer lock; return the offset of its thread's number."""
+    """Let a program take the writer lock; return the offset of its thread's number."""
     thread = holder.ask("threading.get_native_id()")
     before = places(path, thread)
     assert holder.ask("(txn := env.begin(write=True)).put(b'k', b'held')") is True
@@ -374,7 +374,7 @@ def take_lock(holder, path):
 
 
 def wait_for_waiter(path, at):
-    """Until a thread waits for the lock whose word is there, which it notes in the word."""
+    """Wait until a thread waits for the lock whose word is at ``at``; it sets a bit there."""
     until = time.monotonic() + 20
     while not word_of(path, at) >> 31:
         assert time.monotonic() < until, "nobody waits"
@@ -416,7 +416,7 @@ def test_a_container_that_dies_waiting_does_not_free_the_lock(container, open_en
     assert holder.ask("txn.commit()") is None
     assert env.begin().get(b"k") == b"held"
     holder.ask("(txn := env.begin(write=True)) and None")
-    holder.kill()  # whereas its own death frees it
+    holder.kill()  # but its own end releases it
     with env.begin(write=True, timeout=20) as txn:
         txn.put(b"k", b"next")
 
@@ -447,7 +447,7 @@ def begin():
     assert program.ask("open_raw()") == 0
     assert program.ask("begin()") == 0
     assert program.ask("in_threads(begin, 3)") == [0, 0, 0]
-    assert numbers(env_path, lib_version) == [FIRST]  # the main thread lives
+    assert numbers(env_path, lib_version) == [FIRST]  # the main thread still runs
     assert program.ask("in_child('in_threads(os.getpid, 1) and 1')") == 1
     assert numbers(env_path, lib_version) == [FIRST]
     assert program.ask("lib.mdb_env_close(raw)") is None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Files that were deleted, moved or replaced while an environment has them open: every write
-raises, and a process that opens the new file sees all of it (K2, K7).
+raises, and a process that opens the new file sees all of it.
 """
 
 import errno
@@ -71,7 +71,7 @@ def test_a_write_after_a_file_has_gone_is_refused(open_env, env_path, file, chan
 
 
 def settle(folder):
-    """Wait until the last change of a folder is so long ago that the folder alone is asked."""
+    """Wait until the last change of a folder is so old that only the folder is checked."""
     while time.time() - os.stat(folder).st_ctime < 5:
         time.sleep(0.2)
 
@@ -333,7 +333,7 @@ def test_all_records_of_the_new_file_are_read(
         assert keys(env) == expected
         put(env, b"more")
         env.close()
-        # the other binding's file has the same number: only its next commit shows the difference
+        # the other binding's file has the same inode number: only its next commit differs
         if (kind, old) != ("lmdb", new):
             assert holder.ask("look") == "True"
         if not options:
@@ -354,7 +354,7 @@ def test_all_records_of_the_new_file_are_read(
 def test_a_data_file_that_shares_the_lock_file_of_another_is_refused(
     open_env, env_path, lib_version
 ):
-    """Another binding has a file of the same number open, and goes on writing to it."""
+    """Another binding has a file of the same inode number open, and continues to write to it."""
     data, backup = env_path + "/data.mdb", env_path + ".backup"
     fill(open_env, env_path, 5)
     fill(open_env, backup, 5)

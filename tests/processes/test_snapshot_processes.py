@@ -56,7 +56,7 @@ def pids():
 """
 
 FORKED = {
-    # nothing committed: the child has a snapshot of its own, which outlasts its parent's
+    # nothing was committed: the child has its own reader slot, so it outlives the parent's
     "nothing committed": """
 def child():
     check()
@@ -82,7 +82,7 @@ churn()
 os.write(go[1], b"x")
 assert wait_for(pid) == 0
 """,
-    # the parent has committed: the child takes over what its parent holds
+    # the parent has committed: the child gets the snapshot that its parent pins
     "the parent commits": """
 churn()
 def child():

@@ -171,7 +171,7 @@ assert lock_is_free()
 
 
 def test_abort_while_another_thread_is_refused(env_path, lib_version):
-    """A refused use marks the transaction busy for a moment; an end at that time is not lost."""
+    """A refused operation marks the transaction as busy; an end meanwhile is not lost."""
     run(
         SETUP
         + f"ROUNDS = {400 * ROUNDS}\n"
@@ -202,7 +202,7 @@ assert lock_is_free()
 
 
 def test_two_threads_in_one_transaction_and_cursor(env_path, lib_version):
-    """They take turns or get an exception; reads are right, and the tree is healthy."""
+    """They take turns or get an exception.  All reads are right, and the file is sound."""
     run(
         SETUP
         + f"ROUNDS = {300 * ROUNDS}\n"
@@ -335,7 +335,7 @@ assert not descriptors(path) and not maps(path), (descriptors(path), maps(path))
 
 
 def test_close_from_another_thread_while_the_owner_holds_the_writer_lock(env_path, lib_version):
-    """The owner unlocks later than the file is closed; its next locks must not meet a ghost."""
+    """The owner unlocks after the file was closed; that must not affect the locks it takes next."""
     run(
         SETUP
         + f"ROUNDS = {60 * ROUNDS}\n"

@@ -134,7 +134,7 @@ def storm(body, rounds, interval):
 
 @pytest.mark.parametrize("interval", [0.0007, 0.0017])
 def test_a_storm_of_interrupts_leaves_nothing_behind(env_path, lib_version, interval):
-    """An exception out of a signal handler strikes anywhere in begin, put and commit.
+    """An exception of a signal handler is raised anywhere in begin, put and commit.
 
     It strikes finalizers too; Python then prints it on stderr."""
     run(
@@ -296,7 +296,8 @@ again.begin(write=True, timeout=5).abort()
 
 @pytest.mark.parametrize("owner_does", ["sleep", "wait", "read", "block_in_c", "spin"])
 def test_a_write_transaction_collected_elsewhere_frees_the_lock(env_path, lib_version, owner_does):
-    """... here and for another process, while its own thread idles in some call."""
+    """It frees the lock in this and for another process while the thread of its owner is busy with
+    something else."""
     run(
         SETUP
         + f"OWNER, ROUNDS = {owner_does!r}, {3 * ROUNDS}\n"
@@ -382,7 +383,7 @@ real_time = range(signal.SIGRTMIN, signal.SIGRTMAX + 1)
 
 @pytest.mark.parametrize("when", ["from_the_start", "later"])
 def test_user_handlers_for_all_real_time_signals(env_path, lib_version, when):
-    """They keep working, are not called for us, and do not keep the lock from coming free."""
+    """They keep working, are not called for our signals, and do not delay the release of a lock."""
     run(
         SETUP
         + ORPHAN
@@ -458,7 +459,7 @@ with Rival(path, lib_version) as rival:
 
 
 def test_an_owner_in_system_calls_sees_no_errors(env_path, lib_version):
-    """The signal that frees an orphan interrupts no call of the program."""
+    """The signal that frees an orphaned lock interrupts no system call of the program."""
     run(
         SETUP
         + f"ROUNDS = {20 * ROUNDS}\n"
@@ -498,7 +499,7 @@ for round in range(ROUNDS):
 
 
 def test_readers_and_orphans_do_not_trip_over_each_other(env_path, lib_version):
-    """The owner takes and gives back the reader lock all the time while its orphans are freed."""
+    """The owner locks and unlocks the reader table while its orphaned locks are freed."""
     run(
         SETUP
         + f"SECONDS = {0.7 * ROUNDS}\n"

@@ -18,11 +18,10 @@ from _thread import _local as local
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import weakref
     from collections.abc import Callable, Iterator
-    from typing import Any, Protocol
+    from typing import Protocol
 
-    class _Native(Protocol):
+    class _NativeTxn(Protocol):
         def end_with_thread(self) -> None: ...
 
 
@@ -36,13 +35,13 @@ class ThreadIdentity:
 
     def __init__(self, numbers: Iterator[int] = _numbers) -> None:
         self.number = next(numbers)
-        # the open write transactions of this thread, and their native transactions
-        self.writers: dict[int, tuple[weakref.ref[Any], _Native]] = {}
+        # the open top-level write transactions of this thread
+        self.writers: set[_NativeTxn] = set()
         # functions to call when this thread ends, each with the number to pass
         self.at_end: list[tuple[Callable[[int], object], int]] = []
 
     def __del__(self) -> None:
-        for _, native in list(self.writers.values()):
+        for native in list(self.writers):
             native.end_with_thread()
         for end, number in list(self.at_end):
             end(number)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The whole cffi core: the names of ``_core.pyi`` in one module.
+"""The names of ``_core.pyi`` in one module.
 
-Imported when it is used: on PyPy, and elsewhere for tests.
+It is imported only if the core is used: on PyPy, and for tests.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = [
 
 
 def join(table: int) -> None:
-    """Take an engine: this core calls it by cffi, and needs no table."""
+    """Join an engine.  This core calls it through cffi, so it does not need the table."""
 
 
 def publish(cls: type) -> None:
-    """Make a class the one that objects are made of, and the core's methods its own."""
+    """Make objects of a public class from now on, and copy the core's methods to it."""
     cores = (TransactionCore, CursorCore, EnvironmentCore)
     core = next(base for base in cls.__mro__ if base in cores)
     public_classes[core.__name__] = cls

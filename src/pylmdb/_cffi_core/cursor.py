@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The cursor core in cffi: movements, reads and writes through one cursor.
 
-The native cursor belongs to its transaction, which closes it at its end; a
-Cursor object holds its number.  Where it is, and where movements, reads and
-writes leave it, is C that both cores call (``_native/position.h``).
+The native cursor belongs to its transaction, which closes it when it ends; a Cursor object has its
+number.  The rules for its position are C that both cores call (``_native/position.h``).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _numbers = itertools.count(1)
 
 
 class _NeverOpened:
-    """In place of the engine's ``ffi`` and ``lib`` in a cursor that was not opened."""
+    """Stands for the engine's ``ffi`` and ``lib`` in a cursor that was not opened."""
 
     def __getattr__(self, name: str) -> Any:
         raise refusal("cursor never opened")
@@ -33,7 +32,7 @@ _never_opened = _NeverOpened()
 
 
 def _movement(name: str) -> Any:
-    """The method of a movement without a key."""
+    """Return the method for a movement without a key."""
     op = f"MDB_{name.upper()}"
 
     def move(self: CursorCore) -> bool:
@@ -45,7 +44,7 @@ def _movement(name: str) -> Any:
 
 
 def _iteration(name: str, *, with_keys: bool = True, with_values: bool = True) -> Any:
-    """The method of an iteration, and what it gives by default."""
+    """Return the method for an iteration; the keywords are the defaults of its parameters."""
     op = f"MDB_{name.removeprefix('iter').upper()}"
 
     def iterate(
@@ -130,7 +129,7 @@ class CursorCore:
 
     @property
     def closed(self) -> bool:
-        """True once nothing can be done with this cursor any more."""
+        """True once the cursor cannot be used any more."""
         if self.txn is None or self.txn.closed or not self._slot.alive:
             return True
         return not self.txn._native.has_cursor(self._number)
@@ -138,7 +137,7 @@ class CursorCore:
     # -- the guard ------------------------------------------------------------
 
     def _do(self, operation: Any, *args: Any) -> Any:
-        """Run ``operation(native cursor, *args)`` where it is allowed."""
+        """Call ``operation(native cursor, *args)`` if it is allowed; else raise."""
         if self.txn is None:
             raise refusal("cursor never opened")
         return self.txn._do(self._checked, operation, args)
@@ -147,13 +146,13 @@ class CursorCore:
         native = self.txn._native.cursors.get(self._number)
         if native is None:
             native = self._resume()
-        self.txn._native.tree.slot = self._slot  # before it is looked at, as in _slot_in
+        self.txn._native.tree.slot = self._slot  # before the check, as in _slot_in
         if native is None or not self._slot.alive:
             raise refusal("cursor ended")
         return operation(native[0], *args)
 
     def _resume(self) -> Any:
-        """In a forked child: the native cursor that goes on where an inherited one was."""
+        """In a forked child: return a native cursor with the position of the inherited one."""
         native = self.txn._native.resume_cursor(self._number)
         if native is not None:
             self._position.cursor, self._slot = native
@@ -161,17 +160,17 @@ class CursorCore:
         return native
 
     def _nothing(self, native: Any) -> None:
-        """To be refused where anything would be."""
+        """Do nothing.  The guard raises if no operation is allowed."""
 
     def _raw(self, name: str, value: Any) -> tuple[Any, int]:
-        """The address and size of a key or value; C is called with both."""
+        """Return the address and size of a key or value."""
         buffer = as_buffer(name, value)
         return self._ffi.from_buffer(buffer), len(buffer)
 
-    # -- what functions of C return ------------------------------------------------
+    # -- codes of C functions --------------------------------------------------------
 
     def _found(self, code: int) -> bool:
-        """Whether a movement or a read has found a record."""
+        """Return whether a movement or a read has found a record; raise for other codes."""
         if code not in (0, self._lib.MDB_NOTFOUND):
             raise error("mdb_cursor_get", code)
         return not code
@@ -180,7 +179,7 @@ class CursorCore:
         return self._found(function(self._position, *args))
 
     def _write(self, native: Any, otherwise: int, function: Any, *args: Any) -> bool:
-        """Whether a record was written or deleted; if not, the code is ``otherwise``."""
+        """Return whether a record was written or deleted: False for the code ``otherwise``."""
         code = function(self._position, *args)
         if code not in (0, otherwise):
             ffi, position = self._ffi, self._position
@@ -228,7 +227,7 @@ class CursorCore:
         return memoryview(b"") if self.txn._buffers else b""
 
     def _read(self, native: Any, *parts: str) -> tuple[Any, ...]:
-        """The record's key, value or both; they are empty where there is none."""
+        """Return the record's key, value or both; they are empty if there is no record."""
         if not self._find(native, self._lib.pylmdb_position_show):
             return tuple(self._empty() for _ in parts)
         return tuple(self.txn._to_python(getattr(self._position, part)) for part in parts)
@@ -404,7 +403,7 @@ class CursorCore:
 
 
 def _joined(records: list[tuple[Any, Any]]) -> memoryview:
-    """Keys and values one after another, all keys of one width."""
+    """Join keys and values; all keys must have one width."""
     if len({len(key) for key, _ in records}) > 1:
         raise refusal("keys of several widths")
     return memoryview(bytearray().join(part for record in records for part in record))

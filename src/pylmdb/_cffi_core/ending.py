@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Native transactions of the cffi core, and their end.
 
-A Transaction may be dropped, closed and interrupted at any moment and in any
-thread, by a finalizer, a signal handler or a KeyboardInterrupt.  So what must
-not be lost is kept apart from it, in a :class:`NativeTxn`, and every step of its
-end can be repeated: a call that takes the handle out and ends it is one call of
-C, and all else is taking entries out of dicts.
+A Transaction can be dropped, closed and interrupted at any moment and in any thread: by a
+finalizer, a signal handler or a KeyboardInterrupt.  So its resources are kept apart from it, in a
+:class:`NativeTxn`, and each step of its end can be repeated.  One call of C clears the pointer to
+the native transaction and ends it; the other steps remove entries from dicts and lists.
 
-Ending has two halves.  *Revoking* sets a flag: from then on the transaction is
-ended for its user.  *Finishing* does the native part, and only while no
-operation of the transaction tree is in progress, be it in another thread or further down
-on the stack of this one.  Whoever leaves last finishes what was revoked.
+Ending has two halves.  *Revoking* sets a flag: from then on the transaction is ended for the
+program.  *Finishing* ends the native transaction.  It must wait until no operation of the
+transaction tree is in progress: neither in another thread, nor further down on the stack of this
+one.  The operation that leaves last finishes what was revoked.
 """
 
 from __future__ import annotations
 
-import itertools
 import sys
 import threading
 import weakref
@@ -29,33 +27,31 @@ from .._core_rules.refusals import database_error, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._base.threads import ThreadIdentity
     from .._core import DbSlot
     from .._shared.environment import SharedEnv
     from .transaction import TransactionCore
 
 
-# How long an ending thread waits for another one that is ending its transaction,
-# so that the system does not release the writer lock under it.  Seconds.
+# How many seconds an ending thread waits for another thread that is ending its transaction.  The
+# system releases the writer lock at the end of the thread.
 _PATIENCE = 1.0
-
-# tells the write transactions of a thread apart
-_tokens = itertools.count(1)
 
 
 class TransactionTree:
-    """A top-level transaction and those nested in it: one lock, one guard."""
+    """A top-level transaction and those nested in it.  They have one lock and one guard."""
 
     __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members", "reserved", "slot")
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        # an operation is in progress; nothing may be ended under it
+        # an operation is in progress, so nothing may be finished
         self.busy = False
-        # the database handle that it uses
+        # the slot of the database that the operation uses
         self.slot: DbSlot | None = None
-        # memory of a page is lent for writing: the same holds then
+        # the program has memory of a page to write to, so nothing may be finished either
         self.reserved = False
-        # there is something to finish
+        # something was revoked and must be finished
         self.dirty = False
         self.members: list[NativeTxn] = []
         self.dropped_cursors: deque[tuple[NativeTxn, int]] = deque()
@@ -67,14 +63,14 @@ class TransactionTree:
         return slot is not None and not slot.alive
 
     def end_reservation(self) -> None:
-        """Nobody can reach the memory any more."""
+        """The program no longer has the memory of the reservation."""
         self.reserved = False
         self.drain()
 
     def drain(self) -> None:
-        """Finish what was revoked, unless somebody is inside: he will do it.
+        """Finish what was revoked.  If an operation is in progress, that does it when it leaves.
 
-        A thread that holds the lock further down on its stack is inside, too.
+        The operation may also be further down on the stack of this thread.
         """
         while self.dirty and not (self.busy or self.reserved or self.is_inside()):
             with self.lock:
@@ -87,11 +83,11 @@ class TransactionTree:
                     self.busy = False
 
     def is_inside(self) -> bool:
-        """Whether the calling thread is inside, further down on its stack."""
+        """Whether an operation is in progress further down on the stack of this thread."""
         return bool(self.lock._is_owned())  # type: ignore[attr-defined]
 
     def finish_revoked(self) -> None:
-        """The native half of ending; the caller holds the lock and has set ``busy``."""
+        """Finish all revoked transactions; the caller holds the lock and has set ``busy``."""
         try:
             self.dirty = False
             while self.dropped_cursors:
@@ -102,12 +98,12 @@ class TransactionTree:
                     native.finish()
             self.members = [native for native in self.members if not native.finished]
         except BaseException:
-            self.dirty = True  # there is something left
+            self.dirty = True  # something may be left to finish
             raise
 
 
 class NativeTxn:
-    """One native transaction with everything that has to be given back."""
+    """A native transaction and all resources that its end releases."""
 
     __slots__ = (
         "children",
@@ -121,10 +117,9 @@ class NativeTxn:
         "opened",
         "owner",
         "parent",
-        "request",
         "revoked",
         "shared",
-        "token",
+        "thread",
         "tree",
         "txn",
         "write",
@@ -132,7 +127,13 @@ class NativeTxn:
     )
 
     def __init__(
-        self, owner: TransactionCore, shared: SharedEnv, parent: NativeTxn | None, write: bool
+        self,
+        owner: TransactionCore,
+        shared: SharedEnv,
+        *,
+        parent: NativeTxn | None = None,
+        thread: ThreadIdentity | None = None,
+        write: bool = False,
     ) -> None:
         self.owner = weakref.ref(owner)
         self.shared = shared
@@ -140,21 +141,20 @@ class NativeTxn:
         self.write = write
         self.tree: TransactionTree = TransactionTree() if parent is None else parent.tree
         ffi, lib = shared.engine.ffi, shared.engine.lib
-        # If everything else fails, its death frees the reader slot or writer lock.
+        # If everything else fails, its deallocation frees the reader slot or the writer lock.
         self.txn = ffi.gc(ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
-        self.token = next(_tokens)
-        self.request: Any = None
-        # the open write transactions of the thread that this one belongs to
-        self.writers: dict[int, Any] = {} if parent is None else parent.writers
+        # the number of its thread, 0 if threads may share it; the write transactions of the thread
+        self.thread: int = thread.number if thread else parent.thread if parent else 0
+        self.writers: set[Any] = thread.writers if thread else set()
         self.exporter: _views.Exporter | None = None
         self.children: list[NativeTxn] = []
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.cursors: dict[int, tuple[Any, DbSlot]] = {}
-        # those of the parent process that have not been used in this one
+        # those of the parent process that were not used in this process yet
         self.inherited_cursors: dict[int, tuple[Any, DbSlot]] = {}
-        # database handles opened here, which an abort takes back
+        # the slots of databases that it has opened; an abort closes them
         self.opened: list[DbSlot] = []
-        # numbers of native handles whose databases were dropped here
+        # the MDB_dbi of databases that it has dropped
         self.dropped: list[int] = []
         # the sync flags to commit with; None means abort
         self.commit_flags: int | None = None
@@ -165,24 +165,29 @@ class NativeTxn:
 
     @property
     def abandoned(self) -> bool:
-        """Nobody will use it any more, though it may not be finished."""
+        """The program cannot use it any more, but it may not be finished."""
         return self.revoked or self.owner() is None
 
     @property
+    def is_open(self) -> bool:
+        """It has begun, and has not ended for the program."""
+        return bool(self.txn.ptr) and not (self.revoked or self.lost)
+
+    @property
     def lost(self) -> bool:
-        """It was begun before fork(), and a child cannot go on with it."""
+        """It was begun before fork(), and a forked child cannot use it."""
         return self.shared.forked and (self.write or self.parent is not None)
 
     @property
     def waits_for_caller(self) -> bool:
-        """Its end waits for memory that is lent, or for what the calling thread is doing."""
+        """Its end waits for a reservation, or for an operation of the calling thread."""
         return self.tree.reserved or self.tree.is_inside()
 
     def revoke(self) -> None:
-        """End it for the user, with its children, and natively as soon as may be.
+        """End it and its children for the program, and natively as soon as possible.
 
-        In a forked child it is the parent's, and its lock may be held by a thread
-        that does not exist here: it is only forgotten.
+        In a forked child only the flags are set: the native transaction belongs to the parent, and
+        a thread that does not exist in the child may hold its lock.
         """
         if self.shared.forked:
             self.revoked = self.finished = True
@@ -196,7 +201,7 @@ class NativeTxn:
     def loss(
         self, owner: TransactionCore | None, refused: Callable[..., Exception] = refusal
     ) -> str:
-        """What to warn of where nobody has ended it: "" if nothing was written."""
+        """Return the text of the warning that an abort loses changes; "" if there are none."""
         if owner is None or not self.write or self.revoked or not self.txn.ptr:
             return ""
         if self.shared.forked:
@@ -207,7 +212,7 @@ class NativeTxn:
         return str(refused("changes lost", owner.env._options.given_path))
 
     def end_with_thread(self) -> None:
-        """End it, and give other threads that are at it a moment to leave it."""
+        """End it with its thread.  If another thread is using it, wait a moment for that."""
         lost = ""
         try:
             lost = self.loss(self.owner())
@@ -222,7 +227,7 @@ class NativeTxn:
         self.tree.drain()
 
     def finish(self) -> None:
-        """End it natively.  Repeatable: an interrupted call is made again."""
+        """End it natively.  If it is interrupted, it can be called again."""
         if self.finished or self.shared.forked:
             self.finished = True
             return
@@ -251,10 +256,10 @@ class NativeTxn:
         else:
             env = shared.ptr if parent is None else shared.engine.ffi.NULL
             shared.engine.lib.pylmdb_commit(self.txn, env, self.commit_flags)
-        self.writers.pop(self.token, None)
-        if self.request is not None:
-            shared.gate.leave(self.request)
-        if parent is not None and self in parent.children:
+        if parent is None:
+            self.writers.discard(self)
+            shared.gate.leave(self)
+        elif self in parent.children:
             parent.children.remove(self)
         shared.leave()
 
@@ -265,7 +270,7 @@ class NativeTxn:
         return number in self.cursors or number in self.inherited_cursors
 
     def resume_cursor(self, number: int) -> tuple[Any, DbSlot] | None:
-        """A cursor that was opened before fork() goes on where it was."""
+        """Return a native cursor with the position of one that was opened before fork()."""
         ffi, lib = self.shared.engine.ffi, self.shared.engine.lib
         inherited = self.inherited_cursors.get(number)
         if inherited is None or not inherited[1].alive:
@@ -290,13 +295,13 @@ class NativeTxn:
             self.tree.drain()
 
     def close_cursor(self, number: int) -> None:
-        """Close a native cursor now; the caller is the tree's only user."""
+        """Close a native cursor now; no other operation of the tree is in progress."""
         entry = self.cursors.pop(number, None)
         if entry is not None and not self.shared.forked:
             self.shared.engine.lib.mdb_cursor_close(entry[0])
 
     def close_cursors_of(self, slot: DbSlot) -> None:
-        """Close the native cursors of a database that is no more."""
+        """Close the native cursors of a database that no longer exists."""
         for number, (_, of) in list(self.cursors.items()):
             if of is slot:
                 self.close_cursor(number)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The native environment's half in the cffi core: handles, and who is open."""
+"""The core's half of the native environment: slots of databases, and open transactions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..errors import open_db_error
 if TYPE_CHECKING:
     from _thread import RLock
 
-# The classes that objects are made of, by the name of the core's type; see publish().
+# The classes of new objects, by the name of the core's type; publish() sets them.
 public_classes: dict[str, type] = {}
 
 
 class DbSlot:
-    """A native database handle.  It dies once (dropped, its creation aborted,
-    the environment closed) and is never revived: opening the same name again
-    makes another slot, so a stale handle cannot address what took its number."""
+    """A native database handle (``MDB_dbi``).  It dies once: when the database is dropped, its
+    creation is aborted, or the environment is closed.  It is never revived.  Opening the same name
+    again makes another slot, so an old handle cannot refer to another database of its number."""
 
     __slots__ = (
         "alive", "dbi", "doubted", "flags", "name", "pending", "reuse", "shared", "since",
@@ -35,31 +35,31 @@ class DbSlot:
         self.alive = True
         # opened by a write transaction that has not committed yet
         self.pending = False
-        # its database may not be there any more: open_db() has to look
+        # its database may no longer exist: open_db() must look
         self.doubted = False
-        # where its number has meant another database before: how often a number was
-        # used again by then, and the transaction that did it
+        # if its number has meant another database before: how often numbers had been used again
+        # then, and the transaction that used this one again
         self.reuse = self.since = 0
 
     def kill(self) -> None:
-        """Make every handle on this slot useless for good."""
+        """Make all handles of this slot invalid for ever."""
         self.alive = False
 
 
 class SharedCore:
-    """The transactions of a native environment; SharedEnv stands on it."""
+    """The transactions of a native environment; SharedEnv derives from it."""
 
-    # the transactions that are open, by identity; made by attach()
+    # the open transactions, by identity
     _children: dict[int, weakref.ref[Any]]
     admitting = False
-    # compact() has put another file in its place
+    # compact() has replaced the file
     replaced = False
-    # what only views keep, by address: the snapshot's number, and since when
+    # the pinned snapshots, by address: their numbers, and since when
     _pinned: dict[int, tuple[int, float]]
-    # what a core counts beside the pool
+    # how many transactions the pool does not count: here it counts all of them
     live = 0
-    # the databases that are open, by name, and the last one of each number, None once the number
-    # was retired; how many there may be; how often a number was used again
+    # the open databases by name, and the last slot of each number, None once the number was
+    # retired; how many databases may be open; how often a number was used again
     slots: dict[bytes, DbSlot]
     numbers: dict[int, DbSlot | None]
     max_dbs = reuses = 0
@@ -78,23 +78,23 @@ class SharedCore:
         def retire(self, number: int) -> None: ...
 
     def attach(self, engine: Any, pool: int) -> None:
-        """Take the engine and the address of the pool, which this core reaches otherwise."""
+        """Begin without transactions.  SharedEnv has the engine and the pool already."""
         self._children, self._pinned = {}, {}
         self.slots, self.numbers = {}, {}
         self._opened: list[Any] = []
 
     def open_slot(self, pointer: int, txn: Any, name: bytes | None, flags: int) -> DbSlot:
-        """Return the slot of a database as a native transaction sees it; see ``slot.c``."""
+        """Return the slot of a database as a native transaction sees it, as ``slot.c`` does."""
         lib, ffi = self.engine.lib, self.engine.ffi
         ptr = ffi.cast("MDB_txn *", pointer)
         known = self.main if name is None else self.slots.get(name)
         if known is None and len(self.slots) >= self.max_dbs:
             raise open_db_error(lib.MDB_DBS_FULL, None)
-        # one that no other call uses: a finalizer can open a database inside of this call
+        # not used by another call: a finalizer can open a database during this call
         found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
         args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live
         if known is not None:
-            known.doubted = False  # so a doubt that another thread raises from now on stays
+            known.doubted = False  # so that another thread can set it from now on
         code = self._open_or_reuse(args, txn, found)
         if code == lib.PYLMDB_GONE:
             self.retire(found.dbi)
@@ -106,9 +106,10 @@ class SharedCore:
         if code or slot is None:
             raise open_db_error(code, name)
         self._opened.append(found)
-        # There is one write transaction at a time, so what is not committed is its own.  A reader
-        # has found the database if the writer has dropped it and is making it anew.  Without the
-        # shim, a handle that a read transaction opens goes with that transaction, too.
+        # There is one write transaction at a time, so it sees all databases that are not committed.
+        # A reader sees the database if the writer has dropped it and is creating it again: then the
+        # handle that was found is not pending.  Without the shim, a handle that a read transaction
+        # has opened is closed with the transaction, too.
         writes = txn is not None and txn._thread
         hidden = slot.pending and is_pending and not writes
         if hidden and (txn is None or slot not in txn._opened):
@@ -116,7 +117,7 @@ class SharedCore:
         return slot
 
     def _open_or_reuse(self, args: tuple[Any, ...], opener: Any, found: Any) -> int:
-        """Look at all transactions only where a slot has to be used again."""
+        """Open a database.  All transactions are checked only if a slot must be used again."""
         lib = self.engine.lib
         code = lib.pylmdb_open_db(*args, 1, found)
         if code == lib.MDB_DBS_FULL and not self._dead_slot_is_used(opener):
@@ -124,7 +125,7 @@ class SharedCore:
         return int(code)
 
     def _dead_slot_is_used(self, opener: Any) -> bool:
-        """Whether an operation in progress uses the slot of a database that was dropped since."""
+        """Whether an operation in progress uses the slot of a dropped database."""
         own = None if opener is None else opener._native.tree
         trees = {
             txn._native.tree
@@ -144,7 +145,7 @@ class SharedCore:
         slot = DbSlot(self, number, found.flags, name)
         before = self.numbers.get(number)
         if before is not None and before.name == name:
-            # the number was not retired since, so it has meant the database all along
+            # the number was not retired since then, so it has always meant this database
             slot.reuse, slot.since = before.reuse, before.since
         elif number in self.numbers:
             self.reuses += 1
@@ -157,30 +158,26 @@ class SharedCore:
 
     @property
     def left_behind(self) -> bool:
-        """Whether its Environments have another one now."""
+        """Whether its Environments use another native environment now."""
         return self.replaced or self.forked
 
     def pinned(self) -> list[tuple[int, float]]:
-        """The snapshots that only views keep: their numbers, and since when."""
+        """Return the pinned snapshots: their numbers, and since when."""
         return [] if self.forked else list(self._pinned.values())
 
     def note_pinned(self, key: int, number: int) -> None:
-        """From now on only views keep a snapshot."""
+        """From now on views pin a snapshot."""
         self._pinned[key] = number, time.time()
 
     def forget_pinned(self, key: int) -> None:
-        """The last view of a snapshot has gone."""
+        """The last view of a snapshot was freed."""
         self._pinned.pop(key, None)
 
     def free_idle(self) -> None:
-        """Free the memory of ended transactions; here the pool has all of it."""
-
-    def begin(self, env: Any, *args: Any, **kwargs: Any) -> Any:
-        """Begin a transaction of one of its Environments."""
-        return public_classes["TransactionCore"](env, *args, **kwargs)
+        """Free the idle read transactions that the pool does not have; here it has all of them."""
 
     def adopt_child(self, transaction: Any) -> None:
-        """Note a transaction, so that closing its Environment ends it."""
+        """Add a transaction to those that end with their Environment."""
         children, key = self._children, id(transaction)
         children[key] = weakref.ref(transaction, lambda _: children.pop(key, None))
         if transaction.env._shared is not self:
@@ -197,12 +194,12 @@ class SharedCore:
     def writer_open(self) -> bool:
         """Whether a write transaction of this process is open."""
         holder = self.gate.holder
-        return holder is not None and not holder.native.abandoned
+        return holder is not None and not holder.abandoned
 
     @property
     def last_commit(self) -> int | None:
-        """The number of the last transaction that anybody has committed; None where a
-        transaction could not begin at once either."""
+        """The number of the last committed transaction of any process; None if a transaction
+        could not begin at once."""
         if not self.admitting or self.forked:
             return None
         out = self.engine.ffi.new("MDB_envinfo *")
@@ -211,15 +208,17 @@ class SharedCore:
 
     def own_writer(self) -> Any:
         """The innermost write transaction that the calling thread has open, or None."""
-        for reference, _ in reversed(list(_threads.current().writers.values())):
-            txn: Any = reference()
-            if txn is not None and txn._shared is self and not txn.closed:
-                return txn
-        return None
+        native, inner = None, self.gate.holder
+        if inner is not None and inner.thread != _threads.current().number:
+            return None
+        while inner is not None and inner.is_open:
+            native, writers = inner, [each for each in inner.children if each.write]
+            inner = next((each for each in writers if each.is_open), None)
+        return None if native is None else native.owner()
 
 
 class EnvironmentCore:
-    """The base of Environment where there is no C core."""
+    """The base of Environment, with the methods that the C core has in C."""
 
     _shared: Any = None
     _readonly, _sync, _metasync = False, True, True
@@ -245,7 +244,8 @@ class EnvironmentCore:
         metasync: bool | None = None,
     ) -> Any:
         """Begin a transaction; the parameters are those of :class:`Transaction`."""
-        return self._use().begin(
+        self._use()  # a closed environment is refused before anything else
+        return public_classes["TransactionCore"](
             self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync
         )
 

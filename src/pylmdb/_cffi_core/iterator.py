@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Iteration with a cursor, and over a range, in the cffi core."""
+"""The iterators of a cursor and of a range in the cffi core."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class CursorIterator:
     """Yields the record under the cursor, then moves on, in one direction.
 
-    How it moves is in ``_native/position.h``.
+    ``_native/position.h`` has the rules for how it moves.
     """
 
     __slots__ = ("_cursor", "_iteration", "_parts")
@@ -56,7 +56,7 @@ class CursorIterator:
             raise refusal("bound of another width", *sizes)
         if not cursor._found(code):
             return None
-        iteration.started = 0  # if this fails, the next call gives the same record
+        iteration.started = 0  # if this raises, the next call yields the same record
         made = [to_python(getattr(position, part)) for part in parts]
         iteration.started = 1
         return (tuple(made) if len(made) > 1 else made[0],)
@@ -89,5 +89,6 @@ def iterate_range(
 
 
 def _until_end(iterator: CursorIterator) -> Iterator[Any]:
-    """After its end, or an exception, a range stays ended, and keeps nothing alive."""
+    """Yield what an iterator yields.  A generator is over after its end or an exception, and then
+    keeps nothing alive."""
     yield from iterator

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The core in cffi: operations that run once per record, and begin and end.
+"""Transactions in the cffi core: the operations per record, and how transactions begin and end.
 
-``_core.pyi`` is the contract; the C core keeps the same.  Every operation on a
-transaction or on a cursor of it runs inside one guard, :meth:`TransactionCore._do`.
-It holds the lock of the transaction tree (a top-level transaction and all
-nested in it), so threads take turns; it refuses ended, inherited and
-foreign-thread use; and while it runs the tree is busy, so code that Python
-runs in between (signal handlers, finalizers) is refused, and what it ends is
-finished when the operation leaves.  How ending works is in
-``_cffi_core/ending.py``.
+``_core.pyi`` is the contract of both cores.  Each operation on a transaction or on one of its
+cursors runs inside one guard, :meth:`TransactionCore._do`.  The guard holds the lock of the
+transaction tree (a top-level transaction and all nested in it), so one thread at a time uses it.
+It refuses the operation if the transaction has ended, belongs to another thread, or has an open
+child.  Meanwhile the tree is busy.  So Python code that runs during the operation (a signal
+handler, a finalizer) is refused; if it ends a transaction, that is finished when the operation
+leaves.  ``_cffi_core/ending.py`` describes the end.
 
-Arguments become buffers before the guard is entered: a conversion may run the
-user's code, which may end the transaction, which the guard then sees.
+Arguments are converted to buffers before the guard is entered.  A conversion can run Python code
+that ends the transaction; the guard then notices it.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from .._base import threads as _threads
 from .._base.buffers import as_buffer
 from .._base.flags import put_flags
-from .._core_rules.inherited import resume
+from .._core_rules.inherited import resume, successor
 from .._core_rules.refusals import database_error, refusal
 from .._core_rules.views import Exporter
-from .._core_rules.writer_gate import Deadline, WriterRequest
+from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
 from ..database import Database
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
@@ -46,13 +45,12 @@ class TransactionCore:
     env: Any
     _native: NativeTxn | None
     _shared: Any
-    # held only to keep it alive: an ended parent ends its children
+    # only a reference: a parent that is freed would end its children
     _parent: Any
     _db: Any
     _begun: bool
-    # a size_t *: how many writes there were, which C counts, too
+    # a size_t *: the number of writes; C counts there, too
     _writes: Any
-    _thread: int
 
     __slots__ = (
         "__weakref__",
@@ -68,7 +66,6 @@ class TransactionCore:
         "_shared",
         "_slot",
         "_sync_flags",
-        "_thread",
         "_value",
         "_write",
         "_writes",
@@ -82,7 +79,7 @@ class TransactionCore:
         self._begun = self._ended = self._write = self._buffers = False
         self._parent = self._db = self.env = None
         self._writes = [0]  # until an engine is known
-        self._thread = self._sync_flags = self._reuses = 0
+        self._sync_flags = self._reuses = 0
         return self
 
     def __init__(
@@ -117,7 +114,7 @@ class TransactionCore:
             elif write:
                 self._begin_writer(deadline)
             else:
-                self._native = NativeTxn(self, shared, None, write=False)
+                self._native = NativeTxn(self, shared)
                 shared.begin_reader(self._native.txn)
             self._refuse_if_ended()
             if db is not None:
@@ -142,7 +139,7 @@ class TransactionCore:
         self._writes[0] = count
 
     def _refuse_if_ended(self) -> None:
-        """It may have been ended while it began, when there was nothing native yet."""
+        """Raise if it was ended while it began, before there was a native transaction."""
         native: Any = self._native
         if native.revoked:
             native.finished = False
@@ -164,12 +161,12 @@ class TransactionCore:
                 parent._shared is self._shared,
             )
         )
-        # LMDB 1.0 allows any number of read-only children, and nothing beside them.
+        # LMDB 1.0 allows several read-only children at once, and no other operation meanwhile.
         beside = not self._write and parent._has_only_readers()
         parent._guard(beside, self._nest, (parent,))
 
     def _refuse(self, name: Any) -> None:
-        """Raise the refusal that a function of ``rules.h`` has named, if it has."""
+        """Raise the refusal that a function of ``rules.h`` has returned, unless it is NULL."""
         if name:
             raise refusal(self._ffi.string(name).decode())
 
@@ -181,40 +178,36 @@ class TransactionCore:
         deepest = self._lib.PYLMDB_MAX_DEPTH
         if parent._native.depth >= deepest:
             raise refusal("nested too deep", deepest)
-        self._parent, self._thread = parent, parent._thread
+        self._parent = parent
         parent._mutations += self._write
-        native = self._native = NativeTxn(self, self._shared, parent._native, self._write)
-        if self._write:
-            native.writers[native.token] = native.owner, native
+        native = NativeTxn(self, self._shared, parent=parent._native, write=self._write)
+        self._native = native
         flags = 0 if self._write else self._lib.MDB_RDONLY
         self._shared.begin_child(native.txn, native_parent, flags)
 
     def _begin_writer(self, deadline: Deadline) -> None:
         shared, thread = self._shared, _threads.current()
-        native = self._native = NativeTxn(self, shared, None, write=True)
-        native.request = request = WriterRequest(thread, native)
-        while not shared.gate.try_enter(request):
-            self._wait_slice(shared.gate.sleep, deadline)
-        while not shared.try_begin_writer(native.txn, deadline):
-            self._wait_slice(Deadline.check, deadline)
-        self._thread, native.writers = thread.number, thread.writers
-        thread.writers[native.token] = native.owner, native
-
-    def _wait_slice(self, wait: Callable[[Deadline], None], deadline: Deadline) -> None:
-        wait(deadline)
-        if self.env.closed:
-            raise refusal("environment closed in begin")
+        native = self._native = NativeTxn(self, shared, thread=thread, write=True)
+        while not shared.gate.try_enter(native):
+            wait_for_gate(shared, self.env, deadline)
+        begin_writer(shared, native.txn, self.env, deadline)
+        thread.writers.add(native)
 
     # -- the guard --------------------------------------------------------------
 
     @property
+    def _thread(self) -> int:
+        native = self._native
+        return 0 if native is None else native.thread
+
+    @property
     def _ptr(self) -> Any:
-        """The native transaction; None once it has ended for its user."""
+        """The native transaction; None once it has ended for the program."""
         native = self._native
         return None if native is None or native.revoked else native.txn.ptr or None
 
     def _do(self, operation: Callable[..., Any], *args: Any) -> Any:
-        """Run ``operation(native transaction, *args)`` where it is allowed."""
+        """Call ``operation(native transaction, *args)`` if it is allowed; else raise."""
         return self._guard(False, operation, args)
 
     def _guard(self, ending: bool, operation: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -241,25 +234,24 @@ class TransactionCore:
                 tree.drain()
 
     def _resume(self, inherited: NativeTxn) -> NativeTxn:
-        """In a forked child: go on with the same snapshot; see ``_core_rules/inherited.py``."""
+        """In a forked child: begin a native transaction with the same snapshot; see
+        ``_core_rules/inherited.py``."""
         if inherited.lost:
             raise refusal("transaction of another process")
         if inherited.revoked:
             raise refusal("transaction ended")
-        shared = self.env._use()
-        if shared.engine is not inherited.shared.engine:
-            raise refusal("file of another format")
-        native = NativeTxn(self, shared, None, write=False)
+        shared: Any = successor(self.env, inherited.shared)
+        native = NativeTxn(self, shared)
         key = inherited.shared.key
         slot = resume(shared, native.txn, inherited.txn.ptr, self._slot, key)
         if self._native is not None and self._native is not inherited:
-            native.revoke()  # another thread was quicker
+            native.revoke()  # another thread has resumed it first
             return self._native
         native.inherited_cursors.update(inherited.inherited_cursors)
         native.inherited_cursors.update(inherited.cursors)
         self._slot, self._shared, self._reuses = slot, shared, shared.reuses
         shared.adopt_child(self)
-        # What came before can be done again, and here the transaction is another one.
+        # If this is interrupted before, it is done again; from here on the new one is used.
         self._native = native
         if inherited.revoked:
             native.revoke()
@@ -274,18 +266,18 @@ class TransactionCore:
             self._refuse(self._lib.pylmdb_use_refusal(ended, foreign, reserved, nesting))
 
     def _slot_in(self, ptr: Any, db: Any) -> DbSlot:
-        """The slot of a database handle; InvalidParameterError if it is dead."""
+        """Return the slot of a database handle; raise InvalidParameterError if it is dead."""
         slot: DbSlot = self._slot
         if db is not None:
             if not isinstance(db, Database):
                 raise refusal("not a database", type(db))
             slot = db._slot_for(self._shared, ptr, self)
-        # before it is looked at: so its number is not used again while this operation uses it
+        # before the check, so that its number is not used again during this operation
         native: Any = self._native
         native.tree.slot = slot
         if not slot.alive:
             raise refusal("database is dead")
-        # To a transaction that is older than the handle its number means another one.
+        # In a transaction that is older than the handle, the number means another database.
         own: Any = slot
         older = own.since and self._reuses < own.reuse
         if older and self._lib.mdb_txn_id(ptr) < own.since:
@@ -293,7 +285,7 @@ class TransactionCore:
         return slot
 
     def _handle(self, db: Any) -> Any:
-        """The database handle meant by a ``db`` argument."""
+        """Return the database handle for a ``db`` argument."""
         if db is None:
             db = self._db
         return self.env.open_db() if db is None else db
@@ -304,7 +296,7 @@ class TransactionCore:
 
     @property
     def _end_reservation(self) -> Callable[[], None]:
-        # of what outlives the transaction: the collector can have emptied that by then
+        # a method of the tree: the garbage collector can clear the transaction before the call
         native: Any = self._native
         end: Callable[[], None] = native.tree.end_reservation
         return end
@@ -325,9 +317,9 @@ class TransactionCore:
     def closed(self) -> bool:
         """True once the transaction has ended."""
         native = self._native
-        return native is None or native.revoked or native.lost or not native.txn.ptr
+        return native is None or not native.is_open
 
-    # -- the closer --------------------------------------------------------------
+    # -- end ---------------------------------------------------------------------
 
     def _revoke(self) -> None:
         """End the transaction, from any thread, without waiting.  Writes are lost."""
@@ -348,10 +340,10 @@ class TransactionCore:
             raise error("mdb_txn_commit", native.txn.code)
 
     def _nothing(self, ptr: Any) -> None:
-        """To be refused where anything would be."""
+        """Do nothing.  The guard raises if no operation is allowed."""
 
     def _commit(self, ptr: Any, native: NativeTxn) -> None:
-        """Also ends its children, which are aborted."""
+        """Commit; children are aborted."""
         native.commit_flags = self._sync_flags
         native.tree.dirty = True
         native.revoked = True
@@ -364,7 +356,7 @@ class TransactionCore:
 
     @property
     def _is_inherited(self) -> bool:
-        """It was begun before fork() and has not been used in this process."""
+        """It was begun before fork() and was not used in this process yet."""
         return self._native is not None and self._native.shared.forked
 
     def _refuse_lost(self) -> None:
@@ -390,7 +382,7 @@ class TransactionCore:
             raise refusal("transaction ended from outside")
 
     def __del__(self, _warn: Any = warn) -> None:
-        # An exception can strike inside __new__, too.
+        # An exception may have struck in __new__.
         native = getattr(self, "_native", None)
         if native is None or native.finished:
             return
@@ -413,11 +405,11 @@ class TransactionCore:
         return copy
 
     def _to_python(self, value: Any) -> Any:
-        """bytes, or a view."""
+        """Make the object for a value: bytes, or a view."""
         return self._to_view(value) if self._buffers else self._copy(value)
 
     def _to_view(self, value: Any) -> memoryview:
-        """A view of a snapshot; what a write can move is copied first."""
+        """Return a view into the map, or of a copy in a write transaction."""
         if self._thread:
             return memoryview(self._copy(value))
         address = int(self._ffi.cast("uintptr_t", value.mv_data))

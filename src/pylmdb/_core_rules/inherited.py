@@ -16,12 +16,14 @@ import errno
 
 from .._typing import TYPE_CHECKING
 from ..errors import ForkedError
+from .refusals import refusal
 
 if TYPE_CHECKING:
     from .._aliases import CData
     from .._core import DbSlot
     from .._registry import FileKey
     from .._shared.environment import SharedEnv
+    from ..environment import Environment
 
 
 def go_back(shared: SharedEnv, ptr: CData, inherited: CData, key: FileKey | None) -> None:
@@ -48,6 +50,14 @@ def go_back(shared: SharedEnv, ptr: CData, inherited: CData, key: FileKey | None
 
 def _lost(why: str, hint: str = "begin a new transaction in this process") -> ForkedError:
     return ForkedError(f"the snapshot was begun before fork(): {why}", hint=hint)
+
+
+def successor(env: Environment, inherited: SharedEnv) -> SharedEnv:
+    """Return the native environment that an Environment has in a forked child."""
+    shared = env._use()
+    if shared.engine is not inherited.engine:
+        raise refusal("file of another format")
+    return shared
 
 
 def resume(

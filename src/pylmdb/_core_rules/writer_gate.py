@@ -6,9 +6,11 @@ first, for three reasons.  A thread that would wait for itself gets an exception
 for ever.  With ``lock=False`` there is no lock file.  And a wait in Python ends at signals and at
 its timeout.
 
-A request is granted by ``dict.setdefault``, which is atomic, and the caller has made the request's
-object before.  An exception, such as KeyboardInterrupt, can strike between any two bytecodes.
-After it, the gate can always be left: that does nothing if the request was not granted.
+The gate is taken by ``dict.setdefault``, which is atomic, for an object that the caller has made
+before.  An exception, such as KeyboardInterrupt, can strike between any two bytecodes.  After it,
+the gate can always be left: that does nothing if it was not taken.
+
+The C core has a gate of its own, and waits here.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from .refusals import refusal
 
 if TYPE_CHECKING:
     from .._aliases import CData
-    from .._base.threads import ThreadIdentity
+    from .._cffi_core.ending import NativeTxn
+    from .._shared.environment import SharedEnv
+    from ..environment import Environment
 
 # After how many seconds a wait looks whether the environment was closed and, in a wait for other
 # processes, whether a signal has arrived.
@@ -51,51 +55,37 @@ class Deadline:
             raise LockTimeoutError("begin: the writer lock was not free in time")
 
 
-class WriterRequest:
-    """A thread's request for the gate; once granted, the thread has the gate."""
-
-    __slots__ = ("native", "owner")
-
-    def __init__(self, thread: ThreadIdentity, native: CData) -> None:
-        self.owner = thread.number
-        # the core's record of the native transaction
-        self.native = native
-
-
 class WriterGate:
-    """Grants one :class:`WriterRequest` at a time."""
+    """Lets one native write transaction at a time pass; until it leaves, it holds the gate."""
 
-    __slots__ = ("_granted", "_wake")
+    __slots__ = ("_held", "_wake")
 
     def __init__(self) -> None:
-        self._granted: dict[str, WriterRequest] = {}  # at most one, under "request"
+        # at most one, under "holder"
+        self._held: dict[str, NativeTxn] = {}
         self._wake = allocate_lock()
         self._wake.acquire()
 
     @property
-    def holder(self) -> WriterRequest | None:
-        """The granted request."""
-        return self._granted.get("request")
+    def holder(self) -> NativeTxn | None:
+        """The transaction that holds the gate."""
+        return self._held.get("holder")
 
-    def try_enter(self, request: WriterRequest) -> bool:
-        """Take the gate if it is free; True if ``request`` has it.
+    def try_enter(self, native: NativeTxn) -> bool:
+        """Take the gate if it is free; True if ``native`` holds it.
 
-        :raises BusyError: another request of the same thread has it.
+        :raises BusyError: another transaction of the same thread holds it.
         """
-        granted = self._granted.setdefault("request", request)
-        if granted is request:
-            return True
-        if granted.native.abandoned:
+        holder = self._held.setdefault("holder", native)
+        if holder is not native and holder.abandoned:
             # Its end was interrupted, or its last operation is ending: finish its end here.
-            granted.native.revoke()
-            granted = self._granted.setdefault("request", request)
-            if granted is request:
-                return True
-            if not granted.native.waits_for_caller:
+            holder.revoke()
+            holder = self._held.setdefault("holder", native)
+            if holder is not native and not holder.waits_for_caller:
                 return False
-        if granted.owner == request.owner:
+        if holder is not native and holder.thread == native.thread:
             raise refusal("thread has a writer")
-        return False
+        return holder is native
 
     def sleep(self, deadline: Deadline) -> None:
         """Wait until the gate may be free, for one slice at most.
@@ -105,10 +95,10 @@ class WriterGate:
         deadline.check()
         self._wake.acquire(timeout=deadline.slice())
 
-    def leave(self, request: WriterRequest) -> None:
-        """Release the gate; does nothing if ``request`` does not have it."""
-        if self._granted.get("request") is request:
-            del self._granted["request"]
+    def leave(self, native: NativeTxn) -> None:
+        """Release the gate; does nothing if ``native`` does not hold it."""
+        if self._held.get("holder") is native:
+            del self._held["holder"]
             self.wake()
 
     def wake(self) -> None:
@@ -117,3 +107,25 @@ class WriterGate:
             self._wake.release()
         except RuntimeError:
             return  # a thread is being woken already
+
+
+def wait_for_gate(shared: SharedEnv, env: Environment, deadline: Deadline) -> None:
+    """Wait until the gate may be free, for one slice at most."""
+    shared.gate.sleep(deadline)
+    check_open(env)
+
+
+def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: Deadline) -> None:
+    """Begin a native write transaction; wait while another process has the writer lock.
+
+    :param handle: the ``struct pylmdb_txn`` to begin.
+    """
+    while not shared.try_begin_writer(handle, deadline):
+        deadline.check()
+        check_open(env)
+
+
+def check_open(env: Environment) -> None:
+    """Raise if the environment was closed while its transaction began."""
+    if env.closed:
+        raise refusal("environment closed in begin")

@@ -3,11 +3,21 @@
  * values as bytes. */
 #include "arguments.h"
 
-static int wrong_count(const Signature *signature, Py_ssize_t given)
+static inline int take_positional(const Signature *signature, PyObject *const *args,
+                                  Py_ssize_t nargs, PyObject **out)
 {
-    PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
-                 signature->function, signature->positional, given);
-    return -1;
+    Py_ssize_t i;
+
+    if (nargs > signature->positional) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
+                     signature->function, signature->positional, nargs);
+        return -1;
+    }
+    for (i = 0; i < nargs; i++)
+        out[i] = args[i];
+    for (; i < signature->count; i++)
+        out[i] = NULL;
+    return 0;
 }
 
 /* Return the index of the argument with this name; -1: there is none, -2: raised.  Names in
@@ -69,12 +79,8 @@ int parse_arguments(CoreState *state, const Signature *signature, PyObject *cons
 {
     Py_ssize_t i, keywords = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
 
-    if (nargs > signature->positional)
-        return wrong_count(signature, nargs);
-    for (i = 0; i < nargs; i++)
-        out[i] = args[i];
-    for (; i < signature->count; i++)
-        out[i] = NULL;
+    if (take_positional(signature, args, nargs, out))
+        return -1;
     for (i = 0; i < keywords; i++)
         if (set_keyword(state, signature, PyTuple_GET_ITEM(kwnames, i), args[nargs + i], out))
             return -1;
@@ -84,15 +90,12 @@ int parse_arguments(CoreState *state, const Signature *signature, PyObject *cons
 int parse_call(CoreState *state, const Signature *signature, PyObject *args, PyObject *kwargs,
                PyObject **out)
 {
-    Py_ssize_t i, position = 0, nargs = PyTuple_GET_SIZE(args);
+    PyObject *const *items = ((PyTupleObject *)args)->ob_item;
     PyObject *name, *value;
+    Py_ssize_t position = 0;
 
-    if (nargs > signature->positional)
-        return wrong_count(signature, nargs);
-    for (i = 0; i < nargs; i++)
-        out[i] = PyTuple_GET_ITEM(args, i);
-    for (; i < signature->count; i++)
-        out[i] = NULL;
+    if (take_positional(signature, items, PyTuple_GET_SIZE(args), out))
+        return -1;
     while (kwargs && PyDict_Next(kwargs, &position, &name, &value))
         if (set_keyword(state, signature, name, value, out))
             return -1;

@@ -273,10 +273,15 @@ PyObject *fail_open_db(CoreState *state, int code, PyObject *name);
     raise_refusal(make_refusal(state, "s" format, name, __VA_ARGS__))
 PyObject *make_refusal(CoreState *state, const char *format, ...);
 int raise_refusal(PyObject *exception);
-/* Calls function(first, *rest). */
-PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, Py_ssize_t count);
+/* The same with NULL as the result. */
+#define refused(state, name) raise_made(make_refusal(state, "(s)", name))
+#define refused_with(state, name, format, ...) \
+    raise_made(make_refusal(state, "s" format, name, __VA_ARGS__))
+void *raise_made(PyObject *exception);
 /* Calls a method; its arguments are given as for Py_BuildValue(). */
 PyObject *ask(PyObject *object, const char *method, const char *format, ...);
+/* Makes a pointer of cffi: kind is "transaction_pointer" or "cursor_pointer". */
+PyObject *cffi_pointer(Shared *shared, const char *kind, const void *address);
 
 /* Returned in place of a code of liblmdb: an exception is set. */
 #define RAISED INT_MIN

@@ -124,10 +124,8 @@ static PyObject *cursor_exit(Cursor *self, PyObject *const *args, Py_ssize_t nar
 
 static PyObject *cursor_get_engine(Cursor *self, void *ignored)
 {
-    if (!self->txn) {
-        refuse_named(self->state, "cursor never opened");
-        return NULL;
-    }
+    if (!self->txn)
+        return refused(self->state, "cursor never opened");
     return Py_NewRef(self->txn->shared->engine_object);
 }
 
@@ -193,18 +191,9 @@ int guard_cursor_slow(Cursor *cursor)
 /* _do(operation, *args): call operation(native cursor, *args); for code in Python. */
 static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    PyObject *pointer, *result = NULL;
-
     if (nargs < 1 || guard_cursor(self))
         return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
-    hold(self->txn);
-    pointer = ask(self->txn->shared->slow, "cursor_pointer", "(K)",
-                  (unsigned long long)(uintptr_t)self->position.cursor);
-    if (pointer)
-        result = call_with(args[0], pointer, args + 1, nargs - 1);
-    Py_XDECREF(pointer);
-    release(self->txn);
-    return result;
+    return call_held(self->txn, "cursor_pointer", self->position.cursor, args, nargs);
 }
 
 /* -- movements ------------------------------------------------------------------ */

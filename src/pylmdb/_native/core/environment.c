@@ -47,22 +47,35 @@ static int unlock_handles(Shared *shared)
     return result ? 0 : -1;
 }
 
-/* open_slot() in a transaction; PYLMDB_NOT_QUICK: Python must do it. */
+/* open_slot() if its lock is free; PYLMDB_NOT_QUICK: Python must do it. */
+static int open_unless_locked(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name,
+                              unsigned int flags, Slot **out)
+{
+    const int locked = try_lock_handles(shared);
+    int code;
+
+    if (locked <= 0)
+        return locked ? RAISED : PYLMDB_NOT_QUICK;
+    code = open_slot(shared, ptr, txn, name, flags, out);
+    if (unlock_handles(shared)) {
+        if (!code)
+            Py_CLEAR(*out);
+        code = RAISED;
+    }
+    return code;
+}
+
+/* The same in a transaction. */
 static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name, unsigned int flags,
                                Slot **out)
 {
-    int code, locked;
+    int code;
 
     if (txn->shared != shared || !is_usable(txn))
         return PYLMDB_NOT_QUICK;
     Py_INCREF(txn);
     hold(txn);
-    locked = try_lock_handles(shared);
-    code = locked > 0 ? open_slot(shared, txn->native.ptr, txn, name, flags, out)
-           : locked   ? RAISED
-                      : PYLMDB_NOT_QUICK;
-    if (locked > 0 && unlock_handles(shared))
-        code = RAISED;
+    code = open_unless_locked(shared, txn->native.ptr, txn, name, flags, out);
     release(txn);
     Py_DECREF(txn);
     return code;
@@ -72,17 +85,12 @@ static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name,
 static int open_in_snapshot(Shared *shared, PyObject *name, Slot **out)
 {
     struct pylmdb_txn native = {NULL, NULL, 0, 0};
-    int code, locked;
+    int code;
 
     if (!shared->admitting || !(shared->engine->features & PYLMDB_LASTING_HANDLES) ||
         begin_quick(shared, &native))
         return PYLMDB_NOT_QUICK;
-    locked = try_lock_handles(shared);
-    code = locked > 0 ? open_slot(shared, native.ptr, NULL, name, 0, out)
-           : locked   ? RAISED
-                      : PYLMDB_NOT_QUICK;
-    if (locked > 0 && unlock_handles(shared))
-        code = RAISED;
+    code = open_unless_locked(shared, native.ptr, NULL, name, 0, out);
     end_reader(shared, &native);
     return code && code != RAISED ? PYLMDB_NOT_QUICK : code;
 }

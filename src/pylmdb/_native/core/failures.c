@@ -3,11 +3,9 @@
  * pylmdb._core_rules.refusals the one from name to class and message. */
 #include "core.h"
 
-#include <string.h>
-
 #include <stdarg.h>
 
-static PyObject *raise_made(PyObject *exception)
+void *raise_made(PyObject *exception)
 {
     if (exception) {
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
@@ -76,17 +74,7 @@ PyObject *ask(PyObject *object, const char *method, const char *format, ...)
     return result;
 }
 
-PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest, Py_ssize_t count)
+PyObject *cffi_pointer(Shared *shared, const char *kind, const void *address)
 {
-    PyObject *few[8], **args = few, *result;
-
-    if ((size_t)count >= sizeof(few) / sizeof(*few) &&
-        !(args = PyMem_New(PyObject *, (size_t)count + 1)))
-        return PyErr_NoMemory();
-    args[0] = first;
-    memcpy(args + 1, rest, (size_t)count * sizeof(*args));
-    result = PyObject_Vectorcall(function, args, (size_t)count + 1, NULL);
-    if (args != few)
-        PyMem_Free(args);
-    return result;
+    return ask(shared->slow, kind, "(K)", (unsigned long long)(uintptr_t)address);
 }

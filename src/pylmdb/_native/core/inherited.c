@@ -92,8 +92,7 @@ int resume_cursor(Cursor *cursor)
     int rc = -1;
 
     hold(txn);
-    pointer = ask(txn->shared->slow, "transaction_pointer", "(K)",
-                  (unsigned long long)(uintptr_t)txn->native.ptr);
+    pointer = cffi_pointer(txn->shared, "transaction_pointer", txn->native.ptr);
     slot =
         pointer ? ask((PyObject *)txn->shared, "slot_again", "(OO)", pointer, cursor->slot) : NULL;
     Py_XDECREF(pointer);

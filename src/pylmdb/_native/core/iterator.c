@@ -355,10 +355,8 @@ static PyObject *iterate_range(Cursor *cursor, PyObject *const *given)
 
     if (values < 0)
         return NULL;
-    if (!keys && !values) {
-        refuse_named(cursor->state, "range of nothing");
-        return NULL;
-    }
+    if (!keys && !values)
+        return refused(cursor->state, "range of nothing");
     if (guard_cursor(cursor))
         return NULL;
     if (!take_bounds(cursor, given, &bounds) && (reverse = get_flag(given[REVERSE], 0)) >= 0)

@@ -386,10 +386,8 @@ static PyObject *transaction_enter(Transaction *self, PyObject *ignored)
 {
     if (refuse_lost(self))
         return NULL;
-    if (!is_open(self)) {
-        refuse_named(self->state, "transaction ended");
-        return NULL;
-    }
+    if (!is_open(self))
+        return refused(self->state, "transaction ended");
     return Py_NewRef((PyObject *)self);
 }
 
@@ -407,10 +405,8 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
             revoke_transaction(self);
         return result;
     }
-    if (self->write && !self->ended) {
-        refuse_named(self->state, "transaction ended from outside");
-        return NULL;
-    }
+    if (self->write && !self->ended)
+        return refused(self->state, "transaction ended from outside");
     Py_RETURN_NONE;
 }
 
@@ -418,18 +414,9 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
 
 static PyObject *transaction_do(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    PyObject *pointer, *result = NULL;
-
     if (nargs < 1 || guard(self))
         return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
-    hold(self);
-    pointer = ask(self->shared->slow, "transaction_pointer", "(K)",
-                  (unsigned long long)(uintptr_t)self->native.ptr);
-    if (pointer)
-        result = call_with(args[0], pointer, args + 1, nargs - 1);
-    Py_XDECREF(pointer);
-    release(self);
-    return result;
+    return call_held(self, "transaction_pointer", self->native.ptr, args, nargs);
 }
 
 static PyObject *transaction_slot_in(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
@@ -495,10 +482,8 @@ static PyObject *transaction_get_closed(Transaction *self, void *ignored)
 
 static PyObject *transaction_get_engine(Transaction *self, void *ignored)
 {
-    if (!self->shared) {
-        refuse_named(self->state, "transaction never begun");
-        return NULL;
-    }
+    if (!self->shared)
+        return refused(self->state, "transaction never begun");
     return Py_NewRef(self->shared->engine_object);
 }
 

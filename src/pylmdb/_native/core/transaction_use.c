@@ -2,7 +2,7 @@
 /* Check whether a transaction may be used, and find the slot of a database in it. */
 #include "guard.h"
 
-#include <errno.h>
+#include <string.h>
 
 /* An operation of another thread is in progress: release the GIL for it. */
 static int wait_for_holder(void)
@@ -48,18 +48,43 @@ int guard_again(Transaction *txn)
     return refuse_named(txn->state, "transaction ended");
 }
 
+static PyObject *call_with(PyObject *function, PyObject *first, PyObject *const *rest,
+                           Py_ssize_t count)
+{
+    PyObject *few[8], **args = few, *result;
+
+    if ((size_t)count >= sizeof(few) / sizeof(*few) &&
+        !(args = PyMem_New(PyObject *, (size_t)count + 1)))
+        return PyErr_NoMemory();
+    args[0] = first;
+    memcpy(args + 1, rest, (size_t)count * sizeof(*args));
+    result = PyObject_Vectorcall(function, args, (size_t)count + 1, NULL);
+    if (args != few)
+        PyMem_Free(args);
+    return result;
+}
+
+PyObject *call_held(Transaction *txn, const char *kind, const void *address, PyObject *const *args,
+                    Py_ssize_t nargs)
+{
+    PyObject *pointer, *result = NULL;
+
+    hold(txn);
+    if ((pointer = cffi_pointer(txn->shared, kind, address)))
+        result = call_with(args[0], pointer, args + 1, nargs - 1);
+    Py_XDECREF(pointer);
+    release(txn);
+    return result;
+}
+
 Slot *use_slot(Transaction *txn, Slot *slot)
 {
-    if (!slot->alive) {
-        refuse_named(txn->state, "database is dead");
-        return NULL;
-    }
+    if (!slot->alive)
+        return refused(txn->state, "database is dead");
     /* In a transaction that is older than the handle, the number means another database. */
     if (slot->since && txn->reuses < slot->reuse &&
-        txn->engine->txn_id(txn->native.ptr) < slot->since) {
-        refuse_with(txn->state, "database is missing", "O", slot->name);
-        return NULL;
-    }
+        txn->engine->txn_id(txn->native.ptr) < slot->since)
+        return refused_with(txn->state, "database is missing", "O", slot->name);
     return slot;
 }
 
@@ -79,17 +104,34 @@ static int remember_slot(Transaction *txn, PyObject *db, Slot *slot)
     return guard_again(txn);
 }
 
+/* Let Python find the slot of a Database: it is looked up again after fork, compact() or
+ * unpickling. */
+static PyObject *ask_for_slot(Transaction *txn, PyObject *db)
+{
+    PyObject *pointer, *found = NULL;
+
+    hold(txn);
+    pointer = cffi_pointer(txn->shared, "transaction_pointer", txn->native.ptr);
+    if (pointer)
+        found = PyObject_CallMethod(db, "_slot_for", "OOO", txn->shared, pointer, txn);
+    Py_XDECREF(pointer);
+    release(txn);
+    if (found && !PyObject_TypeCheck(found, txn->state->slot_type)) {
+        Py_CLEAR(found);
+        PyErr_SetString(PyExc_TypeError, "db belongs to another core");
+    }
+    return found;
+}
+
 /* Return the slot of a Database other than the remembered one.  The caller has passed the guard. */
 Slot *find_slot(Transaction *txn, PyObject *db)
 {
     CoreState *state = txn->state;
-    PyObject *found, *pointer;
+    PyObject *found;
     int known;
 
-    if (!PyObject_TypeCheck(db, (PyTypeObject *)state->database_class)) {
-        refuse_with(state, "not a database", "O", Py_TYPE(db));
-        return NULL;
-    }
+    if (!PyObject_TypeCheck(db, (PyTypeObject *)state->database_class))
+        return refused_with(state, "not a database", "O", Py_TYPE(db));
     if (!(found = PyObject_GetAttrString(db, "_slot")))
         return NULL;
     if (guard_again(txn)) {
@@ -100,20 +142,8 @@ Slot *find_slot(Transaction *txn, PyObject *db)
             ((Slot *)found)->shared == (PyObject *)txn->shared;
     if (!known) {
         Py_DECREF(found);
-        hold(txn);
-        pointer = ask(txn->shared->slow, "transaction_pointer", "(K)",
-                      (unsigned long long)(uintptr_t)txn->native.ptr);
-        found =
-            pointer ? PyObject_CallMethod(db, "_slot_for", "OOO", txn->shared, pointer, txn) : NULL;
-        Py_XDECREF(pointer);
-        release(txn);
-        if (!found)
+        if (!(found = ask_for_slot(txn, db)))
             return NULL;
-        if (!PyObject_TypeCheck(found, state->slot_type)) {
-            Py_DECREF(found);
-            PyErr_SetString(PyExc_TypeError, "db belongs to another core");
-            return NULL;
-        }
         if (guard_again(txn)) {
             Py_DECREF(found);
             return NULL;

@@ -124,10 +124,8 @@ PyObject *to_view(Transaction *txn, const MDB_val *value)
 
 PyObject *whole_map(Transaction *txn)
 {
-    if (txn->thread) {
-        refuse_named(txn->state, "map in a write transaction");
-        return NULL;
-    }
+    if (txn->thread)
+        return refused(txn->state, "map in a write transaction");
     if (!txn->whole && make_whole(txn))
         return NULL;
     return Py_NewRef(txn->whole);
