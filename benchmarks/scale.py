@@ -24,6 +24,7 @@ from typing import Any
 
 import lmdb
 import picture
+from machine import machine, note
 from measure import best
 from scale_cases import GROUPS, Group
 
@@ -122,9 +123,11 @@ def main() -> None:
         counts = group.quick if given.quick else group.counts
         rows += run(group, counts, 3 if given.quick else given.rounds)
     if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        result = {"machine": machine(), "rows": rows}
+        given.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     if given.picture:
-        picture.draw_growth([row for row in rows if row["things"] == "records"], given.picture)
+        of_records = [row for row in rows if row["things"] == "records"]
+        picture.draw_growth(of_records, note(), given.picture)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -294,25 +295,37 @@ def environments(module: ModuleType, path: Path, count: int) -> Iterator[Jobs]:
 def scatter(path: Path, count: int) -> None:
     """A file with about as many free pages, five beside each other, freed by 20 transactions.
 
-    The values are reserved and not written, so that most of the file needs no memory.
+    The values are reserved and not written, so a copy with holes needs little memory.
     """
-    values = 2 * count // 5
-    with pylmdb.open(str(path), writemap=True, sync=False) as env:
+    values = range(0, count // 5 * 2, 2)
+    with pylmdb.open(str(path), subdir=False, writemap=True, sync=False) as env:
         with env.begin(write=True) as txn:
-            for number in range(values):
-                txn.reserve(key(number), 5 * 4096 - 100)
-        freed = random.Random(1).sample(range(0, values, 2), values // 2)
+            for number in values:
+                for each, size in ((number, 5 * 4096 - 100), (number + 1, 2500)):
+                    with txn.reserve(key(each), size):
+                        pass
+        freed = random.Random(1).sample(values, len(values))
         for part in range(20):
             with env.begin(write=True) as txn:
                 for number in freed[part::20]:
                     txn.delete(key(number))
 
 
+def copy_with_holes(path: Path, target: Path) -> None:
+    subprocess.run(["cp", "--sparse=always", str(path), str(target)], check=True)
+
+
 @group("free pages", (1_000, 10_000, 100_000, 1_000_000), (1_000, 10_000))
 def free_pages(module: ModuleType, path: Path, count: int) -> Iterator[Jobs]:
-    scatter(path, count)
-    options = {"map_size": MAP_SIZE, "sync": False}
+    prepared = path.with_name("prepared")
+    if not prepared.exists():
+        scatter(prepared.with_name("full"), count)
+        copy_with_holes(prepared.with_name("full"), prepared)
+        prepared.with_name("full").unlink()
+    copy_with_holes(prepared, path)
+    options = {"map_size": MAP_SIZE, "sync": False, "subdir": False}
     env = module.open(str(path), **options)
+    assert env.info()["last_pgno"] > count
     numbers = iter(range(1_000_000))
 
     def reopen() -> None:
@@ -324,13 +337,13 @@ def free_pages(module: ModuleType, path: Path, count: int) -> Iterator[Jobs]:
         with env.begin(write=True) as txn:
             txn.put(b"new%d" % next(numbers), bytes(size))
 
-    def puts(size: int) -> Job:
-        return job(WRITES, lambda: [put(size) for _ in repeat(None, WRITES)])
+    def puts(size: int, count: int) -> Job:
+        return job(count, lambda: [put(size) for _ in repeat(None, count)])
 
     yield {
         "the first write transaction": job(1, lambda: put(10), reopen),
-        "write transaction": puts(10),
-        "write transaction, 16 KB": puts(16_000),
-        "write transaction, 100 KB": puts(100_000),
+        "write transaction": puts(10, WRITES),
+        "put 16 KB, where free pages suffice": puts(16_000, WRITES),
+        "put 100 KB, where they do not": puts(100_000, 3),
     }
     env.close()

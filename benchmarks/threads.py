@@ -23,6 +23,7 @@ from typing import Any
 import lmdb
 import numpy as np
 from data import QUICK, VALUE, Sizes, Stage, key, random_keys
+from machine import machine
 
 import pylmdb
 
@@ -244,7 +245,8 @@ def main() -> None:
             gains = "".join(f" {each['gain']:8.2f}" for each in figures[title].values())
             print(f"{title:40}{gains}", flush=True)
     if given.json:
-        given.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        result = {"machine": machine(), "figures": figures}
+        given.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
