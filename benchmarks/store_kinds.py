@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, Protocol
 
 Record = tuple[bytes, bytes]
@@ -29,10 +29,11 @@ def imported(name: str) -> Any:
         raise MissingError(f"{failure}; the extra [stores] installs it") from None
 
 
-def counted(items: Iterable[Any]) -> int:
-    """How many there are.  Each is unpacked, as a loop does that uses both."""
+def counted(items: Iterable[Any], limit: int) -> int:
+    """Go through the first ones, and return their number.  Each is unpacked, as in a loop that uses
+    both keys and values."""
     count = 0
-    for _key, _value in items:
+    for _key, _value in islice(items, limit):
         count += 1
     return count
 
@@ -51,7 +52,7 @@ class Store(Protocol):
 
     def get_many(self, keys: Sequence[bytes]) -> Sequence[object]: ...
 
-    def scan(self) -> int: ...
+    def scan(self, limit: int) -> int: ...
 
     def close(self) -> None: ...
 
@@ -85,9 +86,9 @@ class Lmdb:
         with self.env.begin() as txn:
             return txn.cursor().getmulti(keys)
 
-    def scan(self) -> int:
+    def scan(self, limit: int) -> int:
         with self.env.begin() as txn:
-            return counted(txn.cursor())
+            return counted(txn.cursor(), limit)
 
     def close(self) -> None:
         self.env.close()
@@ -146,8 +147,8 @@ class Sqlite:
         found = dict(self.db.execute(f"SELECT k, v FROM t WHERE k IN ({marks})", keys))
         return [found[key] for key in keys]
 
-    def scan(self) -> int:
-        return counted(self.db.execute("SELECT k, v FROM t ORDER BY k"))
+    def scan(self, limit: int) -> int:
+        return counted(self.db.execute("SELECT k, v FROM t ORDER BY k"), limit)
 
     def close(self) -> None:
         self.db.close()
@@ -193,8 +194,8 @@ class RocksDb:
         values: list[object] = self.db.get(list(keys))
         return values
 
-    def scan(self) -> int:
-        return counted(self.db.items())
+    def scan(self, limit: int) -> int:
+        return counted(self.db.items(), limit)
 
     def close(self) -> None:
         self.db.close()
@@ -231,8 +232,8 @@ class LevelDb:
 
     get_many = get
 
-    def scan(self) -> int:
-        return counted(self.db)
+    def scan(self, limit: int) -> int:
+        return counted(self.db, limit)
 
     def close(self) -> None:
         self.db.close()
@@ -265,9 +266,9 @@ class DiskCache:
 
     get_many = get
 
-    def scan(self) -> int:
+    def scan(self, limit: int) -> int:
         cache = self.cache
-        return counted((key, cache[key]) for key in cache.iterkeys())
+        return counted(((key, cache[key]) for key in cache.iterkeys()), limit)
 
     def close(self) -> None:
         self.cache.close()
