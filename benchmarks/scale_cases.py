@@ -342,8 +342,8 @@ def free_pages(module: ModuleType, path: Path, count: int) -> Iterator[Jobs]:
 
     yield {
         "the first write transaction": job(1, lambda: put(10), reopen),
-        "write transaction": puts(10, WRITES),
-        "put 16 KB, where free pages suffice": puts(16_000, WRITES),
+        "write transaction": puts(10, 5),
+        "put 16 KB, where free pages suffice": puts(16_000, 5),
         "put 100 KB, where they do not": puts(100_000, 1),
     }
     env.close()
