@@ -9,7 +9,6 @@ README.md says what each case does.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import platform
@@ -30,6 +29,7 @@ import memory
 import picture
 from data import QUICK, Sizes, Stage
 from floor import FloorMissingError, Floors
+from machine import machine
 from measure import Timed, best
 from registry import Case
 
@@ -144,27 +144,6 @@ def line(row: dict[str, Any]) -> str:
         f" {time_text(row['floor_ns']):>9} {ratio_text(row['over_floor']):>7}"
         f" {ratio_text(at_most):>8} {met_text(row['floor_met']):>4}"
     ).rstrip()
-
-
-def machine() -> dict[str, Any]:
-    """Where and with what this ran."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [text for text in cpuinfo.read_text().splitlines() if "model name" in text]
-        model = models[0].partition(":")[2].strip() if models else model
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "processor": model,
-        "processors": os.cpu_count(),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "pylmdb": pylmdb.__version__,
-        "pylmdb_liblmdb": ".".join(map(str, pylmdb.version())),
-        "py_lmdb": lmdb.__version__,
-        "py_lmdb_liblmdb": ".".join(map(str, lmdb.version())),
-    }
 
 
 def compiled_floors() -> Floors | None:

@@ -476,8 +476,10 @@ static int merge_free_list(const MDB_txn *txn, MDB_ID *list, const MDB_ID *more)
     MDB_ID from = list[0], to = total, next, i;
     int sound = 1;
 
-    for (i = 1; i <= count; i++)
-        if (more[i] < NUM_METAS || more[i] >= (i > 1 ? more[i - 1] : txn->mt_next_pgno))
+    if (count && (more[1] >= txn->mt_next_pgno || more[count] < NUM_METAS))
+        return 0;
+    for (i = 2; i <= count; i++)
+        if (more[i] >= more[i - 1])
             return 0;
     list[0] = (MDB_ID)-1; /* ends the loop below */
     next = list[from];

@@ -34,8 +34,10 @@ struct env_extension {
     struct identity data, locks;
     struct settled_folder known;
     /* readers.c: the process that opened the environment, and when to look for dead readers
-     * again: at this number of pages, or some milliseconds after this time */
+     * again: at this number of pages, or some milliseconds after this time; and the index of
+     * a reader slot that may be free */
     MDB_PID_T process;
+    unsigned int free_slot;
     size_t check_readers_at;
     long long readers_checked;
     /* checked_pages.c: when a reader and when a writer last asked for the size of the data

@@ -101,6 +101,7 @@ struct MDB_reader;
 static pid_t own_number(MDB_env *env);
 static void free_own_slot(struct MDB_reader *slot);
 static void note_process(MDB_env *env, struct MDB_reader *slot);
+static unsigned int likely_free_slot(MDB_env *env, unsigned int count);
 static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count);
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
@@ -320,6 +321,7 @@ int pylmdb_txn_release_slot(MDB_txn *txn)
     mdb_txn_reset(txn);
     if (txn->mt_u.reader) {
         txn->mt_u.reader->mr_pid = 0;
+        note_free_slot(txn->mt_env, txn->mt_u.reader);
         txn->mt_u.reader = NULL;
     }
     return 1;

@@ -2,6 +2,7 @@
 """The reader table: readers, the pages that they keep, and slots of dead processes."""
 
 import os
+import random
 
 import pytest
 from programs import PRELUDE, finish, run, start
@@ -33,6 +34,55 @@ def test_a_reader_keeps_pages(path, lib_version):
         reader.abort()
         fresh.abort()
         assert env.reader_list() == []
+
+
+def test_slots_are_used_again_in_any_order(open_env):
+    env = open_env(max_readers=40)
+    pick, live, most = random.Random(1), [], 0
+    for _ in range(1000):
+        if live and (len(live) == 40 or pick.random() < 0.5):
+            live.pop(pick.randrange(len(live))).abort()
+        else:
+            live.append(env.begin())
+        most = max(most, len(live))
+        assert env.info()["num_readers"] == most
+        assert len(env.reader_list()) == len(live)
+    live += [env.begin() for _ in range(40 - len(live))]
+    with pytest.raises(pylmdb.ReadersFullError):
+        env.begin()
+    live.pop(7).abort()
+    env.begin().abort()
+
+
+def test_slots_that_another_process_has_freed_are_used_again(path, lib_version):
+    other = start(
+        """
+env = pylmdb.open(path, lib_version=lib_version)
+readers = [env.begin() for _ in range(20)]
+print("reads", flush=True)
+input()
+for each in readers:
+    each.abort()
+print("ended", flush=True)
+input()
+""",
+        path,
+        lib_version,
+    )
+    with pylmdb.open(path, lib_version=lib_version) as env:
+        assert other.stdout.readline() == "reads\n"
+        first = env.begin()
+        assert env.info()["num_readers"] == 21
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "ended\n"
+        more = [env.begin() for _ in range(20)]
+        assert env.info()["num_readers"] == 21
+        assert len(env.reader_list()) == 1 + len(more)
+        other.stdin.write("\n")
+        assert finish(other) == ""
+        for each in (first, *more):
+            each.abort()
 
 
 DEAD = (

@@ -23,7 +23,8 @@ static PyObject *copy_large(Transaction *txn, const MDB_val *value)
         return NULL;
     top->copiers++;
     Py_INCREF(txn);
-    Py_BEGIN_ALLOW_THREADS memcpy(PyBytes_AS_STRING(bytes), source.mv_data, source.mv_size);
+    Py_BEGIN_ALLOW_THREADS touch_pages(source.mv_data, source.mv_size);
+    memcpy(PyBytes_AS_STRING(bytes), source.mv_data, source.mv_size);
     Py_END_ALLOW_THREADS top->copiers--;
     finish_waiting(top);
     Py_DECREF(txn);
@@ -40,10 +41,11 @@ PyObject *unless_truncated_slowly(Transaction *txn, PyObject *copy)
 
 PyObject *large_to_bytes(Transaction *txn, const MDB_val *value)
 {
-    touch_pages(value->mv_data, value->mv_size);
-    if (LIKELY(value->mv_size < LARGE))
+    if (LIKELY(value->mv_size < LARGE)) {
+        touch_pages(value->mv_data, value->mv_size);
         return unless_truncated(
             txn, PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size));
+    }
     if (value->mv_size > PY_SSIZE_T_MAX)
         return PyErr_NoMemory();
     return unless_truncated(txn, copy_large(txn, value));
