@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._aliases import CData
-    from ._engine import Engine
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
@@ -295,11 +294,6 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
                 self._close_cursors_of(each)
                 self._dropped.append(each.dbi)
                 shared.forget_slot(each)
-
-    def _shared_engine(self) -> Engine:
-        if self._shared is None:
-            raise refusal("transaction never begun")
-        return self._shared.engine
 
     @overload
     def range(

@@ -237,6 +237,25 @@ def test_getmulti_of_fixed_size_values(begin, fixed):
         assert array["value"].sum() == 2 * sum(range(2000))
 
 
+@pytest.mark.parametrize("key_size", [8, 16, 12])
+@pytest.mark.parametrize("width", [8, 24, 10])
+def test_getmulti_of_whole_records_of_any_size(env, begin, key_size, width):
+    """Records whose parts have sizes of several words are copied by words."""
+    db = env.open_db(b"sizes", dupfixed=True)
+    records = [
+        (b"k%d".ljust(key_size, b"-") % k, b"%07d".ljust(width, b"+") % n)
+        for k, values in [(1, 1), (2, 700)]
+        for n in range(values)
+    ]
+    records = [(key[:key_size], value[:width]) for key, value in records]
+    with env.begin(db, write=True) as txn:
+        assert txn.cursor().putmulti(records) == (701, 701)
+    keys = sorted({key for key, _ in records})
+    with begin(db) as txn:
+        packed = txn.cursor().getmulti(keys, dupdata=True, dupfixed_bytes=width, keyfixed=True)
+        assert bytes(packed) == b"".join(key + value for key, value in records)
+
+
 def test_getmulti_of_a_key_with_one_fixed_size_value(env, begin):
     db = env.open_db(b"one", dupfixed=True)
     with env.begin(db, write=True) as txn:

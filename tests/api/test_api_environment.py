@@ -144,6 +144,11 @@ def test_stat_and_info(env):
         _ = found.nothing
 
 
+def test_dir_of_statistics_lists_their_fields(env):
+    assert {*env.stat(), "keys"} <= {*dir(env.stat())}
+    assert {*env.info(), "keys"} <= {*dir(env.info())}
+
+
 def test_statistics_of_the_core_and_of_the_slow_path_are_equal(env):
     """The C core calls liblmdb, unless the environment is closed or resized: then Python waits."""
     db = env.open_db(b"named")

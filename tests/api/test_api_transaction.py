@@ -303,6 +303,8 @@ def test_delete(txn):
 def test_delete_in_a_database_with_duplicates(txn, dup):
     put_all(txn, [(b"k", b"0"), (b"k", b"1"), (b"k", b"2"), (b"l", b"1")], dup)
     assert txn.delete(b"k", b"3", db=dup) is False
+    assert txn.delete(b"k", b"2" * 2000, db=dup) is False  # too long to be stored there
+    assert txn.delete(b"m", b"2" * 2000, db=dup) is False
     assert txn.delete(b"k", b"2", dup) is True
     assert list(txn.range(db=dup)) == [(b"k", b"0"), (b"k", b"1"), (b"l", b"1")]
     assert txn.delete(b"k", db=dup) is True
@@ -397,6 +399,15 @@ def test_non_contiguous_arrays_are_stored_in_their_order(txn):
         assert txn.get(b"%d" % number) == part.tobytes()
     assert txn.put(memoryview(b"a-b-c-")[::2], b"v")
     assert txn.get(b"abc") == b"v"
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", "<f4", "<i8", "<c16", "S3", "<U5"])
+def test_items_of_all_sizes_in_arrays_with_steps(txn, dtype):
+    size = np.dtype(dtype).itemsize
+    array = np.frombuffer(bytes(i % 120 for i in range(6 * 5 * size)), f"V{size}").view(dtype)
+    for part in (array[::2], array[::-1], array[:7:3], array.reshape(6, 5).T, array[:0:2]):
+        assert txn.put(b"k", part)
+        assert txn.get(b"k") == part.tobytes()
 
 
 def test_a_memory_mapped_argument(txn, tmp_path):

@@ -100,6 +100,8 @@ def test_what_is_refused(env, tmp_path):
 def test_closing(env, tmp_path):
     borrowed, own = pylmdb.Map(env, "m"), pylmdb.Map(tmp_path)
     own_env = own.env
+    assert repr(borrowed) == f"<pylmdb.Map b'm' of {env.path()!r}>"
+    assert repr(own) == f"<pylmdb.Map main database of {own_env.path()!r}>"
     for m in (borrowed, own):
         assert not m.closed
         with m:
@@ -276,12 +278,23 @@ def test_a_program_for_lmdbm(tmp_path, core):
     assert (tmp_path / "json.db").stat().st_mode & 0o777 == 0o700
 
     class Doubled(Lmdb):
+        def _pre_key(self, value):
+            return Lmdb._pre_key(self, value) * 2
+
+        def _post_key(self, value):
+            return Lmdb._post_key(self, value)[: len(value) // 2]
+
         def _pre_value(self, value):
             return Lmdb._pre_value(self, value) * 2
 
+        def _post_value(self, value):
+            return Lmdb._post_value(self, value)[: len(value) // 2]
+
     with Doubled.open(str(tmp_path / "test.db"), "n") as db:
         db["k"] = "\xe9"
-        assert db[b"k"] == b"\xe9\xe9"
+        assert [*db.items()] == [(b"k", "\xe9".encode("latin-1"))]
+    with Lmdb.open(str(tmp_path / "test.db"), "r") as db:
+        assert [*db.items()] == [(b"kk", b"\xe9\xe9")]
 
     with Lmdb.open(tmp_path / "small", "n", autogrow=False) as db:
         with pytest.raises(pylmdb.MapFullError):
