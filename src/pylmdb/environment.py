@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from _operator import index
-from _weakref import ref
 
 from ._array_methods import EnvironmentArrays
 from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._core import DbSlot
     from ._shared.environment import SharedEnv
     from .writer import Writer
 
@@ -100,8 +98,6 @@ class Environment(EnvironmentCore, EnvironmentArrays):
     _left: SharedEnv | None = None
     # the queues of its writers; None until the first one is made
     _queues: Any = None
-    # the living handles, by name
-    _handles: dict[bytes | None, ref[Database]] | None = None
 
     def __init__(
         self,
@@ -384,20 +380,6 @@ class Environment(EnvironmentCore, EnvironmentArrays):
                 hint="open it with these flags, or drop it first",
             )
         return self._handle(name, slot)
-
-    def _handle(self, name: bytes | None, slot: DbSlot) -> Database:
-        handles = self._handles
-        if handles is None:
-            handles = self._handles = {}
-        known = handles.get(name)
-        handle = None if known is None else known()
-        if handle is None or handle._slot is not slot:
-            if not len(handles) % 128 and len(handles) > 2 * len(slot.shared.slots):
-                for dead in [each for each, known in handles.items() if known() is None]:
-                    handles.pop(dead, None)
-            handle = Database(self, name, slot)
-            handles[name] = ref(handle)
-        return handle
 
     def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
         """Return the names of all named databases, in order.
