@@ -219,7 +219,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        if self._shared is not None or self._left is not None:
+            self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._use()

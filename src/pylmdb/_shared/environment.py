@@ -133,7 +133,9 @@ class SharedEnv(SharedCore):
     @staticmethod
     def _alive(references: dict[int, ref[Any]]) -> list[Any]:
         """The objects that are still alive; dead references are removed."""
-        found = []
+        found: list[Any] = []
+        if not references:
+            return found
         for token, reference in list(references.items()):
             owner = reference()
             if owner is None:
