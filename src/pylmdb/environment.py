@@ -10,7 +10,6 @@ from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
 from ._core_rules.refusals import refusal
 from ._core_rules.writer_gate import Deadline
 from ._environment import catalog as _catalog
-from ._environment import copying as _copying
 from ._environment import inspection as _inspection
 from ._environment import pinned as _pinned
 from ._typing import TYPE_CHECKING
@@ -497,6 +496,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
         ``mdb_env_copyfd3``.
         """
+        from ._environment import copying as _copying  # few programs need it
+
         _copying.copy_to_path(self, path, bool(compact), txn)
 
     def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
@@ -506,6 +507,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
         ``mdb_env_copyfd3``.
         """
+        from ._environment import copying as _copying
+
         _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)
 
     def compact(self) -> None:
