@@ -84,8 +84,8 @@ static int database_set_slot(Database *self, PyObject *slot, void *ignored)
     return 0;
 }
 
-/* It has no tp_clear: it never changes what it refers to for good, and all cycles through it go
- * through an Environment or a native environment, which have one. */
+/* There is no tp_clear: every cycle leads through an Environment, a native environment or a
+ * subclass, which have one. */
 static int database_traverse(Database *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));

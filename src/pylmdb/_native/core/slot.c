@@ -283,8 +283,11 @@ void settle_handles(Transaction *txn, int kept)
     Py_ssize_t i;
 
     if (kept && parent) {
-        note_failure(shared, give_to_parent(txn->opened, &parent->opened));
         note_failure(shared, give_to_parent(txn->dropped, &parent->dropped));
+        if (give_to_parent(txn->opened, &parent->opened)) {
+            note_failure(shared, -1);
+            kept = 0; /* a handle that the parent cannot undo must not stay alive */
+        }
     } else if (kept && length_of(txn->dropped)) {
         note_failure(shared, retire_dropped(shared, txn->dropped, txn->opened));
     }

@@ -53,15 +53,18 @@ static int first_page_is_shared(int fd)
 }
 #endif
 
-/* Whether this process may have an environment of these files open. It cannot if no process has a
- * lock on the lock file (-1: there is none), and no map in the system has the first page of the
- * data file, which an environment always reads. The cost does not grow with the number of files
- * that the process has open. Where the system tells nothing, the answer is no. */
-static int may_be_open(int lock_fd, int data_fd)
+/* Return 0 if this process cannot have an environment of these files open: no process has a lock
+ * on the lock file, or there is none, and no map in the system has the first page of the data file,
+ * which an environment always reads. The cost does not grow with the number of files that the
+ * process has open. Where the system cannot tell, the lock file is not opened. */
+static int may_be_open(const char *lock_path, int *lock_fd, int data_fd)
 {
 #ifdef __linux__
-    return (lock_fd >= 0 && has_locks(lock_fd)) || first_page_is_shared(data_fd);
+    if (*lock_fd < 0)
+        *lock_fd = open(lock_path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    return (*lock_fd >= 0 && has_locks(*lock_fd)) || first_page_is_shared(data_fd);
 #else
+    (void)lock_path;
     (void)lock_fd;
     (void)data_fd;
     return 0;
@@ -99,10 +102,8 @@ int pylmdb_look(const char *data_path, int writes, const char *lock_path, struct
     if (fd < 0)
         return errno;
     code = note_head(fd, found);
-    if (lock_path && found->lock_fd < 0)
-        found->lock_fd = open(lock_path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     if (!code && lock_path)
-        found->may_be_open = may_be_open(found->lock_fd, fd);
+        found->may_be_open = may_be_open(lock_path, &found->lock_fd, fd);
     if (!found->may_be_open)
         pylmdb_look_end(found);
     (void)close(fd);
