@@ -16,6 +16,10 @@
 
 enum { ADDRESS_SLOT_BITS = 16, ADDRESS_SLOTS = 1 << ADDRESS_SLOT_BITS, SLOT_TRIES = 16 };
 
+/* Maps begin at multiples of this. At a fault Linux maps all cached pages of the aligned 64 kB
+ * around the address, and maps 2 MB at once where the file is cached in such pieces. */
+enum { MAP_ALIGNMENT = 2 << 20 };
+
 /* Which slots are taken, the first one that may be free, and how many bytes are mapped. */
 static unsigned char slot_is_taken[ADDRESS_SLOTS];
 static unsigned int first_free_slot;
@@ -71,6 +75,7 @@ static char *address_of_slot(unsigned int slot)
     const unsigned int bits = address_bits();
     const size_t quarter = (size_t)1 << (bits - 2), distance = quarter >> ADDRESS_SLOT_BITS;
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t alignment = distance < MAP_ALIGNMENT ? page : MAP_ALIGNMENT;
     /* another one in each process, where the system loads this code at random addresses */
     const size_t shift = (uintptr_t)&slot_is_taken % distance;
     size_t at = quarter / 2 + (MDB_VERSION_MAJOR > 0 ? quarter : 0) + shift;
@@ -79,7 +84,7 @@ static char *address_of_slot(unsigned int slot)
     for (i = 0; i < ADDRESS_SLOT_BITS; i++)
         if (slot >> i & 1)
             at += quarter >> (i + 1);
-    return (char *)(at & ~(page - 1));
+    return (char *)(at & ~(alignment - 1));
 }
 
 static void release_address(unsigned int slot)

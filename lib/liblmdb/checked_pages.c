@@ -19,16 +19,21 @@
 
 /* The table of checked pages. A page has the slot of its number modulo the number of slots.
  * The slot holds the other bits of the page number, and the epoch in which the page was
- * checked. When two pages share a slot, each is checked again after the other. */
+ * checked. When two pages share a slot, each is checked again after the other.
+ *
+ * The first pages have slots of their own. So a small file needs no table, whose mapping takes
+ * more time than checking a few pages. */
 #define CHECKED_SLOT_BITS 18u
 #define CHECKED_SLOTS ((size_t)1 << CHECKED_SLOT_BITS)
 #define EPOCH_BITS 44u
+#define FIRST_PAGES 256u
 
 struct pylmdb_checked_pages {
     uint64_t epoch;
     uint64_t settled; /* the newest snapshot for which the epoch is valid, plus one; 0: none */
     uint64_t file_pages;
-    uint64_t slots[CHECKED_SLOTS];
+    uint64_t *slots; /* NULL until a page that is none of the first is checked */
+    uint64_t first[FIRST_PAGES];
 };
 
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
@@ -226,10 +231,15 @@ static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
  * While this process writes pages, no snapshot is settled, so a commit that fails has the
  * same effect. */
 
+#define SLOTS_SIZE (CHECKED_SLOTS * sizeof(uint64_t))
+
 static void free_checked_pages(MDB_env *env)
 {
-    if (env->me_checked_pages)
-        (munmap)(env->me_checked_pages, sizeof(*env->me_checked_pages));
+    struct pylmdb_checked_pages *checked = env->me_checked_pages;
+
+    if (checked && checked->slots)
+        (void)(munmap)(checked->slots, SLOTS_SIZE);
+    free(checked);
     env->me_checked_pages = NULL;
 }
 
@@ -241,20 +251,45 @@ static inline uint64_t snapshot_of(const MDB_txn *txn)
 
 static struct pylmdb_checked_pages *new_checked_pages(MDB_txn *txn)
 {
-    struct pylmdb_checked_pages *checked, *other = NULL;
+    struct pylmdb_checked_pages *checked = (calloc)(1, sizeof(*checked)), *other = NULL;
 
-    /* The kernel fills the memory with zeros page by page, when it is touched; most of it
-     * never is. */
-    checked =
-        (mmap)(NULL, sizeof(*checked), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (checked == MAP_FAILED)
+    if (!checked)
         return NULL;
     checked->settled = snapshot_of(txn);
     if (__atomic_compare_exchange_n(&txn->mt_env->me_checked_pages, &other, checked, 0,
                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return checked;
-    (munmap)(checked, sizeof(*checked));
+    free(checked);
     return other;
+}
+
+/* The slot of a page; NULL: it has none yet. */
+static inline uint64_t *slot_of_page(struct pylmdb_checked_pages *checked, pgno_t pgno)
+{
+    uint64_t *slots;
+
+    if (pgno < FIRST_PAGES)
+        return &checked->first[pgno];
+    slots = __atomic_load_n(&checked->slots, __ATOMIC_ACQUIRE);
+    return slots ? &slots[pgno % CHECKED_SLOTS] : NULL;
+}
+
+/* The same; NULL: there is no memory. */
+static uint64_t *make_slot_of_page(struct pylmdb_checked_pages *checked, pgno_t pgno)
+{
+    uint64_t *slot = slot_of_page(checked, pgno), *slots, *other = NULL;
+
+    if (slot)
+        return slot;
+    /* The kernel fills the memory with zeros page by page, when it is touched; most of it
+     * never is. */
+    slots = (mmap)(NULL, SLOTS_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slots == MAP_FAILED)
+        return NULL;
+    if (!__atomic_compare_exchange_n(&checked->slots, &other, slots, 0, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE))
+        (void)(munmap)(slots, SLOTS_SIZE);
+    return slot_of_page(checked, pgno);
 }
 
 /* The value of the slot of a checked page; never 0. can_be_noted(): whether the page number
@@ -272,16 +307,15 @@ static inline int can_be_noted(pgno_t pgno)
 static inline int page_is_checked(MDB_env *env, pgno_t pgno)
 {
     struct pylmdb_checked_pages *checked = checked_pages_of(env);
+    const uint64_t *slot = checked ? slot_of_page(checked, pgno) : NULL;
 
-    return checked &&
-           LOAD(checked->slots[pgno % CHECKED_SLOTS]) == note_about(LOAD(checked->epoch), pgno) &&
-           can_be_noted(pgno);
+    return slot && LOAD(*slot) == note_about(LOAD(checked->epoch), pgno) && can_be_noted(pgno);
 }
 
 static __attribute__((noinline)) int check_page(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
 {
     struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
-    uint64_t epoch;
+    uint64_t epoch, *slot;
 
     if (!checked)
         checked = new_checked_pages(txn);
@@ -290,8 +324,8 @@ static __attribute__((noinline)) int check_page(MDB_txn *txn, pgno_t pgno, MDB_p
         txn->mt_flags |= MDB_TXN_ERROR;
         return 0;
     }
-    if (checked && can_be_noted(pgno))
-        STORE(checked->slots[pgno % CHECKED_SLOTS], note_about(epoch, pgno));
+    if (checked && can_be_noted(pgno) && (slot = make_slot_of_page(checked, pgno)))
+        STORE(*slot, note_about(epoch, pgno));
     return 1;
 }
 
@@ -305,9 +339,11 @@ static inline int page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
 static void forget_pages(MDB_env *env, pgno_t pgno, pgno_t count)
 {
     struct pylmdb_checked_pages *checked = checked_pages_of(env);
+    uint64_t *slot;
 
     for (; checked && count; count--, pgno++)
-        STORE(checked->slots[pgno % CHECKED_SLOTS], 0);
+        if ((slot = slot_of_page(checked, pgno)))
+            STORE(*slot, 0);
 }
 
 static int cursor_is_on(const MDB_cursor *mc, const char *first, size_t size)
@@ -377,6 +413,7 @@ static void note_written(MDB_txn *txn, int keep)
     struct pylmdb_checked_pages *checked = checked_pages_of(txn->mt_env);
     MDB_ID2L list = txn->mt_u.dirty_list;
     const uint64_t epoch = checked ? LOAD(checked->epoch) : 0;
+    uint64_t *slot;
     unsigned int i;
 
     if (!checked)
@@ -388,8 +425,9 @@ static void note_written(MDB_txn *txn, int keep)
 
         if (IS_OVERFLOW(mp))
             forget_pages(txn->mt_env, pgno, mp->mp_pages);
-        else if (can_be_noted(pgno) && !(mp->mp_flags & (P_LOOSE | P_KEEP)))
-            STORE(checked->slots[pgno % CHECKED_SLOTS], note_about(epoch, pgno));
+        else if (can_be_noted(pgno) && !(mp->mp_flags & (P_LOOSE | P_KEEP)) &&
+                 (slot = make_slot_of_page(checked, pgno)))
+            STORE(*slot, note_about(epoch, pgno));
     }
 }
 

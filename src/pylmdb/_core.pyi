@@ -2,16 +2,16 @@
 """The contract of a core: the names that code above the cores uses.
 
 A core is a few types and two functions.  Transaction derives from TransactionCore, Cursor from
-CursorCore, Environment from EnvironmentCore, and SharedEnv from SharedCore; DbSlot is used as it
-is.  A core implements the operations that run once per record, which the public classes document,
-and begin, commit and abort.  Everything else is written once above the cores, with ``_do``.
+CursorCore, Database from DatabaseCore, Environment from EnvironmentCore, and SharedEnv from
+SharedCore; DbSlot and HandleLock are used as they are.  A core implements the operations that run
+once per record, which the public classes document, and begin, commit and abort.  Everything else is
+written once above the cores, with ``_do``.
 
 There are two cores with these names: the C core (``_native/core``) and the core in cffi
 (``_cffi_core``).  ``_which_core.py`` chooses one when pylmdb is imported.  Code above the cores
 must not use a name of a core that is not in this file.
 """
 
-from _thread import RLock
 from collections.abc import Callable
 from typing import Any, TypeVar, final
 
@@ -102,6 +102,13 @@ class CursorCore:
         """The guard: call ``operation(native cursor, *args)``; raise if the cursor cannot be used
         now."""
 
+@final
+class HandleLock:
+    """A lock for a with statement; a thread may take it several times."""
+
+    def __enter__(self) -> object: ...
+    def __exit__(self, *exc: object) -> None: ...
+
 @disjoint_base
 class SharedCore:
     """The transactions of a native environment; SharedEnv derives from it."""
@@ -124,7 +131,7 @@ class SharedCore:
     # the slot of the main database
     main: DbSlot
     # held while any of these changes
-    dbi_lock: RLock
+    dbi_lock: HandleLock
 
     def attach(self, engine: Engine, pool: int, /) -> None:
         """Set the engine, and the address of the ``struct pylmdb_pool``; it must be called before
@@ -192,10 +199,24 @@ class EnvironmentCore:
         integerdup: bool = False,
         dupfixed: bool = False,
     ) -> Database: ...
+    def _handle(self, name: bytes | None, slot: DbSlot, /) -> Database:
+        """Return the handle of this Environment to a database: the one that is alive, or a new
+        one."""
     def stat(self) -> Stat: ...
     def info(self) -> EnvInfo: ...
     def max_key_size(self) -> int: ...
     def max_readers(self) -> int: ...
+
+@disjoint_base
+class DatabaseCore:
+    """What a Database consists of."""
+
+    # None if __init__ was never called
+    _env: Environment | None
+    # None for the main database
+    _name: bytes | None
+    # None until it is looked up in this process
+    _slot: DbSlot | None
 
 @final
 class DbSlot:

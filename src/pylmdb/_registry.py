@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
 from _thread import RLock
 
 from . import _engine
-from ._base.owners import Descriptor, Owner
+from ._base.owners import Owner
 from ._shared.environment import SharedEnv
 from ._shared.environment import tokens as tokens
 from ._shared.growth import plan
-from ._shared.opening import OpenAttempt, RetryError, look
+from ._shared.opening import Look, OpenAttempt, RetryError
 from ._shared.options import SPARE_SLOTS
 from ._shared.options import make_options as make_options
 from ._typing import TYPE_CHECKING
@@ -160,12 +159,14 @@ class _NewEnvironment(Owner):
     def open(self) -> SharedEnv:
         """Open it, and add it to the table."""
         options = self._options
-        head, key = look(options)
+        look = Look(_engine.default(), options, _kept_lock(options))
+        head, key = look.head, look.key
         engine = self._engine = _engine.choose(head, options.lib_version, options.given_path)
         if key is not None:
             if key in _open:
                 raise _replaced(options)  # after it was looked up
-            _refuse_other_binding(engine.lib, options, key)
+            if look.found.may_be_open:
+                _refuse_other_binding(look, options, key)
         made = self._made = OpenAttempt(engine, options, head)
         if key is None:
             made.make_directory()
@@ -175,19 +176,15 @@ class _NewEnvironment(Owner):
             raise error("mdb_env_create", code)
         shared = self._shared = SharedEnv(engine, self._handle, options, _close_if_last)
         _half_open.add(shared)
-        _open_files(shared, made, options)
+        _open_files(shared, made, options, look.file_mode(options))
         # Readers that have died keep pages and reader slots in use.
         engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
         if options.map_size == 0:
             engine.lib.pylmdb_env_limit(shared.ptr, 0)
         _load_main(shared)
-        shared.key = _descriptor_key(shared)
         # A reader opens the data file before it waits for the lock file.
-        named = _file_key(options.data_path)
-        if shared.key != named or key not in (None, named):
+        if not _has_its_name(shared, options) or key not in (None, shared.key):
             raise _replaced(options)
-        lock_key = _file_key(options.lock_path) if options.lock else None
-        shared.keys = (shared.key,) if lock_key is None else (shared.key, lock_key)
         _open.update(dict.fromkeys(shared.keys, shared))
         return shared
 
@@ -215,10 +212,10 @@ def _replaced(options: Options) -> RetryError:
     )
 
 
-def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options) -> None:
+def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode: int) -> None:
     _configure(shared, options)
     lib = shared.engine.lib
-    code = opening.open(shared.ptr, _flags(lib, options), _file_mode(options))
+    code = opening.open(shared.ptr, _flags(lib, options), mode)
     if not code:
         lib.pylmdb_env_opened(shared.ptr)
         _join(shared, options)
@@ -247,18 +244,6 @@ def _join(shared: SharedEnv, options: Options) -> None:
         f" process has open, and its lock file cannot be removed: {os.strerror(code)}",
         hint=f"end that process, or delete {os.fsdecode(options.lock_path)!r}",
     )
-
-
-def _file_mode(options: Options) -> int:
-    """The permissions of the files that opening creates.
-
-    If the data file exists, only the lock file can be new.  It gets the permissions of the data
-    file, so that the same users can use both; the owner can use it in any case.
-    """
-    try:
-        return os.stat(options.data_path).st_mode & 0o666 | 0o600
-    except OSError:
-        return options.mode & ~0o111
 
 
 def _configure(shared: SharedEnv, options: Options) -> None:
@@ -303,51 +288,41 @@ def _load_main(shared: SharedEnv) -> None:
         lib.pylmdb_abort(handle)
 
 
-def _descriptor_key(shared: SharedEnv) -> FileKey:
-    out = shared.engine.ffi.new("mdb_filehandle_t *")
-    code = shared.engine.lib.mdb_env_get_fd(shared.ptr, out)
-    if code:
-        raise error("mdb_env_get_fd", code)
-    found = os.fstat(int(out[0]))
-    return found.st_dev, found.st_ino
+def _has_its_name(shared: SharedEnv, options: Options) -> bool:
+    """Note the keys of the open files; return whether the data file still has its name."""
+    ffi = shared.engine.ffi
+    data, lock = ffi.new("struct pylmdb_file *"), ffi.new("struct pylmdb_file *")
+    lock_path = options.lock_path if options.lock else ffi.NULL
+    is_same = shared.engine.lib.pylmdb_look_at_names(
+        shared.ptr, options.data_path, lock_path, data, lock
+    )
+    shared.key = data.device, data.inode
+    shared.keys = (shared.key, (lock.device, lock.inode)) if lock.inode else (shared.key,)
+    return bool(is_same)
 
 
-def _refuse_other_binding(lib: CData, options: Options, key: FileKey) -> None:
+def _kept_lock(options: Options) -> int:
+    """The descriptor that was kept of this lock file; -1 if there is none."""
+    key = _file_key(options.lock_path) if _kept else None
+    return -1 if key is None else _kept.pop(key, -1)
+
+
+def _refuse_other_binding(look: Look, options: Options, key: FileKey) -> None:
     """Raise if another LMDB binding, or another copy of pylmdb, has the file open in this process.
 
-    It would lose its locks when pylmdb closes the file.  If the parent of a forked child has the
-    file open, that does no harm.
+    It would lose its locks when pylmdb closes the lock file, so the descriptor is kept.  If the
+    parent of a forked child has the file open, that does no harm.
     """
-    if key in _inherited or not sys.platform.startswith("linux"):
+    if key in _inherited or not _is_mapped(options, key):
         return
-    lock_key, data = _file_key(options.lock_path), Descriptor()
-    lock = Descriptor(None if lock_key is None else _kept.pop(lock_key, None))
-    with lock, lock, data, data:
-        try:
-            if lock.number is None and lock_key is not None:
-                lock_key = _open_lock_file(lock, options.lock_path)
-            data_fd = data.open(options.data_path, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:
-            return  # liblmdb says why it cannot be opened
-        lock_fd = -1 if lock.number is None else lock.number
-        may_be = lib.pylmdb_may_be_open(lock_fd, data_fd)
-        other = bool(may_be and lib.pylmdb_has_descriptor(*key) and _is_mapped(options, key))
-        if other and lock_key is not None:
-            _kept[lock_key] = lock.keep()
-    if other:
-        raise Error(
-            f"open: another LMDB binding has {options.given_path!r} open in this process",
-            hint="close it there first; two would break each other's locks",
-        )
-
-
-def _open_lock_file(lock: Descriptor, path: bytes) -> FileKey | None:
-    """Open a lock file; returns its key, or None if it cannot be opened."""
-    try:
-        found = os.fstat(lock.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW))
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    lock_fd, look.found.lock_fd = look.found.lock_fd, -1
+    if lock_fd >= 0:
+        found = os.fstat(lock_fd)
+        _kept[found.st_dev, found.st_ino] = lock_fd
+    raise Error(
+        f"open: another LMDB binding has {options.given_path!r} open in this process",
+        hint="close it there first; two would break each other's locks",
+    )
 
 
 def _is_mapped(options: Options, key: FileKey) -> bool:

@@ -69,20 +69,6 @@ class SlowPaths:
         handle = self._cast("struct pylmdb_txn *", address)
         begin_writer(shared, handle, env, deadline or Deadline(None))
 
-    def end_writer(
-        self,
-        shared: SharedEnv,
-        address: int,
-        sync_flags: int | None,
-        opened: list[DbSlot],
-        dropped: list[int],
-        parent_opened: list[DbSlot] | None,
-        parent_dropped: list[int] | None,
-    ) -> None:
-        """End a native write transaction that has opened or dropped handles."""
-        handle = self._cast("struct pylmdb_txn *", address)
-        shared.end_writer(handle, sync_flags, opened, dropped, parent_opened, parent_dropped)
-
     def wait_for_gate(
         self, shared: SharedEnv, _address: int, env: Environment, deadline: Deadline | None
     ) -> None:

@@ -49,13 +49,24 @@ if sys.implementation.name == "cpython":
     check_version("_core", compiled.VERSION)
 
 if TYPE_CHECKING or NAME == "c":
-    from ._core import CursorCore, DbSlot, EnvironmentCore, SharedCore, TransactionCore, join
+    from ._core import (
+        CursorCore,
+        DatabaseCore,
+        DbSlot,
+        EnvironmentCore,
+        HandleLock,
+        SharedCore,
+        TransactionCore,
+        join,
+    )
     from ._core import publish as _publish
 else:
     from ._cffi_core.core import (
         CursorCore,
+        DatabaseCore,
         DbSlot,
         EnvironmentCore,
+        HandleLock,
         SharedCore,
         TransactionCore,
         join,
@@ -65,8 +76,10 @@ else:
 __all__ = [
     "NAME",
     "CursorCore",
+    "DatabaseCore",
     "DbSlot",
     "EnvironmentCore",
+    "HandleLock",
     "SharedCore",
     "TransactionCore",
     "check_version",

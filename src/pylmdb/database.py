@@ -11,6 +11,7 @@ from ._base.flags import (
     MDB_REVERSEKEY,
 )
 from ._typing import TYPE_CHECKING
+from ._which_core import DatabaseCore, publish
 from .errors import Error, InvalidParameterError, closed
 from .types import DbFlags
 
@@ -58,7 +59,8 @@ def words_of(flags: DbFlags) -> list[str]:
     return [word for word, is_set in flags.items() if is_set]
 
 
-class Database:
+@publish
+class Database(DatabaseCore):
     """A handle to a database (``MDB_dbi``), returned by :meth:`Environment.open_db`.
 
     It has a name and flags, and works in every transaction of its environment and
@@ -69,11 +71,7 @@ class Database:
     :class:`ClosedError`, even if a database with the same name exists again.
     """
 
-    # so that a handle whose __init__ was never called is closed
-    _env: Environment | None = None
-    _name: bytes | None = None
-    _slot: DbSlot | None = None
-    _flags = 0
+    __slots__ = ()
 
     def __init__(self, env: Environment, name: bytes | None, slot: DbSlot | None) -> None:
         if self._env is not None:
@@ -81,7 +79,6 @@ class Database:
         self._env = env
         self._name = name
         self._slot = slot
-        self._flags = 0 if slot is None else slot.flags
 
     @property
     def name(self) -> bytes | None:
@@ -110,6 +107,10 @@ class Database:
                 reader._do(self._load, reader)
         return flag_words(self._flags)
 
+    @property
+    def _flags(self) -> int:
+        return 0 if self._slot is None else self._slot.flags
+
     def _usable(self) -> Environment:
         if self._env is None or self.closed:
             raise closed("database handle", "open the database again with open_db()")
@@ -135,9 +136,8 @@ class Database:
                 "the database handle belongs to another environment",
                 hint="open it in this one with open_db()",
             )
-        self._slot = shared.slot_of(ptr, txn, self._name, 0)
-        self._flags = self._slot.flags
-        return self._slot
+        slot = self._slot = shared.slot_of(ptr, txn, self._name, 0)
+        return slot
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Database, (self._usable(), self._name, None)

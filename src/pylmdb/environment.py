@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 from _operator import index
-from _weakref import ref
 
 from ._array_methods import EnvironmentArrays
 from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
 from ._core_rules.refusals import refusal
 from ._core_rules.writer_gate import Deadline
 from ._environment import catalog as _catalog
-from ._environment import copying as _copying
 from ._environment import inspection as _inspection
 from ._environment import pinned as _pinned
 from ._typing import TYPE_CHECKING
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._core import DbSlot
     from ._shared.environment import SharedEnv
     from .writer import Writer
 
@@ -100,8 +97,6 @@ class Environment(EnvironmentCore, EnvironmentArrays):
     _left: SharedEnv | None = None
     # the queues of its writers; None until the first one is made
     _queues: Any = None
-    # the living handles, by name
-    _handles: dict[bytes | None, ref[Database]] | None = None
 
     def __init__(
         self,
@@ -223,7 +218,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        if self._shared is not None or self._left is not None:
+            self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._use()
@@ -385,20 +381,6 @@ class Environment(EnvironmentCore, EnvironmentArrays):
             )
         return self._handle(name, slot)
 
-    def _handle(self, name: bytes | None, slot: DbSlot) -> Database:
-        handles = self._handles
-        if handles is None:
-            handles = self._handles = {}
-        known = handles.get(name)
-        handle = None if known is None else known()
-        if handle is None or handle._slot is not slot:
-            if not len(handles) % 128 and len(handles) > 2 * len(slot.shared.slots):
-                for dead in [each for each, known in handles.items() if known() is None]:
-                    handles.pop(dead, None)
-            handle = Database(self, name, slot)
-            handles[name] = ref(handle)
-        return handle
-
     def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
         """Return the names of all named databases, in order.
 
@@ -514,6 +496,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
         ``mdb_env_copyfd3``.
         """
+        from ._environment import copying as _copying  # few programs need it
+
         _copying.copy_to_path(self, path, bool(compact), txn)
 
     def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
@@ -523,6 +507,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
         ``mdb_env_copyfd3``.
         """
+        from ._environment import copying as _copying
+
         _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)
 
     def compact(self) -> None:

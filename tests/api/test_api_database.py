@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Databases by name: their flags as a contract, their handles, listing and dropping."""
 
+import gc
 import pickle
 import threading
+import weakref
 
 import pytest
 
@@ -62,6 +64,52 @@ def test_handles_are_the_same_object(env):
     assert not first.closed
     assert isinstance(first, pylmdb.Database)
     assert pylmdb._Database is pylmdb.Database
+
+
+def test_environments_of_one_file_have_handles_of_their_own(env, open_env, tmp_path):
+    other = open_env(env.path())
+    handles = [each.open_db(b"db") for each in (env, other, env, other)]
+    assert handles[0] is handles[2] is not handles[1] is handles[3]
+    with env.begin(write=True) as txn:
+        for handle in handles[:2]:
+            txn.put(b"k", b"v", db=handle)
+    other.close()
+    assert [handle.closed for handle in handles] == [False, True] * 2
+    assert env.open_db(b"db") is handles[0]
+
+
+def test_a_handle_that_is_going_is_not_given_out(env):
+    """Neither to a callback of a weak reference to it, nor as an object of another class."""
+    handle, found = env.open_db(b"db"), []
+    watch = weakref.ref(handle, lambda _: found.append(env.open_db(b"db")))
+    number = id(handle)
+    del handle
+    gc.collect()
+    assert watch() is None
+    assert found == [env.open_db(b"db")]
+    assert id(found[0]) != number
+
+    class Own(pylmdb.Database):
+        pass
+
+    own = Own(env, b"db", found[0]._slot)
+    assert own.flags() == found[0].flags()
+    assert env.open_db(b"db") is found[0]
+    del found[:]
+    gc.collect()
+    assert type(env.open_db(b"db")) is pylmdb.Database
+
+
+def test_a_handle_is_initialised_once(env):
+    handle = env.open_db(b"db")
+    with pytest.raises(pylmdb.Error, match="opened already"):
+        handle.__init__(env, b"other", None)
+    assert env.open_db(b"db") is handle
+    never = pylmdb.Database.__new__(pylmdb.Database)
+    assert never.closed
+    assert repr(never) == "<pylmdb.Database never opened>"
+    with env.begin() as txn, pytest.raises(pylmdb.ClosedError):
+        txn.get(b"k", db=never)
 
 
 def test_the_main_database(env):

@@ -304,11 +304,14 @@ IN_USE = """
 import lmdb
 from pylmdb import lowlevel
 with pylmdb.open(path, lib_version=lib_version) as env:
-    lib = lowlevel.engine(env).lib
+    engine = lowlevel.engine(env)
 def may_be_open():
-    "What decides whether open() looks at all descriptors and maps of the process."
-    with open(f"{path}/lock.mdb") as lock, open(f"{path}/data.mdb") as data:
-        return lib.pylmdb_may_be_open(lock.fileno(), data.fileno())
+    "What decides whether open() looks at all maps of the process."
+    found = engine.ffi.new("struct pylmdb_look *", {"lock_fd": -1})
+    files = [f"{path}/{name}.mdb".encode() for name in ("data", "lock")]
+    assert engine.lib.pylmdb_look(files[0], 0, files[1], found) == 0
+    engine.lib.pylmdb_look_end(found)
+    return found.may_be_open
 """
 
 

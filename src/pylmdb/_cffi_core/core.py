@@ -10,13 +10,22 @@ from types import FunctionType
 from typing import Any
 
 from .cursor import CursorCore
-from .environment import DbSlot, EnvironmentCore, SharedCore, public_classes
+from .environment import (
+    DatabaseCore,
+    DbSlot,
+    EnvironmentCore,
+    HandleLock,
+    SharedCore,
+    public_classes,
+)
 from .transaction import TransactionCore
 
 __all__ = [
     "CursorCore",
+    "DatabaseCore",
     "DbSlot",
     "EnvironmentCore",
+    "HandleLock",
     "SharedCore",
     "TransactionCore",
     "join",
@@ -30,7 +39,7 @@ def join(table: int) -> None:
 
 def publish(cls: type) -> None:
     """Make objects of a public class from now on, and copy the core's methods to it."""
-    cores = (TransactionCore, CursorCore, EnvironmentCore)
+    cores = (TransactionCore, CursorCore, DatabaseCore, EnvironmentCore)
     core = next(base for base in cls.__mro__ if base in cores)
     public_classes[core.__name__] = cls
     for name, own in list(vars(core).items()):

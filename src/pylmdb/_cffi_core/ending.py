@@ -248,20 +248,48 @@ class NativeTxn:
     def _finish_writer(self) -> None:
         shared, parent = self.shared, self.parent
         if self.opened or self.dropped:
-            above = (None, None) if parent is None else (parent.opened, parent.dropped)
-            shared.end_writer(self.txn, self.commit_flags, self.opened, self.dropped, *above)
+            with shared.dbi_lock:
+                self._end_native_writer()
+                self._settle_handles(self.commit_flags is not None and not self.txn.code)
             self.opened, self.dropped = [], []
-        elif self.commit_flags is None:
-            shared.engine.lib.pylmdb_abort(self.txn)
         else:
-            env = shared.ptr if parent is None else shared.engine.ffi.NULL
-            shared.engine.lib.pylmdb_commit(self.txn, env, self.commit_flags)
+            self._end_native_writer()
         if parent is None:
             self.writers.discard(self)
             shared.gate.leave(self)
         elif self in parent.children:
             parent.children.remove(self)
         shared.leave()
+
+    def _end_native_writer(self) -> None:
+        shared = self.shared
+        if self.commit_flags is None:
+            shared.engine.lib.pylmdb_abort(self.txn)
+        else:
+            env = shared.ptr if self.parent is None else shared.engine.ffi.NULL
+            shared.engine.lib.pylmdb_commit(self.txn, env, self.commit_flags)
+
+    def _settle_handles(self, kept: bool) -> None:
+        """Publish what it has opened and dropped, to all transactions or to its parent, or undo
+        it (not ``kept``).  Repeatable."""
+        shared, parent = self.shared, self.parent
+        # Databases that were dropped and have come back in the same slot.
+        again = {slot.dbi for slot in self.opened if slot.alive}
+        while kept and self.dropped:
+            number = self.dropped[-1]
+            if parent is not None:
+                parent.dropped.append(number)
+            elif number not in again:
+                shared.retire(number)
+            self.dropped.pop()
+        above = set() if parent is None else set(parent.opened)
+        for slot in self.opened:
+            if not kept:
+                shared.forget_slot(slot)
+            elif parent is None:
+                slot.pending = False
+            elif slot not in above:
+                parent.opened.append(slot)
 
     # -- cursors ----------------------------------------------------------------
 

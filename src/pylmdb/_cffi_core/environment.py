@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import time
 import weakref
+from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
 from .._core_rules.refusals import refusal
 from ..errors import open_db_error
 
-if TYPE_CHECKING:
-    from _thread import RLock
+# held while handles are opened, dropped, or settled
+HandleLock = RLock
 
 # The classes of new objects, by the name of the core's type; publish() sets them.
 public_classes: dict[str, type] = {}
@@ -65,7 +66,7 @@ class SharedCore:
     max_dbs = reuses = 0
     # SharedEnv sets these
     main: DbSlot
-    dbi_lock: RLock
+    dbi_lock: HandleLock
 
     if TYPE_CHECKING:
         engine: Any
@@ -217,11 +218,25 @@ class SharedCore:
         return None if native is None else native.owner()
 
 
+class DatabaseCore:
+    """What a Database consists of; one whose __init__ was never called is closed."""
+
+    _env: Any = None
+    _name: bytes | None = None
+    _slot: DbSlot | None = None
+
+    if TYPE_CHECKING:
+
+        def _slot_for(self, shared: Any, ptr: Any, txn: Any) -> Any: ...
+
+
 class EnvironmentCore:
     """The base of Environment, with the methods that the C core has in C."""
 
     _shared: Any = None
     _readonly, _sync, _metasync = False, True, True
+    # the living handles, by name; made by the first one
+    _handles: dict[bytes | None, weakref.ref[Any]] | None = None
 
     if TYPE_CHECKING:
 
@@ -263,6 +278,21 @@ class EnvironmentCore:
         return self._open_db(
             key, txn, reverse_key, dupsort, create, integerkey, integerdup, dupfixed
         )
+
+    def _handle(self, name: bytes | None, slot: DbSlot) -> Any:
+        """Return the handle to a database: the one that is alive, or a new one."""
+        handles = self._handles
+        if handles is None:
+            handles = self._handles = {}
+        known = handles.get(name)
+        handle = None if known is None else known()
+        if handle is None or handle._slot is not slot:
+            if not len(handles) % 128 and len(handles) > 2 * len(slot.shared.slots):
+                for dead in [each for each, known in handles.items() if known() is None]:
+                    handles.pop(dead, None)
+            handle = public_classes["DatabaseCore"](self, name, slot)
+            handles[name] = weakref.ref(handle)
+        return handle
 
     def stat(self) -> Any:
         return self._stat()

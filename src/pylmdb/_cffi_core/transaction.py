@@ -26,11 +26,10 @@ from .._core_rules.inherited import resume, successor
 from .._core_rules.refusals import database_error, refusal
 from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
-from ..database import Database
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
 from .ending import NativeTxn
-from .environment import public_classes
+from .environment import DatabaseCore, public_classes
 from .iterator import iterate_range
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ class TransactionCore:
         """Return the slot of a database handle; raise InvalidParameterError if it is dead."""
         slot: DbSlot = self._slot
         if db is not None:
-            if not isinstance(db, Database):
+            if not isinstance(db, DatabaseCore):
                 raise refusal("not a database", type(db))
             slot = db._slot_for(self._shared, ptr, self)
         # before the check, so that its number is not used again during this operation

@@ -27,13 +27,13 @@ import errno
 import itertools
 import os
 import time
-from _thread import RLock, get_ident
+from _thread import get_ident
 from _weakref import ref
 
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import WriterGate
 from .._typing import TYPE_CHECKING
-from .._which_core import DbSlot, SharedCore
+from .._which_core import DbSlot, HandleLock, SharedCore
 from ..errors import (
     BusyError,
     ReplacedError,
@@ -108,7 +108,7 @@ class SharedEnv(SharedCore):
             raise MemoryError
         self.attach(engine, int(ffi.cast("uintptr_t", self.pool)))
         self.closed = self.replaced = False
-        self.dbi_lock = RLock()
+        self.dbi_lock = HandleLock()
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
         self.main = DbSlot(self, MAIN_DBI, 0, None)
@@ -133,7 +133,9 @@ class SharedEnv(SharedCore):
     @staticmethod
     def _alive(references: dict[int, ref[Any]]) -> list[Any]:
         """The objects that are still alive; dead references are removed."""
-        found = []
+        found: list[Any] = []
+        if not references:
+            return found
         for token, reference in list(references.items()):
             owner = reference()
             if owner is None:
@@ -213,7 +215,7 @@ class SharedEnv(SharedCore):
 
     def abandon(self) -> None:
         """In a forked child: close the descriptors and the map that the child has inherited."""
-        self.dbi_lock, self.ptr = RLock(), None
+        self.dbi_lock, self.ptr = HandleLock(), None
         if not self.gone:
             self.engine.lib.pylmdb_env_abandon(self.handle[0])
 
@@ -376,58 +378,6 @@ class SharedEnv(SharedCore):
             self.forget_slot(slot)
         self.numbers[number] = None
         self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
-
-    def end_writer(
-        self,
-        handle: CData,
-        sync_flags: int | None,
-        opened: list[DbSlot],
-        dropped: list[int],
-        parent_opened: list[DbSlot] | None,
-        parent_dropped: list[int] | None,
-    ) -> None:
-        """End a native write transaction that has opened or dropped handles; repeatable.
-
-        :param sync_flags: how to commit; None aborts.
-        :param parent_opened: those of the parent, in a nested transaction.
-        """
-        lib = self.engine.lib
-        with self.dbi_lock:
-            if sync_flags is None:
-                lib.pylmdb_abort(handle)
-            else:
-                env = self.ptr if parent_opened is None else self.engine.ffi.NULL
-                lib.pylmdb_commit(handle, env, sync_flags)
-            kept = sync_flags is not None and not handle.code
-            self.settle(opened, dropped, kept, parent_opened, parent_dropped)
-
-    def settle(
-        self,
-        opened: list[DbSlot],
-        dropped: list[int],
-        kept: bool,
-        parent_opened: list[DbSlot] | None,
-        parent_dropped: list[int] | None,
-    ) -> None:
-        """Publish what an ended transaction opened and dropped: to all transactions or
-        to its parent; or undo it (not ``kept``).  Repeatable; under ``dbi_lock``."""
-        # Databases that were dropped and have come back in the same slot.
-        again = {slot.dbi for slot in opened if slot.alive}
-        while kept and dropped:
-            number = dropped[-1]
-            if parent_dropped is not None:
-                parent_dropped.append(number)
-            elif number not in again:
-                self.retire(number)
-            dropped.pop()
-        above = set(parent_opened or ())
-        for slot in opened:
-            if not kept:
-                self.forget_slot(slot)
-            elif parent_opened is None:
-                slot.pending = False
-            elif slot not in above:
-                parent_opened.append(slot)
 
     def forget_slot(self, slot: DbSlot) -> None:
         """Kill the slot of a database that was dropped, or whose creation was aborted."""

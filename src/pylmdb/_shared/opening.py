@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
-from .._base.owners import Descriptor
 from .._typing import TYPE_CHECKING
 from ..errors import Error, FileSystemError, InvalidError, LockFileError, error
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
     FileKey = tuple[int, int]
 
-# bytes at the beginning of a data file that include its format
-HEAD_SIZE = 64
 EMPTY = "is empty, as before its first use"
 # error numbers of systems that cannot lock or map a file: Linux, NFS, Lustre, FUSE and others
 _REFUSALS = (
@@ -45,41 +41,53 @@ class RetryError(Exception):
 # -- before a file is created --------------------------------------------------------------
 
 
-def look(options: Options) -> tuple[bytes, FileKey | None]:
-    """Read the beginning of the data file.
+class Look:
+    """What there is before the files are opened.
 
-    :return: its first bytes and its key in the registry; ``b""`` and None if the file does not
-        exist and can be created.
-    :raises Error: it cannot be opened, or it does not exist and cannot be created.
+    :param kept: a descriptor of the lock file that is open already; -1 if there is none.
+    :param asks: whether to ask if another LMDB binding may have the files open in this process.
+        If so, ``found.lock_fd`` stays open as long as this object, unless it is set to -1.
+    :raises Error: the data file cannot be opened, or it does not exist and cannot be created.
     :raises RetryError: another process is removing it.
     """
-    found, missing = None, 0
-    try:
-        found = os.stat(options.data_path)
-    except OSError as failure:
-        missing = failure.errno or errno.ENOENT
-    if found is None:
-        if not _can_make_directory(options):
-            _check_missing(options, missing)
-        return b"", None
-    if not stat.S_ISREG(found.st_mode):
-        raise _not_a_file(options, stat.S_ISDIR(found.st_mode))
-    access = os.O_RDONLY if options.readonly else os.O_RDWR
-    file = Descriptor()
-    with file, file:
-        try:
-            fd = file.open(options.data_path, access | getattr(os, "O_NONBLOCK", 0))
-        except FileNotFoundError:
-            return b"", None
-        except OSError as failure:
-            hint = "this process has no permission to write it"
-            if options.readonly:
-                hint = "this process has no permission to read it"
-            elif os.access(options.data_path, os.R_OK):
-                hint += "; readonly=True opens it for reading"
-            raise error(f"open: {_data_name(options)!r}", failure.errno or 0, hint) from None
-        found = os.fstat(fd)
-        return os.read(fd, HEAD_SIZE), (found.st_dev, found.st_ino)
+
+    def __init__(self, engine: Engine, options: Options, kept: int = -1, asks: bool = True) -> None:
+        ffi, lib = engine.ffi, engine.lib
+        # ends with the object, without Python code in between
+        found = self.found = ffi.gc(ffi.new("struct pylmdb_look *"), lib.pylmdb_look_end)
+        found.lock_fd = kept
+        lock_path = options.lock_path if asks else ffi.NULL
+        code = lib.pylmdb_look(options.data_path, not options.readonly, lock_path, found)
+        # the first bytes of the data file, and its key in the registry; b"" and None if it does
+        # not exist and can be created
+        self.head, self.key = b"", None
+        if not code:
+            self.head = ffi.buffer(found.head, found.size)[:]
+            self.key = found.data.device, found.data.inode
+        elif found.step == lib.PYLMDB_LOOK_FOR_FILE:
+            if not _can_make_directory(options):
+                _check_missing(options, code)
+        elif found.step == lib.PYLMDB_LOOK_AT_KIND:
+            raise _not_a_file(options, code == errno.EISDIR)
+        elif code != errno.ENOENT:
+            raise _not_opened(options, code)
+
+    def file_mode(self, options: Options) -> int:
+        """The permissions of the files that opening creates.
+
+        If the data file exists, only the lock file can be new.  It gets the permissions of the data
+        file, so that the same users can use both; the owner can use it in any case.
+        """
+        return options.mode & ~0o111 if self.key is None else self.found.mode & 0o666 | 0o600
+
+
+def _not_opened(options: Options, code: int) -> Error:
+    hint = "this process has no permission to write it"
+    if options.readonly:
+        hint = "this process has no permission to read it"
+    elif os.access(options.data_path, os.R_OK):
+        hint += "; readonly=True opens it for reading"
+    return error(f"open: {_data_name(options)!r}", code, hint)
 
 
 def _can_make_directory(options: Options) -> bool:
@@ -144,7 +152,7 @@ class OpenAttempt:
 
     def __init__(self, engine: Engine, options: Options, head: bytes) -> None:
         self._lib, self._null, self._options = engine.lib, engine.ffi.NULL, options
-        self._head = head
+        self._engine, self._head = engine, head
         self._record = engine.ffi.new("struct pylmdb_opening *")
         self._made_directory = False
 
@@ -212,7 +220,7 @@ class OpenAttempt:
         if self._record.step == lib.PYLMDB_MAP_LOCK_FILE:
             return _is_empty(self._options.lock_path)
         if code in (lib.MDB_INVALID, lib.MDB_VERSION_MISMATCH):
-            return look(self._options)[0] != self._head
+            return Look(self._engine, self._options, asks=False).head != self._head
         return code in (errno.ENOENT, errno.ESTALE)
 
 

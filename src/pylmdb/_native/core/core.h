@@ -87,16 +87,17 @@ typedef struct {
     PyObject *module; /* not owned: it owns the state */
     PyTypeObject *transaction_type, *cursor_type, *iterator_type, *range_type;
     PyTypeObject *shared_type, *slot_type, *exporter_type, *lease_type, *environment_type;
+    PyTypeObject *database_type, *lock_type;
     /* the classes of new objects, set by publish() */
-    PyObject *transaction_class, *cursor_class;
+    PyObject *transaction_class, *cursor_class, *database_class;
     /* functions and classes in Python */
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
     PyObject *successor;
-    PyObject *database_class, *deadline_class;
+    PyObject *deadline_class;
     RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];
     /* names of methods */
-    PyObject *acquire, *release, *handle, *open_db;
+    PyObject *open_db;
     /* the headers of arrays seen last, and what each one says */
     PyObject *forms[FORMS];
     /* the memory of a freed Transaction, for the next one */
@@ -129,7 +130,28 @@ typedef struct {
      * then, and the transaction that used this one again. */
     Py_ssize_t reuse;
     size_t since;
+    /* the Databases that have this slot (borrowed) */
+    struct Database *handles;
 } Slot;
+
+/* A handle of one Environment to a database. */
+typedef struct Database {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    /* NULL: never opened; the name is None for the main database */
+    PyObject *env, *name;
+    /* NULL: not looked up yet in this process */
+    Slot *slot;
+    /* among the handles of the slot */
+    struct Database *next, *previous;
+} Database;
+
+/* The lock of an environment's handles; depth 0: it is free. */
+typedef struct {
+    PyObject_HEAD
+    unsigned long long owner;
+    int depth;
+} HandleLock;
 
 /* A native environment and its state in this process: the C half of SharedEnv. */
 typedef struct {
@@ -153,7 +175,8 @@ typedef struct {
     /* The open databases: slots by name, and the last slot of each number, or None if the
      * number was retired; the lock for both; how many databases may be open; how often a number
      * was used again. */
-    PyObject *slots, *by_number, *dbi_lock;
+    PyObject *slots, *by_number;
+    HandleLock *dbi_lock;
     Py_ssize_t max_dbs, reuses;
     MDB_txn *idle[PYLMDB_MAX_SLOTLESS];
     /* the pinned snapshots, the latest first */
@@ -283,6 +306,13 @@ PyObject *ask(PyObject *object, const char *method, const char *format, ...);
 /* Makes a pointer of cffi: kind is "transaction_pointer" or "cursor_pointer". */
 PyObject *cffi_pointer(Shared *shared, const char *kind, const void *address);
 
+/* A pause without the GIL. */
+static inline void let_others_run(void)
+{
+    Py_BEGIN_ALLOW_THREADS pylmdb_pause();
+    Py_END_ALLOW_THREADS
+}
+
 /* Returned in place of a code of liblmdb: an exception is set. */
 #define RAISED INT_MIN
 
@@ -293,6 +323,25 @@ PyObject *cffi_pointer(Shared *shared, const char *kind, const void *address);
  * and keeps the transaction from being ended. */
 int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, unsigned int flags,
               Slot **out);
+
+/* Of the handles that a transaction has opened or dropped; a new reference. */
+PyObject *list_of(PyObject **list);
+/* What an ended write transaction has opened and dropped: kept, and published to all transactions
+ * or to its parent, or undone.  The caller has the lock of the handles.  It raises nothing. */
+void settle_handles(Transaction *txn, int kept);
+
+/* -- handle_lock.c -- */
+
+/* NULL: another thread has it. */
+HandleLock *try_lock_handles(Shared *shared);
+/* Waits, and lets no signal handler run. */
+HandleLock *lock_handles(Shared *shared);
+void unlock_handles(HandleLock *lock);
+
+/* -- database.c -- */
+
+/* The handle of an Environment to a database: the one that is alive, or a new one. */
+PyObject *handle_of(CoreState *state, PyObject *env, PyObject *name, Slot *slot);
 
 /* -- shared.c -- */
 
@@ -362,8 +411,6 @@ PyObject *end_thread(PyObject *module, PyObject *ignored);
 /* The writer gate: one write transaction at a time in this process. */
 void take_gate(Shared *shared, Transaction *txn);
 void leave_gate(Shared *shared);
-/* A new reference to a list of a transaction, which is made if it is NULL. */
-PyObject *list_of(PyObject **list);
 /* Ends a transaction that is being deallocated; dropped: the program has not ended it. */
 void finish_dying(Transaction *txn, int dropped);
 
@@ -397,7 +444,7 @@ PyObject *transaction_stat(PyObject *, PyObject *const *, Py_ssize_t, PyObject *
 /* -- the types -- */
 
 extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, range_spec, shared_spec, slot_spec,
-    exporter_spec, lease_spec, environment_spec;
+    exporter_spec, lease_spec, environment_spec, database_spec, lock_spec;
 /* Objects of a type are as large as its struct. */
 #define TYPE_SPEC(type, public_name, of, more_flags) \
     PyType_Spec type##_spec = { \

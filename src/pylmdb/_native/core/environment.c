@@ -28,40 +28,17 @@ static PyObject *environment_begin(EnvironmentCore *self, PyObject *const *args,
 
 /* -- open_db() ------------------------------------------------------------------ */
 
-/* Take the lock that open_slot() needs, without waiting: 1, 0: it is taken, -1: raised. */
-static int try_lock_handles(Shared *shared)
-{
-    PyObject *locked =
-        PyObject_CallMethodOneArg(shared->dbi_lock, shared->state->acquire, Py_False);
-    const int is_locked = locked == Py_True;
-
-    Py_XDECREF(locked);
-    return !locked ? -1 : is_locked;
-}
-
-static int unlock_handles(Shared *shared)
-{
-    PyObject *result = PyObject_CallMethodNoArgs(shared->dbi_lock, shared->state->release);
-
-    Py_XDECREF(result);
-    return result ? 0 : -1;
-}
-
 /* open_slot() if its lock is free; PYLMDB_NOT_QUICK: Python must do it. */
 static int open_unless_locked(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name,
                               unsigned int flags, Slot **out)
 {
-    const int locked = try_lock_handles(shared);
+    HandleLock *lock = try_lock_handles(shared);
     int code;
 
-    if (locked <= 0)
-        return locked ? RAISED : PYLMDB_NOT_QUICK;
+    if (!lock)
+        return PYLMDB_NOT_QUICK;
     code = open_slot(shared, ptr, txn, name, flags, out);
-    if (unlock_handles(shared)) {
-        if (!code)
-            Py_CLEAR(*out);
-        code = RAISED;
-    }
+    unlock_handles(lock);
     return code;
 }
 
@@ -109,7 +86,7 @@ static int open_quickly(EnvironmentCore *self, PyObject *const *given, Slot **ou
     const int create = !given[4] || given[4] == Py_True;
     int code;
 
-    if (!shared || !shared->dbi_lock || !name || !PyBytes_CheckExact(name) ||
+    if (!shared || !name || !PyBytes_CheckExact(name) ||
         strlen(PyBytes_AS_STRING(name)) != (size_t)PyBytes_GET_SIZE(name) || !is_false(given[2]) ||
         !is_false(given[3]) || !(create || given[4] == Py_False) || !is_false(given[5]) ||
         !is_false(given[6]) || !is_false(given[7]))
@@ -158,9 +135,21 @@ static PyObject *environment_open_db(EnvironmentCore *self, PyObject *const *arg
     }
     if (code)
         return fail_open_db(state, code, given[0]);
-    result = PyObject_CallMethodObjArgs((PyObject *)self, state->handle, given[0], slot, NULL);
+    result = handle_of(state, (PyObject *)self, given[0], slot);
     Py_DECREF(slot);
     return result;
+}
+
+/* _handle(name, slot) */
+static PyObject *environment_handle(EnvironmentCore *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    CoreState *state = state_of(Py_TYPE(self));
+
+    if (!state)
+        return NULL;
+    if (nargs != 2 || !PyObject_TypeCheck(args[1], state->slot_type))
+        return PyErr_Format(PyExc_TypeError, "_handle() takes a name and a DbSlot");
+    return handle_of(state, (PyObject *)self, args[0], (Slot *)args[1]);
 }
 
 static PyObject *environment_get_shared(EnvironmentCore *self, void *ignored)
@@ -216,6 +205,9 @@ static PyMethodDef environment_methods[] = {
     {"max_key_size", METHOD(environment_max_key_size), METH_NOARGS, DOC_ENVIRONMENT_MAX_KEY_SIZE},
     {"max_readers", METHOD(environment_max_readers), METH_NOARGS, DOC_ENVIRONMENT_MAX_READERS},
     {"open_db", METHOD(environment_open_db), KEYWORDS, DOC_ENVIRONMENT_OPEN_DB},
+    {"_handle", METHOD(environment_handle), METH_FASTCALL,
+     PyDoc_STR("_handle($self, name, slot, /)\n--\n\n"
+               "Return the handle to a database: the one that is alive, or a new one.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -178,7 +178,7 @@ static PyObject *core_publish(PyObject *module, PyObject *object)
     PyTypeObject *base = PyType_Check(object) ? class->tp_base : NULL;
 
     if (!base || (base != state->transaction_type && base != state->cursor_type &&
-                  base != state->environment_type))
+                  base != state->environment_type && base != state->database_type))
         return PyErr_Format(PyExc_TypeError, "publish: %R stands on no type of the core", object);
     if (own_all(class, base) || inherit_slot(class, base, "__init__") ||
         inherit_slot(class, base, "__iter__"))
@@ -187,6 +187,8 @@ static PyObject *core_publish(PyObject *module, PyObject *object)
         Py_XSETREF(state->transaction_class, Py_NewRef(object));
     if (base == state->cursor_type)
         Py_XSETREF(state->cursor_class, Py_NewRef(object));
+    if (base == state->database_type)
+        Py_XSETREF(state->database_class, Py_NewRef(object));
     if (base != state->environment_type)
         shorten_dealloc(class, base);
     Py_RETURN_NONE;
@@ -242,7 +244,6 @@ static int take_python_side(CoreState *state)
                    take_attribute("pylmdb._core_rules.refusals", "database_error",
                                   &state->database_error) ||
                    take_attribute("pylmdb._core_rules.ranges", "successor", &state->successor) ||
-                   take_attribute("pylmdb.database", "Database", &state->database_class) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||
                    take_record("Stat", "stat_fields", PYLMDB_STAT_SIZE, &state->stat) ||
@@ -273,9 +274,6 @@ static int core_exec(PyObject *module)
         if (!(state->names[i] = PyUnicode_InternFromString(argument_names[i])))
             return -1;
     if (!(state->empty = PyBytes_FromStringAndSize(NULL, 0)) ||
-        !(state->acquire = PyUnicode_InternFromString("acquire")) ||
-        !(state->release = PyUnicode_InternFromString("release")) ||
-        !(state->handle = PyUnicode_InternFromString("_handle")) ||
         !(state->open_db = PyUnicode_InternFromString("_open_db")))
         return -1;
     if (take_python_side(state))
@@ -289,6 +287,8 @@ static int core_exec(PyObject *module)
                    add_type(module, &exporter_spec, &state->exporter_type) ||
                    add_type(module, &lease_spec, &state->lease_type) ||
                    add_type(module, &environment_spec, &state->environment_type) ||
+                   add_type(module, &database_spec, &state->database_type) ||
+                   add_type(module, &lock_spec, &state->lock_type) ||
                    PyModule_AddStringConstant(module, "VERSION", PYLMDB_VERSION_STRING)
                ? -1
                : 0;
@@ -298,11 +298,12 @@ static int core_exec(PyObject *module)
 #define EACH_OBJECT(each) \
     each(transaction_type); each(cursor_type); each(iterator_type); each(range_type); \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
-    each(environment_type); each(transaction_class); each(cursor_class); \
+    each(environment_type); each(database_type); each(lock_type); \
+    each(transaction_class); each(cursor_class); each(database_class); \
     each(error); each(database_error); each(open_db_error); each(refusal); \
     each(successor); \
-    each(acquire); each(release); each(handle); each(open_db); \
-    each(wrong_thread_error); each(database_class); each(deadline_class); \
+    each(open_db); \
+    each(wrong_thread_error); each(deadline_class); \
     each(stat.class); each(stat.fields); each(stat.empty); \
     each(info.class); each(info.fields); each(info.empty)
 /* clang-format on */

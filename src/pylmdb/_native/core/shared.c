@@ -111,6 +111,25 @@ static int shared_set_main(Shared *self, PyObject *slot, void *ignored)
     return 0;
 }
 
+static PyObject *shared_get_dbi_lock(Shared *self, void *ignored)
+{
+    return Py_NewRef(self->dbi_lock ? (PyObject *)self->dbi_lock : Py_None);
+}
+
+static int shared_set_dbi_lock(Shared *self, PyObject *lock, void *ignored)
+{
+    CoreState *state = state_of(Py_TYPE(self));
+
+    if (!state)
+        return -1;
+    if (!lock || !PyObject_TypeCheck(lock, state->lock_type)) {
+        PyErr_SetString(PyExc_TypeError, "dbi_lock must be a HandleLock");
+        return -1;
+    }
+    Py_XSETREF(self->dbi_lock, (HandleLock *)Py_NewRef(lock));
+    return 0;
+}
+
 static PyObject *shared_writer_open(Shared *self, void *ignored)
 {
     return PyBool_FromLong(self->writer != NULL);
@@ -138,7 +157,6 @@ static int shared_traverse(Shared *self, visitproc visit, void *arg)
     Py_VISIT(self->slow);
     Py_VISIT(self->slots);
     Py_VISIT(self->by_number);
-    Py_VISIT(self->dbi_lock);
     return 0;
 }
 
@@ -201,6 +219,8 @@ static PyGetSetDef shared_getset[] = {
      PyDoc_STR("The number of the last committed transaction of any process; None where a\n"
                "transaction could not begin at once either."),
      NULL},
+    {"dbi_lock", (getter)shared_get_dbi_lock, (setter)shared_set_dbi_lock,
+     PyDoc_STR("Held while handles are opened, dropped, or settled."), NULL},
     {"main", (getter)shared_get_main, (setter)shared_set_main,
      PyDoc_STR("The handle of the main database."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -211,7 +231,6 @@ static PyMemberDef shared_members[] = {
     {"replaced", T_BOOL, offsetof(Shared, replaced), 0, NULL},
     {"slots", T_OBJECT, offsetof(Shared, slots), READONLY, NULL},
     {"numbers", T_OBJECT, offsetof(Shared, by_number), READONLY, NULL},
-    {"dbi_lock", T_OBJECT, offsetof(Shared, dbi_lock), 0, NULL},
     {"max_dbs", T_PYSSIZET, offsetof(Shared, max_dbs), 0, NULL},
     {"reuses", T_PYSSIZET, offsetof(Shared, reuses), 0, NULL},
     {"live", T_INT, offsetof(Shared, live), READONLY, NULL},

@@ -22,27 +22,34 @@ static Slot *slot_of(PyObject *table, PyObject *key)
     return (Slot *)PyDict_GetItemWithError(table, key);
 }
 
-/* Kill the slot of a native handle whose database no longer exists: 0, or -1: raised. */
-static int retire_slot(Shared *shared, PyObject *number)
+/* Kill the slot of a database that was dropped, or whose creation was aborted: 0, or -1: raised. */
+static int forget_slot(Shared *shared, Slot *slot)
 {
+    slot->alive = 0;
+    if (slot_of(shared->slots, slot->name) == slot)
+        return PyDict_DelItem(shared->slots, slot->name);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* Retire a native handle whose database no longer exists: 0, or -1: raised. */
+static int retire_number(Shared *shared, PyObject *number)
+{
+    const unsigned long dbi = PyLong_AsUnsignedLong(number);
     Slot *slot = slot_of(shared->by_number, number);
 
-    if (slot && (PyObject *)slot != Py_None) {
-        slot->alive = 0;
-        if (slot_of(shared->slots, slot->name) == slot && PyDict_DelItem(shared->slots, slot->name))
-            return -1;
-    }
-    return PyErr_Occurred() ? -1 : PyDict_SetItem(shared->by_number, number, Py_None);
+    if (PyErr_Occurred() || (slot && (PyObject *)slot != Py_None && forget_slot(shared, slot)) ||
+        PyDict_SetItem(shared->by_number, number, Py_None))
+        return -1;
+    shared->engine->dbi_retire(shared->pool->env, (MDB_dbi)dbi);
+    return 0;
 }
 
 static int retire(Shared *shared, MDB_dbi dbi)
 {
     PyObject *number = PyLong_FromUnsignedLong(dbi);
-    const int rc = number ? retire_slot(shared, number) : -1;
+    const int rc = number ? retire_number(shared, number) : -1;
 
     Py_XDECREF(number);
-    if (!rc)
-        shared->engine->dbi_retire(shared->pool->env, dbi);
     return rc;
 }
 
@@ -198,6 +205,102 @@ int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, un
     Py_XDECREF(opened);
     Py_XDECREF(fresh);
     return code;
+}
+
+/* -- the end of a write transaction ---------------------------------------------- */
+
+/* A new reference; a list that is not there yet is made. */
+PyObject *list_of(PyObject **list)
+{
+    if (!*list)
+        *list = PyList_New(0);
+    return Py_XNewRef(*list);
+}
+
+static Py_ssize_t length_of(PyObject *list)
+{
+    return list ? PyList_GET_SIZE(list) : 0;
+}
+
+/* Moves the items of a list to the end of the parent's list, which may not be there yet. */
+static int give_to_parent(PyObject *list, PyObject **parents)
+{
+    PyObject *to = length_of(list) ? list_of(parents) : NULL;
+    int rc = 0;
+
+    if (length_of(list))
+        rc = to ? PyList_SetSlice(to, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX, list) : -1;
+    Py_XDECREF(to);
+    return rc;
+}
+
+/* The numbers of databases that have come back, perhaps after they were dropped. */
+static PyObject *numbers_in_use(PyObject *opened)
+{
+    PyObject *numbers = PySet_New(NULL), *number;
+    Py_ssize_t i;
+
+    for (i = 0; numbers && i < length_of(opened); i++) {
+        Slot *slot = (Slot *)PyList_GET_ITEM(opened, i);
+
+        if (!slot->alive)
+            continue;
+        number = PyLong_FromUnsignedLong(slot->dbi);
+        if (!number || PySet_Add(numbers, number))
+            Py_CLEAR(numbers);
+        Py_XDECREF(number);
+    }
+    return numbers;
+}
+
+static int retire_dropped(Shared *shared, PyObject *dropped, PyObject *opened)
+{
+    PyObject *again = numbers_in_use(opened);
+    int rc = again ? 0 : -1, is_again;
+    Py_ssize_t i;
+
+    for (i = 0; !rc && i < PyList_GET_SIZE(dropped); i++) {
+        PyObject *number = PyList_GET_ITEM(dropped, i);
+
+        if ((is_again = PySet_Contains(again, number)) <= 0)
+            rc = is_again || retire_number(shared, number) ? -1 : 0;
+    }
+    Py_XDECREF(again);
+    return rc;
+}
+
+/* A handle that lack of memory keeps from being retired is found stale by open_db(). */
+static void note_failure(Shared *shared, int rc)
+{
+    if (rc)
+        PyErr_WriteUnraisable((PyObject *)shared);
+}
+
+void settle_handles(Transaction *txn, int kept)
+{
+    Shared *shared = txn->shared;
+    Transaction *parent = txn->parent;
+    Py_ssize_t i;
+
+    if (kept && parent) {
+        note_failure(shared, give_to_parent(txn->dropped, &parent->dropped));
+        if (give_to_parent(txn->opened, &parent->opened)) {
+            note_failure(shared, -1);
+            kept = 0; /* a handle that the parent cannot undo must not stay alive */
+        }
+    } else if (kept && length_of(txn->dropped)) {
+        note_failure(shared, retire_dropped(shared, txn->dropped, txn->opened));
+    }
+    for (i = 0; i < length_of(txn->opened); i++) {
+        Slot *slot = (Slot *)PyList_GET_ITEM(txn->opened, i);
+
+        if (!kept)
+            note_failure(shared, forget_slot(shared, slot));
+        else if (!parent)
+            slot->pending = 0;
+    }
+    Py_CLEAR(txn->opened);
+    Py_CLEAR(txn->dropped);
 }
 
 /* -- the type ------------------------------------------------------------------- */

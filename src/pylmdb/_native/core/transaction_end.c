@@ -7,8 +7,8 @@
  * which has released the GIL, nor further down on the stack of this one.  The operation that
  * leaves last finishes what was revoked.  So an end never waits, and an operation never finds its
  * native transaction or cursor gone.
- * Nothing here raises.  An end can run Python code, which closes database handles or the
- * environment.  If an exception of a signal handler interrupts that code, it is called again.
+ * Nothing here raises.  An end can run Python code, which closes the environment.  If an exception
+ * of a signal handler interrupts that code, it is called again.
  */
 #include "guard.h"
 
@@ -108,49 +108,6 @@ PyObject *end_thread(PyObject *module, PyObject *object)
 
 /* -- finishing ------------------------------------------------------------------ */
 
-/* A new reference to a list, which is made if it is NULL. */
-PyObject *list_of(PyObject **list)
-{
-    if (!*list)
-        *list = PyList_New(0);
-    return Py_XNewRef(*list);
-}
-
-static PyObject *list_of_parent(Transaction *parent, PyObject **list)
-{
-    return parent ? list_of(list) : Py_NewRef(Py_None);
-}
-
-static PyObject *call_end_writer(Transaction *txn, int commit)
-{
-    Transaction *const parent = txn->parent;
-
-    return ask(txn->shared->slow, "end_writer", "(OKNNNNN)", txn->shared,
-               (unsigned long long)(uintptr_t)&txn->native,
-               commit ? PyLong_FromUnsignedLong(txn->sync_flags) : Py_NewRef(Py_None),
-               list_of(&txn->opened), list_of(&txn->dropped),
-               list_of_parent(parent, parent ? &parent->opened : NULL),
-               list_of_parent(parent, parent ? &parent->dropped : NULL));
-}
-
-/* A transaction that has opened or dropped handles is ended in Python, under their lock. */
-static void end_with_handles(Transaction *txn, int commit)
-{
-    PyObject *result = NULL;
-    int tries;
-
-    for (tries = 0; !result && tries < 100; tries++)
-        if (!(result = call_end_writer(txn, commit)))
-            PyErr_WriteUnraisable((PyObject *)txn->shared);
-    Py_XDECREF(result);
-    if (txn->native.ptr) {
-        txn->engine->abort(&txn->native);
-        txn->native.code = ENOMEM;
-    }
-    Py_CLEAR(txn->opened);
-    Py_CLEAR(txn->dropped);
-}
-
 static void commit_native(Transaction *txn)
 {
     MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
@@ -161,17 +118,22 @@ static void commit_native(Transaction *txn)
 
 static void end_writer(Transaction *txn, int commit)
 {
-    const int handles = txn->opened || txn->dropped;
+    HandleLock *lock;
 
-    if (!handles && !commit) {
+    if (!txn->opened && !txn->dropped && !commit) {
         txn->engine->abort(&txn->native);
         return;
     }
     hold(txn);
-    if (handles)
-        end_with_handles(txn, commit);
-    else
+    lock = txn->opened || txn->dropped ? lock_handles(txn->shared) : NULL;
+    if (commit)
         commit_native(txn);
+    else
+        txn->engine->abort(&txn->native);
+    if (lock) {
+        settle_handles(txn, commit && !txn->native.code);
+        unlock_handles(lock);
+    }
     if (txn->parent)
         txn->parent->mutations++;
     txn->top->holders--;
@@ -352,10 +314,8 @@ void finish_dying(Transaction *txn, int dropped)
     PyErr_Fetch(&kind, &value, &traceback);
     Py_SET_REFCNT(txn, 1);
     while (top->holders && top->holding_thread != current_thread() &&
-           txn->native.generation == pylmdb_generation) {
-        Py_BEGIN_ALLOW_THREADS pylmdb_pause();
-        Py_END_ALLOW_THREADS
-    }
+           txn->native.generation == pylmdb_generation)
+        let_others_run();
     lost = dropped && is_changed(txn);
     finish(txn, 0);
     if (top != txn)

@@ -7,8 +7,8 @@
 /* An operation of another thread is in progress: release the GIL for it. */
 static int wait_for_holder(void)
 {
-    Py_BEGIN_ALLOW_THREADS pylmdb_pause();
-    Py_END_ALLOW_THREADS return PyErr_CheckSignals();
+    let_others_run();
+    return PyErr_CheckSignals();
 }
 
 static int refuse_busy(Transaction *txn)
@@ -128,20 +128,14 @@ Slot *find_slot(Transaction *txn, PyObject *db)
 {
     CoreState *state = txn->state;
     PyObject *found;
-    int known;
+    Slot *slot;
 
-    if (!PyObject_TypeCheck(db, (PyTypeObject *)state->database_class))
+    if (!PyObject_TypeCheck(db, state->database_type))
         return refused_with(state, "not a database", "O", Py_TYPE(db));
-    if (!(found = PyObject_GetAttrString(db, "_slot")))
-        return NULL;
-    if (guard_again(txn)) {
-        Py_DECREF(found);
-        return NULL;
-    }
-    known = PyObject_TypeCheck(found, state->slot_type) && ((Slot *)found)->alive &&
-            ((Slot *)found)->shared == (PyObject *)txn->shared;
-    if (!known) {
-        Py_DECREF(found);
+    slot = ((Database *)db)->slot;
+    if (slot && slot->alive && slot->shared == (PyObject *)txn->shared) {
+        found = Py_NewRef((PyObject *)slot);
+    } else {
         if (!(found = ask_for_slot(txn, db)))
             return NULL;
         if (guard_again(txn)) {

@@ -1,19 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* F_OFD_GETLK */
-#endif
 #include "plain.h"
 
 #include <stdlib.h>
 #include <string.h>
-#ifdef __linux__
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdint.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#endif
 
 /* Whether a key's own values, if there are any, have the size of this one. */
 static int fits_values(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value)
@@ -211,74 +200,4 @@ int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages)
     }
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-#ifdef __linux__
-static int has_locks(int fd)
-{
-#ifdef F_OFD_GETLK
-    struct flock lock;
-
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    return fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type != F_UNLCK;
-#else
-    (void)fd;
-    return 1;
-#endif
-}
-
-/* /proc/self/pagemap says of each page whether it is in memory, and whether it is mapped once
- * only, over all processes. */
-static int first_page_is_shared(int fd)
-{
-    const uint64_t there = (uint64_t)1 << 63, exclusive = (uint64_t)1 << 56;
-    const size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    void *page = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
-    const int pages = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    const off_t at = (off_t)((uintptr_t)page / size * sizeof(uint64_t));
-    uint64_t entry = 0;
-    int known;
-
-    known = page != MAP_FAILED && pages >= 0 &&
-            pread(pages, &entry, sizeof(entry), at) == sizeof(entry) && (entry & there);
-    if (pages >= 0)
-        (void)close(pages);
-    if (page != MAP_FAILED)
-        (void)munmap(page, size);
-    return !known || !(entry & exclusive);
-}
-#endif
-
-int pylmdb_may_be_open(int lock_fd, int data_fd)
-{
-#ifdef __linux__
-    return (lock_fd >= 0 && has_locks(lock_fd)) || first_page_is_shared(data_fd);
-#else
-    (void)lock_fd;
-    (void)data_fd;
-    return 1;
-#endif
-}
-
-int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode)
-{
-#ifdef __linux__
-    DIR *folder = opendir("/proc/self/fd");
-    struct dirent *entry;
-    struct stat found;
-    int has = !folder;
-
-    while (!has && (entry = readdir(folder)) != NULL)
-        has = entry->d_name[0] != '.' && !fstat(atoi(entry->d_name), &found) &&
-              found.st_dev == device && found.st_ino == inode;
-    if (folder)
-        closedir(folder);
-    return has;
-#else
-    (void)device;
-    (void)inode;
-    return 1;
-#endif
 }

@@ -89,15 +89,35 @@ int pylmdb_env_stat(MDB_env *env, size_t *out);
 /* mdb_env_info, and how far the map reaches and may grow */
 int pylmdb_env_info(MDB_env *env, size_t *out);
 
-/* Return 0 if this process cannot have an environment of these files open, else 1, also if that
- * is unknown. It cannot if no process has a lock on the lock file (-1: there is no lock file),
- * and no map in the system has the first page of the data file, which an environment always
- * reads. The cost does not grow with the number of files that the process has open. */
-int pylmdb_may_be_open(int lock_fd, int data_fd);
+/* -- look.c -- */
 
-/* Return 0 if no descriptor of this process refers to the file; else, and if that is unknown,
- * return 1. */
-int pylmdb_has_descriptor(unsigned long long device, unsigned long long inode);
+struct pylmdb_file {
+    unsigned long long device, inode;
+};
+enum pylmdb_look_step { PYLMDB_LOOK_FOR_FILE, PYLMDB_LOOK_AT_KIND, PYLMDB_LOOK_INSIDE };
+struct pylmdb_look {
+    /* where it failed; the mode of the data file is known from the second step on */
+    int step;
+    unsigned int mode;
+    struct pylmdb_file data;
+    /* the first bytes of the data file */
+    int size;
+    char head[64];
+    /* whether this process may have an environment of the files open. Then the descriptor of the
+     * lock file is open, if it could be opened. */
+    int may_be_open;
+    int lock_fd;
+};
+/* Look at the data file; return 0, or an error number. lock_path NULL: do not ask whether the files
+ * are open. found->lock_fd is a descriptor of the lock file that is used, or -1. */
+int pylmdb_look(const char *data_path, int writes, const char *lock_path,
+                struct pylmdb_look *found);
+/* Close the descriptor. */
+void pylmdb_look_end(struct pylmdb_look *found);
+/* Tell which data file is open, and which lock file has that name (0: none). Return 1 if the data
+ * file has its name. */
+int pylmdb_look_at_names(MDB_env *env, const char *data_path, const char *lock_path,
+                         struct pylmdb_file *data, struct pylmdb_file *lock);
 
 /* -- pool.c -- */
 
