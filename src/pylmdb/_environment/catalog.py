@@ -14,7 +14,8 @@ import errno
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_CREATE
 from .._typing import TYPE_CHECKING
-from ..errors import Error, NotFoundError, ReadersFullError, error
+from ..database import Database
+from ..errors import Error, IncompatibleError, NotFoundError, ReadersFullError, error
 from ..transaction import Transaction
 
 if TYPE_CHECKING:
@@ -42,6 +43,29 @@ def checked_name(key: object, major: int) -> bytes:
     if b"\0" in name:
         raise error(f"open_db: the name {name[:64]!r} must not contain a NUL byte", errno.EINVAL)
     return name
+
+
+def open_db(
+    env: Environment, key: object, txn: Transaction[Any] | None, flags: int, create: bool
+) -> Database:
+    """Implement ``Environment.open_db``, for what the core leaves to Python."""
+    shared = env._use()
+    if key is None:
+        if flags:
+            raise ValueError("the main database takes no flags; give a name to set some")
+        return env._handle(None, shared.main)
+    name = key
+    if type(name) is not bytes or b"\0" in name:
+        name = checked_name(key, shared.engine.version[0])
+    slot = None if txn is not None else shared.slots.get(name)
+    if slot is None or slot.pending or not slot.alive or slot.doubted:
+        slot = open_slot(env, shared, name, txn, flags, create)
+    if flags & ~slot.flags:
+        raise IncompatibleError(
+            f"open_db: {name!r} exists with other flags: {Database(env, name, slot)!r}",
+            hint="open it with these flags, or drop it first",
+        )
+    return env._handle(name, slot)
 
 
 def open_slot(
