@@ -16,6 +16,13 @@ struct settled_folder {
     long long looked; /* in milliseconds */
 };
 
+/* Whether the pages that are read are in memory, as a test of some of them has found; for how
+ * many pages more that counts, and for how many it counted at first. */
+struct disk_watch {
+    int is_on_disk;
+    long trusted, span;
+};
+
 struct env_extension {
     /* growth.c: how far the limit of the map may rise, how much to map at first, how much is
      * mapped, and the limit at which a move of the map was last asked for */
@@ -53,6 +60,12 @@ struct env_extension {
     /* truncation.c: whether reads are guarded, and the number of the map among the guarded
      * ones, counted from 1; 0: none */
     int guard, guard_slot;
+    /* read_ahead.c: the pages that batches of keys, large values and scans read; and whether
+     * mincore() tells the truth (1) or not (-1); 0: it is not known yet */
+    struct disk_watch watched_leaves, watched_values, watched_scans;
+    int mincore_is_true;
+    /* how many calls warm records at the moment */
+    int warming;
     /* files.c: which kind of locks the lock file has */
     int lock_kind;
 };

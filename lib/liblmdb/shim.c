@@ -89,7 +89,7 @@ static void *uncleared_list(size_t count, size_t size)
 }
 
 /* Each MDB_env is followed by a struct env_extension; see env_extension.c. */
-enum { EXTENSION_SIZE = 320 };
+enum { EXTENSION_SIZE = 400 };
 #define calloc(count, size) \
     (!__builtin_strcmp(#size, "sizeof(MDB_ID2)")   ? uncleared_list(count, size) \
      : !__builtin_strcmp(#size, "sizeof(MDB_env)") ? (calloc)(count, (size) + EXTENSION_SIZE) \
@@ -212,6 +212,7 @@ static inline int is_truncated(MDB_env *env)
 #undef madvise
 #undef ftruncate
 #undef fcntl
+#include "read_ahead.c"
 static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
@@ -388,13 +389,28 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
     return (leaf->mn_flags & (F_DUPDATA | F_SUBDATA)) == F_SUBDATA;
 }
 
+/* Move the cursor, probably to another leaf page. */
+static int step_to_page(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+{
+    const int is_scan = (op == MDB_NEXT || op == MDB_PREV) && (mc->mc_flags & C_INITIALIZED);
+    const MDB_page *before = is_scan ? mc->mc_pg[mc->mc_top] : NULL;
+    MDB_val unwanted;
+    int rc;
+
+    if (is_scan && data && mc->mc_db->md_overflow_pages &&
+        (rc = read_ahead_next_leaf(mc, op == MDB_NEXT)))
+        return rc;
+    rc = pylmdb_safe_cursor_get(mc, key, data ? data : &unwanted, op);
+    if (!rc && is_scan && mc->mc_top && mc->mc_pg[mc->mc_top] != before)
+        read_ahead_after(mc, mc->mc_pg[mc->mc_top - 1], mc->mc_ki[mc->mc_top - 1], op == MDB_NEXT);
+    return rc;
+}
+
 /* Step to the next or previous record on the same leaf page, in a database without
  * duplicates, from a valid position. There mdb_cursor_next() and mdb_cursor_prev() do the
  * same after more checks. */
 static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
-    MDB_val unwanted;
-
     if ((op == MDB_NEXT || op == MDB_PREV) && !mc->mc_xcursor &&
         (mc->mc_flags & (C_INITIALIZED | C_EOF | C_DEL)) == C_INITIALIZED &&
         !(mc->mc_txn->mt_flags & MDB_TXN_BLOCKED)) {
@@ -406,6 +422,8 @@ static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
             int rc;
 
             if (!(leaf->mn_flags & F_DUPDATA)) {
+                if (data && (leaf->mn_flags & F_BIGDATA))
+                    read_ahead_after(mc, mp, i, op == MDB_NEXT);
                 if (data && (rc = mdb_node_read(mc, leaf, data)))
                     return rc;
                 mc->mc_ki[mc->mc_top] = (indx_t)i;
@@ -414,7 +432,7 @@ static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
             }
         }
     }
-    return pylmdb_safe_cursor_get(mc, key, data ? data : &unwanted, op);
+    return step_to_page(mc, key, data, op);
 }
 
 /* A seek that finds nothing leaves a cursor between two records. In a database with
@@ -473,6 +491,37 @@ int pylmdb_quick_seek(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op, i
 int pylmdb_lookup_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t count)
 {
     READING(cursor->mc_txn->mt_env, lookup_many(cursor, lookups, count));
+}
+
+int pylmdb_read_ahead_keys(MDB_cursor *cursor, const MDB_val *keys,
+                           const struct pylmdb_sort_entry *entries, size_t count)
+{
+    READING(cursor->mc_txn->mt_env, read_ahead_keys(cursor, keys, entries, count));
+}
+
+void pylmdb_read_ahead_values(MDB_env *env, const MDB_val *values, size_t count)
+{
+    size_t from, left;
+
+    for (from = 0; (left = count - from) >= MIN_KEYS; from += left) {
+        left = left < PYLMDB_READ_AHEAD_MAX ? left : PYLMDB_READ_AHEAD_MAX;
+        read_ahead_values(env, values + from, left);
+    }
+}
+
+void pylmdb_env_warms(MDB_env *env, int calls)
+{
+    __atomic_fetch_add(&extension_of(env)->warming, calls, __ATOMIC_RELAXED);
+}
+
+void pylmdb_read_ahead_scan(MDB_cursor *cursor)
+{
+    read_ahead_scan(cursor);
+}
+
+size_t pylmdb_warm_pages(MDB_txn *txn, size_t from, size_t count)
+{
+    return is_truncated(txn->mt_env) ? 0 : warm_pages(txn, from, count);
 }
 
 const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node)

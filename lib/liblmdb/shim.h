@@ -73,6 +73,26 @@ int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data);
  * NULL. */
 const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node);
 
+/* Called before keys are looked up, or before values are read whose addresses are known. What of
+ * them is on the disk is read ahead, of all together (read_ahead.c). More keys than
+ * PYLMDB_READ_AHEAD_MAX are not read ahead; they are best in key order. Addresses that are not in
+ * the map, such as NULL, do not count. */
+int pylmdb_read_ahead_keys(MDB_cursor *cursor, const MDB_val *keys,
+                           const struct pylmdb_sort_entry *entries, size_t count);
+/* cdef: begin */
+void pylmdb_read_ahead_values(MDB_env *env, const MDB_val *values, size_t count);
+/* cdef: end */
+
+/* A call that warms records begins (1) or ends (-1). Meanwhile everything is read ahead, untested,
+ * and scans read ahead whatever the environment's flags are. */
+void pylmdb_env_warms(MDB_env *env, int calls);
+/* A scan that warms begins at the cursor. */
+void pylmdb_read_ahead_scan(MDB_cursor *cursor);
+/* cdef: begin */
+/* Read pages of the file into memory. Returns how many of them there are. */
+size_t pylmdb_warm_pages(MDB_txn *txn, size_t from, size_t count);
+/* cdef: end */
+
 /* Store value for a key, or delete the key if value is NULL, in a database without
  * duplicates. on_old_value(), if given, is called first with the existing value; if it
  * returns a code other than 0, that is returned and nothing is changed. PYLMDB_NOT_QUICK:

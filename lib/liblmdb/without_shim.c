@@ -118,6 +118,42 @@ int pylmdb_lookup_many(MDB_cursor *cursor, struct pylmdb_lookup *lookups, size_t
     return PYLMDB_NOT_QUICK;
 }
 
+int pylmdb_read_ahead_keys(MDB_cursor *cursor, const MDB_val *keys,
+                           const struct pylmdb_sort_entry *entries, size_t count)
+{
+    (void)cursor;
+    (void)keys;
+    (void)entries;
+    (void)count;
+    return 0;
+}
+
+void pylmdb_read_ahead_values(MDB_env *env, const MDB_val *values, size_t count)
+{
+    (void)env;
+    (void)values;
+    (void)count;
+}
+
+void pylmdb_env_warms(MDB_env *env, int calls)
+{
+    (void)env;
+    (void)calls;
+}
+
+void pylmdb_read_ahead_scan(MDB_cursor *cursor)
+{
+    (void)cursor;
+}
+
+size_t pylmdb_warm_pages(MDB_txn *txn, size_t from, size_t count)
+{
+    (void)txn;
+    (void)from;
+    (void)count;
+    return 0;
+}
+
 const void *pylmdb_prefetch_overflow(MDB_cursor *cursor, const void *node)
 {
     (void)cursor;

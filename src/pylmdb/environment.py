@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from _operator import index
-from _weakref import ref
 
 from ._array_methods import EnvironmentArrays
 from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
@@ -17,18 +16,20 @@ from ._environment import pinned as _pinned
 from ._typing import TYPE_CHECKING
 from ._which_core import EnvironmentCore, publish
 from .database import Database, flags_from
-from .errors import Error, IncompatibleError
+from .errors import Error
 from .transaction import Transaction
 from .types import EnvFlags, EnvInfo, Reader, Stat
 
 if TYPE_CHECKING:
+    from _weakref import ref
+    from collections.abc import Iterable
     from os import PathLike
     from typing import Any, Literal, overload
 
     from typing_extensions import Self
 
-    from ._core import DbSlot
     from ._shared.environment import SharedEnv
+    from .types import BytesLike
     from .writer import Writer
 
 
@@ -61,8 +62,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         execute bits.  The umask applies.  A new lock file of an existing data file gets
         the permissions of the data file.
     :param create: False to raise if the directory does not exist.
-    :param readahead: False to turn the system's read-ahead off: better for random
-        reads of data larger than memory.
+    :param readahead: False to turn the system's read-ahead off, and that of scans: better
+        for random reads of data larger than memory.
     :param writemap: True to write through the map: faster, but stray writes of other
         C code can damage the data.  Nested transactions are not possible.
     :param meminit: False to leave unused bytes of new pages uninitialised.
@@ -367,37 +368,9 @@ class Environment(EnvironmentCore, EnvironmentArrays):
                 integerdup=integerdup,
                 dupfixed=dupfixed,
             )
-        shared = self._use()
-        if key is None:
-            if flags:
-                raise ValueError("the main database takes no flags; give a name to set some")
-            return self._handle(None, shared.main)
-        name = key
-        if type(name) is not bytes or b"\0" in name:
-            name = _catalog.checked_name(key, shared.engine.version[0])
-        slot = None if txn is not None else shared.slots.get(name)
-        if slot is None or slot.pending or not slot.alive or slot.doubted:
-            slot = _catalog.open_slot(self, shared, name, txn, flags, bool(create))
-        if flags & ~slot.flags:
-            raise IncompatibleError(
-                f"open_db: {name!r} exists with other flags: {Database(self, name, slot)!r}",
-                hint="open it with these flags, or drop it first",
-            )
-        return self._handle(name, slot)
+        return _catalog.open_db(self, key, txn, flags, bool(create))
 
-    def _handle(self, name: bytes | None, slot: DbSlot) -> Database:
-        handles = self._handles
-        if handles is None:
-            handles = self._handles = {}
-        known = handles.get(name)
-        handle = None if known is None else known()
-        if handle is None or handle._slot is not slot:
-            if not len(handles) % 128 and len(handles) > 2 * len(slot.shared.slots):
-                for dead in [each for each, known in handles.items() if known() is None]:
-                    handles.pop(dead, None)
-            handle = Database(self, name, slot)
-            handles[name] = ref(handle)
-        return handle
+    _handle = _catalog.handle
 
     def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
         """Return the names of all named databases, in order.
@@ -543,6 +516,35 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         from ._environment import compaction as _compaction  # few programs need it
 
         _compaction.compact(self)
+
+    def warm(
+        self,
+        keys: Iterable[BytesLike] | None = None,
+        *,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        db: Database | None = None,
+    ) -> int:
+        """Read records from the disk into memory, and return when they are there.
+
+        Reads of these records then wait for no disk, as long as the system keeps the pages in
+        memory.  Pages that are in memory already cost one or two microseconds each, so it can
+        be called again.  It reads the newest committed snapshot, releases the GIL, and can be
+        interrupted.  Call it in a thread to go on meanwhile.
+
+        :param keys: of the records to read; keys that do not exist are ignored.
+        :param start: read the records from this key on; None: from the first.
+        :param stop: read the records before this key; None: to the last.
+        :param db: the :class:`Database`; None for the main one.  Without any argument the whole
+            data file is read, in the order of the file.
+        :return: how many bytes of keys and values were read; for the whole file, the bytes of its
+            pages.
+        :raises InvalidParameterError: ``keys`` is given together with ``start`` or ``stop``.
+        :raises CorruptedError: another program has truncated the data file.
+        """
+        from ._environment import warming as _warming  # few programs need it
+
+        return _warming.warm(self, keys, start, stop, db)
 
     # -- sizes, limits, readers -----------------------------------------------------------
 

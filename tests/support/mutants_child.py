@@ -4,7 +4,7 @@
     python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
 
 MODE is read, write, writemap, verify (which uses what verify() passes) or merge.  The program is
-expected to be killed by its own operations; the last printed number names the mutant.  It also ends
+batch to be killed by its own operations; the last printed number names the mutant.  It also ends
 after an exception that is not pylmdb's, and after a mutant that uses too much processor time.
 """
 
@@ -99,7 +99,13 @@ def read(env: pylmdb.Environment, rng: Random) -> None:
                     txn.get(key, db=db)
             with refused():
                 txn.get_many(keys(rng), db=db)
+        with refused():
+            env.warm(keys(rng), db=db)
+        with refused():
+            env.warm(stop=b"zzz", db=db)
 
+    with refused():
+        env.warm()
     each_database(env, use)
     with tempfile.TemporaryDirectory() as folder:
         for compact in (True, False):

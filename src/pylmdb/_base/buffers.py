@@ -6,9 +6,10 @@ from __future__ import annotations
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-    from .._aliases import BytesLike
+    from .._aliases import BytesLike, CData
 
 
 def as_buffer(name: str, value: Any) -> bytes | memoryview:
@@ -33,3 +34,15 @@ def as_buffer(name: str, value: Any) -> bytes | memoryview:
 def freeze_bytes(name: str, value: BytesLike) -> bytes:
     """Return a copy of a key or value, which later changes of its buffer do not affect."""
     return bytes(as_buffer(name, value))
+
+
+def pack_keys(ffi: CData, keys: Sequence[bytes | memoryview]) -> tuple[Any, ...]:
+    """Return a ``struct pylmdb_keys *`` of keys, and the objects that it points to."""
+    joined = b"".join(keys)
+    ends, end = ffi.new("size_t[]", len(keys) + 1), 0
+    for i, key in enumerate(keys):
+        end += len(key)
+        ends[i] = end
+    data = ffi.from_buffer(joined)
+    fields = {"bytes": data, "ends": ends, "count": len(keys), "width": 0}
+    return ffi.new("struct pylmdb_keys *", fields), data, ends

@@ -393,12 +393,17 @@ class CursorCore:
             raise refusal(self._ffi.string(refused).decode(), width)
         result: list[Any] = []
         self._do(self._nothing)
-        for key in keys:
-            key = self._raw("key", key)
+        listed = [as_buffer("key", key) for key in keys]
+        for i, key in enumerate(listed):
+            if i % self._lib.PYLMDB_READ_AHEAD_MAX == 0 and not dupdata:
+                self.txn._do(
+                    self.txn._read_ahead, listed[i : i + self._lib.PYLMDB_READ_AHEAD_MAX], self.db
+                )
+            raw = self._raw("key", key)
             if dupdata:
-                self._do(self._collect_all, key, width, result)
+                self._do(self._collect_all, raw, width, result)
             else:
-                self._do(self._collect_first, key, values, result)
+                self._do(self._collect_first, raw, values, result)
         return _joined(result) if keyfixed else result
 
 

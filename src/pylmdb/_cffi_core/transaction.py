@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
-from .._base.buffers import as_buffer
+from .._base.buffers import as_buffer, pack_keys
 from .._base.flags import put_flags
 from .._core_rules.inherited import resume, successor
 from .._core_rules.refusals import database_error, refusal
@@ -532,4 +532,17 @@ class TransactionCore:
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         self._do(self._slot_in, db)
-        return [self.get(key, default, db) for key in keys]
+        listed, found = [as_buffer("key", key) for key in keys], []
+        for at in range(0, len(listed), self._lib.PYLMDB_READ_AHEAD_MAX):
+            some = listed[at : at + self._lib.PYLMDB_READ_AHEAD_MAX]
+            self._do(self._read_ahead, some, db)
+            found += [self.get(key, default, db) for key in some]
+        return found
+
+    def _read_ahead(self, ptr: Any, keys: list[Any], db: Any) -> None:
+        """Read ahead what the lookups of some keys need."""
+        slot = self._slot_in(ptr, db)
+        struct, *_alive = pack_keys(self._ffi, keys)
+        code = self._lib.pylmdb_read_ahead(ptr, slot.dbi, slot.flags, struct)
+        if code:
+            raise database_error("mdb_get", code, slot)

@@ -10,11 +10,13 @@ writes only if the database must be created.
 from __future__ import annotations
 
 import errno
+from _weakref import ref
 
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_CREATE
 from .._typing import TYPE_CHECKING
-from ..errors import Error, NotFoundError, ReadersFullError, error
+from ..database import Database
+from ..errors import Error, IncompatibleError, NotFoundError, ReadersFullError, error
 from ..transaction import Transaction
 
 if TYPE_CHECKING:
@@ -42,6 +44,45 @@ def checked_name(key: object, major: int) -> bytes:
     if b"\0" in name:
         raise error(f"open_db: the name {name[:64]!r} must not contain a NUL byte", errno.EINVAL)
     return name
+
+
+def open_db(
+    env: Environment, key: object, txn: Transaction[Any] | None, flags: int, create: bool
+) -> Database:
+    """Implement ``Environment.open_db``, for what the core leaves to Python."""
+    shared = env._use()
+    if key is None:
+        if flags:
+            raise ValueError("the main database takes no flags; give a name to set some")
+        return handle(env, None, shared.main)
+    name = key
+    if type(name) is not bytes or b"\0" in name:
+        name = checked_name(key, shared.engine.version[0])
+    slot = None if txn is not None else shared.slots.get(name)
+    if slot is None or slot.pending or not slot.alive or slot.doubted:
+        slot = open_slot(env, shared, name, txn, flags, create)
+    if flags & ~slot.flags:
+        raise IncompatibleError(
+            f"open_db: {name!r} exists with other flags: {Database(env, name, slot)!r}",
+            hint="open it with these flags, or drop it first",
+        )
+    return handle(env, name, slot)
+
+
+def handle(env: Environment, name: bytes | None, slot: DbSlot) -> Database:
+    """Return the environment's handle to a slot; there is one for each name."""
+    handles = env._handles
+    if handles is None:
+        handles = env._handles = {}
+    known = handles.get(name)
+    found = None if known is None else known()
+    if found is None or found._slot is not slot:
+        if not len(handles) % 128 and len(handles) > 2 * len(slot.shared.slots):
+            for dead in [each for each, known in handles.items() if known() is None]:
+                handles.pop(dead, None)
+        found = Database(env, name, slot)
+        handles[name] = ref(found)
+    return found
 
 
 def open_slot(

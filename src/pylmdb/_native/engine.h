@@ -118,6 +118,11 @@ struct pylmdb_lookup {
     void *overflow_node;
 };
 
+/* cdef: begin */
+/* How many keys or values can be read ahead together. */
+#define PYLMDB_READ_AHEAD_MAX 512
+/* cdef: end */
+
 /* The code of a fast function that cannot do it; it has done nothing. */
 #define PYLMDB_NOT_QUICK (-1)
 
@@ -187,6 +192,8 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags, \
                                  const MDB_val *keys, const struct pylmdb_sort_entry *entries, \
                                  struct pylmdb_lookup *out, size_t count)) \
+    SLOT(int, pylmdb_, read_ahead_keys, (MDB_cursor *cursor, const MDB_val *keys, \
+                                     const struct pylmdb_sort_entry *entries, size_t count)) \
     SLOT(int, pylmdb_, position_init, (struct pylmdb_position *position, MDB_cursor *cursor, \
                                        unsigned int dbflags, size_t *writes)) \
     SLOT(void, pylmdb_, position_free, (struct pylmdb_position *position)) \

@@ -399,6 +399,7 @@ class AsyncEnvironment(Wrapper):
     reader_list = _in_thread(Environment.reader_list)
     reader_check = _in_thread(Environment.reader_check)
     snapshot = _in_thread(Environment.snapshot)
+    warm = _in_thread(Environment.warm)
 
 
 def _synchronous(argument: object) -> object:

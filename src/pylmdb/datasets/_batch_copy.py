@@ -116,6 +116,12 @@ class _PinnedShard:
         found[0] += np.uintp(self.snapshot_map.base)
         return found
 
+    def read_ahead(self, values: NDArray[Any]) -> None:
+        """Read ahead values, given by sizes and addresses."""
+        ffi, lib = self.engine.ffi, self.engine.lib
+        rows = ffi.from_buffer("MDB_val[]", values)
+        lib.pylmdb_read_ahead_values(self.snapshot_map.env, rows, len(values))
+
     def _locate_samples(self, ordinals: NDArray[Any]) -> NDArray[Any]:
         if isinstance(self.order, Formatted):
             numbers, text = ordinals + self.order.start, self.order.formats[0]
@@ -203,8 +209,7 @@ class BatchCopier:
             values[where, 1], *label = pinned[-1].find(ordinals)
             if label:
                 labels[where] = label[0].view(np.intp)
-        ffi, lib = pinned[0].engine.ffi, pinned[0].engine.lib
-        lib.pylmdb_read_ahead(ffi.from_buffer("MDB_val[]", values), len(values))
+            pinned[-1].read_ahead(values[where])
         if form.header:
             self._check_headers(values, pinned)
             values[:, 1] += np.uintp(len(form.header))

@@ -76,10 +76,18 @@ int pylmdb_copy_values(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const vo
 int pylmdb_copy_rows(MDB_env *env, const MDB_val *rows, size_t count, size_t size, char *out,
                      ptrdiff_t stride, int threads);
 
-/* Ask the system to read the pages of all rows at once, before they are copied, so that the
- * reads do not wait for each other. A few rows are tested: if they are in memory, nothing is
- * asked. Returns whether it has asked. */
-int pylmdb_read_ahead(const MDB_val *rows, size_t count);
+/* pylmdb_read_ahead_keys() for keys in one block, in any order, at most PYLMDB_READ_AHEAD_MAX. */
+int pylmdb_read_ahead(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                      const struct pylmdb_keys *keys);
+/* Read the pages of the records of at most PYLMDB_READ_AHEAD_MAX keys into memory; missing keys
+ * do not count. *bytes grows by the size of their keys and values. */
+int pylmdb_warm_keys(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                     const struct pylmdb_keys *keys, size_t *bytes);
+/* The same for the records with start <= key < stop; NULL: from the first, to the last. After a
+ * tenth of a second it stops, and *next is the key, in the map, at which the next call begins; its
+ * mv_data is NULL when all records are done. */
+int pylmdb_warm_range(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *start,
+                      const MDB_val *stop, MDB_val *next, size_t *bytes);
 
 /* The same as pylmdb_copy_rows(), for rows given by their index in a list of count addresses
  * relative to base; -1 is the last row. PYLMDB_MISFIT: the index numbers[*bad] is out of

@@ -7,16 +7,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __linux__
-#include <stdint.h>
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
+#include <time.h>
 
 /* -- locating --------------------------------------------------------------------- */
 
 /* How many keys one call looks up. */
 #define BATCH_SIZE 64
+_Static_assert(PYLMDB_READ_AHEAD_MAX % BATCH_SIZE == 0,
+               "batches must not cross what is read ahead");
 /* How many values ahead to prefetch, and how many bytes of each. */
 #define PREFETCH_DISTANCE 4
 #define PREFETCH_BYTES 2048
@@ -80,7 +78,14 @@ static int look_up_all(MDB_cursor *cursor, unsigned int dbflags, struct batch *b
     int rc = 0;
 
     for (from = 0; from < batch->count && !rc; from += size) {
-        size = batch->count - from < BATCH_SIZE ? batch->count - from : BATCH_SIZE;
+        const size_t left = batch->count - from;
+
+        size = left < BATCH_SIZE ? left : BATCH_SIZE;
+        if (from % PYLMDB_READ_AHEAD_MAX == 0 &&
+            (rc = pylmdb_read_ahead_keys(cursor, batch->keys, entries + from,
+                                         left < PYLMDB_READ_AHEAD_MAX ? left
+                                                                      : PYLMDB_READ_AHEAD_MAX)))
+            break;
         rc = pylmdb_find(cursor, dbflags, batch->keys, entries + from, found, size);
         for (i = 0; i < size && !rc; i++) {
             batch->values[found[i].index] = found[i].value;
@@ -109,23 +114,6 @@ static int check_all(const struct batch *batch, size_t size, int complete, size_
         }
     }
     return 0;
-}
-
-/* Let the system read all overflow pages of the batch at once, if they must be read from a
- * disk. Meanwhile the values have only the addresses of their pages. */
-static void prefetch_overflow_pages(MDB_cursor *cursor, struct batch *batch)
-{
-    size_t i, count = 0;
-
-    for (i = 0; i < batch->count; i++) {
-        if (!batch->overflow_nodes[i])
-            continue;
-        batch->values[i].mv_data =
-            (void *)pylmdb_prefetch_overflow(cursor, batch->overflow_nodes[i]);
-        count++;
-    }
-    if (count)
-        (void)pylmdb_read_ahead(batch->values, batch->count);
 }
 
 /* Read a value on overflow pages. First prefetch the pages of a later value, in the order in
@@ -173,8 +161,6 @@ int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct 
     *bad = 0;
     if (!rc && !(rc = pylmdb_cursor_open(txn, dbi, &cursor))) {
         rc = look_up_all(cursor, dbflags, &batch);
-        if (!rc)
-            prefetch_overflow_pages(cursor, &batch);
         for (; !rc && *bad < batch.count; ++*bad) {
             if (is_absent(&batch, *bad)) {
                 rc = MDB_NOTFOUND;
@@ -230,30 +216,36 @@ static int add_record(struct pylmdb_records *to, const MDB_val *key, const MDB_v
     return 0;
 }
 
-/* Integer keys of two widths cannot be compared. */
-static int is_comparable(unsigned int dbflags, const MDB_val *stop, const MDB_val *key)
+/* MDB_NOTFOUND: a key is not before the end of a range. Integer keys of two widths cannot be
+ * compared. */
+static int is_behind(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *stop,
+                     const MDB_val *key)
 {
-    return !stop || !(dbflags & MDB_INTEGERKEY) || stop->mv_size == key->mv_size;
+    if (!stop)
+        return 0;
+    if ((dbflags & MDB_INTEGERKEY) && stop->mv_size != key->mv_size)
+        return MDB_BAD_VALSIZE;
+    return mdb_cmp(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), key, stop) >= 0 ? MDB_NOTFOUND
+                                                                                   : 0;
+}
+
+static int seek_first(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *start, MDB_val *key,
+                      MDB_val *value)
+{
+    return start ? pylmdb_cursor_seek(cursor, dbflags, start->mv_data, start->mv_size, "", 0,
+                                      MDB_SET_RANGE, key, value)
+                 : pylmdb_safe_cursor_get(cursor, key, value, MDB_FIRST);
 }
 
 static int scan(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *start, const MDB_val *stop,
                 struct pylmdb_records *out)
 {
-    MDB_txn *txn = mdb_cursor_txn(cursor);
-    MDB_dbi dbi = mdb_cursor_dbi(cursor);
     MDB_val key, value;
-    int rc = start ? pylmdb_cursor_seek(cursor, dbflags, start->mv_data, start->mv_size, "", 0,
-                                        MDB_SET_RANGE, &key, &value)
-                   : pylmdb_safe_cursor_get(cursor, &key, &value, MDB_FIRST);
+    int rc = seek_first(cursor, dbflags, start, &key, &value);
 
-    while (!rc) {
-        if (!is_comparable(dbflags, stop, &key))
-            return MDB_BAD_VALSIZE;
-        if (stop && mdb_cmp(txn, dbi, &key, stop) >= 0)
+    for (; !rc; rc = pylmdb_cursor_step(cursor, &key, &value, MDB_NEXT))
+        if ((rc = is_behind(cursor, dbflags, stop, &key)) || (rc = add_record(out, &key, &value)))
             break;
-        if (!(rc = add_record(out, &key, &value)))
-            rc = pylmdb_cursor_step(cursor, &key, &value, MDB_NEXT);
-    }
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
@@ -275,6 +267,135 @@ void pylmdb_scan_free(struct pylmdb_records *records)
 {
     free(records->records);
     records->records = NULL;
+}
+
+/* -- warming ---------------------------------------------------------------------- */
+
+/* A cursor, and keys in the order in which they are looked up. */
+struct lookups {
+    MDB_cursor *cursor;
+    size_t count;
+    const struct pylmdb_sort_entry *ordered;
+    MDB_val keys[PYLMDB_READ_AHEAD_MAX];
+    struct pylmdb_sort_entry entries[2 * PYLMDB_READ_AHEAD_MAX];
+};
+
+/* Open the cursor, and read ahead what the keys need. */
+static int open_lookups(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                        const struct pylmdb_keys *keys, struct lookups *lookups)
+{
+    size_t i;
+    int rc = keys->count > PYLMDB_READ_AHEAD_MAX ? EINVAL
+                                                 : pylmdb_cursor_open(txn, dbi, &lookups->cursor);
+
+    if (rc)
+        return rc;
+    lookups->count = keys->count;
+    for (i = 0; i < keys->count; i++)
+        lookups->keys[i] = pylmdb_key_at(keys, i);
+    lookups->ordered = pylmdb_order_keys(lookups->keys, keys->count, dbflags, lookups->entries);
+    rc = pylmdb_read_ahead_keys(lookups->cursor, lookups->keys, lookups->ordered, keys->count);
+    if (rc)
+        mdb_cursor_close(lookups->cursor);
+    return rc;
+}
+
+int pylmdb_read_ahead(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                      const struct pylmdb_keys *keys)
+{
+    struct lookups lookups;
+    int rc = open_lookups(txn, dbi, dbflags, keys, &lookups);
+
+    if (!rc)
+        mdb_cursor_close(lookups.cursor);
+    return rc;
+}
+
+static int warm_each(const struct lookups *lookups, unsigned int dbflags, size_t *bytes)
+{
+    struct pylmdb_lookup found[BATCH_SIZE];
+    size_t from, i, size;
+    int rc = 0;
+
+    for (from = 0; from < lookups->count && !rc; from += size) {
+        size = lookups->count - from < BATCH_SIZE ? lookups->count - from : BATCH_SIZE;
+        rc = pylmdb_look_up(lookups->cursor, dbflags, lookups->keys, lookups->ordered + from, found,
+                            size);
+        for (i = 0; i < size && !rc; i++) {
+            if (!found[i].value.mv_data)
+                continue;
+            touch_pages(found[i].value.mv_data, found[i].value.mv_size);
+            *bytes += found[i].key.mv_size + found[i].value.mv_size;
+        }
+    }
+    return rc;
+}
+
+int pylmdb_warm_keys(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags,
+                     const struct pylmdb_keys *keys, size_t *bytes)
+{
+    MDB_env *env = mdb_txn_env(txn);
+    struct lookups lookups;
+    int rc;
+
+    pylmdb_env_warms(env, 1);
+    rc = open_lookups(txn, dbi, dbflags, keys, &lookups);
+    if (!rc) {
+        rc = warm_each(&lookups, dbflags, bytes);
+        mdb_cursor_close(lookups.cursor);
+    }
+    pylmdb_env_warms(env, -1);
+    return !rc && pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : rc;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* All values of a key are warmed in one call. */
+static int warm_range(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *start,
+                      const MDB_val *stop, MDB_val *next, size_t *bytes)
+{
+    const double end = seconds() + 0.1;
+    MDB_val key, value;
+    int rc = seek_first(cursor, dbflags, start, &key, &value);
+
+    pylmdb_read_ahead_scan(cursor);
+    for (next->mv_data = NULL; !rc; rc = pylmdb_cursor_step(cursor, &key, &value, MDB_NEXT)) {
+        const int is_new = key.mv_data != next->mv_data;
+
+        if ((rc = is_behind(cursor, dbflags, stop, &key)))
+            break;
+        if (is_new && next->mv_data && seconds() > end) {
+            *next = key;
+            return 0;
+        }
+        *next = key;
+        touch_pages(value.mv_data, value.mv_size);
+        *bytes += key.mv_size + value.mv_size;
+    }
+    next->mv_data = NULL;
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int pylmdb_warm_range(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *start,
+                      const MDB_val *stop, MDB_val *next, size_t *bytes)
+{
+    MDB_env *env = mdb_txn_env(txn);
+    MDB_cursor *cursor;
+    int rc = pylmdb_cursor_open(txn, dbi, &cursor);
+
+    if (rc)
+        return rc;
+    pylmdb_env_warms(env, 1);
+    rc = warm_range(cursor, dbflags, start, stop, next, bytes);
+    pylmdb_env_warms(env, -1);
+    mdb_cursor_close(cursor);
+    return !rc && pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : rc;
 }
 
 /* -- duplicates ------------------------------------------------------------------- */
@@ -370,6 +491,7 @@ struct part {
     size_t total, from, to, size;
     char *out;
     ptrdiff_t stride;
+    MDB_env *env;
 };
 
 static const char *row_of(const struct part *part, size_t i)
@@ -382,6 +504,19 @@ static const char *row_of(const struct part *part, size_t i)
     return part->base + part->addresses[number < 0 ? number + (long long)part->total : number];
 }
 
+/* Read ahead the rows that are copied next. */
+static void read_ahead_rows(const struct part *part, size_t from)
+{
+    MDB_val rows[PYLMDB_READ_AHEAD_MAX];
+    size_t i;
+
+    for (i = 0; i < PYLMDB_READ_AHEAD_MAX && from + i < part->to; i++) {
+        rows[i].mv_data = (void *)row_of(part, from + i);
+        rows[i].mv_size = part->size;
+    }
+    pylmdb_read_ahead_values(part->env, rows, i);
+}
+
 static void copy_part(const struct part *part)
 {
     const size_t size = part->size;
@@ -391,6 +526,8 @@ static void copy_part(const struct part *part)
         char *to = part->out + (ptrdiff_t)i * part->stride;
         const char *from = row_of(part, i);
 
+        if ((i - part->from) % PYLMDB_READ_AHEAD_MAX == 0)
+            read_ahead_rows(part, i);
         if (i + PREFETCH_DISTANCE < part->to)
             prefetch_row(row_of(part, i + PREFETCH_DISTANCE), size);
         copy_row(to, from, size);
@@ -440,7 +577,7 @@ static void copy_in_threads(const struct part *whole, size_t threads)
 }
 
 /* A read of pages that the file no longer has is noted (truncation.c). */
-static int copy_all(MDB_env *env, const struct part *whole, int threads)
+static int copy_all(const struct part *whole, int threads)
 {
     const size_t useful = whole->to * whole->size / MIN_BYTES_PER_THREAD;
     size_t count_of_threads = threads < 1 ? 1 : (size_t)threads;
@@ -453,23 +590,24 @@ static int copy_all(MDB_env *env, const struct part *whole, int threads)
         copy_in_threads(whole, count_of_threads);
     else
         copy_part(whole);
-    return pylmdb_env_is_truncated(env) ? MDB_CORRUPTED : 0;
+    return pylmdb_env_is_truncated(whole->env) ? MDB_CORRUPTED : 0;
 }
 
 int pylmdb_copy_rows(MDB_env *env, const MDB_val *rows, size_t count, size_t size, char *out,
                      ptrdiff_t stride, int threads)
 {
     const struct part whole = {
-        .rows = rows, .to = count, .size = size, .out = out, .stride = stride};
+        .env = env, .rows = rows, .to = count, .size = size, .out = out, .stride = stride};
 
-    return copy_all(env, &whole, threads);
+    return copy_all(&whole, threads);
 }
 
 int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses, size_t count,
                          const long long *numbers, size_t wanted, size_t size, char *out,
                          ptrdiff_t stride, int threads, size_t *bad)
 {
-    const struct part whole = {.base = base,
+    const struct part whole = {.env = env,
+                               .base = base,
                                .addresses = addresses,
                                .numbers = numbers,
                                .total = count,
@@ -482,57 +620,5 @@ int pylmdb_copy_numbered(MDB_env *env, const char *base, const size_t *addresses
     for (*bad = 0; *bad < wanted; ++*bad)
         if (numbers[*bad] < -total || numbers[*bad] >= total)
             return PYLMDB_MISFIT;
-    return copy_all(env, &whole, threads);
-}
-
-/* -- prefetching ---------------------------------------------------------------- */
-
-/* How many rows are tested. */
-#define SAMPLES 4
-
-#ifdef __linux__
-/* Whether the page of an address must be read from the disk. */
-static int is_on_disk(const char *address, size_t page)
-{
-    unsigned char in_memory = 1;
-
-    return !mincore((void *)((uintptr_t)address & ~(uintptr_t)(page - 1)), 1, &in_memory) &&
-           !(in_memory & 1);
-}
-
-/* Tests the middle of a row: its first page may have been read for the size of the value. */
-static int rows_are_on_disk(const MDB_val *rows, size_t count, size_t page)
-{
-    const size_t samples = count < SAMPLES ? count : SAMPLES;
-    size_t i;
-
-    for (i = 0; i < samples; i++) {
-        const MDB_val *row = &rows[i * count / samples];
-
-        if (row->mv_data && is_on_disk((char *)row->mv_data + row->mv_size / 2, page))
-            return 1;
-    }
-    return 0;
-}
-#endif
-
-int pylmdb_read_ahead(const MDB_val *rows, size_t count)
-{
-#ifdef __linux__
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t i;
-
-    if (!rows_are_on_disk(rows, count, page))
-        return 0;
-    for (i = 0; i < count; i++) {
-        const uintptr_t data = (uintptr_t)rows[i].mv_data, begin = data & ~(uintptr_t)(page - 1);
-
-        if (data && rows[i].mv_size)
-            (void)madvise((void *)begin, data + rows[i].mv_size - begin, MADV_WILLNEED);
-    }
-    return 1;
-#else
-    (void)rows, (void)count;
-    return 0;
-#endif
+    return copy_all(&whole, threads);
 }

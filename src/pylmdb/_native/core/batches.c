@@ -14,6 +14,7 @@
 /* How many records are looked up before objects are made of them: few enough to be still in the
  * processor's cache then. */
 #define CHUNK 64
+_Static_assert(PYLMDB_READ_AHEAD_MAX % CHUNK == 0, "chunks must not cross what is read ahead");
 /* How many of the caller's objects ahead to prefetch. */
 #define AHEAD 8
 
@@ -123,11 +124,17 @@ static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native,
                          Batch *batch, struct pylmdb_sort_entry **entries, Py_ssize_t from,
                          struct pylmdb_lookup *found, Py_ssize_t size)
 {
-    int code;
+    const Py_ssize_t left = batch->count - from;
+    int code = 0;
 
     Py_BEGIN_ALLOW_THREADS if (!*entries) *entries =
         pylmdb_order_keys(batch->keys, (size_t)batch->count, flags, batch->entries);
-    code = engine->look_up(native, flags, batch->keys, *entries + from, found, (size_t)size);
+    if (from % PYLMDB_READ_AHEAD_MAX == 0)
+        code = engine->read_ahead_keys(
+            native, batch->keys, *entries + from,
+            (size_t)(left < PYLMDB_READ_AHEAD_MAX ? left : PYLMDB_READ_AHEAD_MAX));
+    if (!code)
+        code = engine->look_up(native, flags, batch->keys, *entries + from, found, (size_t)size);
     Py_END_ALLOW_THREADS return code;
 }
 
