@@ -167,6 +167,7 @@ class _NewEnvironment(Owner):
                 raise _replaced(options)  # after it was looked up
             if look.found.may_be_open:
                 _refuse_other_binding(look, options, key)
+                look.end()  # closed after liblmdb's locks, it could release them
         made = self._made = OpenAttempt(engine, options, head)
         if key is None:
             made.make_directory()

@@ -46,13 +46,14 @@ class Look:
 
     :param kept: a descriptor of the lock file that is open already; -1 if there is none.
     :param asks: whether to ask if another LMDB binding may have the files open in this process.
-        If so, ``found.lock_fd`` stays open as long as this object, unless it is set to -1.
+        If so, ``found.lock_fd`` stays open until ``end()``, unless it is set to -1.
     :raises Error: the data file cannot be opened, or it does not exist and cannot be created.
     :raises RetryError: another process is removing it.
     """
 
     def __init__(self, engine: Engine, options: Options, kept: int = -1, asks: bool = True) -> None:
         ffi, lib = engine.ffi, engine.lib
+        self._end = lib.pylmdb_look_end
         # ends with the object, without Python code in between
         found = self.found = ffi.gc(ffi.new("struct pylmdb_look *"), lib.pylmdb_look_end)
         found.lock_fd = kept
@@ -71,6 +72,10 @@ class Look:
             raise _not_a_file(options, code == errno.EISDIR)
         elif code != errno.ENOENT:
             raise _not_opened(options, code)
+
+    def end(self) -> None:
+        """Close the descriptor of the lock file."""
+        self._end(self.found)
 
     def file_mode(self, options: Options) -> int:
         """The permissions of the files that opening creates.
