@@ -90,7 +90,12 @@ def test_the_members_were_found():
     assert len(METHODS) > 60
     assert len(IMPLEMENTED) > 35
     assert len(DOCUMENTED) == len(IMPLEMENTED) + 6
-    assert set(DOCUMENTING) == {pylmdb.Environment, pylmdb.Transaction, pylmdb.Cursor}
+    assert set(DOCUMENTING) == {
+        pylmdb.Environment,
+        pylmdb.Database,
+        pylmdb.Transaction,
+        pylmdb.Cursor,
+    }
     assert set(CONTRACT) <= set(NATIVE_TYPES) or not NATIVE_TYPES
     assert len(NATIVE_METHODS) > 50 or not NATIVE_TYPES
 
@@ -406,6 +411,8 @@ def names_above_the_seam():
                 defined |= {each.id for each in names if isinstance(each, ast.Name)}
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
                 used.add(getattr(node.args[1], "value", None))
+            elif isinstance(node, ast.With):
+                used |= {"__enter__", "__exit__"}
     return used, defined
 
 

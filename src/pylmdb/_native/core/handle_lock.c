@@ -57,8 +57,10 @@ static void lock_dealloc(HandleLock *self)
 }
 
 static PyMethodDef lock_methods[] = {
-    {"__enter__", METHOD(lock_enter), METH_NOARGS, NULL},
-    {"__exit__", METHOD(lock_exit), METH_FASTCALL, NULL},
+    {"__enter__", METHOD(lock_enter), METH_NOARGS,
+     PyDoc_STR("__enter__($self)\n--\n\nTake the lock; wait while another thread has it.")},
+    {"__exit__", METHOD(lock_exit), METH_FASTCALL,
+     PyDoc_STR("__exit__($self, *exc)\n--\n\nRelease the lock.")},
     {NULL, NULL, 0, NULL},
 };
 
