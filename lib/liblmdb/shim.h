@@ -9,6 +9,7 @@
 
 #include "lmdb.h"
 #include "memory.h"
+#include "order.h"
 
 /* Begin a transaction. A top-level write transaction waits at most wait_ms milliseconds for
  * the writer lock, without a limit if wait_ms is negative, and then returns ETIMEDOUT. A read

@@ -67,6 +67,7 @@ if TYPE_CHECKING:  # the names that _lazy.py imports
     from . import tools as tools
     from . import writer as writer
     from .mapping import Map as Map
+    from .tools import bulk_load as bulk_load
     from .tools import convert as convert
     from .tools import dump as dump
     from .tools import load as load

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _PACKAGE = __name__.rpartition(".")[0]
-_TOOLS = {"convert", "dump", "load", "merge"}
+_TOOLS = {"bulk_load", "convert", "dump", "load", "merge"}
 
 
 def __getattr__(name: str) -> object:

@@ -11,7 +11,7 @@ from merged import content, make
 
 import pylmdb
 from pylmdb.tools.destination import Destination
-from pylmdb.tools.merging import Merging, _databases
+from pylmdb.tools.merging import DatabaseSource, Merging, _databases
 from pylmdb.tools.progress import Reporter
 
 PAGE = mutants.PAGE
@@ -68,9 +68,10 @@ def test_nothing_can_be_committed_after_an_error(tmp_path, versions):
     ):
         members = _databases([first, second], [reader, another])[None]
         target.open()
-        merging = Merging(target, None, members, "error")
-        with merging, pytest.raises(pylmdb.KeyExistsError):
-            merging.run(Reporter(None, 3, ""))
+        with DatabaseSource(*members[0]) as a, DatabaseSource(*members[1]) as b:
+            merging = Merging("merge", target, None, 0, "error", [a, b])
+            with pytest.raises(pylmdb.KeyExistsError):
+                merging.run(Reporter(None, 3, ""))
         with pytest.raises(pylmdb.BadTxnError):
             target.txn.commit()
     assert content(dest) == [(b"0", b"c")]

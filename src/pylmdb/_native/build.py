@@ -45,7 +45,7 @@ PREAMBLE = """
 FOLDERS = ("plain", "arrays", "merge", "verify")
 
 # Plain C that needs no engine: compiled into the core and into each engine.
-WITHOUT_ENGINE = (str(NATIVE / "memory.c"), str(NATIVE / "rules.c"))
+WITHOUT_ENGINE = tuple(str(NATIVE / name) for name in ("memory.c", "order.c", "rules.c"))
 
 
 def option(name: str) -> bool:

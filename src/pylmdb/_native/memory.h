@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Read, sort and copy memory, and pause. None of this needs an engine, so the core is
+/* Read and copy memory, and pause. None of this needs an engine, so the core is
  * compiled with it, too. */
 #ifndef PYLMDB_MEMORY_H
 #define PYLMDB_MEMORY_H
@@ -25,11 +25,6 @@ static inline void touch_pages(const void *data, size_t size)
     if (size)
         (void)bytes[size - 1];
 }
-
-/* Sort keys so that lookups in this order go through the database roughly from its beginning
- * to its end. entries has room for 2 * count; the result is one half of it. */
-struct pylmdb_sort_entry *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
-                                            struct pylmdb_sort_entry *entries);
 
 /* Write a record, key and value, for each width bytes of values. */
 void pylmdb_copy_records(char *out, const MDB_val *key, const MDB_val *values, size_t width);

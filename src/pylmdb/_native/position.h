@@ -10,6 +10,7 @@
 #define PYLMDB_POSITION_H
 
 #include "memory.h"
+#include "order.h"
 
 #include <string.h>
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Functions on whole environments; the command line uses them, too."""
 
+from .bulk_loading import bulk_load
 from .conversion import convert
 from .dumping import dump
 from .loading import load
 from .merging import merge
 from .verification import verify
 
-__all__ = ["convert", "dump", "load", "merge", "verify"]
+__all__ = ["bulk_load", "convert", "dump", "load", "merge", "verify"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .._base.fsync import fsync_path
@@ -25,7 +25,7 @@ from ..errors import Error, IncompatibleError, error
 from .sources import data_path, room_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .._core import DbSlot
     from ..transaction import Transaction
@@ -84,13 +84,16 @@ class Destination(Owner):
             raise FileNotFoundError(
                 errno.ENOENT, "the directory does not exist", os.fsdecode(parent)
             )
-        modes = modes_of_copy(self._mode_sources, self._subdir) if self._mode_sources else None
-        new.make_environment(self._subdir, modes)
+        new.make_environment(self._subdir, self._modes())
         # each page is written once and not read again, so readahead would be useless
         return Environment(
             new.name, subdir=self._subdir, lib_version=self._lib_version,
             max_dbs=room_for(self._databases), sync=False, readahead=False,
         )  # fmt: skip
+
+    def _modes(self) -> tuple[int, int] | None:
+        """Return the permissions of a new file and its directory; None for the usual ones."""
+        return modes_of_copy(self._mode_sources, self._subdir) if self._mode_sources else None
 
     def _open_existing(self) -> Environment:
         options: dict[str, Any] = {"create": False, "lib_version": self._lib_version}
@@ -121,6 +124,18 @@ class Destination(Owner):
                 f" {_flag_names(found.flags)}, not {_flag_names(flags)}"
             )
         return found
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let others write to an existing environment inside a ``with`` block.
+
+        The transaction must not have written anything.  Another one begins after the block.
+        """
+        if not self._is_new:
+            self.txn.abort()
+        yield
+        if not self._is_new:
+            self.txn = self.env.begin(write=True)
 
     def add_written(self, size: int) -> None:
         """Count ``size`` more bytes as written; a new environment is committed at intervals."""
@@ -170,6 +185,26 @@ class Destination(Owner):
                 "write to another path",
             ) from failure
         fsync_path(os.path.dirname(self._path))
+
+
+class Scratch(Destination):
+    """A temporary environment beside a destination, for one database of the same data format.
+
+    ``finish()`` commits it; it never gets a name of its own.
+    """
+
+    def __init__(self, target: Destination) -> None:
+        self._dest, self._is_new, self._written = None, True, 0
+        self._path, self._subdir = target.data_path, False
+        self._lib_version, self._databases = target.env.lib_version()[0], 0
+        self._new = Temporary(self._path)
+
+    def _modes(self) -> tuple[int, int]:
+        return 0o600, 0o700
+
+    def finish(self) -> None:
+        """Commit; the environment stays open until ``end()``."""
+        self.txn.commit()
 
 
 def _rename_no_replace(old: bytes, new: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..errors import IncompatibleError, KeyExistsError, error, write_error
 from .destination import Destination, describe_database, is_new
@@ -13,7 +13,7 @@ from .progress import Reporter
 from .sources import data_path, open_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from .._aliases import CData
     from .._engine import Engine
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .sources import Source
 
-_CONFLICTS = ("error", "first", "last")
+CONFLICTS = ("error", "first", "last")
 # bytes that are written between two checks for signals
 _STEP = 8 << 20
 
@@ -66,8 +66,7 @@ def merge(
 
     ``mdb_cursor_put`` with ``MDB_APPEND`` where possible.
     """
-    if on_conflict not in _CONFLICTS:
-        raise ValueError(f"on_conflict must be one of {[*_CONFLICTS]}, not {on_conflict!r}")
+    check_conflict(on_conflict)
     with ExitStack() as stack:
         envs = [stack.enter_context(open_whole(source)) for source in sources]
         if not envs:
@@ -88,10 +87,17 @@ def merge(
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         written = 0
         for name, members in databases.items():
-            merging = stack.enter_context(Merging(target, name, members, on_conflict))
+            sources = [stack.enter_context(DatabaseSource(*member)) for member in members]
+            merging = Merging("merge", target, name, members[0][1]._flags, on_conflict, sources)
             written += merging.run(reporter)
         target.finish()
         return written
+
+
+def check_conflict(on_conflict: str) -> None:
+    """Raise ValueError if ``on_conflict`` is unknown."""
+    if on_conflict not in CONFLICTS:
+        raise ValueError(f"on_conflict must be one of {[*CONFLICTS]}, not {on_conflict!r}")
 
 
 # a database in one source: the read transaction, and the handle
@@ -123,41 +129,66 @@ def _refuse_own_file(envs: list[Environment], destination: Destination) -> None:
             raise ValueError(f"merge: {env.path()!r} is both a source and the destination")
 
 
+class MergeSource(Protocol):
+    """Sorted records; ``path`` is that of their file, for messages."""
+
+    path: str
+
+    def init(self, source: CData, engine: Engine) -> None:
+        """Set the fields of a ``struct pylmdb_source`` of ``engine``."""
+
+    def is_truncated(self) -> bool:
+        """Return True if records may be missing, because their file was truncated."""
+
+
+class DatabaseSource:
+    """The records of a database: a source of a merge."""
+
+    def __init__(self, reader: Transaction[Any], db: Database) -> None:
+        self.reader = reader
+        self.path = reader.env.path()
+        self.cursor: Any = reader.cursor(db)
+
+    def __enter__(self) -> DatabaseSource:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.cursor.close()
+
+    def init(self, source: CData, engine: Engine) -> None:
+        """Set the cursor and the move function of a ``struct pylmdb_source`` of ``engine``; both
+        may be of another engine."""
+        cast, other = engine.ffi.cast, self.cursor._engine
+        if other.lib is not engine.lib:
+            _guard_reads(engine, other)
+        address = other.ffi.addressof(other.lib, "pylmdb_source_move")
+        source.move = cast("int (*)(struct pylmdb_source *)", _address(other, address))
+        source.cursor = cast("MDB_cursor *", self.cursor._do(lambda ptr: _address(other, ptr)))
+
+    def is_truncated(self) -> bool:
+        """Return True if the file was truncated."""
+        return bool(self.reader._engine.lib.pylmdb_env_is_truncated(self.reader._shared.ptr))
+
+
 class Merging:
     """Merges one database from all sources."""
 
     def __init__(
-        self, target: Destination, name: bytes | None, members: list[Member], on_conflict: str
-    ) -> None:
-        self.target, self.name, self.readers = target, name, [reader for reader, _ in members]
+        self, what: str, target: Destination, name: bytes | None, flags: int, on_conflict: str,
+        sources: Sequence[MergeSource],
+    ) -> None:  # fmt: skip
+        self.what, self.target, self.name, self.flags = what, target, name, flags
+        self.members = sources
         self.engine = target.env._use().engine
-        self.flags = members[0][1]._flags
-        self.cursors = [reader.cursor(db) for reader, db in members]
-        ffi, count = self.engine.ffi, len(members)
+        ffi, count = self.engine.ffi, len(sources)
         self.sources = ffi.new("struct pylmdb_source[]", count)
         self.heap = ffi.new("size_t[]", count)
         self.state = ffi.new("struct pylmdb_merge *")
         self.state.sources, self.state.heap, self.state.count = self.sources, self.heap, count
         self.state.on_conflict = getattr(self.engine.lib, f"PYLMDB_CONFLICT_{on_conflict.upper()}")
-
-    def __enter__(self) -> Merging:
-        for source, cursor in zip(self.sources, self.cursors, strict=True):
-            self._init_source(source, cursor)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for cursor in self.cursors:
-            cursor.close()
-
-    def _init_source(self, source: CData, cursor: CData) -> None:
-        """Set the cursor and the move function of a source; both may be of another engine."""
-        cast, other = self.engine.ffi.cast, cursor._engine
-        if other.lib is not self.engine.lib:
-            _guard_reads(self.engine, other)
-        address = other.ffi.addressof(other.lib, "pylmdb_source_move")
-        source.move = cast("int (*)(struct pylmdb_source *)", _address(other, address))
-        source.cursor = cast("MDB_cursor *", cursor._do(lambda ptr: _address(other, ptr)))
-        source.plain_only = self.name is None
+        for source, member in zip(self.sources, sources, strict=True):
+            member.init(source, self.engine)
+            source.plain_only = name is None
 
     def run(self, reporter: Reporter) -> int:
         """Write all records; return their number."""
@@ -175,30 +206,36 @@ class Merging:
 
     def _refuse_truncated(self) -> None:
         """Raise CorruptedError if a source was truncated after its last record was read."""
-        for reader in self.readers:
-            lib = reader._engine.lib
-            if lib.pylmdb_env_is_truncated(reader._shared.ptr):
-                path = reader.env.path()
-                raise error(f"merge: {describe_database(self.name)} of {path!r}", lib.MDB_CORRUPTED)
+        for member in self.members:
+            if member.is_truncated():
+                what = f"{self.what}: {describe_database(self.name)} of {member.path!r}"
+                raise error(what, self.engine.lib.MDB_CORRUPTED)
 
     def _call(self, function: Callable[..., int], *rest: object) -> int:
-        slot = self.slot = self.target.slot("merge", self.name, self.flags)
+        slot = self.slot = self.target.slot(self.what, self.name, self.flags)
         return int(self.target.txn._do(lambda ptr: function(ptr, slot.dbi, slot.flags, *rest)))
 
     def _failure(self, code: int) -> Exception:
         state, lib = self.state, self.engine.lib
         source = self.sources[state.at]
         key = bytes(self.engine.ffi.buffer(source.key.mv_data, source.key.mv_size))
-        path = self.readers[state.at].env.path()
         if code != lib.MDB_KEYEXIST:
-            what = f"merge: {describe_database(self.name)} of {path!r}, key {key!r}"
+            what = f"{self.what}: {describe_database(self.name)}{self._origin()}, key {key!r}"
             return write_error(what, code, self.slot, key)
-        others = [*(reader.env.path() for reader in self.readers), self.target.env.path()]
         return KeyExistsError(
-            f"merge: in {describe_database(self.name)} the key {key!r} has different values in"
-            f" {others[state.other]!r} and {path!r}",
+            f"{self.what}: in {describe_database(self.name)} the key {key!r} has different values"
+            f" {self._conflict()}",
             hint="choose one of them with on_conflict='first' or 'last'",
         )
+
+    def _origin(self) -> str:
+        """Return the words for the source at which the merge stopped."""
+        return f" of {self.members[self.state.at].path!r}"
+
+    def _conflict(self) -> str:
+        """Return the words for the two sources of different values."""
+        others = [*(member.path for member in self.members), self.target.env.path()]
+        return f"in {others[self.state.other]!r} and {others[self.state.at]!r}"
 
 
 def _guard_reads(reads: CData, guards: CData) -> None:

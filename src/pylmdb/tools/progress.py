@@ -44,6 +44,10 @@ class Reporter:
         if self._call is not None:
             self._call(self._done, self._total)
 
+    def expect(self, steps: int) -> None:
+        """Note that ``steps`` more steps are left."""
+        self.reach(self._done, self._done + steps)
+
     def reach(self, done: int, total: int) -> None:
         """Report that ``done`` of ``total`` steps are done."""
         self._total = total

@@ -7,23 +7,6 @@
 #include "plain/plain.h"
 
 /* cdef: begin */
-/* Keys in one block: each has width bytes, or, if ends is given, key i ends at ends[i]. */
-struct pylmdb_keys {
-    const char *bytes;
-    const size_t *ends;
-    size_t count, width;
-};
-/* cdef: end */
-
-static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
-{
-    const size_t begin = !keys->ends ? i * keys->width : i ? keys->ends[i - 1] : 0;
-    const size_t end = keys->ends ? keys->ends[i] : begin + keys->width;
-
-    return (MDB_val){end - begin, (void *)(keys->bytes + begin)};
-}
-
-/* cdef: begin */
 /* Write numbers as printf() does with a format of one %d: prefix, the number padded to width
  * (with zeros after the sign, or with spaces), suffix. Each key takes at most prefix_size +
  * suffix_size + (width, at least 20) bytes. Returns the size of all keys. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Merge the sorted records of several databases into one. The sources may belong to another
- * engine: each has the function that moves it. */
+/* Merge sorted records of several sources into a database: of other databases, or of memory.
+ * Databases may belong to another engine: each source has the function that moves it. */
 #ifndef PYLMDB_MERGE_H
 #define PYLMDB_MERGE_H
 
@@ -9,11 +9,13 @@
 /* cdef: begin */
 struct pylmdb_source {
     MDB_cursor *cursor;
-    /* pylmdb_source_move() of the engine to which the cursor belongs */
+    /* instead of a cursor: records in memory */
+    struct pylmdb_sorter *sorter;
+    /* pylmdb_source_move() of the engine to which the cursor belongs, or pylmdb_sorter_move() */
     int (*move)(struct pylmdb_source *source);
     /* whether to skip records that describe named databases; the main database has them */
     int plain_only;
-    /* the current record, valid as long as the source's read transaction */
+    /* the current record, valid as long as the source's read transaction or sorter */
     MDB_val key, value;
 };
 
@@ -54,6 +56,30 @@ int pylmdb_merge_begin(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct p
  * MDB_NOTFOUND: no records are left. MDB_KEYEXIST: a conflict that is an error. */
 int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct pylmdb_merge *merge,
                       size_t limit);
+
+/* -- sorter.c: records in memory, to be sorted -- */
+
+/* Return an empty sorter; NULL: no memory. last_first: of records with one key, the last one
+ * comes first. It uses at most memory bytes for more than one record. */
+struct pylmdb_sorter *pylmdb_sorter_new(unsigned int dbflags, size_t max_key, int last_first,
+                                        size_t memory);
+void pylmdb_sorter_free(struct pylmdb_sorter *sorter);
+/* Remove all records. */
+void pylmdb_sorter_clear(struct pylmdb_sorter *sorter);
+size_t pylmdb_sorter_count(const struct pylmdb_sorter *sorter);
+
+/* Copy records, until the memory is full: then *done, which counts them, is less than count.
+ * MDB_BAD_VALSIZE: the database does not take the sizes of the record *done. records are pairs
+ * of key and value. */
+int pylmdb_sorter_add(struct pylmdb_sorter *sorter, const MDB_val *records, size_t count,
+                      size_t *done);
+/* The same for records from first on of keys and values in blocks. */
+int pylmdb_sorter_add_rows(struct pylmdb_sorter *sorter, const struct pylmdb_keys *keys,
+                           const struct pylmdb_keys *values, size_t first, size_t *done);
+
+/* Sort the records; then a source with pylmdb_sorter_move() gives them from the first one on. */
+int pylmdb_sorter_sort(struct pylmdb_sorter *sorter);
+int pylmdb_sorter_move(struct pylmdb_source *source);
 /* cdef: end */
 
 #endif

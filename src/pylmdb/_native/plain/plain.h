@@ -33,6 +33,24 @@ static inline unsigned int pylmdb_append_flags(unsigned int dbflags, unsigned in
     return flags;
 }
 /* cdef: begin */
+/* Keys, or values, in one block: each has width bytes, or, if ends is given, key i ends at
+ * ends[i]. */
+struct pylmdb_keys {
+    const char *bytes;
+    const size_t *ends;
+    size_t count, width;
+};
+/* cdef: end */
+
+static inline MDB_val pylmdb_key_at(const struct pylmdb_keys *keys, size_t i)
+{
+    const size_t begin = !keys->ends ? i * keys->width : i ? keys->ends[i - 1] : 0;
+    const size_t end = keys->ends ? keys->ends[i] : begin + keys->width;
+
+    return (MDB_val){end - begin, (void *)(keys->bytes + begin)};
+}
+
+/* cdef: begin */
 
 /* The functions below take handles that were opened after the transaction began. Those that
  * put take MDB_APPEND for all databases, and mean MDB_APPENDDUP in one with duplicates.

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+"""Storing records in any order: they are sorted first, and written in key order."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal
+
+from .._base.buffers import freeze_bytes
+from .._base.flags import MDB_INTEGERKEY
+from .._environment import catalog as _catalog
+from ..database import Database, flags_from
+from ..environment import Environment
+from ..errors import InvalidParameterError, write_error
+from .destination import Destination
+from .merging import check_conflict
+from .progress import Reporter
+from .sorting import BATCH_MEMORY, Sorting, parse_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from .._aliases import CData
+    from .._array_methods import Keys
+    from .._core import DbSlot
+    from ..types import BytesLike
+    from .progress import Progress
+    from .sources import Source
+
+    Records = Iterable[tuple[BytesLike, BytesLike]] | tuple[Keys, NDArray[Any]]
+
+# a batch of records in Python has at most so many bytes, where each record counts some more
+_BATCH_SIZE, _RECORD_SIZE = BATCH_MEMORY // 4, 128
+
+
+def bulk_load(
+    dest: Source,
+    records: Records,
+    db: bytes | Database | None = None,
+    *,
+    memory: int | str = "1 GiB",
+    on_conflict: Literal["error", "first", "last"] = "last",
+    progress: Progress = None,
+    key_format: str | bytes | None = None,
+    subdir: bool = True,
+    lib_version: int | None = None,
+    **flags: bool,
+) -> int:
+    """Store records in any order and of any number: all or none.
+
+    They are sorted first, then written in key order.  So pages are full, and each is written
+    once.  A new environment gets its name when it is complete.  Into an existing one everything
+    is written in one transaction, which begins when all records have been read.
+
+    :param dest: a path or an open Environment.
+    :param records: an iterable of pairs of key and value.  Or a tuple of two: keys as
+        :meth:`Transaction.put_arrays` takes them, and a numpy array with a row for each key.
+    :param db: the database: its name, a handle of ``dest``, or None for the main one.  It is
+        created if it does not exist.
+    :param memory: how much memory is used for records: bytes, or a text such as ``"512 MiB"``.
+        If they need more, they are sorted in parts, which are stored in temporary files beside
+        the destination.  The transaction that writes them needs memory in addition, as always.
+    :param on_conflict: what happens to a key with different values: ``"last"`` and ``"first"``
+        keep the last or the first value, ``"error"`` raises.  A value that the database has
+        already counts as before all records.  A database with duplicates keeps all values.
+    :param progress: a function that is called with the number of steps that are done and their
+        number; True shows a bar (tqdm).  Each record is one step when it is read, and one when
+        it is written.  The number of steps is 0 until it is known.
+    :param key_format: makes text of keys that are integers, as for ``put_arrays``.
+    :param subdir: False to make a new environment as a single file.
+    :param lib_version: the data format of a new environment, as for ``open``.
+    :param flags: ``reverse_key``, ``dupsort``, ``integerkey``, ``integerdup``, ``dupfixed`` as for
+        :meth:`Environment.open_db`.  Without any, an existing database keeps those that it has.
+    :return: the number of records written; of several with one key, only one may be.
+    :raises TypeError: a record is not a pair of bytes; the message has its number (from 0).
+    :raises BadValsizeError: the database does not take a key or a value.
+    :raises KeyExistsError: a key has different values, and ``on_conflict`` is ``"error"``.
+    :raises IncompatibleError: the database exists with other flags.
+    """
+    check_conflict(on_conflict)
+    room = parse_memory(memory) - BATCH_MEMORY
+    name, wanted = _database(dest, db, flags)
+    is_pair = _is_pair_of_arrays(records)
+    with ExitStack() as stack:
+        target = stack.enter_context(Destination(dest, subdir, lib_version, name is not None))
+        target.open()
+        if name is not None:
+            name = _catalog.checked_name(name, target.env.lib_version()[0])
+        slot = target.slot("bulk_load", name, wanted)
+        reporter = stack.enter_context(Reporter(progress, 0, " records"))
+        sorting = stack.enter_context(
+            Sorting("bulk_load", target, name, slot.flags, on_conflict, room, reporter)
+        )
+        loading = _Loading(target, sorting, slot)
+        if is_pair:
+            loading.prepare(*records, key_format)  # type: ignore[misc]
+        with target.paused():
+            loading.read_arrays() if is_pair else loading.read(records)
+        written = sorting.write()
+        target.finish()
+        return written
+
+
+def _database(
+    dest: Source, db: bytes | Database | None, flags: dict[str, bool]
+) -> tuple[bytes | None, int | None]:
+    """Return the name of the database, and its flags, None if the caller gives none."""
+    if isinstance(db, Database):
+        if db._env is not dest:
+            raise InvalidParameterError(
+                "bulk_load: the database handle belongs to another environment than dest",
+                hint="give the name of the database",
+            )
+        db.flags()
+        name = db.name
+    else:
+        name = db
+    known = ("reverse_key", "dupsort", "integerkey", "integerdup", "dupfixed")
+    for word in flags:
+        if word not in known:
+            raise TypeError(f"bulk_load() got an unexpected keyword argument {word!r}")
+    return name, flags_from(**dict.fromkeys(known, False) | flags) if flags else None
+
+
+def _is_pair_of_arrays(records: object) -> bool:
+    return isinstance(records, tuple) and len(records) == 2 and _is_array(records[1])
+
+
+def _is_array(value: object) -> bool:
+    return hasattr(type(value), "__array_interface__")
+
+
+class _Loading:
+    """Reads records and adds them to a :class:`Sorting`."""
+
+    def __init__(self, target: Destination, sorting: Sorting, slot: DbSlot) -> None:
+        self._target, self._sorting, self._slot = target, sorting, slot
+        self._engine = target.env._use().engine
+
+    # -- an iterable of pairs --
+
+    def read(self, records: Iterable[tuple[BytesLike, BytesLike]]) -> None:
+        """Add all records of an iterable."""
+        done = 0
+        for keys, values in _batches(records):
+            count = len(keys)
+            added, code = self._add(self._block(keys), self._block(values), count)
+            if code:
+                raise self._refused(code, done + added, keys[added], len(values[added]))
+            done += count
+
+    def _block(self, parts: list[bytes]) -> tuple[CData, ...]:
+        """Return a ``struct pylmdb_keys *``, and the objects that it points to."""
+        ffi = self._engine.ffi
+        data = ffi.from_buffer(b"".join(parts))
+        ends = ffi.new("size_t[]", [*accumulate(map(len, parts))])
+        fields = {"bytes": data, "ends": ends, "count": len(parts)}
+        return ffi.new("struct pylmdb_keys *", fields), data, ends
+
+    def _add(
+        self, keys: tuple[Any, ...], values: tuple[Any, ...], count: int
+    ) -> tuple[int, int]:
+        """Add records; return how many were added, and the code of the one after them."""
+        function = self._engine.lib.pylmdb_sorter_add_rows
+
+        def add(sorter: CData, first: int, done: CData) -> int:
+            return int(function(sorter, keys[0], values[0], first, done))
+
+        return self._sorting.add(add, count)
+
+    def _refused(self, code: int, number: int, key: bytes, size: int) -> Exception:
+        if code == self._engine.lib.MDB_BAD_VALSIZE:
+            what = f"bulk_load: record {number}, key {key[:64]!r}"
+            return write_error(what, code, self._slot, key, size)
+        return MemoryError()
+
+    # -- arrays --
+
+    def prepare(self, keys: Any, values: NDArray[Any], key_format: str | bytes | None) -> None:
+        """Check the arguments while there is a transaction."""
+        from ..arrays import keys as array_keys
+        from ..arrays import npy
+
+        values = npy.storable(values)
+        if not isinstance(keys, range) and not hasattr(keys, "__getitem__"):
+            keys = list(keys)
+        if values.ndim < 1 or len(values) != len(keys):
+            raise InvalidParameterError(
+                f"bulk_load: values has shape {values.shape}; it must have a row for each of"
+                f" {len(keys)} keys"
+            )
+        self._keys, self._values, self._key_format = keys, values, key_format
+        first = array_keys.batch(keys[:1], key_format, self._engine)
+        self._width = 0
+        if isinstance(first, array_keys.Numbers) and self._slot.flags & MDB_INTEGERKEY:
+            self._width = self._target.txn._do(
+                array_keys.for_database, first, self._slot, self._engine
+            ).width
+
+    def read_arrays(self) -> None:
+        """Add the records of the arrays."""
+        from ..arrays import keys as array_keys
+        from ..arrays import npy
+
+        values, ffi = self._values, self._engine.ffi
+        size = values[:1].nbytes
+        step = max(1, _BATCH_SIZE // (size + _RECORD_SIZE))
+        for begin in range(0, len(values), step):
+            end = begin + step
+            batch = array_keys.batch(self._keys[begin:end], self._key_format, self._engine)
+            keys = batch.keys(self._width) if isinstance(batch, array_keys.Numbers) else batch
+            data = ffi.from_buffer(npy.without_fields(values[begin:end]).tobytes())
+            fields = {"bytes": data, "count": keys.count, "width": size}
+            block = ffi.new("struct pylmdb_keys *", fields)
+            added, code = self._add(keys.native(ffi), (block, data), keys.count)
+            if code:
+                raise self._refused(code, begin + added, keys[added], size)
+
+
+def _batches(
+    records: Iterable[tuple[BytesLike, BytesLike]],
+) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """Yield lists of keys and values.  Buffers are copied at once: the iterator may use them again
+    for the next record."""
+    keys: list[bytes] = []
+    values: list[bytes] = []
+    size, number = 0, 0
+    for record in records:
+        try:
+            key, value = record
+        except (TypeError, ValueError) as problem:
+            raise TypeError(
+                f"bulk_load: record {number + len(keys)} must be a pair of key and value, not"
+                f" {type(record).__name__}"
+            ) from problem
+        if type(key) is not bytes or type(value) is not bytes:
+            key, value = _frozen(number + len(keys), key, value)
+        keys.append(key)
+        values.append(value)
+        size += len(key) + len(value) + _RECORD_SIZE
+        if size >= _BATCH_SIZE:
+            yield keys, values
+            number += len(keys)
+            keys, values, size = [], [], 0
+    if keys:
+        yield keys, values
+
+
+def _frozen(number: int, key: BytesLike, value: BytesLike) -> tuple[bytes, bytes]:
+    try:
+        return freeze_bytes("key", key), freeze_bytes("value", value)
+    except TypeError as problem:
+        raise TypeError(f"bulk_load: record {number}: {problem}") from None
