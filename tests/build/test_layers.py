@@ -326,7 +326,7 @@ def defined(path):
     return set(re.findall(definition, path.read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("folder", ["core", "plain", "arrays", "merge", "verify"])
+@pytest.mark.parametrize("folder", ["core", "plain", "arrays", "merge", "text", "verify"])
 def test_calls_between_the_files_of_a_c_folder_have_no_cycle(folder):
     files = sorted((NATIVE / folder).glob("*.c"))
     # those of the core may define nothing but a type

@@ -35,6 +35,7 @@ PREAMBLE = """
 #include "compat.h"
 #include "arrays/arrays.h"
 #include "merge/merge.h"
+#include "text/text.h"
 #include "verify/verify.h"
 #include "engine.h"
 #include "rules.h"
@@ -42,7 +43,7 @@ PREAMBLE = """
 """
 
 # Plain C of each engine, one folder per concern; verify/ uses nothing of liblmdb.
-FOLDERS = ("plain", "arrays", "merge", "verify")
+FOLDERS = ("plain", "arrays", "merge", "text", "verify")
 
 # Plain C that needs no engine: compiled into the core and into each engine.
 WITHOUT_ENGINE = tuple(str(NATIVE / name) for name in ("memory.c", "order.c", "rules.c"))

@@ -23,6 +23,7 @@ HEADERS = (
     "src/pylmdb/_native/plain/plain.h",
     "src/pylmdb/_native/arrays/arrays.h",
     "src/pylmdb/_native/merge/merge.h",
+    "src/pylmdb/_native/text/text.h",
     "src/pylmdb/_native/verify/verify.h",
 )
 # Declared in no header: a macro that the build defines, and functions that Python provides.

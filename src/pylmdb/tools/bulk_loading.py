@@ -11,7 +11,6 @@ from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY
 from .._environment import catalog as _catalog
 from ..database import Database, flags_from
-from ..environment import Environment
 from ..errors import InvalidParameterError, write_error
 from .destination import Destination
 from .merging import check_conflict
@@ -160,9 +159,7 @@ class _Loading:
         fields = {"bytes": data, "ends": ends, "count": len(parts)}
         return ffi.new("struct pylmdb_keys *", fields), data, ends
 
-    def _add(
-        self, keys: tuple[Any, ...], values: tuple[Any, ...], count: int
-    ) -> tuple[int, int]:
+    def _add(self, keys: tuple[Any, ...], values: tuple[Any, ...], count: int) -> tuple[int, int]:
         """Add records; return how many were added, and the code of the one after them."""
         function = self._engine.lib.pylmdb_sorter_add_rows
 

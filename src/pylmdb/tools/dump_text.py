@@ -19,7 +19,9 @@ from .._base import flags
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from .._engine import Engine
 
 # liblmdb's flags, in the order of mdb_dump's headers
 FLAGS = {
@@ -32,6 +34,9 @@ FLAGS = {
 }
 # written for other programs; here the map grows by itself, and the system sets the page size
 _IGNORED_FIELDS = (b"mapsize", b"mapaddr", b"maxreaders", b"db_pagesize")
+
+# records that are parsed at once
+_ROOM = 8192
 
 _PRINTABLE = [bytes([byte]) if 0x20 <= byte < 0x7F else b"\\%02x" % byte for byte in range(256)]
 _PRINTABLE[0x5C] = b"\\\\"
@@ -78,22 +83,69 @@ class Section:
         self.name, self.flags, self.encoding = name, flags, b"bytevalue"
 
 
-class Lines:
-    """A dump that is read line by line; ``number`` is that of the last line."""
+class TextRecords:
+    """Records in text, which are parsed in C.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.number, self.size = file, 0, 0
+    :ivar native: the ``struct pylmdb_text *`` that has the records.
+    :ivar decode: a function that decodes a line.
+    :ivar indented: whether lines begin with a space; they do not in text without headers.
+    """
+
+    def __init__(self, engine: Engine, encoding: bytes, indented: bool) -> None:
+        self.decode, self.indented = ENCODINGS[encoding][1], indented
+        self._engine, self._decoded = engine, engine.ffi.new("char[]", 0)
+        self._records = engine.ffi.new("MDB_val[]", 2 * _ROOM)
+        self.native = engine.ffi.new("struct pylmdb_text *")
+        self.native.printable, self.native.indented = encoding == b"print", indented
+        self.native.records, self.native.room = self._records, _ROOM
+
+    def parse(self, text: bytes, at: int) -> tuple[int, int]:
+        """Parse text from ``at`` on; return the number of complete records, and of their bytes."""
+        ffi, native, size = self._engine.ffi, self.native, len(text) - at
+        self._text = ffi.from_buffer(text)
+        if len(self._decoded) < size:
+            self._decoded = ffi.new("char[]", size)
+        native.bytes, native.size, native.decoded = self._text + at, size, self._decoded
+        self._engine.lib.pylmdb_text_parse(native)
+        return native.count, native.used
+
+
+class Lines:
+    """A dump that is read in large parts; ``number`` is that of the last line, ``size`` the number
+    of bytes up to its end."""
+
+    def __init__(self, file: BinaryIO, step: int = 1 << 20) -> None:
+        self._file, self._step, self._text, self._at = file, step, b"", 0
+        self.number, self.size = 0, 0
 
     def next(self) -> bytes | None:
         """Return the next line without its line break; None at the end of the file."""
-        line = self._file.readline()
-        if not line:
+        end = self._text.find(b"\n", self._at)
+        while end < 0:
+            searched = len(self._text) - self._at
+            if not self._read_more():
+                break
+            end = self._text.find(b"\n", searched)
+        line = self._text[self._at : end if end >= 0 else None]
+        if end < 0 and not line:
             return None
-        self.number += 1
-        self.size += len(line)
-        if not line.endswith(b"\n"):
+        self._pass(1, len(line) + (end >= 0))
+        if end < 0:
             raise self.error("the dump is truncated: this line has no line break")
-        return line[:-1]
+        return line
+
+    def _read_more(self) -> bool:
+        """Read as much as is waiting, or more; False at the end of the file."""
+        rest = self._text[self._at :]
+        more = self._file.read(max(self._step, len(rest)))
+        if more:
+            self._text, self._at = rest + more, 0
+        return bool(more)
+
+    def _pass(self, lines: int, size: int) -> None:
+        self._at += size
+        self.number += lines
+        self.size += size
 
     def error(self, problem: str) -> InvalidParameterError:
         """Return the exception for an invalid line."""
@@ -137,44 +189,46 @@ class Lines:
                 stacklevel=2,
             )
 
-    def records(self, encoding: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the keys and values of a section."""
-        read = ENCODINGS[encoding][1]
+    def parse(self, records: TextRecords) -> int:
+        """Parse the next records of a section; return their number, 0 at its end."""
         while True:
-            key = self._datum(read)
-            if key is None:
-                return
-            value = self._datum(read)
-            if value is None:
-                raise self.error("the last key has no value")
-            yield key, value
+            count, used = records.parse(self._text, self._at)
+            if count:
+                self._pass(2 * count, used)
+                return count
+            if self._text.count(b"\n", self._at) < 2 and self._read_more():
+                continue
+            self._end_section(records)
+            return 0
 
-    def _datum(self, read: Callable[[bytes], bytes]) -> bytes | None:
+    def _end_section(self, records: TextRecords) -> None:
+        """Read the end of a section; raise the exception for any other text."""
+        if self._datum(records) is None:
+            return
+        if self._datum(records) is None:
+            raise self.error("the last key has no value")
+        raise self.error("the record is not valid")
+
+    def _datum(self, records: TextRecords) -> bytes | None:
+        """Decode the next line of a record; None at the end of the section."""
         line = self.next()
-        if line is None:
-            raise self.error("the dump is truncated: it ends without DATA=END")
-        if line == b"DATA=END":
-            return None
-        if line[:1] != b" ":
-            raise self.error(f"a line of a record must begin with a space, not be {_shorten(line)}")
-        return self._decode(read, line[1:])
+        if records.indented:
+            if line is None:
+                raise self.error("the dump is truncated: it ends without DATA=END")
+            if line == b"DATA=END":
+                return None
+            if line[:1] != b" ":
+                raise self.error(
+                    f"a line of a record must begin with a space, not be {_shorten(line)}"
+                )
+            line = line[1:]
+        return None if line is None else self._decode(records.decode, line)
 
     def _decode(self, read: Callable[[bytes], bytes], text: bytes) -> bytes:
         try:
             return read(text)
         except ValueError as problem:
             raise self.error(str(problem)) from None
-
-    def plain_records(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield keys and values of text without headers and leading spaces (``mdb_load -T``)."""
-        while True:
-            key = self.next()
-            if key is None:
-                return
-            value = self.next()
-            if value is None:
-                raise self.error("the last key has no value")
-            yield self._decode(from_printable, key), self._decode(from_printable, value)
 
 
 def _shorten(text: bytes) -> str:

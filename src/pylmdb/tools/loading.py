@@ -7,23 +7,24 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .._base.flags import MDB_DUPSORT
+from .._base.flags import put_flags
 from .._environment import catalog as _catalog
-from ..errors import Error, error
+from ..errors import error, write_error
 from .destination import Destination
-from .dump_text import Lines, Section
+from .dump_text import Lines, Section, TextRecords
 from .progress import Reporter
+from .sorting import BATCH_MEMORY, Sorting, parse_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from os import PathLike
 
-    from ..database import Database
+    from .._aliases import CData
+    from .._core import DbSlot
     from .progress import Progress
     from .sources import Source
 
-# records, or bytes of text, that are stored in one step
-_BATCH, _BATCH_SIZE = 1000, 1 << 20
+# bytes of text that are stored in one step
+_BATCH_SIZE = 1 << 20
 # how many databases the text may have; the number is known only at its end
 _MAX_DATABASES = 1 << 16
 
@@ -37,6 +38,8 @@ def load(
     overwrite: bool = True,
     append: bool = False,
     plain: bool = False,
+    unsorted: bool = False,
+    memory: int | str = "1 GiB",
     subdir: bool = True,
     lib_version: int | None = None,
 ) -> int:
@@ -57,6 +60,8 @@ def load(
         with an order that only their own program knows.  ``mdb_load -a``.
     :param plain: True for text without headers: a line for each key and each value.
         ``mdb_load -T``.
+    :param unsorted: True to sort the records of each section first, as :func:`bulk_load` does.
+    :param memory: how much memory is used to sort, as for :func:`bulk_load`.
     :param subdir: False to make a new environment as a single file.
     :param lib_version: the data format of a new environment, as for ``open``.
     :return: the number of records written.
@@ -64,19 +69,23 @@ def load(
     :raises IncompatibleError: a database exists with other flags, or the text has flags for the
         main database of an environment that is not new and empty.
     """
+    room = parse_memory(memory) - BATCH_MEMORY
+    if append and unsorted:
+        raise ValueError("load: append=True keeps the order of the text, unsorted=True sorts it")
     with ExitStack() as stack:
         source: Any = file
         if not hasattr(source, "read"):
             source = stack.enter_context(open(os.fspath(source), "rb"))
-        lines = Lines(source)
+        lines = Lines(source, _BATCH_SIZE)
         target = stack.enter_context(Destination(dest, subdir, lib_version, _MAX_DATABASES))
         target.open()
         reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
-        loading = Loading(lines, target, reporter, bool(overwrite), bool(append))
-        if plain:
-            written = loading.records(Section(database, None), lines.plain_records())
-        else:
-            written = loading.sections(database)
+        loading = Loading(lines, target, reporter, bool(overwrite))
+        if unsorted:
+            loading.room = room
+        elif append:
+            loading.put = loading.append
+        written = loading.plain(database) if plain else loading.sections(database)
         target.finish()
         return written
 
@@ -89,14 +98,19 @@ def _size(file: BinaryIO) -> int:
 
 
 class Loading:
-    """Reads records from text and stores them in a :class:`Destination`."""
+    """Reads records from text and stores them in a :class:`Destination`.
+
+    :ivar room: how much memory is used to sort the records; None: they are not sorted.
+    """
+
+    room: int | None = None
 
     def __init__(
-        self, lines: Lines, target: Destination, reporter: Reporter, overwrite: bool, append: bool
+        self, lines: Lines, target: Destination, reporter: Reporter, overwrite: bool
     ) -> None:
-        self.lines, self.target, self.reporter = lines, target, reporter
-        self.overwrite, self.append = overwrite, append
-        self.reported = 0
+        self.lines, self.target, self.reporter, self.overwrite = lines, target, reporter, overwrite
+        self.engine, self.reported = target.env._use().engine, 0
+        self.flags = put_flags(overwrite, overwrite)
 
     def sections(self, database: bytes | None) -> int:
         """Load the whole text; return the number of records written."""
@@ -104,69 +118,92 @@ class Loading:
         while (section := lines.section()) is not None:
             if section.name is None:
                 section.name = database
-            written += self.records(section, lines.records(section.encoding))
+            written += self.records(section, TextRecords(self.engine, section.encoding, True))
         if not lines.number:
             raise lines.error("the dump is empty")
         return written
 
-    def records(self, section: Section, records: Iterator[tuple[bytes, bytes]]) -> int:
+    def plain(self, database: bytes | None) -> int:
+        """Load text without headers; return the number of records written."""
+        return self.records(Section(database, None), TextRecords(self.engine, b"print", False))
+
+    def records(self, section: Section, records: TextRecords) -> int:
         """Load one section; return the number of records written."""
-        write = self._append_unchecked if self.append else self._put
+        if self.room is not None:
+            return self.sort(section, records, self.room)
         written = 0
         while True:
-            db, batch = self._open(section), self._batch(records)
-            if batch:
-                written += write(db, batch)
-            step, self.reported = self.lines.size - self.reported, self.lines.size
-            self.reporter.add(step)
-            self.target.add_written(step)
-            if not batch:
+            slot = self._open(section)
+            count = self.lines.parse(records)
+            if count:
+                written += self.put(slot, records)
+            self.target.add_written(self._report())
+            if not count:
                 return written
 
-    def _batch(self, records: Iterator[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes, int]]:
-        """Return a batch of records, each with the number of its line."""
-        batch: list[tuple[bytes, bytes, int]] = []
-        begin = self.lines.size
-        for key, value in records:
-            batch.append((key, value, self.lines.number))
-            if len(batch) == _BATCH or self.lines.size - begin >= _BATCH_SIZE:
-                break
-        return batch
+    def _report(self) -> int:
+        """Report the bytes of text that were read since the last time, and return their number."""
+        step, self.reported = self.lines.size - self.reported, self.lines.size
+        self.reporter.add(step)
+        return step
 
-    def _open(self, section: Section) -> Database:
+    def _open(self, section: Section) -> DbSlot:
         """Return the database in the current transaction."""
-        env = self.target.env
         name = section.name
         if name is not None:
-            name = _catalog.checked_name(name, env.lib_version()[0])
-        slot = self.target.slot(f"load: line {self.lines.number}", name, section.flags)
-        return env._handle(name, slot)
+            name = _catalog.checked_name(name, self.target.env.lib_version()[0])
+        return self.target.slot(f"load: line {self.lines.number}", name, section.flags)
 
-    def _put(self, db: Database, batch: list[tuple[bytes, bytes, int]]) -> int:
+    def put(self, slot: DbSlot, records: TextRecords) -> int:
         """Put records; append them as long as they are in ascending order."""
-        overwrite, written = self.overwrite, 0
-        in_order = not db._flags & MDB_DUPSORT
-        with self.target.txn.cursor(db) as cursor:
-            for key, value, line in batch:
-                try:
-                    if in_order:
-                        in_order = cursor.put(key, value, append=True)
-                    written += in_order or cursor.put(key, value, overwrite, overwrite)
-                except Error as failure:
-                    raise error(f"load: line {line}", failure.code, failure.hint) from failure
-        return written
-
-    def _append_unchecked(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:
-        engine = db._env._use().engine
-        ffi, done = engine.ffi, engine.ffi.new("size_t *")
-        parts = [part for key, value, _ in batch for part in (key, value)]
-        records = ffi.new("MDB_val[]", len(parts))
-        alive = [ffi.from_buffer(part) for part in parts]
-        for record, part, data in zip(records, parts, alive, strict=True):
-            record.mv_data, record.mv_size = data, len(part)
+        ffi, lib = self.engine.ffi, self.engine.lib
+        done, written = ffi.new("size_t *"), ffi.new("size_t *")
         code = self.target.txn._do(
-            lambda ptr: engine.lib.pylmdb_append(ptr, db._slot.dbi, records, len(batch), done)
+            lambda ptr: lib.pylmdb_text_put(
+                ptr, slot.dbi, slot.flags, records.native, self.flags, done, written
+            )
         )
         if code:
-            raise error(f"load: line {batch[done[0]][2]}", code)
-        return len(batch)
+            raise self._refused(code, slot, records, done[0])
+        return int(written[0])
+
+    def append(self, slot: DbSlot, records: TextRecords) -> int:
+        """Append records without a check of their order."""
+        lib, done = self.engine.lib, self.engine.ffi.new("size_t *")
+        native = records.native
+        code = self.target.txn._do(
+            lambda ptr: lib.pylmdb_append(ptr, slot.dbi, native.records, native.count, done)
+        )
+        if code:
+            raise error(f"load: line {self._line_of(records, done[0])}", code)
+        return int(done[0])
+
+    def sort(self, section: Section, records: TextRecords, room: int) -> int:
+        """Sort the records of a section, and write them; return how many were written."""
+        slot, lib, native = self._open(section), self.engine.lib, records.native
+        kept = "last" if self.overwrite else "first"
+
+        def add(sorter: CData, first: int, done: CData) -> int:
+            return int(lib.pylmdb_sorter_add(sorter, native.records, native.count, first, done))
+
+        with Sorting(
+            "load", self.target, slot.name, slot.flags, kept, room, Reporter(None, 0, "")
+        ) as sorting:
+            while count := self.lines.parse(records):
+                added, code = sorting.add(add, count)
+                if code:
+                    raise self._refused(code, slot, records, added)
+                self._report()
+            self._report()
+            return sorting.write()
+
+    def _line_of(self, records: TextRecords, index: int) -> int:
+        """Return the number of the line of a record's value."""
+        return self.lines.number - 2 * (int(records.native.count) - index - 1)
+
+    def _refused(self, code: int, slot: DbSlot, records: TextRecords, index: int) -> Exception:
+        """Return the exception for a record that was refused."""
+        key, value = records.native.records[2 * index : 2 * index + 2]
+        data = self.engine.ffi.buffer(key.mv_data, key.mv_size)[:]
+        reason = write_error("mdb_cursor_put", code, slot, data, value.mv_size)
+        return error(f"load: line {self._line_of(records, index)}", reason.code, reason.hint)

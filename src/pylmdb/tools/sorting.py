@@ -136,9 +136,7 @@ class Sorting:
     def __exit__(self, *exc: Any) -> None:
         self._stack.__exit__(*exc)
 
-    def add(
-        self, function: Callable[[CData, int, CData], int], count: int
-    ) -> tuple[int, int]:
+    def add(self, function: Callable[[CData, int, CData], int], count: int) -> tuple[int, int]:
         """Add ``count`` records by a function of C.
 
         :param function: gets the sorter, the index of the first record to add, and
@@ -160,9 +158,7 @@ class Sorting:
         """Write all records to the destination; return how many were written."""
         self._sorter.sort()
         self._reporter.expect(len(self._sorter) + sum(run.entries for run in self._runs))
-        written = self._merge(
-            self._target, self._name, self._runs, [self._sorter], self._reporter
-        )
+        written = self._merge(self._target, self._name, self._runs, [self._sorter], self._reporter)
         self._sorter.clear()
         return written
 
@@ -199,4 +195,3 @@ class Sorting:
             sources += others
             writing = _Writing(self._what, target, name, self._flags, self._on_conflict, sources)
             return writing.run(reporter)
-

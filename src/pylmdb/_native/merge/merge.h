@@ -68,12 +68,12 @@ void pylmdb_sorter_free(struct pylmdb_sorter *sorter);
 void pylmdb_sorter_clear(struct pylmdb_sorter *sorter);
 size_t pylmdb_sorter_count(const struct pylmdb_sorter *sorter);
 
-/* Copy records, until the memory is full: then *done, which counts them, is less than count.
- * MDB_BAD_VALSIZE: the database does not take the sizes of the record *done. records are pairs
- * of key and value. */
+/* Copy records from first on, until the memory is full; *done counts them. records are pairs of
+ * key and value, count of them. MDB_BAD_VALSIZE: the database does not take the sizes of the
+ * next record. */
 int pylmdb_sorter_add(struct pylmdb_sorter *sorter, const MDB_val *records, size_t count,
-                      size_t *done);
-/* The same for records from first on of keys and values in blocks. */
+                      size_t first, size_t *done);
+/* The same for keys and values in blocks. */
 int pylmdb_sorter_add_rows(struct pylmdb_sorter *sorter, const struct pylmdb_keys *keys,
                            const struct pylmdb_keys *values, size_t first, size_t *done);
 

@@ -159,13 +159,15 @@ static int add(struct pylmdb_sorter *sorter, const MDB_val *key, const MDB_val *
 }
 
 int pylmdb_sorter_add(struct pylmdb_sorter *sorter, const MDB_val *records, size_t count,
-                      size_t *done)
+                      size_t first, size_t *done)
 {
+    size_t i;
     int rc = 0;
 
-    for (*done = 0; *done < count; records += 2, ++*done)
-        if ((rc = add(sorter, &records[0], &records[1])))
+    for (i = first; i < count; i++)
+        if ((rc = add(sorter, &records[2 * i], &records[2 * i + 1])))
             break;
+    *done = i - first;
     return rc == PYLMDB_FULL ? 0 : rc;
 }
 
