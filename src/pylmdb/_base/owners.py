@@ -23,7 +23,12 @@ from itertools import starmap
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from typing import TypeVar
+
     from typing_extensions import Self
+
+    AnyOwner = TypeVar("AnyOwner", bound="Owner")
 
 
 class Owner:
@@ -45,6 +50,12 @@ class Owner:
     def __del__(self) -> None:
         if hasattr(self, "_is_entered"):  # else an exception may have struck in __init__
             self.end()
+
+
+def enter(stack: ExitStack, owner: AnyOwner) -> AnyOwner:
+    """Enter an owner until the end of ``stack``, as ``with owner, owner:`` does."""
+    stack.enter_context(owner)
+    return stack.enter_context(owner)
 
 
 class Descriptor(Owner):

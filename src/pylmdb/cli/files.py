@@ -111,6 +111,10 @@ def _add_load(commands: Commands) -> None:
     command.add_argument("-N", dest="keep", action="store_true", help="keep existing records")
     command.add_argument("-a", dest="append", action="store_true",
                          help="append records without a check of their order")  # fmt: skip
+    command.add_argument("--unsorted", action="store_true",
+                         help="sort the records first, so that pages are full")  # fmt: skip
+    command.add_argument("--memory", metavar="SIZE", default="1 GiB",
+                         help="memory to sort with (default: 1 GiB)")  # fmt: skip
     command.add_argument(
         "-T",
         dest="plain",
@@ -157,7 +161,8 @@ def load_text(args: argparse.Namespace) -> None:
     name = None if args.name is None else os.fsencode(args.name)
     written = load(
         source, args.path, name, progress(), overwrite=not args.keep, append=args.append,
-        plain=args.plain, subdir=not args.single, lib_version=args.lib_version,
+        plain=args.plain, unsorted=args.unsorted, memory=args.memory,
+        subdir=not args.single, lib_version=args.lib_version,
     )  # fmt: skip
     _print_result(args, f"{written:,} records written", records=written)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY
+from .._base.owners import enter
 from .._environment import catalog as _catalog
 from ..database import Database, flags_from
 from ..errors import InvalidParameterError, write_error
@@ -84,7 +85,7 @@ def bulk_load(
     name, wanted = _database(dest, db, flags)
     is_pair = _is_pair_of_arrays(records)
     with ExitStack() as stack:
-        target = stack.enter_context(Destination(dest, subdir, lib_version, name is not None))
+        target = enter(stack, Destination(dest, subdir, lib_version, name is not None))
         target.open()
         if name is not None:
             name = _catalog.checked_name(name, target.env.lib_version()[0])
@@ -194,8 +195,8 @@ class _Loading:
         self._width = 0
         if isinstance(first, array_keys.Numbers) and self._slot.flags & MDB_INTEGERKEY:
             self._width = self._target.txn._do(
-                array_keys.for_database, first, self._slot, self._engine
-            ).width
+                lambda ptr: array_keys.for_database(first, ptr, self._slot, self._engine).width
+            )
 
     def read_arrays(self) -> None:
         """Add the records of the arrays."""

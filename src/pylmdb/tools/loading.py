@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .._base.flags import put_flags
+from .._base.owners import enter
 from .._environment import catalog as _catalog
 from ..errors import error, write_error
 from .destination import Destination
@@ -77,7 +78,7 @@ def load(
         if not hasattr(source, "read"):
             source = stack.enter_context(open(os.fspath(source), "rb"))
         lines = Lines(source, _BATCH_SIZE)
-        target = stack.enter_context(Destination(dest, subdir, lib_version, _MAX_DATABASES))
+        target = enter(stack, Destination(dest, subdir, lib_version, _MAX_DATABASES))
         target.open()
         reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
         loading = Loading(lines, target, reporter, bool(overwrite))

@@ -7,6 +7,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from .._base.owners import enter
 from ..errors import IncompatibleError, KeyExistsError, error, write_error
 from .destination import Destination, describe_database, is_new
 from .progress import Reporter
@@ -82,7 +83,7 @@ def merge(
         total = sum(
             reader.stat(db).entries for members in databases.values() for reader, db in members
         )
-        target = stack.enter_context(destination)
+        target = enter(stack, destination)
         target.open()
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         written = 0

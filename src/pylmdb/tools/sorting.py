@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
+from operator import index
 from typing import TYPE_CHECKING, Any
 
+from .._base.owners import enter
 from ..errors import InvalidParameterError
 from .destination import Scratch
 from .merging import DatabaseSource, Merging
@@ -43,7 +45,7 @@ def parse_memory(memory: int | str) -> int:
         if found and found[2] in _UNITS:
             size = int(float(found[1]) * 2 ** _UNITS[found[2]])
     elif not isinstance(memory, bool):
-        size = memory.__index__()
+        size = index(memory)
     if size is None:
         raise InvalidParameterError(
             f"memory must be a number of bytes or a text such as '512 MiB', not {memory!r}",
@@ -174,7 +176,7 @@ class Sorting:
                 run.scratch.end()
 
     def _make_run(self, level: int, runs: list[_Run], others: list[MergeSource]) -> _Run:
-        scratch = self._stack.enter_context(Scratch(self._target))
+        scratch = enter(self._stack, Scratch(self._target))
         scratch.open()
         entries = self._merge(scratch, None, runs, others, Reporter(None, 0, ""))
         scratch.finish()
