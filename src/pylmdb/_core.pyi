@@ -12,7 +12,7 @@ There are two cores with these names: the C core (``_native/core``) and the core
 must not use a name of a core that is not in this file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, final
 
 from typing_extensions import disjoint_base
@@ -34,6 +34,16 @@ def join(table: int, /) -> None:
 def publish(cls: type, /) -> None:
     """Register a public class with the core, which makes objects of it from now on.  The core's
     methods replace the functions that document them."""
+
+def pack_records(
+    iterator: Iterator[object], size: int, /
+) -> tuple[bytes, bytes, bytes, bytes, tuple[object] | None]:
+    """Take records from an iterator until their keys and values, with 16 bytes for each record,
+    have ``size`` bytes.
+
+    Returns all keys, the end of each as ``size_t``, the same for values, and None.  If an item is
+    not a tuple of two buffers, it stops there, and a tuple with that item takes the place of
+    None."""
 
 @disjoint_base
 class TransactionCore:

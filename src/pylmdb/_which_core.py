@@ -58,6 +58,7 @@ if TYPE_CHECKING or NAME == "c":
         SharedCore,
         TransactionCore,
         join,
+        pack_records,
     )
     from ._core import publish as _publish
 else:
@@ -70,6 +71,7 @@ else:
         SharedCore,
         TransactionCore,
         join,
+        pack_records,
     )
     from ._cffi_core.core import publish as _publish
 
@@ -86,6 +88,7 @@ __all__ = [
     "compiled",
     "documented",
     "join",
+    "pack_records",
     "publish",
 ]
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from itertools import accumulate
+from struct import calcsize, pack, unpack
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY
 from .._base.owners import enter
 from .._environment import catalog as _catalog
+from .._which_core import pack_records
 from ..database import Database, flags_from
 from ..errors import InvalidParameterError, write_error
 from .destination import Destination
@@ -19,7 +20,7 @@ from .progress import Reporter
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
     Records = Iterable[tuple[BytesLike, BytesLike]] | tuple[Keys, NDArray[Any]]
 
-# a batch of records in Python has at most so many bytes, where each record counts some more
-_BATCH_SIZE, _RECORD_SIZE = BATCH_MEMORY // 4, 128
+# bytes of a batch of records, and of a size_t
+_BATCH_SIZE, _WIDTH = BATCH_MEMORY // 4, calcsize("N")
 
 
 def bulk_load(
@@ -144,21 +145,41 @@ class _Loading:
 
     def read(self, records: Iterable[tuple[BytesLike, BytesLike]]) -> None:
         """Add all records of an iterable."""
-        done = 0
-        for keys, values in _batches(records):
-            count = len(keys)
-            added, code = self._add(self._block(keys), self._block(values), count)
-            if code:
-                raise self._refused(code, done + added, keys[added], len(values[added]))
-            done += count
+        iterator, number = iter(records), 0
+        while True:
+            keys, key_ends, values, value_ends, other = pack_records(iterator, _BATCH_SIZE)
+            count = len(key_ends) // _WIDTH
+            self._add_packed(keys, key_ends, values, value_ends, number)
+            number += count
+            if other is not None:
+                key, value = _pair_of(number, other[0])
+                ends = pack("N", len(key)), pack("N", len(value))
+                self._add_packed(key, ends[0], value, ends[1], number)
+                number += 1
+            elif not count:
+                return
 
-    def _block(self, parts: list[bytes]) -> tuple[CData, ...]:
+    def _add_packed(
+        self, keys: bytes, key_ends: bytes, values: bytes, value_ends: bytes, number: int
+    ) -> None:
+        count = len(key_ends) // _WIDTH
+        added, code = self._add(self._block(keys, key_ends), self._block(values, value_ends), count)
+        if code:
+            parts = [
+                data[ends[added - 1] if added else 0 : ends[added]]
+                for data, ends in (
+                    (keys, unpack(f"{count}N", key_ends)),
+                    (values, unpack(f"{count}N", value_ends)),
+                )
+            ]
+            raise self._refused(code, number + added, parts[0], len(parts[1]))
+
+    def _block(self, data: bytes, ends: bytes) -> tuple[CData, ...]:
         """Return a ``struct pylmdb_keys *``, and the objects that it points to."""
-        ffi = self._engine.ffi
-        data = ffi.from_buffer(b"".join(parts))
-        ends = ffi.new("size_t[]", [*accumulate(map(len, parts))])
-        fields = {"bytes": data, "ends": ends, "count": len(parts)}
-        return ffi.new("struct pylmdb_keys *", fields), data, ends
+        ffi, count = self._engine.ffi, len(ends) // _WIDTH
+        begin, stops = ffi.from_buffer(data), ffi.from_buffer("size_t[]", ends)
+        fields = {"bytes": begin, "ends": stops, "count": count}
+        return ffi.new("struct pylmdb_keys *", fields), begin, stops
 
     def _add(self, keys: tuple[Any, ...], values: tuple[Any, ...], count: int) -> tuple[int, int]:
         """Add records; return how many were added, and the code of the one after them."""
@@ -183,7 +204,7 @@ class _Loading:
         from ..arrays import npy
 
         values = npy.storable(values)
-        if not isinstance(keys, range) and not hasattr(keys, "__getitem__"):
+        if not hasattr(keys, "__getitem__"):
             keys = list(keys)
         if values.ndim < 1 or len(values) != len(keys):
             raise InvalidParameterError(
@@ -205,7 +226,7 @@ class _Loading:
 
         values, ffi = self._values, self._engine.ffi
         size = values[:1].nbytes
-        step = max(1, _BATCH_SIZE // (size + _RECORD_SIZE))
+        step = max(1, _BATCH_SIZE // (size + 16))
         for begin in range(0, len(values), step):
             end = begin + step
             batch = array_keys.batch(self._keys[begin:end], self._key_format, self._engine)
@@ -218,36 +239,15 @@ class _Loading:
                 raise self._refused(code, begin + added, keys[added], size)
 
 
-def _batches(
-    records: Iterable[tuple[BytesLike, BytesLike]],
-) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Yield lists of keys and values.  Buffers are copied at once: the iterator may use them again
-    for the next record."""
-    keys: list[bytes] = []
-    values: list[bytes] = []
-    size, number = 0, 0
-    for record in records:
-        try:
-            key, value = record
-        except (TypeError, ValueError) as problem:
-            raise TypeError(
-                f"bulk_load: record {number + len(keys)} must be a pair of key and value, not"
-                f" {type(record).__name__}"
-            ) from problem
-        if type(key) is not bytes or type(value) is not bytes:
-            key, value = _frozen(number + len(keys), key, value)
-        keys.append(key)
-        values.append(value)
-        size += len(key) + len(value) + _RECORD_SIZE
-        if size >= _BATCH_SIZE:
-            yield keys, values
-            number += len(keys)
-            keys, values, size = [], [], 0
-    if keys:
-        yield keys, values
-
-
-def _frozen(number: int, key: BytesLike, value: BytesLike) -> tuple[bytes, bytes]:
+def _pair_of(number: int, record: Any) -> tuple[bytes, bytes]:
+    """Return the key and the value of a record that is not a tuple, or refuse it."""
+    try:
+        key, value = record
+    except (TypeError, ValueError) as problem:
+        raise TypeError(
+            f"bulk_load: record {number} must be a pair of key and value, not"
+            f" {type(record).__name__}"
+        ) from problem
     try:
         return freeze_bytes("key", key), freeze_bytes("value", value)
     except TypeError as problem:

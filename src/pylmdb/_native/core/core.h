@@ -408,6 +408,8 @@ void revoke_transaction(Transaction *txn);
 /* The native half of commit(), which has passed the guard; returns a code. */
 int commit_transaction(Transaction *txn);
 PyObject *end_thread(PyObject *module, PyObject *ignored);
+/* -- pack.c -- */
+PyObject *pack_records(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 /* The writer gate: one write transaction at a time in this process. */
 void take_gate(Shared *shared, Transaction *txn);
 void leave_gate(Shared *shared);

@@ -352,6 +352,9 @@ static PyMethodDef core_methods[] = {
     {"publish", METHOD(core_publish), METH_O,
      PyDoc_STR("publish($module, cls, /)\n--\n\n"
                "Make a class the one that objects are made of, and the core's methods its own.")},
+    {"pack_records", METHOD(pack_records), METH_FASTCALL,
+     PyDoc_STR("pack_records($module, iterator, size, /)\n--\n\n"
+               "Take records from an iterator and pack them into blocks.")},
     {"end_thread", METHOD(end_thread), METH_O,
      PyDoc_STR("end_thread($module, number, /)\n--\n\n"
                "End the write transactions that a thread has left open.")},
