@@ -55,7 +55,8 @@ class Owner:
 def enter(stack: ExitStack, owner: AnyOwner) -> AnyOwner:
     """Enter an owner until the end of ``stack``, as ``with owner, owner:`` does."""
     stack.enter_context(owner)
-    return stack.enter_context(owner)
+    stack.enter_context(owner)
+    return owner
 
 
 class Descriptor(Owner):

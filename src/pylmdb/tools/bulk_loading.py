@@ -63,7 +63,8 @@ def bulk_load(
         created if it does not exist.
     :param memory: how much memory is used for records: bytes, or a text such as ``"512 MiB"``.
         If they need more, they are sorted in parts, which are stored in temporary files beside
-        the destination.  The transaction that writes them needs memory in addition, as always.
+        the destination.  In addition, a transaction needs memory for the pages that it writes,
+        and a record of more than 1 MiB three times its size while it is read.
     :param on_conflict: what happens to a key with different values: ``"last"`` and ``"first"``
         keep the last or the first value, ``"error"`` raises.  A value that the database has
         already counts as before all records.  A database with duplicates keeps all values.
@@ -84,7 +85,8 @@ def bulk_load(
     check_conflict(on_conflict)
     room = parse_memory(memory) - BATCH_MEMORY
     name, wanted = _database(dest, db, flags)
-    is_pair = _is_pair_of_arrays(records)
+    given: Any = records
+    is_pair = _is_pair_of_arrays(given)
     with ExitStack() as stack:
         target = enter(stack, Destination(dest, subdir, lib_version, name is not None))
         target.open()
@@ -97,9 +99,9 @@ def bulk_load(
         )
         loading = _Loading(target, sorting, slot)
         if is_pair:
-            loading.prepare(*records, key_format)  # type: ignore[misc]
+            loading.prepare(*given, key_format)
         with target.paused():
-            loading.read_arrays() if is_pair else loading.read(records)
+            loading.read_arrays() if is_pair else loading.read(given)
         written = sorting.write()
         target.finish()
         return written

@@ -81,11 +81,9 @@ def load(
         target = enter(stack, Destination(dest, subdir, lib_version, _MAX_DATABASES))
         target.open()
         reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
-        loading = Loading(lines, target, reporter, bool(overwrite))
+        loading = Loading(lines, target, reporter, bool(overwrite), bool(append))
         if unsorted:
             loading.room = room
-        elif append:
-            loading.put = loading.append
         written = loading.plain(database) if plain else loading.sections(database)
         target.finish()
         return written
@@ -107,9 +105,10 @@ class Loading:
     room: int | None = None
 
     def __init__(
-        self, lines: Lines, target: Destination, reporter: Reporter, overwrite: bool
+        self, lines: Lines, target: Destination, reporter: Reporter, overwrite: bool, append: bool
     ) -> None:
         self.lines, self.target, self.reporter, self.overwrite = lines, target, reporter, overwrite
+        self.write = self._append if append else self._put
         self.engine, self.reported = target.env._use().engine, 0
         self.flags = put_flags(overwrite, overwrite)
 
@@ -131,13 +130,13 @@ class Loading:
     def records(self, section: Section, records: TextRecords) -> int:
         """Load one section; return the number of records written."""
         if self.room is not None:
-            return self.sort(section, records, self.room)
+            return self._sort(section, records, self.room)
         written = 0
         while True:
             slot = self._open(section)
             count = self.lines.parse(records)
             if count:
-                written += self.put(slot, records)
+                written += self.write(slot, records)
             self.target.add_written(self._report())
             if not count:
                 return written
@@ -155,7 +154,7 @@ class Loading:
             name = _catalog.checked_name(name, self.target.env.lib_version()[0])
         return self.target.slot(f"load: line {self.lines.number}", name, section.flags)
 
-    def put(self, slot: DbSlot, records: TextRecords) -> int:
+    def _put(self, slot: DbSlot, records: TextRecords) -> int:
         """Put records; append them as long as they are in ascending order."""
         ffi, lib = self.engine.ffi, self.engine.lib
         done, written = ffi.new("size_t *"), ffi.new("size_t *")
@@ -168,7 +167,7 @@ class Loading:
             raise self._refused(code, slot, records, done[0])
         return int(written[0])
 
-    def append(self, slot: DbSlot, records: TextRecords) -> int:
+    def _append(self, slot: DbSlot, records: TextRecords) -> int:
         """Append records without a check of their order."""
         lib, done = self.engine.lib, self.engine.ffi.new("size_t *")
         native = records.native
@@ -179,7 +178,7 @@ class Loading:
             raise error(f"load: line {self._line_of(records, done[0])}", code)
         return int(done[0])
 
-    def sort(self, section: Section, records: TextRecords, room: int) -> int:
+    def _sort(self, section: Section, records: TextRecords, room: int) -> int:
         """Sort the records of a section, and write them; return how many were written."""
         slot, lib, native = self._open(section), self.engine.lib, records.native
         kept = "last" if self.overwrite else "first"

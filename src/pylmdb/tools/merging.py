@@ -88,8 +88,9 @@ def merge(
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         written = 0
         for name, members in databases.items():
-            sources = [stack.enter_context(DatabaseSource(*member)) for member in members]
-            merging = Merging("merge", target, name, members[0][1]._flags, on_conflict, sources)
+            flags = members[0][1]._flags
+            each = [stack.enter_context(DatabaseSource(*member)) for member in members]
+            merging = Merging("merge", target, name, flags, on_conflict, each)
             written += merging.run(reporter)
         target.finish()
         return written
@@ -140,6 +141,7 @@ class MergeSource(Protocol):
 
     def is_truncated(self) -> bool:
         """Return True if records may be missing, because their file was truncated."""
+        ...
 
 
 class DatabaseSource:
