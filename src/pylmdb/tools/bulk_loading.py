@@ -99,7 +99,7 @@ def bulk_load(
         )
         loading = _Loading(target, sorting, slot)
         if is_pair:
-            loading.prepare(*given, key_format)
+            loading.prepare(given[0], given[1], key_format)
         with target.paused():
             loading.read_arrays() if is_pair else loading.read(given)
         written = sorting.write()
