@@ -153,7 +153,9 @@ class Loading:
                         in_order = cursor.put(key, value, append=True)
                     written += in_order or cursor.put(key, value, overwrite, overwrite)
                 except Error as failure:
-                    raise error(f"load: line {line}", failure.code, failure.hint) from failure
+                    where = f"load: line {line}"
+                    problem = failure.problem and f"{where}: {failure.problem}"
+                    raise error(where, failure.code, failure.hint, problem) from failure
         return written
 
     def _append_unchecked(self, db: Any, batch: list[tuple[bytes, bytes, int]]) -> int:

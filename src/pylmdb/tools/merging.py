@@ -7,7 +7,8 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import IncompatibleError, KeyExistsError, error, write_error
+from .._core_rules.failures import database_error
+from ..errors import IncompatibleError, KeyExistsError, error
 from .destination import Destination, describe_database, is_new
 from .progress import Reporter
 from .sources import data_path, open_whole
@@ -192,7 +193,7 @@ class Merging:
         path = self.readers[state.at].env.path()
         if code != lib.MDB_KEYEXIST:
             what = f"merge: {describe_database(self.name)} of {path!r}, key {key!r}"
-            return write_error(what, code, self.slot, key)
+            return database_error("mdb_cursor_put", code, self.slot, key, operation=what)
         others = [*(reader.env.path() for reader in self.readers), self.target.env.path()]
         return KeyExistsError(
             f"merge: in {describe_database(self.name)} the key {key!r} has different values in"
