@@ -156,7 +156,8 @@ def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
     wanted = None if lib_version is None else of_major(lib_version)
     data_format = _format_in(head)
     if data_format is None and head.strip(b"\0"):
-        raise error(f"open: {given_path!r}", _INVALID)
+        problem = f"open: {given_path!r} is not an LMDB file"
+        raise error(f"open: {given_path!r}", _INVALID, "check the path", problem)
     if data_format is None:
         return wanted or default()
     if wanted is not None and wanted.data_format != data_format:

@@ -220,10 +220,8 @@ def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode:
     if not code:
         lib.pylmdb_env_opened(shared.ptr)
         _join(shared, options)
-    code = code or lib.pylmdb_env_check(shared.ptr)
-    if code == lib.MDB_PAGE_NOTFOUND:
-        code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
-    if code:
+        opening.check(shared.ptr)
+    else:
         raise opening.failure(code)
     shared.max_key_size = lib.mdb_env_get_maxkeysize(shared.ptr)
 
@@ -257,7 +255,8 @@ def _configure(shared: SharedEnv, options: Options) -> None:
         ("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(shared.ptr, shared.max_dbs + SPARE_SLOTS)),
     ):
         if code:
-            raise error(what, code)
+            limit = f"max_readers must be at least 1, not {options.max_readers}"
+            raise error(what, code, "", f"open: {limit}" if not options.max_readers else "")
 
 
 def _flags(lib: CData, options: Options) -> int:

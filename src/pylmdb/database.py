@@ -3,13 +3,7 @@
 
 from __future__ import annotations
 
-from ._base.flags import (
-    MDB_DUPFIXED,
-    MDB_DUPSORT,
-    MDB_INTEGERDUP,
-    MDB_INTEGERKEY,
-    MDB_REVERSEKEY,
-)
+from ._base.flags import DATABASE_FLAGS, MDB_DUPFIXED, MDB_DUPSORT, MDB_INTEGERDUP
 from ._typing import TYPE_CHECKING
 from ._which_core import DatabaseCore, publish
 from .errors import Error, InvalidParameterError, closed
@@ -24,14 +18,6 @@ if TYPE_CHECKING:
     from .environment import Environment
     from .transaction import Transaction
 
-_FLAG_NAMES = {
-    "reverse_key": MDB_REVERSEKEY,
-    "dupsort": MDB_DUPSORT,
-    "integerkey": MDB_INTEGERKEY,
-    "integerdup": MDB_INTEGERDUP,
-    "dupfixed": MDB_DUPFIXED,
-}
-
 
 def flags_from(**wanted: bool) -> int:
     """The ``mdb_dbi_open`` flags for the keywords of ``open_db``.
@@ -39,7 +25,7 @@ def flags_from(**wanted: bool) -> int:
     Fixed-size values are duplicates, and integer values have a fixed size.
     """
     flags = 0
-    for name, flag in _FLAG_NAMES.items():
+    for name, flag in DATABASE_FLAGS.items():
         if wanted[name]:
             flags |= flag
     if flags & MDB_INTEGERDUP:
@@ -51,7 +37,7 @@ def flags_from(**wanted: bool) -> int:
 
 def flag_words(flags: int) -> DbFlags:
     """The keywords of ``open_db`` for ``flags``."""
-    return DbFlags({name: bool(flags & flag) for name, flag in _FLAG_NAMES.items()})
+    return DbFlags({name: bool(flags & flag) for name, flag in DATABASE_FLAGS.items()})
 
 
 def words_of(flags: DbFlags) -> list[str]:

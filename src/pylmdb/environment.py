@@ -80,8 +80,11 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         without it the process ends.  It covers operations that return bytes, not views.
     :param verify: True to check an existing file from end to end, as :func:`pylmdb.verify`
         does, before liblmdb reads it; not if this process has it open already.
+    :raises PathNotFoundError: there are no files at ``path``, and the options or the missing
+        parent directory do not allow to create them.
     :raises InvalidError: the file is not an LMDB file.
-    :raises CorruptedError: it is damaged; with ``verify=True`` the message says where.
+    :raises CorruptedError: it is damaged or was cut short; with ``verify=True`` the message says
+        where.
     :raises VersionMismatchError: its format is not known.
     :raises LockFileError: the process has no permission to write or create the lock file.
     :raises FileSystemError: the file system does not support locks or memory maps.
@@ -333,7 +336,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         :param integerkey: True if keys are native integers of 4 or of 8 bytes.
         :param integerdup: True if values are such integers (implies ``dupfixed``).
         :param dupfixed: True if all values of a key have one size (implies ``dupsort``).
-        :raises NotFoundError: the database does not exist, and ``create`` is False.
+        :raises NotFoundError: the database does not exist, and ``create`` is False.  The message
+            lists the databases that do, if the main database has at most 1,000 records.
         :raises ReadonlyError: it does not exist, and ``txn`` or the environment is
             read-only.
         :raises IncompatibleError: it exists without a flag that is True here, or the

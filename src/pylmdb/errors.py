@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The exceptions of pylmdb: one tree, and one table from error code to class.
 
-Every failure of liblmdb raises a subclass of :class:`Error` with three attributes: ``what``, the
+Every failure of liblmdb raises a subclass of :class:`Error` with five attributes: ``what``, the
 C function or the subject; ``code``, the error number of liblmdb or of the system, or 0 if Python
-code detected the failure; ``reason``, what that number means.
+code detected the failure; ``reason``, what that number means; ``problem``, what was wrong with
+which value, if that is known; ``hint``, what to do.
 
 A class is a subclass of a builtin exception only where a handler of the builtin one is right for
 it, too.  :class:`DiskError`, :class:`ReadonlyError` and :class:`FileSystemError` are an
-:class:`OSError` whose ``errno`` is set.  :class:`LockTimeoutError` is a :class:`TimeoutError`,
+:class:`OSError` whose ``errno`` is set, and :class:`PathNotFoundError` is a FileNotFoundError.
+:class:`LockTimeoutError` is a :class:`TimeoutError`,
 :class:`MemoryError` the builtin one, and :class:`InvalidParameterError` a :class:`ValueError`.
 A missing database is not a KeyError, and an ended object not a ValueError, because handlers for a
 program's own data must not hide them.
@@ -19,13 +21,10 @@ import builtins
 import errno
 import os
 
-from ._base.flags import MDB_DUPSORT, MDB_INTEGERKEY
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import ClassVar
-
-    from ._core import DbSlot
 
 
 class Error(Exception):
@@ -34,33 +33,56 @@ class Error(Exception):
     what: str
     code: int
     reason: str
+    hint: str
+    problem: str
     MDB_NAME: ClassVar[str] = ""
     MDB_HINT: ClassVar[str] = ""
 
-    def __init__(self, what: object = "", code: object = 0, hint: str | None = None) -> None:
+    def __init__(
+        self, what: object = "", code: object = 0, hint: str | None = None, problem: str = ""
+    ) -> None:
         if not isinstance(code, int):  # raised by a program, with any arguments, as with py-lmdb
             super().__init__(what, code)
-            self.what, self.code, self.reason, self.hint = str(what), 0, "", ""
+            self.what, self.code, self.reason, self.hint, self.problem = str(what), 0, "", "", ""
             return
         self.what = str(what)
         self.code = code
         self.reason = _reason(code)
         self.hint = self.MDB_HINT if hint is None else hint
-        message = f"{what}: {self.reason}" if code else what
-        if self.hint:
-            message = f"{message} ({self.hint})"
+        self.problem = problem
+        message = self._message()
         super().__init__(message)
         if isinstance(self, OSError):
             OSError.__init__(self, code if code > 0 else errno.EIO, self.reason)
             self.args = (message,)
+
+    def _message(self) -> str:
+        """What was wrong, what to do, and how liblmdb or the system names it.
+
+        Without a ``problem``, which says what was wrong with which value, it has py-lmdb's form.
+        """
+        what, code, problem, note = self.what, self.code, self.problem, ""
+        if problem and code:
+            name = _NAMES.get(code) or self.reason
+            text, note = problem, f"{what}: {name}" if what.startswith("mdb_") else name
+        elif problem:
+            text, note = problem, what
+        else:
+            text = f"{what}: {self.reason}" if code else what
+        if self.hint:
+            text = f"{text}; {self.hint}"
+        return f"{text} [{note}]" if note else text
 
     def __str__(self) -> str:
         # not OSError's, which takes two arguments for a number and its text
         return BaseException.__str__(self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        own = len(self.args) == 1
-        return type(self), (self.what, self.code, self.hint) if own else self.args
+        if len(self.args) != 1:
+            return type(self), self.args
+        filename = getattr(self, "filename", None)
+        state = {} if filename is None else {"filename": filename}
+        return type(self), (self.what, self.code, self.hint, self.problem), state
 
 
 class KeyExistsError(Error):
@@ -112,6 +134,13 @@ class InvalidError(Error):
 
     MDB_NAME = "MDB_INVALID"
     MDB_HINT = "check the path; it must be that of an LMDB data file"
+
+
+class PathNotFoundError(Error, builtins.FileNotFoundError):
+    """There are no files of an environment at a path, and none can be created there; see
+    ``filename``."""
+
+    MDB_NAME = "ENOENT"
 
 
 class MapFullError(Error):
@@ -382,6 +411,7 @@ _BY_CODE: dict[int, type[Error]] = {
     -30771: EnvBusyError,
     -30770: ReadonlyError,
     -30769: AddrBusyError,
+    errno.ENOENT: PathNotFoundError,
     errno.EACCES: ReadonlyError,
     errno.EROFS: ReadonlyError,
     errno.EINVAL: InvalidParameterError,
@@ -432,6 +462,7 @@ _REASONS: dict[int, str] = {
     errno.ESTALE: "the data file or the lock file was moved, deleted or replaced",
 }
 
+# What the code is called in lmdb.h.
 _NAMES: dict[int, str] = {code: cls.MDB_NAME for code, cls in _BY_CODE.items() if code < 0}
 _NAMES[-30770] = "MDB_IS_READONLY"
 
@@ -448,12 +479,6 @@ def _reason(code: int) -> str:
 
 CLOSED = "Attempt to operate on closed/deleted/dropped object."
 
-# What to do after an error of one function, where the class cannot know it.
-_HINTS = dict.fromkeys(
-    [("mdb_cursor_get", errno.EINVAL), ("mdb_cursor_count", errno.EINVAL)],
-    "the cursor has no position; move it to a record first",
-)
-
 
 # Destructors can call both functions when the interpreter exits and has set the globals of modules
 # to None, so what they need is bound in parameters.
@@ -461,97 +486,26 @@ def error(
     what: str,
     code: int,
     hint: str | None = None,
+    problem: str = "",
     by_code: dict[int, type[Error]] = _BY_CODE,
     otherwise: type[Error] = Error,
-    hints: dict[tuple[str, int], str] = _HINTS,
 ) -> Error:
     """The exception for a non-zero return ``code`` of the C function ``what``."""
-    if hint is None:
-        hint = hints.get((what, code))
-    return by_code.get(code, otherwise)(what, code, hint)
+    return by_code.get(code, otherwise)(what, code, hint, problem)
 
 
 def closed(
     subject: str, advice: str, cls: type[ClosedError] = ClosedError, text: str = CLOSED
 ) -> ClosedError:
     """The exception for using ``subject`` after its end."""
-    return cls(text, hint=f"this {subject} is closed; {advice}")
-
-
-_NOT_FOUND, _INCOMPATIBLE, _BAD_VALSIZE = -30798, -30784, -30781
-_LONGEST_VALUE = 0xFFFFFFFF
-
-
-def write_error(
-    what: str, code: int, slot: DbSlot, key: bytes | memoryview, size: int = -1
-) -> Error:
-    """The exception for a record that could not be written or deleted.
-
-    ``size`` is that of the value in bytes, -1 if there is none.
-
-    For the main database, ``MDB_INCOMPATIBLE`` means that the key is the name of a named database
-    (LMDB 1.0 stores the name with a NUL at its end).
-    """
-    hint = None
-    if code == _INCOMPATIBLE and slot.name is None and not slot.flags & MDB_DUPSORT:
-        hint = (
-            f"{bytes(key[:64])!r} is the name of a named database, not the key of a record: drop()"
-            " deletes the database, open_db() gives access to its records"
-        )
-    elif code == _BAD_VALSIZE:
-        hint = _size_hint(slot, len(key), size)
-    return error(what, code, hint)
-
-
-def _size_hint(slot: DbSlot, key: int, value: int) -> str:
-    """Say which size a record must have, for one that its database cannot take."""
-    longest, flags = slot.shared.max_key_size, slot.flags
-    if flags & MDB_INTEGERKEY and key not in (4, 8):
-        return f"the key has {key} bytes; keys of a database with integerkey have 4 or 8"
-    if not 1 <= key <= longest:
-        advice = "hash longer keys" if key else "LMDB has no empty keys"
-        return f"the key has {key} bytes; keys have 1 to {longest} bytes (max_key_size()); {advice}"
-    if flags & MDB_DUPSORT and value >= 0 and not 1 <= value <= longest:
-        given = f"has {value} bytes" if value else "is empty"
-        return (
-            f"the value {given}; values of a database with dupsort have 1 to {longest} bytes"
-            " (max_key_size()), because they are stored as keys"
-        )
-    if value > _LONGEST_VALUE:
-        return f"the value has {value} bytes; values have at most {_LONGEST_VALUE}"
-    if value >= 0:
-        return f"the key has {key} bytes and the value {value}; {BadValsizeError.MDB_HINT}"
-    return f"the key has {key} bytes; {BadValsizeError.MDB_HINT}"
-
-
-def open_db_error(code: int, name: bytes | None) -> Error:
-    """The exception for a named database that could not be opened."""
-    what = "mdb_dbi_open"
-    failure = error(what, code)
-    if name is None:
-        return failure
-    shown, hint = repr(name[:64]), None
-    if code == _NOT_FOUND:
-        hint = f"there is no database {shown}; env.dbs() lists those that exist"
-    elif isinstance(failure, ReadonlyError):
-        hint = f"there is no database {shown}, and only a write transaction can create it"
-    elif code == _INCOMPATIBLE:
-        hint = (
-            f"the main database has a record with the key {shown}, or has duplicates or integer"
-            " keys and cannot hold named databases"
-        )
-    elif code == _BAD_VALSIZE:
-        hint = (
-            f"the name has {len(name)} bytes; names have 1 to max_key_size() bytes, in files of"
-            " LMDB 1.0 one less"
-        )
-    return error(what, code, hint)
+    return cls(text, hint=advice, problem=f"this {subject} is closed")
 
 
 def checksums(what: str) -> Error:
     """The exception for writing to a file whose pages have checksums."""
     return ReadonlyError(
-        f"{what}: the pages of this file have checksums, which pylmdb cannot compute",
+        what,
         errno.EACCES,
         "open it with readonly=True, or load a dump of it into a new file",
+        f"{what}: the pages of this file have checksums, which pylmdb cannot compute",
     )

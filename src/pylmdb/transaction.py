@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from ._array_methods import TransactionArrays
-from ._core_rules.refusals import database_error, refusal
+from ._core_rules.failures import database_error
+from ._core_rules.refusals import refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import TransactionCore, publish

@@ -4,6 +4,7 @@
 import errno
 import fcntl
 import os
+import pickle
 import re
 import shutil
 import sys
@@ -23,16 +24,17 @@ READ = {"readonly": True}
 SINGLE = {"subdir": False}
 MISSING, IS_DIR, NOT_DIR = errno.ENOENT, errno.EISDIR, errno.ENOTDIR
 INVALID = -30793
+ABSENT = pylmdb.PathNotFoundError
 
 # What is asked for in the folder of `folder`, the exact class, the code, and the words.
 SITUATIONS = {
-    "no data.mdb": ("empty", READ, pylmdb.Error, MISSING, "'empty/data.mdb' readonly=True"),
-    "nothing, to read": ("no", READ, pylmdb.Error, MISSING, "'no' exist readonly=True"),
-    "nothing, create=False": ("no", {"create": False}, pylmdb.Error, MISSING, "'no' create=False"),
-    "no file": ("no", {**READ, **SINGLE}, pylmdb.Error, MISSING, "'no' readonly=True"),
-    "no parent": ("no/no", {}, FileNotFoundError, MISSING, "'no/no' parent"),
-    "no parent, to read": ("no/no", READ, pylmdb.Error, MISSING, "'no/no' parent directory"),
-    "no parent of a file": ("no/no", SINGLE, pylmdb.Error, MISSING, "'no/no' parent directory"),
+    "no data.mdb": ("empty", READ, ABSENT, MISSING, "'empty/data.mdb' readonly=True"),
+    "nothing, to read": ("no", READ, ABSENT, MISSING, "'no' exist readonly=True"),
+    "nothing, create=False": ("no", {"create": False}, ABSENT, MISSING, "'no' create=False"),
+    "no file": ("no", {**READ, **SINGLE}, ABSENT, MISSING, "'no' readonly=True"),
+    "no parent": ("no/no", {}, ABSENT, MISSING, "'no/no' parent directory"),
+    "no parent, to read": ("no/no", READ, ABSENT, MISSING, "'no/no' parent directory"),
+    "no parent of a file": ("no/no", SINGLE, ABSENT, MISSING, "'no/no' parent directory"),
     "directory as a file": (
         "empty", SINGLE, pylmdb.Error, IS_DIR, "'empty' directory subdir=False",
     ),
@@ -50,13 +52,15 @@ SITUATIONS = {
     "many zeros": ("many zeros", {}, pylmdb.InvalidError, INVALID, "'many zeros' LMDB"),
     "empty file": ("nil", READ, pylmdb.InvalidError, 0, "'nil' empty readonly=True"),
     "empty data.mdb": ("new", READ, pylmdb.InvalidError, 0, "'new/data.mdb' empty"),
-    "link to nothing": ("link", {}, pylmdb.Error, MISSING, "'link' symbolic link not exist"),
+    "link to nothing": ("link", {}, ABSENT, MISSING, "'link' symbolic link not exist"),
     "link to itself": ("loop", READ, pylmdb.Error, errno.ELOOP, "'loop' symbolic"),
     "FIFO": ("fifo", {}, pylmdb.Error, errno.ENXIO, "'fifo' regular"),
     "long name": ("n" * 300, READ, pylmdb.Error, errno.ENAMETOOLONG, "name too long"),
     "long new name": ("n" * 300, {}, OSError, errno.ENAMETOOLONG, "name too long"),
-    "damaged": ("damaged", {}, pylmdb.CorruptedError, -30796, "'damaged' damaged"),
-    "no readers": ("no", {"max_readers": 0}, pylmdb.InvalidParameterError, errno.EINVAL, ""),
+    "damaged": ("damaged", {}, pylmdb.CorruptedError, -30796, "'damaged' cut short 40000 bytes"),
+    "no readers": (
+        "no", {"max_readers": 0}, pylmdb.InvalidParameterError, errno.EINVAL, "max_readers 1 0",
+    ),
 }  # fmt: skip
 
 
@@ -93,6 +97,10 @@ def test_each_situation_is_named_and_leaves_nothing(folder, open_env, name):
     with pytest.raises((pylmdb.Error, OSError)) as caught:
         open_env(path, **options)
     assert type(caught.value) is cls
+    if cls is ABSENT:
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert again.filename == caught.value.filename
+        assert caught.value.filename.startswith(path)
     assert getattr(caught.value, "code", caught.value.args[0]) == code
     text = str(caught.value)
     assert " b'" not in text
@@ -113,7 +121,9 @@ def test_a_refused_file_is_as_it_was(folder, open_env):
 def test_commands_create_no_file_next_to_a_file_of_another_kind(folder, capsys, command):
     before = contents(folder)
     assert main([command, "notes.txt"]) == 1
-    assert "'notes.txt': MDB_INVALID: the file is not an LMDB file" in capsys.readouterr().err
+    assert (
+        "'notes.txt' is not an LMDB file; check the path [MDB_INVALID]" in capsys.readouterr().err
+    )
     assert contents(folder) == before
 
 

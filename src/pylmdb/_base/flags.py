@@ -9,6 +9,14 @@ from __future__ import annotations
 # of a database
 MDB_REVERSEKEY, MDB_DUPSORT, MDB_INTEGERKEY = 0x02, 0x04, 0x08
 MDB_DUPFIXED, MDB_INTEGERDUP, MDB_REVERSEDUP = 0x10, 0x20, 0x40
+# the keywords of open_db
+DATABASE_FLAGS = {
+    "reverse_key": MDB_REVERSEKEY,
+    "dupsort": MDB_DUPSORT,
+    "integerkey": MDB_INTEGERKEY,
+    "integerdup": MDB_INTEGERDUP,
+    "dupfixed": MDB_DUPFIXED,
+}
 # of mdb_dbi_open
 MDB_CREATE = 0x40000
 # of mdb_put

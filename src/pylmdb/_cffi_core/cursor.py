@@ -13,8 +13,8 @@ from typing import Any
 
 from .._base.buffers import as_buffer
 from .._base.flags import put_flags
-from .._core_rules.refusals import database_error, refusal
-from ..errors import error, write_error
+from .._core_rules.failures import database_error
+from .._core_rules.refusals import refusal
 from . import transaction
 from .iterator import CursorIterator, iterate_range
 
@@ -37,7 +37,7 @@ def _movement(name: str) -> Any:
 
     def move(self: CursorCore) -> bool:
         lib = self._lib
-        return bool(self._do(self._find, lib.pylmdb_position_move, getattr(lib, op)))
+        return bool(self._do(self._find, name, lib.pylmdb_position_move, getattr(lib, op)))
 
     move.__name__ = name
     return move
@@ -169,23 +169,31 @@ class CursorCore:
 
     # -- codes of C functions --------------------------------------------------------
 
-    def _found(self, code: int) -> bool:
-        """Return whether a movement or a read has found a record; raise for other codes."""
+    def _found(self, operation: str, code: int, key: Any = None, size: int = -1) -> bool:
+        """Return whether a movement or a read has found a record; raise for other codes.
+
+        :param key: the address and size of the key that it has sought.
+        :param size: that of the value that it has sought.
+        """
         if code not in (0, self._lib.MDB_NOTFOUND):
-            raise error("mdb_cursor_get", code)
+            key = None if key is None else self._ffi.buffer(*key)[:]
+            raise database_error("mdb_cursor_get", code, self._slot, key, size, operation)
         return not code
 
-    def _find(self, native: Any, function: Any, *args: Any) -> bool:
-        return self._found(function(self._position, *args))
+    def _find(self, native: Any, operation: str, function: Any, *args: Any) -> bool:
+        return self._found(operation, function(self._position, *args))
 
-    def _write(self, native: Any, otherwise: int, function: Any, *args: Any) -> bool:
+    def _write(
+        self, native: Any, operation: str, otherwise: int, function: Any, *args: Any
+    ) -> bool:
         """Return whether a record was written or deleted: False for the code ``otherwise``."""
         code = function(self._position, *args)
         if code not in (0, otherwise):
             ffi, position = self._ffi, self._position
             key, value, failed = position.key, position.value, position.failed
             key = ffi.buffer(key.mv_data, key.mv_size)[:] if key.mv_size else b""
-            raise write_error(ffi.string(failed).decode(), code, self._slot, key, value.mv_size)
+            what = ffi.string(failed).decode()
+            raise database_error(what, code, self._slot, key, value.mv_size, operation)
         return not code
 
     # -- movements --------------------------------------------------------------
@@ -201,25 +209,27 @@ class CursorCore:
     prev_dup = _movement("prev_dup")
     prev_nodup = _movement("prev_nodup")
 
-    def _seek(self, native: Any, op: int, key: Any, value: Any = None) -> bool:
+    def _seek(self, native: Any, operation: str, op: int, key: Any, value: Any = None) -> bool:
         seek = self._lib.pylmdb_position_seek
-        return self._find(native, seek, *key, *(value or (self._ffi.NULL, 0)), op)
+        code = seek(self._position, *key, *(value or (self._ffi.NULL, 0)), op)
+        size = value[1] if value else -1
+        return self._found(operation, code, key, size)
 
     def set_key(self, key: Any, /) -> bool:
         key = self._raw("key", key)
-        return bool(self._do(self._seek, self._lib.MDB_SET_KEY, key))
+        return bool(self._do(self._seek, "set_key", self._lib.MDB_SET_KEY, key))
 
     def set_key_dup(self, key: Any, value: Any) -> bool:
         key, value = self._raw("key", key), self._raw("value", value)
-        return bool(self._do(self._seek, self._lib.MDB_GET_BOTH, key, value))
+        return bool(self._do(self._seek, "set_key_dup", self._lib.MDB_GET_BOTH, key, value))
 
     def set_range(self, key: Any, /) -> bool:
         key = self._raw("key", key)
-        return bool(self._do(self._seek, self._lib.MDB_SET_RANGE, key))
+        return bool(self._do(self._seek, "set_range", self._lib.MDB_SET_RANGE, key))
 
     def set_range_dup(self, key: Any, value: Any) -> bool:
         key, value = self._raw("key", key), self._raw("value", value)
-        return bool(self._do(self._seek, self._lib.MDB_GET_BOTH_RANGE, key, value))
+        return bool(self._do(self._seek, "set_range_dup", self._lib.MDB_GET_BOTH_RANGE, key, value))
 
     # -- reads --------------------------------------------------------------------
 
@@ -228,7 +238,7 @@ class CursorCore:
 
     def _read(self, native: Any, *parts: str) -> tuple[Any, ...]:
         """Return the record's key, value or both; they are empty if there is no record."""
-        if not self._find(native, self._lib.pylmdb_position_show):
+        if not self._find(native, "cursor", self._lib.pylmdb_position_show):
             return tuple(self._empty() for _ in parts)
         return tuple(self.txn._to_python(getattr(self._position, part)) for part in parts)
 
@@ -242,7 +252,7 @@ class CursorCore:
         return self._do(self._read, "key", "value")
 
     def _read_view(self, native: Any) -> Any:
-        if not self._find(native, self._lib.pylmdb_position_show):
+        if not self._find(native, "cursor", self._lib.pylmdb_position_show):
             return memoryview(b"")
         return self.txn._to_view(self._position.value)
 
@@ -250,7 +260,7 @@ class CursorCore:
         return self._do(self._read_view)
 
     def _seek_value(self, native: Any, key: Any, default: Any) -> Any:
-        if not self._seek(native, self._lib.MDB_SET_KEY, key):
+        if not self._seek(native, "get", self._lib.MDB_SET_KEY, key):
             return default
         return self.txn._to_python(self._position.value)
 
@@ -261,7 +271,7 @@ class CursorCore:
         out = self._ffi.new("size_t *")
         code = self._lib.pylmdb_position_count(self._position, out)
         if code:
-            raise error("mdb_cursor_count", code)
+            raise database_error("mdb_cursor_count", code, self._slot)
         return int(out[0])
 
     def count(self) -> int:
@@ -269,9 +279,9 @@ class CursorCore:
 
     # -- writes -------------------------------------------------------------------
 
-    def _put(self, native: Any, key: Any, value: Any, flags: int) -> bool:
-        lib = self._lib
-        return self._write(native, lib.MDB_KEYEXIST, lib.pylmdb_position_put, *key, *value, flags)
+    def _put(self, native: Any, operation: str, key: Any, value: Any, flags: int) -> bool:
+        lib, put = self._lib, self._lib.pylmdb_position_put
+        return self._write(native, operation, lib.MDB_KEYEXIST, put, *key, *value, flags)
 
     def put(
         self,
@@ -283,7 +293,7 @@ class CursorCore:
     ) -> bool:
         flags = put_flags(dupdata, overwrite, append)
         key, value = self._raw("key", key), self._raw("value", value)
-        return bool(self._do(self._put, key, value, flags))
+        return bool(self._do(self._put, "put", key, value, flags))
 
     def putmulti(
         self, items: Any, dupdata: bool = True, overwrite: bool = True, append: bool = False
@@ -295,34 +305,34 @@ class CursorCore:
             if type(item) is not tuple or len(item) != 2:
                 raise refusal("putmulti without pairs")
             key, value = self._raw("key", item[0]), self._raw("value", item[1])
-            added += self._do(self._put, key, value, flags)
+            added += self._do(self._put, "putmulti", key, value, flags)
             consumed += 1
-        self._do(self._find, self._lib.pylmdb_position_refresh)
+        self._do(self._find, "putmulti", self._lib.pylmdb_position_refresh)
         return consumed, added
 
-    def _delete(self, native: Any, dupdata: bool) -> bool:
+    def _delete(self, native: Any, operation: str, dupdata: bool) -> bool:
         lib = self._lib
-        return self._write(native, lib.MDB_NOTFOUND, lib.pylmdb_position_delete, dupdata)
+        return self._write(native, operation, lib.MDB_NOTFOUND, lib.pylmdb_position_delete, dupdata)
 
     def delete(self, dupdata: bool = False) -> bool:
-        return bool(self._do(self._delete, bool(dupdata)))
+        return bool(self._do(self._delete, "delete", bool(dupdata)))
 
-    def _copy_old(self, native: Any, key: Any) -> bytes | None:
-        found = self._seek(native, self._lib.MDB_SET_KEY, key)
+    def _copy_old(self, native: Any, operation: str, key: Any) -> bytes | None:
+        found = self._seek(native, operation, self._lib.MDB_SET_KEY, key)
         return self.txn._copy(self._position.value) if found else None
 
     def _pop(self, native: Any, key: Any) -> bytes | None:
-        old = self._copy_old(native, key)
+        old = self._copy_old(native, "pop", key)
         if old is not None:
-            self._delete(native, False)
+            self._delete(native, "pop", False)
         return old
 
     def pop(self, key: Any) -> Any:
         return self._do(self._pop, self._raw("key", key))
 
     def _replace(self, native: Any, key: Any, value: Any) -> bytes | None:
-        old = self._copy_old(native, key)
-        self._write(native, 0, self._lib.pylmdb_position_replace, *key, *value)
+        old = self._copy_old(native, "replace", key)
+        self._write(native, "replace", 0, self._lib.pylmdb_position_replace, *key, *value)
         return old
 
     def replace(self, key: Any, value: Any) -> Any:
@@ -357,7 +367,7 @@ class CursorCore:
     # -- batches ----------------------------------------------------------------------
 
     def _collect_first(self, native: Any, key: Any, values: bool, result: list[Any]) -> None:
-        if self._seek(native, self._lib.MDB_SET_KEY, key):
+        if self._seek(native, "getmulti", self._lib.MDB_SET_KEY, key):
             found = [self.txn._to_python(self._position.key)]
             if values:
                 found.append(self.txn._to_python(self._position.value))
@@ -369,14 +379,14 @@ class CursorCore:
         code = lib.pylmdb_getmulti_first(position, *key, width)
         if code == lib.PYLMDB_OTHER_WIDTH:
             raise refusal("values of another width", position.value.mv_size, width)
-        if not self._found(code):
+        if not self._found("getmulti", code, key):
             return
         found_key, more = to_python(position.key), True
         while more:
             page = to_python(position.value)
             pieces = [page[i : i + width] for i in range(0, len(page), width)] if width else [page]
             result += [(found_key, piece) for piece in pieces]
-            more = self._found(lib.pylmdb_getmulti_next(position, width))
+            more = self._found("getmulti", lib.pylmdb_getmulti_next(position, width), key)
 
     def getmulti(
         self,
@@ -393,6 +403,7 @@ class CursorCore:
             raise refusal(self._ffi.string(refused).decode(), width)
         result: list[Any] = []
         self._do(self._nothing)
+        transaction.refuse_one_key("getmulti", keys)
         listed = [as_buffer("key", key) for key in keys]
         for i, key in enumerate(listed):
             if i % self._lib.PYLMDB_READ_AHEAD_MAX == 0 and not dupdata:

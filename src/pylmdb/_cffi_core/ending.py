@@ -22,7 +22,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .._core_rules import views as _views
-from .._core_rules.refusals import database_error, refusal
+from .._core_rules.failures import database_error
+from .._core_rules.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
+from .._core_rules.failures import open_db_error
 from .._core_rules.refusals import refusal
-from ..errors import open_db_error
 
 # held while handles are opened, dropped, or settled
 HandleLock = RLock
@@ -89,8 +89,9 @@ class SharedCore:
         lib, ffi = self.engine.lib, self.engine.ffi
         ptr = ffi.cast("MDB_txn *", pointer)
         known = self.main if name is None else self.slots.get(name)
+        shared: Any = self  # a SharedEnv
         if known is None and len(self.slots) >= self.max_dbs:
-            raise open_db_error(lib.MDB_DBS_FULL, None)
+            raise open_db_error(lib.MDB_DBS_FULL, name, shared)
         # not used by another call: a finalizer can open a database during this call
         found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
         args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live
@@ -105,7 +106,7 @@ class SharedCore:
         if slot is not None and (code or lib.pylmdb_txn_is_old(ptr)):
             slot.doubted = True
         if code or slot is None:
-            raise open_db_error(code, name)
+            raise open_db_error(code, name, shared)
         self._opened.append(found)
         # There is one write transaction at a time, so it sees all databases that are not committed.
         # A reader sees the database if the writer has dropped it and is creating it again: then the
@@ -114,7 +115,7 @@ class SharedCore:
         writes = txn is not None and txn._thread
         hidden = slot.pending and is_pending and not writes
         if hidden and (txn is None or slot not in txn._opened):
-            raise open_db_error(lib.MDB_NOTFOUND, name)
+            raise open_db_error(lib.MDB_NOTFOUND, name, shared)
         return slot
 
     def _open_or_reuse(self, args: tuple[Any, ...], opener: Any, found: Any) -> int:

@@ -24,19 +24,32 @@ class CursorIterator:
 
     __slots__ = ("_cursor", "_iteration", "_parts")
 
-    def __init__(self, cursor: CursorCore, keys: Any, values: Any, begin: Any, *args: Any) -> None:
-        """``begin`` is the function that starts the iteration; ``args`` come before ``values``."""
+    def __init__(
+        self,
+        cursor: CursorCore,
+        keys: Any,
+        values: Any,
+        begin: Any,
+        *args: Any,
+        operation: str = "iteration",
+        sought: Any = None,
+    ) -> None:
+        """
+        :param begin: the function that starts the iteration; ``args`` come before ``values``.
+        :param sought: the address and size of the key at which it starts; None: at no key.
+        """
         keys, values = bool(keys), bool(values)
         self._cursor = cursor
         self._parts = ["key", "value"] if keys and values else ["value"] if values else ["key"]
         ffi, lib = cursor._ffi, cursor._lib
         made = ffi.new("struct pylmdb_iteration *")
         self._iteration = ffi.gc(made, lib.pylmdb_iteration_free)
-        cursor._do(self._start, begin, *args, values)
+        cursor._do(self._start, operation, sought, begin, *args, values)
 
-    def _start(self, native: Any, begin: Any, *args: Any) -> None:
+    def _start(self, native: Any, operation: str, sought: Any, begin: Any, *args: Any) -> None:
         cursor = self._cursor
-        cursor._found(begin(self._iteration, cursor._position, *args))
+        code = begin(self._iteration, cursor._position, *args)
+        cursor._found(operation, code, sought)
 
     def __iter__(self) -> CursorIterator:
         return self
@@ -54,7 +67,7 @@ class CursorIterator:
         if code == lib.PYLMDB_OTHER_WIDTH:
             sizes = iteration.bound.mv_size, position.key.mv_size
             raise refusal("bound of another width", *sizes)
-        if not cursor._found(code):
+        if not cursor._found("iteration", code):
             return None
         iteration.started = 0  # if this raises, the next call yields the same record
         made = [to_python(getattr(position, part)) for part in parts]
@@ -84,8 +97,20 @@ def iterate_range(
     first, end = (
         (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key)) for key in (start, stop)
     )
-    begin = lib.pylmdb_range_start
-    return _until_end(CursorIterator(cursor, keys, values, begin, *first, *end, bool(reverse)))
+    sought = end if reverse else first
+    return _until_end(
+        CursorIterator(
+            cursor,
+            keys,
+            values,
+            lib.pylmdb_range_start,
+            *first,
+            *end,
+            bool(reverse),
+            operation="range",
+            sought=sought if sought[0] else None,
+        )
+    )
 
 
 def _until_end(iterator: CursorIterator) -> Iterator[Any]:

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from .._base import threads as _threads
 from .._base.buffers import as_buffer, pack_keys
 from .._base.flags import put_flags
+from .._core_rules.failures import database_error
 from .._core_rules.inherited import resume, successor
-from .._core_rules.refusals import database_error, refusal
+from .._core_rules.refusals import refusal
 from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
 from ..errors import WrongThreadError, error
@@ -34,6 +35,12 @@ from .iterator import iterate_range
 
 if TYPE_CHECKING:
     from .._core import DbSlot
+
+
+def refuse_one_key(operation: str, keys: object) -> None:
+    """Raise if the keys are one key, whose bytes would be taken for keys."""
+    if type(keys) in (bytes, str) and keys:
+        raise refusal("keys are one key", operation, type(keys))
 
 
 class TransactionCore:
@@ -101,7 +108,7 @@ class TransactionCore:
             raise refusal("transaction begun already")
         self._begun = True
         if write and env.readonly:
-            raise refusal("environment is read-only")
+            raise refusal("environment is read-only", "begin")
         self.env, self._shared, self._write, self._buffers = env, shared, write, buffers
         self._sync_flags, self._slot = sync_flags, shared.main
         self._reuses = shared.reuses
@@ -336,7 +343,7 @@ class TransactionCore:
         self._guard(True, self._commit, (native,))
         self._ended = True
         if native.txn.code:
-            raise error("mdb_txn_commit", native.txn.code)
+            raise database_error("mdb_txn_commit", native.txn.code, self._shared.main)
 
     def _nothing(self, ptr: Any) -> None:
         """Do nothing.  The guard raises if no operation is allowed."""
@@ -426,14 +433,16 @@ class TransactionCore:
             raise refusal("map in a write transaction")
         return self._exporter().whole()
 
-    def _get(self, ptr: Any, db: Any, key: Any, default: Any, convert: Any) -> Any:
+    def _get(
+        self, ptr: Any, db: Any, key: Any, default: Any, convert: Any, operation: str = "get"
+    ) -> Any:
         lib, value, slot = self._lib, self._value, self._slot_in(ptr, db)
         raw = key if type(key) is bytes else self._ffi.from_buffer(key)
         code = lib.pylmdb_get(ptr, slot.dbi, slot.flags, raw, len(key), value)
         if code == lib.MDB_NOTFOUND:
             return default
         if code:
-            raise database_error("mdb_get", code, slot)
+            raise database_error("mdb_get", code, slot, key, operation=operation)
         return convert(value)
 
     def id(self) -> int:
@@ -492,7 +501,7 @@ class TransactionCore:
         self._mutations += self._write
         code = lib.pylmdb_del(ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, size)
         if code and code != lib.MDB_NOTFOUND:
-            raise database_error("mdb_del", code, slot, key)
+            raise database_error("mdb_del", code, slot, key, -1 if value is None else size)
         return not code
 
     def delete(self, key: Any, value: Any = None, db: Any = None) -> bool:
@@ -531,11 +540,13 @@ class TransactionCore:
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         self._do(self._slot_in, db)
+        refuse_one_key("get_many", keys)
         listed, found = [as_buffer("key", key) for key in keys], []
+        args = default, self._to_python, "get_many"
         for at in range(0, len(listed), self._lib.PYLMDB_READ_AHEAD_MAX):
             some = listed[at : at + self._lib.PYLMDB_READ_AHEAD_MAX]
             self._do(self._read_ahead, some, db)
-            found += [self.get(key, default, db) for key in some]
+            found += [self._do(self._get, db, key, *args) for key in some]
         return found
 
     def _read_ahead(self, ptr: Any, keys: list[Any], db: Any) -> None:

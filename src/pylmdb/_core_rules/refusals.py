@@ -3,7 +3,7 @@
 
 Each message is here once.  A core asks for an exception by its name in the table; the C core does
 so with ``refuse_named()`` and ``refuse_with()`` of ``core.h``.  Failures of liblmdb have a code
-instead of a name, and ``errors.error()`` makes their exceptions.
+instead of a name, and ``failures.py`` makes their exceptions.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from ..errors import (
     Error,
     ForkedError,
     InvalidParameterError,
+    LockTimeoutError,
     ReadonlyError,
     WrongThreadError,
-    error,
-    write_error,
 )
 
 if TYPE_CHECKING:
-    from .._core import DbSlot
-
     Refusal = tuple[type[Exception], str, str, int]
 
 _BAD_TXN = -30782
+# what is wrong with a write in an environment that is read-only, and what to do
+READ_ONLY = "the environment was opened with readonly=True", "open it with readonly=False"
 
 
 def _of(cls: type[Exception], text: str, hint: str = "", code: int = 0) -> Refusal:
@@ -39,12 +38,12 @@ def _of(cls: type[Exception], text: str, hint: str = "", code: int = 0) -> Refus
 
 REFUSALS: dict[str, Refusal] = {
     # -- transactions -----------------------------------------------------------------
-    "transaction ended": _of(ClosedError, CLOSED, "this transaction has ended; begin a new one"),
+    "transaction ended": _of(ClosedError, "this transaction has ended", "begin a new one"),
     "transaction never begun": _of(
-        ClosedError, CLOSED, "this transaction was never begun; make one with begin()"
+        ClosedError, "this transaction was never begun", "make one with begin()"
     ),
     "transaction ended while it began": _of(
-        ClosedError, CLOSED, "this transaction was ended while it began; begin a new one"
+        ClosedError, "this transaction was ended while it began", "begin a new one"
     ),
     "transaction ended from outside": _of(
         ClosedError,
@@ -81,17 +80,22 @@ REFUSALS: dict[str, Refusal] = {
     "not a transaction": _of(TypeError, "{} must be a Transaction, not {.__name__}"),
     # -- begin() ----------------------------------------------------------------------
     "not an environment": _of(TypeError, "env must be an Environment, not {.__name__}"),
-    "environment closed": _of(ClosedError, CLOSED, "this environment is closed; open it again"),
+    "environment closed": _of(ClosedError, "this environment is closed", "open it again"),
     "environment is read-only": _of(
         ReadonlyError,
-        "begin: the environment was opened with readonly=True",
-        ReadonlyError.MDB_HINT,
+        "{}: " + READ_ONLY[0],
+        READ_ONLY[1],
         errno.EACCES,
     ),
     "environment closed in begin": _of(
         ClosedError,
-        CLOSED,
-        "this environment was closed while begin() waited for the writer lock; open it again",
+        "this environment was closed while begin() waited for the writer lock",
+        "open it again",
+    ),
+    "writer lock in use": _of(
+        LockTimeoutError,
+        "begin: the writer lock was not free within {} seconds (timeout=)",
+        "another write transaction is open; end it, or wait longer",
     ),
     "thread has a writer": _of(
         BusyError,
@@ -103,7 +107,9 @@ REFUSALS: dict[str, Refusal] = {
         ForkedError, "parent belongs to the parent process; begin a new transaction"
     ),
     "parent of another environment": _of(
-        InvalidParameterError, "begin: parent belongs to another environment"
+        InvalidParameterError,
+        "begin: parent belongs to another environment",
+        "pass a transaction of this one",
     ),
     "parent is read-only": _of(
         InvalidParameterError,
@@ -138,10 +144,10 @@ REFUSALS: dict[str, Refusal] = {
     ),
     # -- cursors ----------------------------------------------------------------------
     "cursor ended": _of(
-        ClosedError, CLOSED, "this cursor is closed, or its database was dropped; open a new one"
+        ClosedError, "this cursor is closed, or its database was dropped", "open a new one"
     ),
     "cursor never opened": _of(
-        ClosedError, CLOSED, "this cursor was never opened; make one with cursor()"
+        ClosedError, "this cursor was never opened", "make one with cursor()"
     ),
     "cursor opened already": _of(Error, "this cursor was opened already", "open another one"),
     "cursor of another process": _of(
@@ -156,6 +162,9 @@ REFUSALS: dict[str, Refusal] = {
     # -- values -----------------------------------------------------------------------
     "map in a write transaction": _of(TypeError, "only a read transaction can view the map"),
     "putmulti without pairs": _of(TypeError, "putmulti takes 2-tuples of key and value"),
+    "keys are one key": _of(
+        TypeError, "{}: keys must be an iterable of keys, not {.__name__}; for one key use get()"
+    ),
     "negative width": _of(OverflowError, "dupfixed_bytes must be at least 0, not {}"),
     "width without dupdata": _of(TypeError, "dupfixed_bytes and keyfixed need dupdata=True"),
     "keyfixed without width": _of(TypeError, "keyfixed needs dupfixed_bytes"),
@@ -183,24 +192,6 @@ REFUSALS: dict[str, Refusal] = {
 }
 
 
-_GONE, _NOT_IN_SNAPSHOT = -30703, -30704
-
-
-def database_error(
-    what: str, code: int, slot: DbSlot, key: bytes | memoryview | None = None, size: int = -1
-) -> Exception:
-    """Return the exception for a code of an operation on a database.
-
-    :param key: of the record, if it is about one.
-    :param size: of the record's value in bytes; -1 if there is none.
-    """
-    if code == _GONE:
-        slot.doubted = True
-    if code in (_GONE, _NOT_IN_SNAPSHOT):
-        return refusal("database is missing", slot.name)
-    return error(what, code) if key is None else write_error(what, code, slot, key, size)
-
-
 # Destructors can call it when the interpreter exits and has set the globals of modules to None, so
 # what it needs is bound in parameters.
 def refusal(
@@ -208,8 +199,12 @@ def refusal(
     *values: object,
     refusals: dict[str, Refusal] = REFUSALS,
     base: type[Error] = Error,
+    closed: tuple[type[Error], str] = (ClosedError, CLOSED),
 ) -> Exception:
     """The exception with this name in the table; ``values`` replace the braces in its text."""
     cls, text, hint, code = refusals[name]
     text = text.format(*values)
-    return cls(text, code, hint) if issubclass(cls, base) else cls(text)
+    if not issubclass(cls, base):
+        return cls(text)
+    what = closed[1] if cls is closed[0] else text
+    return cls(what, code, hint, text if code or what is not text else "")

@@ -19,7 +19,6 @@ import time
 from _thread import allocate_lock
 
 from .._typing import TYPE_CHECKING
-from ..errors import LockTimeoutError
 from .refusals import refusal
 
 if TYPE_CHECKING:
@@ -36,10 +35,17 @@ SLICE = 0.05
 class Deadline:
     """The end of a wait, ``timeout`` seconds from now; None means that it never ends."""
 
-    __slots__ = ("_until",)
+    __slots__ = ("_until", "timeout")
 
     def __init__(self, timeout: float | None) -> None:
-        if timeout is not None and not timeout >= 0:
+        self.timeout = timeout
+        try:
+            is_negative = timeout is not None and not timeout >= 0
+        except TypeError as failure:
+            kind = type(timeout).__name__
+            message = f"timeout must be None or a number of seconds, not {kind}"
+            raise TypeError(message) from failure
+        if is_negative:
             raise ValueError(f"timeout must be None or at least 0 seconds, not {timeout!r}")
         self._until = None if timeout is None else time.monotonic() + timeout
 
@@ -52,7 +58,7 @@ class Deadline:
     def check(self) -> None:
         """Raise LockTimeoutError after the deadline."""
         if not self.slice():
-            raise LockTimeoutError("begin: the writer lock was not free in time")
+            raise refusal("writer lock in use", self.timeout)
 
 
 class WriterGate:

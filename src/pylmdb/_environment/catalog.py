@@ -13,12 +13,21 @@ import errno
 
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_CREATE
+from .._core_rules.failures import described, shown
 from .._typing import TYPE_CHECKING
 from ..database import Database
-from ..errors import Error, IncompatibleError, NotFoundError, ReadersFullError, error
+from ..errors import (
+    Error,
+    IncompatibleError,
+    InvalidParameterError,
+    NotFoundError,
+    ReadersFullError,
+    error,
+)
 from ..transaction import Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .._core import DbSlot
@@ -27,6 +36,9 @@ if TYPE_CHECKING:
 
 # more than a page has room for
 _LONGEST_KEY = 1 << 16
+# among how many records of the main database the names for a message are searched, and how many
+# names a message has
+_MAX_SEARCHED, _MAX_SHOWN = 1000, 10
 
 
 def checked_name(key: object, major: int) -> bytes:
@@ -41,7 +53,8 @@ def checked_name(key: object, major: int) -> bytes:
     if major >= 1 and name.endswith(b"\0"):
         name = name[:-1]  # as LMDB 1.0 stores it in the main database
     if b"\0" in name:
-        raise error(f"open_db: the name {name[:64]!r} must not contain a NUL byte", errno.EINVAL)
+        problem = f"open_db: the name {shown(name)} must not contain a NUL byte"
+        raise error("mdb_dbi_open", errno.EINVAL, "choose another name", problem)
     return name
 
 
@@ -62,8 +75,8 @@ def open_db(
         slot = open_slot(env, shared, name, txn, flags, create)
     if flags & ~slot.flags:
         raise IncompatibleError(
-            f"open_db: {name!r} exists with other flags: {Database(env, name, slot)!r}",
-            hint="open it with these flags, or drop it first",
+            f"open_db: {described(name, slot.flags)} exists with other flags than asked for",
+            hint="open it without flags, or drop it first",
         )
     return env._handle(name, slot)
 
@@ -80,7 +93,40 @@ def open_slot(
 
     :param name: None for the main database.
     :return: its slot.
+    :raises NotFoundError: it does not exist; the message lists those that do.
     """
+    try:
+        return _open_slot(env, shared, name, txn, flags, create)
+    except NotFoundError as failure:
+        hint = _names_for_message(env, txn) or failure.hint
+        raise error(failure.what, failure.code, hint, failure.problem) from None
+
+
+def _names_for_message(env: Environment, txn: Transaction[Any] | None) -> str | None:
+    """Say which databases there are, unless finding them takes long; then None."""
+    try:
+        if txn is None:
+            with env.begin(write=False) as reader:
+                return _names_for_message(env, reader)
+        if txn.stat(env.open_db()).entries > _MAX_SEARCHED:
+            return None
+        found = [shown(name_of(key)) for key in _list(env, txn)]
+    except Error:
+        return None
+    if not found:
+        return "there are no named databases"
+    more = f", and {len(found) - _MAX_SHOWN} more" if len(found) > _MAX_SHOWN else ""
+    return f"there are {', '.join(found[:_MAX_SHOWN])}{more}"
+
+
+def _open_slot(
+    env: Environment,
+    shared: SharedEnv,
+    name: bytes | None,
+    txn: Transaction[Any] | None,
+    flags: int,
+    create: bool,
+) -> DbSlot:
     if txn is None:
         txn = shared.own_writer()
     elif type(txn) is not Transaction or txn._shared is not shared:
@@ -115,7 +161,12 @@ def check_transaction(what: str, shared: SharedEnv, txn: Transaction[Any] | None
     if not txn.closed:
         txn.id()  # the first use moves an inherited one to this process's environment
     if not txn.closed and txn._shared is not shared:
-        raise error(f"{what}: txn belongs to another environment", errno.EINVAL)
+        raise InvalidParameterError(
+            what,
+            errno.EINVAL,
+            "pass one that this environment has begun",
+            f"{what}: txn belongs to another environment",
+        )
 
 
 def names(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
@@ -133,12 +184,20 @@ def keys(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
     """The keys of those records of the main database that are named databases."""
     if txn is None:
         with env.begin() as reader:
-            return _list(env, reader)
+            return _list(env, reader, _opens)
     check_transaction("dbs", env._use(), txn)
-    return _list(env, txn)
+    return _list(env, txn, _opens)
 
 
-def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
+def _list(
+    env: Environment,
+    txn: Transaction[Any],
+    opens: Callable[[Environment, bytes, Transaction[Any]], bool] | None = None,
+) -> list[bytes]:
+    """
+    :param opens: tells whether a key is that of a database, if its record does not say that for
+        sure; None to leave such a key out.
+    """
     ffi, lib = txn._engine.ffi, txn._engine.lib
     memory, size, sure = ffi.new("char[]", _LONGEST_KEY), ffi.new("size_t *"), ffi.new("int *")
     found: list[bytes] = []
@@ -151,13 +210,13 @@ def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
             if code:
                 raise error("mdb_cursor_get", code)
             key = bytes(ffi.buffer(memory, size[0]))
-            if sure[0] or _opens(env, key, txn):
+            if sure[0] or (opens and opens(env, key, txn)):
                 found.append(key)
 
 
 def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:
     try:
-        open_slot(env, env._use(), name, txn, 0, create=False)
+        _open_slot(env, env._use(), name, txn, 0, create=False)
     except Error:
         return False
     return True

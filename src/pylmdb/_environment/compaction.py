@@ -17,9 +17,10 @@ from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary
 from .._base.owners import Owner
+from .._core_rules.refusals import refusal
 from .._shared.exclusive import ExclusiveAccess
 from .._typing import TYPE_CHECKING
-from ..errors import BusyError, Error, ReadonlyError, checksums, error
+from ..errors import BusyError, Error, checksums, error
 
 if TYPE_CHECKING:
     from .._registry import FileKey
@@ -35,7 +36,7 @@ def compact(env: Environment) -> None:
     shared = env._use()
     options: Options = env._options
     if options.readonly:
-        raise ReadonlyError("compact", errno.EACCES, "open the environment with readonly=False")
+        raise refusal("environment is read-only", "compact")
     if not shared.options.lock:
         raise Error(
             "compact: with lock=False it is not known whether other processes have the file open",

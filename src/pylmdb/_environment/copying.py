@@ -17,7 +17,7 @@ from .._base.fsync import fsync_path
 from .._base.owners import Descriptor, Owner
 from .._core_rules.writer_gate import SLICE
 from .._typing import TYPE_CHECKING
-from ..errors import error
+from ..errors import Error, error
 from . import catalog as _catalog
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def copy_to_path(
             fd = copy.make()
         except OSError as failure:
             what = f"copy: {os.fsdecode(path)!r}"
-            raise error(what, failure.errno or errno.EIO, _hint(failure)) from failure
+            code, problem = failure.errno or errno.EIO, f"{what} cannot be written"
+            raise error(what, code, _hint(failure), problem) from failure
         copy_to_descriptor(env, fd, compact, txn)
         with suppress(FileNotFoundError):  # the data file was moved: the copy stays private
             _new_files.set_mode(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
@@ -106,17 +107,24 @@ def copy_to_descriptor(
             raise TypeError("copy: txn needs compact=True")
         code = txn._do(lambda ptr: lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, ptr))
         if code:
-            raise error("mdb_env_copyfd3", code)
+            raise _failed("mdb_env_copyfd3", code)
     elif compact:
-        shared.call("mdb_env_copyfd3", lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
+        code = shared.run(lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
+        if code:
+            raise _failed("mdb_env_copyfd3", code)
     else:
         if shared.own_writer() is not None:
             raise error(
-                "copy: this thread has a write transaction open and would wait for itself",
+                "mdb_env_copyfd2",
                 errno.EBUSY,
                 "end it first, or copy with compact=True",
+                "copy: this thread has a write transaction open and would wait for itself",
             )
         _copy_plain(env, fd)
+
+
+def _failed(what: str, code: int) -> Error:
+    return error(what, code, problem="copy: the copy could not be written" if code > 0 else "")
 
 
 def _copy_plain(env: Environment, fd: int) -> None:
@@ -127,4 +135,4 @@ def _copy_plain(env: Environment, fd: int) -> None:
         if not code:
             return
         if code != lib.PYLMDB_ETIMEDOUT:
-            raise error("mdb_env_copyfd2", code)
+            raise _failed("mdb_env_copyfd2", code)

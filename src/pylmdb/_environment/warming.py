@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .._base.buffers import as_buffer, freeze_bytes, pack_keys
-from .._core_rules.refusals import database_error
+from .._core_rules.failures import database_error
 from .._typing import TYPE_CHECKING
 from ..errors import InvalidParameterError, error
 

@@ -30,6 +30,7 @@ import time
 from _thread import get_ident
 from _weakref import ref
 
+from .._core_rules.failures import database_error
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import WriterGate
 from .._typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ from ..errors import (
 )
 from .exclusive import PAUSE, ExclusiveAccess, MapRequest
 from .growth import plan
+from .opening import cut_short, no_addresses
 from .options import DEFAULT_MAX_DBS
 
 if TYPE_CHECKING:
@@ -70,6 +72,12 @@ class _Call:
         self.token = next(tokens)
 
 
+def _not_resized(size: int, code: int) -> Error:
+    if code == errno.ENOMEM:
+        return no_addresses("set_mapsize", size)
+    return error("mdb_env_set_mapsize", code)
+
+
 class SharedEnv(SharedCore):
     """A native environment (``MDB_env``) and what this process keeps about it."""
 
@@ -77,6 +85,8 @@ class SharedEnv(SharedCore):
     page_size: int | None = None
     # the size in bytes of the longest key; 0 until the files are open
     max_key_size = 0
+    # how many bytes the options or set_mapsize() allow the map
+    map_limit = 0
     # bound here, because it can be called when the interpreter exits and has set the names in os
     # to None
     getpid = staticmethod(os.getpid)
@@ -111,6 +121,7 @@ class SharedEnv(SharedCore):
         self.dbi_lock = HandleLock()
         self.gate = WriterGate()
         self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
+        self.map_limit = plan(options)[1]
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
@@ -173,6 +184,7 @@ class SharedEnv(SharedCore):
         wanted = max(int(self.pool.keep), options.max_spare_txns)
         self.pool.keep = min(wanted, self.engine.lib.PYLMDB_MAX_IDLE)
         _, most, _, fixed = plan(options)
+        self.map_limit = max(self.map_limit, most)
         self.engine.lib.pylmdb_env_widen(self.ptr, most, fixed)
         if options.subdir == self.options.subdir:
             self.engine.lib.pylmdb_env_named(self.ptr, options.path)
@@ -257,7 +269,7 @@ class SharedEnv(SharedCore):
         """The same for a function that returns an error code; raise the error."""
         code = self.run(function, *args)
         if code:
-            raise error(what, code)
+            raise database_error(what, code, self.main)
 
     # -- transactions -----------------------------------------------------------
 
@@ -316,7 +328,22 @@ class SharedEnv(SharedCore):
                 return error(f"begin: {options.given_path!r}", code)
             hint = f"the directory {os.fsdecode(folder)!r} does not exist any more"
             return error("begin", code, hint)
+        if code == self.engine.lib.MDB_READERS_FULL:
+            return self._no_slot()
+        if code == self.engine.lib.MDB_CORRUPTED:
+            return cut_short(options, self.engine) or error("mdb_txn_begin", code)
         return error("mdb_txn_begin", code)
+
+    def _no_slot(self) -> Error:
+        out = self.engine.ffi.new("unsigned int *")
+        self.engine.lib.mdb_env_get_maxreaders(self.ptr, out)
+        return error(
+            "mdb_txn_begin",
+            self.engine.lib.MDB_READERS_FULL,
+            "end read transactions, which reader_list() lists; or open the environment with a"
+            " larger max_readers= when no process has it open",
+            f"begin: the reader table is full; max_readers limits it to {out[0]} read transactions",
+        )
 
     # -- the map ------------------------------------------------------------------
 
@@ -338,7 +365,8 @@ class SharedEnv(SharedCore):
         if code in (errno.ENOSYS, self.engine.lib.MDB_MAP_RESIZED):
             self._replace_map(size)
         elif code:
-            raise error("mdb_env_set_mapsize", code)
+            raise _not_resized(size, code)
+        self.map_limit = size or self.map_limit
 
     def _replace_map(self, size: int) -> None:
         """Call ``mdb_env_set_mapsize``; raise BusyError if anything uses the map."""
@@ -351,7 +379,7 @@ class SharedEnv(SharedCore):
             access.acquire()
             code = self.engine.lib.pylmdb_env_replace_map(self.ptr, size)
         if code:
-            raise error("mdb_env_set_mapsize", code)
+            raise _not_resized(size, code)
 
     # -- database handles ---------------------------------------------------------
 

@@ -11,8 +11,16 @@ from __future__ import annotations
 import errno
 import os
 
+from .._base.owners import Descriptor
 from .._typing import TYPE_CHECKING
-from ..errors import Error, FileSystemError, InvalidError, LockFileError, error
+from ..errors import (
+    CorruptedError,
+    Error,
+    FileSystemError,
+    InvalidError,
+    LockFileError,
+    error,
+)
 
 if TYPE_CHECKING:
     from .._aliases import CData
@@ -71,7 +79,7 @@ class Look:
         elif found.step == lib.PYLMDB_LOOK_AT_KIND:
             raise _not_a_file(options, code == errno.EISDIR)
         elif code != errno.ENOENT:
-            raise _not_opened(options, code)
+            raise _denied(options, code)
 
     def end(self) -> None:
         """Close the descriptor of the lock file."""
@@ -86,13 +94,30 @@ class Look:
         return options.mode & ~0o111 if self.key is None else self.found.mode & 0o666 | 0o600
 
 
-def _not_opened(options: Options, code: int) -> Error:
-    hint = "this process has no permission to write it"
+def _refused(name: str, code: int, problem: str, hint: str = "") -> Error:
+    """The exception for a path that cannot be opened; ``problem`` follows its name."""
+    failure = error(f"open: {name!r}", code, hint, f"open: {name!r} {problem}")
+    if isinstance(failure, OSError):
+        failure.filename = name
+    return failure
+
+
+def no_files(name: str, problem: str, hint: str = "") -> Error:
+    """The exception for a path where there are no files of an environment."""
+    return _refused(name, errno.ENOENT, problem, hint)
+
+
+def _denied(options: Options, code: int) -> Error:
+    name = _data_name(options)
+    if code not in _DENIED:
+        return _refused(name, code, "cannot be opened")
     if options.readonly:
-        hint = "this process has no permission to read it"
-    elif os.access(options.data_path, os.R_OK):
-        hint += "; readonly=True opens it for reading"
-    return error(f"open: {_data_name(options)!r}", code, hint)
+        return _refused(name, code, "cannot be opened: this process has no permission to read it")
+    hint = ""
+    if os.access(options.data_path, os.R_OK):
+        hint = "readonly=True opens it for reading"
+    problem = "cannot be opened: this process has no permission to write it"
+    return _refused(name, code, problem, hint)
 
 
 def _can_make_directory(options: Options) -> bool:
@@ -104,35 +129,48 @@ def _check_missing(options: Options, code: int) -> None:
     """Raise if the data file does not exist and cannot be created."""
     path, given = options.path, options.given_path
     if code not in (errno.ENOENT, errno.ENOTDIR):
-        hint = "this process has no permission to search a directory of the path"
-        raise error(f"open: {given!r}", code, hint if code in _DENIED else "")
+        problem = "cannot be opened"
+        if code in _DENIED:
+            problem += ": this process has no permission to search a directory of the path"
+        raise _refused(given, code, problem)
     if os.path.isdir(path if options.subdir else os.path.dirname(path)):
-        if not options.readonly:
-            return
-        hint = "it does not exist, and readonly=True creates no file"
-        raise error(f"open: {_data_name(options)!r}", code, hint)
-    if os.path.exists(path):
-        hint = "it is a file, but subdir=True means a directory; leave subdir out to open either"
+        if options.readonly:
+            raise no_files(_data_name(options), "does not exist, and readonly=True creates no file")
+    elif os.path.exists(path):
+        hint = "leave subdir out to open either"
+        raise _refused(given, code, "is a file, but subdir=True means a directory", hint)
     elif os.path.lexists(path):
-        hint = "it is a symbolic link to a path that does not exist"
+        raise no_files(given, "is a symbolic link to a path that does not exist")
     elif not os.path.isdir(os.path.dirname(path)):
-        hint = "its parent directory does not exist"
+        raise _no_parent(options)
     elif options.readonly:
-        hint = "it does not exist, and readonly=True creates no directory"
+        raise no_files(given, "does not exist, and readonly=True creates no directory")
     elif not options.create:
-        hint = "it does not exist, and create=False creates no directory"
+        raise no_files(given, "does not exist, and create=False creates no directory")
     else:  # it existed a moment ago
-        raise RetryError(error(f"open: {given!r}", code, "another process is removing it"))
-    raise error(f"open: {given!r}", code, hint)
+        raise RetryError(no_files(given, "is being removed by another process"))
+
+
+def _no_parent(options: Options) -> Error:
+    """The exception for a path whose parent directory does not exist, or is a file."""
+    given, parent = options.given_path, os.path.dirname(options.path)
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not os.path.isdir(parent):
+        problem = f"cannot exist, because {os.fsdecode(parent)!r} is not a directory"
+        return _refused(given, errno.ENOTDIR, problem)
+    hint = "create it first: open() creates the last directory of a path only"
+    return no_files(given, "cannot be opened: its parent directory does not exist", hint)
 
 
 def _not_a_file(options: Options, is_directory: bool) -> Error:
+    name = _data_name(options)
     if not is_directory:
-        return error(f"open: {_data_name(options)!r}", errno.ENXIO, _REGULAR)
-    hint = "the data file must be a regular file"
-    if not options.subdir:
-        hint = "subdir=False means a file; leave subdir out to open either"
-    return error(f"open: {_data_name(options)!r}", errno.EISDIR, hint)
+        return _refused(name, errno.ENXIO, "is not a regular file", _REGULAR)
+    if options.subdir:
+        return _refused(name, errno.EISDIR, "is a directory", _REGULAR)
+    hint = "leave subdir out to open either"
+    return _refused(name, errno.EISDIR, "is a directory, but subdir=False means a file", hint)
 
 
 def _data_name(options: Options) -> str:
@@ -171,10 +209,11 @@ class OpenAttempt:
         except FileExistsError:
             return
         except OSError as failure:
-            text = os.strerror(failure.errno or 0)
             if isinstance(failure, FileNotFoundError):
-                text += "; open() creates a directory, but not its parent"
-            raise OSError(failure.errno, text, options.given_path) from None
+                raise _no_parent(options) from None
+            raise OSError(
+                failure.errno, os.strerror(failure.errno or 0), options.given_path
+            ) from None
         self._made_directory = True
 
     def open(self, env: CData, flags: int, mode: int) -> int:
@@ -200,20 +239,46 @@ class OpenAttempt:
         if step == lib.PYLMDB_OPEN_LOCK_FILE:
             failure = _lock_file_denied(options, code)
         elif step == lib.PYLMDB_LOCK_LOCK_FILE:
-            hint = f"the file system refuses locks; {_ALONE}; {_TO_READ}"
-            failure = _file_system(f"open: the lock file {_lock_name(options)!r}", code, hint)
+            name, problem = (
+                f"the lock file {_lock_name(options)!r}",
+                "the file system refuses locks",
+            )
+            failure = _file_system(name, code, problem, f"{_ALONE}; {_TO_READ}")
         elif step in (lib.PYLMDB_MAP_DATA_FILE, lib.PYLMDB_MAP_LOCK_FILE):
             is_data = step == lib.PYLMDB_MAP_DATA_FILE
-            failure = _unmapped(_data_name(options) if is_data else _lock_name(options), code)
+            failure = _unmapped(options, is_data, code)
         elif options.readonly and _is_empty(options.data_path):
             return InvalidError(
                 f"open: {_data_name(options)!r} {EMPTY}",
                 hint="opening it without readonly=True creates a new environment",
             )
         else:
-            hint = "; ".join([f"path {options.given_path!r}", *_hints(code)])
-            failure = error("mdb_env_open", code, hint)
+            failure = self._failure(code)
         return RetryError(failure) if self._is_meanwhile(code) else failure
+
+    def _failure(self, code: int) -> Error:
+        name = _data_name(self._options)
+        if code == self._lib.MDB_CORRUPTED:
+            failure = cut_short(self._options, self._engine)
+            if failure is not None:
+                return failure
+        if code == self._lib.MDB_INVALID:
+            problem = f"open: {name!r} is not an LMDB file, or not a whole one"
+            hint = "check the path; restore the file from a copy if it was cut short"
+        elif code == self._lib.MDB_CORRUPTED:
+            problem, hint = f"open: {name!r} is damaged", None
+        else:
+            problem, hint = f"open: {name!r} cannot be opened", _hint(code)
+        return error("mdb_env_open", code, hint, problem)
+
+    def check(self, env: CData) -> None:
+        """Raise if the file that is open now lacks pages."""
+        lib = self._lib
+        code = lib.pylmdb_env_check(env)
+        if code == lib.MDB_PAGE_NOTFOUND:
+            code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
+        if code:
+            raise self.failure(code)
 
     def _is_meanwhile(self, code: int) -> bool:
         """Whether another process has interfered, so that the attempt must be repeated.
@@ -232,23 +297,59 @@ class OpenAttempt:
 def _lock_file_denied(options: Options, code: int) -> Error:
     what = f"open: the lock file {_lock_name(options)!r}"
     if code not in _DENIED:
-        return error(what, code, "; ".join(_hints(code)))
+        return error(what, code, _hint(code), f"{what} cannot be opened")
     does = "write" if os.path.lexists(options.lock_path) else "create"
-    hint = f"this process has no permission to {does} it, which reading needs, too; {_TO_READ}"
-    return LockFileError(what, code, hint)
+    problem = f"this process has no permission to {does} it, which reading needs, too"
+    return LockFileError(what, code, _TO_READ, f"{what} cannot be opened: {problem}")
 
 
-def _unmapped(name: str, code: int) -> Error:
-    hint = "mmap failed: the file system cannot map files, which LMDB needs; use another one"
-    return _file_system(f"open: {name!r}", code, hint)
+def _unmapped(options: Options, is_data: bool, code: int) -> Error:
+    name = repr(_data_name(options) if is_data else _lock_name(options))
+    if code == errno.ENOMEM and is_data:
+        return no_addresses("open", options.max_map_size or options.map_size)
+    problem = "mmap failed: the file system cannot map files, which LMDB needs"
+    return _file_system(name, code, problem, "use another file system")
 
 
-def _file_system(what: str, code: int, hint: str) -> Error:
-    return FileSystemError(what, code, hint) if code in _REFUSALS else error(what, code)
+def _file_system(name: str, code: int, problem: str, hint: str) -> Error:
+    what = f"open: {name}"
+    if code in _REFUSALS:
+        return FileSystemError(what, code, hint, f"{what}: {problem}")
+    return error(what, code)
 
 
-def _hints(code: int) -> list[str]:
-    return [_REGULAR] if code in (errno.ELOOP, errno.ENXIO) else []
+def no_addresses(operation: str, size: int | None) -> Error:
+    """The exception for a map that does not fit into the addresses of this process."""
+    given = f"for a map of {size} bytes" if size else "for the map"
+    return error(
+        operation,
+        errno.ENOMEM,
+        "choose a smaller map_size= or max_map_size=, or end what uses memory (see ulimit -v)",
+        f"{operation}: this process has no room {given} among its addresses",
+    )
+
+
+def cut_short(options: Options, engine: Engine) -> Error | None:
+    """The exception for a data file that lacks pages at its end; None if it has all."""
+    file = Descriptor()
+    with file, file:
+        try:
+            fd = file.open(options.data_path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError:
+            return None
+        size, claimed = os.fstat(fd).st_size, int(engine.lib.pylmdb_claimed_size(fd))
+    if size >= claimed:
+        return None
+    return CorruptedError(
+        "mdb_env_open",
+        engine.lib.MDB_CORRUPTED,
+        "restore it from a copy; pylmdb.verify() says which records can still be read",
+        f"open: {_data_name(options)!r} was cut short: it has {size} bytes of {claimed}",
+    )
+
+
+def _hint(code: int) -> str:
+    return _REGULAR if code in (errno.ELOOP, errno.ENXIO) else ""
 
 
 def _is_empty(path: bytes) -> bool:

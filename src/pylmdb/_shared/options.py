@@ -9,6 +9,7 @@ import stat
 from _operator import index
 
 from .._typing import TYPE_CHECKING
+from ..errors import error
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -114,7 +115,7 @@ def locate(
     if b"\0" in raw:
         raise ValueError(f"path must not contain a NUL character: {given_path!r}")
     if not raw:
-        raise FileNotFoundError(errno.ENOENT, "the path of an environment must not be empty")
+        raise error("open", errno.ENOENT, "", "open: the path of an environment must not be empty")
     absolute = raw if os.path.isabs(raw) else os.path.join(os.getcwdb(), raw)
     if subdir is None:
         subdir = not _is_file(absolute)

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from ..errors import LockTimeoutError
+from .._core_rules.refusals import refusal
 
 
 class FairLock:
@@ -37,7 +37,7 @@ class FairLock:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waiting.append(future)
-        timer = None if timeout is None else loop.call_later(timeout, _expire, future)
+        timer = None if timeout is None else loop.call_later(timeout, _expire, future, timeout)
         try:
             await future
         except BaseException:
@@ -58,9 +58,9 @@ class FairLock:
         self.locked = False
 
 
-def _expire(future: asyncio.Future[None]) -> None:
+def _expire(future: asyncio.Future[None], timeout: float) -> None:
     if not future.done():
-        future.set_exception(LockTimeoutError("begin: the writer lock was not free in time"))
+        future.set_exception(refusal("writer lock in use", timeout))
 
 
 def resolve(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:

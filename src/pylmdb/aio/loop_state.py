@@ -104,8 +104,9 @@ class _PendingBegin:
             try:
                 txn = self._txn = self._begin(timeout=self._deadline.slice())
             except LockTimeoutError:
-                if self.cancelled or not self._deadline.slice():
+                if self.cancelled:
                     raise
+                self._deadline.check()
             else:
                 return txn, txn.id()
 

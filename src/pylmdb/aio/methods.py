@@ -77,7 +77,28 @@ def record_iteration(
     return function
 
 
-class DeferredCoroutine(Coroutine[Any, Any, T]):
+class Asynchronous:
+    """Base of what is used with ``async``: says so where that was forgotten."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # where these do not exist, type checkers find the mistake
+
+        def __enter__(self):
+            raise TypeError(f"{_kind(self)} needs 'async with', not 'with'")
+
+        def __exit__(self, *exc):
+            raise TypeError(f"{_kind(self)} needs 'async with', not 'with'")
+
+        def __iter__(self):
+            raise TypeError(f"{_kind(self)} needs 'async for' or 'await', not 'for'")
+
+
+def _kind(awaited: object) -> str:
+    return f"pylmdb.aio: {type(awaited).__name__}"
+
+
+class DeferredCoroutine(Asynchronous, Coroutine[Any, Any, T]):
     """A coroutine that starts when it is awaited, or when a task runs it.
 
     Awaiting it again starts a new run.  If it is never awaited, nothing happens, and Python does
@@ -130,6 +151,13 @@ class AwaitableContext(DeferredCoroutine[T]):
 
     __slots__ = ("_entered",)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            raise AttributeError(
+                f"{_kind(self)} has no attribute {name!r}; 'await' it, or use it with 'async with'"
+            )
+
     async def __aenter__(self) -> T:
         self._entered: Any = await self._make()
         made: T = self._entered
@@ -139,7 +167,7 @@ class AwaitableContext(DeferredCoroutine[T]):
         await self._entered.__aexit__(*exc)
 
 
-class Wrapper:
+class Wrapper(Asynchronous):
     """Base of classes that wrap a synchronous object; its plain attributes can be read."""
 
     __slots__ = ()

@@ -8,7 +8,7 @@ from _operator import index
 from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
-from .._core_rules.refusals import database_error
+from .._core_rules.failures import database_error
 from ..errors import InvalidParameterError, NotFoundError
 from . import keys as _array_keys
 
@@ -182,4 +182,4 @@ def _take(
     if code == lib.PYLMDB_MISFIT:
         raise wrong_size("take", keys[bad[0]], bad[1], rows)
     if code:
-        raise database_error("take", code, slot)
+        raise database_error("mdb_cursor_get", code, slot, operation="take")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_INTEGERKEY
 from .._base.numpy import np
-from .._core_rules.refusals import database_error
+from .._core_rules.failures import database_error
 from ..errors import error
 from .gather import Rows, row_form, wrong_size
 
@@ -48,7 +48,7 @@ def scan(
     begin, end = (bound[0] for bound in bounds)
     code = lib.pylmdb_scan(ptr, slot.dbi, slot.flags, begin, end, found)
     if code:
-        raise database_error("mdb_cursor_get", code, slot)
+        raise database_error("mdb_cursor_get", code, slot, operation="snapshot")
     count = int(found.count)
     table = np.empty((count, 4), np.uintp)
     if count:
@@ -176,7 +176,7 @@ def _dup_array(
     at = (ptr, slot.dbi, slot.flags, key, len(key))
     code = lib.pylmdb_count_values(*at, count, size)
     if code and code != lib.MDB_NOTFOUND:
-        raise database_error("mdb_cursor_get", code, slot)
+        raise database_error("mdb_cursor_get", code, slot, key, operation="dup_array")
     rows = Rows("dup_array", 0 if code else int(count[0]), dtype, shape)
     if code:
         return rows.out

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from .._base.buffers import as_buffer
 from .._base.flags import put_flags
-from .._core_rules.refusals import database_error
+from .._core_rules.failures import database_error
 from .._typing import TYPE_CHECKING
 from ..errors import Error, KeyExistsError, error
 
@@ -26,21 +26,32 @@ if TYPE_CHECKING:
 
 
 def stored(
-    txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, size: int, code: int
+    txn: TransactionCore,
+    operation: str,
+    slot: DbSlot,
+    key: bytes | memoryview,
+    size: int,
+    code: int,
 ) -> bool:
     """Raise the error for a code of putting a record.  Return False if the key exists."""
     lib = txn._engine.lib
     txn._mutations += txn._write
     if code == lib.MDB_INCOMPATIBLE and slot.flags & lib.MDB_DUPSORT:
-        hint = "a database with duplicates sorts values by their bytes, which are not known yet"
-        raise error("mdb_put", code, hint)
+        problem = "reserve: a database with duplicates sorts values, which are not known yet"
+        raise error("mdb_put", code, "use put()", problem)
     if code and code != lib.MDB_KEYEXIST:
-        raise database_error("mdb_put", code, slot, key, size)
+        raise database_error("mdb_put", code, slot, key, size, operation)
     return not code
 
 
 def reserve(
-    ptr: CData, txn: TransactionCore, slot: DbSlot, key: bytes | memoryview, size: int, flags: int
+    ptr: CData,
+    txn: TransactionCore,
+    operation: str,
+    slot: DbSlot,
+    key: bytes | memoryview,
+    size: int,
+    flags: int,
 ) -> CData:
     """Inside the guard: return the address of a new value; None if the key exists.
 
@@ -49,7 +60,7 @@ def reserve(
     ffi, lib = txn._engine.ffi, txn._engine.lib
     raw, out = ffi.from_buffer(key), ffi.new("void **")
     code = lib.pylmdb_reserve(ptr, slot.dbi, slot.flags, raw, len(key), size, flags, out)
-    return out[0] if stored(txn, slot, key, size, code) else None
+    return out[0] if stored(txn, operation, slot, key, size, code) else None
 
 
 class Reservation:
@@ -84,7 +95,7 @@ class Reservation:
         txn = self._txn
         slot, engine = txn._slot_in(ptr, self._db), txn._engine
         flags = put_flags(True, self._overwrite, self._append)
-        pointer = reserve(ptr, txn, slot, self._key, self._size, flags)
+        pointer = reserve(ptr, txn, "reserve", slot, self._key, self._size, flags)
         if pointer is None:
             raise self._already_exists()
         address = int(engine.ffi.cast("uintptr_t", pointer))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_DUPSORT, put_flags
 from .._base.numpy import np
-from .._core_rules.refusals import database_error
+from .._core_rules.failures import database_error, shown
 from ..errors import InvalidParameterError, error
 from . import keys as _array_keys
 from . import npy as _npy
@@ -65,7 +65,7 @@ def _put_array(
         value = plan.header + _npy.without_fields(array).tobytes(plan.order)
         return _put_bytes(ptr, txn, slot, key, value, flags)
     plan = _npy.plan(array, _page_layout(txn), len(key))
-    address = reserve(ptr, txn, slot, key, plan.size, flags)
+    address = reserve(ptr, txn, "put_array", slot, key, plan.size, flags)
     if address is None:
         return False
     _npy.fill(txn._engine.ffi.buffer(address, plan.size), plan, array)
@@ -82,7 +82,7 @@ def _put_bytes(
 ) -> bool:
     lib, raw = txn._engine.lib, txn._engine.ffi.from_buffer(key)
     code = lib.pylmdb_put(ptr, slot.dbi, slot.flags, raw, len(key), value, len(value), flags)
-    return stored(txn, slot, key, len(value), code)
+    return stored(txn, "put_array", slot, key, len(value), code)
 
 
 def get_array(
@@ -153,6 +153,6 @@ def _put_arrays(
     )
     if code:
         key = keys[bad[0]] if count else b""
-        where = f" for {key[:64]!r} (number {bad[0]} of keys)" if count else ""
-        raise database_error(f"mdb_cursor_put{where}", code, slot, key, size)
+        where = f" of {shown(key)} (number {bad[0]} of keys)" if count else ""
+        raise database_error("mdb_cursor_put", code, slot, key, size, f"put_arrays{where}")
     return int(written[0])

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.numpy import np
-from .._core_rules.refusals import database_error
+from .._core_rules.failures import database_error
 from ..arrays import keys as _array_keys
 from ..arrays import npy as _npy
 from ..arrays.gather import Rows

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import pickle
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -168,12 +169,27 @@ def _run(jobs: dict[str, Any], workers: int, executor: Executor | None, reporter
             else:
                 with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
                     _submit(jobs, pool, reporter, written)
+        except (pickle.PicklingError, AttributeError, TypeError) as failure:
+            if jobs:
+                _check_pickles(next(iter(jobs.values()))[0], failure)
+            raise
         except BrokenExecutor:
             if not attempts_left:
                 raise
         if not jobs:
             break
     return sum(written)
+
+
+def _check_pickles(func: Callable[[Any], Any], failure: Exception) -> None:
+    """Raise TypeError if ``failure`` is that ``func`` cannot be sent to worker processes."""
+    try:
+        pickle.dumps(func)
+    except Exception:
+        raise TypeError(
+            f"build: func cannot be sent to worker processes: {func!r}; define it in a module, not"
+            " as a lambda or inside of another function"
+        ) from failure
 
 
 def _submit(

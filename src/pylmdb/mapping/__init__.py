@@ -315,6 +315,13 @@ class Map(Ordered[K, V]):
 
     # -- one record -------------------------------------------------------------------
 
+    def _decoded(self, key: K, value: bytes) -> V:
+        try:
+            return self._decode_value(value)
+        except Exception as failure:
+            self._explain(self._encode_key(key), failure)
+            raise
+
     def _lookup(self, key: object) -> bytes | None:
         raw = self._encode_key(key)
         if not raw:
@@ -341,7 +348,11 @@ class Map(Ordered[K, V]):
         value = self._lookup(key)
         if value is None:
             raise KeyError(key)
-        return self._decode_value(value)
+        try:
+            return self._decode_value(value)
+        except Exception as failure:
+            self._explain(self._encode_key(key), failure)
+            raise
 
     @overload
     def get(self, key: K, default: None = None) -> V | None: ...
@@ -352,7 +363,13 @@ class Map(Ordered[K, V]):
     def get(self, key: K, default: object = None) -> object:
         """Return the value of a key, or ``default`` if it does not exist.  ``mdb_get``."""
         value = self._lookup(key)
-        return default if value is None else self._decode_value(value)
+        if value is None:
+            return default
+        try:
+            return self._decode_value(value)
+        except Exception as failure:
+            self._explain(self._encode_key(key), failure)
+            raise
 
     def __contains__(self, key: object) -> bool:
         raw = self._encode_key(key)
@@ -393,7 +410,7 @@ class Map(Ordered[K, V]):
         with self._writing() as txn:
             value = txn.pop(raw, self._db) if raw else None
             if value is not None:
-                return self._decode_value(value)
+                return self._decoded(key, value)
         if default is _REQUIRED:
             raise KeyError(key)
         return default
@@ -410,7 +427,7 @@ class Map(Ordered[K, V]):
             if not cursor.last():
                 raise KeyError("popitem(): the Map is empty")
             key, value = map(bytes, cursor.item())
-            item = self._decode_key(key), self._decode_value(value)
+            item = self._decode_item(key, value)
             cursor.delete()
         return item
 
@@ -426,7 +443,7 @@ class Map(Ordered[K, V]):
                 if txn.put(raw, data, overwrite=False, db=self._db):
                     return default
                 value = bytes(txn.get(raw, db=self._db))
-        return self._decode_value(value)
+        return self._decoded(key, value)
 
     # -- all records ------------------------------------------------------------------
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from _collections_abc import MutableMapping
 
+from .._core_rules.failures import described, shown
 from .._core_rules.ranges import successor
 from .._typing import TYPE_CHECKING
+from ..errors import InvalidParameterError
 from .iteration import Items, Keys, Values, iterate
 
 if TYPE_CHECKING:
@@ -46,15 +48,54 @@ class Ordered(MutableMapping[K, V]):
 
     def _walk_values(self, reverse: bool) -> Iterator[V]:
         decode = self._decode_value
-        return iterate(self, lambda item: decode(item[1]), None, None, reverse, True)
+
+        def decode_value(item: tuple[bytes, bytes]) -> V:
+            try:
+                return decode(item[1])
+            except Exception as failure:
+                self._explain(item[0], failure)
+                raise
+
+        return iterate(self, decode_value, None, None, reverse, True)
+
+    def _decode_item(self, key: bytes, value: bytes) -> tuple[K, V]:
+        try:
+            return self._decode_key(key), self._decode_value(value)
+        except Exception as failure:
+            self._explain(key, failure)
+            raise
+
+    def _explain(self, key: bytes, failure: Exception) -> None:
+        """Raise an exception that names a record whose key or value its codec cannot decode.
+        Return if the codec is a function of the user, whose exceptions stay as they are."""
+        part = 1
+        try:
+            self._decode_key(key)
+        except Exception:
+            part = 0
+        decode = (self._decode_key, self._decode_value)[part]
+        codec = self._codec_names[part]
+        if decode is self._codecs[part].decode and isinstance(codec, str):
+            role = ("key", "value")[part]
+            where = described(self._db.name, 0)
+            raise InvalidParameterError(
+                f"Map: the {role} of {shown(key)} in {where} is not {codec!r} data: {failure}",
+                hint=f"open the Map with the {role}= with which it was stored",
+            ) from failure
 
     def _walk_items(
         self, start: bytes | None, stop: bytes | None, reverse: bool
     ) -> Iterator[tuple[K, V]]:
         key, value = self._decode_key, self._decode_value
-        return iterate(
-            self, lambda item: (key(item[0]), value(item[1])), start, stop, reverse, True
-        )
+
+        def decode_item(item: tuple[bytes, bytes]) -> tuple[K, V]:
+            try:
+                return key(item[0]), value(item[1])
+            except Exception as failure:
+                self._explain(item[0], failure)
+                raise
+
+        return iterate(self, decode_item, start, stop, reverse, True)
 
     def _item_at(self, move: Callable[[Any], bool]) -> tuple[K, V] | None:
         with self._reading() as txn:
@@ -62,7 +103,7 @@ class Ordered(MutableMapping[K, V]):
             if not move(cursor):
                 return None
             key, value = map(bytes, cursor.item())
-        return self._decode_key(key), self._decode_value(value)
+        return self._decode_item(key, value)
 
     def __iter__(self) -> Iterator[K]:
         """Iterate over the keys, in order.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY
 from .._base.owners import enter
+from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
 from .._which_core import pack_records
 from ..database import Database, flags_from
-from ..errors import InvalidParameterError, write_error
+from ..errors import InvalidParameterError
 from .destination import Destination
 from .merging import check_conflict
 from .progress import Reporter
@@ -195,7 +196,7 @@ class _Loading:
     def _refused(self, code: int, number: int, key: bytes, size: int) -> Exception:
         if code == self._engine.lib.MDB_BAD_VALSIZE:
             what = f"bulk_load: record {number}, key {key[:64]!r}"
-            return write_error(what, code, self._slot, key, size)
+            return database_error(what, code, self._slot, key, size, what)
         return MemoryError()
 
     # -- arrays --

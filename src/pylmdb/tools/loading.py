@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .._base.flags import put_flags
 from .._base.owners import enter
+from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
-from ..errors import error, write_error
+from ..errors import error
 from .destination import Destination
 from .dump_text import Lines, Section, TextRecords
 from .progress import Reporter
@@ -205,5 +206,5 @@ class Loading:
         """Return the exception for a record that was refused."""
         key, value = records.native.records[2 * index : 2 * index + 2]
         data = self.engine.ffi.buffer(key.mv_data, key.mv_size)[:]
-        reason = write_error("mdb_cursor_put", code, slot, data, value.mv_size)
-        return error(f"load: line {self._line_of(records, index)}", reason.code, reason.hint)
+        where = f"load: line {self._line_of(records, index)}"
+        return database_error(where, code, slot, data, value.mv_size, where)

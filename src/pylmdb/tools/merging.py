@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .._base.owners import enter
-from ..errors import IncompatibleError, KeyExistsError, error, write_error
+from .._core_rules.failures import database_error
+from ..errors import IncompatibleError, KeyExistsError, error
 from .destination import Destination, describe_database, is_new
 from .progress import Reporter
 from .sources import data_path, open_whole
@@ -224,7 +225,7 @@ class Merging:
         key = bytes(self.engine.ffi.buffer(source.key.mv_data, source.key.mv_size))
         if code != lib.MDB_KEYEXIST:
             what = f"{self.what}: {describe_database(self.name)}{self._origin()}, key {key!r}"
-            return write_error(what, code, self.slot, key)
+            return database_error(what, code, self.slot, key, operation=what)
         return KeyExistsError(
             f"{self.what}: in {describe_database(self.name)} the key {key!r} has different values"
             f" {self._conflict()}",

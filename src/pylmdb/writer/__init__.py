@@ -15,8 +15,9 @@ from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import freeze_bytes
+from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
-from ..errors import ForkedError, ReadonlyError
+from ..errors import ForkedError
 from .group_commit import Operation
 from .queue import WriteQueue
 
@@ -141,7 +142,7 @@ class Writer:
             raise ValueError(f"max_pending must be at least 1, not {max_pending}")
         env._use()
         if env.readonly:
-            raise ReadonlyError("writer: the environment is read-only")
+            raise refusal("environment is read-only", "writer")
         self._queue = WriteQueue(self, env, db, max_pending, sync, metasync)
         self._queue.start()
 

@@ -17,6 +17,8 @@ a transaction of its own.
 
 from __future__ import annotations
 
+import copy
+
 from .._typing import TYPE_CHECKING
 from ..errors import (
     BadDbiError,
@@ -177,6 +179,6 @@ def _copy_error(error: BaseException) -> BaseException:
     """Copy an exception: raising one object in many threads would mix the tracebacks."""
     if not isinstance(error, Error):
         return error
-    copy = type(error)(error.what, error.code, error.hint)
-    copy.__cause__ = error
-    return copy
+    copied = copy.copy(error)
+    copied.__cause__ = error
+    return copied

@@ -66,11 +66,14 @@ static int take_key(Batch *batch, Py_ssize_t i)
 }
 
 /* Takes the keys from any iterable. */
-static int fill_batch(Batch *batch, PyObject *keys)
+static int fill_batch(CoreState *state, const char *operation, Batch *batch, PyObject *keys)
 {
     Py_ssize_t i;
 
     memset(batch, 0, sizeof(*batch));
+    if ((PyBytes_CheckExact(keys) && PyBytes_GET_SIZE(keys)) ||
+        (PyUnicode_CheckExact(keys) && PyUnicode_GET_LENGTH(keys)))
+        return refuse_with(state, "keys are one key", "sO", operation, Py_TYPE(keys));
     if (!(batch->objects = PySequence_Tuple(keys)))
         return -1;
     batch->count = PyTuple_GET_SIZE(batch->objects);
@@ -138,9 +141,9 @@ static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native,
     Py_END_ALLOW_THREADS return code;
 }
 
-/* The caller holds the transaction, so no other operation uses it meanwhile. */
+/* 0, a code or RAISED.  The caller holds the transaction, so no other operation uses it meanwhile. */
 static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags, Batch *batch,
-                       const char *what, enum kind kind)
+                       enum kind kind)
 {
     struct pylmdb_lookup found[CHUNK];
     struct pylmdb_sort_entry *entries = NULL;
@@ -150,20 +153,40 @@ static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags,
     for (from = 0; from < batch->count; from += size) {
         size = batch->count - from < CHUNK ? batch->count - from : CHUNK;
         code = look_up_chunk(txn->engine, native, flags, batch, &entries, from, found, size);
-        if (code) {
-            fail(txn->state, what, code);
-            return -1;
-        }
+        if (code)
+            return code;
         for (i = 0; i < size; i++) {
             if (found[i].value.mv_data &&
                 !(batch->results[found[i].index] = make_result(txn, batch, &found[i], kind)))
-                return -1;
+                return RAISED;
         }
     }
     return 0;
 }
 
-static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *what, enum kind kind)
+/* Raises for a code of look_up_all(), which does not say which key has failed: the first for which
+ * a lookup on its own fails so.  The caller holds the transaction. */
+static void fail_lookup(Transaction *txn, const Slot *slot, const Batch *batch,
+                        const char *operation, const char *what, int code)
+{
+    MDB_val value;
+    Py_ssize_t i;
+
+    for (i = 0; i < batch->count; i++) {
+        const MDB_val *const key = &batch->keys[i];
+
+        if (txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->mv_data, key->mv_size,
+                             &value) == code) {
+            fail_record(txn->state, operation, what, code, slot, key->mv_data, key->mv_size,
+                        NO_VALUE);
+            return;
+        }
+    }
+    fail_database(txn->state, operation, what, code, slot);
+}
+
+static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *operation,
+                   const char *what, enum kind kind)
 {
     MDB_cursor *native;
     int rc;
@@ -171,8 +194,10 @@ static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *what,
     Py_INCREF(slot);
     if (!(rc = open_native(txn, slot, &native))) {
         hold(txn);
-        rc = look_up_all(txn, native, slot->flags, batch, what, kind);
+        rc = look_up_all(txn, native, slot->flags, batch, kind);
         txn->engine->cursor_close(native);
+        if (rc && rc != RAISED)
+            fail_lookup(txn, slot, batch, operation, what, rc);
         release(txn);
     }
     Py_DECREF(slot);
@@ -211,10 +236,10 @@ PyObject *transaction_get_many(PyObject *object, PyObject *const *args, Py_ssize
     Slot *slot;
 
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) || guard(self) ||
-        !slot_for(self, given[2]) || fill_batch(&batch, given[0]))
+        !slot_for(self, given[2]) || fill_batch(self->state, "get_many", &batch, given[0]))
         return NULL;
     if (!guard(self) && (slot = slot_for(self, given[2])) &&
-        !look_up(self, slot, &batch, "mdb_get", VALUES))
+        !look_up(self, slot, &batch, "get_many", "mdb_get", VALUES))
         result = list_results(&batch, given[1] ? given[1] : Py_None);
     drop_batch(&batch);
     return result;
@@ -304,7 +329,10 @@ static int collect(Cursor *cursor, const MDB_val *sought, size_t width, Collecti
             code = engine->getmulti_next(p, width);
     }
     Py_XDECREF(key);
-    return rc || found_record(cursor, code) < 0 ? -1 : 0;
+    return rc || sought_record(cursor, "getmulti", sought->mv_data, sought->mv_size, NO_VALUE,
+                               code) < 0
+               ? -1
+               : 0;
 }
 
 static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyfixed)
@@ -346,10 +374,11 @@ static PyObject *getmulti_first(Cursor *self, Batch *batch, int values)
         return PyList_New(0);
     last.data = batch->keys[batch->count - 1].mv_data;
     last.size = batch->keys[batch->count - 1].mv_size;
-    if (look_up(self->txn, self->slot, batch, "mdb_cursor_get", values ? PAIRS : KEYS) ||
+    if (look_up(self->txn, self->slot, batch, "getmulti", "mdb_cursor_get",
+                values ? PAIRS : KEYS) ||
         guard_cursor(self))
         return NULL;
-    if (seek_cursor(self, &last, MDB_SET_KEY) < 0)
+    if (seek_cursor(self, "getmulti", &last, MDB_SET_KEY) < 0)
         return NULL;
     return list_results(batch, NULL);
 }
@@ -367,7 +396,7 @@ CURSOR_METHOD(getmulti)
         (dupdata = get_flag(given[1], 0)) < 0 || (keyfixed = get_flag(given[3], 0)) < 0 ||
         (values = get_flag(given[4], 1)) < 0 ||
         (width = get_width(self->state, given[2], dupdata, keyfixed, values)) < 0 ||
-        guard_cursor(self) || fill_batch(&batch, given[0]))
+        guard_cursor(self) || fill_batch(self->state, "getmulti", &batch, given[0]))
         return NULL;
     result = dupdata ? getmulti_all(self, &batch, (size_t)width, keyfixed)
                      : getmulti_first(self, &batch, values);

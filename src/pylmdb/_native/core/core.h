@@ -281,14 +281,15 @@ typedef struct Cursor {
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
 
 PyObject *fail(CoreState *state, const char *what, int code);
-/* For an operation on a database, and for a record that could not be written or deleted there;
- * value_size is NO_VALUE if there is no value. */
+/* For an operation (a method's name) on a database, and for one record of it; value_size is
+ * NO_VALUE if there is no value. */
 #define NO_VALUE ((size_t)-1)
-PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot);
-PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
-                     const void *key, size_t key_size, size_t value_size);
+PyObject *fail_database(CoreState *state, const char *operation, const char *what, int code,
+                        const Slot *slot);
+PyObject *fail_record(CoreState *state, const char *operation, const char *what, int code,
+                      const Slot *slot, const void *key, size_t key_size, size_t value_size);
 /* For a database that could not be opened. */
-PyObject *fail_open_db(CoreState *state, int code, PyObject *name);
+PyObject *fail_open_db(const Shared *shared, int code, PyObject *name);
 /* Raise a refusal by its name in the table (_core_rules/refusals.py).  The values for its message
  * are given as for Py_BuildValue().  raise_refusal(NULL): an exception is set already. */
 #define refuse_named(state, name) raise_refusal(make_refusal(state, "(s)", name))
@@ -355,7 +356,7 @@ static inline int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
     const int rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
 
     if (rc)
-        fail_database(txn->state, "mdb_cursor_open", rc, slot);
+        fail_database(txn->state, "cursor", "mdb_cursor_open", rc, slot);
     return rc ? -1 : 0;
 }
 

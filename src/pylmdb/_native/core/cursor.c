@@ -198,13 +198,13 @@ static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs
 
 /* -- movements ------------------------------------------------------------------ */
 
-static inline int move_cursor(Cursor *cursor, int op)
+static inline int move_cursor(Cursor *cursor, const char *operation, int op)
 {
     int code = pylmdb_quick_move(&cursor->position, cursor->engine->cursor_step, op);
 
     if (code == PYLMDB_NOT_QUICK)
         code = cursor->engine->position_move(&cursor->position, op);
-    return found_record(cursor, code);
+    return found_record(cursor, operation, code);
 }
 
 /* clang-format off */
@@ -219,12 +219,12 @@ static inline int move_cursor(Cursor *cursor, int op)
     static PyObject *cursor_##name(Cursor *self, PyObject *ignored) \
     { \
         (void)ignored; \
-        return guard_cursor(self) ? NULL : answer(move_cursor(self, MDB_##op)); \
+        return guard_cursor(self) ? NULL : answer(move_cursor(self, #name, MDB_##op)); \
     }
 
 EACH_MOVEMENT(MOVEMENT)
 
-static PyObject *seek_one(Cursor *self, PyObject *object, int op)
+static PyObject *seek_one(Cursor *self, const char *operation, PyObject *object, int op)
 {
     Bytes key;
     int found = -1;
@@ -232,19 +232,19 @@ static PyObject *seek_one(Cursor *self, PyObject *object, int op)
     if (get_bytes("key", object, &key))
         return NULL;
     if (!guard_cursor(self))
-        found = seek_cursor(self, &key, op);
+        found = seek_cursor(self, operation, &key, op);
     drop_bytes(&key);
     return answer(found);
 }
 
 static PyObject *cursor_set_key(Cursor *self, PyObject *key)
 {
-    return seek_one(self, key, MDB_SET_KEY);
+    return seek_one(self, "set_key", key, MDB_SET_KEY);
 }
 
 static PyObject *cursor_set_range(Cursor *self, PyObject *key)
 {
-    return seek_one(self, key, MDB_SET_RANGE);
+    return seek_one(self, "set_range", key, MDB_SET_RANGE);
 }
 
 #define SEEK_DUPLICATE(name, op) \
@@ -257,9 +257,10 @@ static PyObject *cursor_set_range(Cursor *self, PyObject *key)
         if (take_given(self, &signature, args, nargs, kwnames, &given)) \
             return NULL; \
         if (!guard_cursor(self)) \
-            found = found_record( \
-                self, self->engine->position_seek(&self->position, given.key.data, given.key.size, \
-                                                  given.value.data, given.value.size, op)); \
+            found = sought_record(self, #name, given.key.data, given.key.size, given.value.size, \
+                                  self->engine->position_seek(&self->position, given.key.data, \
+                                                              given.key.size, given.value.data, \
+                                                              given.value.size, op)); \
         drop_given(&given); \
         return answer(found); \
     }
@@ -276,7 +277,7 @@ static inline int show(Cursor *cursor)
         return -1;
     if (LIKELY(!pylmdb_quick_show(&cursor->position)))
         return 1;
-    return found_record(cursor, cursor->engine->position_refresh(&cursor->position));
+    return found_record(cursor, "cursor", cursor->engine->position_refresh(&cursor->position));
 }
 
 static inline PyObject *show_part(Cursor *self, const MDB_val *part)
@@ -339,7 +340,7 @@ static CURSOR_METHOD(get)
         get_bytes("key", given[0], &key))
         return NULL;
     if (!guard_cursor(self)) {
-        found = seek_cursor(self, &key, MDB_SET_KEY);
+        found = seek_cursor(self, "get", &key, MDB_SET_KEY);
         if (found > 0)
             result = to_python(self->txn, &self->position.value);
         else if (!found)
@@ -357,7 +358,7 @@ static PyObject *cursor_count(Cursor *self, PyObject *ignored)
     if (guard_cursor(self))
         return NULL;
     if ((code = self->engine->position_count(&self->position, &count)))
-        return fail(self->state, "mdb_cursor_count", code);
+        return fail_database(self->state, "count", "mdb_cursor_count", code, self->slot);
     return PyLong_FromSize_t(count);
 }
 

@@ -20,20 +20,32 @@ static inline int guard_cursor(Cursor *cursor)
 }
 
 /* The result of a function that reads or moves the position: 1: a record, 0: none, -1: raised. */
-static inline int found_record(Cursor *cursor, int code)
+static inline int found_record(Cursor *cursor, const char *operation, int code)
 {
     if (LIKELY(!code))
         return 1;
     if (code == MDB_NOTFOUND)
         return 0;
-    fail(cursor->state, "mdb_cursor_get", code);
+    fail_database(cursor->state, operation, "mdb_cursor_get", code, cursor->slot);
     return -1;
 }
 
-static inline int seek_cursor(Cursor *cursor, const Bytes *key, int op)
+/* The same for one that has sought a record; value_size is NO_VALUE if it has sought a key. */
+static inline int sought_record(Cursor *cursor, const char *operation, const void *key,
+                                size_t key_size, size_t value_size, int code)
 {
-    return found_record(cursor, cursor->engine->position_seek(&cursor->position, key->data,
-                                                              key->size, NULL, 0, op));
+    if (LIKELY(!code || code == MDB_NOTFOUND))
+        return !code;
+    fail_record(cursor->state, operation, "mdb_cursor_get", code, cursor->slot, key, key_size,
+                value_size);
+    return -1;
+}
+
+static inline int seek_cursor(Cursor *cursor, const char *operation, const Bytes *key, int op)
+{
+    return sought_record(
+        cursor, operation, key->data, key->size, NO_VALUE,
+        cursor->engine->position_seek(&cursor->position, key->data, key->size, NULL, 0, op));
 }
 
 /* True, False, or -1: raised. */
@@ -78,7 +90,8 @@ static inline void drop_given(Given *given)
 
 int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
 /* 1: written, 0: the record exists already, -1: raised. */
-int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags);
+int cursor_put_record(Cursor *cursor, const char *operation, const Bytes *key, const Bytes *value,
+                      int flags);
 CURSOR_METHOD(put);
 CURSOR_METHOD(delete);
 CURSOR_METHOD(pop);

@@ -16,29 +16,31 @@ int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append)
            (at_end ? MDB_APPEND : 0);
 }
 
-static int fail_record(Cursor *cursor, int code)
+/* The position knows the function that failed, and the record. */
+static int fail_position(Cursor *cursor, const char *operation, int code)
 {
     const struct pylmdb_position *p = &cursor->position;
 
-    fail_write(cursor->state, p->failed, code, cursor->slot, p->key.mv_data, p->key.mv_size,
-               p->value.mv_size);
+    fail_record(cursor->state, operation, p->failed, code, cursor->slot, p->key.mv_data,
+                p->key.mv_size, p->value.mv_size);
     return -1;
 }
 
-int cursor_put_record(Cursor *cursor, const Bytes *key, const Bytes *value, int flags)
+int cursor_put_record(Cursor *cursor, const char *operation, const Bytes *key, const Bytes *value,
+                      int flags)
 {
     const int code = cursor->engine->position_put(&cursor->position, key->data, key->size,
                                                   value->data, value->size, (unsigned int)flags);
 
-    return code && code != MDB_KEYEXIST ? fail_record(cursor, code) : !code;
+    return code && code != MDB_KEYEXIST ? fail_position(cursor, operation, code) : !code;
 }
 
 /* 1: deleted, 0: there was none, -1: raised. */
-static int delete_record(Cursor *cursor, int all)
+static int delete_record(Cursor *cursor, const char *operation, int all)
 {
     const int code = cursor->engine->position_delete(&cursor->position, all);
 
-    return code && code != MDB_NOTFOUND ? fail_record(cursor, code) : !code;
+    return code && code != MDB_NOTFOUND ? fail_position(cursor, operation, code) : !code;
 }
 
 CURSOR_METHOD(put)
@@ -52,7 +54,7 @@ CURSOR_METHOD(put)
         return NULL;
     flags = put_flags(given.objects[2], given.objects[3], given.objects[4]);
     if (flags >= 0 && !guard_cursor(self))
-        written = cursor_put_record(self, &given.key, &given.value, flags);
+        written = cursor_put_record(self, "put", &given.key, &given.value, flags);
     drop_given(&given);
     return answer(written);
 }
@@ -66,13 +68,13 @@ CURSOR_METHOD(delete)
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
         (all = get_flag(given[0], 0)) < 0 || guard_cursor(self))
         return NULL;
-    return answer(delete_record(self, all));
+    return answer(delete_record(self, "delete", all));
 }
 
 /* Copy the value of a key that will be replaced or deleted; None if there is none. */
-static PyObject *copy_old(Cursor *cursor, const Bytes *key)
+static PyObject *copy_old(Cursor *cursor, const char *operation, const Bytes *key)
 {
-    const int found = seek_cursor(cursor, key, MDB_SET_KEY);
+    const int found = seek_cursor(cursor, operation, key, MDB_SET_KEY);
 
     if (found <= 0)
         return found ? NULL : Py_NewRef(Py_None);
@@ -83,21 +85,21 @@ static PyObject *copy_old(Cursor *cursor, const Bytes *key)
  * GIL. */
 PyObject *pop_record(Cursor *cursor, const Bytes *key)
 {
-    PyObject *old = copy_old(cursor, key);
+    PyObject *old = copy_old(cursor, "pop", key);
 
-    if (old && old != Py_None && delete_record(cursor, 0) < 0)
+    if (old && old != Py_None && delete_record(cursor, "pop", 0) < 0)
         Py_CLEAR(old);
     return old;
 }
 
 PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value)
 {
-    PyObject *old = copy_old(cursor, key);
+    PyObject *old = copy_old(cursor, "replace", key);
     int code;
 
     if (old && (code = cursor->engine->position_replace(&cursor->position, key->data, key->size,
                                                         value->data, value->size))) {
-        fail_record(cursor, code);
+        fail_position(cursor, "replace", code);
         Py_CLEAR(old);
     }
     return old;

@@ -126,17 +126,20 @@ static PyObject *environment_open_db(EnvironmentCore *self, PyObject *const *arg
         return NULL;
     shared = Py_XNewRef(self->shared); /* Python code that runs meanwhile may close it */
     code = open_quickly(self, given, &slot);
-    Py_XDECREF(shared);
-    if (code == PYLMDB_NOT_QUICK) {
+    if (code == PYLMDB_NOT_QUICK || code == MDB_NOTFOUND) {
+        Py_XDECREF(shared);
         method = PyObject_GetAttr((PyObject *)self, state->open_db);
         result = method ? PyObject_Vectorcall(method, args, (size_t)nargs, kwnames) : NULL;
         Py_XDECREF(method);
         return result;
     }
-    if (code)
-        return fail_open_db(state, code, given[0]);
-    result = handle_of(state, (PyObject *)self, given[0], slot);
-    Py_DECREF(slot);
+    if (code) {
+        result = fail_open_db((Shared *)shared, code, given[0]);
+    } else {
+        result = handle_of(state, (PyObject *)self, given[0], slot);
+        Py_DECREF(slot);
+    }
+    Py_XDECREF(shared);
     return result;
 }
 

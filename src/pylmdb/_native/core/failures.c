@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Raise exceptions, and call Python.  pylmdb.errors has the table from code to class, and
- * pylmdb._core_rules.refusals the one from name to class and message. */
+/* Raise exceptions, and call Python.  pylmdb.errors has the table from code to class,
+ * pylmdb._core_rules.failures the messages for codes, and pylmdb._core_rules.refusals the table
+ * from name to class and message. */
 #include "core.h"
 
 #include <stdarg.h>
@@ -19,23 +20,27 @@ PyObject *fail(CoreState *state, const char *what, int code)
     return raise_made(PyObject_CallFunction(state->error, "si", what, code));
 }
 
-PyObject *fail_write(CoreState *state, const char *what, int code, const Slot *slot,
-                     const void *key, size_t key_size, size_t value_size)
+PyObject *fail_record(CoreState *state, const char *operation, const char *what, int code,
+                      const Slot *slot, const void *key, size_t key_size, size_t value_size)
 {
-    return raise_made(PyObject_CallFunction(state->database_error, "siOy#n", what, code, slot, key,
-                                            (Py_ssize_t)key_size, (Py_ssize_t)value_size));
+    return raise_made(PyObject_CallFunction(state->database_error, "siOy#ns", what, code, slot, key,
+                                            (Py_ssize_t)key_size, (Py_ssize_t)value_size,
+                                            operation));
 }
 
-PyObject *fail_database(CoreState *state, const char *what, int code, const Slot *slot)
+PyObject *fail_database(CoreState *state, const char *operation, const char *what, int code,
+                        const Slot *slot)
 {
-    return raise_made(PyObject_CallFunction(state->database_error, "siO", what, code, slot));
+    return raise_made(PyObject_CallFunction(state->database_error, "siOOns", what, code, slot,
+                                            Py_None, (Py_ssize_t)NO_VALUE, operation));
 }
 
-PyObject *fail_open_db(CoreState *state, int code, PyObject *name)
+PyObject *fail_open_db(const Shared *shared, int code, PyObject *name)
 {
     if (code == RAISED)
         return NULL;
-    return raise_made(PyObject_CallFunction(state->open_db_error, "iO", code, name));
+    return raise_made(
+        PyObject_CallFunction(shared->state->open_db_error, "iOO", code, name, shared));
 }
 
 PyObject *make_refusal(CoreState *state, const char *format, ...)

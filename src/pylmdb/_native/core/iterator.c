@@ -38,12 +38,17 @@ static Iterator *new_iterator(PyTypeObject *type, Cursor *cursor, int keys)
     return self;
 }
 
-/* Steals the reference; code is the result of starting its iteration. */
-static PyObject *started_iterator(Iterator *self, int code)
+/* Steals the reference; code is the result of starting its iteration, at key if that is not NULL. */
+static PyObject *started_iterator(Iterator *self, const char *operation, const Bytes *key, int code)
 {
+    Cursor *const cursor = self->cursor;
+
     if (!code)
         return (PyObject *)self;
-    fail(self->cursor->state, "mdb_cursor_get", code);
+    if (key && key->data)
+        sought_record(cursor, operation, key->data, key->size, NO_VALUE, code);
+    else
+        found_record(cursor, operation, code);
     Py_DECREF(self);
     return NULL;
 }
@@ -55,7 +60,8 @@ static PyObject *iterate(Cursor *cursor, int op, int keys, int values)
     if (!self)
         return NULL;
     return started_iterator(
-        self, cursor->engine->iteration_start(&self->iteration, &cursor->position, op, values));
+        self, "iteration", NULL,
+        cursor->engine->iteration_start(&self->iteration, &cursor->position, op, values));
 }
 
 static PyObject *start_iterator(Cursor *self, const Signature *signature, PyObject *const *args,
@@ -177,7 +183,7 @@ static inline int next_record(struct pylmdb_iteration *iteration, Cursor *cursor
         return refuse_with(cursor->state, "bound of another width", "nn",
                            (Py_ssize_t)iteration->bound.mv_size,
                            (Py_ssize_t)cursor->position.key.mv_size);
-    return found_record(cursor, code);
+    return found_record(cursor, "iteration", code);
 }
 
 static PyObject *iterator_next(Iterator *self)
@@ -341,9 +347,10 @@ static PyObject *start_range(Cursor *cursor, const Bounds *bounds, int reverse, 
 
     if (!self)
         return NULL;
-    return started_iterator(self, cursor->engine->range_start(&self->iteration, &cursor->position,
-                                                              first->data, first->size, stop->data,
-                                                              stop->size, reverse, values));
+    return started_iterator(self, "range", reverse ? stop : first,
+                            cursor->engine->range_start(&self->iteration, &cursor->position,
+                                                        first->data, first->size, stop->data,
+                                                        stop->size, reverse, values));
 }
 
 static PyObject *iterate_range(Cursor *cursor, PyObject *const *given)

@@ -232,7 +232,6 @@ static int take_python_side(CoreState *state)
         PyObject **out;
     } wanted[] = {
         {"error", &state->error},
-        {"open_db_error", &state->open_db_error},
         {"WrongThreadError", &state->wrong_thread_error},
     };
     size_t i;
@@ -241,8 +240,10 @@ static int take_python_side(CoreState *state)
         if (take_attribute("pylmdb.errors", wanted[i].name, wanted[i].out))
             return -1;
     return take_attribute("pylmdb._core_rules.refusals", "refusal", &state->refusal) ||
-                   take_attribute("pylmdb._core_rules.refusals", "database_error",
+                   take_attribute("pylmdb._core_rules.failures", "database_error",
                                   &state->database_error) ||
+                   take_attribute("pylmdb._core_rules.failures", "open_db_error",
+                                  &state->open_db_error) ||
                    take_attribute("pylmdb._core_rules.ranges", "successor", &state->successor) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||

@@ -150,6 +150,6 @@ PyObject *transaction_stat(PyObject *self, PyObject *const *args, Py_ssize_t nar
         return NULL;
     code = txn->engine->stat(txn->native.ptr, slot->dbi, numbers);
     if (code)
-        return fail_database(txn->state, "mdb_stat", code, slot);
+        return fail_database(txn->state, "stat", "mdb_stat", code, slot);
     return new_stat(txn->state, numbers);
 }

@@ -26,7 +26,7 @@ static int put_item(Cursor *cursor, PyObject *item, int flags)
         return -1;
     if (!get_bytes("value", PyTuple_GET_ITEM(item, 1), &value)) {
         if (!guard_cursor(cursor))
-            written = cursor_put_record(cursor, &key, &value, flags);
+            written = cursor_put_record(cursor, "putmulti", &key, &value, flags);
         drop_bytes(&value);
     }
     drop_bytes(&key);
@@ -205,7 +205,7 @@ CURSOR_METHOD(putmulti)
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
         (flags = put_flags(given[1], given[2], given[3])) < 0 || guard_cursor(self) ||
         put_items(self, given[0], flags, &consumed, &added) || guard_cursor(self) ||
-        found_record(self, self->engine->position_refresh(&self->position)) < 0)
+        found_record(self, "putmulti", self->engine->position_refresh(&self->position)) < 0)
         return NULL;
     return Py_BuildValue("(nn)", (Py_ssize_t)consumed, (Py_ssize_t)added);
 }

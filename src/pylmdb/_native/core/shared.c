@@ -76,7 +76,7 @@ static PyObject *shared_open_slot(Shared *self, PyObject *const *args, Py_ssize_
         ((flags = PyLong_AsUnsignedLong(args[3])) == (unsigned long)-1 && PyErr_Occurred()))
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "there is no address");
     code = open_slot(self, ptr, txn, args[2], (unsigned int)flags, &slot);
-    return code ? fail_open_db(self->state, code, args[2]) : (PyObject *)slot;
+    return code ? fail_open_db(self, code, args[2]) : (PyObject *)slot;
 }
 
 PyObject *shared_own_writer(Shared *self, PyObject *ignored)

@@ -11,12 +11,13 @@ static inline int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val
     return txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value);
 }
 
-static PyObject *fail_unless_raised(Transaction *txn, const char *what, int code, const Slot *slot,
-                                    const Bytes *key, const Bytes *value)
+static PyObject *fail_unless_raised(Transaction *txn, const char *operation, const char *what,
+                                    int code, const Slot *slot, const Bytes *key,
+                                    const Bytes *value)
 {
     return code == RAISED ? NULL
-                          : fail_write(txn->state, what, code, slot, key->data, key->size,
-                                       value ? value->size : NO_VALUE);
+                          : fail_record(txn->state, operation, what, code, slot, key->data,
+                                        key->size, value ? value->size : NO_VALUE);
 }
 
 typedef PyObject *Converter(Transaction *txn, const MDB_val *value);
@@ -39,7 +40,7 @@ static inline PyObject *get_as(Transaction *self, PyObject *object, PyObject *ot
         else if (LIKELY(code == MDB_NOTFOUND))
             result = Py_NewRef(otherwise ? otherwise : Py_None);
         else
-            fail_database(self->state, "mdb_get", code, slot);
+            fail_unless_raised(self, "get", "mdb_get", code, slot, &key, NULL);
     }
     drop_bytes(&key);
     return result;
@@ -138,7 +139,7 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
             if (!code || code == MDB_KEYEXIST)
                 result = PyBool_FromLong(!code);
             else
-                fail_unless_raised(self, "mdb_put", code, slot, &key, &value);
+                fail_unless_raised(self, "put", "mdb_put", code, slot, &key, &value);
         }
         drop_bytes(&value);
     }
@@ -173,12 +174,21 @@ static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py
             if (!code || code == MDB_NOTFOUND)
                 result = PyBool_FromLong(!code);
             else
-                fail_unless_raised(self, "mdb_del", code, slot, &key, one ? &value : NULL);
+                fail_unless_raised(self, "delete", "mdb_del", code, slot, &key,
+                                   one ? &value : NULL);
         }
         drop_bytes(&value);
     }
     drop_bytes(&key);
     return result;
+}
+
+/* For pop(), and for replace() if there is a value. */
+static PyObject *fail_taking(Transaction *txn, int code, const Slot *slot, const Bytes *key,
+                             const Bytes *value)
+{
+    return value ? fail_unless_raised(txn, "replace", "mdb_cursor_put", code, slot, key, value)
+                 : fail_unless_raised(txn, "pop", "mdb_cursor_del", code, slot, key, NULL);
 }
 
 /* pop() and replace() with two searches. */
@@ -189,7 +199,8 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
     int code = get_in(txn, slot, key, &found);
 
     if (code && code != MDB_NOTFOUND)
-        return fail_database(txn->state, "mdb_cursor_get", code, slot);
+        return fail_unless_raised(txn, value ? "replace" : "pop", "mdb_cursor_get", code, slot, key,
+                                  NULL);
     if (!code && !(old = to_bytes(txn, &found)))
         return NULL;
     if (value)
@@ -200,8 +211,7 @@ static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, con
         code = 0;
     if (code) {
         Py_XDECREF(old);
-        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code, slot, key,
-                                  value);
+        return fail_taking(txn, code, slot, key, value);
     }
     return old ? old : Py_NewRef(Py_None);
 }
@@ -233,8 +243,7 @@ static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, cons
     txn->mutations += txn->write;
     if (code && (code != MDB_NOTFOUND || value)) {
         Py_XDECREF(taken.old);
-        return fail_unless_raised(txn, value ? "mdb_cursor_put" : "mdb_cursor_del", code, slot, key,
-                                  value);
+        return fail_taking(txn, code, slot, key, value);
     }
     return taken.old ? taken.old : Py_NewRef(Py_None);
 }
@@ -370,7 +379,8 @@ static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
         code = commit_transaction(self);
     else
         revoke_transaction(self);
-    return code ? fail(self->state, "mdb_txn_commit", code) : Py_NewRef(Py_None);
+    return code ? fail_database(self->state, "commit", "mdb_txn_commit", code, self->shared->main)
+                : Py_NewRef(Py_None);
 }
 
 static PyObject *transaction_abort(Transaction *self, PyObject *ignored)

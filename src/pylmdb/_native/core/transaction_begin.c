@@ -85,7 +85,7 @@ static int begin_child(Transaction *txn, PyObject *object)
     rc = txn->engine->begin(&txn->native, parent->native.pool, parent->native.ptr,
                             txn->write ? 0 : MDB_RDONLY, -1);
     if (rc) {
-        fail(state, "mdb_txn_begin", rc);
+        fail_database(state, "begin", "mdb_txn_begin", rc, txn->shared->main);
         return -1;
     }
     txn->parent = (Transaction *)Py_NewRef(object);
@@ -234,7 +234,7 @@ static int read_options(Transaction *txn, PyObject *env, PyObject *const *args, 
 static int begin_with(Transaction *txn, PyObject *const *args, PyObject *deadline)
 {
     if (txn->write && ((EnvironmentCore *)txn->env)->readonly)
-        return refuse_named(txn->state, "environment is read-only");
+        return refuse_with(txn->state, "environment is read-only", "s", "begin");
     if (begin_native(txn, args[1], deadline) || join_environment(txn))
         return -1;
     return is_given(args[0]) ? set_database(txn, args[0]) : 0;

@@ -307,20 +307,42 @@ void pylmdb_verify_free(struct pylmdb_check *check)
     free(check->findings);
 }
 
-uint64_t pylmdb_newest_txnid(int fd)
+/* Read the meta page of the newest transaction: its number, and how many bytes the file must have
+ * for it; both are 0 if they are unknown. */
+static void read_newest(int fd, uint64_t *newest, uint64_t *claimed)
 {
     struct pylmdb_file file = {.fd = fd};
     unsigned char head[HEAD];
-    uint64_t size, txnid, most = 0;
+    uint64_t size, txnid;
     unsigned int i, page_size;
     const struct format *format;
 
+    *newest = *claimed = 0;
     if (file_length(fd, &size) || !(format = find_format(&file, size, &page_size)))
-        return 0;
-    for (i = 0; i < META_PAGES; i++)
-        if (read_file(&file, (uint64_t)i * page_size, head, sizeof(head))) {
-            txnid = get64(head + format->header + AT_TXNID);
-            most = txnid > most ? txnid : most;
-        }
-    return most;
+        return;
+    for (i = 0; i < META_PAGES; i++) {
+        if (!read_file(&file, (uint64_t)i * page_size, head, sizeof(head)))
+            continue;
+        txnid = get64(head + format->header + AT_TXNID);
+        if (txnid < *newest)
+            continue;
+        *newest = txnid;
+        *claimed = (get64(head + format->header + AT_LAST) + 1) * page_size;
+    }
+}
+
+uint64_t pylmdb_newest_txnid(int fd)
+{
+    uint64_t newest, claimed;
+
+    read_newest(fd, &newest, &claimed);
+    return newest;
+}
+
+uint64_t pylmdb_claimed_size(int fd)
+{
+    uint64_t newest, claimed;
+
+    read_newest(fd, &newest, &claimed);
+    return claimed;
 }

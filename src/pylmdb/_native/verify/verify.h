@@ -68,6 +68,8 @@ int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, 
 void pylmdb_verify_free(struct pylmdb_check *check);
 /* Return the number of the newest transaction in the file; 0 if it is unknown. */
 uint64_t pylmdb_newest_txnid(int fd);
+/* Return how many bytes the file must have for that transaction; 0 if it is unknown. */
+uint64_t pylmdb_claimed_size(int fd);
 /* cdef: end */
 
 #endif
