@@ -69,6 +69,61 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
     # -- implemented by the core --------------------------------------------------
 
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: Transaction[bytes],
+            env: Environment,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            buffers: Literal[False] = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Transaction[memoryview],
+            env: Environment,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            *,
+            buffers: Literal[True],
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Transaction[memoryview],
+            env: Environment,
+            db: Database | None,
+            parent: Transaction[Any] | None,
+            write: bool,
+            buffers: Literal[True],
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Transaction[Any],
+            env: Environment,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            buffers: bool = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> None: ...
+
     def __init__(
         self,
         env: Environment,
