@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     import typing_extensions
     from _typeshed import SupportsKeysAndGetItem
     from numpy.typing import NDArray
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from ..cursor import Cursor
     from ..transaction import Transaction
+    from .opening import EnvironmentOptions, OpenOptions
 
     K = typing_extensions.TypeVar("K", default=Any)
     V = typing_extensions.TypeVar("V", default=Any)
@@ -104,107 +105,107 @@ class Map(Ordered[K, V]):
     @overload
     def __init__(self: Map[bytes, bytes], path_or_env: PathOrEnv, db: Db = None,
                  key: Bytes = ..., value: Bytes = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[bytes, str], path_or_env: PathOrEnv, db: Db = None,
                  key: Bytes = ..., value: Str = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[bytes, Any], path_or_env: PathOrEnv, db: Db = None,
                  key: Bytes = ..., value: Object = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[bytes, NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
                  key: Bytes = ..., value: Array = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[bytes, ValueT], path_or_env: PathOrEnv, db: Db = None,
                  key: Bytes = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[str, bytes], path_or_env: PathOrEnv, db: Db = None,
                  key: Str = ..., value: Bytes = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[str, str], path_or_env: PathOrEnv, db: Db = None,
                  key: Str = ..., value: Str = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[str, Any], path_or_env: PathOrEnv, db: Db = None,
                  key: Str = ..., value: Object = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[str, NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
                  key: Str = ..., value: Array = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[str, ValueT], path_or_env: PathOrEnv, db: Db = None,
                  key: Str = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[int, bytes], path_or_env: PathOrEnv, db: Db = None,
                  key: Int = ..., value: Bytes = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[int, str], path_or_env: PathOrEnv, db: Db = None,
                  key: Int = ..., value: Str = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[int, Any], path_or_env: PathOrEnv, db: Db = None,
                  key: Int = ..., value: Object = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[int, NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
                  key: Int = ..., value: Array = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[int, ValueT], path_or_env: PathOrEnv, db: Db = None,
                  key: Int = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[tuple[Any, ...], bytes], path_or_env: PathOrEnv, db: Db = None,
                  key: Tuple = ..., value: Bytes = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[tuple[Any, ...], str], path_or_env: PathOrEnv, db: Db = None,
                  key: Tuple = ..., value: Str = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[tuple[Any, ...], Any], path_or_env: PathOrEnv, db: Db = None,
                  key: Tuple = ..., value: Object = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[tuple[Any, ...], NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
                  key: Tuple = ..., value: Array = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[tuple[Any, ...], ValueT], path_or_env: PathOrEnv, db: Db = None,
                  key: Tuple = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[KeyT, bytes], path_or_env: PathOrEnv, db: Db = None,
                  key: Functions[KeyT] = ..., value: Bytes = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[KeyT, str], path_or_env: PathOrEnv, db: Db = None,
                  key: Functions[KeyT] = ..., value: Str = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[KeyT, Any], path_or_env: PathOrEnv, db: Db = None,
                  key: Functions[KeyT] = ..., value: Object = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[KeyT, NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
                  key: Functions[KeyT] = ..., value: Array = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[KeyT, ValueT], path_or_env: PathOrEnv, db: Db = None,
                  key: Functions[KeyT] = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
     def __init__(self: Map[Any, Any], path_or_env: PathOrEnv, db: Db = None,
                  key: Codec = ..., value: Codec = ..., *, flag: str = "c",
-                 **options: Any) -> None: ...
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     # fmt: on
     def __init__(
         self,
@@ -214,7 +215,7 @@ class Map(Ordered[K, V]):
         value: Codec = "bytes",
         *,
         flag: str = "c",
-        **options: Any,
+        **options: Unpack[EnvironmentOptions],
     ) -> None:
         if flag not in ("r", "w", "c", "n"):
             raise ValueError(f"flag must be 'r', 'w', 'c' or 'n', not {flag!r}")
@@ -246,7 +247,7 @@ class Map(Ordered[K, V]):
         db: Db = None,
         key: Codec = "dbm",
         value: Codec = "dbm",
-        **options: Any,
+        **options: Unpack[OpenOptions],
     ) -> Own:
         """Open a Map with the parameters of lmdbm's ``Lmdb.open``, which are also dbm's.
 
@@ -264,9 +265,8 @@ class Map(Ordered[K, V]):
 
         ``mdb_env_open``, ``mdb_dbi_open``.
         """
-        if not autogrow:
-            options["map_size"] = 2**20 if map_size is None else map_size
-        return cls(file, db, key, value, flag=flag, mode=mode, **options)
+        fixed = None if autogrow else 2**20 if map_size is None else map_size
+        return cls(file, db, key, value, flag=flag, mode=mode, map_size=fixed, **options)
 
     def _open_database(self, db: Db, flag: str) -> Database:
         env = self._env

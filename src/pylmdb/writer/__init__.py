@@ -205,7 +205,7 @@ class Writer:
         return self._add("delete", (freeze_bytes("key", key), value, db), timeout)
 
     def call(
-        self, function: Callable[[Transaction[Any]], T], *, timeout: float | None = None
+        self, function: Callable[[Transaction[bytes]], T], *, timeout: float | None = None
     ) -> WriteFuture[T]:
         """Call ``function(txn)`` in the writer's thread; the future's result is what it returns.
 
