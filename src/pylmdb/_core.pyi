@@ -186,7 +186,7 @@ class EnvironmentCore:
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> Transaction[Any]:
-        """Begin a transaction; the parameters are those of Transaction."""
+        """Begin a transaction, to read by default."""
 
     def open_db(
         self,

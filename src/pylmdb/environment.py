@@ -298,7 +298,33 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> Transaction[Any]:
-        """Begin a transaction; the parameters are those of :class:`Transaction`."""
+        """Begin a transaction, to read by default.
+
+        :param db: the database of operations that name none; by default the main one.
+        :param parent: the write transaction that this one is nested in.  While the child
+            is open the parent cannot be used.  Aborting the child undoes only its changes.
+            Read-only children need LMDB 1.0.
+        :param write: True to change the environment.  It waits while another write
+            transaction is open.
+        :param buffers: True to get keys and values as read-only memoryviews.  In a
+            read transaction they are views of the memory map, without a copy.  They stay
+            valid as long as anything refers to them, and keep the snapshot even after the
+            transaction and the environment are closed.  In a write transaction they are
+            copies.
+        :param timeout: how many seconds to wait for the writer lock; by default without
+            limit.
+        :param sync: False to leave the flush of this commit to the system (see ``open``);
+            by default as the Environment.
+        :param metasync: False to flush the meta page of this commit with the next one
+            only; by default as the Environment.
+        :raises ReadonlyError: ``write=True`` in a read-only environment.
+        :raises ReadersFullError: all reader slots are in use.
+        :raises BusyError: this thread has a write transaction open already.
+        :raises LockTimeoutError: the writer lock was not free within ``timeout`` seconds.
+        :raises ReplacedError: the data file or the lock file was moved, deleted or replaced.
+
+        ``mdb_txn_begin``.
+        """
         raise NotImplementedError
 
     def _sync_flags(self, sync: bool | None, metasync: bool | None) -> int:
@@ -490,6 +516,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         """Write a copy of the data file to a file descriptor; see :meth:`copy`.
 
         :param fd: a descriptor that is open for writing; a pipe will do.
+        :param compact: as for :meth:`copy`, and so is ``txn``.
 
         ``mdb_env_copyfd3``.
         """

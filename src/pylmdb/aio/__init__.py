@@ -57,7 +57,11 @@ def wrap(
     inline: bool = True,
     max_pending: int = 4096,
 ) -> AsyncEnvironment:
-    """Return an :class:`AsyncEnvironment` for ``env``, which documents the parameters."""
+    """Return an :class:`AsyncEnvironment`.
+
+    :param env: as for :class:`AsyncEnvironment`, and so are ``executor``, ``inline`` and
+        ``max_pending``.
+    """
     return AsyncEnvironment(env, executor, inline=inline, max_pending=max_pending)
 
 
@@ -304,6 +308,8 @@ class AsyncEnvironment(Wrapper):
     ) -> object:
         """Return the last committed value of ``key``, or ``default`` if the key does not exist.
 
+        :param db: the database; the main one by default.
+
         ``mdb_get``.
         """
         if not self._inline:
@@ -335,6 +341,7 @@ class AsyncEnvironment(Wrapper):
         All values are of one snapshot.  They are read in a thread.  ``mdb_get``.
 
         :param default: the value for keys that do not exist.
+        :param db: the database; the main one by default.
         """
         return await self._run_in_thread(self._get_many, keys, default, db)
 
@@ -392,6 +399,7 @@ class AsyncEnvironment(Wrapper):
         It shares commits as :meth:`put` does, and raises the same errors.
 
         :param value: the duplicate to delete; None for all values of the key.
+        :param db: the database; the main one by default.
 
         ``mdb_del``.
         """

@@ -170,7 +170,11 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
     ) -> object:
         """Return the value of ``key``, or ``default`` if the key does not exist.
 
-        See :meth:`pylmdb.Transaction.get`.  ``mdb_get``.
+        See :meth:`pylmdb.Transaction.get`.
+
+        :param db: the database; None for the transaction's.
+
+        ``mdb_get``.
         """
         if self._executor.can_run_inline():
             return self._wrapped.get(key, default, db)
@@ -189,7 +193,11 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
     ) -> object:
         """Return the value of ``key`` as a read-only memoryview, or ``default``.
 
-        See :meth:`pylmdb.Transaction.view`.  ``mdb_get``.
+        See :meth:`pylmdb.Transaction.view`.
+
+        :param db: the database; None for the transaction's.
+
+        ``mdb_get``.
         """
         if self._executor.can_run_inline():
             return self._wrapped.view(key, default, db)
@@ -208,7 +216,12 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
     ) -> list[Any]:
         """Return the values of many keys, in the order of ``keys``; they are read in a thread.
 
-        See :meth:`pylmdb.Transaction.get_many`.  ``mdb_get``.
+        See :meth:`pylmdb.Transaction.get_many`.
+
+        :param default: the value for keys that do not exist.
+        :param db: the database; None for the transaction's.
+
+        ``mdb_get``.
         """
         return await self._executor.run_long(self._wrapped.get_many, keys, default, db)
 

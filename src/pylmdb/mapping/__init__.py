@@ -547,6 +547,9 @@ class Map(Ordered[K, V]):
         The pairs of an iterator are stored one by one, so the iterator sees the earlier ones.
         A mapping, a list or a tuple is stored in batches, which is faster.
 
+        :param other: the mapping, or the iterable.
+        :param kwds: further records, if keys are str.
+
         ``mdb_cursor_put``.
         """
         with self._writing() as txn:
