@@ -102,6 +102,9 @@ class CursorCore:
         """The guard: call ``operation(native cursor, *args)``; raise if the cursor cannot be used
         now."""
 
+    def _peek(self) -> bytes | None:
+        """The key at the position, which does not change, or None.  It raises as the guard does."""
+
 @final
 class HandleLock:
     """A lock for a with statement; a thread may take it several times."""

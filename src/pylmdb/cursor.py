@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ._array_methods import CursorArrays
-from ._base.buffers import as_buffer
+from ._base.buffers import as_buffer, short_repr
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import CursorCore, publish
@@ -538,4 +538,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def __repr__(self) -> str:
         if self.closed:
             return "<pylmdb.Cursor closed>"
-        return f"<pylmdb.Cursor on {self.db!r}>"
+        try:
+            key = self._peek()
+        except Exception:  # another thread's, or a nested transaction is open
+            where = ""
+        else:
+            where = ", no position" if key is None else f" at {short_repr(key)}"
+        return f"<pylmdb.Cursor of {self.db._label}{where}>"

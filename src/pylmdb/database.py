@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ._base.buffers import short_repr
 from ._base.flags import (
     MDB_DUPFIXED,
     MDB_DUPSORT,
@@ -145,6 +146,11 @@ class Database(DatabaseCore):
     def __repr__(self) -> str:
         if self._env is None:
             return "<pylmdb.Database never opened>"
-        name = "main" if self._name is None else repr(self._name)
+        words = " ".join([self._label, *words_of(flag_words(self._flags))])
         state = " closed" if self.closed else ""
-        return f"<pylmdb.Database {' '.join([name, *words_of(flag_words(self._flags))])}{state}>"
+        return f"<pylmdb.Database {words} of {self._env._options.given_path!r}{state}>"
+
+    @property
+    def _label(self) -> str:
+        """The name as ``repr`` shows it."""
+        return "main" if self._name is None else short_repr(self._name)

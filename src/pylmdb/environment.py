@@ -234,58 +234,38 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         state = " closed" if self.closed else " readonly" if self.readonly else ""
         return f"<pylmdb.Environment {self._options.given_path!r}{state}>"
 
+    def _repr_html_(self) -> str:
+        return _inspection.html(self)
+
     # -- transactions ------------------------------------------------------------
 
     if TYPE_CHECKING:
-
+        # fmt: off
         @overload
         def begin(
-            self,
-            db: Database | None = None,
-            parent: Transaction[Any] | None = None,
-            write: bool = False,
-            buffers: Literal[False] = False,
-            *,
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
+            self, db: Database | None = None, parent: Transaction[Any] | None = None,
+            write: bool = False, buffers: Literal[False] = False, *, timeout: float | None = None,
+            sync: bool | None = None, metasync: bool | None = None,
         ) -> Transaction[bytes]: ...
         @overload
         def begin(
-            self,
-            db: Database | None = None,
-            parent: Transaction[Any] | None = None,
-            write: bool = False,
-            *,
-            buffers: Literal[True],
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
+            self, db: Database | None = None, parent: Transaction[Any] | None = None,
+            write: bool = False, *, buffers: Literal[True], timeout: float | None = None,
+            sync: bool | None = None, metasync: bool | None = None,
         ) -> Transaction[memoryview]: ...
         @overload
         def begin(
-            self,
-            db: Database | None,
-            parent: Transaction[Any] | None,
-            write: bool,
-            buffers: Literal[True],
-            *,
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
+            self, db: Database | None, parent: Transaction[Any] | None, write: bool,
+            buffers: Literal[True], *, timeout: float | None = None,
+            sync: bool | None = None, metasync: bool | None = None,
         ) -> Transaction[memoryview]: ...
         @overload
         def begin(
-            self,
-            db: Database | None = None,
-            parent: Transaction[Any] | None = None,
-            write: bool = False,
-            buffers: bool = False,
-            *,
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
+            self, db: Database | None = None, parent: Transaction[Any] | None = None,
+            write: bool = False, buffers: bool = False, *, timeout: float | None = None,
+            sync: bool | None = None, metasync: bool | None = None,
         ) -> Transaction[Any]: ...
+        # fmt: on
 
     def begin(
         self,

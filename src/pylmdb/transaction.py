@@ -428,4 +428,4 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         kind = "write" if self._write else "read"
         if self.closed:
             return f"<pylmdb.Transaction {kind} ended>"
-        return f"<pylmdb.Transaction {kind} on {self.env.path()!r}>"
+        return f"<pylmdb.Transaction {kind} on {self.env._options.given_path!r}>"

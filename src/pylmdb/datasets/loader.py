@@ -219,6 +219,13 @@ class Loader(Generic[BatchT]):
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def __repr__(self) -> str:
+        epoch, batch = self._at
+        return (
+            f"<pylmdb.datasets.Loader {len(self)} batches of {self._batch_size}, epoch {epoch},"
+            f" batch {batch}, of {self._dataset!r}>"
+        )
+
     # -- position ---------------------------------------------------------------------
 
     def set_epoch(self, epoch: int) -> None:

@@ -366,8 +366,23 @@ class Map(Ordered[K, V]):
     def __repr__(self) -> str:
         if self.closed:
             return f"<pylmdb.{type(self).__name__} closed>"
-        name = "main database" if self._db.name is None else repr(self._db.name)
-        return f"<pylmdb.{type(self).__name__} {name} of {self._env.path()!r}>"
+        key, value = self._codec_labels()
+        path = self._env._options.given_path
+        return f"<pylmdb.{type(self).__name__} {self._db._label} of {path!r}, {key} to {value}>"
+
+    def _repr_html_(self) -> str:
+        from .._base import html  # imported late: few programs need it
+
+        title = f"pylmdb.{type(self).__name__}"
+        if self.closed:
+            return html.table(f"{title}, closed", {})
+        key, value = self._codec_labels()
+        rows = {"database": self._db._label, "path": self._env._options.given_path,
+                "keys": key, "values": value}  # fmt: skip
+        return html.table(title, rows)
+
+    def _codec_labels(self) -> list[str]:
+        return [name if isinstance(name, str) else "functions" for name in self._codec_names]
 
     # -- transactions -----------------------------------------------------------------
 
