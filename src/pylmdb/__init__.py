@@ -94,27 +94,6 @@ from .errors import (
 )
 from .transaction import Transaction
 
-if TYPE_CHECKING:  # the names that _lazy.py imports
-    from . import aio as aio
-    from . import arrays as arrays
-    from . import datasets as datasets
-    from . import lowlevel as lowlevel
-    from . import mapping as mapping
-    from . import tools as tools
-    from . import writer as writer
-    from .mapping import Map as Map
-    from .tools import convert as convert
-    from .tools import dump as dump
-    from .tools import load as load
-    from .tools import merge as merge
-    from .tools import verify as verify
-else:
-    from ._lazy import StarNames
-    from ._lazy import __dir__ as __dir__
-    from ._lazy import __getattr__ as __getattr__
-
-_Database = Database
-
 # A star import imports py-lmdb's names, our exceptions and Database.  It does not replace the
 # builtin open(), as in py-lmdb, nor names that programs have from elsewhere: load, types.
 __all__ = [
@@ -172,7 +151,24 @@ __all__ = [
     "version",
 ]
 
-if not TYPE_CHECKING:
-    __all__ = StarNames(__all__)
-    del StarNames
+if TYPE_CHECKING:  # the names that _lazy.py imports
+    from . import aio as aio
+    from . import arrays as arrays
+    from . import datasets as datasets
+    from . import lowlevel as lowlevel
+    from . import mapping as mapping
+    from . import tools as tools
+    from . import writer as writer
+    from .mapping import Map as Map
+    from .tools import convert as convert
+    from .tools import dump as dump
+    from .tools import load as load
+    from .tools import merge as merge
+    from .tools import verify as verify
+else:
+    from ._lazy import __dir__ as __dir__
+    from ._lazy import __getattr__ as __getattr__
+    from ._lazy import star_names as __all__
+
 del TYPE_CHECKING
+_Database = Database

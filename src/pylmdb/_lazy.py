@@ -31,13 +31,20 @@ class StarNames(list[str]):
         return False
 
 
+star_names = StarNames(sys.modules[_PACKAGE].__all__)
+
+
 def __dir__() -> list[str]:
     """Return the public names.  What needs numpy is among them if numpy is installed, because
     ``inspect.getmembers`` imports each of them."""
-    from importlib.util import find_spec
+    names = {*star_names, *_TOOLS, *_MODULES, "Map", "open", "verify"}
+    return sorted(names | _WITH_NUMPY if _has_numpy() else names)
 
-    names = {*sys.modules[_PACKAGE].__all__, *_TOOLS, *_MODULES, "Map", "open", "verify"}
-    return sorted(names | _WITH_NUMPY if find_spec("numpy") else names)
+
+def _has_numpy() -> bool:
+    if "numpy" in sys.modules:
+        return sys.modules["numpy"] is not None
+    return any(finder.find_spec("numpy", None) for finder in sys.meta_path)
 
 
 def __getattr__(name: str) -> object:
