@@ -168,7 +168,7 @@ if TYPE_CHECKING:  # the names that _lazy.py imports
 else:
     from ._lazy import __dir__ as __dir__
     from ._lazy import __getattr__ as __getattr__
-    from ._lazy import star_names as __all__
+    from ._lazy import star_names as __all__  # noqa: F401
 
 del TYPE_CHECKING
 _Database = Database
