@@ -1,5 +1,42 @@
 # SPDX-License-Identifier: MIT
-"""LMDB for Python: an embedded, ordered, transactional key-value store."""
+"""LMDB for Python: an embedded, ordered, transactional key-value store.
+
+    >>> env = pylmdb.open("example")               # a directory, made if it does not exist
+    >>> with env.begin(write=True) as txn:         # commits at its end, aborts if it raises
+    ...     txn.put(b"key", b"value")
+    >>> with env.begin() as txn:
+    ...     txn.get(b"key")
+    ...     list(txn.range(prefix=b"k"))
+    >>> prices = pylmdb.Map("prices", key="str", value="json")     # a dict in a file
+    >>> prices["apple"] = {"amount": 3}
+
+Classes; help(pylmdb.Environment) and so on explain them:
+
+- open, Environment: a data file, its options, its named databases, copies, statistics
+- Transaction: reads or changes one snapshot: get, put, delete, range, and arrays of numpy
+- Cursor: a position in a database
+- Database: a handle of a named database, from Environment.open_db
+- Map: a database as a dict that is sorted by key
+
+Functions for whole files; "pylmdb --help" in a shell has them, too:
+
+- verify: check a file from end to end
+- dump, load: to and from the text format of mdb_dump
+- merge: many files into one
+- bulk_load: many records, in any order
+- convert: between the formats of LMDB 0.9 and 1.0
+- version: of the compiled liblmdb
+
+Modules, imported when they are used:
+
+- pylmdb.aio: coroutines
+- pylmdb.arrays: arrays as values, snapshots by number
+- pylmdb.datasets: data sets, in batches
+- pylmdb.writer: durable writes of many threads that share commits
+- pylmdb.errors: the exceptions; each is also a name of pylmdb, as pylmdb.MapFullError
+- pylmdb.types: the types of results, and type aliases
+- pylmdb.lowlevel: liblmdb itself, by cffi
+"""
 
 from . import errors as errors
 from . import types as types
@@ -59,27 +96,6 @@ from .errors import (
 )
 from .transaction import Transaction
 
-if TYPE_CHECKING:  # the names that _lazy.py imports
-    from . import aio as aio
-    from . import arrays as arrays
-    from . import datasets as datasets
-    from . import lowlevel as lowlevel
-    from . import mapping as mapping
-    from . import tools as tools
-    from . import writer as writer
-    from .mapping import Map as Map
-    from .tools import bulk_load as bulk_load
-    from .tools import convert as convert
-    from .tools import dump as dump
-    from .tools import load as load
-    from .tools import merge as merge
-    from .tools import verify as verify
-else:
-    from ._lazy import __getattr__ as __getattr__
-
-del TYPE_CHECKING
-_Database = Database
-
 # A star import imports py-lmdb's names, our exceptions and Database.  It does not replace the
 # builtin open(), as in py-lmdb, nor names that programs have from elsewhere: load, types.
 __all__ = [
@@ -137,3 +153,26 @@ __all__ = [
     "enable_drop_gil",
     "version",
 ]
+
+if TYPE_CHECKING:  # the names that _lazy.py imports
+    from . import aio as aio
+    from . import arrays as arrays
+    from . import datasets as datasets
+    from . import lowlevel as lowlevel
+    from . import mapping as mapping
+    from . import tools as tools
+    from . import writer as writer
+    from .mapping import Map as Map
+    from .tools import bulk_load as bulk_load
+    from .tools import convert as convert
+    from .tools import dump as dump
+    from .tools import load as load
+    from .tools import merge as merge
+    from .tools import verify as verify
+else:
+    from ._lazy import __dir__ as __dir__
+    from ._lazy import __getattr__ as __getattr__
+    from ._lazy import star_names as __all__  # noqa: F401
+
+del TYPE_CHECKING
+_Database = Database

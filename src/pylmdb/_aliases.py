@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     ValueT = typing_extensions.TypeVar(
         "ValueT", bound=bytes | memoryview, default=bytes, covariant=True
     )
+    # what a Dataset and a Loader yield
+    SampleT = typing_extensions.TypeVar("SampleT", default=Any, covariant=True)
+    BatchT = typing_extensions.TypeVar("BatchT", default=Any, covariant=True)
     # any object with a C-contiguous buffer; not str
     BytesLike = typing_extensions.Buffer | _Array
     # a pointer, structure or module of cffi; they have no types that annotations can name

@@ -73,6 +73,7 @@ class TransactionArrays(TransactionCore):
             without its mask.
         :param overwrite: False to return False if the key exists already.
         :param append: True for a key greater than all others; see ``put``.
+        :param db: the database; None for the transaction's.
         :raises TypeError: the array holds Python objects.
         :raises ValueError: fields of the dtype overlap, or its description is too long.
 
@@ -97,13 +98,14 @@ class TransactionArrays(TransactionCore):
     def get_array(
         self, key: BytesLike, default: object = None, copy: bool = False, db: Database | None = None
     ) -> object:
-        """Return the array that ``put_array`` or ``numpy.save`` stored, or ``default``.
+        """Return the array that ``put_array`` or ``numpy.save`` stored at ``key``, or ``default``.
 
         In a read transaction the array shares the memory map: nothing is copied, and it is
         read-only.  It is valid as long as it or anything made from it is alive, and pins the
         snapshot, as :meth:`~pylmdb.Transaction.view` does.  In a write transaction it is a copy.
 
         :param copy: True for a copy, which is writable and pins no snapshot.
+        :param db: the database; None for the transaction's.
         :return: an array of the dtype, shape and order that the header of the value says.
         :raises CorruptedError: with ``copy=True``, another program has truncated the data file.
         :raises InvalidParameterError: the value is not in ``.npy`` format, or shorter than its
@@ -135,6 +137,7 @@ class TransactionArrays(TransactionCore):
         :param nbytes: the size of the value, in bytes.
         :param overwrite: False to raise KeyExistsError if the key exists already.
         :param append: True for a key greater than all others; see ``put``.
+        :param db: the database; None for the transaction's.
         :raises BufferError: at the end of the block, slices or arrays of the view are still alive.
         :raises KeyExistsError: with ``overwrite=False``, the key exists already; with
             ``append=True``, it is not greater than all others.
@@ -218,6 +221,7 @@ class TransactionArrays(TransactionCore):
         :param threads: how many threads copy, from 1 to 64.  Each copies at least 256 KiB, so
             several help with large values only.
         :param key_format: the format that makes text of integers: ``"%08d"``, ``"image-%09d"``.
+        :param db: the database; None for the transaction's.
         :return: an array of shape ``(len(keys), *shape)``; with ``missing="fill"``, a pair of it
             and an array of bool, shape ``(len(keys),)``, True where a key is missing.
         :raises NotFoundError: a key is missing; the message names the first one.
@@ -246,6 +250,7 @@ class TransactionArrays(TransactionCore):
         :param dtype: of the values.  A value holds the bytes of an array of this dtype and
             ``shape``, in C order.
         :param shape: of one value.
+        :param db: the database; None for the transaction's.
         :return: the keys, shape ``(n,)``: unsigned integers in a database of integer keys, else
             dtype ``S``, or ``V`` if a key ends in a zero byte (``keys.view(">u8")`` makes numbers
             of 8 bytes); a list of bytes if keys have several widths.  The values, shape
@@ -275,6 +280,7 @@ class TransactionArrays(TransactionCore):
         :param dtype: of the values.  A value holds the bytes of an array of this dtype and
             ``shape``, in C order.
         :param shape: of one value.
+        :param db: the database; None for the transaction's.
         :return: an array of shape ``(n, *shape)``; ``n`` is 0 if the key is missing.
         :raises InvalidParameterError: a value has another size.
         :raises TypeError: ``dtype`` holds Python objects.
@@ -304,6 +310,7 @@ class TransactionArrays(TransactionCore):
         :param values: an array of shape ``(len(keys), ...)``.
         :param overwrite: False to skip keys that exist already.
         :param key_format: as for :meth:`take`.
+        :param db: the database; None for the transaction's.
         :return: the number of records that were written.
         :raises BadValsizeError: the size of a key, or with duplicates of a value, is not allowed.
             Records that were written before stay in the transaction.

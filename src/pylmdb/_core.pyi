@@ -112,6 +112,9 @@ class CursorCore:
         """The guard: call ``operation(native cursor, *args)``; raise if the cursor cannot be used
         now."""
 
+    def _peek(self) -> bytes | None:
+        """The key at the position, which does not change, or None.  It raises as the guard does."""
+
 @final
 class HandleLock:
     """A lock for a with statement; a thread may take it several times."""
@@ -196,7 +199,7 @@ class EnvironmentCore:
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> Transaction[Any]:
-        """Begin a transaction; the parameters are those of Transaction."""
+        """Begin a transaction, to read by default."""
 
     def open_db(
         self,

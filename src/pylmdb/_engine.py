@@ -59,7 +59,7 @@ class Engine:
         return 0
 
     def reader_text(self, shared: SharedEnv) -> str:
-        """The reader table of an environment as text (``mdb_reader_list``)."""
+        """The reader table of ``shared``, an environment, as text (``mdb_reader_list``)."""
         lines: list[str] = []
         context = self.ffi.new_handle(lines)
         shared.call(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Names of the package that are imported at their first use, so that the import is fast."""
+"""Names of the package that are imported at their first use, so that the import is fast; and
+which names dir() and help() show.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,39 @@ if TYPE_CHECKING:
 
 _PACKAGE = __name__.rpartition(".")[0]
 _TOOLS = {"bulk_load", "convert", "dump", "load", "merge"}
+_MODULES = {"aio", "errors", "lowlevel", "types", "writer"}
+_WITH_NUMPY = {"arrays", "datasets"}
+
+
+class StarNames(list[str]):
+    """The names of a star import.
+
+    pydoc prints the whole help of each class and function that is ``in`` the ``__all__`` of a
+    package, which would be 5,000 lines.  So pydoc, and nothing else, is told that none is, and
+    prints the docstring.
+    """
+
+    __slots__ = ()
+
+    def __contains__(self, name: object) -> bool:
+        asks = sys._getframe(1).f_globals.get("__name__")
+        return asks != "pydoc" and super().__contains__(name)
+
+
+star_names = StarNames(sys.modules[_PACKAGE].__all__)
+
+
+def __dir__() -> list[str]:
+    """Return the public names.  What needs numpy is among them if numpy is installed, because
+    ``inspect.getmembers`` imports each of them."""
+    names = {*star_names, *_TOOLS, *_MODULES, "Map", "open", "verify"}
+    return sorted(names | _WITH_NUMPY if _has_numpy() else names)
+
+
+def _has_numpy() -> bool:
+    if "numpy" in sys.modules:
+        return sys.modules["numpy"] is not None
+    return any(finder.find_spec("numpy", None) for finder in sys.meta_path)
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from typing import Generic as Generic
     from typing import overload as overload
 
+    from ._aliases import BatchT as BatchT
+    from ._aliases import SampleT as SampleT
     from ._aliases import ValueT as ValueT
 else:
 
@@ -20,4 +22,4 @@ else:
         """Return the function, which the next definition of its name replaces."""
         return function
 
-    ValueT = "ValueT"
+    BatchT, SampleT, ValueT = "BatchT", "SampleT", "ValueT"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ._array_methods import CursorArrays
-from ._base.buffers import as_buffer
+from ._base.buffers import as_buffer, short_repr
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import CursorCore, publish
@@ -266,9 +266,13 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         overwrite: bool = True,
         append: bool = False,
     ) -> bool:
-        """Store a record and move to it; see :meth:`Transaction.put`.
+        """Store a record and move to it.
 
         If it returns False, the cursor is on the record that exists already.
+
+        :param key: as for :meth:`Transaction.put`, and so are ``value``, ``dupdata``,
+            ``overwrite`` and ``append``.
+
         ``mdb_cursor_put``.
         """
         raise NotImplementedError
@@ -283,7 +287,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         """Store many records.
 
         :param items: 2-tuples of key and value.
-        :param dupdata: as for :meth:`put`, and so are the others.
+        :param dupdata: as for :meth:`put`, and so are ``overwrite`` and ``append``.
         :return: how many were taken from ``items``, and how many were written.
         :raises TypeError: an element is not a 2-tuple; those before it are written.
 
@@ -312,7 +316,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         raise NotImplementedError
 
     def replace(self, key: BytesLike, value: BytesLike) -> bytes | None:
-        """Store a record and return the previous value as bytes, or None.
+        """Store a record and return the previous value of ``key`` as bytes, or None.
 
         See :meth:`Transaction.replace`.
         """
@@ -357,7 +361,11 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     @overload
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]: ...
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
-        """Iterate forward over the values of the current key, from the current one."""
+        """Iterate forward over the values of the current key, from the current one.
+
+        :param keys: True for (key, value) pairs; with ``values=False`` for keys.
+        :param values: False for keys only.
+        """
         raise NotImplementedError
 
     @overload
@@ -377,7 +385,11 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     @overload
     def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]: ...
     def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
-        """Iterate forward over the keys, each once, with its first value."""
+        """Iterate forward over the keys, each once.
+
+        :param keys: False for values only.
+        :param values: True for (key, value) pairs, with the first value of each key.
+        """
         raise NotImplementedError
 
     @overload
@@ -395,7 +407,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     @overload
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]: ...
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
-        """Iterate backward from the current record, or from the last one."""
+        """Iterate backward from the current record, or from the last one.
+
+        :param keys: as for :meth:`iternext`, and so is ``values``.
+        """
         raise NotImplementedError
 
     @overload
@@ -411,7 +426,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     @overload
     def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]: ...
     def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
-        """Iterate backward over the values of the current key, from the current one."""
+        """Iterate backward over the values of the current key, from the current one.
+
+        :param keys: as for :meth:`iternext_dup`, and so is ``values``.
+        """
         raise NotImplementedError
 
     @overload
@@ -431,7 +449,11 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     @overload
     def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]: ...
     def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
-        """Iterate backward over the keys, each once, with its last value."""
+        """Iterate backward over the keys, each once.
+
+        :param keys: False for values only.
+        :param values: True for (key, value) pairs, with the last value of each key.
+        """
         raise NotImplementedError
 
     def close(self) -> None:
@@ -496,7 +518,8 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     ) -> Iterator[Any]:
         """Iterate over the records with ``start <= key < stop``, moving this cursor.
 
-        See :meth:`Transaction.range`.
+        :param start: as for :meth:`Transaction.range`, and so are ``stop``, ``prefix``,
+            ``reverse``, ``keys`` and ``values``.
         """
         raise NotImplementedError
 
@@ -515,4 +538,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def __repr__(self) -> str:
         if self.closed:
             return "<pylmdb.Cursor closed>"
-        return f"<pylmdb.Cursor on {self.db!r}>"
+        try:
+            key = self._peek()
+        except Exception:  # another thread's, or a nested transaction is open
+            where = ""
+        else:
+            where = ", no position" if key is None else f" at {short_repr(key)}"
+        return f"<pylmdb.Cursor of {self.db._label}{where}>"

@@ -3,7 +3,26 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from ._base.flags import DATABASE_FLAGS, MDB_DUPFIXED, MDB_DUPSORT, MDB_INTEGERDUP
+||||||| 68df68d
+from ._base.flags import (
+    MDB_DUPFIXED,
+    MDB_DUPSORT,
+    MDB_INTEGERDUP,
+    MDB_INTEGERKEY,
+    MDB_REVERSEKEY,
+)
+=======
+from ._base.buffers import short_repr
+from ._base.flags import (
+    MDB_DUPFIXED,
+    MDB_DUPSORT,
+    MDB_INTEGERDUP,
+    MDB_INTEGERKEY,
+    MDB_REVERSEKEY,
+)
+>>>>>>> help
 from ._typing import TYPE_CHECKING
 from ._which_core import DatabaseCore, publish
 from .errors import Error, InvalidParameterError, closed
@@ -131,6 +150,11 @@ class Database(DatabaseCore):
     def __repr__(self) -> str:
         if self._env is None:
             return "<pylmdb.Database never opened>"
-        name = "main" if self._name is None else repr(self._name)
+        words = " ".join([self._label, *words_of(flag_words(self._flags))])
         state = " closed" if self.closed else ""
-        return f"<pylmdb.Database {' '.join([name, *words_of(flag_words(self._flags))])}{state}>"
+        return f"<pylmdb.Database {words} of {self._env._options.given_path!r}{state}>"
+
+    @property
+    def _label(self) -> str:
+        """The name as ``repr`` shows it."""
+        return "main" if self._name is None else short_repr(self._name)

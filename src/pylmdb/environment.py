@@ -237,58 +237,38 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         state = " closed" if self.closed else " readonly" if self.readonly else ""
         return f"<pylmdb.Environment {self._options.given_path!r}{state}>"
 
+    def _repr_html_(self) -> str:
+        return _inspection.html(self)
+
     # -- transactions ------------------------------------------------------------
 
     if TYPE_CHECKING:
-
+        # fmt: off
         @overload
         def begin(
-            self,
-            db: Database | None = None,
-            parent: Transaction[Any] | None = None,
-            write: bool = False,
-            buffers: Literal[False] = False,
-            *,
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
+            self, db: Database | None = None, parent: Transaction[Any] | None = None,
+            write: bool = False, buffers: Literal[False] = False, *, timeout: float | None = None,
+            sync: bool | None = None, metasync: bool | None = None,
         ) -> Transaction[bytes]: ...
         @overload
         def begin(
-            self,
-            db: Database | None = None,
-            parent: Transaction[Any] | None = None,
-            write: bool = False,
-            *,
-            buffers: Literal[True],
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
+            self, db: Database | None = None, parent: Transaction[Any] | None = None,
+            write: bool = False, *, buffers: Literal[True], timeout: float | None = None,
+            sync: bool | None = None, metasync: bool | None = None,
         ) -> Transaction[memoryview]: ...
         @overload
         def begin(
-            self,
-            db: Database | None,
-            parent: Transaction[Any] | None,
-            write: bool,
-            buffers: Literal[True],
-            *,
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
+            self, db: Database | None, parent: Transaction[Any] | None, write: bool,
+            buffers: Literal[True], *, timeout: float | None = None,
+            sync: bool | None = None, metasync: bool | None = None,
         ) -> Transaction[memoryview]: ...
         @overload
         def begin(
-            self,
-            db: Database | None = None,
-            parent: Transaction[Any] | None = None,
-            write: bool = False,
-            buffers: bool = False,
-            *,
-            timeout: float | None = None,
-            sync: bool | None = None,
-            metasync: bool | None = None,
+            self, db: Database | None = None, parent: Transaction[Any] | None = None,
+            write: bool = False, buffers: bool = False, *, timeout: float | None = None,
+            sync: bool | None = None, metasync: bool | None = None,
         ) -> Transaction[Any]: ...
+        # fmt: on
 
     def begin(
         self,
@@ -301,7 +281,33 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> Transaction[Any]:
-        """Begin a transaction; the parameters are those of :class:`Transaction`."""
+        """Begin a transaction, to read by default.
+
+        :param db: the database of operations that name none; by default the main one.
+        :param parent: the write transaction that this one is nested in.  While the child
+            is open the parent cannot be used.  Aborting the child undoes only its changes.
+            Read-only children need LMDB 1.0.
+        :param write: True to change the environment.  It waits while another write
+            transaction is open.
+        :param buffers: True to get keys and values as read-only memoryviews.  In a
+            read transaction they are views of the memory map, without a copy.  They stay
+            valid as long as anything refers to them, and keep the snapshot even after the
+            transaction and the environment are closed.  In a write transaction they are
+            copies.
+        :param timeout: how many seconds to wait for the writer lock; by default without
+            limit.
+        :param sync: False to leave the flush of this commit to the system (see ``open``);
+            by default as the Environment.
+        :param metasync: False to flush the meta page of this commit with the next one
+            only; by default as the Environment.
+        :raises ReadonlyError: ``write=True`` in a read-only environment.
+        :raises ReadersFullError: all reader slots are in use.
+        :raises BusyError: this thread has a write transaction open already.
+        :raises LockTimeoutError: the writer lock was not free within ``timeout`` seconds.
+        :raises ReplacedError: the data file or the lock file was moved, deleted or replaced.
+
+        ``mdb_txn_begin``.
+        """
         raise NotImplementedError
 
     def _sync_flags(self, sync: bool | None, metasync: bool | None) -> int:
@@ -494,6 +500,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         """Write a copy of the data file to a file descriptor; see :meth:`copy`.
 
         :param fd: a descriptor that is open for writing; a pipe will do.
+        :param compact: as for :meth:`copy`, and so is ``txn``.
 
         ``mdb_env_copyfd3``.
         """

@@ -66,7 +66,7 @@ def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> CData:
 
 
 def database_number(db: Database, txn: Transaction[Any]) -> int:
-    """Return the ``MDB_dbi`` of a database handle, which is valid in ``txn``.
+    """Return the ``MDB_dbi`` of a database handle ``db``, which is valid in ``txn``.
 
     :raises ClosedError: the transaction has ended, or the handle is closed.
     :raises TypeError: ``txn`` is not a Transaction.

@@ -37,31 +37,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     aborts if the block raises.  A write transaction that is dropped is aborted, with a
     ResourceWarning if that loses changes.
 
-    :param env: the :class:`Environment`.
-    :param db: the database of operations that name none; by default the main one.
-    :param parent: the write transaction that this one is nested in.  While the child
-        is open the parent cannot be used.  Aborting the child undoes only its changes.
-        Read-only children need LMDB 1.0.
-    :param write: True to change the environment.  It waits while another write
-        transaction is open.
-    :param buffers: True to get keys and values as read-only memoryviews.  In a
-        read transaction they are views of the memory map, without a copy.  They stay
-        valid as long as anything refers to them, and keep the snapshot even after the
-        transaction and the environment are closed.  In a write transaction they are
-        copies.
-    :param timeout: how many seconds to wait for the writer lock; by default without
-        limit.
-    :param sync: False to leave the flush of this commit to the system (see ``open``);
-        by default as the Environment.
-    :param metasync: False to flush the meta page of this commit with the next one
-        only; by default as the Environment.
-    :raises ReadonlyError: ``write=True`` in a read-only environment.
-    :raises ReadersFullError: all reader slots are in use.
-    :raises BusyError: this thread has a write transaction open already.
-    :raises LockTimeoutError: the writer lock was not free within ``timeout`` seconds.
-    :raises ReplacedError: the data file or the lock file was moved, deleted or replaced.
-
-    ``mdb_txn_begin``.
+    :param env: the :class:`Environment`.  Its method :meth:`~Environment.begin` explains
+        the others: ``db``, ``parent``, ``write``, ``buffers``, ``timeout``, ``sync`` and
+        ``metasync``.
     """
 
     __slots__ = ()
@@ -69,6 +47,61 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     __signature__ = InitSignature()
 
     # -- implemented by the core --------------------------------------------------
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: Transaction[bytes],
+            env: Environment,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            buffers: Literal[False] = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Transaction[memoryview],
+            env: Environment,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            *,
+            buffers: Literal[True],
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Transaction[memoryview],
+            env: Environment,
+            db: Database | None,
+            parent: Transaction[Any] | None,
+            write: bool,
+            buffers: Literal[True],
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Transaction[Any],
+            env: Environment,
+            db: Database | None = None,
+            parent: Transaction[Any] | None = None,
+            write: bool = False,
+            buffers: bool = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> None: ...
 
     def __init__(
         self,
@@ -107,6 +140,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         In a database with duplicates it is the first value.
 
+        :param db: the database; None for the transaction's.
         :raises BadValsizeError: the key is empty, or has not the width of the
             database's integer keys.
 
@@ -127,6 +161,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         everything made from it, stays valid after the transaction and the environment
         have ended, because it keeps the snapshot.  In a write transaction it is a copy.
 
+        :param db: the database; None for the transaction's.
         :return: a view of the bytes, shape (size,), format ``B``; or ``default``.
 
         ``mdb_get``.
@@ -147,6 +182,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """Return the values of many keys, as a list in the order of ``keys``.
 
         The list has one element per key: its value, or ``default``.
+
+        :param db: the database; None for the transaction's.
 
         ``mdb_get``.
         """
@@ -170,6 +207,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         :param append: True to append the record to the database without a search;
             returns False if the key is not the greatest.  In a database with
             duplicates the value is appended to those of the key.
+        :param db: the database; None for the transaction's.
         :raises MapFullError: the map has reached its greatest size.
         :raises BadValsizeError: the database does not allow the size of the key or
             value.
@@ -186,6 +224,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         :param value: in a database with duplicates, the value to delete; None or an
             empty value means all values of the key.  In other databases it is ignored.
+        :param db: the database; None for the transaction's.
         :raises ReadonlyError: in a read transaction.
 
         ``mdb_del``.
@@ -197,6 +236,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         In a database with duplicates this is the key's first value.
 
+        :param db: the database; None for the transaction's.
         :raises ReadonlyError: in a read transaction.
 
         ``mdb_cursor_del``.
@@ -209,6 +249,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         In a database with duplicates all values of the key are replaced, and the first
         of them is returned.
 
+        :param db: the database; None for the transaction's.
         :raises ReadonlyError: in a read transaction.
 
         ``mdb_cursor_put``.
@@ -241,7 +282,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         raise NotImplementedError
 
     def cursor(self, db: Database | None = None) -> Cursor[ValueT]:
-        """Open a cursor on ``db``, or on the transaction's database.
+        """Open a cursor.
+
+        :param db: the database; None for the transaction's.
 
         ``mdb_cursor_open``.
         """
@@ -255,7 +298,12 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         raise NotImplementedError
 
     def stat(self, db: Database | None = None) -> Stat:
-        """Return the numbers of entries, pages and levels of a database.  ``mdb_stat``."""
+        """Return the numbers of entries, pages and levels of a database.
+
+        :param db: the database; None for the transaction's.
+
+        ``mdb_stat``.
+        """
         raise NotImplementedError
 
     # -- the same for both cores ------------------------------------------------------
@@ -363,6 +411,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         :param reverse: True for the same records from last to first.
         :param keys: False for values only.
         :param values: False for keys only; no value is read.
+        :param db: the database; None for the transaction's.
         :return: an iterator over (key, value) pairs, keys, or values.  Records can be
             changed and deleted meanwhile.
         :raises TypeError: ``prefix`` is given together with ``start`` or ``stop``.
@@ -380,4 +429,4 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         kind = "write" if self._write else "read"
         if self.closed:
             return f"<pylmdb.Transaction {kind} ended>"
-        return f"<pylmdb.Transaction {kind} on {self.env.path()!r}>"
+        return f"<pylmdb.Transaction {kind} on {self.env._options.given_path!r}>"

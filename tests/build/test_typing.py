@@ -2,6 +2,7 @@
 """The types that a type checker finds in the installed package."""
 
 import ast
+import inspect
 import json
 import re
 import subprocess
@@ -101,6 +102,19 @@ def test_mistakes_are_found(mistakes, mypy_errors):
 
 def test_mistakes_are_found_by_pyright(mistakes, pyright_errors):
     assert pyright_errors[MISTAKES.name].keys() == mistakes.keys()
+
+
+def test_a_map_takes_the_options_of_an_environment():
+    source = Path(pylmdb.mapping.__file__).with_name("opening.py").read_text()
+    options = {
+        item.target.id: ast.unparse(item.annotation)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Options")
+        for item in node.body
+        if isinstance(item, ast.AnnAssign)
+    }
+    parameters = inspect.signature(pylmdb.Environment).parameters.values()
+    assert options == {each.name: each.annotation for each in parameters if each.name != "path"}
 
 
 def bare_anys(tree):

@@ -100,8 +100,8 @@ def test_what_is_refused(env, tmp_path):
 def test_closing(env, tmp_path):
     borrowed, own = pylmdb.Map(env, "m"), pylmdb.Map(tmp_path)
     own_env = own.env
-    assert repr(borrowed) == f"<pylmdb.Map b'm' of {env.path()!r}>"
-    assert repr(own) == f"<pylmdb.Map main database of {own_env.path()!r}>"
+    assert repr(borrowed) == f"<pylmdb.Map b'm' of {env.path()!r}, bytes to bytes>"
+    assert repr(own) == f"<pylmdb.Map main of {own_env.path()!r}, bytes to bytes>"
     for m in (borrowed, own):
         assert not m.closed
         with m:

@@ -46,3 +46,8 @@ def pack_keys(ffi: CData, keys: Sequence[bytes | memoryview]) -> tuple[Any, ...]
     data = ffi.from_buffer(joined)
     fields = {"bytes": data, "ends": ends, "count": len(keys), "width": 0}
     return ffi.new("struct pylmdb_keys *", fields), data, ends
+
+
+def short_repr(key: bytes) -> str:
+    """Return the repr of a key or a name; of a long one only the first 64 bytes."""
+    return repr(key) if len(key) <= 64 else f"{key[:64]!r}..."

@@ -251,6 +251,16 @@ class CursorCore:
     def item(self) -> Any:
         return self._do(self._read, "key", "value")
 
+    def _peek(self) -> Any:
+        """The key at the position, which does not change, or None."""
+        return self._do(self._read_key)
+
+    def _read_key(self, native: Any) -> Any:
+        key = self._ffi.new("MDB_val *")
+        if not self._found(self._lib.pylmdb_position_peek(self._position, key)):
+            return None
+        return self.txn._copy(key[0])
+
     def _read_view(self, native: Any) -> Any:
         if not self._find(native, "cursor", self._lib.pylmdb_position_show):
             return memoryview(b"")

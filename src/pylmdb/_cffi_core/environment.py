@@ -259,7 +259,6 @@ class EnvironmentCore:
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> Any:
-        """Begin a transaction; the parameters are those of :class:`Transaction`."""
         self._use()  # a closed environment is refused before anything else
         return public_classes["TransactionCore"](
             self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync

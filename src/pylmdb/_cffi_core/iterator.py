@@ -60,6 +60,9 @@ class CursorIterator:
             raise StopIteration
         return result[0]
 
+    def __repr__(self) -> str:
+        return f"<pylmdb.CursorIterator of {self._cursor!r}>"
+
     def _advance(self, native: Any) -> tuple[Any] | None:
         cursor, iteration, parts = self._cursor, self._iteration, self._parts
         position, to_python, lib = cursor._position, cursor.txn._to_python, cursor._lib
@@ -98,7 +101,7 @@ def iterate_range(
         (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key)) for key in (start, stop)
     )
     sought = end if reverse else first
-    return _until_end(
+    return RangeIterator(
         CursorIterator(
             cursor,
             keys,
@@ -113,7 +116,29 @@ def iterate_range(
     )
 
 
-def _until_end(iterator: CursorIterator) -> Iterator[Any]:
-    """Yield what an iterator yields.  A generator is over after its end or an exception, and then
-    keeps nothing alive."""
-    yield from iterator
+class RangeIterator:
+    """Yields the records between two keys.
+
+    After its end, or an exception, it stays ended, and keeps nothing alive, as a generator does.
+    """
+
+    __slots__ = ("_records", "_steps")
+
+    def __init__(self, records: CursorIterator) -> None:
+        self._records: CursorIterator | None = records
+        self._steps: Any = (record for record in records)
+
+    def __iter__(self) -> RangeIterator:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._steps)
+        except BaseException:
+            if not self._steps.gi_running:
+                self._records = None
+            raise
+
+    def __repr__(self) -> str:
+        records = self._records
+        return f"<pylmdb.RangeIterator {'ended' if records is None else f'of {records._cursor!r}'}>"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from .._typing import TYPE_CHECKING
 from ..errors import ReadersFullError, error
 from ..types import EnvInfo, Reader, Stat, info_fields, stat_fields
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .._shared.environment import SharedEnv
+    from ..environment import Environment
 
 
 def stat(shared: SharedEnv) -> Stat:
@@ -134,3 +137,23 @@ def reader_check(shared: SharedEnv) -> int:
     out = shared.engine.ffi.new("int *")
     shared.call("mdb_reader_check", shared.engine.lib.mdb_reader_check, out)
     return int(out[0])
+
+
+def html(env: Environment) -> str:
+    """Return what notebooks show.  It reads nothing in a transaction, so it waits for nothing."""
+    from .._base.html import table  # imported late: few programs need it
+
+    title, options, shared = "pylmdb.Environment", env._options, env._shared
+    if options is None or shared is None:
+        return table(f"{title}, {'never opened' if options is None else 'closed'}", {})
+    try:
+        size = f"{os.stat(options.data_path).st_size:,} bytes"
+    except OSError as missing:
+        size = str(missing.strerror)
+    rows = {
+        "path": options.given_path,
+        "data file": size,
+        "opened for": "reading" if options.readonly else "reading and writing",
+        "liblmdb": ".".join(map(str, shared.engine.version)),
+    }
+    return table(title, rows)

@@ -201,6 +201,7 @@ struct pylmdb_host {
                                        size_t key_size, const void *value, \
                                        size_t value_size, int op)) \
     SLOT(int, pylmdb_, position_refresh, (struct pylmdb_position *position)) \
+    SLOT(int, pylmdb_, position_peek, (const struct pylmdb_position *position, MDB_val *key)) \
     SLOT(int, pylmdb_, position_count, (struct pylmdb_position *position, size_t *count)) \
     SLOT(int, pylmdb_, position_put, (struct pylmdb_position *position, const void *key, \
                                       size_t key_size, const void *value, size_t value_size, \

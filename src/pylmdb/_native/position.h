@@ -99,6 +99,8 @@ int pylmdb_position_seek(struct pylmdb_position *position, const void *key, size
 /* Reads the record: show() for the program, refresh() for internal use. */
 int pylmdb_position_show(struct pylmdb_position *position);
 int pylmdb_position_refresh(struct pylmdb_position *position);
+/* Reads the key without a change of the position, for those that only look, such as repr(). */
+int pylmdb_position_peek(const struct pylmdb_position *position, MDB_val *key);
 /* The number of the key's values, also if the cursor is after the last of them. */
 int pylmdb_position_count(struct pylmdb_position *position, size_t *count);
 

@@ -28,7 +28,8 @@ from .transaction import AsyncTransaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from concurrent.futures import Executor
-    from typing import Concatenate
+    from os import PathLike
+    from typing import Concatenate, Literal
 
     from typing_extensions import ParamSpec, Self
 
@@ -56,7 +57,11 @@ def wrap(
     inline: bool = True,
     max_pending: int = 4096,
 ) -> AsyncEnvironment:
-    """Return an :class:`AsyncEnvironment` for ``env``, which documents the parameters."""
+    """Return an :class:`AsyncEnvironment`.
+
+    :param env: as for :class:`AsyncEnvironment`, and so are ``executor``, ``inline`` and
+        ``max_pending``.
+    """
     return AsyncEnvironment(env, executor, inline=inline, max_pending=max_pending)
 
 
@@ -192,17 +197,68 @@ class AsyncEnvironment(Wrapper):
 
     # -- transactions --------------------------------------------------------------
 
+    if TYPE_CHECKING:
+
+        @overload
+        def begin(
+            self,
+            db: Database | None = None,
+            parent: AsyncTransaction[Any] | None = None,
+            write: bool = False,
+            buffers: Literal[False] = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> AwaitableContext[AsyncTransaction[bytes]]: ...
+        @overload
+        def begin(
+            self,
+            db: Database | None = None,
+            parent: AsyncTransaction[Any] | None = None,
+            write: bool = False,
+            *,
+            buffers: Literal[True],
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> AwaitableContext[AsyncTransaction[memoryview]]: ...
+        @overload
+        def begin(
+            self,
+            db: Database | None,
+            parent: AsyncTransaction[Any] | None,
+            write: bool,
+            buffers: Literal[True],
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> AwaitableContext[AsyncTransaction[memoryview]]: ...
+        @overload
+        def begin(
+            self,
+            db: Database | None = None,
+            parent: AsyncTransaction[Any] | None = None,
+            write: bool = False,
+            buffers: bool = False,
+            *,
+            timeout: float | None = None,
+            sync: bool | None = None,
+            metasync: bool | None = None,
+        ) -> AwaitableContext[AsyncTransaction[Any]]: ...
+
     def begin(
         self,
         db: Database | None = None,
-        parent: AsyncTransaction | None = None,
+        parent: AsyncTransaction[Any] | None = None,
         write: bool = False,
         buffers: bool = False,
         *,
         timeout: float | None = None,
         sync: bool | None = None,
         metasync: bool | None = None,
-    ) -> AwaitableContext[AsyncTransaction]:
+    ) -> AwaitableContext[AsyncTransaction[Any]]:
         """Begin a transaction: ``await aenv.begin()`` or ``async with aenv.begin() as txn``.
 
         Write transactions of one event loop run one at a time, first come, first served.  All
@@ -224,7 +280,7 @@ class AsyncEnvironment(Wrapper):
         """
         options = {"sync": sync, "metasync": metasync}
 
-        async def make() -> AsyncTransaction:
+        async def make() -> AsyncTransaction[Any]:
             if parent is not None:
                 begin = partial(self._wrapped.begin, db, parent._wrapped, write, buffers, **options)
                 return await parent._begin_nested(begin)
@@ -251,6 +307,8 @@ class AsyncEnvironment(Wrapper):
         self, key: BytesLike, default: object = None, db: Database | None = None
     ) -> object:
         """Return the last committed value of ``key``, or ``default`` if the key does not exist.
+
+        :param db: the database; the main one by default.
 
         ``mdb_get``.
         """
@@ -283,6 +341,7 @@ class AsyncEnvironment(Wrapper):
         All values are of one snapshot.  They are read in a thread.  ``mdb_get``.
 
         :param default: the value for keys that do not exist.
+        :param db: the database; the main one by default.
         """
         return await self._run_in_thread(self._get_many, keys, default, db)
 
@@ -340,6 +399,7 @@ class AsyncEnvironment(Wrapper):
         It shares commits as :meth:`put` does, and raises the same errors.
 
         :param value: the duplicate to delete; None for all values of the key.
+        :param db: the database; the main one by default.
 
         ``mdb_del``.
         """
@@ -347,7 +407,7 @@ class AsyncEnvironment(Wrapper):
         result: bool = await self._write("delete", (freeze_bytes("key", key), value, db))
         return result
 
-    async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
+    async def call(self, function: Callable[[Transaction[bytes]], T]) -> T:
         """Call ``function(txn)`` in a write transaction, in a thread; return its result when
         its changes are on disk.
 
@@ -385,21 +445,48 @@ class AsyncEnvironment(Wrapper):
     max_key_size = _direct(Environment.max_key_size)
     max_readers = _direct(Environment.max_readers)
 
-    open_db = _in_thread(Environment.open_db)
-    dbs = _in_thread(Environment.dbs)
     stat = _in_thread(Environment.stat)
     info = _in_thread(Environment.info)
     sync = _in_thread(Environment.sync)
     set_flags = _in_thread(Environment.set_flags)
     set_mapsize = _in_thread(Environment.set_mapsize)
-    copy = _in_thread(Environment.copy)
-    copyfd = _in_thread(Environment.copyfd)
     compact = _in_thread(Environment.compact)
     readers = _in_thread(Environment.readers)
     reader_list = _in_thread(Environment.reader_list)
     reader_check = _in_thread(Environment.reader_check)
     snapshot = _in_thread(Environment.snapshot)
     warm = _in_thread(Environment.warm)
+
+    if TYPE_CHECKING:  # those with an AsyncTransaction where Environment has a Transaction
+        closed: bool
+        readonly: bool
+
+        async def open_db(
+            self,
+            key: bytes | None = None,
+            txn: AsyncTransaction[Any] | None = None,
+            reverse_key: bool = False,
+            dupsort: bool = False,
+            create: bool = True,
+            integerkey: bool = False,
+            integerdup: bool = False,
+            dupfixed: bool = False,
+        ) -> Database: ...
+        async def dbs(self, txn: AsyncTransaction[Any] | None = None) -> list[bytes]: ...
+        async def copy(
+            self,
+            path: str | bytes | PathLike[str] | PathLike[bytes],
+            compact: bool = False,
+            txn: AsyncTransaction[Any] | None = None,
+        ) -> None: ...
+        async def copyfd(
+            self, fd: int, compact: bool = False, txn: AsyncTransaction[Any] | None = None
+        ) -> None: ...
+    else:
+        open_db = _in_thread(Environment.open_db)
+        dbs = _in_thread(Environment.dbs)
+        copy = _in_thread(Environment.copy)
+        copyfd = _in_thread(Environment.copyfd)
 
 
 def _synchronous(argument: object) -> object:

@@ -5,19 +5,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._typing import Generic, ValueT, overload
 from ..cursor import Cursor
 from .methods import Wrapper, blocking_call, long_call, record_iteration, short_call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
+    from typing import Literal, TypeVar
 
     from typing_extensions import Self
 
+    from ..database import Database
+    from ..transaction import Transaction
     from ..types import BytesLike
+    from ._iterations import AllRecords, DuplicateRecords, RangeOfCursor, UniqueKeyRecords
     from .executors import TransactionExecutor
 
+    T = TypeVar("T")
 
-class AsyncCursor(Wrapper):
+
+class AsyncCursor(Wrapper, Generic[ValueT]):
     """A :class:`pylmdb.Cursor` for coroutines, opened by :meth:`AsyncTransaction.cursor`.
 
     It has the operations of Cursor.  They are awaited, except ``key()``, ``value()``,
@@ -32,7 +39,12 @@ class AsyncCursor(Wrapper):
 
     __slots__ = ("_executor", "_txn", "_wrapped")
 
-    def __init__(self, cursor: Cursor[Any], executor: TransactionExecutor, txn: object) -> None:
+    if TYPE_CHECKING:
+        db: Database
+        txn: Transaction[ValueT]
+        closed: bool
+
+    def __init__(self, cursor: Cursor[ValueT], executor: TransactionExecutor, txn: object) -> None:
         self._wrapped = cursor
         self._executor = executor
         # keeps the transaction alive, which is aborted when it is destroyed
@@ -44,7 +56,7 @@ class AsyncCursor(Wrapper):
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[tuple[ValueT, ValueT]]:
         """Iterate as ``iternext()`` does."""
         return self.iternext().__aiter__()
 
@@ -69,14 +81,65 @@ class AsyncCursor(Wrapper):
 
     # -- reads ----------------------------------------------------------------------
 
-    key = blocking_call(Cursor.key)
-    value = blocking_call(Cursor.value)
-    item = blocking_call(Cursor.item)
     view = blocking_call(Cursor.view)
     count = short_call(Cursor.count)
-    getmulti = long_call(Cursor.getmulti)
 
-    async def get(self, key: BytesLike, default: object = None) -> Any:
+    if TYPE_CHECKING:
+
+        def key(self) -> ValueT: ...
+        def value(self) -> ValueT: ...
+        def item(self) -> tuple[ValueT, ValueT]: ...
+
+        @overload
+        async def getmulti(
+            self,
+            keys: Iterable[BytesLike],
+            dupdata: bool = False,
+            dupfixed_bytes: int | None = None,
+            keyfixed: Literal[False] = False,
+            values: Literal[True] = True,
+        ) -> list[tuple[ValueT, ValueT]]: ...
+        @overload
+        async def getmulti(
+            self,
+            keys: Iterable[BytesLike],
+            dupdata: bool = False,
+            dupfixed_bytes: int | None = None,
+            keyfixed: Literal[False] = False,
+            *,
+            values: Literal[False],
+        ) -> list[ValueT]: ...
+        @overload
+        async def getmulti(
+            self,
+            keys: Iterable[BytesLike],
+            dupdata: bool = False,
+            *,
+            dupfixed_bytes: int,
+            keyfixed: Literal[True],
+            values: bool = True,
+        ) -> memoryview: ...
+        @overload
+        async def getmulti(
+            self,
+            keys: Iterable[BytesLike],
+            dupdata: bool = False,
+            dupfixed_bytes: int | None = None,
+            keyfixed: bool = False,
+            values: bool = True,
+        ) -> Any: ...
+        async def getmulti(self, *args: object, **kwargs: object) -> object: ...
+    else:
+        key = blocking_call(Cursor.key)
+        value = blocking_call(Cursor.value)
+        item = blocking_call(Cursor.item)
+        getmulti = long_call(Cursor.getmulti)
+
+    @overload
+    async def get(self, key: BytesLike, default: None = None) -> ValueT | None: ...
+    @overload
+    async def get(self, key: BytesLike, default: T) -> ValueT | T: ...
+    async def get(self, key: BytesLike, default: object = None) -> object:
         """Move to ``key`` and return its value, or ``default`` if the key does not exist.
 
         See :meth:`pylmdb.Cursor.get`.  ``MDB_SET_KEY``.
@@ -95,10 +158,19 @@ class AsyncCursor(Wrapper):
 
     # -- iteration ----------------------------------------------------------------------
 
-    iternext = record_iteration(Cursor.iternext)
-    iternext_dup = record_iteration(Cursor.iternext_dup)
-    iternext_nodup = record_iteration(Cursor.iternext_nodup)
-    iterprev = record_iteration(Cursor.iterprev)
-    iterprev_dup = record_iteration(Cursor.iterprev_dup)
-    iterprev_nodup = record_iteration(Cursor.iterprev_nodup)
-    range = record_iteration(Cursor.range)
+    if TYPE_CHECKING:
+        iternext: AllRecords[ValueT]
+        iternext_dup: DuplicateRecords[ValueT]
+        iternext_nodup: UniqueKeyRecords[ValueT]
+        iterprev: AllRecords[ValueT]
+        iterprev_dup: DuplicateRecords[ValueT]
+        iterprev_nodup: UniqueKeyRecords[ValueT]
+        range: RangeOfCursor[ValueT]
+    else:
+        iternext = record_iteration(Cursor.iternext)
+        iternext_dup = record_iteration(Cursor.iternext_dup)
+        iternext_nodup = record_iteration(Cursor.iternext_nodup)
+        iterprev = record_iteration(Cursor.iterprev)
+        iterprev_dup = record_iteration(Cursor.iterprev_dup)
+        iterprev_nodup = record_iteration(Cursor.iterprev_nodup)
+        range = record_iteration(Cursor.range)

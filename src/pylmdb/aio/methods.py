@@ -66,12 +66,12 @@ def blocking_call(method: Callable[Concatenate[Any, P], T]) -> Callable[Concaten
 
 def record_iteration(
     method: Callable[Concatenate[Any, P], Iterator[Any]],
-) -> Callable[Concatenate[Any, P], Records]:
+) -> Callable[Concatenate[Any, P], Records[Any]]:
     """Make a method that returns :class:`Records`."""
     name = method.__name__
 
     @wraps(method)
-    def function(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> Records:
+    def function(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> Records[Any]:
         return Records(self._executor, lambda: getattr(self._wrapped, name)(*args, **kwargs))
 
     return function
@@ -130,7 +130,7 @@ class DeferredCoroutine(Asynchronous, Coroutine[Any, Any, T]):
             self._started.close()
 
 
-class Records(DeferredCoroutine[list[Any]]):
+class Records(DeferredCoroutine[list[T]]):
     """The records of an iteration: ``async for`` yields them one by one, ``await`` returns a list.
 
     Each of the two starts a new iteration at the position of the cursor.
@@ -138,11 +138,11 @@ class Records(DeferredCoroutine[list[Any]]):
 
     __slots__ = ("_executor", "_iterate")
 
-    def __init__(self, executor: TransactionExecutor, iterate: Callable[[], Iterator[Any]]) -> None:
+    def __init__(self, executor: TransactionExecutor, iterate: Callable[[], Iterator[T]]) -> None:
         super().__init__(lambda: executor.run_long(collect, iterate))
         self._executor, self._iterate = executor, iterate
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[T]:
         return self._executor.iterate(self._iterate)
 
 
@@ -175,15 +175,17 @@ class Wrapper(Asynchronous):
     _wrapped: Any
     _executor: TransactionExecutor  # not in AsyncEnvironment
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        attribute = getattr(self._wrapped, name)
-        if callable(attribute):
-            raise AttributeError(
-                f"{type(self).__name__} has no {name}(); call the synchronous one in a thread"
-            )
-        return attribute
+    if not TYPE_CHECKING:  # type checkers know the attributes, and would accept any name
+
+        def __getattr__(self, name):
+            if name.startswith("_"):
+                raise AttributeError(name)
+            attribute = getattr(self._wrapped, name)
+            if callable(attribute):
+                raise AttributeError(
+                    f"{type(self).__name__} has no {name}(); call the synchronous one in a thread"
+                )
+            return attribute
 
     def __repr__(self) -> str:
         return f"<pylmdb.aio.{type(self).__name__} of {self._wrapped!r}>"

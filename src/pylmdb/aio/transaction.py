@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
+from .._typing import Generic, ValueT, overload
 from ..transaction import Transaction
 from .cursor import AsyncCursor
 from .executors import TransactionExecutor, WorkerThread
@@ -13,18 +14,22 @@ from .methods import AwaitableContext, Wrapper, long_call, record_iteration, sho
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import TypeVar
+    from typing import Literal, TypeVar
 
+    from numpy.typing import DTypeLike, NDArray
     from typing_extensions import Self
 
+    from .._array_methods import Keys
     from ..database import Database
+    from ..environment import Environment
     from ..types import BytesLike
+    from ._iterations import RangeInTransaction
     from .loop_state import LoopState
 
     T = TypeVar("T")
 
 
-class AsyncTransaction(Wrapper):
+class AsyncTransaction(Wrapper, Generic[ValueT]):
     """A :class:`pylmdb.Transaction` for coroutines, begun by :meth:`AsyncEnvironment.begin`.
 
     It has the operations of Transaction, and they are awaited.  Several tasks may share it;
@@ -38,12 +43,17 @@ class AsyncTransaction(Wrapper):
 
     __slots__ = ("__weakref__", "_executor", "_loop", "_parent", "_state", "_txn_id", "_wrapped")
 
+    if TYPE_CHECKING:
+        env: Environment
+        write: bool
+        closed: bool
+
     def __init__(
         self,
-        txn: Transaction[Any],
+        txn: Transaction[ValueT],
         executor: TransactionExecutor,
         txn_id: int,
-        parent: AsyncTransaction | None = None,
+        parent: AsyncTransaction[Any] | None = None,
         state: LoopState | None = None,
     ) -> None:
         self._wrapped = txn
@@ -99,7 +109,7 @@ class AsyncTransaction(Wrapper):
         ):
             executor.submit_detached(self._wrapped.abort, self._loop, self._detach())
 
-    async def _begin_nested(self, begin: Callable[[], Transaction[Any]]) -> AsyncTransaction:
+    async def _begin_nested(self, begin: Callable[[], Transaction[Any]]) -> AsyncTransaction[Any]:
         """Begin a nested transaction; abort it if the task is cancelled meanwhile.
 
         Until a nested transaction ends, this one cannot be used.
@@ -125,20 +135,20 @@ class AsyncTransaction(Wrapper):
         """
         return self._txn_id
 
-    def cursor(self, db: Database | None = None) -> AwaitableContext[AsyncCursor]:
+    def cursor(self, db: Database | None = None) -> AwaitableContext[AsyncCursor[ValueT]]:
         """Open an :class:`AsyncCursor` on ``db``; by default on the transaction's database.
 
         Use it as ``cursor = await txn.cursor()`` or ``async with txn.cursor() as cursor``.
         ``mdb_cursor_open``.
         """
 
-        async def make() -> AsyncCursor:
+        async def make() -> AsyncCursor[ValueT]:
             cursor = await self._executor.run_short(self._wrapped.cursor, db)
             return AsyncCursor(cursor, self._executor, self)
 
         return AwaitableContext(make)
 
-    async def call(self, function: Callable[[Transaction[Any]], T]) -> T:
+    async def call(self, function: Callable[[Transaction[ValueT]], T]) -> T:
         """Call ``function(txn)`` with the :class:`pylmdb.Transaction`, in the thread that may
         use it, and return the result.
 
@@ -149,10 +159,22 @@ class AsyncTransaction(Wrapper):
 
     # -- operations --------------------------------------------------------------
 
-    async def get(self, key: BytesLike, default: object = None, db: Database | None = None) -> Any:
+    @overload
+    async def get(
+        self, key: BytesLike, default: None = None, db: Database | None = None
+    ) -> ValueT | None: ...
+    @overload
+    async def get(self, key: BytesLike, default: T, db: Database | None = None) -> ValueT | T: ...
+    async def get(
+        self, key: BytesLike, default: object = None, db: Database | None = None
+    ) -> object:
         """Return the value of ``key``, or ``default`` if the key does not exist.
 
-        See :meth:`pylmdb.Transaction.get`.  ``mdb_get``.
+        See :meth:`pylmdb.Transaction.get`.
+
+        :param db: the database; None for the transaction's.
+
+        ``mdb_get``.
         """
         if self._executor.can_run_inline():
             return self._wrapped.get(key, default, db)
@@ -171,18 +193,35 @@ class AsyncTransaction(Wrapper):
     ) -> object:
         """Return the value of ``key`` as a read-only memoryview, or ``default``.
 
-        See :meth:`pylmdb.Transaction.view`.  ``mdb_get``.
+        See :meth:`pylmdb.Transaction.view`.
+
+        :param db: the database; None for the transaction's.
+
+        ``mdb_get``.
         """
         if self._executor.can_run_inline():
             return self._wrapped.view(key, default, db)
         return await self._executor.run_short(self._wrapped.view, key, default, db)
 
+    @overload
+    async def get_many(
+        self, keys: Iterable[BytesLike], default: None = None, db: Database | None = None
+    ) -> list[ValueT | None]: ...
+    @overload
+    async def get_many(
+        self, keys: Iterable[BytesLike], default: T, db: Database | None = None
+    ) -> list[ValueT | T]: ...
     async def get_many(
         self, keys: Iterable[BytesLike], default: object = None, db: Database | None = None
     ) -> list[Any]:
         """Return the values of many keys, in the order of ``keys``; they are read in a thread.
 
-        See :meth:`pylmdb.Transaction.get_many`.  ``mdb_get``.
+        See :meth:`pylmdb.Transaction.get_many`.
+
+        :param default: the value for keys that do not exist.
+        :param db: the database; None for the transaction's.
+
+        ``mdb_get``.
         """
         return await self._executor.run_long(self._wrapped.get_many, keys, default, db)
 
@@ -192,11 +231,56 @@ class AsyncTransaction(Wrapper):
     replace = short_call(Transaction.replace)
     stat = short_call(Transaction.stat)
     drop = long_call(Transaction.drop)
-    range = record_iteration(Transaction.range)
 
-    get_array = short_call(Transaction.get_array)
     put_array = short_call(Transaction.put_array)
-    take = long_call(Transaction.take)
     range_arrays = long_call(Transaction.range_arrays)
     dup_array = long_call(Transaction.dup_array)
     put_arrays = long_call(Transaction.put_arrays)
+
+    if TYPE_CHECKING:
+        range: RangeInTransaction[ValueT]
+
+        @overload
+        async def get_array(
+            self,
+            key: BytesLike,
+            default: None = None,
+            copy: bool = False,
+            db: Database | None = None,
+        ) -> NDArray[Any] | None: ...
+        @overload
+        async def get_array(
+            self, key: BytesLike, default: T, copy: bool = False, db: Database | None = None
+        ) -> NDArray[Any] | T: ...
+        async def get_array(self, *args: object, **kwargs: object) -> object: ...
+        @overload
+        async def take(
+            self,
+            keys: Keys,
+            dtype: DTypeLike,
+            shape: int | tuple[int, ...] = (),
+            out: NDArray[Any] | None = None,
+            missing: Literal["raise"] = "raise",
+            threads: int = 1,
+            *,
+            key_format: str | bytes | None = None,
+            db: Database | None = None,
+        ) -> NDArray[Any]: ...
+        @overload
+        async def take(
+            self,
+            keys: Keys,
+            dtype: DTypeLike,
+            shape: int | tuple[int, ...] = (),
+            out: NDArray[Any] | None = None,
+            *,
+            missing: Literal["fill"],
+            threads: int = 1,
+            key_format: str | bytes | None = None,
+            db: Database | None = None,
+        ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+        async def take(self, *args: object, **kwargs: object) -> object: ...
+    else:
+        range = record_iteration(Transaction.range)
+        get_array = short_call(Transaction.get_array)
+        take = long_call(Transaction.take)

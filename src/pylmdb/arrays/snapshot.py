@@ -148,7 +148,9 @@ class Snapshot:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{self._count} records"
-        return f"<pylmdb.arrays.Snapshot {self._txnid} {state}>"
+        name = "main" if self._db is None else self._db._label
+        path = self._env._options.given_path
+        return f"<pylmdb.arrays.Snapshot of {name} of {path!r}, transaction {self._txnid}, {state}>"
 
     @property
     def txnid(self) -> int:

@@ -2,24 +2,29 @@
 """The options that functions pass on to :class:`Writer`, by name.
 
 A function that makes a data set accepts the options of a Writer besides its own.  Type checkers
-read their names from a TypedDict.  At run time a decorator gives the signature, and refuses names
-that are misspelt.
+read their names from a TypedDict.  At run time a decorator gives the signature and the
+documentation, and refuses names that are misspelt.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Literal
 
     from ..tools.progress import Progress
     from ._images import Axes, Mode
 
     Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+_OPTIONS = re.compile(r"^:param options:.*(\n .*)*", re.MULTILINE)
+_PARAMETER = re.compile(r"^:param (\w+):.*(?:\n .*)*", re.MULTILINE)
 
 
 class WriterOptions(TypedDict, total=False):
@@ -86,6 +91,15 @@ def accepts(options: object, *receivers: Callable[..., Any]) -> Callable[[Functi
             return function(*args, **given)
 
         call.__signature__ = named  # type: ignore[attr-defined]
+        explained = {name: text for each in receivers for name, text in _explained(each)}
+        texts = [explained[name] for name in options.__annotations__ if name in explained]
+        call.__doc__ = re.sub(_OPTIONS, lambda _: "\n".join(texts), inspect.getdoc(function) or "")
         return cast("Function", call)
 
     return decorate
+
+
+def _explained(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    """Yield the names of parameters, and what a docstring says about them."""
+    for found in _PARAMETER.finditer(inspect.getdoc(function) or ""):
+        yield found[1], found[0]

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
 from .._base.numpy import np
+from .._typing import Generic, SampleT
 from ..arrays.gather import row_form
 from ..errors import InvalidParameterError, NotFoundError
 from ._decoding import Decoder, is_npy, raw_array, resolve_decode
@@ -17,7 +18,7 @@ from ._shards import Options, Shards, find_environments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import SupportsIndex
+    from typing import SupportsIndex, TypeVar
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
     from typing_extensions import Self
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from ._shards import Path
     from .layouts import Recognised
 
+    T = TypeVar("T")
+
 # how many samples iteration reads in one lookup
 _CHUNK = 64
 
 
-class Dataset:
+class Dataset(Generic[SampleT]):
     """The samples of one LMDB file, or of many, by number.
 
     ``dataset[i]`` is a sample.  ``dataset[i:j:k]`` is a Dataset of some samples; it reads nothing.
@@ -72,6 +75,36 @@ class Dataset:
         have different layouts; an argument is not accepted.
     """
 
+    @overload
+    def __init__(
+        self: Dataset[Any],
+        path: Path | Sequence[Path],
+        layout: str = "auto",
+        decode: Decode = "auto",
+        transform: None = None,
+        db: bytes | None = None,
+        *,
+        dtype: DTypeLike | None = None,
+        shape: int | tuple[int, ...] = (),
+        readahead: bool = False,
+        lock: bool = True,
+        max_open: int = 128,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dataset[T],
+        path: Path | Sequence[Path],
+        layout: str = "auto",
+        decode: Decode = "auto",
+        transform: Callable[[Any], T] = ...,
+        db: bytes | None = None,
+        *,
+        dtype: DTypeLike | None = None,
+        shape: int | tuple[int, ...] = (),
+        readahead: bool = False,
+        lock: bool = True,
+        max_open: int = 128,
+    ) -> None: ...
     def __init__(
         self,
         path: Path | Sequence[Path],
@@ -100,7 +133,7 @@ class Dataset:
         self._shards = Shards(find_environments(path), options)
         # the numbers of its samples, in all shards
         self._chosen: range | NDArray[Any] = range(len(self._shards))
-        self._transform = transform
+        self._transform: Callable[[Any], Any] | None = transform
         self._decoder = Decoder(self._shards.sample, None, form)
         first = next(iter(self._raw(np.arange(min(1, len(self))))), (None,))[0]
         # with a dtype: values also have a header
@@ -184,9 +217,11 @@ class Dataset:
     # -- reading ----------------------------------------------------------------------
 
     @overload
+    def __getitem__(self, number: SupportsIndex) -> SampleT: ...
+    @overload
     def __getitem__(self, number: slice) -> Self: ...
     @overload
-    def __getitem__(self, number: SupportsIndex | Sequence[int] | NDArray[Any]) -> Any: ...
+    def __getitem__(self, number: Sequence[int] | NDArray[Any]) -> Any: ...
     def __getitem__(self, number: Any) -> object:
         """Return a sample; a Dataset for a slice; several samples for numbers or a mask.
 
@@ -216,7 +251,7 @@ class Dataset:
             return self._array(ordinals, *self._decoder.form)
         return self._samples(ordinals)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[SampleT]:
         for begin in range(0, len(self), _CHUNK):
             yield from self._samples(np.arange(begin, min(begin + _CHUNK, len(self))))
 
@@ -233,11 +268,12 @@ class Dataset:
                 found[row] = key
         return found
 
-    def _samples(self, ordinals: NDArray[Any]) -> list[Any]:
+    def _samples(self, ordinals: NDArray[Any]) -> list[SampleT]:
         decode, transform = self._decoder, self._transform
         values = self._raw(self._numbers(ordinals))
         if transform is None:
-            return [decode(*each) for each in values]
+            samples: list[Any] = [decode(*each) for each in values]
+            return samples
         return [transform(decode(*each)) for each in values]
 
     def _raw(self, numbers: NDArray[Any]) -> list[tuple[memoryview, ...]]:

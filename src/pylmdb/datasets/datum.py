@@ -37,19 +37,22 @@ _INT32 = range(-(2**31), 2**31)
 
 
 class Datum(NamedTuple):
-    """The fields of a message, as :func:`parse` returns them."""
+    """The fields of a message, as :func:`parse` returns them.
 
-    #: 0 if the message has no such field
+    :param channels: 0 if the message has no such field, as ``height`` and ``width``.
+    :param data: a view of the message; empty if it has no such field.
+    :param label: None if the message has no such field.
+    :param float_data: an array of little-endian float32, shape (n,); None if the message has no
+        such field.
+    :param encoded: True if ``data`` is an image file.
+    """
+
     channels: int
     height: int
     width: int
-    #: a view of the message; empty if it has no such field
     data: memoryview
-    #: None if the message has no such field
     label: int | None
-    #: an array of little-endian float32, shape (n,); None if the message has no such field
     float_data: NDArray[np.float32] | None
-    #: True if ``data`` is an image file
     encoded: bool
 
 

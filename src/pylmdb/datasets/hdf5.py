@@ -71,6 +71,7 @@ def from_hdf5(
     :param labels: the path of a data set of their labels, shape ``(n,)``.
     :param layout: how samples are stored; see :class:`Writer`.
     :param max_sample: the most bytes that a sample may have, and that all labels may have.
+    :param progress: as for :class:`Writer`.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: it is not an HDF5 file; the data set does not exist; a data set
@@ -260,6 +261,7 @@ def to_hdf5(
     :param dest: the file to write.  It is replaced atomically, when the new file is complete.
     :param data: the path of one data set for all samples, shape ``(n, *shape)``.
     :param labels: with ``data``, the path of a data set for the labels, shape ``(n,)``.
+    :param progress: as for :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: a key is not a path of HDF5; with ``data``, a sample is not an
         array, or its dtype or shape is not that of the first sample; with ``labels``, a sample

@@ -59,6 +59,7 @@ def to_image_folder(
     :param axes: the axes of arrays: ``"HWC"`` or ``"CHW"``.  None for mode and axes means those of
         the data set: ``"BGR"`` and ``"CHW"`` for Caffe's, ``"BGR"`` and ``"HWC"`` for mmsr's, else
         ``"RGB"`` and ``"HWC"``.
+    :param progress: as for :class:`Writer`.
     :return: the number of files that were written.
     :raises FileExistsError: a file of that name exists.
     :raises InvalidParameterError: a key leads out of the folder; a sample is not an image; a label
@@ -161,6 +162,7 @@ def convert(
     :param source: the path of a data set, or a :class:`Dataset`.
     :param path: the file or directory to write.
     :param layout: how samples are stored; see :class:`Writer`.
+    :param progress: as for :class:`Writer`.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: the layout cannot store such samples.

@@ -38,23 +38,28 @@ EXTENSIONS = (
 
 
 class ImageFile(NamedTuple):
-    """An image file to pack."""
+    """An image file to pack.
+
+    :param path: of the file.
+    :param name: makes the key; with ``/`` between folders.
+    :param label: an int; a str for ``layout="ocr"``; None for no label.
+    """
 
     path: str
-    #: the name that makes the key; with ``/`` between folders
     name: str
-    #: an int; a str for ``layout="ocr"``; None for no label
     label: int | str | None = None
 
 
 class Packed(NamedTuple):
-    """The result of packing image files."""
+    """The result of packing image files.
 
-    #: the number of samples in the data set
+    :param samples: the number of samples in the data set.
+    :param skipped: with ``errors="skip"``, (path, reason) of each file that was left out.
+    :param classes: the names of the folders; a label is an index into this list.
+    """
+
     samples: int
-    #: with ``errors="skip"``, (path, reason) of each file that was left out
     skipped: list[tuple[str, str]]
-    #: the names of the folders; a label is an index into this list
     classes: list[str]
 
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
+from .._typing import BatchT, Generic, overload
 from ..errors import ForkedError, InvalidParameterError
 from ._collating import CollatedBatches, Failed, choose_batches
 from ._epochs import block_permutation, part_of_rank, permutation
@@ -19,14 +20,17 @@ from .dataset import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
-    from typing import SupportsIndex
+    from typing import SupportsIndex, TypeVar
 
     from numpy.typing import NDArray
+
+    S = TypeVar("S")
+    T = TypeVar("T")
 
 _SHUFFLES = (False, True, "blocks")
 
 
-class Loader:
+class Loader(Generic[BatchT]):
     """A :class:`Dataset` in batches, which threads prefetch.
 
     ``for batch in loader`` is one epoch; the next loop is the next epoch.  A batch is
@@ -68,9 +72,43 @@ class Loader:
     :raises TypeError: ``dataset`` is not a Dataset.
     """
 
+    @overload
+    def __init__(
+        self: Loader[Any],
+        dataset: Dataset[Any],
+        batch_size: int,
+        shuffle: bool | str = False,
+        seed: int = 0,
+        prefetch: int = 2,
+        threads: int = 1,
+        drop_last: bool = False,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        collate: None = None,
+        block_size: int = 256,
+        mixed_blocks: int = 16,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Loader[T],
+        dataset: Dataset[S],
+        batch_size: int,
+        shuffle: bool | str = False,
+        seed: int = 0,
+        prefetch: int = 2,
+        threads: int = 1,
+        drop_last: bool = False,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        collate: Callable[[list[S]], T],
+        block_size: int = 256,
+        mixed_blocks: int = 16,
+    ) -> None: ...
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Dataset[Any],
         batch_size: int,
         shuffle: bool | str = False,
         seed: int = 0,
@@ -107,7 +145,7 @@ class Loader:
     # -- batches ----------------------------------------------------------------------
 
     @property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Dataset[Any]:
         """The Dataset that it reads."""
         return self._dataset
 
@@ -134,13 +172,13 @@ class Loader:
             return order
         return part_of_rank(order, self._rank, self._world, self._drop_last)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[BatchT]:
         """Iterate over the batches of the next epoch, or of the rest of a resumed one."""
         epoch, begin = self._at = self._next
         self._next = (epoch + 1, 0)
         return self._run(epoch, begin)
 
-    def _run(self, epoch: int, begin: int) -> Iterator[Any]:
+    def _run(self, epoch: int, begin: int) -> Iterator[BatchT]:
         order, total, pid = self._order(epoch), len(self), os.getpid()
         kept = max(self._prefetch, self._threads) + 2
         batches = choose_batches(self._dataset, self._batch_size, self._collate, kept)
@@ -180,6 +218,13 @@ class Loader:
                 yield from waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def __repr__(self) -> str:
+        epoch, batch = self._at
+        return (
+            f"<pylmdb.datasets.Loader {len(self)} batches of {self._batch_size}, epoch {epoch},"
+            f" batch {batch}, of {self._dataset!r}>"
+        )
 
     # -- position ---------------------------------------------------------------------
 

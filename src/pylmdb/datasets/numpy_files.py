@@ -67,6 +67,7 @@ def from_npz(
     :param labels: the name of an array of their labels, shape ``(n,)``.
     :param layout: how samples are stored; see :class:`Writer`.  ``"datum"`` stores labels.
     :param max_sample: the most bytes that a sample may have.
+    :param progress: as for :class:`Writer`.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: it is not such an archive; it has no array of that name; the
@@ -147,6 +148,7 @@ def to_npz(
     :param data: the name of one array for all samples, shape ``(n, *shape)``.
     :param labels: with ``data``, the name of an array for the labels, shape ``(n,)``.
     :param compress: True to compress the archive, which takes time.
+    :param progress: as for :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: a sample is not an array; with ``data``, its dtype or shape is
         not that of the first sample; with ``labels``, a sample has no label.
@@ -215,6 +217,7 @@ def from_memmap(
     :param headers: False to store the elements of each row without a header, for
         ``Dataset(path, dtype=, shape=)`` and ``take``.  True to store rows in ``.npy`` format.
     :param layout: how samples are stored; see :class:`Writer`.
+    :param progress: as for :class:`Writer`.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: it is not such a file; the numbers of rows and labels differ;
@@ -268,6 +271,7 @@ def to_memmap(
     :param dest: the file to write, of shape ``(n, *shape)``.  It is replaced atomically, when the
         new file is complete.
     :param labels: a ``.npy`` file to write the labels to, shape ``(n,)``.
+    :param progress: as for :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: a sample is not an array, or its dtype or shape is not that of
         the first sample; with ``labels``, a sample has no label.

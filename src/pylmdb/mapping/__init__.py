@@ -25,18 +25,34 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal, TypeVar, overload
 
-    from typing_extensions import Self
+    import typing_extensions
+    from _typeshed import SupportsKeysAndGetItem
+    from numpy.typing import NDArray
+    from typing_extensions import Self, Unpack
 
     from ..cursor import Cursor
     from ..transaction import Transaction
+    from .opening import EnvironmentOptions, OpenOptions
 
-    K = TypeVar("K")
-    V = TypeVar("V")
+    K = typing_extensions.TypeVar("K", default=Any)
+    V = typing_extensions.TypeVar("V", default=Any)
+    # of the functions that are given as a codec
+    KeyT = TypeVar("KeyT")
+    ValueT = TypeVar("ValueT")
     T = TypeVar("T")
+    Own = TypeVar("Own", bound="Map[Any, Any]")
     Path = str | bytes | PathLike[str] | PathLike[bytes]
-    # a codec's name, or a pair of functions
-    KeyCodec = str | tuple[Callable[[K], bytes], Callable[[bytes], K]]
-    ValueCodec = str | tuple[Callable[[V], bytes], Callable[[bytes], V]]
+    PathOrEnv = Path | Environment
+    Db = bytes | str | Database | None
+    # codecs: their names by what they return, or a pair of functions
+    Bytes = Literal["bytes"]
+    Str = Literal["str"]
+    Int = Literal["int", "uint"]
+    Tuple = Literal["tuple"]
+    Object = Literal["json", "pickle", "dbm"]
+    Array = Literal["npy"]
+    Functions = tuple[Callable[[T], bytes], Callable[[bytes], T]]
+    Codec = str | Functions[Any]
 else:
     from .._typing import overload
 
@@ -83,37 +99,123 @@ class Map(Ordered[K, V]):
     ``mdb_env_open``, ``mdb_dbi_open``.
     """
 
+    # One for each kind of keys and each kind of values.  The first one that fits counts, so a codec
+    # that is left out is "bytes".
+    # fmt: off
     @overload
-    def __init__(
-        self: Map[bytes, bytes],
-        path_or_env: Path | Environment,
-        db: bytes | str | Database | None = None,
-        key: Literal["bytes"] = "bytes",
-        value: Literal["bytes"] = "bytes",
-        *,
-        flag: str = "c",
-        **options: Any,
-    ) -> None: ...
+    def __init__(self: Map[bytes, bytes], path_or_env: PathOrEnv, db: Db = None,
+                 key: Bytes = ..., value: Bytes = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
     @overload
+    def __init__(self: Map[bytes, str], path_or_env: PathOrEnv, db: Db = None,
+                 key: Bytes = ..., value: Str = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[bytes, Any], path_or_env: PathOrEnv, db: Db = None,
+                 key: Bytes = ..., value: Object = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[bytes, NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
+                 key: Bytes = ..., value: Array = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[bytes, ValueT], path_or_env: PathOrEnv, db: Db = None,
+                 key: Bytes = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[str, bytes], path_or_env: PathOrEnv, db: Db = None,
+                 key: Str = ..., value: Bytes = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[str, str], path_or_env: PathOrEnv, db: Db = None,
+                 key: Str = ..., value: Str = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[str, Any], path_or_env: PathOrEnv, db: Db = None,
+                 key: Str = ..., value: Object = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[str, NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
+                 key: Str = ..., value: Array = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[str, ValueT], path_or_env: PathOrEnv, db: Db = None,
+                 key: Str = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[int, bytes], path_or_env: PathOrEnv, db: Db = None,
+                 key: Int = ..., value: Bytes = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[int, str], path_or_env: PathOrEnv, db: Db = None,
+                 key: Int = ..., value: Str = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[int, Any], path_or_env: PathOrEnv, db: Db = None,
+                 key: Int = ..., value: Object = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[int, NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
+                 key: Int = ..., value: Array = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[int, ValueT], path_or_env: PathOrEnv, db: Db = None,
+                 key: Int = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[tuple[Any, ...], bytes], path_or_env: PathOrEnv, db: Db = None,
+                 key: Tuple = ..., value: Bytes = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[tuple[Any, ...], str], path_or_env: PathOrEnv, db: Db = None,
+                 key: Tuple = ..., value: Str = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[tuple[Any, ...], Any], path_or_env: PathOrEnv, db: Db = None,
+                 key: Tuple = ..., value: Object = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[tuple[Any, ...], NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
+                 key: Tuple = ..., value: Array = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[tuple[Any, ...], ValueT], path_or_env: PathOrEnv, db: Db = None,
+                 key: Tuple = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[KeyT, bytes], path_or_env: PathOrEnv, db: Db = None,
+                 key: Functions[KeyT] = ..., value: Bytes = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[KeyT, str], path_or_env: PathOrEnv, db: Db = None,
+                 key: Functions[KeyT] = ..., value: Str = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[KeyT, Any], path_or_env: PathOrEnv, db: Db = None,
+                 key: Functions[KeyT] = ..., value: Object = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[KeyT, NDArray[Any]], path_or_env: PathOrEnv, db: Db = None,
+                 key: Functions[KeyT] = ..., value: Array = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[KeyT, ValueT], path_or_env: PathOrEnv, db: Db = None,
+                 key: Functions[KeyT] = ..., value: Functions[ValueT] = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    @overload
+    def __init__(self: Map[Any, Any], path_or_env: PathOrEnv, db: Db = None,
+                 key: Codec = ..., value: Codec = ..., *, flag: str = "c",
+                 **options: Unpack[EnvironmentOptions]) -> None: ...
+    # fmt: on
     def __init__(
         self,
-        path_or_env: Path | Environment,
-        db: bytes | str | Database | None = None,
-        key: KeyCodec[K] = "bytes",
-        value: ValueCodec[V] = "bytes",
+        path_or_env: PathOrEnv,
+        db: Db = None,
+        key: Codec = "bytes",
+        value: Codec = "bytes",
         *,
         flag: str = "c",
-        **options: Any,
-    ) -> None: ...
-    def __init__(
-        self,
-        path_or_env: Path | Environment,
-        db: bytes | str | Database | None = None,
-        key: KeyCodec[K] = "bytes",
-        value: ValueCodec[V] = "bytes",
-        *,
-        flag: str = "c",
-        **options: Any,
+        **options: Unpack[EnvironmentOptions],
     ) -> None:
         if flag not in ("r", "w", "c", "n"):
             raise ValueError(f"flag must be 'r', 'w', 'c' or 'n', not {flag!r}")
@@ -135,18 +237,18 @@ class Map(Ordered[K, V]):
 
     @classmethod
     def open(
-        cls,
+        cls: type[Own],
         file: Path,
         flag: str = "r",
         mode: int = 0o755,
         map_size: int | None = None,
         autogrow: bool = True,
         *,
-        db: bytes | str | Database | None = None,
-        key: KeyCodec[K] = "dbm",
-        value: ValueCodec[V] = "dbm",
-        **options: Any,
-    ) -> Self:
+        db: Db = None,
+        key: Codec = "dbm",
+        value: Codec = "dbm",
+        **options: Unpack[OpenOptions],
+    ) -> Own:
         """Open a Map with the parameters of lmdbm's ``Lmdb.open``, which are also dbm's.
 
         Keys and values can be bytes or str.  A str is stored as Latin-1; all are read as
@@ -163,11 +265,10 @@ class Map(Ordered[K, V]):
 
         ``mdb_env_open``, ``mdb_dbi_open``.
         """
-        if not autogrow:
-            options["map_size"] = 2**20 if map_size is None else map_size
-        return cls(file, db, key, value, flag=flag, mode=mode, **options)
+        fixed = None if autogrow else 2**20 if map_size is None else map_size
+        return cls(file, db, key, value, flag=flag, mode=mode, map_size=fixed, **options)
 
-    def _open_database(self, db: bytes | str | Database | None, flag: str) -> Database:
+    def _open_database(self, db: Db, flag: str) -> Database:
         env = self._env
         if isinstance(db, Database):
             handle = db
@@ -265,8 +366,23 @@ class Map(Ordered[K, V]):
     def __repr__(self) -> str:
         if self.closed:
             return f"<pylmdb.{type(self).__name__} closed>"
-        name = "main database" if self._db.name is None else repr(self._db.name)
-        return f"<pylmdb.{type(self).__name__} {name} of {self._env.path()!r}>"
+        key, value = self._codec_labels()
+        path = self._env._options.given_path
+        return f"<pylmdb.{type(self).__name__} {self._db._label} of {path!r}, {key} to {value}>"
+
+    def _repr_html_(self) -> str:
+        from .._base import html  # imported late: few programs need it
+
+        title = f"pylmdb.{type(self).__name__}"
+        if self.closed:
+            return html.table(f"{title}, closed", {})
+        key, value = self._codec_labels()
+        rows = {"database": self._db._label, "path": self._env._options.given_path,
+                "keys": key, "values": value}  # fmt: skip
+        return html.table(title, rows)
+
+    def _codec_labels(self) -> list[str]:
+        return [name if isinstance(name, str) else "functions" for name in self._codec_names]
 
     # -- transactions -----------------------------------------------------------------
 
@@ -452,12 +568,19 @@ class Map(Ordered[K, V]):
         with self._reading() as txn:
             return int(txn.stat(self._db).entries)
 
+    @overload
+    def update(self, other: SupportsKeysAndGetItem[K, V], /, **kwds: V) -> None: ...
+    @overload
+    def update(self, other: Iterable[tuple[K, V]] = (), /, **kwds: V) -> None: ...
     def update(self, other: Any = (), /, **kwds: Any) -> None:
         """Store the records of a mapping or of an iterable of (key, value) pairs, and those
         of the keywords, in one transaction.  If something raises, none of them are stored.
 
         The pairs of an iterator are stored one by one, so the iterator sees the earlier ones.
         A mapping, a list or a tuple is stored in batches, which is faster.
+
+        :param other: the mapping, or the iterable.
+        :param kwds: further records, if keys are str.
 
         ``mdb_cursor_put``.
         """

@@ -11,20 +11,47 @@ from ..errors import closed
 
 if TYPE_CHECKING:
     from os import PathLike
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, TypedDict
 
     from ..transaction import Transaction
 
+    class OpenOptions(TypedDict, total=False):
+        """The options of an Environment that :meth:`Map.open` passes on."""
+
+        max_map_size: int | None
+        subdir: bool | None
+        readonly: bool
+        metasync: bool
+        sync: bool
+        map_async: bool
+        create: bool
+        readahead: bool
+        writemap: bool
+        meminit: bool
+        max_readers: int
+        max_dbs: int | None
+        max_spare_txns: int
+        lock: bool
+        lib_version: int | None
+        guard: bool
+        verify: bool
+
+    class EnvironmentOptions(OpenOptions, total=False):
+        """All options of an Environment."""
+
+        map_size: int | None
+        mode: int
+
 
 def open_environment(
-    path: str | bytes | PathLike[str] | PathLike[bytes], flag: str, options: dict[str, Any]
+    path: str | bytes | PathLike[str] | PathLike[bytes], flag: str, options: EnvironmentOptions
 ) -> Environment:
     """Open an environment by one of dbm's flags: ``r``, ``w``, ``c`` or ``n``."""
     if flag in "rw":
         os.stat(_data_path(os.fspath(path), options.get("subdir")))
         options = {**options, "create": False}
     if flag == "r":
-        options["readonly"] = True
+        options = {**options, "readonly": True}
     return Environment(path, **options)
 
 

@@ -63,7 +63,10 @@ class WriteFuture(Future[T]):
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait as :meth:`result` does, and return the exception of the write, or None."""
+        """Wait as :meth:`result` does, and return the exception of the write, or None.
+
+        :param timeout: how many seconds to wait; None for no limit.
+        """
         self._refuse_endless_wait(timeout)
         return super().exception(timeout)
 
@@ -76,7 +79,7 @@ class WriteFuture(Future[T]):
             self._queue.refuse_self_wait()
 
     def settle(self, result: T, error: BaseException | None) -> None:
-        """Set the result or the exception."""
+        """Set the ``result``, or ``error`` as the exception."""
         if error is None:
             self.set_result(result)
         else:
@@ -206,7 +209,7 @@ class Writer:
         return self._add("delete", (freeze_bytes("key", key), value, db), timeout)
 
     def call(
-        self, function: Callable[[Transaction[Any]], T], *, timeout: float | None = None
+        self, function: Callable[[Transaction[bytes]], T], *, timeout: float | None = None
     ) -> WriteFuture[T]:
         """Call ``function(txn)`` in the writer's thread; the future's result is what it returns.
 

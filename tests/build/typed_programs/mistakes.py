@@ -44,11 +44,39 @@ for only_key in cursor.iternext(values=False):
     only_key[0].hex()  # error: "int" has no attribute "hex"
 narrowed: pylmdb.Transaction = env.begin(buffers=True)  # error: Incompatible types in assignment
 
+pylmdb.Transaction(env, wriet=True)  # error: No overload variant
+views: pylmdb.Transaction[memoryview] = pylmdb.Transaction(env)  # error: Incompatible types in assignment
+env.writer().call(lambda txn: txn.get("a"))  # error: No overload variant of "get"
+env.writer().put(b"a", 1)  # error: incompatible type "int"
+
 pylmdb.Map(env)["k"]  # error: Invalid index type
+pylmdb.Map(env, key="str")[b"k"]  # error: Invalid index type "bytes"
+pylmdb.Map(env, key="int", value="bytes")[1].encode()  # error: "bytes" has no attribute "encode"
+pylmdb.Map(env, key="str", value="str")["k"] = b"v"  # error: Incompatible types in assignment
+pylmdb.Map(env, key="str", value="str").update({"k": 1})  # error: incompatible type
 pylmdb.Map(env, key=3)  # error: No overload variant
+pylmdb.Map("x", redonly=True)  # error: No overload variant
 
 
 async def coroutines(aenv: pylmdb.aio.AsyncEnvironment) -> None:
     await aenv.get("a")  # error: No overload variant of "get"
+    await aenv.put(b"a", b"v", overwriet=True)  # error: Unexpected keyword argument
     await aenv.put(b"a", "b")  # error: incompatible type "str"
     (await aenv.get(b"a")).hex()  # error: Item "None" of "bytes | None" has no attribute "hex"
+    aenv.get(b"a").hex()  # error: has no attribute "hex"
+    await aenv.opne_db()  # error: has no attribute "opne_db"
+    async with aenv.begin() as atxn:
+        await atxn.get("a")  # error: No overload variant of "get"
+        (await atxn.get(b"a")).hex()  # error: Item "None" of "bytes | None" has no attribute
+        await atxn.gett(b"a")  # error: has no attribute "gett"
+        for pair in atxn.range():  # error: has no attribute "__iter__"
+            print(pair)
+        async for pair in atxn.range():
+            pair.hex()  # error: has no attribute "hex"
+
+
+def samples(dataset: pylmdb.datasets.Dataset[str]) -> None:
+    dataset[0].hex()  # error: "str" has no attribute "hex"
+    dataset[:2].lower()  # error: has no attribute "lower"
+    pylmdb.datasets.Loader(dataset, 4, collate=sum)  # error: incompatible type
+    pylmdb.datasets.Loader(dataset)  # error: No overload variant

@@ -4,7 +4,6 @@
 from typing_extensions import assert_type
 
 import pylmdb
-from pylmdb.mapping.iteration import Items
 
 env = pylmdb.open("x")
 
@@ -28,30 +27,6 @@ assert_type(pylmdb.version(True), tuple[int, int, int, int])
 assert_type(pylmdb.version(subpatch=True, lib_version=1), tuple[int, int, int, int])
 assert_type(pylmdb.MapFullError("text").code, int)
 
-plain_map = pylmdb.Map("x")
-assert_type(plain_map[b"k"], bytes)
-numbers: pylmdb.Map[str, int] = pylmdb.Map(env, "m", key="str", value="json")
-assert_type(numbers.get("k"), int | None)
-assert_type([*numbers.prefix("k")], list[tuple[str, int]])
-own_codecs = pylmdb.Map(env, key=(str.encode, bytes.decode), value=(str.encode, bytes.decode))
-assert_type(own_codecs.items(), Items[str, str])
-
 # what is imported when it is touched has types, too
 modules = pylmdb.aio, pylmdb.arrays, pylmdb.datasets, pylmdb.lowlevel, pylmdb.tools, pylmdb.writer
 functions = pylmdb.convert, pylmdb.dump, pylmdb.load, pylmdb.merge, pylmdb.verify
-
-
-class Lengths(pylmdb.Map[str, int]):
-    """A map with codecs of its own, as with lmdbm."""
-
-    def _pre_key(self, key: str) -> bytes:
-        return key.encode()
-
-    def _post_key(self, key: bytes) -> str:
-        return key.decode()
-
-    def _pre_value(self, value: int) -> bytes:
-        return b"x" * value
-
-    def _post_value(self, value: bytes) -> int:
-        return len(value)

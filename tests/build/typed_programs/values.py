@@ -62,17 +62,15 @@ for key, value in txn.range():
     assert_type(key + value, bytes)
 
 
-async def coroutines(aenv: pylmdb.aio.AsyncEnvironment) -> None:
-    assert_type(await aenv.get(b"k"), bytes | None)
-    assert_type(await aenv.get(b"k", 0), bytes | int)
-    assert_type(await aenv.get_many([b"k"]), list[bytes | None])
-    assert_type(await aenv.put(b"k", bytearray(8)), bool)
-    async with aenv.begin() as atxn:
-        assert_type(await atxn.view(b"k"), memoryview | None)
-        await atxn.range(values=False)
-        await atxn.put(b"k", b"v", overwrite=False)
-        async with atxn.cursor() as acursor:
-            await acursor.iternext(keys=True, values=False)
-            await acursor.getmulti([b"k"], values=False)
-    assert_type(env.snapshot()[0], memoryview)
-    assert_type(env.snapshot()[:2], list[memoryview])
+assert_type(pylmdb.Transaction(env), pylmdb.Transaction[bytes])
+assert_type(pylmdb.Transaction(env, buffers=True), pylmdb.Transaction[memoryview])
+assert_type(pylmdb.Transaction(env, None, None, False, True), pylmdb.Transaction[memoryview])
+assert_type(pylmdb.Transaction(env, buffers=flag), pylmdb.Transaction[Any])
+assert_type(pylmdb.Cursor(env.open_db(), txn), pylmdb.Cursor[bytes])
+assert_type(txn.get_many([b"k"], b""), list[bytes])
+assert_type(env.snapshot()[0], memoryview)
+assert_type(env.snapshot()[:2], list[memoryview])
+
+with env.writer() as writer:
+    assert_type(writer.put(b"k", b"v").result(), bool)
+    assert_type(writer.call(lambda txn: txn.get(b"k")).result(), bytes | None)

@@ -329,6 +329,19 @@ static PyObject *cursor_item(Cursor *self, PyObject *ignored)
     return make_pair(key, value);
 }
 
+static PyObject *cursor_peek(Cursor *self, PyObject *ignored)
+{
+    MDB_val key;
+    int found;
+
+    if (guard_cursor(self))
+        return NULL;
+    found = found_record(self, self->engine->position_peek(&self->position, &key));
+    if (found <= 0)
+        return found ? NULL : Py_NewRef(Py_None);
+    return to_bytes(self->txn, &key);
+}
+
 static CURSOR_METHOD(get)
 {
     static const Signature signature = {"get", 1, 2, 2, {ARG_KEY, ARG_DEFAULT}};
@@ -398,6 +411,9 @@ static PyMethodDef cursor_methods[] = {
     {"_do", METHOD(cursor_do), METH_FASTCALL,
      PyDoc_STR("_do($self, operation, /, *args)\n--\n\n"
                "The guard: run operation(native cursor, *args), or raise.")},
+    {"_peek", METHOD(cursor_peek), METH_NOARGS,
+     PyDoc_STR("_peek($self, /)\n--\n\n"
+               "The key at the position, which does not change, or None.")},
     {NULL, NULL, 0, NULL},
 };
 

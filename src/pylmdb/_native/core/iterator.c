@@ -237,6 +237,14 @@ static void iterator_dealloc(Iterator *self)
     Py_DECREF(type);
 }
 
+static PyObject *iterator_repr(Iterator *self)
+{
+    const char *const name = strrchr(Py_TYPE(self)->tp_name, '.') + 1;
+
+    return self->cursor ? PyUnicode_FromFormat("<pylmdb.%s of %R>", name, self->cursor)
+                        : PyUnicode_FromFormat("<pylmdb.%s ended>", name);
+}
+
 static PyType_Slot iterator_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("Yields the record under a cursor and moves it on.")},
     {Py_tp_traverse, iterator_traverse},
@@ -244,6 +252,7 @@ static PyType_Slot iterator_slots[] = {
     {Py_tp_dealloc, iterator_dealloc},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, iterator_next},
+    {Py_tp_repr, iterator_repr},
     {0, NULL},
 };
 
@@ -279,6 +288,7 @@ static PyType_Slot range_slots[] = {
     {Py_tp_dealloc, iterator_dealloc},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, range_next},
+    {Py_tp_repr, iterator_repr},
     {0, NULL},
 };
 

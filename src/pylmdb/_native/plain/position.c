@@ -357,6 +357,18 @@ int pylmdb_position_show(struct pylmdb_position *p)
     return pylmdb_quick_show(p) ? pylmdb_position_refresh(p) : 0;
 }
 
+int pylmdb_position_peek(const struct pylmdb_position *p, MDB_val *key)
+{
+    MDB_val value;
+
+    if (!p->positioned)
+        return MDB_NOTFOUND;
+    if (!p->is_saved)
+        return current(p->cursor, key, &value);
+    *key = (MDB_val){p->saved.key_size, p->saved.record};
+    return 0;
+}
+
 int pylmdb_position_count(struct pylmdb_position *p, size_t *count)
 {
     MDB_val key, value;
