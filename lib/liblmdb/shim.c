@@ -231,6 +231,7 @@ static void unguard_map(int slot);
 #endif
 #include "truncation.c"
 #include "append_large.c"
+#include "bulk.c"
 
 int pylmdb_has_shim(void)
 {

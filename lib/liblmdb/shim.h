@@ -258,6 +258,33 @@ int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *v
 int pylmdb_unwritten_write(struct pylmdb_unwritten *pages);
 void pylmdb_unwritten_free(struct pylmdb_unwritten *pages);
 
+/* -- bulk.c: many records, in order, behind the last one of a database --
+
+   cursor = a cursor of the database, of a write transaction
+   bulk = pylmdb_bulk_new(cursor, MDB_APPEND);          NULL: no memory
+   for each record:
+       rc = pylmdb_bulk_add(bulk, &key, &value);        MDB_KEYEXIST: was not greater; go on
+   rc = pylmdb_bulk_finish(bulk);                       before anything else uses the transaction
+   pylmdb_bulk_free(bulk);
+
+ * pylmdb_bulk_add() returns what mdb_cursor_put() with these flags does, and copies the
+ * record. Records are put until a leaf page is full; from then on pages are built and written
+ * (bulk.c). Whatever cannot be built is put, so every cursor and every record is allowed, and
+ * a few records cost what putting them costs. Integer keys must have the size of the first one
+ * (MDB_BAD_VALSIZE); the caller has checked that one with pylmdb_check_widths().
+ *
+ * Between the first add and finish the transaction must not be used for anything else, in this
+ * thread or in another one: no Python code may run, except where it cannot reach the
+ * transaction. After finish, more records can be added; the cursor is on the last record.
+ * finish() is quick if nothing was built. After a code other than 0 and MDB_KEYEXIST, finish()
+ * tells whether the records before are there. pylmdb_bulk_free() without finish(), and every
+ * failure that leaves the tree in pieces, fails the transaction (MDB_TXN_ERROR). */
+struct pylmdb_bulk;
+struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags);
+int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value);
+int pylmdb_bulk_finish(struct pylmdb_bulk *bulk);
+void pylmdb_bulk_free(struct pylmdb_bulk *bulk);
+
 /* cdef: begin */
 /* Called after opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
 int pylmdb_env_check(MDB_env *env);

@@ -434,3 +434,35 @@ void pylmdb_unwritten_free(struct pylmdb_unwritten *pages)
 {
     free(pages);
 }
+
+struct pylmdb_bulk {
+    MDB_cursor *cursor;
+    unsigned int flags;
+};
+
+struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags)
+{
+    struct pylmdb_bulk *bulk = malloc(sizeof(*bulk));
+
+    if (bulk)
+        *bulk = (struct pylmdb_bulk){cursor, flags};
+    return bulk;
+}
+
+int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    MDB_val k = *key, v = *value;
+
+    return mdb_cursor_put(bulk->cursor, &k, &v, bulk->flags);
+}
+
+int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
+{
+    (void)bulk;
+    return MDB_SUCCESS;
+}
+
+void pylmdb_bulk_free(struct pylmdb_bulk *bulk)
+{
+    free(bulk);
+}

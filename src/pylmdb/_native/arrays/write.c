@@ -78,6 +78,28 @@ static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load 
     return 0;
 }
 
+/* The keys are in order, and come after all keys of the database. */
+static int append_load(MDB_cursor *cursor, const struct load *load, unsigned int flags,
+                       size_t *written, size_t *bad)
+{
+    struct pylmdb_bulk *bulk = pylmdb_bulk_new(cursor, flags | MDB_APPEND);
+    size_t n;
+    int rc = bulk ? 0 : ENOMEM;
+
+    for (n = 0; !rc && n < load->keys->count; n++) {
+        const MDB_val key = pylmdb_key_at(load->keys, n);
+        const MDB_val value = {load->size, (void *)(load->values + (ptrdiff_t)n * load->stride)};
+
+        *bad = n;
+        rc = pylmdb_bulk_add(bulk, &key, &value);
+        *written += !rc;
+    }
+    if (!rc)
+        rc = pylmdb_bulk_finish(bulk);
+    pylmdb_bulk_free(bulk);
+    return rc;
+}
+
 static int put_in_order(MDB_cursor *cursor, unsigned int dbflags, struct load *load,
                         unsigned int flags, size_t *written, size_t *bad)
 {
@@ -117,7 +139,7 @@ int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struc
     if (dbflags & MDB_DUPSORT)
         rc = put_load(cursor, dbflags, &load, flags, written, bad);
     else if (can_append(cursor, keys, dbflags))
-        rc = put_load(cursor, dbflags, &load, flags | MDB_APPEND, written, bad);
+        rc = append_load(cursor, &load, flags, written, bad);
     else if (dbflags & (MDB_INTEGERKEY | MDB_REVERSEKEY))
         rc = put_load(cursor, dbflags, &load, flags, written, bad);
     else
