@@ -44,10 +44,9 @@ struct pylmdb_bulk {
     /* whether this has put a record, and whether pages could not be taken */
     int has_put, has_no_room;
 
-    /* The open leaf page, in memory of its own, and a cursor that is on it and on nothing
-     * else; NULL: records are put. */
+    /* The open leaf page, in memory of its own, and its last key; NULL: records are put. */
     MDB_page *leaf;
-    MDB_cursor on_leaf;
+    MDB_val last;
 
     /* Unwritten bytes, and where they belong in the file. */
     char *buffer;
@@ -105,15 +104,23 @@ static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MD
     return NO_OBSTACLE;
 }
 
-/* Whether a key is greater than all keys before it. */
-static int is_greater(const struct pylmdb_bulk *bulk, const MDB_val *key)
+static MDB_val key_at(MDB_page *mp, unsigned int i)
 {
-    const MDB_cursor *mc = bulk->mc;
-    MDB_page *mp = bulk->leaf ? bulk->leaf : mc->mc_pg[mc->mc_top];
-    MDB_node *node = NODEPTR(mp, NUMKEYS(mp) - 1);
-    MDB_val last = {NODEKSZ(node), NODEKEY(node)};
+    MDB_node *node = NODEPTR(mp, i);
+    const MDB_val key = {NODEKSZ(node), NODEKEY(node)};
 
-    return mc->mc_dbx->md_cmp(key, &last) > 0;
+    return key;
+}
+
+/* Whether a key is greater than all keys before it. */
+static inline int is_greater(const struct pylmdb_bulk *bulk, const MDB_val *key)
+{
+    MDB_cmp_func *const compare = bulk->mc->mc_dbx->md_cmp;
+
+    if (compare == mdb_cmp_memn)
+        return compare_bytes(key->mv_data, key->mv_size, bulk->last.mv_data, bulk->last.mv_size) >
+               0;
+    return compare(key, &bulk->last) > 0;
 }
 
 /* -- unwritten pages -------------------------------------------------------------- */
@@ -298,13 +305,33 @@ static void clear_leaf(struct pylmdb_bulk *bulk)
 #endif
 }
 
+/* Add a node behind those of the open page, which has room for it. size is that of the value,
+ * which the node has, or refers to. */
+static inline void add_node(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *data,
+                            size_t size, unsigned int flags)
+{
+    MDB_page *leaf = bulk->leaf;
+    const indx_t at = (indx_t)(MP_UPPER(leaf) - EVEN(LEAFSIZE(key, data)));
+    MDB_node *node = (MDB_node *)((char *)leaf + at + PAGEBASE);
+
+    MP_PTRS(leaf)[NUMKEYS(leaf)] = MP_UPPER(leaf) = at;
+    MP_LOWER(leaf) += sizeof(indx_t);
+    node->mn_ksize = (unsigned short)key->mv_size;
+    node->mn_flags = (unsigned short)flags;
+    SETDSZ(node, size);
+    bulk->last.mv_data = memcpy(NODEKEY(node), key->mv_data, key->mv_size);
+    bulk->last.mv_size = key->mv_size;
+    if (data->mv_size)
+        memcpy(NODEDATA(node), data->mv_data, data->mv_size);
+    bulk->mc->mc_db->md_entries++;
+}
+
 /* Make a leaf page a child of the last branch page, where the cursor's path ends. */
 static int join_tree(struct pylmdb_bulk *bulk, pgno_t pgno)
 {
     MDB_cursor *mc = bulk->mc;
     MDB_env *env = bulk->txn->mt_env;
-    MDB_node *first = NODEPTR(bulk->leaf, 0);
-    MDB_val key = {NODEKSZ(first), NODEKEY(first)}, nothing = {0, NULL};
+    MDB_val key = key_at(bulk->leaf, 0), nothing = {0, NULL};
     MDB_page *mp;
     int rc;
 
@@ -398,34 +425,25 @@ static int add_overflow(struct pylmdb_bulk *bulk, const MDB_val *value,
 
 /* -- records ------------------------------------------------------------------------ */
 
-static inline int add_node(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value,
-                           unsigned int flags)
-{
-    MDB_val k = *key, v = *value;
-    const int rc =
-        mdb_node_add(&bulk->on_leaf, (indx_t)NUMKEYS(bulk->leaf), &k, &v, 0, flags);
-
-    bulk->mc->mc_db->md_entries += !rc;
-    return rc;
-}
-
 /* PYLMDB_NOT_QUICK: the record must be put. */
 static int build_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     MDB_env *env = bulk->txn->mt_env;
-    MDB_val k = *key, v = *value, referring = {value->mv_size, NULL};
+    MDB_val k = *key, v = *value;
     const size_t size = mdb_leaf_size(env, &k, &v);
+    const int is_large = LEAFSIZE(key, value) > env->me_nodemax;
     overflow_reference reference;
     int rc;
 
     if (size > SIZELEFT(bulk->leaf) && (rc = close_leaf(bulk)))
         return rc;
-    if (LEAFSIZE(key, value) <= env->me_nodemax)
-        return add_node(bulk, key, value, 0);
-    if ((rc = add_overflow(bulk, value, &reference)))
-        return rc;
-    referring.mv_data = &reference;
-    return add_node(bulk, key, &referring, F_BIGDATA);
+    if (is_large) {
+        if ((rc = add_overflow(bulk, value, &reference)))
+            return rc;
+        v = (MDB_val){sizeof(reference), &reference};
+    }
+    add_node(bulk, key, &v, value->mv_size, is_large ? F_BIGDATA : 0);
+    return MDB_SUCCESS;
 }
 
 /* Open a leaf page. The cursor is on the last leaf page, which is full. */
@@ -436,10 +454,6 @@ static int begin_building(struct pylmdb_bulk *bulk)
     if (!(bulk->leaf = malloc(bulk->txn->mt_env->me_psize)))
         return 0;
     clear_leaf(bulk);
-    bulk->on_leaf.mc_txn = bulk->txn;
-    bulk->on_leaf.mc_db = mc->mc_db;
-    bulk->on_leaf.mc_pg[0] = bulk->leaf;
-    bulk->on_leaf.mc_snum = 1;
     mdb_cursor_pop(mc);
     return 1;
 }
@@ -448,8 +462,7 @@ static int begin_building(struct pylmdb_bulk *bulk)
 static int adopt_leaf(struct pylmdb_bulk *bulk)
 {
     MDB_cursor *mc = bulk->mc;
-    MDB_node *first = NODEPTR(bulk->leaf, 0);
-    MDB_val key = {NODEKSZ(first), NODEKEY(first)}, nothing = {0, NULL};
+    MDB_val key = key_at(bulk->leaf, 0), nothing = {0, NULL};
     MDB_page *mp;
     int rc;
 
@@ -559,9 +572,12 @@ static int put_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_va
 static int add_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     const enum pylmdb_bulk_obstacle obstacle = obstacle_for(bulk, key, value);
+    MDB_page *mp = bulk->mc->mc_pg[bulk->mc->mc_top];
     int rc;
 
     if (obstacle == NO_OBSTACLE) {
+        if (!bulk->leaf)
+            bulk->last = key_at(mp, NUMKEYS(mp) - 1);
         if (!is_greater(bulk, key))
             return MDB_KEYEXIST;
         if (bulk->leaf || begin_building(bulk)) {
@@ -604,12 +620,17 @@ int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val 
             return MDB_BAD_VALSIZE;
     }
     /* The usual case, which needs no other page. */
-    if (bulk->leaf && key->mv_size - 1 < ENV_MAXKEY(bulk->txn->mt_env) &&
-        LEAFSIZE(key, value) <= bulk->txn->mt_env->me_nodemax &&
-        EVEN(LEAFSIZE(key, value)) + sizeof(indx_t) <= SIZELEFT(bulk->leaf)) {
-        if (!is_greater(bulk, key))
-            return MDB_KEYEXIST;
-        return add_node(bulk, key, value, 0);
+    if (bulk->leaf) {
+        const size_t size = LEAFSIZE(key, value);
+
+        if (size <= bulk->txn->mt_env->me_nodemax &&
+            EVEN(size) + sizeof(indx_t) <= SIZELEFT(bulk->leaf) &&
+            key->mv_size - 1 < ENV_MAXKEY(bulk->txn->mt_env)) {
+            if (!is_greater(bulk, key))
+                return MDB_KEYEXIST;
+            add_node(bulk, key, value, value->mv_size, 0);
+            return MDB_SUCCESS;
+        }
     }
     return guarded_add(bulk, key, value);
 }

@@ -134,6 +134,29 @@ static int put_sorted(Cursor *cursor, PyObject *list, Py_ssize_t i, Py_ssize_t c
     return rc;
 }
 
+/* -- appended ----------------------------------------------------------------------- */
+
+/* Appends the plain records from i on, before the first other; their number, or -1. */
+static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int max_key, int flags,
+                               size_t *added)
+{
+    const Py_ssize_t first = i;
+    PyObject *item;
+    int written;
+
+    for (; i < PyList_GET_SIZE(list) && is_plain(PyList_GET_ITEM(list, i), max_key); i++) {
+        if (i == first && guard_cursor(cursor))
+            return -1;
+        item = PyList_GET_ITEM(list, i);
+        written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
+                                       flags);
+        if (written < 0)
+            return -1;
+        *added += (size_t)written;
+    }
+    return i > first && cursor_end_append(cursor) ? -1 : i - first;
+}
+
 /* -- all -------------------------------------------------------------------------- */
 
 /* Whether keys are ordered by their bytes and have one value each, and the caller did not ask to
@@ -156,6 +179,12 @@ static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed,
     int written;
 
     for (i = 0; i < PyList_GET_SIZE(list); i += count, *consumed += (size_t)count) {
+        if (flags & MDB_APPEND) {
+            if ((count = append_plain(cursor, list, i, max_key, flags, added)) < 0)
+                return -1;
+            if (count)
+                continue;
+        }
         count = sorts ? count_plain(list, i, max_key) : 0;
         if (count >= FEW) {
             if (put_sorted(cursor, list, i, count, flags, added))
