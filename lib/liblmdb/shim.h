@@ -246,22 +246,10 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
 int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
 /* cdef: end */
 
-/* Append a record whose value takes overflow pages, and write these to the file at once.
- * PYLMDB_NOT_QUICK, with nothing done, for other values and where it is not possible. Before
- * the transaction does anything else, pylmdb_unwritten_write() must write what is still in
- * memory; if pylmdb_unwritten_free() finds something there, it fails the transaction. The
- * value must not be changed in this transaction. */
-struct pylmdb_unwritten;
-struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn);
-int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value,
-                        struct pylmdb_unwritten *pages);
-int pylmdb_unwritten_write(struct pylmdb_unwritten *pages);
-void pylmdb_unwritten_free(struct pylmdb_unwritten *pages);
-
 /* -- bulk.c: many records, in order, behind the last one of a database --
 
    cursor = a cursor of the database, of a write transaction
-   bulk = pylmdb_bulk_new(cursor, MDB_APPEND);          NULL: no memory
+   bulk = pylmdb_bulk_new(cursor, MDB_APPEND, NULL);    NULL: no memory
    for each record:
        rc = pylmdb_bulk_add(bulk, &key, &value);        MDB_KEYEXIST: was not greater; go on
    rc = pylmdb_bulk_finish(bulk);                       before anything else uses the transaction
@@ -270,8 +258,10 @@ void pylmdb_unwritten_free(struct pylmdb_unwritten *pages);
  * pylmdb_bulk_add() returns what mdb_cursor_put() with these flags does, and copies the
  * record. Records are put until a leaf page is full; from then on pages are built and written
  * (bulk.c). Whatever cannot be built is put, so every cursor and every record is allowed, and
- * a few records cost what putting them costs. Integer keys must have the size of the first one
- * (MDB_BAD_VALSIZE); the caller has checked that one with pylmdb_check_widths().
+ * a few records cost what putting them costs. In a database with duplicates the flags are
+ * MDB_APPENDDUP: the records of one key come one after the other, with ascending values.
+ * check, if given, is called before a record is put, and can refuse it; so a caller need not
+ * check sizes that the database requires (pylmdb_cursor_widths()).
  *
  * Between the first add and finish the transaction must not be used for anything else, in this
  * thread or in another one: no Python code may run, except where it cannot reach the
@@ -279,8 +269,11 @@ void pylmdb_unwritten_free(struct pylmdb_unwritten *pages);
  * finish() is quick if nothing was built. After a code other than 0 and MDB_KEYEXIST, finish()
  * tells whether the records before are there. pylmdb_bulk_free() without finish(), and every
  * failure that leaves the tree in pieces, fails the transaction (MDB_TXN_ERROR). */
+typedef int pylmdb_bulk_check(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
+                              const MDB_val *value);
 struct pylmdb_bulk;
-struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags);
+struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
+                                    pylmdb_bulk_check *check);
 int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value);
 int pylmdb_bulk_finish(struct pylmdb_bulk *bulk);
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk);

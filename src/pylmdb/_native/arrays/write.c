@@ -82,7 +82,7 @@ static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load 
 static int append_load(MDB_cursor *cursor, const struct load *load, unsigned int flags,
                        size_t *written, size_t *bad)
 {
-    struct pylmdb_bulk *bulk = pylmdb_bulk_new(cursor, flags | MDB_APPEND);
+    struct pylmdb_bulk *bulk = pylmdb_bulk_new(cursor, flags | MDB_APPEND, NULL);
     size_t n;
     int rc = bulk ? 0 : ENOMEM;
 

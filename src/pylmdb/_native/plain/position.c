@@ -416,23 +416,18 @@ int pylmdb_position_put(struct pylmdb_position *p, const void *key, size_t key_s
     return rc;
 }
 
-/* Values of a key with duplicates are put: a cursor on them needs a copy of its record. */
-static int may_append(const struct pylmdb_position *p, unsigned int flags)
+static int check_widths(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
+                        const MDB_val *value)
 {
-    return (flags & MDB_APPEND) && !(p->dbflags & MDB_DUPSORT);
+    return pylmdb_cursor_widths(cursor, dbflags, key, value);
 }
 
 static int append_native(struct pylmdb_position *p, const MDB_val *key, const MDB_val *value,
                          unsigned int flags)
 {
-    int rc;
-
-    if (!p->bulk) {
-        if ((rc = pylmdb_cursor_widths(p->cursor, p->dbflags, key, value)))
-            return rc;
-        if (!(p->bulk = pylmdb_bulk_new(p->cursor, flags)))
-            return ENOMEM;
-    }
+    flags = pylmdb_append_flags(p->dbflags, flags);
+    if (!p->bulk && !(p->bulk = pylmdb_bulk_new(p->cursor, flags, check_widths)))
+        return ENOMEM;
     return pylmdb_bulk_add(p->bulk, key, value);
 }
 
@@ -442,7 +437,7 @@ int pylmdb_position_append(struct pylmdb_position *p, const void *key, size_t ke
     const MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
     int rc;
 
-    if (!may_append(p, flags))
+    if (!(flags & MDB_APPEND))
         return pylmdb_position_put(p, key, key_size, value, value_size, flags);
     count_write(p);
     p->moves++;
@@ -467,6 +462,8 @@ int pylmdb_position_appended(struct pylmdb_position *p)
     rc = pylmdb_bulk_finish(p->bulk);
     pylmdb_bulk_free(p->bulk);
     p->bulk = NULL;
+    if (!rc)
+        rc = save(p);
     return rc ? fail(p, "mdb_cursor_put", rc) : 0;
 }
 
