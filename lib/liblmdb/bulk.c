@@ -25,7 +25,8 @@
  *
  * While a leaf page is open, the tree is not whole: the cursor's path ends above the leaf
  * pages, and children may be unwritten. pylmdb_bulk_finish() must run before anything else
- * uses the transaction. */
+ * uses the transaction. Until then the transaction has the mark of a failed one
+ * (MDB_TXN_ERROR), so that it cannot be used or committed by mistake. */
 
 /* -- what is built ------------------------------------------------------------------ */
 
@@ -218,7 +219,7 @@ static int note_spilled(struct pylmdb_bulk *bulk)
 }
 
 /* The tree refers to pages that the file does not have. */
-static int fail_bulk(struct pylmdb_bulk *bulk, int rc)
+static int fail_building(struct pylmdb_bulk *bulk, int rc)
 {
     bulk->txn->mt_flags |= MDB_TXN_ERROR;
     bulk->used = bulk->run_left = 0;
@@ -261,7 +262,7 @@ static int finish_building(struct pylmdb_bulk *bulk)
     if (!rc)
         rc = put_values(bulk);
     if (rc)
-        return fail_bulk(bulk, rc);
+        return fail_building(bulk, rc);
     free_pages(bulk);
     return MDB_SUCCESS;
 }
@@ -278,20 +279,34 @@ static int put_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_va
     return rc;
 }
 
+static void allow_use(struct pylmdb_bulk *bulk)
+{
+    if (bulk->leaf)
+        bulk->txn->mt_flags &= ~MDB_TXN_ERROR;
+}
+
 static int add_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     int rc;
 
+    allow_use(bulk);
     if (obstacle_for(bulk, key, value) == NO_OBSTACLE && (bulk->leaf || begin_building(bulk))) {
         rc = build(bulk, key, value);
         if (rc && rc != MDB_KEYEXIST && rc != PYLMDB_NOT_QUICK)
-            return fail_bulk(bulk, rc);
+            return fail_building(bulk, rc);
         if (rc != PYLMDB_NOT_QUICK)
             return rc;
     }
     if ((rc = finish_building(bulk)))
         return rc;
     return put_record(bulk, key, value);
+}
+
+/* The mark of a failed transaction, while a page is open and this code does not run. */
+static void forbid_use(struct pylmdb_bulk *bulk)
+{
+    if (bulk->leaf)
+        bulk->txn->mt_flags |= MDB_TXN_ERROR;
 }
 
 static int guarded_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
@@ -318,6 +333,7 @@ struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
 int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     const MDB_env *env = bulk->txn->mt_env;
+    int rc;
 
     /* The usual case, which needs no other page. */
     if (bulk->leaf && !(bulk->mc->mc_db->md_flags & (MDB_DUPSORT | MDB_INTEGERKEY))) {
@@ -332,7 +348,9 @@ int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val 
             return MDB_SUCCESS;
         }
     }
-    return guarded_add(bulk, key, value);
+    rc = guarded_add(bulk, key, value);
+    forbid_use(bulk);
+    return rc;
 }
 
 static int guarded_finish(struct pylmdb_bulk *bulk)
@@ -342,15 +360,17 @@ static int guarded_finish(struct pylmdb_bulk *bulk)
 
 int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
 {
-    return bulk->leaf ? guarded_finish(bulk) : MDB_SUCCESS;
+    if (!bulk->leaf)
+        return MDB_SUCCESS;
+    allow_use(bulk);
+    return guarded_finish(bulk);
 }
 
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk)
 {
     if (!bulk)
         return;
-    if (bulk->leaf)
-        (void)fail_bulk(bulk, 0);
+    free_pages(bulk);
     mdb_midl_free(bulk->written);
     free(bulk->buffer);
     free(bulk);

@@ -263,12 +263,13 @@ int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t coun
  * check, if given, is called before a record is put, and can refuse it; so a caller need not
  * check sizes that the database requires (pylmdb_cursor_widths()).
  *
- * Between the first add and finish the transaction must not be used for anything else, in this
- * thread or in another one: no Python code may run, except where it cannot reach the
- * transaction. After finish, more records can be added; the cursor is on the last record.
- * finish() is quick if nothing was built. After a code other than 0 and MDB_KEYEXIST, finish()
- * tells whether the records before are there. pylmdb_bulk_free() without finish(), and every
- * failure that leaves the tree in pieces, fails the transaction (MDB_TXN_ERROR). */
+ * Between the first add and finish nothing else can use the transaction: calls of liblmdb fail
+ * with MDB_BAD_TXN, a commit too. So no Python code may run in between that could use it. After
+ * finish, more records can be added; the cursor is on the last record. finish() is quick if
+ * nothing was built. After a code other than 0 and MDB_KEYEXIST, finish() tells whether the
+ * records before are there. A failure that leaves the tree in pieces fails the transaction
+ * for good, and so does pylmdb_bulk_free() without finish(); that touches neither the
+ * transaction nor the cursor, which may have ended. */
 typedef int pylmdb_bulk_check(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
                               const MDB_val *value);
 struct pylmdb_bulk;

@@ -95,6 +95,8 @@ static int cursor_init(Cursor *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *cursor_close(Cursor *self, PyObject *ignored)
 {
+    if (self->native && self->txn->waiting && is_open(self->txn) && guard(self->txn))
+        return NULL;
     if (self->native)
         drop_native_cursor(self->txn, self->native);
     Py_RETURN_NONE;

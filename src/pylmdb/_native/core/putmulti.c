@@ -14,6 +14,9 @@
 #define FEW 16
 /* The largest value that liblmdb takes. */
 #define MAX_VALUE 0x7fffffff
+/* How many records of an iterator wait to be appended together, and how many bytes of values. */
+#define MOST_WAITING 4096
+#define MOST_BYTES ((size_t)1 << 20)
 
 static int put_item(Cursor *cursor, PyObject *item, int flags)
 {
@@ -157,6 +160,132 @@ static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int
     return i > first && cursor_end_append(cursor) ? -1 : i - first;
 }
 
+/* Records that an iterator has given and that are not appended yet.  What the iterator runs may
+ * use the transaction, which must have the records then: so the transaction is not ready
+ * meanwhile, and the guard appends them first. */
+struct waiting {
+    Cursor *cursor;
+    PyObject *items[MOST_WAITING]; /* owned; plain records */
+    Py_ssize_t count;
+    size_t bytes;
+    int flags;
+    size_t *consumed, *added;
+};
+
+static int append_waiting(struct waiting *waiting)
+{
+    Cursor *cursor = waiting->cursor;
+    Py_ssize_t i;
+    int written = 0, rc = guard_cursor(cursor);
+
+    for (i = 0; !rc && i < waiting->count; i++) {
+        PyObject *item = waiting->items[i];
+
+        written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
+                                       waiting->flags);
+        rc = written < 0 ? -1 : 0;
+        *waiting->added += (size_t)(written > 0);
+    }
+    if (!rc && i)
+        rc = cursor_end_append(cursor);
+    *waiting->consumed += (size_t)i;
+    while (waiting->count) /* bytes, whose end runs no code */
+        Py_DECREF(waiting->items[--waiting->count]);
+    waiting->bytes = 0;
+    return rc;
+}
+
+int put_waiting(Transaction *txn)
+{
+    struct waiting *waiting = txn->waiting;
+
+    txn->waiting = NULL;
+    txn->ready = 1;
+    return append_waiting(waiting);
+}
+
+/* The next record; NULL at the end, or with an exception. */
+static PyObject *next_item(struct waiting *waiting, PyObject *iterator)
+{
+    Transaction *txn = waiting->cursor->txn;
+    PyObject *item;
+
+    if (!waiting->count || !txn->ready)
+        return PyIter_Next(iterator);
+    txn->waiting = waiting;
+    txn->ready = 0;
+    item = PyIter_Next(iterator);
+    if (txn->waiting == waiting) {
+        txn->waiting = NULL;
+        txn->ready = !txn->revoked;
+    }
+    return item;
+}
+
+static int append_item(struct waiting *waiting, PyObject *item, int max_key)
+{
+    int written;
+
+    if (is_plain(item, max_key)) {
+        waiting->items[waiting->count++] = Py_NewRef(item);
+        waiting->bytes += (size_t)PyBytes_GET_SIZE(PyTuple_GET_ITEM(item, 1));
+        return waiting->count < MOST_WAITING && waiting->bytes < MOST_BYTES
+                   ? 0
+                   : append_waiting(waiting);
+    }
+    if (waiting->count && append_waiting(waiting))
+        return -1;
+    written = put_item(waiting->cursor, item, waiting->flags);
+    *waiting->consumed += written >= 0;
+    *waiting->added += (size_t)(written > 0);
+    return written < 0 ? -1 : 0;
+}
+
+/* Records that were given before an exception are put. */
+static int end_waiting(struct waiting *waiting, int rc)
+{
+    PyObject *kind, *value, *traceback;
+
+    if (!waiting->count)
+        return rc;
+    PyErr_Fetch(&kind, &value, &traceback);
+    if (append_waiting(waiting)) {
+        Py_XDECREF(kind);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        return -1;
+    }
+    PyErr_Restore(kind, value, traceback);
+    return rc;
+}
+
+static int append_each(Cursor *cursor, PyObject *iterator, int flags, size_t *consumed,
+                       size_t *added)
+{
+    const int max_key = cursor->engine->env_get_maxkeysize(cursor->txn->shared->pool->env);
+    struct waiting *waiting = PyMem_Malloc(sizeof(*waiting));
+    PyObject *item;
+    int rc = 0;
+
+    if (!waiting) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    waiting->cursor = cursor;
+    waiting->count = 0;
+    waiting->bytes = 0;
+    waiting->flags = flags;
+    waiting->consumed = consumed;
+    waiting->added = added;
+    while (!rc && (item = next_item(waiting, iterator))) {
+        rc = append_item(waiting, item, max_key);
+        Py_DECREF(item);
+    }
+    rc = end_waiting(waiting, PyErr_Occurred() ? -1 : 0);
+    PyMem_Free(waiting);
+    return rc;
+}
+
 /* -- all -------------------------------------------------------------------------- */
 
 /* Whether keys are ordered by their bytes and have one value each, and the caller did not ask to
@@ -202,15 +331,11 @@ static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed,
     return 0;
 }
 
-static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
+static int put_each(Cursor *cursor, PyObject *iterator, int flags, size_t *consumed, size_t *added)
 {
-    PyObject *iterator, *item;
+    PyObject *item;
     int written = 0;
 
-    if (PyList_CheckExact(items))
-        return put_list(cursor, items, flags, consumed, added);
-    if (!(iterator = PyObject_GetIter(items)))
-        return -1;
     while (written >= 0 && (item = PyIter_Next(iterator))) {
         written = put_item(cursor, item, flags);
         Py_DECREF(item);
@@ -219,8 +344,22 @@ static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consume
             *added += (size_t)written;
         }
     }
-    Py_DECREF(iterator);
     return PyErr_Occurred() ? -1 : 0;
+}
+
+static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
+{
+    PyObject *iterator;
+    int rc;
+
+    if (PyList_CheckExact(items))
+        return put_list(cursor, items, flags, consumed, added);
+    if (!(iterator = PyObject_GetIter(items)))
+        return -1;
+    rc = flags & MDB_APPEND ? append_each(cursor, iterator, flags, consumed, added)
+                            : put_each(cursor, iterator, flags, consumed, added);
+    Py_DECREF(iterator);
+    return rc;
 }
 
 CURSOR_METHOD(putmulti)

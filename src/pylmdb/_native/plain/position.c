@@ -211,6 +211,8 @@ void pylmdb_position_free(struct pylmdb_position *p)
 {
     free(p->saved.record);
     p->saved.record = NULL;
+    pylmdb_bulk_free(p->bulk);
+    p->bulk = NULL;
 }
 
 /* -- duplicates ------------------------------------------------------------------- */
