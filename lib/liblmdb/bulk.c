@@ -41,7 +41,9 @@ enum pylmdb_bulk_obstacle {
     /* no pages could be taken, or no memory */
     NO_ROOM,
     /* the last leaf page has room for the record, or is the only page of the tree */
-    UNFINISHED_PAGE
+    UNFINISHED_PAGE,
+    /* its key is not greater than the last one */
+    NOT_THE_LAST
 };
 
 static int value_is_refused(const MDB_cursor *mc, const MDB_val *value)
@@ -55,35 +57,6 @@ static int value_is_refused(const MDB_cursor *mc, const MDB_val *value)
             size != sizeof(size_t));
 }
 
-/* Why a record is put, and not built into a page. Nothing else decides that, but for what is
- * found when pages are taken (NO_ROOM), and when values are gathered (add_value()). */
-static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MDB_val *key,
-                                              const MDB_val *value)
-{
-    const MDB_cursor *mc = bulk->mc;
-    MDB_env *env = bulk->txn->mt_env;
-    MDB_val k = *key, v = *value;
-
-    if (key->mv_size - 1 >= ENV_MAXKEY(env) || value_is_refused(mc, value))
-        return REFUSED;
-    if ((mc->mc_db->md_flags & MDB_DUPSORT) && LEAFSIZE(key, value) > env->me_nodemax)
-        return LARGE_DUPLICATE;
-    if (bulk->leaf)
-        return NO_OBSTACLE;
-    if (env->me_flags & MDB_WRITEMAP)
-        return WRITABLE_MAP;
-    if (bulk->txn->mt_flags & (MDB_TXN_RDONLY | MDB_TXN_BLOCKED))
-        return REFUSED;
-    if (bulk->has_no_room)
-        return NO_ROOM;
-    if (!bulk->has_put || mc->mc_snum < 2 || !is_on_last_page(mc) ||
-        mdb_leaf_size(env, &k, &v) <= SIZELEFT(mc->mc_pg[mc->mc_top]))
-        return UNFINISHED_PAGE;
-    return NO_OBSTACLE;
-}
-
-/* -- records ------------------------------------------------------------------------ */
-
 /* Compare a key with the last one. */
 static inline int compare_to_last(const struct pylmdb_bulk *bulk, const MDB_val *key)
 {
@@ -93,6 +66,45 @@ static inline int compare_to_last(const struct pylmdb_bulk *bulk, const MDB_val 
         return compare_bytes(key->mv_data, key->mv_size, bulk->last.mv_data, bulk->last.mv_size);
     return compare(key, &bulk->last);
 }
+
+/* Integer keys of one database have one size. */
+static int has_other_size(const struct pylmdb_bulk *bulk, const MDB_val *key)
+{
+    return (bulk->mc->mc_db->md_flags & MDB_INTEGERKEY) && key->mv_size != bulk->last.mv_size;
+}
+
+/* Why a record is put, and not built into a page. Nothing else decides that, but for what is
+ * found when pages are taken (NO_ROOM), and when values are gathered (build()). */
+static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MDB_val *key,
+                                              const MDB_val *value)
+{
+    const MDB_cursor *mc = bulk->mc;
+    MDB_env *env = bulk->txn->mt_env;
+    MDB_page *mp = mc->mc_pg[mc->mc_top];
+    MDB_val k = *key, v = *value;
+
+    if (key->mv_size - 1 >= ENV_MAXKEY(env) || value_is_refused(mc, value))
+        return REFUSED;
+    if ((mc->mc_db->md_flags & MDB_DUPSORT) && LEAFSIZE(key, value) > env->me_nodemax)
+        return LARGE_DUPLICATE;
+    if (bulk->leaf)
+        return has_other_size(bulk, key) ? REFUSED : NO_OBSTACLE;
+    if (env->me_flags & MDB_WRITEMAP)
+        return WRITABLE_MAP;
+    if (bulk->txn->mt_flags & (MDB_TXN_RDONLY | MDB_TXN_BLOCKED))
+        return REFUSED;
+    if (bulk->has_no_room)
+        return NO_ROOM;
+    if (!bulk->has_put || mc->mc_snum < 2 || !is_on_last_page(mc) ||
+        mdb_leaf_size(env, &k, &v) <= SIZELEFT(mp))
+        return UNFINISHED_PAGE;
+    bulk->last = key_at(mp, NUMKEYS(mp) - 1);
+    if (has_other_size(bulk, key))
+        return REFUSED;
+    return compare_to_last(bulk, key) > 0 ? NO_OBSTACLE : NOT_THE_LAST;
+}
+
+/* -- records ------------------------------------------------------------------------ */
 
 /* The key is greater than the last one. */
 static int build_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
@@ -119,17 +131,15 @@ static int build_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_
 static int build(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     const unsigned int flags = bulk->mc->mc_db->md_flags;
-    int order, rc;
+    const int order = compare_to_last(bulk, key);
+    int rc;
 
-    if ((flags & MDB_INTEGERKEY) && key->mv_size != bulk->last.mv_size)
-        return PYLMDB_NOT_QUICK;
-    order = compare_to_last(bulk, key);
     if (!(flags & MDB_DUPSORT))
         return order > 0 ? build_record(bulk, key, value) : MDB_KEYEXIST;
     if (order < 0)
         return PYLMDB_NOT_QUICK;
     if (!order)
-        return NUMKEYS(bulk->values) ? add_value(bulk, value) : PYLMDB_NOT_QUICK;
+        return add_value(bulk, value);
     if ((rc = end_values(bulk)))
         return rc;
     begin_values(bulk, key, value);
@@ -148,7 +158,6 @@ static int begin_building(struct pylmdb_bulk *bulk)
 {
     MDB_env *env = bulk->txn->mt_env;
     MDB_cursor *mc = bulk->mc;
-    MDB_page *mp = mc->mc_pg[mc->mc_top];
 
     bulk->leaf = malloc(env->me_psize);
     if (mc->mc_xcursor) /* with room for a key */
@@ -161,7 +170,6 @@ static int begin_building(struct pylmdb_bulk *bulk)
     clear_page(env, bulk->leaf, P_LEAF);
     if (bulk->values)
         clear_page(env, bulk->values, 0);
-    bulk->last = key_at(mp, NUMKEYS(mp) - 1);
     mdb_cursor_pop(mc);
     return 1;
 }
@@ -176,6 +184,7 @@ static int adopt_leaf(struct pylmdb_bulk *bulk)
 
     if ((rc = mdb_page_spill(mc, &key, &nothing)) || (rc = mdb_page_new(mc, P_LEAF, 1, &mp)))
         return rc;
+    MP_PAD(mp) = 0;
     MP_LOWER(mp) = MP_LOWER(bulk->leaf);
     MP_UPPER(mp) = MP_UPPER(bulk->leaf);
     memcpy((char *)mp + PAGEHDRSZ, (char *)bulk->leaf + PAGEHDRSZ,
@@ -360,10 +369,14 @@ static int guarded_finish(struct pylmdb_bulk *bulk)
 
 int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
 {
+    int rc;
+
     if (!bulk->leaf)
         return MDB_SUCCESS;
     allow_use(bulk);
-    return guarded_finish(bulk);
+    rc = guarded_finish(bulk);
+    forbid_use(bulk); /* a failed assertion leaves the page open */
+    return rc;
 }
 
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk)

@@ -118,7 +118,9 @@ static int end_values(struct pylmdb_bulk *bulk)
         return rc;
     if (count > 1) {
         cut_subpage(bulk);
-        values->mp_pgno = bulk->mc->mc_pg[bulk->mc->mc_top]->mp_pgno;
+        /* liblmdb gives it the number of the leaf page, which has none yet, and does not mind
+         * when that changes. */
+        sign_page(bulk, values, bulk->mc->mc_pg[bulk->mc->mc_top]->mp_pgno);
     }
     bulk->last = add_node(bulk->leaf, &bulk->last, &data, data.mv_size, count > 1 ? F_DUPDATA : 0);
     bulk->mc->mc_db->md_entries += count;

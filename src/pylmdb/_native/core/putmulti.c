@@ -106,6 +106,21 @@ static int fill_load(Load *load, PyObject *list, Py_ssize_t i, Py_ssize_t count)
     return 0;
 }
 
+/* A record that comes after all others is appended, and so are those after it. */
+static int append_or_put(Cursor *cursor, PyObject *item, int flags, int *appends)
+{
+    int written;
+
+    if (!*appends)
+        return put_item(cursor, item, flags);
+    written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
+                                   flags | MDB_APPEND);
+    if (written)
+        return written;
+    *appends = 0;
+    return cursor_end_append(cursor) ? -1 : put_item(cursor, item, flags);
+}
+
 static int put_load(Cursor *cursor, const Load *load, int flags, size_t *added)
 {
     /* The last one is put last, because the cursor must be on it afterwards. */
@@ -113,14 +128,18 @@ static int put_load(Cursor *cursor, const Load *load, int flags, size_t *added)
     const struct pylmdb_sort_entry *entries =
         pylmdb_order_keys(load->keys, (size_t)last, 0, load->entries);
     Py_ssize_t i;
-    int written = 0;
+    int written = guard_cursor(cursor), appends = 1;
 
-    for (i = 0; i <= last && written >= 0; i++) {
+    for (i = 0; i < last && written >= 0; i++) {
         if (i + AHEAD < last)
             PYLMDB_FETCH(load->keys[entries[i + AHEAD].index].mv_data);
-        written = put_item(cursor, load->items[i < last ? entries[i].index : (size_t)last], flags);
+        written = append_or_put(cursor, load->items[entries[i].index], flags, &appends);
         *added += written > 0;
     }
+    if (written < 0 || (appends && cursor_end_append(cursor)))
+        return -1;
+    written = put_item(cursor, load->items[last], flags);
+    *added += written > 0;
     return written < 0 ? -1 : 0;
 }
 

@@ -418,17 +418,11 @@ int pylmdb_position_put(struct pylmdb_position *p, const void *key, size_t key_s
     return rc;
 }
 
-static int check_widths(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
-                        const MDB_val *value)
-{
-    return pylmdb_cursor_widths(cursor, dbflags, key, value);
-}
-
 static int append_native(struct pylmdb_position *p, const MDB_val *key, const MDB_val *value,
                          unsigned int flags)
 {
     flags = pylmdb_append_flags(p->dbflags, flags);
-    if (!p->bulk && !(p->bulk = pylmdb_bulk_new(p->cursor, flags, check_widths)))
+    if (!p->bulk && !(p->bulk = pylmdb_bulk_new(p->cursor, flags, pylmdb_cursor_widths)))
         return ENOMEM;
     return pylmdb_bulk_add(p->bulk, key, value);
 }
