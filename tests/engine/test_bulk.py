@@ -9,11 +9,15 @@ py-lmdb.
 
 import os
 import random
+import shutil
 import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import lmdb
 import numpy
 import pytest
+from programs import ROUNDS, start
 
 import pylmdb
 from pylmdb.verify import verify
@@ -130,7 +134,8 @@ class Program:
                 del self.model[kind][key]
             else:
                 with txn.cursor(db) as cursor:
-                    assert cursor.set_key(key) and cursor.value() == self.model[kind].pop(key)
+                    assert cursor.set_key(key)
+                    assert cursor.value() == self.model[kind].pop(key)
                     assert cursor.delete()
 
     def change_duplicates(self, txn, kind, key, what):
@@ -179,7 +184,8 @@ class Program:
         rest = self.records(kind)
         assert list(cursors[2]) == rest[rest.index(items[2]) :]
         if len(rest) > len(records) + 1:
-            assert cursors[0].prev() and cursors[0].item() == rest[-len(records) - 2]
+            assert cursors[0].prev()
+            assert cursors[0].item() == rest[-len(records) - 2]
         for cursor in cursors:
             cursor.close()
 
@@ -256,10 +262,145 @@ def test_random_programs_leave_what_the_model_has(open_env, env_path, lib_versio
     print(f"PYLMDB_SEED={SEED}")
     env = open_env(max_dbs=16, sync=False, **options)
     program = Program(env, rng, sizes)
-    program.run(8)
+    program.run(4 * ROUNDS)
     with env.begin() as txn:
         program.check(txn)
     env.close()
     assert verify(env_path) == []
     found = saved_by_py_lmdb(env_path, lib_version, [kind for kind in KINDS if kind])
     assert found == {kind: program.records(kind) for kind in KINDS if kind}
+
+
+# -- crashes ------------------------------------------------------------------------------------
+
+KILLED = """
+env = pylmdb.open(path, lib_version=lib_version, max_dbs=3)
+dbs = [None, env.open_db(b"other"), env.open_db(b"dups", dupsort=True)]
+count = 0
+while True:
+    with env.begin(write=True) as txn:
+        for db in dbs:
+            items = [(b"z%08d" % i, b"%d" % count + b"v" * (i % 5 * 100)) for i in
+                     range(count, count + 2000)]
+            txn.cursor(db).putmulti(items, append=True)
+        txn.delete(b"z%08d" % (count + 7))
+        txn.put(b"z%08d" % (count + 7), b"w" * 9000)
+    count += 2000
+    print(count, flush=True)
+"""
+
+
+def test_a_killed_process_leaves_whole_transactions(env_path, lib_version):
+    for _ in range(3 * ROUNDS):
+        shutil.rmtree(env_path, ignore_errors=True)
+        process = start(KILLED, env_path, lib_version)
+        reports = [process.stdout.readline() for _ in range(2)]
+        time.sleep(random.random() / 20)
+        process.kill()
+        reports += process.stdout.read().splitlines()
+        process.communicate()
+        committed = int([each for each in reports if each][-1])
+        with pylmdb.open(env_path, lib_version=lib_version, max_dbs=3) as env, env.begin() as txn:
+            counts = {txn.stat(env.open_db(name)).entries for name in (b"other", b"dups")}
+            (count,) = counts
+            assert count in (committed, committed + 2000)
+            assert txn.stat().entries == count + 2
+            assert txn.get(b"z%08d" % (count - 1993)) == b"w" * 9000
+        assert verify(env_path) == []
+
+
+def test_nothing_is_visible_before_the_commit_and_an_abort_gives_the_pages_back(env, env_path):
+    items = [(b"%08d" % i, b"v" * 100) for i in range(20_000)]
+    sizes = []
+    for _ in range(3):
+        with env.begin(write=True) as txn:
+            txn.cursor().putmulti(items, append=True)
+            sizes.append(os.stat(os.path.join(env_path, "data.mdb")).st_size)
+            with ThreadPoolExecutor() as pool:
+                assert pool.submit(lambda: list(env.begin().cursor())).result() == []
+            txn.abort()
+        assert env.stat().entries == 0
+    assert sizes[0] > 2_000_000  # most of it was written
+    assert sizes == sizes[:1] * 3
+
+
+# -- pages ----------------------------------------------------------------------------------------
+
+
+def leaf_pages(env, items, **options):
+    """Return how many leaf pages records take that are appended, all at once and one by one."""
+    found = []
+    for name in (b"at once", b"one by one"):
+        db = env.open_db(name, **options)
+        with env.begin(db=db, write=True) as txn:
+            if name == b"at once":
+                txn.cursor().putmulti(items, append=True)
+            else:
+                for key, value in items:
+                    txn.put(key, value, append=True)
+            found.append(txn.stat(db).leaf_pages)
+    return found
+
+
+@pytest.mark.parametrize("size", [0, 8, 33, 100, 777, 2010])
+def test_pages_are_as_full_as_those_of_appended_records(open_env, size):
+    env = open_env(max_dbs=4)
+    at_once, one_by_one = leaf_pages(env, [(b"%08d" % i, bytes(size)) for i in range(3000)])
+    assert at_once == one_by_one
+
+
+def test_values_of_a_key_take_no_more_room_than_they_need(open_env):
+    env = open_env(max_dbs=4)
+    items = [(b"%08d" % (i // 2), b"%06d" % i) for i in range(20_000)]
+    at_once, one_by_one = leaf_pages(env, items, dupsort=True)
+    assert at_once <= one_by_one
+
+
+def test_free_pages_are_used_again(env, env_path):
+    """A database that is emptied and filled again does not make the file longer each time."""
+    items = [(b"%08d" % i, b"v" * 100) for i in range(20_000)]
+    db = env.open_db(b"again")
+    sizes = []
+    for _ in range(8):
+        with env.begin(write=True) as txn:
+            txn.drop(db, delete=False)
+            txn.cursor(db).putmulti(items, append=True)
+        sizes.append(os.stat(os.path.join(env_path, "data.mdb")).st_size)
+    assert sizes[-1] < 1.05 * sizes[2]
+    assert verify(env_path) == []
+
+
+@pytest.mark.parametrize("kind", ["plain", "large", "dups", "fixed"])
+def test_a_map_that_cannot_grow_is_used_to_its_end(open_env, env_path, kind):
+    """Where there is no room at the end of the map, records are put."""
+    env = open_env(map_size=1 << 20, max_dbs=2, sync=False)
+    options = {"dupsort": kind in ("dups", "fixed"), "dupfixed": kind == "fixed"}
+    db, written, count = env.open_db(b"db", **options), [], 2000
+    while count:
+        start = len(written)
+        if kind in ("dups", "fixed"):
+            items = [(b"%06d" % (i // 3), b"%08d" % i) for i in range(start, start + 3 * count)]
+        else:
+            value = b"v" * (3000 if kind == "large" else 60)
+            items = [(b"%06d" % i, value) for i in range(start, start + count)]
+        try:
+            with env.begin(db, write=True) as txn:
+                assert txn.cursor().putmulti(items, append=True) == (len(items), len(items))
+            written += items
+        except pylmdb.MapFullError:
+            count //= 2
+    with env.begin(db) as txn:
+        assert list(txn.cursor()) == written
+    assert env.info().used > 0.9 * (1 << 20)
+    env.close()
+    assert verify(env_path) == []
+
+
+def test_records_behind_a_database_that_is_not_empty_continue_its_last_page(env):
+    items = [(b"%08d" % i, b"v" * 50) for i in range(20_000)]
+    dbs = [env.open_db(b"all"), env.open_db(b"parts")]
+    with env.begin(write=True) as txn:
+        txn.cursor(dbs[0]).putmulti(items, append=True)
+        for at in range(0, len(items), 500):
+            assert txn.cursor(dbs[1]).putmulti(items[at : at + 500], append=True) == (500, 500)
+        assert txn.stat(dbs[0]).leaf_pages == txn.stat(dbs[1]).leaf_pages
