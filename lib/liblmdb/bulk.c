@@ -73,6 +73,13 @@ static int has_other_size(const struct pylmdb_bulk *bulk, const MDB_val *key)
     return (bulk->mc->mc_db->md_flags & MDB_INTEGERKEY) && key->mv_size != bulk->last.mv_size;
 }
 
+/* How much room may be left on the last leaf page. The values of a key grow after it was put,
+ * and split the page then, so it is rarely full when a key comes. */
+static size_t room_to_leave(const MDB_cursor *mc)
+{
+    return mc->mc_db->md_flags & MDB_DUPSORT ? mc->mc_txn->mt_env->me_psize / 8 : 0;
+}
+
 /* Why a record is put, and not built into a page. Nothing else decides that, but for what is
  * found when pages are taken (NO_ROOM), and when values are gathered (build()). */
 static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MDB_val *key,
@@ -96,7 +103,7 @@ static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MD
     if (bulk->has_no_room)
         return NO_ROOM;
     if (!bulk->has_put || mc->mc_snum < 2 || !is_on_last_page(mc) ||
-        mdb_leaf_size(env, &k, &v) <= SIZELEFT(mp))
+        mdb_leaf_size(env, &k, &v) + room_to_leave(mc) <= SIZELEFT(mp))
         return UNFINISHED_PAGE;
     bulk->last = key_at(mp, NUMKEYS(mp) - 1);
     if (has_other_size(bulk, key))
@@ -276,15 +283,33 @@ static int finish_building(struct pylmdb_bulk *bulk)
     return MDB_SUCCESS;
 }
 
+/* Whether the key was put just before, with a value of this size. */
+static int is_put_again(const struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    const MDB_cursor *mc = bulk->mc;
+    MDB_val last;
+
+    if (!bulk->has_put || value->mv_size != bulk->put_size || !(mc->mc_flags & C_INITIALIZED) ||
+        mc->mc_ki[mc->mc_top] >= NUMKEYS(mc->mc_pg[mc->mc_top]))
+        return 0;
+    last = key_at(mc->mc_pg[mc->mc_top], mc->mc_ki[mc->mc_top]);
+    return last.mv_size == key->mv_size && !memcmp(last.mv_data, key->mv_data, key->mv_size);
+}
+
 static int put_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     MDB_cursor *mc = bulk->mc;
     MDB_val k = *key, v = *value;
-    int rc = bulk->check ? bulk->check(mc, mc->mc_db->md_flags, key, value) : MDB_SUCCESS;
+    int rc = MDB_SUCCESS;
 
+    if (bulk->check && !is_put_again(bulk, key, value))
+        rc = bulk->check(mc, mc->mc_db->md_flags, key, value);
     if (!rc)
         rc = mdb_cursor_put(mc, &k, &v, bulk->flags);
-    bulk->has_put |= !rc;
+    if (!rc) {
+        bulk->has_put = 1;
+        bulk->put_size = value->mv_size;
+    }
     return rc;
 }
 

@@ -15,8 +15,11 @@ struct pylmdb_bulk {
     /* of records that are put, and what is called before; NULL: nothing */
     unsigned int flags;
     pylmdb_bulk_check *check;
-    /* whether this has put a record; whether pages or memory for them could not be taken */
-    int has_put, has_no_room;
+    /* whether this has put a record, and the size of its value */
+    int has_put;
+    size_t put_size;
+    /* whether pages, or memory for them, could not be taken */
+    int has_no_room;
 
     /* The open leaf page, in memory of its own; NULL: records are put. */
     MDB_page *leaf;
