@@ -191,6 +191,7 @@ static int adopt_leaf(struct pylmdb_bulk *bulk)
 
     if ((rc = mdb_page_spill(mc, &key, &nothing)) || (rc = mdb_page_new(mc, P_LEAF, 1, &mp)))
         return rc;
+    clear_room(bulk->leaf);
     MP_PAD(mp) = 0;
     MP_LOWER(mp) = MP_LOWER(bulk->leaf);
     MP_UPPER(mp) = MP_UPPER(bulk->leaf);

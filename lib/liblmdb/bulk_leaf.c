@@ -14,7 +14,7 @@ static indx_t end_of_nodes(const MDB_env *env)
 
 static void clear_page(const MDB_env *env, MDB_page *mp, unsigned int flags)
 {
-    memset(mp, 0, env->me_psize);
+    memset(mp, 0, PAGEHDRSZ);
     MP_FLAGS(mp) = (uint16_t)flags;
     MP_LOWER(mp) = PAGEHDRSZ - PAGEBASE;
     MP_UPPER(mp) = end_of_nodes(env);
@@ -29,6 +29,9 @@ static inline MDB_val add_node(MDB_page *mp, const MDB_val *key, const MDB_val *
     MDB_node *node = (MDB_node *)((char *)mp + at + PAGEBASE);
     MDB_val copy = {key->mv_size, NODEKEY(node)};
 
+    /* Keys and values of odd sizes have a byte behind them. */
+    ((char *)NODEKEY(node))[EVEN(LEAFSIZE(key, data)) - NODESIZE - 1] = 0;
+    ((char *)NODEKEY(node))[EVEN(key->mv_size) - 1] = 0;
     MP_PTRS(mp)[NUMKEYS(mp)] = MP_UPPER(mp) = at;
     MP_LOWER(mp) += sizeof(indx_t);
     node->mn_ksize = (unsigned short)key->mv_size;
@@ -46,6 +49,12 @@ static MDB_val key_at(MDB_page *mp, unsigned int i)
     const MDB_val key = {NODEKSZ(node), NODEKEY(node)};
 
     return key;
+}
+
+/* Make zeros of the room that is left: it has bytes of other pages. */
+static void clear_room(MDB_page *mp)
+{
+    memset((char *)mp + MP_LOWER(mp) + PAGEBASE, 0, SIZELEFT(mp));
 }
 
 /* Make a leaf page a child of the last branch page, where the cursor's path ends. */
@@ -92,6 +101,7 @@ static int close_leaf(struct pylmdb_bulk *bulk)
     if ((rc = take_pages(bulk, 1, &pgno)))
         return rc;
     sign_page(bulk, bulk->leaf, pgno);
+    clear_room(bulk->leaf);
     if ((rc = begin_page(bulk, pgno)) ||
         (rc = add_bytes(bulk, bulk->leaf, bulk->txn->mt_env->me_psize)) ||
         (rc = join_tree(bulk, pgno)))

@@ -349,6 +349,23 @@ def test_pages_are_as_full_as_those_of_appended_records(open_env, size):
     assert at_once == one_by_one
 
 
+def test_the_same_records_make_the_same_file(open_env, tmp_path):
+    """What is left of a page has nothing of the page that was in the same memory before."""
+    files = []
+    for name, other in (("a", b"x"), ("b", b"y")):
+        with open_env(tmp_path / name, max_dbs=4) as env:
+            dbs = [env.open_db(b"1"), env.open_db(b"2", dupsort=True)]
+            with env.begin(write=True) as txn:  # leaves traces in memory
+                txn.cursor().putmulti([(b"%05d" % i, other * 90) for i in range(5000)], append=True)
+                txn.abort()
+            items = [(b"%05d" % (i // 3), b"%07d" % i + b"v" * (i % 99)) for i in range(9000)]
+            with env.begin(write=True) as txn:
+                txn.cursor(dbs[0]).putmulti(items[::3], append=True)
+                txn.cursor(dbs[1]).putmulti(items, append=True)
+        files.append((tmp_path / name / "data.mdb").read_bytes())
+    assert files[0] == files[1]
+
+
 def test_values_of_a_key_take_no_more_room_than_they_need(open_env):
     env = open_env(max_dbs=4)
     items = [(b"%08d" % (i // 2), b"%06d" % i) for i in range(20_000)]
