@@ -11,7 +11,7 @@
  * - The first records are put, until one does not fit on the last leaf page. So small batches
  *   cost what they cost before, the path to the end of the tree belongs to the transaction,
  *   and no page stays half empty.
- * - mdb_node_add() lays out nodes, and mdb_page_split() splits branch pages, makes new roots
+ * - Branch pages are changed by mdb_node_add() and mdb_page_split(), which also makes new roots
  *   and moves other cursors. A branch page that is split at its end stays full.
  * - The last leaf page, which may not be full, becomes a dirty page of liblmdb's at the end.
  *
@@ -185,11 +185,10 @@ static int begin_building(struct pylmdb_bulk *bulk)
 static int adopt_leaf(struct pylmdb_bulk *bulk)
 {
     MDB_cursor *mc = bulk->mc;
-    MDB_val key = key_at(bulk->leaf, 0), nothing = {0, NULL};
     MDB_page *mp;
     int rc;
 
-    if ((rc = mdb_page_spill(mc, &key, &nothing)) || (rc = mdb_page_new(mc, P_LEAF, 1, &mp)))
+    if ((rc = make_room_for_dirty(bulk)) || (rc = mdb_page_new(mc, P_LEAF, 1, &mp)))
         return rc;
     clear_room(bulk->leaf);
     MP_PAD(mp) = 0;

@@ -62,11 +62,11 @@ static int join_tree(struct pylmdb_bulk *bulk, pgno_t pgno)
 {
     MDB_cursor *mc = bulk->mc;
     MDB_env *env = bulk->txn->mt_env;
-    MDB_val key = key_at(bulk->leaf, 0), nothing = {0, NULL};
+    MDB_val key = key_at(bulk->leaf, 0);
     MDB_page *mp;
     int rc;
 
-    if ((rc = mdb_page_spill(mc, &key, &nothing)) || (rc = mdb_cursor_touch(mc)))
+    if ((rc = mdb_cursor_touch(mc)))
         return rc;
     mp = mc->mc_pg[mc->mc_top];
     mc->mc_ki[mc->mc_top] = (indx_t)NUMKEYS(mp);
@@ -104,7 +104,7 @@ static int close_leaf(struct pylmdb_bulk *bulk)
     clear_room(bulk->leaf);
     if ((rc = begin_page(bulk, pgno)) ||
         (rc = add_bytes(bulk, bulk->leaf, bulk->txn->mt_env->me_psize)) ||
-        (rc = join_tree(bulk, pgno)))
+        (rc = make_room_for_dirty(bulk)) || (rc = join_tree(bulk, pgno)))
         return rc;
     mdb_midl_xappend(bulk->written, pgno << 1);
     bulk->mc->mc_db->md_leaf_pages++;

@@ -152,13 +152,20 @@ static void remove_dirty(MDB_txn *txn, MDB_page *mp, unsigned int count)
     mdb_dpage_free(txn->mt_env, mp);
 }
 
+/* Make room in the list of dirty pages for the next leaf page and what join_tree() needs, as a
+ * put would. This may write any dirty page that no cursor is on. */
+static int make_room_for_dirty(struct pylmdb_bulk *bulk)
+{
+    MDB_val nothing = {0, NULL}, key = nothing;
+
+    return mdb_page_spill(bulk->mc, &key, &nothing);
+}
+
 /* Take a run of pages from the free list, or find that it has none as long. */
 static int take_run(struct pylmdb_bulk *bulk, size_t count)
 {
     MDB_txn *txn = bulk->txn;
     const pgno_t end = txn->mt_next_pgno;
-    const MDB_val nothing = {0, NULL};
-    MDB_val key = nothing, data = nothing;
     MDB_page *mp;
     int rc = return_run(bulk);
 
@@ -168,8 +175,7 @@ static int take_run(struct pylmdb_bulk *bulk, size_t count)
         bulk->at_end = 1;
     if (rc || bulk->at_end)
         return rc;
-    if ((rc = mdb_page_spill(bulk->mc, &key, &data)) ||
-        (rc = mdb_page_alloc(bulk->mc, (int)count, &mp)))
+    if ((rc = make_room_for_dirty(bulk)) || (rc = mdb_page_alloc(bulk->mc, (int)count, &mp)))
         return rc;
     if (mp->mp_pgno == end) {
         bulk->at_end = 1;

@@ -30,14 +30,15 @@ static MDB_val value_at(const struct pylmdb_bulk *bulk, unsigned int i)
     return value;
 }
 
-/* Return the size of the sub-page when it is cut. */
+/* Return the size of the sub-page when it is cut. It is even, as liblmdb keeps it: when it
+ * shrinks, the node is moved by what has become free. */
 static size_t subpage_size(const struct pylmdb_bulk *bulk)
 {
     MDB_page *values = bulk->values;
     const size_t count = NUMKEYS(values);
 
     if (has_fixed_size(bulk))
-        return PAGEHDRSZ + count * MP_PAD(values);
+        return EVEN(PAGEHDRSZ + count * MP_PAD(values));
     return PAGEHDRSZ + count * sizeof(indx_t) + end_of_nodes(bulk->txn->mt_env) - MP_UPPER(values);
 }
 
@@ -75,7 +76,7 @@ static int add_value(struct pylmdb_bulk *bulk, const MDB_val *value)
     const MDB_val last = value_at(bulk, NUMKEYS(bulk->values) - 1);
     const size_t more =
         has_fixed_size(bulk) ? value->mv_size : sizeof(indx_t) + EVEN(NODESIZE + value->mv_size);
-    const MDB_val data = {subpage_size(bulk) + more, NULL};
+    const MDB_val data = {EVEN(subpage_size(bulk) + more), NULL};
 
     if (has_fixed_size(bulk) && value->mv_size != last.mv_size)
         return PYLMDB_NOT_QUICK;
@@ -92,11 +93,17 @@ static void cut_subpage(struct pylmdb_bulk *bulk)
 {
     MDB_page *values = bulk->values;
     const indx_t upper = MP_UPPER(values), offset = (indx_t)(upper - MP_LOWER(values));
+    const size_t size = (size_t)NUMKEYS(values) * MP_PAD(values);
     unsigned int i;
 
     MP_UPPER(values) = MP_LOWER(values);
-    if (has_fixed_size(bulk))
+    if (has_fixed_size(bulk)) {
+        if (size % 2) { /* a byte is left */
+            ((char *)METADATA(values))[size] = 0;
+            MP_UPPER(values)++;
+        }
         return;
+    }
     memmove((char *)values + MP_LOWER(values) + PAGEBASE, (char *)values + upper + PAGEBASE,
             (size_t)(end_of_nodes(bulk->txn->mt_env) - upper));
     for (i = 0; i < NUMKEYS(values); i++)

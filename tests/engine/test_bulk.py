@@ -373,6 +373,31 @@ def test_values_of_a_key_take_no_more_room_than_they_need(open_env):
     assert at_once <= one_by_one
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 200])
+def test_values_of_one_width(open_env, env_path, width):
+    env = open_env(max_dbs=2)
+    db = env.open_db(b"fixed", dupsort=True, dupfixed=True)
+    rng = random.Random(width)
+    model = {}
+    for i in range(2000):
+        count = rng.choice([1, 2, 3, 7, 30])
+        model[b"%05d" % i] = sorted({rng.randbytes(width) for _ in range(count)})
+    with env.begin(db, write=True) as txn:
+        items = [(key, value) for key, values in model.items() for value in values]
+        assert txn.cursor().putmulti(items, append=True) == (len(items), len(items))
+        for key in rng.sample(list(model), 300):
+            value = rng.choice(model[key])
+            assert txn.delete(key, value)
+            assert txn.put(key, value)
+    with env.begin(db) as txn:
+        cursor = txn.cursor()
+        assert list(cursor) == items
+        found = cursor.getmulti(list(model), dupdata=True, dupfixed_bytes=width)
+        assert [(key, bytes(value)) for key, value in found] == items
+    env.close()
+    assert verify(env_path) == []
+
+
 def test_free_pages_are_used_again(env, env_path):
     """A database that is emptied and filled again does not make the file longer each time."""
     items = [(b"%08d" % i, b"v" * 100) for i in range(20_000)]
