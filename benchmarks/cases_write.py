@@ -12,6 +12,7 @@ from itertools import repeat
 from typing import Any
 
 import data
+import numpy
 from data import VALUE, Stage
 from floor import MDB_NOSYNC, Floor
 from measure import Job, Timed
@@ -118,18 +119,26 @@ def delete(stage: Stage) -> Iterator[Timed]:
         yield Job(len(keys), run, after=restore, repeat=10)
 
 
-def putmulti(stage: Stage, keys: list[bytes], append: bool) -> Iterator[Timed]:
-    """Each round fills an empty file in a transaction that is aborted, untimed."""
-    env, items = stage.empty, [(each, VALUE) for each in keys]
-    current: list[Any] = []
+def fill(stage: Stage, count: int, write: Callable[[Any], Any]) -> Iterator[Timed]:
+    """Each round fills an empty database and commits, without a flush; emptying is untimed."""
+    env = stage.unsynced
 
     def before() -> None:
-        current.append(env.begin(write=True))
+        with env.begin(write=True) as txn:
+            txn.drop(env.open_db(None, txn=txn), delete=False)
 
     def run() -> None:
-        current[0].cursor().putmulti(items, append=append)
+        with env.begin(write=True) as txn:
+            write(txn)
 
-    yield Job(len(items), run, before, after=lambda: current.pop().abort())
+    yield Job(count, run, before)
+
+
+def putmulti(
+    stage: Stage, keys: list[bytes], append: bool, value: bytes = VALUE
+) -> Iterator[Timed]:
+    items = [(each, value) for each in keys]
+    yield from fill(stage, len(items), lambda txn: txn.cursor().putmulti(items, append=append))
 
 
 @CASES.case("putmulti, random keys", 1.3)
@@ -139,4 +148,21 @@ def putmulti_random(stage: Stage) -> Iterator[Timed]:
 
 @CASES.case("putmulti, append=True", 1.3)
 def putmulti_append(stage: Stage) -> Iterator[Timed]:
-    yield from putmulti(stage, data.sorted_keys(stage.sizes), append=True)
+    yield from putmulti(stage, data.many_keys(stage.sizes), append=True)
+
+
+@CASES.case("putmulti, append=True, 16 bytes", 2.0)
+def putmulti_append_small(stage: Stage) -> Iterator[Timed]:
+    yield from putmulti(stage, data.many_keys(stage.sizes), append=True, value=VALUE[:16])
+
+
+@CASES.case("put_arrays, sorted keys", 1.3)
+def put_arrays(stage: Stage) -> Iterator[Timed]:
+    """Beside putmulti(append=True) of the same records."""
+    keys = data.many_keys(stage.sizes)
+    if not stage.ours:
+        yield from putmulti(stage, keys, append=True)
+        return
+    names = numpy.array(keys)
+    rows = numpy.frombuffer(VALUE * len(keys), "u1").reshape(len(keys), len(VALUE))
+    yield from fill(stage, len(keys), lambda txn: txn.put_arrays(names, rows))

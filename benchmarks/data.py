@@ -71,6 +71,10 @@ def sorted_keys(sizes: Sizes) -> list[bytes]:
     return [key(i) for i in sorted(random.Random(3).sample(range(sizes.many), sizes.batch))]
 
 
+def many_keys(sizes: Sizes) -> list[bytes]:
+    return [key(i) for i in range(sizes.many)]
+
+
 def dup_keys(sizes: Sizes) -> list[bytes]:
     return [key(i) for i in range(sizes.dup_keys)]
 
@@ -148,8 +152,8 @@ class Stage:
         return env
 
     @cached_property
-    def empty(self) -> Any:
-        return self._filled("empty", [])
+    def unsynced(self) -> Any:
+        return self._filled("unsynced", [], sync=False)
 
     @cached_property
     def named(self) -> Any:

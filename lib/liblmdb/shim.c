@@ -232,7 +232,10 @@ static void unguard_map(int slot);
 #undef pthread_mutex_unlock
 #endif
 #include "truncation.c"
-#include "append_large.c"
+#include "bulk_pages.c"
+#include "bulk_leaf.c"
+#include "bulk_values.c"
+#include "bulk.c"
 
 int pylmdb_has_shim(void)
 {

@@ -267,17 +267,38 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
 int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
 /* cdef: end */
 
-/* Append a record whose value takes overflow pages, and write these to the file at once.
- * PYLMDB_NOT_QUICK, with nothing done, for other values and where it is not possible. Before
- * the transaction does anything else, pylmdb_unwritten_write() must write what is still in
- * memory; if pylmdb_unwritten_free() finds something there, it fails the transaction. The
- * value must not be changed in this transaction. */
-struct pylmdb_unwritten;
-struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn);
-int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value,
-                        struct pylmdb_unwritten *pages);
-int pylmdb_unwritten_write(struct pylmdb_unwritten *pages);
-void pylmdb_unwritten_free(struct pylmdb_unwritten *pages);
+/* -- bulk.c: many records, in order, behind the last one of a database --
+
+   cursor = a cursor of the database, of a write transaction
+   bulk = pylmdb_bulk_new(cursor, MDB_APPEND, NULL);    NULL: no memory
+   for each record:
+       rc = pylmdb_bulk_add(bulk, &key, &value);        MDB_KEYEXIST: was not greater; go on
+   rc = pylmdb_bulk_finish(bulk);                       before anything else uses the transaction
+   pylmdb_bulk_free(bulk);
+
+ * pylmdb_bulk_add() returns what mdb_cursor_put() with these flags does, and copies the
+ * record. Records are put until a leaf page is full; from then on pages are built and written
+ * (bulk.c). Whatever cannot be built is put, so every cursor and every record is allowed, and
+ * a few records cost what putting them costs. In a database with duplicates the flags are
+ * MDB_APPENDDUP: the records of one key come one after the other, with ascending values.
+ * check, if given, is called before a record is put, and can refuse it; so a caller need not
+ * check sizes that the database requires (pylmdb_cursor_widths()).
+ *
+ * Between the first add and finish nothing else can use the transaction: calls of liblmdb fail
+ * with MDB_BAD_TXN, a commit too. So no Python code may run in between that could use it. After
+ * finish, more records can be added; the cursor is on the last record. finish() is quick if
+ * nothing was built. After a code other than 0 and MDB_KEYEXIST, finish() tells whether the
+ * records before are there. A failure that leaves the tree in pieces fails the transaction
+ * for good, and so does pylmdb_bulk_free() without finish(); that touches neither the
+ * transaction nor the cursor, which may have ended. */
+typedef int pylmdb_bulk_check(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
+                              const MDB_val *value);
+struct pylmdb_bulk;
+struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
+                                    pylmdb_bulk_check *check);
+int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value);
+int pylmdb_bulk_finish(struct pylmdb_bulk *bulk);
+void pylmdb_bulk_free(struct pylmdb_bulk *bulk);
 
 /* cdef: begin */
 /* Called after opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */

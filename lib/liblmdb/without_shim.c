@@ -444,29 +444,40 @@ int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited)
     return MDB_BAD_TXN;
 }
 
-struct pylmdb_unwritten *pylmdb_unwritten_new(MDB_txn *txn)
+struct pylmdb_bulk {
+    MDB_cursor *cursor;
+    unsigned int flags;
+    pylmdb_bulk_check *check;
+};
+
+struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
+                                    pylmdb_bulk_check *check)
 {
-    (void)txn;
-    return malloc(1);
+    struct pylmdb_bulk *bulk = malloc(sizeof(*bulk));
+
+    if (bulk)
+        *bulk = (struct pylmdb_bulk){cursor, flags, check};
+    return bulk;
 }
 
-int pylmdb_append_large(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value,
-                        struct pylmdb_unwritten *pages)
+int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
-    (void)cursor;
-    (void)key;
-    (void)value;
-    (void)pages;
-    return PYLMDB_NOT_QUICK;
+    MDB_val k = *key, v = *value;
+    unsigned int dbflags;
+    int rc = mdb_dbi_flags(mdb_cursor_txn(bulk->cursor), mdb_cursor_dbi(bulk->cursor), &dbflags);
+
+    if (!rc && bulk->check)
+        rc = bulk->check(bulk->cursor, dbflags, key, value);
+    return rc ? rc : mdb_cursor_put(bulk->cursor, &k, &v, bulk->flags);
 }
 
-int pylmdb_unwritten_write(struct pylmdb_unwritten *pages)
+int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
 {
-    (void)pages;
+    (void)bulk;
     return MDB_SUCCESS;
 }
 
-void pylmdb_unwritten_free(struct pylmdb_unwritten *pages)
+void pylmdb_bulk_free(struct pylmdb_bulk *bulk)
 {
-    free(pages);
+    free(bulk);
 }

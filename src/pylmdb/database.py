@@ -3,26 +3,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from ._base.flags import DATABASE_FLAGS, MDB_DUPFIXED, MDB_DUPSORT, MDB_INTEGERDUP
-||||||| 68df68d
-from ._base.flags import (
-    MDB_DUPFIXED,
-    MDB_DUPSORT,
-    MDB_INTEGERDUP,
-    MDB_INTEGERKEY,
-    MDB_REVERSEKEY,
-)
-=======
 from ._base.buffers import short_repr
-from ._base.flags import (
-    MDB_DUPFIXED,
-    MDB_DUPSORT,
-    MDB_INTEGERDUP,
-    MDB_INTEGERKEY,
-    MDB_REVERSEKEY,
-)
->>>>>>> help
+from ._base.flags import DATABASE_FLAGS, MDB_DUPFIXED, MDB_DUPSORT, MDB_INTEGERDUP
 from ._typing import TYPE_CHECKING
 from ._which_core import DatabaseCore, publish
 from .errors import Error, InvalidParameterError, closed

@@ -146,3 +146,135 @@ def test_a_key_that_is_too_long_for_small_pages(open_env, env_path):
     env.close()
     with open_env(lib_version=None) as env:
         assert env.stat().psize == 512
+
+
+# -- appended: what an iterator runs sees the records that it has given --------------------------
+
+
+def appended(txn, use, count=500):
+    """Append records of a generator that uses the transaction after some of them."""
+
+    def records():
+        for i in range(count):
+            if i and i % 100 == 0:
+                use(i)
+            yield b"%06d" % i, VALUE
+
+    return txn.cursor().putmulti(records(), append=True)
+
+
+def test_an_iterator_sees_the_records_that_it_has_given(env):
+    seen = []
+    with env.begin(write=True) as txn:
+        other = txn.cursor()
+
+        def use(i):
+            assert other.last()
+            seen.append((txn.stat().entries, other.key(), txn.get(b"%06d" % (i - 1))))
+
+        assert appended(txn, use) == (500, 500)
+        assert list(txn.cursor().iternext(values=False)) == [b"%06d" % i for i in range(500)]
+    assert seen == [(i, b"%06d" % (i - 1), VALUE) for i in range(100, 500, 100)]
+
+
+def test_an_iterator_may_change_what_it_has_given(env):
+    with env.begin(write=True) as txn:
+
+        def use(i):
+            assert txn.delete(b"%06d" % (i - 1))
+            assert txn.put(b"%06d" % (i - 2), b"other")
+            with env.begin(write=True, parent=txn) as child:
+                assert child.get(b"%06d" % (i - 2)) == b"other"
+                assert child.delete(b"%06d" % (i - 3))
+
+        assert appended(txn, use) == (500, 500)
+        assert txn.stat().entries == 492
+
+
+def test_an_iterator_that_fails_leaves_what_it_has_given(env):
+    def fail(i):
+        raise ZeroDivisionError
+
+    with env.begin(write=True) as txn:
+        with pytest.raises(ZeroDivisionError):
+            appended(txn, fail)
+        assert txn.stat().entries == 100
+    assert env.stat().entries == 100
+
+
+def test_an_iterator_may_append_itself(env):
+    with env.begin(write=True) as txn:
+
+        def use(i):
+            assert txn.cursor().putmulti([(b"%06d." % (i - 1), b"")], append=True) == (1, 1)
+
+        assert appended(txn, use) == (500, 500)
+        assert txn.stat().entries == 504
+
+
+@pytest.mark.parametrize("end", ["abort", "commit"])
+def test_an_iterator_may_end_the_transaction(env, end):
+    txn = env.begin(write=True)
+    with pytest.raises(pylmdb.Error):
+        appended(txn, lambda i: getattr(txn, end)())
+    assert env.stat().entries == (100 if end == "commit" else 0)
+
+
+def test_an_iterator_may_close_the_cursor(env):
+    with env.begin(write=True) as txn:
+        cursor = txn.cursor()
+
+        def records():
+            for i in range(100):
+                yield b"%06d" % i, VALUE
+            cursor.close()
+            yield b"more", VALUE
+
+        with pytest.raises(pylmdb.Error):
+            cursor.putmulti(records(), append=True)
+        assert txn.stat().entries == 100
+
+
+def test_an_iterator_may_close_the_environment(open_env):
+    env = open_env()
+    txn = env.begin(write=True)
+    with pytest.raises(pylmdb.Error):
+        appended(txn, lambda i: env.close())
+    assert open_env().stat().entries == 0
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_records_that_are_not_greater_are_not_appended(env, kind):
+    items = [(b"%06d" % i, VALUE) for i in range(3000)]
+    given = [each for i, item in enumerate(items) for each in ([item] * 2 if i % 7 else [item])]
+    given.insert(2000, items[0])
+    with env.begin(write=True) as txn:
+        cursor = txn.cursor()
+        assert cursor.putmulti(kind(given), append=True) == (len(given), 3000)
+        assert list(txn.cursor()) == items
+        assert cursor.item() == items[-1]
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+@pytest.mark.parametrize("bad", [b"", b"k" * 5000])
+def test_a_key_that_is_refused_leaves_those_before_it(env, kind, bad):
+    items = [(b"%06d" % i, VALUE) for i in range(1000)]
+    with env.begin(write=True) as txn:
+        with pytest.raises(pylmdb.BadValsizeError):
+            txn.cursor().putmulti(kind([*items, (bad, VALUE), (b"z", VALUE)]), append=True)
+        assert list(txn.cursor()) == items
+    with env.begin() as txn:
+        assert list(txn.cursor()) == items
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_buffers_are_appended_among_bytes(env, kind):
+    items = [(b"%06d" % i, VALUE) for i in range(1000)]
+    given = [
+        (key, memoryview(value)) if i % 50 == 0 else (bytearray(key), value) if i % 70 == 0
+        else (key, value)
+        for i, (key, value) in enumerate(items)
+    ]  # fmt: skip
+    with env.begin(write=True) as txn:
+        assert txn.cursor().putmulti(kind(given), append=True) == (1000, 1000)
+        assert list(txn.cursor()) == items

@@ -210,6 +210,9 @@ def test_reads(env_path, lib_version, source, options):
 WRITES = """\
 import numpy as np
 STEPS = memoryview(bytes(range(100)))[::3]
+ROWS = np.zeros((600, 60), "u1")
+APPENDED = [(b"z%04d" % i, b"v" * (9000 if i % 300 == 200 else 100)) for i in range(400)]
+SAME_KEYS = [(b"z%04d" % (i // 9), b"%04d" % i) for i in range(1500)]
 def reserve():
     with txn.reserve(KEY, 10) as buffer:
         buffer[:] = b"0123456789"
@@ -233,6 +236,10 @@ writes = {
     "cursor.pop": lambda: (cur.pop(VIEW), txn.cursor(dup).pop(b"005")),
     "cursor.replace": lambda: (cur.replace(VIEW, VALUE), txn.cursor(dup).replace(b"005", VALUE)),
     "putmulti": lambda: cur.putmulti([(VIEW, VALUE), (KEY, STRIDED)] * 20),
+    "putmulti append": lambda: cur.putmulti(APPENDED, append=True),
+    "putmulti append of an iterator": lambda: cur.putmulti(iter(APPENDED), append=True),
+    "putmulti append of values": lambda: txn.cursor(dup).putmulti(SAME_KEYS, append=True),
+    "put_arrays append": lambda: txn.put_arrays(np.arange(1 << 20, (1 << 20) + 600), ROWS, db=ints),
     "change while iterating": lambda: change(iter(cur)),
     "child": lambda: child("commit"),
     "child aborted": lambda: child("abort"),

@@ -245,6 +245,41 @@ fill(open_env(), 1 * MIB)
 """)
 
 
+def test_records_that_are_appended_many_at_a_time(run):
+    """Their pages are written before the commit."""
+    run("""
+env = open_env()
+fill(env, 2 * MIB)
+had = count(env)
+items = [(b"new%08d" % i, b"v" * 3900 if i % 3 else b"v" * 300) for i in range(3000)]
+def append(txn):
+    assert txn.cursor().putmulti(items, append=True) == (3000, 3000)
+def append_in_transaction():
+    with env.begin(write=True) as txn:
+        append(txn)
+size = os.stat(path + "/data.mdb").st_size
+for more in (0, 1, 5000, MIB, 2 * MIB, 6 * MIB):
+    disk(size + more)
+    refused(append_in_transaction)
+    if not writemap:
+        with env.begin(write=True) as txn:
+            try:
+                with env.begin(write=True, parent=txn) as child:
+                    append(child)
+            except pylmdb.DiskError:
+                pass
+            else:
+                raise AssertionError("there was room")
+            assert txn.stat().entries == had
+            txn.abort()
+    disk(-1)
+    assert count(env) == had and pylmdb.verify(path).ok
+append_in_transaction()
+env.close()
+assert open_env().stat().entries == had + 3000 and pylmdb.verify(path).ok
+""")
+
+
 def test_a_merge_of_large_values(run):
     """Pages are written before the commit."""
     run("""

@@ -305,12 +305,35 @@ class CursorCore:
         key, value = self._raw("key", key), self._raw("value", value)
         return bool(self._do(self._put, "put", key, value, flags))
 
+    def _append_list(self, native: Any, items: list[Any], flags: int) -> tuple[int, int]:
+        """Append the pairs of bytes at the beginning; how many there are, and were added."""
+        lib, position, added, at = self._lib, self._position, 0, 0
+        try:
+            while at < len(items):
+                item = items[at]
+                if type(item) is not tuple or [*map(type, item)] != [bytes, bytes]:
+                    break
+                key, value = item
+                added += self._write(
+                    native, lib.MDB_KEYEXIST, lib.pylmdb_position_append,
+                    key, len(key), value, len(value), flags,
+                )  # fmt: skip
+                at += 1
+        finally:
+            code = lib.pylmdb_position_appended(position)
+        if code:
+            raise database_error(self._ffi.string(position.failed).decode(), code, self._slot)
+        return at, added
+
     def putmulti(
         self, items: Any, dupdata: bool = True, overwrite: bool = True, append: bool = False
     ) -> tuple[int, int]:
         flags = put_flags(dupdata, overwrite, append)
         consumed = added = 0
         self._do(self._nothing)
+        if append and type(items) is list:
+            consumed, added = self._do(self._append_list, items, flags)
+            items = items[consumed:]
         for item in items:
             if type(item) is not tuple or len(item) != 2:
                 raise refusal("putmulti without pairs")

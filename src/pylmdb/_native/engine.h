@@ -206,6 +206,10 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, position_put, (struct pylmdb_position *position, const void *key, \
                                       size_t key_size, const void *value, size_t value_size, \
                                       unsigned int flags)) \
+    SLOT(int, pylmdb_, position_append, (struct pylmdb_position *position, const void *key, \
+                                         size_t key_size, const void *value, size_t value_size, \
+                                         unsigned int flags)) \
+    SLOT(int, pylmdb_, position_appended, (struct pylmdb_position *position)) \
     SLOT(int, pylmdb_, position_delete, (struct pylmdb_position *position, int all)) \
     SLOT(int, pylmdb_, position_replace, (struct pylmdb_position *position, const void *key, \
                                           size_t key_size, const void *value, \

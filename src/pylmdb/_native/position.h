@@ -55,6 +55,8 @@ struct pylmdb_position {
     struct pylmdb_saved saved;
     /* the function of liblmdb in which the last write has failed */
     const char *failed;
+    /* between pylmdb_position_append() and pylmdb_position_appended() */
+    struct pylmdb_bulk *bulk;
 };
 
 /* A key or value has another width than those in the database. */
@@ -107,6 +109,12 @@ int pylmdb_position_count(struct pylmdb_position *position, size_t *count);
 /* MDB_KEYEXIST: the record exists already, and the cursor is on it. */
 int pylmdb_position_put(struct pylmdb_position *position, const void *key, size_t key_size,
                         const void *value, size_t value_size, unsigned int flags);
+/* The same with MDB_APPEND, for many records: whole pages are built of them (bulk.c). After a
+ * code other than 0 and MDB_KEYEXIST, and before anything else uses the transaction,
+ * pylmdb_position_appended() must be called, which leaves the cursor on the last record. */
+int pylmdb_position_append(struct pylmdb_position *position, const void *key, size_t key_size,
+                           const void *value, size_t value_size, unsigned int flags);
+int pylmdb_position_appended(struct pylmdb_position *position);
 /* Deletes the record, or all values of its key, and moves to the successor. */
 int pylmdb_position_delete(struct pylmdb_position *position, int all);
 /* After a search for the key: stores the value in place of all that the key has. */

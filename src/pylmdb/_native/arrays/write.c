@@ -8,34 +8,28 @@
 
 /* -- batches ------------------------------------------------------------------------ */
 
-/* The records to write, and their order; entries NULL: the order given. */
+/* The records to write, and their order; entries NULL: the order given. done: how many of them
+ * are written. */
 struct load {
     const struct pylmdb_keys *keys;
     const char *values;
     ptrdiff_t stride;
     size_t size;
+    size_t done;
     const struct pylmdb_sort_entry *entries;
 };
 
-/* Whether the keys are in order, and greater than all keys in the database. */
-static int can_append(MDB_cursor *cursor, const struct pylmdb_keys *keys, unsigned int dbflags)
+/* Return which record is written after n others. */
+static inline size_t record_at(const struct load *load, size_t n)
 {
-    MDB_txn *txn = mdb_cursor_txn(cursor);
-    const MDB_dbi dbi = mdb_cursor_dbi(cursor);
-    MDB_val last, value, key;
-    size_t i;
-    int rc = pylmdb_safe_cursor_get(cursor, &last, &value, MDB_LAST);
+    return load->entries ? load->entries[n].index : n;
+}
 
-    if (rc && rc != MDB_NOTFOUND)
-        return 0;
-    for (i = 0; i < keys->count; i++, last = key) {
-        key = pylmdb_key_at(keys, i);
-        if ((dbflags & MDB_INTEGERKEY) && (i || !rc) && key.mv_size != last.mv_size)
-            return 0;
-        if ((i || !rc) && mdb_cmp(txn, dbi, &last, &key) >= 0)
-            return 0;
-    }
-    return 1;
+static MDB_val value_at(const struct load *load, size_t i)
+{
+    const MDB_val value = {load->size, (void *)(load->values + (ptrdiff_t)i * load->stride)};
+
+    return value;
 }
 
 /* Check that the database takes the sizes of a row. The caller has checked the first row, so
@@ -56,19 +50,17 @@ static int fits(MDB_cursor *cursor, unsigned int dbflags, const struct load *loa
     return pylmdb_check_widths(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), dbflags, key, value);
 }
 
-static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load *load,
-                    unsigned int flags, size_t *written, size_t *bad)
+static int put_load(MDB_cursor *cursor, unsigned int dbflags, struct load *load, unsigned int flags,
+                    size_t *written, size_t *bad)
 {
-    size_t n;
     int rc;
 
-    for (n = 0; n < load->keys->count; n++) {
-        const size_t i = load->entries ? load->entries[n].index : n;
-        MDB_val key = pylmdb_key_at(load->keys, i);
-        MDB_val value = {load->size, (void *)(load->values + (ptrdiff_t)i * load->stride)};
+    for (; load->done < load->keys->count; load->done++) {
+        const size_t i = record_at(load, load->done);
+        MDB_val key = pylmdb_key_at(load->keys, i), value = value_at(load, i);
 
         *bad = i;
-        rc = n ? fits(cursor, dbflags, load, n, &key, &value) : 0;
+        rc = load->done ? fits(cursor, dbflags, load, load->done, &key, &value) : 0;
         if (!rc)
             rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
         if (rc && rc != MDB_KEYEXIST)
@@ -78,8 +70,56 @@ static int put_load(MDB_cursor *cursor, unsigned int dbflags, const struct load 
     return 0;
 }
 
-static int put_in_order(MDB_cursor *cursor, unsigned int dbflags, struct load *load,
-                        unsigned int flags, size_t *written, size_t *bad)
+/* Append records until a key is not greater than the one before it, or than all keys in the
+ * database. */
+static int append_load(MDB_cursor *cursor, struct load *load, unsigned int flags, size_t *written,
+                       size_t *bad)
+{
+    struct pylmdb_bulk *bulk = pylmdb_bulk_new(cursor, flags | MDB_APPEND, pylmdb_cursor_widths);
+    int rc = bulk ? 0 : ENOMEM, finished;
+
+    for (; !rc && load->done < load->keys->count; load->done += !rc) {
+        const size_t i = record_at(load, load->done);
+        const MDB_val key = pylmdb_key_at(load->keys, i), value = value_at(load, i);
+
+        *bad = i;
+        rc = pylmdb_bulk_add(bulk, &key, &value);
+        *written += !rc;
+    }
+    finished = bulk ? pylmdb_bulk_finish(bulk) : 0;
+    pylmdb_bulk_free(bulk);
+    return rc && rc != MDB_KEYEXIST ? rc : finished;
+}
+
+static int write_load(MDB_cursor *cursor, unsigned int dbflags, struct load *load,
+                      unsigned int flags, size_t *written, size_t *bad)
+{
+    const int rc = dbflags & MDB_DUPSORT ? 0 : append_load(cursor, load, flags, written, bad);
+
+    return rc ? rc : put_load(cursor, dbflags, load, flags, written, bad);
+}
+
+/* Whether each key is greater than the one before it, as bytes. */
+static int are_sorted(const struct pylmdb_keys *keys)
+{
+    MDB_val last, key;
+    size_t i;
+
+    for (i = 0; i < keys->count; i++, last = key) {
+        int order = -1;
+
+        key = pylmdb_key_at(keys, i);
+        if (i)
+            order = memcmp(last.mv_data, key.mv_data,
+                           last.mv_size < key.mv_size ? last.mv_size : key.mv_size);
+        if (order > 0 || (!order && last.mv_size >= key.mv_size))
+            return 0;
+    }
+    return 1;
+}
+
+static int write_in_order(MDB_cursor *cursor, unsigned int dbflags, struct load *load,
+                          unsigned int flags, size_t *written, size_t *bad)
 {
     const size_t count = load->keys->count;
     struct pylmdb_sort_entry *entries = malloc((2 * count + 1) * sizeof(*entries));
@@ -91,7 +131,7 @@ static int put_in_order(MDB_cursor *cursor, unsigned int dbflags, struct load *l
         for (i = 0; i < count; i++)
             split[i] = pylmdb_key_at(load->keys, i);
         load->entries = pylmdb_order_keys(split, count, dbflags, entries);
-        rc = put_load(cursor, dbflags, load, flags, written, bad);
+        rc = write_load(cursor, dbflags, load, flags, written, bad);
     }
     free(split);
     free(entries);
@@ -102,7 +142,8 @@ int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struc
                     const char *values, ptrdiff_t stride, size_t size, unsigned int flags,
                     size_t *written, size_t *bad)
 {
-    struct load load = {keys, values, stride, size, NULL};
+    const int is_plain = !(dbflags & (MDB_DUPSORT | MDB_INTEGERKEY | MDB_REVERSEKEY));
+    struct load load = {keys, values, stride, size, 0, NULL};
     MDB_cursor *cursor;
     int rc = 0;
 
@@ -114,14 +155,8 @@ int pylmdb_put_rows(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struc
     }
     if (rc || (rc = pylmdb_cursor_open(txn, dbi, &cursor)))
         return rc;
-    if (dbflags & MDB_DUPSORT)
-        rc = put_load(cursor, dbflags, &load, flags, written, bad);
-    else if (can_append(cursor, keys, dbflags))
-        rc = put_load(cursor, dbflags, &load, flags | MDB_APPEND, written, bad);
-    else if (dbflags & (MDB_INTEGERKEY | MDB_REVERSEKEY))
-        rc = put_load(cursor, dbflags, &load, flags, written, bad);
-    else
-        rc = put_in_order(cursor, dbflags, &load, flags, written, bad);
+    rc = is_plain && !are_sorted(keys) ? write_in_order(cursor, dbflags, &load, flags, written, bad)
+                                       : write_load(cursor, dbflags, &load, flags, written, bad);
     mdb_cursor_close(cursor);
     return rc;
 }

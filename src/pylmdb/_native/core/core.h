@@ -243,6 +243,8 @@ typedef struct Transaction {
     unsigned long long holding_thread;
     /* something has ended and is finished after the last holder */
     char dirty;
+    /* of a putmulti() whose iterator runs; see put_waiting() */
+    struct waiting *waiting;
     int depth;
     unsigned int sync_flags;
     Py_ssize_t mutations;

@@ -95,6 +95,8 @@ static int cursor_init(Cursor *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *cursor_close(Cursor *self, PyObject *ignored)
 {
+    if (self->native && self->txn->waiting && is_open(self->txn) && guard(self->txn))
+        return NULL;
     if (self->native)
         drop_native_cursor(self->txn, self->native);
     Py_RETURN_NONE;
@@ -336,7 +338,7 @@ static PyObject *cursor_peek(Cursor *self, PyObject *ignored)
 
     if (guard_cursor(self))
         return NULL;
-    found = found_record(self, self->engine->position_peek(&self->position, &key));
+    found = found_record(self, "repr", self->engine->position_peek(&self->position, &key));
     if (found <= 0)
         return found ? NULL : Py_NewRef(Py_None);
     return to_bytes(self->txn, &key);

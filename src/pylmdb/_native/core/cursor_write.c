@@ -35,6 +35,29 @@ int cursor_put_record(Cursor *cursor, const char *operation, const Bytes *key, c
     return code && code != MDB_KEYEXIST ? fail_position(cursor, operation, code) : !code;
 }
 
+int cursor_append_record(Cursor *cursor, PyObject *key, PyObject *value, int flags)
+{
+    const struct pylmdb_engine *engine = cursor->engine;
+    const int code = engine->position_append(
+        &cursor->position, PyBytes_AS_STRING(key), (size_t)PyBytes_GET_SIZE(key),
+        PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value), (unsigned int)flags);
+
+    if (LIKELY(!code || code == MDB_KEYEXIST))
+        return !code;
+    (void)engine->position_appended(&cursor->position);
+    return fail_position(cursor, "putmulti", code);
+}
+
+int cursor_end_append(Cursor *cursor)
+{
+    const int code = cursor->engine->position_appended(&cursor->position);
+
+    if (!code)
+        return 0;
+    fail_database(cursor->state, "putmulti", cursor->position.failed, code, cursor->slot);
+    return -1;
+}
+
 /* 1: deleted, 0: there was none, -1: raised. */
 static int delete_record(Cursor *cursor, const char *operation, int all)
 {

@@ -27,6 +27,12 @@ PyObject *call_held(Transaction *txn, const char *kind, const void *address, PyO
 Slot *find_slot(Transaction *txn, PyObject *db);
 Slot *use_slot(Transaction *txn, Slot *slot);
 
+/* -- putmulti.c -- */
+
+/* Put the records that an iterator has given, before something else is done in the
+ * transaction. */
+int put_waiting(Transaction *txn);
+
 static inline int is_usable(const Transaction *txn)
 {
     return txn->ready && txn->native.generation == pylmdb_generation && !txn->top->holders &&

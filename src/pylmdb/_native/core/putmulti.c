@@ -14,6 +14,9 @@
 #define FEW 16
 /* The largest value that liblmdb takes. */
 #define MAX_VALUE 0x7fffffff
+/* How many records of an iterator wait to be appended together, and how many bytes of values. */
+#define MOST_WAITING 4096
+#define MOST_BYTES ((size_t)1 << 20)
 
 static int put_item(Cursor *cursor, PyObject *item, int flags)
 {
@@ -103,6 +106,21 @@ static int fill_load(Load *load, PyObject *list, Py_ssize_t i, Py_ssize_t count)
     return 0;
 }
 
+/* A record that comes after all others is appended, and so are those after it. */
+static int append_or_put(Cursor *cursor, PyObject *item, int flags, int *appends)
+{
+    int written;
+
+    if (!*appends)
+        return put_item(cursor, item, flags);
+    written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
+                                   flags | MDB_APPEND);
+    if (written)
+        return written;
+    *appends = 0;
+    return cursor_end_append(cursor) ? -1 : put_item(cursor, item, flags);
+}
+
 static int put_load(Cursor *cursor, const Load *load, int flags, size_t *added)
 {
     /* The last one is put last, because the cursor must be on it afterwards. */
@@ -110,14 +128,18 @@ static int put_load(Cursor *cursor, const Load *load, int flags, size_t *added)
     const struct pylmdb_sort_entry *entries =
         pylmdb_order_keys(load->keys, (size_t)last, 0, load->entries);
     Py_ssize_t i;
-    int written = 0;
+    int written = guard_cursor(cursor), appends = 1;
 
-    for (i = 0; i <= last && written >= 0; i++) {
+    for (i = 0; i < last && written >= 0; i++) {
         if (i + AHEAD < last)
             PYLMDB_FETCH(load->keys[entries[i + AHEAD].index].mv_data);
-        written = put_item(cursor, load->items[i < last ? entries[i].index : (size_t)last], flags);
+        written = append_or_put(cursor, load->items[entries[i].index], flags, &appends);
         *added += written > 0;
     }
+    if (written < 0 || (appends && cursor_end_append(cursor)))
+        return -1;
+    written = put_item(cursor, load->items[last], flags);
+    *added += written > 0;
     return written < 0 ? -1 : 0;
 }
 
@@ -131,6 +153,155 @@ static int put_sorted(Cursor *cursor, PyObject *list, Py_ssize_t i, Py_ssize_t c
         rc = put_load(cursor, &load, flags, added);
         drop_load(&load);
     }
+    return rc;
+}
+
+/* -- appended ----------------------------------------------------------------------- */
+
+/* Appends the plain records from i on, before the first other; their number, or -1. */
+static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int max_key, int flags,
+                               size_t *added)
+{
+    const Py_ssize_t first = i;
+    PyObject *item;
+    int written;
+
+    for (; i < PyList_GET_SIZE(list) && is_plain(PyList_GET_ITEM(list, i), max_key); i++) {
+        if (i == first && guard_cursor(cursor))
+            return -1;
+        item = PyList_GET_ITEM(list, i);
+        written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
+                                       flags);
+        if (written < 0)
+            return -1;
+        *added += (size_t)written;
+    }
+    return i > first && cursor_end_append(cursor) ? -1 : i - first;
+}
+
+/* Records that an iterator has given and that are not appended yet.  What the iterator runs may
+ * use the transaction, which must have the records then: so the transaction is not ready
+ * meanwhile, and the guard appends them first. */
+struct waiting {
+    Cursor *cursor;
+    PyObject *items[MOST_WAITING]; /* owned; plain records */
+    Py_ssize_t count;
+    size_t bytes;
+    int flags;
+    size_t *consumed, *added;
+};
+
+static int append_waiting(struct waiting *waiting)
+{
+    Cursor *cursor = waiting->cursor;
+    Py_ssize_t i;
+    int written = 0, rc = guard_cursor(cursor);
+
+    for (i = 0; !rc && i < waiting->count; i++) {
+        PyObject *item = waiting->items[i];
+
+        written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
+                                       waiting->flags);
+        rc = written < 0 ? -1 : 0;
+        *waiting->added += (size_t)(written > 0);
+    }
+    if (!rc && i)
+        rc = cursor_end_append(cursor);
+    *waiting->consumed += (size_t)i;
+    while (waiting->count) /* bytes, whose end runs no code */
+        Py_DECREF(waiting->items[--waiting->count]);
+    waiting->bytes = 0;
+    return rc;
+}
+
+int put_waiting(Transaction *txn)
+{
+    struct waiting *waiting = txn->waiting;
+
+    txn->waiting = NULL;
+    txn->ready = 1;
+    return append_waiting(waiting);
+}
+
+/* The next record; NULL at the end, or with an exception. */
+static PyObject *next_item(struct waiting *waiting, PyObject *iterator)
+{
+    Transaction *txn = waiting->cursor->txn;
+    PyObject *item;
+
+    if (!waiting->count || !txn->ready)
+        return PyIter_Next(iterator);
+    txn->waiting = waiting;
+    txn->ready = 0;
+    item = PyIter_Next(iterator);
+    if (txn->waiting == waiting) {
+        txn->waiting = NULL;
+        txn->ready = !txn->revoked;
+    }
+    return item;
+}
+
+static int append_item(struct waiting *waiting, PyObject *item, int max_key)
+{
+    int written;
+
+    if (is_plain(item, max_key)) {
+        waiting->items[waiting->count++] = Py_NewRef(item);
+        waiting->bytes += (size_t)PyBytes_GET_SIZE(PyTuple_GET_ITEM(item, 1));
+        return waiting->count < MOST_WAITING && waiting->bytes < MOST_BYTES
+                   ? 0
+                   : append_waiting(waiting);
+    }
+    if (waiting->count && append_waiting(waiting))
+        return -1;
+    written = put_item(waiting->cursor, item, waiting->flags);
+    *waiting->consumed += written >= 0;
+    *waiting->added += (size_t)(written > 0);
+    return written < 0 ? -1 : 0;
+}
+
+/* Records that were given before an exception are put. */
+static int end_waiting(struct waiting *waiting, int rc)
+{
+    PyObject *kind, *value, *traceback;
+
+    if (!waiting->count)
+        return rc;
+    PyErr_Fetch(&kind, &value, &traceback);
+    if (append_waiting(waiting)) {
+        Py_XDECREF(kind);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        return -1;
+    }
+    PyErr_Restore(kind, value, traceback);
+    return rc;
+}
+
+static int append_each(Cursor *cursor, PyObject *iterator, int flags, size_t *consumed,
+                       size_t *added)
+{
+    const int max_key = cursor->engine->env_get_maxkeysize(cursor->txn->shared->pool->env);
+    struct waiting *waiting = PyMem_Malloc(sizeof(*waiting));
+    PyObject *item;
+    int rc = 0;
+
+    if (!waiting) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    waiting->cursor = cursor;
+    waiting->count = 0;
+    waiting->bytes = 0;
+    waiting->flags = flags;
+    waiting->consumed = consumed;
+    waiting->added = added;
+    while (!rc && (item = next_item(waiting, iterator))) {
+        rc = append_item(waiting, item, max_key);
+        Py_DECREF(item);
+    }
+    rc = end_waiting(waiting, PyErr_Occurred() ? -1 : 0);
+    PyMem_Free(waiting);
     return rc;
 }
 
@@ -156,6 +327,12 @@ static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed,
     int written;
 
     for (i = 0; i < PyList_GET_SIZE(list); i += count, *consumed += (size_t)count) {
+        if (flags & MDB_APPEND) {
+            if ((count = append_plain(cursor, list, i, max_key, flags, added)) < 0)
+                return -1;
+            if (count)
+                continue;
+        }
         count = sorts ? count_plain(list, i, max_key) : 0;
         if (count >= FEW) {
             if (put_sorted(cursor, list, i, count, flags, added))
@@ -173,15 +350,11 @@ static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed,
     return 0;
 }
 
-static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
+static int put_each(Cursor *cursor, PyObject *iterator, int flags, size_t *consumed, size_t *added)
 {
-    PyObject *iterator, *item;
+    PyObject *item;
     int written = 0;
 
-    if (PyList_CheckExact(items))
-        return put_list(cursor, items, flags, consumed, added);
-    if (!(iterator = PyObject_GetIter(items)))
-        return -1;
     while (written >= 0 && (item = PyIter_Next(iterator))) {
         written = put_item(cursor, item, flags);
         Py_DECREF(item);
@@ -190,8 +363,22 @@ static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consume
             *added += (size_t)written;
         }
     }
-    Py_DECREF(iterator);
     return PyErr_Occurred() ? -1 : 0;
+}
+
+static int put_items(Cursor *cursor, PyObject *items, int flags, size_t *consumed, size_t *added)
+{
+    PyObject *iterator;
+    int rc;
+
+    if (PyList_CheckExact(items))
+        return put_list(cursor, items, flags, consumed, added);
+    if (!(iterator = PyObject_GetIter(items)))
+        return -1;
+    rc = flags & MDB_APPEND ? append_each(cursor, iterator, flags, consumed, added)
+                            : put_each(cursor, iterator, flags, consumed, added);
+    Py_DECREF(iterator);
+    return rc;
 }
 
 CURSOR_METHOD(putmulti)

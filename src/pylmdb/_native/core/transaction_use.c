@@ -34,7 +34,9 @@ int refuse(Transaction *txn, int ending)
     refusal = pylmdb_use_refusal(txn->revoked || !txn->native.ptr,
                                  txn->thread && txn->thread != current_thread(), txn->top->reserved,
                                  txn->children && !ending);
-    return refusal ? refuse_named(state, refusal) : 0;
+    if (refusal)
+        return refuse_named(state, refusal);
+    return txn->waiting ? put_waiting(txn) : 0;
 }
 
 /* The guard again, inside an operation that has run Python code; the operation may hold the

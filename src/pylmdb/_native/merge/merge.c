@@ -169,16 +169,6 @@ static int same(const MDB_val *a, const MDB_val *b)
     return a->mv_size == b->mv_size && !memcmp(a->mv_data, b->mv_data, a->mv_size);
 }
 
-/* Return the flag that appends the next record: as the first value of its key, or as one
- * more. */
-static unsigned int append_flag(const struct comparison *by, const struct pylmdb_merge *merge,
-                                const MDB_val *key)
-{
-    if (by->dups && merge->last < merge->count && same(&merge->key, key))
-        return MDB_APPENDDUP;
-    return MDB_APPEND;
-}
-
 /* Check that the next value has the size of the other values of its key: that of the record
  * written last, or of those in the database. */
 static int fits(const struct comparison *by, const struct pylmdb_merge *merge,
@@ -193,26 +183,28 @@ static int fits(const struct comparison *by, const struct pylmdb_merge *merge,
     return pylmdb_check_widths(by->txn, by->dbi, by->dbflags, &source->key, &source->value);
 }
 
-static int put(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_merge *merge,
-               struct pylmdb_unwritten *pages)
+/* Behind all records of the database. */
+static int append(struct pylmdb_bulk *bulk, struct pylmdb_merge *merge,
+                  const struct pylmdb_source *source)
 {
-    const struct pylmdb_source *source = &merge->sources[merge->heap[0]];
+    const int rc = pylmdb_bulk_add(bulk, &source->key, &source->value);
+
+    merge->written += !rc;
+    return rc == MDB_KEYEXIST ? MDB_CORRUPTED : rc; /* the source is not sorted */
+}
+
+static int put(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_merge *merge,
+               const struct pylmdb_source *source)
+{
     MDB_val key = source->key, value = source->value;
     unsigned int flags = 0;
-    int rc = PYLMDB_NOT_QUICK;
+    int rc;
 
-    if (merge->append)
-        flags = append_flag(by, merge, &key);
-    else if (by->dups)
+    if (by->dups)
         flags = MDB_NODUPDATA;
     else if (merge->on_conflict != PYLMDB_CONFLICT_LAST)
         flags = MDB_NOOVERWRITE;
-    if (flags == MDB_APPEND)
-        rc = pylmdb_append_large(cursor, &key, &value, pages);
-    if (rc == PYLMDB_NOT_QUICK)
-        rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
-    if (rc == MDB_KEYEXIST && merge->append)
-        return MDB_CORRUPTED; /* the source is not sorted */
+    rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
     if (rc == MDB_KEYEXIST) {
         /* liblmdb returns the value of the existing record */
         if (!by->dups && merge->on_conflict == PYLMDB_CONFLICT_ERROR &&
@@ -227,7 +219,7 @@ static int put(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_me
 }
 
 static int write_some(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_merge *merge,
-                      struct pylmdb_unwritten *pages, size_t limit)
+                      struct pylmdb_bulk *bulk, size_t limit)
 {
     size_t done = 0;
     int rc = 0;
@@ -244,7 +236,7 @@ static int write_some(MDB_cursor *cursor, const struct comparison *by, struct py
                 !same(&merge->value, &source->value))
                 rc = MDB_KEYEXIST;
         } else if (!rc) {
-            rc = put(cursor, by, merge, pages);
+            rc = merge->append ? append(bulk, merge, source) : put(cursor, by, merge, source);
             if (!rc) {
                 merge->key = source->key;
                 merge->value = source->value;
@@ -263,17 +255,17 @@ int pylmdb_merge_some(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, struct py
                       size_t limit)
 {
     const struct comparison by = comparison_of(txn, dbi, dbflags, merge);
-    struct pylmdb_unwritten *pages;
+    struct pylmdb_bulk *bulk;
     MDB_cursor *cursor;
     int rc = pylmdb_cursor_open(txn, dbi, &cursor);
 
     if (rc)
         return rc;
-    pages = pylmdb_unwritten_new(txn);
-    rc = pages ? write_some(cursor, &by, merge, pages, limit) : ENOMEM;
-    if (pages && !rc)
-        rc = pylmdb_unwritten_write(pages);
-    pylmdb_unwritten_free(pages);
+    bulk = pylmdb_bulk_new(cursor, by.dups ? MDB_APPENDDUP : MDB_APPEND, NULL);
+    rc = bulk ? write_some(cursor, &by, merge, bulk, limit) : ENOMEM;
+    if (!rc)
+        rc = pylmdb_bulk_finish(bulk);
+    pylmdb_bulk_free(bulk);
     mdb_cursor_close(cursor);
     return rc ? rc : merge->size ? 0 : MDB_NOTFOUND;
 }

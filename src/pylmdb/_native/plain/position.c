@@ -211,6 +211,8 @@ void pylmdb_position_free(struct pylmdb_position *p)
 {
     free(p->saved.record);
     p->saved.record = NULL;
+    pylmdb_bulk_free(p->bulk);
+    p->bulk = NULL;
 }
 
 /* -- duplicates ------------------------------------------------------------------- */
@@ -426,6 +428,51 @@ int pylmdb_position_put(struct pylmdb_position *p, const void *key, size_t key_s
     p->only_written = p->only_written || !p->positioned;
     p->positioned = 1;
     return rc;
+}
+
+static int append_native(struct pylmdb_position *p, const MDB_val *key, const MDB_val *value,
+                         unsigned int flags)
+{
+    flags = pylmdb_append_flags(p->dbflags, flags);
+    if (!p->bulk && !(p->bulk = pylmdb_bulk_new(p->cursor, flags, pylmdb_cursor_widths)))
+        return ENOMEM;
+    return pylmdb_bulk_add(p->bulk, key, value);
+}
+
+int pylmdb_position_append(struct pylmdb_position *p, const void *key, size_t key_size,
+                           const void *value, size_t value_size, unsigned int flags)
+{
+    const MDB_val k = {key_size, (void *)key}, v = {value_size, (void *)value};
+    int rc;
+
+    if (!(flags & MDB_APPEND))
+        return pylmdb_position_put(p, key, key_size, value, value_size, flags);
+    count_write(p);
+    p->moves++;
+    p->fresh = PYLMDB_NOT_FRESH;
+    rc = append_native(p, &k, &v, flags);
+    if (rc && rc != MDB_KEYEXIST) {
+        p->key = k;
+        p->value = v;
+        return fail(p, "mdb_cursor_put", rc);
+    }
+    p->only_written = p->only_written || !p->positioned;
+    p->positioned = 1;
+    return rc;
+}
+
+int pylmdb_position_appended(struct pylmdb_position *p)
+{
+    int rc;
+
+    if (!p->bulk)
+        return 0;
+    rc = pylmdb_bulk_finish(p->bulk);
+    pylmdb_bulk_free(p->bulk);
+    p->bulk = NULL;
+    if (!rc)
+        rc = save(p);
+    return rc ? fail(p, "mdb_cursor_put", rc) : 0;
 }
 
 int pylmdb_position_delete(struct pylmdb_position *p, int all)

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/* Build pages of records that come in order, and write them before the commit. Included by
+ * shim.c, after growth.c.
+ *
+ * mdb_cursor_put() searches, touches and checks the path to the last page for each record.
+ * Here records that belong behind the last one of a database are laid out on a leaf page of
+ * our own. A page that is full gets a number, goes to a buffer that is written in large
+ * pieces, and becomes a child of the last branch page. Large values get overflow pages in the
+ * same buffer. Everything else is liblmdb's own work:
+ *
+ * - The first records are put, until one does not fit on the last leaf page. So small batches
+ *   cost what they cost before, the path to the end of the tree belongs to the transaction,
+ *   and no page stays half empty.
+ * - Branch pages are changed by mdb_node_add() and mdb_page_split(), which also makes new roots
+ *   and moves other cursors. A branch page that is split at its end stays full.
+ * - The last leaf page, which may not be full, becomes a dirty page of liblmdb's at the end.
+ *
+ * A page that is written here is noted in the transaction's list of spilled pages: liblmdb
+ * also writes dirty pages early when it has too many of them. So reads find it in the map, a
+ * change takes it back into memory under the same number, and an abort forgets it. The list
+ * is the only thing that makes this true in LMDB 1.0, where a page with the number of the
+ * transaction must be dirty or on this list. Pages come from where liblmdb takes them: runs of
+ * free pages as long as there are any, then the end of the file. No snapshot has them before
+ * the commit, which syncs them with all others.
+ *
+ * While a leaf page is open, the tree is not whole: the cursor's path ends above the leaf
+ * pages, and children may be unwritten. pylmdb_bulk_finish() must run before anything else
+ * uses the transaction. Until then the transaction has the mark of a failed one
+ * (MDB_TXN_ERROR), so that it cannot be used or committed by mistake. */
+
+/* -- what is built ------------------------------------------------------------------ */
+
+enum pylmdb_bulk_obstacle {
+    NO_OBSTACLE,
+    /* pages of a writable map are written by storing into it */
+    WRITABLE_MAP,
+    /* mdb_cursor_put() refuses the record, or the transaction */
+    REFUSED,
+    /* a single value of a key with duplicates that needs a tree of its own */
+    LARGE_DUPLICATE,
+    /* no pages could be taken, or no memory */
+    NO_ROOM,
+    /* the last leaf page has room for the record, or is the only page of the tree */
+    UNFINISHED_PAGE,
+    /* its key is not greater than the last one */
+    NOT_THE_LAST
+};
+
+static int value_is_refused(const MDB_cursor *mc, const MDB_val *value)
+{
+    const size_t size = value->mv_size;
+
+    if (!(mc->mc_db->md_flags & MDB_DUPSORT))
+        return size > MAXDATASIZE;
+    return size - 1 >= ENV_MAXKEY(mc->mc_txn->mt_env) ||
+           ((mc->mc_db->md_flags & MDB_INTEGERDUP) && size != sizeof(int) &&
+            size != sizeof(size_t));
+}
+
+/* Compare a key with the last one. */
+static inline int compare_to_last(const struct pylmdb_bulk *bulk, const MDB_val *key)
+{
+    MDB_cmp_func *const compare = bulk->mc->mc_dbx->md_cmp;
+
+    if (compare == mdb_cmp_memn)
+        return compare_bytes(key->mv_data, key->mv_size, bulk->last.mv_data, bulk->last.mv_size);
+    return compare(key, &bulk->last);
+}
+
+/* Integer keys of one database have one size. */
+static int has_other_size(const struct pylmdb_bulk *bulk, const MDB_val *key)
+{
+    return (bulk->mc->mc_db->md_flags & MDB_INTEGERKEY) && key->mv_size != bulk->last.mv_size;
+}
+
+/* How much room may be left on the last leaf page. The values of a key grow after it was put,
+ * and split the page then, so it is rarely full when a key comes. */
+static size_t room_to_leave(const MDB_cursor *mc)
+{
+    return mc->mc_db->md_flags & MDB_DUPSORT ? mc->mc_txn->mt_env->me_psize / 8 : 0;
+}
+
+/* Why a record is put, and not built into a page. Nothing else decides that, but for what is
+ * found when pages are taken (NO_ROOM), and when values are gathered (build()). */
+static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MDB_val *key,
+                                              const MDB_val *value)
+{
+    const MDB_cursor *mc = bulk->mc;
+    MDB_env *env = bulk->txn->mt_env;
+    MDB_page *mp = mc->mc_pg[mc->mc_top];
+    MDB_val k = *key, v = *value;
+
+    if (key->mv_size - 1 >= ENV_MAXKEY(env) || value_is_refused(mc, value))
+        return REFUSED;
+    if ((mc->mc_db->md_flags & MDB_DUPSORT) && LEAFSIZE(key, value) > env->me_nodemax)
+        return LARGE_DUPLICATE;
+    if (bulk->leaf)
+        return has_other_size(bulk, key) ? REFUSED : NO_OBSTACLE;
+    if (env->me_flags & MDB_WRITEMAP)
+        return WRITABLE_MAP;
+    if (bulk->txn->mt_flags & (MDB_TXN_RDONLY | MDB_TXN_BLOCKED))
+        return REFUSED;
+    if (bulk->has_no_room)
+        return NO_ROOM;
+    if (!bulk->has_put || mc->mc_snum < 2 || !is_on_last_page(mc) ||
+        mdb_leaf_size(env, &k, &v) + room_to_leave(mc) <= SIZELEFT(mp))
+        return UNFINISHED_PAGE;
+    bulk->last = key_at(mp, NUMKEYS(mp) - 1);
+    if (has_other_size(bulk, key))
+        return REFUSED;
+    return compare_to_last(bulk, key) > 0 ? NO_OBSTACLE : NOT_THE_LAST;
+}
+
+/* -- records ------------------------------------------------------------------------ */
+
+/* The key is greater than the last one. */
+static int build_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    const int is_large = LEAFSIZE(key, value) > bulk->txn->mt_env->me_nodemax;
+    overflow_reference reference;
+    MDB_val data = *value;
+    int rc;
+
+    if ((rc = make_room_on_leaf(bulk, key, value)))
+        return rc;
+    if (is_large) {
+        if ((rc = add_overflow(bulk, value, &reference)))
+            return rc;
+        data = (MDB_val){sizeof(reference), &reference};
+    }
+    bulk->last = add_node(bulk->leaf, key, &data, value->mv_size, is_large ? F_BIGDATA : 0);
+    bulk->mc->mc_db->md_entries++;
+    return MDB_SUCCESS;
+}
+
+/* Build a record for which there is no obstacle. MDB_KEYEXIST: it does not belong behind the
+ * last one. PYLMDB_NOT_QUICK: it must be put. */
+static int build(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    const unsigned int flags = bulk->mc->mc_db->md_flags;
+    const int order = compare_to_last(bulk, key);
+    int rc;
+
+    if (!(flags & MDB_DUPSORT))
+        return order > 0 ? build_record(bulk, key, value) : MDB_KEYEXIST;
+    if (order < 0)
+        return PYLMDB_NOT_QUICK;
+    if (!order)
+        return add_value(bulk, value);
+    if ((rc = end_values(bulk)))
+        return rc;
+    begin_values(bulk, key, value);
+    return MDB_SUCCESS;
+}
+
+static void free_pages(struct pylmdb_bulk *bulk)
+{
+    free(bulk->leaf);
+    free(bulk->values);
+    bulk->leaf = bulk->values = NULL;
+}
+
+/* Open a leaf page. The cursor is on the last leaf page, which is full. */
+static int begin_building(struct pylmdb_bulk *bulk)
+{
+    MDB_env *env = bulk->txn->mt_env;
+    MDB_cursor *mc = bulk->mc;
+
+    bulk->leaf = malloc(env->me_psize);
+    if (mc->mc_xcursor) /* with room for a key */
+        bulk->values = malloc(env->me_psize + ENV_MAXKEY(env));
+    if (!bulk->leaf || (mc->mc_xcursor && !bulk->values)) {
+        free_pages(bulk);
+        bulk->has_no_room = 1;
+        return 0;
+    }
+    clear_page(env, bulk->leaf, P_LEAF);
+    if (bulk->values)
+        clear_page(env, bulk->values, 0);
+    mdb_cursor_pop(mc);
+    return 1;
+}
+
+/* The open leaf page becomes a dirty page of liblmdb's, and the last one of the tree. */
+static int adopt_leaf(struct pylmdb_bulk *bulk)
+{
+    MDB_cursor *mc = bulk->mc;
+    MDB_page *mp;
+    int rc;
+
+    if ((rc = make_room_for_dirty(bulk)) || (rc = mdb_page_new(mc, P_LEAF, 1, &mp)))
+        return rc;
+    clear_room(bulk->leaf);
+    MP_PAD(mp) = 0;
+    MP_LOWER(mp) = MP_LOWER(bulk->leaf);
+    MP_UPPER(mp) = MP_UPPER(bulk->leaf);
+    memcpy((char *)mp + PAGEHDRSZ, (char *)bulk->leaf + PAGEHDRSZ,
+           bulk->txn->mt_env->me_psize - PAGEHDRSZ);
+    if ((rc = join_tree(bulk, mp->mp_pgno)) || (rc = mdb_cursor_push(mc, mp)))
+        return rc;
+    mc->mc_ki[mc->mc_top] = (indx_t)(NUMKEYS(mp) - 1);
+    mc->mc_flags &= ~(C_EOF | C_DEL);
+    return MDB_SUCCESS;
+}
+
+/* Note the pages that were written as spilled ones. Both lists are sorted, the largest number
+ * first. */
+static int note_spilled(struct pylmdb_bulk *bulk)
+{
+    MDB_txn *txn = bulk->txn;
+    MDB_IDL own = bulk->written, list;
+    int rc;
+
+    if (!own || !own[0])
+        return MDB_SUCCESS;
+    mdb_midl_sort(own);
+    txn->mt_flags |= MDB_TXN_SPILLS;
+    if (!txn->mt_spill_pgs) {
+        txn->mt_spill_pgs = own;
+        bulk->written = NULL;
+        return MDB_SUCCESS;
+    }
+    if ((rc = mdb_midl_need(&txn->mt_spill_pgs, (unsigned int)own[0])))
+        return rc;
+    list = txn->mt_spill_pgs;
+    if (list[0] && own[own[0]] > list[1]) {
+        memmove(list + 1 + own[0], list + 1, list[0] * sizeof(*list));
+        memcpy(list + 1, own + 1, own[0] * sizeof(*list));
+        list[0] += own[0];
+    } else {
+        mdb_midl_xmerge(list, own);
+    }
+    own[0] = 0;
+    return MDB_SUCCESS;
+}
+
+/* The tree refers to pages that the file does not have. */
+static int fail_building(struct pylmdb_bulk *bulk, int rc)
+{
+    bulk->txn->mt_flags |= MDB_TXN_ERROR;
+    bulk->used = bulk->run_left = 0;
+    bulk->mc->mc_flags &= ~(C_INITIALIZED | C_EOF);
+    free_pages(bulk);
+    return rc;
+}
+
+/* Move the cursor, whose path ends above the leaf pages, to the last record. */
+static int find_last(MDB_cursor *mc)
+{
+    MDB_val key, value;
+
+    mc->mc_flags &= ~(C_INITIALIZED | C_EOF | C_DEL);
+    return mdb_cursor_last(mc, &key, mc->mc_xcursor ? &value : NULL);
+}
+
+/* Make the tree whole. */
+static int finish_building(struct pylmdb_bulk *bulk)
+{
+    int rc, is_whole;
+
+    if (!bulk->leaf)
+        return MDB_SUCCESS;
+    rc = end_values(bulk);
+    if (rc == PYLMDB_NOT_QUICK)
+        rc = MDB_SUCCESS;
+    /* The open page is empty if the first record for it could not be built. */
+    is_whole = !NUMKEYS(bulk->leaf);
+    if (!rc && !is_whole)
+        rc = adopt_leaf(bulk);
+    if (!rc)
+        rc = write_pages(bulk);
+    if (!rc)
+        rc = return_run(bulk);
+    if (!rc)
+        rc = note_spilled(bulk);
+    if (!rc && (is_whole || bulk->values))
+        rc = find_last(bulk->mc);
+    if (!rc)
+        rc = put_values(bulk);
+    if (rc)
+        return fail_building(bulk, rc);
+    free_pages(bulk);
+    return MDB_SUCCESS;
+}
+
+/* Whether the key was put just before, with a value of this size. */
+static int is_put_again(const struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    const MDB_cursor *mc = bulk->mc;
+    MDB_val last;
+
+    if (!bulk->has_put || value->mv_size != bulk->put_size || !(mc->mc_flags & C_INITIALIZED) ||
+        mc->mc_ki[mc->mc_top] >= NUMKEYS(mc->mc_pg[mc->mc_top]))
+        return 0;
+    last = key_at(mc->mc_pg[mc->mc_top], mc->mc_ki[mc->mc_top]);
+    return last.mv_size == key->mv_size && !memcmp(last.mv_data, key->mv_data, key->mv_size);
+}
+
+static int put_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    MDB_cursor *mc = bulk->mc;
+    MDB_val k = *key, v = *value;
+    int rc = MDB_SUCCESS;
+
+    if (bulk->check && !is_put_again(bulk, key, value))
+        rc = bulk->check(mc, mc->mc_db->md_flags, key, value);
+    if (!rc)
+        rc = mdb_cursor_put(mc, &k, &v, bulk->flags);
+    if (!rc) {
+        bulk->has_put = 1;
+        bulk->put_size = value->mv_size;
+    }
+    return rc;
+}
+
+static void allow_use(struct pylmdb_bulk *bulk)
+{
+    if (bulk->leaf)
+        bulk->txn->mt_flags &= ~MDB_TXN_ERROR;
+}
+
+static int add_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    int rc;
+
+    allow_use(bulk);
+    if (obstacle_for(bulk, key, value) == NO_OBSTACLE && (bulk->leaf || begin_building(bulk))) {
+        rc = build(bulk, key, value);
+        if (rc && rc != MDB_KEYEXIST && rc != PYLMDB_NOT_QUICK)
+            return fail_building(bulk, rc);
+        if (rc != PYLMDB_NOT_QUICK)
+            return rc;
+    }
+    if ((rc = finish_building(bulk)))
+        return rc;
+    return put_record(bulk, key, value);
+}
+
+/* The mark of a failed transaction, while a page is open and this code does not run. */
+static void forbid_use(struct pylmdb_bulk *bulk)
+{
+    if (bulk->leaf)
+        bulk->txn->mt_flags |= MDB_TXN_ERROR;
+}
+
+static int guarded_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    GUARDED(bulk->txn->mt_env, add_record(bulk, key, value));
+}
+
+/* -- functions of shim.h ------------------------------------------------------------- */
+
+struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
+                                    pylmdb_bulk_check *check)
+{
+    struct pylmdb_bulk *bulk = calloc(1, sizeof(*bulk));
+
+    if (bulk) {
+        bulk->mc = cursor;
+        bulk->txn = cursor->mc_txn;
+        bulk->flags = flags;
+        bulk->check = check;
+    }
+    return bulk;
+}
+
+int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    const MDB_env *env = bulk->txn->mt_env;
+    int rc;
+
+    /* The usual case, which needs no other page. */
+    if (bulk->leaf && !(bulk->mc->mc_db->md_flags & (MDB_DUPSORT | MDB_INTEGERKEY))) {
+        const size_t size = LEAFSIZE(key, value);
+
+        if (size <= env->me_nodemax && EVEN(size) + sizeof(indx_t) <= SIZELEFT(bulk->leaf) &&
+            key->mv_size - 1 < ENV_MAXKEY(env)) {
+            if (compare_to_last(bulk, key) <= 0)
+                return MDB_KEYEXIST;
+            bulk->last = add_node(bulk->leaf, key, value, value->mv_size, 0);
+            bulk->mc->mc_db->md_entries++;
+            return MDB_SUCCESS;
+        }
+    }
+    rc = guarded_add(bulk, key, value);
+    forbid_use(bulk);
+    return rc;
+}
+
+static int guarded_finish(struct pylmdb_bulk *bulk)
+{
+    GUARDED(bulk->txn->mt_env, finish_building(bulk));
+}
+
+int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
+{
+    int rc;
+
+    if (!bulk->leaf)
+        return MDB_SUCCESS;
+    allow_use(bulk);
+    rc = guarded_finish(bulk);
+    forbid_use(bulk); /* a failed assertion leaves the page open */
+    return rc;
+}
+
+void pylmdb_bulk_free(struct pylmdb_bulk *bulk)
+{
+    if (!bulk)
+        return;
+    free_pages(bulk);
+    mdb_midl_free(bulk->written);
+    free(bulk->buffer);
+    free(bulk);
+}
