@@ -257,7 +257,7 @@ class CursorCore:
 
     def _read_key(self, native: Any) -> Any:
         key = self._ffi.new("MDB_val *")
-        if not self._found(self._lib.pylmdb_position_peek(self._position, key)):
+        if not self._found("repr", self._lib.pylmdb_position_peek(self._position, key)):
             return None
         return self.txn._copy(key[0])
 
