@@ -37,7 +37,7 @@ def publish(cls: type, /) -> None:
 
 def pack_records(
     iterator: Iterator[object], size: int, /
-) -> tuple[bytes, bytes, bytes, bytes, tuple[object] | None]:
+) -> tuple[bytes, bytes, bytes, bytes, tuple[Any] | None]:
     """Take records from an iterator until their keys and values, with 16 bytes for each record,
     have ``size`` bytes.
 

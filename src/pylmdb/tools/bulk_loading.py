@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from struct import calcsize, pack, unpack
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY
@@ -86,8 +86,7 @@ def bulk_load(
     check_conflict(on_conflict)
     room = parse_memory(memory) - BATCH_MEMORY
     name, wanted = _database(dest, db, flags)
-    given: Any = records
-    is_pair = _is_pair_of_arrays(given)
+    arrays = _pair_of_arrays(records)
     with ExitStack() as stack:
         target = enter(stack, Destination(dest, subdir, lib_version, name is not None))
         target.open()
@@ -99,10 +98,13 @@ def bulk_load(
             Sorting("bulk_load", target, name, slot.flags, on_conflict, room, reporter)
         )
         loading = _Loading(target, sorting, slot)
-        if is_pair:
-            loading.prepare(given[0], given[1], key_format)
+        if arrays is not None:
+            loading.prepare(*arrays, key_format)
         with target.paused():
-            loading.read_arrays() if is_pair else loading.read(given)
+            if arrays is not None:
+                loading.read_arrays()
+            else:
+                loading.read(cast("Iterable[tuple[BytesLike, BytesLike]]", records))
         written = sorting.write()
         target.finish()
         return written
@@ -129,12 +131,13 @@ def _database(
     return name, flags_from(**dict.fromkeys(known, False) | flags) if flags else None
 
 
-def _is_pair_of_arrays(records: object) -> bool:
-    return isinstance(records, tuple) and len(records) == 2 and _is_array(records[1])
-
-
-def _is_array(value: object) -> bool:
-    return hasattr(type(value), "__array_interface__")
+def _pair_of_arrays(records: Records) -> tuple[Keys, NDArray[Any]] | None:
+    """Return ``records`` if it is a pair of keys and an array, else None."""
+    if isinstance(records, tuple) and len(records) == 2:
+        keys, values = records
+        if hasattr(type(values), "__array_interface__"):
+            return cast("tuple[Keys, NDArray[Any]]", (keys, values))
+    return None
 
 
 class _Loading:
@@ -201,14 +204,12 @@ class _Loading:
 
     # -- arrays --
 
-    def prepare(self, keys: Any, values: NDArray[Any], key_format: str | bytes | None) -> None:
+    def prepare(self, keys: Keys, values: NDArray[Any], key_format: str | bytes | None) -> None:
         """Check the arguments while there is a transaction."""
         from ..arrays import keys as array_keys
         from ..arrays import npy
 
         values = npy.storable(values)
-        if not hasattr(keys, "__getitem__"):
-            keys = list(keys)
         if values.ndim < 1 or len(values) != len(keys):
             raise InvalidParameterError(
                 f"bulk_load: values has shape {values.shape}; it must have a row for each of"
@@ -242,7 +243,7 @@ class _Loading:
                 raise self._refused(code, begin + added, keys[added], size)
 
 
-def _pair_of(number: int, record: Any) -> tuple[bytes, bytes]:
+def _pair_of(number: int, record: Iterable[BytesLike]) -> tuple[bytes, bytes]:
     """Return the key and the value of a record that is not a tuple, or refuse it."""
     try:
         key, value = record

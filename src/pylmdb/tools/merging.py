@@ -151,7 +151,7 @@ class DatabaseSource:
     def __init__(self, reader: Transaction[Any], db: Database) -> None:
         self.reader = reader
         self.path = reader.env.path()
-        self.cursor: Any = reader.cursor(db)
+        self.cursor = reader.cursor(db)
 
     def __enter__(self) -> DatabaseSource:
         return self

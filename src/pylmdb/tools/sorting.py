@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._base.owners import enter
 from ..errors import InvalidParameterError
@@ -135,8 +135,8 @@ class Sorting:
         self._stack.__enter__()
         return self
 
-    def __exit__(self, *exc: Any) -> None:
-        self._stack.__exit__(*exc)
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
 
     def add(self, function: Callable[[CData, int, CData], int], count: int) -> tuple[int, int]:
         """Add ``count`` records by a function of C.
