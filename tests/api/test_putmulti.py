@@ -54,6 +54,25 @@ def test_of_one_key_the_first_value_stays_without_overwrite(env):
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
+def test_an_empty_database_gets_what_puts_store(env, overwrite):
+    """Keys with long common beginnings, zeros at their ends, and several values of one key."""
+    rng = random.Random(1)
+    parts = [b"\0", b"\0\0", b"a", b"common-beginning", b"\xff"]
+    items = [
+        (b"k" + b"".join(rng.choices(parts, k=rng.randrange(6))), rng.randbytes(3))
+        for _ in range(5000)
+    ]
+    distinct = dict(items) if overwrite else dict(reversed(items))
+    with env.begin(write=True) as txn:
+        cursor = txn.cursor()
+        added = len(items) if overwrite else len(distinct)
+        assert cursor.putmulti(items, overwrite=overwrite) == (len(items), added)
+        assert cursor.item() == (items[-1][0], distinct[items[-1][0]])
+        assert list(txn.cursor()) == sorted(distinct.items())
+    assert pylmdb.verify(env.path()).ok
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
 def test_the_cursor_stays_on_the_last_of_the_list(env, overwrite):
     keys = shuffled(300)
     with env.begin(write=True) as txn:

@@ -70,10 +70,10 @@ static int is_plain(PyObject *item, int max_key)
            is_in_range(PyTuple_GET_ITEM(item, 1), 0, MAX_VALUE);
 }
 
-/* The number of plain records from index i to the first other one. */
-static Py_ssize_t count_plain(PyObject *list, Py_ssize_t i, int max_key)
+/* The number of plain records from index i to the first other one, at most so many. */
+static Py_ssize_t count_plain(PyObject *list, Py_ssize_t i, int max_key, Py_ssize_t most)
 {
-    const Py_ssize_t room = PyList_GET_SIZE(list) - i < MANY ? PyList_GET_SIZE(list) - i : MANY;
+    const Py_ssize_t room = PyList_GET_SIZE(list) - i < most ? PyList_GET_SIZE(list) - i : most;
     Py_ssize_t count = 0;
 
     for (; count < room; count++) {
@@ -154,6 +154,101 @@ static int put_sorted(Cursor *cursor, PyObject *list, Py_ssize_t i, Py_ssize_t c
         drop_load(&load);
     }
     return rc;
+}
+
+/* -- into an empty database ---------------------------------------------------------- */
+
+static MDB_val key_at(const struct pylmdb_strings *strings, size_t index)
+{
+    return ((const MDB_val *)strings->context)[index];
+}
+
+/* Whether another record of the same key remains: a later one, or without overwrite the first.
+ * i is the index of the record in order. */
+static int is_replaced(const Load *load, Py_ssize_t i, int flags)
+{
+    const Py_ssize_t other = flags & MDB_NOOVERWRITE ? i - 1 : i + 1;
+    const MDB_val *a, *b;
+
+    if (other < 0 || other == load->count)
+        return 0;
+    a = &load->keys[load->entries[i].index];
+    b = &load->keys[load->entries[other].index];
+    return a->mv_size == b->mv_size && !memcmp(a->mv_data, b->mv_data, a->mv_size);
+}
+
+/* Append the record at index i in order. With a comparison function of the program's own it may
+ * not be the greatest; then it is put. */
+static int append_next(Cursor *cursor, const Load *load, Py_ssize_t i, int flags)
+{
+    PyObject *item = load->items[load->entries[i].index];
+    int written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
+                                       flags | MDB_APPEND);
+
+    if (written)
+        return written;
+    return cursor_end_append(cursor) ? -1 : put_item(cursor, item, flags);
+}
+
+static int append_load(Cursor *cursor, Load *load, int flags, size_t *added)
+{
+    const struct pylmdb_strings keys = {key_at, load->keys, 0};
+    const Py_ssize_t count = load->count;
+    Py_ssize_t i;
+    int written = 1;
+
+    for (i = 0; i < count; i++)
+        load->entries[i].index = (size_t)i;
+    pylmdb_sort_strings(&keys, load->entries, load->entries + count, (size_t)count);
+    for (i = 0; i < count && written >= 0; i++) {
+        if (i + AHEAD < count)
+            PYLMDB_FETCH(load->items[load->entries[i + AHEAD].index]);
+        if (!is_replaced(load, i, flags))
+            written = append_next(cursor, load, i, flags);
+        else if (flags & MDB_NOOVERWRITE)
+            continue;
+        *added += written > 0;
+    }
+    if (written < 0 || cursor_end_append(cursor))
+        return -1;
+    /* The cursor must be on the last record that was given. */
+    return put_item(cursor, load->items[count - 1], flags) < 0 ? -1 : 0;
+}
+
+/* Whether the database has no records; -1: raised. */
+static int is_empty(Cursor *cursor)
+{
+    size_t stat[PYLMDB_STAT_SIZE];
+    int code;
+
+    if (guard_cursor(cursor))
+        return -1;
+    code = cursor->engine->stat(cursor->txn->native.ptr, cursor->slot->dbi, stat);
+    if (!code)
+        return !stat[PYLMDB_STAT_SIZE - 1];
+    fail_database(cursor->state, "mdb_stat", code, cursor->slot);
+    return -1;
+}
+
+/* Put the first plain records of the list in key order, if the database is empty; their number,
+ * 0 if it is not or if they are few, or -1. */
+static Py_ssize_t append_sorted(Cursor *cursor, PyObject *list, int max_key, int flags,
+                                size_t *added)
+{
+    Py_ssize_t count;
+    Load load;
+    int rc = is_empty(cursor);
+
+    if (rc <= 0)
+        return rc;
+    count = count_plain(list, 0, max_key, PY_SSIZE_T_MAX);
+    if (count < FEW)
+        return 0;
+    if (fill_load(&load, list, 0, count))
+        return -1;
+    rc = append_load(cursor, &load, flags, added);
+    drop_load(&load);
+    return rc ? -1 : count;
 }
 
 /* -- appended ----------------------------------------------------------------------- */
@@ -322,18 +417,21 @@ static int put_list(Cursor *cursor, PyObject *list, int flags, size_t *consumed,
     /* It depends on the page size of the file. */
     const int max_key = cursor->engine->env_get_maxkeysize(cursor->txn->shared->pool->env);
     const int sorts = may_sort(cursor, flags);
-    Py_ssize_t i, count;
+    Py_ssize_t i = sorts ? append_sorted(cursor, list, max_key, flags, added) : 0, count;
     PyObject *item;
     int written;
 
-    for (i = 0; i < PyList_GET_SIZE(list); i += count, *consumed += (size_t)count) {
+    if (i < 0)
+        return -1;
+    for (*consumed += (size_t)i; i < PyList_GET_SIZE(list);
+         i += count, *consumed += (size_t)count) {
         if (flags & MDB_APPEND) {
             if ((count = append_plain(cursor, list, i, max_key, flags, added)) < 0)
                 return -1;
             if (count)
                 continue;
         }
-        count = sorts ? count_plain(list, i, max_key) : 0;
+        count = sorts ? count_plain(list, i, max_key, MANY) : 0;
         if (count >= FEW) {
             if (put_sorted(cursor, list, i, count, flags, added))
                 return -1;
