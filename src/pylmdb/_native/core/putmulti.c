@@ -226,7 +226,7 @@ static int is_empty(Cursor *cursor)
     code = cursor->engine->stat(cursor->txn->native.ptr, cursor->slot->dbi, stat);
     if (!code)
         return !stat[PYLMDB_STAT_SIZE - 1];
-    fail_database(cursor->state, "mdb_stat", code, cursor->slot);
+    fail_database(cursor->state, "putmulti", "mdb_stat", code, cursor->slot);
     return -1;
 }
 
