@@ -6,6 +6,7 @@ which names dir() and help() show.
 from __future__ import annotations
 
 import sys
+from sys import _getframe as _caller
 
 from ._typing import TYPE_CHECKING
 
@@ -29,8 +30,7 @@ class StarNames(list[str]):
     __slots__ = ()
 
     def __contains__(self, name: object) -> bool:
-        asks = sys._getframe(1).f_globals.get("__name__")
-        return asks != "pydoc" and super().__contains__(name)
+        return _caller(1).f_globals.get("__name__") != "pydoc" and super().__contains__(name)
 
 
 star_names = StarNames(sys.modules[_PACKAGE].__all__)

@@ -233,8 +233,8 @@ def test_a_record_that_does_not_fit(env):
     db = env.open_db(b"d", dupsort=True)
     for key, value, message in [
         (b"", b"v", "record 2, key b'':.*LMDB has no empty keys"),
-        (b"k" * 3000, b"v", "record 2, key b'kk.*the key has 3000 bytes"),
-        (b"k", b"v" * 3000, "record 2, key b'k':.*the value has 3000 bytes; values of a database"),
+        (b"k" * 3000, b"v", "record 2, key b'kk.*key has 3000 bytes"),
+        (b"k", b"v" * 3000, "record 2, key b'k':.*value has 3000 bytes; values of the database"),
     ]:
         with pytest.raises(pylmdb.BadValsizeError, match=message):
             pylmdb.bulk_load(env, [(b"a", b"a"), (b"b", b"b"), (key, value)], db)

@@ -178,8 +178,11 @@ static int fits(const struct comparison *by, const struct pylmdb_merge *merge,
         return 0;
     if (merge->last < merge->count && same(&merge->key, &source->key))
         return merge->value.mv_size == source->value.mv_size ? 0 : MDB_BAD_VALSIZE;
-    if (merge->append && !(by->dbflags & MDB_INTEGERDUP))
-        return 0;
+    /* A key that is appended has no other values, and the tree is not whole meanwhile. */
+    if (merge->append)
+        return (by->dbflags & MDB_INTEGERDUP) && !pylmdb_is_integer(source->value.mv_size)
+                   ? MDB_BAD_VALSIZE
+                   : 0;
     return pylmdb_check_widths(by->txn, by->dbi, by->dbflags, &source->key, &source->value);
 }
 

@@ -83,11 +83,6 @@ size_t pylmdb_sorter_count(const struct pylmdb_sorter *sorter)
 
 /* -- adding -------------------------------------------------------------------------- */
 
-static int is_integer(size_t size)
-{
-    return size == sizeof(unsigned int) || size == sizeof(size_t);
-}
-
 /* Whether a database takes records of this size, as far as that can be told without it. */
 static int fits(struct pylmdb_sorter *sorter, const MDB_val *key, const MDB_val *value)
 {
@@ -95,11 +90,11 @@ static int fits(struct pylmdb_sorter *sorter, const MDB_val *key, const MDB_val 
         return 0;
     if (sorter->dbflags & MDB_DUPSORT && value->mv_size - 1 >= sorter->max_key)
         return 0;
-    if (sorter->dbflags & MDB_INTEGERDUP && !is_integer(value->mv_size))
+    if (sorter->dbflags & MDB_INTEGERDUP && !pylmdb_is_integer(value->mv_size))
         return 0;
     if (!(sorter->dbflags & MDB_INTEGERKEY))
         return 1;
-    if (!sorter->key_size && is_integer(key->mv_size))
+    if (!sorter->key_size && pylmdb_is_integer(key->mv_size))
         sorter->key_size = key->mv_size;
     return key->mv_size == sorter->key_size;
 }

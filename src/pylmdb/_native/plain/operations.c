@@ -17,11 +17,6 @@ static int fits_values(MDB_cursor *cursor, const MDB_val *key, const MDB_val *va
     return value->mv_size == first.mv_size ? 0 : MDB_BAD_VALSIZE;
 }
 
-static int is_integer(const MDB_val *number)
-{
-    return number->mv_size == sizeof(unsigned int) || number->mv_size == sizeof(size_t);
-}
-
 /* liblmdb compares the keys of an integerkey database with the width of the key in the call, 4
  * or 8 bytes, and reads as many bytes of the other key.  So all keys of a database must have the
  * width of the first record; an empty database takes both.  All values of one key of a dupfixed
@@ -32,8 +27,8 @@ static int right_width(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *
     MDB_val first_key, first_value;
     int rc;
 
-    if (((dbflags & MDB_INTEGERKEY) && !is_integer(key)) ||
-        ((dbflags & MDB_INTEGERDUP) && value && !is_integer(value)))
+    if (((dbflags & MDB_INTEGERKEY) && !pylmdb_is_integer(key->mv_size)) ||
+        ((dbflags & MDB_INTEGERDUP) && value && !pylmdb_is_integer(value->mv_size)))
         return MDB_BAD_VALSIZE;
     if (dbflags & MDB_INTEGERKEY) {
         rc = pylmdb_safe_cursor_get(cursor, &first_key, &first_value, MDB_FIRST);

@@ -17,7 +17,12 @@
 int pylmdb_check_widths(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *key,
                         const MDB_val *value);
 /* cdef: end */
-/* The same in the database of a cursor. */
+/* Whether liblmdb has integers of so many bytes. */
+static inline int pylmdb_is_integer(size_t size)
+{
+    return size == sizeof(unsigned int) || size == sizeof(size_t);
+}
+/* pylmdb_check_widths() in the database of a cursor. */
 static inline int pylmdb_cursor_widths(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *key,
                                        const MDB_val *value)
 {
