@@ -56,7 +56,9 @@ def test_a_source_is_truncated_after_its_last_record(tmp_path, versions, monkeyp
 
 def test_nothing_can_be_committed_after_an_error(tmp_path, versions):
     version, version_to = versions
-    one = make(tmp_path / "a", version, [(b"1", b"1" * 9000), (b"2", b"a")])
+    # so many that pages are being built
+    many = [(b"1%03d" % i, b"1" * 100) for i in range(200)]
+    one = make(tmp_path / "a", version, [*many, (b"2", b"a")])
     other = make(tmp_path / "b", version, [(b"2", b"b")])
     dest = make(tmp_path / "c", version_to, [(b"0", b"c")])
     with (
@@ -132,6 +134,7 @@ def test_a_page_that_is_read_before_a_value_is_written_over_it(tmp_path, lib_ver
     evil = bytes(PAGE - file.at["nodes"]) + bytes(there)
     pairs = [(b"b%03d" % i * 120, b"x" * 5000 if i else evil) for i in range(9)]
     make(tmp_path / "a", lib_version, pairs)
-    with pytest.raises(pylmdb.CorruptedError):
+    # the free list is read before the page of its second record exists, or after it was written
+    with pytest.raises((pylmdb.CorruptedError, pylmdb.PageNotFoundError)):
         pylmdb.merge([tmp_path / "a"], tmp_path / "b")
     assert content(tmp_path / "b") == [(b"a", b"5")]
