@@ -59,6 +59,7 @@ class Program:
 
     def __init__(self, env, rng, sizes):
         self.env, self.rng, self.sizes = env, rng, sizes
+        self.counts = [1, 5, 60, 300] if max(sizes) > 10_000 else [1, 5, 60, 400, 1500]
         self.dbs = {kind: env.open_db(kind, **flags) for kind, flags in KINDS.items()}
         self.model = {kind: {} for kind in KINDS}
         self.next = dict.fromkeys(KINDS, 1)
@@ -91,7 +92,7 @@ class Program:
 
     def append(self, txn):
         kind = self.rng.choice(list(KINDS))
-        records = self.batch(kind, self.rng.choice([1, 5, 60, 400, 1500]))
+        records = self.batch(kind, self.rng.choice(self.counts))
         cursor = txn.cursor(self.dbs[kind])
         give = self.rng.choice([list, iter, lambda records: (each for each in records)])
         assert cursor.putmulti(give(records), append=True) == (len(records), len(records))
@@ -100,7 +101,7 @@ class Program:
 
     def append_arrays(self, txn):
         kind = self.rng.choice([None, b"plain", b"numbers", b"reverse"])
-        count, size = self.rng.choice([3, 300, 2000]), self.rng.choice(self.sizes) or 1
+        count, size = self.rng.choice(self.counts), self.rng.choice(self.sizes) or 1
         values = numpy.frombuffer(self.rng.randbytes(count * size), "u1").reshape(count, size)
         keys = [key_of(kind, self.next[kind] + i) for i in range(count)]
         self.next[kind] += count
@@ -178,7 +179,7 @@ class Program:
         cursors = [txn.cursor(self.dbs[kind]) for _ in range(3)]
         cursors[0].last(), cursors[1].first(), cursors[2].set_key(self.some_key(kind))
         items = [cursor.item() for cursor in cursors]
-        records = self.batch(kind, 700)
+        records = self.batch(kind, max(self.counts))
         txn.cursor(self.dbs[kind]).putmulti(records, append=True)
         assert [cursor.item() for cursor in cursors] == items
         rest = self.records(kind)
