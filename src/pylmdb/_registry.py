@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FileKey = tuple[int, int]
 # How often opening is tried if other processes replace the file, and seconds in between.
-_ATTEMPTS, _PAUSE = 20, 0.01
+_ATTEMPTS, _PAUSE = 100, 0.01
 
 # a list of one lock, which a forked child replaces
 _locks = [RLock()]

@@ -219,7 +219,7 @@ def test_files_that_were_moved_out_of_their_directory(open_env, env_path, tmp_pa
     assert raised.value.code == errno.ESTALE
     assert str(raised.value) == (
         f"begin: {env_path!r}: the data file or the lock file was moved, deleted or replaced"
-        " (close the environment and open it again)"
+        "; close the environment and open it again"
     )
 
 

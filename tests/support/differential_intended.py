@@ -156,6 +156,8 @@ class Intended:
             return step.method == "delete" and mine is False  # nothing is left under the cursor
         if step.method == "getmulti" and mine == [] and isinstance(other, Raised):
             return CLOSED in other.text  # theirs ends the cursors when a drop fails, too
+        if step.method in self.RELATIVE and mine is False and step.target in self.unset:
+            return other is True  # theirs goes on from where a deleted record was
         if not isinstance(mine, Raised):
             return False
         if mine.names[0] == "BadTxnError" and other == (0, 0):

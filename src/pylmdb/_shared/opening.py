@@ -236,6 +236,8 @@ class OpenAttempt:
     def failure(self, code: int) -> Exception:
         """The exception for an error code of :meth:`open`, or of a later step."""
         options, lib, step = self._options, self._lib, self._record.step
+        if code == lib.MDB_PAGE_NOTFOUND:
+            code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
         if step == lib.PYLMDB_OPEN_LOCK_FILE:
             failure = _lock_file_denied(options, code)
         elif step == lib.PYLMDB_LOCK_LOCK_FILE:
@@ -273,10 +275,7 @@ class OpenAttempt:
 
     def check(self, env: CData) -> None:
         """Raise if the file that is open now lacks pages."""
-        lib = self._lib
-        code = lib.pylmdb_env_check(env)
-        if code == lib.MDB_PAGE_NOTFOUND:
-            code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
+        code = self._lib.pylmdb_env_check(env)
         if code:
             raise self.failure(code)
 
