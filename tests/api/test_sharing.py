@@ -267,6 +267,28 @@ with pylmdb.open(path) as env, env.begin(write=True) as txn:
     )
 
 
+def test_py_lmdb_holds_the_file_by_another_name(env_path, lib_version):
+    """Hard links: closing the lock file by either name would release the other binding's locks."""
+    run(
+        """
+import lmdb
+pylmdb.open(path, lib_version=lib_version).close()
+hard = path + "-hard"
+os.mkdir(hard)
+for name in os.listdir(path):
+    os.link(f"{path}/{name}", f"{hard}/{name}")
+with lmdb.open(path) as other, other.begin() as reader:
+    assert raised_by(pylmdb.open, hard) is pylmdb.Error
+    with Rival(path, lib_version) as rival:
+        rival.ask("check")
+        assert rival.reader_pids() == [os.getpid()]
+pylmdb.open(hard).close()
+""",
+        env_path,
+        lib_version,
+    )
+
+
 def test_py_lmdb_without_lock_file_holds_the_file(env_path, lib_version):
     run(
         """
