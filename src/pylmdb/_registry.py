@@ -331,9 +331,10 @@ def _is_mapped(options: Options, key: FileKey) -> bool:
         maps = file.read()
     if b" %d " % key[1] not in maps:
         return False
-    real = os.path.realpath(options.data_path)
     fields = [line.split(maxsplit=5) for line in maps.splitlines()]
-    return any(len(each) == 6 and int(each[4]) == key[1] and each[5] == real for each in fields)
+    names = {each[5] for each in fields if len(each) == 6 and int(each[4]) == key[1]}
+    # a hard link has another name; and the device in maps differs from stat's on some file systems
+    return os.path.realpath(options.data_path) in names or key in map(_file_key, names)
 
 
 # A destructor can close an environment when the interpreter exits and has set the globals of

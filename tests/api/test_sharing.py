@@ -267,6 +267,28 @@ with pylmdb.open(path) as env, env.begin(write=True) as txn:
     )
 
 
+def test_py_lmdb_holds_the_file_by_another_name(env_path, lib_version):
+    """Hard links: closing the lock file by either name would release the other binding's locks."""
+    run(
+        """
+import lmdb
+pylmdb.open(path, lib_version=lib_version).close()
+hard = path + "-hard"
+os.mkdir(hard)
+for name in os.listdir(path):
+    os.link(f"{path}/{name}", f"{hard}/{name}")
+with lmdb.open(path) as other, other.begin() as reader:
+    assert raised_by(pylmdb.open, hard) is pylmdb.Error
+    with Rival(path, lib_version) as rival:
+        rival.ask("check")
+        assert rival.reader_pids() == [os.getpid()]
+pylmdb.open(hard).close()
+""",
+        env_path,
+        lib_version,
+    )
+
+
 def test_py_lmdb_without_lock_file_holds_the_file(env_path, lib_version):
     run(
         """
@@ -456,3 +478,34 @@ def test_another_process_closes_and_opens_too(env, env_path, lib_version):
         again.close()
         assert rival.ask("put", "k", "w") == "put"
     assert get(env, b"k") == b"w"
+
+
+def test_an_exception_while_opening_begins_leaves_other_descriptors_open(env_path, lib_version):
+    """At every line that looks at the files; a descriptor that is not set yet could be 0."""
+    run(
+        """
+from pylmdb._shared import opening
+pylmdb.open(path, lib_version=lib_version).close()
+def trace(frame, event, arg):
+    global left
+    if frame.f_code.co_filename != opening.__file__:
+        return None
+    if event == "line":
+        left -= 1
+        if not left:
+            raise ZeroDivisionError
+    return trace
+for step in range(1, 12):
+    left = step
+    sys.settrace(trace)
+    try:
+        pylmdb.open(path).close()
+    except ZeroDivisionError:
+        pass
+    sys.settrace(None)
+    os.fstat(0)
+pylmdb.open(path).close()
+""",
+        env_path,
+        lib_version,
+    )

@@ -126,6 +126,29 @@ assert lock_is_free()
     )
 
 
+def test_a_thread_that_writes_again_and_again_lets_others_write(env_path, lib_version):
+    """It enters the gate right after it has left it; still the others enter in between."""
+    run(
+        """
+env = pylmdb.open(path, lib_version=lib_version, map_size=1 << 20)
+written = dict.fromkeys(range(3), 0)
+def write(number):
+    while max(written.values()) < 100:
+        with env.begin(write=True) as txn:
+            txn.put(b"%d" % number, b"v")
+        written[number] += 1
+threads = [threading.Thread(target=write, args=[number]) for number in written]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert min(written.values()) >= 10, written
+""",
+        env_path,
+        lib_version,
+    )
+
+
 def test_own_copy_while_writing_does_not_wait_for_itself(env_path, lib_version):
     """A plain copy takes the writer lock for a moment."""
     run(

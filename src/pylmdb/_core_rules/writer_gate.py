@@ -64,11 +64,13 @@ class Deadline:
 class WriterGate:
     """Lets one native write transaction at a time pass; until it leaves, it holds the gate."""
 
-    __slots__ = ("_held", "_wake")
+    __slots__ = ("_held", "_slept", "_wake")
 
     def __init__(self) -> None:
         # at most one, under "holder"
         self._held: dict[str, NativeTxn] = {}
+        # whether a thread has slept since the pause of the last one that left
+        self._slept = False
         self._wake = allocate_lock()
         self._wake.acquire()
 
@@ -99,6 +101,7 @@ class WriterGate:
         :raises LockTimeoutError: the deadline has passed.
         """
         deadline.check()
+        self._slept = True
         self._wake.acquire(timeout=deadline.slice())
 
     def leave(self, native: NativeTxn) -> None:
@@ -106,6 +109,15 @@ class WriterGate:
         if self._held.get("holder") is native:
             del self._held["holder"]
             self.wake()
+            self._let_others_enter()
+
+    def _let_others_enter(self) -> None:
+        """Else a thread that writes again and again would enter before the one that it woke."""
+        if self._slept:
+            self._slept = False
+            for _ in range(10):
+                if not self._held:
+                    time.sleep(50e-6)
 
     def wake(self) -> None:
         """Wake one thread that sleeps, so that it looks again."""

@@ -62,9 +62,9 @@ class Look:
     def __init__(self, engine: Engine, options: Options, kept: int = -1, asks: bool = True) -> None:
         ffi, lib = engine.ffi, engine.lib
         self._end = lib.pylmdb_look_end
-        # ends with the object, without Python code in between
-        found = self.found = ffi.gc(ffi.new("struct pylmdb_look *"), lib.pylmdb_look_end)
-        found.lock_fd = kept
+        # ends with the object, without Python code in between; the end closes lock_fd
+        found = ffi.new("struct pylmdb_look *", {"lock_fd": kept})
+        found = self.found = ffi.gc(found, lib.pylmdb_look_end)
         lock_path = options.lock_path if asks else ffi.NULL
         code = lib.pylmdb_look(options.data_path, not options.readonly, lock_path, found)
         # the first bytes of the data file, and its key in the registry; b"" and None if it does

@@ -169,6 +169,7 @@ typedef struct {
     char replaced;
     /* how many threads wait for the end of the writer */
     int waiting;
+    unsigned long long last_writer; /* the thread that entered the gate last */
     /* how many read transactions are open that the pool does not count (see begin_quick()), and
      * how many are idle */
     int live, idle_count;

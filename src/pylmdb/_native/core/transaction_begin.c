@@ -116,11 +116,24 @@ static int know_thread(Transaction *txn, struct thread *thread)
     return rc;
 }
 
+/* A thread that writes again and again leaves the gate and enters it without releasing the GIL, so
+ * a thread that it has woken would find the gate taken, each time.  So the last one to enter lets
+ * the others run first, for a while. */
+static void let_waiters_enter(Shared *shared)
+{
+    int tries;
+
+    if (shared->last_writer == current_thread())
+        for (tries = 0; tries < 10 && shared->waiting && !shared->writer; tries++)
+            let_others_run();
+}
+
 static int enter_gate(Transaction *txn, PyObject *deadline)
 {
     Shared *shared = txn->shared;
     int rc;
 
+    let_waiters_enter(shared);
     while (shared->writer) {
         if (shared->writer->thread == current_thread())
             return refuse_named(txn->state, "thread has a writer");
@@ -131,6 +144,7 @@ static int enter_gate(Transaction *txn, PyObject *deadline)
             return -1;
     }
     take_gate(shared, txn);
+    shared->last_writer = txn->thread;
     return 0;
 }
 
