@@ -48,6 +48,8 @@ nitpick_ignore_regex = [
     ),
     ("py:class", r"(CData|Label|SharedEnv|SupportsIndex|Value|np\.float32)"),
     ("py:class", r"(Array|Bag)"),  # of Dask
+    ("py:class", r"(Bytes|Codec|Db|EnvironmentOptions|Functions|Int|KeyT|Object|OpenOptions|Own)"),
+    ("py:class", r"(PathOrEnv|Records|Str|SupportsKeysAndGetItem|pylmdb\.aio\.methods\..*)"),
     ("py:.*", r"((os\.)?PathLike|(Broken)?Executor|concurrent\.futures.*|functools\..*|glob)"),
     ("py:class", r"pylmdb\.(_|mapping\.iteration).*"),
 ]
