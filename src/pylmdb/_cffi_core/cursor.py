@@ -315,14 +315,15 @@ class CursorCore:
                     break
                 key, value = item
                 added += self._write(
-                    native, lib.MDB_KEYEXIST, lib.pylmdb_position_append,
+                    native, "putmulti", lib.MDB_KEYEXIST, lib.pylmdb_position_append,
                     key, len(key), value, len(value), flags,
                 )  # fmt: skip
                 at += 1
         finally:
             code = lib.pylmdb_position_appended(position)
         if code:
-            raise database_error(self._ffi.string(position.failed).decode(), code, self._slot)
+            what = self._ffi.string(position.failed).decode()
+            raise database_error(what, code, self._slot, operation="putmulti")
         return at, added
 
     def putmulti(
