@@ -447,3 +447,23 @@ def test_records_behind_a_database_that_is_not_empty_continue_its_last_page(env)
         for at in range(0, len(items), 500):
             assert txn.cursor(dbs[1]).putmulti(items[at : at + 500], append=True) == (500, 500)
         assert txn.stat(dbs[0]).leaf_pages == txn.stat(dbs[1]).leaf_pages
+
+
+@pytest.mark.parametrize("append", ["put", "cursor", "list", "iterator"])
+def test_a_large_key_with_a_large_value_is_appended(env, env_path, append):
+    """In a database with duplicates, and too large together for a node: a tree of its own."""
+    size = env.max_key_size()
+    items = [(b"%d" % i * size, b"%d" % j * size) for i in range(3) for j in range(i + 1)]
+    db = env.open_db(b"dups", dupsort=True)
+    with env.begin(write=True) as txn:
+        cursor = txn.cursor(db)
+        if append in ("list", "iterator"):
+            given = items if append == "list" else iter(items)
+            assert cursor.putmulti(given, append=True) == (len(items), len(items))
+        for key, value in items if append == "put" else []:
+            assert txn.put(key, value, append=True, db=db)
+        for key, value in items if append == "cursor" else []:
+            assert cursor.put(key, value, append=True)
+        assert list(txn.cursor(db)) == items
+    env.close()
+    assert verify(env_path) == []
