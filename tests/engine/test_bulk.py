@@ -413,6 +413,38 @@ def test_free_pages_are_used_again(env, env_path):
     assert verify(env_path) == []
 
 
+def pages_after_replacing(env, append):
+    """Replace half of the records at random, many times; return how long the file is."""
+    rng, keys, count = random.Random(1), [], 0
+    for _ in range(20):
+        with env.begin(write=True) as txn:
+            rng.shuffle(keys)
+            for key in keys[len(keys) // 2 :]:
+                txn.delete(key)
+            del keys[len(keys) // 2 :]
+            items = []
+            while len(keys) < 500:
+                keys.append(b"%08d" % count)
+                items.append((keys[-1], bytes(rng.choice([100, 3000]))))
+                count += 1
+            append(txn.cursor(), items)
+    return env.info()["last_pgno"]
+
+
+def test_free_pages_that_are_not_in_a_row_are_used_again(open_env, tmp_path):
+    """The file becomes about as long as with single puts."""
+
+    def put(cursor, items):
+        for key, value in items:
+            assert cursor.put(key, value, append=True)
+
+    one, other = (open_env(tmp_path / name, sync=False) for name in "ab")
+    built = pages_after_replacing(one, lambda cursor, items: cursor.putmulti(items, append=True))
+    assert built < 1.15 * pages_after_replacing(other, put)
+    one.close()
+    assert verify(tmp_path / "a") == []
+
+
 @pytest.mark.parametrize("kind", ["plain", "large", "dups", "fixed"])
 def test_a_map_that_cannot_grow_is_used_to_its_end(open_env, env_path, kind):
     """Where there is no room at the end of the map, records are put."""

@@ -128,9 +128,7 @@ def test_a_page_that_is_read_before_a_value_is_written_over_it(tmp_path, lib_ver
         file.set("Q", free + RECORD[field], number)
     file.set("H", free + RECORD["depth"], 2)
     file.set("Q", last, runs[2] + 39)
-    there = page(
-        file, evil, mutants.LEAF, [leaf(words(i), free_list(runs[i - 1])) for i in (2, 3)]
-    )
+    there = page(file, evil, mutants.LEAF, [leaf(words(i), free_list(runs[i - 1])) for i in (2, 3)])
     file.data[root * PAGE :] = bytes((runs[2] + 40 - root) * PAGE)
     for number, data in {
         root: page(file, root, mutants.BRANCH, [branch(b"", root + 1), branch(words(2), evil)]),
