@@ -5,7 +5,7 @@
 enum {
     /* Larger writes are slower: the kernel looks for larger runs of free memory. */
     BULK_BUFFER_SIZE = 128 * 1024,
-    /* How many pages are taken from the free list at once. */
+    /* How many pages are taken from the free list at once, if it has such a run. */
     BULK_RUN_PAGES = 32
 };
 
@@ -34,10 +34,11 @@ struct pylmdb_bulk {
     size_t used, size;
     off_t at;
 
-    /* A run of pages that were taken from the free list, and whether that has no more. */
+    /* A run of pages that were taken from the free list, which has no run of as many pages as
+     * too_long; 0: not known. */
     pgno_t run;
     size_t run_left;
-    int at_end;
+    size_t too_long;
 
     /* The pages for the list of spilled pages; of large values the first one. */
     MDB_IDL written;
@@ -161,24 +162,23 @@ static int make_room_for_dirty(struct pylmdb_bulk *bulk)
     return mdb_page_spill(bulk->mc, &key, &nothing);
 }
 
-/* Take a run of pages from the free list, or find that it has none as long. */
-static int take_run(struct pylmdb_bulk *bulk, size_t count)
+static int has_run(const struct pylmdb_bulk *bulk, size_t count)
+{
+    return !bulk->too_long || count < bulk->too_long;
+}
+
+/* Take a run of this length from the free list, or find that it has none. */
+static int try_run(struct pylmdb_bulk *bulk, size_t count)
 {
     MDB_txn *txn = bulk->txn;
     const pgno_t end = txn->mt_next_pgno;
     MDB_page *mp;
-    int rc = return_run(bulk);
+    int rc;
 
-    if (count < BULK_RUN_PAGES)
-        count = BULK_RUN_PAGES;
-    if (!rc && !txn->mt_env->me_pghead && !txn->mt_dbs[FREE_DBI].md_entries)
-        bulk->at_end = 1;
-    if (rc || bulk->at_end)
-        return rc;
     if ((rc = make_room_for_dirty(bulk)) || (rc = mdb_page_alloc(bulk->mc, (int)count, &mp)))
         return rc;
     if (mp->mp_pgno == end) {
-        bulk->at_end = 1;
+        bulk->too_long = count;
         txn->mt_next_pgno = end;
     } else {
         bulk->run = mp->mp_pgno;
@@ -186,6 +186,21 @@ static int take_run(struct pylmdb_bulk *bulk, size_t count)
     }
     remove_dirty(txn, mp, (unsigned int)count);
     return MDB_SUCCESS;
+}
+
+/* Take a run of at least this length from the free list, or find that it has none. A list that
+ * has only short runs is used too, so that the file does not grow. */
+static int take_run(struct pylmdb_bulk *bulk, size_t count)
+{
+    size_t length = BULK_RUN_PAGES;
+    int rc = return_run(bulk);
+
+    if (!bulk->txn->mt_env->me_pghead && !bulk->txn->mt_dbs[FREE_DBI].md_entries)
+        bulk->too_long = 1;
+    for (; !rc && !bulk->run_left && has_run(bulk, count); length /= 4)
+        if (length <= count || has_run(bulk, length))
+            rc = try_run(bulk, length > count ? length : count);
+    return rc;
 }
 
 /* Take pages in a row. PYLMDB_NOT_QUICK: the file has no room, and nothing has changed. */
@@ -201,8 +216,8 @@ static int take_pages(struct pylmdb_bulk *bulk, size_t count, pgno_t *pgno)
             return PYLMDB_NOT_QUICK;
         }
         if (clear_dead_readers(txn, txn->mt_next_pgno + count))
-            bulk->at_end = 0;
-        if (!bulk->at_end && (rc = take_run(bulk, count)))
+            bulk->too_long = 0;
+        if (has_run(bulk, count) && (rc = take_run(bulk, count)))
             return rc;
     }
     if (bulk->run_left >= count) {

@@ -69,8 +69,8 @@ static void begin_values(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB
     bulk->last.mv_data = memcpy((char *)bulk->values + env->me_psize, key->mv_data, key->mv_size);
 }
 
-/* Add one more value. MDB_KEYEXIST: it is not greater than the last one. PYLMDB_NOT_QUICK: it
- * must be put. */
+/* Add one more value. MDB_KEYEXIST: it is not greater than the last one, or the key must not
+ * have another. PYLMDB_NOT_QUICK: it must be put. */
 static int add_value(struct pylmdb_bulk *bulk, const MDB_val *value)
 {
     const MDB_val last = value_at(bulk, NUMKEYS(bulk->values) - 1);
@@ -80,7 +80,7 @@ static int add_value(struct pylmdb_bulk *bulk, const MDB_val *value)
 
     if (has_fixed_size(bulk) && value->mv_size != last.mv_size)
         return PYLMDB_NOT_QUICK;
-    if (mdb_dcmp(bulk->txn, bulk->mc->mc_dbi, value, &last) <= 0)
+    if ((bulk->flags & MDB_NOOVERWRITE) || mdb_dcmp(bulk->txn, bulk->mc->mc_dbi, value, &last) <= 0)
         return MDB_KEYEXIST;
     if (LEAFSIZE(&bulk->last, &data) > bulk->txn->mt_env->me_nodemax)
         return PYLMDB_NOT_QUICK;

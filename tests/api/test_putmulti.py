@@ -275,6 +275,19 @@ def test_records_that_are_not_greater_are_not_appended(env, kind):
 
 
 @pytest.mark.parametrize("kind", [list, iter])
+@pytest.mark.parametrize("flags", [{}, {"dupfixed": True}], ids=["dupsort", "dupfixed"])
+def test_without_overwrite_a_key_gets_one_value(env, kind, flags):
+    """Also where the records are built into pages."""
+    db = env.open_db(b"dups", dupsort=True, **flags)
+    items = [(b"%05d" % i, b"%d" % j) for i in range(900) for j in range(3)]
+    with env.begin(write=True) as txn:
+        cursor = txn.cursor(db)
+        assert cursor.putmulti(kind(items), overwrite=False, append=True) == (2700, 900)
+        assert cursor.item() == items[-3]
+        assert list(txn.cursor(db)) == items[::3]
+
+
+@pytest.mark.parametrize("kind", [list, iter])
 @pytest.mark.parametrize("bad", [b"", b"k" * 5000])
 def test_a_key_that_is_refused_leaves_those_before_it(env, kind, bad):
     items = [(b"%06d" % i, VALUE) for i in range(1000)]

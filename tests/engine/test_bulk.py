@@ -413,6 +413,38 @@ def test_free_pages_are_used_again(env, env_path):
     assert verify(env_path) == []
 
 
+def pages_after_replacing(env, append):
+    """Replace half of the records at random, many times; return how long the file is."""
+    rng, keys, count = random.Random(1), [], 0
+    for _ in range(20):
+        with env.begin(write=True) as txn:
+            rng.shuffle(keys)
+            for key in keys[len(keys) // 2 :]:
+                txn.delete(key)
+            del keys[len(keys) // 2 :]
+            items = []
+            while len(keys) < 500:
+                keys.append(b"%08d" % count)
+                items.append((keys[-1], bytes(rng.choice([100, 3000]))))
+                count += 1
+            append(txn.cursor(), items)
+    return env.info()["last_pgno"]
+
+
+def test_free_pages_that_are_not_in_a_row_are_used_again(open_env, tmp_path):
+    """The file becomes about as long as with single puts."""
+
+    def put(cursor, items):
+        for key, value in items:
+            assert cursor.put(key, value, append=True)
+
+    one, other = (open_env(tmp_path / name, sync=False) for name in "ab")
+    built = pages_after_replacing(one, lambda cursor, items: cursor.putmulti(items, append=True))
+    assert built < 1.15 * pages_after_replacing(other, put)
+    one.close()
+    assert verify(tmp_path / "a") == []
+
+
 @pytest.mark.parametrize("kind", ["plain", "large", "dups", "fixed"])
 def test_a_map_that_cannot_grow_is_used_to_its_end(open_env, env_path, kind):
     """Where there is no room at the end of the map, records are put."""
@@ -447,3 +479,23 @@ def test_records_behind_a_database_that_is_not_empty_continue_its_last_page(env)
         for at in range(0, len(items), 500):
             assert txn.cursor(dbs[1]).putmulti(items[at : at + 500], append=True) == (500, 500)
         assert txn.stat(dbs[0]).leaf_pages == txn.stat(dbs[1]).leaf_pages
+
+
+@pytest.mark.parametrize("append", ["put", "cursor", "list", "iterator"])
+def test_a_large_key_with_a_large_value_is_appended(env, env_path, append):
+    """In a database with duplicates, and too large together for a node: a tree of its own."""
+    size = env.max_key_size()
+    items = [(b"%d" % i * size, b"%d" % j * size) for i in range(3) for j in range(i + 1)]
+    db = env.open_db(b"dups", dupsort=True)
+    with env.begin(write=True) as txn:
+        cursor = txn.cursor(db)
+        if append in ("list", "iterator"):
+            given = items if append == "list" else iter(items)
+            assert cursor.putmulti(given, append=True) == (len(items), len(items))
+        for key, value in items if append == "put" else []:
+            assert txn.put(key, value, append=True, db=db)
+        for key, value in items if append == "cursor" else []:
+            assert cursor.put(key, value, append=True)
+        assert list(txn.cursor(db)) == items
+    env.close()
+    assert verify(env_path) == []

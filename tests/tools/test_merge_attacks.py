@@ -107,34 +107,42 @@ def words(*numbers):
     return struct.pack(f"={len(numbers)}Q", *numbers)
 
 
+def free_list(first, count=40):
+    """Return a record of the free list, with pages in a row."""
+    return words(count, *range(first + count - 1, first - 1, -1))
+
+
 def test_a_page_that_is_read_before_a_value_is_written_over_it(tmp_path, lib_version):
-    """The free list refers to a page after all others, which is sound when it is checked; then a
-    value with a damaged page is written over it."""
+    """A page of the free list is itself a free page, for a value with a damaged page inside. It is
+    sound when it is read first, while that value waits to be written."""
     with pylmdb.open(tmp_path / "b", lib_version=lib_version) as env:
-        for i in range(6):  # so that transactions 1 and 2 are over
+        for i in range(6):  # so that transactions 1 to 3 are over
             with env.begin(write=True) as txn:
                 txn.put(b"a", b"%d" % i)
     file = File(tmp_path / "b", lib_version)
     free, last = file.free_record(), file.meta() + 120
-    first = file.get("Q", last) + 1
-    late = first + 5  # the second page of the first value
-    file.set("H", free + RECORD["depth"], 2)
-    for field, number in {"branch": 1, "leaf": 2, "large": 0, "entries": 2, "root": first}.items():
+    root = file.get("Q", last) + 1
+    runs = [root + 2 + 40 * i for i in range(3)]
+    evil = runs[0] + 15  # in the middle of the first value
+    for field, number in {"branch": 1, "leaf": 2, "large": 0, "entries": 3, "root": root}.items():
         file.set("Q", free + RECORD[field], number)
-    file.set("Q", last, first + 3)
-    there = page(file, late, mutants.LEAF, [leaf(words(2), words(1, first + 3))])
-    file.data[first * PAGE :] = b"".join([
-        page(file, first, mutants.BRANCH, [branch(b"", first + 1), branch(words(2), late)]),
-        page(file, first + 1, mutants.LEAF, [leaf(words(1), words(1, first + 2))]),
-        bytes(3 * PAGE),
-        there,
-    ])  # fmt: skip
+    file.set("H", free + RECORD["depth"], 2)
+    file.set("Q", last, runs[2] + 39)
+    there = page(file, evil, mutants.LEAF, [leaf(words(i), free_list(runs[i - 1])) for i in (2, 3)])
+    file.data[root * PAGE :] = bytes((runs[2] + 40 - root) * PAGE)
+    for number, data in {
+        root: page(file, root, mutants.BRANCH, [branch(b"", root + 1), branch(words(2), evil)]),
+        root + 1: page(file, root + 1, mutants.LEAF, [leaf(words(1), free_list(runs[0]))]),
+        evil: there,
+    }.items():
+        file.data[number * PAGE : (number + 1) * PAGE] = data
     file.save()
     struct.pack_into("=H", there, file.at["upper"], PAGE - 2 - file.at["base"])
-    evil = bytes(PAGE - file.at["nodes"]) + bytes(there)
-    pairs = [(b"b%03d" % i * 120, b"x" * 5000 if i else evil) for i in range(9)]
-    make(tmp_path / "a", lib_version, pairs)
-    # the free list is read before the page of its second record exists, or after it was written
-    with pytest.raises((pylmdb.CorruptedError, pylmdb.PageNotFoundError)):
+    large = (bytes(PAGE - file.at["nodes"]) + bytes(there) * 24)[: 25 * PAGE - 100]
+    small = [(b"b%03d" % i, b"x" * 100) for i in range(100)]
+    # The first value is written over the page when the second one has got its place, and the
+    # third one needs the page again.
+    make(tmp_path / "a", lib_version, [*small, *((b"c%d" % i, large) for i in range(3))])
+    with pytest.raises(pylmdb.CorruptedError):
         pylmdb.merge([tmp_path / "a"], tmp_path / "b")
     assert content(tmp_path / "b") == [(b"a", b"5")]
