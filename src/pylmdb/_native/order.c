@@ -48,6 +48,35 @@ static struct pylmdb_sort_entry *sort_entries(struct pylmdb_sort_entry *entries,
     return entries;
 }
 
+/* -- bytes of a string ----------------------------------------------------------------
+ *
+ * With MDB_REVERSEKEY they count from its end. */
+
+static unsigned char byte_at(const MDB_val *string, size_t i, unsigned int order)
+{
+    const unsigned char *bytes = string->mv_data;
+
+    return order & MDB_REVERSEKEY ? bytes[string->mv_size - 1 - i] : bytes[i];
+}
+
+/* The 8 bytes after the first skip as a number; zeros follow the end. */
+static unsigned long long bytes_after(const MDB_val *string, size_t skip, unsigned int order)
+{
+    const size_t left = string->mv_size - skip, size = left < STEP ? left : STEP;
+    unsigned long long number = 0;
+    size_t i;
+
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (size == STEP && !(order & MDB_REVERSEKEY)) {
+        memcpy(&number, (const char *)string->mv_data + skip, STEP);
+        return __builtin_bswap64(number);
+    }
+#endif
+    for (i = 0; i < STEP; i++)
+        number = number << 8 | (i < size ? byte_at(string, skip + i, order) : 0);
+    return number;
+}
+
 /* -- roughly -----------------------------------------------------------------------
  *
  * Lookups in key order read each page once, mostly after the one before it in the file.  That
@@ -73,24 +102,18 @@ static size_t common_prefix(const MDB_val *keys, size_t count)
 
 static unsigned long long order_of(const MDB_val *key, size_t skip, int native)
 {
-    const unsigned char *bytes = key->mv_data;
-    unsigned long long order = 0;
+    unsigned long long order;
     unsigned int narrow;
-    size_t i;
 
     if (native && key->mv_size == sizeof(order)) {
-        memcpy(&order, bytes, sizeof(order));
+        memcpy(&order, key->mv_data, sizeof(order));
         return order;
     }
     if (native && key->mv_size == sizeof(narrow)) {
-        memcpy(&narrow, bytes, sizeof(narrow));
+        memcpy(&narrow, key->mv_data, sizeof(narrow));
         return narrow;
     }
-    for (i = skip; i < skip + sizeof(order) && i < key->mv_size; i++)
-        order = order << 8 | bytes[i];
-    for (; i < skip + sizeof(order); i++)
-        order <<= 8;
-    return order;
+    return bytes_after(key, skip, 0);
 }
 
 struct pylmdb_sort_entry *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
@@ -111,15 +134,7 @@ struct pylmdb_sort_entry *pylmdb_order_keys(const MDB_val *keys, size_t count, u
 /* -- exactly -----------------------------------------------------------------------
  *
  * Strings are sorted by 8 bytes after their common prefix; then those whose 8 bytes are equal, by
- * the next 8 bytes after their common prefix, and so on. The bytes of a string count from its end
- * with MDB_REVERSEKEY. */
-
-static unsigned char byte_at(const MDB_val *string, size_t i, unsigned int order)
-{
-    const unsigned char *bytes = string->mv_data;
-
-    return order & MDB_REVERSEKEY ? bytes[string->mv_size - 1 - i] : bytes[i];
-}
+ * the next 8 bytes after their common prefix, and so on. */
 
 static int compare_strings(const MDB_val *a, const MDB_val *b, unsigned int order)
 {
@@ -135,24 +150,6 @@ static int compare_strings(const MDB_val *a, const MDB_val *b, unsigned int orde
         cmp = size ? memcmp(a->mv_data, b->mv_data, size) : 0;
     }
     return cmp ? cmp : (a->mv_size > b->mv_size) - (a->mv_size < b->mv_size);
-}
-
-/* The 8 bytes after the first skip as a number; zeros follow the end. */
-static unsigned long long bytes_after(const MDB_val *string, size_t skip, unsigned int order)
-{
-    const size_t left = string->mv_size - skip, size = left < STEP ? left : STEP;
-    unsigned long long number = 0;
-    size_t i;
-
-#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (size == STEP && !(order & MDB_REVERSEKEY)) {
-        memcpy(&number, (const char *)string->mv_data + skip, STEP);
-        return __builtin_bswap64(number);
-    }
-#endif
-    for (i = 0; i < STEP; i++)
-        number = number << 8 | (i < size ? byte_at(string, skip + i, order) : 0);
-    return number;
 }
 
 /* How many bytes after the first skip, which are equal, all strings have in common. */
