@@ -94,7 +94,7 @@ int cursor_put_record(Cursor *cursor, const char *operation, const Bytes *key, c
                       int flags);
 /* The same for bytes with MDB_APPEND.  No Python code may run between the first record and
  * cursor_end_append(); a record that fails has ended it. */
-int cursor_append_record(Cursor *cursor, PyObject *key, PyObject *value, int flags);
+int cursor_append_record(Cursor *cursor, PyObject *item, int flags);
 int cursor_end_append(Cursor *cursor);
 CURSOR_METHOD(put);
 CURSOR_METHOD(delete);

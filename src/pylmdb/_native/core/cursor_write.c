@@ -35,9 +35,10 @@ int cursor_put_record(Cursor *cursor, const char *operation, const Bytes *key, c
     return code && code != MDB_KEYEXIST ? fail_position(cursor, operation, code) : !code;
 }
 
-int cursor_append_record(Cursor *cursor, PyObject *key, PyObject *value, int flags)
+int cursor_append_record(Cursor *cursor, PyObject *item, int flags)
 {
     const struct pylmdb_engine *engine = cursor->engine;
+    PyObject *key = PyTuple_GET_ITEM(item, 0), *value = PyTuple_GET_ITEM(item, 1);
     const int code = engine->position_append(
         &cursor->position, PyBytes_AS_STRING(key), (size_t)PyBytes_GET_SIZE(key),
         PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value), (unsigned int)flags);

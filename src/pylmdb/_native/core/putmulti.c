@@ -106,15 +106,15 @@ static int fill_load(Load *load, PyObject *list, Py_ssize_t i, Py_ssize_t count)
     return 0;
 }
 
-/* A record that comes after all others is appended, and so are those after it. */
+/* A record that comes after all others is appended, and so are those after it, until one does not:
+ * with a comparison function of the program's own, records may be in another order. */
 static int append_or_put(Cursor *cursor, PyObject *item, int flags, int *appends)
 {
     int written;
 
     if (!*appends)
         return put_item(cursor, item, flags);
-    written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
-                                   flags | MDB_APPEND);
+    written = cursor_append_record(cursor, item, flags | MDB_APPEND);
     if (written)
         return written;
     *appends = 0;
@@ -177,25 +177,12 @@ static int is_replaced(const Load *load, Py_ssize_t i, int flags)
     return a->mv_size == b->mv_size && !memcmp(a->mv_data, b->mv_data, a->mv_size);
 }
 
-/* Append the record at index i in order. With a comparison function of the program's own it may
- * not be the greatest; then it is put. */
-static int append_next(Cursor *cursor, const Load *load, Py_ssize_t i, int flags)
-{
-    PyObject *item = load->items[load->entries[i].index];
-    int written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
-                                       flags | MDB_APPEND);
-
-    if (written)
-        return written;
-    return cursor_end_append(cursor) ? -1 : put_item(cursor, item, flags);
-}
-
 static int append_load(Cursor *cursor, Load *load, int flags, size_t *added)
 {
     const struct pylmdb_strings keys = {key_at, load->keys, 0};
     const Py_ssize_t count = load->count;
     Py_ssize_t i;
-    int written = 1;
+    int written = 1, appends = 1;
 
     for (i = 0; i < count; i++)
         load->entries[i].index = (size_t)i;
@@ -204,12 +191,12 @@ static int append_load(Cursor *cursor, Load *load, int flags, size_t *added)
         if (i + AHEAD < count)
             PYLMDB_FETCH(load->items[load->entries[i + AHEAD].index]);
         if (!is_replaced(load, i, flags))
-            written = append_next(cursor, load, i, flags);
+            written = append_or_put(cursor, load->items[load->entries[i].index], flags, &appends);
         else if (flags & MDB_NOOVERWRITE)
             continue;
         *added += written > 0;
     }
-    if (written < 0 || cursor_end_append(cursor))
+    if (written < 0 || (appends && cursor_end_append(cursor)))
         return -1;
     /* The cursor must be on the last record that was given. */
     return put_item(cursor, load->items[count - 1], flags) < 0 ? -1 : 0;
@@ -258,15 +245,12 @@ static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int
                                size_t *added)
 {
     const Py_ssize_t first = i;
-    PyObject *item;
     int written;
 
     for (; i < PyList_GET_SIZE(list) && is_plain(PyList_GET_ITEM(list, i), max_key); i++) {
         if (i == first && guard_cursor(cursor))
             return -1;
-        item = PyList_GET_ITEM(list, i);
-        written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
-                                       flags);
+        written = cursor_append_record(cursor, PyList_GET_ITEM(list, i), flags);
         if (written < 0)
             return -1;
         *added += (size_t)written;
@@ -293,10 +277,7 @@ static int append_waiting(struct waiting *waiting)
     int written = 0, rc = guard_cursor(cursor);
 
     for (i = 0; !rc && i < waiting->count; i++) {
-        PyObject *item = waiting->items[i];
-
-        written = cursor_append_record(cursor, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1),
-                                       waiting->flags);
+        written = cursor_append_record(cursor, waiting->items[i], waiting->flags);
         rc = written < 0 ? -1 : 0;
         *waiting->added += (size_t)(written > 0);
     }
