@@ -4,14 +4,24 @@
  * taking it costs two comparisons if it is free. */
 #include "guard.h"
 
+/* Whether the thread has the lock now. */
+static int take_lock(HandleLock *lock)
+{
+    const unsigned long long thread = current_thread();
+
+    if (lock->depth && lock->owner != thread)
+        return 0;
+    lock->owner = thread;
+    lock->depth++;
+    return 1;
+}
+
 HandleLock *try_lock_handles(Shared *shared)
 {
     HandleLock *lock = shared->dbi_lock;
 
-    if (!lock || (lock->depth && lock->owner != current_thread()))
+    if (!lock || !take_lock(lock))
         return NULL;
-    lock->owner = current_thread();
-    lock->depth++;
     return (HandleLock *)Py_NewRef((PyObject *)lock); /* a forked child gets another one */
 }
 
@@ -32,13 +42,11 @@ void unlock_handles(HandleLock *lock)
 
 static PyObject *lock_enter(HandleLock *self, PyObject *ignored)
 {
-    while (self->depth && self->owner != current_thread()) {
+    while (!take_lock(self)) {
         let_others_run();
         if (PyErr_CheckSignals())
             return NULL;
     }
-    self->owner = current_thread();
-    self->depth++;
     Py_RETURN_NONE;
 }
 
