@@ -85,6 +85,22 @@ def test_sixteen_bits_stay(root, path):
     assert np.array(Image.open(f"{root}/out/deep.png")).tolist() == [[1, 60000]]
 
 
+@pytest.mark.parametrize(
+    ("option", "shapes"),
+    [
+        ({"mode": "RGB"}, {(8, 10, 3), (9, 10, 3)}),
+        ({"mode": "BGR"}, {(8, 10, 3), (9, 10, 3)}),
+        ({"mode": "L"}, {(8, 10), (9, 10)}),
+        ({"axes": "CHW"}, {(1, 8, 10), (3, 9, 10)}),
+        ({"resize": (4, 6)}, {(4, 6), (4, 6, 3)}),
+    ],
+)
+def test_one_option_is_enough_for_pixels(root, path, option, shapes):
+    recipes.make_images(root, 2)  # the first one is gray
+    datasets.from_image_folder(root, path, **option)
+    assert {array.shape for array in samples(path)[1]} == shapes
+
+
 def test_resizing(root, names, path):
     options = {"decode": True, "resize": (5, 7), "check_size": True, "mode": "RGB"}
     datasets.from_image_folder(root, path, **options)
@@ -209,6 +225,9 @@ def test_list_files(tmp_path, root, names, path):
     done = datasets.from_image_list(text, path, root=root, layout="datum", exist="replace")
     assert done.samples == 2
     assert [label for _, label in samples(path)[1]] == [7, -3]
+    text.write_text(f"/{names[0]} 7\n")  # Caffe appends it to the root
+    datasets.from_image_list(text, path, root=f"{root}/", exist="replace", layout="datum")
+    assert [label for _, label in samples(path)[1]] == [7]
     for line in ("no_label.png", "a.png b", "a.png 1.5", "a.png "):
         text.write_text(f"{names[0]} 7\n{line}\n")
         with pytest.raises(pylmdb.InvalidParameterError, match="line 2"):
@@ -278,7 +297,7 @@ def test_pipes_and_folders_are_no_files(root, names, path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"mode": "RGB"}, "decode=True"),
+        ({"mode": "RGB", "decode": False}, "decode=True"),
         ({"decode": True, "mode": "CMYK"}, "mode"),
         ({"decode": True, "axes": "NCHW"}, "axes"),
         ({"decode": True, "resize": (0, 3)}, "resize"),

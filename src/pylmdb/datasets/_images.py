@@ -39,11 +39,14 @@ class Pixels(NamedTuple):
         file.
     :ivar axes: ``"HWC"``, without an axis for a single channel; or ``"CHW"``.
     :ivar resize: (height, width) to resize to, in pixels, or None.
+    :ivar labels: True for a label image: its pixels are numbers of classes, which neither a palette
+        nor resizing changes.
     """
 
     mode: Mode | None = None
     axes: Axes = "HWC"
     resize: tuple[int, int] | None = None
+    labels: bool = False
 
     def check(self) -> None:
         """Refuse values that are not accepted.
@@ -71,26 +74,42 @@ class Pixels(NamedTuple):
         try:
             with image_module.open(io.BytesIO(content)) as image:
                 array: NDArray[Any] = self._pixels(image)
+        except InvalidParameterError:
+            raise
         except Exception as problem:
             raise _unreadable(problem) from problem
         return array
 
     def _pixels(self, image: Image) -> NDArray[Any]:
         mode = "RGB" if self.mode == "BGR" else self.mode
-        if mode is None and image.mode == "P":
+        if self.labels:
+            _check_one_channel(image)
+        elif mode is None and image.mode == "P":
             mode = "RGB"
         if mode is not None and image.mode != mode:
             image = image.convert(mode)
         if self.resize is not None:
             height, width = self.resize
             if image.size != (width, height):
-                image = image.resize((width, height))
+                resample = import_pillow().Resampling.NEAREST if self.labels else None
+                image = image.resize((width, height), resample)
         array = np.asarray(image)
+        if self.labels and array.dtype == np.bool_:
+            array = (array.view(np.uint8) != 0).view(np.uint8)  # the true ones may be 255
         if self.mode == "BGR":
             array = array[:, :, ::-1]
         if self.axes == "CHW":
             array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
         return array
+
+
+def _check_one_channel(image: Image) -> None:
+    bands = image.getbands()
+    if len(bands) != 1:
+        raise InvalidParameterError(
+            f"the label image has the channels {', '.join(bands)}; it must have one, gray or with a"
+            " palette, whose pixels are numbers of classes"
+        )
 
 
 def size_of(content: Buffer) -> tuple[int, int, int]:

@@ -31,6 +31,7 @@ class WriterOptions(TypedDict, total=False):
     """The options of a Writer that functions pass on."""
 
     commit_every: int | Literal["auto"]
+    progress: Progress
     exist: Literal["error", "extend", "replace"]
     key_format: str | None
     db: bytes | None
@@ -47,7 +48,7 @@ class PackOptions(WriterOptions, total=False):
     """The options of :func:`from_images`, without the layout, and those of a Writer."""
 
     keys: Literal["name", "stem", "number"] | Callable[[str], str] | None
-    decode: bool
+    decode: bool | None
     mode: Mode | None
     axes: Axes | None
     resize: tuple[int, int] | None
@@ -57,7 +58,6 @@ class PackOptions(WriterOptions, total=False):
     errors: Literal["raise", "skip"]
     resume: bool
     threads: int
-    progress: Progress
 
 
 def accepts(options: object, *receivers: Callable[..., Any]) -> Callable[[Function], Function]:

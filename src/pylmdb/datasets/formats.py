@@ -48,7 +48,8 @@ class Format(NamedTuple):
 _EXIST = Option("exist", str, "what to do if the data set exists", ("error", "extend", "replace"))
 _LAYOUT = Option("layout", str, "how samples are stored", WRITTEN)
 _KEY_FORMAT = Option("key_format", str, "the format that makes keys of numbers, such as %%010d")
-_WRITER = (_LAYOUT, _KEY_FORMAT, _EXIST)
+_COMMIT_EVERY = Option("commit_every", int, "how many samples each commit has")
+_WRITER = (_LAYOUT, _KEY_FORMAT, _EXIST, _COMMIT_EVERY)
 _IMAGES = (
     *_WRITER,
     Option("keys", str, "what the keys are made of", ("name", "stem", "number")),
@@ -84,7 +85,12 @@ FORMATS: dict[str, Format] = {
     "imagelist": Format(
         "a text file with a path and a label per line, as Caffe's convert_imageset takes it",
         images.from_image_list,
-        (Option("root", str, "the folder to which paths are relative"), *_IMAGES),
+        (
+            Option("root", str, "the folder to which paths are relative"),
+            Option("labels", str, "what labels are", ("auto", "images")),
+            Option("labels_path", str, "with --labels images, the data set of them to write"),
+            *_IMAGES,
+        ),
         None,
         (),
     ),

@@ -56,7 +56,6 @@ def from_hdf5(
     labels: str | None = None,
     layout: str = "plain",
     max_sample: int = MAX_SAMPLE,
-    progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> int:
     """Import the data sets of an HDF5 file as samples.
@@ -71,7 +70,6 @@ def from_hdf5(
     :param labels: the path of a data set of their labels, shape ``(n,)``.
     :param layout: how samples are stored; see :class:`Writer`.
     :param max_sample: the most bytes that a sample may have, and that all labels may have.
-    :param progress: as for :class:`Writer`.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: it is not an HDF5 file; the data set does not exist; a data set
@@ -90,9 +88,7 @@ def from_hdf5(
     with file:
         if data is None:
             names, attributes = _tree(h5py, file, max_sample)
-            with Writer(
-                path, progress=progress, total=len(names), layout=layout, **options
-            ) as writer:
+            with Writer(path, total=len(names), layout=layout, **options) as writer:
                 for name in names:
                     writer.append(_array_of(h5py, file[name], max_sample), name=name)
                 _keep_attributes(writer, attributes)
@@ -101,7 +97,7 @@ def from_hdf5(
         if labels is not None:
             found = _array_of(h5py, _find(file, labels), max_sample)
         rows = _Rows(h5py, _find(file, data), max_sample)
-        return append_rows(path, rows, found, progress, layout, options)
+        return append_rows(path, rows, found, layout, options)
 
 
 class _Rows:

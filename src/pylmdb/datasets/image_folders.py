@@ -151,7 +151,6 @@ def convert(
     path: Path,
     *,
     layout: str = "plain",
-    progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> int:
     """Copy a data set to another layout.
@@ -162,14 +161,13 @@ def convert(
     :param source: the path of a data set, or a :class:`Dataset`.
     :param path: the file or directory to write.
     :param layout: how samples are stored; see :class:`Writer`.
-    :param progress: as for :class:`Writer`.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: the layout cannot store such samples.
     """
     with (
-        Exported(source, progress) as exported,
-        Writer(path, layout=layout, **options) as writer,
+        Exported(source, None) as exported,
+        Writer(path, layout=layout, total=len(exported), **options) as writer,
     ):
         kind = layout_of(layout)
         for key, value, label in exported.named():

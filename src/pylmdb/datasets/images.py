@@ -5,24 +5,23 @@ from __future__ import annotations
 
 import os
 import random
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InvalidParameterError
-from ._images import Pixels, encode_png, size_of
-from ._prefetch import map_in_order, read_file
+from ._image_reader import ImageReader
+from ._prefetch import map_in_order
 from ._signatures import PackOptions, WriterOptions, accepts
 from .layouts import layout_of
-from .writer import Writer
+from .writer import Writer, locate_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Literal
 
-    from numpy.typing import NDArray
     from typing_extensions import Unpack
 
-    from ..tools.progress import Progress
+    from ._image_reader import ReadItem
     from ._images import Axes, Mode
     from .layouts.plain import PlainLayout
 
@@ -42,7 +41,8 @@ class ImageFile(NamedTuple):
 
     :param path: of the file.
     :param name: makes the key; with ``/`` between folders.
-    :param label: an int; a str for ``layout="ocr"``; None for no label.
+    :param label: an int; a str for ``layout="ocr"``; None for no label.  With ``labels_path``, the
+        path of a label image.
     """
 
     path: str
@@ -69,8 +69,9 @@ def from_images(
     path: Path,
     *,
     layout: str = "plain",
+    labels_path: Path | None = None,
     keys: Literal["name", "stem", "number"] | Callable[[str], str] | None = None,
-    decode: bool = False,
+    decode: bool | None = None,
     mode: Mode | None = None,
     axes: Axes | None = None,
     resize: tuple[int, int] | None = None,
@@ -80,7 +81,6 @@ def from_images(
     errors: Literal["raise", "skip"] = "raise",
     resume: bool = False,
     threads: int = 4,
-    progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> Packed:
     """Pack image files, as they are or decoded, in the order of ``items``.
@@ -88,19 +88,23 @@ def from_images(
     :param items: the files.
     :param path: the file or directory to write.
     :param layout: how samples are stored; see :class:`Writer`.
+    :param labels_path: a second file or directory to write, with label images, such as masks: the
+        label of each item is the path of one.  Its samples have the keys and the order of those in
+        ``path``.  A label image has one channel, gray or with a palette, and the height and width
+        of its image.  Its numbers are stored as they are, also with ``mode`` and ``resize``.
     :param keys: ``"name"``; ``"stem"``, the name without its extension; ``"number"``; or a function
         that makes a key of a name.  None: ``"stem"`` for the layouts ``"basicsr"`` and
         ``"mmsr"``, else ``"name"``.  ``layout="datum"`` puts the number before the name; layouts
         that number their samples ignore it.
     :param decode: True to store pixels instead of files: arrays; with ``layout="datum"``, Datum
         messages of pixels; with a layout of image files, PNG files.  ``layout="mmsr"`` always
-        stores pixels.
-    :param mode: with ``decode``, the channels: ``"RGB"`` or ``"BGR"`` for three, also of gray
-        images; ``"L"`` for one.  None: ``"BGR"`` for ``"datum"`` and ``"mmsr"``, else those of the
-        file.
-    :param axes: with ``decode``, the order of axes: ``"HWC"``, without an axis for a single
-        channel; or ``"CHW"``.  None: ``"CHW"`` for ``"datum"``, else ``"HWC"``.
-    :param resize: with ``decode``, the (height, width) to resize to, in pixels.
+        stores pixels.  None: True if mode, axes or resize is given, or with ``labels_path`` and
+        ``layout="datum"``, because Caffe reads a label image in a Datum as colours.
+    :param mode: the channels: ``"RGB"`` or ``"BGR"`` for three, also of gray images; ``"L"`` for
+        one.  None: ``"BGR"`` for ``"datum"`` and ``"mmsr"``, else those of the file.
+    :param axes: the order of axes: ``"HWC"``, without an axis for a single channel; or ``"CHW"``.
+        None: ``"CHW"`` for ``"datum"``, else ``"HWC"``.
+    :param resize: the (height, width) to resize to, in pixels.
     :param check_size: True to refuse images of another size than the first.
     :param shuffle: True for a random order.
     :param seed: the same seed gives the same order on every machine.
@@ -109,12 +113,10 @@ def from_images(
     :param resume: True to continue a data set that a killed process has left.  Its samples must be
         those of the first items.
     :param threads: how many threads read and decode files.
-    :param progress: True for a progress bar of tqdm; or a function that is called with the number
-        of samples done and the number of all.
     :param options: further options of the Writer, such as ``exist``, ``key_format``,
         ``commit_every``.
     :raises InvalidParameterError: an argument is not accepted; a file is not an image; an image has
-        another size; two items make the same key.
+        another size; two items make the same key; a label image has several channels.
     :raises FileNotFoundError: a file does not exist.
     """
     if errors not in ("raise", "skip"):
@@ -130,16 +132,64 @@ def from_images(
         )
     if resume:
         options["exist"] = "extend"
-    reader = _FileReader(kind, decode, mode, axes, resize, check_size)
+    reader = ImageReader(kind, decode, mode, axes, resize, check_size, labels_path is not None)
     key = _key_function(keys, kind)
     if key is not None and kind.keys_are_names:
         _check_distinct(files, key)
-    with Writer(path, layout=layout, progress=progress, total=len(files), **options) as writer:
-        rest = files[len(writer) if resume else 0 :]
-        with closing(map_in_order(reader.read, rest, threads)) as results:
-            skipped = _pack(writer, results, reader, key, errors)
-        writer.flush()
-        return Packed(len(writer), skipped, [])
+    if labels_path is not None:
+        _check_label_paths(files)
+    paths = [path] if labels_path is None else [path, labels_path]
+    with ExitStack() as stack:
+        writers = _open_writers(stack, paths, layout, len(files), options, resume)
+        done = [len(writer) if resume else 0 for writer in writers]
+        begin = min(done)
+        with closing(map_in_order(reader.read, files[begin:], threads)) as results:
+            skipped = _pack(writers, done, enumerate(results, begin), reader, key, errors)
+        for writer in writers:
+            writer.flush()
+        return Packed(len(writers[0]), skipped, [])
+
+
+def _check_label_paths(files: list[ImageFile]) -> None:
+    for item in files:
+        if not isinstance(item.label, str):
+            raise InvalidParameterError(
+                f"{item.path!r} has the label {item.label!r}; with labels_path= each label must be"
+                " the path of a label image"
+            )
+
+
+def _open_writers(
+    stack: ExitStack,
+    paths: list[Path],
+    layout: str,
+    total: int,
+    options: WriterOptions,
+    resume: bool,
+) -> list[Writer]:
+    """Open a Writer for each file.  The first one reports the progress.
+
+    :raises FileExistsError: one of the files exists, and may not; then none is made.
+    :raises InvalidParameterError: two paths are one file; the files have other numbers of samples.
+    """
+    exist, subdir = options.get("exist", "error"), options.get("subdir")
+    located = [locate_data(each, exist, subdir).data_path for each in paths]
+    if len({*map(os.path.realpath, located)}) < len(paths):
+        raise InvalidParameterError(
+            f"path and labels_path are both {os.fspath(paths[0])!r}; they must be two files"
+        )
+    writers = []
+    for each in paths:
+        writers.append(stack.enter_context(Writer(each, layout=layout, total=total, **options)))
+        options = {**options, "progress": None}
+    counts = [*map(len, writers)]
+    if not resume and len({*counts}) > 1:
+        raise InvalidParameterError(
+            f"{os.fspath(paths[0])!r} has {counts[0]} samples, and {os.fspath(paths[1])!r}"
+            f" {counts[1]}; to extend them they must have the same number",
+            hint="resume=True continues two files that a killed process has left",
+        )
+    return writers
 
 
 @accepts(PackOptions, Writer, from_images)
@@ -194,6 +244,8 @@ def from_image_list(
     path: Path,
     *,
     root: Path = "",
+    labels: Literal["auto", "images"] = "auto",
+    labels_path: Path | None = None,
     layout: str = "plain",
     **options: Unpack[PackOptions],
 ) -> Packed:
@@ -201,17 +253,34 @@ def from_image_list(
 
     A line is a path and a label.  Caffe's ``convert_imageset`` reads the same list: the label is an
     integer after the last space.  With ``layout="ocr"`` the label is text: it follows the first
-    tab, or the first space if the line has no tab.
+    tab, or the first space if the line has no tab.  With ``labels="images"`` the label is the path
+    of a label image, such as a mask for segmentation: images and label images go to two files.
 
     :param list_file: the text file, in UTF-8.
     :param path: the file or directory to write.
-    :param root: the folder to which paths in the list are relative.
+    :param root: the folder to which paths in the list are relative; a path may begin with ``/``, as
+        in lists for Caffe.
+    :param labels: ``"auto"`` for a number, or text with ``layout="ocr"``; ``"images"`` for the path
+        of a label image, after the first tab or, if the line has no tab, after the last space.
+    :param labels_path: with ``labels="images"``, the file or directory to write for the label
+        images; see :func:`from_images`.
     :param layout: how samples are stored; see :class:`Writer`.
     :param options: further options of :func:`from_images`.
     :raises InvalidParameterError: a line has no label; or as for :func:`from_images`.
     :raises FileNotFoundError: a file does not exist.
     """
-    split = _ocr_line if layout_of(layout).labels == "text" else _caffe_line
+    if labels not in ("auto", "images"):
+        raise InvalidParameterError(f"labels must be 'auto' or 'images', not {labels!r}")
+    images = labels == "images"
+    if images != (labels_path is not None):
+        raise InvalidParameterError(
+            f"labels is {labels!r} and labels_path {labels_path!r}; label images need both"
+            " labels='images' and labels_path=, the file to write them to"
+        )
+    split: Callable[[str], tuple[str, int | str]] = _caffe_line
+    if images or layout_of(layout).labels == "text":
+        split = _two_paths if images else _ocr_line
+    folder = os.fspath(root)
     items = []
     with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
@@ -223,84 +292,40 @@ def from_image_list(
                         f"{os.fspath(list_file)!r}, line {number}: {line!r:.80} must be a path, a"
                         " space and a label"
                     ) from None
-                items.append(ImageFile(os.path.join(root, name), name, label))
-    return from_images(items, path, layout=layout, **options)
+                if images:
+                    label = _below(folder, str(label))
+                items.append(ImageFile(_below(folder, name), name, label))
+    return from_images(items, path, layout=layout, labels_path=labels_path, **options)
 
 
 def _pack(
-    writer: Writer,
-    results: Iterable[tuple[ImageFile, Any]],
-    reader: _FileReader,
+    writers: list[Writer],
+    done: list[int],
+    results: Iterable[tuple[int, tuple[ImageFile, ReadItem | Exception]]],
+    reader: ImageReader,
     key: Callable[[str], str] | None,
     errors: str,
 ) -> list[tuple[str, str]]:
-    """Write the samples that were read.  Return (path, reason) of the files that were skipped."""
+    """Write the samples that were read.  Return (path, reason) of the files that were skipped.
+
+    :param writers: one for each value of an item.
+    :param done: how many of the first items each writer has already.
+    :param results: (number of the item, (item, what was read)).
+    """
     skipped = []
-    for item, result in results:
+    for number, (item, result) in results:
         found = result if isinstance(result, Exception) else reader.checked(item, result)
         if not isinstance(found, Exception):
-            writer.append(found[0], item.label, key(item.name) if key else None)
+            label = item.label if len(writers) == 1 else None
+            name = key(item.name) if key else None
+            for writer, value, have in zip(writers, found.values, done, strict=True):
+                if number >= have:
+                    writer.append(value, label, name)
         elif errors == "skip" and isinstance(found, (OSError, InvalidParameterError)):
             skipped.append((item.path, str(found)))
         else:
             raise found
     return skipped
-
-
-class _FileReader:
-    """Reads image files, and makes the values that are stored."""
-
-    def __init__(
-        self,
-        kind: type[PlainLayout],
-        decode: bool,
-        mode: Mode | None,
-        axes: Axes | None,
-        resize: tuple[int, int] | None,
-        check_size: bool,
-    ) -> None:
-        self._decode = decode or kind.stores == "pixels"
-        self._pixels = Pixels(mode or kind.usual_mode, axes or kind.usual_axes, resize)
-        self._pixels.check()
-        if kind.stores in ("datum", "pixels") and self._pixels.axes != kind.usual_axes:
-            raise InvalidParameterError(
-                f"axes is {axes!r}; this layout stores pixels as {kind.usual_axes!r}"
-            )
-        if not self._decode and (mode, axes, resize) != (None, None, None):
-            raise InvalidParameterError(
-                f"mode={mode!r}, axes={axes!r} and resize={resize!r} need decode=True"
-            )
-        self._encode, self._check = kind.stores == "file", check_size
-        self._size: tuple[int, ...] | None = None
-
-    def read(self, item: ImageFile) -> tuple[tuple[Any, Any], int]:
-        """Return (value, size of the image if it is checked), and the number of bytes."""
-        content = read_file(item.path)
-        try:
-            if not self._decode:
-                return (content, size_of(content) if self._check else None), len(content)
-            array = self._pixels.decode(content)
-            value: bytes | NDArray[Any] = array
-            if self._encode:
-                value = encode_png(array, self._pixels.axes, self._pixels.mode)
-        except InvalidParameterError as problem:
-            raise InvalidParameterError(f"{item.path!r}: {problem}") from problem
-        return (value, array.shape), array.nbytes
-
-    def checked(
-        self, item: ImageFile, found: tuple[Any, Any]
-    ) -> tuple[Any, Any] | InvalidParameterError:
-        """Return ``found``, or an exception if its size differs from the first one."""
-        if not self._check:
-            return found
-        if self._size is None:
-            self._size = found[1]
-        if found[1] != self._size:
-            return InvalidParameterError(
-                f"{item.path!r}: the size is {found[1]}; check_size=True requires that of the first"
-                f" image, {self._size}"
-            )
-        return found
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -345,6 +370,16 @@ def _check_distinct(files: list[ImageFile], key: Callable[[str], str]) -> None:
 def _caffe_line(line: str) -> tuple[str, int]:
     name, label = line.rstrip().rsplit(None, 1)
     return name, int(label)
+
+
+def _two_paths(line: str) -> tuple[str, str]:
+    name, label = line.strip().split("\t", 1) if "\t" in line else line.strip().rsplit(None, 1)
+    return name.strip(), label.strip()
+
+
+def _below(root: str, name: str) -> str:
+    """Return the path of a file in a list.  Caffe appends names with a ``/`` to the root, too."""
+    return os.path.join(root, name.lstrip("/")) if root else name
 
 
 def _ocr_line(line: str) -> tuple[str, str]:

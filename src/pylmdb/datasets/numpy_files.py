@@ -52,7 +52,6 @@ def from_npz(
     labels: str | None = None,
     layout: str = "plain",
     max_sample: int = MAX_SAMPLE,
-    progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> int:
     """Import the arrays of an ``.npz`` archive as samples.
@@ -67,7 +66,6 @@ def from_npz(
     :param labels: the name of an array of their labels, shape ``(n,)``.
     :param layout: how samples are stored; see :class:`Writer`.  ``"datum"`` stores labels.
     :param max_sample: the most bytes that a sample may have.
-    :param progress: as for :class:`Writer`.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: it is not such an archive; it has no array of that name; the
@@ -78,11 +76,9 @@ def from_npz(
             if data is not None:
                 found = None if labels is None else Member(archive, labels, max_sample)
                 rows = Member(archive, data, max_sample)
-                return append_rows(path, rows, found, progress, layout, options)
+                return append_rows(path, rows, found, layout, options)
             names = array_names(archive)
-            with Writer(
-                path, progress=progress, total=len(names), layout=layout, **options
-            ) as writer:
+            with Writer(path, total=len(names), layout=layout, **options) as writer:
                 for name in names:
                     writer.append(Member(archive, name, max_sample).whole(), name=name)
             return len(names)
@@ -96,7 +92,6 @@ def append_rows(
     path: Path,
     data: RowSource,
     labels: RowSource | None,
-    progress: Progress,
     layout: str,
     options: WriterOptions,
 ) -> int:
@@ -111,7 +106,7 @@ def append_rows(
         )
     check_extent("the array", data.dtype, data.shape)
     total = data.shape[0]
-    with Writer(path, progress=progress, total=total, layout=layout, **options) as writer:
+    with Writer(path, total=total, layout=layout, **options) as writer:
         if labels is None:
             for row in data:
                 writer.append(np.asarray(row))
@@ -204,7 +199,6 @@ def from_memmap(
     shape: tuple[int, ...] | None = None,
     headers: bool = True,
     layout: str = "plain",
-    progress: Progress = None,
     **options: Unpack[WriterOptions],
 ) -> int:
     """Import the rows of an array in a file.  The file is memory-mapped, not read as a whole.
@@ -217,7 +211,6 @@ def from_memmap(
     :param headers: False to store the elements of each row without a header, for
         ``Dataset(path, dtype=, shape=)`` and ``take``.  True to store rows in ``.npy`` format.
     :param layout: how samples are stored; see :class:`Writer`.
-    :param progress: as for :class:`Writer`.
     :param options: further options of :class:`Writer`.
     :return: the number of samples that were written.
     :raises InvalidParameterError: it is not such a file; the numbers of rows and labels differ;
@@ -226,14 +219,14 @@ def from_memmap(
     found = None if labels is None else _mapped(labels, None, None)
     data = _mapped(source, dtype, shape)
     if headers:
-        return append_rows(path, data, found, progress, layout, options)
+        return append_rows(path, data, found, layout, options)
     if labels is not None or layout_of(layout).stores != "any":
         raise InvalidParameterError(
             f"headers=False needs labels=None and the layout 'plain' or 'numbered', got"
             f" labels={labels!r} and layout={layout!r}"
         )
     check_extent("the array", data.dtype, data.shape)
-    with Writer(path, progress=progress, total=len(data), layout=layout, **options) as writer:
+    with Writer(path, total=len(data), layout=layout, **options) as writer:
         for row in data:
             writer.append(row.tobytes())
     return len(data)

@@ -121,7 +121,7 @@ class Writer:
         layout = written_name(layout)
         kind = _checked_layout(layout, key_format, db)
         self._pid, self._lock = os.getpid(), RLock()
-        self._location = location = _locate(path, exist, subdir)
+        self._location = location = locate_data(path, exist, subdir)
         self._new = Replacement(location, mode) if exist == "replace" else None
         if self._new is not None:
             path, subdir = self._new.path, False
@@ -414,10 +414,14 @@ def _checked_layout(layout: str, key_format: str | None, db: bytes | None) -> ty
     return kind
 
 
-def _locate(
+def locate_data(
     path: str | bytes | PathLike[str] | PathLike[bytes], exist: str, subdir: bool | None
 ) -> Options:
-    """Return the files of the environment, by the rules of Environment."""
+    """Return the files of the environment, by the rules of Environment.
+
+    :raises FileExistsError: the data file exists, and ``exist`` is ``"error"``.
+    :raises InvalidParameterError: ``exist`` is not accepted.
+    """
     if exist not in ("error", "extend", "replace"):
         raise InvalidParameterError(f"exist must be 'error', 'extend' or 'replace', not {exist!r}")
     absolute, given_path, subdir = locate(path, subdir)
