@@ -3,6 +3,7 @@
 that these projects use, without pylmdb.
 """
 
+import io
 import os
 import pickle
 
@@ -23,6 +24,13 @@ def make_images(root, count=6, kinds=("png", "jpg")):
         Image.fromarray(pixels if number % 3 else pixels[:, :, 0]).save(f"{root}/{name}")
         names.append(name)
     return sorted(names)
+
+
+def png_of(pixels):
+    """Return the content of a PNG file."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
 
 
 def read(path):

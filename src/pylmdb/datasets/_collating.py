@@ -97,7 +97,9 @@ def _form(dataset: Dataset) -> Form | None:
         return Form(dtype, shape, math.prod(shape) * dtype.itemsize)
     forms = {("value", "npy"): npy_form, ("value", "datum"): datum_form,
              ("datum", "auto"): datum_form, ("datum", "datum"): datum_form}  # fmt: skip
-    find = forms.get((decoder.sample, decoder.decode))  # type: ignore[arg-type]
+    find = None
+    if isinstance(decoder.decode, str):
+        find = forms.get((decoder.sample, decoder.decode))
     if dataset._is_npy and decoder.sample == "value":
         find = npy_form
     if find is None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Decode = str | Callable[[memoryview], Any] | None
+    DecodeOne = str | Callable[[memoryview], Any] | None
+    Decode = DecodeOne | tuple[DecodeOne, DecodeOne]
 
 NAMES = ("auto", "npy", "datum", "image")
 
@@ -28,16 +29,24 @@ class Decoder:
     :param sample: what a sample is stored as; see :class:`layouts.Recognised`.
     :param decode: how its content is decoded: a name, a function, or None for bytes.
     :param form: dtype and shape, if the content is the bytes of an array.
+    :param label: how the second value of ``"pairs"`` is decoded; ``"auto"`` for an array if it is
+        in ``.npy`` format, else bytes.
     """
 
-    def __init__(self, sample: str, decode: Decode, form: tuple[Any, tuple[int, ...]] | None):
-        self.sample, self.decode, self.form = sample, decode, form
+    def __init__(
+        self,
+        sample: str,
+        decode: DecodeOne,
+        form: tuple[Any, tuple[int, ...]] | None,
+        label: DecodeOne = "auto",
+    ) -> None:
+        self.sample, self.decode, self.form, self.label = sample, decode, form, label
 
     def __call__(self, *values: memoryview) -> object:
+        if self.sample == "pairs":
+            return self._content(values[0]), self._second(values[1])
         if self.decode is None and self.form is None:
             return bytes(values[0]) if len(values) == 1 else tuple(map(bytes, values))
-        if self.sample == "pairs":
-            return self._content(values[0]), _label(values[1])
         if self.sample == "pair":
             image = self._content(values[0])
             return image if len(values) == 1 else (image, bytes(values[1]).decode())
@@ -61,13 +70,19 @@ class Decoder:
     def _content(self, value: memoryview) -> object:
         if self.form is not None:
             return raw_array(value, *self.form)
-        if callable(self.decode):
-            return self.decode(value)
-        if self.decode == "npy":
+        return self._decoded(value, self.decode)
+
+    def _second(self, value: memoryview) -> object:
+        return _label(value) if self.label == "auto" else self._decoded(value, self.label)
+
+    def _decoded(self, value: memoryview, decode: DecodeOne) -> object:
+        if callable(decode):
+            return decode(value)
+        if decode == "npy":
             return np.array(_npy.decode(value))
-        if self.decode == "datum":
+        if decode == "datum":
             return self._datum(value)
-        return decoded_image(value) if self.decode == "image" else bytes(value)
+        return decoded_image(value) if decode == "image" else bytes(value)
 
 
 def _label(value: memoryview) -> object:
@@ -107,8 +122,24 @@ def decoded_image(value: memoryview) -> NDArray[Any]:
     return np.require(Pixels().decode(value), requirements="W")
 
 
-def resolve_decode(decode: Decode, sample: str, first: memoryview | None) -> Decode:
-    """Return what ``decode`` means for a data set whose first value is ``first``."""
+def resolve_decode(
+    decode: Decode, sample: str, first: memoryview | None
+) -> tuple[DecodeOne, DecodeOne]:
+    """Return what ``decode`` means, for the content and for the label of ``"pairs"``, in a data set
+    whose first value is ``first``.
+    """
+    if not isinstance(decode, tuple):
+        return _resolve_one(decode, sample, first), None if decode is None else "auto"
+    if sample != "pairs" or len(decode) != 2:
+        raise InvalidParameterError(
+            f"decode is {decode!r}; two decodings need samples of two values, pairs=, and this data"
+            " set has others",
+        )
+    content, label = decode
+    return _resolve_one(content, sample, first), _resolve_one(label, sample, None)
+
+
+def _resolve_one(decode: DecodeOne, sample: str, first: memoryview | None) -> DecodeOne:
     if isinstance(decode, str) and decode not in NAMES:
         raise InvalidParameterError(
             f"decode must be one of {', '.join(NAMES)}, None or a function, not {decode!r}"

@@ -54,6 +54,22 @@ class Formatted(Order):
         return [key_format % number for number in (ordinals + self.start).tolist()]
 
 
+class Numbers(Order):
+    """Keys that are formatted numbers, with gaps between the numbers.
+
+    :param numbers: of the samples, int64.
+    :param formats: one for each record of a sample.
+    """
+
+    def __init__(self, numbers: NDArray[np.int64], *formats: bytes) -> None:
+        self.count, self.numbers, self.formats = len(numbers), numbers, formats
+        self.parts = len(formats)
+
+    def keys(self, ordinals: NDArray[np.int64], part: int = 0) -> list[bytes]:
+        key_format = self.formats[part]
+        return [key_format % number for number in self.numbers[ordinals].tolist()]
+
+
 class Integers(Order):
     """Keys that are consecutive integers of one dtype."""
 

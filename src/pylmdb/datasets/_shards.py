@@ -85,6 +85,7 @@ class Options(NamedTuple):
     readahead: bool
     lock: bool
     max_open: int
+    templates: tuple[bytes, bytes] | None
 
 
 def open_environment(path: str, options: Options) -> Environment:
@@ -198,7 +199,7 @@ class Shards:
             opened = self.opened(shard)
             names = self.__dict__.get("layouts")
             layout = names[shard] if names else self.options.layout
-            found = layouts.recognise(opened.env, opened.db, layout)
+            found = layouts.recognise(opened.env, opened.db, layout, self.options.templates)
             if names and found.order.count != self._count(shard):
                 raise InvalidParameterError(
                     f"{self.paths[shard]!r} had {self._count(shard)} samples, and now has"

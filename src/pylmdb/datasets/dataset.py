@@ -15,6 +15,7 @@ from ..errors import InvalidParameterError, NotFoundError
 from ._decoding import Decoder, is_npy, raw_array, resolve_decode
 from ._epochs import permutation
 from ._shards import Options, Shards, find_environments
+from .layouts.pairs import checked_templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ._decoding import Decode
     from ._shards import Path
     from .layouts import Recognised
+    from .layouts.pairs import Pair
 
     T = TypeVar("T")
 
@@ -51,6 +53,9 @@ class Dataset(Generic[SampleT]):
     :param layout: how samples are stored: ``"auto"`` to find out; else ``"order"``, ``"ocr"``,
         ``"folder2lmdb"``, ``"basicsr"``, ``"mmsr"``, ``"numbered"``, ``"padded"``,
         ``"integers"``, ``"datum"`` or ``"caffe"``, ``"pairs"`` or ``"plain"``.
+    :param pairs: the two keys of each sample, as formats of its number:
+        ``("image_%03d", "label_%03d")``.  The samples are in the order of the numbers, which may
+        have gaps.  All keys that begin as the formats do are read when the Dataset is made.
     :param decode: how a sample is decoded.  ``"auto"``: the layout and the first value decide.
         ``.npy`` values become arrays; Datum messages ``(array or encoded image, label)``; the OCR
         layout ``(encoded image, text)``; folder2lmdb ``(encoded image, label)``; pairs both of
@@ -58,7 +63,8 @@ class Dataset(Generic[SampleT]):
         by pillow, as a uint8 array in the mode of the image, shape (height, width) or
         (height, width, channels), with the label if the layout has one.  None: the bytes of the
         value, or a tuple of them.  A function: its result for a memoryview of the content, which
-        shows the memory map and is valid as long as it is referenced.
+        shows the memory map and is valid as long as it is referenced.  For pairs it may be a tuple
+        of two of these, for the first and the second value: ``("image", "image")``.
     :param transform: a function that is called with each decoded sample and returns the sample.
     :param db: the name of the database; None for the main one.
     :param dtype: the values are the bytes of arrays of this dtype, without headers, or such arrays
@@ -72,7 +78,8 @@ class Dataset(Generic[SampleT]):
     :param max_open: how many shards are open at once in each process, at least 1.
     :raises FileNotFoundError: there is no environment at ``path``.
     :raises InvalidParameterError: a file does not have that layout, or is not an LMDB file; shards
-        have different layouts; an argument is not accepted.
+        have different layouts; with ``pairs``, a number has only one of the keys; an argument is
+        not accepted.
     """
 
     @overload
@@ -89,6 +96,23 @@ class Dataset(Generic[SampleT]):
         readahead: bool = False,
         lock: bool = True,
         max_open: int = 128,
+        pairs: None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Dataset[tuple[Any, Any]],
+        path: Path | Sequence[Path],
+        layout: str = "auto",
+        decode: Decode = "auto",
+        transform: None = None,
+        db: bytes | None = None,
+        *,
+        dtype: DTypeLike | None = None,
+        shape: int | tuple[int, ...] = (),
+        readahead: bool = False,
+        lock: bool = True,
+        max_open: int = 128,
+        pairs: Pair,
     ) -> None: ...
     @overload
     def __init__(
@@ -104,6 +128,7 @@ class Dataset(Generic[SampleT]):
         readahead: bool = False,
         lock: bool = True,
         max_open: int = 128,
+        pairs: Pair | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -118,7 +143,13 @@ class Dataset(Generic[SampleT]):
         readahead: bool = False,
         lock: bool = True,
         max_open: int = 128,
+        pairs: Pair | None = None,
     ) -> None:
+        templates = None if pairs is None else checked_templates(pairs)
+        if templates is not None and layout not in ("auto", "pairs"):
+            raise InvalidParameterError(
+                f"layout is {layout!r} and pairs {pairs!r}; give one of them: pairs= is a layout"
+            )
         form = None if dtype is None else row_form("Dataset", dtype, shape)
         if form is not None and decode != "auto":
             raise InvalidParameterError(
@@ -129,7 +160,7 @@ class Dataset(Generic[SampleT]):
             raise InvalidParameterError(f"shape is {shape!r}, but there is no dtype; give both")
         if max_open < 1:
             raise InvalidParameterError(f"max_open must be at least 1, not {max_open}")
-        options = Options(layout, db, bool(readahead), bool(lock), index(max_open))
+        options = Options(layout, db, bool(readahead), bool(lock), index(max_open), templates)
         self._shards = Shards(find_environments(path), options)
         # the numbers of its samples, in all shards
         self._chosen: range | NDArray[Any] = range(len(self._shards))
@@ -139,8 +170,8 @@ class Dataset(Generic[SampleT]):
         # with a dtype: values also have a header
         self._is_npy = form is not None and first is not None and is_npy(first)
         if form is None:
-            decode = resolve_decode(decode, self._shards.sample, first)
-            self._decoder = Decoder(self._shards.sample, decode, None)
+            content, label = resolve_decode(decode, self._shards.sample, first)
+            self._decoder = Decoder(self._shards.sample, content, None, label)
 
     # -- which samples ----------------------------------------------------------------
 

@@ -14,7 +14,8 @@
 ``"datum"``               ``%08d_name``, ``%08d`` or other keys of Datum messages
 ``"padded"``              numbers of one width, as ``%08d``
 ``"integers"``            8 bytes, big-endian, or native integers with ``integerkey=True``
-``"pairs"``               ``image_%03d`` and ``label_%03d``, or with other digits and signs
+``"pairs"``               ``image_%03d`` and ``label_%03d``, or with other digits and signs; any
+                          two formats that ``pairs=`` gives
 ``"plain"``               any keys, in key order
 ========================  ===================================================================
 
@@ -134,10 +135,16 @@ def _read_names(name: str) -> tuple[str, ...]:
     return _NAMES[name].read
 
 
-def recognise(env: Environment, db: Database | None = None, layout: str = "auto") -> Recognised:
+def recognise(
+    env: Environment,
+    db: Database | None = None,
+    layout: str = "auto",
+    templates: tuple[bytes, bytes] | None = None,
+) -> Recognised:
     """Return the layout of a database, and the order of its samples.
 
     :param layout: the layout that it must have; ``"auto"`` for the first that fits.
+    :param templates: the keys of the two records of each sample, with the layout ``"pairs"``.
     :raises InvalidParameterError: it does not have that layout, or has duplicates.
     """
     required = () if layout == "auto" else _read_names(layout)
@@ -148,6 +155,8 @@ def recognise(env: Environment, db: Database | None = None, layout: str = "auto"
                 f"{env.path()!r}: the database {probe.name!r} has duplicates; each sample needs a"
                 " key of its own"
             )
+        if templates is not None:
+            return pairs.recognise_templates(probe, templates)
         native = bool(probe.flags["integerkey"])
         possible = _NATIVE if native else tuple(_RECOGNISERS)
         for name in required or AUTO:

@@ -96,11 +96,17 @@ class Probe:
             cursor.last()
             return first, cursor.key()
 
-    def sample_keys(self) -> list[bytes]:
-        """Return all keys but the names of named databases.  Reads keys, and no values."""
+    def sample_keys(self, prefix: bytes = b"") -> list[bytes]:
+        """Return all keys but the names of named databases.  Reads keys, and no values.
+
+        :param prefix: keys without this prefix may be left out.
+        """
         names = {*_catalog.keys(self.env, self.txn)} if self.name is None else ()
-        with self.txn.cursor(self.db) as cursor:
-            return [key for key in cursor.iternext(True, False) if key not in names]
+        by_first_bytes = not (self.flags["integerkey"] or self.flags["reverse_key"])
+        keys = self.txn.range(
+            prefix=prefix if prefix and by_first_bytes else None, values=False, db=self.db
+        )
+        return [key for key in keys if key not in names]
 
 
 def folder_of(path: str) -> str:
