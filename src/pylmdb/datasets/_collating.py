@@ -10,12 +10,14 @@ from .._base.numpy import np
 from ..errors import Error, InvalidParameterError
 from ._batch_copy import BatchCopier, DifferentFormError, Form, datum_form, npy_form
 from ._buffer_pool import BufferPool
+from ._epochs import EndlessOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from ._epochs import Ordinals
     from .dataset import Dataset
 
 # A task of a thread prepares batches of this many bytes, and at most this many batches: to submit a
@@ -43,7 +45,7 @@ class CollatedBatches:
         self._dataset, self._size = dataset, batch_size
         self._collate = collate or stack
 
-    def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
+    def load(self, order: Ordinals, start: int, stop: int) -> list[Any]:
         """Return the batches ``start`` to ``stop`` of an order of samples, or :class:`Failed`."""
         return [self._one(order[k * self._size : (k + 1) * self._size]) for k in range(start, stop)]
 
@@ -55,21 +57,31 @@ class CollatedBatches:
 
 
 class CopiedBatches(CollatedBatches):
-    """Batches that are copied from the memory map; if that fails, they are collated."""
+    """Batches that are copied from the memory map; if that fails, they are collated.
 
-    def __init__(self, dataset: Dataset, batch_size: int, form: Form, kept: int) -> None:
+    A copier pins its snapshots.  An endless order gets another one in each epoch.
+    """
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int, form: Form, kept: int, endless: bool
+    ) -> None:
         super().__init__(dataset, batch_size, None)
         nbytes = batch_size * math.prod(form.shape) * np.dtype(form.dtype).itemsize
         self.batches_per_task = max(1, min(_TASK_BATCHES, _TASK_BYTES // max(nbytes, 1)))
-        self._copier = BatchCopier(dataset._shards, form)
-        most = min(self.batches_per_task * batch_size, len(dataset))
+        self._form = form
+        # the epoch, and the copier of it; one object, so that no thread sees half of a change
+        self._copier = 0, BatchCopier(dataset._shards, form)
+        most = self.batches_per_task * batch_size
+        if not endless:
+            most = min(most, len(dataset))
         self._pool = BufferPool((most, *form.shape), form.dtype, kept)
 
-    def load(self, order: NDArray[Any], start: int, stop: int) -> list[Any]:
+    def load(self, order: Ordinals, start: int, stop: int) -> list[Any]:
         size = self._size
         numbers = self._dataset._numbers(order[start * size : stop * size])
         try:
-            found = self._copier(numbers, self._pool.take()[: len(numbers)])
+            copier = self._copier_for(order, start * size)
+            found = copier(numbers, self._pool.take()[: len(numbers)])
         except (DifferentFormError, Error):  # some of the batches may still be collated
             return super().load(order, start, stop)
         except Exception as problem:
@@ -79,15 +91,30 @@ class CopiedBatches(CollatedBatches):
             return [tuple(each[cut] for each in found) for cut in cuts]
         return [found[cut] for cut in cuts]
 
+    def _copier_for(self, order: Ordinals, element: int) -> BatchCopier:
+        epoch, copier = self._copier
+        if isinstance(order, EndlessOrder) and order.epoch(element) > epoch:
+            copier = BatchCopier(self._dataset._shards, self._form)
+            self._copier = order.epoch(element), copier
+        return copier
+
 
 def choose_batches(
-    dataset: Dataset, batch_size: int, collate: Callable[[list[Any]], Any] | None, kept: int
+    dataset: Dataset,
+    batch_size: int,
+    collate: Callable[[list[Any]], Any] | None,
+    kept: int,
+    endless: bool = False,
 ) -> CollatedBatches:
-    """Return the object that makes the batches of a data set."""
+    """Return the object that makes the batches of a data set.
+
+    :param kept: how many batches are in memory at once, about.
+    :param endless: True if the order is an :class:`EndlessOrder`.
+    """
     form = None if collate or dataset._transform or not len(dataset) else _form(dataset)
     if form is None or not form.size:
         return CollatedBatches(dataset, batch_size, collate)
-    return CopiedBatches(dataset, batch_size, form, kept)
+    return CopiedBatches(dataset, batch_size, form, kept, endless)
 
 
 def _form(dataset: Dataset) -> Form | None:

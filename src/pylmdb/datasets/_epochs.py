@@ -7,12 +7,22 @@ all versions, and does not promise that of ``Generator.permutation``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from numpy.typing import NDArray
+
+    # a slice of it is an array of ordinals
+    Ordinals: TypeAlias = "NDArray[Any] | EndlessOrder"
+
+# the orders of epochs that an endless order keeps: a batch that wraps needs two
+_KEPT_EPOCHS = 3
 
 
 def _random_numbers(count: int, *seed: int) -> NDArray[Any]:
@@ -24,6 +34,11 @@ def _random_numbers(count: int, *seed: int) -> NDArray[Any]:
 def permutation(count: int, *seed: int) -> NDArray[Any]:
     """Return the numbers from 0 to ``count - 1`` in random order, int64."""
     return _random_numbers(count, *seed).argsort(kind="stable")
+
+
+def random_place(count: int, seed: int) -> int:
+    """Return a number from 0 to ``count - 1``."""
+    return int(_random_numbers(1, seed, 0, 2)[0]) % count
 
 
 def block_permutation(count: int, block: int, mixed: int, *seed: int) -> NDArray[Any]:
@@ -47,3 +62,33 @@ def part_of_rank(order: NDArray[Any], rank: int, world: int, drop_last: bool) ->
     """
     each = len(order) // world if drop_last else -(-len(order) // world)
     return np.resize(order, each * world)[rank::world] if len(order) else order
+
+
+class EndlessOrder:
+    """The order of one of several workers in a sequence of epochs, one after another.
+
+    The workers share the sequence: its elements go to them in turn.  ``order[begin:end]`` is an
+    array of ordinals, int64.
+
+    :param order_of: returns the order of all samples in an epoch.
+    :param count: the number of samples, at least 1.
+    :param begin: the element at which the sequence begins, counted from epoch 0 on.
+    """
+
+    def __init__(
+        self, order_of: Callable[[int], NDArray[Any]], count: int, begin: int, rank: int, world: int
+    ) -> None:
+        self._order_of = lru_cache(_KEPT_EPOCHS)(order_of)
+        self._count, self._begin, self._world = count, begin + rank, world
+
+    def epoch(self, element: int) -> int:
+        """Return the epoch of an element."""
+        return (element * self._world + self._begin) // self._count
+
+    def __getitem__(self, part: slice) -> NDArray[Any]:
+        at = np.arange(part.start, part.stop, dtype=np.int64) * self._world + self._begin
+        epochs, within = np.divmod(at, self._count)
+        for epoch in np.unique(epochs).tolist():
+            where = epochs == epoch
+            within[where] = self._order_of(epoch)[within[where]]
+        return within

@@ -15,19 +15,23 @@ from .._base.numpy import np
 from .._typing import BatchT, Generic, overload
 from ..errors import ForkedError, InvalidParameterError
 from ._collating import CollatedBatches, Failed, choose_batches
-from ._epochs import block_permutation, part_of_rank, permutation
+from ._epochs import EndlessOrder, block_permutation, part_of_rank, permutation, random_place
 from .dataset import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
-    from typing import SupportsIndex, TypeVar
+    from typing import Literal, SupportsIndex, TypeVar
 
     from numpy.typing import NDArray
+
+    from ._epochs import Ordinals
 
     S = TypeVar("S")
     T = TypeVar("T")
 
 _SHUFFLES = (False, True, "blocks")
+# the number of batches of a Loader that repeats
+_ENDLESS = 1 << 62
 
 
 class Loader(Generic[BatchT]):
@@ -68,6 +72,13 @@ class Loader(Generic[BatchT]):
         and other samples stay a list.
     :param block_size: with ``shuffle="blocks"``, how many neighbours are a block.
     :param mixed_blocks: with ``shuffle="blocks"``, how many blocks are a group.
+    :param repeat: True for a loop without an end, as Caffe's data layer reads: the epochs follow
+        each other, and a batch may have the last samples of one and the first of the next.  All
+        batches are full.  Another loop goes on after the batches of the last one.  Workers share
+        the sequence: its samples go to them in turn, and none is repeated or left out.  The loader
+        has no length.
+    :param skip: with ``repeat``, how many samples to skip before the first batch; ``"random"`` for
+        a random number of them, by the seed, as ``rand_skip`` of Caffe.
     :raises InvalidParameterError: an argument is out of range.
     :raises TypeError: ``dataset`` is not a Dataset.
     """
@@ -88,6 +99,8 @@ class Loader(Generic[BatchT]):
         collate: None = None,
         block_size: int = 256,
         mixed_blocks: int = 16,
+        repeat: bool = False,
+        skip: int | Literal["random"] = 0,
     ) -> None: ...
     @overload
     def __init__(
@@ -105,6 +118,8 @@ class Loader(Generic[BatchT]):
         collate: Callable[[list[S]], T],
         block_size: int = 256,
         mixed_blocks: int = 16,
+        repeat: bool = False,
+        skip: int | Literal["random"] = 0,
     ) -> None: ...
     def __init__(
         self,
@@ -121,6 +136,8 @@ class Loader(Generic[BatchT]):
         collate: Callable[[list[Any]], Any] | None = None,
         block_size: int = 256,
         mixed_blocks: int = 16,
+        repeat: bool = False,
+        skip: int | Literal["random"] = 0,
     ) -> None:
         if not isinstance(dataset, Dataset):
             raise TypeError(f"a Loader reads a Dataset, not {type(dataset).__name__}")
@@ -139,8 +156,31 @@ class Loader(Generic[BatchT]):
             _checked("block_size", block_size, 1),
             _checked("mixed_blocks", mixed_blocks, 1),
         )
-        # (epoch, batch) that the last loop has reached, and with which the next one begins
+        self._repeat = bool(repeat)
+        self._skip = self._checked_skip(skip)
+        # (epoch, batch) that the last loop has reached, and with which the next one begins; if it
+        # repeats, the epoch is the one that it began with, and batches are counted from there on
         self._at = self._next = (0, 0)
+
+    def _checked_skip(self, skip: int | str) -> int:
+        """Return how many samples are skipped.
+
+        :raises InvalidParameterError: ``skip`` or ``repeat`` is not accepted.
+        """
+        if self._repeat and not len(self._dataset):
+            raise InvalidParameterError(
+                "the Dataset has no samples, and repeat=True repeats them without an end"
+            )
+        if skip != 0 and not self._repeat:
+            raise InvalidParameterError(
+                f"skip is {skip!r}, which needs repeat=True",
+                hint="Loader(dataset[n:], ...) leaves out the first n samples of each epoch",
+            )
+        if not isinstance(skip, str):
+            return _checked("skip", skip, 0)
+        if skip != "random":
+            raise InvalidParameterError(f"skip must be a number or 'random', not {skip!r}")
+        return random_place(len(self._dataset), self._seed)
 
     # -- batches ----------------------------------------------------------------------
 
@@ -155,33 +195,50 @@ class Loader(Generic[BatchT]):
         return count // world if self._drop_last else -(-count // world)
 
     def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
+        """Return the number of batches in an epoch.
+
+        :raises TypeError: the loader repeats, so its batches have no end.
+        """
+        if self._repeat:
+            raise TypeError("a Loader with repeat=True has no length: its batches have no end")
         count, size = self._count(), self._batch_size
         return count // size if self._drop_last else -(-count // size)
 
-    def _order(self, epoch: int) -> NDArray[Any]:
-        """Return the ordinals of this worker's samples in an epoch."""
+    def __bool__(self) -> bool:
+        """Return True if there are batches."""
+        return self._repeat or len(self) > 0
+
+    def _order_of_all(self, epoch: int) -> NDArray[Any]:
+        """Return the ordinals of all samples in an epoch."""
         count = len(self._dataset)
         if self._shuffle == "blocks":
-            order = block_permutation(count, *self._blocks, self._seed, epoch)
-        elif self._shuffle:
-            order = permutation(count, self._seed, epoch)
-        else:
-            order = np.arange(count)
+            return block_permutation(count, *self._blocks, self._seed, epoch)
+        return permutation(count, self._seed, epoch) if self._shuffle else np.arange(count)
+
+    def _order(self, epoch: int) -> Ordinals:
+        """Return the ordinals of this worker's samples in an epoch, or from it on."""
+        if self._repeat:
+            count = len(self._dataset)
+            begin = epoch * count + self._skip
+            return EndlessOrder(self._order_of_all, count, begin, self._rank, self._world)
+        order = self._order_of_all(epoch)
         if self._world == 1:
             return order
         return part_of_rank(order, self._rank, self._world, self._drop_last)
 
     def __iter__(self) -> Iterator[BatchT]:
-        """Iterate over the batches of the next epoch, or of the rest of a resumed one."""
+        """Iterate over the batches of the next epoch, or of the rest of a resumed one; with
+        ``repeat``, over all that follow."""
         epoch, begin = self._at = self._next
-        self._next = (epoch + 1, 0)
+        if not self._repeat:
+            self._next = (epoch + 1, 0)
         return self._run(epoch, begin)
 
     def _run(self, epoch: int, begin: int) -> Iterator[BatchT]:
-        order, total, pid = self._order(epoch), len(self), os.getpid()
+        order, pid = self._order(epoch), os.getpid()
+        total = _ENDLESS if self._repeat else len(self)
         kept = max(self._prefetch, self._threads) + 2
-        batches = choose_batches(self._dataset, self._batch_size, self._collate, kept)
+        batches = choose_batches(self._dataset, self._batch_size, self._collate, kept, self._repeat)
         prepare = self._prefetched if self._prefetch else _on_demand
         with closing(prepare(batches, order, begin, total)) as found:
             for batch in found:
@@ -189,6 +246,8 @@ class Loader(Generic[BatchT]):
                     raise batch.problem
                 begin += 1
                 self._at = (epoch, begin)
+                if self._repeat:
+                    self._next = self._at
                 yield batch
                 if os.getpid() != pid:
                     raise ForkedError(
@@ -198,7 +257,7 @@ class Loader(Generic[BatchT]):
         self._at = (epoch + 1, 0)
 
     def _prefetched(
-        self, batches: CollatedBatches, order: NDArray[Any], begin: int, total: int
+        self, batches: CollatedBatches, order: Ordinals, begin: int, total: int
     ) -> Generator[Any, None, None]:
         """Yield batches that threads prepare.  A thread prepares several small ones at a time."""
         step = batches.batches_per_task
@@ -221,8 +280,9 @@ class Loader(Generic[BatchT]):
 
     def __repr__(self) -> str:
         epoch, batch = self._at
+        count = "endless" if self._repeat else len(self)
         return (
-            f"<pylmdb.datasets.Loader {len(self)} batches of {self._batch_size}, epoch {epoch},"
+            f"<pylmdb.datasets.Loader {count} batches of {self._batch_size}, epoch {epoch},"
             f" batch {batch}, of {self._dataset!r}>"
         )
 
@@ -238,6 +298,7 @@ class Loader(Generic[BatchT]):
             "samples": len(self._dataset), "batch_size": self._batch_size,
             "shuffle": self._shuffle, "blocks": list(self._blocks), "seed": self._seed,
             "drop_last": self._drop_last, "rank": self._rank, "world": self._world,
+            "repeat": self._repeat, "skip": self._skip,
         }  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
@@ -265,12 +326,13 @@ class Loader(Generic[BatchT]):
                 + ", ".join(f"{name}={state.get(name)!r}, not {own.get(name)!r}" for name in other)
             )
         self._at = self._next = (
-            _checked("epoch", epoch, 0), _checked("batch", batch, 0, len(self)),
+            _checked("epoch", epoch, 0),
+            _checked("batch", batch, 0, _ENDLESS if self._repeat else len(self)),
         )  # fmt: skip
 
 
 def _on_demand(
-    batches: CollatedBatches, order: NDArray[Any], begin: int, total: int
+    batches: CollatedBatches, order: Ordinals, begin: int, total: int
 ) -> Generator[Any, None, None]:
     """Yield batches, each prepared when it is asked for."""
     for k in range(begin, total):

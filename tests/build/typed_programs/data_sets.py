@@ -42,3 +42,8 @@ assert_type(lengths, Loader[int])
 
 def count(dataset: Dataset, loader: Loader) -> int:
     return len(dataset) + len(loader)
+
+
+assert_type(
+    Loader(images, 4, repeat=True, skip="random", collate=stacked), Loader[NDArray[np.float32]]
+)
