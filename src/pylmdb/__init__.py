@@ -25,6 +25,7 @@ Functions for whole files; "pylmdb --help" in a shell has them, too:
 - merge: many files into one
 - bulk_load: many records, in any order
 - convert: between the formats of LMDB 0.9 and 1.0
+- writer_process: one process that commits what many processes put
 - version: of the compiled liblmdb
 
 Modules, imported when they are used:
@@ -169,6 +170,7 @@ if TYPE_CHECKING:  # the names that _lazy.py imports
     from .tools import load as load
     from .tools import merge as merge
     from .tools import verify as verify
+    from .writer.process import writer_process as writer_process
 else:
     from ._lazy import __dir__ as __dir__
     from ._lazy import __getattr__ as __getattr__

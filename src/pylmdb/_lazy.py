@@ -39,7 +39,7 @@ star_names = StarNames(sys.modules[_PACKAGE].__all__)
 def __dir__() -> list[str]:
     """Return the public names.  What needs numpy is among them if numpy is installed, because
     ``inspect.getmembers`` imports each of them."""
-    names = {*star_names, *_TOOLS, *_MODULES, "Map", "open", "verify"}
+    names = {*star_names, *_TOOLS, *_MODULES, "Map", "open", "verify", "writer_process"}
     return sorted(names | _WITH_NUMPY if _has_numpy() else names)
 
 
@@ -52,6 +52,8 @@ def _has_numpy() -> bool:
 def __getattr__(name: str) -> object:
     if name == "Map":
         module = _import_module("mapping")
+    elif name == "writer_process":
+        module = _import_module("writer.process")
     elif name in _TOOLS:
         module = _import_module("tools")
     else:
@@ -84,6 +86,8 @@ def _import_module(name: str) -> ModuleType:
         from .verify import __name__ as module_name
     elif name == "writer":
         from .writer import __name__ as module_name
+    elif name == "writer.process":
+        from .writer.process import __name__ as module_name
     else:
         raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
     return sys.modules[module_name]

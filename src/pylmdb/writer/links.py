@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""The connections of a producer: one from this process to each writer process.
+
+All objects of a process that mean the same writer process share one connection, so the operations
+of a process arrive in their order.  An exception in the middle of a message, such as
+KeyboardInterrupt, breaks the connection; the next operation makes another one, after the writer
+process has read all of the old one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Client
+
+from .._typing import TYPE_CHECKING
+from ..errors import ClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+class _Link:
+    """A connection.
+
+    :ivar lock: held while a message is sent, and while its reply is awaited.
+    :ivar broken: True if there may be half a message in it.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.lock = threading.Lock()
+        self.broken = False
+        self._connection: Connection = Client(address, "AF_UNIX")
+
+    def send(self, message: tuple[object, ...]) -> None:
+        """Send an operation."""
+        self.broken = True
+        self._connection.send(message)
+        self.broken = False
+
+    def flush(self) -> BaseException | None:
+        """Wait until all operations are committed.  Return the error of the first refused one."""
+        self.broken = True
+        self._connection.send(("flush",))
+        failure: BaseException | None = self._connection.recv()
+        self.broken = False
+        return failure
+
+    def end(self) -> None:
+        """Close the connection, when the writer process has read all that was sent."""
+        with self.lock:
+            self.broken = True
+            half = socket.socket(fileno=os.dup(self._connection.fileno()))
+            with half, suppress(OSError, EOFError):
+                half.shutdown(socket.SHUT_WR)
+                while True:
+                    self._connection.recv_bytes()
+            self._connection.close()
+
+
+_links: dict[str, _Link] = {}
+# held while a connection is made
+_lock = threading.Lock()
+
+
+def _forget_all() -> None:
+    """In a forked child: its own connections begin anew."""
+    global _lock
+    _lock = threading.Lock()
+    _links.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def _link_to(address: str) -> _Link:
+    with _lock:
+        link = _links.get(address)
+        if link is not None and link.broken:
+            _links.pop(address).end()
+            link = None
+        if link is None:
+            link = _links[address] = _Link(address)
+        return link
+
+
+def send(address: str, message: tuple[object, ...]) -> None:
+    """Send an operation.
+
+    :raises ClosedError: the writer process has ended.
+    """
+    _call(address, lambda link: link.send(message))
+
+
+def flush(address: str) -> None:
+    """Wait until all operations that were sent are committed.
+
+    :raises Error: one was refused.
+    :raises ClosedError: the writer process has ended.
+    """
+    failure = _call(address, _Link.flush)
+    if failure is not None:
+        raise failure
+
+
+def _call(address: str, function: Callable[[_Link], T]) -> T:
+    while True:
+        try:
+            link = _link_to(address)
+            with link.lock:
+                if not link.broken:  # by another thread, meanwhile
+                    return function(link)
+        except (EOFError, ConnectionError, FileNotFoundError):
+            raise ended() from None
+
+
+def close(address: str) -> None:
+    """Wait as flush() does, and end the connection of this process, if it has one."""
+    if address in _links:
+        try:
+            flush(address)
+        finally:
+            forget(address)
+
+
+def forget(address: str) -> None:
+    """End the connection of this process, if it has one."""
+    with _lock:
+        link = _links.pop(address, None)
+    if link is not None:
+        link.end()
+
+
+def ended() -> ClosedError:
+    """Return the exception for operations after the end of the writer process."""
+    return ClosedError(
+        "the writer process has ended",
+        hint="operations since the last flush() may be missing; start another writer_process()",
+    )
