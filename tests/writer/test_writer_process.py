@@ -151,7 +151,7 @@ def test_arguments_that_do_not_fit(writer, env_path, tmp_path):
         ({"max_pending": 0}, ValueError),
         ({"readonly": True}, pylmdb.ReadonlyError),
         ({"colour": 1}, TypeError),
-        ({"lib_version": 7}, ValueError),
+        ({"lib_version": 7}, pylmdb.Error),
     ):
         with pytest.raises(error):
             pylmdb.writer_process(env_path, **options)
