@@ -173,12 +173,12 @@ def test_a_killed_producer_disturbs_nobody(writer, env_path):
     def kill_within():
         writer.put(b"before", b"1")
         link = links._link_to(writer._address)
-        os.write(link._connection.fileno(), (1000).to_bytes(4, "big") + b"half")
+        link._socket.sendall((1000).to_bytes(8, "big") + b"half")
         os.kill(os.getpid(), signal.SIGKILL)
 
     def kill_at_the_length():
         link = links._link_to(writer._address)
-        os.write(link._connection.fileno(), b"\0\0")
+        link._socket.sendall(b"\0\0")
         os.kill(os.getpid(), signal.SIGKILL)
 
     for function in (kill_between, kill_within, kill_at_the_length):
@@ -279,16 +279,22 @@ def test_an_interrupt_in_the_middle_of_a_message(writer, env_path):
     for number in range(300):
         writer.put(b"a", b"%d" % number)
     link = links._links[writer._address]
-    whole = link._connection
+    whole = link._socket
 
     class Interrupted:
-        fileno, recv_bytes, close = whole.fileno, whole.recv_bytes, whole.close
+        close = whole.close
 
-        def send(self, message):
-            os.write(whole.fileno(), (1000).to_bytes(4, "big") + b"half")
+        def __enter__(self):
+            return whole
+
+        def __exit__(self, *exc):
+            whole.close()
+
+        def sendall(self, message):
+            whole.sendall((1000).to_bytes(8, "big") + b"half")
             raise KeyboardInterrupt
 
-    link._connection = Interrupted()
+    link._socket = Interrupted()
     with pytest.raises(KeyboardInterrupt):
         writer.put(b"a", b"interrupted")
     for number in range(300, 320):

@@ -13,14 +13,13 @@ import os
 import socket
 import threading
 from contextlib import suppress
-from multiprocessing.connection import Client
 
 from .._typing import TYPE_CHECKING
 from ..errors import ClosedError
+from .frames import FrameReader, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.connection import Connection
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -36,32 +35,40 @@ class _Link:
     def __init__(self, address: str) -> None:
         self.lock = threading.Lock()
         self.broken = False
-        self._connection: Connection = Client(address, "AF_UNIX")
+        self._socket = socket.socket(socket.AF_UNIX)
+        try:
+            self._socket.connect(address)
+        except BaseException:
+            self._socket.close()
+            raise
 
     def send(self, message: tuple[object, ...]) -> None:
         """Send an operation."""
+        sent = frame(message)
         self.broken = True
-        self._connection.send(message)
+        self._socket.sendall(sent)
         self.broken = False
 
     def flush(self) -> BaseException | None:
         """Wait until all operations are committed.  Return the error of the first refused one."""
         self.broken = True
-        self._connection.send(("flush",))
-        failure: BaseException | None = self._connection.recv()
+        self._socket.sendall(frame(("flush",)))
+        (failure,) = FrameReader(self._socket).read()
         self.broken = False
-        return failure
+        found: BaseException | None = failure
+        return found
 
     def end(self) -> None:
         """Close the connection, when the writer process has read all that was sent."""
         with self.lock:
             self.broken = True
-            half = socket.socket(fileno=os.dup(self._connection.fileno()))
-            with half, suppress(OSError, EOFError):
+            with self._socket as half, suppress(OSError):
                 half.shutdown(socket.SHUT_WR)
-                while True:
-                    self._connection.recv_bytes()
-            self._connection.close()
+                while half.recv(1 << 12):
+                    pass
+
+    def __del__(self) -> None:
+        self._socket.close()
 
 
 _links: dict[str, _Link] = {}
@@ -136,6 +143,11 @@ def forget(address: str) -> None:
         link = _links.pop(address, None)
     if link is not None:
         link.end()
+
+
+def drop(address: str) -> None:
+    """End the connection of this process without a wait: for a finalizer."""
+    _links.pop(address, None)
 
 
 def ended() -> ClosedError:

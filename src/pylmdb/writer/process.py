@@ -145,10 +145,8 @@ class WriterProcess:
 
         ``mdb_put``.
         """
-        self._send(
-            "put", _name(db), freeze_bytes("key", key), freeze_bytes("value", value),
-            bool(overwrite),
-        )  # fmt: skip
+        record = freeze_bytes("key", key), freeze_bytes("value", value)
+        self._send("put", _name(db), record, bool(overwrite))
 
     def put_many(
         self,
@@ -159,7 +157,7 @@ class WriterProcess:
     ) -> None:
         """Store records together: all of them are written in one commit, or none if one is refused.
 
-        It is faster than :meth:`put` for small records.
+        They are one message, so small records take less time than by :meth:`put`.
 
         :param records: pairs of key and value.
         :param db: as for :meth:`put`.
@@ -269,6 +267,7 @@ class WriterProcess:
         if self._process is not None and self._owner == os.getpid():
             message = f"{self!r} was not closed; use a with block"
             warnings.warn(message, ResourceWarning, stacklevel=2)
+            links.drop(self._address)
             self._control.close()
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What the process of writer_process() runs: it reads operations from sockets, and commits them.
 
-A thread for each producer reads its messages and adds them to the queue of a :class:`Writer`, which
-waits if the queue is full.  At the end the process reads what each producer has sent, and accepts
-no more: Linux keeps what a socket has received when its receiving half is shut down, and refuses
-what is sent later.
+A thread for each producer reads its messages and adds them to the queue of a :class:`Writer`, all
+that have arrived at once.  It waits if the queue is full.  At the end the process reads what each
+producer has sent, and accepts no more: Linux keeps what a socket has received when its receiving
+half is shut down, and refuses what is sent later.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from multiprocessing.connection import Connection, wait
 
 from .._typing import TYPE_CHECKING
 from ..errors import Error
+from .frames import FrameReader, frame
+from .group_commit import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from ..database import Database
@@ -50,7 +51,7 @@ def main(open_environment: Callable[..., Environment], control_fd: int) -> None:
                 listener.bind(address)
                 listener.listen(_BACKLOG)
                 control.send(None)
-                producers = _Producers(env, writer)
+                producers = _Producers(env, writer, max_pending)
                 while listener in wait([listener, control, terminated]):
                     producers.accept(listener)
                 producers.finish(listener)
@@ -76,8 +77,8 @@ class _Producers:
     :ivar failure: the first error of an operation that no producer was told.
     """
 
-    def __init__(self, env: Environment, writer: Writer) -> None:
-        self.env, self.writer = env, writer
+    def __init__(self, env: Environment, writer: Writer, max_pending: int) -> None:
+        self.env, self.writer, self.max_pending = env, writer, max_pending
         self.failure: BaseException | None = None
         self._databases: dict[bytes | None, Database | None] = {None: None}
         self._running: set[_Producer] = set()
@@ -115,7 +116,7 @@ class _Producer(threading.Thread):
     def __init__(self, producers: _Producers, connected: socket.socket) -> None:
         super().__init__(name="pylmdb producer", daemon=True)
         self._producers, self._socket = producers, connected
-        self._connection = Connection(os.dup(connected.fileno()))
+        self._reader = FrameReader(connected)
         self._lock = threading.Lock()
         # the first error of an operation since the last flush; and whether it can still be told
         self._failure: BaseException | None = None
@@ -129,47 +130,52 @@ class _Producer(threading.Thread):
         try:
             with suppress(EOFError, OSError):  # it has ended, perhaps in the middle of a message
                 while True:
-                    message = self._connection.recv()
-                    if message[0] == "flush":
-                        self._flush()
-                    else:
-                        self._add(message)
+                    self._add(self._reader.read())
         finally:
             with self._lock:
                 self._connected = False
                 untold, self._failure = self._failure, None
-            self._note(untold)
-            self._connection.close()
+            self.note(untold)
             self._socket.close()
             self._producers.discard(self)
 
-    def _add(self, message: tuple[Any, ...]) -> None:
-        writer = self._producers.writer
-        kind, name, *args = message
-        future: Future[Any]
-        try:
-            db = self._producers.database(name)
-            if kind == "put":
-                key, value, overwrite = args
-                future = writer.put(key, value, db, overwrite=overwrite)
-            elif kind == "put_many":
-                future = writer.call(partial(_put_many, db, *args))
-            else:
-                future = writer.delete(args[0], None, db)
-        except Exception as error:
-            self._note(error)
-        else:
-            future.add_done_callback(self._note_outcome)
+    def _add(self, messages: list[tuple[Any, ...]]) -> None:
+        """Add operations to the queue, and reply to a flush."""
+        operations: list[_Received] = []
+        for kind, *rest in messages:
+            if kind == "flush":
+                self._enqueue(operations)
+                operations = []
+                self._flush()
+                continue
+            try:
+                operations.append(_Received(self, *self._method(kind, *rest)))
+            except Exception as error:  # the database cannot be opened
+                self.note(error)
+        self._enqueue(operations)
+
+    def _enqueue(self, operations: list[_Received]) -> None:
+        queue, most = self._producers.writer._queue, self._producers.max_pending
+        for begin in range(0, len(operations), most):
+            queue.add(operations[begin : begin + most])
+
+    def _method(
+        self, kind: str, name: bytes | None, what: Any, overwrite: bool = True
+    ) -> tuple[str | None, tuple[object, ...]]:
+        """Return the method of Transaction and its arguments; or None and a function."""
+        db = self._producers.database(name)
+        if kind == "put":
+            return "put", (*what, True, overwrite, False, db)
+        if kind == "delete":
+            return "delete", (what, None, db)
+        return None, (partial(_put_many, db, what, overwrite),)
 
     def _flush(self) -> None:
         self._producers.writer.flush()
-        self._connection.send(_picklable(self._failure))
+        self._socket.sendall(frame(_picklable(self._failure)))
         self._failure = None  # not if the producer has died and was not told
 
-    def _note_outcome(self, future: Future[Any]) -> None:
-        self._note(future.exception())
-
-    def _note(self, error: BaseException | None) -> None:
+    def note(self, error: BaseException | None) -> None:
         """Keep the first error, for the next flush, or for close() if the producer has ended."""
         if error is None:
             return
@@ -178,6 +184,21 @@ class _Producer(threading.Thread):
                 self._failure = self._failure or error
             else:
                 self._producers.failure = self._producers.failure or error
+
+
+class _Received(Operation):
+    """An operation of a producer, which is told its error."""
+
+    __slots__ = ("_producer",)
+
+    def __init__(self, producer: _Producer, method: str | None, args: tuple[object, ...]) -> None:
+        super().__init__(method, args)
+        self._producer = producer
+
+    @staticmethod
+    def deliver(operations: Sequence[_Received]) -> None:
+        for each in operations:
+            each._producer.note(each.error)
 
 
 def _put_many(
