@@ -98,11 +98,14 @@ enum { EXTENSION_SIZE = 400 };
 /* Called from mdb.c; see readers.c. */
 #define PYLMDB_READERS /* edits/readers.edit */
 struct MDB_reader;
+struct MDB_meta;
 static pid_t own_number(MDB_env *env);
 static void free_own_slot(struct MDB_reader *slot);
 static void note_process(MDB_env *env, struct MDB_reader *slot);
 static unsigned int likely_free_slot(MDB_env *env, unsigned int count);
 static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count);
+static struct MDB_meta *copy_meta(MDB_env *env, struct MDB_reader *slot,
+                                  const struct MDB_meta *meta, struct MDB_meta *copy);
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
 /* Mapping and unmapping the data file and the lock file; see growth.c and lock_file.c. */
