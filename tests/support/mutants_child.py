@@ -3,9 +3,10 @@
 
     python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
 
-MODE is read, write, writemap, verify (which uses what verify() passes) or merge.  The program is
-batch to be killed by its own operations; the last printed number names the mutant.  It also ends
-after an exception that is not pylmdb's, and after a mutant that uses too much processor time.
+MODE is read, write, writemap, verify (which uses what verify() passes), merge or salvage.  The
+program is batch to be killed by its own operations; the last printed number names the mutant.  It
+also ends after an exception that is not pylmdb's, and after a mutant that uses too much processor
+time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from random import Random
 
 import mutants
 import mutants_merged
+import mutants_salvaged
 import mutants_verified
 from mutants import refused
 
@@ -160,6 +162,9 @@ def run(path: Path, lib_version: int, mode: str, seed: int) -> None:
         return
     if mode == "merge":
         mutants_merged.run(path, rng)
+        return
+    if mode == "salvage":
+        mutants_salvaged.run(path)
         return
     # Without the guard, a read past the file's end ends the process.
     options = {"map_size": MAP_SIZE, "sync": False, "subdir": False, "guard": False}

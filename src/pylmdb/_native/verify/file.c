@@ -229,6 +229,7 @@ static void check_trees(struct pylmdb_check *check, const struct meta *meta)
     /* The walk of the main tree adds the named databases to the list. */
     for (number = 0; (size_t)number < check->tree_count && !file->failure; number++)
         check_tree(check, number);
+    give_records(file);
 }
 
 static void check_file(struct pylmdb_check *check)
@@ -275,9 +276,11 @@ static int file_length(int fd, uint64_t *size)
     return end < 0 ? errno : 0;
 }
 
-int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, void *context)
+int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages,
+                  pylmdb_on_records on_records, void *context)
 {
-    struct pylmdb_file file = {.fd = fd, .on_pages = on_pages, .context = context};
+    struct pylmdb_file file = {
+        .fd = fd, .on_pages = on_pages, .on_records = on_records, .context = context};
     size_t i;
 
     check->findings = calloc(check->most_findings + 1, sizeof(*check->findings));
@@ -292,6 +295,7 @@ int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, 
     check->file = NULL;
     for (i = 0; i < sizeof(file.levels) / sizeof(*file.levels); i++)
         free(file.levels[i]);
+    free_batch(&file);
     free(file.used);
     free(file.free);
     return file.failure;
