@@ -86,13 +86,13 @@ class SalvagedDatabase:
         title = "main database" if self.name is None else f"database {shown(self.name)}"
         text = f"{title}: {self.saved:,} of {self.entries:,} records saved"
         if self.damaged:
-            text += f"; {self.damaged:,} pages or large values cannot be read"
+            text += f"; damaged pages and large values: {self.damaged:,}"
         if self.refused:
-            text += f"; {self.refused:,} that were read cannot be stored"
+            text += f"; read, but not stored: {self.refused:,}"
         return f"{text}; {self.problem}" if self.problem else text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SalvageReport:
     """The result of :func:`pylmdb.salvage`; ``ok`` is True if nothing was lost.
 
@@ -123,18 +123,24 @@ class SalvageReport:
         """True if nothing was lost: no record, page or value is missing in any database."""
         return not any(database.is_partial for database in self.databases)
 
+    def __repr__(self) -> str:
+        return f"<pylmdb.SalvageReport {self._summary()}>"
+
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
-    def _lines(self) -> Iterator[str]:
+    def _summary(self) -> str:
         lost = "nothing was lost" if self.ok else f"{self.lost:,} lost"
-        yield f"{self.path}: {self.saved:,} records saved to {self.dest!r}, {lost}"
+        return f"{self.path}: {self.saved:,} records saved to {self.dest!r}, {lost}"
+
+    def _lines(self) -> Iterator[str]:
+        yield self._summary()
         for database in self.databases:
             yield f"  {database}"
         if self.stray_leaves:
             yield (
-                f"  {self.stray_leaves:,} pages of records belong to no database; they are below"
-                " damaged pages, or old, and were not read"
+                f"  pages of records that belong to no database: {self.stray_leaves:,}; they are"
+                " below damaged pages, or old, and were not read"
             )
 
     def as_dict(self) -> dict[str, Any]:
