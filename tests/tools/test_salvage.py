@@ -7,7 +7,7 @@ import os
 import mutants
 import pytest
 from damage import PAGE, branch_of, file, healthy, leaf_of, node_of, pointer, with_flags
-from data_files import RECORD
+from data_files import RECORD, File
 
 import pylmdb
 
@@ -103,6 +103,8 @@ def test_a_damaged_leaf(file, dest):
     gone = keys_on(file, start)
     file.set("Q", start, 7)
     result, databases = salvage(file, dest)
+    with pytest.raises(pylmdb.CorruptedError, match=r"can be read with pylmdb.salvage\(\)"):
+        content(file.path)
     assert not result.ok
     assert content(dest) == [record for record in whole if record[0] not in gone]
     plain = databases[b"plain"]
@@ -234,6 +236,26 @@ def test_the_other_meta_page(file, dest):
     assert result.report.txnid == txnid - 1
     assert result.saved
     assert content(dest)
+
+
+def test_the_snapshot_before_the_last_commit(tmp_path, dest, lib_version):
+    """The meta page of the last commit is on the disk, and its other pages are not."""
+    path = tmp_path / "env"
+    for i in range(6):
+        with pylmdb.open(path, lib_version=lib_version) as env, env.begin(write=True) as txn:
+            txn.put(b"k", b"%d" % i)
+    file = File(path, lib_version)
+    (start,) = file.leaves(file.record())
+    file.data[start : start + PAGE] = bytes(PAGE)
+    file.save()
+    assert pylmdb.salvage(path, dest).lost == 1
+    result = pylmdb.salvage(path, tmp_path / "previous", previous=True)
+    assert (result.ok, result.saved) == (True, 1)
+    assert content(tmp_path / "previous", None) == [(b"k", b"4")]
+    file.set("I", metas(file)[0], 0)
+    file.save()
+    with pytest.raises(pylmdb.CorruptedError, match="one of its meta pages cannot be used"):
+        pylmdb.salvage(path, tmp_path / "another", previous=True)
 
 
 def test_both_meta_pages(file, dest):

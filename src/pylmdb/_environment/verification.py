@@ -45,14 +45,16 @@ class Watcher:
     :param progress: called with the number of pages done, and of all pages.
     :param on_records: called with the check, the index of a tree in it, and an array of ``count``
         pairs of ``struct pylmdb_bytes``, key and value, which are valid during the call.
+    :param previous: True to check the snapshot before the newest one.
     """
 
     def __init__(
         self,
         progress: Callable[[int, int], object] | None,
         on_records: Callable[[CData, int, CData, int], object] | None = None,
+        previous: bool = False,
     ) -> None:
-        self.progress, self.on_records = progress, on_records
+        self.progress, self.on_records, self.previous = progress, on_records, previous
         self.check: CData = None
         self.exception: BaseException | None = None
 
@@ -102,7 +104,7 @@ def _check(operation: str, fd: int, path: str, watcher: Watcher, attempts: int) 
     while True:
         attempts -= 1
         watcher.check = check = ffi.gc(ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
-        check.most_findings = MOST_FINDINGS
+        check.most_findings, check.previous = MOST_FINDINGS, watcher.previous
         before = lib.pylmdb_newest_txnid(fd)
         code = lib.pylmdb_verify(fd, check, lib.pylmdb_on_verified, on_records, context)
         if watcher.exception is not None:

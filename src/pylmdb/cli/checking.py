@@ -34,6 +34,9 @@ def add(commands: Commands) -> None:
     saving.add_argument(
         "dest", metavar="DEST", help="path of the new environment, which must not exist"
     )
+    saving.add_argument(
+        "--previous", action="store_true", help="save the snapshot before the last commit"
+    )
 
 
 def verify_file(args: argparse.Namespace) -> None:
@@ -51,7 +54,7 @@ def verify_file(args: argparse.Namespace) -> None:
 def salvage_file(args: argparse.Namespace) -> None:
     """``pylmdb salvage``."""
     require(args.path)
-    result = salvage(args.path, args.dest, progress=progress())
+    result = salvage(args.path, args.dest, previous=args.previous, progress=progress())
     if args.json:
         print_json(result.as_dict())
     else:

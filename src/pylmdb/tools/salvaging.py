@@ -158,6 +158,7 @@ def salvage(
     path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     dest: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     *,
+    previous: bool = False,
     subdir: bool | None = None,
     progress: Progress = None,
 ) -> SalvageReport:
@@ -174,6 +175,8 @@ def salvage(
 
     :param path: of the damaged environment, as for :func:`pylmdb.verify`.
     :param dest: a path that does not exist, or a directory without ``data.mdb``.
+    :param previous: True to save the snapshot before the last commit, which the file still has.
+        If the last commit did not reach the disk as a whole, that snapshot may be undamaged.
     :param subdir: True if ``path`` is a directory with ``data.mdb``, False if it is the data
         file; by default the path decides.  ``dest`` is made in the same way.
     :param progress: a function that is called, at intervals and at the end, with the number of
@@ -182,8 +185,8 @@ def salvage(
     :return: a :class:`SalvageReport`, with what was saved and lost of each database.
     :raises OSError: the file cannot be opened; FileNotFoundError if it does not exist.
     :raises InvalidError: the file is not an LMDB file, or of a kind that cannot be read here.
-    :raises CorruptedError: neither meta page can be used, so nothing leads to a record; or another
-        process wrote to the file meanwhile.
+    :raises CorruptedError: neither meta page can be used (with ``previous``, one of them cannot),
+        so nothing leads to a record; or another process wrote to the file meanwhile.
     :raises Error: ``dest`` exists.
     """
     absolute, given_path, is_directory = locate(path, subdir)
@@ -194,7 +197,8 @@ def salvage(
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(progress, 0, " pages"))
         saving = _Saving(stack, dest, is_directory, source)
-        watcher = Watcher(reporter.reach if progress else None, saving.on_records)
+        reach = reporter.reach if progress else None
+        watcher = Watcher(reach, saving.on_records, bool(previous))
         report = check_file("salvage", source, given_path, watcher)
         _refuse_unreadable(report, given_path)
         saving.finish(watcher.check)

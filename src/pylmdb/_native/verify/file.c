@@ -143,6 +143,14 @@ static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *m
         meta->is_sound = 1;
 }
 
+/* Return the sound meta page with the lower transaction number; NULL: only one is sound. */
+static const struct meta *previous_meta(const struct meta *metas)
+{
+    if (metas[0].is_sound && metas[1].is_sound)
+        return &metas[metas[0].txnid >= metas[1].txnid];
+    return NULL;
+}
+
 /* Return the sound meta page with the highest transaction number, or NULL. */
 static const struct meta *newest_meta(const struct meta *metas)
 {
@@ -250,8 +258,9 @@ static void check_file(struct pylmdb_check *check)
     file->max_node_size = ((file->page_size - file->format->header) / 2 & ~1u) - 2;
     for (i = 0; i < META_PAGES; i++)
         read_meta(check, i, &metas[i]);
-    if (!(meta = newest_meta(metas))) {
-        report_file(check, "neither of its meta pages can be used");
+    if (!(meta = check->previous ? previous_meta(metas) : newest_meta(metas))) {
+        report_file(check, check->previous ? "one of its meta pages cannot be used"
+                                           : "neither of its meta pages can be used");
         return;
     }
     if (check->format == 3 && (metas[0].flags | meta->flags) & FIXED_ENCRYPTED) {

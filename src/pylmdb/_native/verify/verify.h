@@ -53,6 +53,7 @@ struct pylmdb_check {
     uint64_t stray_leaves; /* of those leaked, how many look like leaf pages; with on_records */
     size_t damages, notes;      /* all of them, also those that are not stored */
     size_t kept, most_findings; /* how many findings are stored, and how many may be */
+    int previous;               /* check the snapshot before the newest one */
     struct pylmdb_finding *findings;
     struct pylmdb_tree_check *trees;
     size_t tree_count;
@@ -71,7 +72,7 @@ struct pylmdb_bytes { /* as MDB_val */
 typedef int (*pylmdb_on_records)(void *context, int tree, const struct pylmdb_bytes *records,
                                  size_t count);
 
-/* Check the file of a descriptor, and fill check, whose most_findings is given. Pages are
+/* Check the file of a descriptor, and fill check, whose most_findings and previous are given. Pages are
  * read in any order. on_records, if given, gets all records that are readable, in the order of
  * the walk; large values are read for it. Returns 0, ENOMEM, or ECANCELED if a function stopped
  * it. Both may be NULL. */
