@@ -25,14 +25,19 @@ void give_records(struct pylmdb_file *file)
     batch->count = batch->used = 0;
 }
 
-/* Return memory in the batch for a record of a tree; NULL: there is none. */
-static unsigned char *add_record(const struct tree *tree, size_t key_size, size_t value_size)
+/* Keys and values may be integers, which are compared as such. */
+static size_t aligned(size_t size)
+{
+    return (size + 7) & ~(size_t)7;
+}
+
+/* Copy a key, and return the memory for its value behind it; NULL: there is none. */
+static unsigned char *add_record(const struct tree *tree, struct bytes key, size_t value_size)
 {
     struct pylmdb_file *file = tree->check->file;
     struct batch *batch = &file->batch;
-    const size_t size = key_size + value_size;
+    const size_t size = aligned(key.size) + aligned(value_size);
     struct pylmdb_bytes *record;
-    unsigned char *at;
 
     if (batch->tree != tree->number || batch->count == BATCH_RECORDS ||
         size > batch->size - batch->used)
@@ -51,37 +56,32 @@ static unsigned char *add_record(const struct tree *tree, size_t key_size, size_
     }
     if (file->failure)
         return NULL;
-    at = batch->bytes + batch->used;
     record = &batch->records[2 * batch->count++];
-    record[0] = (struct pylmdb_bytes){key_size, at};
-    record[1] = (struct pylmdb_bytes){value_size, at + key_size};
+    record[0] = (struct pylmdb_bytes){key.size, batch->bytes + batch->used};
+    record[1] = (struct pylmdb_bytes){value_size, batch->bytes + batch->used + aligned(key.size)};
     batch->used += size;
-    return at;
+    memcpy(record[0].data, key.data, key.size);
+    return record[1].data;
 }
 
 void found_record(const struct tree *tree, struct bytes key, struct bytes value)
 {
     unsigned char *at;
 
-    if (!tree->check->file->on_records || !(at = add_record(tree, key.size, value.size)))
-        return;
-    memcpy(at, key.data, key.size);
-    memcpy(at + key.size, value.data, value.size);
+    if (tree->check->file->on_records && (at = add_record(tree, key, value.size)) != NULL)
+        memcpy(at, value.data, value.size);
 }
 
 int found_large(const struct tree *tree, struct bytes key, uint64_t page, size_t size)
 {
     struct pylmdb_file *file = tree->check->file;
-    struct batch *batch = &file->batch;
     unsigned char *at;
 
-    if (!file->on_records || !(at = add_record(tree, key.size, size)))
+    if (!file->on_records || !(at = add_record(tree, key, size)) ||
+        read_file(file, page * file->page_size + file->format->header, at, size))
         return 1;
-    memcpy(at, key.data, key.size);
-    if (read_file(file, page * file->page_size + file->format->header, at + key.size, size))
-        return 1;
-    batch->count--;
-    batch->used -= key.size + size;
+    file->batch.count--;
+    file->batch.used -= aligned(key.size) + aligned(size);
     return 0;
 }
 
