@@ -3,9 +3,11 @@
 
 import io
 import os
+import shutil
 
 import mutants
 import pytest
+import strikes
 from damage import PAGE, branch_of, file, healthy, leaf_of, node_of, pointer, with_flags
 from data_files import RECORD, File
 
@@ -344,3 +346,30 @@ def test_as_dict(file, dest):
     by_name = {each["name"]: each for each in found["databases"]}
     assert by_name["plain"]["lost"] == databases[b"plain"].lost > 0
     assert found["report"] == result.report.as_dict()
+
+
+@pytest.mark.slow
+def test_an_interrupt_at_any_point(tmp_path, dest, lib_version):
+    path = tmp_path / "env"
+    with pylmdb.open(path, lib_version=lib_version) as env:
+        db = env.open_db(b"db")
+        with env.begin(write=True) as txn:
+            txn.put(b"k", b"v")
+            txn.put(b"k", b"v", db=db)
+
+    def salvage():
+        pylmdb.salvage(path, dest)
+
+    salvage()
+    shutil.rmtree(dest)
+    total = strikes.points(salvage)
+    assert total > 300
+    shutil.rmtree(dest)
+    for number, where, struck in strikes.each(salvage, range(1, total, 17)):
+        at = f"strike {number} at {where}"
+        assert struck, at
+        assert {*os.listdir(tmp_path)} <= {"env", "saved"}, at
+        if dest.exists():
+            assert pylmdb.verify(dest).ok, at
+            assert content(dest, b"db") == [(b"k", b"v")], at
+            shutil.rmtree(dest)
