@@ -101,6 +101,16 @@ def read(env: pylmdb.Environment, rng: Random) -> None:
                     txn.get(key, db=db)
             with refused():
                 txn.get_many(keys(rng), db=db)
+            with refused():
+                txn.has_many(keys(rng), db=db)
+            for reverse in (False, True):
+                with refused():
+                    list(txn.range(offset=rng.randrange(1000), limit=1000, reverse=reverse, db=db))
+            for find, key in ((txn.floor, keys(rng)[0]), (txn.ceiling, keys(rng)[0])):
+                with refused():
+                    find(key, db)
+            with refused():
+                txn.last(db)
         with refused():
             env.warm(keys(rng), db=db)
         with refused():
