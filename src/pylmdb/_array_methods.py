@@ -11,6 +11,7 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
+    from types import EllipsisType
     from typing import Any, Literal, TypeVar, overload
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -47,6 +48,8 @@ class TransactionArrays(TransactionCore):
             overwrite: bool = True,
             append: bool = False,
             db: Database | None = None,
+            *,
+            if_value: BytesLike | EllipsisType | None = ...,
         ) -> bool: ...
 
     # -- one array ------------------------------------------------------------------

@@ -129,6 +129,12 @@ def json_map(world):
     return Map(world.env, db=world.plain, key="str", value="json")
 
 
+def list_map(world):
+    made = Map(world.env, db="lists", key="str", value="json")
+    made["k"] = []
+    return made
+
+
 # Calls that py-lmdb has, too; what it raises, pylmdb raises, or a subclass.
 CALLS = {
     # -- in a read transaction, or a read-only environment
@@ -277,6 +283,15 @@ OWN_CALLS = {
         [b"apple"], dupdata=True, dupfixed_bytes=3
     ),
     "put without a value": lambda w: w.writer.put(b"a", None),
+    "put, if_value as str": lambda w: w.writer.put(b"a", b"b", if_value="c"),
+    "put, if_value and overwrite": lambda w: w.writer.put(
+        b"a", b"b", overwrite=False, if_value=b"c"
+    ),
+    "put, if_value with dupsort": lambda w: w.writer.put(b"a", b"b", db=w.dups, if_value=b"c"),
+    "put, if_value in a read transaction": lambda w: w.reader.put(b"a", b"b", if_value=b"c"),
+    "put, if_value and empty key": lambda w: w.writer.put(b"", b"b", if_value=b"c"),
+    "next_id in a read transaction": lambda w: w.reader.next_id(),
+    "next_id of other keys": lambda w: w.writer.next_id(w.plain),
     "view, empty key": lambda w: w.reader.view(b""),
     "get_many, bytes": lambda w: w.reader.get_many(b"apple"),
     "get_many, int": lambda w: w.reader.get_many(3),
@@ -307,6 +322,8 @@ OWN_CALLS = {
     "Map, JSON over other data, values": lambda w: list(json_map(w).values()),
     "Map, unknown codec": lambda w: Map(w.env, value="jsn"),
     "Map, database with flags": lambda w: Map(w.env, db=w.dups),
+    "Map.increment of a list": lambda w: list_map(w).increment("k"),
+    "Map.increment by str": lambda w: list_map(w).increment("k", "1"),
     "Map, key as int": lambda w: Map(w.env, db=w.plain)[3],
     "aio, with": lambda w: aio.wrap(w.env).begin().__enter__(),
     "aio, forgotten await": lambda w: aio.wrap(w.env).begin().get,

@@ -18,6 +18,7 @@ from ..errors import (
     ClosedError,
     Error,
     ForkedError,
+    IncompatibleError,
     InvalidParameterError,
     LockTimeoutError,
     ReadonlyError,
@@ -142,6 +143,12 @@ REFUSALS: dict[str, Refusal] = {
         "it was created later, or dropped; begin a new transaction",
         errno.EINVAL,
     ),
+    "number in a read transaction": _of(
+        ReadonlyError,
+        "next_id: in a read transaction, another writer could take the number",
+        "begin one that writes, with begin(write=True)",
+        errno.EACCES,
+    ),
     # -- cursors ----------------------------------------------------------------------
     "cursor ended": _of(
         ClosedError, "this cursor is closed, or its database was dropped", "open a new one"
@@ -175,6 +182,14 @@ REFUSALS: dict[str, Refusal] = {
         "getmulti: values have {} bytes, not dupfixed_bytes={}",
         "",
         errno.EINVAL,
+    ),
+    "if_value with another condition": _of(
+        TypeError, "put: if_value cannot be combined with overwrite=False or append=True"
+    ),
+    "if_value with duplicates": _of(
+        IncompatibleError,
+        "put: if_value needs a database without duplicates, where a key has one value",
+        "in one with dupsort, dupdata=False stores a pair of key and value only if it is new",
     ),
     # -- ranges -----------------------------------------------------------------------
     "range of nothing": _of(

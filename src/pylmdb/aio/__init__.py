@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from .._base.buffers import freeze_bytes
 from ..environment import Environment
+from ..writer.group_commit import put_operation
 from .cursor import AsyncCursor
 from .executors import YIELD_INTERVAL, InlineExecutor, TransactionExecutor
 from .loop_state import CommitBatcher, LoopState
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from concurrent.futures import Executor
     from os import PathLike
+    from types import EllipsisType
     from typing import Concatenate, Literal
 
     from typing_extensions import ParamSpec, Self
@@ -361,6 +363,7 @@ class AsyncEnvironment(Wrapper):
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
+        if_value: BytesLike | EllipsisType | None = ...,
     ) -> bool:
         """Store a record durably; return True if it was written.
 
@@ -375,20 +378,15 @@ class AsyncEnvironment(Wrapper):
         :param overwrite: False to write nothing if the key exists.
         :param append: True to write at the end of the database; the key must be greater than
             all others.
+        :param if_value: as for :meth:`pylmdb.Transaction.put`; what the key has when the write is
+            made.
         :raises BusyError: this task has a write transaction open, and the commit would wait
             for its end.
 
         ``mdb_put``.
         """
-        args = (
-            freeze_bytes("key", key),
-            freeze_bytes("value", value),
-            dupdata,
-            overwrite,
-            append,
-            db,
-        )
-        result: bool = await self._write("put", args)
+        method, args = put_operation(key, value, dupdata, overwrite, append, db, if_value)
+        result: bool = await self._write(method, args, "put")
         return result
 
     async def delete(
@@ -426,9 +424,10 @@ class AsyncEnvironment(Wrapper):
         if batcher is not None and batcher.busy and not self._wrapped.closed:
             await self._write(None, (_no_operation,))
 
-    async def _write(self, method: str | None, args: tuple[Any, ...]) -> Any:
+    async def _write(self, method: str | None, args: tuple[Any, ...], called: str = "") -> Any:
+        """Run a write of a :class:`~pylmdb.writer.Writer`; ``called`` is its name in messages."""
         state = self._state()
-        state.refuse_self_wait(method or "call")
+        state.refuse_self_wait(called or method or "call")
         writer = self._writer
         if writer is None or writer.closed or writer._queue.forked:
             writer = self._writer = self._wrapped.writer(max_pending=self._max_pending)
