@@ -581,7 +581,8 @@ class Map(Ordered[K, V]):
             data = txn.get(raw, db=self._db)
             old = 0 if data is None else self._decoded(key, bytes(data))
             _codecs.check_number(f"the value of {key!r}", old)
-            new: V = add(old, by)
+            numbers: tuple[Any, ...] = old, by
+            new: V = add(*numbers)
             txn.put(raw, self._encode_value(new), db=self._db)
         return new
 

@@ -24,6 +24,7 @@ txn.get_many(["a"])  # error: incompatible type "str"
 txn.put(b"k")  # error: Missing positional argument
 txn.put(b"a", "b")  # error: incompatible type "str"; expected "Buffer | _Array"
 txn.put("a", b"b")  # error: incompatible type "str"; expected "Buffer | _Array"
+txn.put(b"a", b"b", if_value="c")  # error: incompatible type "str"
 txn.put(1, [])  # error: incompatible type "int"; expected "Buffer | _Array"
 txn.put(b"a", None)  # error: incompatible type "None"; expected "Buffer | _Array"
 txn.delete("a")  # error: incompatible type "str"

@@ -169,12 +169,12 @@ static PyObject *put_if(Transaction *txn, PyObject *const *given, int flags)
 static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
                                  PyObject *kwnames)
 {
-    static const Signature signature = {"put",
-                                        2,
-                                        6,
-                                        7,
-                                        {ARG_KEY, ARG_VALUE, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND,
-                                         ARG_DB, ARG_IF_VALUE}};
+    static const Signature signature = {
+        "put",
+        2,
+        6,
+        7,
+        {ARG_KEY, ARG_VALUE, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND, ARG_DB, ARG_IF_VALUE}};
     PyObject *given[7], *result = NULL;
     Bytes key, value;
     Slot *slot;
