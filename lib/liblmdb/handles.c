@@ -390,6 +390,34 @@ int pylmdb_safe_drop(MDB_txn *txn, MDB_dbi dbi, int del)
     return rc;
 }
 
+/* Renaming a database: its record in the main database moves to another key. The handle has the
+ * old name, so it becomes invalid as after a drop, and the caller retires it after the commit. */
+static int move_record(MDB_txn *txn, MDB_dbi dbi, const char *name)
+{
+    MDB_val key = {strlen(name) + NAME_NUL, (void *)name}, data;
+    MDB_db record = txn->mt_dbs[dbi];
+    MDB_cursor mc;
+    int rc;
+
+    data.mv_size = sizeof(record);
+    data.mv_data = &record;
+    mdb_cursor_init(&mc, txn, MAIN_DBI, NULL);
+    WITH_CURSOR_TRACKING(mc, rc = _mdb_cursor_put(&mc, &key, &data, F_SUBDATA | MDB_NOOVERWRITE));
+    if (rc)
+        return rc;
+    rc = mdb_del0(txn, MAIN_DBI, &txn->mt_dbxs[dbi].md_name, NULL, F_SUBDATA);
+    if (rc)
+        txn->mt_flags |= MDB_TXN_ERROR;
+    else
+        invalidate(txn, dbi);
+    return rc;
+}
+
+int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name)
+{
+    GUARDED(txn->mt_env, move_record(txn, dbi, name));
+}
+
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
 {
     const size_t size = env->me_dbxs[dbi].md_name.mv_size;

@@ -122,6 +122,11 @@ int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
 /* Give a cursor of such a transaction the position of an inherited cursor. */
 int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
 
+/* Give a named database another name, in the transaction that has opened it. MDB_KEYEXIST: the
+ * main database has that key. The caller retires the handle after the commit. ENOSYS: this build
+ * cannot. */
+int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name);
+
 /* Take back a handle whose database is gone for good. */
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
 /* cdef: end */

@@ -217,6 +217,14 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
     return 1;
 }
 
+int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name)
+{
+    (void)txn;
+    (void)dbi;
+    (void)name;
+    return ENOSYS;
+}
+
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
 {
     (void)env;

@@ -383,6 +383,47 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         """
         return _catalog.names(self, txn)
 
+    def rename_db(self, old: bytes, new: bytes) -> None:
+        """Give a named database another name, in a transaction of its own.
+
+        It takes the same time however large the database is, because only its record in the
+        main database moves.  Handles of the old name are dead from then on, in other processes,
+        too, as after :meth:`Transaction.drop`; open the database again by its new name.
+        Transactions that began before see the old name.
+
+        :param old: the name.
+        :param new: the new name.
+        :raises NotFoundError: there is no database with the old name.
+        :raises KeyExistsError: there is a database with the new name.
+        :raises IncompatibleError: the new name is the key of a record of the main database.
+        :raises BusyError: this thread has a write transaction open.
+        """
+        from ._environment import databases as _databases  # few programs need it
+
+        _databases.rename(self, old, new)
+
+    def copy_db(self, name: bytes, new: bytes, env: Environment | None = None) -> int:
+        """Copy a named database with its flags, in one transaction.
+
+        The copy has full pages, and needs little memory however large the database is.  An error
+        leaves the destination as it was.
+
+        :param name: the name of the database to copy, as the last commit has it.
+        :param new: the name of the copy, a new database.
+        :param env: the :class:`Environment` to copy it to; None for this one.
+        :return: how many records were copied.
+        :raises NotFoundError: there is no database with this name.
+        :raises KeyExistsError: there is a database with the new name.
+        :raises IncompatibleError: the new name is the key of a record of the main database.
+        :raises BadValsizeError: the destination's format does not allow the length of a key.
+        :raises BusyError: this thread has a write transaction open in the destination.
+
+        ``mdb_cursor_put`` with ``MDB_APPEND``.
+        """
+        from ._environment import databases as _databases
+
+        return _databases.copy(self, name, new, env)
+
     # -- options ------------------------------------------------------------------
 
     def path(self) -> str:

@@ -283,6 +283,23 @@ OWN_CALLS = {
         [b"apple"], dupdata=True, dupfixed_bytes=3
     ),
     "put without a value": lambda w: w.writer.put(b"a", None),
+    "rename_db, missing": lambda w: w.env.rename_db(b"nowhere", b"new"),
+    "rename_db, taken": lambda w: w.env.rename_db(b"plain", b"dups"),
+    "rename_db to a record": lambda w: w.env.rename_db(b"plain", b"apple"),
+    "rename_db, long name": lambda w: w.env.rename_db(b"plain", LONG),
+    "rename_db, empty name": lambda w: w.env.rename_db(b"plain", b""),
+    "rename_db, name with NUL": lambda w: w.env.rename_db(b"plain", b"a\0b"),
+    "rename_db, str": lambda w: w.env.rename_db("plain", b"new"),
+    "rename_db, None": lambda w: w.env.rename_db(None, b"new"),
+    "rename_db of a read-only environment": lambda w: w.readonly.rename_db(b"a", b"b"),
+    "rename_db in a write transaction": lambda w: [w.writer, w.env.rename_db(b"plain", b"b")],
+    "copy_db, missing": lambda w: w.env.copy_db(b"nowhere", b"new"),
+    "copy_db, taken": lambda w: w.env.copy_db(b"plain", b"dups"),
+    "copy_db to a record": lambda w: w.env.copy_db(b"plain", b"apple"),
+    "copy_db, long name": lambda w: w.env.copy_db(b"plain", LONG),
+    "copy_db, too many": lambda w: w.env.copy_db(b"plain", b"two", w.small),
+    "copy_db, env as str": lambda w: w.env.copy_db(b"plain", b"new", "path"),
+    "copy_db to a read-only environment": lambda w: w.env.copy_db(b"plain", b"new", w.readonly),
     "put, if_value as str": lambda w: w.writer.put(b"a", b"b", if_value="c"),
     "put, if_value and overwrite": lambda w: w.writer.put(
         b"a", b"b", overwrite=False, if_value=b"c"

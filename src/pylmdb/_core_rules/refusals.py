@@ -133,7 +133,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "database is dead": _of(
         InvalidParameterError,
-        "the database handle is dead: its database was dropped, or its creation aborted",
+        "the database handle is dead: its database was dropped or renamed, or its creation aborted",
         "open it again with open_db()",
         errno.EINVAL,
     ),

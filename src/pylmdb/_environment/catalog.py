@@ -41,19 +41,20 @@ _LONGEST_KEY = 1 << 16
 _MAX_SEARCHED, _MAX_SHOWN = 1000, 10
 
 
-def checked_name(key: object, major: int) -> bytes:
+def checked_name(key: object, major: int, operation: str = "open_db", what: str = "key") -> bytes:
     """A database name as liblmdb takes it.
 
     :param major: of the engine's version.
+    :param operation: the method that was called, for messages, and so is ``what``, the parameter.
     :raises InvalidParameterError: the name has a NUL byte, where liblmdb would cut it.
     """
-    name = key if type(key) is bytes else bytes(as_buffer("key", key))
+    name = key if type(key) is bytes else bytes(as_buffer(what, key))
     if b"\0" not in name:
         return name
     if major >= 1 and name.endswith(b"\0"):
         name = name[:-1]  # as LMDB 1.0 stores it in the main database
     if b"\0" in name:
-        problem = f"open_db: the name {shown(name)} must not contain a NUL byte"
+        problem = f"{operation}: the name {shown(name)} must not contain a NUL byte"
         raise error("mdb_dbi_open", errno.EINVAL, "choose another name", problem)
     return name
 
@@ -187,6 +188,11 @@ def keys(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
             return _list(env, reader, _opens)
     check_transaction("dbs", env._use(), txn)
     return _list(env, txn, _opens)
+
+
+def key_of(name: bytes, major: int) -> bytes:
+    """The key of the record in the main database for a database with this name."""
+    return name + b"\0" if major >= 1 else name
 
 
 def _list(

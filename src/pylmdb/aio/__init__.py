@@ -455,6 +455,7 @@ class AsyncEnvironment(Wrapper):
     reader_check = _in_thread(Environment.reader_check)
     snapshot = _in_thread(Environment.snapshot)
     warm = _in_thread(Environment.warm)
+    rename_db = _in_thread(Environment.rename_db)
 
     if TYPE_CHECKING:  # those with an AsyncTransaction where Environment has a Transaction
         closed: bool
@@ -478,6 +479,9 @@ class AsyncEnvironment(Wrapper):
             compact: bool = False,
             txn: AsyncTransaction[Any] | None = None,
         ) -> None: ...
+        async def copy_db(
+            self, name: bytes, new: bytes, env: Environment | AsyncEnvironment | None = None
+        ) -> int: ...
         async def copyfd(
             self, fd: int, compact: bool = False, txn: AsyncTransaction[Any] | None = None
         ) -> None: ...
@@ -486,10 +490,12 @@ class AsyncEnvironment(Wrapper):
         dbs = _in_thread(Environment.dbs)
         copy = _in_thread(Environment.copy)
         copyfd = _in_thread(Environment.copyfd)
+        copy_db = _in_thread(Environment.copy_db)
 
 
 def _synchronous(argument: object) -> object:
-    return argument._wrapped if isinstance(argument, AsyncTransaction) else argument
+    wrappers = AsyncTransaction, AsyncEnvironment
+    return argument._wrapped if isinstance(argument, wrappers) else argument
 
 
 def _no_operation(txn: Transaction[Any]) -> None:
