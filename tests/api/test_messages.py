@@ -239,7 +239,7 @@ CALLS = {
     "open, max_readers as str": lambda w: w.lib.open("new", max_readers="1", **w.options),
     "set_mapsize(-1)": lambda w: w.env.set_mapsize(-1),
     "copy to int": lambda w: w.env.copy(3),
-    "copy to a directory that is missing": lambda w: w.env.copy("missing"),
+    "copy, parent is missing": lambda w: w.env.copy("missing/copy"),
     "copyfd to a closed descriptor": lambda w: w.env.copyfd(999),
     # -- cursors
     "cursor.count without a position": lambda w: w.cursor(w.dups).count(),

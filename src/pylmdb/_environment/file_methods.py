@@ -80,8 +80,9 @@ class EnvironmentFiles:
     ) -> None:
         """Copy the environment; other threads and processes can use it meanwhile.
 
-        :param path: an existing directory without a data file, or with
-            ``subdir=False`` a file that does not exist.
+        :param path: a directory that does not exist, or that has no data file; with
+            ``subdir=False`` a file that does not exist.  Only the last directory of a path is
+            made, and it gets its name when the copy is complete.
         :param compact: True to leave out free pages, and renumber the others.
         :param txn: with ``compact``: the transaction whose snapshot is copied; by
             default the newest one.
