@@ -344,6 +344,8 @@ def _close(shared: SharedEnv, open_here: dict[FileKey, SharedEnv] = _open) -> No
     it is done."""
     shared.closed = True
     shared.close_native()
+    if shared.options.temporary is not None and shared.keys and not shared.replaced:
+        shared.options.temporary.end()
     for key in shared.keys:
         if open_here.get(key) is shared:
             del open_here[key]

@@ -38,7 +38,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     Environment pickles as its path and options.
 
     :param path: a directory, or with ``subdir=False`` a file; str, bytes or
-        PathLike.
+        PathLike.  Only a temporary environment can do without it.
     :param map_size: the size in bytes that the data can reach: a fixed limit, beyond
         which a write raises MapFullError.  Left out, the map grows as needed.  With
         ``max_map_size`` it is the first size of the map.
@@ -77,6 +77,10 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         without it the process ends.  It covers operations that return bytes, not views.
     :param verify: True to check an existing file from end to end, as :func:`pylmdb.verify`
         does, before liblmdb reads it; not if this process has it open already.
+    :param temporary: True to create a temporary environment, which does not wait for the disk
+        (``sync=False``) and is removed when its last user in this process closes it, at the
+        latest when the interpreter exits.  ``path`` must not exist; left out, it is a new
+        directory among the system's temporary files.
     :raises PathNotFoundError: there are no files at ``path``, and the options or the missing
         parent directory do not allow to create them.
     :raises InvalidError: the file is not an LMDB file.
@@ -102,7 +106,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     def __init__(
         self,
-        path: str | bytes | PathLike[str] | PathLike[bytes],
+        path: str | bytes | PathLike[str] | PathLike[bytes] | None = None,
         map_size: int | None = None,
         subdir: bool | None = None,
         readonly: bool = False,
@@ -123,25 +127,40 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         max_map_size: int | None = None,
         guard: bool = True,
         verify: bool = False,
+        temporary: bool = False,
     ) -> None:
         from . import _registry  # what opening needs is not loaded by import pylmdb
 
+        directory = None
+        if temporary or path is None:
+            from ._shared import temporary as _temporary  # few programs need it
+
+            _temporary.check_options(path, temporary, readonly, create, subdir)
+            directory = _temporary.TemporaryDirectory(path)
+            path, subdir, sync = directory.path, True, False
         options = _registry.make_options(
             path, subdir, map_size=map_size, max_map_size=max_map_size, readonly=readonly,
             metasync=metasync, sync=sync, map_async=map_async, mode=mode, create=create,
             readahead=readahead, writemap=writemap, meminit=meminit, max_readers=max_readers,
             max_dbs=max_dbs, max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
-            guard=guard,
+            guard=guard, temporary=directory,
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
-        if verify:
-            from ._environment import verification as _verification  # few programs need it
+        try:
+            if directory is not None:
+                directory.make(options.mode)
+            if verify:
+                from ._environment import verification as _verification  # few programs need it
 
-            _verification.verify_before_open(options)
-        self._token = next(_registry.tokens)
-        self._options = options
-        self._shared = _registry.open_shared(options, self._token, self)
+                _verification.verify_before_open(options)
+            self._token = next(_registry.tokens)
+            self._options = options
+            self._shared = _registry.open_shared(options, self._token, self)
+        except BaseException:
+            if directory is not None:
+                directory.end()
+            raise
         self._readonly = options.readonly
         self._sync, self._metasync = options.sync, options.metasync
 

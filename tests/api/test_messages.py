@@ -283,6 +283,12 @@ OWN_CALLS = {
         [b"apple"], dupdata=True, dupfixed_bytes=3
     ),
     "put without a value": lambda w: w.writer.put(b"a", None),
+    "open without a path": lambda w: w.lib.open(),
+    "open, temporary and readonly": lambda w: w.lib.open(temporary=True, readonly=True),
+    "open, temporary and create=False": lambda w: w.lib.open(temporary=True, create=False),
+    "open, temporary and subdir=False": lambda w: w.lib.open("new", temporary=True, subdir=False),
+    "open, temporary in an existing directory": lambda w: w.lib.open("e", temporary=True),
+    "open, temporary without a parent": lambda w: w.lib.open("none/new", temporary=True),
     "rename_db, missing": lambda w: w.env.rename_db(b"nowhere", b"new"),
     "rename_db, taken": lambda w: w.env.rename_db(b"plain", b"dups"),
     "rename_db to a record": lambda w: w.env.rename_db(b"plain", b"apple"),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, SupportsIndex
 
+    from .temporary import TemporaryDirectory
+
 DEFAULT_MAX_DBS = 128
 # slots beyond max_dbs, for dropped databases that a transaction still sees
 SPARE_SLOTS = 8
@@ -55,6 +57,8 @@ class Options:
     lock: bool
     guard: bool
     lib_version: int | None
+    # of a temporary environment
+    temporary: TemporaryDirectory | None
 
     # the data file, and the lock file, which has the reader table
     data_path: bytes

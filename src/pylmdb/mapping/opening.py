@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         lib_version: int | None
         guard: bool
         verify: bool
+        temporary: bool
 
     class EnvironmentOptions(OpenOptions, total=False):
         """All options of an Environment."""
