@@ -35,6 +35,9 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 /* cdef: begin */
 /* 1 if something was committed since the read transaction began. */
 int pylmdb_txn_is_old(MDB_txn *txn);
+/* The number of the newest transaction: a read transaction that begins now has it, or a newer one.
+ * mdb_env_info() may know it a moment before. */
+size_t pylmdb_env_newest(MDB_env *env);
 /* cdef: end */
 
 /* Return whether an operation on a database that has failed must be made again: its handle was

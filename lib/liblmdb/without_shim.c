@@ -41,6 +41,13 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
     return mdb_env_copyfd2(env, fd, flags);
 }
 
+size_t pylmdb_env_newest(MDB_env *env)
+{
+    MDB_envinfo info;
+
+    return mdb_env_info(env, &info) ? 0 : info.me_last_txnid;
+}
+
 int pylmdb_txn_is_old(MDB_txn *txn)
 {
     (void)txn;

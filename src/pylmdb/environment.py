@@ -443,6 +443,36 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         return _databases.copy(self, name, new, env)
 
+    # -- commits ------------------------------------------------------------------
+
+    def wait(self, after: int | None = None, timeout: float | None = None) -> int:
+        """Wait until another transaction is committed, by any thread or process.
+
+        >>> seen = env.info().last_txnid
+        >>> while True:
+        ...     seen = env.wait(seen)     # several commits in between count as one
+        ...     refresh()
+
+        It looks at the number of the newest transaction, after half a millisecond first, and up
+        to every 10 ms later.  It releases the GIL, and Ctrl-C ends it.
+
+        :param after: the number of the transaction that the program knows: the :meth:`id
+            <Transaction.id>` of a read transaction, ``info().last_txnid``, or what the last wait
+            returned.  If the newest one is another, it returns at once.  None: the newest one.
+        :param timeout: how many seconds to wait; None for no limit.
+        :return: the number of the newest transaction.
+        :raises LockTimeoutError: none was committed within ``timeout`` seconds.
+        :raises BusyError: this thread has a write transaction open, so it would wait for itself.
+        :raises ClosedError: the environment was closed meanwhile.
+        :raises ReplacedError: the data file was moved, deleted or replaced; noticed within a
+            second.
+
+        ``mdb_env_info``.
+        """
+        from ._environment import waiting as _waiting  # few programs need it
+
+        return _waiting.wait(self, after, timeout)
+
     # -- options ------------------------------------------------------------------
 
     def path(self) -> str:

@@ -283,6 +283,10 @@ OWN_CALLS = {
         [b"apple"], dupdata=True, dupfixed_bytes=3
     ),
     "put without a value": lambda w: w.writer.put(b"a", None),
+    "wait, timeout over": lambda w: w.env.wait(timeout=0),
+    "wait in a write transaction": lambda w: [w.writer, w.env.wait()],
+    "wait, after as str": lambda w: w.env.wait("1"),
+    "wait, timeout=-1": lambda w: w.env.wait(timeout=-1),
     "open without a path": lambda w: w.lib.open(),
     "open, temporary and readonly": lambda w: w.lib.open(temporary=True, readonly=True),
     "open, temporary and create=False": lambda w: w.lib.open(temporary=True, create=False),

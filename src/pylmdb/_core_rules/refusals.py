@@ -98,6 +98,9 @@ REFUSALS: dict[str, Refusal] = {
         "begin: the writer lock was not free within {} seconds (timeout=)",
         "another write transaction is open; end it, or wait longer",
     ),
+    "no commit in time": _of(
+        LockTimeoutError, "wait: no transaction was committed within {} seconds (timeout=)"
+    ),
     "thread has a writer": _of(
         BusyError,
         "begin: this thread has a write transaction open already and would wait for itself",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from .._base.buffers import freeze_bytes
+from .._environment.waiting import CommitWait, newest
 from ..environment import Environment
 from ..writer.group_commit import put_operation
 from .cursor import AsyncCursor
@@ -27,7 +28,7 @@ from .methods import AwaitableContext, Wrapper
 from .transaction import AsyncTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
     from concurrent.futures import Executor
     from os import PathLike
     from types import EllipsisType
@@ -435,6 +436,42 @@ class AsyncEnvironment(Wrapper):
         if batcher is None or batcher.queue is not writer._queue:
             batcher = state.batcher = CommitBatcher(writer._queue, self._max_pending)
         return await batcher.write(method, args)
+
+    # -- commits ------------------------------------------------------------------------
+
+    async def wait(self, after: int | None = None, timeout: float | None = None) -> int:
+        """Wait until another transaction is committed, by any task, thread or process.
+
+        Other tasks run meanwhile; no thread is used.  See :meth:`pylmdb.Environment.wait`.
+
+        :param after: the number of the transaction that the program knows; None: the newest one.
+        :param timeout: how many seconds to wait; None for no limit.
+        :return: the number of the newest transaction.
+        :raises LockTimeoutError: none was committed within ``timeout`` seconds.
+        :raises BusyError: this task has a write transaction open, so it would wait for itself.
+        """
+        waiting = CommitWait(self._wrapped, after, timeout)
+        while (number := waiting.look()) is None:
+            self._state().refuse_self_wait("wait")
+            await asyncio.sleep(waiting.pause())
+        return number
+
+    def commits(self, after: int | None = None) -> AsyncIterator[int]:
+        """Iterate over the numbers of committed transactions: ``async for number in ...``.
+
+        Each step waits as :meth:`wait` does.  Several commits between two steps count as one, the
+        newest.
+
+        :param after: the number of the transaction that the program knows; None: the newest one
+            at the time of this call.
+        """
+        known = newest(self._wrapped) if after is None else after
+        return self._commits(known)
+
+    async def _commits(self, after: int) -> AsyncIterator[int]:
+        while True:
+            after = await self.wait(after)
+            yield after
 
     # -- methods of Environment -----------------------------------------------------------
 
