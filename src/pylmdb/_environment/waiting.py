@@ -33,7 +33,7 @@ class CommitWait:
 
     def __init__(self, env: Environment, after: int | None, timeout: float | None) -> None:
         self._env, self._deadline = env, Deadline(timeout)
-        self._after = newest(env) if after is None else index(after)
+        self._after = newest(env) if after is None else _checked(after)
         self._was_less = False
         self._pause = _SHORTEST
         self._ask_path = time.monotonic() + _ASK_PATH
@@ -62,6 +62,14 @@ class CommitWait:
         pause = min(self._pause, self._deadline.slice())
         self._pause = min(1.5 * self._pause, _LONGEST)
         return pause
+
+
+def _checked(after: object) -> int:
+    try:
+        return index(after)  # type: ignore[arg-type]
+    except TypeError:
+        kind = type(after).__name__
+        raise TypeError(f"wait: after must be the number of a transaction, not {kind}") from None
 
 
 def wait(env: Environment, after: int | None, timeout: float | None) -> int:
