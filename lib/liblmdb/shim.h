@@ -125,6 +125,10 @@ int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
 /* Give a cursor of such a transaction the position of an inherited cursor. */
 int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
 
+/* Make room for the handles of more named databases. The caller has exclusive access: no
+ * transaction is alive, not even an idle one. ENOSYS: this build cannot. */
+int pylmdb_env_grow_dbs(MDB_env *env, unsigned int dbs);
+
 /* Give a named database another name, in the transaction that has opened it. MDB_KEYEXIST: the
  * main database has that key. The caller retires the handle after the commit. ENOSYS: this build
  * cannot. */

@@ -224,6 +224,13 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
     return 1;
 }
 
+int pylmdb_env_grow_dbs(MDB_env *env, unsigned int dbs)
+{
+    (void)env;
+    (void)dbs;
+    return ENOSYS;
+}
+
 int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name)
 {
     (void)txn;

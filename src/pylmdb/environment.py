@@ -64,7 +64,9 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     :param meminit: False to leave unused bytes of new pages uninitialised.
     :param max_readers: how many read transactions may be open at once, in all
         processes together; the first process that opens the file decides.
-    :param max_dbs: how many named databases may be open; 128 by default.
+    :param max_dbs: how many named databases may be open.  Left out, it is 128 at first, and
+        ``open_db`` without a transaction doubles it when it needs more, if no transaction of this
+        process is open.
     :param max_spare_txns: how many idle read transactions are kept for reuse.
         Each keeps its reader slot.
     :param lock: False to use no lock file; then the program must make sure that no
@@ -189,7 +191,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         with _registry.lock():
             if self._shared is left:
-                options = self._options.replaced(create=False)
+                options = self._options.replaced(create=False, first_max_dbs=left.max_dbs)
                 self._shared = _registry.open_shared(options, self._token, self)
         return self._use()
 
@@ -364,7 +366,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
             read-only.
         :raises IncompatibleError: it exists without a flag that is True here, or the
             main database has an ordinary record with this key.
-        :raises DbsFullError: ``max_dbs`` databases are open.
+        :raises DbsFullError: ``max_dbs`` databases are open; or, without ``max_dbs``, the limit
+            cannot be raised because a transaction of this process is open.
 
         ``mdb_dbi_open``.
         """

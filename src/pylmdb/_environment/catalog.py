@@ -17,6 +17,8 @@ from .._core_rules.failures import described, shown
 from .._typing import TYPE_CHECKING
 from ..database import Database
 from ..errors import (
+    BusyError,
+    DbsFullError,
     Error,
     IncompatibleError,
     InvalidParameterError,
@@ -98,9 +100,22 @@ def open_slot(
     """
     try:
         return _open_slot(env, shared, name, txn, flags, create)
+    except DbsFullError as failure:
+        if txn is not None or shared.own_writer() is not None or not _grow(shared, failure):
+            raise
+        return _open_slot(env, shared, name, txn, flags, create)
     except NotFoundError as failure:
         hint = _names_for_message(env, txn) or failure.hint
         raise error(failure.what, failure.code, hint, failure.problem) from None
+
+
+def _grow(shared: SharedEnv, failure: DbsFullError) -> bool:
+    """Make room for more named databases; returns whether there is some."""
+    try:
+        return shared.grow_dbs(len(shared.slots) + 1)
+    except BusyError as busy:
+        problem = f"{failure.problem.partition(';')[0]}; {shared.max_dbs} are open, and {busy.what}"
+        raise DbsFullError(failure.what, failure.code, busy.hint, problem) from None
 
 
 def _names_for_message(env: Environment, txn: Transaction[Any] | None) -> str | None:

@@ -16,7 +16,7 @@ from .._core_rules.failures import database_error, shown
 from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
 from .._which_core import EnvironmentCore
-from ..errors import IncompatibleError, KeyExistsError, NotFoundError, error
+from ..errors import BusyError, IncompatibleError, KeyExistsError, NotFoundError, error
 from . import catalog as _catalog
 from .record_source import DatabaseSource
 
@@ -39,6 +39,7 @@ def rename(env: Environment, old: object, new: object) -> None:
     old_name = _catalog.checked_name(old, major, "rename_db", "old")
     new_name = _catalog.checked_name(new, major, "rename_db", "new")
     _check_writable(env, "rename_db")
+    _make_room(env)
     with env.begin(write=True) as txn:
         slot = _source(env, old_name, txn, "rename_db")
         _refuse_existing(env, new_name, txn, "rename_db")
@@ -76,6 +77,8 @@ def copy(env: Environment, name: object, new: object, dest: Environment | None) 
     old_name = _catalog.checked_name(name, env.lib_version()[0], "copy_db", "name")
     new_name = _catalog.checked_name(new, target.lib_version()[0], "copy_db", "new")
     _check_writable(target, "copy_db")
+    _make_room(env)
+    _make_room(target)
     # The writer comes first: in one environment no commit can come between the two then.
     with target.begin(write=True) as writer, env.begin() as reader:
         source = _source(env, old_name, reader, "copy_db")
@@ -115,6 +118,15 @@ def _check_writable(env: Environment, operation: str) -> None:
             "end it first",
             f"{operation}: this thread has a write transaction open and would wait for itself",
         )
+
+
+def _make_room(env: Environment) -> None:
+    """Make room for two more handles, if that is possible, before a transaction begins."""
+    shared = env._use()
+    needed = len(shared.slots) + 2
+    if needed > shared.max_dbs:
+        with suppress(BusyError):
+            shared.grow_dbs(needed)
 
 
 def _source(env: Environment, name: bytes, txn: Transaction[Any], operation: str) -> DbSlot:

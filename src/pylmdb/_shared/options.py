@@ -53,6 +53,8 @@ class Options:
     meminit: bool
     max_readers: int
     max_dbs: int | None
+    # what is used at first if max_dbs is None
+    first_max_dbs: int = DEFAULT_MAX_DBS
     max_spare_txns: int
     lock: bool
     guard: bool
