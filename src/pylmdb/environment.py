@@ -19,11 +19,13 @@ from .transaction import Transaction
 from .types import EnvFlags, EnvInfo, Reader, Stat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
     from typing import Any, Literal, overload
 
     from typing_extensions import Self
 
+    from ._environment.reader_watch import ReaderWatch
     from ._shared.environment import SharedEnv
     from .writer import Writer
 
@@ -83,6 +85,14 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         (``sync=False``) and is removed when its last user in this process closes it, at the
         latest when the interpreter exits.  ``path`` must not exist; left out, it is a new
         directory among the system's temporary files.
+    :param on_slow_reader: a function that is called once for each read transaction, of any process,
+        that becomes slow, with its record of :meth:`reader_list`.  A thread looks at the reader
+        table every second, or more often for less than 4 seconds.  It calls the function without
+        holding a lock; an exception goes to ``threading.excepthook``.  In forked children and
+        unpickled Environments there is no such thread.
+    :param slow_reader: when a read transaction is slow: a pair of numbers, one of which may be
+        None.  It is more than so many transactions behind the newest one; or its snapshot has been
+        out of date for so many seconds.
     :raises PathNotFoundError: there are no files at ``path``, and the options or the missing
         parent directory do not allow to create them.
     :raises InvalidError: the file is not an LMDB file.
@@ -103,6 +113,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     _after_close = staticmethod(_pinned.after_close)
     # the native environment that close() is leaving
     _left: SharedEnv | None = None
+    # of on_slow_reader
+    _reader_watch: ReaderWatch | None = None
     # the queues of its writers; None until the first one is made
     _queues: Any = None
 
@@ -130,6 +142,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         guard: bool = True,
         verify: bool = False,
         temporary: bool = False,
+        on_slow_reader: Callable[[Reader], object] | None = None,
+        slow_reader: tuple[int | None, float | None] = (None, 60.0),
     ) -> None:
         from . import _registry  # what opening needs is not loaded by import pylmdb
 
@@ -149,6 +163,10 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
+        if on_slow_reader is not None:
+            from ._environment import reader_watch as _reader_watch  # few programs need it
+
+            slow_reader = _reader_watch.check_options(on_slow_reader, slow_reader, options.lock)
         try:
             if directory is not None:
                 directory.make(options.mode)
@@ -165,6 +183,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
             raise
         self._readonly = options.readonly
         self._sync, self._metasync = options.sync, options.metasync
+        if on_slow_reader is not None:
+            self._reader_watch = _reader_watch.ReaderWatch(self, on_slow_reader, slow_reader)
 
     # -- life -------------------------------------------------------------------
 
@@ -226,6 +246,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         if self._shared is not None:
             self._left, self._shared = self._shared, None
         left = self._left
+        if self._reader_watch is not None:
+            self._reader_watch.end()
         if left is not None and not left.forked:
             for queue in list(self._queues or ()):
                 queue.finish()

@@ -283,6 +283,14 @@ OWN_CALLS = {
         [b"apple"], dupdata=True, dupfixed_bytes=3
     ),
     "put without a value": lambda w: w.writer.put(b"a", None),
+    "open, on_slow_reader as int": lambda w: w.lib.open("new", on_slow_reader=3),
+    "open, slow_reader as int": lambda w: w.lib.open("new", on_slow_reader=print, slow_reader=3),
+    "open, slow_reader without a limit": lambda w: w.lib.open(
+        "new", on_slow_reader=print, slow_reader=(None, None)
+    ),
+    "open, on_slow_reader without locks": lambda w: w.lib.open(
+        "new", on_slow_reader=print, lock=False
+    ),
     "wait, timeout over": lambda w: w.env.wait(timeout=0),
     "wait in a write transaction": lambda w: [w.writer, w.env.wait()],
     "wait, after as str": lambda w: w.env.wait("1"),
