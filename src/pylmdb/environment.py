@@ -163,10 +163,11 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
+        watch = None
         if on_slow_reader is not None:
-            from ._environment import reader_watch as _reader_watch  # few programs need it
+            from ._environment.reader_watch import ReaderWatch  # few programs need it
 
-            slow_reader = _reader_watch.check_options(on_slow_reader, slow_reader, options.lock)
+            watch = ReaderWatch(on_slow_reader, slow_reader, options.lock)
         try:
             if directory is not None:
                 directory.make(options.mode)
@@ -183,8 +184,9 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
             raise
         self._readonly = options.readonly
         self._sync, self._metasync = options.sync, options.metasync
-        if on_slow_reader is not None:
-            self._reader_watch = _reader_watch.ReaderWatch(self, on_slow_reader, slow_reader)
+        if watch is not None:
+            self._reader_watch = watch
+            watch.start(self)
 
     # -- life -------------------------------------------------------------------
 

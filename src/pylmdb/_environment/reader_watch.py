@@ -30,48 +30,27 @@ if TYPE_CHECKING:
 _LONGEST, _SHORTEST = 1.0, 0.01
 
 
-def check_options(
-    callback: object, limits: tuple[int | None, float | None], lock: bool
-) -> tuple[int | None, float | None]:
-    """Check the options of ``open``; returns the two limits.
-
-    :raises TypeError: one has the wrong type.
-    :raises ValueError: there is no limit, it is negative, or there is no reader table.
-    """
-    if not callable(callback):
-        raise TypeError(f"on_slow_reader must be callable, not {type(callback).__name__}")
-    if not lock:
-        raise ValueError("on_slow_reader needs the reader table, which lock=False leaves out")
-    try:
-        transactions, seconds = limits
-        wrong = [limit for limit in limits if limit is not None and not limit >= 0]
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"slow_reader must be a pair (transactions, seconds), not {limits!r}"
-        ) from None
-    if wrong or (transactions is None and seconds is None):
-        raise ValueError(
-            f"slow_reader must have at least one limit, and none below 0, got {limits!r}"
-        )
-    return transactions, seconds
-
-
 class ReaderWatch:
     """Watches the readers of an environment until it is closed or freed.
 
     :param callback: is called once for each slow reader.
     :param limits: a reader is slow if its snapshot is more than so many transactions behind, or
         has been out of date for so many seconds; None: no such limit.
+    :param lock: whether the environment has a reader table.
+    :raises TypeError: an argument has the wrong type.
+    :raises ValueError: there is no limit, it is negative, or there is no reader table.
     """
+
+    _env: ref[Environment]
 
     def __init__(
         self,
-        env: Environment,
         callback: Callable[[Reader], object],
         limits: tuple[int | None, float | None],
+        lock: bool,
     ) -> None:
-        self._env, self._callback = ref(env), callback
-        self._transactions, self._seconds = limits
+        self._callback = callback
+        self._transactions, self._seconds = _checked(callback, limits, lock)
         seconds = _LONGEST if self._seconds is None else self._seconds / 4
         self._interval = max(_SHORTEST, min(_LONGEST, seconds))
         # when each slot was first seen to be out of date, and those that were reported
@@ -79,8 +58,11 @@ class ReaderWatch:
         self._reported: set[Slot] = set()
         self._end = threading.Lock()
         self._end.acquire()
-        thread = threading.Thread(target=self._run, name="pylmdb-reader-watch", daemon=True)
-        thread.start()
+
+    def start(self, env: Environment) -> None:
+        """Start the thread."""
+        self._env = ref(env)
+        threading.Thread(target=self._run, name="pylmdb-reader-watch", daemon=True).start()
 
     def end(self) -> None:
         """End the thread; it can be repeated, and does not wait for a callback."""
@@ -137,3 +119,24 @@ class ReaderWatch:
         except BaseException:  # reported as that of a thread
             seen = *sys.exc_info(), threading.current_thread()
             threading.excepthook(threading.ExceptHookArgs(seen))
+
+
+def _checked(
+    callback: object, limits: tuple[int | None, float | None], lock: bool
+) -> tuple[int | None, float | None]:
+    if not callable(callback):
+        raise TypeError(f"on_slow_reader must be callable, not {type(callback).__name__}")
+    if not lock:
+        raise ValueError("on_slow_reader needs the reader table, which lock=False leaves out")
+    try:
+        transactions, seconds = limits
+        wrong = [limit for limit in limits if limit is not None and not limit >= 0]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"slow_reader must be a pair (transactions, seconds), not {limits!r}"
+        ) from None
+    if wrong or (transactions is None and seconds is None):
+        raise ValueError(
+            f"slow_reader must have at least one limit, and none below 0, got {limits!r}"
+        )
+    return transactions, seconds
