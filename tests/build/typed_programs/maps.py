@@ -39,6 +39,7 @@ assert_type(numbers.first(), tuple[str, int] | None)
 numbers.update({"a": 1}, b=2)
 numbers.update([("a", 1)])
 numbers.update(zip(["a"], [1], strict=True))
+assert_type(numbers.increment("a"), int)
 with numbers.transaction() as txn:
     assert_type(txn, pylmdb.Transaction[bytes])
     numbers["a"] += 1

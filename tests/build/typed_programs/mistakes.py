@@ -9,6 +9,9 @@ cursor = txn.cursor()
 
 pylmdb.opne("x")  # error: Module has no attribute "opne"
 print(pylmdb.MapFulError)  # error: Module has no attribute "MapFulError"
+env.rename_db("a", b"b")  # error: incompatible type "str"
+env.copy_db(b"a", b"b", "path")  # error: incompatible type "str"
+pylmdb.open(on_slow_reader=3)  # error: incompatible type "int"
 env.begin(wriet=True)  # error: Unexpected keyword argument
 env.begin(timeout="soon")  # error: No overload variant
 env.open_db("text")  # error: incompatible type "str"
