@@ -98,14 +98,11 @@ class ReaderWatch:
         unreported = slow - self._reported
         if not unreported:
             return []
-        self._reported |= unreported
         shared = env._use()
         wanted = {(_inspection.process(shared, slot[0]), *slot[1:]) for slot in unreported}
-        return [
-            reader
-            for reader in env.reader_list()
-            if (reader.pid, reader.thread, reader.txnid) in wanted
-        ]
+        readers = env.reader_list()
+        self._reported |= unreported
+        return [each for each in readers if (each.pid, each.thread, each.txnid) in wanted]
 
     def _is_slow(self, slot: Slot, newest: int, seconds: float) -> bool:
         behind = newest - (slot[2] or 0)
