@@ -105,8 +105,9 @@ class AsyncEnvironment(Wrapper):
 
     It has the operations of Environment.  They are awaited, except ``path()``, ``flags()``,
     ``lib_version()``, ``max_key_size()`` and ``max_readers()``, which return at once, and
-    :meth:`commits`, which ``async for`` iterates over.  It may be used in several event loops, one after another or at the same time.  It can be used
-    in a forked child as the environment can.
+    :meth:`commits`, which ``async for`` iterates over.  It may be used in several event loops,
+    one after another or at the same time.  It can be used in a forked child as the environment
+    can.
 
     As a context manager (``async with``) it closes the environment at the end of the block.
 
