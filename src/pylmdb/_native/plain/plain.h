@@ -64,6 +64,10 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
                MDB_val *value);
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size, unsigned int flags);
+/* Put a record if its key has the value expected; NULL: if the key does not exist. Otherwise
+ * MDB_KEYEXIST. The database has no duplicates. */
+int pylmdb_put_if(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
+                  const void *value, size_t value_size, const void *expected, size_t expected_size);
 /* value NULL or of no bytes: the key with all its values. */
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size);
@@ -99,6 +103,14 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                 const struct pylmdb_sort_entry *entries, struct pylmdb_lookup *out, size_t count);
 
 /* cdef: begin */
+/* -- store.c -- */
+
+/* Store count records, pairs of key and value: append them as long as each comes after all others
+ * in the database, so that pages are full, then put them with flags. *done counts the records that
+ * were stored or were there already, *written those that were stored. */
+int pylmdb_store(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *records,
+                 size_t count, unsigned int flags, size_t *done, size_t *written);
+
 /* Return the number of pages that the transaction since and later ones have freed, as a read
  * transaction sees it. A reader of that snapshot keeps these pages from being used again. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);
