@@ -162,7 +162,7 @@ def test_arguments_that_do_not_fit(writer, env_path, tmp_path):
 # -- death ----------------------------------------------------------------------------------
 
 
-def test_a_killed_producer_disturbs_nobody(writer, env_path):
+def test_a_killed_producer_disturbs_no_other(writer, env_path):
     """One is killed between messages, one in the middle of a message, one while it waits."""
     writer.put(b"other", b"1")
 

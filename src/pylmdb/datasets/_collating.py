@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
@@ -69,8 +70,8 @@ class CopiedBatches(CollatedBatches):
         nbytes = batch_size * math.prod(form.shape) * np.dtype(form.dtype).itemsize
         self.batches_per_task = max(1, min(_TASK_BATCHES, _TASK_BYTES // max(nbytes, 1)))
         self._form = form
-        # the epoch, and the copier of it; one object, so that no thread sees half of a change
-        self._copier = 0, BatchCopier(dataset._shards, form)
+        self._epoch, self._copier = 0, BatchCopier(dataset._shards, form)
+        self._lock = threading.Lock()
         most = self.batches_per_task * batch_size
         if not endless:
             most = min(most, len(dataset))
@@ -92,11 +93,11 @@ class CopiedBatches(CollatedBatches):
         return [found[cut] for cut in cuts]
 
     def _copier_for(self, order: Ordinals, element: int) -> BatchCopier:
-        epoch, copier = self._copier
-        if isinstance(order, EndlessOrder) and order.epoch(element) > epoch:
-            copier = BatchCopier(self._dataset._shards, self._form)
-            self._copier = order.epoch(element), copier
-        return copier
+        with self._lock:
+            epoch = order.epoch(element) if isinstance(order, EndlessOrder) else 0
+            if epoch > self._epoch:
+                self._epoch, self._copier = epoch, BatchCopier(self._dataset._shards, self._form)
+            return self._copier
 
 
 def choose_batches(

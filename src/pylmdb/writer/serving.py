@@ -59,7 +59,7 @@ def main(open_environment: Callable[..., Environment], control_fd: int) -> None:
             env.sync(True)
     except BaseException as error:
         failure = error
-    with suppress(OSError):  # nobody is left
+    with suppress(OSError):  # the process that started this one has ended
         control.send(_picklable(failure))
 
 
