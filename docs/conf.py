@@ -41,7 +41,7 @@ autodoc_typehints_format = "short"
 # Names in annotations without a page: type variables, aliases, types of numpy and Python.
 nitpick_ignore_regex = [
     ("py:.*", r"(pylmdb\.(aio|writer)\.)?(K|V|T|ValueT|BytesLike)"),
-    ("py:class", r"(Keys|KeyCodec|ValueCodec|Path|Source|Progress|Decode|Mode|Axes)"),
+    ("py:class", r"(Keys|KeyCodec|ValueCodec|Path|Source|Progress|Decode|Mode|Axes|Pair)"),
     (
         "py:class",
         r"(AwaitableContext|DbSlot|LoopState|ArrayLike|DTypeLike|NDArray|AbstractContextManager)",

@@ -12,7 +12,7 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
-from programs import finish, in_child, start, start_child, wait_for
+from programs import finish, in_child, in_threads, start, start_child, wait_for
 
 import pylmdb
 from pylmdb.writer import links
@@ -98,6 +98,29 @@ def test_each_process_keeps_its_order(writer, env_path, lib_version):
     finish(program)
     writer.close()
     assert contents(env_path) == {k: v for name in range(12) for k, v in numbers(name).items()}
+
+
+def test_threads_share_a_connection(writer, env_path):
+    writer.put(b"k" * 3000, b"refused")
+    link = links._links[writer._address]
+    in_threads(*[lambda name=name: (put_numbers(writer, name), writer.put(b"", b"refused"))
+                 for name in range(4)])  # fmt: skip
+    assert links._links[writer._address] is link
+    with pytest.raises(pylmdb.BadValsizeError, match="3000 bytes"):
+        writer.flush()
+    writer.flush()
+    assert contents(env_path) == {k: v for name in range(4) for k, v in numbers(name).items()}
+
+
+def test_one_that_has_just_connected_is_read_at_the_end(env_path, lib_version):
+    """Each child connects, puts a record and is gone while the writer process ends."""
+    for _ in range(5):
+        writer = pylmdb.writer_process(env_path, lib_version=lib_version)
+        children = [start_child(writer.put, b"%d" % number, b"") for number in range(4)]
+        writer.close()
+        done = [number for number, child in enumerate(children) if wait_for(child) == 0]
+        assert {*contents(env_path)} >= {b"%d" % number for number in done}
+        os.unlink(os.path.join(env_path, "data.mdb"))
 
 
 def test_a_small_queue_loses_nothing(env_path, lib_version):

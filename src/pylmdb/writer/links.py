@@ -29,7 +29,7 @@ class _Link:
     """A connection.
 
     :ivar lock: held while a message is sent, and while its reply is awaited.
-    :ivar broken: True if there may be half a message in it.
+    :ivar broken: True if there may be half a message in it; to be looked at with the lock.
     """
 
     def __init__(self, address: str) -> None:
@@ -90,12 +90,17 @@ if hasattr(os, "register_at_fork"):
 def _link_to(address: str) -> _Link:
     with _lock:
         link = _links.get(address)
-        if link is not None and link.broken:
-            _links.pop(address).end()
-            link = None
         if link is None:
             link = _links[address] = _Link(address)
         return link
+
+
+def _end_broken(address: str, link: _Link) -> None:
+    """End a connection, and then let another one be made."""
+    with _lock:
+        if _links.get(address) is link:
+            link.end()
+            del _links[address]
 
 
 def send(address: str, message: tuple[object, ...]) -> None:
@@ -122,8 +127,9 @@ def _call(address: str, function: Callable[[_Link], T]) -> T:
         try:
             link = _link_to(address)
             with link.lock:
-                if not link.broken:  # by another thread, meanwhile
+                if not link.broken:
                     return function(link)
+            _end_broken(address, link)
         except (EOFError, ConnectionError, FileNotFoundError):
             raise ended() from None
 

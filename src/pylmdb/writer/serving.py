@@ -85,6 +85,7 @@ class _Producers:
 
     def accept(self, listener: socket.socket) -> None:
         connected, _ = listener.accept()
+        connected.setblocking(True)
         producer = _Producer(self, connected)
         self._running.add(producer)
         producer.start()
@@ -100,7 +101,8 @@ class _Producers:
     def finish(self, listener: socket.socket) -> None:
         """Read what was sent, and end the connections."""
         listener.setblocking(False)
-        with suppress(BlockingIOError):
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RD)  # connect() fails now
             while True:  # those that have connected and were not accepted yet
                 self.accept(listener)
         running = [*self._running]
