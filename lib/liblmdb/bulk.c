@@ -364,6 +364,34 @@ struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
     return bulk;
 }
 
+static int comes_last(const MDB_val *a, const MDB_val *b)
+{
+    (void)a;
+    (void)b;
+    return 1;
+}
+
+/* The values of a key come one after the other. */
+static int comes_last_if_other(const MDB_val *a, const MDB_val *b)
+{
+    return a->mv_size != b->mv_size || memcmp(a->mv_data, b->mv_data, a->mv_size);
+}
+
+/* The cursor gets its own description of the database. That of the environment, which other
+ * threads read, is not changed. */
+int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk)
+{
+    MDB_cursor *mc = bulk->mc;
+
+    bulk->unordered = *mc->mc_dbx;
+    bulk->unordered.md_cmp = mc->mc_xcursor ? comes_last_if_other : comes_last;
+    bulk->unordered.md_dcmp = comes_last;
+    mc->mc_dbx = &bulk->unordered;
+    if (mc->mc_xcursor)
+        mc->mc_xcursor->mx_dbx.md_cmp = comes_last;
+    return MDB_SUCCESS;
+}
+
 int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     const MDB_env *env = bulk->txn->mt_env;

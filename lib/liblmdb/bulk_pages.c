@@ -20,6 +20,8 @@ struct pylmdb_bulk {
     size_t put_size;
     /* whether pages, or memory for them, could not be taken */
     int has_no_room;
+    /* the cursor's own description of the database, if records keep the order given */
+    MDB_dbx unordered;
 
     /* The open leaf page, in memory of its own; NULL: records are put. */
     MDB_page *leaf;

@@ -80,7 +80,7 @@ static int add_value(struct pylmdb_bulk *bulk, const MDB_val *value)
 
     if (has_fixed_size(bulk) && value->mv_size != last.mv_size)
         return PYLMDB_NOT_QUICK;
-    if ((bulk->flags & MDB_NOOVERWRITE) || mdb_dcmp(bulk->txn, bulk->mc->mc_dbi, value, &last) <= 0)
+    if ((bulk->flags & MDB_NOOVERWRITE) || bulk->mc->mc_dbx->md_dcmp(value, &last) <= 0)
         return MDB_KEYEXIST;
     if (LEAFSIZE(&bulk->last, &data) > bulk->txn->mt_env->me_nodemax)
         return PYLMDB_NOT_QUICK;

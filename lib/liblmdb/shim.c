@@ -200,7 +200,6 @@ static inline int is_truncated(MDB_env *env)
 #include "assertions.c"
 #include "handles.c"
 #include "exchange.c"
-#include "append.c"
 
 #undef open
 #undef pwrite

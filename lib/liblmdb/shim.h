@@ -261,10 +261,6 @@ void pylmdb_env_close(MDB_env *env);
 /* mdb_env_copyfd2(), which takes the writer lock for a moment unless it compacts. ETIMEDOUT:
  * it did not get the lock in wait_ms milliseconds, and has written nothing. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int wait_ms);
-
-/* Append records, a key and a value each, in the order in which they come, without a look at
- * the database's own order. *done is the number of records that were appended. */
-int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
 /* cdef: end */
 
 /* -- bulk.c: many records, in order, behind the last one of a database --
@@ -299,6 +295,11 @@ struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
 int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value);
 int pylmdb_bulk_finish(struct pylmdb_bulk *bulk);
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk);
+
+/* Before the first record: each belongs behind the one before it, in a database whose order
+ * only its program knows. After finish() the cursor can only be closed. ENOTSUP: this build
+ * cannot do that. */
+int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk);
 
 /* cdef: begin */
 /* Called after opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */

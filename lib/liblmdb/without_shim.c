@@ -81,16 +81,6 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor)
     return -1;
 }
 
-int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done)
-{
-    (void)txn;
-    (void)dbi;
-    (void)records;
-    (void)count;
-    *done = 0;
-    return ENOTSUP;
-}
-
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
     (void)txn;
@@ -475,6 +465,12 @@ int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
 {
     (void)bulk;
     return MDB_SUCCESS;
+}
+
+int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk)
+{
+    (void)bulk;
+    return ENOTSUP;
 }
 
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk)

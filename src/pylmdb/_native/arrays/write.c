@@ -76,7 +76,7 @@ static int append_load(MDB_cursor *cursor, struct load *load, unsigned int flags
                        size_t *bad)
 {
     struct pylmdb_bulk *bulk = pylmdb_bulk_new(cursor, flags | MDB_APPEND, pylmdb_cursor_widths);
-    int rc = bulk ? 0 : ENOMEM, finished;
+    int rc = bulk ? 0 : ENOMEM;
 
     for (; !rc && load->done < load->keys->count; load->done += !rc) {
         const size_t i = record_at(load, load->done);
@@ -86,9 +86,7 @@ static int append_load(MDB_cursor *cursor, struct load *load, unsigned int flags
         rc = pylmdb_bulk_add(bulk, &key, &value);
         *written += !rc;
     }
-    finished = bulk ? pylmdb_bulk_finish(bulk) : 0;
-    pylmdb_bulk_free(bulk);
-    return rc && rc != MDB_KEYEXIST ? rc : finished;
+    return pylmdb_bulk_end(bulk, rc);
 }
 
 static int write_load(MDB_cursor *cursor, unsigned int dbflags, struct load *load,

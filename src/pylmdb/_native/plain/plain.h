@@ -37,6 +37,14 @@ static inline unsigned int pylmdb_append_flags(unsigned int dbflags, unsigned in
         return flags ^ (MDB_APPEND | MDB_APPENDDUP);
     return flags;
 }
+/* Finish and free bulk; return rc, or, if that is 0 or MDB_KEYEXIST, whether it finished. */
+static inline int pylmdb_bulk_end(struct pylmdb_bulk *bulk, int rc)
+{
+    const int finished = bulk ? pylmdb_bulk_finish(bulk) : 0;
+
+    pylmdb_bulk_free(bulk);
+    return rc && rc != MDB_KEYEXIST ? rc : finished;
+}
 /* cdef: begin */
 /* Keys, or values, in one block: each has width bytes, or, if ends is given, key i ends at
  * ends[i]. */

@@ -92,49 +92,55 @@ void pylmdb_text_parse(struct pylmdb_text *text)
     }
 }
 
-/* Return whether a record is greater than all in the database and was appended, or 0 and a
- * code. */
-static int append(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *record, int *rc)
+/* Append records until one does not belong behind the one before it, or behind all in the
+ * database. */
+static int append(MDB_cursor *cursor, const struct pylmdb_text *text, unsigned int flags,
+                  int keep_order, size_t *done, size_t *written)
 {
-    MDB_val key = record[0], value = record[1];
+    struct pylmdb_bulk *bulk = pylmdb_bulk_new(cursor, flags, pylmdb_cursor_widths);
+    int rc = bulk ? 0 : ENOMEM;
 
-    *rc = pylmdb_cursor_widths(cursor, dbflags, &key, &value);
-    if (!*rc)
-        *rc = pylmdb_safe_cursor_put(cursor, &key, &value, MDB_APPEND);
-    if (*rc != MDB_KEYEXIST)
-        return !*rc;
-    *rc = 0;
+    if (!rc && keep_order)
+        rc = pylmdb_bulk_keep_order(bulk);
+    for (; !rc && *done < text->count; *done += !rc) {
+        rc = pylmdb_bulk_add(bulk, &text->records[2 * *done], &text->records[2 * *done + 1]);
+        *written += !rc;
+    }
+    return pylmdb_bulk_end(bulk, rc);
+}
+
+static int put(MDB_cursor *cursor, unsigned int dbflags, const struct pylmdb_text *text,
+               unsigned int flags, size_t *done, size_t *written)
+{
+    int rc = 0;
+
+    for (; *done < text->count; ++*done) {
+        MDB_val key = text->records[2 * *done], value = text->records[2 * *done + 1];
+
+        rc = pylmdb_cursor_widths(cursor, dbflags, &key, &value);
+        if (!rc)
+            rc = pylmdb_safe_cursor_put(cursor, &key, &value, flags);
+        if (rc && rc != MDB_KEYEXIST)
+            return rc;
+        *written += !rc;
+    }
     return 0;
 }
 
-static int put(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *record, unsigned int flags)
-{
-    MDB_val key = record[0], value = record[1];
-    const int rc = pylmdb_cursor_widths(cursor, dbflags, &key, &value);
-
-    return rc ? rc : pylmdb_safe_cursor_put(cursor, &key, &value, flags);
-}
-
 int pylmdb_text_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_text *text,
-                    unsigned int flags, size_t *done, size_t *written)
+                    unsigned int flags, int keep_order, size_t *done, size_t *written)
 {
-    const MDB_val *record = text->records;
-    int in_order = !(dbflags & MDB_DUPSORT);
+    const unsigned int given = keep_order ? 0 : flags;
     MDB_cursor *cursor;
     int rc = pylmdb_cursor_open(txn, dbi, &cursor);
 
     *done = *written = 0;
     if (rc)
         return rc;
-    for (; *done < text->count; ++*done, record += 2) {
-        in_order = in_order && append(cursor, dbflags, record, &rc);
-        if (!in_order && !rc)
-            rc = put(cursor, dbflags, record, flags);
-        if (rc && rc != MDB_KEYEXIST)
-            break;
-        *written += !rc;
-        rc = 0;
-    }
+    rc = append(cursor, text, pylmdb_append_flags(dbflags, given | MDB_APPEND), keep_order, done,
+                written);
+    if (!rc)
+        rc = put(cursor, dbflags, text, flags, done, written);
     mdb_cursor_close(cursor);
     return rc;
 }

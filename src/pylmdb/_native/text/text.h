@@ -25,10 +25,10 @@ struct pylmdb_text {
 void pylmdb_text_parse(struct pylmdb_text *text);
 
 /* Put these records: append them as long as they are in ascending order and greater than those
- * in the database, then put them with flags. *done counts the records that were put or were
- * there already, *written those that were put. */
+ * in the database, then put them with flags. keep_order: append all of them in the order given.
+ * *done counts the records that were put or were there already, *written those that were put. */
 int pylmdb_text_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_text *text,
-                    unsigned int flags, size_t *done, size_t *written);
+                    unsigned int flags, int keep_order, size_t *done, size_t *written);
 /* cdef: end */
 
 #endif
