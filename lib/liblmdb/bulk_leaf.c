@@ -75,7 +75,7 @@ static int join_tree(struct pylmdb_bulk *bulk, pgno_t pgno)
     return mdb_node_add(mc, mc->mc_ki[mc->mc_top], &key, NULL, pgno, 0);
 }
 
-/* Whether there is memory for pages that will be written, and for notes of them. */
+/* Whether there is memory for pages that will be written, and for notes of some of them. */
 static int has_memory(struct pylmdb_bulk *bulk)
 {
     const size_t psize = bulk->txn->mt_env->me_psize;
@@ -86,8 +86,23 @@ static int has_memory(struct pylmdb_bulk *bulk)
     }
     if (!bulk->written)
         bulk->written = mdb_midl_alloc(BULK_BUFFER_SIZE / 4096);
-    bulk->has_no_room = !bulk->buffer || !bulk->written || mdb_midl_need(&bulk->written, 1);
+    bulk->has_no_room =
+        !bulk->buffer || !bulk->written || mdb_midl_need(&bulk->written, 2 * CURSOR_STACK);
     return !bulk->has_no_room;
+}
+
+/* Write a page; it gets a number. PYLMDB_NOT_QUICK as from take_pages(). */
+static int write_page(struct pylmdb_bulk *bulk, MDB_page *mp, pgno_t *pgno)
+{
+    int rc = take_pages(bulk, 1, pgno);
+
+    if (rc)
+        return rc;
+    sign_page(bulk, mp, *pgno);
+    if ((rc = begin_page(bulk, *pgno)) || (rc = add_bytes(bulk, mp, bulk->txn->mt_env->me_psize)))
+        return rc;
+    mdb_midl_xappend(bulk->written, *pgno << 1);
+    return MDB_SUCCESS;
 }
 
 /* Write the open leaf page, and begin another one. PYLMDB_NOT_QUICK as from take_pages(). */
@@ -98,15 +113,10 @@ static int close_leaf(struct pylmdb_bulk *bulk)
 
     if (!has_memory(bulk))
         return PYLMDB_NOT_QUICK;
-    if ((rc = take_pages(bulk, 1, &pgno)))
-        return rc;
-    sign_page(bulk, bulk->leaf, pgno);
     clear_room(bulk->leaf);
-    if ((rc = begin_page(bulk, pgno)) ||
-        (rc = add_bytes(bulk, bulk->leaf, bulk->txn->mt_env->me_psize)) ||
-        (rc = make_room_for_dirty(bulk)) || (rc = join_tree(bulk, pgno)))
+    if ((rc = write_page(bulk, bulk->leaf, &pgno)) || (rc = make_room_for_dirty(bulk)) ||
+        (rc = join_tree(bulk, pgno)))
         return rc;
-    mdb_midl_xappend(bulk->written, pgno << 1);
     bulk->mc->mc_db->md_leaf_pages++;
     clear_page(bulk->txn->mt_env, bulk->leaf, P_LEAF);
     return MDB_SUCCESS;

@@ -23,13 +23,22 @@ struct pylmdb_bulk {
     /* the cursor's own description of the database, if records keep the order given */
     MDB_dbx unordered;
 
-    /* The open leaf page, in memory of its own; NULL: records are put. */
+    /* Whether records are laid out, or pages are not written yet, so that the tree is not whole. */
+    int is_open;
+    /* The open leaf page, in memory of its own; NULL: records are put, or values gathered. */
     MDB_page *leaf;
     /* the key of the last record */
     MDB_val last;
     /* In a database with duplicates the values of the last key, as a sub-page that is in no
      * node yet, and behind it a copy of the key. NULL in other databases. */
     MDB_page *values;
+    /* The tree of these values; md_depth is 0 if they fit into a node. On the page are its last
+     * values. The open branch pages, the lowest first, and their first keys. */
+    MDB_db tree;
+    MDB_page *branches[CURSOR_STACK];
+    MDB_val branch_keys[CURSOR_STACK];
+    /* whether the tree is about to end, and may use the room that was left for that */
+    int ends_tree;
 
     /* Unwritten bytes, and where they belong in the file. */
     char *buffer;
@@ -133,10 +142,10 @@ static int return_run(struct pylmdb_bulk *bulk)
 }
 
 /* Whether this many pages fit at the end of the map, together with those that splits of branch
- * pages may need. If not, free pages may do, which liblmdb looks for one by one. */
+ * pages and the end of a tree of values may need. If not, free pages may do, which liblmdb looks for one by one. */
 static int has_room_at_end(MDB_txn *txn, size_t count)
 {
-    const size_t pages = txn->mt_next_pgno + count + 2 * CURSOR_STACK;
+    const size_t pages = txn->mt_next_pgno + count + 4 * CURSOR_STACK;
 
     return !raise_limit_for(txn, pages) && pages < txn->mt_env->me_maxpg;
 }
@@ -211,7 +220,7 @@ static int take_pages(struct pylmdb_bulk *bulk, size_t count, pgno_t *pgno)
     MDB_txn *txn = bulk->txn;
     int rc;
 
-    if (bulk->run_left < count) {
+    if (bulk->run_left < count && !bulk->ends_tree) {
         /* A failed mdb_page_alloc() would fail the transaction. */
         if (!has_room_at_end(txn, count > BULK_RUN_PAGES ? count : BULK_RUN_PAGES)) {
             bulk->has_no_room = 1;

@@ -233,6 +233,7 @@ static void unguard_map(int slot);
 #include "truncation.c"
 #include "bulk_pages.c"
 #include "bulk_leaf.c"
+#include "bulk_trees.c"
 #include "bulk_values.c"
 #include "bulk.c"
 
