@@ -99,6 +99,12 @@ static int lays_out(const struct pylmdb_bulk *bulk)
     return bulk->leaf || has_values(bulk);
 }
 
+static int is_refused_by_check(const struct pylmdb_bulk *bulk, const MDB_val *key,
+                               const MDB_val *value)
+{
+    return bulk->check && bulk->check(bulk->mc, bulk->mc->mc_db->md_flags, key, value);
+}
+
 /* Why a record is put, and not laid out by this code. Nothing else decides that, but for what
  * is found when pages are taken (NO_ROOM), and when values are gathered (build()). */
 static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MDB_val *key,
@@ -119,14 +125,13 @@ static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MD
         return NO_ROOM;
     if (!mc->mc_xcursor && !is_full(bulk, key, value))
         return UNFINISHED_PAGE;
-    if (find_last_key(bulk) ||
-        (mc->mc_xcursor && bulk->check && bulk->check(bulk->mc, mc->mc_db->md_flags, key, value)))
+    if (find_last_key(bulk))
         return REFUSED;
-    if (!bulk->last.mv_size)
-        return NO_OBSTACLE;
-    if (has_other_size(bulk, key))
+    if (bulk->last.mv_size && has_other_size(bulk, key))
         return REFUSED;
-    return compare_to_last(bulk, key) > 0 ? NO_OBSTACLE : NOT_THE_LAST;
+    if (bulk->last.mv_size && compare_to_last(bulk, key) <= 0)
+        return NOT_THE_LAST;
+    return mc->mc_xcursor && is_refused_by_check(bulk, key, value) ? REFUSED : NO_OBSTACLE;
 }
 
 /* -- records ------------------------------------------------------------------------ */
