@@ -32,8 +32,6 @@
 
 enum pylmdb_bulk_obstacle {
     NO_OBSTACLE,
-    /* pages of a writable map are written by storing into it */
-    WRITABLE_MAP,
     /* mdb_cursor_put() refuses the record, or the transaction */
     REFUSED,
     /* no pages could be taken, or no memory */
@@ -111,14 +109,11 @@ static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MD
                                               const MDB_val *value)
 {
     const MDB_cursor *mc = bulk->mc;
-    MDB_env *env = bulk->txn->mt_env;
 
-    if (key->mv_size - 1 >= ENV_MAXKEY(env) || value_is_refused(mc, value))
+    if (key->mv_size - 1 >= ENV_MAXKEY(bulk->txn->mt_env) || value_is_refused(mc, value))
         return REFUSED;
     if (lays_out(bulk))
         return has_other_size(bulk, key) ? REFUSED : NO_OBSTACLE;
-    if (env->me_flags & MDB_WRITEMAP)
-        return WRITABLE_MAP;
     if (bulk->txn->mt_flags & (MDB_TXN_RDONLY | MDB_TXN_BLOCKED))
         return REFUSED;
     if (bulk->has_no_room)
@@ -270,8 +265,8 @@ static int adopt_leaf(struct pylmdb_bulk *bulk)
     return MDB_SUCCESS;
 }
 
-/* Note the pages that were written as spilled ones. Both lists are sorted, the largest number
- * first. */
+/* Note the pages that were written as spilled ones, or, where there are no lists, that there
+ * are some. Both lists are sorted, the largest number first. */
 static int note_spilled(struct pylmdb_bulk *bulk)
 {
     MDB_txn *txn = bulk->txn;
@@ -280,6 +275,11 @@ static int note_spilled(struct pylmdb_bulk *bulk)
 
     if (!own || !own[0])
         return MDB_SUCCESS;
+    if (has_no_lists(txn->mt_env)) {
+        txn->mt_flags |= MDB_TXN_DIRTY;
+        own[0] = 0;
+        return MDB_SUCCESS;
+    }
     mdb_midl_sort(own);
     txn->mt_flags |= MDB_TXN_SPILLS;
     if (!txn->mt_spill_pgs) {

@@ -65,7 +65,9 @@ static int write_pages(struct pylmdb_bulk *bulk)
     bulk->used = 0;
     /* Checks of these pages that this transaction has noted are void now. */
     forget_pages(env, (pgno_t)bulk->at / env->me_psize, used / env->me_psize);
-    if (used && write_whole(env->me_fd, bulk->buffer, used, bulk->at) < 0)
+    if (env->me_flags & MDB_WRITEMAP)
+        memcpy(env->me_map + bulk->at, bulk->buffer, used);
+    else if (used && write_whole(env->me_fd, bulk->buffer, used, bulk->at) < 0)
         return errno;
     bulk->at += (off_t)used;
     return MDB_SUCCESS;
@@ -150,15 +152,26 @@ static int has_room_at_end(MDB_txn *txn, size_t count)
     return !raise_limit_for(txn, pages) && pages < txn->mt_env->me_maxpg;
 }
 
+/* Whether the pages of a writable map are dirty without being on a list. */
+static int has_no_lists(const MDB_env *env)
+{
+    return MDB_VERSION_MAJOR > 0 && (env->me_flags & MDB_WRITEMAP);
+}
+
 /* liblmdb has put a run of pages that it allocated into its list of dirty pages. */
 static void remove_dirty(MDB_txn *txn, MDB_page *mp, unsigned int count)
 {
     MDB_ID2L list = txn->mt_u.dirty_list;
-    unsigned int x = mdb_mid2l_search(list, mp->mp_pgno);
+    unsigned int x;
 
+    if (has_no_lists(txn->mt_env))
+        return;
+    x = mdb_mid2l_search(list, mp->mp_pgno);
     for (list[0].mid--; x <= list[0].mid; x++)
         list[x] = list[x + 1];
     txn->mt_dirty_room++;
+    if (txn->mt_env->me_flags & MDB_WRITEMAP)
+        return;
     mp->mp_flags = P_OVERFLOW;
     mp->mp_pages = count;
     mdb_dpage_free(txn->mt_env, mp);
