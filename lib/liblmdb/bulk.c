@@ -477,6 +477,49 @@ int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val 
     return rc;
 }
 
+/* Whether the cursor is on the first node of a leaf page whose records have one value each. */
+static int begins_page(const MDB_cursor *mc)
+{
+    return mc->mc_flags & C_INITIALIZED && !mc->mc_xcursor && mc->mc_snum &&
+           !mc->mc_ki[mc->mc_top] && IS_LEAF(mc->mc_pg[mc->mc_top]);
+}
+
+int pylmdb_bulk_has_page(MDB_cursor *source, MDB_val *last)
+{
+    MDB_page *mp;
+
+    if (!begins_page(source))
+        return 0;
+    mp = source->mc_pg[source->mc_top];
+    *last = key_at(mp, NUMKEYS(mp) - 1);
+    return NUMKEYS(mp) > 1;
+}
+
+int pylmdb_bulk_add_page(struct pylmdb_bulk *bulk, MDB_cursor *source, MDB_val *key, MDB_val *value,
+                         size_t *count, size_t *bytes)
+{
+    MDB_page *mp = source->mc_pg[source->mc_top];
+    unsigned int i;
+
+    for (i = 1; i < NUMKEYS(mp); i++) {
+        MDB_node *node = NODEPTR(mp, i);
+        const MDB_val k = {NODEKSZ(node), NODEKEY(node)}, v = {NODEDSZ(node), NODEDATA(node)};
+        int rc;
+
+        /* large values and the records of databases are for the caller */
+        if (node->mn_flags || has_other_size(bulk, &k))
+            break;
+        if ((rc = pylmdb_bulk_add(bulk, &k, &v)))
+            return rc;
+        source->mc_ki[source->mc_top] = (indx_t)i;
+        *key = k;
+        *value = v;
+        *bytes += k.mv_size + v.mv_size;
+        ++*count;
+    }
+    return MDB_SUCCESS;
+}
+
 static int guarded_finish(struct pylmdb_bulk *bulk)
 {
     GUARDED(bulk->txn->mt_env, finish_building(bulk));

@@ -394,6 +394,20 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
     return (leaf->mn_flags & (F_DUPDATA | F_SUBDATA)) == F_SUBDATA;
 }
 
+void pylmdb_cursor_skip_records(MDB_cursor *mc)
+{
+    MDB_page *mp;
+    unsigned int i;
+
+    if (!(mc->mc_flags & C_INITIALIZED) || mc->mc_xcursor || !mc->mc_snum)
+        return;
+    mp = mc->mc_pg[mc->mc_top];
+    for (i = mc->mc_ki[mc->mc_top]; i + 1 < NUMKEYS(mp); i++)
+        if (NODEPTR(mp, i + 1)->mn_flags & F_SUBDATA)
+            break;
+    mc->mc_ki[mc->mc_top] = (indx_t)i;
+}
+
 /* Move the cursor, probably to another leaf page. */
 static int step_to_page(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {

@@ -81,6 +81,11 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor)
     return -1;
 }
 
+void pylmdb_cursor_skip_records(MDB_cursor *cursor)
+{
+    (void)cursor;
+}
+
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
     (void)txn;
@@ -465,6 +470,25 @@ int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
 {
     (void)bulk;
     return MDB_SUCCESS;
+}
+
+int pylmdb_bulk_has_page(MDB_cursor *source, MDB_val *last)
+{
+    (void)source;
+    (void)last;
+    return 0;
+}
+
+int pylmdb_bulk_add_page(struct pylmdb_bulk *bulk, MDB_cursor *source, MDB_val *key, MDB_val *value,
+                         size_t *count, size_t *bytes)
+{
+    (void)bulk;
+    (void)source;
+    (void)key;
+    (void)value;
+    (void)count;
+    (void)bytes;
+    return ENOTSUP;
 }
 
 int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk)

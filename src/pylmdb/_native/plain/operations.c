@@ -160,9 +160,10 @@ int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sur
     MDB_val key;
     int rc, answer = 0;
 
-    do
+    do {
+        pylmdb_cursor_skip_records(cursor);
         rc = pylmdb_cursor_step(cursor, &key, NULL, MDB_NEXT);
-    while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
+    } while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
     *sure = answer == 1;
     if (!rc && key.mv_size > *size)
         rc = MDB_BAD_VALSIZE;
