@@ -240,6 +240,22 @@ static Py_ssize_t append_sorted(Cursor *cursor, PyObject *list, int max_key, int
 
 /* -- appended ----------------------------------------------------------------------- */
 
+/* Prefetch a record that is appended soon, and the bytes of one that is appended sooner. */
+static inline void fetch_ahead(PyObject *list, Py_ssize_t i)
+{
+    const Py_ssize_t size = PyList_GET_SIZE(list);
+    PyObject *item;
+
+    if (i + 2 * AHEAD >= size)
+        return;
+    PYLMDB_FETCH(PyList_GET_ITEM(list, i + 2 * AHEAD));
+    item = PyList_GET_ITEM(list, i + AHEAD);
+    if (PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2) {
+        PYLMDB_FETCH(PyTuple_GET_ITEM(item, 0));
+        PYLMDB_FETCH(PyTuple_GET_ITEM(item, 1));
+    }
+}
+
 /* Appends the plain records from i on, before the first other; their number, or -1. */
 static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int max_key, int flags,
                                size_t *added)
@@ -250,6 +266,7 @@ static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int
     for (; i < PyList_GET_SIZE(list) && is_plain(PyList_GET_ITEM(list, i), max_key); i++) {
         if (i == first && guard_cursor(cursor))
             return -1;
+        fetch_ahead(list, i);
         written = cursor_append_record(cursor, PyList_GET_ITEM(list, i), flags);
         if (written < 0)
             return -1;
