@@ -159,9 +159,9 @@ static void free_pages(struct pylmdb_bulk *bulk)
         free(bulk->branches[i]);
         bulk->branches[i] = NULL;
     }
-    free(bulk->leaf);
+    free(bulk->own_leaf);
     free(bulk->values);
-    bulk->leaf = bulk->values = NULL;
+    bulk->leaf = bulk->own_leaf = bulk->values = NULL;
 }
 
 /* Open a leaf page. The cursor is on the last leaf page, which is full. */
@@ -169,11 +169,13 @@ static int begin_building(struct pylmdb_bulk *bulk)
 {
     MDB_env *env = bulk->txn->mt_env;
 
-    bulk->leaf = malloc(env->me_psize);
-    bulk->has_no_room = !bulk->leaf;
-    if (!bulk->leaf)
+    if (!bulk->own_leaf)
+        bulk->own_leaf = malloc(env->me_psize);
+    if (!has_memory(bulk) || !bulk->own_leaf) {
+        bulk->has_no_room = 1;
         return 0;
-    clear_page(env, bulk->leaf, P_LEAF);
+    }
+    begin_leaf(bulk);
     mdb_cursor_pop(bulk->mc);
     return 1;
 }

@@ -82,7 +82,7 @@ static int has_memory(struct pylmdb_bulk *bulk)
 
     if (!bulk->buffer) {
         bulk->size = BULK_BUFFER_SIZE / psize * psize;
-        bulk->buffer = malloc(bulk->size);
+        bulk->buffer = malloc(bulk->size + psize);
     }
     if (!bulk->written)
         bulk->written = mdb_midl_alloc(BULK_BUFFER_SIZE / 4096);
@@ -105,6 +105,30 @@ static int write_page(struct pylmdb_bulk *bulk, MDB_page *mp, pgno_t *pgno)
     return MDB_SUCCESS;
 }
 
+/* Begin a leaf page. */
+static void begin_leaf(struct pylmdb_bulk *bulk)
+{
+    const int is_own = bulk->values || bulk->has_large_values;
+
+    bulk->leaf = is_own ? bulk->own_leaf : (MDB_page *)(bulk->buffer + bulk->used);
+    bulk->has_large_values = 0;
+    clear_page(bulk->txn->mt_env, bulk->leaf, P_LEAF);
+}
+
+/* Make room in the buffer for another page before the open leaf page. */
+static void leave_buffer(struct pylmdb_bulk *bulk)
+{
+    const char *last = bulk->last.mv_data;
+
+    bulk->has_large_values = 1;
+    if (bulk->leaf == bulk->own_leaf)
+        return;
+    memcpy(bulk->own_leaf, bulk->leaf, bulk->txn->mt_env->me_psize);
+    if (NUMKEYS(bulk->leaf))
+        bulk->last.mv_data = (char *)bulk->own_leaf + (last - (char *)bulk->leaf);
+    bulk->leaf = bulk->own_leaf;
+}
+
 /* Write the open leaf page, and begin another one. PYLMDB_NOT_QUICK as from take_pages(). */
 static int close_leaf(struct pylmdb_bulk *bulk)
 {
@@ -118,7 +142,7 @@ static int close_leaf(struct pylmdb_bulk *bulk)
         (rc = join_tree(bulk, pgno)))
         return rc;
     bulk->mc->mc_db->md_leaf_pages++;
-    clear_page(bulk->txn->mt_env, bulk->leaf, P_LEAF);
+    begin_leaf(bulk);
     return MDB_SUCCESS;
 }
 
@@ -148,6 +172,7 @@ static int add_overflow(struct pylmdb_bulk *bulk, const MDB_val *value,
         return PYLMDB_NOT_QUICK;
     if ((rc = take_pages(bulk, count, &pgno)))
         return rc;
+    leave_buffer(bulk);
     memset(&header, 0, sizeof(header));
     header.mp_flags = P_OVERFLOW;
     header.mp_pages = (uint32_t)count;
