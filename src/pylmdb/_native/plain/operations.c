@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plain.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,6 +171,18 @@ int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sur
     if (!rc)
         memcpy(name, key.mv_data, *size = key.mv_size);
     return rc;
+}
+
+void pylmdb_begin_flush(MDB_env *env)
+{
+#ifdef SYNC_FILE_RANGE_WRITE
+    mdb_filehandle_t fd;
+
+    if (!mdb_env_get_fd(env, &fd))
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)env;
+#endif
 }
 
 /* Database 0 has a list for each transaction that has freed pages: their count, then their

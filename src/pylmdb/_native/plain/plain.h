@@ -92,6 +92,10 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key
  * its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.  *sure is 0
  * if liblmdb cannot tell: then it is the next record of any kind. */
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
+
+/* Let the system begin to write the file's changed pages to the disk, where it can be asked to
+ * (Linux). It makes nothing durable, but a later sync has less to wait for. */
+void pylmdb_begin_flush(MDB_env *env);
 /* cdef: end */
 /* The number of values of the cursor's key. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count);
