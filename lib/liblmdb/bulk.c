@@ -72,8 +72,13 @@ static int find_last(MDB_cursor *mc)
 static int find_last_key(struct pylmdb_bulk *bulk)
 {
     MDB_cursor *mc = bulk->mc;
-    int rc = bulk->has_put && is_on_last_page(mc) ? MDB_SUCCESS : find_last(mc);
+    MDB_val key;
+    int rc = MDB_SUCCESS;
 
+    if (!bulk->has_put || !is_on_last_page(mc)) {
+        mc->mc_flags &= ~(C_INITIALIZED | C_EOF | C_DEL);
+        rc = mdb_cursor_last(mc, &key, NULL);
+    }
     bulk->last.mv_size = 0;
     if (!rc)
         bulk->last = key_at(mc->mc_pg[mc->mc_top], NUMKEYS(mc->mc_pg[mc->mc_top]) - 1);
