@@ -4,13 +4,15 @@
  *
  * mdb_cursor_put() searches, touches and checks the path to the last page for each record.
  * Here records that belong behind the last one of a database are laid out on a leaf page of
- * our own. A page that is full gets a number, goes to a buffer that is written in large
+ * our own. A page that is full gets a number, stays in a buffer that is written in large
  * pieces, and becomes a child of the last branch page. Large values get overflow pages in the
  * same buffer. Everything else is liblmdb's own work:
  *
  * - The first records are put, until one does not fit on the last leaf page. So small batches
  *   cost what they cost before, the path to the end of the tree belongs to the transaction,
  *   and no page stays half empty.
+ * - The values of a key that is greater than all others are gathered first, whether a page is
+ *   full or not, and become the data of a node when the next key comes (bulk_values.c).
  * - Branch pages are changed by mdb_node_add() and mdb_page_split(), which also makes new roots
  *   and moves other cursors. A branch page that is split at its end stays full.
  * - The last leaf page, which may not be full, becomes a dirty page of liblmdb's at the end.
@@ -102,10 +104,25 @@ static int lays_out(const struct pylmdb_bulk *bulk)
     return bulk->leaf || has_values(bulk);
 }
 
-static int is_refused_by_check(const struct pylmdb_bulk *bulk, const MDB_val *key,
-                               const MDB_val *value)
+/* Whether the key was put just before, with a value of this size. */
+static int is_put_again(const struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
-    return bulk->check && bulk->check(bulk->mc, bulk->mc->mc_db->md_flags, key, value);
+    const MDB_cursor *mc = bulk->mc;
+    MDB_val last;
+
+    if (!bulk->has_put || value->mv_size != bulk->put_size || !(mc->mc_flags & C_INITIALIZED) ||
+        mc->mc_ki[mc->mc_top] >= NUMKEYS(mc->mc_pg[mc->mc_top]))
+        return 0;
+    last = key_at(mc->mc_pg[mc->mc_top], mc->mc_ki[mc->mc_top]);
+    return last.mv_size == key->mv_size && !memcmp(last.mv_data, key->mv_data, key->mv_size);
+}
+
+/* Ask the caller whether a record that is put is refused; the cursor stays where it is. */
+static int check_record(const struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+{
+    if (!bulk->check || is_put_again(bulk, key, value))
+        return MDB_SUCCESS;
+    return bulk->check(bulk->mc, bulk->mc->mc_db->md_flags, key, value);
 }
 
 /* Why a record is put, and not laid out by this code. Nothing else decides that, but for what
@@ -125,13 +142,13 @@ static enum pylmdb_bulk_obstacle obstacle_for(struct pylmdb_bulk *bulk, const MD
         return NO_ROOM;
     if (!mc->mc_xcursor && !is_full(bulk, key, value))
         return UNFINISHED_PAGE;
-    if (find_last_key(bulk))
+    if ((mc->mc_xcursor && check_record(bulk, key, value)) || find_last_key(bulk))
         return REFUSED;
     if (bulk->last.mv_size && has_other_size(bulk, key))
         return REFUSED;
     if (bulk->last.mv_size && compare_to_last(bulk, key) <= 0)
         return NOT_THE_LAST;
-    return mc->mc_xcursor && is_refused_by_check(bulk, key, value) ? REFUSED : NO_OBSTACLE;
+    return NO_OBSTACLE;
 }
 
 /* -- records ------------------------------------------------------------------------ */
@@ -350,27 +367,12 @@ static int finish_building(struct pylmdb_bulk *bulk)
     return MDB_SUCCESS;
 }
 
-/* Whether the key was put just before, with a value of this size. */
-static int is_put_again(const struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
-{
-    const MDB_cursor *mc = bulk->mc;
-    MDB_val last;
-
-    if (!bulk->has_put || value->mv_size != bulk->put_size || !(mc->mc_flags & C_INITIALIZED) ||
-        mc->mc_ki[mc->mc_top] >= NUMKEYS(mc->mc_pg[mc->mc_top]))
-        return 0;
-    last = key_at(mc->mc_pg[mc->mc_top], mc->mc_ki[mc->mc_top]);
-    return last.mv_size == key->mv_size && !memcmp(last.mv_data, key->mv_data, key->mv_size);
-}
-
 static int put_record(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     MDB_cursor *mc = bulk->mc;
     MDB_val k = *key, v = *value;
-    int rc = MDB_SUCCESS;
+    int rc = check_record(bulk, key, value);
 
-    if (bulk->check && !is_put_again(bulk, key, value))
-        rc = bulk->check(mc, mc->mc_db->md_flags, key, value);
     if (!rc)
         rc = mdb_cursor_put(mc, &k, &v, bulk->flags);
     if (!rc) {

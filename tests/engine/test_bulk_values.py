@@ -132,6 +132,19 @@ def test_a_width_that_the_values_of_a_key_do_not_have_is_refused(env, count):
         assert list(txn.cursor()) == items
 
 
+def test_a_record_that_is_refused_leaves_the_cursor(env):
+    db = env.open_db(b"fixed", dupsort=True, dupfixed=True)
+    with env.begin(db, write=True) as txn:
+        for key in (b"a", b"b", b"c"):
+            txn.put(key, b"1")
+        cursor = txn.cursor()
+        assert cursor.set_key(b"a")
+        for record in [(b"b", b"22"), (b"d", b"v" * 2000), (b"d" * 2000, b"1")]:
+            with pytest.raises(pylmdb.BadValsizeError):
+                cursor.putmulti([record], append=True)
+            assert cursor.item() == (b"a", b"1")
+
+
 def test_few_values_or_overwrite_false_leave_the_first_value(env):
     db = env.open_db(b"db", dupsort=True)
     items = [(b"%04d" % (i // 3), b"%04d" % i) for i in range(3000)]

@@ -10,6 +10,13 @@
 
 #include <string.h>
 
+/* Whether what was read may be zeros that the file did not have. */
+static int is_truncated(const struct pylmdb_source *source)
+{
+    return pylmdb_any_truncated &&
+           pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(source->cursor)));
+}
+
 int pylmdb_source_move(struct pylmdb_source *source)
 {
     int rc;
@@ -20,8 +27,7 @@ int pylmdb_source_move(struct pylmdb_source *source)
     if (!rc) {
         touch_pages(source->key.mv_data, source->key.mv_size);
         touch_pages(source->value.mv_data, source->value.mv_size);
-        if (pylmdb_any_truncated &&
-            pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(source->cursor))))
+        if (is_truncated(source))
             rc = MDB_CORRUPTED;
     }
     return rc;
@@ -242,7 +248,7 @@ static int append_page(const struct comparison *by, struct pylmdb_merge *merge,
     merge->written += count;
     merge->key = source->key;
     merge->value = source->value;
-    return rc == MDB_KEYEXIST ? MDB_CORRUPTED : rc;
+    return rc == MDB_KEYEXIST || is_truncated(source) ? MDB_CORRUPTED : rc;
 }
 
 static int write_some(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_merge *merge,
