@@ -79,7 +79,8 @@ def merge(
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):
             lib_version = max(env.lib_version()[0] for env in envs)
-        destination = Destination(dest, subdir, lib_version, len(databases), envs)
+        modes = [(data_path(env), bool(env.flags().subdir)) for env in envs]
+        destination = Destination(dest, subdir, lib_version, len(databases), modes)
         _refuse_own_file(envs, destination)
         total = sum(
             reader.stat(db).entries for members in databases.values() for reader, db in members
