@@ -35,6 +35,9 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 /* cdef: begin */
 /* 1 if something was committed since the read transaction began. */
 int pylmdb_txn_is_old(MDB_txn *txn);
+/* The number of the newest transaction: a read transaction that begins now has it, or a newer one.
+ * mdb_env_info() may know it a moment before. */
+size_t pylmdb_env_newest(MDB_env *env);
 /* cdef: end */
 
 /* Return whether an operation on a database that has failed must be made again: its handle was
@@ -128,6 +131,15 @@ int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
 
 /* Give a cursor of such a transaction the position of an inherited cursor. */
 int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
+
+/* Make room for the handles of more named databases. The caller has exclusive access: no
+ * transaction is alive, not even an idle one. ENOSYS: this build cannot. */
+int pylmdb_env_grow_dbs(MDB_env *env, unsigned int dbs);
+
+/* Give a named database another name, in the transaction that has opened it. MDB_KEYEXIST: the
+ * main database has that key. The caller retires the handle after the commit. ENOSYS: this build
+ * cannot. */
+int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name);
 
 /* Take back a handle whose database is gone for good. */
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);

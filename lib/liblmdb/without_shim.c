@@ -41,6 +41,13 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
     return mdb_env_copyfd2(env, fd, flags);
 }
 
+size_t pylmdb_env_newest(MDB_env *env)
+{
+    MDB_envinfo info;
+
+    return mdb_env_info(env, &info) ? 0 : info.me_last_txnid;
+}
+
 int pylmdb_txn_is_old(MDB_txn *txn)
 {
     (void)txn;
@@ -220,6 +227,21 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
     (void)txn;
     (void)dbi;
     return 1;
+}
+
+int pylmdb_env_grow_dbs(MDB_env *env, unsigned int dbs)
+{
+    (void)env;
+    (void)dbs;
+    return ENOSYS;
+}
+
+int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name)
+{
+    (void)txn;
+    (void)dbi;
+    (void)name;
+    return ENOSYS;
 }
 
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)

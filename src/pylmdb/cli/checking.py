@@ -48,7 +48,8 @@ def verify_file(args: argparse.Namespace) -> None:
     else:
         _print_lines(report)
     if not report.ok:
-        raise ValueError(f"{args.path!r} is damaged; pylmdb salvage saves what can be read")
+        advice = "; pylmdb salvage saves what can be read" if report.databases else ""
+        raise ValueError(f"{args.path!r} is damaged{advice}")
 
 
 def salvage_file(args: argparse.Namespace) -> None:

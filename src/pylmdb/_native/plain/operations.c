@@ -90,6 +90,23 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
     return rc ? rc : put(txn, dbi, &k, &v, pylmdb_append_flags(dbflags, flags));
 }
 
+int pylmdb_put_if(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
+                  const void *value, size_t value_size, const void *expected, size_t expected_size)
+{
+    MDB_val found;
+    int rc, is_same;
+
+    if (!expected)
+        return pylmdb_put(txn, dbi, dbflags, key, key_size, value, value_size, MDB_NOOVERWRITE);
+    if ((rc = pylmdb_get(txn, dbi, dbflags, key, key_size, &found)))
+        return rc == MDB_NOTFOUND ? MDB_KEYEXIST : rc;
+    is_same = found.mv_size == expected_size && !memcmp(found.mv_data, expected, expected_size);
+    if (pylmdb_env_is_truncated(mdb_txn_env(txn)))
+        return MDB_CORRUPTED;
+    return is_same ? pylmdb_put(txn, dbi, dbflags, key, key_size, value, value_size, 0)
+                   : MDB_KEYEXIST;
+}
+
 int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
                    size_t key_size, size_t size, unsigned int flags, void **out)
 {

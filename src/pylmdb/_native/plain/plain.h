@@ -72,6 +72,10 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
                MDB_val *value);
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size, unsigned int flags);
+/* Put a record if its key has the value expected; NULL: if the key does not exist. Otherwise
+ * MDB_KEYEXIST. The database has no duplicates. */
+int pylmdb_put_if(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
+                  const void *value, size_t value_size, const void *expected, size_t expected_size);
 /* value NULL or of no bytes: the key with all its values. */
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size);
