@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._base.buffers import freeze_bytes
-from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
-from .._core_rules.ranges import successor
+from .._core_rules.ranges import freeze_bounds, resolve_prefix
 from .._core_rules.refusals import refusal
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ class CursorIterator:
         code = lib.pylmdb_iteration_next(iteration, position)
         if code == lib.PYLMDB_OTHER_WIDTH:
             sizes = iteration.bound.mv_size, position.key.mv_size
-            raise refusal("bound of another width", *sizes)
+            raise refusal("bound of another width", "range", *sizes)
         if not cursor._found("iteration", code):
             return None
         iteration.started = 0  # if this raises, the next call yields the same record
@@ -85,18 +83,9 @@ def iterate_range(
     if not keys and not values:
         raise refusal("range of nothing")
     cursor._do(cursor._nothing)
-    start, stop, prefix = (
-        None if key is None else freeze_bytes(name, key)
-        for name, key in (("start", start), ("stop", stop), ("prefix", prefix))
-    )
     ffi, lib = cursor._ffi, cursor._lib
-    if prefix is not None:
-        has_bounds = start is not None or stop is not None
-        other_order = cursor._slot.flags & (MDB_INTEGERKEY | MDB_REVERSEKEY)
-        refused = lib.pylmdb_prefix_refusal(has_bounds, other_order)
-        if refused:
-            raise refusal(ffi.string(refused).decode())
-        start, stop = prefix, successor(prefix)
+    bounds = freeze_bounds(start, stop, prefix)
+    start, stop = resolve_prefix("range", cursor.txn._engine, cursor._slot.flags, bounds)
     first, end = (
         (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key)) for key in (start, stop)
     )
