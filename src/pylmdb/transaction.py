@@ -482,7 +482,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         ``mdb_cursor_del``.
         """
         if start is None and stop is None and prefix is None:
-            raise refusal("no bounds", "delete_range")
+            raise refusal("no bounds", "delete_range", "txn.drop(db, delete=False)")
         bounds = freeze_bounds(start, stop, prefix)
         return self._do(delete_range, self, db, bounds)
 

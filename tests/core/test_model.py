@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -304,22 +305,42 @@ class Environments(RuleBasedStateMachine):
         if how == "replace":
             self.put_in_model(name, key, value)
 
-    @rule(name=NAMES, data=st.data(), reverse=st.booleans())
-    def range(self, name: bytes, data: Any, reverse: bool) -> None:
-        handle, table = self.table(name)
+    def draw_range(
+        self, table: Table, data: Any
+    ) -> tuple[bytes | None, bytes | None, list[Record]]:
+        """Return two bounds, and the records between them."""
         bounds = st.none() | self.some_key(table)
         start, stop = data.draw(bounds, "start"), data.draw(bounds, "stop")
         order = table.kind.key_order
-        expected = [
+        within = [
             each for each in table.records
             if (start is None or order(each[0]) >= order(start))
             and (stop is None or order(each[0]) < order(stop))
         ]  # fmt: skip
+        return start, stop, within
+
+    @rule(name=NAMES, data=st.data())
+    def delete_range(self, name: bytes, data: Any) -> None:
+        handle, table = self.table(name)
+        start, stop, gone = self.draw_range(table, data)
+        if start is stop is None:
+            start = struct.pack("@Q", 0) if "integerkey" in table.kind.flags else b""
+            gone = list(table.records)
+        assert self.level.txn.delete_range(start, stop, db=handle) == len(gone)
+        table.remove(gone)
+        self.changed(name, gone)
+
+    @rule(name=NAMES, data=st.data(), reverse=st.booleans())
+    def range(self, name: bytes, data: Any, reverse: bool) -> None:
+        handle, table = self.table(name)
+        start, stop, expected = self.draw_range(table, data)
+        assert self.level.txn.count(start, stop, db=handle) == len(expected)
         found = self.level.txn.range(start, stop, reverse=reverse, db=handle)
         assert list(found) == (expected[::-1] if reverse else expected)
         if not table.kind.flags.keys() & {"integerkey", "reverse_key"} and start:
             expected = [each for each in table.records if each[0].startswith(start)]
             assert list(self.level.txn.range(prefix=start, db=handle)) == expected
+            assert self.level.txn.count(prefix=start, db=handle) == len(expected)
 
     # -- cursors ----------------------------------------------------------------------------------
 

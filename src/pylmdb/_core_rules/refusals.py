@@ -188,8 +188,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "no bounds": _of(
         TypeError,
-        "{}: no bound is given; give start, stop or prefix, or delete all records with"
-        " txn.drop(db, delete=False)",
+        "{}: no bound is given; give start, stop or prefix, or delete all records with {}",
     ),
     "bound of another width": _of(
         InvalidParameterError, "{}: start or stop has {} bytes; the keys have {}"

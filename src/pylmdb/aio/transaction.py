@@ -231,6 +231,8 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
     replace = short_call(Transaction.replace)
     stat = short_call(Transaction.stat)
     drop = long_call(Transaction.drop)
+    count = long_call(Transaction.count)
+    delete_range = long_call(Transaction.delete_range)
 
     put_array = short_call(Transaction.put_array)
     range_arrays = long_call(Transaction.range_arrays)
