@@ -363,20 +363,21 @@ static int remove_run(MDB_cursor *mc, const struct child_run *run)
 
 /* Delete the first records of the range, those on its first leaf page, one by one. The deletion
  * leaves the cursor on the next record; in a database with duplicates it may not have noted how
- * many values that has. */
+ * many values that has. MDB_NOTFOUND: the range has no more records. */
 static int delete_on_leaf(const struct key_range *range)
 {
     MDB_cursor *mc = range->first;
     const unsigned int at = mc->mc_ki[mc->mc_top];
-    unsigned int count = NUMKEYS(leaf_of(mc)) - at;
+    const int is_last = ends_on_leaf(range, mc);
+    unsigned int count = (is_last ? range->end.mc_ki[mc->mc_top] : NUMKEYS(leaf_of(mc))) - at;
     int rc;
 
-    if (ends_on_leaf(range, mc))
-        count = range->end.mc_ki[range->end.mc_top] - at;
     while (!(rc = mdb_cursor_del(mc, MDB_NODUPDATA)) && --count)
         if (mc->mc_xcursor && (rc = seek_from(mc, range->start)))
             break;
-    return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+    if (rc)
+        return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+    return is_last ? MDB_NOTFOUND : MDB_SUCCESS;
 }
 
 /* Put a cursor on the record behind the range, as a deletion does that leaves it there. */
@@ -461,12 +462,12 @@ static int delete_range(MDB_cursor *mc, const MDB_val *start, const MDB_val *sto
         return rc;
     init_range(&range, mc, start, stop);
     before = mc->mc_db->md_entries;
-    while (!(rc = find_range(&range))) {
+    do {
+        if ((rc = find_range(&range)))
+            break;
         changes = 1;
         rc = find_run(&range, &run) ? remove_run(mc, &run) : delete_on_leaf(&range);
-        if (rc)
-            break;
-    }
+    } while (!rc);
     rc = place_cursors(&range, rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
     if (rc && changes)
         txn->mt_flags |= MDB_TXN_ERROR;

@@ -294,13 +294,13 @@ OWN_CALLS = {
     "count, stop of integerkey": lambda w: w.reader.count(None, b"abc", db=w.numbers),
     "delete_range without bounds": lambda w: w.writer.delete_range(db=w.plain),
     "delete_range, prefix of integerkey": lambda w: w.writer.delete_range(
-        prefix=b"abcd", db=w.numbers),
+        prefix=b"abcd", db=w.numbers
+    ),
     "delete_range of named databases": lambda w: w.writer.delete_range(b"b", b"p"),
     "delete_range in a read transaction": lambda w: w.reader.delete_range(b"b", b"p"),
     "Map.delete_range without bounds": lambda w: json_map(w).delete_range(),
     "Map.delete_range, integer": lambda w: json_map(w).delete_range(1),
-    "Map.count, prefix of integers": lambda w: Map(
-        w.env, "plain", key="int").count(prefix=1),
+    "Map.count, prefix of integers": lambda w: Map(w.env, "plain", key="int").count(prefix=1),
     "cursor.range, integerkey": lambda w: w.cursor(w.numbers).range(b"abc", reverse=False),
     "put_array in a read transaction": lambda w: w.reader.put_array(b"a", np.zeros(3)),
     "put_arrays in a read transaction": lambda w: w.reader.put_arrays([b"a"], np.zeros((1, 3))),

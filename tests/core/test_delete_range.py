@@ -63,10 +63,9 @@ class Twins:
             self.move(pair)
 
     def bound(self):
-        keys = self.keys
-        return self.chance.choice(keys) if keys and self.chance.random() < 0.5 else self.new_key(
-            self.chance
-        )
+        if self.keys and self.chance.random() < 0.5:
+            return self.chance.choice(self.keys)
+        return self.new_key(self.chance)
 
     def fill(self, txn, count):
         for _ in range(count):

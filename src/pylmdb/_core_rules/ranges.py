@@ -10,11 +10,9 @@ from .failures import database_error
 from .refusals import refusal
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from .._aliases import CData
     from .._core import DbSlot, TransactionCore
-    from .._shared.environment import SharedEnv
+    from .._engine import Engine
     from ..database import Database
     from ..types import BytesLike
 
@@ -40,7 +38,7 @@ def freeze_bounds(
 
 
 def resolve_prefix(
-    operation: str, engine: Any, flags: int, bounds: Bounds
+    operation: str, engine: Engine, flags: int, bounds: Bounds
 ) -> tuple[bytes | None, bytes | None]:
     """Return the first key of the range and the key to stop before.
 
@@ -60,43 +58,41 @@ def resolve_prefix(
 
 def count_range(ptr: CData, txn: TransactionCore, db: Database | None, bounds: Bounds) -> int:
     """Inside the guard: implement ``Transaction.count``."""
-    slot, count = txn._slot_in(ptr, db), txn._engine.ffi.new("size_t *")
-    return _use(ptr, txn, slot, "count", bounds, count)
+    slot, lib = txn._slot_in(ptr, db), txn._engine.lib
+    return _call(ptr, txn, slot, "count", lib.pylmdb_count, bounds)
 
 
 def delete_range(ptr: CData, txn: TransactionCore, db: Database | None, bounds: Bounds) -> int:
     """Inside the guard: implement ``Transaction.delete_range``."""
-    slot, ffi = txn._slot_in(ptr, db), txn._engine.ffi
+    slot, engine = txn._slot_in(ptr, db), txn._engine
     txn._mutations += txn._write
-    return _use(ptr, txn, slot, "delete_range", bounds, ffi.new("size_t *"), ffi.new("MDB_val *"))
+    name = engine.ffi.new("MDB_val *")
+    return _call(ptr, txn, slot, "delete_range", engine.lib.pylmdb_del_range, bounds, name)
 
 
-def _use(
+def _call(
     ptr: CData,
     txn: TransactionCore,
     slot: DbSlot,
     operation: str,
+    function: CData,
     bounds: Bounds,
-    count: CData,
-    name: CData | None = None,
+    *name: CData,
 ) -> int:
-    """Count the records, or delete them if ``name`` is given, for the name of a database."""
+    """Call a function of ``plain/ranges.c``, and return the number of records."""
     engine = txn._engine
-    lib, null = engine.lib, engine.ffi.NULL
+    ffi, lib = engine.ffi, engine.lib
     start, stop = resolve_prefix(operation, engine, slot.flags, bounds)
-    sizes = len(start or b""), len(stop or b"")
-    ends = (
-        null if start is None else start, sizes[0], null if stop is None else stop, sizes[1], count
-    )  # fmt: skip
-    if name is None:
-        what, code = "mdb_cursor_get", lib.pylmdb_count(ptr, slot.dbi, slot.flags, *ends)
-    else:
-        what = "mdb_cursor_del"
-        code = lib.pylmdb_del_range(ptr, slot.dbi, slot.flags, *ends, name)
-    if not code:
-        return int(count[0])
+    first = (ffi.NULL, 0) if start is None else (start, len(start))
+    end = (ffi.NULL, 0) if stop is None else (stop, len(stop))
+    count = ffi.new("size_t *")
+    code = function(ptr, slot.dbi, slot.flags, *first, *end, count, *name)
     if code == lib.PYLMDB_OTHER_WIDTH:
-        raise refusal("bound of another width", operation, sizes[1], int(count[0]))
-    if name and name.mv_data:
-        start = engine.ffi.buffer(name.mv_data, name.mv_size)[:]
-    raise database_error(what, code, slot, start, operation=operation)
+        raise refusal("bound of another width", operation, end[1], int(count[0]))
+    if code:
+        key = start
+        if name and name[0].mv_data:
+            key = ffi.buffer(name[0].mv_data, name[0].mv_size)[:]
+        what = "mdb_cursor_del" if name else "mdb_cursor_get"
+        raise database_error(what, code, slot, key, operation=operation)
+    return int(count[0])
