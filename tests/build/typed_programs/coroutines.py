@@ -50,6 +50,8 @@ async def transaction(txn: AsyncTransaction) -> None:
     assert_type(await txn.call(lambda sync: sync.get(b"k", 0)), bytes | int)
     assert_type(await txn.range(), list[tuple[bytes, bytes]])
     assert_type(await txn.range(values=False), list[bytes])
+    assert_type(await txn.count(b"a", b"b"), int)
+    assert_type(await txn.delete_range(prefix=b"a"), int)
     assert_type(txn.env, pylmdb.Environment)
     async for key, value in txn.range(prefix=b"k"):
         assert_type(key + value, bytes)

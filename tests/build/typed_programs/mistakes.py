@@ -30,6 +30,8 @@ txn.delete("a")  # error: incompatible type "str"
 txn.pop("a")  # error: incompatible type "str"
 txn.replace(b"a", 1)  # error: incompatible type "int"
 txn.range(prefix="a")  # error: No overload variant of "range"
+txn.count(prefix="a")  # error: incompatible type "str"
+txn.delete_range("a")  # error: incompatible type "str"
 txn.get(b"a").decode()  # error: Item "None" of "bytes | None" has no attribute "decode"
 txn.put_array("a", [1])  # error: incompatible type "str"
 for key, _ in txn.range():
