@@ -14,6 +14,7 @@ from .types import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from types import EllipsisType
     from typing import Any, Literal, NoReturn, TypeVar
 
     from typing_extensions import Self
@@ -190,6 +191,61 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         raise NotImplementedError
 
+    def __contains__(self, key: BytesLike) -> bool:
+        """Return whether ``key`` exists in the transaction's database.
+
+        ``mdb_get``.
+        """
+        raise NotImplementedError
+
+    def first(self, db: Database | None = None) -> tuple[ValueT, ValueT] | None:
+        """Return the first record as (key, value), or None if there is none.
+
+        In a database with duplicates it is the first value of its key.
+
+        :param db: the database; None for the transaction's.
+
+        ``MDB_FIRST``.
+        """
+        raise NotImplementedError
+
+    def last(self, db: Database | None = None) -> tuple[ValueT, ValueT] | None:
+        """Return the last record as (key, value), or None if there is none.
+
+        In a database with duplicates it is the last value of its key.
+
+        :param db: the database; None for the transaction's.
+
+        ``MDB_LAST``.
+        """
+        raise NotImplementedError
+
+    def floor(self, key: BytesLike, db: Database | None = None) -> tuple[ValueT, ValueT] | None:
+        """Return the record with the greatest key that is not greater than ``key``.
+
+        In a database with duplicates it is the last value of its key.
+
+        :param db: the database; None for the transaction's.
+        :return: (key, value), or None if all keys are greater.
+        :raises BadValsizeError: ``key`` has not the width of the database's integer keys.
+
+        ``MDB_SET_RANGE``, ``MDB_PREV``.
+        """
+        raise NotImplementedError
+
+    def ceiling(self, key: BytesLike, db: Database | None = None) -> tuple[ValueT, ValueT] | None:
+        """Return the record with the smallest key that is not smaller than ``key``.
+
+        In a database with duplicates it is the first value of its key.
+
+        :param db: the database; None for the transaction's.
+        :return: (key, value), or None if all keys are smaller.
+        :raises BadValsizeError: ``key`` has not the width of the database's integer keys.
+
+        ``MDB_SET_RANGE``.
+        """
+        raise NotImplementedError
+
     def put(
         self,
         key: BytesLike,
@@ -198,6 +254,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         overwrite: bool = True,
         append: bool = False,
         db: Database | None = None,
+        *,
+        if_value: BytesLike | EllipsisType | None = ...,
     ) -> bool:
         """Store a record; returns True if it was written.
 
@@ -209,10 +267,15 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
             returns False if the key is not the greatest.  In a database with
             duplicates the value is appended to those of the key.
         :param db: the database; None for the transaction's.
+        :param if_value: bytes to write only if the key has this value now, None to write only if
+            the key does not exist (compare and set).  Otherwise nothing is written, and False is
+            returned.  Left out, the value does not matter.
         :raises MapFullError: the map has reached its greatest size.
         :raises BadValsizeError: the database does not allow the size of the key or
             value.
         :raises ReadonlyError: in a read transaction.
+        :raises IncompatibleError: ``if_value`` in a database with duplicates.
+        :raises TypeError: ``if_value`` together with ``overwrite=False`` or ``append=True``.
 
         ``mdb_put``.
         """
@@ -355,6 +418,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[tuple[ValueT, ValueT]]: ...
     @overload
@@ -367,6 +434,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[False],
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[ValueT]: ...
     @overload
@@ -379,6 +450,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: Literal[False],
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[ValueT]: ...
     @overload
@@ -391,6 +466,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: bool = True,
         values: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[Any]: ...
     def range(
@@ -402,6 +481,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: bool = True,
         values: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[Any]:
         """Iterate over the records with ``start <= key < stop`` in key order.
@@ -412,12 +495,18 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         :param reverse: True for the same records from last to first.
         :param keys: False for values only.
         :param values: False for keys only; no value is read.
+        :param limit: the greatest number of records; None for all.
+        :param offset: how many records to leave out first, of the last ones with
+            ``reverse``.  Without duplicates, pages of them are left out at once.
+        :param include_start: False to begin after ``start``, and all its values.
+        :param include_stop: True to end with ``stop``, and all its values.
         :param db: the database; None for the transaction's.
         :return: an iterator over (key, value) pairs, keys, or values.  Records can be
             changed and deleted meanwhile.
-        :raises TypeError: ``prefix`` is given together with ``start`` or ``stop``.
-        :raises InvalidParameterError: ``prefix`` in a database with integer or reversed
-            keys.
+        :raises TypeError: ``prefix`` is given together with ``start``, ``stop`` or what
+            they include; ``limit`` or ``offset`` is not an integer.
+        :raises InvalidParameterError: ``limit`` or ``offset`` is negative; ``prefix`` in a
+            database with integer or reversed keys.
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """
@@ -485,6 +574,33 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
             raise refusal("no bounds", "delete_range", "txn.drop(db, delete=False)")
         bounds = freeze_bounds(start, stop, prefix)
         return self._do(delete_range, self, db, bounds)
+
+    def next_id(self, db: Database | None = None) -> int:
+        """Return the number for a new key: the greatest key's plus one, or 1 in an empty database.
+
+        No record has this number, and until the transaction ends no other writer can take it.
+        The same number is returned until a record with it is stored, and again if the record
+        with the greatest key is deleted.
+
+        The number of a key is, in a database with ``integerkey``, the native integer.  Elsewhere
+        it is the decimal number, if the key consists of ASCII digits; else the key must have 4
+        or 8 bytes, which are an unsigned integer with the highest byte first, as for
+        :meth:`take` and :class:`~pylmdb.Map` with ``key="uint"``; with ``reverse_key`` the
+        lowest byte is first.
+
+        :param db: the database; None for the transaction's.
+        :raises ReadonlyError: in a read transaction, because another writer could take the number.
+        :raises InvalidParameterError: the greatest key is not a number.
+        :raises OverflowError: keys of this width have no greater number.
+
+        ``mdb_cursor_get`` with ``MDB_LAST``.
+        """
+        from ._core_rules.numbers import next_number  # few programs need it
+
+        if not self._write and not self.closed:
+            raise refusal("number in a read transaction")
+        with self.cursor(db) as cursor:
+            return next_number(bytes(cursor.key()), cursor.db.flags()) if cursor.last() else 1
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")

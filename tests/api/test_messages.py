@@ -7,6 +7,7 @@ operations on ended objects, ``test_open_refused.py`` the paths that cannot be o
 ``test_api_signatures.py`` missing and unknown arguments.
 """
 
+import asyncio
 import errno
 import os
 import re
@@ -129,6 +130,20 @@ def json_map(world):
     return Map(world.env, db=world.plain, key="str", value="json")
 
 
+def list_map(world):
+    made = Map(world.env, db="lists", key="str", value="json")
+    made["k"] = []
+    return made
+
+
+def aio_in(world):
+    async def ask():
+        async with aio.wrap(world.env).begin() as txn:
+            return b"apple" in txn
+
+    return asyncio.run(ask())
+
+
 # Calls that py-lmdb has, too; what it raises, pylmdb raises, or a subclass.
 CALLS = {
     # -- in a read transaction, or a read-only environment
@@ -233,7 +248,7 @@ CALLS = {
     "open, max_readers as str": lambda w: w.lib.open("new", max_readers="1", **w.options),
     "set_mapsize(-1)": lambda w: w.env.set_mapsize(-1),
     "copy to int": lambda w: w.env.copy(3),
-    "copy to a directory that is missing": lambda w: w.env.copy("missing"),
+    "copy, parent is missing": lambda w: w.env.copy("missing/copy"),
     "copyfd to a closed descriptor": lambda w: w.env.copyfd(999),
     # -- cursors
     "cursor.count without a position": lambda w: w.cursor(w.dups).count(),
@@ -277,6 +292,50 @@ OWN_CALLS = {
         [b"apple"], dupdata=True, dupfixed_bytes=3
     ),
     "put without a value": lambda w: w.writer.put(b"a", None),
+    "open, on_slow_reader as int": lambda w: w.lib.open("new", on_slow_reader=3),
+    "open, slow_reader as int": lambda w: w.lib.open("new", on_slow_reader=print, slow_reader=3),
+    "open, slow_reader without a limit": lambda w: w.lib.open(
+        "new", on_slow_reader=print, slow_reader=(None, None)
+    ),
+    "open, on_slow_reader without locks": lambda w: w.lib.open(
+        "new", on_slow_reader=print, lock=False
+    ),
+    "wait, timeout over": lambda w: w.env.wait(timeout=0),
+    "wait in a write transaction": lambda w: [w.writer, w.env.wait()],
+    "wait, after as str": lambda w: w.env.wait("1"),
+    "wait, timeout=-1": lambda w: w.env.wait(timeout=-1),
+    "open without a path": lambda w: w.lib.open(),
+    "open, temporary and readonly": lambda w: w.lib.open(temporary=True, readonly=True),
+    "open, temporary and create=False": lambda w: w.lib.open(temporary=True, create=False),
+    "open, temporary and subdir=False": lambda w: w.lib.open("new", temporary=True, subdir=False),
+    "open, temporary in an existing directory": lambda w: w.lib.open("e", temporary=True),
+    "open, temporary without a parent": lambda w: w.lib.open("none/new", temporary=True),
+    "rename_db, missing": lambda w: w.env.rename_db(b"nowhere", b"new"),
+    "rename_db, taken": lambda w: w.env.rename_db(b"plain", b"dups"),
+    "rename_db to a record": lambda w: w.env.rename_db(b"plain", b"apple"),
+    "rename_db, long name": lambda w: w.env.rename_db(b"plain", LONG),
+    "rename_db, empty name": lambda w: w.env.rename_db(b"plain", b""),
+    "rename_db, name with NUL": lambda w: w.env.rename_db(b"plain", b"a\0b"),
+    "rename_db, str": lambda w: w.env.rename_db("plain", b"new"),
+    "rename_db, None": lambda w: w.env.rename_db(None, b"new"),
+    "rename_db of a read-only environment": lambda w: w.readonly.rename_db(b"a", b"b"),
+    "rename_db in a write transaction": lambda w: [w.writer, w.env.rename_db(b"plain", b"b")],
+    "copy_db, missing": lambda w: w.env.copy_db(b"nowhere", b"new"),
+    "copy_db, taken": lambda w: w.env.copy_db(b"plain", b"dups"),
+    "copy_db to a record": lambda w: w.env.copy_db(b"plain", b"apple"),
+    "copy_db, long name": lambda w: w.env.copy_db(b"plain", LONG),
+    "copy_db, too many": lambda w: w.env.copy_db(b"plain", b"two", w.small),
+    "copy_db, env as str": lambda w: w.env.copy_db(b"plain", b"new", "path"),
+    "copy_db to a read-only environment": lambda w: w.env.copy_db(b"plain", b"new", w.readonly),
+    "put, if_value as str": lambda w: w.writer.put(b"a", b"b", if_value="c"),
+    "put, if_value and overwrite": lambda w: w.writer.put(
+        b"a", b"b", overwrite=False, if_value=b"c"
+    ),
+    "put, if_value with dupsort": lambda w: w.writer.put(b"a", b"b", db=w.dups, if_value=b"c"),
+    "put, if_value in a read transaction": lambda w: w.reader.put(b"a", b"b", if_value=b"c"),
+    "put, if_value and empty key": lambda w: w.writer.put(b"", b"b", if_value=b"c"),
+    "next_id in a read transaction": lambda w: w.reader.next_id(),
+    "next_id of other keys": lambda w: w.writer.next_id(w.plain),
     "view, empty key": lambda w: w.reader.view(b""),
     "get_many, bytes": lambda w: w.reader.get_many(b"apple"),
     "get_many, int": lambda w: w.reader.get_many(3),
@@ -285,6 +344,9 @@ OWN_CALLS = {
     "get_many, integerkey": lambda w: w.reader.get_many([b"1234", b"abc"], db=w.numbers),
     "range, start and prefix": lambda w: w.reader.range(b"a", prefix=b"b"),
     "range, str": lambda w: w.reader.range("a"),
+    "range, prefix and include_stop": lambda w: w.reader.range(prefix=b"b", include_stop=True),
+    "range, limit=-1": lambda w: w.reader.range(limit=-1),
+    "range, offset as float": lambda w: w.reader.range(offset=1.5),
     "range of nothing": lambda w: w.reader.range(keys=False, values=False),
     "range, integerkey": lambda w: w.reader.range(b"abc", db=w.numbers),
     "range, prefix of integerkey": lambda w: w.reader.range(prefix=b"abcd", db=w.numbers),
@@ -302,6 +364,19 @@ OWN_CALLS = {
     "Map.delete_range, integer": lambda w: json_map(w).delete_range(1),
     "Map.count, prefix of integers": lambda w: Map(w.env, "plain", key="int").count(prefix=1),
     "cursor.range, integerkey": lambda w: w.cursor(w.numbers).range(b"abc", reverse=False),
+    "in, str": lambda w: "apple" in w.reader,
+    "in, empty key": lambda w: b"" in w.reader,
+    "in, integerkey": lambda w: b"abc" in w.begin(db=w.numbers),
+    "has_many, bytes": lambda w: w.reader.has_many(b"apple"),
+    "has_many, integers": lambda w: w.reader.has_many([1, 2]),
+    "has_many, empty key": lambda w: w.reader.has_many([b"apple", b""]),
+    "has_many, integerkey": lambda w: w.reader.has_many([b"1234", b"abc"], db=w.numbers),
+    "has_many, array of empty keys": lambda w: w.reader.has_many(np.array([b""], "S1")),
+    "has_many, array of floats": lambda w: w.reader.has_many(np.zeros(2)),
+    "floor, str": lambda w: w.reader.floor("apple"),
+    "floor, integerkey": lambda w: w.reader.floor(b"abc", w.numbers),
+    "ceiling, integerkey": lambda w: w.reader.ceiling(b"abc", w.numbers),
+    "first, db as bytes": lambda w: w.reader.first(b"plain"),
     "put_array in a read transaction": lambda w: w.reader.put_array(b"a", np.zeros(3)),
     "put_arrays in a read transaction": lambda w: w.reader.put_arrays([b"a"], np.zeros((1, 3))),
     "put_array, long key": lambda w: w.writer.put_array(LONG, np.zeros(3)),
@@ -320,9 +395,14 @@ OWN_CALLS = {
     "Map, JSON over other data, values": lambda w: list(json_map(w).values()),
     "Map, unknown codec": lambda w: Map(w.env, value="jsn"),
     "Map, database with flags": lambda w: Map(w.env, db=w.dups),
+    "Map.increment of a list": lambda w: list_map(w).increment("k"),
+    "Map.increment by str": lambda w: list_map(w).increment("k", "1"),
+    "Map, limit=-1": lambda w: Map(w.env, db=w.plain).range(limit=-1),
+    "Map | int": lambda w: Map(w.env, db=w.plain) | 3,
     "Map, key as int": lambda w: Map(w.env, db=w.plain)[3],
     "aio, with": lambda w: aio.wrap(w.env).begin().__enter__(),
     "aio, forgotten await": lambda w: aio.wrap(w.env).begin().get,
+    "aio, in": aio_in,
     "aio, for": lambda w: iter(aio.wrap(w.env).begin()),
     "aio, with an environment": lambda w: aio.wrap(w.env).__enter__(),
     "build(lambda)": lambda w: datasets.build(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -267,6 +266,7 @@ class Environments(RuleBasedStateMachine):
         expected = [first and first[1] for first in firsts]
         assert [self.level.txn.get(key, db=handle) for key in keys] == expected
         assert self.level.txn.get_many(keys, db=handle) == expected
+        assert self.level.txn.has_many(keys, handle) == [first is not None for first in firsts]
         cursor = self.level.txn.cursor(handle)
         assert cursor.getmulti(keys) == [first for first in firsts if first]
         if table.kind.dupsort:
@@ -305,27 +305,15 @@ class Environments(RuleBasedStateMachine):
         if how == "replace":
             self.put_in_model(name, key, value)
 
-    def draw_range(
-        self, table: Table, data: Any
-    ) -> tuple[bytes | None, bytes | None, list[Record]]:
-        """Return two bounds, and the records between them."""
-        bounds = st.none() | self.some_key(table)
-        start, stop = data.draw(bounds, "start"), data.draw(bounds, "stop")
-        order = table.kind.key_order
-        within = [
-            each for each in table.records
-            if (start is None or order(each[0]) >= order(start))
-            and (stop is None or order(each[0]) < order(stop))
-        ]  # fmt: skip
-        return start, stop, within
-
     @rule(name=NAMES, data=st.data())
     def delete_range(self, name: bytes, data: Any) -> None:
         handle, table = self.table(name)
-        start, stop, gone = self.draw_range(table, data)
-        if start is stop is None:
-            start = struct.pack("@Q", 0) if "integerkey" in table.kind.flags else b""
-            gone = list(table.records)
+        start, stop = data.draw(self.some_key(table), "start"), data.draw(self.some_key(table))
+        order = table.kind.key_order
+        gone = [each for each in table.records if order(start) <= order(each[0]) < order(stop)]
+        assert self.level.txn.count(start, stop, db=handle) == len(gone)
+        if data.draw(st.booleans(), "to the end"):
+            gone, stop = [each for each in table.records if order(each[0]) >= order(start)], None
         assert self.level.txn.delete_range(start, stop, db=handle) == len(gone)
         table.remove(gone)
         self.changed(name, gone)
@@ -333,14 +321,38 @@ class Environments(RuleBasedStateMachine):
     @rule(name=NAMES, data=st.data(), reverse=st.booleans())
     def range(self, name: bytes, data: Any, reverse: bool) -> None:
         handle, table = self.table(name)
-        start, stop, expected = self.draw_range(table, data)
-        assert self.level.txn.count(start, stop, db=handle) == len(expected)
-        found = self.level.txn.range(start, stop, reverse=reverse, db=handle)
-        assert list(found) == (expected[::-1] if reverse else expected)
+        bounds = st.none() | self.some_key(table)
+        start, stop = data.draw(bounds, "start"), data.draw(bounds, "stop")
+        include_start, include_stop = data.draw(st.booleans()), data.draw(st.booleans())
+        offset, limit = data.draw(st.sampled_from([0, 0, 1, 3])), data.draw(st.none() | st.just(4))
+        order = table.kind.key_order
+        expected = [
+            each for each in table.records
+            if (start is None or order(each[0]) > order(start)
+                or (include_start and each[0] == start))
+            and (stop is None or order(each[0]) < order(stop)
+                 or (include_stop and each[0] == stop))
+        ]  # fmt: skip
+        found = self.level.txn.range(
+            start, stop, reverse=reverse, limit=limit, offset=offset,
+            include_start=include_start, include_stop=include_stop, db=handle,
+        )  # fmt: skip
+        assert list(found) == (expected[::-1] if reverse else expected)[offset:][:limit]
+        self.check_nearest(handle, table, start)
         if not table.kind.flags.keys() & {"integerkey", "reverse_key"} and start:
             expected = [each for each in table.records if each[0].startswith(start)]
             assert list(self.level.txn.range(prefix=start, db=handle)) == expected
             assert self.level.txn.count(prefix=start, db=handle) == len(expected)
+
+    def check_nearest(self, handle: Any, table: Table, key: bytes | None) -> None:
+        txn, order, records = self.level.txn, table.kind.key_order, table.records
+        assert txn.first(handle) == (records[0] if records else None)
+        assert txn.last(handle) == (records[-1] if records else None)
+        if key is not None:
+            above = [each for each in records if order(each[0]) >= order(key)]
+            below = [each for each in records if order(each[0]) <= order(key)]
+            assert txn.ceiling(key, handle) == (above[0] if above else None)
+            assert txn.floor(key, handle) == (below[-1] if below else None)
 
     # -- cursors ----------------------------------------------------------------------------------
 

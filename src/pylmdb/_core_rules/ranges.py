@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The bounds of a range of keys, and the operations on a whole range."""
+"""The arguments of a range of keys, and the operations on a whole range."""
 
 from __future__ import annotations
+
+from _operator import index
+from sys import maxsize
 
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
@@ -19,11 +22,33 @@ if TYPE_CHECKING:
     # start, stop and prefix, as they are given
     Bounds = tuple[bytes | None, bytes | None, bytes | None]
 
+# further bounds of range()
+INCLUDED = " (with include_start and include_stop)"
+
 
 def successor(prefix: bytes) -> bytes | None:
     """The smallest key that is greater than every key with ``prefix``; None if there is none."""
     body = prefix.rstrip(b"\xff")
     return body[:-1] + bytes([body[-1] + 1]) if body else None
+
+
+def following(key: bytes) -> bytes:
+    """The smallest key that is greater than ``key``, in the order of bytes."""
+    return key + b"\0"
+
+
+def record_count(name: str, count: object) -> int:
+    """Check the argument ``limit`` or ``offset``, and return it.
+
+    :param name: of the argument, for messages.
+    """
+    try:
+        number = index(count)  # type: ignore[arg-type]
+    except TypeError:
+        raise refusal("record count of another type", name, type(count)) from None
+    if number < 0:
+        raise refusal("negative record count", name, number)
+    return min(number, maxsize)  # no database has more
 
 
 def freeze_bounds(
@@ -52,7 +77,7 @@ def resolve_prefix(
         has_bounds, flags & (MDB_INTEGERKEY | MDB_REVERSEKEY)
     )
     if refused:
-        raise refusal(engine.ffi.string(refused).decode(), operation)
+        raise refusal(engine.ffi.string(refused).decode(), operation, "")
     return prefix, successor(prefix)
 
 

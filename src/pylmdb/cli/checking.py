@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The command verify: checks a data file."""
+"""The commands verify and salvage: check a data file, and save what can be read of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..tools import verify
+from ..tools import salvage, verify
 from ._opening import require
 from ._output import print_json, progress, visible
 
@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """Add the command."""
+    """Add the commands."""
     command = commands.add(
         "verify",
         verify_file,
         "Check a file, which may be hostile; the exit status is 1 if it is damaged.",
     )
-    command.add_argument(
-        "path", metavar="PATH", help="path of the environment: a directory or a single file"
+    saving = commands.add(
+        "salvage",
+        salvage_file,
+        "Save what can be read of a damaged file; the exit status is 1 if anything is lost.",
+    )
+    for each in (command, saving):
+        each.add_argument(
+            "path", metavar="PATH", help="path of the environment: a directory or a single file"
+        )
+    saving.add_argument(
+        "dest", metavar="DEST", help="path of the new environment, which must not exist"
+    )
+    saving.add_argument(
+        "--previous", action="store_true", help="save the snapshot before the last commit"
     )
 
 
@@ -34,6 +46,23 @@ def verify_file(args: argparse.Namespace) -> None:
     if args.json:
         print_json(report.as_dict())
     else:
-        print("\n".join(map(visible, str(report).splitlines())))
+        _print_lines(report)
     if not report.ok:
-        raise ValueError(f"{args.path!r} is damaged")
+        advice = "; pylmdb salvage saves what can be read" if report.databases else ""
+        raise ValueError(f"{args.path!r} is damaged{advice}")
+
+
+def salvage_file(args: argparse.Namespace) -> None:
+    """``pylmdb salvage``."""
+    require(args.path)
+    result = salvage(args.path, args.dest, previous=args.previous, progress=progress())
+    if args.json:
+        print_json(result.as_dict())
+    else:
+        _print_lines(result)
+    if not result.ok:
+        raise ValueError(f"not everything in {args.path!r} could be saved")
+
+
+def _print_lines(report: object) -> None:
+    print("\n".join(map(visible, str(report).splitlines())))

@@ -36,9 +36,20 @@ assert_type(numbers.get("k"), int | None)
 assert_type(numbers.get("k", "none"), int | str)
 assert_type([*numbers.prefix("k")], list[tuple[str, int]])
 assert_type(numbers.first(), tuple[str, int] | None)
+assert_type(numbers.floor("k"), tuple[str, int] | None)
+assert_type([*numbers.range("a", limit=3, offset=1, include_stop=True)], list[tuple[str, int]])
+assert_type(numbers.has_many(["k"]), list[bool])
+assert_type(numbers | {"k": 1}, dict[str, int])
+assert_type({"k": 1} | numbers, dict[str, int])
+assert_type(numbers | {1: "k"}, dict[str | int, int | str])
+assert_type(numbers | numbers, dict[str, int])
+numbers |= {"k": 1}
+numbers |= [("k", 1)]
+assert_type(numbers, Map[str, int])
 numbers.update({"a": 1}, b=2)
 numbers.update([("a", 1)])
 numbers.update(zip(["a"], [1], strict=True))
+assert_type(numbers.increment("a"), int)
 with numbers.transaction() as txn:
     assert_type(txn, pylmdb.Transaction[bytes])
     numbers["a"] += 1

@@ -9,6 +9,9 @@ cursor = txn.cursor()
 
 pylmdb.opne("x")  # error: Module has no attribute "opne"
 print(pylmdb.MapFulError)  # error: Module has no attribute "MapFulError"
+env.rename_db("a", b"b")  # error: incompatible type "str"
+env.copy_db(b"a", b"b", "path")  # error: incompatible type "str"
+pylmdb.open(on_slow_reader=3)  # error: incompatible type "int"
 env.begin(wriet=True)  # error: Unexpected keyword argument
 env.begin(timeout="soon")  # error: No overload variant
 env.open_db("text")  # error: incompatible type "str"
@@ -24,6 +27,7 @@ txn.get_many(["a"])  # error: incompatible type "str"
 txn.put(b"k")  # error: Missing positional argument
 txn.put(b"a", "b")  # error: incompatible type "str"; expected "Buffer | _Array"
 txn.put("a", b"b")  # error: incompatible type "str"; expected "Buffer | _Array"
+txn.put(b"a", b"b", if_value="c")  # error: incompatible type "str"
 txn.put(1, [])  # error: incompatible type "int"; expected "Buffer | _Array"
 txn.put(b"a", None)  # error: incompatible type "None"; expected "Buffer | _Array"
 txn.delete("a")  # error: incompatible type "str"
@@ -32,6 +36,14 @@ txn.replace(b"a", 1)  # error: incompatible type "int"
 txn.range(prefix="a")  # error: No overload variant of "range"
 txn.count(prefix="a")  # error: incompatible type "str"
 txn.delete_range("a")  # error: incompatible type "str"
+txn.range(limit="3")  # error: No overload variant of "range"
+txn.range(include_end=True)  # error: Unexpected keyword argument "include_end"
+txn.floor("a")  # error: incompatible type "str"
+txn.first()[0]  # error: Value of type "tuple[bytes, bytes] | None" is not indexable
+"a" in txn  # error: Unsupported operand types for in
+txn.has_many(["a"])  # error: incompatible type "str"
+txn.has_many(b"key")  # error: incompatible type "bytes"
+txn.has_many([1])  # error: incompatible type "int"
 txn.get(b"a").decode()  # error: Item "None" of "bytes | None" has no attribute "decode"
 txn.put_array("a", [1])  # error: incompatible type "str"
 for key, _ in txn.range():
@@ -56,6 +68,8 @@ pylmdb.Map(env, key="str")[b"k"]  # error: Invalid index type "bytes"
 pylmdb.Map(env, key="int", value="bytes")[1].encode()  # error: "bytes" has no attribute "encode"
 pylmdb.Map(env, key="str", value="str")["k"] = b"v"  # error: Incompatible types in assignment
 pylmdb.Map(env, key="str", value="str").update({"k": 1})  # error: incompatible type
+pylmdb.Map(env) | 3  # error: Unsupported operand types for |
+pylmdb.Map(env, key="str").floor(b"k")  # error: incompatible type "bytes"
 pylmdb.Map(env, key=3)  # error: No overload variant
 pylmdb.Map("x", redonly=True)  # error: No overload variant
 
