@@ -119,6 +119,41 @@ def delete(stage: Stage) -> Iterator[Timed]:
         yield Job(len(keys), run, after=restore, repeat=10)
 
 
+@CASES.case("delete_range of half the records", 10)
+def delete_range(stage: Stage) -> Iterator[Timed]:
+    """The transaction is aborted, so each round finds the same file."""
+    yield from delete_between(stage, *data.middle_half(stage.sizes), stage.sizes.many // 2)
+
+
+@CASES.case("delete_range of 10 records")
+def delete_range_ten(stage: Stage) -> Iterator[Timed]:
+    start = stage.sizes.many // 2 + 5
+    yield from delete_between(stage, data.key(start), data.key(start + 10), 10, repeat=50)
+
+
+def delete_between(
+    stage: Stage, start: bytes, stop: bytes, count: int, repeat: int = 1
+) -> Iterator[Timed]:
+    begun: list[Any] = []
+
+    def before() -> None:
+        begun.append(stage.large.begin(write=True))
+
+    def ours() -> None:
+        begun[-1].delete_range(start, stop)
+
+    def theirs() -> None:
+        cursor = begun[-1].cursor()
+        cursor.set_range(start)
+        while cursor.key() < stop:
+            cursor.delete()
+
+    def after() -> None:
+        begun.pop().abort()
+
+    yield Job(count, ours if stage.ours else theirs, before, after, repeat)
+
+
 def fill(
     stage: Stage, count: int, write: Callable[[Any], Any], env: Any = None, db: Any = None
 ) -> Iterator[Timed]:

@@ -75,6 +75,11 @@ def many_keys(sizes: Sizes) -> list[bytes]:
     return [key(i) for i in range(sizes.many)]
 
 
+def middle_half(sizes: Sizes) -> tuple[bytes, bytes]:
+    """The bounds of a range of half the records of the large file."""
+    return key(sizes.many // 4), key(sizes.many // 4 + sizes.many // 2)
+
+
 def dup_keys(sizes: Sizes) -> list[bytes]:
     return [key(i) for i in range(sizes.dup_keys)]
 

@@ -216,6 +216,7 @@ static inline int is_truncated(MDB_env *env)
 #undef ftruncate
 #undef fcntl
 #include "read_ahead.c"
+#include "ranges.c"
 static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);

@@ -107,6 +107,16 @@ size_t pylmdb_warm_pages(MDB_txn *txn, size_t from, size_t count);
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
                     pylmdb_on_old_value *on_old_value, void *context);
 
+/* Count the records with start <= key < stop, each value of a key as one; NULL: no bound. start
+ * is not empty. The cursor may be anywhere afterwards. */
+int pylmdb_count_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop,
+                       size_t *count);
+/* Delete them; other cursors are left where mdb_cursor_del() leaves them. MDB_INCOMPATIBLE: *name
+ * is that of a named database in the range, and nothing is deleted. After other codes the
+ * transaction may have failed. */
+int pylmdb_delete_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop,
+                        size_t *deleted, MDB_val *name);
+
 /* mdb_cursor_get() for movements without a key; faster for MDB_NEXT and MDB_PREV. data may be
  * NULL. */
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);

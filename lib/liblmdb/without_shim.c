@@ -183,6 +183,47 @@ int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *valu
     return PYLMDB_NOT_QUICK;
 }
 
+/* Go from key to key through a range, and count the records; delete them if asked for. */
+static int walk_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop, int deletes,
+                      size_t *count)
+{
+    MDB_txn *txn = mdb_cursor_txn(cursor);
+    const MDB_dbi dbi = mdb_cursor_dbi(cursor);
+    MDB_val key, value;
+    unsigned int flags;
+    size_t values = 1;
+    int rc = mdb_dbi_flags(txn, dbi, &flags);
+
+    *count = 0;
+    if (!rc && start)
+        key = *start;
+    if (!rc)
+        rc = mdb_cursor_get(cursor, &key, &value, start ? MDB_SET_RANGE : MDB_FIRST);
+    while (!rc && (!stop || mdb_cmp(txn, dbi, &key, stop) < 0)) {
+        if (flags & MDB_DUPSORT)
+            rc = mdb_cursor_count(cursor, &values);
+        if (!rc && deletes)
+            rc = mdb_cursor_del(cursor, flags & MDB_DUPSORT ? MDB_NODUPDATA : 0);
+        if (rc)
+            break;
+        *count += values;
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_NODUP);
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int pylmdb_count_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop, size_t *count)
+{
+    return walk_range(cursor, start, stop, 0, count);
+}
+
+int pylmdb_delete_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop,
+                        size_t *deleted, MDB_val *name)
+{
+    (void)name;
+    return walk_range(cursor, start, stop, 1, deleted);
+}
+
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
     MDB_val unwanted;

@@ -180,7 +180,7 @@ static inline int next_record(struct pylmdb_iteration *iteration, Cursor *cursor
     if (code == PYLMDB_NOT_QUICK)
         code = cursor->engine->iteration_next(iteration, &cursor->position);
     if (code == PYLMDB_OTHER_WIDTH)
-        return refuse_with(cursor->state, "bound of another width", "nn",
+        return refuse_with(cursor->state, "bound of another width", "snn", "range",
                            (Py_ssize_t)iteration->bound.mv_size,
                            (Py_ssize_t)cursor->position.key.mv_size);
     return found_record(cursor, "iteration", code);
@@ -345,7 +345,8 @@ static int take_prefix(Cursor *cursor, PyObject *object, Range *range)
     PyObject *copy;
 
     if (refused)
-        return refuse_named(cursor->state, refused);
+        return refuse_with(cursor->state, refused, "ss", "range",
+                           " (with include_start and include_stop)");
     copy = PyBytes_CheckExact(object)
                ? Py_NewRef(object)
                : PyBytes_FromStringAndSize(prefix->data, (Py_ssize_t)prefix->size);

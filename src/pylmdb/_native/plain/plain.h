@@ -137,6 +137,18 @@ int pylmdb_env_stat(MDB_env *env, size_t *out);
 /* mdb_env_info, and how far the map reaches and may grow */
 int pylmdb_env_info(MDB_env *env, size_t *out);
 
+/* -- ranges.c -- */
+
+/* Count the records with start <= key < stop, or delete them and count those; NULL: no bound.
+ * MDB_BAD_VALSIZE: start has another size than the keys. PYLMDB_OTHER_WIDTH: stop has, and
+ * *count is that of the keys. MDB_INCOMPATIBLE: *name is the name of a database in the range, and
+ * nothing is deleted. */
+int pylmdb_count(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *start,
+                 size_t start_size, const void *stop, size_t stop_size, size_t *count);
+int pylmdb_del_range(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *start,
+                     size_t start_size, const void *stop, size_t stop_size, size_t *count,
+                     MDB_val *name);
+
 /* -- look.c -- */
 
 struct pylmdb_file {
