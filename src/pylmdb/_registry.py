@@ -25,6 +25,7 @@ from ._shared.growth import plan
 from ._shared.opening import Look, OpenAttempt, RetryError
 from ._shared.options import SPARE_SLOTS
 from ._shared.options import make_options as make_options
+from ._shared.pinned import after_close as after_close
 from ._typing import TYPE_CHECKING
 from .errors import Error, ReplacedError, error
 

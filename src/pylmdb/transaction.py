@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 from ._array_methods import TransactionArrays
-from ._core_rules.failures import database_error
-from ._core_rules.refusals import refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import TransactionCore, publish
-from .types import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
-    from .types import BytesLike
+    from .types import BytesLike, Stat
 
     T = TypeVar("T")
 
@@ -390,6 +387,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         self._do(self._drop, db, bool(delete))
 
     def _drop(self, ptr: CData, db: Database, delete: bool) -> None:
+        from ._core_rules.failures import database_error
+        from ._core_rules.refusals import refusal
+
         if db is None:
             raise refusal("not a database", type(db))
         shared, slot = self._shared, self._slot_in(ptr, db)

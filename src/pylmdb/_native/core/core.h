@@ -95,7 +95,8 @@ typedef struct {
     PyTypeObject *database_type, *lock_type;
     /* the classes of new objects, set by publish() */
     PyObject *transaction_class, *cursor_class, *database_class;
-    /* functions and classes in Python */
+    /* functions and classes in Python, which take_python_side() imports */
+    int has_python_side;
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
     PyObject *successor, *record_count;
     PyObject *deadline_class;
@@ -292,6 +293,8 @@ typedef struct Cursor {
 } Cursor;
 
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
+
+int take_python_side(CoreState *state);
 
 PyObject *fail(CoreState *state, const char *what, int code);
 /* For an operation (a method's name) on a database, and for one record of it; value_size is

@@ -319,7 +319,7 @@ void settle_handles(Transaction *txn, int kept)
 
 static int slot_init(Slot *self, PyObject *args, PyObject *kwargs)
 {
-    const CoreState *state = state_of(Py_TYPE(self));
+    const CoreState *state = PyType_GetModuleState(Py_TYPE(self));
     PyObject *shared, *name;
     unsigned int dbi, flags;
 
