@@ -91,7 +91,7 @@ def make_options(
         if value is None and field in _MAY_BE_NONE:
             continue
         if type(value) is not int or not 0 <= value <= limit:
-            given[field] = _checked_integer(field, value, limit)
+            given[field] = _checked_integer(field, given[field], limit)
     for field in _SWITCHES:
         if given[field] is not True and given[field] is not False:
             given[field] = bool(given[field])
