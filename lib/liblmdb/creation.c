@@ -149,7 +149,7 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock)
     if (lock->l_start)
         return set_lock(fd, kind, command, lock);
     rc = lock_to_open(fd, kind, command, lock);
-    if (rc && env && fd == env->me_lfd && opening && opening->other_binding == PYLMDB_HAS_IT) {
+    if (rc && env && fd >= 0 && opening && opening->other_binding == PYLMDB_HAS_IT) {
         const int code = errno;
 
         keep_lock_file(fd);

@@ -136,7 +136,7 @@ static int other_binding_has_it(const void *own_map)
     return opening->other_binding == PYLMDB_HAS_IT;
 }
 
-/* Called when the lock file is locked, or has no locks of open files. Then a lock of the process
+/* Called when the lock file is found locked, and before a lock of the process is asked for, which
  * could replace that of the other binding. */
 static int is_opened_elsewhere(void)
 {
