@@ -534,6 +534,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         from ._core_rules.numbers import next_number  # few programs need it
 
         if not self._write and not self.closed:
+            from ._core_rules.refusals import refusal
+
             raise refusal("number in a read transaction")
         with self.cursor(db) as cursor:
             return next_number(bytes(cursor.key()), cursor.db.flags()) if cursor.last() else 1
