@@ -221,6 +221,7 @@ static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
 static void unguard_map(int slot);
+#include "other_bindings.c"
 #include "opening.c"
 #include "creation.c"
 #include "addresses.c"

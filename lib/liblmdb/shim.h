@@ -166,12 +166,14 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 /* cdef: begin */
 /* Return the address and the size of the map; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);
+/* cdef: end */
 
 /* Set the sizes of the map before an environment is opened: the first size, the size that it
  * may reach (at least the file's), and how much to map. fixed: the user has chosen the size,
  * and info() reports that size. */
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 
+/* cdef: begin */
 /* Set the limit of an open environment's map, never below what is used; 0 means the size in
  * the file. Transactions may be alive. MDB_MAP_RESIZED: nothing has changed, because the
  * mapping cannot be extended so far. ENOSYS: this build cannot. */
@@ -201,11 +203,11 @@ void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved
 
 /* Return the new size, in bytes, of a map that grows by a part of itself. */
 size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part);
+/* cdef: end */
 
 /* Called before an environment is opened: whether reads of a data file that is truncated
  * while it is mapped fail with MDB_CORRUPTED, instead of ending the process. */
 void pylmdb_env_guard_reads(MDB_env *env, int guard);
-/* cdef: end */
 
 /* Whether that has happened to any environment, and to this one. Code that copies a value
  * touches it before, and asks this afterwards. */
@@ -230,9 +232,10 @@ void pylmdb_touch(const void *data, size_t size);
 int pylmdb_env_alone(MDB_env *env, int alone);
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
-/* mdb_env_open() that notes which files it has created (an inode of 0: none) and which step
- * has failed. pylmdb_remove_made() removes these files after the environment was closed,
- * unless another process uses them; lock_file is NULL if there is none. */
+/* mdb_env_open() that refuses a file that another LMDB binding has open in this process, and
+ * notes which files it has created (an inode of 0: none) and which step has failed.
+ * pylmdb_remove_made() removes these files after the environment was closed, unless another
+ * process uses them; lock_file is NULL if there is none. */
 enum pylmdb_step {
     PYLMDB_OTHER_STEP,
     PYLMDB_OPEN_DATA_FILE,
@@ -244,9 +247,17 @@ enum pylmdb_step {
 struct pylmdb_made {
     unsigned long long device, inode;
 };
+/* Whether another LMDB binding has the data file open in this process. */
+enum pylmdb_other_binding { PYLMDB_NOT_ASKED, PYLMDB_HAS_IT, PYLMDB_HAS_IT_NOT };
+/* Another binding has it, so the environment must not be open here. The descriptor of its lock
+ * file stays open, if it has one, until this file is opened again. */
+#define PYLMDB_OTHER_BINDING (-30705)
 struct pylmdb_opening {
     int step, code;
     struct pylmdb_made data_file, lock_file;
+    /* given by the caller: the data file that exists already; an inode of 0: do not ask */
+    struct pylmdb_made looked;
+    int other_binding;
 };
 int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode,
                     struct pylmdb_opening *noted);
@@ -265,13 +276,15 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
  * open creates a new one. ESTALE: the paths already name other files. EBUSY: another
  * process is removing it. */
 #define PYLMDB_OTHER_FILE (-30701)
-int pylmdb_env_join(MDB_env *env);
 int pylmdb_env_discard_locks(MDB_env *env);
+/* cdef: end */
+int pylmdb_env_join(MDB_env *env);
 
 /* Called after pylmdb_env_open() and before the first transaction: repairs what a process
  * that died while it opened the environment has left in the lock file. */
 void pylmdb_env_opened(MDB_env *env);
 
+/* cdef: begin */
 /* Return the number by which this process is known in the environment's reader table; and the
  * process number for a number in the table, as it is in the PID namespace of that process. */
 int pylmdb_env_number(MDB_env *env);
@@ -339,14 +352,12 @@ void pylmdb_bulk_free(struct pylmdb_bulk *bulk);
  * cannot do that. */
 int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk);
 
-/* cdef: begin */
 /* Called after opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
 int pylmdb_env_check(MDB_env *env);
 
 /* Calls into liblmdb whose failed assertions are MDB_PANIC instead of the end of the process,
  * in an environment for which pylmdb_env_guard() was called. */
 void pylmdb_env_guard(MDB_env *env);
-/* cdef: end */
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
 int pylmdb_safe_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);

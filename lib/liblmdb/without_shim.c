@@ -7,6 +7,8 @@
  * commit, and a forked child has only the newest snapshot. Included by shim.c. */
 #include <unistd.h>
 
+#include "other_bindings.c"
+
 int pylmdb_has_shim(void)
 {
     return 0;
@@ -407,7 +409,11 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode,
                     struct pylmdb_opening *noted)
 {
+    const struct pylmdb_made looked = noted->looked;
+
     memset(noted, 0, sizeof(*noted));
+    if (looked.inode && has_map_of(&looked, NULL))
+        return PYLMDB_OTHER_BINDING;
     return mdb_env_open(env, path, flags, mode);
 }
 

@@ -4,13 +4,9 @@
 from __future__ import annotations
 
 from ._array_methods import TransactionArrays
-from ._core_rules.failures import database_error
-from ._core_rules.ranges import count_range, delete_range, freeze_bounds
-from ._core_rules.refusals import refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import TransactionCore, publish
-from .types import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
-    from .types import BytesLike
+    from .types import BytesLike, Stat
 
     T = TypeVar("T")
 
@@ -391,6 +387,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         self._do(self._drop, db, bool(delete))
 
     def _drop(self, ptr: CData, db: Database, delete: bool) -> None:
+        from ._core_rules.failures import database_error
+        from ._core_rules.refusals import refusal
+
         if db is None:
             raise refusal("not a database", type(db))
         shared, slot = self._shared, self._slot_in(ptr, db)
@@ -536,6 +535,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``; without bounds ``mdb_stat``.
         """
+        from ._core_rules.ranges import count_range, freeze_bounds
+
         bounds = freeze_bounds(start, stop, prefix)
         return self._do(count_range, self, db, bounds)
 
@@ -570,7 +571,11 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         ``mdb_cursor_del``.
         """
+        from ._core_rules.ranges import delete_range, freeze_bounds
+
         if start is None and stop is None and prefix is None:
+            from ._core_rules.refusals import refusal
+
             raise refusal("no bounds", "delete_range", "txn.drop(db, delete=False)")
         bounds = freeze_bounds(start, stop, prefix)
         return self._do(delete_range, self, db, bounds)
@@ -598,6 +603,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         from ._core_rules.numbers import next_number  # few programs need it
 
         if not self._write and not self.closed:
+            from ._core_rules.refusals import refusal
+
             raise refusal("number in a read transaction")
         with self.cursor(db) as cursor:
             return next_number(bytes(cursor.key()), cursor.db.flags()) if cursor.last() else 1

@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..database import words_of
+from .._core_rules.database_flags import words_of
 from ..tools.sources import data_path, open_source
 from ._opening import database, reading, require, writing
 from ._output import print_fields, print_json, print_names, print_table, size

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY
 from .._base.owners import enter
+from .._core_rules.database_flags import flags_from
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
 from .._which_core import pack_records
-from ..database import Database, flags_from
+from ..database import Database
 from ..errors import InvalidParameterError
 from .destination import Destination
 from .merging import check_conflict

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary, modes_of_copy
 from .._base.owners import Owner
+from .._core_rules.database_flags import flag_words, words_of
 from .._environment import catalog as _catalog
-from ..database import flag_words, words_of
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
 from .sources import data_path, room_for

@@ -365,6 +365,8 @@ static int take_count(CoreState *state, enum argument name, PyObject *object, Py
     if (PyLong_CheckExact(object) && (*out = PyLong_AsSsize_t(object)) >= 0)
         return 0;
     PyErr_Clear();
+    if (take_python_side(state)) /* the cursor may never have been opened */
+        return -1;
     count = PyObject_CallFunctionObjArgs(state->record_count, state->names[name], object, NULL);
     if (!count)
         return -1;

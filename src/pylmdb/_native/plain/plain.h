@@ -163,21 +163,30 @@ struct pylmdb_look {
     /* the first bytes of the data file */
     int size;
     char head[64];
-    /* whether this process may have an environment of the files open. Then the descriptor of the
-     * lock file is open, if it could be opened. */
-    int may_be_open;
-    int lock_fd;
 };
-/* Look at the data file; return 0, or an error number. lock_path NULL: do not ask whether the files
- * are open. found->lock_fd is a descriptor of the lock file that is used, or -1. */
-int pylmdb_look(const char *data_path, int writes, const char *lock_path,
-                struct pylmdb_look *found);
-/* Close the descriptor. */
-void pylmdb_look_end(struct pylmdb_look *found);
-/* Tell which data file is open, and which lock file has that name (0: none). Return 1 if the data
- * file has its name. */
-int pylmdb_look_at_names(MDB_env *env, const char *data_path, const char *lock_path,
-                         struct pylmdb_file *data, struct pylmdb_file *lock);
+/* Look at the data file; return 0, or an error number. */
+int pylmdb_look(const char *data_path, int writes, struct pylmdb_look *found);
+/* Set everything that must be set before an environment is opened: see pylmdb_env_guard_reads()
+ * and pylmdb_env_plan(), and the functions of liblmdb for the last two. */
+int pylmdb_set_up(MDB_env *env, int guard, size_t start, size_t most, size_t reserve, int fixed,
+                  unsigned int max_readers, unsigned int max_dbs);
+
+struct pylmdb_settled {
+    /* the data file that is open, and the lock file that has that name (0: none); whether the data
+     * file has its name */
+    struct pylmdb_file data, lock;
+    int has_name;
+    int max_key_size;
+    /* the flags of the main database, and 0 or why no transaction could begin to read them */
+    unsigned int main_flags;
+    int main_code;
+};
+/* What must be done after pylmdb_env_open(): check that the lock file and the data file belong
+ * together (PYLMDB_OTHER_FILE) and that the data file has all its pages, clear dead readers, have
+ * liblmdb set the key order of the main database, and look at the names. any_size: the map may
+ * have the size that the file says. */
+int pylmdb_settle(struct pylmdb_pool *pool, const char *data_path, const char *lock_path,
+                  int any_size, struct pylmdb_settled *out);
 
 /* -- pool.c -- */
 
