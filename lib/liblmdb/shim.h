@@ -50,11 +50,11 @@ int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
 /* 1 if a commit of the write transaction would write anything, 0 if not, -1 if this build
  * cannot tell. */
 int pylmdb_txn_is_changed(MDB_txn *txn);
-/* cdef: end */
 
 /* 1 if the cursor's record describes a named database, 0 if it is an ordinary record, -1 if
  * this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
+/* cdef: end */
 
 /* mdb_get(), faster, for the usual case; else PYLMDB_NOT_QUICK. */
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);

@@ -21,6 +21,9 @@ def add(commands: Commands) -> None:
         "verify",
         verify_file,
         "Check a file, which may be hostile; the exit status is 1 if it is damaged.",
+        examples="""\
+pylmdb verify fruit
+pylmdb verify fruit/data.mdb --json""",
     )
     command.add_argument(
         "path", metavar="PATH", help="path of the environment: a directory or a single file"
@@ -30,10 +33,20 @@ def add(commands: Commands) -> None:
 def verify_file(args: argparse.Namespace) -> None:
     """``pylmdb verify``."""
     require(args.path)
-    report = verify(args.path, progress=progress())
+    report = verify(args.path, subdir=False if args.single else None, progress=progress())
+    is_unknown = report.format is None and not report.ok
     if args.json:
         print_json(report.as_dict())
-    else:
+    elif not is_unknown:
         print("\n".join(map(visible, str(report).splitlines())))
+    if is_unknown:
+        raise ValueError(_of_unknown(args.path, report.findings[0].text))
     if not report.ok:
         raise ValueError(f"{args.path!r} is damaged")
+
+
+def _of_unknown(path: str, finding: str) -> str:
+    """Return a message for a file that is not an LMDB file, or of an unknown kind."""
+    if finding.startswith("it "):
+        return f"{path!r} {finding[3:]}"
+    return f"{path!r}: {finding}"
