@@ -73,6 +73,7 @@ def options_first(
 
     :param options: the options of the command: from each way to write one to its action.
     :param places: options whose values are operands: from the name of the value to its index.
+    :raises ValueError: an operand is ``--``, which argparse would drop.
     """
     chosen: list[str] = []
     operands: list[str] = []
@@ -93,6 +94,8 @@ def options_first(
             placed[places[action.dest]] = value
         else:
             chosen += parts  # argparse says if the value is missing
+    if "--" in operands:
+        raise ValueError("'--' cannot be an operand; as a key or a value it is 0x2d2d")
     for place, value in sorted(placed.items()):
         operands.insert(place, value)
     return [*chosen, "--", *operands] if operands else chosen

@@ -58,7 +58,10 @@ class Parser(argparse.ArgumentParser):
         """Parse words, after ``arrange`` has put them in order."""
         words = [*(sys.argv[1:] if args is None else args)]
         if self.arrange is not None:
-            words = self.arrange(words)
+            try:
+                words = self.arrange(words)
+            except ValueError as problem:
+                self.error(str(problem))
         return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:

@@ -36,6 +36,8 @@ _NPY = b"\x93NUMPY"
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})+")
 # characters that are not printable, but readable in a value
 _BLANKS = "\n\t"
+# the formats of integers, and the bytes of one if the database has none
+_NUMBERS, _WIDTH = ("int", "signed", "native"), 8
 # how many records that are not in the requested format are named
 _MAX_NAMED = 10
 
@@ -233,7 +235,7 @@ def _parse_json(value: object, format_name: str, width: int) -> bytes:
             raise FormatError(f"{_shortened(value)} has half of a surrogate pair") from None
     if isinstance(value, str):
         return _parse(value, format_name, width)
-    if isinstance(value, int) and format_name in ("int", "signed", "native"):
+    if isinstance(value, int) and format_name in _NUMBERS:
         with suppress(ValueError):
             return _packed(value, format_name, width)
     wanted = "text" if format_name == "auto" else _described(format_name, width)
@@ -248,48 +250,61 @@ def _shortened(value: object) -> str:
 class Format:
     """The format in which the keys, or the values, of a database are shown and typed.
 
-    :param is_native: whether they are integers of this machine.
+    :param is_native: whether they are integers of this machine; ``auto`` shows them as numbers.
     :param first: an existing one.
     :param blanks: unprintable characters that text may have.
     """
 
     def __init__(self, name: str, is_native: int, first: bytes, blanks: str = "") -> None:
-        self._name = "native" if name == "auto" and is_native else name
+        self._name, self._blanks = name, blanks
+        self._is_native = name == "auto" and bool(is_native)
+        self._shown = "native" if self._is_native else name
         # integers of integerkey databases have the width of the existing ones
-        self._width = len(first) if is_native and first else 8
-        self._blanks = blanks
+        self._width = len(first) if is_native and first else _WIDTH
 
     def read(self, text: str) -> bytes:
-        """Return the bytes of a command-line argument."""
-        return _parse(text, self._name, self._width)
+        """Return the bytes of a command-line argument, or of a cell of a table."""
+        name = self._name if _HEX.fullmatch(text) else self._shown
+        return _parse(text, name, self._width)
 
     def read_json(self, value: object) -> bytes:
         """Return the bytes of a value from JSON."""
-        return _parse_json(value, self._name, self._width)
+        name = self._name if isinstance(value, dict) else self._shown
+        return _parse_json(value, name, self._width)
 
     def text(self, data: bytes, width: int = 0) -> str:
         """Return data as a line of text, cut to ``width`` characters (0: not cut)."""
-        return _format_text(data, self._name, self._blanks, width)
+        return _format_text(data, self._shown, self._blanks, width)
 
     def json(self, data: bytes) -> object:
         """Return data as a value for JSON."""
-        return _format_json(data, self._name)
+        return _format_json(data, self._shown)
 
     def exact_text(self, data: bytes) -> str:
-        """Return data as text from which ``read`` makes the same bytes."""
-        if self._name == "auto":
+        """Return data as text from which ``read`` makes the same bytes, also if the database is
+        new."""
+        if self._is_native and len(data) != _WIDTH:
+            return "0x" + data.hex()
+        if self._shown == "auto":
             return _text_or_hex(data, _BLANKS)
-        value = DECODERS[self._name](data)
+        value = self._exact_value(data)
         return data.decode() if self._name == "json" else str(value)
 
     def exact_json(self, data: bytes) -> object:
         """Return a value for JSON from which ``read_json`` makes the same bytes."""
-        if self._name != "auto":
-            return _format_json(data, self._name)
+        if self._is_native and len(data) != _WIDTH:
+            return {"hex": data.hex()}
+        if self._shown != "auto":
+            return self._exact_value(data)
         try:
             return data.decode()
         except UnicodeDecodeError:
             return {"hex": data.hex()}
+
+    def _exact_value(self, data: bytes) -> object:
+        if self._shown in _NUMBERS and len(data) != _WIDTH:
+            raise FormatError(f"{len(data)} bytes, but an integer is read as {_WIDTH} bytes")
+        return DECODERS[self._shown](data)
 
 
 # the form in which names of databases, and keys in messages, are shown and typed
@@ -351,9 +366,8 @@ def add_formats(command: argparse.ArgumentParser, *, key: bool = True, value: bo
     :param arrays: False for commands that read what they write, which arrays shown as text do not
         allow.
     """
-    numbers = ["int", "signed", "native"]
     for what, wanted, choices in (
-        ("key", key, ["text", "hex", "base64", *numbers]),
+        ("key", key, ["text", "hex", "base64", *_NUMBERS]),
         ("value", value, [name for name in DECODERS if arrays or name != "npy"]),
     ):
         if not wanted:

@@ -117,6 +117,8 @@ class CsvTable:
             value_at = self._column(self._args.value)
         elif len(self._columns) == 2:
             value_at = 1 - key_at
+        elif len(self._columns) == 1:
+            raise FormatError("the table has only one column; name the column of the values")
         else:
             for name in self._columns:
                 self._column(name)

@@ -20,8 +20,8 @@ def add(commands: Commands) -> None:
     drop = commands.on_path(
         "drop", drop_databases, "Delete named databases, or all records of one.",
         examples="""\
-pylmdb drop fruit prices
 pylmdb drop fruit -d prices
+pylmdb drop fruit prices tags
 pylmdb drop fruit --main""",
     )  # fmt: skip
     drop.add_argument("names", metavar="NAME", nargs="*", help="delete these databases")

@@ -35,7 +35,7 @@ _IMPORTS = """\
 pylmdb import csv table.csv new
 pylmdb import csv table.csv new --key id -d rows
 pylmdb import jsonl records.jsonl new --on-conflict error
-pylmdb import images folder new"""
+pylmdb import images folder samples"""
 _EXPORTS = """\
 pylmdb export csv fruit fruit.csv
 pylmdb export csv fruit -d prices --prefix a

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # the field of a record's key, and the one of its value
 _KEY, _VALUE = "key", "value"
+# what to do with output of scan or find that has more than records
+_WHOLE = "'dump -A --json' writes whole databases"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -131,6 +133,8 @@ class JsonLines:
 
     def _fields(self, record: dict[str, Any]) -> tuple[object, object]:
         """Return the key and the value of a record."""
+        if "is_database" in record:
+            raise self._error(f"{record.get(self._key)!r} is a named database; {_WHOLE}")
         names = {self._key} if self._value is None else {self._key, self._value}
         for name in names - record.keys():
             raise self._error(f"the object has no field {name!r}")
@@ -141,7 +145,7 @@ class JsonLines:
             other = min(record.keys() - names)
             raise self._error(
                 f"the object has a field {other!r} beside {self._key!r} and {self._value!r};"
-                " 'dump --json' writes whole databases"
+                f" {_WHOLE}"
             )
         return record[self._key], record[self._value]
 

@@ -75,7 +75,7 @@ pylmdb count fruit -d prices --prefix a""",
         "List records whose values contain a text. The exit status is 1 if there are none.",
         examples="""\
 pylmdb find fruit red
-pylmdb find fruit 0x00ff -d prices
+pylmdb find fruit 0x3132 -d prices
 pylmdb find fruit '^r.d$' --regex --all""",
     )  # fmt: skip
     find.add_argument("pattern", metavar="TEXT", help="text, or bytes as 0x and hexadecimal digits")
@@ -348,8 +348,10 @@ def delete_records(args: argparse.Namespace) -> None:
         db = database(env, args, txn)
         keys, values = formats(args, txn, db)
         if has_range:
-            found = txn.range(**bounds(args, keys), db=db, values=False)
-            count = sum(txn.delete(key, db=db) for key in found)
+            before = txn.stat(db).entries
+            for each in txn.range(**bounds(args, keys), db=db, values=False):
+                txn.delete(each, db=db)
+            count = before - txn.stat(db).entries
         else:
             count = _delete(txn, db, keys.read(args.key), args.value, values)
     if args.json:

@@ -109,7 +109,7 @@ def _add_load(commands: Commands) -> None:
         "load", load_text, "Store the output of dump or mdb_dump: all records or none.", False,
         examples="""\
 pylmdb load -f fruit.txt restored
-pylmdb scan fruit --json | pylmdb load --json -d copy restored""",
+pylmdb scan fruit -d prices --json | pylmdb load --json -d copy restored""",
     )  # fmt: skip
     command.add_argument(
         "path", metavar="PATH", help="path of the environment; it is created if it does not exist"
