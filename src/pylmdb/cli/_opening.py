@@ -33,12 +33,12 @@ def reading(args: argparse.Namespace, whole: bool = False, path: str | None = No
     :param whole: True if the command may open all databases, which must be counted for that.
     :param path: another one than ``args.path``.
     """
-    path = args.path if path is None else path
-    require(path)
-    opens = partial(open_whole if whole else open_source, path, False if args.single else None)
+    chosen: str = args.path if path is None else path
+    require(chosen)
+    opens = partial(open_whole if whole else open_source, chosen, False if args.single else None)
     if args.no_lock:
         return opens(lock=False)
-    return open_unlocked_if_safe(path, opens, partial(print_error, args))
+    return open_unlocked_if_safe(chosen, opens, partial(print_error, args))
 
 
 def writing(args: argparse.Namespace, whole: bool = False) -> Environment:

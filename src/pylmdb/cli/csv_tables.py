@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,12 @@ if TYPE_CHECKING:
     from ..transaction import Transaction
     from ._data import Failures, Format
     from .json_lines import Writable
+
+
+def _decoded(file: BinaryIO) -> Iterator[str]:
+    """Yield lines of text, with their ends, and without a byte order mark."""
+    for number, line in enumerate(file):
+        yield line.decode("utf-8" if number else "utf-8-sig")
 
 
 def delimiter(text: str) -> str:
@@ -61,8 +66,7 @@ class CsvTable:
     def __init__(self, args: argparse.Namespace, file: BinaryIO) -> None:
         csv.field_size_limit(sys.maxsize)
         self._args = args
-        self._text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-        self._reader = csv.reader(self._text, delimiter=args.delimiter, strict=True)
+        self._reader = csv.reader(_decoded(file), delimiter=args.delimiter, strict=True)
         self._first = self._row()
         if self._first is None:
             raise FormatError("the CSV file is empty")
@@ -75,7 +79,6 @@ class CsvTable:
     def sections(self, name: bytes | None, flags: int | None) -> Iterator[Section]:
         """Yield the database to which the records belong."""
         yield Section(name, flags, self._records)
-        self._text.detach()
 
     def _row(self) -> list[str] | None:
         """Return the next row that is not empty; None at the end."""

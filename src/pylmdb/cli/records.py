@@ -62,7 +62,9 @@ pylmdb scan fruit -d prices --value-format json --json""",
     add_database(scan, _ONE_DATABASE)
     add_formats(scan)
     count = commands.on_path(
-        "count", count_records, "Print how many records there are, or how many of a range of keys.",
+        "count", count_records,
+        "Print how many records there are, or how many of a range of keys. The main database has"
+        " a record for each named one.",
         examples="""\
 pylmdb count fruit
 pylmdb count fruit -d prices --prefix a""",

@@ -100,7 +100,7 @@ def bulk_load(
         sorting = stack.enter_context(
             Sorting("bulk_load", target, name, slot.flags, on_conflict, room, reporter)
         )
-        loading = _Loading(target, sorting, slot)
+        loading = _Loading("bulk_load", target, sorting, slot)
         if arrays is not None:
             loading.prepare(*arrays, key_format)
         with target.paused():
@@ -153,7 +153,7 @@ def load_sections(
             slot = target.slot("load", name, section.flags)
             with Sorting("load", target, name, slot.flags, on_conflict, room, reporter) as sorting:
                 db = target.env.open_db(name, target.txn, create=False)
-                _Loading(target, sorting, slot).read(section.records(target.txn, db))
+                _Loading("load", target, sorting, slot).read(section.records(target.txn, db))
                 written += sorting.write()
         target.finish()
         return written
@@ -192,8 +192,8 @@ def _pair_of_arrays(records: Records) -> tuple[Keys, NDArray[Any]] | None:
 class _Loading:
     """Reads records and adds them to a :class:`Sorting`."""
 
-    def __init__(self, target: Destination, sorting: Sorting, slot: DbSlot) -> None:
-        self._target, self._sorting, self._slot = target, sorting, slot
+    def __init__(self, what: str, target: Destination, sorting: Sorting, slot: DbSlot) -> None:
+        self._what, self._target, self._sorting, self._slot = what, target, sorting, slot
         self._engine = target.env._use().engine
 
     # -- an iterable of pairs --
@@ -247,7 +247,7 @@ class _Loading:
 
     def _refused(self, code: int, number: int, key: bytes, size: int) -> Exception:
         if code == self._engine.lib.MDB_BAD_VALSIZE:
-            what = f"bulk_load: record {number}, key {key[:64]!r}"
+            what = f"{self._what}: record {number}, key {key[:64]!r}"
             return database_error(what, code, self._slot, key, size, what)
         return MemoryError()
 
