@@ -43,7 +43,8 @@ class BuildExtensions(build_ext):
         if not shutil.which(compiler):
             raise SystemExit(
                 f"pylmdb: there is no C compiler: {compiler!r} was not found; install it (Debian:"
-                " apt-get install gcc libc6-dev; macOS: xcode-select --install), or name one with CC="
+                " apt-get install gcc libc6-dev; macOS: xcode-select --install), or name one with"
+                " CC="
             )
         if not any(Path(folder, "Python.h").is_file() for folder in self.include_dirs):
             version = f"python{sys.version_info[0]}.{sys.version_info[1]}-dev"

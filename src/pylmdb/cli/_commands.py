@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
                 words = self.arrange(words)
             except ValueError as problem:
                 self.error(str(problem))
-        return super().parse_known_args(words, namespace)
+        return super().parse_known_args(words, namespace or argparse.Namespace())
 
     def error(self, message: str) -> NoReturn:
         super().error(visible(message))
