@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A killed writer leaves complete batches, and the next writer continues after them."""
 
-import hashlib
 import os
 import random
 import signal
@@ -9,44 +8,25 @@ import subprocess
 import sys
 import time
 
+import killed_writer
 import pytest
+from killed_writer import COUNT, EVERY, add, value_of
 
 from pylmdb.datasets import Dataset, Writer
 
 ROUNDS = int(os.environ.get("PYLMDB_KILL_ROUNDS", "4"))
-COUNT, EVERY = 1000, 7
 
 PROGRAM = """
 import sys
 sys.path.insert(0, {here!r})
 from pylmdb.datasets import Writer
-from test_datasets_kill import add
+from killed_writer import COUNT, EVERY, add
 path, layout, exist = sys.argv[1:]
-with Writer(path, layout=layout, exist=exist, commit_every={every}) as writer:
+with Writer(path, layout=layout, exist=exist, commit_every=EVERY) as writer:
     print(len(writer), flush=True)
-    for number in range(len(writer), {count}):
+    for number in range(len(writer), COUNT):
         add(writer, layout, number)
 """
-
-
-def name_of(number):
-    """Return a key; keys are in no order."""
-    return hashlib.md5(b"%d" % number).digest()
-
-
-def value_of(number):
-    return (b"sample %d " % number) * (1 + number % 50)
-
-
-def add(writer, layout, number):
-    if layout == "plain":
-        writer.write(name_of(number), value_of(number))
-    elif layout == "ocr":
-        writer.append(value_of(number), f"text {number}")
-    elif layout == "numbered":
-        writer.append(value_of(number))
-    else:
-        writer.append(value_of(number), number)
 
 
 def expected(layout, number):
@@ -59,7 +39,7 @@ def expected(layout, number):
 
 def run(path, layout, exist, seconds):
     """Start a writer and kill it; returns how many samples it found."""
-    source = PROGRAM.format(here=os.path.dirname(__file__), every=EVERY, count=COUNT)
+    source = PROGRAM.format(here=os.path.dirname(killed_writer.__file__))
     child = subprocess.Popen(
         [sys.executable, "-c", source, path, layout, exist], stdout=subprocess.PIPE
     )
