@@ -266,6 +266,7 @@ def test_other_fields(run, tmp_path):
 
 def test_records_as_csv(run, path, tmp_path):
     run("export", "csv", path, tmp_path / "csv")
+    csv.field_size_limit(1 << 20)
     rows = [*csv.reader(io.StringIO(Path(tmp_path / "csv").read_bytes().decode(), newline=""))]
     assert rows[0] == ["key", "value"]
     assert len(rows) == 1 + len(VALUES) + len(ODD)
@@ -278,7 +279,7 @@ def test_records_as_csv(run, path, tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     assert records(tmp_path / "copy", b"t") == records(path, b"\xfftags")
-    out = run("export", "csv", "-e", path, "-d", "numbers", "--start", 8)
+    out = run("-e", path, "export", "csv", "-d", "numbers", "--start", 8)
     assert out == f"key,value\n300,0x{number(90000, 4).hex()}\n"
 
 

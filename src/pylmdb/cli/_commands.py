@@ -98,12 +98,7 @@ class Commands:
         if json:
             made.add_argument("--json", action="store_true", help="print the result as JSON")
         if environment is not None:
-            _add_known(made)
-            made.arrange = partial(
-                options_first,
-                options=made._option_string_actions,
-                places={"env": environment, **places},
-            )
+            accept_known(made, env=environment, **places)
         return made
 
     def on_path(
@@ -125,8 +120,11 @@ def _shown(examples: str) -> str | None:
     return "\n  ".join(["examples:", *examples.splitlines()]) if examples else None
 
 
-def _add_known(command: argparse.ArgumentParser) -> None:
-    """Add options that every command of py-lmdb has."""
+def accept_known(command: Parser, **places: int) -> None:
+    """Add the options that every command of py-lmdb has, and accept options between operands.
+
+    :param places: options whose values are operands, with their index; ``env`` is one of them.
+    """
     command.add_argument("-e", "--env", metavar="PATH",
                          help="the environment, instead of its path as an operand")  # fmt: skip
     command.add_argument("-s", "--use-single-file", action="store_true", dest="single",
@@ -136,6 +134,7 @@ def _add_known(command: argparse.ArgumentParser) -> None:
     # The map grows by itself, and all named databases are counted.
     for option in (("-S", "--map_size"), ("-M", "--max-dbs")):
         command.add_argument(*option, type=number, help=argparse.SUPPRESS)
+    command.arrange = partial(options_first, options=command._option_string_actions, places=places)
 
 
 def add_database(command: argparse._ActionsContainer, text: str, *others: str) -> None:

@@ -9,12 +9,11 @@ names only when they run.
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..tools.dumping import refuse_own_file
-from ._arguments import options_first
-from ._commands import HelpFormatter, Parser, add_database
+from ._arguments import command_first
+from ._commands import HelpFormatter, Parser, accept_known, add_database
 from ._data import Failures, add_formats, formats
 from ._opening import add_flags, database, name_of, reading
 from ._output import binary_input, counted, print_result, progress, text_output
@@ -26,6 +25,8 @@ from .json_lines import JsonLines
 from .json_lines import write_records as write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..datasets.formats import Format, Option
     from ._commands import Commands
 
@@ -59,8 +60,9 @@ def add(commands: Commands) -> None:
 
 def import_samples(args: argparse.Namespace) -> int | None:
     """``pylmdb import``."""
-    if args.words and args.words[0] in _RECORDS:
-        return _on_records(args, _add_import, import_records)
+    words = command_first(args.words, _RECORDS)
+    if words and words[0] in _RECORDS:
+        return import_records(_parse(args.command, words, 1, _add_import))
     from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.load, each.load_options) for name, each in FORMATS.items()})
@@ -69,55 +71,53 @@ def import_samples(args: argparse.Namespace) -> int | None:
 
 def export_samples(args: argparse.Namespace) -> int | None:
     """``pylmdb export``."""
-    if args.words and args.words[0] in _RECORDS:
-        return _on_records(args, _add_export, export_records)
+    words = command_first(args.words, _RECORDS)
+    if words and words[0] in _RECORDS:
+        return export_records(_parse(args.command, words, 0, _add_export))
     from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.save, each.save_options) for name, each in FORMATS.items()})
     return None
 
 
-def _on_records(args: argparse.Namespace, add_options: Any, run: Any) -> int:
-    """Parse the words after a format of records, and run the command."""
-    form = args.words[0]
-    parser = Parser(f"pylmdb {args.command} {form}", formatter_class=HelpFormatter)
-    parser.set_defaults(
-        command=args.command, form=form, refuse=parser.error, read=False, no_lock=False,
-    )  # fmt: skip
-    parser.add_argument("-e", "--env", metavar="PATH",
-                        help="the environment, instead of its path as an operand")  # fmt: skip
-    parser.add_argument("-s", "--use-single-file", action="store_true", dest="single",
-                        help="the environment is a single file, also if it is new")  # fmt: skip
-    environment = add_options(parser, form)
+def _parse(
+    command: str, words: list[str], environment: int, add_options: Callable[[Parser, str], None]
+) -> argparse.Namespace:
+    """Parse a format of records, and the words behind it.
+
+    :param environment: index of the operand that is the environment.
+    """
+    form = words[0]
+    parser = Parser(f"pylmdb {command} {form}", formatter_class=HelpFormatter)
+    parser.set_defaults(command=command, form=form, refuse=parser.error, no_lock=False)
+    accept_known(parser, env=environment)
+    add_options(parser, form)
     if form == "csv":
         parser.add_argument("--delimiter", type=delimiter, default=",", metavar="CHAR",
                             help="the character between cells; 'tab' is a tab")  # fmt: skip
         parser.add_argument("--no-header", action="store_false", dest="header",
                             help="the first row is a record")  # fmt: skip
     add_formats(parser, arrays=False)
-    parser.arrange = partial(
-        options_first, options=parser._option_string_actions, places={"env": environment}
-    )
-    status: int = run(parser.parse_args(args.words[1:]))
-    return status
+    return parser.parse_args(words[1:])
 
 
-def _add_import(parser: Parser, form: str) -> int:
-    """Add the options of the import of records; return the index of the environment."""
+def _add_import(parser: Parser, form: str) -> None:
+    """Add the options of the import of records."""
     parser.description = f"Store {_RECORDS[form]} as records: all or none."
-    what = "column" if form == "csv" else "field"
+    what, first, second = "field", '"key"', '"value" if --key is not given'
+    if form == "csv":
+        what, first, second = "column", "the first one", "the other one of two"
     parser.add_argument("source", metavar="SOURCE", help="path to read; '-' is standard input")
     parser.add_argument(
         "path", metavar="PATH", help="path of the environment; it is created if it does not exist"
     )
     parser.add_argument("--key", metavar=what.upper(),
-                        help=f"{what} of the keys; by default "
-                        + ("the first one" if form == "csv" else '"key"'))  # fmt: skip
-    parser.add_argument("--value", metavar=what.upper(),
-                        help=f"{what} of the values; by default "
-                        + ("the other one of two" if form == "csv" else '"value" if --key is not'
-                           " given")
-                        + f", else all other {what}s as an object of JSON")  # fmt: skip
+                        help=f"{what} of the keys; by default {first}")  # fmt: skip
+    parser.add_argument(
+        "--value", metavar=what.upper(),
+        help=f"{what} of the values; by default {second}, else all other {what}s as an object of"
+        " JSON",
+    )  # fmt: skip
     add_database(parser, "store records in this database, which is created if it does not exist")
     add_flags(parser)
     parser.add_argument(
@@ -127,18 +127,16 @@ def _add_import(parser: Parser, form: str) -> int:
     parser.add_argument("--memory", metavar="SIZE", default="1 GiB",
                         help="memory to sort with (default: 1 GiB)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return 1
 
 
-def _add_export(parser: Parser, form: str) -> int:
-    """Add the options of the export of records; return the index of the environment."""
+def _add_export(parser: Parser, form: str) -> None:
+    """Add the options of the export of records."""
     parser.description = f"Write records as {_RECORDS[form]}."
     parser.add_argument("path", metavar="PATH", help="path of the environment")
     parser.add_argument("dest", metavar="DEST", nargs="?", default="-",
                         help="path to write; '-', the default, is standard output")  # fmt: skip
     add_range(parser, "write")
     add_database(parser, "write a named database instead of the main one")
-    return 0
 
 
 def import_records(args: argparse.Namespace) -> int:
