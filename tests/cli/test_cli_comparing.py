@@ -144,6 +144,12 @@ def test_find(run, path, words, expected):
 
 def test_find_does_not_look_into_the_records_of_databases(run, path):
     assert run("find", path, "0x00") == (0, "bytes\t0x00ff\n")
+    assert run("find", path, "0x00", "-k") == (0, "bytes\n")
+    change(path, b"d", (b"tags", b"\0" * 48), (b"tags\0", b"\0" * 48))  # of the same size
+    out = f"tags\t0x{'00' * 48}\n0x7461677300\t0x{'00' * 48}\n"
+    assert run("find", path, "0x0000", "-d", "d") == (0, out)
+    assert run("scan", path, "-d", "d", "--start", "tags") == (0, out)
+    assert run("get", path, "-d", "d", "tags", "-x")[0] == 0
     assert run("find", path, "(", "-E")[0] == 2
 
 

@@ -60,9 +60,9 @@ class Printer:
         self._named = named
         self._print = self._print_json if args.json else self._print_line
 
-    def add(self, key: bytes, value: bytes) -> None:
-        """Print a record; with keys only, the value is ignored."""
-        is_database = self._is_main and self.is_database(key, value)
+    def add(self, key: bytes, value: bytes | None) -> None:
+        """Print a record; the value is None if it was not read."""
+        is_database = self.is_database(key, value)
         if is_database:
             key = _catalog.name_of(key)
         try:
@@ -70,24 +70,30 @@ class Printer:
         except FormatError as problem:
             self._failures.add(key, problem)
 
-    def is_database(self, key: bytes, value: bytes) -> bool:
-        """Return True if a record of the main database is a named database."""
-        may_be = len(value) in _DATABASE_SIZES if self._show_values else key.endswith(b"\0")
+    def is_database(self, key: bytes, value: bytes | None) -> bool:
+        """Return True if a record is a named database.
+
+        If its value was not read, this is only found out for a key with a NUL at its end, as LMDB
+        1.0 stores names.
+        """
+        if not self._is_main:
+            return False
+        may_be = key.endswith(b"\0") if value is None else len(value) in _DATABASE_SIZES
         return may_be and _catalog.is_database(self._txn.env, self._txn, key)
 
-    def _print_json(self, key: bytes, value: bytes, is_database: bool) -> None:
+    def _print_json(self, key: bytes, value: bytes | None, is_database: bool) -> None:
         record: dict[str, Any] = {"database": name_json(self._db.name)} if self._named else {}
         record["key"] = self._keys.json(key)
         if is_database and self._show_values:
             record["is_database"] = True
-        elif self._show_values:
+        elif self._show_values and value is not None:
             record["value"] = self._values.json(value)
         print_json(record, lines=True)
 
-    def _print_line(self, key: bytes, value: bytes, is_database: bool) -> None:
+    def _print_line(self, key: bytes, value: bytes | None, is_database: bool) -> None:
         cells = [name_text(self._db.name)] if self._named else []
         cells.append(self._keys.text(key))
-        if self._show_values:
+        if self._show_values and value is not None:
             cells.append(_DATABASE if is_database else self._values.text(value, self._width))
         print("\t".join(cells))
 

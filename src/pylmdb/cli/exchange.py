@@ -9,6 +9,7 @@ names only when they run.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..tools.dumping import refuse_own_file
@@ -50,6 +51,7 @@ def add(commands: Commands) -> None:
         ("export", export_samples, "Write CSV, lines of JSON, images, HDF5 or arrays.", _EXPORTS),
     ):  # fmt: skip
         command = commands.add(name, run, text, False, environment=None, examples=examples)
+        command.arrange = partial(command_first, commands=_RECORDS)
         command.add_argument(
             "words", nargs=argparse.REMAINDER, metavar="FORMAT ...",
             help="csv or jsonl (lines of JSON) for records; for data sets images, imagelist (import"
@@ -60,9 +62,8 @@ def add(commands: Commands) -> None:
 
 def import_samples(args: argparse.Namespace) -> int | None:
     """``pylmdb import``."""
-    words = command_first(args.words, _RECORDS)
-    if words and words[0] in _RECORDS:
-        return import_records(_parse(args.command, words, 1, _add_import))
+    if args.words and args.words[0] in _RECORDS:
+        return import_records(_parse(args.command, args.words, 1, _add_import))
     from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.load, each.load_options) for name, each in FORMATS.items()})
@@ -71,9 +72,8 @@ def import_samples(args: argparse.Namespace) -> int | None:
 
 def export_samples(args: argparse.Namespace) -> int | None:
     """``pylmdb export``."""
-    words = command_first(args.words, _RECORDS)
-    if words and words[0] in _RECORDS:
-        return export_records(_parse(args.command, words, 0, _add_export))
+    if args.words and args.words[0] in _RECORDS:
+        return export_records(_parse(args.command, args.words, 0, _add_export))
     from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.save, each.save_options) for name, each in FORMATS.items()})

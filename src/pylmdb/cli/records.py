@@ -196,9 +196,9 @@ def scan_records(args: argparse.Namespace) -> int:
 def _records(
     txn: Transaction[Any], db: Database, args: argparse.Namespace, keys: Format
 ) -> Iterator[Any]:
-    """Return an iterator of the selected records; with ``--keys-only`` values are b""."""
+    """Return an iterator of the selected records; with ``--keys-only`` values are None."""
     found = txn.range(**bounds(args, keys), db=db, reverse=args.reverse, values=not args.keys_only)
-    return ((key, b"") for key in found) if args.keys_only else found
+    return ((key, None) for key in found) if args.keys_only else found
 
 
 def count_records(args: argparse.Namespace) -> None:
