@@ -104,6 +104,17 @@ def test_keys_are_written_in_one_way(run, path):
     )  # fmt: skip
 
 
+def test_a_key_that_is_an_array_is_shown_as_bytes(run, tmp_path):
+    file = io.BytesIO()
+    np.save(file, np.zeros(1, "i1"))
+    key = file.getvalue()
+    with pylmdb.open(tmp_path / "e") as env, env.begin(write=True) as txn:
+        txn.put(key, key)
+    assert run("scan", tmp_path / "e") == f"0x{key.hex()}\tint8 (1,) [0]\n"
+    assert json.loads(run("scan", tmp_path / "e", "-k", "--json")) == {"key": {"hex": key.hex()}}
+    assert run("get", tmp_path / "e", f"0x{key.hex()}", "--value-format", "npy").startswith("int8")
+
+
 def test_names_that_ls_prints_can_be_given_back(run, path):
     names = run("ls", path).splitlines()
     assert names == ["empty", "numbers", "0xff74616773"]

@@ -131,12 +131,12 @@ def _is_array(data: bytes) -> bool:
     return True
 
 
-def _format_text(data: bytes, format_name: str, blanks: str, width: int = 0) -> str:
+def _format_text(data: bytes, format_name: str, is_value: bool, width: int = 0) -> str:
     """Return data as a line of text, cut to ``width`` characters (0: not cut)."""
     if format_name == "auto":
-        if _is_array(data):
-            return _format_text(data, "npy", blanks, width)
-        result = _text_or_hex(data, blanks)
+        if is_value and _is_array(data):
+            return _format_text(data, "npy", is_value, width)
+        result = _text_or_hex(data, _BLANKS if is_value else "")
     elif format_name == "npy":
         array = _npy(data)
         values = " ".join(str(array).split())
@@ -150,10 +150,10 @@ def _format_text(data: bytes, format_name: str, blanks: str, width: int = 0) -> 
     return result
 
 
-def _format_json(data: bytes, format_name: str) -> object:
+def _format_json(data: bytes, format_name: str, is_value: bool = False) -> object:
     """Return data as a value for JSON; with ``auto``, unreadable data is {"hex": ...}."""
     if format_name == "auto":
-        if _is_array(data):
+        if is_value and _is_array(data):
             return _format_json(data, "npy")
         text = _readable_text(data)
         return {"hex": data.hex()} if text is None else text
@@ -252,11 +252,11 @@ class Format:
 
     :param is_native: whether they are integers of this machine; ``auto`` shows them as numbers.
     :param first: an existing one.
-    :param blanks: unprintable characters that text may have.
+    :param is_value: True for values, which may be arrays, or text with line breaks and tabs.
     """
 
-    def __init__(self, name: str, is_native: int, first: bytes, blanks: str = "") -> None:
-        self._name, self._blanks = name, blanks
+    def __init__(self, name: str, is_native: int, first: bytes, is_value: bool = False) -> None:
+        self._name, self._is_value = name, is_value
         self._is_native = name == "auto" and bool(is_native)
         self._shown = "native" if self._is_native else name
         # integers of integerkey databases have the width of the existing ones
@@ -274,11 +274,11 @@ class Format:
 
     def text(self, data: bytes, width: int = 0) -> str:
         """Return data as a line of text, cut to ``width`` characters (0: not cut)."""
-        return _format_text(data, self._shown, self._blanks, width)
+        return _format_text(data, self._shown, self._is_value, width)
 
     def json(self, data: bytes) -> object:
         """Return data as a value for JSON."""
-        return _format_json(data, self._shown)
+        return _format_json(data, self._shown, self._is_value)
 
     def exact_text(self, data: bytes) -> str:
         """Return data as text from which ``read`` makes the same bytes, also if the database is
@@ -355,7 +355,7 @@ def formats_of(
                 key, value = cursor.item()
     return (
         Format(key_format, flags & MDB_INTEGERKEY, key),
-        Format(value_format, flags & MDB_INTEGERDUP, value, _BLANKS),
+        Format(value_format, flags & MDB_INTEGERDUP, value, True),
     )
 
 
