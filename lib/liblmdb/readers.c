@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader table: the number by which a process is known in it, and dead readers. Included
- * by shim.c, after lock_file.c.
+/* The reader table: the number by which a process is known in it, the snapshot of a reader, and
+ * dead readers. Included by shim.c, after lock_file.c.
  *
  * liblmdb knows a reader by its process number. A reader is alive as long as the byte at that
  * offset of the lock file is locked. But processes in two PID namespaces, such as two
@@ -139,6 +139,31 @@ static void note_process(MDB_env *env, MDB_reader *slot)
     note->number = env->me_pid;
     note->process = extension_of(env)->process;
     note_free_slot(env, slot + 1);
+}
+
+/* Called by mdb_txn_renew0() when the slot of a reader shows the number of the newest
+ * transaction, as read, and meta is the page of that transaction: return a copy of the page that
+ * belongs to the number in the slot.
+ *
+ * The transaction after the next one writes to the same page. So without this function a reader
+ * that was stopped for two commits had the snapshot of a later transaction under the number of an
+ * earlier one, and LMDB 1.0 took each page that is newer than the number for damaged; or it had
+ * parts of two meta pages. A transaction writes its number to the lock file before the next one
+ * begins. So while the lock file has the number in the slot, no one has begun to overwrite the
+ * page. */
+static MDB_meta *copy_meta(MDB_env *env, MDB_reader *slot, const MDB_meta *meta, MDB_meta *copy)
+{
+    txnid_t newest;
+
+    for (;; meta = env->me_metas[newest & 1]) {
+        *copy = *meta;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        newest = env->me_txns->mti_txnid;
+        if (newest == slot->mr_txnid || !newest) /* 0: nothing was committed */
+            return copy;
+        slot->mr_txnid = newest;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    }
 }
 
 int pylmdb_env_number(MDB_env *env)

@@ -98,11 +98,14 @@ enum { EXTENSION_SIZE = 400 };
 /* Called from mdb.c; see readers.c. */
 #define PYLMDB_READERS /* edits/readers.edit */
 struct MDB_reader;
+struct MDB_meta;
 static pid_t own_number(MDB_env *env);
 static void free_own_slot(struct MDB_reader *slot);
 static void note_process(MDB_env *env, struct MDB_reader *slot);
 static unsigned int likely_free_slot(MDB_env *env, unsigned int count);
 static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count);
+static struct MDB_meta *copy_meta(MDB_env *env, struct MDB_reader *slot,
+                                  const struct MDB_meta *meta, struct MDB_meta *copy);
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
 /* Mapping and unmapping the data file and the lock file; see growth.c and lock_file.c. */
@@ -411,14 +414,20 @@ static int step_to_page(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
     return rc;
 }
 
+/* Whether the cursor has a valid position in a database without duplicates, so that the number of
+ * a node on its page is all that a movement there changes. */
+static inline int is_among_records(const MDB_cursor *mc)
+{
+    return !mc->mc_xcursor && (mc->mc_flags & (C_INITIALIZED | C_EOF | C_DEL)) == C_INITIALIZED &&
+           !(mc->mc_txn->mt_flags & MDB_TXN_BLOCKED);
+}
+
 /* Step to the next or previous record on the same leaf page, in a database without
  * duplicates, from a valid position. There mdb_cursor_next() and mdb_cursor_prev() do the
  * same after more checks. */
 static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
-    if ((op == MDB_NEXT || op == MDB_PREV) && !mc->mc_xcursor &&
-        (mc->mc_flags & (C_INITIALIZED | C_EOF | C_DEL)) == C_INITIALIZED &&
-        !(mc->mc_txn->mt_flags & MDB_TXN_BLOCKED)) {
+    if ((op == MDB_NEXT || op == MDB_PREV) && is_among_records(mc)) {
         MDB_page *mp = mc->mc_pg[mc->mc_top];
         const unsigned int i = mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? 1u : -1u);
 
@@ -438,6 +447,37 @@ static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
         }
     }
     return step_to_page(mc, key, data, op);
+}
+
+/* Move to the end of the leaf page, but over count records at most; returns how many they are. */
+static size_t skip_on_page(MDB_cursor *mc, size_t count, int op)
+{
+    const MDB_page *mp;
+    size_t left;
+
+    if (!is_among_records(mc))
+        return 0;
+    mp = mc->mc_pg[mc->mc_top];
+    if (!IS_LEAF(mp) || IS_LEAF2(mp) || mc->mc_ki[mc->mc_top] >= NUMKEYS(mp))
+        return 0;
+    left = op == MDB_NEXT ? NUMKEYS(mp) - 1u - mc->mc_ki[mc->mc_top] : mc->mc_ki[mc->mc_top];
+    if (count > left)
+        count = left;
+    mc->mc_ki[mc->mc_top] = (indx_t)(mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? count : -count));
+    return count;
+}
+
+static int cursor_skip(MDB_cursor *mc, size_t count, int op)
+{
+    MDB_val key;
+    int rc = 0;
+
+    /* The last movement is a step, which checks the page. */
+    for (; count && !rc; count--) {
+        count -= skip_on_page(mc, count - 1, op);
+        rc = cursor_step(mc, &key, NULL, op);
+    }
+    return rc;
 }
 
 /* A seek that finds nothing leaves a cursor between two records. In a database with
@@ -542,6 +582,11 @@ int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data)
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
     READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
+}
+
+int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)
+{
+    READING(cursor->mc_txn->mt_env, cursor_skip(cursor, count, op));
 }
 
 #else /* PYLMDB_SYSTEM: the internals of liblmdb cannot be used */

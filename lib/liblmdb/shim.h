@@ -105,6 +105,10 @@ int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *valu
  * NULL. */
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 
+/* Move a cursor by count records with MDB_NEXT or MDB_PREV, without reading those in between.
+ * MDB_NOTFOUND: there are fewer. */
+int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op);
+
 /* Make a cursor have no position, as if it had never been moved. */
 void pylmdb_cursor_unset(MDB_cursor *cursor);
 

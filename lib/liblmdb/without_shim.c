@@ -188,6 +188,16 @@ int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
     return mdb_cursor_get(cursor, key, data ? data : &unwanted, (MDB_cursor_op)op);
 }
 
+int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)
+{
+    MDB_val key;
+    int rc = 0;
+
+    for (; count && !rc; count--)
+        rc = pylmdb_cursor_step(cursor, &key, NULL, op);
+    return rc;
+}
+
 void pylmdb_cursor_unset(MDB_cursor *cursor)
 {
     (void)cursor;

@@ -21,6 +21,7 @@ Classes; help(pylmdb.Environment) and so on explain them:
 Functions for whole files; "pylmdb --help" in a shell has them, too:
 
 - verify: check a file from end to end
+- salvage: save what can be read of a damaged file
 - dump, load: to and from the text format of mdb_dump
 - merge: many files into one
 - bulk_load: many records, in any order
@@ -168,6 +169,7 @@ if TYPE_CHECKING:  # the names that _lazy.py imports
     from .tools import dump as dump
     from .tools import load as load
     from .tools import merge as merge
+    from .tools import salvage as salvage
     from .tools import verify as verify
 else:
     from ._lazy import __dir__ as __dir__

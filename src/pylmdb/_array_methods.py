@@ -9,10 +9,11 @@ from __future__ import annotations
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, Literal, TypeVar, overload
 
+    from numpy import bool_
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from ._core import CursorCore, TransactionCore
@@ -233,6 +234,57 @@ class TransactionArrays(TransactionCore):
         from .arrays import gather as _gather
 
         return _gather.take(self, keys, dtype, shape, out, missing, threads, key_format, db)
+
+    @overload
+    def has_many(  # type: ignore[overload-overlap]  # mypy takes items of arrays for bytes
+        self,
+        keys: NDArray[Any],
+        db: Database | None = None,
+        *,
+        key_format: str | bytes | None = None,
+    ) -> NDArray[bool_]: ...
+    @overload
+    def has_many(
+        self,
+        keys: Sequence[int] | range,
+        db: Database | None = None,
+        *,
+        key_format: str | bytes,
+    ) -> list[bool]: ...
+    @overload
+    def has_many(
+        self,
+        keys: Iterable[BytesLike] | range,
+        db: Database | None = None,
+        *,
+        key_format: None = None,
+    ) -> list[bool]: ...
+    def has_many(
+        self,
+        keys: Iterable[BytesLike] | Keys,
+        db: Database | None = None,
+        *,
+        key_format: str | bytes | None = None,
+    ) -> NDArray[bool_] | list[bool]:
+        """Return for each key whether it exists, in the order of ``keys``.
+
+        Keys are looked up in key order, without the GIL, and values are not read.
+
+        :param keys: an iterable of bytes; or, as for :meth:`take`, an array of bytes or of
+            integers, or a range; with ``key_format`` any integers.
+        :param db: the database; None for the transaction's.
+        :param key_format: as for :meth:`take`.
+        :return: a list of bool; for an array of keys, an array of bool, shape ``(len(keys),)``.
+        :raises BadValsizeError: a key is empty, or has not the width of the database's integer
+            keys.
+
+        ``mdb_cursor_get`` with ``MDB_SET_KEY``.
+        """
+        if key_format is None and not hasattr(keys, "dtype") and type(keys) is not range:
+            return self._has_many(keys, db)
+        from .arrays import gather as _gather
+
+        return _gather.has_many(self, keys, key_format, db)
 
     def range_arrays(
         self,

@@ -12,7 +12,7 @@ There are two cores with these names: the C core (``_native/core``) and the core
 must not use a name of a core that is not in this file.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, final
 
 from typing_extensions import disjoint_base
@@ -69,6 +69,9 @@ class TransactionCore:
 
     def _slot_in(self, pointer: CData, db: Database | None, /) -> DbSlot:
         """Inside ``_do``: the slot for a ``db`` argument; None means the transaction's database."""
+
+    def _has_many(self, keys: Iterable[object], db: Database | None, /) -> list[bool]:
+        """For each key whether it exists."""
 
     def _whole(self) -> memoryview:
         """Inside ``_do``, in a read transaction: the read-only view of the whole map.

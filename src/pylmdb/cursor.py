@@ -472,6 +472,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Iterator[tuple[ValueT, ValueT]]: ...
     @overload
     def range(
@@ -483,6 +487,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[False],
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Iterator[ValueT]: ...
     @overload
     def range(
@@ -494,6 +502,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         reverse: bool = False,
         keys: Literal[False],
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Iterator[ValueT]: ...
     @overload
     def range(
@@ -505,6 +517,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         reverse: bool = False,
         keys: bool = True,
         values: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Iterator[Any]: ...
     def range(
         self,
@@ -515,11 +531,16 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         reverse: bool = False,
         keys: bool = True,
         values: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Iterator[Any]:
         """Iterate over the records with ``start <= key < stop``, moving this cursor.
 
         :param start: as for :meth:`Transaction.range`, and so are ``stop``, ``prefix``,
-            ``reverse``, ``keys`` and ``values``.
+            ``reverse``, ``keys``, ``values``, ``limit``, ``offset``, ``include_start`` and
+            ``include_stop``.
         """
         raise NotImplementedError
 

@@ -101,18 +101,24 @@ class NotFoundError(Error):
     MDB_NAME = "MDB_NOTFOUND"
 
 
+_DAMAGED = (
+    "the file is damaged; restore it from a copy, or save what can be read with pylmdb.salvage();"
+    " pylmdb.verify() tells how much that is"
+)
+
+
 class PageNotFoundError(Error):
     """A page that the tree refers to does not exist: the file is damaged."""
 
     MDB_NAME = "MDB_PAGE_NOTFOUND"
-    MDB_HINT = "the file is damaged; restore it from a copy"
+    MDB_HINT = _DAMAGED
 
 
 class CorruptedError(Error):
     """A page of the file has the wrong type or content: the file is damaged."""
 
     MDB_NAME = "MDB_CORRUPTED"
-    MDB_HINT = "the file is damaged; restore it from a copy"
+    MDB_HINT = _DAMAGED
 
 
 class PanicError(Error):

@@ -189,6 +189,61 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         raise NotImplementedError
 
+    def __contains__(self, key: BytesLike) -> bool:
+        """Return whether ``key`` exists in the transaction's database.
+
+        ``mdb_get``.
+        """
+        raise NotImplementedError
+
+    def first(self, db: Database | None = None) -> tuple[ValueT, ValueT] | None:
+        """Return the first record as (key, value), or None if there is none.
+
+        In a database with duplicates it is the first value of its key.
+
+        :param db: the database; None for the transaction's.
+
+        ``MDB_FIRST``.
+        """
+        raise NotImplementedError
+
+    def last(self, db: Database | None = None) -> tuple[ValueT, ValueT] | None:
+        """Return the last record as (key, value), or None if there is none.
+
+        In a database with duplicates it is the last value of its key.
+
+        :param db: the database; None for the transaction's.
+
+        ``MDB_LAST``.
+        """
+        raise NotImplementedError
+
+    def floor(self, key: BytesLike, db: Database | None = None) -> tuple[ValueT, ValueT] | None:
+        """Return the record with the greatest key that is not greater than ``key``.
+
+        In a database with duplicates it is the last value of its key.
+
+        :param db: the database; None for the transaction's.
+        :return: (key, value), or None if all keys are greater.
+        :raises BadValsizeError: ``key`` has not the width of the database's integer keys.
+
+        ``MDB_SET_RANGE``, ``MDB_PREV``.
+        """
+        raise NotImplementedError
+
+    def ceiling(self, key: BytesLike, db: Database | None = None) -> tuple[ValueT, ValueT] | None:
+        """Return the record with the smallest key that is not smaller than ``key``.
+
+        In a database with duplicates it is the first value of its key.
+
+        :param db: the database; None for the transaction's.
+        :return: (key, value), or None if all keys are smaller.
+        :raises BadValsizeError: ``key`` has not the width of the database's integer keys.
+
+        ``MDB_SET_RANGE``.
+        """
+        raise NotImplementedError
+
     def put(
         self,
         key: BytesLike,
@@ -354,6 +409,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[tuple[ValueT, ValueT]]: ...
     @overload
@@ -366,6 +425,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[False],
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[ValueT]: ...
     @overload
@@ -378,6 +441,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: Literal[False],
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[ValueT]: ...
     @overload
@@ -390,6 +457,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: bool = True,
         values: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[Any]: ...
     def range(
@@ -401,6 +472,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         reverse: bool = False,
         keys: bool = True,
         values: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Iterator[Any]:
         """Iterate over the records with ``start <= key < stop`` in key order.
@@ -411,12 +486,18 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         :param reverse: True for the same records from last to first.
         :param keys: False for values only.
         :param values: False for keys only; no value is read.
+        :param limit: the greatest number of records; None for all.
+        :param offset: how many records to leave out first, of the last ones with
+            ``reverse``.  Without duplicates, pages of them are left out at once.
+        :param include_start: False to begin after ``start``, and all its values.
+        :param include_stop: True to end with ``stop``, and all its values.
         :param db: the database; None for the transaction's.
         :return: an iterator over (key, value) pairs, keys, or values.  Records can be
             changed and deleted meanwhile.
-        :raises TypeError: ``prefix`` is given together with ``start`` or ``stop``.
-        :raises InvalidParameterError: ``prefix`` in a database with integer or reversed
-            keys.
+        :raises TypeError: ``prefix`` is given together with ``start``, ``stop`` or what
+            they include; ``limit`` or ``offset`` is not an integer.
+        :raises InvalidParameterError: ``limit`` or ``offset`` is negative; ``prefix`` in a
+            database with integer or reversed keys.
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """

@@ -247,6 +247,26 @@ def test_a_slow_batch_does_not_block_the_loop(env, aenv):
 # -- iteration ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("write", [False, True])
+def test_single_records_and_presence(aenv, env, write):
+    fill(env)
+
+    async def main():
+        async with aenv.begin(write=write) as txn:
+            assert await txn.first() == (b"00000", b"v0")
+            assert await txn.last() == (b"00999", b"v999")
+            assert await txn.floor(b"00007x") == (b"00007", b"v7")
+            assert await txn.ceiling(b"00007x") == (b"00008", b"v8")
+            assert await txn.ceiling(b"x") is None
+            assert await txn.has_many([b"00001", b"x"]) == [True, False]
+            found = await txn.has_many(np.arange(998, 1002), key_format="%05d")
+            assert found.tolist() == [True, True, False, False]
+            with pytest.raises(TypeError, match=r"await txn\.has_many"):
+                b"00001" in txn  # noqa: B015
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("how", ["read", "executor", "write"])
 def test_iteration_streams(env, how):
     fill(env, 3000)
@@ -267,6 +287,9 @@ def test_iteration_streams(env, how):
             ]
             assert await cur.range(prefix=b"0000", reverse=True) == expected[9::-1]
             assert await txn.range(b"x") == []
+            options = {"limit": 3, "offset": 1, "include_start": False}
+            assert await txn.range(b"00100", **options) == expected[102:105]
+            assert [item async for item in txn.range(b"00100", **options)] == expected[102:105]
             async for key, _ in cur.range():
                 if key == b"00010":
                     break

@@ -7,6 +7,7 @@ operations on ended objects, ``test_open_refused.py`` the paths that cannot be o
 ``test_api_signatures.py`` missing and unknown arguments.
 """
 
+import asyncio
 import errno
 import os
 import re
@@ -127,6 +128,14 @@ def json_map(world):
     with world.env.begin(write=True, db=world.plain) as txn:
         txn.put(b"text", b"not JSON")
     return Map(world.env, db=world.plain, key="str", value="json")
+
+
+def aio_in(world):
+    async def ask():
+        async with aio.wrap(world.env).begin() as txn:
+            return b"apple" in txn
+
+    return asyncio.run(ask())
 
 
 # Calls that py-lmdb has, too; what it raises, pylmdb raises, or a subclass.
@@ -285,10 +294,26 @@ OWN_CALLS = {
     "get_many, integerkey": lambda w: w.reader.get_many([b"1234", b"abc"], db=w.numbers),
     "range, start and prefix": lambda w: w.reader.range(b"a", prefix=b"b"),
     "range, str": lambda w: w.reader.range("a"),
+    "range, prefix and include_stop": lambda w: w.reader.range(prefix=b"b", include_stop=True),
+    "range, limit=-1": lambda w: w.reader.range(limit=-1),
+    "range, offset as float": lambda w: w.reader.range(offset=1.5),
     "range of nothing": lambda w: w.reader.range(keys=False, values=False),
     "range, integerkey": lambda w: w.reader.range(b"abc", db=w.numbers),
     "range, prefix of integerkey": lambda w: w.reader.range(prefix=b"abcd", db=w.numbers),
     "cursor.range, integerkey": lambda w: w.cursor(w.numbers).range(b"abc", reverse=False),
+    "in, str": lambda w: "apple" in w.reader,
+    "in, empty key": lambda w: b"" in w.reader,
+    "in, integerkey": lambda w: b"abc" in w.begin(db=w.numbers),
+    "has_many, bytes": lambda w: w.reader.has_many(b"apple"),
+    "has_many, integers": lambda w: w.reader.has_many([1, 2]),
+    "has_many, empty key": lambda w: w.reader.has_many([b"apple", b""]),
+    "has_many, integerkey": lambda w: w.reader.has_many([b"1234", b"abc"], db=w.numbers),
+    "has_many, array of empty keys": lambda w: w.reader.has_many(np.array([b""], "S1")),
+    "has_many, array of floats": lambda w: w.reader.has_many(np.zeros(2)),
+    "floor, str": lambda w: w.reader.floor("apple"),
+    "floor, integerkey": lambda w: w.reader.floor(b"abc", w.numbers),
+    "ceiling, integerkey": lambda w: w.reader.ceiling(b"abc", w.numbers),
+    "first, db as bytes": lambda w: w.reader.first(b"plain"),
     "put_array in a read transaction": lambda w: w.reader.put_array(b"a", np.zeros(3)),
     "put_arrays in a read transaction": lambda w: w.reader.put_arrays([b"a"], np.zeros((1, 3))),
     "put_array, long key": lambda w: w.writer.put_array(LONG, np.zeros(3)),
@@ -307,9 +332,12 @@ OWN_CALLS = {
     "Map, JSON over other data, values": lambda w: list(json_map(w).values()),
     "Map, unknown codec": lambda w: Map(w.env, value="jsn"),
     "Map, database with flags": lambda w: Map(w.env, db=w.dups),
+    "Map, limit=-1": lambda w: Map(w.env, db=w.plain).range(limit=-1),
+    "Map | int": lambda w: Map(w.env, db=w.plain) | 3,
     "Map, key as int": lambda w: Map(w.env, db=w.plain)[3],
     "aio, with": lambda w: aio.wrap(w.env).begin().__enter__(),
     "aio, forgotten await": lambda w: aio.wrap(w.env).begin().get,
+    "aio, in": aio_in,
     "aio, for": lambda w: iter(aio.wrap(w.env).begin()),
     "aio, with an environment": lambda w: aio.wrap(w.env).__enter__(),
     "build(lambda)": lambda w: datasets.build(

@@ -3,10 +3,14 @@
 
 import gc
 import itertools
+import os
 import random
+import signal
 import struct
+import threading
 import weakref
 
+import numpy as np
 import pytest
 
 import pylmdb
@@ -52,12 +56,17 @@ class Database:
         txn.delete(key, db=self.db)
         self.records = [record for record in self.records if record[0] != key]
 
-    def within(self, start, stop):
+    def within(self, start, stop, include_start=True, include_stop=False):
+        def is_after_start(key):
+            return self.order(key) > self.order(start) or (include_start and key == start)
+
+        def is_before_stop(key):
+            return self.order(key) < self.order(stop) or (include_stop and key == stop)
+
         return [
             (key, value)
             for key, value in self.records
-            if (start is None or self.order(key) >= self.order(start))
-            and (stop is None or self.order(key) < self.order(stop))
+            if (start is None or is_after_start(key)) and (stop is None or is_before_stop(key))
         ]
 
     def bounds(self):
@@ -109,6 +118,127 @@ def test_every_combination_against_a_list(env, database, write, buffers):
                         assert all(type(p) is (memoryview if buffers else bytes) for p in parts)
 
 
+@pytest.mark.parametrize("write", [False, True])
+def test_what_the_bounds_include_and_how_many_records(env, database, write):
+    with env.begin(write=True) as txn:
+        for _ in range(40):
+            database.put(txn)
+    with env.begin(write=write) as txn:
+        for _ in range(80):
+            start, stop = database.bounds()
+            include = {"include_start": database.rng.random() < 0.5}
+            include["include_stop"] = database.rng.random() < 0.5
+            offset, limit = database.rng.choice([0, 1, 7, 50]), database.rng.choice([None, 0, 1, 9])
+            records = database.within(start, stop, **include)
+            for reverse, (keys, values) in itertools.product([False, True], BOTH):
+                options = {"reverse": reverse, "keys": keys, "values": values, **include}
+                expected = project(records[:: -1 if reverse else 1], keys, values)[offset:]
+                options |= {"offset": offset, "limit": limit}
+                assert [*txn.range(start, stop, db=database.db, **options)] == expected[:limit]
+                found = txn.cursor(database.db).range(start, stop, **options)
+                assert [*found] == expected[:limit], (start, stop, options)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("write", [False, True])
+def test_an_offset_of_many_pages(env, write, reverse):
+    keys = [b"%06d" % i for i in range(30_000)]
+    with env.begin(write=True) as txn:
+        txn.cursor().putmulti([(key, b"v" * 20) for key in keys])
+        txn.put(b"large", b"v" * 100_000)
+    keys.append(b"large")
+    if reverse:
+        keys.reverse()
+    with env.begin(write=write) as txn:
+        for offset in (1, 99, 4095, 4096, 4097, 8192, 20_001, 29_999, 30_000):
+            options = {"reverse": reverse, "values": False}
+            assert [*txn.range(offset=offset, limit=3, **options)] == keys[offset : offset + 3]
+        for offset in (30_001, 10**6, 2**63, 10**30):
+            assert [*txn.range(offset=offset, limit=10**30, **options)] == []
+        # it ends at the bound, and does not walk through the rest of the database
+        bounds = {"stop": b"015000"} if not reverse else {"start": b"015000"}
+        inside = [key for key in keys if (key < b"015000") != reverse]
+        for offset in (len(inside) - 1, len(inside), 10**15):
+            assert [*txn.range(**bounds, offset=offset, **options)] == inside[offset:]
+
+
+def test_an_offset_and_writes_afterwards(env):
+    with env.begin(write=True) as txn:
+        for i in range(10):
+            txn.put(b"%d" % i, b"")
+        found = txn.range(offset=3, limit=4, values=False)
+        txn.delete(b"3")
+        assert next(found) == b"4"
+        txn.put(b"45", b"")
+        txn.delete(b"5")
+        assert [*found] == [b"45", b"6", b"7"]
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+def test_a_range_that_has_reached_its_limit_does_not_keep_its_transaction(env, limit):
+    with env.begin(write=True) as txn:
+        for key in (b"a", b"b", b"c"):
+            txn.put(key, key)
+    txn = env.begin()
+    found, gone = txn.range(limit=limit), weakref.ref(txn)
+    del txn
+    assert len([*found]) == limit
+    gc.collect()
+    assert gone() is None
+    assert [*found] == []
+    assert repr(found) == "<pylmdb.RangeIterator ended>"
+
+
+@pytest.mark.parametrize("name", ["limit", "offset"])
+def test_a_number_of_records_that_ends_the_transaction(env, name):
+    class Ending:
+        def __index__(self):
+            txn.abort()
+            return 1
+
+    txn = env.begin()
+    with pytest.raises(pylmdb.ClosedError):
+        txn.range(**{name: Ending()})
+
+
+def test_what_counts_as_a_number_of_records(env):
+    with env.begin(write=True) as txn:
+        for key in (b"a", b"b", b"c"):
+            txn.put(key, key)
+        for two in (2, np.int32(2), np.uint64(2)):
+            assert len([*txn.range(limit=two)]) == 2
+            assert len([*txn.range(offset=two)]) == 1
+        for other in (2.0, "2", b"2", [2]):
+            for name in ("limit", "offset"):
+                with pytest.raises(TypeError, match=rf"{name} must be an integer .* not "):
+                    txn.range(**{name: other})
+        for negative in (-1, -(2**70)):
+            for name in ("limit", "offset"):
+                with pytest.raises(ValueError, match=rf"{name} must be at least 0, not {negative}"):
+                    txn.range(**{name: negative})
+
+
+def test_an_interrupt_while_records_are_left_out(env):
+    dups = env.open_db(b"dups", dupsort=True)
+    with env.begin(write=True, db=dups) as txn:
+        txn.cursor().putmulti([(b"k", b"%06d" % i) for i in range(50_000)])
+
+    def strike(*args):
+        txn.abort()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, strike)
+    try:
+        txn = env.begin(db=dups)
+        with pytest.raises((KeyboardInterrupt, pylmdb.ClosedError)):  # noqa: PT012
+            threading.Timer(0, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            for _ in range(10_000):
+                txn.range(offset=10**9)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert txn.closed
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", ["plain", "dup"])
 def test_prefixes_against_a_list(env, kind, reverse):
@@ -119,9 +249,12 @@ def test_prefixes_against_a_list(env, kind, reverse):
         for length in range(4):
             for prefix in map(bytes, itertools.product(b"\0ab\xff", repeat=length)):
                 expected = [r for r in database.records if r[0].startswith(prefix)]
+                expected = expected[:: -1 if reverse else 1]
                 for given in (prefix, bytearray(prefix), memoryview(prefix * 2)[:length]):
                     found = list(txn.range(prefix=given, reverse=reverse, db=database.db))
-                    assert found == expected[:: -1 if reverse else 1], prefix
+                    assert found == expected, prefix
+                options = {"reverse": reverse, "limit": 2, "offset": 1}
+                assert [*txn.range(prefix=prefix, db=database.db, **options)] == expected[1:3]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -252,7 +385,7 @@ class Ends:
         return True
 
 
-@pytest.mark.parametrize("flag", ["reverse", "keys", "values"])
+@pytest.mark.parametrize("flag", ["reverse", "keys", "values", "include_start", "include_stop"])
 def test_a_flag_that_ends_the_transaction(env, flag):
     txn = env.begin()
     with pytest.raises(pylmdb.ClosedError):

@@ -124,7 +124,7 @@ def test_the_api_reference_has_every_public_name():
     modules = {"errors", "types"}
     samples = {name for name, value in vars(datasets).items() if callable(value)}
     assert {name for name in samples if not name.startswith("_")} <= shown
-    functions = {"Map", "convert", "dump", "load", "merge", "open", "verify"}
+    functions = {"Map", "convert", "dump", "load", "merge", "open", "salvage", "verify"}
     assert (set(pylmdb.__all__) | functions) - {"__version__", "_Database"} <= shown
     for name in modules:
         module = getattr(pylmdb, name)

@@ -85,7 +85,7 @@ def examine(done, is_json=False):
     "command",
     ["info", "info --json", "ls", "ls -l", "ls --json", "ls -l --json", "stat -a", "stat -a --json",
      "verify", "verify --json", "dump -l", "dump -p", "watch -n 1", "warm", "readers", "scan -k",
-     "scan", "scan --json", "merge NEW"],
+     "scan", "scan --json", "merge NEW", "salvage NEW", "salvage NEW --json"],
 )  # fmt: skip
 def test_odd_names(path, tmp_path, command, locale):
     name, *rest = command.replace("NEW", str(tmp_path / "new")).split()

@@ -155,7 +155,23 @@ def test_verify_reports_the_damage(path, capsys):
     assert main(["verify", path]) == 1
     out, err = capsys.readouterr()
     assert "data.mdb: damaged" in out
-    assert err == f"pylmdb verify: {path!r} is damaged\n"
+    assert err == f"pylmdb verify: {path!r} is damaged; pylmdb salvage saves what can be read\n"
+
+
+def test_salvage(run, path, tmp_path, capfdbinary):
+    dest = str(tmp_path / "saved")
+    assert run("salvage", path, dest).startswith(
+        f"{path}/data.mdb: 12 records saved to {dest!r}, nothing was lost\n".encode()
+    )
+    assert content(dest) == content(path)
+    assert run("salvage", path, dest, status=1).endswith("name a path that does not exist\n")
+    with open(os.path.join(path, "data.mdb"), "r+b") as file:
+        file.truncate(os.stat(file.fileno()).st_size // 2)
+    assert main(["salvage", path, f"{dest}2", "--json"]) == 1
+    out, err = capfdbinary.readouterr()
+    assert json.loads(out)["ok"] is False
+    assert err.decode() == f"pylmdb salvage: not everything in {path!r} could be saved\n"
+    assert pylmdb.verify(f"{dest}2").ok
 
 
 @pytest.mark.parametrize(

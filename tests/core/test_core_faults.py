@@ -155,6 +155,10 @@ reads = {
     "get_many": lambda: txn.get_many([KEY, VIEW, STRIDED, b"missing"]),
     "get_many of many": lambda: txn.get_many(KEYS),
     "get_many in": lambda: txn.get_many([INT] * 70, db=ints),
+    "has_many": lambda: txn.has_many([KEY, VIEW, STRIDED, b"missing"]),
+    "in": lambda: STRIDED in txn,
+    "first and last": lambda: (txn.first(), txn.last()),
+    "floor and ceiling": lambda: (txn.floor(STRIDED), txn.ceiling(VIEW)),
     "cursor": lambda: txn.cursor().first(),
     "cursor in": lambda: txn.cursor(dup).last(),
     "cursor class": lambda: pylmdb.Cursor(dup, txn).first(),
@@ -175,6 +179,9 @@ reads = {
     "range": lambda: list(txn.range(b"010", b"013")),
     "range of buffers": lambda: list(txn.range(ARRAY, VIEW, reverse=True)),
     "range of a prefix": lambda: list(txn.range(prefix=bytearray(b"01"))),
+    "range with options": lambda: list(
+        txn.range(ARRAY, VIEW, limit=2, offset=1, include_start=False, include_stop=True)
+    ),
     "range in integers": lambda: list(txn.range(None, INT, db=ints)),
     "stat": lambda: txn.stat(dup).entries,
     "view": lambda: (bytes(txn.view(KEY)), cur.last(), bytes(cur.view())),

@@ -266,6 +266,7 @@ class Environments(RuleBasedStateMachine):
         expected = [first and first[1] for first in firsts]
         assert [self.level.txn.get(key, db=handle) for key in keys] == expected
         assert self.level.txn.get_many(keys, db=handle) == expected
+        assert self.level.txn.has_many(keys, handle) == [first is not None for first in firsts]
         cursor = self.level.txn.cursor(handle)
         assert cursor.getmulti(keys) == [first for first in firsts if first]
         if table.kind.dupsort:
@@ -309,17 +310,35 @@ class Environments(RuleBasedStateMachine):
         handle, table = self.table(name)
         bounds = st.none() | self.some_key(table)
         start, stop = data.draw(bounds, "start"), data.draw(bounds, "stop")
+        include_start, include_stop = data.draw(st.booleans()), data.draw(st.booleans())
+        offset, limit = data.draw(st.sampled_from([0, 0, 1, 3])), data.draw(st.none() | st.just(4))
         order = table.kind.key_order
         expected = [
             each for each in table.records
-            if (start is None or order(each[0]) >= order(start))
-            and (stop is None or order(each[0]) < order(stop))
+            if (start is None or order(each[0]) > order(start)
+                or (include_start and each[0] == start))
+            and (stop is None or order(each[0]) < order(stop)
+                 or (include_stop and each[0] == stop))
         ]  # fmt: skip
-        found = self.level.txn.range(start, stop, reverse=reverse, db=handle)
-        assert list(found) == (expected[::-1] if reverse else expected)
+        found = self.level.txn.range(
+            start, stop, reverse=reverse, limit=limit, offset=offset,
+            include_start=include_start, include_stop=include_stop, db=handle,
+        )  # fmt: skip
+        assert list(found) == (expected[::-1] if reverse else expected)[offset:][:limit]
+        self.check_nearest(handle, table, start)
         if not table.kind.flags.keys() & {"integerkey", "reverse_key"} and start:
             expected = [each for each in table.records if each[0].startswith(start)]
             assert list(self.level.txn.range(prefix=start, db=handle)) == expected
+
+    def check_nearest(self, handle: Any, table: Table, key: bytes | None) -> None:
+        txn, order, records = self.level.txn, table.kind.key_order, table.records
+        assert txn.first(handle) == (records[0] if records else None)
+        assert txn.last(handle) == (records[-1] if records else None)
+        if key is not None:
+            above = [each for each in records if order(each[0]) >= order(key)]
+            below = [each for each in records if order(each[0]) <= order(key)]
+            assert txn.ceiling(key, handle) == (above[0] if above else None)
+            assert txn.floor(key, handle) == (below[-1] if below else None)
 
     # -- cursors ----------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from project import ROOT
 import pylmdb
 
 CHILD = ROOT / "tests" / "support" / "mutants_child.py"
-MODES = ["read", "write", "writemap", "verify", "merge"]
+MODES = ["read", "write", "writemap", "verify", "merge", "salvage"]
 PATIENCE = 600  # seconds for a mutant that waits; a mutant that computes ends much earlier
 
 

@@ -3,9 +3,10 @@
 
     python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
 
-MODE is read, write, writemap, verify (which uses what verify() passes) or merge.  The program is
-batch to be killed by its own operations; the last printed number names the mutant.  It also ends
-after an exception that is not pylmdb's, and after a mutant that uses too much processor time.
+MODE is read, write, writemap, verify (which uses what verify() passes), merge or salvage.  The
+program is batch to be killed by its own operations; the last printed number names the mutant.  It
+also ends after an exception that is not pylmdb's, and after a mutant that uses too much processor
+time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from random import Random
 
 import mutants
 import mutants_merged
+import mutants_salvaged
 import mutants_verified
 from mutants import refused
 
@@ -99,6 +101,16 @@ def read(env: pylmdb.Environment, rng: Random) -> None:
                     txn.get(key, db=db)
             with refused():
                 txn.get_many(keys(rng), db=db)
+            with refused():
+                txn.has_many(keys(rng), db=db)
+            for reverse in (False, True):
+                with refused():
+                    list(txn.range(offset=rng.randrange(1000), limit=1000, reverse=reverse, db=db))
+            for find, key in ((txn.floor, keys(rng)[0]), (txn.ceiling, keys(rng)[0])):
+                with refused():
+                    find(key, db)
+            with refused():
+                txn.last(db)
         with refused():
             env.warm(keys(rng), db=db)
         with refused():
@@ -160,6 +172,9 @@ def run(path: Path, lib_version: int, mode: str, seed: int) -> None:
         return
     if mode == "merge":
         mutants_merged.run(path, rng)
+        return
+    if mode == "salvage":
+        mutants_salvaged.run(path)
         return
     # Without the guard, a read past the file's end ends the process.
     options = {"map_size": MAP_SIZE, "sync": False, "subdir": False, "guard": False}

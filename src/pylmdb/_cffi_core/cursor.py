@@ -395,8 +395,13 @@ class CursorCore:
         reverse: Any = False,
         keys: Any = True,
         values: Any = True,
+        limit: Any = None,
+        offset: Any = 0,
+        include_start: Any = True,
+        include_stop: Any = False,
     ) -> Any:
-        return iterate_range(self, start, stop, prefix, reverse, keys, values)
+        bounds = start, stop, prefix, include_start, include_stop
+        return iterate_range(self, bounds, reverse, keys, values, limit, offset)
 
     # -- batches ----------------------------------------------------------------------
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
-from .._core_rules.ranges import successor
+from .._core_rules.ranges import record_count, successor
 from .._core_rules.refusals import refusal
 
 if TYPE_CHECKING:
@@ -51,6 +53,16 @@ class CursorIterator:
         code = begin(self._iteration, cursor._position, *args)
         cursor._found(operation, code, sought)
 
+    def skip(self, count: int) -> None:
+        """Leave out the next records; only before the first step of a range."""
+        self._cursor._do(self._skip, count)
+
+    def _skip(self, native: Any, count: int) -> None:
+        cursor, left = self._cursor, self._cursor._ffi.new("size_t *", count)
+        while left[0]:
+            code = cursor._lib.pylmdb_range_skip(self._iteration, cursor._position, left)
+            cursor._found("range", code)
+
     def __iter__(self) -> CursorIterator:
         return self
 
@@ -79,19 +91,31 @@ class CursorIterator:
 
 
 def iterate_range(
-    cursor: CursorCore, start: Any, stop: Any, prefix: Any, reverse: Any, keys: Any, values: Any
+    cursor: CursorCore,
+    bounds: tuple[Any, Any, Any, Any, Any],
+    reverse: Any,
+    keys: Any,
+    values: Any,
+    limit: Any,
+    offset: Any,
 ) -> Iterator[Any]:
-    """Iterate over the records with ``start <= key < stop``."""
+    """Iterate over the records of a range.
+
+    :param bounds: start, stop, prefix, include_start, include_stop.
+    """
     if not keys and not values:
         raise refusal("range of nothing")
     cursor._do(cursor._nothing)
+    include_start, include_stop = map(bool, bounds[3:])
+    limit = maxsize if limit is None else record_count("limit", limit)
+    offset = record_count("offset", offset)
     start, stop, prefix = (
         None if key is None else freeze_bytes(name, key)
-        for name, key in (("start", start), ("stop", stop), ("prefix", prefix))
+        for name, key in zip(("start", "stop", "prefix"), bounds, strict=False)
     )
     ffi, lib = cursor._ffi, cursor._lib
     if prefix is not None:
-        has_bounds = start is not None or stop is not None
+        has_bounds = not (start is stop is None and include_start and not include_stop)
         other_order = cursor._slot.flags & (MDB_INTEGERKEY | MDB_REVERSEKEY)
         refused = lib.pylmdb_prefix_refusal(has_bounds, other_order)
         if refused:
@@ -100,33 +124,37 @@ def iterate_range(
     first, end = (
         (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key)) for key in (start, stop)
     )
+    fields = (first[1], first[0]), (end[1], end[0]), not include_start, include_stop
     sought = end if reverse else first
-    return RangeIterator(
-        CursorIterator(
-            cursor,
-            keys,
-            values,
-            lib.pylmdb_range_start,
-            *first,
-            *end,
-            bool(reverse),
-            operation="range",
-            sought=sought if sought[0] else None,
-        )
+    records = CursorIterator(
+        cursor,
+        keys,
+        values,
+        lib.pylmdb_range_start,
+        ffi.new("struct pylmdb_range *", fields),
+        bool(reverse),
+        operation="range",
+        sought=sought if sought[0] else None,
     )
+    if offset:
+        records.skip(offset)
+    return RangeIterator(records, limit)
 
 
 class RangeIterator:
-    """Yields the records between two keys.
+    """Yields the records of a range.
 
     After its end, or an exception, it stays ended, and keeps nothing alive, as a generator does.
     """
 
     __slots__ = ("_records", "_steps")
 
-    def __init__(self, records: CursorIterator) -> None:
+    def __init__(self, records: CursorIterator, limit: int) -> None:
+        """
+        :param limit: how many records it yields at most.
+        """
         self._records: CursorIterator | None = records
-        self._steps: Any = (record for record in records)
+        self._steps: Any = (record for record in islice(records, limit))
 
     def __iter__(self) -> RangeIterator:
         return self

@@ -468,6 +468,35 @@ class TransactionCore:
     def view(self, key: Any, default: Any = None, db: Any = None) -> Any:
         return self._do(self._get, db, as_buffer("key", key), default, self._to_view)
 
+    def __contains__(self, key: Any) -> bool:
+        args = False, lambda value: True, "in"
+        return bool(self._do(self._get, None, as_buffer("key", key), *args))
+
+    def _nearest(self, ptr: Any, operation: str, key: Any, db: Any, reverse: bool) -> Any:
+        lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)
+        raw, size = (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key))
+        found = ffi.new("MDB_val[2]")
+        code = lib.pylmdb_nearest(
+            ptr, slot.dbi, slot.flags, raw, size, reverse, found, ffi.addressof(found, 1)
+        )
+        if code == lib.MDB_NOTFOUND:
+            return None
+        if code:
+            raise database_error("mdb_cursor_get", code, slot, key, operation=operation)
+        return self._to_python(found[0]), self._to_python(found[1])
+
+    def first(self, db: Any = None) -> Any:
+        return self._do(self._nearest, "first", None, db, False)
+
+    def last(self, db: Any = None) -> Any:
+        return self._do(self._nearest, "last", None, db, True)
+
+    def floor(self, key: Any, db: Any = None) -> Any:
+        return self._do(self._nearest, "floor", as_buffer("key", key), db, True)
+
+    def ceiling(self, key: Any, db: Any = None) -> Any:
+        return self._do(self._nearest, "ceiling", as_buffer("key", key), db, False)
+
     def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int) -> bool:
         lib, slot = self._lib, self._slot_in(ptr, db)
         raw_key = key if type(key) is bytes else self._ffi.from_buffer(key)
@@ -533,16 +562,26 @@ class TransactionCore:
         reverse: Any = False,
         keys: Any = True,
         values: Any = True,
+        limit: Any = None,
+        offset: Any = 0,
+        include_start: Any = True,
+        include_stop: Any = False,
         db: Any = None,
     ) -> Any:
-        cursor = self.cursor(db)
-        return iterate_range(cursor, start, stop, prefix, reverse, keys, values)
+        bounds = start, stop, prefix, include_start, include_stop
+        return iterate_range(self.cursor(db), bounds, reverse, keys, values, limit, offset)
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
+        return self._look_up("get_many", keys, db, default, self._to_python)
+
+    def _has_many(self, keys: Any, db: Any) -> list[bool]:
+        return self._look_up("has_many", keys, db, False, lambda value: True)
+
+    def _look_up(self, operation: str, keys: Any, db: Any, default: Any, convert: Any) -> list[Any]:
         self._do(self._slot_in, db)
-        refuse_one_key("get_many", keys)
+        refuse_one_key(operation, keys)
         listed, found = [as_buffer("key", key) for key in keys], []
-        args = default, self._to_python, "get_many"
+        args = default, convert, operation
         for at in range(0, len(listed), self._lib.PYLMDB_READ_AHEAD_MAX):
             some = listed[at : at + self._lib.PYLMDB_READ_AHEAD_MAX]
             self._do(self._read_ahead, some, db)

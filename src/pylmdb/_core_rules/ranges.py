@@ -1,10 +1,34 @@
 # SPDX-License-Identifier: MIT
-"""The range of the keys that begin with a prefix."""
+"""The arguments of a range: the keys that begin with a prefix, and how many records."""
 
 from __future__ import annotations
+
+from _operator import index
+from sys import maxsize
+
+from .refusals import refusal
 
 
 def successor(prefix: bytes) -> bytes | None:
     """The smallest key that is greater than every key with ``prefix``; None if there is none."""
     body = prefix.rstrip(b"\xff")
     return body[:-1] + bytes([body[-1] + 1]) if body else None
+
+
+def following(key: bytes) -> bytes:
+    """The smallest key that is greater than ``key``, in the order of bytes."""
+    return key + b"\0"
+
+
+def record_count(name: str, count: object) -> int:
+    """Check the argument ``limit`` or ``offset``, and return it.
+
+    :param name: of the argument, for messages.
+    """
+    try:
+        number = index(count)  # type: ignore[arg-type]
+    except TypeError:
+        raise refusal("record count of another type", name, type(count)) from None
+    if number < 0:
+        raise refusal("negative record count", name, number)
+    return min(number, maxsize)  # no database has more

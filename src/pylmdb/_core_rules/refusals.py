@@ -180,7 +180,10 @@ REFUSALS: dict[str, Refusal] = {
     "range of nothing": _of(
         ValueError, "range: keys=False and values=False leave nothing to return"
     ),
-    "prefix with bounds": _of(TypeError, "range: give start and stop, or prefix, not both"),
+    "prefix with bounds": _of(
+        TypeError,
+        "range: give prefix, or start and stop (with include_start and include_stop), not both",
+    ),
     "prefix in another order": _of(
         InvalidParameterError,
         "range: a database with integerkey or reverse_key is not ordered by the first bytes of"
@@ -189,6 +192,10 @@ REFUSALS: dict[str, Refusal] = {
     "bound of another width": _of(
         InvalidParameterError, "range: start or stop has {} bytes; the keys have {}"
     ),
+    "record count of another type": _of(
+        TypeError, "range: {} must be an integer of at least 0, not {.__name__}"
+    ),
+    "negative record count": _of(InvalidParameterError, "range: {} must be at least 0, not {}"),
 }
 
 

@@ -39,11 +39,23 @@ _TREES = ("file", "free list", "main database")
 _prepared: set[Any] = set()
 
 
-class _Watcher:
-    """The callback that reports progress, and the exception that it has raised."""
+class Watcher:
+    """The callbacks of a check, and the exception that one of them has raised.
 
-    def __init__(self, progress: Callable[[int, int], object] | None) -> None:
-        self.progress = progress
+    :param progress: called with the number of pages done, and of all pages.
+    :param on_records: called with the check, the index of a tree in it, and an array of ``count``
+        pairs of ``struct pylmdb_bytes``, key and value, which are valid during the call.
+    :param previous: True to check the snapshot before the newest one.
+    """
+
+    def __init__(
+        self,
+        progress: Callable[[int, int], object] | None,
+        on_records: Callable[[CData, int, CData, int], object] | None = None,
+        previous: bool = False,
+    ) -> None:
+        self.progress, self.on_records, self.previous = progress, on_records, previous
+        self.check: CData = None
         self.exception: BaseException | None = None
 
 
@@ -56,6 +68,17 @@ def verify_file(
     :param progress: called with the number of pages done, and of all pages.
     :raises InvalidError: it is not a regular file.
     """
+    return check_file("verify", path, given_path, Watcher(progress), _ATTEMPTS)
+
+
+def check_file(
+    operation: str, path: bytes, given_path: str, watcher: Watcher, attempts: int = 1
+) -> Report:
+    """Check a data file, again if it seems damaged and has changed meanwhile.
+
+    :param operation: its name, for messages.
+    :param attempts: how often it is checked at most.
+    """
     name = os.fsdecode(path)  # as text in messages
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = Descriptor()
@@ -63,47 +86,55 @@ def verify_file(
         fd = file.open(name, flags)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise InvalidError(
-                f"verify: {given_path!r} is not a regular file",
+                f"{operation}: {given_path!r} is not a regular file",
                 hint="give the path of an environment or of its data file",
             )
-        return _verify(fd, name, progress)
+        return _check(operation, fd, name, watcher, attempts)
 
 
-def _verify(fd: int, path: str, progress: Callable[[int, int], object] | None) -> Report:
+def _check(operation: str, fd: int, path: str, watcher: Watcher, attempts: int) -> Report:
     engine = _engine.default()
     ffi, lib = engine.ffi, engine.lib
     if ffi not in _prepared:
         ffi.def_extern("pylmdb_on_verified", error=1, onerror=_on_exception)(_on_pages)
+        ffi.def_extern("pylmdb_on_salvaged", error=1, onerror=_on_exception)(_on_records)
         _prepared.add(ffi)
-    watcher, start = _Watcher(progress), time.perf_counter()
-    context = ffi.new_handle(watcher)
-    attempts = 0
+    start, context = time.perf_counter(), ffi.new_handle(watcher)
+    on_records = lib.pylmdb_on_salvaged if watcher.on_records else ffi.NULL
     while True:
-        attempts += 1
-        check = ffi.gc(ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
-        check.most_findings = MOST_FINDINGS
+        attempts -= 1
+        watcher.check = check = ffi.gc(ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
+        check.most_findings, check.previous = MOST_FINDINGS, watcher.previous
         before = lib.pylmdb_newest_txnid(fd)
-        code = lib.pylmdb_verify(fd, check, lib.pylmdb_on_verified, context)
+        code = lib.pylmdb_verify(fd, check, lib.pylmdb_on_verified, on_records, context)
         if watcher.exception is not None:
             raise watcher.exception
         if code:
-            raise error("verify", code)
+            raise error(operation, code)
         changed = before != lib.pylmdb_newest_txnid(fd)
-        if not changed or not check.damages or attempts == _ATTEMPTS:
+        if not changed or not check.damages or not attempts:
             break
     return _report(ffi, check, path, changed, time.perf_counter() - start)
 
 
 def _on_pages(context: CData, done: int, total: int) -> int:
     """Report progress.  C calls it now and then, so that signal handlers run."""
-    watcher: _Watcher = _engine.default().ffi.from_handle(context)
+    watcher: Watcher = _engine.default().ffi.from_handle(context)
     if watcher.progress is not None:
         watcher.progress(done, total)
     return 0
 
 
+def _on_records(context: CData, tree: int, records: CData, count: int) -> int:
+    """Hand records over."""
+    watcher: Watcher = _engine.default().ffi.from_handle(context)
+    if watcher.on_records is not None:
+        watcher.on_records(watcher.check, tree, records, count)
+    return 0
+
+
 def _on_exception(_type: object, exception: BaseException, traceback: TracebackType) -> None:
-    """Keep an exception of :func:`_on_pages`, which ends the check and is raised after it."""
+    """Keep an exception of a callback, which ends the check and is raised after it."""
     context = traceback.tb_frame.f_locals["context"]
     _engine.default().ffi.from_handle(context).exception = exception
 

@@ -129,9 +129,10 @@ struct pylmdb_lookup {
  * once. */
 typedef int pylmdb_on_old_value(void *context, const MDB_val *old);
 
-/* Where a cursor is, and an iteration with it; see position.h. */
+/* Where a cursor is, an iteration with it, and the bounds of a range; see position.h. */
 struct pylmdb_position;
 struct pylmdb_iteration;
+struct pylmdb_range;
 
 /* Whether a read past the end of a truncated data file can continue (truncation.c). */
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
@@ -179,6 +180,9 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, reserve, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
                                  const void *key, size_t key_size, size_t size, \
                                  unsigned int flags, void **out)) \
+    SLOT(int, pylmdb_, nearest, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
+                                 const void *key, size_t key_size, int reverse, \
+                                 MDB_val *found_key, MDB_val *found_value)) \
     SLOT(int, pylmdb_, exchange, (MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, \
                                   MDB_val *value, pylmdb_on_old_value *on_old_value, \
                                   void *context)) \
@@ -191,6 +195,9 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags, \
                                  const MDB_val *keys, const struct pylmdb_sort_entry *entries, \
                                  struct pylmdb_lookup *out, size_t count)) \
+    SLOT(int, pylmdb_, find, (MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys, \
+                              const struct pylmdb_sort_entry *entries, \
+                              struct pylmdb_lookup *out, size_t count)) \
     SLOT(int, pylmdb_, read_ahead_keys, (MDB_cursor *cursor, const MDB_val *keys, \
                                      const struct pylmdb_sort_entry *entries, size_t count)) \
     SLOT(int, pylmdb_, position_init, (struct pylmdb_position *position, MDB_cursor *cursor, \
@@ -218,9 +225,11 @@ struct pylmdb_host {
                                          struct pylmdb_position *position, int op, \
                                          int values)) \
     SLOT(int, pylmdb_, range_start, (struct pylmdb_iteration *iteration, \
-                                     struct pylmdb_position *position, const void *start, \
-                                     size_t start_size, const void *stop, size_t stop_size, \
-                                     int reverse, int values)) \
+                                     struct pylmdb_position *position, \
+                                     const struct pylmdb_range *range, int reverse, \
+                                     int values)) \
+    SLOT(int, pylmdb_, range_skip, (struct pylmdb_iteration *iteration, \
+                                    struct pylmdb_position *position, size_t *count)) \
     SLOT(int, pylmdb_, iteration_next, (struct pylmdb_iteration *iteration, \
                                         struct pylmdb_position *position)) \
     SLOT(void, pylmdb_, iteration_free, (struct pylmdb_iteration *iteration)) \

@@ -79,12 +79,19 @@ struct pylmdb_iteration {
     signed char started;
     size_t moves, writes;
     struct pylmdb_saved last;
-    /* Of a range: a copy of the key that ends it.  Forward, this is the first key after the range;
-     * backward, the last key in it. */
+    /* Of a range: a copy of the key that ends it, and whether this key is in the range. */
     MDB_val bound;
     enum pylmdb_bounded bounded;
+    char includes_bound;
     /* The range has no more records, whatever is written or where the cursor is moved. */
     char ended;
+};
+
+/* The records with start <= key < stop; with exclude_start, start < key; with include_stop,
+ * key <= stop.  mv_data NULL: without this bound. */
+struct pylmdb_range {
+    MDB_val start, stop;
+    int exclude_start, include_stop;
 };
 
 /* Call it for a cursor that was just opened; returns 0, or ENOMEM. */
@@ -125,14 +132,22 @@ int pylmdb_position_replace(struct pylmdb_position *position, const void *key, s
  * a cursor without a position goes to the end where that begins, but not for duplicates. */
 int pylmdb_iteration_start(struct pylmdb_iteration *iteration, struct pylmdb_position *position,
                            int op, int values);
-/* The records with start <= key < stop, either of which may be NULL; reverse begins with the last
- * one.  Moves the cursor to where it begins. */
+/* Reverse begins with the last record of the range.  Moves the cursor to where it begins. */
 int pylmdb_range_start(struct pylmdb_iteration *iteration, struct pylmdb_position *position,
-                       const void *start, size_t start_size, const void *stop, size_t stop_size,
-                       int reverse, int values);
+                       const struct pylmdb_range *range, int reverse, int values);
+/* Before the first record of a range: leaves out some of the next *count records, and subtracts
+ * their number; *count is 0 if the range has ended.  A call takes microseconds if the pages are in
+ * memory. */
+int pylmdb_range_skip(struct pylmdb_iteration *iteration, struct pylmdb_position *position,
+                      size_t *count);
 /* PYLMDB_OTHER_WIDTH: the keys are integers of another width than the bound. */
 int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_position *position);
 void pylmdb_iteration_free(struct pylmdb_iteration *iteration);
+
+/* The first record of a range without a stop that begins at key (NULL: of all records); with
+ * reverse the last one of a range that ends with key. */
+int pylmdb_nearest(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                   size_t key_size, int reverse, MDB_val *found_key, MDB_val *found_value);
 
 /* For getmulti: the first value of a key and its next ones; with a width, all values of a page in
  * one piece.  PYLMDB_OTHER_WIDTH: the values have another width, that of position->value. */
@@ -222,7 +237,9 @@ static inline int pylmdb_compare_bytes(const MDB_val *key, const MDB_val *bound)
 /* Whether a range ends at a key, whose order to the bound is given. */
 static inline int pylmdb_ends_at(struct pylmdb_iteration *iteration, int order)
 {
-    if (iteration->op == MDB_PREV ? order >= 0 : order < 0)
+    if (iteration->op == MDB_PREV ? order > 0 : order < 0)
+        return 0;
+    if (!order && iteration->includes_bound)
         return 0;
     iteration->started = 0;
     return iteration->ended = 1;

@@ -342,7 +342,8 @@ def cut_short(options: Options, engine: Engine) -> Error | None:
     return CorruptedError(
         "mdb_env_open",
         engine.lib.MDB_CORRUPTED,
-        "restore it from a copy; pylmdb.verify() says which records can still be read",
+        "restore it from a copy, or save what can be read with pylmdb.salvage(); pylmdb.verify()"
+        " tells how much that is",
         f"open: {_data_name(options)!r} was cut short: it has {size} bytes of {claimed}",
     )
 

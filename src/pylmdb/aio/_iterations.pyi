@@ -23,6 +23,10 @@ class RangeInTransaction(Generic[ValueT]):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Records[tuple[ValueT, ValueT]]: ...
     @overload
@@ -35,6 +39,10 @@ class RangeInTransaction(Generic[ValueT]):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[False],
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Records[ValueT]: ...
     @overload
@@ -47,6 +55,10 @@ class RangeInTransaction(Generic[ValueT]):
         reverse: bool = False,
         keys: Literal[False],
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Records[ValueT]: ...
     @overload
@@ -59,6 +71,10 @@ class RangeInTransaction(Generic[ValueT]):
         reverse: bool = False,
         keys: bool = True,
         values: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
         db: Database | None = None,
     ) -> Records[Any]: ...
 
@@ -75,6 +91,10 @@ class RangeOfCursor(Generic[ValueT]):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Records[tuple[ValueT, ValueT]]: ...
     @overload
     def __call__(
@@ -86,6 +106,10 @@ class RangeOfCursor(Generic[ValueT]):
         reverse: bool = False,
         keys: Literal[True] = True,
         values: Literal[False],
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Records[ValueT]: ...
     @overload
     def __call__(
@@ -97,6 +121,10 @@ class RangeOfCursor(Generic[ValueT]):
         reverse: bool = False,
         keys: Literal[False],
         values: Literal[True] = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Records[ValueT]: ...
     @overload
     def __call__(
@@ -108,6 +136,10 @@ class RangeOfCursor(Generic[ValueT]):
         reverse: bool = False,
         keys: bool = True,
         values: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Records[Any]: ...
 
 class AllRecords(Generic[ValueT]):

@@ -13,9 +13,10 @@ from .executors import TransactionExecutor, WorkerThread
 from .methods import AwaitableContext, Wrapper, long_call, record_iteration, short_call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Literal, TypeVar
 
+    from numpy import bool_
     from numpy.typing import DTypeLike, NDArray
     from typing_extensions import Self
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .loop_state import LoopState
 
     T = TypeVar("T")
+    Range = range  # the class has a method of that name
 
 
 class AsyncTransaction(Wrapper, Generic[ValueT]):
@@ -240,6 +242,39 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
     if TYPE_CHECKING:
         range: RangeInTransaction[ValueT]
 
+        async def first(self, db: Database | None = None) -> tuple[ValueT, ValueT] | None: ...
+        async def last(self, db: Database | None = None) -> tuple[ValueT, ValueT] | None: ...
+        async def floor(
+            self, key: BytesLike, db: Database | None = None
+        ) -> tuple[ValueT, ValueT] | None: ...
+        async def ceiling(
+            self, key: BytesLike, db: Database | None = None
+        ) -> tuple[ValueT, ValueT] | None: ...
+        @overload
+        async def has_many(  # type: ignore[overload-overlap]  # mypy takes items of arrays for bytes
+            self,
+            keys: NDArray[Any],
+            db: Database | None = None,
+            *,
+            key_format: str | bytes | None = None,
+        ) -> NDArray[bool_]: ...
+        @overload
+        async def has_many(
+            self,
+            keys: Sequence[int] | Range,
+            db: Database | None = None,
+            *,
+            key_format: str | bytes,
+        ) -> list[bool]: ...
+        @overload
+        async def has_many(
+            self,
+            keys: Iterable[BytesLike] | Range,
+            db: Database | None = None,
+            *,
+            key_format: None = None,
+        ) -> list[bool]: ...
+        async def has_many(self, *args: object, **kwargs: object) -> object: ...
         @overload
         async def get_array(
             self,
@@ -282,5 +317,14 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
         async def take(self, *args: object, **kwargs: object) -> object: ...
     else:
         range = record_iteration(Transaction.range)
+        first = short_call(Transaction.first)
+        last = short_call(Transaction.last)
+        floor = short_call(Transaction.floor)
+        ceiling = short_call(Transaction.ceiling)
+        has_many = long_call(Transaction.has_many)
+
+        def __contains__(self, key):
+            raise TypeError("pylmdb.aio: 'in' cannot be awaited; use 'await txn.has_many([key])'")
+
         get_array = short_call(Transaction.get_array)
         take = long_call(Transaction.take)

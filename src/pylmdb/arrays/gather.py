@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Copy many values of one size into one array: ``take()``, and the rows that it fills."""
+"""Many keys in one call: ``take()``, the rows that it fills, and ``has_many()``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from ..errors import InvalidParameterError, NotFoundError
 from . import keys as _array_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import DTypeLike, NDArray
 
     from .._aliases import CData
     from .._array_methods import Keys as Several
     from .._core import TransactionCore
     from ..database import Database
+    from ..types import BytesLike
     from .keys import Keys
 
 MISSING = ("raise", "fill")
@@ -183,3 +186,31 @@ def _take(
         raise wrong_size("take", keys[bad[0]], bad[1], rows)
     if code:
         raise database_error("mdb_cursor_get", code, slot, operation="take")
+
+
+def has_many(
+    txn: TransactionCore,
+    keys: Several | Iterable[BytesLike],
+    key_format: str | bytes | None,
+    db: Database | None,
+) -> NDArray[np.bool_] | list[bool]:
+    """Implement ``Transaction.has_many`` for arrays and for integers."""
+    batch = _array_keys.batch(keys, key_format, txn._engine)
+    present = np.empty(batch.count, np.bool_)
+    txn._do(_has_many, txn, db, batch, present)
+    if isinstance(keys, np.ndarray):
+        return present
+    listed: list[bool] = present.tolist()
+    return listed
+
+
+def _has_many(
+    ptr: CData, txn: TransactionCore, db: Database | None, batch: Keys, present: NDArray[np.bool_]
+) -> None:
+    engine, slot = txn._engine, txn._slot_in(ptr, db)
+    ffi, lib = engine.ffi, engine.lib
+    struct, *_alive = _array_keys.for_database(batch, ptr, slot, engine).native(ffi)
+    to = ffi.from_buffer("char[]", present)
+    code = lib.pylmdb_has_many(ptr, slot.dbi, slot.flags, struct, to)
+    if code:
+        raise database_error("mdb_cursor_get", code, slot, operation="has_many")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .._array_methods import Keys as Several
     from .._core import DbSlot
     from .._engine import Engine
+    from ..types import BytesLike
 
 # one number, perhaps filled up to a width with zeros or spaces
 _FORMAT = re.compile(rb"((?:[^%]|%%)*)%(0?)(\d{0,4})d((?:[^%]|%%)*)\Z", re.DOTALL)
@@ -92,7 +93,9 @@ class Numbers:
         return Keys(data.view(np.uint8), self.count, data.itemsize)
 
 
-def batch(keys: Several, key_format: str | bytes | None, engine: Engine) -> Keys | Numbers:
+def batch(
+    keys: Several | Iterable[BytesLike], key_format: str | bytes | None, engine: Engine
+) -> Keys | Numbers:
     """Return the batch that the arguments ``keys`` and ``key_format`` mean.
 
     :raises InvalidParameterError: an integer is out of range; ``key_format`` is not a format.

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The command verify: checks a data file."""
+"""The commands verify and salvage: check a data file, and save what can be read of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..tools import verify
+from ..tools import salvage, verify
 from ._opening import require
 from ._output import print_json, progress, visible
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """Add the command."""
+    """Add the commands."""
     command = commands.add(
         "verify",
         verify_file,
@@ -25,8 +25,21 @@ def add(commands: Commands) -> None:
 pylmdb verify fruit
 pylmdb verify fruit/data.mdb --json""",
     )
-    command.add_argument(
-        "path", metavar="PATH", help="path of the environment: a directory or a single file"
+    saving = commands.add(
+        "salvage",
+        salvage_file,
+        "Save what can be read of a damaged file; the exit status is 1 if anything is lost.",
+        examples="pylmdb salvage fruit saved",
+    )
+    for each in (command, saving):
+        each.add_argument(
+            "path", metavar="PATH", help="path of the environment: a directory or a single file"
+        )
+    saving.add_argument(
+        "dest", metavar="DEST", help="path of the new environment, which must not exist"
+    )
+    saving.add_argument(
+        "--previous", action="store_true", help="save the snapshot before the last commit"
     )
 
 
@@ -38,11 +51,11 @@ def verify_file(args: argparse.Namespace) -> None:
     if args.json:
         print_json(report.as_dict())
     elif not is_unknown:
-        print("\n".join(map(visible, str(report).splitlines())))
+        _print_lines(report)
     if is_unknown:
         raise ValueError(_of_unknown(args.path, report.findings[0].text))
     if not report.ok:
-        raise ValueError(f"{args.path!r} is damaged")
+        raise ValueError(f"{args.path!r} is damaged; pylmdb salvage saves what can be read")
 
 
 def _of_unknown(path: str, finding: str) -> str:
@@ -50,3 +63,19 @@ def _of_unknown(path: str, finding: str) -> str:
     if finding.startswith("it "):
         return f"{path!r} {finding[3:]}"
     return f"{path!r}: {finding}"
+
+
+def salvage_file(args: argparse.Namespace) -> None:
+    """``pylmdb salvage``."""
+    require(args.path)
+    result = salvage(args.path, args.dest, previous=args.previous, progress=progress())
+    if args.json:
+        print_json(result.as_dict())
+    else:
+        _print_lines(result)
+    if not result.ok:
+        raise ValueError(f"not everything in {args.path!r} could be saved")
+
+
+def _print_lines(report: object) -> None:
+    print("\n".join(map(visible, str(report).splitlines())))

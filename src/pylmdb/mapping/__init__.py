@@ -66,12 +66,13 @@ _BATCH_SIZE = 1000
 class Map(Ordered[K, V]):
     """A database as a mutable mapping that is sorted by key.
 
-    It has the methods of a dict, and :meth:`range`, :meth:`prefix`, :meth:`nearest`,
-    :meth:`first` and :meth:`last`.  Each operation is a transaction of its own.  A change is
-    on disk when its statement ends, unless the environment's options postpone the flush.
-    Commits of other threads and processes are visible immediately.  :meth:`transaction` combines
-    many operations in one transaction.  Any thread may use a Map at any time.  Like its
-    :class:`Environment`, it can be used in a forked child, and can be pickled.
+    It has the methods of a dict, and :meth:`range`, :meth:`prefix`, :meth:`first`,
+    :meth:`last`, :meth:`floor` and :meth:`ceiling`.  Each operation is a transaction of its
+    own.  A change is on disk when its statement ends, unless the environment's options postpone
+    the flush.  Commits of other threads and processes are visible immediately.
+    :meth:`transaction` combines many operations in one transaction.  Any thread may use a Map
+    at any time.  Like its :class:`Environment`, it can be used in a forked child, and can be
+    pickled.
 
     :param path_or_env: the path of an environment to open, which :meth:`close` closes;
         or an open :class:`Environment`, which stays open.
@@ -597,6 +598,29 @@ class Map(Ordered[K, V]):
                     txn.put(self._encode_key(key), self._encode_value(value), db=self._db)
             self._put_batches(cursor, kwds.items())
 
+    def _as_dict(self) -> dict[K, V]:
+        """Return the records of one snapshot."""
+        with self._reading() as txn:
+            return dict(self._decode_item(*map(bytes, each)) for each in txn.range(db=self._db))
+
+    def __or__(self, other: Mapping[KeyT, ValueT]) -> dict[K | KeyT, V | ValueT]:
+        """Return a dict with the records of both; those of ``other`` count if keys are equal."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return _union(self, other)
+
+    def __ror__(self, other: Mapping[KeyT, ValueT]) -> dict[K | KeyT, V | ValueT]:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return _union(other, self)
+
+    def __ior__(  # type: ignore[misc]  # typeshed ignores it for dict, too
+        self, other: SupportsKeysAndGetItem[K, V] | Iterable[tuple[K, V]]
+    ) -> Self:
+        """The same as :meth:`update`."""
+        self.update(other)
+        return self
+
     def _put_batches(self, cursor: Cursor[Any], pairs: Iterable[tuple[Any, Any]]) -> None:
         """Store pairs in batches.
 
@@ -629,3 +653,9 @@ class Map(Ordered[K, V]):
                 "the main database contains the named databases, which would be lost",
                 hint="use a named database for the Map, or drop the named databases",
             )
+
+
+def _union(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return a dict with the records of both; each Map is read in one snapshot."""
+    both = [each._as_dict() if isinstance(each, Map) else each for each in (first, second)]
+    return {**both[0], **both[1]}

@@ -11,9 +11,10 @@ and until the thread's own write transaction, if there is one, changes anything.
 from __future__ import annotations
 
 from _collections_abc import ItemsView, KeysView, ValuesView
-from itertools import islice
+from sys import maxsize
 from weakref import ref
 
+from .._core_rules.ranges import following
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,22 +41,32 @@ def iterate(
     stop: bytes | None,
     reverse: bool,
     values: bool,
+    limit: int = maxsize,
+    offset: int = 0,
 ) -> Iterator[Any]:
     """Yield ``decode(record)`` for each record with ``start <= key < stop``.
 
     A record is (key, value); without ``values`` it is the key.
+
+    :param limit: how many records to yield at most.
+    :param offset: how many records to leave out first.
     """
     count = _FIRST_BATCH
-    while True:
-        batch, shared, own_writer, version = _prefetch(mapping, start, stop, reverse, values, count)
+    while limit:
+        count = min(count, limit)
+        batch, shared, own_writer, version = _prefetch(
+            mapping, start, stop, reverse, values, count, offset
+        )
         if not batch:
             return
+        offset = 0
         for record in batch:
+            limit -= 1
             key = record[0] if values else record
             if reverse:
                 stop = key
             else:
-                start = key + b"\0"  # the smallest key that is greater
+                start = following(key)
             yield decode(record)
             own = shared.own_writer()
             if own is None:
@@ -79,6 +90,7 @@ def _prefetch(
     reverse: bool,
     values: bool,
     count: int,
+    offset: int,
 ) -> tuple[list[Any], Any, Any, int]:
     """Return the next records, the native environment, and the state in which they are current.
 
@@ -88,10 +100,10 @@ def _prefetch(
     own = mapping._own_writer()
     if own is not None:
         version = own._mutations
-        batch = _read(own, mapping._db, start, stop, reverse, values, count)
+        batch = _read(own, mapping._db, start, stop, reverse, values, count, offset)
         return batch, own._shared, ref(own), version
     with mapping._env.begin(mapping._db) as txn:
-        batch = _read(txn, mapping._db, start, stop, reverse, values, count)
+        batch = _read(txn, mapping._db, start, stop, reverse, values, count, offset)
         return batch, txn._shared, None, txn.id()
 
 
@@ -103,9 +115,12 @@ def _read(
     reverse: bool,
     values: bool,
     count: int,
+    offset: int,
 ) -> list[Any]:
     """Return the next records, or their keys; at most ``count``."""
-    records = islice(txn.range(start, stop, reverse=reverse, values=values, db=db), count)
+    records = txn.range(
+        start, stop, reverse=reverse, values=values, limit=count, offset=offset, db=db
+    )
     batch = _take_limited(records) if values else list(records)
     if batch and isinstance(batch[0][0] if values else batch[0], memoryview):
         batch[:] = [tuple(map(bytes, each)) if values else bytes(each) for each in batch]

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""The operations of a Map that use its order: iteration, ranges, prefixes, first and last."""
+"""The operations of a Map that use its order: iteration, ranges, prefixes, single records."""
 
 from __future__ import annotations
 
 from _collections_abc import MutableMapping
+from sys import maxsize
 
 from .._core_rules.failures import described, shown
-from .._core_rules.ranges import successor
+from .._core_rules.ranges import following, record_count, successor
 from .._typing import TYPE_CHECKING
 from ..errors import InvalidParameterError
 from .iteration import Items, Keys, Values, iterate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
@@ -84,8 +85,15 @@ class Ordered(MutableMapping[K, V]):
             ) from failure
 
     def _walk_items(
-        self, start: bytes | None, stop: bytes | None, reverse: bool
+        self,
+        start: bytes | None,
+        stop: bytes | None,
+        reverse: bool,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> Iterator[tuple[K, V]]:
+        limit = maxsize if limit is None else record_count("limit", limit)
+        offset = record_count("offset", offset)
         key, value = self._decode_key, self._decode_value
 
         def decode_item(item: tuple[bytes, bytes]) -> tuple[K, V]:
@@ -95,15 +103,10 @@ class Ordered(MutableMapping[K, V]):
                 self._explain(item[0], failure)
                 raise
 
-        return iterate(self, decode_item, start, stop, reverse, True)
+        return iterate(self, decode_item, start, stop, reverse, True, limit, offset)
 
-    def _item_at(self, move: Callable[[Any], bool]) -> tuple[K, V] | None:
-        with self._reading() as txn:
-            cursor = txn.cursor(self._db)
-            if not move(cursor):
-                return None
-            key, value = map(bytes, cursor.item())
-        return self._decode_item(key, value)
+    def _item(self, record: tuple[bytes, bytes] | None) -> tuple[K, V] | None:
+        return None if record is None else self._decode_item(*map(bytes, record))
 
     def __iter__(self) -> Iterator[K]:
         """Iterate over the keys, in order.
@@ -129,27 +132,48 @@ class Ordered(MutableMapping[K, V]):
         return Items(self)
 
     def range(
-        self, start: K | None = None, stop: K | None = None, reverse: bool = False
+        self,
+        start: K | None = None,
+        stop: K | None = None,
+        reverse: bool = False,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        include_start: bool = True,
+        include_stop: bool = False,
     ) -> Iterator[tuple[K, V]]:
         """Iterate over the (key, value) pairs with ``start <= key < stop``, in order.
 
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
         :param reverse: True for the same pairs from last to first.
+        :param limit: the greatest number of pairs; None for all.
+        :param offset: how many pairs to leave out first.
+        :param include_start: False to begin after ``start``.
+        :param include_stop: True to end with ``stop``.
         :return: an iterator; the Map may be changed meanwhile, as with ``iter()``.
-        :raises TypeError: the codec does not accept ``start`` or ``stop``.
+        :raises TypeError: the codec does not accept ``start`` or ``stop``; ``limit`` or
+            ``offset`` is not an integer.
+        :raises InvalidParameterError: ``limit`` or ``offset`` is negative.
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """
         first = None if start is None else self._encode_key(start)
         last = None if stop is None else self._encode_key(stop)
-        return self._walk_items(first, last, reverse)
+        if first is not None and not include_start:
+            first = following(first)
+        if last is not None and include_stop:
+            last = following(last)
+        return self._walk_items(first, last, reverse, limit, offset)
 
-    def prefix(self, prefix: K, reverse: bool = False) -> Iterator[tuple[K, V]]:
+    def prefix(
+        self, prefix: K, reverse: bool = False, *, limit: int | None = None, offset: int = 0
+    ) -> Iterator[tuple[K, V]]:
         """Iterate over the (key, value) pairs whose keys begin with ``prefix``, in order.
 
         :param prefix: bytes or text; or a tuple, for the tuples that begin with its elements.
         :param reverse: True for the same pairs from last to first.
+        :param limit: as for :meth:`range`, and so is ``offset``.
         :raises TypeError: keys of this codec have no prefixes (integers, pairs of functions).
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
@@ -160,18 +184,52 @@ class Ordered(MutableMapping[K, V]):
                 f"keys stored as {self._codec_names[0]!r} have no prefixes; use range()"
             )
         raw = encode(prefix)
-        return self._walk_items(raw, successor(raw), reverse)
+        return self._walk_items(raw, successor(raw), reverse, limit, offset)
 
     def first(self) -> tuple[K, V] | None:
         """Return the first key with its value, or None if the Map is empty.  ``MDB_FIRST``."""
-        return self._item_at(lambda cursor: cursor.first())
+        with self._reading() as txn:
+            record = txn.first(self._db)
+        return self._item(record)
 
     def last(self) -> tuple[K, V] | None:
         """Return the last key with its value, or None if the Map is empty.  ``MDB_LAST``."""
-        return self._item_at(lambda cursor: cursor.last())
+        with self._reading() as txn:
+            record = txn.last(self._db)
+        return self._item(record)
+
+    def floor(self, key: K) -> tuple[K, V] | None:
+        """Return the greatest key that is not greater than ``key``, with its value, or None.
+
+        ``MDB_SET_RANGE``, ``MDB_PREV``.
+        """
+        raw = self._encode_key(key)
+        with self._reading() as txn:
+            record = txn.floor(raw, self._db)
+        return self._item(record)
+
+    def ceiling(self, key: K) -> tuple[K, V] | None:
+        """Return the smallest key that is not smaller than ``key``, with its value, or None.
+
+        ``MDB_SET_RANGE``.
+        """
+        raw = self._encode_key(key)
+        with self._reading() as txn:
+            record = txn.ceiling(raw, self._db)
+        return self._item(record)
 
     def nearest(self, key: K) -> tuple[K, V] | None:
-        """Return the first (key, value) pair with a key that is not smaller than ``key``, or
-        None.  ``MDB_SET_RANGE``."""
-        raw = self._encode_key(key)
-        return self._item_at(lambda cursor: cursor.set_range(raw))
+        """Return what :meth:`ceiling` returns for ``key``."""
+        return self.ceiling(key)
+
+    def has_many(self, keys: Iterable[K]) -> list[bool]:
+        """Return for each key whether it exists, in the order of ``keys``.
+
+        All are looked up in one snapshot.  An empty key, which LMDB does not have, is False.
+
+        ``mdb_cursor_get`` with ``MDB_SET_KEY``.
+        """
+        raw = [self._encode_key(key) for key in keys]
+        with self._reading() as txn:
+            found = iter(txn.has_many([*filter(None, raw)], self._db))
+        return [bool(key) and next(found) for key in raw]

@@ -6,6 +6,7 @@ from .conversion import convert
 from .dumping import dump
 from .loading import load
 from .merging import merge
+from .salvaging import salvage
 from .verification import verify
 
-__all__ = ["bulk_load", "convert", "dump", "load", "merge", "verify"]
+__all__ = ["bulk_load", "convert", "dump", "load", "merge", "salvage", "verify"]

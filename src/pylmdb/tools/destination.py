@@ -51,8 +51,12 @@ class Destination(Owner):
 
     def __init__(
         self, dest: Source, subdir: bool, lib_version: int | None = None, databases: int = 0,
-        mode_sources: Sequence[Environment] = (),
+        mode_sources: Sequence[tuple[bytes, bool]] = (),
     ) -> None:  # fmt: skip
+        """
+        :param mode_sources: the files whose permissions a new environment gets: for each the data
+            file, and whether it has a directory of its own.
+        """
         self._dest: Any = dest
         self._is_new = is_new(dest)
         self._path = b"" if isinstance(dest, Environment) else os.path.realpath(os.fsencode(dest))
@@ -60,7 +64,7 @@ class Destination(Owner):
         self._path = _data_file(self._path)
         self._lib_version, self._databases = lib_version, databases
         self._written = 0
-        self._mode_sources = [(data_path(env), bool(env.flags().subdir)) for env in mode_sources]
+        self._mode_sources = mode_sources
         self._new = Temporary(self._path) if self._is_new else None
 
     @property

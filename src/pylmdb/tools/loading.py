@@ -158,10 +158,10 @@ class Loading:
     def _put(self, slot: DbSlot, records: TextRecords) -> int:
         """Put records; append them as long as they are in ascending order."""
         ffi, lib = self.engine.ffi, self.engine.lib
-        done, written = ffi.new("size_t *"), ffi.new("size_t *")
+        done, written, native = ffi.new("size_t *"), ffi.new("size_t *"), records.native
         code = self.target.txn._do(
-            lambda ptr: lib.pylmdb_text_put(
-                ptr, slot.dbi, slot.flags, records.native, self.flags, done, written
+            lambda ptr: lib.pylmdb_store(
+                ptr, slot.dbi, slot.flags, native.records, native.count, self.flags, done, written
             )
         )
         if code:

@@ -83,7 +83,8 @@ def merge(
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):
             lib_version = max(env.lib_version()[0] for env in envs)
-        destination = Destination(dest, subdir, lib_version, len(found), envs)
+        modes = [(data_path(env), bool(env.flags().subdir)) for env in envs]
+        destination = Destination(dest, subdir, lib_version, len(found), modes)
         _refuse_own_file(envs, destination)
         total = sum(reader.stat(db).entries for members in found.values() for reader, db in members)
         target = enter(stack, destination)

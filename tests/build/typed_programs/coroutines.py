@@ -4,6 +4,8 @@
 import asyncio
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import pylmdb
@@ -50,6 +52,12 @@ async def transaction(txn: AsyncTransaction) -> None:
     assert_type(await txn.call(lambda sync: sync.get(b"k", 0)), bytes | int)
     assert_type(await txn.range(), list[tuple[bytes, bytes]])
     assert_type(await txn.range(values=False), list[bytes])
+    assert_type(await txn.range(limit=2, offset=1, include_start=False), list[tuple[bytes, bytes]])
+    assert_type(await txn.first(), tuple[bytes, bytes] | None)
+    assert_type(await txn.floor(b"k"), tuple[bytes, bytes] | None)
+    assert_type(await txn.has_many([b"k"]), list[bool])
+    present: NDArray[np.bool_] = await txn.has_many(np.array([b"k"]))
+    print(present)
     assert_type(txn.env, pylmdb.Environment)
     async for key, value in txn.range(prefix=b"k"):
         assert_type(key + value, bytes)
@@ -60,6 +68,7 @@ async def transaction(txn: AsyncTransaction) -> None:
 async def views(aenv: AsyncEnvironment) -> None:
     async with aenv.begin(buffers=True) as txn, txn.cursor() as cursor:
         assert_type(await txn.get(b"k"), memoryview | None)
+        assert_type(await txn.last(), tuple[memoryview, memoryview] | None)
         assert_type(cursor, AsyncCursor[memoryview])
         assert_type(cursor.item(), tuple[memoryview, memoryview])
         assert_type(await cursor.iternext(), list[tuple[memoryview, memoryview]])

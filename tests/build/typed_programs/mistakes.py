@@ -30,6 +30,14 @@ txn.delete("a")  # error: incompatible type "str"
 txn.pop("a")  # error: incompatible type "str"
 txn.replace(b"a", 1)  # error: incompatible type "int"
 txn.range(prefix="a")  # error: No overload variant of "range"
+txn.range(limit="3")  # error: No overload variant of "range"
+txn.range(include_end=True)  # error: Unexpected keyword argument "include_end"
+txn.floor("a")  # error: incompatible type "str"
+txn.first()[0]  # error: Value of type "tuple[bytes, bytes] | None" is not indexable
+"a" in txn  # error: Unsupported operand types for in
+txn.has_many(["a"])  # error: incompatible type "str"
+txn.has_many(b"key")  # error: incompatible type "bytes"
+txn.has_many([1])  # error: incompatible type "int"
 txn.get(b"a").decode()  # error: Item "None" of "bytes | None" has no attribute "decode"
 txn.put_array("a", [1])  # error: incompatible type "str"
 for key, _ in txn.range():
@@ -54,6 +62,8 @@ pylmdb.Map(env, key="str")[b"k"]  # error: Invalid index type "bytes"
 pylmdb.Map(env, key="int", value="bytes")[1].encode()  # error: "bytes" has no attribute "encode"
 pylmdb.Map(env, key="str", value="str")["k"] = b"v"  # error: Incompatible types in assignment
 pylmdb.Map(env, key="str", value="str").update({"k": 1})  # error: incompatible type
+pylmdb.Map(env) | 3  # error: Unsupported operand types for |
+pylmdb.Map(env, key="str").floor(b"k")  # error: incompatible type "bytes"
 pylmdb.Map(env, key=3)  # error: No overload variant
 pylmdb.Map("x", redonly=True)  # error: No overload variant
 

@@ -4,6 +4,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import pylmdb
@@ -24,6 +26,8 @@ with env.begin(buffers=True) as viewing:
     assert_type(viewing.cursor().key(), memoryview)
     assert_type(viewing.pop(b"k"), bytes | None)
     assert_type(viewing.range(), Iterator[tuple[memoryview, memoryview]])
+    assert_type(viewing.first(), tuple[memoryview, memoryview] | None)
+    assert_type(viewing.floor(b"k"), tuple[memoryview, memoryview] | None)
 
 assert_type(env.begin(None, None, True, True), pylmdb.Transaction[memoryview])
 assert_type(env.begin(buffers=bool(env.stat().depth)), pylmdb.Transaction[Any])
@@ -35,10 +39,23 @@ assert_type(txn.range(b"a", b"b", reverse=True), Iterator[tuple[bytes, bytes]])
 assert_type(txn.range(prefix=b"a", values=False), Iterator[bytes])
 assert_type(txn.range(keys=False), Iterator[bytes])
 assert_type(txn.range(keys=flag), Iterator[Any])
+assert_type(txn.range(b"a", limit=3, offset=1), Iterator[tuple[bytes, bytes]])
+assert_type(txn.range(b"a", b"b", include_stop=True, keys=False), Iterator[bytes])
+assert_type(txn.first(), tuple[bytes, bytes] | None)
+assert_type(txn.last(env.open_db(b"db")), tuple[bytes, bytes] | None)
+assert_type(txn.floor(b"k"), tuple[bytes, bytes] | None)
+assert_type(txn.ceiling(bytearray(b"k")), tuple[bytes, bytes] | None)
+assert_type(b"k" in txn, bool)
+assert_type(txn.has_many([b"k"]), list[bool])
+assert_type(txn.has_many(iter([b"k"])), list[bool])
+present: NDArray[np.bool_] = txn.has_many(np.array([b"k"]))
+assert_type(txn.has_many(range(3)), list[bool])
+assert_type(txn.has_many([1, 2], key_format="%08d"), list[bool])
 
 cursor = txn.cursor()
 assert_type(cursor.range(), Iterator[tuple[bytes, bytes]])
 assert_type(cursor.range(values=False), Iterator[bytes])
+assert_type(cursor.range(limit=None, values=False), Iterator[bytes])
 assert_type(cursor.iternext(), Iterator[tuple[bytes, bytes]])
 assert_type(cursor.iternext(True, False), Iterator[bytes])
 assert_type(cursor.iternext(values=False), Iterator[bytes])

@@ -24,6 +24,10 @@ int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct py
                 size_t size, char *out, ptrdiff_t stride, int threads, char *absent, size_t *bad,
                 size_t *bad_size);
 
+/* Look up keys in key order: present[i] becomes 1 or 0.  Values are not read. */
+int pylmdb_has_many(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,
+                    char *present);
+
 /* Return the addresses of the values of keys. MDB_NOTFOUND: *bad is the index of the first
  * missing key. */
 int pylmdb_locate(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,

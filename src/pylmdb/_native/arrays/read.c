@@ -199,6 +199,24 @@ int pylmdb_take(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct py
     return rc;
 }
 
+int pylmdb_has_many(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_keys *keys,
+                    char *present)
+{
+    MDB_cursor *cursor;
+    struct batch batch;
+    size_t i;
+    int rc = make_batch(keys, &batch);
+
+    if (!rc && !(rc = pylmdb_cursor_open(txn, dbi, &cursor))) {
+        rc = look_up_all(cursor, dbflags, &batch);
+        for (i = 0; !rc && i < batch.count; i++)
+            present[i] = !is_absent(&batch, i);
+        mdb_cursor_close(cursor);
+    }
+    drop_batch(&batch);
+    return rc;
+}
+
 /* -- ranges ----------------------------------------------------------------------- */
 
 static int add_record(struct pylmdb_records *to, const MDB_val *key, const MDB_val *value)

@@ -18,7 +18,7 @@ typedef struct {
 typedef struct {
     const char *function;
     int required, positional, count;
-    enum argument names[9];
+    enum argument names[11];
 } Signature;
 
 int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,

@@ -97,13 +97,15 @@ static int fill_batch(CoreState *state, const char *operation, Batch *batch, PyO
 }
 
 /* Which objects a batch makes of a record. */
-enum kind { VALUES, KEYS, PAIRS };
+enum kind { VALUES, KEYS, PAIRS, PRESENT };
 
 static PyObject *make_result(Transaction *txn, const Batch *batch,
                              const struct pylmdb_lookup *lookup, enum kind kind)
 {
     PyObject *key = PyTuple_GET_ITEM(batch->objects, (Py_ssize_t)lookup->index), *value, *pair;
 
+    if (kind == PRESENT)
+        return Py_NewRef(Py_True);
     if (kind == VALUES)
         return to_python(txn, &lookup->value);
     if (txn->buffers || !PyBytes_CheckExact(key))
@@ -122,10 +124,11 @@ static PyObject *make_result(Transaction *txn, const Batch *batch,
     return pair;
 }
 
-/* Looks up the keys of some entries.  The first call sorts the keys; before it *entries is NULL. */
+/* Looks up the keys of some entries.  The first call sorts the keys; before it *entries is NULL.
+ * Large values are not read if only their presence is asked for. */
 static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native, unsigned int flags,
                          Batch *batch, struct pylmdb_sort_entry **entries, Py_ssize_t from,
-                         struct pylmdb_lookup *found, Py_ssize_t size)
+                         struct pylmdb_lookup *found, Py_ssize_t size, enum kind kind)
 {
     const Py_ssize_t left = batch->count - from;
     int code = 0;
@@ -137,7 +140,8 @@ static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native,
             native, batch->keys, *entries + from,
             (size_t)(left < PYLMDB_READ_AHEAD_MAX ? left : PYLMDB_READ_AHEAD_MAX));
     if (!code)
-        code = engine->look_up(native, flags, batch->keys, *entries + from, found, (size_t)size);
+        code = (kind == PRESENT ? engine->find : engine->look_up)(
+            native, flags, batch->keys, *entries + from, found, (size_t)size);
     Py_END_ALLOW_THREADS return code;
 }
 
@@ -152,11 +156,11 @@ static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags,
 
     for (from = 0; from < batch->count; from += size) {
         size = batch->count - from < CHUNK ? batch->count - from : CHUNK;
-        code = look_up_chunk(txn->engine, native, flags, batch, &entries, from, found, size);
+        code = look_up_chunk(txn->engine, native, flags, batch, &entries, from, found, size, kind);
         if (code)
             return code;
         for (i = 0; i < size; i++) {
-            if (found[i].value.mv_data &&
+            if ((found[i].value.mv_data || found[i].overflow_node) &&
                 !(batch->results[found[i].index] = make_result(txn, batch, &found[i], kind)))
                 return RAISED;
         }
@@ -226,23 +230,39 @@ static PyObject *list_results(Batch *batch, PyObject *otherwise)
     return list;
 }
 
-PyObject *transaction_get_many(PyObject *object, PyObject *const *args, Py_ssize_t nargs,
-                               PyObject *kwnames)
+static PyObject *look_up_keys(Transaction *txn, const char *operation, PyObject *keys, PyObject *db,
+                              enum kind kind, PyObject *otherwise)
 {
-    static const Signature signature = {"get_many", 1, 3, 3, {ARG_KEYS, ARG_DEFAULT, ARG_DB}};
-    Transaction *self = (Transaction *)object;
-    PyObject *given[3], *result = NULL;
+    PyObject *result = NULL;
     Batch batch;
     Slot *slot;
 
-    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) || guard(self) ||
-        !slot_for(self, given[2]) || fill_batch(self->state, "get_many", &batch, given[0]))
+    if (guard(txn) || !slot_for(txn, db) || fill_batch(txn->state, operation, &batch, keys))
         return NULL;
-    if (!guard(self) && (slot = slot_for(self, given[2])) &&
-        !look_up(self, slot, &batch, "get_many", "mdb_get", VALUES))
-        result = list_results(&batch, given[1] ? given[1] : Py_None);
+    if (!guard(txn) && (slot = slot_for(txn, db)) &&
+        !look_up(txn, slot, &batch, operation, "mdb_get", kind))
+        result = list_results(&batch, otherwise);
     drop_batch(&batch);
     return result;
+}
+
+PyObject *transaction_get_many(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *kwnames)
+{
+    static const Signature signature = {"get_many", 1, 3, 3, {ARG_KEYS, ARG_DEFAULT, ARG_DB}};
+    PyObject *given[3];
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
+        return NULL;
+    return look_up_keys(self, "get_many", given[0], given[2], VALUES,
+                        given[1] ? given[1] : Py_None);
+}
+
+PyObject *transaction_has_many(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2)
+        return PyErr_Format(PyExc_TypeError, "_has_many() takes 2 arguments");
+    return look_up_keys(self, "has_many", args[0], args[1], PRESENT, Py_False);
 }
 
 /* -- getmulti ------------------------------------------------------------------- */

@@ -59,6 +59,10 @@ enum argument {
     ARG_STOP,
     ARG_PREFIX,
     ARG_REVERSE,
+    ARG_LIMIT,
+    ARG_OFFSET,
+    ARG_INCLUDE_START,
+    ARG_INCLUDE_STOP,
     ARG_REVERSE_KEY,
     ARG_DUPSORT,
     ARG_CREATE,
@@ -92,7 +96,7 @@ typedef struct {
     PyObject *transaction_class, *cursor_class, *database_class;
     /* functions and classes in Python */
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
-    PyObject *successor;
+    PyObject *successor, *record_count;
     PyObject *deadline_class;
     RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];

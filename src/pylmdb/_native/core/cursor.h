@@ -106,7 +106,15 @@ PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
 /* -- batches.c -- */
 
 CURSOR_METHOD(getmulti);
-PyObject *transaction_get_many(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *transaction_get_many(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *transaction_has_many(Transaction *, PyObject *const *, Py_ssize_t);
+
+/* -- nearest.c -- */
+
+PyObject *transaction_first(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *transaction_last(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *transaction_floor(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *transaction_ceiling(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* -- putmulti.c -- */
 

@@ -15,12 +15,12 @@ typedef struct {
     Cursor *cursor;
     struct pylmdb_iteration iteration;
     char keys;
-    /* a step of a range is in progress */
-    char stepping;
     PyObject *pair;
     /* the keys and values of the last two steps */
     PyObject *given[2][2];
     int turn;
+    /* How many records a range may still yield; negative during a step. */
+    Py_ssize_t left;
 } Iterator;
 
 /* The guard comes last, after everything that can run Python code.  The caller starts the
@@ -261,24 +261,31 @@ TYPE_SPEC(iterator, "CursorIterator", Iterator,
 
 /* -- ranges ----------------------------------------------------------------------- */
 
-/* Like a generator, a range is over after its end or an exception, and then keeps nothing alive.
- * It refuses a step inside a step, which could end it. */
+/* Like a generator, a range is over after its end or an exception, and then keeps nothing alive. */
+static COLD PyObject *end_range(Iterator *self)
+{
+    self->left = 0;
+    drop_cursor(self);
+    return NULL;
+}
+
+/* A step inside a step could end it. */
+static COLD PyObject *refuse_step(void)
+{
+    PyErr_SetString(PyExc_ValueError, "range: a step of this iterator is in progress");
+    return NULL;
+}
+
 static PyObject *range_next(Iterator *self)
 {
     PyObject *item;
 
-    if (self->stepping) {
-        PyErr_SetString(PyExc_ValueError, "range: a step of this iterator is in progress");
-        return NULL;
-    }
-    if (!self->cursor)
-        return NULL;
-    self->stepping = 1;
+    if (!LIKELY(self->left > 0))
+        return self->left ? refuse_step() : end_range(self);
+    self->left = -self->left;
     item = iterator_next(self);
-    self->stepping = 0;
-    if (!item)
-        drop_cursor(self);
-    return item;
+    self->left = -self->left - 1;
+    return LIKELY(item) ? item : end_range(self);
 }
 
 static PyType_Slot range_slots[] = {
@@ -295,13 +302,31 @@ static PyType_Slot range_slots[] = {
 TYPE_SPEC(range, "RangeIterator", Iterator, Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION);
 
 /* The arguments of range(), in this order. */
-enum { START, STOP, PREFIX, REVERSE, KEYS, VALUES, RANGE_DB };
+enum {
+    START,
+    STOP,
+    PREFIX,
+    REVERSE,
+    KEYS,
+    VALUES,
+    LIMIT,
+    OFFSET,
+    INCLUDE_START,
+    INCLUDE_STOP,
+    RANGE_DB,
+    RANGE_ARGUMENTS
+};
+#define RANGE_NAMES \
+    ARG_START, ARG_STOP, ARG_PREFIX, ARG_REVERSE, ARG_KEYS, ARG_VALUES, ARG_LIMIT, ARG_OFFSET, \
+        ARG_INCLUDE_START, ARG_INCLUDE_STOP
 
 /* data is NULL for bounds that are not given.  after_prefix is the stop of a prefix, or None. */
 typedef struct {
     Bytes start, stop, prefix;
     PyObject *after_prefix;
-} Bounds;
+    int reverse, include_start, include_stop;
+    Py_ssize_t limit, offset;
+} Range;
 
 static int take_bound(const char *name, PyObject *object, Bytes *out)
 {
@@ -311,12 +336,12 @@ static int take_bound(const char *name, PyObject *object, Bytes *out)
     return object && object != Py_None ? get_bytes(name, object, out) : 0;
 }
 
-static int take_prefix(Cursor *cursor, PyObject *object, Bounds *bounds)
+static int take_prefix(Cursor *cursor, PyObject *object, Range *range)
 {
-    const char *const refused =
-        pylmdb_prefix_refusal(bounds->start.data || bounds->stop.data,
-                              cursor->slot->flags & (MDB_INTEGERKEY | MDB_REVERSEKEY));
-    const Bytes *const prefix = &bounds->prefix;
+    const char *const refused = pylmdb_prefix_refusal(
+        range->start.data || range->stop.data || !range->include_start || range->include_stop,
+        cursor->slot->flags & (MDB_INTEGERKEY | MDB_REVERSEKEY));
+    const Bytes *const prefix = &range->prefix;
     PyObject *copy;
 
     if (refused)
@@ -326,49 +351,102 @@ static int take_prefix(Cursor *cursor, PyObject *object, Bounds *bounds)
                : PyBytes_FromStringAndSize(prefix->data, (Py_ssize_t)prefix->size);
     if (!copy)
         return -1;
-    bounds->after_prefix = PyObject_CallOneArg(cursor->state->successor, copy);
+    range->after_prefix = PyObject_CallOneArg(cursor->state->successor, copy);
     Py_DECREF(copy);
-    return bounds->after_prefix ? take_bound("stop", bounds->after_prefix, &bounds->stop) : -1;
+    return range->after_prefix ? take_bound("stop", range->after_prefix, &range->stop) : -1;
 }
 
-static int take_bounds(Cursor *cursor, PyObject *const *given, Bounds *bounds)
+/* The value of limit or offset; Python refuses what is none, and cuts what is too large. */
+static int take_count(CoreState *state, enum argument name, PyObject *object, Py_ssize_t *out)
 {
-    if (take_bound("start", given[START], &bounds->start) ||
-        take_bound("stop", given[STOP], &bounds->stop) ||
-        take_bound("prefix", given[PREFIX], &bounds->prefix))
+    PyObject *count;
+
+    if (PyLong_CheckExact(object) && (*out = PyLong_AsSsize_t(object)) >= 0)
+        return 0;
+    PyErr_Clear();
+    count = PyObject_CallFunctionObjArgs(state->record_count, state->names[name], object, NULL);
+    if (!count)
         return -1;
-    return bounds->prefix.data ? take_prefix(cursor, given[PREFIX], bounds) : 0;
+    *out = PyLong_AsSsize_t(count);
+    Py_DECREF(count);
+    return *out < 0 ? -1 : 0;
 }
 
-static void drop_bounds(Bounds *bounds)
+static int take_counts(CoreState *state, PyObject *const *given, Range *range)
 {
-    drop_bytes(&bounds->start);
-    drop_bytes(&bounds->stop);
-    drop_bytes(&bounds->prefix);
-    Py_XDECREF(bounds->after_prefix);
+    range->limit = PY_SSIZE_T_MAX;
+    range->offset = 0;
+    if (given[LIMIT] && given[LIMIT] != Py_None &&
+        take_count(state, ARG_LIMIT, given[LIMIT], &range->limit))
+        return -1;
+    return given[OFFSET] ? take_count(state, ARG_OFFSET, given[OFFSET], &range->offset) : 0;
 }
 
-static PyObject *start_range(Cursor *cursor, const Bounds *bounds, int reverse, int keys,
-                             int values)
+static int take_range(Cursor *cursor, PyObject *const *given, Range *range)
 {
-    const Bytes *const first = bounds->prefix.data ? &bounds->prefix : &bounds->start;
-    const Bytes *const stop = &bounds->stop;
+    if (take_bound("start", given[START], &range->start) ||
+        take_bound("stop", given[STOP], &range->stop) ||
+        take_bound("prefix", given[PREFIX], &range->prefix) ||
+        (range->reverse = get_flag(given[REVERSE], 0)) < 0 ||
+        (range->include_start = get_flag(given[INCLUDE_START], 1)) < 0 ||
+        (range->include_stop = get_flag(given[INCLUDE_STOP], 0)) < 0 ||
+        take_counts(cursor->state, given, range))
+        return -1;
+    return range->prefix.data ? take_prefix(cursor, given[PREFIX], range) : 0;
+}
+
+static void drop_range(Range *range)
+{
+    drop_bytes(&range->start);
+    drop_bytes(&range->stop);
+    drop_bytes(&range->prefix);
+    Py_XDECREF(range->after_prefix);
+}
+
+/* Other threads run from time to time, and signal handlers; they cannot end the transaction. */
+static int skip_records(Iterator *self, size_t count)
+{
+    Cursor *const cursor = self->cursor;
+    int code = 0, rc = 0;
+
+    hold(cursor->txn);
+    while (!(code = cursor->engine->range_skip(&self->iteration, &cursor->position, &count)) &&
+           count && !(rc = PyErr_CheckSignals())) {
+        Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS
+    }
+    release(cursor->txn);
+    return rc || found_record(cursor, "range", code) < 0 ? -1 : 0;
+}
+
+static PyObject *start_range(Cursor *cursor, const Range *range, int keys, int values)
+{
+    const Bytes *const first = range->prefix.data ? &range->prefix : &range->start;
+    const Bytes *const stop = &range->stop;
+    const struct pylmdb_range bounds = {{first->size, (void *)first->data},
+                                        {stop->size, (void *)stop->data},
+                                        !range->include_start,
+                                        range->include_stop};
     Iterator *self = new_iterator(cursor->state->range_type, cursor, keys);
 
     if (!self)
         return NULL;
-    return started_iterator(self, "range", reverse ? stop : first,
-                            cursor->engine->range_start(&self->iteration, &cursor->position,
-                                                        first->data, first->size, stop->data,
-                                                        stop->size, reverse, values));
+    self->left = range->limit;
+    if (!started_iterator(self, "range", range->reverse ? stop : first,
+                          cursor->engine->range_start(&self->iteration, &cursor->position, &bounds,
+                                                      range->reverse, values)))
+        return NULL;
+    if (range->offset && skip_records(self, (size_t)range->offset)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
 }
 
 static PyObject *iterate_range(Cursor *cursor, PyObject *const *given)
 {
     const int keys = get_flag(given[KEYS], 1), values = keys < 0 ? -1 : get_flag(given[VALUES], 1);
-    Bounds bounds = {.after_prefix = NULL};
+    Range range = {.after_prefix = NULL};
     PyObject *result = NULL;
-    int reverse;
 
     if (values < 0)
         return NULL;
@@ -376,17 +454,16 @@ static PyObject *iterate_range(Cursor *cursor, PyObject *const *given)
         return refused(cursor->state, "range of nothing");
     if (guard_cursor(cursor))
         return NULL;
-    if (!take_bounds(cursor, given, &bounds) && (reverse = get_flag(given[REVERSE], 0)) >= 0)
-        result = start_range(cursor, &bounds, reverse, keys, values);
-    drop_bounds(&bounds);
+    if (!take_range(cursor, given, &range))
+        result = start_range(cursor, &range, keys, values);
+    drop_range(&range);
     return result;
 }
 
 CURSOR_METHOD(range)
 {
-    static const Signature signature = {
-        "range", 0, 2, 6, {ARG_START, ARG_STOP, ARG_PREFIX, ARG_REVERSE, ARG_KEYS, ARG_VALUES}};
-    PyObject *given[6];
+    static const Signature signature = {"range", 0, 2, RANGE_DB, {RANGE_NAMES}};
+    PyObject *given[RANGE_ARGUMENTS];
 
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
         return NULL;
@@ -396,13 +473,8 @@ CURSOR_METHOD(range)
 PyObject *transaction_range(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames)
 {
-    static const Signature signature = {
-        "range",
-        0,
-        2,
-        7,
-        {ARG_START, ARG_STOP, ARG_PREFIX, ARG_REVERSE, ARG_KEYS, ARG_VALUES, ARG_DB}};
-    PyObject *given[7], *cursor, *result;
+    static const Signature signature = {"range", 0, 2, RANGE_ARGUMENTS, {RANGE_NAMES, ARG_DB}};
+    PyObject *given[RANGE_ARGUMENTS], *cursor, *result;
 
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
         !(cursor = open_cursor(self, given[RANGE_DB])))

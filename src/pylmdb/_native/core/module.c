@@ -31,6 +31,10 @@ static const char *const argument_names[ARG_COUNT] = {
     [ARG_STOP] = "stop",
     [ARG_PREFIX] = "prefix",
     [ARG_REVERSE] = "reverse",
+    [ARG_LIMIT] = "limit",
+    [ARG_OFFSET] = "offset",
+    [ARG_INCLUDE_START] = "include_start",
+    [ARG_INCLUDE_STOP] = "include_stop",
     [ARG_REVERSE_KEY] = "reverse_key",
     [ARG_DUPSORT] = "dupsort",
     [ARG_CREATE] = "create",
@@ -181,7 +185,7 @@ static PyObject *core_publish(PyObject *module, PyObject *object)
                   base != state->environment_type && base != state->database_type))
         return PyErr_Format(PyExc_TypeError, "publish: %R stands on no type of the core", object);
     if (own_all(class, base) || inherit_slot(class, base, "__init__") ||
-        inherit_slot(class, base, "__iter__"))
+        inherit_slot(class, base, "__iter__") || inherit_slot(class, base, "__contains__"))
         return NULL;
     if (base == state->transaction_type)
         Py_XSETREF(state->transaction_class, Py_NewRef(object));
@@ -245,6 +249,8 @@ static int take_python_side(CoreState *state)
                    take_attribute("pylmdb._core_rules.failures", "open_db_error",
                                   &state->open_db_error) ||
                    take_attribute("pylmdb._core_rules.ranges", "successor", &state->successor) ||
+                   take_attribute("pylmdb._core_rules.ranges", "record_count",
+                                  &state->record_count) ||
                    take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
                                   &state->deadline_class) ||
                    take_record("Stat", "stat_fields", PYLMDB_STAT_SIZE, &state->stat) ||
@@ -302,7 +308,7 @@ static int core_exec(PyObject *module)
     each(environment_type); each(database_type); each(lock_type); \
     each(transaction_class); each(cursor_class); each(database_class); \
     each(error); each(database_error); each(open_db_error); each(refusal); \
-    each(successor); \
+    each(successor); each(record_count); \
     each(open_db); \
     each(wrong_thread_error); each(deadline_class); \
     each(stat.class); each(stat.fields); each(stat.empty); \

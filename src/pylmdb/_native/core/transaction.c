@@ -59,6 +59,26 @@ static PyObject *transaction_get(Transaction *self, PyObject *const *args, Py_ss
     return get_as(self, given[0], given[1], given[2], to_python);
 }
 
+static int transaction_contains(Transaction *self, PyObject *object)
+{
+    int code, found = -1;
+    MDB_val value;
+    Slot *slot;
+    Bytes key;
+
+    if (get_bytes("key", object, &key))
+        return -1;
+    if (!guard(self) && (slot = slot_for(self, NULL))) {
+        code = get_in(self, slot, &key, &value);
+        if (!code || code == MDB_NOTFOUND)
+            found = !code;
+        else
+            fail_unless_raised(self, "in", "mdb_get", code, slot, &key, NULL);
+    }
+    drop_bytes(&key);
+    return found;
+}
+
 static PyObject *transaction_view(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
                                   PyObject *kwnames)
 {
@@ -506,6 +526,10 @@ static PyMethodDef transaction_methods[] = {
     WITH_KEYWORDS(view, DOC_TRANSACTION_VIEW),
     WITH_KEYWORDS(get_array, DOC_TRANSACTIONARRAYS_GET_ARRAY),
     WITH_KEYWORDS(get_many, DOC_TRANSACTION_GET_MANY),
+    WITH_KEYWORDS(first, DOC_TRANSACTION_FIRST),
+    WITH_KEYWORDS(last, DOC_TRANSACTION_LAST),
+    WITH_KEYWORDS(floor, DOC_TRANSACTION_FLOOR),
+    WITH_KEYWORDS(ceiling, DOC_TRANSACTION_CEILING),
     WITH_KEYWORDS(put, DOC_TRANSACTION_PUT),
     WITH_KEYWORDS(delete, DOC_TRANSACTION_DELETE),
     WITH_KEYWORDS(pop, DOC_TRANSACTION_POP),
@@ -518,6 +542,9 @@ static PyMethodDef transaction_methods[] = {
     {"abort", METHOD(transaction_abort), METH_NOARGS, DOC_TRANSACTION_ABORT},
     {"__enter__", METHOD(transaction_enter), METH_NOARGS, DOC_TRANSACTION___ENTER__},
     {"__exit__", METHOD(transaction_exit), METH_FASTCALL, DOC_TRANSACTION___EXIT__},
+    {"_has_many", METHOD(transaction_has_many), METH_FASTCALL,
+     PyDoc_STR("_has_many($self, keys, db, /)\n--\n\n"
+               "For each key, whether it exists.")},
     {"_do", METHOD(transaction_do), METH_FASTCALL,
      PyDoc_STR("_do($self, operation, /, *args)\n--\n\n"
                "The guard: run operation(native transaction, *args), or raise.")},
@@ -567,6 +594,7 @@ static PyType_Slot transaction_slots[] = {
     {Py_tp_methods, transaction_methods},
     {Py_tp_getset, transaction_getset},
     {Py_tp_members, transaction_members},
+    {Py_sq_contains, transaction_contains},
     {0, NULL},
 };
 

@@ -99,6 +99,14 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
                 const struct pylmdb_sort_entry *entries, struct pylmdb_lookup *out, size_t count);
 
 /* cdef: begin */
+/* -- store.c -- */
+
+/* Store count records, pairs of key and value: append them as long as each comes after all others
+ * in the database, so that pages are full, then put them with flags. *done counts the records that
+ * were stored or were there already, *written those that were stored. */
+int pylmdb_store(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *records,
+                 size_t count, unsigned int flags, size_t *done, size_t *written);
+
 /* Return the number of pages that the transaction since and later ones have freed, as a read
  * transaction sees it. A reader of that snapshot keeps these pages from being used again. */
 int pylmdb_pages_freed(MDB_txn *txn, size_t since, size_t *pages);

@@ -592,28 +592,35 @@ int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_posi
 
 /* -- ranges ----------------------------------------------------------------------- */
 
-static int copy_bound(struct pylmdb_iteration *iteration, const void *key, size_t size,
-                      unsigned int dbflags)
+static int copy_bound(struct pylmdb_iteration *iteration, const MDB_val *key, unsigned int dbflags)
 {
-    if (!(iteration->bound.mv_data = malloc(size ? size : 1)))
+    if (!(iteration->bound.mv_data = malloc(key->mv_size ? key->mv_size : 1)))
         return ENOMEM;
-    memcpy(iteration->bound.mv_data, key, size);
-    iteration->bound.mv_size = size;
+    memcpy(iteration->bound.mv_data, key->mv_data, key->mv_size);
+    iteration->bound.mv_size = key->mv_size;
     iteration->bounded =
         dbflags & (MDB_INTEGERKEY | MDB_REVERSEKEY) ? PYLMDB_BOUNDED_ORDER : PYLMDB_BOUNDED_BYTES;
     return 0;
 }
 
-static int seek_range(struct pylmdb_position *p, const void *key, size_t size)
+/* To the first record with this key or a greater one; after: with a greater one. */
+static int seek_first(struct pylmdb_position *p, const MDB_val *key, int after)
 {
-    return key ? pylmdb_position_seek(p, key, size, NULL, 0, MDB_SET_RANGE)
-               : pylmdb_position_move(p, MDB_FIRST);
+    int rc;
+
+    if (!key->mv_data)
+        return pylmdb_position_move(p, MDB_FIRST);
+    rc = pylmdb_position_seek(p, key->mv_data, key->mv_size, NULL, 0, MDB_SET_RANGE);
+    if (rc || !after)
+        return rc;
+    touch_pages(p->key.mv_data, p->key.mv_size);
+    return same(&p->key, key->mv_data, key->mv_size) ? pylmdb_position_move(p, MDB_NEXT_NODUP) : 0;
 }
 
-/* To the last record before stop. */
-static int seek_last(struct pylmdb_position *p, const void *stop, size_t size)
+/* To the last record with a smaller key; including: with this key or a smaller one. */
+static int seek_last(struct pylmdb_position *p, const MDB_val *key, int including)
 {
-    int rc = stop ? seek_range(p, stop, size) : MDB_NOTFOUND;
+    int rc = key->mv_data ? seek_first(p, key, including) : MDB_NOTFOUND;
 
     if (rc && rc != MDB_NOTFOUND)
         return rc;
@@ -621,22 +628,73 @@ static int seek_last(struct pylmdb_position *p, const void *stop, size_t size)
 }
 
 int pylmdb_range_start(struct pylmdb_iteration *iteration, struct pylmdb_position *p,
-                       const void *start, size_t start_size, const void *stop, size_t stop_size,
-                       int reverse, int values)
+                       const struct pylmdb_range *range, int reverse, int values)
 {
-    const void *bound = reverse ? start : stop;
+    const MDB_val *const bound = reverse ? &range->start : &range->stop;
     int rc = 0;
 
-    if (bound)
-        rc = copy_bound(iteration, bound, reverse ? start_size : stop_size, p->dbflags);
+    iteration->includes_bound = reverse ? !range->exclude_start : range->include_stop;
+    if (bound->mv_data)
+        rc = copy_bound(iteration, bound, p->dbflags);
     if (rc)
         return rc;
-    rc = reverse ? seek_last(p, stop, stop_size) : seek_range(p, start, start_size);
+    rc = reverse ? seek_last(p, &range->stop, range->include_stop)
+                 : seek_first(p, &range->start, range->exclude_start);
     if (rc == MDB_NOTFOUND) {
         iteration->ended = 1;
         return 0;
     }
     return rc ? rc : pylmdb_iteration_start(iteration, p, reverse ? MDB_PREV : MDB_NEXT, values);
+}
+
+/* How many records a call of pylmdb_range_skip() leaves out. */
+#define SKIPPED_AT_ONCE 4096
+
+/* Nothing reads the records that are left out; so only the one behind them is compared with the
+ * bound. */
+static int skip(const struct pylmdb_iteration *iteration, struct pylmdb_position *p, size_t count)
+{
+    int rc = pylmdb_cursor_skip(p->cursor, count, iteration->op);
+
+    p->moves++;
+    if (!rc)
+        rc = save(p);
+    if (rc)
+        return pylmdb_position_lost(p, rc);
+    pylmdb_position_found(p, PYLMDB_NOT_FRESH);
+    return pylmdb_position_refresh(p);
+}
+
+int pylmdb_range_skip(struct pylmdb_iteration *iteration, struct pylmdb_position *p, size_t *count)
+{
+    const size_t some = *count < SKIPPED_AT_ONCE ? *count : SKIPPED_AT_ONCE;
+    int rc = iteration->ended ? MDB_NOTFOUND : skip(iteration, p, some);
+
+    *count -= some;
+    if (!rc && iteration->bounded != PYLMDB_UNBOUNDED)
+        rc = check_bound(iteration, p);
+    if (rc != MDB_NOTFOUND && rc != PYLMDB_OTHER_WIDTH)
+        return rc;
+    /* The first step tells that the bound has another width. */
+    *count = 0;
+    iteration->ended = rc == MDB_NOTFOUND;
+    return 0;
+}
+
+int pylmdb_nearest(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
+                   size_t key_size, int reverse, MDB_val *found_key, MDB_val *found_value)
+{
+    const MDB_val bound = {key_size, (void *)key};
+    struct pylmdb_position position = {.dbflags = dbflags};
+    int rc = pylmdb_cursor_open(txn, dbi, &position.cursor);
+
+    if (rc)
+        return rc;
+    rc = reverse ? seek_last(&position, &bound, 1) : seek_first(&position, &bound, 0);
+    *found_key = position.key;
+    *found_value = position.value;
+    mdb_cursor_close(position.cursor);
+    return rc;
 }
 
 void pylmdb_iteration_free(struct pylmdb_iteration *iteration)

@@ -23,12 +23,6 @@ struct pylmdb_text {
 /* Find records until there is no room, or until one is not complete or not valid. Their keys
  * and values are in decoded, or in bytes. */
 void pylmdb_text_parse(struct pylmdb_text *text);
-
-/* Put these records: append them as long as they are in ascending order and greater than those
- * in the database, then put them with flags. *done counts the records that were put or were
- * there already, *written those that were put. */
-int pylmdb_text_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const struct pylmdb_text *text,
-                    unsigned int flags, size_t *done, size_t *written);
 /* cdef: end */
 
 #endif

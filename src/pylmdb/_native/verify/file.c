@@ -143,6 +143,14 @@ static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *m
         meta->is_sound = 1;
 }
 
+/* Return the sound meta page with the lower transaction number; NULL: only one is sound. */
+static const struct meta *previous_meta(const struct meta *metas)
+{
+    if (metas[0].is_sound && metas[1].is_sound)
+        return &metas[metas[0].txnid >= metas[1].txnid];
+    return NULL;
+}
+
 /* Return the sound meta page with the highest transaction number, or NULL. */
 static const struct meta *newest_meta(const struct meta *metas)
 {
@@ -229,6 +237,7 @@ static void check_trees(struct pylmdb_check *check, const struct meta *meta)
     /* The walk of the main tree adds the named databases to the list. */
     for (number = 0; (size_t)number < check->tree_count && !file->failure; number++)
         check_tree(check, number);
+    give_records(file);
 }
 
 static void check_file(struct pylmdb_check *check)
@@ -249,8 +258,9 @@ static void check_file(struct pylmdb_check *check)
     file->max_node_size = ((file->page_size - file->format->header) / 2 & ~1u) - 2;
     for (i = 0; i < META_PAGES; i++)
         read_meta(check, i, &metas[i]);
-    if (!(meta = newest_meta(metas))) {
-        report_file(check, "neither of its meta pages can be used");
+    if (!(meta = check->previous ? previous_meta(metas) : newest_meta(metas))) {
+        report_file(check, check->previous ? "one of its meta pages cannot be used"
+                                           : "neither of its meta pages can be used");
         return;
     }
     if (check->format == 3 && (metas[0].flags | meta->flags) & FIXED_ENCRYPTED) {
@@ -275,9 +285,11 @@ static int file_length(int fd, uint64_t *size)
     return end < 0 ? errno : 0;
 }
 
-int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, void *context)
+int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages,
+                  pylmdb_on_records on_records, void *context)
 {
-    struct pylmdb_file file = {.fd = fd, .on_pages = on_pages, .context = context};
+    struct pylmdb_file file = {
+        .fd = fd, .on_pages = on_pages, .on_records = on_records, .context = context};
     size_t i;
 
     check->findings = calloc(check->most_findings + 1, sizeof(*check->findings));
@@ -292,6 +304,7 @@ int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, 
     check->file = NULL;
     for (i = 0; i < sizeof(file.levels) / sizeof(*file.levels); i++)
         free(file.levels[i]);
+    free_batch(&file);
     free(file.used);
     free(file.free);
     return file.failure;

@@ -70,6 +70,15 @@ struct bytes {
 
 typedef int (*order)(struct bytes a, struct bytes b);
 
+/* Records of one tree that were found, and are not given to on_records yet. */
+struct batch {
+    int tree;
+    struct pylmdb_bytes *records;
+    size_t count;
+    unsigned char *bytes;
+    size_t used, size;
+};
+
 struct pylmdb_file {
     int fd;
     const struct format *format;
@@ -83,7 +92,9 @@ struct pylmdb_file {
     unsigned char *levels[2 * MAX_DEPTH];
     uint64_t done, next_report;
     pylmdb_on_pages on_pages;
+    pylmdb_on_records on_records;
     void *context;
+    struct batch batch;
     int failure; /* an error number: the check stops */
 };
 
@@ -92,6 +103,7 @@ struct tree {
     struct pylmdb_check *check;
     int number;             /* its index among the trees of the check */
     struct tree *outer;     /* the tree whose duplicates this tree holds, or NULL */
+    struct bytes key;       /* the key whose duplicates it holds */
     struct record record;
     order compare;          /* NULL: unknown */
     unsigned int width;     /* the size of values of one size; 0: the values have nodes */
@@ -278,6 +290,17 @@ int compare_words(struct bytes a, struct bytes b);
 /* Check the overflow pages of a large value, and return the first one; 0: it is damaged. */
 uint64_t overflow_value(struct tree *tree, const unsigned char *node, uint64_t page,
                         unsigned int i);
+
+/* ---- records.c: for on_records ---- */
+
+void found_record(const struct tree *tree, struct bytes key, struct bytes value);
+/* The same for a value on overflow pages; 0: it cannot be read. */
+int found_large(const struct tree *tree, struct bytes key, uint64_t page, size_t size);
+/* Give the records of the batch to on_records. */
+void give_records(struct pylmdb_file *file);
+void free_batch(struct pylmdb_file *file);
+/* Whether a page that is in no tree has the header of a leaf page. */
+int looks_like_leaf(const struct pylmdb_check *check, uint64_t page);
 
 /* ---- tree.c ---- */
 

@@ -102,6 +102,8 @@ void check_unused_pages(struct pylmdb_check *check)
         if (bit_is_set(file->used, page) || bit_is_set(file->free, page))
             continue;
         check->leaked++;
+        if (file->on_records)
+            check->stray_leaves += (uint64_t)looks_like_leaf(check, page);
         if (page >= file->size && !beyond++)
             first = page;
     }

@@ -129,6 +129,7 @@ static void walk_duplicates(struct tree *tree, const unsigned char *node, uint64
 {
     struct tree inner = {.check = tree->check, .number = tree->number, .outer = tree};
 
+    inner.key = node_key(node);
     inner.record = get_record(node_value(tree->check->file->format, node));
     inner.width = inner.record.flags & DUPFIXED ? inner.record.width : 0;
     inner.compare = duplicate_order(tree->record.flags, inner.width);
@@ -165,6 +166,40 @@ static int add_database(struct tree *tree, const unsigned char *node, uint64_t p
     return add_tree(tree->check, name, node_value(format, node), page) >= 0;
 }
 
+/* Find a record for each value on a page of duplicates; return their number. */
+static uint64_t find_duplicates(const struct tree *tree, struct bytes key,
+                                const unsigned char *page)
+{
+    const unsigned int count = page_count(tree->check->file->format, page);
+    unsigned int i;
+
+    for (i = 0; i < count && tree->check->file->on_records; i++)
+        found_record(tree, key, key_of(tree, page, i));
+    return count;
+}
+
+static uint64_t find_value(const struct tree *tree, const unsigned char *node)
+{
+    const struct bytes value = {node_value(tree->check->file->format, node), node_size(node)};
+
+    found_record(tree, node_key(node), value);
+    return 1;
+}
+
+static uint64_t find_large_value(struct tree *tree, const unsigned char *node, uint64_t page,
+                                 unsigned int i)
+{
+    const uint64_t first = overflow_value(tree, node, page, i);
+
+    if (!first)
+        return 0;
+    if (found_large(tree, node_key(node), first, node_size(node)))
+        return 1;
+    report(tree->check, PYLMDB_DAMAGE, tree->number, first,
+           "value %u on page %llu cannot be read from here on", i, (unsigned long long)page);
+    return 0;
+}
+
 /* Check the value of a node; return how many entries it holds, 0 if it is damaged. */
 static uint64_t check_value(struct tree *tree, const unsigned char *node, uint64_t page,
                             unsigned int i)
@@ -178,13 +213,13 @@ static uint64_t check_value(struct tree *tree, const unsigned char *node, uint64
         return 0; /* the walk has counted its entries */
     }
     if (flags == NODE_DUPLICATES && has_duplicates)
-        return page_count(format, node_value(format, node));
+        return find_duplicates(tree, node_key(node), node_value(format, node));
     if (flags == NODE_TREE)
         return add_database(tree, node, page, i);
     if (flags == NODE_OVERFLOW && !has_duplicates)
-        return overflow_value(tree, node, page, i) != 0;
+        return find_large_value(tree, node, page, i);
     if (!flags)
-        return 1;
+        return find_value(tree, node);
     report(tree->check, PYLMDB_DAMAGE, tree->number, page,
            "value %u has the flags 0x%02x, which its database does not allow", i, flags);
     return 0;
@@ -228,7 +263,7 @@ static void walk_leaf(struct tree *tree, const unsigned char *page, const struct
                tree->leaf_level);
     check_range(tree, page, position);
     if (tree->outer) {
-        tree->entries += count;
+        tree->entries += find_duplicates(tree, tree->key, page);
         return;
     }
     for (i = 0; i < count && !tree->check->file->failure; i++) {

@@ -50,8 +50,10 @@ struct pylmdb_check {
     uint64_t file_size;
     uint64_t pages; /* as the newest meta page says */
     uint64_t used, free, leaked;
+    uint64_t stray_leaves; /* of those leaked, how many look like leaf pages; with on_records */
     size_t damages, notes;      /* all of them, also those that are not stored */
     size_t kept, most_findings; /* how many findings are stored, and how many may be */
+    int previous;               /* check the snapshot before the newest one */
     struct pylmdb_finding *findings;
     struct pylmdb_tree_check *trees;
     size_t tree_count;
@@ -61,10 +63,21 @@ struct pylmdb_check {
 /* Called with the progress of a check; a result other than 0 stops it. */
 typedef int (*pylmdb_on_pages)(void *context, uint64_t done, uint64_t total);
 
-/* Check the file of a descriptor, and fill check, whose most_findings is given. Pages are
- * read in any order. Returns 0, ENOMEM, or ECANCELED if on_pages stopped it. on_pages may be
- * NULL. */
-int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages, void *context);
+/* Called with records of one tree, count pairs of key and value, which are valid during the call;
+ * a result other than 0 stops the check. */
+struct pylmdb_bytes { /* as MDB_val */
+    size_t size;
+    void *data;
+};
+typedef int (*pylmdb_on_records)(void *context, int tree, const struct pylmdb_bytes *records,
+                                 size_t count);
+
+/* Check the file of a descriptor, and fill check, whose most_findings and previous are given. Pages are
+ * read in any order. on_records, if given, gets all records that are readable, in the order of
+ * the walk; large values are read for it. Returns 0, ENOMEM, or ECANCELED if a function stopped
+ * it. Both may be NULL. */
+int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages,
+                  pylmdb_on_records on_records, void *context);
 void pylmdb_verify_free(struct pylmdb_check *check);
 /* Return the number of the newest transaction in the file; 0 if it is unknown. */
 uint64_t pylmdb_newest_txnid(int fd);
