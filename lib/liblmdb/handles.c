@@ -61,6 +61,11 @@ int pylmdb_txn_is_old(MDB_txn *txn)
            txn->mt_txnid < mdb_env_pick_meta(txn->mt_env)->mm_txnid;
 }
 
+size_t pylmdb_env_newest(MDB_env *env)
+{
+    return env->me_txns ? env->me_txns->mti_txnid : mdb_env_pick_meta(env)->mm_txnid;
+}
+
 /* Let a transaction use a handle that was opened after it began. This needs no lock, although
  * another thread may be opening a database: it reads only this slot of the environment, which
  * was complete before the caller got its number. */
@@ -390,6 +395,34 @@ int pylmdb_safe_drop(MDB_txn *txn, MDB_dbi dbi, int del)
     return rc;
 }
 
+/* Renaming a database: its record in the main database moves to another key. The handle has the
+ * old name, so it becomes invalid as after a drop, and the caller retires it after the commit. */
+static int move_record(MDB_txn *txn, MDB_dbi dbi, const char *name)
+{
+    MDB_val key = {strlen(name) + NAME_NUL, (void *)name}, data;
+    MDB_db record = txn->mt_dbs[dbi];
+    MDB_cursor mc;
+    int rc;
+
+    data.mv_size = sizeof(record);
+    data.mv_data = &record;
+    mdb_cursor_init(&mc, txn, MAIN_DBI, NULL);
+    WITH_CURSOR_TRACKING(mc, rc = _mdb_cursor_put(&mc, &key, &data, F_SUBDATA | MDB_NOOVERWRITE));
+    if (rc)
+        return rc;
+    rc = mdb_del0(txn, MAIN_DBI, &txn->mt_dbxs[dbi].md_name, NULL, F_SUBDATA);
+    if (rc)
+        txn->mt_flags |= MDB_TXN_ERROR;
+    else
+        invalidate(txn, dbi);
+    return rc;
+}
+
+int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name)
+{
+    GUARDED(txn->mt_env, move_record(txn, dbi, name));
+}
+
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
 {
     const size_t size = env->me_dbxs[dbi].md_name.mv_size;
@@ -423,4 +456,65 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone)
     }
     if (alone)
         free_retired_names(env);
+}
+
+/* The table of handles.
+ *
+ * mdb_env_open() allocates arrays of me_maxdbs elements: three of the environment, and those that
+ * follow the write transaction, which it allocates once. Read transactions and nested ones
+ * allocate theirs when they begin, and refer to one of the environment's arrays. So all of them
+ * can be made larger while no transaction is alive. */
+static int grow_array(void **array, size_t size, MDB_dbi old, MDB_dbi count)
+{
+    char *grown = realloc(*array, size * count);
+
+    if (!grown)
+        return ENOMEM;
+    memset(grown + size * old, 0, size * (count - old));
+    *array = grown;
+    return 0;
+}
+
+static int grow_writer(MDB_env *env, MDB_dbi count)
+{
+    MDB_txn *old = env->me_txn0, *txn;
+
+    if (!old)
+        return 0; /* the environment is read-only */
+    txn = calloc(1, sizeof(*txn) +
+                        count * (sizeof(MDB_db) + sizeof(MDB_cursor *) + sizeof(unsigned int) + 1));
+    if (!txn)
+        return ENOMEM;
+    memcpy(txn, old, sizeof(*txn));
+    txn->mt_dbs = (MDB_db *)(txn + 1);
+    txn->mt_cursors = (MDB_cursor **)(txn->mt_dbs + count);
+    txn->mt_dbiseqs = (unsigned int *)(txn->mt_cursors + count);
+    txn->mt_dbflags = (unsigned char *)(txn->mt_dbiseqs + count);
+    txn->mt_dbxs = env->me_dbxs;
+#if MDB_VERSION_MAJOR > 0
+    pthread_mutex_init(&txn->mt_child_mutex, NULL);
+    pthread_mutex_destroy(&old->mt_child_mutex);
+#endif
+    free(old);
+    env->me_txn0 = txn;
+    return 0;
+}
+
+int pylmdb_env_grow_dbs(MDB_env *env, unsigned int dbs)
+{
+    const MDB_dbi old = env->me_maxdbs, count = dbs + CORE_DBS;
+
+    /* What has grown when memory is missing for the rest does no harm. */
+    if (count <= old || env->me_txn)
+        return EINVAL;
+    if (grow_array((void **)&env->me_dbxs, sizeof(*env->me_dbxs), old, count))
+        return ENOMEM;
+    if (env->me_txn0)
+        env->me_txn0->mt_dbxs = env->me_dbxs;
+    if (grow_array((void **)&env->me_dbflags, sizeof(*env->me_dbflags), old, count) ||
+        grow_array((void **)&env->me_dbiseqs, sizeof(*env->me_dbiseqs), old, count) ||
+        grow_writer(env, count))
+        return ENOMEM;
+    env->me_maxdbs = count;
+    return 0;
 }

@@ -35,6 +35,9 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 /* cdef: begin */
 /* 1 if something was committed since the read transaction began. */
 int pylmdb_txn_is_old(MDB_txn *txn);
+/* The number of the newest transaction: a read transaction that begins now has it, or a newer one.
+ * mdb_env_info() may know it a moment before. */
+size_t pylmdb_env_newest(MDB_env *env);
 /* cdef: end */
 
 /* Return whether an operation on a database that has failed must be made again: its handle was
@@ -55,6 +58,10 @@ int pylmdb_txn_is_changed(MDB_txn *txn);
  * this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 /* cdef: end */
+
+/* Move the cursor to the last record of its page, or to the one before the next record that
+ * describes a named database. It reads no values. */
+void pylmdb_cursor_skip_records(MDB_cursor *cursor);
 
 /* mdb_get(), faster, for the usual case; else PYLMDB_NOT_QUICK. */
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
@@ -125,6 +132,15 @@ int pylmdb_txn_go_back(MDB_txn *txn, const MDB_txn *inherited);
 
 /* Give a cursor of such a transaction the position of an inherited cursor. */
 int pylmdb_cursor_go_on(MDB_cursor *cursor, const MDB_cursor *inherited);
+
+/* Make room for the handles of more named databases. The caller has exclusive access: no
+ * transaction is alive, not even an idle one. ENOSYS: this build cannot. */
+int pylmdb_env_grow_dbs(MDB_env *env, unsigned int dbs);
+
+/* Give a named database another name, in the transaction that has opened it. MDB_KEYEXIST: the
+ * main database has that key. The caller retires the handle after the commit. ENOSYS: this build
+ * cannot. */
+int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name);
 
 /* Take back a handle whose database is gone for good. */
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
@@ -265,10 +281,6 @@ void pylmdb_env_close(MDB_env *env);
 /* mdb_env_copyfd2(), which takes the writer lock for a moment unless it compacts. ETIMEDOUT:
  * it did not get the lock in wait_ms milliseconds, and has written nothing. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int wait_ms);
-
-/* Append records, a key and a value each, in the order in which they come, without a look at
- * the database's own order. *done is the number of records that were appended. */
-int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
 /* cdef: end */
 
 /* -- bulk.c: many records, in order, behind the last one of a database --
@@ -302,7 +314,21 @@ struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
                                     pylmdb_bulk_check *check);
 int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value);
 int pylmdb_bulk_finish(struct pylmdb_bulk *bulk);
+
+/* Whether a cursor of another transaction is on the first of several records of a leaf page;
+ * last gets the key of the last one. */
+int pylmdb_bulk_has_page(MDB_cursor *source, MDB_val *last);
+/* Then add the others, after the first one, and move the cursor to the last one that was added,
+ * whose key and value these are. It stops before a large value and the record of a database.
+ * *count and *bytes are raised by how many were added, and by the sizes of keys and values. */
+int pylmdb_bulk_add_page(struct pylmdb_bulk *bulk, MDB_cursor *source, MDB_val *key, MDB_val *value,
+                         size_t *count, size_t *bytes);
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk);
+
+/* Before the first record: each belongs behind the one before it, in a database whose order
+ * only its program knows. After finish() the cursor can only be closed. ENOTSUP: this build
+ * cannot do that. */
+int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk);
 
 /* cdef: begin */
 /* Called after opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */

@@ -41,6 +41,13 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
     return mdb_env_copyfd2(env, fd, flags);
 }
 
+size_t pylmdb_env_newest(MDB_env *env)
+{
+    MDB_envinfo info;
+
+    return mdb_env_info(env, &info) ? 0 : info.me_last_txnid;
+}
+
 int pylmdb_txn_is_old(MDB_txn *txn)
 {
     (void)txn;
@@ -81,14 +88,9 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor)
     return -1;
 }
 
-int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done)
+void pylmdb_cursor_skip_records(MDB_cursor *cursor)
 {
-    (void)txn;
-    (void)dbi;
-    (void)records;
-    (void)count;
-    *done = 0;
-    return ENOTSUP;
+    (void)cursor;
 }
 
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
@@ -225,6 +227,21 @@ int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi)
     (void)txn;
     (void)dbi;
     return 1;
+}
+
+int pylmdb_env_grow_dbs(MDB_env *env, unsigned int dbs)
+{
+    (void)env;
+    (void)dbs;
+    return ENOSYS;
+}
+
+int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name)
+{
+    (void)txn;
+    (void)dbi;
+    (void)name;
+    return ENOSYS;
 }
 
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi)
@@ -485,6 +502,31 @@ int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
 {
     (void)bulk;
     return MDB_SUCCESS;
+}
+
+int pylmdb_bulk_has_page(MDB_cursor *source, MDB_val *last)
+{
+    (void)source;
+    (void)last;
+    return 0;
+}
+
+int pylmdb_bulk_add_page(struct pylmdb_bulk *bulk, MDB_cursor *source, MDB_val *key, MDB_val *value,
+                         size_t *count, size_t *bytes)
+{
+    (void)bulk;
+    (void)source;
+    (void)key;
+    (void)value;
+    (void)count;
+    (void)bytes;
+    return ENOTSUP;
+}
+
+int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk)
+{
+    (void)bulk;
+    return ENOTSUP;
 }
 
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk)

@@ -11,6 +11,7 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
+    from types import EllipsisType
     from typing import Any, Literal, TypeVar, overload
 
     from numpy import bool_
@@ -48,6 +49,8 @@ class TransactionArrays(TransactionCore):
             overwrite: bool = True,
             append: bool = False,
             db: Database | None = None,
+            *,
+            if_value: BytesLike | EllipsisType | None = ...,
         ) -> bool: ...
 
     # -- one array ------------------------------------------------------------------

@@ -343,6 +343,8 @@ def _close(shared: SharedEnv, open_here: dict[FileKey, SharedEnv] = _open) -> No
     """Close a native environment.  It can be repeated, and the environment stays in the table until
     it is done."""
     shared.closed = True
+    if shared.options.temporary is not None and shared.keys and not shared.replaced:
+        shared.options.temporary.end()
     shared.close_native()
     for key in shared.keys:
         if open_here.get(key) is shared:

@@ -53,8 +53,8 @@ class Database(DatabaseCore):
     It has a name and flags, and works in every transaction of its environment and
     in every thread.  It pickles as the environment and the name, and finds its
     database again in a forked or another process.  It is dead once the database was
-    dropped, the transaction that created the database was aborted, or the environment
-    was closed.  Using a dead handle raises :class:`InvalidParameterError` or
+    dropped or renamed, the transaction that created the database was aborted, or the
+    environment was closed.  Using a dead handle raises :class:`InvalidParameterError` or
     :class:`ClosedError`, even if a database with the same name exists again.
     """
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from _operator import index
-
 from ._array_methods import EnvironmentArrays
 from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
 from ._core_rules.refusals import refusal
@@ -12,6 +10,7 @@ from ._core_rules.writer_gate import Deadline
 from ._environment import catalog as _catalog
 from ._environment import inspection as _inspection
 from ._environment import pinned as _pinned
+from ._environment.file_methods import EnvironmentFiles
 from ._typing import TYPE_CHECKING
 from ._which_core import EnvironmentCore, publish
 from .database import Database, flags_from
@@ -20,19 +19,19 @@ from .transaction import Transaction
 from .types import EnvFlags, EnvInfo, Reader, Stat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from os import PathLike
     from typing import Any, Literal, overload
 
     from typing_extensions import Self
 
+    from ._environment.reader_watch import ReaderWatch
     from ._shared.environment import SharedEnv
-    from .types import BytesLike
     from .writer import Writer
 
 
 @publish
-class Environment(EnvironmentCore, EnvironmentArrays):
+class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     """An LMDB environment (``MDB_env``): a data file with its lock file.
 
     If this process has the file open already, both Environments share one native
@@ -41,7 +40,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
     Environment pickles as its path and options.
 
     :param path: a directory, or with ``subdir=False`` a file; str, bytes or
-        PathLike.
+        PathLike.  Only a temporary environment can do without it.
     :param map_size: the size in bytes that the data can reach: a fixed limit, beyond
         which a write raises MapFullError.  Left out, the map grows as needed.  With
         ``max_map_size`` it is the first size of the map.
@@ -67,7 +66,9 @@ class Environment(EnvironmentCore, EnvironmentArrays):
     :param meminit: False to leave unused bytes of new pages uninitialised.
     :param max_readers: how many read transactions may be open at once, in all
         processes together; the first process that opens the file decides.
-    :param max_dbs: how many named databases may be open; 128 by default.
+    :param max_dbs: how many named databases may be open.  Left out, it is 128 at first, and
+        ``open_db`` without a transaction doubles it when it needs more, if no transaction of this
+        process is open.
     :param max_spare_txns: how many idle read transactions are kept for reuse.
         Each keeps its reader slot.
     :param lock: False to use no lock file; then the program must make sure that no
@@ -80,6 +81,18 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         without it the process ends.  It covers operations that return bytes, not views.
     :param verify: True to check an existing file from end to end, as :func:`pylmdb.verify`
         does, before liblmdb reads it; not if this process has it open already.
+    :param temporary: True to create a temporary environment, which does not wait for the disk
+        (``sync=False``) and is removed when its last user in this process closes it, at the
+        latest when the interpreter exits.  ``path`` must not exist; left out, it is a new
+        directory among the system's temporary files.
+    :param on_slow_reader: a function that is called once for each read transaction, of any process,
+        that becomes slow, with its record of :meth:`reader_list`.  A thread looks at the reader
+        table every second, or more often for less than 4 seconds.  It calls the function without
+        holding a lock; an exception goes to ``threading.excepthook``.  In forked children and
+        unpickled Environments there is no such thread.
+    :param slow_reader: when a read transaction is slow: a pair of numbers, one of which may be
+        None.  It is more than so many transactions behind the newest one; or its snapshot has been
+        out of date for so many seconds.
     :raises PathNotFoundError: there are no files at ``path``, and the options or the missing
         parent directory do not allow to create them.
     :raises InvalidError: the file is not an LMDB file.
@@ -100,12 +113,14 @@ class Environment(EnvironmentCore, EnvironmentArrays):
     _after_close = staticmethod(_pinned.after_close)
     # the native environment that close() is leaving
     _left: SharedEnv | None = None
+    # of on_slow_reader
+    _reader_watch: ReaderWatch | None = None
     # the queues of its writers; None until the first one is made
     _queues: Any = None
 
     def __init__(
         self,
-        path: str | bytes | PathLike[str] | PathLike[bytes],
+        path: str | bytes | PathLike[str] | PathLike[bytes] | None = None,
         map_size: int | None = None,
         subdir: bool | None = None,
         readonly: bool = False,
@@ -126,27 +141,52 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         max_map_size: int | None = None,
         guard: bool = True,
         verify: bool = False,
+        temporary: bool = False,
+        on_slow_reader: Callable[[Reader], object] | None = None,
+        slow_reader: tuple[int | None, float | None] = (None, 60.0),
     ) -> None:
         from . import _registry  # what opening needs is not loaded by import pylmdb
 
+        directory = None
+        if temporary or path is None:
+            from ._shared import temporary as _temporary  # few programs need it
+
+            _temporary.check_options(path, temporary, readonly, create, subdir)
+            directory = _temporary.TemporaryDirectory(path)
+            path, subdir, sync = directory.path, True, False
         options = _registry.make_options(
             path, subdir, map_size=map_size, max_map_size=max_map_size, readonly=readonly,
             metasync=metasync, sync=sync, map_async=map_async, mode=mode, create=create,
             readahead=readahead, writemap=writemap, meminit=meminit, max_readers=max_readers,
             max_dbs=max_dbs, max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
-            guard=guard,
+            guard=guard, temporary=directory,
         )  # fmt: skip
         if self._options is not None:
             raise Error("this environment was opened already", hint="open another one")
-        if verify:
-            from ._environment import verification as _verification  # few programs need it
+        watch = None
+        if on_slow_reader is not None:
+            from ._environment.reader_watch import ReaderWatch  # few programs need it
 
-            _verification.verify_before_open(options)
-        self._token = next(_registry.tokens)
-        self._options = options
-        self._shared = _registry.open_shared(options, self._token, self)
+            watch = ReaderWatch(on_slow_reader, slow_reader, options.lock)
+        try:
+            if directory is not None:
+                directory.make(options.mode)
+            if verify:
+                from ._environment import verification as _verification  # few programs need it
+
+                _verification.verify_before_open(options)
+            self._token = next(_registry.tokens)
+            self._options = options
+            self._shared = _registry.open_shared(options, self._token, self)
+        except BaseException:
+            if directory is not None:
+                directory.end()
+            raise
         self._readonly = options.readonly
         self._sync, self._metasync = options.sync, options.metasync
+        if watch is not None:
+            self._reader_watch = watch
+            watch.start(self)
 
     # -- life -------------------------------------------------------------------
 
@@ -173,7 +213,7 @@ class Environment(EnvironmentCore, EnvironmentArrays):
 
         with _registry.lock():
             if self._shared is left:
-                options = self._options.replaced(create=False)
+                options = self._options.replaced(create=False, first_max_dbs=left.max_dbs)
                 self._shared = _registry.open_shared(options, self._token, self)
         return self._use()
 
@@ -208,6 +248,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         if self._shared is not None:
             self._left, self._shared = self._shared, None
         left = self._left
+        if self._reader_watch is not None:
+            self._reader_watch.end()
         if left is not None and not left.forked:
             for queue in list(self._queues or ()):
                 queue.finish()
@@ -348,7 +390,8 @@ class Environment(EnvironmentCore, EnvironmentArrays):
             read-only.
         :raises IncompatibleError: it exists without a flag that is True here, or the
             main database has an ordinary record with this key.
-        :raises DbsFullError: ``max_dbs`` databases are open.
+        :raises DbsFullError: ``max_dbs`` databases are open; or, without ``max_dbs``, the limit
+            cannot be raised because a transaction of this process is open.
 
         ``mdb_dbi_open``.
         """
@@ -385,6 +428,77 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         ``mdb_cursor_is_db``.
         """
         return _catalog.names(self, txn)
+
+    def rename_db(self, old: bytes, new: bytes) -> None:
+        """Give a named database another name, in a transaction of its own.
+
+        It takes the same time however large the database is, because only its record in the
+        main database moves.  Handles of the old name are dead from then on, in other processes,
+        too, as after :meth:`Transaction.drop`; open the database again by its new name.
+        Transactions that began before see the old name.
+
+        :param old: the name.
+        :param new: the new name.
+        :raises NotFoundError: there is no database with the old name.
+        :raises KeyExistsError: there is a database with the new name.
+        :raises IncompatibleError: the new name is the key of a record of the main database.
+        :raises BusyError: this thread has a write transaction open.
+        """
+        from ._environment import databases as _databases  # few programs need it
+
+        _databases.rename(self, old, new)
+
+    def copy_db(self, name: bytes, new: bytes, env: Environment | None = None) -> int:
+        """Copy a named database with its flags, in one transaction.
+
+        The copy has full pages, and needs little memory however large the database is.  An error
+        leaves the destination as it was.
+
+        :param name: the name of the database to copy, as the last commit has it.
+        :param new: the name of the copy, a new database.
+        :param env: the :class:`Environment` to copy it to; None for this one.
+        :return: how many records were copied.
+        :raises NotFoundError: there is no database with this name.
+        :raises KeyExistsError: there is a database with the new name.
+        :raises IncompatibleError: the new name is the key of a record of the main database.
+        :raises BadValsizeError: the destination's format does not allow the length of a key.
+        :raises BusyError: this thread has a write transaction open in the destination.
+
+        ``mdb_cursor_put`` with ``MDB_APPEND``.
+        """
+        from ._environment import databases as _databases
+
+        return _databases.copy(self, name, new, env)
+
+    # -- commits ------------------------------------------------------------------
+
+    def wait(self, after: int | None = None, timeout: float | None = None) -> int:
+        """Wait until another transaction is committed, by any thread or process.
+
+        >>> seen = env.info().last_txnid
+        >>> while True:
+        ...     seen = env.wait(seen)     # several commits in between count as one
+        ...     refresh()
+
+        It looks at the number of the newest transaction, after half a millisecond first, and up
+        to every 10 ms later.  It releases the GIL, and Ctrl-C ends it.
+
+        :param after: the number of the transaction that the program knows: the :meth:`id
+            <Transaction.id>` of a read transaction, ``info().last_txnid``, or what the last wait
+            returned.  If the newest one is another, it returns at once.  None: the newest one.
+        :param timeout: how many seconds to wait; None for no limit.
+        :return: the number of the newest transaction.
+        :raises LockTimeoutError: none was committed within ``timeout`` seconds.
+        :raises BusyError: this thread has a write transaction open, so it would wait for itself.
+        :raises ClosedError: the environment was closed meanwhile.
+        :raises ReplacedError: the data file was moved, deleted or replaced; noticed within a
+            second.
+
+        ``mdb_env_info``.
+        """
+        from ._environment import waiting as _waiting  # few programs need it
+
+        return _waiting.wait(self, after, timeout)
 
     # -- options ------------------------------------------------------------------
 
@@ -434,127 +548,6 @@ class Environment(EnvironmentCore, EnvironmentArrays):
         if meminit is not None:
             shared.call("mdb_env_set_flags", lib.mdb_env_set_flags, lib.MDB_NOMEMINIT, not meminit)
             self._options = self._options.replaced(meminit=bool(meminit))
-
-    # -- the file ---------------------------------------------------------------------
-
-    def sync(self, force: bool = False) -> None:
-        """Flush commits to disk that were left to the system.
-
-        :param force: True to flush also in an environment opened with ``sync=False``,
-            where it does nothing otherwise, and to wait despite ``map_async=True``.
-        :raises DiskError: the disk has failed.
-
-        ``mdb_env_sync``.
-        """
-        shared, force = self._use(), bool(force)
-        if self._sync or force:
-            wait = force or not self._options.map_async
-            shared.call("mdb_env_sync", shared.engine.lib.mdb_env_sync, wait)
-
-    def set_mapsize(self, map_size: int) -> None:
-        """Change the size that the data can reach; transactions may be open.
-
-        If the size is fixed (``map_size`` without ``max_map_size``), this is the new
-        fixed size.  Otherwise the map goes on growing.
-
-        :param map_size: in bytes.  0 means the size that the file has recorded, which
-            another process may have set.  A size below that of the data means the
-            latter.
-        :raises BusyError: for this size the map must move to another address, and
-            transactions or views are alive; nothing has changed.
-        :raises DiskError: with ``writemap``, the disk has no room for it.
-
-        ``mdb_env_set_mapsize``.
-        """
-        size = index(map_size)
-        if not 0 <= size < 2**63:
-            raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
-        self._use().set_mapsize(size)
-
-    # -- copies -----------------------------------------------------------------------
-
-    def copy(
-        self,
-        path: str | bytes | PathLike[str] | PathLike[bytes],
-        compact: bool = False,
-        txn: Transaction[Any] | None = None,
-    ) -> None:
-        """Copy the environment; other threads and processes can use it meanwhile.
-
-        :param path: an existing directory without a data file, or with
-            ``subdir=False`` a file that does not exist.
-        :param compact: True to leave out free pages, and renumber the others.
-        :param txn: with ``compact``: the transaction whose snapshot is copied; by
-            default the newest one.
-        :raises BusyError: without ``compact``, the thread has a write transaction open.
-        :raises DiskError: the disk is full or has failed; the new file is removed.
-        :raises Error: the file exists already, or cannot be created.
-
-        ``mdb_env_copyfd3``.
-        """
-        from ._environment import copying as _copying  # few programs need it
-
-        _copying.copy_to_path(self, path, bool(compact), txn)
-
-    def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
-        """Write a copy of the data file to a file descriptor; see :meth:`copy`.
-
-        :param fd: a descriptor that is open for writing; a pipe will do.
-        :param compact: as for :meth:`copy`, and so is ``txn``.
-
-        ``mdb_env_copyfd3``.
-        """
-        from ._environment import copying as _copying
-
-        _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)
-
-    def compact(self) -> None:
-        """Rewrite the data file without its free pages, and continue with the new file.
-
-        A compacted copy is written to the same directory, flushed to disk and renamed
-        over the data file.  Database handles stay valid.  Operations that other threads begin
-        meanwhile wait, and then raise BusyError.
-
-        :raises BusyError: another process, or another Environment of this process, has
-            the file open, or a transaction or a view is alive; the message says which.
-        :raises ReadonlyError: the environment was opened with ``readonly=True``.
-        :raises ReplacedError: the data file was moved, deleted or replaced.
-        :raises DiskError: there is no room for the copy; nothing has changed.
-
-        ``mdb_env_copyfd3``, with ``MDB_CP_COMPACT``.
-        """
-        from ._environment import compaction as _compaction  # few programs need it
-
-        _compaction.compact(self)
-
-    def warm(
-        self,
-        keys: Iterable[BytesLike] | None = None,
-        *,
-        start: BytesLike | None = None,
-        stop: BytesLike | None = None,
-        db: Database | None = None,
-    ) -> int:
-        """Read records from the disk into memory, and return when they are there.
-
-        Reads of these records then wait for no disk, as long as the system keeps the pages in
-        memory.  Pages that are in memory already cost one or two microseconds each, so it can
-        be called again.  It reads the newest committed snapshot, releases the GIL, and can be
-        interrupted.  Call it in a thread to go on meanwhile.
-
-        :param keys: of the records to read; keys that do not exist are ignored.
-        :param start: read the records from this key on; None: from the first.
-        :param stop: read the records before this key; None: to the last.
-        :param db: the :class:`Database`; None for the main one.  Without any argument the whole
-            data file is read, in the order of the file.
-        :return: how many bytes of keys and values were read; for the whole file, the bytes of its
-            pages.
-        :raises InvalidParameterError: ``keys`` is given together with ``start`` or ``stop``.
-        :raises CorruptedError: another program has truncated the data file.
-        """
-        from ._environment import warming as _warming  # few programs need it
-
-        return _warming.warm(self, keys, start, stop, db)
 
     # -- sizes, limits, readers -----------------------------------------------------------
 

@@ -13,6 +13,7 @@ from .types import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from types import EllipsisType
     from typing import Any, Literal, NoReturn, TypeVar
 
     from typing_extensions import Self
@@ -252,6 +253,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         overwrite: bool = True,
         append: bool = False,
         db: Database | None = None,
+        *,
+        if_value: BytesLike | EllipsisType | None = ...,
     ) -> bool:
         """Store a record; returns True if it was written.
 
@@ -263,10 +266,15 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
             returns False if the key is not the greatest.  In a database with
             duplicates the value is appended to those of the key.
         :param db: the database; None for the transaction's.
+        :param if_value: bytes to write only if the key has this value now, None to write only if
+            the key does not exist (compare and set).  Otherwise nothing is written, and False is
+            returned.  Left out, the value does not matter.
         :raises MapFullError: the map has reached its greatest size.
         :raises BadValsizeError: the database does not allow the size of the key or
             value.
         :raises ReadonlyError: in a read transaction.
+        :raises IncompatibleError: ``if_value`` in a database with duplicates.
+        :raises TypeError: ``if_value`` together with ``overwrite=False`` or ``append=True``.
 
         ``mdb_put``.
         """
@@ -502,6 +510,33 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """
         raise NotImplementedError
+
+    def next_id(self, db: Database | None = None) -> int:
+        """Return the number for a new key: the greatest key's plus one, or 1 in an empty database.
+
+        No record has this number, and until the transaction ends no other writer can take it.
+        The same number is returned until a record with it is stored, and again if the record
+        with the greatest key is deleted.
+
+        The number of a key is, in a database with ``integerkey``, the native integer.  Elsewhere
+        it is the decimal number, if the key consists of ASCII digits; else the key must have 4
+        or 8 bytes, which are an unsigned integer with the highest byte first, as for
+        :meth:`take` and :class:`~pylmdb.Map` with ``key="uint"``; with ``reverse_key`` the
+        lowest byte is first.
+
+        :param db: the database; None for the transaction's.
+        :raises ReadonlyError: in a read transaction, because another writer could take the number.
+        :raises InvalidParameterError: the greatest key is not a number.
+        :raises OverflowError: keys of this width have no greater number.
+
+        ``mdb_cursor_get`` with ``MDB_LAST``.
+        """
+        from ._core_rules.numbers import next_number  # few programs need it
+
+        if not self._write and not self.closed:
+            raise refusal("number in a read transaction")
+        with self.cursor(db) as cursor:
+            return next_number(bytes(cursor.key()), cursor.db.flags()) if cursor.last() else 1
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")

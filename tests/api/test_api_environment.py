@@ -406,6 +406,52 @@ def test_copy_refuses_bad_targets(env, tmp_path, env_path):
     assert len(content(env)[0]) == 500
 
 
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("name", ["copy", "copy/"])
+def test_a_copy_makes_its_directory(env, open_env, tmp_path, compact, name, flushed):
+    fill(env)
+    env.copy(f"{tmp_path}/{name}", compact=compact)
+    assert os.listdir(tmp_path / "copy") == ["data.mdb"]
+    assert str(tmp_path) in flushed
+    assert str(tmp_path / "copy") not in flushed, "it had another name until it was complete"
+    assert content(open_env(tmp_path / "copy")) == content(env)
+
+
+def test_the_directory_of_a_copy_is_private_like_its_source(open_env, tmp_path):
+    env = open_env(mode=0o700)
+    env.copy(tmp_path / "copy")
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "copy" / "data.mdb").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_copy_that_fails_leaves_no_directory(env, tmp_path, env_path):
+    fill(env)
+    with env.begin(write=True), pytest.raises(pylmdb.BusyError):
+        env.copy(tmp_path / "copy")
+    with pytest.raises(TypeError, match="txn"):
+        env.copy(tmp_path / "copy", compact=True, txn="txn")
+    (tmp_path / "file").write_bytes(b"")
+    for path in ("file", "file/copy", "missing/copy"):
+        with pytest.raises(pylmdb.Error, match="cannot be written"):
+            env.copy(tmp_path / path)
+    assert sorted(os.listdir(tmp_path)) == [os.path.basename(env_path), "file"]
+
+
+def test_a_directory_that_another_process_makes_meanwhile_stays(env, tmp_path, monkeypatch):
+    fsync, target = os.fsync, tmp_path / "copy"
+
+    def make(fd):
+        fsync(fd)
+        target.mkdir(exist_ok=True)
+        (target / "data.mdb").write_bytes(b"precious")
+
+    monkeypatch.setattr(os, "fsync", make)
+    with pytest.raises(pylmdb.Error, match="does not overwrite"):
+        env.copy(target)
+    assert (target / "data.mdb").read_bytes() == b"precious"
+    assert len(os.listdir(tmp_path)) == 2
+
+
 def test_copy_keeps_an_existing_file(env, tmp_path):
     target = tmp_path / "copy"
     target.mkdir()

@@ -12,6 +12,7 @@ import pylmdb
 
 # Where pylmdb's default is another one than py-lmdb's, on purpose.
 OWN_DEFAULTS = {
+    ("Environment", "__new__", "path"): None,
     ("Environment", "__new__", "map_size"): None,
     ("Environment", "__new__", "subdir"): None,
     ("Environment", "__new__", "max_dbs"): None,

@@ -130,6 +130,12 @@ def json_map(world):
     return Map(world.env, db=world.plain, key="str", value="json")
 
 
+def list_map(world):
+    made = Map(world.env, db="lists", key="str", value="json")
+    made["k"] = []
+    return made
+
+
 def aio_in(world):
     async def ask():
         async with aio.wrap(world.env).begin() as txn:
@@ -242,7 +248,7 @@ CALLS = {
     "open, max_readers as str": lambda w: w.lib.open("new", max_readers="1", **w.options),
     "set_mapsize(-1)": lambda w: w.env.set_mapsize(-1),
     "copy to int": lambda w: w.env.copy(3),
-    "copy to a directory that is missing": lambda w: w.env.copy("missing"),
+    "copy, parent is missing": lambda w: w.env.copy("missing/copy"),
     "copyfd to a closed descriptor": lambda w: w.env.copyfd(999),
     # -- cursors
     "cursor.count without a position": lambda w: w.cursor(w.dups).count(),
@@ -286,6 +292,50 @@ OWN_CALLS = {
         [b"apple"], dupdata=True, dupfixed_bytes=3
     ),
     "put without a value": lambda w: w.writer.put(b"a", None),
+    "open, on_slow_reader as int": lambda w: w.lib.open("new", on_slow_reader=3),
+    "open, slow_reader as int": lambda w: w.lib.open("new", on_slow_reader=print, slow_reader=3),
+    "open, slow_reader without a limit": lambda w: w.lib.open(
+        "new", on_slow_reader=print, slow_reader=(None, None)
+    ),
+    "open, on_slow_reader without locks": lambda w: w.lib.open(
+        "new", on_slow_reader=print, lock=False
+    ),
+    "wait, timeout over": lambda w: w.env.wait(timeout=0),
+    "wait in a write transaction": lambda w: [w.writer, w.env.wait()],
+    "wait, after as str": lambda w: w.env.wait("1"),
+    "wait, timeout=-1": lambda w: w.env.wait(timeout=-1),
+    "open without a path": lambda w: w.lib.open(),
+    "open, temporary and readonly": lambda w: w.lib.open(temporary=True, readonly=True),
+    "open, temporary and create=False": lambda w: w.lib.open(temporary=True, create=False),
+    "open, temporary and subdir=False": lambda w: w.lib.open("new", temporary=True, subdir=False),
+    "open, temporary in an existing directory": lambda w: w.lib.open("e", temporary=True),
+    "open, temporary without a parent": lambda w: w.lib.open("none/new", temporary=True),
+    "rename_db, missing": lambda w: w.env.rename_db(b"nowhere", b"new"),
+    "rename_db, taken": lambda w: w.env.rename_db(b"plain", b"dups"),
+    "rename_db to a record": lambda w: w.env.rename_db(b"plain", b"apple"),
+    "rename_db, long name": lambda w: w.env.rename_db(b"plain", LONG),
+    "rename_db, empty name": lambda w: w.env.rename_db(b"plain", b""),
+    "rename_db, name with NUL": lambda w: w.env.rename_db(b"plain", b"a\0b"),
+    "rename_db, str": lambda w: w.env.rename_db("plain", b"new"),
+    "rename_db, None": lambda w: w.env.rename_db(None, b"new"),
+    "rename_db of a read-only environment": lambda w: w.readonly.rename_db(b"a", b"b"),
+    "rename_db in a write transaction": lambda w: [w.writer, w.env.rename_db(b"plain", b"b")],
+    "copy_db, missing": lambda w: w.env.copy_db(b"nowhere", b"new"),
+    "copy_db, taken": lambda w: w.env.copy_db(b"plain", b"dups"),
+    "copy_db to a record": lambda w: w.env.copy_db(b"plain", b"apple"),
+    "copy_db, long name": lambda w: w.env.copy_db(b"plain", LONG),
+    "copy_db, too many": lambda w: w.env.copy_db(b"plain", b"two", w.small),
+    "copy_db, env as str": lambda w: w.env.copy_db(b"plain", b"new", "path"),
+    "copy_db to a read-only environment": lambda w: w.env.copy_db(b"plain", b"new", w.readonly),
+    "put, if_value as str": lambda w: w.writer.put(b"a", b"b", if_value="c"),
+    "put, if_value and overwrite": lambda w: w.writer.put(
+        b"a", b"b", overwrite=False, if_value=b"c"
+    ),
+    "put, if_value with dupsort": lambda w: w.writer.put(b"a", b"b", db=w.dups, if_value=b"c"),
+    "put, if_value in a read transaction": lambda w: w.reader.put(b"a", b"b", if_value=b"c"),
+    "put, if_value and empty key": lambda w: w.writer.put(b"", b"b", if_value=b"c"),
+    "next_id in a read transaction": lambda w: w.reader.next_id(),
+    "next_id of other keys": lambda w: w.writer.next_id(w.plain),
     "view, empty key": lambda w: w.reader.view(b""),
     "get_many, bytes": lambda w: w.reader.get_many(b"apple"),
     "get_many, int": lambda w: w.reader.get_many(3),
@@ -332,6 +382,8 @@ OWN_CALLS = {
     "Map, JSON over other data, values": lambda w: list(json_map(w).values()),
     "Map, unknown codec": lambda w: Map(w.env, value="jsn"),
     "Map, database with flags": lambda w: Map(w.env, db=w.dups),
+    "Map.increment of a list": lambda w: list_map(w).increment("k"),
+    "Map.increment by str": lambda w: list_map(w).increment("k", "1"),
     "Map, limit=-1": lambda w: Map(w.env, db=w.plain).range(limit=-1),
     "Map | int": lambda w: Map(w.env, db=w.plain) | 3,
     "Map, key as int": lambda w: Map(w.env, db=w.plain)[3],

@@ -125,6 +125,40 @@ def copy_compact(scene):
         scene.env.copy(path, compact=True, txn=txn)
 
 
+def copy_to_new_directory(scene):
+    path = scene.new()
+    try:
+        scene.env.copy(path)
+    except Struck:
+        assert not os.path.exists(path) or os.listdir(path) == ["data.mdb"]
+        raise
+
+
+def rename_db(scene):
+    [name] = scene.env.dbs() or [scene.env.open_db(b"a").name]
+    scene.env.rename_db(name, b"b" if name == b"a" else b"a")
+
+
+def copy_db(scene):
+    if b"copy" in scene.env.dbs():
+        with scene.env.begin(write=True) as txn:
+            txn.drop(scene.env.open_db(b"copy"))
+    scene.env.open_db(b"a")
+    scene.env.copy_db(b"a", b"copy")
+
+
+def grow_dbs(scene):
+    with pylmdb.open(scene.new(), lib_version=scene.lib_version) as env:
+        env._shared.grow_dbs(200)
+        env.open_db(b"a")
+
+
+def open_temporary(scene):
+    path = scene.new() + "-temporary"
+    with pylmdb.open(path, temporary=True, lib_version=scene.lib_version) as env:
+        env.open_db(b"a")
+
+
 def open_and_close(scene):
     env = pylmdb.open(scene.new(), lib_version=scene.lib_version)
     with env, env.begin(write=True) as txn:
@@ -222,7 +256,8 @@ def export(scene):
 
 DATA_SETS = [write_samples, build_in_threads, load_batches, export]
 OPERATIONS = [
-    compact, compact_refused, copy, copy_compact, open_and_close, open_again, open_and_drop,
+    compact, compact_refused, copy, copy_compact, copy_to_new_directory, rename_db, copy_db,
+    grow_dbs, open_temporary, open_and_close, open_again, open_and_drop,
     set_mapsize, write, write_and_drop, verify, merge, convert, dump_and_load, load_into,
     call_in_a_worker_thread, *DATA_SETS,
 ]  # fmt: skip
@@ -230,7 +265,8 @@ OPERATIONS = [
 
 def end(scene, neighbour):
     """No temporary file is left, and another process can open the environment."""
-    assert not [name for name in os.listdir(scene.outside) if "." in name]
+    left = os.listdir(scene.outside)
+    assert not [name for name in left if "." in name or name.endswith("-temporary")]
     scene.env = scene.env.close()
     assert neighbour.writes(scene.path)
 

@@ -4,6 +4,7 @@ iteration, threads."""
 
 import collections.abc
 import contextlib
+import decimal
 import gc
 import subprocess
 import sys
@@ -436,3 +437,56 @@ def test_setdefault_keeps_what_came_in_between(m, monkeypatch):
         patch.setattr(m, "_lookup", lambda key: None)
         assert m.setdefault("k", 2) == 1
     assert m["k"] == 1
+
+
+# -- increment ---------------------------------------------------------------------------
+
+
+def test_increment_adds_and_returns_the_sum(m):
+    assert [m.increment("k") for _ in range(3)] == [1, 2, 3]
+    assert m.increment("k", 10) == 13
+    assert m.increment("k", -20) == -7
+    assert m.increment("x", 0.5) == 0.5
+    assert m == {"k": -7, "x": 0.5}
+
+
+def test_increment_is_part_of_a_transaction(m):
+    with contextlib.suppress(UndoError), m.transaction():
+        m["k"] = 5
+        assert m.increment("k") == 6
+        raise UndoError
+    assert m.increment("k") == 1
+
+
+def test_increment_of_what_is_no_number_changes_nothing(m):
+    m.update(text="1", list=[1], true=True, none=None)
+    before = dict(m)
+    for key in before:
+        with pytest.raises(TypeError, match=f"increment: the value of '{key}' must be a number"):
+            m.increment(key)
+    with pytest.raises(TypeError, match="increment: by must be a number, not str"):
+        m.increment("new", "1")
+    assert m == before
+
+
+def test_increment_with_other_codecs(env):
+    dec = pylmdb.Map(
+        env, "d", value=(lambda v: str(v).encode(), lambda b: decimal.Decimal(b.decode()))
+    )
+    assert dec.increment(b"k", decimal.Decimal("0.1")) == decimal.Decimal("0.1")
+    assert dec.increment(b"k", decimal.Decimal("0.2")) == decimal.Decimal("0.3")
+    with pytest.raises(TypeError, match="value must be bytes, not int"):
+        pylmdb.Map(env, "b").increment(b"k")
+    with pytest.raises(pylmdb.ReadonlyError):
+        pylmdb.Map(env, "d", flag="r").increment(b"k")
+
+
+def test_increment_in_threads(m):
+    threads = [
+        threading.Thread(target=lambda: [m.increment("k") for _ in range(20)]) for _ in "123"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert m["k"] == 60

@@ -509,6 +509,24 @@ class TransactionCore:
             raise database_error("mdb_put", code, slot, key, len(value))
         return not code
 
+    def _put_if(
+        self, ptr: Any, db: Any, key: Any, value: Any, expected: Any, overwrite: bool, append: bool
+    ) -> bool:
+        lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)
+        self._refuse(lib.pylmdb_put_if_refusal(overwrite, append, slot.flags & lib.MDB_DUPSORT))
+        if not self._write:  # it fails as every put() does
+            return self._put(ptr, db, key, value, 0)
+        raw_key, raw_value = ffi.from_buffer(key), ffi.from_buffer(value)
+        size = 0 if expected is None else len(expected)
+        raw_expected = ffi.NULL if expected is None else bytes(expected)
+        self._mutations += 1
+        code = lib.pylmdb_put_if(
+            ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, len(value), raw_expected, size
+        )
+        if code and code != lib.MDB_KEYEXIST:
+            raise database_error("mdb_put", code, slot, key, len(value))
+        return not code
+
     def put(
         self,
         key: Any,
@@ -517,9 +535,15 @@ class TransactionCore:
         overwrite: bool = True,
         append: bool = False,
         db: Any = None,
+        *,
+        if_value: Any = ...,
     ) -> bool:
         flags = put_flags(dupdata, overwrite, append)
         key, value = as_buffer("key", key), as_buffer("value", value)
+        if if_value is not ...:
+            expected = None if if_value is None else as_buffer("if_value", if_value)
+            args = db, key, value, expected, bool(overwrite), bool(append)
+            return bool(self._do(self._put_if, *args))
         return bool(self._do(self._put, db, key, value, flags))
 
     def _delete(self, ptr: Any, db: Any, key: Any, value: Any) -> bool:

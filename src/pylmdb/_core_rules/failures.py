@@ -233,8 +233,13 @@ def _unopened(code: int, name: bytes, shared: SharedEnv) -> Explanation:
             "choose another name",
         )
     if code == _DBS_FULL:
+        limit = shared.max_dbs
+        problem = f"{shown(name)} is one database too many"
+        if shared.options.max_dbs is not None:
+            advice = f"open the environment with a larger max_dbs=, such as {2 * limit}"
+            return f"{problem}; max_dbs limits them to {limit}", advice
         return (
-            f"{shown(name)} is one database too many; max_dbs limits them to {shared.max_dbs}",
-            "open the environment with a larger max_dbs=",
+            f"{problem}; {limit} are open, and the table cannot grow while a transaction is open",
+            f"open it before the transaction begins, or the environment with max_dbs={2 * limit}",
         )
     return "", None

@@ -18,6 +18,7 @@ from ..errors import (
     ClosedError,
     Error,
     ForkedError,
+    IncompatibleError,
     InvalidParameterError,
     LockTimeoutError,
     ReadonlyError,
@@ -97,6 +98,9 @@ REFUSALS: dict[str, Refusal] = {
         "begin: the writer lock was not free within {} seconds (timeout=)",
         "another write transaction is open; end it, or wait longer",
     ),
+    "no commit in time": _of(
+        LockTimeoutError, "wait: no transaction was committed within {} seconds (timeout=)"
+    ),
     "thread has a writer": _of(
         BusyError,
         "begin: this thread has a write transaction open already and would wait for itself",
@@ -132,7 +136,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "database is dead": _of(
         InvalidParameterError,
-        "the database handle is dead: its database was dropped, or its creation aborted",
+        "the database handle is dead: its database was dropped or renamed, or its creation aborted",
         "open it again with open_db()",
         errno.EINVAL,
     ),
@@ -141,6 +145,12 @@ REFUSALS: dict[str, Refusal] = {
         "this transaction does not have the database {!r}",
         "it was created later, or dropped; begin a new transaction",
         errno.EINVAL,
+    ),
+    "number in a read transaction": _of(
+        ReadonlyError,
+        "next_id: in a read transaction, another writer could take the number",
+        "begin one that writes, with begin(write=True)",
+        errno.EACCES,
     ),
     # -- cursors ----------------------------------------------------------------------
     "cursor ended": _of(
@@ -175,6 +185,14 @@ REFUSALS: dict[str, Refusal] = {
         "getmulti: values have {} bytes, not dupfixed_bytes={}",
         "",
         errno.EINVAL,
+    ),
+    "if_value with another condition": _of(
+        TypeError, "put: if_value cannot be combined with overwrite=False or append=True"
+    ),
+    "if_value with duplicates": _of(
+        IncompatibleError,
+        "put: if_value needs a database without duplicates, where a key has one value",
+        "in one with dupsort, dupdata=False stores a pair of key and value only if it is new",
     ),
     # -- ranges -----------------------------------------------------------------------
     "range of nothing": _of(

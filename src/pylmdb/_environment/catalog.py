@@ -17,6 +17,8 @@ from .._core_rules.failures import described, shown
 from .._typing import TYPE_CHECKING
 from ..database import Database
 from ..errors import (
+    BusyError,
+    DbsFullError,
     Error,
     IncompatibleError,
     InvalidParameterError,
@@ -41,19 +43,20 @@ _LONGEST_KEY = 1 << 16
 _MAX_SEARCHED, _MAX_SHOWN = 1000, 10
 
 
-def checked_name(key: object, major: int) -> bytes:
+def checked_name(key: object, major: int, operation: str = "open_db", what: str = "key") -> bytes:
     """A database name as liblmdb takes it.
 
     :param major: of the engine's version.
+    :param operation: the method that was called, for messages, and so is ``what``, the parameter.
     :raises InvalidParameterError: the name has a NUL byte, where liblmdb would cut it.
     """
-    name = key if type(key) is bytes else bytes(as_buffer("key", key))
+    name = key if type(key) is bytes else bytes(as_buffer(what, key))
     if b"\0" not in name:
         return name
     if major >= 1 and name.endswith(b"\0"):
         name = name[:-1]  # as LMDB 1.0 stores it in the main database
     if b"\0" in name:
-        problem = f"open_db: the name {shown(name)} must not contain a NUL byte"
+        problem = f"{operation}: the name {shown(name)} must not contain a NUL byte"
         raise error("mdb_dbi_open", errno.EINVAL, "choose another name", problem)
     return name
 
@@ -97,9 +100,22 @@ def open_slot(
     """
     try:
         return _open_slot(env, shared, name, txn, flags, create)
+    except DbsFullError as failure:
+        if txn is not None or shared.own_writer() is not None or not _grow(shared, failure):
+            raise
+        return _open_slot(env, shared, name, txn, flags, create)
     except NotFoundError as failure:
         hint = _names_for_message(env, txn) or failure.hint
         raise error(failure.what, failure.code, hint, failure.problem) from None
+
+
+def _grow(shared: SharedEnv, failure: DbsFullError) -> bool:
+    """Make room for more named databases; returns whether there is some."""
+    try:
+        return shared.grow_dbs(len(shared.slots) + 1)
+    except BusyError as busy:
+        problem = f"{failure.problem.partition(';')[0]}; {shared.max_dbs} are open, and {busy.what}"
+        raise DbsFullError(failure.what, failure.code, busy.hint, problem) from None
 
 
 def _names_for_message(env: Environment, txn: Transaction[Any] | None) -> str | None:
@@ -187,6 +203,11 @@ def keys(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
             return _list(env, reader, _opens)
     check_transaction("dbs", env._use(), txn)
     return _list(env, txn, _opens)
+
+
+def key_of(name: bytes, major: int) -> bytes:
+    """The key of the record in the main database for a database with this name."""
+    return name + b"\0" if major >= 1 else name
 
 
 def _list(

@@ -35,24 +35,67 @@ def copy_to_path(
     txn: Transaction[Any] | None,
 ) -> None:
     """``Environment.copy``."""
-    from contextlib import suppress
-
-    from .._base import new_files as _new_files  # few programs need it
-
     name = os.fsencode(path)
     if b"\0" in name:
         raise ValueError("path must not contain a NUL character")
     subdir = env.flags().subdir
-    if subdir:
-        name = os.path.join(name, b"data.mdb")
-    copy = _NewFile(os.path.abspath(name))
+    try:
+        if subdir and not os.path.lexists(os.path.abspath(name)):
+            _copy_to_new_directory(env, os.path.abspath(name), compact, txn)
+        else:
+            file = os.path.join(name, b"data.mdb") if subdir else name
+            _copy_to_new_file(env, os.path.abspath(file), subdir, compact, txn)
+    except _UnwritableError as unwritable:
+        failure = unwritable.args[0]
+        what = f"copy: {os.fsdecode(path)!r}"
+        code, problem = failure.errno or errno.EIO, f"{what} cannot be written"
+        raise error(what, code, _hint(failure), problem) from failure
+
+
+class _UnwritableError(Exception):
+    """The path of a copy cannot be written; the argument is the OSError."""
+
+
+def _copy_to_new_directory(
+    env: Environment, path: bytes, compact: bool, txn: Transaction[Any] | None
+) -> None:
+    """Copy to a directory that gets its name when the copy is complete."""
+    from .._base import new_files as _new_files  # few programs need it
+
+    try:
+        modes = _new_files.modes_of_copy([(env._options.data_path, True)], True)
+    except FileNotFoundError:
+        modes = 0o600, 0o700  # the data file was moved: the copy stays private
+    copy = _new_files.Temporary(path)
+    with copy, copy:
+        try:
+            fd = copy.make_environment(True, modes)
+        except OSError as failure:
+            raise _UnwritableError(failure) from None
+        copy_to_descriptor(env, fd, compact, txn)
+        os.fsync(fd)
+        fsync_path(copy.name)
+        try:
+            os.rename(copy.name, path)
+        except OSError as failure:  # another process has put its files there
+            raise _UnwritableError(failure) from None
+        fsync_path(os.path.dirname(path))
+
+
+def _copy_to_new_file(
+    env: Environment, path: bytes, subdir: bool, compact: bool, txn: Transaction[Any] | None
+) -> None:
+    """Copy to a file that does not exist, in a directory that does."""
+    from contextlib import suppress
+
+    from .._base import new_files as _new_files
+
+    copy = _NewFile(path)
     with copy, copy:
         try:
             fd = copy.make()
         except OSError as failure:
-            what = f"copy: {os.fsdecode(path)!r}"
-            code, problem = failure.errno or errno.EIO, f"{what} cannot be written"
-            raise error(what, code, _hint(failure), problem) from failure
+            raise _UnwritableError(failure) from None
         copy_to_descriptor(env, fd, compact, txn)
         with suppress(FileNotFoundError):  # the data file was moved: the copy stays private
             _new_files.set_mode(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
@@ -89,8 +132,8 @@ class _NewFile(Owner):
 
 def _hint(failure: OSError) -> str | None:
     if failure.errno in (errno.ENOENT, errno.ENOTDIR):
-        return "create this directory first"
-    if failure.errno == errno.EEXIST:
+        return "its parent must be a directory; copy() creates the last directory of a path only"
+    if failure.errno in (errno.EEXIST, errno.ENOTEMPTY):
         return "a copy does not overwrite a file; remove it, or give another path"
     return None
 

@@ -66,29 +66,32 @@ def readers(shared: SharedEnv) -> str:
     for line in shared.engine.reader_text(shared).splitlines(keepends=True):
         number = line.split(maxsplit=1)[0]
         if number.isdigit():
-            line = f"{_process(shared, int(number)):10d}" + line.partition(number)[2]
+            line = f"{process(shared, int(number)):10d}" + line.partition(number)[2]
         lines.append(line)
     return "".join(lines)
 
 
-def _process(shared: SharedEnv, number: int) -> int:
+def process(shared: SharedEnv, number: int) -> int:
     """The process number for a number in the reader table, which is that of a namespace."""
     return int(shared.run(shared.engine.lib.pylmdb_env_process, number))
+
+
+def reader_slots(shared: SharedEnv) -> list[tuple[int, str, int | None]]:
+    """The number of the process, the thread and the snapshot of each reader slot in use."""
+    rows = [line.split() for line in shared.engine.reader_text(shared).splitlines()]
+    return [
+        (int(row[0]), row[1], None if row[2] == "-" else int(row[2]))
+        for row in rows
+        if len(row) == 3 and row[0].isdigit()
+    ]
 
 
 def reader_list(shared: SharedEnv) -> list[Reader]:
     """``Environment.reader_list``."""
     own = shared.run(shared.engine.lib.pylmdb_env_number)
-    rows = [line.split() for line in shared.engine.reader_text(shared).splitlines()]
     readers = [
-        Reader(
-            pid=_process(shared, int(row[0])),
-            own=int(row[0]) == own,
-            thread=row[1],
-            txnid=None if row[2] == "-" else int(row[2]),
-        )
-        for row in rows
-        if len(row) == 3 and row[0].isdigit()
+        Reader(pid=process(shared, number), own=number == own, thread=thread, txnid=txnid)
+        for number, thread, txnid in reader_slots(shared)
     ]
     snapshots = {reader.txnid for reader in readers if reader.txnid is not None}
     pages: dict[int | None, int | None] = _pages_freed(shared, snapshots)[1] if snapshots else {}

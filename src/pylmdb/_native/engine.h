@@ -174,6 +174,10 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, put, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
                              const void *key, size_t key_size, const void *value, \
                              size_t value_size, unsigned int flags)) \
+    SLOT(int, pylmdb_, put_if, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
+                                const void *key, size_t key_size, const void *value, \
+                                size_t value_size, const void *expected, \
+                                size_t expected_size)) \
     SLOT(int, pylmdb_, del, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
                              const void *key, size_t key_size, const void *value, \
                              size_t value_size)) \

@@ -37,6 +37,13 @@ const char *pylmdb_getmulti_refusal(ptrdiff_t width, int dupdata, int keyfixed, 
     return dupdata && !values ? "dupdata without values" : NULL;
 }
 
+const char *pylmdb_put_if_refusal(int overwrite, int append, int has_duplicates)
+{
+    if (!overwrite || append)
+        return "if_value with another condition";
+    return has_duplicates ? "if_value with duplicates" : NULL;
+}
+
 const char *pylmdb_prefix_refusal(int has_bounds, int is_ordered_otherwise)
 {
     if (has_bounds)

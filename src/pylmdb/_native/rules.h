@@ -16,6 +16,8 @@ const char *pylmdb_child_refusal(int write, int read_only_children, int parent_i
                                  int parent_is_open, int parent_writes, int same_environment);
 /* The arguments of getmulti. */
 const char *pylmdb_getmulti_refusal(ptrdiff_t width, int dupdata, int keyfixed, int values);
+/* put() with if_value. */
+const char *pylmdb_put_if_refusal(int overwrite, int append, int has_duplicates);
 /* A range of a prefix. */
 const char *pylmdb_prefix_refusal(int has_bounds, int is_ordered_otherwise);
 /* cdef: end */

@@ -44,7 +44,7 @@ from ..errors import (
 from .exclusive import PAUSE, ExclusiveAccess, MapRequest
 from .growth import plan
 from .opening import cut_short, no_addresses
-from .options import DEFAULT_MAX_DBS
+from .options import SPARE_SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ class SharedEnv(SharedCore):
         self.closed = self.replaced = False
         self.dbi_lock = HandleLock()
         self.gate = WriterGate()
-        self.max_dbs = DEFAULT_MAX_DBS if options.max_dbs is None else options.max_dbs
+        self.max_dbs = options.first_max_dbs if options.max_dbs is None else options.max_dbs
         self.map_limit = plan(options)[1]
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
@@ -382,6 +382,31 @@ class SharedEnv(SharedCore):
             raise _not_resized(size, code)
 
     # -- database handles ---------------------------------------------------------
+
+    def grow_dbs(self, needed: int) -> bool:
+        """Make room for twice as many named databases, unless another thread has just done so.
+
+        :param needed: how many there must be room for.
+        :return: False if the options give a limit.
+        :raises BusyError: a transaction or a view of this process is alive.
+        """
+        if self.options.max_dbs is not None:
+            return False
+        access = ExclusiveAccess(
+            self,
+            "their table cannot grow now",
+            f", or open the environment with max_dbs={2 * self.max_dbs}",
+        )
+        with access, access:
+            access.acquire()
+            if self.max_dbs >= needed:
+                return True
+            code = self.engine.lib.pylmdb_env_grow_dbs(self.ptr, 2 * self.max_dbs + SPARE_SLOTS)
+            if not code:
+                self.max_dbs *= 2
+        if code and code != errno.ENOSYS:
+            raise error("open_db", code)
+        return not code
 
     def slot_of(
         self, ptr: CData, txn: Transaction[Any] | None, name: bytes | None, flags: int

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, SupportsIndex
 
+    from .temporary import TemporaryDirectory
+
 DEFAULT_MAX_DBS = 128
 # slots beyond max_dbs, for dropped databases that a transaction still sees
 SPARE_SLOTS = 8
@@ -51,10 +53,14 @@ class Options:
     meminit: bool
     max_readers: int
     max_dbs: int | None
+    # what is used at first if max_dbs is None
+    first_max_dbs: int = DEFAULT_MAX_DBS
     max_spare_txns: int
     lock: bool
     guard: bool
     lib_version: int | None
+    # of a temporary environment
+    temporary: TemporaryDirectory | None
 
     # the data file, and the lock file, which has the reader table
     data_path: bytes

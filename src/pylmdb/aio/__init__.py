@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from .._base.buffers import freeze_bytes
+from .._environment.waiting import CommitWait, newest
 from ..environment import Environment
+from ..writer.group_commit import put_operation
 from .cursor import AsyncCursor
 from .executors import YIELD_INTERVAL, InlineExecutor, TransactionExecutor
 from .loop_state import CommitBatcher, LoopState
@@ -26,9 +28,10 @@ from .methods import AwaitableContext, Wrapper
 from .transaction import AsyncTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
     from concurrent.futures import Executor
     from os import PathLike
+    from types import EllipsisType
     from typing import Concatenate, Literal
 
     from typing_extensions import ParamSpec, Self
@@ -101,9 +104,10 @@ class AsyncEnvironment(Wrapper):
     """A :class:`pylmdb.Environment` for coroutines.
 
     It has the operations of Environment.  They are awaited, except ``path()``, ``flags()``,
-    ``lib_version()``, ``max_key_size()`` and ``max_readers()``, which return at once.  It
-    may be used in several event loops, one after another or at the same time.  It can be used
-    in a forked child as the environment can.
+    ``lib_version()``, ``max_key_size()`` and ``max_readers()``, which return at once, and
+    :meth:`commits`, which ``async for`` iterates over.  It may be used in several event loops,
+    one after another or at the same time.  It can be used in a forked child as the environment
+    can.
 
     As a context manager (``async with``) it closes the environment at the end of the block.
 
@@ -361,6 +365,7 @@ class AsyncEnvironment(Wrapper):
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
+        if_value: BytesLike | EllipsisType | None = ...,
     ) -> bool:
         """Store a record durably; return True if it was written.
 
@@ -375,20 +380,15 @@ class AsyncEnvironment(Wrapper):
         :param overwrite: False to write nothing if the key exists.
         :param append: True to write at the end of the database; the key must be greater than
             all others.
+        :param if_value: as for :meth:`pylmdb.Transaction.put`; what the key has when the write is
+            made.
         :raises BusyError: this task has a write transaction open, and the commit would wait
             for its end.
 
         ``mdb_put``.
         """
-        args = (
-            freeze_bytes("key", key),
-            freeze_bytes("value", value),
-            dupdata,
-            overwrite,
-            append,
-            db,
-        )
-        result: bool = await self._write("put", args)
+        method, args = put_operation(key, value, dupdata, overwrite, append, db, if_value)
+        result: bool = await self._write(method, args, "put")
         return result
 
     async def delete(
@@ -426,9 +426,10 @@ class AsyncEnvironment(Wrapper):
         if batcher is not None and batcher.busy and not self._wrapped.closed:
             await self._write(None, (_no_operation,))
 
-    async def _write(self, method: str | None, args: tuple[Any, ...]) -> Any:
+    async def _write(self, method: str | None, args: tuple[Any, ...], called: str = "") -> Any:
+        """Run a write of a :class:`~pylmdb.writer.Writer`; ``called`` is its name in messages."""
         state = self._state()
-        state.refuse_self_wait(method or "call")
+        state.refuse_self_wait(called or method or "call")
         writer = self._writer
         if writer is None or writer.closed or writer._queue.forked:
             writer = self._writer = self._wrapped.writer(max_pending=self._max_pending)
@@ -436,6 +437,42 @@ class AsyncEnvironment(Wrapper):
         if batcher is None or batcher.queue is not writer._queue:
             batcher = state.batcher = CommitBatcher(writer._queue, self._max_pending)
         return await batcher.write(method, args)
+
+    # -- commits ------------------------------------------------------------------------
+
+    async def wait(self, after: int | None = None, timeout: float | None = None) -> int:
+        """Wait until another transaction is committed, by any task, thread or process.
+
+        Other tasks run meanwhile; no thread is used.  See :meth:`pylmdb.Environment.wait`.
+
+        :param after: the number of the transaction that the program knows; None: the newest one.
+        :param timeout: how many seconds to wait; None for no limit.
+        :return: the number of the newest transaction.
+        :raises LockTimeoutError: none was committed within ``timeout`` seconds.
+        :raises BusyError: this task has a write transaction open, so it would wait for itself.
+        """
+        waiting = CommitWait(self._wrapped, after, timeout)
+        while (number := waiting.look()) is None:
+            self._state().refuse_self_wait("wait")
+            await asyncio.sleep(waiting.pause())
+        return number
+
+    def commits(self, after: int | None = None) -> AsyncIterator[int]:
+        """Iterate over the numbers of committed transactions: ``async for number in ...``.
+
+        Each step waits as :meth:`wait` does.  Several commits between two steps count as one, the
+        newest.
+
+        :param after: the number of the transaction that the program knows; None: the newest one
+            at the time of this call.
+        """
+        known = newest(self._wrapped) if after is None else after
+        return self._commits(known)
+
+    async def _commits(self, after: int) -> AsyncIterator[int]:
+        while True:
+            after = await self.wait(after)
+            yield after
 
     # -- methods of Environment -----------------------------------------------------------
 
@@ -456,6 +493,7 @@ class AsyncEnvironment(Wrapper):
     reader_check = _in_thread(Environment.reader_check)
     snapshot = _in_thread(Environment.snapshot)
     warm = _in_thread(Environment.warm)
+    rename_db = _in_thread(Environment.rename_db)
 
     if TYPE_CHECKING:  # those with an AsyncTransaction where Environment has a Transaction
         closed: bool
@@ -479,6 +517,9 @@ class AsyncEnvironment(Wrapper):
             compact: bool = False,
             txn: AsyncTransaction[Any] | None = None,
         ) -> None: ...
+        async def copy_db(
+            self, name: bytes, new: bytes, env: Environment | AsyncEnvironment | None = None
+        ) -> int: ...
         async def copyfd(
             self, fd: int, compact: bool = False, txn: AsyncTransaction[Any] | None = None
         ) -> None: ...
@@ -487,10 +528,12 @@ class AsyncEnvironment(Wrapper):
         dbs = _in_thread(Environment.dbs)
         copy = _in_thread(Environment.copy)
         copyfd = _in_thread(Environment.copyfd)
+        copy_db = _in_thread(Environment.copy_db)
 
 
 def _synchronous(argument: object) -> object:
-    return argument._wrapped if isinstance(argument, AsyncTransaction) else argument
+    wrappers = AsyncTransaction, AsyncEnvironment
+    return argument._wrapped if isinstance(argument, wrappers) else argument
 
 
 def _no_operation(txn: Transaction[Any]) -> None:

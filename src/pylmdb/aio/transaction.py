@@ -232,6 +232,7 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
     pop = short_call(Transaction.pop)
     replace = short_call(Transaction.replace)
     stat = short_call(Transaction.stat)
+    next_id = short_call(Transaction.next_id)
     drop = long_call(Transaction.drop)
 
     put_array = short_call(Transaction.put_array)

@@ -55,7 +55,8 @@ def verify_file(args: argparse.Namespace) -> None:
     if is_unknown:
         raise ValueError(_of_unknown(args.path, report.findings[0].text))
     if not report.ok:
-        raise ValueError(f"{args.path!r} is damaged; pylmdb salvage saves what can be read")
+        advice = "; pylmdb salvage saves what can be read" if report.databases else ""
+        raise ValueError(f"{args.path!r} is damaged{advice}")
 
 
 def _of_unknown(path: str, finding: str) -> str:

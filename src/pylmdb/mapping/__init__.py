@@ -10,6 +10,7 @@ environment, all operations are part of it.
 from __future__ import annotations
 
 from _collections_abc import Mapping
+from _operator import add
 
 from .._base.public_names import adopt_methods
 from .._typing import TYPE_CHECKING
@@ -561,6 +562,30 @@ class Map(Ordered[K, V]):
                     return default
                 value = bytes(txn.get(raw, db=self._db))
         return self._decoded(key, value)
+
+    def increment(self, key: K, by: V | int = 1) -> V:
+        """Add a number to the value of a key, store the sum and return it.
+
+        A key that does not exist counts as 0.  No other thread or process can write in between.
+        The codec must store numbers: ``value="json"``, ``"pickle"`` or a pair of functions.
+
+        :param by: the number to add; negative to subtract.
+        :raises TypeError: the value or ``by`` is not a number.
+
+        ``mdb_get``, ``mdb_put``.
+        """
+        from . import codecs as _codecs
+
+        raw = self._encode_key(key)
+        _codecs.check_number("by", by)
+        with self._writing() as txn:
+            data = txn.get(raw, db=self._db)
+            old = 0 if data is None else self._decoded(key, bytes(data))
+            _codecs.check_number(f"the value of {key!r}", old)
+            numbers: tuple[Any, ...] = old, by
+            new: V = add(*numbers)
+            txn.put(raw, self._encode_value(new), db=self._db)
+        return new
 
     # -- all records ------------------------------------------------------------------
 

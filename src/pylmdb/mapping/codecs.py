@@ -9,6 +9,7 @@ tuples.
 
 from __future__ import annotations
 
+from numbers import Number
 from operator import index
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -166,6 +167,12 @@ def _pickle() -> Codec:
     import pickle
 
     return Codec(lambda value: pickle.dumps(value, pickle.HIGHEST_PROTOCOL), pickle.loads)
+
+
+def check_number(what: str, value: object) -> None:
+    """Raise TypeError if a value is not a number, for ``increment``."""
+    if not isinstance(value, Number) or isinstance(value, bool):
+        raise TypeError(f"increment: {what} must be a number, not {type(value).__name__}")
 
 
 _KEYS: dict[str, Callable[[], Codec]] = {

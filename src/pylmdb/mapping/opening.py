@@ -10,10 +10,12 @@ from ..environment import Environment
 from ..errors import closed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
     from typing import Any, NoReturn, TypedDict
 
     from ..transaction import Transaction
+    from ..types import Reader
 
     class OpenOptions(TypedDict, total=False):
         """The options of an Environment that :meth:`Map.open` passes on."""
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
         lib_version: int | None
         guard: bool
         verify: bool
+        temporary: bool
+        on_slow_reader: Callable[[Reader], object] | None
+        slow_reader: tuple[int | None, float | None]
 
     class EnvironmentOptions(OpenOptions, total=False):
         """All options of an Environment."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .._base.owners import enter
 from .._core_rules.failures import database_error
+from .._environment.record_source import DatabaseSource
 from ..errors import IncompatibleError, KeyExistsError, NotFoundError, error
 from .destination import Destination, describe_database, is_new
 from .progress import Reporter
@@ -158,35 +159,6 @@ class MergeSource(Protocol):
         ...
 
 
-class DatabaseSource:
-    """The records of a database: a source of a merge."""
-
-    def __init__(self, reader: Transaction[Any], db: Database) -> None:
-        self.reader = reader
-        self.path = reader.env.path()
-        self.cursor = reader.cursor(db)
-
-    def __enter__(self) -> DatabaseSource:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.cursor.close()
-
-    def init(self, source: CData, engine: Engine) -> None:
-        """Set the cursor and the move function of a ``struct pylmdb_source`` of ``engine``; both
-        may be of another engine."""
-        cast, other = engine.ffi.cast, self.cursor._engine
-        if other.lib is not engine.lib:
-            _guard_reads(engine, other)
-        address = other.ffi.addressof(other.lib, "pylmdb_source_move")
-        source.move = cast("int (*)(struct pylmdb_source *)", _address(other, address))
-        source.cursor = cast("MDB_cursor *", self.cursor._do(lambda ptr: _address(other, ptr)))
-
-    def is_truncated(self) -> bool:
-        """Return True if the file was truncated."""
-        return bool(self.reader._engine.lib.pylmdb_env_is_truncated(self.reader._shared.ptr))
-
-
 class Merging:
     """Merges one database from all sources."""
 
@@ -253,14 +225,3 @@ class Merging:
         """Return the words for the two sources of different values."""
         others = [*(member.path for member in self.members), self.target.env.path()]
         return f"in {others[self.state.other]!r} and {others[self.state.at]!r}"
-
-
-def _guard_reads(reads: CData, guards: CData) -> None:
-    """Let the engine ``guards`` handle SIGBUS in the code of ``reads``, which reads its maps."""
-    size = reads.ffi.new("size_t *")
-    code = _address(reads, reads.lib.pylmdb_own_code(size))
-    guards.lib.pylmdb_guard_code(guards.ffi.cast("void *", code), size[0])
-
-
-def _address(engine: Engine, address: CData) -> int:
-    return int(engine.ffi.cast("uintptr_t", address))

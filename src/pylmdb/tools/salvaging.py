@@ -216,9 +216,10 @@ def _refuse_unreadable(report: Report, given_path: str) -> None:
     if not report.size:
         raise InvalidError(f"salvage: {given_path!r} is empty", hint="there is nothing to save")
     if not report.databases:
-        kind = InvalidError if report.format is None else CorruptedError
         what = f"salvage: {given_path!r}: {report.findings[-1].text}"
-        raise kind(what, hint="nothing leads to its records; restore it from a copy")
+        if report.format is None:
+            raise InvalidError(what, hint="give the path of an environment or of its data file")
+        raise CorruptedError(what, hint="nothing leads to its records; restore it from a copy")
     if report.changed:
         raise CorruptedError(
             f"salvage: {given_path!r} was written to while it was read",
@@ -295,7 +296,15 @@ class _Saving:
         while at < count:
             code = target.txn._do(
                 lambda ptr, at=at: lib.pylmdb_store(
-                    ptr, slot.dbi, slot.flags, first + 2 * at, count - at, flags, done, written
+                    ptr,
+                    slot.dbi,
+                    slot.flags,
+                    first + 2 * at,
+                    count - at,
+                    flags,
+                    False,
+                    done,
+                    written,
                 )
             )
             tree.saved += written[0]

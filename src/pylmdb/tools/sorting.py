@@ -15,9 +15,10 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from .._base.owners import enter
+from .._environment.record_source import DatabaseSource
 from ..errors import InvalidParameterError
 from .destination import Scratch
-from .merging import DatabaseSource, Merging
+from .merging import Merging
 from .progress import Reporter
 
 if TYPE_CHECKING:

@@ -18,11 +18,12 @@ from .._base.buffers import freeze_bytes
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from ..errors import ForkedError
-from .group_commit import Operation
+from .group_commit import Operation, put_operation
 from .queue import WriteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import EllipsisType
     from typing import NoReturn
 
     from typing_extensions import Self
@@ -160,6 +161,7 @@ class Writer:
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
+        if_value: BytesLike | EllipsisType | None = ...,
         timeout: float | None = None,
     ) -> WriteFuture[bool]:
         """Store a record; the result of the future is that of :meth:`Transaction.put`.
@@ -170,6 +172,7 @@ class Writer:
         :param dupdata: False to write nothing if the pair of key and value exists.
         :param overwrite: False to write nothing if the key exists.
         :param append: True to write at the end of the database.
+        :param if_value: as for :meth:`Transaction.put`; what the key has when the write is made.
         :param timeout: how many seconds to wait for room in the queue; None for no limit.
         :raises LockTimeoutError: the queue was full for ``timeout`` seconds.
         :raises ClosedError: the writer or the environment is closed.
@@ -177,15 +180,8 @@ class Writer:
 
         ``mdb_put``.
         """
-        args = (
-            freeze_bytes("key", key),
-            freeze_bytes("value", value),
-            dupdata,
-            overwrite,
-            append,
-            db,
-        )
-        return self._add("put", args, timeout)
+        method, args = put_operation(key, value, dupdata, overwrite, append, db, if_value)
+        return self._add(method, args, timeout)
 
     def delete(
         self,

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 
+from .._base.buffers import freeze_bytes
 from .._typing import TYPE_CHECKING
 from ..errors import (
     BadDbiError,
@@ -32,9 +33,12 @@ from ..errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import EllipsisType
     from typing import Any
 
+    from ..database import Database
     from ..transaction import Transaction
+    from ..types import BytesLike
 
 # The errors of refused operations, which have changed nothing if the transaction is still usable.
 _REFUSALS = (
@@ -69,6 +73,23 @@ class Operation:
         """Set the error of the whole commit, unless the operation has an error of its own."""
         if self.error is None:
             self.result, self.error = None, _copy_error(error)
+
+
+def put_operation(
+    key: BytesLike,
+    value: BytesLike,
+    dupdata: bool,
+    overwrite: bool,
+    append: bool,
+    db: Database | None,
+    if_value: BytesLike | EllipsisType | None,
+) -> tuple[str | None, tuple[Any, ...]]:
+    """Return the ``method`` and the ``args`` of an :class:`Operation` that stores a record."""
+    args = freeze_bytes("key", key), freeze_bytes("value", value), dupdata, overwrite, append, db
+    if if_value is ...:
+        return "put", args
+    expected = None if if_value is None else freeze_bytes("if_value", if_value)
+    return None, (lambda txn: txn.put(*args, if_value=expected),)
 
 
 class GroupCommit:

@@ -90,3 +90,12 @@ async def positions(cursor: AsyncCursor) -> None:
     assert_type(await cursor.getmulti([b"k"], values=False), list[bytes])
     assert_type(await cursor.getmulti([b"k"], dupfixed_bytes=4, keyfixed=True), memoryview)
     assert_type(await cursor.putmulti([(b"k", b"v")]), tuple[int, int])
+
+
+async def commits(aenv: AsyncEnvironment, other: AsyncEnvironment) -> None:
+    assert_type(await aenv.wait(timeout=1), int)
+    async for number in aenv.commits():
+        assert_type(number, int)
+    assert_type(await aenv.put(b"k", b"v", if_value=b"old"), bool)
+    assert_type(await aenv.copy_db(b"a", b"b", other), int)
+    await aenv.rename_db(b"a", b"b")

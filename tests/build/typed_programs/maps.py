@@ -49,6 +49,7 @@ assert_type(numbers, Map[str, int])
 numbers.update({"a": 1}, b=2)
 numbers.update([("a", 1)])
 numbers.update(zip(["a"], [1], strict=True))
+assert_type(numbers.increment("a"), int)
 with numbers.transaction() as txn:
     assert_type(txn, pylmdb.Transaction[bytes])
     numbers["a"] += 1

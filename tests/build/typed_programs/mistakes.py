@@ -9,6 +9,9 @@ cursor = txn.cursor()
 
 pylmdb.opne("x")  # error: Module has no attribute "opne"
 print(pylmdb.MapFulError)  # error: Module has no attribute "MapFulError"
+env.rename_db("a", b"b")  # error: incompatible type "str"
+env.copy_db(b"a", b"b", "path")  # error: incompatible type "str"
+pylmdb.open(on_slow_reader=3)  # error: incompatible type "int"
 env.begin(wriet=True)  # error: Unexpected keyword argument
 env.begin(timeout="soon")  # error: No overload variant
 env.open_db("text")  # error: incompatible type "str"
@@ -24,6 +27,7 @@ txn.get_many(["a"])  # error: incompatible type "str"
 txn.put(b"k")  # error: Missing positional argument
 txn.put(b"a", "b")  # error: incompatible type "str"; expected "Buffer | _Array"
 txn.put("a", b"b")  # error: incompatible type "str"; expected "Buffer | _Array"
+txn.put(b"a", b"b", if_value="c")  # error: incompatible type "str"
 txn.put(1, [])  # error: incompatible type "int"; expected "Buffer | _Array"
 txn.put(b"a", None)  # error: incompatible type "None"; expected "Buffer | _Array"
 txn.delete("a")  # error: incompatible type "str"

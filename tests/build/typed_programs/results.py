@@ -19,6 +19,18 @@ assert_type(env.flags()["sync"], bool)
 assert_type(env.open_db(b"name"), pylmdb.Database)
 assert_type(env.open_db(b"name").flags()["dupsort"], bool)
 assert_type(env.dbs(), list[bytes])
+assert_type(env.wait(after=3, timeout=1), int)
+assert_type(env.copy_db(b"name", b"copy", env=env), int)
+env.rename_db(b"name", b"new")
+assert_type(env.begin(write=True).put(b"k", b"v", if_value=None), bool)
+assert_type(env.begin(write=True).next_id(), int)
+
+
+def report(reader: pylmdb.types.Reader) -> None:
+    print(reader.pid)
+
+
+pylmdb.open(temporary=True, on_slow_reader=report, slow_reader=(1000, None))
 assert_type(env.reader_list()[0]["pid"], int)
 assert_type(env.reader_list()[0]["held_since"], float | None)
 assert_type(env.begin().stat()["depth"], int)

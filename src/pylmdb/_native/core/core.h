@@ -41,6 +41,7 @@ enum argument {
     ARG_DUPDATA,
     ARG_OVERWRITE,
     ARG_APPEND,
+    ARG_IF_VALUE,
     ARG_KEYS,
     ARG_VALUES,
     ARG_ITEMS,

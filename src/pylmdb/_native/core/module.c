@@ -13,6 +13,7 @@ static const char *const argument_names[ARG_COUNT] = {
     [ARG_DUPDATA] = "dupdata",
     [ARG_OVERWRITE] = "overwrite",
     [ARG_APPEND] = "append",
+    [ARG_IF_VALUE] = "if_value",
     [ARG_KEYS] = "keys",
     [ARG_VALUES] = "values",
     [ARG_ITEMS] = "items",

@@ -138,18 +138,74 @@ static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, const Byt
     return code;
 }
 
+/* In a read transaction it fails as every put() does. */
+static PyObject *put_if_in(Transaction *txn, PyObject *db, const Bytes *key, const Bytes *value,
+                           const Bytes *expected, int flags)
+{
+    const char *refusal;
+    Slot *slot;
+    int code;
+
+    if (guard(txn) || !(slot = slot_for(txn, db)))
+        return NULL;
+    refusal = pylmdb_put_if_refusal(!(flags & MDB_NOOVERWRITE), flags & MDB_APPEND,
+                                    slot->flags & MDB_DUPSORT);
+    if (refusal)
+        return refused(txn->state, refusal);
+    if (!txn->write) {
+        code = put_in(txn, slot, key, value, 0, NULL);
+    } else {
+        txn->mutations++;
+        code = txn->engine->put_if(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                                   value->data, value->size, expected ? expected->data : NULL,
+                                   expected ? expected->size : 0);
+    }
+    if (!code || code == MDB_KEYEXIST)
+        return PyBool_FromLong(!code);
+    return fail_unless_raised(txn, "put", "mdb_put", code, slot, key, value);
+}
+
+/* put() with if_value, which is the last of the arguments. */
+static PyObject *put_if(Transaction *txn, PyObject *const *given, int flags)
+{
+    const int is_absent = given[6] == Py_None;
+    PyObject *result = NULL;
+    Bytes key, value, expected;
+
+    if (get_bytes("key", given[0], &key))
+        return NULL;
+    if (!get_bytes("value", given[1], &value)) {
+        if (is_absent || !get_bytes("if_value", given[6], &expected)) {
+            result = put_if_in(txn, given[5], &key, &value, is_absent ? NULL : &expected, flags);
+            if (!is_absent)
+                drop_bytes(&expected);
+        }
+        drop_bytes(&value);
+    }
+    drop_bytes(&key);
+    return result;
+}
+
 static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
                                  PyObject *kwnames)
 {
     static const Signature signature = {
-        "put", 2, 6, 6, {ARG_KEY, ARG_VALUE, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND, ARG_DB}};
-    PyObject *given[6], *result = NULL;
+        "put",
+        2,
+        6,
+        7,
+        {ARG_KEY, ARG_VALUE, ARG_DUPDATA, ARG_OVERWRITE, ARG_APPEND, ARG_DB, ARG_IF_VALUE}};
+    PyObject *given[7], *result = NULL;
     Bytes key, value;
     Slot *slot;
     int flags, code;
 
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
-        (flags = put_flags(given[2], given[3], given[4])) < 0 || get_bytes("key", given[0], &key))
+        (flags = put_flags(given[2], given[3], given[4])) < 0)
+        return NULL;
+    if (given[6] && given[6] != Py_Ellipsis)
+        return put_if(self, given, flags);
+    if (get_bytes("key", given[0], &key))
         return NULL;
     if (PyBytes_CheckExact(given[1]) ? !get_bytes("value", given[1], &value)
                                      : !get_strided("value", given[1], &value)) {

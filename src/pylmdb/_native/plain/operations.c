@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plain.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,23 @@ int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
     return rc ? rc : put(txn, dbi, &k, &v, pylmdb_append_flags(dbflags, flags));
 }
 
+int pylmdb_put_if(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
+                  const void *value, size_t value_size, const void *expected, size_t expected_size)
+{
+    MDB_val found;
+    int rc, is_same;
+
+    if (!expected)
+        return pylmdb_put(txn, dbi, dbflags, key, key_size, value, value_size, MDB_NOOVERWRITE);
+    if ((rc = pylmdb_get(txn, dbi, dbflags, key, key_size, &found)))
+        return rc == MDB_NOTFOUND ? MDB_KEYEXIST : rc;
+    is_same = found.mv_size == expected_size && !memcmp(found.mv_data, expected, expected_size);
+    if (pylmdb_env_is_truncated(mdb_txn_env(txn)))
+        return MDB_CORRUPTED;
+    return is_same ? pylmdb_put(txn, dbi, dbflags, key, key_size, value, value_size, 0)
+                   : MDB_KEYEXIST;
+}
+
 int pylmdb_reserve(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
                    size_t key_size, size_t size, unsigned int flags, void **out)
 {
@@ -160,15 +178,28 @@ int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sur
     MDB_val key;
     int rc, answer = 0;
 
-    do
+    do {
+        pylmdb_cursor_skip_records(cursor);
         rc = pylmdb_cursor_step(cursor, &key, NULL, MDB_NEXT);
-    while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
+    } while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
     *sure = answer == 1;
     if (!rc && key.mv_size > *size)
         rc = MDB_BAD_VALSIZE;
     if (!rc)
         memcpy(name, key.mv_data, *size = key.mv_size);
     return rc;
+}
+
+void pylmdb_begin_flush(MDB_env *env)
+{
+#ifdef SYNC_FILE_RANGE_WRITE
+    mdb_filehandle_t fd;
+
+    if (!mdb_env_get_fd(env, &fd))
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)env;
+#endif
 }
 
 /* Database 0 has a list for each transaction that has freed pages: their count, then their

@@ -37,6 +37,14 @@ static inline unsigned int pylmdb_append_flags(unsigned int dbflags, unsigned in
         return flags ^ (MDB_APPEND | MDB_APPENDDUP);
     return flags;
 }
+/* Finish and free bulk; return rc, or, if that is 0 or MDB_KEYEXIST, whether it finished. */
+static inline int pylmdb_bulk_end(struct pylmdb_bulk *bulk, int rc)
+{
+    const int finished = bulk ? pylmdb_bulk_finish(bulk) : 0;
+
+    pylmdb_bulk_free(bulk);
+    return rc && rc != MDB_KEYEXIST ? rc : finished;
+}
 /* cdef: begin */
 /* Keys, or values, in one block: each has width bytes, or, if ends is given, key i ends at
  * ends[i]. */
@@ -64,6 +72,10 @@ int pylmdb_get(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
                MDB_val *value);
 int pylmdb_put(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size, unsigned int flags);
+/* Put a record if its key has the value expected; NULL: if the key does not exist. Otherwise
+ * MDB_KEYEXIST. The database has no duplicates. */
+int pylmdb_put_if(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
+                  const void *value, size_t value_size, const void *expected, size_t expected_size);
 /* value NULL or of no bytes: the key with all its values. */
 int pylmdb_del(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key, size_t key_size,
                const void *value, size_t value_size);
@@ -84,6 +96,10 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key
  * its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.  *sure is 0
  * if liblmdb cannot tell: then it is the next record of any kind. */
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
+
+/* Let the system begin to write the file's changed pages to the disk, where it can be asked to
+ * (Linux). It makes nothing durable, but a later sync has less to wait for. */
+void pylmdb_begin_flush(MDB_env *env);
 /* cdef: end */
 /* The number of values of the cursor's key. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count);
@@ -102,10 +118,11 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
 /* -- store.c -- */
 
 /* Store count records, pairs of key and value: append them as long as each comes after all others
- * in the database, so that pages are full, then put them with flags. *done counts the records that
- * were stored or were there already, *written those that were stored. */
+ * in the database, so that pages are full, then put them with flags. keep_order: append all of them
+ * in the order given. *done counts the records that were stored or were there already, *written
+ * those that were stored. */
 int pylmdb_store(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *records,
-                 size_t count, unsigned int flags, size_t *done, size_t *written);
+                 size_t count, unsigned int flags, int keep_order, size_t *done, size_t *written);
 
 /* Return the number of pages that the transaction since and later ones have freed, as a read
  * transaction sees it. A reader of that snapshot keeps these pages from being used again. */

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The methods of Environment for its data file as a whole, which Environment inherits.
+
+The modules that implement most of them are imported at the first call.
+"""
+
+from __future__ import annotations
+
+from _operator import index
+
+from .._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+    from typing import Any
+
+    from .._shared.environment import SharedEnv
+    from .._shared.options import Options
+    from ..database import Database
+    from ..transaction import Transaction
+    from ..types import BytesLike
+
+
+class EnvironmentFiles:
+    """The methods of :class:`~pylmdb.Environment` for its data file.  Environment is the one class
+    that inherits them."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _options: Options
+        _sync: bool
+
+        def _use(self) -> SharedEnv: ...
+
+    # -- the file ---------------------------------------------------------------------
+
+    def sync(self, force: bool = False) -> None:
+        """Flush commits to disk that were left to the system.
+
+        :param force: True to flush also in an environment opened with ``sync=False``,
+            where it does nothing otherwise, and to wait despite ``map_async=True``.
+        :raises DiskError: the disk has failed.
+
+        ``mdb_env_sync``.
+        """
+        shared, force = self._use(), bool(force)
+        if self._sync or force:
+            wait = force or not self._options.map_async
+            shared.call("mdb_env_sync", shared.engine.lib.mdb_env_sync, wait)
+
+    def set_mapsize(self, map_size: int) -> None:
+        """Change the size that the data can reach; transactions may be open.
+
+        If the size is fixed (``map_size`` without ``max_map_size``), this is the new
+        fixed size.  Otherwise the map goes on growing.
+
+        :param map_size: in bytes.  0 means the size that the file has recorded, which
+            another process may have set.  A size below that of the data means the
+            latter.
+        :raises BusyError: for this size the map must move to another address, and
+            transactions or views are alive; nothing has changed.
+        :raises DiskError: with ``writemap``, the disk has no room for it.
+
+        ``mdb_env_set_mapsize``.
+        """
+        size = index(map_size)
+        if not 0 <= size < 2**63:
+            raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
+        self._use().set_mapsize(size)
+
+    # -- copies -----------------------------------------------------------------------
+
+    def copy(
+        self,
+        path: str | bytes | PathLike[str] | PathLike[bytes],
+        compact: bool = False,
+        txn: Transaction[Any] | None = None,
+    ) -> None:
+        """Copy the environment; other threads and processes can use it meanwhile.
+
+        :param path: a directory that does not exist, or that has no data file; with
+            ``subdir=False`` a file that does not exist.  Only the last directory of a path is
+            made, and it gets its name when the copy is complete.
+        :param compact: True to leave out free pages, and renumber the others.
+        :param txn: with ``compact``: the transaction whose snapshot is copied; by
+            default the newest one.
+        :raises BusyError: without ``compact``, the thread has a write transaction open.
+        :raises DiskError: the disk is full or has failed; the new file is removed.
+        :raises Error: the file exists already, or cannot be created.
+
+        ``mdb_env_copyfd3``.
+        """
+        from . import copying as _copying  # few programs need it
+
+        _copying.copy_to_path(self, path, bool(compact), txn)  # type: ignore[arg-type]
+
+    def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
+        """Write a copy of the data file to a file descriptor; see :meth:`copy`.
+
+        :param fd: a descriptor that is open for writing; a pipe will do.
+        :param compact: as for :meth:`copy`, and so is ``txn``.
+
+        ``mdb_env_copyfd3``.
+        """
+        from . import copying as _copying
+
+        _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)  # type: ignore[arg-type]
+
+    def compact(self) -> None:
+        """Rewrite the data file without its free pages, and continue with the new file.
+
+        A compacted copy is written to the same directory, flushed to disk and renamed
+        over the data file.  Database handles stay valid.  Operations that other threads begin
+        meanwhile wait, and then raise BusyError.
+
+        :raises BusyError: another process, or another Environment of this process, has
+            the file open, or a transaction or a view is alive; the message says which.
+        :raises ReadonlyError: the environment was opened with ``readonly=True``.
+        :raises ReplacedError: the data file was moved, deleted or replaced.
+        :raises DiskError: there is no room for the copy; nothing has changed.
+
+        ``mdb_env_copyfd3``, with ``MDB_CP_COMPACT``.
+        """
+        from . import compaction as _compaction  # few programs need it
+
+        _compaction.compact(self)  # type: ignore[arg-type]
+
+    def warm(
+        self,
+        keys: Iterable[BytesLike] | None = None,
+        *,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        db: Database | None = None,
+    ) -> int:
+        """Read records from the disk into memory, and return when they are there.
+
+        Reads of these records then wait for no disk, as long as the system keeps the pages in
+        memory.  Pages that are in memory already cost one or two microseconds each, so it can
+        be called again.  It reads the newest committed snapshot, releases the GIL, and can be
+        interrupted.  Call it in a thread to go on meanwhile.
+
+        :param keys: of the records to read; keys that do not exist are ignored.
+        :param start: read the records from this key on; None: from the first.
+        :param stop: read the records before this key; None: to the last.
+        :param db: the :class:`Database`; None for the main one.  Without any argument the whole
+            data file is read, in the order of the file.
+        :return: how many bytes of keys and values were read; for the whole file, the bytes of its
+            pages.
+        :raises InvalidParameterError: ``keys`` is given together with ``start`` or ``stop``.
+        :raises CorruptedError: another program has truncated the data file.
+        """
+        from . import warming as _warming  # few programs need it
+
+        return _warming.warm(self, keys, start, stop, db)  # type: ignore[arg-type]
