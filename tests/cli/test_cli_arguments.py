@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command line: options anywhere between operands, and command lines of py-lmdb."""
 
+import json
 import os
 import subprocess
 import sys
@@ -164,7 +165,8 @@ def test_an_edit_that_fails_changes_nothing(run, path):
 
 def test_read_refuses_to_write(run, path):
     for words in (["put", path, "a", "b"], ["edit", path], ["restore", path], ["load", path],
-                  ["drop", path, "d"], ["compact", path]):  # fmt: skip
+                  ["drop", path, "d"], ["compact", path], ["rename", path, "d", "e"],
+                  ["copy-db", path, "d", "e"], ["copy-db", path, "d", "--to", path]):  # fmt: skip
         assert "leave out --read" in run("-r", *words, status=1)
     assert run("-r", "-e", path, "get", "k0") == "v0"
 
@@ -197,6 +199,39 @@ def test_drop_of_names(run, path):
     assert run("ls", path) == "d\ne\n0xff\n", "all or none"
     assert run("drop", "-e", path, "d", "0xff") == "1 record dropped\n"
     assert run("ls", path) == "e\n"
+
+
+def test_rename(run, path):
+    run("rename", path, "d", "0x00ff", status=1)  # names have no NUL
+    run("rename", path, "d", "0xff")
+    assert run("ls", path) == "0xff\n"
+    assert records(path, b"\xff") == [(b"k", b"in d")]
+    assert json.loads(run("rename", path, "0xff", "new", "--json")) == {"renamed": True}
+    assert "the database 'd' does not exist" in run("rename", path, "d", "e", status=1)
+    with pylmdb.open(path) as env:
+        env.open_db(b"other")
+    assert "other" in run("rename", path, "new", "other", status=1)
+    assert records(path, b"new") == [(b"k", b"in d")]
+
+
+def test_copy_of_a_database(run, path, tmp_path):
+    with pylmdb.open(path) as env:
+        db = env.open_db(b"tags", dupsort=True)
+        with env.begin(write=True) as txn:
+            for value in (b"1", b"2"):
+                txn.put(b"k", value, db=db)
+    assert run("copy-db", path, "tags", "0xff") == "2 records copied\n"
+    assert records(path, b"\xff") == records(path, b"tags") == [(b"k", b"1"), (b"k", b"2")]
+    assert "does not exist" in run("copy-db", path, "d", "--to", tmp_path / "f", status=1)
+    run("copy-db", path, "nope", "--to", tmp_path / "f", "--create", status=1)
+    assert not (tmp_path / "f").exists()
+    words = ["copy-db", "-e", path, "tags", "--to", tmp_path / "f", "--create", "--json"]
+    assert json.loads(run(*words)) == {"records": 2}
+    run("copy-db", path, "d", "e", "--to", tmp_path / "f")
+    assert run("ls", tmp_path / "f") == "e\ntags\n"
+    assert "already" in run("copy-db", path, "d", "e", "--to", tmp_path / "f", status=1)
+    with pytest.raises(SystemExit):
+        main(["copy-db", path, "d"])
 
 
 def test_readers_and_warm_and_stat(run, path):

@@ -38,6 +38,7 @@ def made(tmp_path_factory):
                 if name == "other":
                     txn.put(b"cherry", b"7", db=prices)
                 txn.put(b"apple", b"sweet", db=tags)
+    pylmdb.open(folder / "empty").close()
     (folder / "table.csv").write_text("id,name,colour\n1,apple,red\n2,banana,yellow\n")
     (folder / "records.jsonl").write_text('{"key": "a", "value": "b"}\n')
     (folder / "picture.jpg").write_bytes(b"\xff\xd8")

@@ -120,18 +120,8 @@ def copy_environment(args: argparse.Namespace) -> None:
         copy_to_descriptor(args)
         return
     with reading(args) as env:
-        subdir = env.flags().subdir
-        made = subdir and not os.path.isdir(args.dest)
-        if made:
-            os.mkdir(args.dest)
-            os.chmod(args.dest, os.stat(args.path).st_mode & 0o777 | 0o700)
-        try:
-            env.copy(args.dest, compact=args.compact)
-        except BaseException:
-            if made:
-                os.rmdir(args.dest)
-            raise
-        name = os.path.join(args.dest, "data.mdb") if subdir else args.dest
+        env.copy(args.dest, compact=args.compact)
+        name = os.path.join(args.dest, "data.mdb") if env.flags().subdir else args.dest
     written = os.stat(name).st_size
     print_result(args, f"{size(written)} written", bytes=written)
 
