@@ -119,13 +119,15 @@ def delete(stage: Stage) -> Iterator[Timed]:
         yield Job(len(keys), run, after=restore, repeat=10)
 
 
-def fill(stage: Stage, count: int, write: Callable[[Any], Any]) -> Iterator[Timed]:
+def fill(
+    stage: Stage, count: int, write: Callable[[Any], Any], env: Any = None, db: Any = None
+) -> Iterator[Timed]:
     """Each round fills an empty database and commits, without a flush; emptying is untimed."""
-    env = stage.unsynced
+    env = env or stage.unsynced
 
     def before() -> None:
         with env.begin(write=True) as txn:
-            txn.drop(env.open_db(None, txn=txn), delete=False)
+            txn.drop(db or env.open_db(None, txn=txn), delete=False)
 
     def run() -> None:
         with env.begin(write=True) as txn:
@@ -154,6 +156,14 @@ def putmulti_append(stage: Stage) -> Iterator[Timed]:
 @CASES.case("putmulti, append=True, 16 bytes", 2.0)
 def putmulti_append_small(stage: Stage) -> Iterator[Timed]:
     yield from putmulti(stage, data.many_keys(stage.sizes), append=True, value=VALUE[:16])
+
+
+@CASES.case("putmulti, append=True, 1,000 values a key", 2.0)
+def putmulti_append_values(stage: Stage) -> Iterator[Timed]:
+    count, env = len(data.many_keys(stage.sizes)), stage.values
+    items = [(b"%08d" % (i // 1000), b"%08d" % i) for i in range(count)]
+    db = env.open_db(b"values", dupsort=True, dupfixed=True)
+    yield from fill(stage, count, lambda txn: txn.cursor(db).putmulti(items, append=True), env, db)
 
 
 @CASES.case("put_arrays, sorted keys", 1.3)

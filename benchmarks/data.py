@@ -156,6 +156,11 @@ class Stage:
         return self._filled("unsynced", [], sync=False)
 
     @cached_property
+    def values(self) -> Any:
+        """A file for one database of keys with many values."""
+        return self.open("values", max_dbs=1, sync=False)
+
+    @cached_property
     def named(self) -> Any:
         """A file with the databases ``plain``, ``dupsort`` and ``dupfixed``."""
         env, sizes = self.open("named", max_dbs=4), self.sizes

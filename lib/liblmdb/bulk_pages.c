@@ -161,7 +161,8 @@ static int return_run(struct pylmdb_bulk *bulk)
 }
 
 /* Whether this many pages fit at the end of the map, together with those that splits of branch
- * pages and the end of a tree of values may need. If not, free pages may do, which liblmdb looks for one by one. */
+ * pages and the end of a tree of values may need. If not, free pages may do, which liblmdb
+ * looks for one by one. */
 static int has_room_at_end(MDB_txn *txn, size_t count)
 {
     const size_t pages = txn->mt_next_pgno + count + 4 * CURSOR_STACK;
