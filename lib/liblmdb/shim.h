@@ -53,11 +53,12 @@ int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
 /* 1 if a commit of the write transaction would write anything, 0 if not, -1 if this build
  * cannot tell. */
 int pylmdb_txn_is_changed(MDB_txn *txn);
-/* cdef: end */
 
 /* 1 if the cursor's record describes a named database, 0 if it is an ordinary record, -1 if
  * this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
+/* cdef: end */
+
 /* Move the cursor to the last record of its page, or to the one before the next record that
  * describes a named database. It reads no values. */
 void pylmdb_cursor_skip_records(MDB_cursor *cursor);

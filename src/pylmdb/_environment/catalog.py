@@ -244,6 +244,15 @@ def _list(
                 found.append(key)
 
 
+def is_database(env: Environment, txn: Transaction[Any], key: bytes) -> bool:
+    """Return True if the record of the main database with this key is a named database."""
+    with txn.cursor(env.open_db()) as cursor:
+        if not cursor.set_key(key):
+            return False
+        answer = cursor._do(txn._engine.lib.pylmdb_cursor_is_db)
+    return bool(answer == 1 or (answer and _opens(env, key, txn)))
+
+
 def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:
     try:
         _open_slot(env, env._use(), name, txn, 0, create=False)
