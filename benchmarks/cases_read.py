@@ -258,6 +258,24 @@ def range_prefix(stage: Stage) -> Iterator[Timed]:
         yield Job(len(prefixes), run if stage.ours else theirs)
 
 
+@CASES.case("count of half the records", 50)
+def count_half(stage: Stage) -> Iterator[Timed]:
+    start, stop = data.middle_half(stage.sizes)
+    with stage.large.begin() as txn:
+
+        def theirs() -> int:
+            count, cursor = 0, txn.cursor()
+            cursor.set_range(start)
+            for key in cursor.iternext(values=False):
+                if key >= stop:
+                    break
+                count += 1
+            return count
+
+        count = stage.sizes.many // 2
+        yield Job(count, partial(txn.count, start, stop) if stage.ours else theirs)
+
+
 # -- cursor ---------------------------------------------------------------------------
 
 

@@ -119,13 +119,50 @@ def delete(stage: Stage) -> Iterator[Timed]:
         yield Job(len(keys), run, after=restore, repeat=10)
 
 
-def fill(stage: Stage, count: int, write: Callable[[Any], Any]) -> Iterator[Timed]:
+@CASES.case("delete_range of half the records", 10)
+def delete_range(stage: Stage) -> Iterator[Timed]:
+    """The transaction is aborted, so each round finds the same file."""
+    yield from delete_between(stage, *data.middle_half(stage.sizes), stage.sizes.many // 2)
+
+
+@CASES.case("delete_range of 10 records")
+def delete_range_ten(stage: Stage) -> Iterator[Timed]:
+    start = stage.sizes.many // 2 + 5
+    yield from delete_between(stage, data.key(start), data.key(start + 10), 10, repeat=50)
+
+
+def delete_between(
+    stage: Stage, start: bytes, stop: bytes, count: int, repeat: int = 1
+) -> Iterator[Timed]:
+    begun: list[Any] = []
+
+    def before() -> None:
+        begun.append(stage.large.begin(write=True))
+
+    def ours() -> None:
+        begun[-1].delete_range(start, stop)
+
+    def theirs() -> None:
+        cursor = begun[-1].cursor()
+        cursor.set_range(start)
+        while cursor.key() < stop:
+            cursor.delete()
+
+    def after() -> None:
+        begun.pop().abort()
+
+    yield Job(count, ours if stage.ours else theirs, before, after, repeat)
+
+
+def fill(
+    stage: Stage, count: int, write: Callable[[Any], Any], env: Any = None, db: Any = None
+) -> Iterator[Timed]:
     """Each round fills an empty database and commits, without a flush; emptying is untimed."""
-    env = stage.unsynced
+    env = env or stage.unsynced
 
     def before() -> None:
         with env.begin(write=True) as txn:
-            txn.drop(env.open_db(None, txn=txn), delete=False)
+            txn.drop(db or env.open_db(None, txn=txn), delete=False)
 
     def run() -> None:
         with env.begin(write=True) as txn:
@@ -154,6 +191,14 @@ def putmulti_append(stage: Stage) -> Iterator[Timed]:
 @CASES.case("putmulti, append=True, 16 bytes", 2.0)
 def putmulti_append_small(stage: Stage) -> Iterator[Timed]:
     yield from putmulti(stage, data.many_keys(stage.sizes), append=True, value=VALUE[:16])
+
+
+@CASES.case("putmulti, append=True, 1,000 values a key", 2.0)
+def putmulti_append_values(stage: Stage) -> Iterator[Timed]:
+    count, env = len(data.many_keys(stage.sizes)), stage.values
+    items = [(b"%08d" % (i // 1000), b"%08d" % i) for i in range(count)]
+    db = env.open_db(b"values", dupsort=True, dupfixed=True)
+    yield from fill(stage, count, lambda txn: txn.cursor(db).putmulti(items, append=True), env, db)
 
 
 @CASES.case("put_arrays, sorted keys", 1.3)

@@ -75,6 +75,11 @@ def many_keys(sizes: Sizes) -> list[bytes]:
     return [key(i) for i in range(sizes.many)]
 
 
+def middle_half(sizes: Sizes) -> tuple[bytes, bytes]:
+    """The bounds of a range of half the records of the large file."""
+    return key(sizes.many // 4), key(sizes.many // 4 + sizes.many // 2)
+
+
 def dup_keys(sizes: Sizes) -> list[bytes]:
     return [key(i) for i in range(sizes.dup_keys)]
 
@@ -154,6 +159,11 @@ class Stage:
     @cached_property
     def unsynced(self) -> Any:
         return self._filled("unsynced", [], sync=False)
+
+    @cached_property
+    def values(self) -> Any:
+        """A file for one database of keys with many values."""
+        return self.open("values", max_dbs=1, sync=False)
 
     @cached_property
     def named(self) -> Any:

@@ -75,19 +75,58 @@ static int join_tree(struct pylmdb_bulk *bulk, pgno_t pgno)
     return mdb_node_add(mc, mc->mc_ki[mc->mc_top], &key, NULL, pgno, 0);
 }
 
-/* Whether there is memory for pages that will be written, and for notes of them. */
+/* Whether there is memory for pages that will be written, and for notes of some of them. */
 static int has_memory(struct pylmdb_bulk *bulk)
 {
     const size_t psize = bulk->txn->mt_env->me_psize;
 
     if (!bulk->buffer) {
         bulk->size = BULK_BUFFER_SIZE / psize * psize;
-        bulk->buffer = malloc(bulk->size);
+        bulk->buffer = malloc(bulk->size + psize);
     }
     if (!bulk->written)
         bulk->written = mdb_midl_alloc(BULK_BUFFER_SIZE / 4096);
-    bulk->has_no_room = !bulk->buffer || !bulk->written || mdb_midl_need(&bulk->written, 1);
+    bulk->has_no_room =
+        !bulk->buffer || !bulk->written || mdb_midl_need(&bulk->written, 2 * CURSOR_STACK);
     return !bulk->has_no_room;
+}
+
+/* Write a page; it gets a number. PYLMDB_NOT_QUICK as from take_pages(). */
+static int write_page(struct pylmdb_bulk *bulk, MDB_page *mp, pgno_t *pgno)
+{
+    int rc = take_pages(bulk, 1, pgno);
+
+    if (rc)
+        return rc;
+    sign_page(bulk, mp, *pgno);
+    if ((rc = begin_page(bulk, *pgno)) || (rc = add_bytes(bulk, mp, bulk->txn->mt_env->me_psize)))
+        return rc;
+    mdb_midl_xappend(bulk->written, *pgno << 1);
+    return MDB_SUCCESS;
+}
+
+/* Begin a leaf page. */
+static void begin_leaf(struct pylmdb_bulk *bulk)
+{
+    const int is_own = bulk->values || bulk->has_large_values;
+
+    bulk->leaf = is_own ? bulk->own_leaf : (MDB_page *)(bulk->buffer + bulk->used);
+    bulk->has_large_values = 0;
+    clear_page(bulk->txn->mt_env, bulk->leaf, P_LEAF);
+}
+
+/* Make room in the buffer for another page before the open leaf page. */
+static void leave_buffer(struct pylmdb_bulk *bulk)
+{
+    const char *last = bulk->last.mv_data;
+
+    bulk->has_large_values = 1;
+    if (bulk->leaf == bulk->own_leaf)
+        return;
+    memcpy(bulk->own_leaf, bulk->leaf, bulk->txn->mt_env->me_psize);
+    if (NUMKEYS(bulk->leaf))
+        bulk->last.mv_data = (char *)bulk->own_leaf + (last - (char *)bulk->leaf);
+    bulk->leaf = bulk->own_leaf;
 }
 
 /* Write the open leaf page, and begin another one. PYLMDB_NOT_QUICK as from take_pages(). */
@@ -98,17 +137,12 @@ static int close_leaf(struct pylmdb_bulk *bulk)
 
     if (!has_memory(bulk))
         return PYLMDB_NOT_QUICK;
-    if ((rc = take_pages(bulk, 1, &pgno)))
-        return rc;
-    sign_page(bulk, bulk->leaf, pgno);
     clear_room(bulk->leaf);
-    if ((rc = begin_page(bulk, pgno)) ||
-        (rc = add_bytes(bulk, bulk->leaf, bulk->txn->mt_env->me_psize)) ||
-        (rc = make_room_for_dirty(bulk)) || (rc = join_tree(bulk, pgno)))
+    if ((rc = write_page(bulk, bulk->leaf, &pgno)) || (rc = make_room_for_dirty(bulk)) ||
+        (rc = join_tree(bulk, pgno)))
         return rc;
-    mdb_midl_xappend(bulk->written, pgno << 1);
     bulk->mc->mc_db->md_leaf_pages++;
-    clear_page(bulk->txn->mt_env, bulk->leaf, P_LEAF);
+    begin_leaf(bulk);
     return MDB_SUCCESS;
 }
 
@@ -138,6 +172,7 @@ static int add_overflow(struct pylmdb_bulk *bulk, const MDB_val *value,
         return PYLMDB_NOT_QUICK;
     if ((rc = take_pages(bulk, count, &pgno)))
         return rc;
+    leave_buffer(bulk);
     memset(&header, 0, sizeof(header));
     header.mp_flags = P_OVERFLOW;
     header.mp_pages = (uint32_t)count;

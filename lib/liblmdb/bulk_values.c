@@ -5,8 +5,7 @@
  * A leaf page has one node for each key. The node has the key's value, or a sub-page with all
  * its values, in order: as nodes without data, or one after the other if they have one size
  * (MDB_DUPFIXED). Here they are laid out on a page in that way, which is cut to its size when
- * it becomes the data of a node. More values than a node takes are in a tree of their own;
- * that is left to liblmdb. */
+ * it becomes the data of a node. More values than a node takes become a tree (bulk_trees.c). */
 
 /* What liblmdb says about a sub-page: 0.9 changes it without asking whether it may. */
 #if MDB_VERSION_MAJOR > 0
@@ -14,21 +13,6 @@ enum { SUBPAGE = P_LEAF | P_SUBP };
 #else
 enum { SUBPAGE = P_LEAF | P_SUBP | P_DIRTY };
 #endif
-
-static int has_fixed_size(const struct pylmdb_bulk *bulk)
-{
-    return (bulk->mc->mc_db->md_flags & MDB_DUPFIXED) != 0;
-}
-
-static MDB_val value_at(const struct pylmdb_bulk *bulk, unsigned int i)
-{
-    MDB_val value = {MP_PAD(bulk->values), NULL};
-
-    if (!has_fixed_size(bulk))
-        return key_at(bulk->values, i);
-    value.mv_data = LEAF2KEY(bulk->values, i, (unsigned int)value.mv_size);
-    return value;
-}
 
 /* Return the size of the sub-page when it is cut. It is even, as liblmdb keeps it: when it
  * shrinks, the node is moved by what has become free. */
@@ -40,6 +24,17 @@ static size_t subpage_size(const struct pylmdb_bulk *bulk)
     if (has_fixed_size(bulk))
         return EVEN(PAGEHDRSZ + count * MP_PAD(values));
     return PAGEHDRSZ + count * sizeof(indx_t) + end_of_nodes(bulk->txn->mt_env) - MP_UPPER(values);
+}
+
+static int value_is_refused(const MDB_cursor *mc, const MDB_val *value)
+{
+    const size_t size = value->mv_size;
+
+    if (!(mc->mc_db->md_flags & MDB_DUPSORT))
+        return size > MAXDATASIZE;
+    return size - 1 >= ENV_MAXKEY(mc->mc_txn->mt_env) ||
+           ((mc->mc_db->md_flags & MDB_INTEGERDUP) && size != sizeof(int) &&
+            size != sizeof(size_t));
 }
 
 static void add_to_subpage(struct pylmdb_bulk *bulk, const MDB_val *value)
@@ -56,17 +51,63 @@ static void add_to_subpage(struct pylmdb_bulk *bulk, const MDB_val *value)
     }
 }
 
-/* Begin with the first value of a key. */
-static void begin_values(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
+static int has_values(const struct pylmdb_bulk *bulk)
+{
+    return bulk->values && NUMKEYS(bulk->values);
+}
+
+/* Whether a node takes the values and so many bytes more; if not, they need a tree. */
+static int fits_node(const struct pylmdb_bulk *bulk, size_t more)
+{
+    const MDB_val data = {EVEN(subpage_size(bulk) + more), NULL};
+
+    return LEAFSIZE(&bulk->last, &data) <= bulk->txn->mt_env->me_nodemax;
+}
+
+static int fits_page(const struct pylmdb_bulk *bulk, size_t more)
+{
+    MDB_page *values = bulk->values;
+
+    if (!has_fixed_size(bulk))
+        return more <= SIZELEFT(values);
+    return NUMKEYS(values) * more + more <=
+           (size_t)end_of_nodes(bulk->txn->mt_env) - (PAGEHDRSZ - PAGEBASE);
+}
+
+static inline int compare_values(const struct pylmdb_bulk *bulk, const MDB_val *a, const MDB_val *b)
+{
+    MDB_cmp_func *compare = bulk->mc->mc_dbx->md_dcmp;
+
+    if (compare == mdb_cmp_memn)
+        return compare_bytes(a->mv_data, a->mv_size, b->mv_data, b->mv_size);
+    if (compare == mdb_cmp_int && a->mv_size == sizeof(size_t))
+        compare = mdb_cmp_clong; /* as mdb_dcmp() does */
+    return compare(a, b);
+}
+
+/* Return how many bytes of a page a value takes. */
+static size_t size_on_page(const struct pylmdb_bulk *bulk, const MDB_val *value)
+{
+    return has_fixed_size(bulk) ? value->mv_size : sizeof(indx_t) + EVEN(NODESIZE + value->mv_size);
+}
+
+/* Begin with the first value of a key. PYLMDB_NOT_QUICK: it must be put. */
+static int begin_values(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value)
 {
     MDB_env *env = bulk->txn->mt_env;
+    int rc;
 
     clear_page(env, bulk->values, SUBPAGE | (has_fixed_size(bulk) ? P_LEAF2 : 0));
     if (has_fixed_size(bulk))
         MP_PAD(bulk->values) = (uint16_t)value->mv_size;
+    bulk->tree.md_depth = 0;
+    if (LEAFSIZE(key, value) > env->me_nodemax && (rc = begin_tree(bulk)))
+        return rc;
     add_to_subpage(bulk, value);
+    bulk->put_size = value->mv_size;
     bulk->last.mv_size = key->mv_size;
     bulk->last.mv_data = memcpy((char *)bulk->values + env->me_psize, key->mv_data, key->mv_size);
+    return MDB_SUCCESS;
 }
 
 /* Add one more value. MDB_KEYEXIST: it is not greater than the last one, or the key must not
@@ -74,18 +115,40 @@ static void begin_values(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB
 static int add_value(struct pylmdb_bulk *bulk, const MDB_val *value)
 {
     const MDB_val last = value_at(bulk, NUMKEYS(bulk->values) - 1);
-    const size_t more =
-        has_fixed_size(bulk) ? value->mv_size : sizeof(indx_t) + EVEN(NODESIZE + value->mv_size);
-    const MDB_val data = {EVEN(subpage_size(bulk) + more), NULL};
+    const size_t more = size_on_page(bulk, value);
+    int rc;
 
     if (has_fixed_size(bulk) && value->mv_size != last.mv_size)
         return PYLMDB_NOT_QUICK;
-    if ((bulk->flags & MDB_NOOVERWRITE) || mdb_dcmp(bulk->txn, bulk->mc->mc_dbi, value, &last) <= 0)
+    if ((bulk->flags & MDB_NOOVERWRITE) || compare_values(bulk, value, &last) <= 0)
         return MDB_KEYEXIST;
-    if (LEAFSIZE(&bulk->last, &data) > bulk->txn->mt_env->me_nodemax)
-        return PYLMDB_NOT_QUICK;
+    if (!bulk->tree.md_depth && !fits_node(bulk, more) && (rc = begin_tree(bulk)))
+        return rc;
+    if (!fits_page(bulk, more) && (rc = close_values(bulk)))
+        return rc;
     add_to_subpage(bulk, value);
     return MDB_SUCCESS;
+}
+
+/* The usual case of the last key's next value, which needs no other page. *rc is that of
+ * add_value(). */
+static inline int add_value_quickly(struct pylmdb_bulk *bulk, const MDB_val *key,
+                                    const MDB_val *value, int *rc)
+{
+    const size_t more = size_on_page(bulk, value);
+    MDB_val last;
+
+    if (!has_values(bulk) || key->mv_size != bulk->last.mv_size ||
+        memcmp(key->mv_data, bulk->last.mv_data, key->mv_size) || !fits_page(bulk, more) ||
+        !(bulk->tree.md_depth || fits_node(bulk, more)) || value_is_refused(bulk->mc, value))
+        return 0;
+    last = value_at(bulk, NUMKEYS(bulk->values) - 1);
+    if ((has_fixed_size(bulk) && value->mv_size != last.mv_size) || bulk->flags & MDB_NOOVERWRITE)
+        return 0;
+    *rc = compare_values(bulk, value, &last) > 0 ? MDB_SUCCESS : MDB_KEYEXIST;
+    if (!*rc)
+        add_to_subpage(bulk, value);
+    return 1;
 }
 
 /* Cut the sub-page to its size: move what is at the end of the page to where it belongs. */
@@ -96,6 +159,9 @@ static void cut_subpage(struct pylmdb_bulk *bulk)
     const size_t size = (size_t)NUMKEYS(values) * MP_PAD(values);
     unsigned int i;
 
+    /* liblmdb gives it the number of the leaf page, which may have none yet, and does not mind
+     * when that changes. */
+    sign_page(bulk, values, bulk->mc->mc_pg[bulk->mc->mc_top]->mp_pgno);
     MP_UPPER(values) = MP_LOWER(values);
     if (has_fixed_size(bulk)) {
         if (size % 2) { /* a byte is left */
@@ -110,44 +176,74 @@ static void cut_subpage(struct pylmdb_bulk *bulk)
         MP_PTRS(values)[i] = (indx_t)(MP_PTRS(values)[i] - offset);
 }
 
-/* Make a node of the values. PYLMDB_NOT_QUICK: there is no room for another leaf page. */
-static int end_values(struct pylmdb_bulk *bulk)
+static void forget_values(struct pylmdb_bulk *bulk)
+{
+    MP_LOWER(bulk->values) = PAGEHDRSZ - PAGEBASE;
+    bulk->tree.md_depth = 0;
+}
+
+static size_t count_values(const struct pylmdb_bulk *bulk)
+{
+    return bulk->tree.md_depth ? bulk->tree.md_entries : NUMKEYS(bulk->values);
+}
+
+/* Make the data of a node of the values; return its flags. */
+static unsigned int node_of_values(struct pylmdb_bulk *bulk, MDB_val *data)
 {
     MDB_page *values = bulk->values;
-    const unsigned int count = values ? NUMKEYS(values) : 0;
-    MDB_val data = {0, NULL};
+
+    if (bulk->tree.md_depth) {
+        *data = (MDB_val){sizeof(bulk->tree), &bulk->tree};
+        return F_DUPDATA | F_SUBDATA;
+    }
+    if (NUMKEYS(values) == 1) {
+        *data = value_at(bulk, 0);
+        return 0;
+    }
+    *data = (MDB_val){subpage_size(bulk), values};
+    return F_DUPDATA;
+}
+
+/* Add a node of the values to the open leaf page. PYLMDB_NOT_QUICK: there is no room for
+ * another leaf page. */
+static int build_node(struct pylmdb_bulk *bulk)
+{
+    MDB_db *db = bulk->mc->mc_db;
+    const size_t count = count_values(bulk);
+    MDB_val data;
+    const unsigned int flags = node_of_values(bulk, &data);
     int rc;
 
-    if (!count)
-        return MDB_SUCCESS;
-    data = count > 1 ? (MDB_val){subpage_size(bulk), values} : value_at(bulk, 0);
     if ((rc = make_room_on_leaf(bulk, &bulk->last, &data)))
         return rc;
-    if (count > 1) {
+    if (flags == F_DUPDATA)
         cut_subpage(bulk);
-        /* liblmdb gives it the number of the leaf page, which has none yet, and does not mind
-         * when that changes. */
-        sign_page(bulk, values, bulk->mc->mc_pg[bulk->mc->mc_top]->mp_pgno);
-    }
-    bulk->last = add_node(bulk->leaf, &bulk->last, &data, data.mv_size, count > 1 ? F_DUPDATA : 0);
-    bulk->mc->mc_db->md_entries += count;
-    MP_LOWER(values) = PAGEHDRSZ - PAGEBASE;
+    bulk->last = add_node(bulk->leaf, &bulk->last, &data, data.mv_size, flags);
+    db->md_entries += count;
+    db->md_leaf_pages += flags & F_SUBDATA ? 1 : 0; /* as liblmdb counts the first page of it */
     return MDB_SUCCESS;
 }
 
-/* The same where there is no room for another leaf page, when the tree is whole. */
-static int put_values(struct pylmdb_bulk *bulk)
+/* The same where records are put: put the key with some value, then put this node in place of
+ * that one. */
+static int put_node(struct pylmdb_bulk *bulk)
 {
-    const unsigned int count = bulk->values ? NUMKEYS(bulk->values) : 0;
-    unsigned int i;
-    int rc = MDB_SUCCESS;
+    MDB_cursor *mc = bulk->mc;
+    MDB_db *db = mc->mc_db;
+    const size_t count = count_values(bulk);
+    MDB_val key = bulk->last, value = {sizeof(unsigned int), bulk->values}, data;
+    const unsigned int flags = node_of_values(bulk, &data);
+    int rc;
 
-    for (i = 0; i < count && !rc; i++) {
-        MDB_val key = bulk->last, value = value_at(bulk, i);
-
-        rc = mdb_cursor_put(bulk->mc, &key, &value, MDB_APPENDDUP);
-    }
-    if (count)
-        MP_LOWER(bulk->values) = PAGEHDRSZ - PAGEBASE;
-    return rc;
+    if ((rc = mdb_cursor_put(mc, &key, flags ? &value : &data, MDB_APPENDDUP)) || !flags)
+        return rc;
+    if (flags == F_DUPDATA)
+        cut_subpage(bulk);
+    mdb_node_del(mc, 0);
+    db->md_entries += count - 1;
+    db->md_leaf_pages += flags & F_SUBDATA ? 1 : 0;
+    key = bulk->last;
+    if (mdb_leaf_size(mc->mc_txn->mt_env, &key, &data) <= SIZELEFT(mc->mc_pg[mc->mc_top]))
+        return mdb_node_add(mc, mc->mc_ki[mc->mc_top], &key, &data, 0, flags);
+    return mdb_page_split(mc, &key, &data, P_INVALID, flags | MDB_APPEND);
 }

@@ -65,9 +65,9 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
     return pread(env->me_fd, data, size, at);
 }
 
-/* Why this thread could not write to a lock file that it had locked exclusively, as on a full
- * disk; 0: it could. */
-static __thread int write_failed;
+/* Why this thread must not ask for another lock on a lock file: it could not write to it when it
+ * had locked it exclusively, as on a full disk, or another binding has it open; 0: it may. */
+static __thread int lock_refused;
 
 /* The process that locks the lock file exclusively initialises it; all others wait, and then
  * use it. The file has no magic number from the moment at which it is locked until mdb.c
@@ -80,15 +80,19 @@ static int take_lock_file(int fd, int *kind)
     uint32_t magic = 0;
     int tries;
 
-    write_failed = 0;
+    lock_refused = 0;
     for (tries = 0; tries < 1000; tries++) {
         if (!lock_first_bytes(fd, kind, F_WRLCK, 1, 0)) {
             if (write_whole(fd, &magic, sizeof(magic), at) < 0)
-                write_failed = errno;
-            return write_failed ? -1 : 0;
+                lock_refused = errno;
+            return lock_refused ? -1 : 0;
         }
         if (errno != EAGAIN && errno != EACCES)
             return -1;
+        if (is_opened_elsewhere()) {
+            lock_refused = errno = EBUSY;
+            return -1;
+        }
         if (lock_first_bytes(fd, kind, F_RDLCK, 1, 1))
             return -1;
         if (pread(fd, &magic, sizeof(magic), at) == sizeof(magic) && magic == MDB_MAGIC)
@@ -123,8 +127,8 @@ static int lock_to_open(int fd, int *kind, int command, struct flock *lock)
 
     if (command == F_SETLK && lock->l_type == F_WRLCK)
         rc = take_lock_file(fd, kind);
-    else if (command == F_SETLKW && write_failed)
-        errno = write_failed;
+    else if (command == F_SETLKW && lock_refused)
+        errno = lock_refused;
     else
         rc = set_lock(fd, kind, command, lock);
     if (!rc && !has_name(fd))
@@ -140,10 +144,19 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock)
 {
     int undecided = UNDECIDED;
     int *kind = env ? &extension_of(env)->lock_kind : &undecided;
+    int rc;
 
     if (lock->l_start)
         return set_lock(fd, kind, command, lock);
-    return lock_to_open(fd, kind, command, lock);
+    rc = lock_to_open(fd, kind, command, lock);
+    if (rc && env && fd >= 0 && opening && opening->other_binding == PYLMDB_HAS_IT) {
+        const int code = errno;
+
+        keep_lock_file(fd);
+        env->me_lfd = INVALID_HANDLE_VALUE; /* so that it is not closed */
+        errno = code;
+    }
+    return rc;
 }
 
 /* While mdb.c opens an environment exclusively, the lock file says transaction number 0, and

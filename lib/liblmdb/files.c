@@ -55,6 +55,8 @@ static void note_look(long long *looked)
  * a file has. That kind is kept: neither kind can convert or release the other. */
 enum { UNDECIDED, OF_OPEN_FILE, OF_PROCESS };
 
+static int is_opened_elsewhere(void); /* other_bindings.c */
+
 #if defined(F_OFD_SETLK)
 static int set_lock(int fd, int *kind, int command, struct flock *lock)
 {
@@ -71,6 +73,10 @@ static int set_lock(int fd, int *kind, int command, struct flock *lock)
     if (!rc || errno == EAGAIN) {
         *kind = OF_OPEN_FILE;
         return rc;
+    }
+    if (is_opened_elsewhere()) {
+        errno = EAGAIN;
+        return -1;
     }
     rc = fcntl(fd, command, lock);
     if (!rc || errno == EAGAIN)

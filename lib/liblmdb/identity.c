@@ -45,6 +45,8 @@ static int other_data_file_is_open(MDB_env *env, ino_t inode)
 
     if (lock_byte(env, F_RDLCK, own))
         return 0; /* this file system has no such locks */
+    if (!others_hold_lock(env, IDENTITIES, IDENTITIES + MOST_IDENTITIES))
+        return 0; /* no other process has the environment open */
     return others_hold_lock(env, IDENTITIES, own) ||
            others_hold_lock(env, own + 1, IDENTITIES + MOST_IDENTITIES);
 }

@@ -84,6 +84,7 @@ static void after_fork_in_child(void)
     pthread_mutex_init(&addresses_guard, NULL);
     pthread_mutex_init(&growth_guard, NULL);
     pthread_mutex_init(&guarded_guard, NULL);
+    pthread_mutex_init(&kept_guard, NULL);
 }
 
 __attribute__((constructor)) static void handle_forks(void)

@@ -15,24 +15,11 @@
  * of ours fails there. */
 #include "verify/verify.h"
 
-/* What this thread notes while it is in pylmdb_env_open(). */
-static __thread struct pylmdb_opening *opening;
-
 static void note_failure(int step)
 {
     if (opening && errno != EINTR) {
         opening->step = step;
         opening->code = errno;
-    }
-}
-
-static void note_made(struct pylmdb_made *made, int fd)
-{
-    struct stat found;
-
-    if (!fstat(fd, &found)) {
-        made->device = found.st_dev;
-        made->inode = found.st_ino;
     }
 }
 
@@ -63,6 +50,8 @@ static int open_file(const char *path, int flags, mode_t mode, int is_lock_file,
 
     if (!opening)
         return open_regular(path, flags, mode, follow);
+    if (is_lock_file && (fd = take_kept_lock_file(path)) >= 0)
+        return fd;
     if (flags & O_CREAT)
         fd = open_or_make(path, flags, mode, follow,
                           is_lock_file ? &opening->lock_file : &opening->data_file);
@@ -76,23 +65,19 @@ static int open_file(const char *path, int flags, mode_t mode, int is_lock_file,
 int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode,
                     struct pylmdb_opening *noted)
 {
+    const struct pylmdb_made looked = noted->looked;
     int rc;
 
     memset(noted, 0, sizeof(*noted));
+    noted->looked = looked;
     opening = noted;
     rc = mdb_env_open(env, path, flags, mode);
+    if (noted->other_binding == PYLMDB_HAS_IT || (!rc && is_mapped_elsewhere(env)))
+        rc = PYLMDB_OTHER_BINDING;
     opening = NULL;
     if (noted->code != rc)
         noted->step = PYLMDB_OTHER_STEP; /* a step has failed, and a later one has made up for it */
     return rc;
-}
-
-static int is_made(const struct pylmdb_made *made, const char *path)
-{
-    struct stat found;
-
-    return made->inode && !lstat(path, &found) && found.st_dev == made->device &&
-           found.st_ino == made->inode;
 }
 
 static int has_transactions(const char *path)

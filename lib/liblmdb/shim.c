@@ -203,7 +203,6 @@ static inline int is_truncated(MDB_env *env)
 #include "assertions.c"
 #include "handles.c"
 #include "exchange.c"
-#include "append.c"
 
 #undef open
 #undef pwrite
@@ -217,10 +216,12 @@ static inline int is_truncated(MDB_env *env)
 #undef ftruncate
 #undef fcntl
 #include "read_ahead.c"
+#include "ranges.c"
 static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
 static void unguard_map(int slot);
+#include "other_bindings.c"
 #include "opening.c"
 #include "creation.c"
 #include "addresses.c"
@@ -237,6 +238,7 @@ static void unguard_map(int slot);
 #include "truncation.c"
 #include "bulk_pages.c"
 #include "bulk_leaf.c"
+#include "bulk_trees.c"
 #include "bulk_values.c"
 #include "bulk.c"
 
@@ -395,6 +397,20 @@ int pylmdb_cursor_is_db(MDB_cursor *mc)
         return 0;
     leaf = NODEPTR(mp, mc->mc_ki[mc->mc_top]);
     return (leaf->mn_flags & (F_DUPDATA | F_SUBDATA)) == F_SUBDATA;
+}
+
+void pylmdb_cursor_skip_records(MDB_cursor *mc)
+{
+    MDB_page *mp;
+    unsigned int i;
+
+    if (!(mc->mc_flags & C_INITIALIZED) || mc->mc_xcursor || !mc->mc_snum)
+        return;
+    mp = mc->mc_pg[mc->mc_top];
+    for (i = mc->mc_ki[mc->mc_top]; i + 1 < NUMKEYS(mp); i++)
+        if (NODEPTR(mp, i + 1)->mn_flags & F_SUBDATA)
+            break;
+    mc->mc_ki[mc->mc_top] = (indx_t)i;
 }
 
 /* Move the cursor, probably to another leaf page. */

@@ -53,11 +53,15 @@ int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
 /* 1 if a commit of the write transaction would write anything, 0 if not, -1 if this build
  * cannot tell. */
 int pylmdb_txn_is_changed(MDB_txn *txn);
-/* cdef: end */
 
 /* 1 if the cursor's record describes a named database, 0 if it is an ordinary record, -1 if
  * this build cannot tell. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
+/* cdef: end */
+
+/* Move the cursor to the last record of its page, or to the one before the next record that
+ * describes a named database. It reads no values. */
+void pylmdb_cursor_skip_records(MDB_cursor *cursor);
 
 /* mdb_get(), faster, for the usual case; else PYLMDB_NOT_QUICK. */
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
@@ -103,6 +107,16 @@ size_t pylmdb_warm_pages(MDB_txn *txn, size_t from, size_t count);
  * nothing was done. */
 int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *value,
                     pylmdb_on_old_value *on_old_value, void *context);
+
+/* Count the records with start <= key < stop, each value of a key as one; NULL: no bound. start
+ * is not empty. The cursor may be anywhere afterwards. */
+int pylmdb_count_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop,
+                       size_t *count);
+/* Delete them; other cursors are left where mdb_cursor_del() leaves them. MDB_INCOMPATIBLE: *name
+ * is that of a named database in the range, and nothing is deleted. After other codes the
+ * transaction may have failed. */
+int pylmdb_delete_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop,
+                        size_t *deleted, MDB_val *name);
 
 /* mdb_cursor_get() for movements without a key; faster for MDB_NEXT and MDB_PREV. data may be
  * NULL. */
@@ -153,12 +167,14 @@ void pylmdb_dbi_reclaim(MDB_env *env, int alone);
 /* cdef: begin */
 /* Return the address and the size of the map; NULL if this build cannot tell. */
 void *pylmdb_env_map(MDB_env *env, size_t *size);
+/* cdef: end */
 
 /* Set the sizes of the map before an environment is opened: the first size, the size that it
  * may reach (at least the file's), and how much to map. fixed: the user has chosen the size,
  * and info() reports that size. */
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
 
+/* cdef: begin */
 /* Set the limit of an open environment's map, never below what is used; 0 means the size in
  * the file. Transactions may be alive. MDB_MAP_RESIZED: nothing has changed, because the
  * mapping cannot be extended so far. ENOSYS: this build cannot. */
@@ -188,11 +204,11 @@ void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved
 
 /* Return the new size, in bytes, of a map that grows by a part of itself. */
 size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int part);
+/* cdef: end */
 
 /* Called before an environment is opened: whether reads of a data file that is truncated
  * while it is mapped fail with MDB_CORRUPTED, instead of ending the process. */
 void pylmdb_env_guard_reads(MDB_env *env, int guard);
-/* cdef: end */
 
 /* Whether that has happened to any environment, and to this one. Code that copies a value
  * touches it before, and asks this afterwards. */
@@ -217,9 +233,10 @@ void pylmdb_touch(const void *data, size_t size);
 int pylmdb_env_alone(MDB_env *env, int alone);
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
-/* mdb_env_open() that notes which files it has created (an inode of 0: none) and which step
- * has failed. pylmdb_remove_made() removes these files after the environment was closed,
- * unless another process uses them; lock_file is NULL if there is none. */
+/* mdb_env_open() that refuses a file that another LMDB binding has open in this process, and
+ * notes which files it has created (an inode of 0: none) and which step has failed.
+ * pylmdb_remove_made() removes these files after the environment was closed, unless another
+ * process uses them; lock_file is NULL if there is none. */
 enum pylmdb_step {
     PYLMDB_OTHER_STEP,
     PYLMDB_OPEN_DATA_FILE,
@@ -231,9 +248,17 @@ enum pylmdb_step {
 struct pylmdb_made {
     unsigned long long device, inode;
 };
+/* Whether another LMDB binding has the data file open in this process. */
+enum pylmdb_other_binding { PYLMDB_NOT_ASKED, PYLMDB_HAS_IT, PYLMDB_HAS_IT_NOT };
+/* Another binding has it, so the environment must not be open here. The descriptor of its lock
+ * file stays open, if it has one, until this file is opened again. */
+#define PYLMDB_OTHER_BINDING (-30705)
 struct pylmdb_opening {
     int step, code;
     struct pylmdb_made data_file, lock_file;
+    /* given by the caller: the data file that exists already; an inode of 0: do not ask */
+    struct pylmdb_made looked;
+    int other_binding;
 };
 int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode,
                     struct pylmdb_opening *noted);
@@ -252,13 +277,15 @@ void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_fil
  * open creates a new one. ESTALE: the paths already name other files. EBUSY: another
  * process is removing it. */
 #define PYLMDB_OTHER_FILE (-30701)
-int pylmdb_env_join(MDB_env *env);
 int pylmdb_env_discard_locks(MDB_env *env);
+/* cdef: end */
+int pylmdb_env_join(MDB_env *env);
 
 /* Called after pylmdb_env_open() and before the first transaction: repairs what a process
  * that died while it opened the environment has left in the lock file. */
 void pylmdb_env_opened(MDB_env *env);
 
+/* cdef: begin */
 /* Return the number by which this process is known in the environment's reader table; and the
  * process number for a number in the table, as it is in the PID namespace of that process. */
 int pylmdb_env_number(MDB_env *env);
@@ -277,10 +304,6 @@ void pylmdb_env_close(MDB_env *env);
 /* mdb_env_copyfd2(), which takes the writer lock for a moment unless it compacts. ETIMEDOUT:
  * it did not get the lock in wait_ms milliseconds, and has written nothing. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int wait_ms);
-
-/* Append records, a key and a value each, in the order in which they come, without a look at
- * the database's own order. *done is the number of records that were appended. */
-int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done);
 /* cdef: end */
 
 /* -- bulk.c: many records, in order, behind the last one of a database --
@@ -314,16 +337,28 @@ struct pylmdb_bulk *pylmdb_bulk_new(MDB_cursor *cursor, unsigned int flags,
                                     pylmdb_bulk_check *check);
 int pylmdb_bulk_add(struct pylmdb_bulk *bulk, const MDB_val *key, const MDB_val *value);
 int pylmdb_bulk_finish(struct pylmdb_bulk *bulk);
+
+/* Whether a cursor of another transaction is on the first of several records of a leaf page;
+ * last gets the key of the last one. */
+int pylmdb_bulk_has_page(MDB_cursor *source, MDB_val *last);
+/* Then add the others, after the first one, and move the cursor to the last one that was added,
+ * whose key and value these are. It stops before a large value and the record of a database.
+ * *count and *bytes are raised by how many were added, and by the sizes of keys and values. */
+int pylmdb_bulk_add_page(struct pylmdb_bulk *bulk, MDB_cursor *source, MDB_val *key, MDB_val *value,
+                         size_t *count, size_t *bytes);
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk);
 
-/* cdef: begin */
+/* Before the first record: each belongs behind the one before it, in a database whose order
+ * only its program knows. After finish() the cursor can only be closed. ENOTSUP: this build
+ * cannot do that. */
+int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk);
+
 /* Called after opening: MDB_CORRUPTED if the file lacks pages that its newest snapshot uses. */
 int pylmdb_env_check(MDB_env *env);
 
 /* Calls into liblmdb whose failed assertions are MDB_PANIC instead of the end of the process,
  * in an environment for which pylmdb_env_guard() was called. */
 void pylmdb_env_guard(MDB_env *env);
-/* cdef: end */
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 int pylmdb_safe_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
 int pylmdb_safe_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);

@@ -7,6 +7,8 @@
  * commit, and a forked child has only the newest snapshot. Included by shim.c. */
 #include <unistd.h>
 
+#include "other_bindings.c"
+
 int pylmdb_has_shim(void)
 {
     return 0;
@@ -88,14 +90,9 @@ int pylmdb_cursor_is_db(MDB_cursor *cursor)
     return -1;
 }
 
-int pylmdb_append(MDB_txn *txn, MDB_dbi dbi, const MDB_val *records, size_t count, size_t *done)
+void pylmdb_cursor_skip_records(MDB_cursor *cursor)
 {
-    (void)txn;
-    (void)dbi;
-    (void)records;
-    (void)count;
-    *done = 0;
-    return ENOTSUP;
+    (void)cursor;
 }
 
 int pylmdb_quick_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
@@ -186,6 +183,47 @@ int pylmdb_exchange(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *valu
     (void)on_old_value;
     (void)context;
     return PYLMDB_NOT_QUICK;
+}
+
+/* Go from key to key through a range, and count the records; delete them if asked for. */
+static int walk_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop, int deletes,
+                      size_t *count)
+{
+    MDB_txn *txn = mdb_cursor_txn(cursor);
+    const MDB_dbi dbi = mdb_cursor_dbi(cursor);
+    MDB_val key, value;
+    unsigned int flags;
+    size_t values = 1;
+    int rc = mdb_dbi_flags(txn, dbi, &flags);
+
+    *count = 0;
+    if (!rc && start)
+        key = *start;
+    if (!rc)
+        rc = mdb_cursor_get(cursor, &key, &value, start ? MDB_SET_RANGE : MDB_FIRST);
+    while (!rc && (!stop || mdb_cmp(txn, dbi, &key, stop) < 0)) {
+        if (flags & MDB_DUPSORT)
+            rc = mdb_cursor_count(cursor, &values);
+        if (!rc && deletes)
+            rc = mdb_cursor_del(cursor, flags & MDB_DUPSORT ? MDB_NODUPDATA : 0);
+        if (rc)
+            break;
+        *count += values;
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_NODUP);
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int pylmdb_count_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop, size_t *count)
+{
+    return walk_range(cursor, start, stop, 0, count);
+}
+
+int pylmdb_delete_range(MDB_cursor *cursor, const MDB_val *start, const MDB_val *stop,
+                        size_t *deleted, MDB_val *name)
+{
+    (void)name;
+    return walk_range(cursor, start, stop, 1, deleted);
 }
 
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
@@ -371,7 +409,11 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
 int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode,
                     struct pylmdb_opening *noted)
 {
+    const struct pylmdb_made looked = noted->looked;
+
     memset(noted, 0, sizeof(*noted));
+    if (looked.inode && has_map_of(&looked, NULL))
+        return PYLMDB_OTHER_BINDING;
     return mdb_env_open(env, path, flags, mode);
 }
 
@@ -507,6 +549,31 @@ int pylmdb_bulk_finish(struct pylmdb_bulk *bulk)
 {
     (void)bulk;
     return MDB_SUCCESS;
+}
+
+int pylmdb_bulk_has_page(MDB_cursor *source, MDB_val *last)
+{
+    (void)source;
+    (void)last;
+    return 0;
+}
+
+int pylmdb_bulk_add_page(struct pylmdb_bulk *bulk, MDB_cursor *source, MDB_val *key, MDB_val *value,
+                         size_t *count, size_t *bytes)
+{
+    (void)bulk;
+    (void)source;
+    (void)key;
+    (void)value;
+    (void)count;
+    (void)bytes;
+    return ENOTSUP;
+}
+
+int pylmdb_bulk_keep_order(struct pylmdb_bulk *bulk)
+{
+    (void)bulk;
+    return ENOTSUP;
 }
 
 void pylmdb_bulk_free(struct pylmdb_bulk *bulk)

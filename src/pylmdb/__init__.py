@@ -40,62 +40,12 @@ Modules, imported when they are used:
 - pylmdb.lowlevel: liblmdb itself, by cffi
 """
 
-from . import errors as errors
-from . import types as types
-from ._environment.version import version
 from ._typing import TYPE_CHECKING
 from ._version import __version__
 from .cursor import Cursor
 from .database import Database
 from .environment import Environment, enable_drop_gil
 from .environment import open as open
-from .errors import (
-    AddrBusyError,
-    BadChecksumError,
-    BadDbiError,
-    BadRslotError,
-    BadTxnError,
-    BadValsizeError,
-    BusyError,
-    CantRollbackError,
-    ClosedError,
-    CorruptedError,
-    CryptoFailError,
-    CursorFullError,
-    DbsBusyError,
-    DbsFullError,
-    DiskError,
-    EnvBusyError,
-    EnvEncryptionError,
-    Error,
-    FileSystemError,
-    ForkedError,
-    IncompatibleError,
-    InvalidError,
-    InvalidParameterError,
-    KeyExistsError,
-    LockError,
-    LockFileError,
-    LockTimeoutError,
-    MapFullError,
-    MapResizedError,
-    MemoryError,
-    NotFoundError,
-    PageFullError,
-    PageNotFoundError,
-    PanicError,
-    PathNotFoundError,
-    ProblemError,
-    ReadersFullError,
-    ReadonlyError,
-    ReplacedError,
-    ShortWriteError,
-    TlsFullError,
-    TxnFullError,
-    TxnPendingError,
-    VersionMismatchError,
-    WrongThreadError,
-)
 from .transaction import Transaction
 
 # A star import imports py-lmdb's names, our exceptions and Database.  It does not replace the
@@ -160,10 +110,60 @@ if TYPE_CHECKING:  # the names that _lazy.py imports
     from . import aio as aio
     from . import arrays as arrays
     from . import datasets as datasets
+    from . import errors as errors
     from . import lowlevel as lowlevel
     from . import mapping as mapping
     from . import tools as tools
+    from . import types as types
     from . import writer as writer
+    from ._environment.version import version
+    from .errors import (
+        AddrBusyError,
+        BadChecksumError,
+        BadDbiError,
+        BadRslotError,
+        BadTxnError,
+        BadValsizeError,
+        BusyError,
+        CantRollbackError,
+        ClosedError,
+        CorruptedError,
+        CryptoFailError,
+        CursorFullError,
+        DbsBusyError,
+        DbsFullError,
+        DiskError,
+        EnvBusyError,
+        EnvEncryptionError,
+        Error,
+        FileSystemError,
+        ForkedError,
+        IncompatibleError,
+        InvalidError,
+        InvalidParameterError,
+        KeyExistsError,
+        LockError,
+        LockFileError,
+        LockTimeoutError,
+        MapFullError,
+        MapResizedError,
+        MemoryError,
+        NotFoundError,
+        PageFullError,
+        PageNotFoundError,
+        PanicError,
+        PathNotFoundError,
+        ProblemError,
+        ReadersFullError,
+        ReadonlyError,
+        ReplacedError,
+        ShortWriteError,
+        TlsFullError,
+        TxnFullError,
+        TxnPendingError,
+        VersionMismatchError,
+        WrongThreadError,
+    )
     from .mapping import Map as Map
     from .tools import bulk_load as bulk_load
     from .tools import convert as convert

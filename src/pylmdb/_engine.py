@@ -139,6 +139,9 @@ def of_major(major: int) -> Engine:
 
 def default() -> Engine:
     """The engine for new files: 0.9, whose format every LMDB program reads."""
+    engine = _engines.get(_MODULES[0])
+    if engine is not None:
+        return engine
     for engine in _each_engine():
         return engine
     raise ImportError("pylmdb has no compiled engine; install it with pip")

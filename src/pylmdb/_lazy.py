@@ -56,6 +56,10 @@ def __getattr__(name: str) -> object:
         module = _import_module("writer.process")
     elif name in _TOOLS:
         module = _import_module("tools")
+    elif name == "version":
+        module = _import_module("_environment.version")
+    elif name in star_names:  # the others are imported already
+        module = _import_module("errors")
     else:
         return _import_module(name)
     value = getattr(module, name)
@@ -76,18 +80,24 @@ def _import_module(name: str) -> ModuleType:
         from .arrays import __name__ as module_name
     elif name == "datasets":
         from .datasets import __name__ as module_name
+    elif name == "errors":
+        from .errors import __name__ as module_name
     elif name == "lowlevel":
         from .lowlevel import __name__ as module_name
     elif name == "mapping":
         from .mapping import __name__ as module_name
     elif name == "tools":
         from .tools import __name__ as module_name
+    elif name == "types":
+        from .types import __name__ as module_name
     elif name == "verify":
         from .verify import __name__ as module_name
     elif name == "writer":
         from .writer import __name__ as module_name
     elif name == "writer.process":
         from .writer.process import __name__ as module_name
+    elif name == "_environment.version":
+        from ._environment.version import __name__ as module_name
     else:
         raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
     return sys.modules[module_name]

@@ -21,10 +21,10 @@ from . import _engine
 from ._base.owners import Owner
 from ._shared.environment import SharedEnv
 from ._shared.environment import tokens as tokens
-from ._shared.growth import plan
 from ._shared.opening import Look, OpenAttempt, RetryError
 from ._shared.options import SPARE_SLOTS
 from ._shared.options import make_options as make_options
+from ._shared.pinned import after_close as after_close
 from ._typing import TYPE_CHECKING
 from .errors import Error, ReplacedError, error
 
@@ -45,9 +45,6 @@ _pid = os.getpid()
 _open: dict[FileKey, SharedEnv] = {}
 # being opened: not in the table yet, but a forked child inherits them, too
 _half_open: set[SharedEnv] = set()
-# descriptors of lock files that another LMDB binding has open in this process, by key; closing one
-# would release the locks of that binding
-_kept: dict[FileKey, int] = {}
 # keys of the environments of this forked child's parent, whose maps the child has, too
 _inherited: set[FileKey] = set()
 
@@ -159,16 +156,14 @@ class _NewEnvironment(Owner):
     def open(self) -> SharedEnv:
         """Open it, and add it to the table."""
         options = self._options
-        look = Look(_engine.default(), options, _kept_lock(options))
+        look = Look(_engine.default(), options)
         head, key = look.head, look.key
         engine = self._engine = _engine.choose(head, options.lib_version, options.given_path)
-        if key is not None:
-            if key in _open:
-                raise _replaced(options)  # after it was looked up
-            if look.found.may_be_open:
-                _refuse_other_binding(look, options, key)
-                look.end()  # closed after liblmdb's locks, it could release them
-        made = self._made = OpenAttempt(engine, options, head)
+        if key in _open:
+            raise _replaced(options)  # after it was looked up
+        # if the parent of a forked child has the file open, that does no harm
+        asked = None if key in _inherited else key
+        made = self._made = OpenAttempt(engine, options, head, asked)
         if key is None:
             made.make_directory()
         self._handle = engine.ffi.new("MDB_env **")
@@ -177,14 +172,9 @@ class _NewEnvironment(Owner):
             raise error("mdb_env_create", code)
         shared = self._shared = SharedEnv(engine, self._handle, options, _close_if_last)
         _half_open.add(shared)
-        _open_files(shared, made, options, look.file_mode(options))
-        # Readers that have died keep pages and reader slots in use.
-        engine.lib.mdb_reader_check(shared.ptr, engine.ffi.NULL)
-        if options.map_size == 0:
-            engine.lib.pylmdb_env_limit(shared.ptr, 0)
-        _load_main(shared)
+        has_name = _open_files(shared, made, options, look.file_mode(options))
         # A reader opens the data file before it waits for the lock file.
-        if not _has_its_name(shared, options) or key not in (None, shared.key):
+        if not has_name or key not in (None, shared.key):
             raise _replaced(options)
         _open.update(dict.fromkeys(shared.keys, shared))
         return shared
@@ -213,128 +203,87 @@ def _replaced(options: Options) -> RetryError:
     )
 
 
-def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode: int) -> None:
-    _configure(shared, options)
-    lib = shared.engine.lib
+def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode: int) -> bool:
+    """Open the files, and note what is known of them then; return whether the data file still has
+    its name."""
+    ffi, lib = shared.engine.ffi, shared.engine.lib
+    _set_up(shared, options)
     code = opening.open(shared.ptr, _flags(lib, options), mode)
-    if not code:
-        lib.pylmdb_env_opened(shared.ptr)
-        _join(shared, options)
-        opening.check(shared.ptr)
-    else:
+    if code:
         raise opening.failure(code)
-    shared.max_key_size = lib.mdb_env_get_maxkeysize(shared.ptr)
+    found = ffi.new("struct pylmdb_settled *")
+    lock_path = options.lock_path if options.lock else ffi.NULL
+    any_size = options.map_size == 0
+    code = lib.pylmdb_settle(shared.pool, options.data_path, lock_path, any_size, found)
+    if code == lib.PYLMDB_OTHER_FILE:
+        raise _of_another_file(shared, options)
+    if code:
+        raise opening.failure(code)
+    shared.max_key_size = found.max_key_size
+    if found.main_code:
+        _load_main(shared)
+    else:
+        shared.main.flags = found.main_flags
+    data, lock = found.data, found.lock
+    shared.key = data.device, data.inode
+    shared.keys = (shared.key, (lock.device, lock.inode)) if lock.inode else (shared.key,)
+    return bool(found.has_name)
 
 
-def _join(shared: SharedEnv, options: Options) -> None:
-    """Check that the processes that have the lock file open have this data file open, too.
+def _of_another_file(shared: SharedEnv, options: Options) -> Exception:
+    """The exception if the processes that have the lock file open have another data file open.
 
-    If another data file was put in the place of theirs, they keep their lock file, and a new one is
-    created for this data file.
+    It was put in the place of theirs.  They keep their lock file, and a new one is created for this
+    data file.
     """
-    lib = shared.engine.lib
-    if lib.pylmdb_env_join(shared.ptr) != lib.PYLMDB_OTHER_FILE:
-        return
-    code = lib.pylmdb_env_discard_locks(shared.ptr)
+    code = shared.engine.lib.pylmdb_env_discard_locks(shared.ptr)
     if code in (0, errno.ESTALE, errno.EBUSY):
-        raise _replaced(options)
-    raise ReplacedError(
+        return _replaced(options)
+    return ReplacedError(
         f"open: the data file of {options.given_path!r} was put in the place of one that another"
         f" process has open, and its lock file cannot be removed: {os.strerror(code)}",
         hint=f"end that process, or delete {os.fsdecode(options.lock_path)!r}",
     )
 
 
-def _configure(shared: SharedEnv, options: Options) -> None:
-    lib = shared.engine.lib
-    lib.pylmdb_env_guard(shared.ptr)
-    lib.pylmdb_env_guard_reads(shared.ptr, options.guard)
-    lib.pylmdb_env_plan(shared.ptr, *plan(options, bool(lib.pylmdb_has_shim())))
-    for what, code in (
-        ("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(shared.ptr, options.max_readers)),
-        ("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(shared.ptr, shared.max_dbs + SPARE_SLOTS)),
-    ):
-        if code:
-            limit = f"max_readers must be at least 1, not {options.max_readers}"
-            raise error(what, code, "", f"open: {limit}" if not options.max_readers else "")
+def _set_up(shared: SharedEnv, options: Options) -> None:
+    lib, readers = shared.engine.lib, options.max_readers
+    room = shared.max_dbs + SPARE_SLOTS
+    code = lib.pylmdb_set_up(shared.ptr, options.guard, *shared.plan, readers, room)
+    if code:
+        limit = f"max_readers must be at least 1, not {readers}"
+        raise error("mdb_env_set_maxreaders", code, "", "" if readers else f"open: {limit}")
 
 
 def _flags(lib: CData, options: Options) -> int:
     """``mdb_env_open`` flags.  sync and metasync are given per transaction, so
     that Environments which differ in them can share one native environment."""
     flags: int = lib.MDB_NOTLS
-    for given, flag in (
-        (not options.subdir, lib.MDB_NOSUBDIR),
-        (options.readonly, lib.MDB_RDONLY),
-        (options.map_async, lib.MDB_MAPASYNC),
-        (not options.readahead, lib.MDB_NORDAHEAD),
-        (options.writemap, lib.MDB_WRITEMAP),
-        (not options.meminit, lib.MDB_NOMEMINIT),
-        (not options.lock, lib.MDB_NOLOCK),
-    ):
-        if given:
-            flags |= flag
+    if not options.subdir:
+        flags |= lib.MDB_NOSUBDIR
+    if options.readonly:
+        flags |= lib.MDB_RDONLY
+    if options.map_async:
+        flags |= lib.MDB_MAPASYNC
+    if not options.readahead:
+        flags |= lib.MDB_NORDAHEAD
+    if options.writemap:
+        flags |= lib.MDB_WRITEMAP
+    if not options.meminit:
+        flags |= lib.MDB_NOMEMINIT
+    if not options.lock:
+        flags |= lib.MDB_NOLOCK
     return flags
 
 
 def _load_main(shared: SharedEnv) -> None:
-    """Read the flags of the main database, and have liblmdb set its key order."""
+    """Read the flags of the main database where a transaction could not begin at once."""
     lib, handle = shared.engine.lib, shared.engine.ffi.new("struct pylmdb_txn *")
-    if lib.pylmdb_begin_reader(handle, shared.pool, -1):
-        shared.begin_reader(handle)  # tries again with a larger map, or raises
+    shared.begin_reader(handle)  # tries again with a larger map, or raises
     try:
         shared.slot_of(handle.ptr, None, None, 0)
     finally:
         lib.pylmdb_abort(handle)
-
-
-def _has_its_name(shared: SharedEnv, options: Options) -> bool:
-    """Note the keys of the open files; return whether the data file still has its name."""
-    ffi = shared.engine.ffi
-    data, lock = ffi.new("struct pylmdb_file *"), ffi.new("struct pylmdb_file *")
-    lock_path = options.lock_path if options.lock else ffi.NULL
-    is_same = shared.engine.lib.pylmdb_look_at_names(
-        shared.ptr, options.data_path, lock_path, data, lock
-    )
-    shared.key = data.device, data.inode
-    shared.keys = (shared.key, (lock.device, lock.inode)) if lock.inode else (shared.key,)
-    return bool(is_same)
-
-
-def _kept_lock(options: Options) -> int:
-    """The descriptor that was kept of this lock file; -1 if there is none."""
-    key = _file_key(options.lock_path) if _kept else None
-    return -1 if key is None else _kept.pop(key, -1)
-
-
-def _refuse_other_binding(look: Look, options: Options, key: FileKey) -> None:
-    """Raise if another LMDB binding, or another copy of pylmdb, has the file open in this process.
-
-    It would lose its locks when pylmdb closes the lock file, so the descriptor is kept.  If the
-    parent of a forked child has the file open, that does no harm.
-    """
-    if key in _inherited or not _is_mapped(options, key):
-        return
-    lock_fd, look.found.lock_fd = look.found.lock_fd, -1
-    if lock_fd >= 0:
-        found = os.fstat(lock_fd)
-        _kept[found.st_dev, found.st_ino] = lock_fd
-    raise Error(
-        f"open: another LMDB binding has {options.given_path!r} open in this process",
-        hint="close it there first; two would break each other's locks",
-    )
-
-
-def _is_mapped(options: Options, key: FileKey) -> bool:
-    """Whether this process has mapped the data file."""
-    with open("/proc/self/maps", "rb") as file:
-        maps = file.read()
-    if b" %d " % key[1] not in maps:
-        return False
-    fields = [line.split(maxsplit=5) for line in maps.splitlines()]
-    names = {each[5] for each in fields if len(each) == 6 and int(each[4]) == key[1]}
-    # a hard link has another name; and the device in maps differs from stat's on some file systems
-    return os.path.realpath(options.data_path) in names or key in map(_file_key, names)
 
 
 # A destructor can close an environment when the interpreter exits and has set the globals of

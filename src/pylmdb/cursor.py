@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from ._array_methods import CursorArrays
-from ._base.buffers import as_buffer, short_repr
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import CursorCore, publish
@@ -546,6 +545,8 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
 
     def _iter_from(self, k: BytesLike, reverse: bool) -> Iterator[tuple[ValueT, ValueT]]:
         """Iterate from ``k`` on; it exists for programs written for py-lmdb."""
+        from ._base.buffers import as_buffer
+
         start = bytes(as_buffer("key", k))
         if not reverse:
             return self.range(start)
@@ -557,6 +558,8 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         raise TypeError("a cursor cannot be pickled or copied; open another one")
 
     def __repr__(self) -> str:
+        from ._base.buffers import short_repr
+
         if self.closed:
             return "<pylmdb.Cursor closed>"
         try:

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-from ._base.buffers import short_repr
-from ._base.flags import DATABASE_FLAGS, MDB_DUPFIXED, MDB_DUPSORT, MDB_INTEGERDUP
 from ._typing import TYPE_CHECKING
 from ._which_core import DatabaseCore, publish
-from .errors import Error, InvalidParameterError, closed
-from .types import DbFlags
 
+# Other modules are imported in functions, so that the import of pylmdb is fast.
 if TYPE_CHECKING:
     from typing import Any
 
@@ -18,32 +15,7 @@ if TYPE_CHECKING:
     from ._shared.environment import SharedEnv
     from .environment import Environment
     from .transaction import Transaction
-
-
-def flags_from(**wanted: bool) -> int:
-    """The ``mdb_dbi_open`` flags for the keywords of ``open_db``.
-
-    Fixed-size values are duplicates, and integer values have a fixed size.
-    """
-    flags = 0
-    for name, flag in DATABASE_FLAGS.items():
-        if wanted[name]:
-            flags |= flag
-    if flags & MDB_INTEGERDUP:
-        flags |= MDB_DUPFIXED
-    if flags & MDB_DUPFIXED:
-        flags |= MDB_DUPSORT
-    return flags
-
-
-def flag_words(flags: int) -> DbFlags:
-    """The keywords of ``open_db`` for ``flags``."""
-    return DbFlags({name: bool(flags & flag) for name, flag in DATABASE_FLAGS.items()})
-
-
-def words_of(flags: DbFlags) -> list[str]:
-    """The names of the flags that are set."""
-    return [word for word, is_set in flags.items() if is_set]
+    from .types import DbFlags
 
 
 @publish
@@ -62,6 +34,8 @@ class Database(DatabaseCore):
 
     def __init__(self, env: Environment, name: bytes | None, slot: DbSlot | None) -> None:
         if self._env is not None:
+            from .errors import Error
+
             raise Error("this handle was opened already", hint="open another one with open_db()")
         self._env = env
         self._name = name
@@ -88,6 +62,8 @@ class Database(DatabaseCore):
 
         ``mdb_dbi_flags``.
         """
+        from ._core_rules.database_flags import flag_words
+
         env = self._usable()
         if self._slot is None:
             with env.begin() as reader:
@@ -100,6 +76,8 @@ class Database(DatabaseCore):
 
     def _usable(self) -> Environment:
         if self._env is None or self.closed:
+            from .errors import closed
+
             raise closed("database handle", "open the database again with open_db()")
         return self._env
 
@@ -114,15 +92,9 @@ class Database(DatabaseCore):
         if slot is not None and not slot.shared.left_behind:
             if slot.shared is shared:
                 return slot
-            raise InvalidParameterError(
-                "the database handle belongs to another environment",
-                hint="open it in this one with open_db()",
-            )
+            raise _belongs_elsewhere()
         if self._usable()._use() is not shared:
-            raise InvalidParameterError(
-                "the database handle belongs to another environment",
-                hint="open it in this one with open_db()",
-            )
+            raise _belongs_elsewhere()
         slot = self._slot = shared.slot_of(ptr, txn, self._name, 0)
         return slot
 
@@ -132,6 +104,8 @@ class Database(DatabaseCore):
     def __repr__(self) -> str:
         if self._env is None:
             return "<pylmdb.Database never opened>"
+        from ._core_rules.database_flags import flag_words, words_of
+
         words = " ".join([self._label, *words_of(flag_words(self._flags))])
         state = " closed" if self.closed else ""
         return f"<pylmdb.Database {words} of {self._env._options.given_path!r}{state}>"
@@ -139,4 +113,15 @@ class Database(DatabaseCore):
     @property
     def _label(self) -> str:
         """The name as ``repr`` shows it."""
+        from ._base.buffers import short_repr
+
         return "main" if self._name is None else short_repr(self._name)
+
+
+def _belongs_elsewhere() -> Exception:
+    from .errors import InvalidParameterError
+
+    return InvalidParameterError(
+        "the database handle belongs to another environment",
+        hint="open it in this one with open_db()",
+    )

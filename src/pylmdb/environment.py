@@ -4,20 +4,12 @@
 from __future__ import annotations
 
 from ._array_methods import EnvironmentArrays
-from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
-from ._core_rules.refusals import refusal
-from ._core_rules.writer_gate import Deadline
-from ._environment import catalog as _catalog
-from ._environment import inspection as _inspection
-from ._environment import pinned as _pinned
 from ._environment.file_methods import EnvironmentFiles
 from ._typing import TYPE_CHECKING
 from ._which_core import EnvironmentCore, publish
-from .database import Database, flags_from
-from .errors import Error
-from .transaction import Transaction
-from .types import EnvFlags, EnvInfo, Reader, Stat
 
+# What failures and opening need, and what few programs need, is imported in functions, so that the
+# import of pylmdb is fast.
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
@@ -27,6 +19,9 @@ if TYPE_CHECKING:
 
     from ._environment.reader_watch import ReaderWatch
     from ._shared.environment import SharedEnv
+    from .database import Database
+    from .transaction import Transaction
+    from .types import EnvFlags, EnvInfo, Reader, Stat
     from .writer import Writer
 
 
@@ -108,9 +103,6 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     # so that an object whose __init__ was never called is closed
     _options: Any = None
-    # bound here, because it can be called when the interpreter exits and has set the globals of
-    # modules to None
-    _after_close = staticmethod(_pinned.after_close)
     # the native environment that close() is leaving
     _left: SharedEnv | None = None
     # of on_slow_reader
@@ -145,11 +137,11 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         on_slow_reader: Callable[[Reader], object] | None = None,
         slow_reader: tuple[int | None, float | None] = (None, 60.0),
     ) -> None:
-        from . import _registry  # what opening needs is not loaded by import pylmdb
+        from . import _registry
 
         directory = None
         if temporary or path is None:
-            from ._shared import temporary as _temporary  # few programs need it
+            from ._shared import temporary as _temporary
 
             _temporary.check_options(path, temporary, readonly, create, subdir)
             directory = _temporary.TemporaryDirectory(path)
@@ -162,17 +154,21 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
             guard=guard, temporary=directory,
         )  # fmt: skip
         if self._options is not None:
+            from .errors import Error
+
             raise Error("this environment was opened already", hint="open another one")
         watch = None
         if on_slow_reader is not None:
-            from ._environment.reader_watch import ReaderWatch  # few programs need it
+            from ._environment.reader_watch import ReaderWatch
 
             watch = ReaderWatch(on_slow_reader, slow_reader, options.lock)
+        # bound here, because it can be called when the interpreter exits
+        self._after_close = _registry.after_close
         try:
             if directory is not None:
                 directory.make(options.mode)
             if verify:
-                from ._environment import verification as _verification  # few programs need it
+                from ._environment import verification as _verification
 
                 _verification.verify_before_open(options)
             self._token = next(_registry.tokens)
@@ -204,6 +200,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         """The native environment; a forked child gets its own first."""
         shared = self._shared
         if shared is None:
+            from ._core_rules.refusals import refusal
+
             raise refusal("environment closed")
         return self._reopen(shared) if shared.left_behind else shared
 
@@ -233,8 +231,11 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         ``mdb_env_close``, once nothing uses the file in this process any more.
         """
-        deadline = None if wait is None else Deadline(wait)
-        shared = self._shared
+        deadline, shared = None, self._shared
+        if wait is not None:
+            from ._core_rules.writer_gate import Deadline
+
+            deadline = Deadline(wait)
         try:
             self._leave()
         finally:
@@ -280,6 +281,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         return f"<pylmdb.Environment {self._options.given_path!r}{state}>"
 
     def _repr_html_(self) -> str:
+        from ._environment import inspection as _inspection
+
         return _inspection.html(self)
 
     # -- transactions ------------------------------------------------------------
@@ -354,6 +357,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     def _sync_flags(self, sync: bool | None, metasync: bool | None) -> int:
         """The ``MDB_NOSYNC`` and ``MDB_NOMETASYNC`` of one transaction."""
+        from ._base.flags import MDB_NOMETASYNC, MDB_NOSYNC
+
         sync = self._sync if sync is None else bool(sync)
         metasync = self._metasync if metasync is None else bool(metasync)
         return (0 if sync else MDB_NOSYNC) | (0 if metasync else MDB_NOMETASYNC)
@@ -409,16 +414,16 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         dupfixed: bool = False,
     ) -> Database:
         """What the core leaves to Python of ``open_db``."""
-        flags = 0
-        if reverse_key or dupsort or integerkey or integerdup or dupfixed:
-            flags = flags_from(
-                reverse_key=reverse_key,
-                dupsort=dupsort,
-                integerkey=integerkey,
-                integerdup=integerdup,
-                dupfixed=dupfixed,
-            )
-        return _catalog.open_db(self, key, txn, flags, bool(create))
+        from ._environment import catalog as _catalog
+
+        words = {
+            "reverse_key": reverse_key,
+            "dupsort": dupsort,
+            "integerkey": integerkey,
+            "integerdup": integerdup,
+            "dupfixed": dupfixed,
+        }
+        return _catalog.open_db(self, key, txn, words, bool(create))
 
     def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
         """Return the names of all named databases, in order.
@@ -427,6 +432,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         ``mdb_cursor_is_db``.
         """
+        from ._environment import catalog as _catalog
+
         return _catalog.names(self, txn)
 
     def rename_db(self, old: bytes, new: bytes) -> None:
@@ -444,7 +451,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         :raises IncompatibleError: the new name is the key of a record of the main database.
         :raises BusyError: this thread has a write transaction open.
         """
-        from ._environment import databases as _databases  # few programs need it
+        from ._environment import databases as _databases
 
         _databases.rename(self, old, new)
 
@@ -496,7 +503,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         ``mdb_env_info``.
         """
-        from ._environment import waiting as _waiting  # few programs need it
+        from ._environment import waiting as _waiting
 
         return _waiting.wait(self, after, timeout)
 
@@ -509,13 +516,9 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     def flags(self) -> EnvFlags:
         """Return the options that this Environment uses, as the keywords of ``open``."""
-        self._use()
-        names = ("subdir", "readonly", "metasync", "sync", "map_async", "readahead")
-        fields = {name: getattr(self._options, name) for name in names}
-        fields.update(sync=self._sync, metasync=self._metasync)
-        for name in ("writemap", "meminit", "lock"):
-            fields[name] = getattr(self._options, name)
-        return EnvFlags(fields)
+        from ._environment import inspection as _inspection
+
+        return _inspection.flags(self)
 
     def set_flags(
         self,
@@ -596,29 +599,20 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         """
         raise NotImplementedError
 
-    # The core calls these four if it cannot call liblmdb at once, because the environment is being
-    # closed or its map is being replaced.
+    def _ask(self, what: str) -> object:
+        """Return what the core cannot ask liblmdb at once, because the environment is being closed
+        or its map is being replaced."""
+        from ._environment import inspection as _inspection
 
-    def _stat(self) -> Stat:
-        return _inspection.stat(self._use())
-
-    def _info(self) -> EnvInfo:
-        return _inspection.info(self._use())
-
-    def _max_key_size(self) -> int:
-        return _inspection.max_key_size(self._use())
-
-    def _max_readers(self) -> int:
-        return _inspection.max_readers(self._use())
-
-    def _free_pages(self) -> tuple[int, int | None]:
-        return _inspection.free_pages(self._use())
+        return _inspection.ANSWERS[what](self._use())
 
     def readers(self) -> str:
         """Return the reader table as text, with a line for each reader slot in use.
 
         The first column is ``pid`` of :meth:`reader_list`.  ``mdb_reader_list``.
         """
+        from ._environment import inspection as _inspection
+
         return _inspection.readers(self._use())
 
     def reader_list(self) -> list[Reader]:
@@ -637,6 +631,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         ``mdb_reader_list``.
         """
+        from ._environment import inspection as _inspection
+
         return _inspection.reader_list(self._use())
 
     def reader_check(self) -> int:
@@ -644,6 +640,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         ``mdb_reader_check``.
         """
+        from ._environment import inspection as _inspection
+
         return _inspection.reader_check(self._use())
 
     # -- writes that share commits ----------------------------------------------------------

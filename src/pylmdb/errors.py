@@ -20,6 +20,7 @@ from __future__ import annotations
 import builtins
 import errno
 import os
+import sys
 
 from ._typing import TYPE_CHECKING
 
@@ -37,6 +38,13 @@ class Error(Exception):
     problem: str
     MDB_NAME: ClassVar[str] = ""
     MDB_HINT: ClassVar[str] = ""
+    # What error codes mean, and what lmdb.h calls them; filled below.  They are attributes because
+    # an exception can be made when the interpreter exits and has set the globals of modules to
+    # None.
+    _reasons: ClassVar[dict[int, str]] = {}
+    _names: ClassVar[dict[int, str]] = {}
+    _strerror = staticmethod(os.strerror)
+    _EIO = errno.EIO
 
     def __init__(
         self, what: object = "", code: object = 0, hint: str | None = None, problem: str = ""
@@ -47,14 +55,23 @@ class Error(Exception):
             return
         self.what = str(what)
         self.code = code
-        self.reason = _reason(code)
+        self.reason = self._reason(code)
         self.hint = self.MDB_HINT if hint is None else hint
         self.problem = problem
         message = self._message()
         super().__init__(message)
         if isinstance(self, OSError):
-            OSError.__init__(self, code if code > 0 else errno.EIO, self.reason)
+            OSError.__init__(self, code if code > 0 else self._EIO, self.reason)
             self.args = (message,)
+
+    def _reason(self, code: int) -> str:
+        if code == 0:
+            return ""
+        if code > 0:
+            return self._reasons.get(code) or self._strerror(code)
+        if code in self._reasons:
+            return f"{self._names[code]}: {self._reasons[code]}"
+        return f"unknown liblmdb error {code}"
 
     def _message(self) -> str:
         """What was wrong, what to do, and how liblmdb or the system names it.
@@ -63,7 +80,7 @@ class Error(Exception):
         """
         what, code, problem, note = self.what, self.code, self.problem, ""
         if problem and code:
-            name = _NAMES.get(code) or self.reason
+            name = self._names.get(code) or self.reason
             text, note = problem, f"{what}: {name}" if what.startswith("mdb_") else name
         elif problem:
             text, note = problem, what
@@ -433,7 +450,7 @@ _BY_CODE: dict[int, type[Error]] = {
 }
 
 # What error codes mean.  os.strerror() has the texts of the system's other codes.
-_REASONS: dict[int, str] = {
+Error._reasons |= {
     -30799: "the key/data pair exists already",
     -30798: "no matching key/data pair found",
     -30797: "a page was not found",
@@ -469,18 +486,8 @@ _REASONS: dict[int, str] = {
 }
 
 # What the code is called in lmdb.h.
-_NAMES: dict[int, str] = {code: cls.MDB_NAME for code, cls in _BY_CODE.items() if code < 0}
-_NAMES[-30770] = "MDB_IS_READONLY"
-
-
-def _reason(code: int) -> str:
-    if code == 0:
-        return ""
-    if code > 0:
-        return _REASONS.get(code) or os.strerror(code)
-    if code in _REASONS:
-        return f"{_NAMES[code]}: {_REASONS[code]}"
-    return f"unknown liblmdb error {code}"
+Error._names |= {code: cls.MDB_NAME for code, cls in _BY_CODE.items() if code < 0}
+Error._names[-30770] = "MDB_IS_READONLY"
 
 
 CLOSED = "Attempt to operate on closed/deleted/dropped object."
@@ -515,3 +522,14 @@ def checksums(what: str) -> Error:
         "open it with readonly=True, or load a dump of it into a new file",
         f"{what}: the pages of this file have checksums, which pylmdb cannot compute",
     )
+
+
+# The package has the exceptions from now on.  A destructor can name one when the interpreter exits,
+# which can import nothing any more.
+vars(sys.modules[__name__.rpartition(".")[0]]).update(
+    {
+        name: value
+        for name, value in vars().copy().items()
+        if isinstance(value, type) and issubclass(value, Error)
+    }
+)

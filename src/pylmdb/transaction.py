@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 from ._array_methods import TransactionArrays
-from ._core_rules.failures import database_error
-from ._core_rules.refusals import refusal
 from ._signature import InitSignature
 from ._typing import TYPE_CHECKING, Generic, ValueT, overload
 from ._which_core import TransactionCore, publish
-from .types import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
     from .cursor import Cursor
     from .database import Database
     from .environment import Environment
-    from .types import BytesLike
+    from .types import BytesLike, Stat
 
     T = TypeVar("T")
 
@@ -390,6 +387,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         self._do(self._drop, db, bool(delete))
 
     def _drop(self, ptr: CData, db: Database, delete: bool) -> None:
+        from ._core_rules.failures import database_error
+        from ._core_rules.refusals import refusal
+
         if db is None:
             raise refusal("not a database", type(db))
         shared, slot = self._shared, self._slot_in(ptr, db)
@@ -511,6 +511,75 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         raise NotImplementedError
 
+    def count(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        db: Database | None = None,
+    ) -> int:
+        """Return the number of records with ``start <= key < stop``.
+
+        Of each page it reads only how many records the page has; in a database with
+        duplicates, how many values each key has.  Without bounds it reads no page.
+
+        :param start: the first key; None for the beginning.
+        :param stop: the key to stop before; None for the end.
+        :param prefix: instead of both: count the keys that begin with these bytes.
+        :param db: the database; None for the transaction's.
+        :return: the number of pairs of key and value; each value of a key counts.
+        :raises TypeError: ``prefix`` is given together with ``start`` or ``stop``.
+        :raises InvalidParameterError: ``prefix`` in a database with integer or reversed
+            keys.
+
+        ``mdb_cursor_get`` with ``MDB_SET_RANGE``; without bounds ``mdb_stat``.
+        """
+        from ._core_rules.ranges import count_range, freeze_bounds
+
+        bounds = freeze_bounds(start, stop, prefix)
+        return self._do(count_range, self, db, bounds)
+
+    def delete_range(
+        self,
+        start: BytesLike | None = None,
+        stop: BytesLike | None = None,
+        *,
+        prefix: BytesLike | None = None,
+        db: Database | None = None,
+    ) -> int:
+        """Delete the records with ``start <= key < stop``; return how many there were.
+
+        Pages whose records are all in the range are freed as a whole, so a large range
+        takes much less time than its records would one by one.  Cursors and iterators
+        stay where deletes of the single records would leave them.
+
+        :param start: the first key; None for the beginning.
+        :param stop: the key to stop before; None for the end.
+        :param prefix: instead of both: delete the keys that begin with these bytes.
+        :param db: the database; None for the transaction's.
+        :return: the number of pairs of key and value; each value of a key counts.
+        :raises TypeError: no bound is given (:meth:`drop` deletes all records), or
+            ``prefix`` together with another bound.
+        :raises InvalidParameterError: ``prefix`` in a database with integer or reversed
+            keys.
+        :raises IncompatibleError: the range has named databases, in the main database;
+            nothing is deleted.
+        :raises MapFullError: the map has reached its greatest size; the transaction can
+            only be aborted.
+        :raises ReadonlyError: in a read transaction.
+
+        ``mdb_cursor_del``.
+        """
+        from ._core_rules.ranges import delete_range, freeze_bounds
+
+        if start is None and stop is None and prefix is None:
+            from ._core_rules.refusals import refusal
+
+            raise refusal("no bounds", "delete_range", "txn.drop(db, delete=False)")
+        bounds = freeze_bounds(start, stop, prefix)
+        return self._do(delete_range, self, db, bounds)
+
     def next_id(self, db: Database | None = None) -> int:
         """Return the number for a new key: the greatest key's plus one, or 1 in an empty database.
 
@@ -534,6 +603,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         from ._core_rules.numbers import next_number  # few programs need it
 
         if not self._write and not self.closed:
+            from ._core_rules.refusals import refusal
+
             raise refusal("number in a read transaction")
         with self.cursor(db) as cursor:
             return next_number(bytes(cursor.key()), cursor.db.flags()) if cursor.last() else 1

@@ -333,6 +333,23 @@ def test_records_may_be_deleted_on_the_way(env, aenv):
     assert contents(env) == {}
 
 
+def test_ranges_are_counted_and_deleted(env, aenv):
+    fill(env, 500)
+    db = env.open_db(b"db")
+
+    async def main():
+        async with aenv.begin(write=True) as txn:
+            await txn.put(b"0", b"v", db=db)
+            assert await txn.delete_range(prefix=b"0", db=db) == 1
+            assert await txn.delete_range(b"00010", b"00490") == 480
+            with pytest.raises(pylmdb.IncompatibleError):
+                await txn.delete_range(b"00000")
+        async with aenv.begin() as txn:
+            return await txn.count(), await txn.count(prefix=b"0000"), await txn.count(db=db)
+
+    assert asyncio.run(main()) == (21, 10, 0)  # with the name of the database
+
+
 # -- arrays, copies, nesting --------------------------------------------------------------
 
 

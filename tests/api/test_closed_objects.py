@@ -50,6 +50,8 @@ ENVIRONMENT = {
 }
 TRANSACTION = {
     "commit": lambda txn, live: txn.commit(),
+    "count": lambda txn, live: txn.count(b"k"),
+    "delete_range": lambda txn, live: txn.delete_range(b"k"),
     "cursor": lambda txn, live: txn.cursor(),
     "delete": lambda txn, live: txn.delete(b"k"),
     "drop": lambda txn, live: txn.drop(live.db),

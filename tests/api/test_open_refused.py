@@ -399,6 +399,32 @@ with pylmdb.open(path) as env, env.begin(write=True) as txn:
 
 
 @linux
+def test_locks_of_another_binding_are_not_replaced(refusing, env_path):
+    """Where there are only locks of processes, the system would give us those of the other one."""
+    refusing(
+        """
+import lmdb
+pylmdb.open(path, lib_version=lib_version).close()
+libraries = os.environ["LD_PRELOAD"].split()
+os.environ["LD_PRELOAD"] = " ".join(each for each in libraries if "refusals" not in each)
+with lmdb.open(path) as other, other.begin() as reader:
+    for _ in range(2):
+        try:
+            pylmdb.open(path)
+        except pylmdb.Error as error:
+            assert "another LMDB binding" in str(error)
+        else:
+            raise AssertionError("it is opened")
+    with Rival(path, lib_version) as rival:
+        rival.ask("check")
+        assert rival.reader_pids() == [os.getpid()]
+pylmdb.open(path).close()
+""",
+        OFD=errno.EINVAL,
+    )
+
+
+@linux
 @pytest.mark.parametrize("number", [errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM])
 @pytest.mark.parametrize(("what", "file"), [("DATA", "data.mdb"), ("LOCK_MAP", "lock.mdb")])
 @pytest.mark.parametrize("options", ["", "writemap=True", "map_size=1 << 20"])

@@ -170,20 +170,27 @@ def test_a_key_that_is_too_long_for_small_pages(open_env, env_path):
 # -- appended: what an iterator runs sees the records that it has given --------------------------
 
 
-def appended(txn, use, count=500):
+@pytest.fixture(params=[100, 5000], ids=["few", "many"])
+def step(request):
+    """After how many records an iterator uses the transaction: before and after some of them were
+    built into pages."""
+    return request.param
+
+
+def appended(txn, use, step):
     """Append records of a generator that uses the transaction after some of them."""
 
     def records():
-        for i in range(count):
-            if i and i % 100 == 0:
+        for i in range(5 * step):
+            if i and i % step == 0:
                 use(i)
             yield b"%06d" % i, VALUE
 
     return txn.cursor().putmulti(records(), append=True)
 
 
-def test_an_iterator_sees_the_records_that_it_has_given(env):
-    seen = []
+def test_an_iterator_sees_the_records_that_it_has_given(env, step):
+    seen, count = [], 5 * step
     with env.begin(write=True) as txn:
         other = txn.cursor()
 
@@ -191,12 +198,12 @@ def test_an_iterator_sees_the_records_that_it_has_given(env):
             assert other.last()
             seen.append((txn.stat().entries, other.key(), txn.get(b"%06d" % (i - 1))))
 
-        assert appended(txn, use) == (500, 500)
-        assert list(txn.cursor().iternext(values=False)) == [b"%06d" % i for i in range(500)]
-    assert seen == [(i, b"%06d" % (i - 1), VALUE) for i in range(100, 500, 100)]
+        assert appended(txn, use, step) == (count, count)
+        assert list(txn.cursor().iternext(values=False)) == [b"%06d" % i for i in range(count)]
+    assert seen == [(i, b"%06d" % (i - 1), VALUE) for i in range(step, count, step)]
 
 
-def test_an_iterator_may_change_what_it_has_given(env):
+def test_an_iterator_may_change_what_it_has_given(env, step):
     with env.begin(write=True) as txn:
 
         def use(i):
@@ -206,60 +213,68 @@ def test_an_iterator_may_change_what_it_has_given(env):
                 assert child.get(b"%06d" % (i - 2)) == b"other"
                 assert child.delete(b"%06d" % (i - 3))
 
-        assert appended(txn, use) == (500, 500)
-        assert txn.stat().entries == 492
+        assert appended(txn, use, step) == (5 * step, 5 * step)
+        assert txn.stat().entries == 5 * step - 8
 
 
-def test_an_iterator_that_fails_leaves_what_it_has_given(env):
+def test_an_iterator_that_fails_leaves_what_it_has_given(env, step):
     def fail(i):
         raise ZeroDivisionError
 
     with env.begin(write=True) as txn:
         with pytest.raises(ZeroDivisionError):
-            appended(txn, fail)
-        assert txn.stat().entries == 100
-    assert env.stat().entries == 100
+            appended(txn, fail, step)
+        assert txn.stat().entries == step
+    assert env.stat().entries == step
 
 
-def test_an_iterator_may_append_itself(env):
+def test_an_iterator_may_append_itself(env, step):
     with env.begin(write=True) as txn:
 
         def use(i):
             assert txn.cursor().putmulti([(b"%06d." % (i - 1), b"")], append=True) == (1, 1)
 
-        assert appended(txn, use) == (500, 500)
-        assert txn.stat().entries == 504
+        assert appended(txn, use, step) == (5 * step, 5 * step)
+        assert txn.stat().entries == 5 * step + 4
 
 
 @pytest.mark.parametrize("end", ["abort", "commit"])
-def test_an_iterator_may_end_the_transaction(env, end):
+def test_an_iterator_may_end_the_transaction(env, step, end):
     txn = env.begin(write=True)
     with pytest.raises(pylmdb.Error):
-        appended(txn, lambda i: getattr(txn, end)())
-    assert env.stat().entries == (100 if end == "commit" else 0)
+        appended(txn, lambda i: getattr(txn, end)(), step)
+    assert env.stat().entries == (step if end == "commit" else 0)
 
 
-def test_an_iterator_may_close_the_cursor(env):
+def test_an_iterator_may_close_the_cursor(env, step):
     with env.begin(write=True) as txn:
         cursor = txn.cursor()
 
         def records():
-            for i in range(100):
+            for i in range(step):
                 yield b"%06d" % i, VALUE
             cursor.close()
             yield b"more", VALUE
 
         with pytest.raises(pylmdb.Error):
             cursor.putmulti(records(), append=True)
-        assert txn.stat().entries == 100
+        assert txn.stat().entries == step
 
 
-def test_an_iterator_may_close_the_environment(open_env):
+def test_an_iterator_may_close_the_environment(open_env, step):
     env = open_env()
     txn = env.begin(write=True)
     with pytest.raises(pylmdb.Error):
-        appended(txn, lambda i: env.close())
+        appended(txn, lambda i: env.close(), step)
     assert open_env().stat().entries == 0
+
+
+def test_an_iterator_may_give_other_buffers(env, step):
+    """Reading their memory may run code, so they are not gathered."""
+    items = [(b"%06d" % i, VALUE if i % step else bytearray(VALUE)) for i in range(2 * step + 5)]
+    with env.begin(write=True) as txn:
+        assert txn.cursor().putmulti(iter(items), append=True) == (len(items), len(items))
+        assert list(txn.cursor()) == items
 
 
 @pytest.mark.parametrize("kind", [list, iter])

@@ -3,6 +3,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 
 import pytest
 from project import ROOT
@@ -143,6 +145,25 @@ def test_what_was_never_begun_or_opened_says_so(env):
     for operation in (cursor.first, lambda: cursor._engine):
         with pytest.raises(pylmdb.ClosedError, match="this cursor was never opened"):
             operation()
+
+
+BEFORE_AN_OPEN = """
+import sys, pylmdb
+cursor = pylmdb.Cursor.__new__(pylmdb.Cursor)
+for call in (cursor.key, lambda: cursor.range(limit=-1), lambda: pylmdb.Transaction(17)):
+    try:
+        call()
+    except (pylmdb.ClosedError, TypeError, ValueError) as error:
+        assert str(error)
+    else:
+        raise AssertionError("it is allowed")
+assert "pylmdb._engine" not in sys.modules
+"""
+
+
+def test_objects_refuse_before_the_first_open():
+    """The core imports the messages when an engine joins it, or for the first refusal."""
+    subprocess.run([sys.executable, "-c", BEFORE_AN_OPEN], check=True, timeout=60)
 
 
 def test_an_exception_inside_a_refusal_is_raised(env, monkeypatch):

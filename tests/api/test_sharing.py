@@ -328,12 +328,15 @@ from pylmdb import lowlevel
 with pylmdb.open(path, lib_version=lib_version) as env:
     engine = lowlevel.engine(env)
 def may_be_open():
-    "What decides whether open() looks at all maps of the process."
-    found = engine.ffi.new("struct pylmdb_look *", {"lock_fd": -1})
-    files = [f"{path}/{name}.mdb".encode() for name in ("data", "lock")]
-    assert engine.lib.pylmdb_look(files[0], 0, files[1], found) == 0
-    engine.lib.pylmdb_look_end(found)
-    return found.may_be_open
+    "Whether an open looks at all maps of the process."
+    lib, handle = engine.lib, engine.ffi.new("MDB_env **")
+    assert lib.mdb_env_create(handle) == 0
+    noted, data = engine.ffi.new("struct pylmdb_opening *"), os.stat(f"{path}/data.mdb")
+    noted.looked.device, noted.looked.inode = data.st_dev, data.st_ino
+    code = lib.pylmdb_env_open(handle[0], path.encode(), lib.MDB_NOTLS, 0o600, noted)
+    lib.pylmdb_env_end(handle)
+    assert code == (lib.PYLMDB_OTHER_BINDING if noted.other_binding == lib.PYLMDB_HAS_IT else 0)
+    return noted.other_binding != lib.PYLMDB_NOT_ASKED
 """
 
 

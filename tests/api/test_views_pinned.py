@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 
 import pylmdb
-from pylmdb._environment import pinned as _pinned
+from pylmdb._shared import pinned as _pinned
 
 RECORDS = {b"k": b"abcdefgh" * 8, b"small": b"small value", b"large": bytes(range(256)) * 400}
 
@@ -77,7 +77,7 @@ def test_closing_warns_of_old_views(env, monkeypatch):
     with env.begin() as txn:
         view = txn.view(b"k")
     at_once = functools.partial(_pinned.after_close, long=0.0)
-    monkeypatch.setattr(pylmdb.Environment, "_after_close", staticmethod(at_once))
+    monkeypatch.setattr(env, "_after_close", at_once)
     with pytest.warns(ResourceWarning, match="pin 1 snapshot"):
         env.close()
     assert bytes(view) == RECORDS[b"k"]

@@ -181,6 +181,7 @@ def test_nothing_else_can_be_done(env, txn):
         lambda: txn.get(b"old"), lambda: txn.view(b"old"), lambda: txn.get_many([b"old"]),
         lambda: txn.put(b"a", b"b"), lambda: txn.delete(b"old"), lambda: txn.pop(b"old"),
         lambda: txn.replace(b"old", b"b"), txn.commit, txn.stat, txn.id, txn.cursor,
+        lambda: txn.count(b"a"), lambda: txn.delete_range(b"a"),
         lambda: txn.drop(db), lambda: list(txn.range()), lambda: txn.__exit__(None, None, None),
         lambda: env.begin(parent=txn, write=True),
         lambda: txn.reserve(b"b", 3).__enter__(), lambda: txn.put_array(b"b", [1]),

@@ -411,7 +411,7 @@ def names_above_the_seam():
     used, defined = set(), set()
     for path in PACKAGE.rglob("*.py"):
         # the command line uses what argparse keeps for itself
-        if {"_native", "cli", "_cffi_core"} & {*path.parts}:
+        if {"_native", "cli", "_cffi_core"} & {*path.relative_to(PACKAGE).parts}:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):

@@ -68,6 +68,15 @@ with env.begin() as txn:
         assert cursor.last_dup() and cursor.item() == (b"dup", b"0999")
         assert [v for _, v in cursor.iterprev_dup(keys=True)][-1] == b"0000"
 
+with env.begin(write=True) as txn:
+    assert txn.count(b"0010", b"0020", db=plain) == 10 and txn.count(db=numbers) == 1000
+    assert txn.count(b"a", db=dups) == 1000 == txn.delete_range(prefix=b"dup", db=dups)
+    assert txn.delete_range(struct.pack("=Q", 10), struct.pack("=Q", 990), db=numbers) == 980
+    assert [key for key, _ in txn.cursor(numbers)] == [
+        struct.pack("=Q", n) for n in (*range(10), *range(990, 1000))]
+    assert txn.delete_range(b"", b"0010", db=plain) == 10
+    txn.abort()
+
 # Views are made from the address of each value: this build does not know the map's address.
 with env.begin(db=plain, buffers=True) as txn:
     view, pairs = txn.get(b"0500"), list(txn.cursor())[:20]

@@ -174,6 +174,22 @@ def test_salvage(run, path, tmp_path, capfdbinary):
     assert pylmdb.verify(f"{dest}2").ok
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no LMDB file" * 1000, "is not an LMDB file: it has no meta page"),
+        (b"short", "is too short to be an LMDB file"),
+    ],
+)
+def test_verify_of_a_file_that_is_none(run, tmp_path, content, message, capfdbinary):
+    (tmp_path / "file").write_bytes(content)
+    assert run("verify", tmp_path / "file", status=1) == (
+        f"pylmdb verify: '{tmp_path / 'file'}' {message}\n"
+    )
+    assert main(["verify", str(tmp_path / "file"), "--json"]) == 1
+    assert json.loads(capfdbinary.readouterr().out)["format"] is None
+
+
 def test_warm(run, path):
     used = json.loads(run("info", path, "--json"))["used"]
     assert json.loads(run("warm", path, "--json"))["bytes"] >= used
@@ -228,6 +244,18 @@ def test_shell(path):
     source = "with env.begin(write=True) as t:\n    t.put(b'n', b'1')\n\n"
     source += "txn.get(b'n')\nrenew()\ntxn.get(b'n')\n"
     assert in_shell(path, source, "-w")[0] == "True\nb'1'\n"
+
+
+def test_a_shell_has_the_databases_by_name(path):
+    with pylmdb.open(path) as env:
+        for name in (b"env", b"print", b"no name", b"\xff"):
+            env.open_db(name)
+    source = "txn.get(b'k', db=d)\ndbs['d'] is d\nsorted(dbs)\nenv.path() == ENV.path()\nprint(1)\n"
+    out, err = in_shell(path, source)
+    assert err == ""
+    assert out == "b'1'\nTrue\n['0xff', 'd', 'env', 'no name', 'print']\nTrue\n1\n"
+    source = "db = env.open_db(b'new')\nprint('new' in dbs)\nrenew()\ndbs['new'].name\n"
+    assert in_shell(path, source, "-w")[0] == "False\nb'new'\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

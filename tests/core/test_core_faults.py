@@ -183,6 +183,8 @@ reads = {
         txn.range(ARRAY, VIEW, limit=2, offset=1, include_start=False, include_stop=True)
     ),
     "range in integers": lambda: list(txn.range(None, INT, db=ints)),
+    "count": lambda: [txn.count(ARRAY, VIEW, db=db) for db in (None, dup, fixed)],
+    "count of a prefix": lambda: txn.count(prefix=bytearray(b"01")),
     "stat": lambda: txn.stat(dup).entries,
     "view": lambda: (bytes(txn.view(KEY)), cur.last(), bytes(cur.view())),
     "get_array": lambda: [txn.get_array(name).sum() for name in NPY],
@@ -237,6 +239,8 @@ writes = {
     "delete": lambda: (txn.delete(VIEW), txn.delete(b"005", b"0055", db=dup)),
     "pop": lambda: (txn.pop(VIEW), txn.pop(b"005", db=dup), txn.pop(b"large")),
     "replace": lambda: (txn.replace(VIEW, VALUE), txn.replace(b"005", VALUE, db=dup)),
+    "delete_range": lambda: [txn.delete_range(b"0", db=db) for db in (dup, fixed)],
+    "delete_range of large values": lambda: [txn.delete_range(prefix=p) for p in (b"0", b"large")],
     "drop": lambda: txn.drop(dup, False),
     "cursor.put": lambda: (cur.put(VIEW, VALUE), cur.key()),
     "cursor.delete": lambda: (cur.delete(), cur.key(), walk(txn.cursor(dup))),

@@ -487,7 +487,7 @@ writes = [
     lambda: cur.delete(), lambda: txn.put(b"000", b"x"), lambda: txn.delete(b"000"),
     lambda: txn.pop(b"000"), lambda: txn.replace(b"000", b"x"), lambda: txn.drop(db),
     lambda: txn.drop(db, delete=False), lambda: txn.cursor().put(b"000", b"x"),
-    lambda: txn.cursor().putmulti([(b"000", b"x")]),
+    lambda: txn.cursor().putmulti([(b"000", b"x")]), lambda: txn.delete_range(b"000"),
 ]
 for iterate in ("iternext", "iternext_nodup", "range"):
     cur = txn.cursor()

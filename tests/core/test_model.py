@@ -305,6 +305,19 @@ class Environments(RuleBasedStateMachine):
         if how == "replace":
             self.put_in_model(name, key, value)
 
+    @rule(name=NAMES, data=st.data())
+    def delete_range(self, name: bytes, data: Any) -> None:
+        handle, table = self.table(name)
+        start, stop = data.draw(self.some_key(table), "start"), data.draw(self.some_key(table))
+        order = table.kind.key_order
+        gone = [each for each in table.records if order(start) <= order(each[0]) < order(stop)]
+        assert self.level.txn.count(start, stop, db=handle) == len(gone)
+        if data.draw(st.booleans(), "to the end"):
+            gone, stop = [each for each in table.records if order(each[0]) >= order(start)], None
+        assert self.level.txn.delete_range(start, stop, db=handle) == len(gone)
+        table.remove(gone)
+        self.changed(name, gone)
+
     @rule(name=NAMES, data=st.data(), reverse=st.booleans())
     def range(self, name: bytes, data: Any, reverse: bool) -> None:
         handle, table = self.table(name)
@@ -329,6 +342,7 @@ class Environments(RuleBasedStateMachine):
         if not table.kind.flags.keys() & {"integerkey", "reverse_key"} and start:
             expected = [each for each in table.records if each[0].startswith(start)]
             assert list(self.level.txn.range(prefix=start, db=handle)) == expected
+            assert self.level.txn.count(prefix=start, db=handle) == len(expected)
 
     def check_nearest(self, handle: Any, table: Table, key: bytes | None) -> None:
         txn, order, records = self.level.txn, table.kind.key_order, table.records

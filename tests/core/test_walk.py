@@ -167,6 +167,7 @@ class Walk:
         falling = (self.count // 8000) % 2
         writes = (self.put, self.put, self.put_at) if not falling else (self.put,)
         removals = (self.delete, self.delete_at, self.delete_at, self.delete_all)
+        removals += (self.delete_range,)
         moves = (self.move, self.move, self.move, self.seek, self.seek, self.read)
         kinds = moves + writes + (removals if falling or size > 3000 else (self.delete,))
         return self.chance.choice(kinds)(level.txn, table, place)
@@ -264,6 +265,20 @@ class Walk:
         del table.records[low:high]
         place.record = table.at(low)
         assert place.cursor.item() == (place.record or (b"", b""))
+
+    def delete_range(self, txn, table, place):
+        if self.chance.random() < 0.8:
+            return
+        db, start = self.dbs[table.name], self.key(table)
+        low = table.span(start)[0]
+        high = min(low + self.chance.choice([1, 30, 300]), len(table.records))
+        stop = None if high == len(table.records) else table.records[high][0]
+        high = len(table.records) if stop is None else table.span(stop)[0]
+        gone = table.records[low:high]
+        assert txn.count(start, stop, db=db) == len(gone)
+        assert txn.delete_range(start, stop, db=db) == len(gone)
+        del table.records[low:high]
+        self.note_gone(table, gone)
 
     def move(self, txn, table, place):
         records, here = table.records, place.record

@@ -85,7 +85,8 @@ class Program:
                 records.append((key, self.value(kind)))
                 model[key] = records[-1][1]
                 continue
-            values = {self.value(kind) for _ in range(self.rng.choice([1, 1, 2, 5, 40, 300]))}
+            number = self.rng.choice([1, 1, 2, 5, 40, 300, 2000 if len(records) < 9 else 1])
+            values = {self.value(kind) for _ in range(number)}
             model[key] = values
             records += [(key, value) for value in sorted(values, key=value_order(kind))]
         return records
@@ -275,8 +276,9 @@ def test_random_programs_leave_what_the_model_has(open_env, env_path, lib_versio
 # -- crashes ------------------------------------------------------------------------------------
 
 KILLED = """
-env = pylmdb.open(path, lib_version=lib_version, max_dbs=3)
+env = pylmdb.open(path, lib_version=lib_version, max_dbs=4, writemap=writemap)
 dbs = [None, env.open_db(b"other"), env.open_db(b"dups", dupsort=True)]
+tree = env.open_db(b"tree", dupsort=True, dupfixed=True)
 count = 0
 while True:
     with env.begin(write=True) as txn:
@@ -284,6 +286,8 @@ while True:
             items = [(b"z%08d" % i, b"%d" % count + b"v" * (i % 5 * 100)) for i in
                      range(count, count + 2000)]
             txn.cursor(db).putmulti(items, append=True)
+        values = [(b"%08d" % count, b"%08d" % i) for i in range(2000)]
+        txn.cursor(tree).putmulti(values, append=True)
         txn.delete(b"z%08d" % (count + 7))
         txn.put(b"z%08d" % (count + 7), b"w" * 9000)
     count += 2000
@@ -291,21 +295,23 @@ while True:
 """
 
 
-def test_a_killed_process_leaves_whole_transactions(env_path, lib_version):
+@pytest.mark.parametrize("writemap", [False, True])
+def test_a_killed_process_leaves_whole_transactions(env_path, lib_version, writemap):
     for _ in range(3 * ROUNDS):
         shutil.rmtree(env_path, ignore_errors=True)
-        process = start(KILLED, env_path, lib_version)
+        process = start(f"writemap = {writemap}\n" + KILLED, env_path, lib_version)
         reports = [process.stdout.readline() for _ in range(2)]
         time.sleep(random.random() / 20)
         process.kill()
         reports += process.stdout.read().splitlines()
         process.communicate()
         committed = int([each for each in reports if each][-1])
-        with pylmdb.open(env_path, lib_version=lib_version, max_dbs=3) as env, env.begin() as txn:
-            counts = {txn.stat(env.open_db(name)).entries for name in (b"other", b"dups")}
+        with pylmdb.open(env_path, lib_version=lib_version, max_dbs=4) as env, env.begin() as txn:
+            names = (b"other", b"dups", b"tree")
+            counts = {txn.stat(env.open_db(name, txn)).entries for name in names}
             (count,) = counts
             assert count in (committed, committed + 2000)
-            assert txn.stat().entries == count + 2
+            assert txn.stat().entries == count + 3
             assert txn.get(b"z%08d" % (count - 1993)) == b"w" * 9000
         assert verify(env_path) == []
 
@@ -445,16 +451,17 @@ def test_free_pages_that_are_not_in_a_row_are_used_again(open_env, tmp_path):
     assert verify(tmp_path / "a") == []
 
 
-@pytest.mark.parametrize("kind", ["plain", "large", "dups", "fixed"])
+@pytest.mark.parametrize("kind", ["plain", "large", "dups", "fixed", "tree"])
 def test_a_map_that_cannot_grow_is_used_to_its_end(open_env, env_path, kind):
     """Where there is no room at the end of the map, records are put."""
     env = open_env(map_size=1 << 20, max_dbs=2, sync=False)
-    options = {"dupsort": kind in ("dups", "fixed"), "dupfixed": kind == "fixed"}
+    options = {"dupsort": kind in ("dups", "fixed", "tree"), "dupfixed": kind == "fixed"}
     db, written, count = env.open_db(b"db", **options), [], 2000
     while count:
         start = len(written)
-        if kind in ("dups", "fixed"):
-            items = [(b"%06d" % (i // 3), b"%08d" % i) for i in range(start, start + 3 * count)]
+        if kind in ("dups", "fixed", "tree"):
+            per = 3 if kind != "tree" else 1000
+            items = [(b"%06d" % (i // per), b"%08d" % i) for i in range(start, start + 3 * count)]
         else:
             value = b"v" * (3000 if kind == "large" else 60)
             items = [(b"%06d" % i, value) for i in range(start, start + count)]

@@ -100,11 +100,6 @@ def test_many_mutants(healthy, version, mode):
     check(healthy[version], version, mode, 250 if mode == "merge" else 600)
 
 
-def test_a_mutant_whose_databases_are_dropped_and_used(healthy):
-    """The seed decides the operations, too; tests/api/test_handles.py has the case alone."""
-    assert use(healthy[0], 0, "writemap", 718640297256, 1)[0] == "done"
-
-
 def test_a_mutant_is_made_again_by_its_seed(healthy, version):
     data = healthy[version].read_bytes()
     made = {mutants.mutant(data, version, 5) for _ in range(2)}

@@ -72,6 +72,8 @@ READS = {
     "range in reverse": lambda txn, dups, key: attempt(
         lambda: list(txn.range(key, KEYS[-1], reverse=True, values=False)),
         lambda v: v == KEYS[-2:int(key) - 1 if int(key) else None:-1]),
+    "count of a range": lambda txn, dups, key: attempt(
+        lambda: txn.count(KEYS[1], key), lambda v: v == max(int(key) - 1, 0)),
     "iterate": lambda txn, dups, key: attempt(
         lambda: [each for each, _ in txn.cursor()], lambda v: v[:-1] == KEYS),
     "reverse": lambda txn, dups, key: attempt(

@@ -171,6 +171,9 @@ def test_order(full):
     ]:  # fmt: skip
         assert [value for _, value in m.range(start, stop)] == values[part]
         assert [value for _, value in m.range(start, stop, reverse=True)] == values[part][::-1]
+        assert m.count(start, stop) == len(values[part])
+    assert m.count() == len(m) == 1000
+    assert m.count(prefix="05") == 100
     assert [value for _, value in m.prefix("05")] == values[500:600]
     assert [value for _, value in m.prefix("05", reverse=True)] == values[500:600][::-1]
     assert m.popitem() == ("0999", 999)
@@ -178,6 +181,31 @@ def test_order(full):
     m.clear()
     assert [*m] == []
     assert m.first() is m.last() is m.nearest("") is None
+
+
+def test_delete_range(full):
+    m = full
+    assert m.delete_range("0100", "0300") == 200
+    with m.transaction():
+        assert m.delete_range(prefix="00") == 100
+        assert m.delete_range("0990") == 10
+        assert m.count() == 690
+    assert [*m] == [f"{number:04}" for number in range(300, 990)]
+    with pytest.raises(TypeError, match=r"clear\(\)"):
+        m.delete_range()
+    with pytest.raises(TypeError, match="not both"):
+        m.delete_range("0", prefix="0")
+    assert m.delete_range("") == 690
+
+
+def test_delete_range_leaves_named_databases(env):
+    m = pylmdb.Map(env)
+    m.update({b"a": b"1", b"z": b"2"})
+    env.open_db(b"named")
+    with pytest.raises(pylmdb.IncompatibleError):
+        m.delete_range(b"b")
+    assert m.delete_range(b"o") == 1
+    assert [key.rstrip(b"\0") for key in m] == [b"a", b"named"]
 
 
 def test_prefixes_of_bytes_and_tuples(env):

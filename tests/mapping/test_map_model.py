@@ -112,6 +112,18 @@ class Machine(RuleBasedStateMachine):
             self.map.clear()
             self.model.clear()
 
+    @rule(data=st.data(), by_prefix=st.booleans())
+    def delete_range(self, data: Any, by_prefix: bool) -> None:
+        start, stop = self.key(data), self.key(data)
+        if by_prefix and self.codec != "int":
+            gone = [key for key in self.model if key[: len(start)] == start]
+            assert self.map.delete_range(prefix=start) == len(gone)
+        else:
+            gone = [key for key in self.model if start <= key < stop]
+            assert self.map.delete_range(start, stop) == len(gone)
+        for key in gone:
+            del self.model[key]
+
     @precondition(lambda self: len(self.txns) < 3)
     @rule()
     def begin(self) -> None:
@@ -134,6 +146,7 @@ class Machine(RuleBasedStateMachine):
         inside = [(k, v) for k, v in sorted(self.model.items(), key=first) if start <= k < stop]
         expected = inside[::-1] if reverse else inside
         assert [*self.map.range(start, stop, reverse)] == expected
+        assert self.map.count(start, stop) == len(expected)
         after = [(k, v) for k, v in sorted(self.model.items(), key=first) if k >= start]
         assert self.map.nearest(start) == (after[0] if after else None)
         if self.codec != "int":
@@ -142,6 +155,7 @@ class Machine(RuleBasedStateMachine):
                 (k, v) for k, v in sorted(self.model.items(), key=first) if k[:part] == start[:part]
             ]
             assert [*self.map.prefix(start[:part])] == with_prefix
+            assert self.map.count(prefix=start[:part]) == len(with_prefix)
 
     @precondition(lambda self: len(self.iterators) < 3)
     @rule(reverse=st.booleans())

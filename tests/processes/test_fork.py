@@ -30,6 +30,8 @@ def methods_of(txn, cur):
         "id": lambda: txn.id(),
         "drop": lambda: txn.drop(db),
         "range": lambda: list(txn.range()),
+        "count": lambda: txn.count(b"000"),
+        "delete_range": lambda: txn.delete_range(b"000"),
         "commit": lambda: txn.commit(),
         "abort": lambda: txn.abort(),
         "nest": lambda: env.begin(parent=txn, write=True),

@@ -99,6 +99,8 @@ def read(env: pylmdb.Environment, rng: Random) -> None:
             for key in keys(rng):
                 with refused():
                     txn.get(key, db=db)
+                with refused():
+                    txn.count(key, rng.choice([None, key + b"5", b"zz"]), db=db)
             with refused():
                 txn.get_many(keys(rng), db=db)
             with refused():
@@ -128,7 +130,7 @@ def read(env: pylmdb.Environment, rng: Random) -> None:
 def change(txn: pylmdb.Transaction, name: bytes | None, db: object, rng: Random) -> None:
     for _ in range(rng.randrange(1, 30)):
         key = rng.choice(keys(rng))
-        kind = rng.randrange(10)
+        kind = rng.randrange(11)
         with refused():
             if kind < 4:
                 txn.put(key, values(name, rng), db=db)
@@ -142,6 +144,11 @@ def change(txn: pylmdb.Transaction, name: bytes | None, db: object, rng: Random)
                     for _ in range(rng.randrange(1, 40)):
                         cursor.delete(dupdata=rng.random() < 0.2)
             elif kind == 8:
+                cursor = txn.cursor(db)  # deleted records may be under it
+                cursor.set_range(rng.choice(keys(rng)))
+                txn.delete_range(key, rng.choice([None, rng.choice(keys(rng)), b"zz"]), db=db)
+                cursor.next()
+            elif kind == 9:
                 txn.cursor(db).put(b"zz" + rng.randbytes(4), values(name, rng), append=True)
             else:
                 walk(txn.cursor(db), rng)

@@ -31,6 +31,8 @@ def scan(txn: Any, db: Any, found: Any, rng: Random) -> list[tuple[bytes, bytes]
     assert list(txn.cursor(db).iterprev()) == items[::-1]
     stat = txn.stat(db)
     assert len(items) == stat["entries"] == found.entries == found.readable
+    if items:
+        assert txn.count(items[0][0], db=db) == len(items)
     flags = db.flags(txn)
     pages = stat["branch_pages"], stat["leaf_pages"], stat["overflow_pages"]
     if not flags["dupsort"]:  # where liblmdb goes on counting pages that are gone
@@ -70,6 +72,9 @@ def change(txn: Any, name: bytes | None, db: Any, items: Any, rng: Random) -> No
             txn.put(key, rng.randbytes(len(value)), db=db)
         else:
             txn.put(key, rng.randbytes(rng.choice([0, 10, 200, 3000, 9000])), db=db)
+    if name is not None and items and rng.random() < 0.3:
+        at = rng.randrange(len(items))
+        txn.delete_range(items[at][0], rng.choice(items[at:])[0], db=db)
     for _ in range(rng.randrange(60)):
         key, value = rng.choice(items) if items else (b"12345678", b"12345678")
         if name is not None or items:

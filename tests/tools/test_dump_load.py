@@ -228,6 +228,31 @@ def test_an_order_that_only_the_program_knows(tmp_path, lib_version):
     assert everything(tmp_path / "e")[0][b"d"][1] == [*records, (b"0000", b"0"), (b"z", b"z")]
 
 
+@pytest.mark.parametrize("append", [False, True])
+def test_many_values_of_a_key(tmp_path, lib_version, append):
+    """Their trees are built, in several batches of text."""
+    records = [(b"%d" % (i // 20_000), b"%08d" % i) for i in range(50_000)]
+    lines = b"".join(b" %b\n %b\n" % record for record in records)
+    header = (HEADER % b"print").replace(b"db_p", b"dupsort=1\ndupfixed=1\ndb_p")
+    text = header + b"HEADER=END\n" + lines + b"DATA=END\n"
+    dest = tmp_path / "e"
+    assert load_text(text, dest, b"d", append=append, lib_version=lib_version) == len(records)
+    assert everything(dest)[0][b"d"][1] == records
+    assert load_text(text, dest, b"d", overwrite=False) == 0
+    assert load_text(text, dest, b"d") == len(records)
+    assert everything(dest)[0][b"d"][1] == records
+    assert pylmdb.verify(dest).ok
+
+
+def test_a_width_that_other_values_do_not_have_is_refused(tmp_path, lib_version):
+    header = (HEADER % b"print").replace(b"db_p", b"dupsort=1\ndupfixed=1\ndb_p")
+    text = header + b"HEADER=END\n a\n 22\n a\n 333\nDATA=END\n"
+    line = 2 + text[: text.index(b" 333")].count(b"\n") - 1
+    for append in (False, True):
+        with pytest.raises(pylmdb.BadValsizeError, match=f"load: line {line}"):
+            load_text(text, tmp_path / "e", b"d", append=append, lib_version=lib_version)
+
+
 def test_sorted_records_fill_their_pages(tmp_path, lib_version):
     lines = b"".join(b" %06d\n %b\n" % (i, b"v" * 100) for i in range(5000))
     text = HEADER % b"print" + b"HEADER=END\n" + lines + b"DATA=END\n"

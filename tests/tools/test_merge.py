@@ -36,6 +36,46 @@ def test_interleaved_records(tmp_path, versions):
     assert sorted(os.listdir(tmp_path)) == ["a", "all", "b"]
 
 
+@pytest.mark.parametrize("name", [None, b"named"])
+@pytest.mark.parametrize("width", [1, 7, 500, 4000])
+def test_runs_of_records_between_those_of_other_sources(tmp_path, versions, name, width):
+    """Pages that other sources have nothing between are read at once; large values are not."""
+    values = [b"", b"v" * 30, b"v" * 900, b"v" * 30, b"v" * 5000]
+    pairs = [(b"%06d" % i, values[i % 19 % 5]) for i in range(4000)]
+    parts = [[], []]
+    for i, pair in enumerate(pairs):
+        parts[i // width % 2].append(pair)
+    sources = [tmp_path / "a", tmp_path / "b"]
+    for source, version, part in zip(sources, versions, parts, strict=True):
+        if name is None:
+            make(source, version, [(b"1", b"1")], b"000100.")  # named databases in between
+            make(source, version, [(b"1", b"1")], b"zzz")
+        make(source, version, part, name)
+    merged = tmp_path / "all"
+    assert pylmdb.merge(sources, merged) == len(pairs) + 2 * (name is None)
+    found = content(merged, name)
+    names = [b"000100.", b"zzz"] if name is None else [name]
+    assert [pair for pair in found if pair[0].rstrip(b"\0") not in names] == pairs
+    assert pylmdb.verify(merged).ok
+    with pylmdb.open(merged) as env:
+        assert env.dbs() == names
+
+
+def test_equal_keys_at_the_ends_of_pages(tmp_path, lib_version):
+    """The last key of a page that another source has, too, is not read at once."""
+    sources = [tmp_path / "a", tmp_path / "b"]
+    make(sources[0], lib_version, [(b"%06d" % i, b"a" * 100) for i in range(2000)])
+    for first in (34, 35, 36, 37, 1999):
+        make(sources[1], lib_version, [(b"%06d" % first, b"b")])
+    assert pylmdb.merge(sources, tmp_path / "all", "last") == 2000
+    found = dict(content(tmp_path / "all"))
+    assert [key for key, value in found.items() if value == b"b"] == [
+        b"%06d" % i for i in (34, 35, 36, 37, 1999)
+    ]
+    with pytest.raises(pylmdb.KeyExistsError, match="000034"):
+        pylmdb.merge(sources, tmp_path / "none")
+
+
 def test_databases_keep_their_flags(tmp_path, versions):
     sources = [tmp_path / "a", tmp_path / "b"]
     for i, source in enumerate(sources):

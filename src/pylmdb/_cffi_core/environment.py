@@ -243,10 +243,7 @@ class EnvironmentCore:
 
         def _use(self) -> Any: ...
         def _open_db(self, *args: Any) -> Any: ...
-        def _stat(self) -> Any: ...
-        def _info(self) -> Any: ...
-        def _max_key_size(self) -> int: ...
-        def _max_readers(self) -> int: ...
+        def _ask(self, what: str) -> Any: ...
 
     def begin(
         self,
@@ -295,13 +292,13 @@ class EnvironmentCore:
         return handle
 
     def stat(self) -> Any:
-        return self._stat()
+        return self._ask("stat")
 
     def info(self) -> Any:
-        return self._info()
+        return self._ask("info")
 
     def max_key_size(self) -> int:
-        return int(self._max_key_size())
+        return int(self._ask("max_key_size"))
 
     def max_readers(self) -> int:
-        return int(self._max_readers())
+        return int(self._ask("max_readers"))

@@ -198,17 +198,18 @@ REFUSALS: dict[str, Refusal] = {
     "range of nothing": _of(
         ValueError, "range: keys=False and values=False leave nothing to return"
     ),
-    "prefix with bounds": _of(
-        TypeError,
-        "range: give prefix, or start and stop (with include_start and include_stop), not both",
-    ),
+    "prefix with bounds": _of(TypeError, "{}: give prefix, or start and stop{}, not both"),
     "prefix in another order": _of(
         InvalidParameterError,
-        "range: a database with integerkey or reverse_key is not ordered by the first bytes of"
+        "{}: a database with integerkey or reverse_key is not ordered by the first bytes of"
         " its keys, so it has no prefix; give start and stop",
     ),
+    "no bounds": _of(
+        TypeError,
+        "{}: no bound is given; give start, stop or prefix, or delete all records with {}",
+    ),
     "bound of another width": _of(
-        InvalidParameterError, "range: start or stop has {} bytes; the keys have {}"
+        InvalidParameterError, "{}: start or stop has {} bytes; the keys have {}"
     ),
     "record count of another type": _of(
         TypeError, "range: {} must be an integer of at least 0, not {.__name__}"

@@ -13,6 +13,7 @@ import errno
 
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_CREATE
+from .._core_rules.database_flags import flags_from
 from .._core_rules.failures import described, shown
 from .._typing import TYPE_CHECKING
 from ..database import Database
@@ -62,10 +63,18 @@ def checked_name(key: object, major: int, operation: str = "open_db", what: str 
 
 
 def open_db(
-    env: Environment, key: object, txn: Transaction[Any] | None, flags: int, create: bool
+    env: Environment,
+    key: object,
+    txn: Transaction[Any] | None,
+    words: dict[str, bool],
+    create: bool,
 ) -> Database:
-    """Implement ``Environment.open_db``, for what the core leaves to Python."""
+    """Implement ``Environment.open_db``, for what the core leaves to Python.
+
+    :param words: its keywords that are flags.
+    """
     shared = env._use()
+    flags = flags_from(**words)
     if key is None:
         if flags:
             raise ValueError("the main database takes no flags; give a name to set some")
@@ -233,6 +242,15 @@ def _list(
             key = bytes(ffi.buffer(memory, size[0]))
             if sure[0] or (opens and opens(env, key, txn)):
                 found.append(key)
+
+
+def is_database(env: Environment, txn: Transaction[Any], key: bytes) -> bool:
+    """Return True if the record of the main database with this key is a named database."""
+    with txn.cursor(env.open_db()) as cursor:
+        if not cursor.set_key(key):
+            return False
+        answer = cursor._do(txn._engine.lib.pylmdb_cursor_is_db)
+    return bool(answer == 1 or (answer and _opens(env, key, txn)))
 
 
 def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:

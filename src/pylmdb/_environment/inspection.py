@@ -7,10 +7,10 @@ import os
 
 from .._typing import TYPE_CHECKING
 from ..errors import ReadersFullError, error
-from ..types import EnvInfo, Reader, Stat, info_fields, stat_fields
+from ..types import EnvFlags, EnvInfo, Reader, Stat, info_fields, stat_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .._shared.environment import SharedEnv
     from ..environment import Environment
@@ -58,6 +58,27 @@ def max_readers(shared: SharedEnv) -> int:
     out = shared.engine.ffi.new("unsigned int *")
     shared.call("mdb_env_get_maxreaders", shared.engine.lib.mdb_env_get_maxreaders, out)
     return int(out[0])
+
+
+# What a core asks for if it cannot call liblmdb at once, by the name of Environment's method.
+ANSWERS: dict[str, Callable[[SharedEnv], object]] = {
+    "stat": stat,
+    "info": info,
+    "free_pages": free_pages,
+    "max_key_size": max_key_size,
+    "max_readers": max_readers,
+}
+
+
+def flags(env: Environment) -> EnvFlags:
+    """``Environment.flags``."""
+    env._use()
+    names = ("subdir", "readonly", "metasync", "sync", "map_async", "readahead")
+    fields = {name: getattr(env._options, name) for name in names}
+    fields.update(sync=env._sync, metasync=env._metasync)
+    for name in ("writemap", "meminit", "lock"):
+        fields[name] = getattr(env._options, name)
+    return EnvFlags(fields)
 
 
 def readers(shared: SharedEnv) -> str:

@@ -32,6 +32,7 @@ class DatabaseSource:
         cast, other = engine.ffi.cast, self.cursor._engine
         if other.lib is not engine.lib:
             _guard_reads(engine, other)
+        source.has_pages = other.lib is engine.lib
         address = other.ffi.addressof(other.lib, "pylmdb_source_move")
         source.move = cast("int (*)(struct pylmdb_source *)", _address(other, address))
         source.cursor = cast("MDB_cursor *", self.cursor._do(lambda ptr: _address(other, ptr)))

@@ -198,12 +198,14 @@ static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_ste
  * PYLMDB_NOT_QUICK: it must be read (pylmdb_position_refresh()). */
 static inline int pylmdb_quick_show(struct pylmdb_position *position)
 {
+    if (position->fresh == PYLMDB_BOTH_FRESH)
+        return 0; /* a read transaction: only writes set the others */
     if (position->unseen) {
         position->unseen = 0;
         position->moves++;
     }
     position->only_written = 0;
-    return position->fresh == PYLMDB_BOTH_FRESH ? 0 : PYLMDB_NOT_QUICK;
+    return PYLMDB_NOT_QUICK;
 }
 
 /* The next record in a read transaction, when nothing has moved the cursor since the last one;

@@ -121,7 +121,8 @@ class SharedEnv(SharedCore):
         self.dbi_lock = HandleLock()
         self.gate = WriterGate()
         self.max_dbs = options.first_max_dbs if options.max_dbs is None else options.max_dbs
-        self.map_limit = plan(options)[1]
+        self.plan = plan(options, engine.hardened)
+        self.map_limit = self.plan[1]
         self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------

@@ -52,21 +52,14 @@ class RetryError(Exception):
 class Look:
     """What there is before the files are opened.
 
-    :param kept: a descriptor of the lock file that is open already; -1 if there is none.
-    :param asks: whether to ask if another LMDB binding may have the files open in this process.
-        If so, ``found.lock_fd`` stays open until ``end()``, unless it is set to -1.
     :raises Error: the data file cannot be opened, or it does not exist and cannot be created.
     :raises RetryError: another process is removing it.
     """
 
-    def __init__(self, engine: Engine, options: Options, kept: int = -1, asks: bool = True) -> None:
+    def __init__(self, engine: Engine, options: Options) -> None:
         ffi, lib = engine.ffi, engine.lib
-        self._end = lib.pylmdb_look_end
-        # ends with the object, without Python code in between; the end closes lock_fd
-        found = ffi.new("struct pylmdb_look *", {"lock_fd": kept})
-        found = self.found = ffi.gc(found, lib.pylmdb_look_end)
-        lock_path = options.lock_path if asks else ffi.NULL
-        code = lib.pylmdb_look(options.data_path, not options.readonly, lock_path, found)
+        found = self.found = ffi.new("struct pylmdb_look *")
+        code = lib.pylmdb_look(options.data_path, not options.readonly, found)
         # the first bytes of the data file, and its key in the registry; b"" and None if it does
         # not exist and can be created
         self.head, self.key = b"", None
@@ -80,10 +73,6 @@ class Look:
             raise _not_a_file(options, code == errno.EISDIR)
         elif code != errno.ENOENT:
             raise _denied(options, code)
-
-    def end(self) -> None:
-        """Close the descriptor of the lock file."""
-        self._end(self.found)
 
     def file_mode(self, options: Options) -> int:
         """The permissions of the files that opening creates.
@@ -191,12 +180,16 @@ class OpenAttempt:
     """The attempt, from the directory to the files.
 
     :param head: the first bytes of the data file when the engine was chosen.
+    :param key: refuse this data file if another LMDB binding has it open in this process; None to
+        allow that.
     """
 
-    def __init__(self, engine: Engine, options: Options, head: bytes) -> None:
+    def __init__(self, engine: Engine, options: Options, head: bytes, key: FileKey | None) -> None:
         self._lib, self._null, self._options = engine.lib, engine.ffi.NULL, options
         self._engine, self._head = engine, head
-        self._record = engine.ffi.new("struct pylmdb_opening *")
+        record = self._record = engine.ffi.new("struct pylmdb_opening *")
+        if key is not None:
+            record.looked.device, record.looked.inode = key
         self._made_directory = False
 
     def make_directory(self) -> None:
@@ -234,8 +227,13 @@ class OpenAttempt:
             return
 
     def failure(self, code: int) -> Exception:
-        """The exception for an error code of :meth:`open`, or of a later step."""
+        """The exception for an error code of :meth:`open`, or of ``pylmdb_settle``."""
         options, lib, step = self._options, self._lib, self._record.step
+        if code == lib.PYLMDB_OTHER_BINDING:
+            return Error(
+                f"open: another LMDB binding has {options.given_path!r} open in this process",
+                hint="close it there first; two would break each other's locks",
+            )
         if code == lib.MDB_PAGE_NOTFOUND:
             code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
         if step == lib.PYLMDB_OPEN_LOCK_FILE:
@@ -273,12 +271,6 @@ class OpenAttempt:
             problem, hint = f"open: {name!r} cannot be opened", _hint(code)
         return error("mdb_env_open", code, hint, problem)
 
-    def check(self, env: CData) -> None:
-        """Raise if the file that is open now lacks pages."""
-        code = self._lib.pylmdb_env_check(env)
-        if code:
-            raise self.failure(code)
-
     def _is_meanwhile(self, code: int) -> bool:
         """Whether another process has interfered, so that the attempt must be repeated.
 
@@ -289,7 +281,7 @@ class OpenAttempt:
         if self._record.step == lib.PYLMDB_MAP_LOCK_FILE:
             return _is_empty(self._options.lock_path)
         if code in (lib.MDB_INVALID, lib.MDB_VERSION_MISMATCH):
-            return Look(self._engine, self._options, asks=False).head != self._head
+            return Look(self._engine, self._options).head != self._head
         return code in (errno.ENOENT, errno.ESTALE)
 
 

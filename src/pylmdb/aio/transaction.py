@@ -234,6 +234,8 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
     stat = short_call(Transaction.stat)
     next_id = short_call(Transaction.next_id)
     drop = long_call(Transaction.drop)
+    count = long_call(Transaction.count)
+    delete_range = long_call(Transaction.delete_range)
 
     put_array = short_call(Transaction.put_array)
     range_arrays = long_call(Transaction.range_arrays)

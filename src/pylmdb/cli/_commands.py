@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ._arguments import options_first
 from ._output import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
 # the longest time in seconds that an option accepts
@@ -31,8 +35,34 @@ def seconds(text: str) -> float:
     return value
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Keeps the lines of examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser that escapes control characters of wrong arguments in its messages."""
+    """A parser that escapes control characters of wrong arguments in its messages.
+
+    :ivar arrange: puts the words in the order in which they are parsed.
+    """
+
+    arrange: Callable[[list[str]], list[str]] | None = None
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse words, after ``arrange`` has put them in order."""
+        words = [*(sys.argv[1:] if args is None else args)]
+        if self.arrange is not None:
+            try:
+                words = self.arrange(words)
+            except ValueError as problem:
+                self.error(str(problem))
+        return super().parse_known_args(words, namespace or argparse.Namespace())
 
     def error(self, message: str) -> NoReturn:
         super().error(visible(message))
@@ -44,21 +74,38 @@ class Commands:
     def __init__(self, subparsers: argparse._SubParsersAction[Parser]) -> None:
         self._subparsers = subparsers
 
-    def add(self, name: str, run: object, text: str, json: bool = True) -> argparse.ArgumentParser:
-        """Add a command and return its parser; ``text`` is its description, a sentence or more."""
+    def add(
+        self, name: str, run: object, text: str, json: bool = True, *, examples: str = "",
+        environment: int | None = 0, **places: int,
+    ) -> Parser:  # fmt: skip
+        """Add a command and return its parser.
+
+        :param text: its description, a sentence or more.
+        :param json: True if it can print its result as JSON.
+        :param examples: command lines, one in each line.
+        :param environment: index of the operand that is the environment, which ``-e`` names too;
+            None: the order of the words counts.
+        :param places: other options whose values are operands, with their index.
+        """
         made = self._subparsers.add_parser(
-            name, help=text[0].lower() + text[1:].split(".")[0], description=text
-        )
-        made.set_defaults(run=run, json=False)
+            name, help=text[0].lower() + text[1:].split(".")[0], description=text,
+            formatter_class=HelpFormatter, epilog=_shown(examples), conflict_handler="resolve",
+        )  # fmt: skip
+        made.set_defaults(
+            run=run, failure=1, refuse=made.error, json=False, no_lock=False, read=False,
+            single=False,
+        )  # fmt: skip
         if json:
             made.add_argument("--json", action="store_true", help="print the result as JSON")
+        if environment is not None:
+            accept_known(made, env=environment, **places)
         return made
 
     def on_path(
-        self, name: str, run: object, text: str, json: bool = True
-    ) -> argparse.ArgumentParser:
+        self, name: str, run: object, text: str, json: bool = True, *, examples: str = ""
+    ) -> Parser:
         """Add a command on one environment."""
-        made = self.add(name, run, text, json)
+        made = self.add(name, run, text, json, examples=examples)
         made.add_argument(
             "path", metavar="PATH", help="path of the environment: a directory or a single file"
         )
@@ -67,3 +114,32 @@ class Commands:
             help="do not use the lock file; other processes must not write meanwhile",
         )  # fmt: skip
         return made
+
+
+def _shown(examples: str) -> str | None:
+    return "\n  ".join(["examples:", *examples.splitlines()]) if examples else None
+
+
+def accept_known(command: Parser, **places: int) -> None:
+    """Add the options that every command of py-lmdb has, and accept options between operands.
+
+    :param places: options whose values are operands, with their index; ``env`` is one of them.
+    """
+    command.add_argument("-e", "--env", metavar="PATH",
+                         help="the environment, instead of its path as an operand")  # fmt: skip
+    command.add_argument("-s", "--use-single-file", action="store_true", dest="single",
+                         help="the environment is a single file, also if it is new")  # fmt: skip
+    command.add_argument("-r", "--read", action="store_true",
+                         help="refuse to write to the environment")  # fmt: skip
+    # The map grows by itself, and all named databases are counted.
+    for option in (("-S", "--map_size"), ("-M", "--max-dbs")):
+        command.add_argument(*option, type=number, help=argparse.SUPPRESS)
+    command.arrange = partial(options_first, options=command._option_string_actions, places=places)
+
+
+def add_database(command: argparse._ActionsContainer, text: str, *others: str) -> None:
+    """Add the option that names a database.
+
+    :param others: more ways to write the option.
+    """
+    command.add_argument("-d", "--db", *others, metavar="NAME", help=text)

@@ -3,49 +3,61 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from .._base.flags import DATABASE_FLAGS
 from ..environment import Environment
 from ..errors import NotFoundError
 from ..tools.destination import is_new
 from ..tools.sources import open_source, open_unlocked_if_safe, open_whole, with_room
-from ._output import visible
+from ._data import NAME
+from ._output import print_error
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Mapping
 
     from ..database import Database
     from ..transaction import Transaction
 
+# the flags of databases, as the keywords of open_db
+FLAGS = tuple(DATABASE_FLAGS)
 
-def reading(
-    args: argparse.Namespace, whole: bool = False, subdir: bool | None = None
-) -> Environment:
+
+def reading(args: argparse.Namespace, whole: bool = False, path: str | None = None) -> Environment:
     """Open the environment of a command that only reads.
 
     :param whole: True if the command may open all databases, which must be counted for that.
+    :param path: another one than ``args.path``.
     """
-    require(args.path)
-    opens = partial(open_whole if whole else open_source, args.path, subdir)
+    chosen: str = args.path if path is None else path
+    require(chosen)
+    opens = partial(open_whole if whole else open_source, chosen, False if args.single else None)
     if args.no_lock:
         return opens(lock=False)
-    return open_unlocked_if_safe(args.path, opens, partial(_print_notice, args))
-
-
-def _print_notice(args: argparse.Namespace, text: str) -> None:
-    print(f"pylmdb {args.command}: {visible(text)}", file=sys.stderr, flush=True)
+    return open_unlocked_if_safe(chosen, opens, partial(print_error, args))
 
 
 def writing(args: argparse.Namespace, whole: bool = False) -> Environment:
     """Open the environment of a command that writes; create it only with ``--create``."""
+    refuse_to_write(args)
     create = getattr(args, "create", False)
     if not create:
         require(args.path)
-    opens = partial(Environment, args.path, create=create, lock=not args.no_lock)
+    opens = partial(
+        Environment, args.path, create=create, lock=not args.no_lock,
+        subdir=False if args.single else None,
+    )  # fmt: skip
     return with_room(opens, more=1) if whole else opens()
+
+
+def refuse_to_write(args: argparse.Namespace) -> None:
+    """Raise ValueError if ``--read`` is given."""
+    if args.read:
+        raise ValueError(f"{args.command} writes to the environment; leave out --read")
 
 
 def require(path: str) -> None:
@@ -56,14 +68,43 @@ def require(path: str) -> None:
         raise FileNotFoundError(f"{path!r} does not exist")
 
 
+def name_of(text: str | None) -> bytes | None:
+    """Return the name of a database that is given as an argument; None is the main one."""
+    return None if text is None else NAME.read(text)
+
+
 def database(
     env: Environment, args: argparse.Namespace, txn: Transaction[Any] | None = None
 ) -> Database:
-    """Open the database that ``--db`` names."""
-    name = None if args.db is None else os.fsencode(args.db)
+    """Open the database that ``--db`` names; ``--create`` creates it, with its ``--flags``."""
+    create = getattr(args, "create", False)
+    return open_database(env, args.db, txn, create, getattr(args, "flags", None) or {})
+
+
+def open_database(
+    env: Environment, name: str | None, txn: Transaction[Any] | None = None, create: bool = False,
+    flags: Mapping[str, bool] = MappingProxyType({}),
+) -> Database:  # fmt: skip
+    """Open a database by its name as it is shown and typed."""
     try:
-        return env.open_db(name, txn, create=getattr(args, "create", False))
+        return env.open_db(name_of(name), txn, create=create, **flags)
     except NotFoundError:
         raise NotFoundError(
-            f"the database {args.db!r} does not exist; 'pylmdb ls' lists the databases"
+            f"the database {name!r} does not exist; 'pylmdb ls' lists the databases"
         ) from None
+
+
+def database_flags(text: str) -> dict[str, bool]:
+    """Parse an argument that is a list of the flags of ``open_db``."""
+    words = text.replace(",", " ").split()
+    if not words or {*words} - {*FLAGS}:
+        raise argparse.ArgumentTypeError(f"flags are {', '.join(FLAGS)}, not {text!r}")
+    return dict.fromkeys(words, True)
+
+
+def add_flags(command: argparse.ArgumentParser) -> None:
+    """Add the option for the flags of a database."""
+    command.add_argument(
+        "--flags", type=database_flags, metavar="WORDS",
+        help=f"flags of a database that is created: {', '.join(FLAGS)}, separated by commas",
+    )  # fmt: skip

@@ -6,14 +6,18 @@ Names and keys may contain anything, so control characters and unprintable ones 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import argparse
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import BinaryIO, TextIO
 
 
 # characters that may have to be escaped; all others are printable ASCII
@@ -39,20 +43,39 @@ def _escape(char: str) -> str:
 
 def print_json(value: object, lines: bool = False) -> None:
     """Print a value as JSON: with indentation, or on one line if it is one of many."""
+    print(json_text(value, lines, sys.stdout.encoding or "utf-8"))
+
+
+def json_text(value: object, lines: bool = True, encoding: str = "utf-8") -> str:
+    """Return JSON whose control characters, and what an encoding lacks, are escaped."""
     text = json.dumps(value, indent=None if lines else 2, ensure_ascii=False, allow_nan=False)
-    print(_NOT_PLAIN_ASCII.sub(_json_escape, text))
+    return _NOT_PLAIN_ASCII.sub(lambda found: _json_escape(found[0], encoding), text)
 
 
-def _json_escape(found: re.Match[str]) -> str:
-    char = found[0]
-    try:
-        char.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        pass
-    else:
+def _json_escape(char: str, encoding: str) -> str:
+    with suppress(UnicodeEncodeError):
+        char.encode(encoding)
         if char.isprintable():
             return char
     return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
+
+
+def print_error(args: argparse.Namespace, text: str) -> None:
+    """Print one line to stderr that begins with the name of the command."""
+    print(f"pylmdb {args.command}: {visible(text)}", file=sys.stderr, flush=True)
+
+
+def counted(count: int, what: str = "record") -> str:
+    """Return a number and what it counts, which is in the plural unless it is one."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def print_result(args: argparse.Namespace, text: str, **fields: object) -> None:
+    """Print the result of a command: a line, or with ``--json`` the fields."""
+    if args.json:
+        print_json(fields)
+    else:
+        print(text)
 
 
 class VisibleOutput:
@@ -63,6 +86,43 @@ class VisibleOutput:
             end = "\n" if line.endswith(b"\n") else ""
             print(visible(os.fsdecode(line.removesuffix(b"\n"))), end=end)
         return len(data)
+
+
+class VisibleText:
+    """A text file that prints lines to a terminal, with control characters escaped."""
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines(keepends=True):
+            end = "\n" if line.endswith("\n") else ""
+            print(visible(line.removesuffix("\n")), end=end)
+        return len(text)
+
+
+@contextmanager
+def text_output(path: str | None) -> Iterator[TextIO | VisibleText]:
+    """Open a file to write text to in UTF-8; None and "-" are standard output."""
+    if path is not None and path != "-":
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            yield file
+    elif sys.stdout.isatty():
+        yield VisibleText()
+    else:
+        sys.stdout.flush()
+        out = io.TextIOWrapper(sys.stdout.buffer, "utf-8", newline="")
+        try:
+            yield out
+        finally:
+            out.detach()  # it flushes, and leaves standard output open
+
+
+@contextmanager
+def binary_input(path: str | None) -> Iterator[BinaryIO]:
+    """Open a file to read; None and "-" are standard input."""
+    if path is None or path == "-":
+        yield sys.stdin.buffer
+    else:
+        with open(path, "rb") as file:
+            yield file
 
 
 def print_names(names: Iterable[str]) -> None:

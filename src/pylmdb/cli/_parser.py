@@ -3,14 +3,38 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .._version import __version__
-from . import checking, completion, exchange, files, inspection, records, shell, watching
-from ._commands import Commands, Parser
+from . import (
+    checking,
+    comparing,
+    completion,
+    databases,
+    exchange,
+    files,
+    inspection,
+    records,
+    shell,
+    text,
+    watching,
+)
+from ._arguments import command_first
+from ._commands import Commands, HelpFormatter, Parser
 
 if TYPE_CHECKING:
     import argparse
+
+_EXAMPLES = """\
+examples:
+  pylmdb put fruit apple red --create
+  pylmdb scan fruit --prefix a
+  pylmdb info fruit
+  pylmdb scan --help
+
+PATH is an environment: a directory with data.mdb in it, or a single file.
+'pylmdb COMMAND --help' describes the options of a command, with examples."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,14 +45,18 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(
         prog="pylmdb",
         description="Inspect, change, convert and check LMDB files.",
-        epilog="PATH is an environment: a directory with data.mdb in it, or a single file."
-        " 'pylmdb COMMAND --help' describes the options of a command.",
+        formatter_class=HelpFormatter,
+        epilog=_EXAMPLES,
     )
     top.add_argument("--version", action="version", version=f"pylmdb {__version__}")
     commands = top.add_subparsers(
         dest="command", required=True, metavar="COMMAND", title="commands"
     )
-    for module in (inspection, records, files, checking, exchange, watching, shell, completion):
+    top.arrange = partial(command_first, commands=commands.choices)
+    for module in (
+        inspection, records, databases, comparing, text, files, exchange, checking, watching, shell,
+        completion,
+    ):  # fmt: skip
         module.add(Commands(commands))
     top.set_defaults(parser=top)
     return top

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import Error
-from ._output import visible
+from ._output import print_error
 
 if TYPE_CHECKING:
     import argparse
@@ -23,23 +23,24 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Run one command and return the exit status."""
     _prepare_streams()
     args = parser.parse_args(argv)
+    status: int | None
     try:
-        args.run(args)
+        status = args.run(args)
         sys.stdout.flush()
-        return 0
+        return status or 0
     except BrokenPipeError:
         _drop_output()  # the reader of the pipe has closed it
     except KeyboardInterrupt:
         return 130
     except _FAILURES as failure:
-        text = visible(" ".join(str(failure).split())) or type(failure).__name__
+        text = " ".join(str(failure).split()) or type(failure).__name__
         with suppress(OSError):
-            print(f"pylmdb {args.command}: {text}", file=sys.stderr, flush=True)
+            print_error(args, text)
         try:
             sys.stdout.flush()
         except OSError:
             _drop_output()
-    return 1
+    return int(args.failure)
 
 
 def _prepare_streams() -> None:

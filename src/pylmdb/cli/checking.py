@@ -21,11 +21,15 @@ def add(commands: Commands) -> None:
         "verify",
         verify_file,
         "Check a file, which may be hostile; the exit status is 1 if it is damaged.",
+        examples="""\
+pylmdb verify fruit
+pylmdb verify fruit/data.mdb --json""",
     )
     saving = commands.add(
         "salvage",
         salvage_file,
         "Save what can be read of a damaged file; the exit status is 1 if anything is lost.",
+        examples="pylmdb salvage fruit saved",
     )
     for each in (command, saving):
         each.add_argument(
@@ -42,14 +46,24 @@ def add(commands: Commands) -> None:
 def verify_file(args: argparse.Namespace) -> None:
     """``pylmdb verify``."""
     require(args.path)
-    report = verify(args.path, progress=progress())
+    report = verify(args.path, subdir=False if args.single else None, progress=progress())
+    is_unknown = report.format is None and not report.ok
     if args.json:
         print_json(report.as_dict())
-    else:
+    elif not is_unknown:
         _print_lines(report)
+    if is_unknown:
+        raise ValueError(_of_unknown(args.path, report.findings[0].text))
     if not report.ok:
         advice = "; pylmdb salvage saves what can be read" if report.databases else ""
         raise ValueError(f"{args.path!r} is damaged{advice}")
+
+
+def _of_unknown(path: str, finding: str) -> str:
+    """Return a message for a file that is not an LMDB file, or of an unknown kind."""
+    if finding.startswith("it "):
+        return f"{path!r} {finding[3:]}"
+    return f"{path!r}: {finding}"
 
 
 def salvage_file(args: argparse.Namespace) -> None:

@@ -55,8 +55,9 @@ fi
 def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add(
-        "completion", print_script, "Print a script with which a shell completes commands.", False
-    )
+        "completion", print_script, "Print a script with which a shell completes commands.", False,
+        environment=None, examples="pylmdb completion bash > pylmdb-completion",
+    )  # fmt: skip
     command.add_argument("shell", choices=[*_SCRIPTS], help="shell that is to run the script")
 
 
@@ -76,6 +77,7 @@ def _described(
             (option, action.help or "")
             for action in command._actions
             for option in action.option_strings
+            if action.help != argparse.SUPPRESS
         ])
         for name, command in actions[0].choices.items()
     }  # fmt: skip

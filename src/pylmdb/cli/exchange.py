@@ -1,60 +1,182 @@
 # SPDX-License-Identifier: MIT
-"""Commands that convert data sets from and to other formats: import, export.
+"""Commands that convert from and to other formats: import, export.
 
-:mod:`pylmdb.datasets` defines the formats and their options.  It needs numpy, so these commands
-parse the arguments after their names only when they run.
+Records are converted from and to CSV and lines of JSON.  :mod:`pylmdb.datasets` defines the formats
+of data sets and their options.  It needs numpy, so these commands parse the arguments after their
+names only when they run.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._commands import Parser
-from ._output import print_json, progress
+from ..tools.dumping import refuse_own_file
+from ._arguments import command_first
+from ._commands import HelpFormatter, Parser, accept_known, add_database
+from ._data import Failures, add_formats, formats
+from ._opening import add_flags, database, name_of, reading
+from ._output import binary_input, counted, print_result, progress, text_output
+from ._records import add_range, bounds, own_records
+from ._storing import chosen_flags, store
+from .csv_tables import CsvTable, delimiter
+from .csv_tables import write_records as write_csv
+from .json_lines import JsonLines
+from .json_lines import write_records as write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..datasets.formats import Format, Option
     from ._commands import Commands
+
+# formats of records; those of data sets are in pylmdb.datasets.formats
+_RECORDS = {"csv": "rows of a CSV file", "jsonl": "lines of JSON"}
+_IMPORTS = """\
+pylmdb import csv table.csv new
+pylmdb import csv table.csv new --key id -d rows
+pylmdb import jsonl records.jsonl new --on-conflict error
+pylmdb import images folder samples"""
+_EXPORTS = """\
+pylmdb export csv fruit fruit.csv
+pylmdb export csv fruit -d prices --prefix a
+pylmdb export jsonl fruit - | gzip > fruit.jsonl.gz"""
 
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    for name, run, text in (
-        ("import", import_samples, "Make a data set of images, HDF5 or arrays."),
-        ("export", export_samples, "Write the samples of a data set as images, HDF5 or arrays."),
-    ):
-        command = commands.add(name, run, text, json=False)
+    for name, run, text, examples in (
+        ("import", import_samples, "Store CSV, lines of JSON, images, HDF5 or arrays.", _IMPORTS),
+        ("export", export_samples, "Write CSV, lines of JSON, images, HDF5 or arrays.", _EXPORTS),
+    ):  # fmt: skip
+        command = commands.add(name, run, text, False, environment=None, examples=examples)
+        command.arrange = partial(command_first, commands=_RECORDS)
         command.add_argument(
             "words", nargs=argparse.REMAINDER, metavar="FORMAT ...",
-            help="images, imagelist (import only), hdf5, npz, memmap, or lmdb (to change the"
-            f" layout); 'pylmdb {name} FORMAT --help' describes the options",
+            help="csv or jsonl (lines of JSON) for records; for data sets images, imagelist (import"
+            " only), hdf5, npz, memmap, or lmdb (to change the layout);"
+            f" 'pylmdb {name} FORMAT --help' describes the options",
         )  # fmt: skip
 
 
-def import_samples(args: argparse.Namespace) -> None:
+def import_samples(args: argparse.Namespace) -> int | None:
     """``pylmdb import``."""
+    if args.words and args.words[0] in _RECORDS:
+        return import_records(_parse(args.command, args.words, 1, _add_import))
     from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.load, each.load_options) for name, each in FORMATS.items()})
+    return None
 
 
-def export_samples(args: argparse.Namespace) -> None:
+def export_samples(args: argparse.Namespace) -> int | None:
     """``pylmdb export``."""
+    if args.words and args.words[0] in _RECORDS:
+        return export_records(_parse(args.command, args.words, 0, _add_export))
     from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.save, each.save_options) for name, each in FORMATS.items()})
+    return None
+
+
+def _parse(
+    command: str, words: list[str], environment: int, add_options: Callable[[Parser, str], None]
+) -> argparse.Namespace:
+    """Parse a format of records, and the words behind it.
+
+    :param environment: index of the operand that is the environment.
+    """
+    form = words[0]
+    parser = Parser(f"pylmdb {command} {form}", formatter_class=HelpFormatter)
+    parser.set_defaults(command=command, form=form, refuse=parser.error, no_lock=False)
+    accept_known(parser, env=environment)
+    add_options(parser, form)
+    if form == "csv":
+        parser.add_argument("--delimiter", type=delimiter, default=",", metavar="CHAR",
+                            help="the character between cells; 'tab' is a tab")  # fmt: skip
+        parser.add_argument("--no-header", action="store_false", dest="header",
+                            help="the first row is a record")  # fmt: skip
+    add_formats(parser, arrays=False)
+    return parser.parse_args(words[1:])
+
+
+def _add_import(parser: Parser, form: str) -> None:
+    """Add the options of the import of records."""
+    parser.description = f"Store {_RECORDS[form]} as records: all or none."
+    what, first, second = "field", '"key"', '"value" if --key is not given'
+    if form == "csv":
+        what, first, second = "column", "the first one", "the other one of two"
+    parser.add_argument("source", metavar="SOURCE", help="path to read; '-' is standard input")
+    parser.add_argument(
+        "path", metavar="PATH", help="path of the environment; it is created if it does not exist"
+    )
+    parser.add_argument("--key", metavar=what.upper(),
+                        help=f"{what} of the keys; by default {first}")  # fmt: skip
+    parser.add_argument(
+        "--value", metavar=what.upper(),
+        help=f"{what} of the values; by default {second}, else all other {what}s as an object of"
+        " JSON",
+    )  # fmt: skip
+    add_database(parser, "store records in this database, which is created if it does not exist")
+    add_flags(parser)
+    parser.add_argument(
+        "--on-conflict", choices=["error", "first", "last"], default="last",
+        help="for a key with different values: fail, or keep the first or the last one",
+    )  # fmt: skip
+    parser.add_argument("--memory", metavar="SIZE", default="1 GiB",
+                        help="memory to sort with (default: 1 GiB)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_export(parser: Parser, form: str) -> None:
+    """Add the options of the export of records."""
+    parser.description = f"Write records as {_RECORDS[form]}."
+    parser.add_argument("path", metavar="PATH", help="path of the environment")
+    parser.add_argument("dest", metavar="DEST", nargs="?", default="-",
+                        help="path to write; '-', the default, is standard output")  # fmt: skip
+    add_range(parser, "write")
+    add_database(parser, "write a named database instead of the main one")
+
+
+def import_records(args: argparse.Namespace) -> int:
+    """``pylmdb import csv`` and ``pylmdb import jsonl``."""
+    with binary_input(args.source) as file:
+        table = CsvTable(args, file) if args.form == "csv" else JsonLines(args, file)
+        sections = table.sections(name_of(args.db), chosen_flags(args))
+        written = store(args, sections, args.on_conflict)
+    print_result(args, f"{counted(written)} written", records=written)
+    return 0
+
+
+def export_records(args: argparse.Namespace) -> int:
+    """``pylmdb export csv`` and ``pylmdb export jsonl``."""
+    failures = Failures(args)
+    with reading(args) as env, env.begin() as txn:
+        db = database(env, args, txn)
+        pair = formats(args, txn, db)
+        if args.dest != "-":
+            refuse_own_file("export", env, args.dest)
+        records = own_records(txn, db, **bounds(args, pair[0]))
+        with text_output(args.dest) as out:
+            if args.form == "csv":
+                write_csv(out, records, pair, failures, args)
+            else:
+                write_json(out, records, pair, failures)
+    return failures.status()
 
 
 def _run(
     args: argparse.Namespace, directions: dict[str, tuple[Format, Any, tuple[Option, ...]]]
 ) -> None:
     parser = Parser(f"pylmdb {args.command}")
-    formats = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
+    choices = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
+    for name, text in _RECORDS.items():
+        choices.add_parser(name, help=text)
     for name, (each, function, options) in directions.items():
         if function is None:
             continue
-        made = formats.add_parser(name, help=each.description, description=each.description)
+        made = choices.add_parser(name, help=each.description, description=each.description)
         made.add_argument("source", metavar="SOURCE", help="path to read")
         made.add_argument("dest", metavar="DEST", help="path to write")
         made.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -65,10 +187,8 @@ def _run(
     chosen = {key: value for key, value in given.items() if value is not None}
     done = directions[name][1](source, dest, progress=progress(), **chosen)
     count = done[0] if isinstance(done, tuple) else done
-    if as_json:
-        print_json({"samples": count})
-    else:
-        print(f"{count:,} samples")
+    args.json = as_json
+    print_result(args, counted(count, "sample"), samples=count)
 
 
 def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:

@@ -7,10 +7,13 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..database import words_of
+from .._core_rules.database_flags import words_of
 from ..tools.sources import data_path, open_source
+from ._commands import add_database
+from ._data import NAME, name_json
 from ._opening import database, reading, require, writing
 from ._output import print_fields, print_json, print_names, print_table, size
+from ._records import name_text
 
 if TYPE_CHECKING:
     import argparse
@@ -22,23 +25,42 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    commands.on_path("info", info, "Describe an environment: its format, sizes and databases.")
-    ls = commands.on_path("ls", list_databases, "List the named databases.")
+    commands.on_path(
+        "info", info, "Describe an environment: its format, sizes and databases.",
+        examples="""\
+pylmdb info fruit
+pylmdb info fruit --json""",
+    )  # fmt: skip
+    ls = commands.on_path(
+        "ls", list_databases, "List the named databases.",
+        examples="""\
+pylmdb ls fruit
+pylmdb ls fruit -l""",
+    )  # fmt: skip
     ls.add_argument("-l", "--long", action="store_true", help="show sizes and flags, too")
     stat = commands.on_path(
-        "stat", statistics, "Show the numbers of entries, pages and levels of a database."
-    )
+        "stat", statistics, "Show the numbers of entries, pages and levels of a database.",
+        examples="""\
+pylmdb stat fruit -d prices
+pylmdb stat fruit --all""",
+    )  # fmt: skip
     which = stat.add_mutually_exclusive_group()
-    which.add_argument(
-        "-d", "--db", metavar="NAME", help="describe a named database instead of the main one"
-    )
+    add_database(which, "describe a named database instead of the main one")
     which.add_argument("-a", "--all", action="store_true", help="describe every database")
     readers = commands.on_path(
-        "readers", list_readers, "List the readers, and how many freed pages each keeps from reuse."
-    )
+        "readers", list_readers,
+        "List the readers, and how many freed pages each keeps from reuse.",
+        examples="""\
+pylmdb readers fruit
+pylmdb readers fruit --clean""",
+    )  # fmt: skip
     readers.add_argument(
-        "--clean", action="store_true", help="free the reader slots of dead processes"
+        "-c", "--clean", action="store_true", help="free the reader slots of dead processes"
     )
+
+
+def _as_json(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "name": name_json(row["name"])} for row in rows]
 
 
 def _databases(env: Environment, txn: Transaction[Any]) -> list[dict[str, Any]]:
@@ -50,7 +72,7 @@ def _databases(env: Environment, txn: Transaction[Any]) -> list[dict[str, Any]]:
         pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages
         rows.append(
             {
-                "name": None if name is None else os.fsdecode(name),
+                "name": name,
                 "entries": stat.entries,
                 "depth": stat.depth,
                 "pages": pages,
@@ -66,7 +88,7 @@ def _print_databases(rows: list[dict[str, Any]]) -> None:
     print_table(
         columns,
         (
-            ("(main)" if row["name"] is None else row["name"], row["entries"], row["depth"],
+            (name_text(row["name"]), row["entries"], row["depth"],
              row["pages"], size(row["bytes"]), " ".join(row["flags"]))
             for row in rows
         ),
@@ -93,7 +115,7 @@ def info(args: argparse.Namespace) -> None:
         }
         databases = _databases(env, txn)
     if args.json:
-        print_json({**fields, "databases": databases})
+        print_json({**fields, "databases": _as_json(databases)})
         return
     for name in ("page_size", "file_size", "disk_size", "used", "map_size"):
         fields[name] = f"{fields[name]:,} ({size(fields[name])})"
@@ -108,15 +130,15 @@ def list_databases(args: argparse.Namespace) -> None:
         if args.long:
             rows = _databases(env, txn)
             if args.json:
-                print_json(rows)
+                print_json(_as_json(rows))
             else:
                 _print_databases(rows)
             return
-        names = [os.fsdecode(name) for name in env.dbs(txn)]
+        names = env.dbs(txn)
     if args.json:
-        print_json(names)
+        print_json([*map(name_json, names)])
     else:
-        print_names(names)
+        print_names(map(NAME.text, names))
 
 
 def statistics(args: argparse.Namespace) -> None:
@@ -124,7 +146,7 @@ def statistics(args: argparse.Namespace) -> None:
     with reading(args, whole=args.all) as env, env.begin() as txn:
         rows = _databases(env, txn) if args.all else [dict(txn.stat(database(env, args, txn)))]
     if args.json:
-        print_json(rows if args.all else rows[0])
+        print_json(_as_json(rows) if args.all else rows[0])
     elif args.all:
         _print_databases(rows)
     else:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 import code
 import shlex
 import sys
@@ -11,23 +12,29 @@ from typing import TYPE_CHECKING
 
 from ._opening import reading, writing
 from ._output import visible
+from ._records import name_text, named_databases
 from ._running import run
 
 if TYPE_CHECKING:
     import argparse
 
+    from ..database import Database
     from ._commands import Commands
 
 _WELCOME = """\
 env is the environment, txn a read transaction; renew() begins a new txn, which sees later commits.
+Named databases are variables, and in dbs: txn.get(b"key", db=prices), or db=dbs["prices"].
 .COMMAND runs a command of pylmdb on it: .ls, .scan --limit 3, .get KEY; .help lists them."""
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     shell = commands.on_path(
-        "shell", run_shell, "Start a Python console with the environment open.", json=False
-    )
+        "shell", run_shell, "Start a Python console with the environment open.", json=False,
+        examples="""\
+pylmdb shell fruit
+echo 'txn.get(b"apple", db=prices)' | pylmdb shell fruit""",
+    )  # fmt: skip
     shell.add_argument(
         "-w", "--write", action="store_true", help="open the environment for writing"
     )
@@ -62,13 +69,23 @@ class Console(code.InteractiveConsole):
 def run_shell(args: argparse.Namespace) -> None:
     """``pylmdb shell``."""
     with (writing if args.write else reading)(args, whole=True) as env:
-        names: dict[str, object] = {"env": env, "pylmdb": sys.modules["pylmdb"]}
+        dbs: dict[str, Database] = {}
+        # ENV is what py-lmdb's command calls the environment
+        names: dict[str, object] = {
+            "env": env, "ENV": env, "dbs": dbs, "pylmdb": sys.modules["pylmdb"]
+        }  # fmt: skip
 
         def renew() -> None:
-            names["txn"] = env.begin(buffers=False)
+            txn = names["txn"] = env.begin(buffers=False)
+            dbs.clear()
+            dbs.update((name_text(db.name), db) for db in named_databases(env, txn))
 
         renew()
         names["renew"] = renew
+        taken = {*names, *vars(builtins)}
+        names.update(
+            (name, db) for name, db in dbs.items() if name.isidentifier() and name not in taken
+        )
         console = Console(names, args.path, args.parser)
         if sys.stdin.isatty():
             with suppress(ImportError):

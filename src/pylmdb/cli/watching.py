@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
+import argparse
+import csv
 import random
 import sys
 import time
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
-from ._commands import number, seconds
+from ._commands import add_database, number, seconds
 from ._opening import database, reading
 from ._output import print_json, print_table
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from ..environment import Environment
@@ -27,7 +28,14 @@ _BENCH_KEYS = 10_000
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    watch = commands.on_path("watch", watch_environment, "Print a line of counters at intervals.")
+    watch = commands.on_path(
+        "watch", watch_environment, "Print a line of counters at intervals.",
+        examples="""\
+pylmdb watch fruit -n 1
+pylmdb watch fruit -i 0.1 -n 3 --csv > counters.csv""",
+    )  # fmt: skip
+    watch.add_argument("--csv", action="store_true", help="print CSV")
+    watch.add_argument("--window", type=number, help=argparse.SUPPRESS)
     watch.add_argument(
         "-i",
         "--interval",
@@ -37,10 +45,11 @@ def add(commands: Commands) -> None:
         help="seconds between two lines; the default is 1",
     )
     watch.add_argument("-n", "--count", type=number, metavar="N", help="stop after N lines")
-    bench = commands.on_path("bench", bench_environment, "Measure how fast an environment is read.")
-    bench.add_argument(
-        "-d", "--db", metavar="NAME", help="read a named database instead of the main one"
-    )
+    bench = commands.on_path(
+        "bench", bench_environment, "Measure how fast an environment is read.",
+        examples="pylmdb bench fruit --seconds 0.1",
+    )  # fmt: skip
+    add_database(bench, "read a named database instead of the main one")
     bench.add_argument(
         "--seconds", type=seconds, default=1.0, help="seconds for each case; the default is 1"
     )
@@ -48,9 +57,12 @@ def add(commands: Commands) -> None:
 
 def watch_environment(args: argparse.Namespace) -> None:
     """``pylmdb watch``; text has tabs between the columns."""
+    if args.json and args.csv:
+        args.refuse("--json and --csv cannot be used together")
+    rows = csv.writer(sys.stdout, delimiter="," if args.csv else "\t", lineterminator="\n")
     with reading(args, whole=True) as env:
         if not args.json:
-            print(*_COLUMNS, sep="\t")
+            rows.writerow(_COLUMNS)
         for number in count() if args.count is None else range(args.count):
             if number:
                 time.sleep(args.interval)
@@ -58,7 +70,7 @@ def watch_environment(args: argparse.Namespace) -> None:
             if args.json:
                 print_json(row, lines=True)
             else:
-                print(*row.values(), sep="\t")
+                rows.writerow(row.values())
             sys.stdout.flush()
 
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .._core_rules.database_flags import words_of
 from .._environment import catalog as _catalog
-from ..database import words_of
 from ..errors import BusyError, Error, IncompatibleError, InvalidParameterError, NotFoundError
 from .layouts import order
 

@@ -13,8 +13,9 @@ from _collections_abc import Mapping
 from _operator import add
 
 from .._base.public_names import adopt_methods
+from .._core_rules.database_flags import words_of
 from .._typing import TYPE_CHECKING
-from ..database import Database, words_of
+from ..database import Database
 from ..environment import Environment
 from ..errors import IncompatibleError, ReadonlyError, closed
 from .opening import CLOSED, ExistingTransaction, open_environment

@@ -8,6 +8,7 @@ from sys import maxsize
 
 from .._core_rules.failures import described, shown
 from .._core_rules.ranges import following, record_count, successor
+from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
 from ..errors import InvalidParameterError
 from .iteration import Items, Keys, Values, iterate
@@ -43,6 +44,8 @@ class Ordered(MutableMapping[K, V]):
         def _own_writer(self) -> Transaction[Any] | None: ...
 
         def _reading(self) -> AbstractContextManager[Any]: ...
+
+        def _writing(self) -> AbstractContextManager[Any]: ...
 
     def _walk_keys(self, reverse: bool) -> Iterator[K]:
         return iterate(self, self._decode_key, None, None, reverse, False)
@@ -178,13 +181,63 @@ class Ordered(MutableMapping[K, V]):
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``.
         """
+        raw = self._encode_prefix(prefix)
+        return self._walk_items(raw, successor(raw), reverse, limit, offset)
+
+    def _encode_prefix(self, prefix: K) -> bytes:
         encode = self._codecs[0].encode_prefix
         if encode is None:
             raise TypeError(
-                f"keys stored as {self._codec_names[0]!r} have no prefixes; use range()"
+                f"keys stored as {self._codec_names[0]!r} have no prefixes; give start and stop"
             )
-        raw = encode(prefix)
-        return self._walk_items(raw, successor(raw), reverse, limit, offset)
+        return encode(prefix)
+
+    def _bounds(
+        self, start: K | None, stop: K | None, prefix: K | None
+    ) -> dict[str, bytes | Database | None]:
+        """Return the arguments for a method of Transaction."""
+        return {
+            "start": None if start is None else self._encode_key(start),
+            "stop": None if stop is None else self._encode_key(stop),
+            "prefix": None if prefix is None else self._encode_prefix(prefix),
+            "db": self._db,
+        }
+
+    def count(
+        self, start: K | None = None, stop: K | None = None, *, prefix: K | None = None
+    ) -> int:
+        """Return the number of keys with ``start <= key < stop``.
+
+        :param start: the first key; None for the beginning.
+        :param stop: the key to stop before; None for the end.
+        :param prefix: instead of both: count the keys that begin with it, as :meth:`prefix`
+            does.
+
+        :meth:`pylmdb.Transaction.count`.
+        """
+        bounds = self._bounds(start, stop, prefix)
+        with self._reading() as txn:
+            return int(txn.count(**bounds))
+
+    def delete_range(
+        self, start: K | None = None, stop: K | None = None, *, prefix: K | None = None
+    ) -> int:
+        """Delete the keys with ``start <= key < stop``; return how many there were.
+
+        :param start: the first key; None for the beginning.
+        :param stop: the key to stop before; None for the end.
+        :param prefix: instead of both: delete the keys that begin with it, as :meth:`prefix`
+            does.
+        :raises TypeError: no bound is given; :meth:`clear` deletes everything.
+        :raises IncompatibleError: the range has named databases; nothing is deleted.
+
+        :meth:`pylmdb.Transaction.delete_range`.
+        """
+        if start is None and stop is None and prefix is None:
+            raise refusal("no bounds", "delete_range", "clear()")
+        bounds = self._bounds(start, stop, prefix)
+        with self._writing() as txn:
+            return int(txn.delete_range(**bounds))
 
     def first(self) -> tuple[K, V] | None:
         """Return the first key with its value, or None if the Map is empty.  ``MDB_FIRST``."""

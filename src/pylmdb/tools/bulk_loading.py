@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from struct import calcsize, pack, unpack
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY
 from .._base.owners import enter
+from .._core_rules.database_flags import flags_from
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
 from .._which_core import pack_records
-from ..database import Database, flags_from
+from ..database import Database
 from ..errors import InvalidParameterError
 from .destination import Destination
 from .merging import check_conflict
@@ -21,13 +22,14 @@ from .progress import Reporter
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from .._aliases import CData
     from .._array_methods import Keys
     from .._core import DbSlot
+    from ..transaction import Transaction
     from ..types import BytesLike
     from .progress import Progress
     from .sources import Source
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 # bytes of a batch of records, and of a size_t
 _BATCH_SIZE, _WIDTH = BATCH_MEMORY // 4, calcsize("N")
+# how many databases load_sections() may write; the number is known only at the end
+_MAX_DATABASES = 1 << 16
 
 
 def bulk_load(
@@ -97,7 +101,7 @@ def bulk_load(
         sorting = stack.enter_context(
             Sorting("bulk_load", target, name, slot.flags, on_conflict, room, reporter)
         )
-        loading = _Loading(target, sorting, slot)
+        loading = _Loading("bulk_load", target, sorting, slot)
         if arrays is not None:
             loading.prepare(*arrays, key_format)
         with target.paused():
@@ -106,6 +110,52 @@ def bulk_load(
             else:
                 loading.read(cast("Iterable[tuple[BytesLike, BytesLike]]", records))
         written = sorting.write()
+        target.finish()
+        return written
+
+
+class Section(NamedTuple):
+    """A database for :func:`load_sections`.
+
+    :ivar name: None for the main database.
+    :ivar flags: of a new database; an existing one must have them.  None: any.
+    :ivar records: a function that is called with the transaction and the database, and returns
+        an iterable of pairs of key and value.
+    """
+
+    name: bytes | None
+    flags: int | None
+    records: Callable[[Transaction[Any], Database], Iterable[tuple[bytes, bytes]]]
+
+
+def load_sections(
+    dest: Source,
+    sections: Iterable[Section],
+    *,
+    memory: int | str = "1 GiB",
+    on_conflict: Literal["error", "first", "last"] = "last",
+    progress: Progress = None,
+    subdir: bool = True,
+    lib_version: int | None = None,
+) -> int:
+    """Store the records of several databases, as :func:`bulk_load` does: all or none.
+
+    The records of each section are read before the next section.
+    """
+    room, written = parse_memory(memory) - BATCH_MEMORY, 0
+    with ExitStack() as stack:
+        target = enter(stack, Destination(dest, subdir, lib_version, _MAX_DATABASES))
+        target.open()
+        reporter = stack.enter_context(Reporter(progress, 0, " records"))
+        for section in sections:
+            name = section.name
+            if name is not None:
+                name = _catalog.checked_name(name, target.env.lib_version()[0])
+            slot = target.slot("load", name, section.flags)
+            with Sorting("load", target, name, slot.flags, on_conflict, room, reporter) as sorting:
+                db = target.env.open_db(name, target.txn, create=False)
+                _Loading("load", target, sorting, slot).read(section.records(target.txn, db))
+                written += sorting.write()
         target.finish()
         return written
 
@@ -143,8 +193,8 @@ def _pair_of_arrays(records: Records) -> tuple[Keys, NDArray[Any]] | None:
 class _Loading:
     """Reads records and adds them to a :class:`Sorting`."""
 
-    def __init__(self, target: Destination, sorting: Sorting, slot: DbSlot) -> None:
-        self._target, self._sorting, self._slot = target, sorting, slot
+    def __init__(self, what: str, target: Destination, sorting: Sorting, slot: DbSlot) -> None:
+        self._what, self._target, self._sorting, self._slot = what, target, sorting, slot
         self._engine = target.env._use().engine
 
     # -- an iterable of pairs --
@@ -198,7 +248,7 @@ class _Loading:
 
     def _refused(self, code: int, number: int, key: bytes, size: int) -> Exception:
         if code == self._engine.lib.MDB_BAD_VALSIZE:
-            what = f"bulk_load: record {number}, key {key[:64]!r}"
+            what = f"{self._what}: record {number}, key {key[:64]!r}"
             return database_error(what, code, self._slot, key, size, what)
         return MemoryError()
 

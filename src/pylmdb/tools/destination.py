@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary, modes_of_copy
 from .._base.owners import Owner
+from .._core_rules.database_flags import flag_words, words_of
 from .._environment import catalog as _catalog
-from ..database import flag_words, words_of
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
 from .sources import data_path, room_for
@@ -48,6 +48,7 @@ class Destination(Owner):
     env: Environment
     txn: Transaction[Any]
     _new: Temporary | None = None
+    _is_synced = True
 
     def __init__(
         self, dest: Source, subdir: bool, lib_version: int | None = None, databases: int = 0,
@@ -146,6 +147,9 @@ class Destination(Owner):
         self._written += size
         if self._is_new and self._written >= COMMIT_BYTES:
             self.txn.commit()
+            if self._is_synced:
+                shared = self.env._use()
+                shared.engine.lib.pylmdb_begin_flush(shared.ptr)
             self.txn = self.env.begin(write=True)
             self._written = 0
 
@@ -196,6 +200,8 @@ class Scratch(Destination):
 
     ``finish()`` commits it; it never gets a name of its own.
     """
+
+    _is_synced = False
 
     def __init__(self, target: Destination) -> None:
         self._dest, self._is_new, self._written = None, True, 0

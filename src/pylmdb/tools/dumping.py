@@ -63,7 +63,7 @@ def dump(
         handles = [(env.open_db(name, txn, create=False), skipped) for name, skipped in sections]
         out: Any = file
         if not hasattr(out, "write"):
-            _refuse_own_file(env, out)
+            refuse_own_file("dump", env, out)
             out = stack.enter_context(open(os.fspath(out), "wb"))
         elif isinstance(out, io.RawIOBase):  # its write() may write less than it is given
             out = io.BufferedWriter(out)
@@ -96,9 +96,12 @@ def _open(source: Source, subdir: bool | None, chosen: str | list[bytes | None])
     return open_whole(source, subdir)
 
 
-def _refuse_own_file(env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]) -> None:
+def refuse_own_file(
+    what: str, env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]
+) -> None:
+    """Raise ValueError if a file that is to be written is the data file of ``env``."""
     if os.path.exists(file) and os.path.samefile(data_path(env), file):
-        raise ValueError(f"dump: {os.fsdecode(file)!r} is both the source and the destination")
+        raise ValueError(f"{what}: {os.fsdecode(file)!r} is both the source and the destination")
 
 
 def _sections(

@@ -11,7 +11,6 @@ from .._base.flags import put_flags
 from .._base.owners import enter
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
-from ..errors import error
 from .destination import Destination
 from .dump_text import Lines, Section, TextRecords
 from .progress import Reporter
@@ -109,7 +108,7 @@ class Loading:
         self, lines: Lines, target: Destination, reporter: Reporter, overwrite: bool, append: bool
     ) -> None:
         self.lines, self.target, self.reporter, self.overwrite = lines, target, reporter, overwrite
-        self.write = self._append if append else self._put
+        self.append = append
         self.engine, self.reported = target.env._use().engine, 0
         self.flags = put_flags(overwrite, overwrite)
 
@@ -137,7 +136,7 @@ class Loading:
             slot = self._open(section)
             count = self.lines.parse(records)
             if count:
-                written += self.write(slot, records)
+                written += self._put(slot, records)
             self.target.add_written(self._report())
             if not count:
                 return written
@@ -156,28 +155,25 @@ class Loading:
         return self.target.slot(f"load: line {self.lines.number}", name, section.flags)
 
     def _put(self, slot: DbSlot, records: TextRecords) -> int:
-        """Put records; append them as long as they are in ascending order."""
+        """Append records as long as they are in ascending order, or all of them; put the rest."""
         ffi, lib = self.engine.ffi, self.engine.lib
         done, written, native = ffi.new("size_t *"), ffi.new("size_t *"), records.native
         code = self.target.txn._do(
             lambda ptr: lib.pylmdb_store(
-                ptr, slot.dbi, slot.flags, native.records, native.count, self.flags, done, written
+                ptr,
+                slot.dbi,
+                slot.flags,
+                native.records,
+                native.count,
+                self.flags,
+                self.append,
+                done,
+                written,
             )
         )
         if code:
             raise self._refused(code, slot, records, done[0])
         return int(written[0])
-
-    def _append(self, slot: DbSlot, records: TextRecords) -> int:
-        """Append records without a check of their order."""
-        lib, done = self.engine.lib, self.engine.ffi.new("size_t *")
-        native = records.native
-        code = self.target.txn._do(
-            lambda ptr: lib.pylmdb_append(ptr, slot.dbi, native.records, native.count, done)
-        )
-        if code:
-            raise error(f"load: line {self._line_of(records, done[0])}", code)
-        return int(done[0])
 
     def _sort(self, section: Section, records: TextRecords, room: int) -> int:
         """Sort the records of a section, and write them; return how many were written."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from .._base.owners import enter
 from .._core_rules.failures import database_error
 from .._environment.record_source import DatabaseSource
-from ..errors import IncompatibleError, KeyExistsError, error
+from ..errors import IncompatibleError, KeyExistsError, NotFoundError, error
 from .destination import Destination, describe_database, is_new
 from .progress import Reporter
 from .sources import data_path, open_whole
@@ -37,6 +37,7 @@ def merge(
     on_conflict: Literal["error", "first", "last"] = "error",
     progress: Progress = None,
     *,
+    databases: Iterable[bytes | None] | None = None,
     subdir: bool | None = None,
     lib_version: int | None = None,
 ) -> int:
@@ -56,6 +57,8 @@ def merge(
         key gets the values of all sources.
     :param progress: a function that is called with the number of records that are done and
         their total number; True shows a bar (tqdm).
+    :param databases: names of databases, with None for the main one, to merge only these; one
+        that a source lacks is left out of it.
     :param subdir: True to make a new environment as a directory, False for a single file; by
         default as the first source is.
     :param lib_version: the data format of a new environment, as for ``open``; by default the
@@ -63,6 +66,7 @@ def merge(
     :return: the number of records written.
     :raises KeyExistsError: a key has different values; the message has the key and the files.
     :raises IncompatibleError: a database has different flags in two environments.
+    :raises NotFoundError: no source has a database of ``databases``.
     :raises InvalidParameterError: a key is not valid in the destination's data format.
     :raises ValueError: ``on_conflict`` is unknown, there are no sources, or one of them is the
         destination.
@@ -75,22 +79,20 @@ def merge(
         if not envs:
             raise ValueError("merge needs at least one source")
         readers = [stack.enter_context(env.begin()) for env in envs]
-        databases = _databases(envs, readers)
+        found = _databases(envs, readers, None if databases is None else [*databases])
         if subdir is None:
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):
             lib_version = max(env.lib_version()[0] for env in envs)
         modes = [(data_path(env), bool(env.flags().subdir)) for env in envs]
-        destination = Destination(dest, subdir, lib_version, len(databases), modes)
+        destination = Destination(dest, subdir, lib_version, len(found), modes)
         _refuse_own_file(envs, destination)
-        total = sum(
-            reader.stat(db).entries for members in databases.values() for reader, db in members
-        )
+        total = sum(reader.stat(db).entries for members in found.values() for reader, db in members)
         target = enter(stack, destination)
         target.open()
         reporter = stack.enter_context(Reporter(progress, total, " records"))
         written = 0
-        for name, members in databases.items():
+        for name, members in found.items():
             flags = members[0][1]._flags
             each = [stack.enter_context(DatabaseSource(*member)) for member in members]
             merging = Merging("merge", target, name, flags, on_conflict, each)
@@ -109,13 +111,23 @@ def check_conflict(on_conflict: str) -> None:
 Member = tuple["Transaction[Any]", "Database"]
 
 
-def _databases(envs: list[Environment], readers: list[Transaction[Any]]) -> dict[Any, list[Member]]:
-    """Return a dict from the name of each database to its sources; the main one is first."""
+def _databases(
+    envs: list[Environment], readers: list[Transaction[Any]], chosen: list[bytes | None] | None
+) -> dict[Any, list[Member]]:
+    """Return a dict from the name of each database to its sources; the main one is first.
+
+    :param chosen: names; None for all databases.
+    """
     found: dict[Any, list[Member]] = {}
     for env, reader in zip(envs, readers, strict=True):
         for name in [None, *env.dbs(reader)]:
+            if chosen is not None and name not in chosen:
+                continue
             db = env.open_db(name, reader, create=False)
             found.setdefault(name, []).append((reader, db))
+    for name in chosen or ():
+        if name not in found:
+            raise NotFoundError(f"merge: no source has the database {name!r}")
     for name, ((first, same), *others) in found.items():
         for reader, db in others:
             if db._flags != same._flags:

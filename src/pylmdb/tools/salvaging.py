@@ -296,7 +296,15 @@ class _Saving:
         while at < count:
             code = target.txn._do(
                 lambda ptr, at=at: lib.pylmdb_store(
-                    ptr, slot.dbi, slot.flags, first + 2 * at, count - at, flags, done, written
+                    ptr,
+                    slot.dbi,
+                    slot.flags,
+                    first + 2 * at,
+                    count - at,
+                    flags,
+                    False,
+                    done,
+                    written,
                 )
             )
             tree.saved += written[0]

@@ -52,6 +52,8 @@ async def transaction(txn: AsyncTransaction) -> None:
     assert_type(await txn.call(lambda sync: sync.get(b"k", 0)), bytes | int)
     assert_type(await txn.range(), list[tuple[bytes, bytes]])
     assert_type(await txn.range(values=False), list[bytes])
+    assert_type(await txn.count(b"a", b"b"), int)
+    assert_type(await txn.delete_range(prefix=b"a"), int)
     assert_type(await txn.range(limit=2, offset=1, include_start=False), list[tuple[bytes, bytes]])
     assert_type(await txn.first(), tuple[bytes, bytes] | None)
     assert_type(await txn.floor(b"k"), tuple[bytes, bytes] | None)

@@ -54,6 +54,9 @@ with numbers.transaction() as txn:
     assert_type(txn, pylmdb.Transaction[bytes])
     numbers["a"] += 1
 
+assert_type(numbers.count("a", "b"), int)
+assert_type(numbers.delete_range(prefix="a"), int)
+
 like_dbm = Map.open("x", "c")
 like_dbm["text"] = b"or bytes"
 like_dbm["text"].decode()

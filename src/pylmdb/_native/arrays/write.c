@@ -70,13 +70,13 @@ static int put_load(MDB_cursor *cursor, unsigned int dbflags, struct load *load,
     return 0;
 }
 
-/* Append records until a key is not greater than the one before it, or than all keys in the
+/* Append records until one does not belong behind the one before it, or behind all in the
  * database. */
 static int append_load(MDB_cursor *cursor, struct load *load, unsigned int flags, size_t *written,
                        size_t *bad)
 {
-    struct pylmdb_bulk *bulk = pylmdb_bulk_new(cursor, flags | MDB_APPEND, pylmdb_cursor_widths);
-    int rc = bulk ? 0 : ENOMEM, finished;
+    struct pylmdb_bulk *bulk = pylmdb_bulk_new(cursor, flags, pylmdb_cursor_widths);
+    int rc = bulk ? 0 : ENOMEM;
 
     for (; !rc && load->done < load->keys->count; load->done += !rc) {
         const size_t i = record_at(load, load->done);
@@ -86,15 +86,14 @@ static int append_load(MDB_cursor *cursor, struct load *load, unsigned int flags
         rc = pylmdb_bulk_add(bulk, &key, &value);
         *written += !rc;
     }
-    finished = bulk ? pylmdb_bulk_finish(bulk) : 0;
-    pylmdb_bulk_free(bulk);
-    return rc && rc != MDB_KEYEXIST ? rc : finished;
+    return pylmdb_bulk_end(bulk, rc);
 }
 
 static int write_load(MDB_cursor *cursor, unsigned int dbflags, struct load *load,
                       unsigned int flags, size_t *written, size_t *bad)
 {
-    const int rc = dbflags & MDB_DUPSORT ? 0 : append_load(cursor, load, flags, written, bad);
+    const unsigned int append_flags = pylmdb_append_flags(dbflags, flags | MDB_APPEND);
+    const int rc = append_load(cursor, load, append_flags, written, bad);
 
     return rc ? rc : put_load(cursor, dbflags, load, flags, written, bad);
 }

@@ -95,7 +95,8 @@ typedef struct {
     PyTypeObject *database_type, *lock_type;
     /* the classes of new objects, set by publish() */
     PyObject *transaction_class, *cursor_class, *database_class;
-    /* functions and classes in Python */
+    /* functions and classes in Python, which take_python_side() imports */
+    int has_python_side;
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
     PyObject *successor, *record_count;
     PyObject *deadline_class;
@@ -243,6 +244,9 @@ typedef struct Transaction {
     /* In the top-level one: how many operations are in progress that run Python code or have
      * released the GIL, and how many copies are. */
     int holders, copiers;
+    /* In the top-level one: the count of forks in which the tree may be used, negative if by its
+     * thread only; 0 while there are holders.  See is_usable(). */
+    int usable_in;
     /* one of the holders is a reservation: memory of a page that the program writes to */
     char reserved;
     /* the thread of the holders */
@@ -284,9 +288,13 @@ typedef struct Cursor {
     Slot *slot;
     /* position.cursor is NULL before the cursor is opened and after it is closed */
     struct pylmdb_position position;
+    /* It has a native cursor of this process, which was not dropped, and its slot is alive. */
+    char is_open;
 } Cursor;
 
 /* -- failures.c: exceptions.  They return NULL, or -1 where they return an int. -- */
+
+int take_python_side(CoreState *state);
 
 PyObject *fail(CoreState *state, const char *what, int code);
 /* For an operation (a method's name) on a database, and for one record of it; value_size is
@@ -410,6 +418,14 @@ PyObject *shared_free_idle(Shared *self, PyObject *ignored);
 void link_to_environment(Transaction *txn);
 void unlink_from_environment(Transaction *txn);
 
+/* The tree of a top-level transaction may be used if nothing holds it. */
+static inline void allow_use(Transaction *top)
+{
+    const int generation = top->native.generation;
+
+    if (!top->holders)
+        top->usable_in = top->thread ? -generation : generation;
+}
 void hold(Transaction *txn);
 void release(Transaction *txn);
 void finish_waiting(Transaction *top);

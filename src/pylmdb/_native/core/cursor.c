@@ -47,6 +47,7 @@ static int open_in(Cursor *cursor, Transaction *txn, PyObject *db)
     native->owner = cursor;
     link_native_cursor(txn, native);
     cursor->native = native;
+    cursor->is_open = 1;
     cursor->engine = txn->engine;
     cursor->slot = slot;
     cursor->txn = (Transaction *)Py_NewRef((PyObject *)txn);

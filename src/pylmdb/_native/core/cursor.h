@@ -13,8 +13,7 @@ int guard_cursor_slow(Cursor *cursor);
 
 static inline int guard_cursor(Cursor *cursor)
 {
-    if (LIKELY(cursor->position.cursor && !cursor->native->dropped && cursor->slot->alive &&
-               is_usable(cursor->txn)))
+    if (LIKELY(cursor->is_open && is_usable(cursor->txn)))
         return 0;
     return guard_cursor_slow(cursor);
 }

@@ -35,8 +35,11 @@ int put_waiting(Transaction *txn);
 
 static inline int is_usable(const Transaction *txn)
 {
-    return txn->ready && txn->native.generation == pylmdb_generation && !txn->top->holders &&
-           (!txn->thread || txn->thread == current_thread());
+    if (!txn->ready)
+        return 0;
+    if (LIKELY(txn->top->usable_in == pylmdb_generation))
+        return 1;
+    return txn->top->usable_in == -pylmdb_generation && txn->thread == current_thread();
 }
 
 /* 0 if the operation is allowed, else -1: raised. */

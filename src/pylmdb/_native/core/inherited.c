@@ -31,6 +31,7 @@ static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct p
     for (each = txn->cursors; each; each = each->next)
         if (each->owner) {
             each->owner->position.cursor = NULL;
+            each->owner->is_open = 0;
             each->owner->position.fresh = PYLMDB_NOT_FRESH;
         }
     link_to_environment(txn);
@@ -79,6 +80,7 @@ static int resume_native(Cursor *cursor, Slot *slot)
     }
     cursor->native->ptr = cursor->position.cursor = ptr;
     cursor->native->generation = pylmdb_generation;
+    cursor->is_open = slot->alive;
     Py_INCREF(slot);
     Py_SETREF(cursor->slot, slot);
     return 0;

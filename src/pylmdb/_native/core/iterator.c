@@ -180,7 +180,7 @@ static inline int next_record(struct pylmdb_iteration *iteration, Cursor *cursor
     if (code == PYLMDB_NOT_QUICK)
         code = cursor->engine->iteration_next(iteration, &cursor->position);
     if (code == PYLMDB_OTHER_WIDTH)
-        return refuse_with(cursor->state, "bound of another width", "nn",
+        return refuse_with(cursor->state, "bound of another width", "snn", "range",
                            (Py_ssize_t)iteration->bound.mv_size,
                            (Py_ssize_t)cursor->position.key.mv_size);
     return found_record(cursor, "iteration", code);
@@ -345,7 +345,8 @@ static int take_prefix(Cursor *cursor, PyObject *object, Range *range)
     PyObject *copy;
 
     if (refused)
-        return refuse_named(cursor->state, refused);
+        return refuse_with(cursor->state, refused, "ss", "range",
+                           " (with include_start and include_stop)");
     copy = PyBytes_CheckExact(object)
                ? Py_NewRef(object)
                : PyBytes_FromStringAndSize(prefix->data, (Py_ssize_t)prefix->size);
@@ -364,6 +365,8 @@ static int take_count(CoreState *state, enum argument name, PyObject *object, Py
     if (PyLong_CheckExact(object) && (*out = PyLong_AsSsize_t(object)) >= 0)
         return 0;
     PyErr_Clear();
+    if (take_python_side(state)) /* the cursor may never have been opened */
+        return -1;
     count = PyObject_CallFunctionObjArgs(state->record_count, state->names[name], object, NULL);
     if (!count)
         return -1;

@@ -125,6 +125,8 @@ static PyObject *core_join(PyObject *module, PyObject *address)
                             "an engine was compiled for another pylmdb than pylmdb._core, which is "
                             "of %s: its table has another %s; install pylmdb again",
                             PYLMDB_VERSION_STRING, part);
+    if (take_python_side(PyModule_GetState(module)))
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -201,65 +203,6 @@ static PyObject *core_publish(PyObject *module, PyObject *object)
 
 /* -- the module ---------------------------------------------------------------- */
 
-static int take_attribute(const char *module, const char *name, PyObject **out)
-{
-    PyObject *imported = PyImport_ImportModule(module);
-
-    *out = imported ? PyObject_GetAttrString(imported, name) : NULL;
-    Py_XDECREF(imported);
-    return *out ? 0 : -1;
-}
-
-/* numbers.c needs a name for each number in its arrays. */
-static int take_record(const char *class, const char *fields, Py_ssize_t count, RecordKind *out)
-{
-    const char *const module = "pylmdb.types";
-    Py_ssize_t i;
-
-    if (take_attribute(module, class, &out->class) ||
-        take_attribute(module, fields, &out->fields) || !(out->empty = PyDict_New()))
-        return -1;
-    if (!PyTuple_Check(out->fields) || PyTuple_GET_SIZE(out->fields) != count) {
-        PyErr_Format(PyExc_ImportError, "pylmdb.types.%s must have %zd names; install pylmdb again",
-                     fields, count);
-        return -1;
-    }
-    for (i = 0; i < count; i++)
-        if (PyDict_SetItem(out->empty, PyTuple_GET_ITEM(out->fields, i), Py_None))
-            return -1;
-    return 0;
-}
-
-static int take_python_side(CoreState *state)
-{
-    const struct {
-        const char *name;
-        PyObject **out;
-    } wanted[] = {
-        {"error", &state->error},
-        {"WrongThreadError", &state->wrong_thread_error},
-    };
-    size_t i;
-
-    for (i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
-        if (take_attribute("pylmdb.errors", wanted[i].name, wanted[i].out))
-            return -1;
-    return take_attribute("pylmdb._core_rules.refusals", "refusal", &state->refusal) ||
-                   take_attribute("pylmdb._core_rules.failures", "database_error",
-                                  &state->database_error) ||
-                   take_attribute("pylmdb._core_rules.failures", "open_db_error",
-                                  &state->open_db_error) ||
-                   take_attribute("pylmdb._core_rules.ranges", "successor", &state->successor) ||
-                   take_attribute("pylmdb._core_rules.ranges", "record_count",
-                                  &state->record_count) ||
-                   take_attribute("pylmdb._core_rules.writer_gate", "Deadline",
-                                  &state->deadline_class) ||
-                   take_record("Stat", "stat_fields", PYLMDB_STAT_SIZE, &state->stat) ||
-                   take_record("EnvInfo", "info_fields", PYLMDB_INFO_SIZE + 1, &state->info)
-               ? -1
-               : 0;
-}
-
 static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **out)
 {
     *out = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
@@ -283,8 +226,6 @@ static int core_exec(PyObject *module)
             return -1;
     if (!(state->empty = PyBytes_FromStringAndSize(NULL, 0)) ||
         !(state->open_db = PyUnicode_InternFromString("_open_db")))
-        return -1;
-    if (take_python_side(state))
         return -1;
     return add_type(module, &transaction_spec, &state->transaction_type) ||
                    add_type(module, &cursor_spec, &state->cursor_type) ||

@@ -15,6 +15,7 @@ void close_native_cursor(Transaction *txn, NativeCursor *native)
     if (native->owner) {
         native->owner->position.cursor = NULL;
         native->owner->native = NULL;
+        native->owner->is_open = 0;
     }
     if (native->generation == pylmdb_generation)
         txn->engine->cursor_close(native->ptr);
@@ -23,10 +24,13 @@ void close_native_cursor(Transaction *txn, NativeCursor *native)
 
 void drop_native_cursor(Transaction *txn, NativeCursor *native)
 {
-    if (txn->top->holders)
-        native->dropped = txn->top->dirty = 1;
-    else
+    if (!txn->top->holders) {
         close_native_cursor(txn, native);
+        return;
+    }
+    native->dropped = txn->top->dirty = 1;
+    if (native->owner)
+        native->owner->is_open = 0;
 }
 
 static void close_dropped(Transaction *txn)

@@ -37,9 +37,9 @@ static Shared *at_once(const EnvironmentCore *env)
     return LIKELY(shared && shared->admitting) ? shared : NULL;
 }
 
-static PyObject *in_python(PyObject *env, const char *method)
+static PyObject *in_python(PyObject *env, const char *what)
 {
-    return PyObject_CallMethod(env, method, NULL);
+    return PyObject_CallMethod(env, "_ask", "s", what);
 }
 
 PyObject *environment_stat(PyObject *self, PyObject *ignored)
@@ -49,7 +49,7 @@ PyObject *environment_stat(PyObject *self, PyObject *ignored)
     int code;
 
     if (!shared)
-        return in_python(self, "_stat");
+        return in_python(self, "stat");
     if ((code = shared->engine->env_stat(shared->pool->env, numbers)))
         return fail(shared->state, "mdb_env_stat", code);
     return new_stat(shared->state, numbers);
@@ -64,7 +64,7 @@ static PyObject *count_free_pages(PyObject *env, Shared *shared, size_t snapshot
     if (shared->free_pages && shared->free_pages_at == snapshot)
         return Py_NewRef(shared->free_pages);
     Py_INCREF(shared);
-    pair = PyObject_CallMethod(env, "_free_pages", NULL);
+    pair = in_python(env, "free_pages");
     if (pair && PyArg_ParseTuple(pair, "nO", (Py_ssize_t *)&counted, &count)) {
         Py_INCREF(count);
         if (count != Py_None) {
@@ -87,7 +87,7 @@ PyObject *environment_info(PyObject *self, PyObject *ignored)
     int code;
 
     if (!shared)
-        return in_python(self, "_info");
+        return in_python(self, "info");
     state = shared->state;
     if ((code = shared->engine->env_info(shared->pool->env, numbers)))
         return fail(state, "mdb_env_info", code);
@@ -108,7 +108,7 @@ PyObject *environment_max_key_size(PyObject *self, PyObject *ignored)
     Shared *shared = at_once((EnvironmentCore *)self);
 
     if (!shared)
-        return in_python(self, "_max_key_size");
+        return in_python(self, "max_key_size");
     return PyLong_FromLong(shared->engine->env_get_maxkeysize(shared->pool->env));
 }
 
@@ -119,7 +119,7 @@ PyObject *environment_max_readers(PyObject *self, PyObject *ignored)
     int code;
 
     if (!shared)
-        return in_python(self, "_max_readers");
+        return in_python(self, "max_readers");
     if ((code = shared->engine->env_get_maxreaders(shared->pool->env, &readers)))
         return fail(shared->state, "mdb_env_get_maxreaders", code);
     return PyLong_FromUnsignedLong(readers);

@@ -240,6 +240,22 @@ static Py_ssize_t append_sorted(Cursor *cursor, PyObject *list, int max_key, int
 
 /* -- appended ----------------------------------------------------------------------- */
 
+/* Prefetch a record that is appended soon, and the bytes of one that is appended sooner. */
+static inline void fetch_ahead(PyObject *list, Py_ssize_t i)
+{
+    const Py_ssize_t size = PyList_GET_SIZE(list);
+    PyObject *item;
+
+    if (i + 2 * AHEAD >= size)
+        return;
+    PYLMDB_FETCH(PyList_GET_ITEM(list, i + 2 * AHEAD));
+    item = PyList_GET_ITEM(list, i + AHEAD);
+    if (PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2) {
+        PYLMDB_FETCH(PyTuple_GET_ITEM(item, 0));
+        PYLMDB_FETCH(PyTuple_GET_ITEM(item, 1));
+    }
+}
+
 /* Appends the plain records from i on, before the first other; their number, or -1. */
 static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int max_key, int flags,
                                size_t *added)
@@ -250,6 +266,7 @@ static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int
     for (; i < PyList_GET_SIZE(list) && is_plain(PyList_GET_ITEM(list, i), max_key); i++) {
         if (i == first && guard_cursor(cursor))
             return -1;
+        fetch_ahead(list, i);
         written = cursor_append_record(cursor, PyList_GET_ITEM(list, i), flags);
         if (written < 0)
             return -1;
@@ -258,9 +275,9 @@ static Py_ssize_t append_plain(Cursor *cursor, PyObject *list, Py_ssize_t i, int
     return i > first && cursor_end_append(cursor) ? -1 : i - first;
 }
 
-/* Records that an iterator has given and that are not appended yet.  What the iterator runs may
- * use the transaction, which must have the records then: so the transaction is not ready
- * meanwhile, and the guard appends them first. */
+/* Records that an iterator has given and that are not appended yet, or whose appending has not
+ * ended.  What the iterator runs may use the transaction, which must have the records then: so
+ * the transaction is not ready meanwhile, and the guard appends them first and ends that. */
 struct waiting {
     Cursor *cursor;
     PyObject *items[MOST_WAITING]; /* owned; plain records */
@@ -270,7 +287,12 @@ struct waiting {
     size_t *consumed, *added;
 };
 
-static int append_waiting(struct waiting *waiting)
+static int is_appending(const struct waiting *waiting)
+{
+    return waiting->count || waiting->cursor->position.bulk;
+}
+
+static int append_waiting(struct waiting *waiting, int ends)
 {
     Cursor *cursor = waiting->cursor;
     Py_ssize_t i;
@@ -281,7 +303,7 @@ static int append_waiting(struct waiting *waiting)
         rc = written < 0 ? -1 : 0;
         *waiting->added += (size_t)(written > 0);
     }
-    if (!rc && i)
+    if (!rc && (ends || !cursor->txn->ready))
         rc = cursor_end_append(cursor);
     *waiting->consumed += (size_t)i;
     while (waiting->count) /* bytes, whose end runs no code */
@@ -296,7 +318,7 @@ int put_waiting(Transaction *txn)
 
     txn->waiting = NULL;
     txn->ready = 1;
-    return append_waiting(waiting);
+    return append_waiting(waiting, 1);
 }
 
 /* The next record; NULL at the end, or with an exception. */
@@ -305,7 +327,7 @@ static PyObject *next_item(struct waiting *waiting, PyObject *iterator)
     Transaction *txn = waiting->cursor->txn;
     PyObject *item;
 
-    if (!waiting->count || !txn->ready)
+    if (!is_appending(waiting) || !txn->ready)
         return PyIter_Next(iterator);
     txn->waiting = waiting;
     txn->ready = 0;
@@ -326,9 +348,9 @@ static int append_item(struct waiting *waiting, PyObject *item, int max_key)
         waiting->bytes += (size_t)PyBytes_GET_SIZE(PyTuple_GET_ITEM(item, 1));
         return waiting->count < MOST_WAITING && waiting->bytes < MOST_BYTES
                    ? 0
-                   : append_waiting(waiting);
+                   : append_waiting(waiting, 0);
     }
-    if (waiting->count && append_waiting(waiting))
+    if (is_appending(waiting) && append_waiting(waiting, 1))
         return -1;
     written = put_item(waiting->cursor, item, waiting->flags);
     *waiting->consumed += written >= 0;
@@ -341,10 +363,10 @@ static int end_waiting(struct waiting *waiting, int rc)
 {
     PyObject *kind, *value, *traceback;
 
-    if (!waiting->count)
+    if (!is_appending(waiting))
         return rc;
     PyErr_Fetch(&kind, &value, &traceback);
-    if (append_waiting(waiting)) {
+    if (append_waiting(waiting, 1)) {
         Py_XDECREF(kind);
         Py_XDECREF(value);
         Py_XDECREF(traceback);

@@ -22,10 +22,22 @@ static Slot *slot_of(PyObject *table, PyObject *key)
     return (Slot *)PyDict_GetItemWithError(table, key);
 }
 
+static void kill_slot(Slot *slot)
+{
+    const Transaction *txn = slot->shared ? ((Shared *)slot->shared)->newest : NULL;
+    const NativeCursor *native;
+
+    slot->alive = 0;
+    for (; txn; txn = txn->older)
+        for (native = txn->cursors; native; native = native->next)
+            if (native->owner && native->owner->slot == slot)
+                native->owner->is_open = 0;
+}
+
 /* Kill the slot of a database that was dropped, or whose creation was aborted: 0, or -1: raised. */
 static int forget_slot(Shared *shared, Slot *slot)
 {
-    slot->alive = 0;
+    kill_slot(slot);
     if (slot_of(shared->slots, slot->name) == slot)
         return PyDict_DelItem(shared->slots, slot->name);
     return PyErr_Occurred() ? -1 : 0;
@@ -307,14 +319,17 @@ void settle_handles(Transaction *txn, int kept)
 
 static int slot_init(Slot *self, PyObject *args, PyObject *kwargs)
 {
+    const CoreState *state = PyType_GetModuleState(Py_TYPE(self));
     PyObject *shared, *name;
     unsigned int dbi, flags;
 
+    if (!state)
+        return -1;
     if (kwargs && PyDict_GET_SIZE(kwargs)) {
         PyErr_SetString(PyExc_TypeError, "DbSlot takes no keywords");
         return -1;
     }
-    if (!PyArg_ParseTuple(args, "OIIO", &shared, &dbi, &flags, &name))
+    if (!PyArg_ParseTuple(args, "O!IIO", state->shared_type, &shared, &dbi, &flags, &name))
         return -1;
     Py_XSETREF(self->shared, Py_NewRef(shared));
     Py_XSETREF(self->name, Py_NewRef(name));
@@ -350,7 +365,7 @@ static void slot_dealloc(Slot *self)
 
 static PyObject *slot_kill(Slot *self, PyObject *ignored)
 {
-    self->alive = 0;
+    kill_slot(self);
     Py_RETURN_NONE;
 }
 

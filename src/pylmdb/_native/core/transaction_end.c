@@ -108,6 +108,19 @@ PyObject *end_thread(PyObject *module, PyObject *object)
 
 /* -- finishing ------------------------------------------------------------------ */
 
+void hold(Transaction *txn)
+{
+    txn->top->holders++;
+    txn->top->usable_in = 0;
+    txn->top->holding_thread = current_thread();
+}
+
+static void leave_tree(Transaction *top)
+{
+    top->holders--;
+    allow_use(top);
+}
+
 static void commit_native(Transaction *txn)
 {
     MDB_env *env = txn->parent ? NULL : txn->shared->pool->env;
@@ -136,7 +149,7 @@ static void end_writer(Transaction *txn, int commit)
     }
     if (txn->parent)
         txn->parent->mutations++;
-    txn->top->holders--;
+    leave_tree(txn->top);
 }
 
 /* Add it to the transactions that end with their Environment. */
@@ -149,6 +162,7 @@ void link_to_environment(Transaction *txn)
         txn->older->newer = txn;
     shared->newest = txn;
     txn->ready = 1;
+    allow_use(txn->top);
 }
 
 void unlink_from_environment(Transaction *txn)
@@ -248,15 +262,9 @@ void finish_waiting(Transaction *top)
     PyErr_Restore(kind, value, traceback);
 }
 
-void hold(Transaction *txn)
-{
-    txn->top->holders++;
-    txn->top->holding_thread = current_thread();
-}
-
 void release(Transaction *txn)
 {
-    txn->top->holders--;
+    leave_tree(txn->top);
     finish_waiting(txn->top);
 }
 

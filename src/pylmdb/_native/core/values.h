@@ -5,6 +5,8 @@
 
 #include "core.h"
 
+#include <string.h>
+
 /* -- values.c -- */
 
 /* A view into the map, or of a copy in a write transaction. */
@@ -21,10 +23,32 @@ static inline PyObject *unless_truncated(Transaction *txn, PyObject *copy)
     return LIKELY(!pylmdb_any_truncated) ? copy : unless_truncated_slowly(txn, copy);
 }
 /* Most keys and values are small: they are copied with no other call than Python's. */
-enum { SMALL = 4096 };
+enum { WORD = 8, VECTOR = 16, SMALL = 4096 };
+/* 8 to 32 bytes, as most keys: the first and the last ones, which may overlap. */
+static inline PyObject *short_to_bytes(const MDB_val *value)
+{
+    const size_t size = value->mv_size;
+    PyObject *copy = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    const char *const from = value->mv_data;
+    char *to;
+
+    if (!copy)
+        return NULL;
+    to = ((PyBytesObject *)copy)->ob_sval;
+    if (size >= VECTOR) {
+        memcpy(to, from, VECTOR);
+        memcpy(to + size - VECTOR, from + size - VECTOR, VECTOR);
+    } else {
+        memcpy(to, from, WORD);
+        memcpy(to + size - WORD, from + size - WORD, WORD);
+    }
+    return copy;
+}
 PyObject *large_to_bytes(Transaction *txn, const MDB_val *value);
 static inline PyObject *to_bytes(Transaction *txn, const MDB_val *value)
 {
+    if (LIKELY(value->mv_size - WORD <= 2 * VECTOR - WORD))
+        return unless_truncated(txn, short_to_bytes(value));
     if (LIKELY(value->mv_size <= SMALL)) {
         touch_pages(value->mv_data, value->mv_size);
         return unless_truncated(

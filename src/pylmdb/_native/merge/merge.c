@@ -10,6 +10,13 @@
 
 #include <string.h>
 
+/* Whether what was read may be zeros that the file did not have. */
+static int is_truncated(const struct pylmdb_source *source)
+{
+    return pylmdb_any_truncated &&
+           pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(source->cursor)));
+}
+
 int pylmdb_source_move(struct pylmdb_source *source)
 {
     int rc;
@@ -20,8 +27,7 @@ int pylmdb_source_move(struct pylmdb_source *source)
     if (!rc) {
         touch_pages(source->key.mv_data, source->key.mv_size);
         touch_pages(source->value.mv_data, source->value.mv_size);
-        if (pylmdb_any_truncated &&
-            pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(source->cursor))))
+        if (is_truncated(source))
             rc = MDB_CORRUPTED;
     }
     return rc;
@@ -221,6 +227,30 @@ static int put(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_me
     return rc;
 }
 
+/* Append what is left of the first source's page in one go, if the other sources have nothing
+ * that belongs between. Its first record was appended. */
+static int append_page(const struct comparison *by, struct pylmdb_merge *merge,
+                       struct pylmdb_bulk *bulk, size_t *done)
+{
+    struct pylmdb_source *source = &merge->sources[merge->at];
+    MDB_val last;
+    size_t i, count = 0;
+    int rc;
+
+    if (!source->has_pages || !pylmdb_bulk_has_page(source->cursor, &last))
+        return 0;
+    for (i = 1; i <= 2 && i < merge->size; i++)
+        if (mdb_cmp(by->txn, by->dbi, &last, &merge->sources[merge->heap[i]].key) >= 0)
+            return 0;
+    rc = pylmdb_bulk_add_page(bulk, source->cursor, &source->key, &source->value, &count, done);
+    *done += 16 * count;
+    merge->read += count;
+    merge->written += count;
+    merge->key = source->key;
+    merge->value = source->value;
+    return rc == MDB_KEYEXIST || is_truncated(source) ? MDB_CORRUPTED : rc;
+}
+
 static int write_some(MDB_cursor *cursor, const struct comparison *by, struct pylmdb_merge *merge,
                       struct pylmdb_bulk *bulk, size_t limit)
 {
@@ -244,6 +274,8 @@ static int write_some(MDB_cursor *cursor, const struct comparison *by, struct py
                 merge->key = source->key;
                 merge->value = source->value;
                 merge->last = merge->at;
+                if (merge->append)
+                    rc = append_page(by, merge, bulk, &done);
             }
         }
         if (!rc)

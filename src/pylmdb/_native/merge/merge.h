@@ -13,6 +13,8 @@ struct pylmdb_source {
     struct pylmdb_sorter *sorter;
     /* pylmdb_source_move() of the engine to which the cursor belongs, or pylmdb_sorter_move() */
     int (*move)(struct pylmdb_source *source);
+    /* whether the cursor belongs to this engine, so that its pages can be read */
+    int has_pages;
     /* whether to skip records that describe named databases; the main database has them */
     int plain_only;
     /* the current record, valid as long as the source's read transaction or sorter */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plain.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,15 +178,28 @@ int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sur
     MDB_val key;
     int rc, answer = 0;
 
-    do
+    do {
+        pylmdb_cursor_skip_records(cursor);
         rc = pylmdb_cursor_step(cursor, &key, NULL, MDB_NEXT);
-    while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
+    } while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
     *sure = answer == 1;
     if (!rc && key.mv_size > *size)
         rc = MDB_BAD_VALSIZE;
     if (!rc)
         memcpy(name, key.mv_data, *size = key.mv_size);
     return rc;
+}
+
+void pylmdb_begin_flush(MDB_env *env)
+{
+#ifdef SYNC_FILE_RANGE_WRITE
+    mdb_filehandle_t fd;
+
+    if (!mdb_env_get_fd(env, &fd))
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)env;
+#endif
 }
 
 /* Database 0 has a list for each transaction that has freed pages: their count, then their

@@ -37,6 +37,14 @@ static inline unsigned int pylmdb_append_flags(unsigned int dbflags, unsigned in
         return flags ^ (MDB_APPEND | MDB_APPENDDUP);
     return flags;
 }
+/* Finish and free bulk; return rc, or, if that is 0 or MDB_KEYEXIST, whether it finished. */
+static inline int pylmdb_bulk_end(struct pylmdb_bulk *bulk, int rc)
+{
+    const int finished = bulk ? pylmdb_bulk_finish(bulk) : 0;
+
+    pylmdb_bulk_free(bulk);
+    return rc && rc != MDB_KEYEXIST ? rc : finished;
+}
 /* cdef: begin */
 /* Keys, or values, in one block: each has width bytes, or, if ends is given, key i ends at
  * ends[i]. */
@@ -88,6 +96,10 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key
  * its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.  *sure is 0
  * if liblmdb cannot tell: then it is the next record of any kind. */
 int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
+
+/* Let the system begin to write the file's changed pages to the disk, where it can be asked to
+ * (Linux). It makes nothing durable, but a later sync has less to wait for. */
+void pylmdb_begin_flush(MDB_env *env);
 /* cdef: end */
 /* The number of values of the cursor's key. */
 int pylmdb_cursor_count(MDB_cursor *cursor, unsigned int dbflags, size_t *count);
@@ -106,10 +118,11 @@ int pylmdb_find(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *keys,
 /* -- store.c -- */
 
 /* Store count records, pairs of key and value: append them as long as each comes after all others
- * in the database, so that pages are full, then put them with flags. *done counts the records that
- * were stored or were there already, *written those that were stored. */
+ * in the database, so that pages are full, then put them with flags. keep_order: append all of them
+ * in the order given. *done counts the records that were stored or were there already, *written
+ * those that were stored. */
 int pylmdb_store(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const MDB_val *records,
-                 size_t count, unsigned int flags, size_t *done, size_t *written);
+                 size_t count, unsigned int flags, int keep_order, size_t *done, size_t *written);
 
 /* Return the number of pages that the transaction since and later ones have freed, as a read
  * transaction sees it. A reader of that snapshot keeps these pages from being used again. */
@@ -123,6 +136,18 @@ int pylmdb_stat(MDB_txn *txn, MDB_dbi dbi, size_t *out);
 int pylmdb_env_stat(MDB_env *env, size_t *out);
 /* mdb_env_info, and how far the map reaches and may grow */
 int pylmdb_env_info(MDB_env *env, size_t *out);
+
+/* -- ranges.c -- */
+
+/* Count the records with start <= key < stop, or delete them and count those; NULL: no bound.
+ * MDB_BAD_VALSIZE: start has another size than the keys. PYLMDB_OTHER_WIDTH: stop has, and
+ * *count is that of the keys. MDB_INCOMPATIBLE: *name is the name of a database in the range, and
+ * nothing is deleted. */
+int pylmdb_count(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *start,
+                 size_t start_size, const void *stop, size_t stop_size, size_t *count);
+int pylmdb_del_range(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *start,
+                     size_t start_size, const void *stop, size_t stop_size, size_t *count,
+                     MDB_val *name);
 
 /* -- look.c -- */
 
@@ -138,21 +163,30 @@ struct pylmdb_look {
     /* the first bytes of the data file */
     int size;
     char head[64];
-    /* whether this process may have an environment of the files open. Then the descriptor of the
-     * lock file is open, if it could be opened. */
-    int may_be_open;
-    int lock_fd;
 };
-/* Look at the data file; return 0, or an error number. lock_path NULL: do not ask whether the files
- * are open. found->lock_fd is a descriptor of the lock file that is used, or -1. */
-int pylmdb_look(const char *data_path, int writes, const char *lock_path,
-                struct pylmdb_look *found);
-/* Close the descriptor. */
-void pylmdb_look_end(struct pylmdb_look *found);
-/* Tell which data file is open, and which lock file has that name (0: none). Return 1 if the data
- * file has its name. */
-int pylmdb_look_at_names(MDB_env *env, const char *data_path, const char *lock_path,
-                         struct pylmdb_file *data, struct pylmdb_file *lock);
+/* Look at the data file; return 0, or an error number. */
+int pylmdb_look(const char *data_path, int writes, struct pylmdb_look *found);
+/* Set everything that must be set before an environment is opened: see pylmdb_env_guard_reads()
+ * and pylmdb_env_plan(), and the functions of liblmdb for the last two. */
+int pylmdb_set_up(MDB_env *env, int guard, size_t start, size_t most, size_t reserve, int fixed,
+                  unsigned int max_readers, unsigned int max_dbs);
+
+struct pylmdb_settled {
+    /* the data file that is open, and the lock file that has that name (0: none); whether the data
+     * file has its name */
+    struct pylmdb_file data, lock;
+    int has_name;
+    int max_key_size;
+    /* the flags of the main database, and 0 or why no transaction could begin to read them */
+    unsigned int main_flags;
+    int main_code;
+};
+/* What must be done after pylmdb_env_open(): check that the lock file and the data file belong
+ * together (PYLMDB_OTHER_FILE) and that the data file has all its pages, clear dead readers, have
+ * liblmdb set the key order of the main database, and look at the names. any_size: the map may
+ * have the size that the file says. */
+int pylmdb_settle(struct pylmdb_pool *pool, const char *data_path, const char *lock_path,
+                  int any_size, struct pylmdb_settled *out);
 
 /* -- pool.c -- */
 

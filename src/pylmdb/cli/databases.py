@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Commands on named databases: rename, copy-db, drop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..environment import Environment
+from ._commands import add_database
+from ._data import NAME
+from ._opening import open_database, reading, refuse_to_write, require, writing
+from ._output import counted, print_json, print_result
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ._commands import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the commands."""
+    rename = commands.on_path(
+        "rename", rename_database, "Give a named database another name.",
+        examples="pylmdb rename fruit prices costs",
+    )  # fmt: skip
+    rename.add_argument("name", metavar="NAME", help="name of the database")
+    rename.add_argument("new", metavar="NEW", help="its new name, which must not exist")
+    copying = commands.on_path(
+        "copy-db", copy_database, "Copy a named database, in one transaction.",
+        examples="""\
+pylmdb copy-db fruit prices old-prices
+pylmdb copy-db fruit tags --to empty
+pylmdb copy-db fruit prices dear --to new --create""",
+    )  # fmt: skip
+    copying.add_argument("name", metavar="NAME", help="name of the database")
+    copying.add_argument("new", metavar="NEW", nargs="?",
+                         help="name of the copy, which must not exist")  # fmt: skip
+    copying.add_argument("--to", metavar="DEST", help="copy into this environment")
+    copying.add_argument("--create", action="store_true", help="create DEST if it does not exist")
+    drop = commands.on_path(
+        "drop", drop_databases, "Delete named databases, or all records of one.",
+        examples="""\
+pylmdb drop fruit -d prices
+pylmdb drop fruit prices tags
+pylmdb drop fruit --main""",
+    )  # fmt: skip
+    drop.add_argument("names", metavar="NAME", nargs="*", help="delete these databases")
+    add_database(drop, "empty a named database; with --delete, delete it")
+    drop.add_argument(
+        "--main", action="store_true", help="empty the main database, which deletes all named ones"
+    )
+    drop.add_argument("--delete", action="store_true", help="delete the named database itself, too")
+
+
+def rename_database(args: argparse.Namespace) -> None:
+    """``pylmdb rename``."""
+    with writing(args) as env:
+        open_database(env, args.name)
+        env.rename_db(NAME.read(args.name), NAME.read(args.new))
+    if args.json:
+        print_json({"renamed": True})
+
+
+def copy_database(args: argparse.Namespace) -> None:
+    """``pylmdb copy-db``."""
+    if args.new is None and args.to is None:
+        args.refuse("give the name of the copy, or another environment with --to")
+    name = NAME.read(args.name)
+    new = name if args.new is None else NAME.read(args.new)
+    if args.to is None:
+        with writing(args) as env:
+            copied = env.copy_db(name, new)
+    else:
+        refuse_to_write(args)
+        if not args.create:
+            require(args.to)
+        with reading(args) as env:
+            open_database(env, args.name)  # before another environment is created
+            with Environment(args.to, create=args.create) as dest:
+                copied = env.copy_db(name, new, dest)
+    print_result(args, f"{counted(copied)} copied", records=copied)
+
+
+def drop_databases(args: argparse.Namespace) -> None:
+    """``pylmdb drop``: all databases in one transaction."""
+    chosen = bool(args.names) + (args.db is not None) + args.main
+    if chosen != 1 or (args.names and args.delete):
+        args.refuse("give either NAME, or --db with or without --delete, or --main")
+    if args.main and args.delete:
+        raise ValueError("the main database cannot be deleted; --main without --delete empties it")
+    entries = 0
+    with writing(args, whole=len(args.names) > 1) as env, env.begin(write=True) as txn:
+        for name in args.names or [args.db]:
+            db = open_database(env, name, txn)
+            entries += txn.stat(db).entries
+            txn.drop(db, delete=args.delete or bool(args.names))
+    print_result(args, f"{counted(entries)} dropped", records=entries)
