@@ -29,18 +29,24 @@ class Decoder:
     :param sample: what a sample is stored as; see :class:`layouts.Recognised`.
     :param decode: how its content is decoded: a name, a function, or None for bytes.
     :param form: dtype and shape, if the content is the bytes of an array.
-    :param label: how the second value of ``"pairs"`` is decoded; ``"auto"`` for an array if it is
-        in ``.npy`` format, else bytes.
+    :param label: how the second value of ``"pairs"`` is decoded, in a tuple; ``"auto"`` for an
+        array if it is in ``.npy`` format, else bytes.  None: bytes if ``decode`` is None, else
+        ``"auto"``.
     """
+
+    # pickles of earlier versions have none
+    label: tuple[DecodeOne] | None = None
 
     def __init__(
         self,
         sample: str,
         decode: DecodeOne,
         form: tuple[Any, tuple[int, ...]] | None,
-        label: DecodeOne = "auto",
+        label: tuple[DecodeOne] | None = None,
     ) -> None:
-        self.sample, self.decode, self.form, self.label = sample, decode, form, label
+        self.sample, self.decode, self.form = sample, decode, form
+        if label is not None:
+            self.label = label
 
     def __call__(self, *values: memoryview) -> object:
         if self.sample == "pairs":
@@ -73,7 +79,10 @@ class Decoder:
         return self._decoded(value, self.decode)
 
     def _second(self, value: memoryview) -> object:
-        return _label(value) if self.label == "auto" else self._decoded(value, self.label)
+        decode: DecodeOne = None if self.decode is None and self.form is None else "auto"
+        if self.label is not None:
+            (decode,) = self.label
+        return _label(value) if decode == "auto" else self._decoded(value, decode)
 
     def _decoded(self, value: memoryview, decode: DecodeOne) -> object:
         if callable(decode):
@@ -124,19 +133,20 @@ def decoded_image(value: memoryview) -> NDArray[Any]:
 
 def resolve_decode(
     decode: Decode, sample: str, first: memoryview | None
-) -> tuple[DecodeOne, DecodeOne]:
-    """Return what ``decode`` means, for the content and for the label of ``"pairs"``, in a data set
-    whose first value is ``first``.
+) -> tuple[DecodeOne, tuple[DecodeOne] | None]:
+    """Return what ``decode`` means in a data set whose first value is ``first``.
+
+    :return: for the content, and for the second value of ``"pairs"``; see :class:`Decoder`.
     """
     if not isinstance(decode, tuple):
-        return _resolve_one(decode, sample, first), None if decode is None else "auto"
+        return _resolve_one(decode, sample, first), None
     if sample != "pairs" or len(decode) != 2:
         raise InvalidParameterError(
             f"decode is {decode!r}; two decodings need samples of two values, pairs=, and this data"
             " set has others",
         )
     content, label = decode
-    return _resolve_one(content, sample, first), _resolve_one(label, sample, None)
+    return _resolve_one(content, sample, first), (_resolve_one(label, sample, None),)
 
 
 def _resolve_one(decode: DecodeOne, sample: str, first: memoryview | None) -> DecodeOne:

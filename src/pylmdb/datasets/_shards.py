@@ -85,7 +85,7 @@ class Options(NamedTuple):
     readahead: bool
     lock: bool
     max_open: int
-    templates: tuple[bytes, bytes] | None
+    templates: tuple[bytes, bytes] | None = None  # pickles of earlier versions have none
 
 
 def open_environment(path: str, options: Options) -> Environment:

@@ -83,6 +83,9 @@ class Loader(Generic[BatchT]):
     :raises TypeError: ``dataset`` is not a Dataset.
     """
 
+    # pickles of earlier versions have none
+    _repeat, _skip = False, 0
+
     @overload
     def __init__(
         self: Loader[Any],
@@ -298,7 +301,7 @@ class Loader(Generic[BatchT]):
             "samples": len(self._dataset), "batch_size": self._batch_size,
             "shuffle": self._shuffle, "blocks": list(self._blocks), "seed": self._seed,
             "drop_last": self._drop_last, "rank": self._rank, "world": self._world,
-            "repeat": self._repeat, "skip": self._skip,
+            **({"repeat": True, "skip": self._skip} if self._repeat else {}),
         }  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
