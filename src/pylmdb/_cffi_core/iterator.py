@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import freeze_bytes
 from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
-from .._core_rules.ranges import INCLUDED, record_count, successor
+from .._core_rules.ranges import record_count, successor
 from .._core_rules.refusals import refusal
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def iterate_range(
         other_order = cursor._slot.flags & (MDB_INTEGERKEY | MDB_REVERSEKEY)
         refused = lib.pylmdb_prefix_refusal(has_bounds, other_order)
         if refused:
-            raise refusal(ffi.string(refused).decode(), "range", INCLUDED)
+            raise refusal(ffi.string(refused).decode(), "range")
         start, stop = prefix, successor(prefix)
     first, end = (
         (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key)) for key in (start, stop)

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     # start, stop and prefix, as they are given
     Bounds = tuple[bytes | None, bytes | None, bytes | None]
 
-# further bounds of range()
-INCLUDED = " (with include_start and include_stop)"
-
 
 def successor(prefix: bytes) -> bytes | None:
     """The smallest key that is greater than every key with ``prefix``; None if there is none."""
@@ -77,7 +74,7 @@ def resolve_prefix(
         has_bounds, flags & (MDB_INTEGERKEY | MDB_REVERSEKEY)
     )
     if refused:
-        raise refusal(engine.ffi.string(refused).decode(), operation, "")
+        raise refusal(engine.ffi.string(refused).decode(), operation)
     return prefix, successor(prefix)
 
 

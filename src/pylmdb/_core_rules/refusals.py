@@ -198,7 +198,7 @@ REFUSALS: dict[str, Refusal] = {
     "range of nothing": _of(
         ValueError, "range: keys=False and values=False leave nothing to return"
     ),
-    "prefix with bounds": _of(TypeError, "{}: give prefix, or start and stop{}, not both"),
+    "prefix with bounds": _of(TypeError, "{}: give either prefix or other bounds, not both"),
     "prefix in another order": _of(
         InvalidParameterError,
         "{}: a database with integerkey or reverse_key is not ordered by the first bytes of"

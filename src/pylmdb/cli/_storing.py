@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..database import flags_from
+from .._core_rules.database_flags import flags_from
 from ..tools.bulk_loading import load_sections
 from ._opening import FLAGS, refuse_to_write
 from ._output import progress

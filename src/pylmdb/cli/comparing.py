@@ -13,8 +13,8 @@ from .._base.flags import (
     MDB_REVERSEDUP,
     MDB_REVERSEKEY,
 )
+from .._core_rules.database_flags import flag_words, words_of
 from .._environment import catalog as _catalog
-from ..database import flag_words, words_of
 from ._commands import add_database, number
 from ._data import Failures, FormatError, add_formats, formats, name_json
 from ._opening import name_of, reading

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..database import flag_words, flags_from, words_of
+from .._core_rules.database_flags import flag_words, flags_from, words_of
 from ..tools.bulk_loading import Section
 from ._data import NAME, FormatError, formats, name_json
 from ._opening import FLAGS

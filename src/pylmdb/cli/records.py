@@ -206,13 +206,7 @@ def count_records(args: argparse.Namespace) -> None:
     with reading(args) as env, env.begin() as txn:
         db = database(env, args, txn)
         keys, _ = formats(args, txn, db)
-        selected = bounds(args, keys)
-        # the database knows how many it has
-        count = (
-            sum(1 for _ in txn.range(**selected, db=db, values=False))
-            if selected
-            else txn.stat(db).entries
-        )
+        count = txn.count(**bounds(args, keys), db=db)
     if args.json:
         print_json({"records": count})
     else:
@@ -350,10 +344,7 @@ def delete_records(args: argparse.Namespace) -> None:
         db = database(env, args, txn)
         keys, values = formats(args, txn, db)
         if has_range:
-            before = txn.stat(db).entries
-            for each in txn.range(**bounds(args, keys), db=db, values=False):
-                txn.delete(each, db=db)
-            count = before - txn.stat(db).entries
+            count = txn.delete_range(**bounds(args, keys), db=db)
         else:
             count = _delete(txn, db, keys.read(args.key), args.value, values)
     if args.json:

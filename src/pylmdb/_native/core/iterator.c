@@ -345,8 +345,7 @@ static int take_prefix(Cursor *cursor, PyObject *object, Range *range)
     PyObject *copy;
 
     if (refused)
-        return refuse_with(cursor->state, refused, "ss", "range",
-                           " (with include_start and include_stop)");
+        return refuse_with(cursor->state, refused, "s", "range");
     copy = PyBytes_CheckExact(object)
                ? Py_NewRef(object)
                : PyBytes_FromStringAndSize(prefix->data, (Py_ssize_t)prefix->size);
