@@ -46,7 +46,7 @@ nitpick_ignore_regex = [
         "py:class",
         r"(AwaitableContext|DbSlot|LoopState|ArrayLike|DTypeLike|NDArray|AbstractContextManager)",
     ),
-    ("py:class", r"(CData|Label|SharedEnv|SupportsIndex|Value|np\.float32)"),
+    ("py:class", r"(CData|EllipsisType|Label|SharedEnv|SupportsIndex|Value|bool_|np\.float32)"),
     ("py:class", r"(Array|Bag)"),  # of Dask
     ("py:class", r"(Bytes|Codec|Db|EnvironmentOptions|Functions|Int|KeyT|Object|OpenOptions|Own)"),
     ("py:class", r"(PathOrEnv|Records|Str|SupportsKeysAndGetItem|pylmdb\.aio\.methods\..*)"),
@@ -55,7 +55,7 @@ nitpick_ignore_regex = [
 ]
 
 # Names in docstrings are looked up in these modules.
-MODULES = ["pylmdb", "pylmdb.tools.verification", "pylmdb.datasets"]
+MODULES = ["pylmdb", "pylmdb.tools.verification", "pylmdb.tools.salvaging", "pylmdb.datasets"]
 
 # Files elsewhere in the repository that are pages of the site, by the page that links to each.  A
 # reader of the sources follows the link; the site shows the file in place of the page.
