@@ -16,7 +16,7 @@ from .._core_rules.failures import database_error, shown
 from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
 from .._which_core import EnvironmentCore
-from ..errors import BusyError, IncompatibleError, KeyExistsError, NotFoundError, error
+from ..errors import BusyError, Error, IncompatibleError, KeyExistsError, NotFoundError, error
 from . import catalog as _catalog
 from .record_source import DatabaseSource
 
@@ -83,15 +83,13 @@ def copy(env: Environment, name: object, new: object, dest: Environment | None) 
     with target.begin(write=True) as writer, env.begin() as reader:
         source = _source(env, old_name, reader, "copy_db")
         _refuse_existing(target, new_name, writer, "copy_db")
-        slot = _catalog.open_slot(
-            target, target._use(), new_name, writer, source.flags, create=True
-        )
+        slot = _open_slot(target, new_name, writer, source.flags, True, "copy_db")
         with DatabaseSource(reader, env._handle(old_name, source)) as records:
             return _copy_records(records, writer, slot)
 
 
 def _copy_records(records: DatabaseSource, writer: Transaction[Any], slot: DbSlot) -> int:
-    """Write all records to an empty database; returns how many."""
+    """Write all records to an empty database; return their number."""
     engine = writer._engine
     ffi, lib = engine.ffi, engine.lib
     source, heap = ffi.new("struct pylmdb_source *"), ffi.new("size_t[]", 1)
@@ -130,17 +128,26 @@ def _make_room(env: Environment) -> None:
 
 
 def _source(env: Environment, name: bytes, txn: Transaction[Any], operation: str) -> DbSlot:
-    """The database to rename or copy.
+    """Return the database to rename or copy.
 
     :raises NotFoundError: it does not exist.
     """
     if not name:
         raise ValueError(f"{operation}: the name of a database must not be empty")
+    return _open_slot(env, name, txn, 0, False, operation)
+
+
+def _open_slot(
+    env: Environment, name: bytes, txn: Transaction[Any], flags: int, create: bool, operation: str
+) -> DbSlot:
+    """Open a database; exceptions name ``operation``."""
     try:
-        return _catalog.open_slot(env, env._use(), name, txn, 0, create=False)
-    except NotFoundError as failure:
-        problem = failure.problem.replace("open_db", operation, 1)
-        raise error(failure.what, failure.code, failure.hint, problem) from None
+        return _catalog.open_slot(env, env._use(), name, txn, flags, create=create)
+    except Error as failure:
+        if not failure.problem.startswith("open_db:"):
+            raise
+        problem = operation + failure.problem.removeprefix("open_db")
+        raise type(failure)(failure.what, failure.code, failure.hint, problem) from None
 
 
 def _refuse_existing(env: Environment, name: bytes, txn: Transaction[Any], operation: str) -> None:
@@ -165,7 +172,7 @@ def _refuse_existing(env: Environment, name: bytes, txn: Transaction[Any], opera
 
 
 def _name_error(code: int, slot: DbSlot, name: bytes, operation: str) -> Exception:
-    """The exception for a name that the main database cannot store."""
+    """Return the exception for a name that the main database cannot store."""
     shared = slot.shared
     if code != shared.engine.lib.MDB_BAD_VALSIZE:
         return database_error("mdb_cursor_put", code, shared.main, operation=operation)
