@@ -173,7 +173,8 @@ REFUSALS: dict[str, Refusal] = {
     "map in a write transaction": _of(TypeError, "only a read transaction can view the map"),
     "putmulti without pairs": _of(TypeError, "putmulti takes 2-tuples of key and value"),
     "keys are one key": _of(
-        TypeError, "{}: keys must be an iterable of keys, not {.__name__}; for one key use get()"
+        TypeError,
+        "{}: keys must be an iterable of keys, not {.__name__}; put a single key in a list",
     ),
     "negative width": _of(OverflowError, "dupfixed_bytes must be at least 0, not {}"),
     "width without dupdata": _of(TypeError, "dupfixed_bytes and keyfixed need dupdata=True"),
