@@ -377,6 +377,18 @@ static void invalidate(MDB_txn *txn, MDB_dbi dbi)
     txn->mt_dbflags[dbi] = DB_STALE | (txn->mt_dbflags[dbi] & DB_NEW);
 }
 
+/* Delete the record of a named database from the main database, and invalidate its handle. */
+static int delete_name(MDB_txn *txn, MDB_dbi dbi)
+{
+    int rc = mdb_del0(txn, MAIN_DBI, &txn->mt_dbxs[dbi].md_name, NULL, F_SUBDATA);
+
+    if (rc)
+        txn->mt_flags |= MDB_TXN_ERROR;
+    else
+        invalidate(txn, dbi);
+    return rc;
+}
+
 int pylmdb_safe_drop(MDB_txn *txn, MDB_dbi dbi, int del)
 {
     int rc = guarded_drop(txn, dbi);
@@ -386,11 +398,7 @@ int pylmdb_safe_drop(MDB_txn *txn, MDB_dbi dbi, int del)
         for (i = CORE_DBS; i < txn->mt_numdbs; i++)
             invalidate(txn, i);
     } else if (!rc && del) {
-        rc = mdb_del0(txn, MAIN_DBI, &txn->mt_dbxs[dbi].md_name, NULL, F_SUBDATA);
-        if (rc)
-            txn->mt_flags |= MDB_TXN_ERROR;
-        else
-            invalidate(txn, dbi);
+        rc = delete_name(txn, dbi);
     }
     return rc;
 }
@@ -408,14 +416,7 @@ static int move_record(MDB_txn *txn, MDB_dbi dbi, const char *name)
     data.mv_data = &record;
     mdb_cursor_init(&mc, txn, MAIN_DBI, NULL);
     WITH_CURSOR_TRACKING(mc, rc = _mdb_cursor_put(&mc, &key, &data, F_SUBDATA | MDB_NOOVERWRITE));
-    if (rc)
-        return rc;
-    rc = mdb_del0(txn, MAIN_DBI, &txn->mt_dbxs[dbi].md_name, NULL, F_SUBDATA);
-    if (rc)
-        txn->mt_flags |= MDB_TXN_ERROR;
-    else
-        invalidate(txn, dbi);
-    return rc;
+    return rc ? rc : delete_name(txn, dbi);
 }
 
 int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name)
