@@ -292,9 +292,9 @@ def test_restore_of_a_dump_of_py_lmdb(run, theirs, monkeypatch):
         (b"+1,x:a->b\n\n", "record 1: it must begin with"),
         (b"+,1:a->b\n\n", "record 1: it must begin with"),
         (b"+99999999999999999999999,1:a->b\n\n", "record 1: it must begin with"),
-        (b"+1,9999999999999999:a->b\n\n", "record 1: the file ends in it"),
-        (b"+1,1:a=>b\n\n", "record 1: the file ends in it"),
-        (b"+1,1:a->bc\n\n", "record 1: the file ends in it"),
+        (b"+1,9999999999999999:a->b\n\n", "record 1: it is cut short"),
+        (b"+1,1:a=>b\n\n", "record 1: it is cut short"),
+        (b"+1,1:a->bc\n\n", "record 1: it is cut short"),
     ],
 )
 def test_a_damaged_dump(run, tmp_path, text, message):

@@ -60,5 +60,5 @@ def _data(file: BinaryIO, size: int, end: bytes) -> bytes:
         parts.append(part)
         size -= len(part)
     if size or file.read(len(end)) != end:
-        raise ValueError(f"the file ends in it, or {end!r} is not where its sizes say")
+        raise ValueError(f"it is cut short, or its sizes are wrong: {end!r} must follow the data")
     return b"".join(parts)

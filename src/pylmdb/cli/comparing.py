@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
     diff = commands.add(
         "diff", compare,
         "Print the records in which two environments differ: those of A with -, those of B with +."
-        " The exit status is 0 if they are equal, 1 if they differ, 2 for trouble.",
+        " The exit status is 0 if they are equal, 1 if they differ, 2 after an error.",
         examples="""\
 pylmdb diff fruit other
 pylmdb diff fruit other -d prices --json

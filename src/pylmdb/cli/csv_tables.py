@@ -108,7 +108,7 @@ class CsvTable:
         """Return the index of a column."""
         if self._columns.count(name) != 1:
             raise FormatError(
-                f"the table has no column {name!r}, or several; its columns are"
+                f"the table must have exactly one column {name!r}; its columns are"
                 f" {', '.join(self._columns)}"
             )
         return self._columns.index(name)

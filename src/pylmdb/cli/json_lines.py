@@ -144,7 +144,7 @@ class JsonLines:
         if self._value == _VALUE and record.keys() != names:
             other = min(record.keys() - names)
             raise self._error(
-                f"the object has a field {other!r} beside {self._key!r} and {self._value!r};"
+                f"the object has a field {other!r} besides {self._key!r} and {self._value!r};"
                 f" {_WHOLE}"
             )
         return record[self._key], record[self._value]

@@ -83,7 +83,7 @@ pylmdb find fruit '^r.d$' --regex --all""",
     find.add_argument("pattern", metavar="TEXT", help="text, or bytes as 0x and hexadecimal digits")
     find.add_argument("-E", "--regex", action="store_true", help="TEXT is a regular expression")
     find.add_argument("-i", "--ignore-case", action="store_true",
-                      help="take upper and lower case of ASCII letters as equal")  # fmt: skip
+                      help="ignore the case of ASCII letters")  # fmt: skip
     find.add_argument("-n", "--limit", type=number, metavar="N", help="print at most N records")
     find.add_argument("-k", "--keys-only", action="store_true", help="print keys without values")
     find.add_argument("--width", type=number, metavar="N", help=_WIDTH_HELP)
