@@ -211,10 +211,10 @@ def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode:
     code = opening.open(shared.ptr, _flags(lib, options), mode)
     if code:
         raise opening.failure(code)
-    found = ffi.new("struct pylmdb_settled *")
+    found = ffi.new("struct pylmdb_open_result *")
     lock_path = options.lock_path if options.lock else ffi.NULL
     any_size = options.map_size == 0
-    code = lib.pylmdb_settle(shared.pool, options.data_path, lock_path, any_size, found)
+    code = lib.pylmdb_finish_open(shared.pool, options.data_path, lock_path, any_size, found)
     if code == lib.PYLMDB_OTHER_FILE:
         raise _of_another_file(shared, options)
     if code:

@@ -38,15 +38,15 @@ def in_thread(function):
 
 @pytest.fixture
 def looked(monkeypatch):
-    """Return an event that is set when a wait has looked in vain."""
-    event, look = threading.Event(), waiting.CommitWait.look
+    """Return an event that is set when a wait has polled once."""
+    event, poll = threading.Event(), waiting.CommitWait.poll
 
     def note(self):
-        number = look(self)
+        number = poll(self)
         event.set()
         return number
 
-    monkeypatch.setattr(waiting.CommitWait, "look", note)
+    monkeypatch.setattr(waiting.CommitWait, "poll", note)
     return event
 
 

@@ -2,8 +2,8 @@
 """Waiting for a commit of any process.
 
 The number of the newest transaction is in the lock file or, without one, in a meta page; every
-process maps both.  Nothing in the format wakes a process that waits, so the number is polled: after
-half a millisecond first, and then less often, up to every 10 ms.
+process maps both.  The file format has no means to wake a process that waits, so the number is
+polled: first after 0.5 ms, then at growing intervals of at most 10 ms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .._shared.environment import SharedEnv
     from ..environment import Environment
 
-# the shortest and the longest pause between two looks, in seconds
+# the shortest and the longest pause between two polls, in seconds
 _SHORTEST, _LONGEST = 0.0005, 0.01
 # after how many seconds the path is asked whether the files were replaced
 _ASK_PATH = 1.0
@@ -38,7 +38,7 @@ class CommitWait:
         self._pause = _SHORTEST
         self._ask_path = time.monotonic() + _ASK_PATH
 
-    def look(self) -> int | None:
+    def poll(self) -> int | None:
         """Return the number of the newest transaction, or None if it is still ``after``.
 
         :raises LockTimeoutError: the timeout is over.
@@ -46,7 +46,7 @@ class CommitWait:
         :raises ReplacedError: its files were moved, deleted or replaced.
         """
         number = newest(self._env)
-        # compact() begins to count anew; but info() may know a number a moment before
+        # compact() starts again at a low number; and info() may know a number a moment earlier
         if number > self._after or (number < self._after and self._was_less):
             return number
         self._was_less = number < self._after
@@ -58,7 +58,7 @@ class CommitWait:
         return None
 
     def pause(self) -> float:
-        """How many seconds to sleep until the next look."""
+        """Return how many seconds to sleep until the next poll."""
         pause = min(self._pause, self._deadline.slice())
         self._pause = min(1.5 * self._pause, _LONGEST)
         return pause
@@ -75,7 +75,7 @@ def _checked(after: object) -> int:
 def wait(env: Environment, after: int | None, timeout: float | None) -> int:
     """``Environment.wait``."""
     waiting = CommitWait(env, after, timeout)
-    while (number := waiting.look()) is None:
+    while (number := waiting.poll()) is None:
         if env._use().own_writer() is not None:
             raise BusyError(
                 "wait: this thread has a write transaction open, so no other can commit",

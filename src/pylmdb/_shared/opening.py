@@ -227,7 +227,8 @@ class OpenAttempt:
             return
 
     def failure(self, code: int) -> Exception:
-        """The exception for an error code of :meth:`open`, or of ``pylmdb_settle``."""
+        """Return the exception for an error code of :meth:`open`, or of
+        ``pylmdb_finish_open``."""
         options, lib, step = self._options, self._lib, self._record.step
         if code == lib.PYLMDB_OTHER_BINDING:
             return Error(

@@ -380,8 +380,8 @@ class AsyncEnvironment(Wrapper):
         :param overwrite: False to write nothing if the key exists.
         :param append: True to write at the end of the database; the key must be greater than
             all others.
-        :param if_value: as for :meth:`pylmdb.Transaction.put`; what the key has when the write is
-            made.
+        :param if_value: as for :meth:`pylmdb.Transaction.put`; compared with the value that the
+            key has when the write is made.
         :raises BusyError: this task has a write transaction open, and the commit would wait
             for its end.
 
@@ -452,7 +452,7 @@ class AsyncEnvironment(Wrapper):
         :raises BusyError: this task has a write transaction open, so it would wait for itself.
         """
         waiting = CommitWait(self._wrapped, after, timeout)
-        while (number := waiting.look()) is None:
+        while (number := waiting.poll()) is None:
             self._state().refuse_self_wait("wait")
             await asyncio.sleep(waiting.pause())
         return number

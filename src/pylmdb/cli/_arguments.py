@@ -67,17 +67,17 @@ def _long_forms(word: str, rest: Iterator[str]) -> list[str] | None:
 
 
 def options_first(
-    words: list[str], options: Mapping[str, argparse.Action], places: Mapping[str, int]
+    words: list[str], options: Mapping[str, argparse.Action], positions: Mapping[str, int]
 ) -> list[str]:
     """Put options before the operands of a command.
 
     :param options: the options of the command: from each way to write one to its action.
-    :param places: options whose values are operands: from the name of the value to its index.
+    :param positions: options whose values are operands: from the name of the value to its index.
     :raises ValueError: an operand is ``--``, which argparse would drop.
     """
     chosen: list[str] = []
     operands: list[str] = []
-    placed: dict[int, str] = {}
+    values: dict[int, str] = {}
     rest = iter(words)
     for word in rest:
         if word == "--":
@@ -90,14 +90,14 @@ def options_first(
         parts = [word]
         if value is None and (value := next(rest, None)) is not None:
             parts.append(value)
-        if value is not None and action.dest in places:
-            placed[places[action.dest]] = value
+        if value is not None and action.dest in positions:
+            values[positions[action.dest]] = value
         else:
             chosen += parts  # argparse says if the value is missing
     if "--" in operands:
         raise ValueError("'--' cannot be an operand; as a key or a value it is 0x2d2d")
-    for place, value in sorted(placed.items()):
-        operands.insert(place, value)
+    for index, value in sorted(values.items()):
+        operands.insert(index, value)
     return [*chosen, "--", *operands] if operands else chosen
 
 

@@ -76,7 +76,7 @@ class Commands:
 
     def add(
         self, name: str, run: object, text: str, json: bool = True, *, examples: str = "",
-        environment: int | None = 0, **places: int,
+        environment: int | None = 0, **positions: int,
     ) -> Parser:  # fmt: skip
         """Add a command and return its parser.
 
@@ -85,7 +85,7 @@ class Commands:
         :param examples: command lines, one in each line.
         :param environment: index of the operand that is the environment, which ``-e`` names too;
             None: the order of the words counts.
-        :param places: other options whose values are operands, with their index.
+        :param positions: other options whose values are operands, with their index.
         """
         made = self._subparsers.add_parser(
             name, help=text[0].lower() + text[1:].split(".")[0], description=text,
@@ -98,7 +98,7 @@ class Commands:
         if json:
             made.add_argument("--json", action="store_true", help="print the result as JSON")
         if environment is not None:
-            accept_known(made, env=environment, **places)
+            accept_known(made, env=environment, **positions)
         return made
 
     def on_path(
@@ -120,10 +120,10 @@ def _shown(examples: str) -> str | None:
     return "\n  ".join(["examples:", *examples.splitlines()]) if examples else None
 
 
-def accept_known(command: Parser, **places: int) -> None:
+def accept_known(command: Parser, **positions: int) -> None:
     """Add the options that every command of py-lmdb has, and accept options between operands.
 
-    :param places: options whose values are operands, with their index; ``env`` is one of them.
+    :param positions: options whose values are operands, with their index; ``env`` is one of them.
     """
     command.add_argument("-e", "--env", metavar="PATH",
                          help="the environment, instead of its path as an operand")  # fmt: skip
@@ -134,7 +134,9 @@ def accept_known(command: Parser, **places: int) -> None:
     # The map grows by itself, and all named databases are counted.
     for option in (("-S", "--map_size"), ("-M", "--max-dbs")):
         command.add_argument(*option, type=number, help=argparse.SUPPRESS)
-    command.arrange = partial(options_first, options=command._option_string_actions, places=places)
+    command.arrange = partial(
+        options_first, options=command._option_string_actions, positions=positions
+    )
 
 
 def add_database(command: argparse._ActionsContainer, text: str, *others: str) -> None:

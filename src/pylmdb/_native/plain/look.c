@@ -53,7 +53,7 @@ static int note_name(const char *path, struct pylmdb_file *file)
 }
 
 static int look_at_names(MDB_env *env, const char *data_path, const char *lock_path,
-                         struct pylmdb_settled *out)
+                         struct pylmdb_open_result *out)
 {
     struct pylmdb_file named = {0, 0};
     mdb_filehandle_t fd;
@@ -93,8 +93,8 @@ static int load_main(struct pylmdb_pool *pool, unsigned int *flags)
     return rc;
 }
 
-int pylmdb_settle(struct pylmdb_pool *pool, const char *data_path, const char *lock_path,
-                  int any_size, struct pylmdb_settled *out)
+int pylmdb_finish_open(struct pylmdb_pool *pool, const char *data_path, const char *lock_path,
+                       int any_size, struct pylmdb_open_result *out)
 {
     MDB_env *env = pool->env;
     int rc;

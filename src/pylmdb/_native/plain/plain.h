@@ -171,7 +171,7 @@ int pylmdb_look(const char *data_path, int writes, struct pylmdb_look *found);
 int pylmdb_set_up(MDB_env *env, int guard, size_t start, size_t most, size_t reserve, int fixed,
                   unsigned int max_readers, unsigned int max_dbs);
 
-struct pylmdb_settled {
+struct pylmdb_open_result {
     /* the data file that is open, and the lock file that has that name (0: none); whether the data
      * file has its name */
     struct pylmdb_file data, lock;
@@ -185,8 +185,8 @@ struct pylmdb_settled {
  * together (PYLMDB_OTHER_FILE) and that the data file has all its pages, clear dead readers, have
  * liblmdb set the key order of the main database, and look at the names. any_size: the map may
  * have the size that the file says. */
-int pylmdb_settle(struct pylmdb_pool *pool, const char *data_path, const char *lock_path,
-                  int any_size, struct pylmdb_settled *out);
+int pylmdb_finish_open(struct pylmdb_pool *pool, const char *data_path, const char *lock_path,
+                       int any_size, struct pylmdb_open_result *out);
 
 /* -- pool.c -- */
 
