@@ -62,7 +62,7 @@ struct pylmdb_bulk {
 
 /* Whether pages are copied into a writable map. On Linux they are written there, too: a write
  * takes half of the time, because it has no page faults, the map shows it at once, and msync()
- * flushes the file's pages whoever has changed them. */
+ * flushes the file's pages however they were changed. */
 static int stores_into_map(const MDB_env *env)
 {
 #ifdef __linux__

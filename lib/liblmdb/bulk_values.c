@@ -56,7 +56,7 @@ static int has_values(const struct pylmdb_bulk *bulk)
     return bulk->values && NUMKEYS(bulk->values);
 }
 
-/* Whether a node takes the values and so many bytes more; if not, they need a tree. */
+/* Whether the values and this number of bytes more fit in a node; if not, they need a tree. */
 static int fits_node(const struct pylmdb_bulk *bulk, size_t more)
 {
     const MDB_val data = {EVEN(subpage_size(bulk) + more), NULL};
@@ -159,8 +159,8 @@ static void cut_subpage(struct pylmdb_bulk *bulk)
     const size_t size = (size_t)NUMKEYS(values) * MP_PAD(values);
     unsigned int i;
 
-    /* liblmdb gives it the number of the leaf page, which may have none yet, and does not mind
-     * when that changes. */
+    /* liblmdb gives a sub-page the number of its leaf page, and accepts another number. The leaf
+     * page may have none yet. */
     sign_page(bulk, values, bulk->mc->mc_pg[bulk->mc->mc_top]->mp_pgno);
     MP_UPPER(values) = MP_LOWER(values);
     if (has_fixed_size(bulk)) {

@@ -9,8 +9,8 @@
  * copied, and their nodes are removed from the branch page. What is left are records on at most
  * two leaf pages. mdb_cursor_del() deletes them one by one.
  *
- * The tree stays as liblmdb wants it, because a branch page keeps at least one child, and
- * mdb_rebalance() does the rest: it is called for the branch page as mdb_page_merge() calls it,
+ * The tree stays one that liblmdb accepts: a branch page keeps at least one child, and
+ * mdb_rebalance() does the rest. It is called for the branch page as mdb_page_merge() calls it,
  * which also removes a child. It merges pages, and takes away a root with a single child. */
 
 struct key_range {

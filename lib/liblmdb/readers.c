@@ -149,8 +149,7 @@ static void note_process(MDB_env *env, MDB_reader *slot)
  * that was stopped for two commits had the snapshot of a later transaction under the number of an
  * earlier one, and LMDB 1.0 took each page that is newer than the number for damaged; or it had
  * parts of two meta pages. A transaction writes its number to the lock file before the next one
- * begins. So while the lock file has the number in the slot, no one has begun to overwrite the
- * page. */
+ * begins. So while the lock file has the number in the slot, the page is not being overwritten. */
 static MDB_meta *copy_meta(MDB_env *env, MDB_reader *slot, const MDB_meta *meta, MDB_meta *copy)
 {
     txnid_t newest;

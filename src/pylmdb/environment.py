@@ -82,12 +82,12 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         directory among the system's temporary files.
     :param on_slow_reader: a function that is called once for each read transaction, of any process,
         that becomes slow, with its record of :meth:`reader_list`.  A thread looks at the reader
-        table every second, or more often for less than 4 seconds.  It calls the function without
-        holding a lock; an exception goes to ``threading.excepthook``.  In forked children and
-        unpickled Environments there is no such thread.
-    :param slow_reader: when a read transaction is slow: a pair of numbers, one of which may be
-        None.  It is more than so many transactions behind the newest one; or its snapshot has been
-        out of date for so many seconds.
+        table every second, or more often if the limit is below 4 seconds.  It calls the
+        function without holding a lock; an exception goes to ``threading.excepthook``.  In
+        forked children and unpickled Environments there is no such thread.
+    :param slow_reader: a pair of limits, one of which may be None.  A read transaction is slow if
+        it is more transactions behind the newest one than the first number, or if its snapshot
+        has been out of date for the seconds of the second number.
     :raises PathNotFoundError: there are no files at ``path``, and the options or the missing
         parent directory do not allow to create them.
     :raises InvalidError: the file is not an LMDB file.
@@ -487,12 +487,12 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         ...     seen = env.wait(seen)     # several commits in between count as one
         ...     refresh()
 
-        It looks at the number of the newest transaction, after half a millisecond first, and up
-        to every 10 ms later.  It releases the GIL, and Ctrl-C ends it.
+        It polls the number of the newest transaction, first after 0.5 ms, then at growing
+        intervals of at most 10 ms.  It releases the GIL, and Ctrl-C ends it.
 
         :param after: the number of the transaction that the program knows: the :meth:`id
-            <Transaction.id>` of a read transaction, ``info().last_txnid``, or what the last wait
-            returned.  If the newest one is another, it returns at once.  None: the newest one.
+            <Transaction.id>` of a read transaction, ``info().last_txnid``, or the result of the
+            last wait.  If there is a newer one, it returns at once.  None: the newest one.
         :param timeout: how many seconds to wait; None for no limit.
         :return: the number of the newest transaction.
         :raises LockTimeoutError: none was committed within ``timeout`` seconds.

@@ -20,7 +20,7 @@ def keys_of(txn, db=None):
 
 
 def fill(env, count, size=100, **options):
-    """Put so many records of ascending keys into the main database; return the keys."""
+    """Put this number of records with ascending keys into the main database; return the keys."""
     keys = [b"%07d" % number for number in range(count)]
     with env.begin(write=True) as txn:
         txn.cursor().putmulti([(key, key * (size // 7)) for key in keys], **options)

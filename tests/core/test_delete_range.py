@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""delete_range() beside the deletes of single records: the same records are left, every cursor and
-iterator is where single deletes leave it, and the file is sound."""
+"""delete_range() compared with deletes of single records: the same records are left, every cursor
+and iterator is where single deletes leave it, and the file is sound."""
 
 import os
 import random

@@ -14,7 +14,8 @@ from pylmdb.verify import verify
 
 
 def tree_items(rng, size, counts, fixed):
-    """Return keys with so many ascending values of this size, or of up to this size."""
+    """Return a key for each of ``counts``, with that number of ascending values, of ``size`` bytes
+    or up to that."""
     items = []
     for key, count in enumerate(counts):
         numbers = sorted(rng.sample(range(256**4), count))

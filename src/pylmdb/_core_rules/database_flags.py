@@ -8,7 +8,7 @@ from ..types import DbFlags
 
 
 def flags_from(**wanted: bool) -> int:
-    """The ``mdb_dbi_open`` flags for the keywords of ``open_db``.
+    """Return the ``mdb_dbi_open`` flags for the keywords of ``open_db``.
 
     Fixed-size values are duplicates, and integer values have a fixed size.
     """
@@ -24,10 +24,10 @@ def flags_from(**wanted: bool) -> int:
 
 
 def flag_words(flags: int) -> DbFlags:
-    """The keywords of ``open_db`` for ``flags``."""
+    """Return the keywords of ``open_db`` for ``flags``."""
     return DbFlags({name: bool(flags & flag) for name, flag in DATABASE_FLAGS.items()})
 
 
 def words_of(flags: DbFlags) -> list[str]:
-    """The names of the flags that are set."""
+    """Return the names of the flags that are set."""
     return [word for word, is_set in flags.items() if is_set]

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def successor(prefix: bytes) -> bytes | None:
-    """The smallest key that is greater than every key with ``prefix``; None if there is none."""
+    """Return the smallest key greater than every key with ``prefix``; None if there is none."""
     body = prefix.rstrip(b"\xff")
     return body[:-1] + bytes([body[-1] + 1]) if body else None
 
 
 def following(key: bytes) -> bytes:
-    """The smallest key that is greater than ``key``, in the order of bytes."""
+    """Return the smallest key that is greater than ``key``, in the order of bytes."""
     return key + b"\0"
 
 

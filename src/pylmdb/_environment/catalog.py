@@ -119,7 +119,7 @@ def open_slot(
 
 
 def _grow(shared: SharedEnv, failure: DbsFullError) -> bool:
-    """Make room for more named databases; returns whether there is some."""
+    """Make room for more named databases; return whether there is room."""
     try:
         return shared.grow_dbs(len(shared.slots) + 1)
     except BusyError as busy:
@@ -215,7 +215,7 @@ def keys(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
 
 
 def key_of(name: bytes, major: int) -> bytes:
-    """The key of the record in the main database for a database with this name."""
+    """Return the key of the record in the main database for a database with this name."""
     return name + b"\0" if major >= 1 else name
 
 

@@ -34,8 +34,8 @@ class ReaderWatch:
     """Watches the readers of an environment until it is closed or freed.
 
     :param callback: is called once for each slow reader.
-    :param limits: a reader is slow if its snapshot is more than so many transactions behind, or
-        has been out of date for so many seconds; None: no such limit.
+    :param limits: a reader is slow if its snapshot is more transactions behind than the first
+        number, or has been out of date for the seconds of the second one; None: no such limit.
     :param lock: whether the environment has a reader table.
     :raises TypeError: an argument has the wrong type.
     :raises ValueError: there is no limit, it is negative, or there is no reader table.

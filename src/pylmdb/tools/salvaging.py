@@ -73,8 +73,8 @@ class SalvagedDatabase:
 
     @property
     def lost(self) -> int:
-        """How many records are missing of those that the database's own record counts; 0 if all of
-        its pages were read, because then the count is wrong."""
+        """How many of the records that the database's own record counts are missing; 0 if all of
+        its pages were read, because then that count is wrong."""
         return max(self.entries - self.saved, 0) if self.is_partial else 0
 
     @property

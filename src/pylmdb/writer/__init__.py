@@ -172,7 +172,8 @@ class Writer:
         :param dupdata: False to write nothing if the pair of key and value exists.
         :param overwrite: False to write nothing if the key exists.
         :param append: True to write at the end of the database.
-        :param if_value: as for :meth:`Transaction.put`; what the key has when the write is made.
+        :param if_value: as for :meth:`Transaction.put`; compared with the value that the key has
+            when the write is made.
         :param timeout: how many seconds to wait for room in the queue; None for no limit.
         :raises LockTimeoutError: the queue was full for ``timeout`` seconds.
         :raises ClosedError: the writer or the environment is closed.

@@ -72,10 +72,10 @@ struct pylmdb_bytes { /* as MDB_val */
 typedef int (*pylmdb_on_records)(void *context, int tree, const struct pylmdb_bytes *records,
                                  size_t count);
 
-/* Check the file of a descriptor, and fill check, whose most_findings and previous are given. Pages are
- * read in any order. on_records, if given, gets all records that are readable, in the order of
- * the walk; large values are read for it. Returns 0, ENOMEM, or ECANCELED if a function stopped
- * it. Both may be NULL. */
+/* Check the file of a descriptor, and fill check, whose most_findings and previous are given.
+ * Pages are read in any order. on_records gets all records that are readable, in the order of the
+ * walk; large values are read for it. Both functions may be NULL. Returns 0, ENOMEM, or ECANCELED
+ * if a function stopped it. */
 int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages,
                   pylmdb_on_records on_records, void *context);
 void pylmdb_verify_free(struct pylmdb_check *check);
