@@ -36,7 +36,7 @@ def permutation(count: int, *seed: int) -> NDArray[Any]:
     return _random_numbers(count, *seed).argsort(kind="stable")
 
 
-def random_place(count: int, seed: int) -> int:
+def random_ordinal(count: int, seed: int) -> int:
     """Return a number from 0 to ``count - 1``."""
     return int(_random_numbers(1, seed, 0, 2)[0]) % count
 

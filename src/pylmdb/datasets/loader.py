@@ -15,7 +15,7 @@ from .._base.numpy import np
 from .._typing import BatchT, Generic, overload
 from ..errors import ForkedError, InvalidParameterError
 from ._collating import CollatedBatches, Failed, choose_batches
-from ._epochs import EndlessOrder, block_permutation, part_of_rank, permutation, random_place
+from ._epochs import EndlessOrder, block_permutation, part_of_rank, permutation, random_ordinal
 from .dataset import Dataset
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class Loader(Generic[BatchT]):
             return _checked("skip", skip, 0)
         if skip != "random":
             raise InvalidParameterError(f"skip must be a number or 'random', not {skip!r}")
-        return random_place(len(self._dataset), self._seed)
+        return random_ordinal(len(self._dataset), self._seed)
 
     # -- batches ----------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ _lock = threading.Lock()
 
 
 def _forget_all() -> None:
-    """In a forked child: its own connections begin anew."""
+    """Forget the parent's connections, in a forked child."""
     global _lock
     _lock = threading.Lock()
     _links.clear()

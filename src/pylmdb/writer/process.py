@@ -115,7 +115,7 @@ class WriterProcess:
                     ],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C and the end of a terminal are not for it
+                    start_new_session=True,  # without signals of the terminal, such as Ctrl-C
                 )  # fmt: skip
             self._control.send((self._address, path, max_pending, options))
             failure = self._receive()
@@ -232,7 +232,7 @@ class WriterProcess:
             raise failure
 
     def _receive(self) -> BaseException | None:
-        """Return what the writer process has to say: None, or a failure."""
+        """Return the message of the writer process: None, or a failure."""
         try:
             failure: BaseException | None = self._control.recv()
         except (EOFError, OSError):

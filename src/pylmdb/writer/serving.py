@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the process of writer_process() runs: it reads operations from sockets, and commits them.
+"""The program of a writer process: read operations from sockets, and commit them.
 
 A thread for each producer reads its messages and adds them to the queue of a :class:`Writer`, all
 that have arrived at once.  It waits if the queue is full.  At the end the process reads what each
