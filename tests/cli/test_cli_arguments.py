@@ -28,19 +28,6 @@ def path(tmp_path, lib_version):
     return str(tmp_path / "e")
 
 
-@pytest.fixture
-def run(capfdbinary):
-    """Runs a command in this process; returns its output, or its errors if it fails."""
-
-    def call(*argv, status=0):
-        assert main([str(each) for each in argv]) == status
-        out, err = capfdbinary.readouterr()
-        assert bool(err) == bool(status)
-        return (out if not status else err).decode()
-
-    return call
-
-
 def records(path, name=None):
     with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
         return [*txn.cursor(env.open_db(name, txn, create=False))]

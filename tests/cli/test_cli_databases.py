@@ -36,17 +36,6 @@ def path(tmp_path, text, lib_version):
 
 
 @pytest.fixture
-def run(capfdbinary):
-    def call(*argv):
-        assert main([str(each) for each in argv]) == 0
-        out, err = capfdbinary.readouterr()
-        assert not err
-        return out.decode()
-
-    return call
-
-
-@pytest.fixture
 def unlisted(monkeypatch):
     """A call that lists the names of databases fails."""
 

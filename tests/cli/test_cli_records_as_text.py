@@ -23,21 +23,6 @@ VALUES = [*ODD, b"", b"a\r\nb", b"\r", b"\xef\xbb\xbf", b"1", b"null", b"x" * 20
 
 
 @pytest.fixture
-def run(capfdbinary):
-    """Runs a command in this process; returns its output, or its errors if it fails."""
-
-    def call(*argv, status=0):
-        assert main([str(each) for each in argv]) == status
-        out, err = capfdbinary.readouterr()
-        if status:
-            return err.decode()
-        assert not err
-        return out.decode()
-
-    return call
-
-
-@pytest.fixture
 def path(tmp_path, lib_version):
     """An environment with odd records, also in a database with duplicates, and one of integers."""
     with pylmdb.open(tmp_path / "e", lib_version=lib_version) as env:
