@@ -2,7 +2,8 @@
 """Conversion of keys, values and names between bytes and what is shown and typed.
 
 In the format ``auto`` readable text is itself, and other bytes are ``0x`` and hexadecimal digits.
-Text that looks like that is written as ``0x...``, too.  So what is shown can be given back.
+Text that looks like that is written as ``0x...``, too.  So what is shown can be used as an
+argument.
 In JSON text is a string, and other bytes are ``{"hex": "..."}``.
 """
 
