@@ -45,6 +45,7 @@ def records(path, name=None):
         ("-e get get k", "get --env=get k"),
         ("-S 100 -M 7 -e P -s shell", "shell --map_size=100 --max-dbs=7 --env=P --use-single-file"),
         ("-rdx scan", "scan --read --db=x"),
+        ("--json --no-lock -e P info", "info --json --no-lock --env=P"),
         ("get P k", "get P k"),
         ("--unknown get P k", "--unknown get P k"),
         ("--version", "--version"),
@@ -96,6 +97,11 @@ def test_empty_words_and_words_with_blanks(run, path):
 )  # fmt: skip
 def test_options_anywhere(run, path, words):
     assert run(*words.replace("PATH", path).split()) == "in d"
+
+
+@pytest.mark.parametrize("words", ["--json info PATH", "--no-lock --json -e PATH info"])
+def test_options_of_many_commands_before_the_command(run, path, words):
+    assert json.loads(run(*words.replace("PATH", path).split()))["databases"]
 
 
 def test_two_minus_signs_are_no_operand(path, capsys):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection, Iterator, Mapping
 
-# options of py-lmdb's command, which may be before the command: those with a value, and switches
+# options that may be before the command, those of py-lmdb's command and two of many commands:
+# those with a value, and switches
 _WITH_VALUE = {
     "-e": "--env", "-d": "--db", "-S": "--map_size", "-M": "--max-dbs", "-E": "--target_env",
     "--out-fd": "", "--set": "", "--set-file": "", "--add": "", "--add-file": "", "--delete": "",
@@ -23,7 +24,7 @@ _WITH_VALUE = {
 }  # fmt: skip
 _SWITCHES = {
     "-r": "--read", "-s": "--use-single-file", "-a": "--all", "-x": "--xxd", "-c": "--clean",
-    "--compact": "", "--csv": "",
+    "--compact": "", "--csv": "", "--json": "", "--no-lock": "",
 }  # fmt: skip
 _VALUES = {long or short for short, long in _WITH_VALUE.items()}
 _FLAGS = {long or short for short, long in _SWITCHES.items()}
@@ -33,7 +34,7 @@ _NUMBER = re.compile(r"-\d+\Z|-\d*\.\d+\Z")
 def command_first(words: list[str], commands: Collection[str]) -> list[str]:
     """Move options that are before the command behind it, in their long forms.
 
-    Words that are not options of py-lmdb's command are left for argparse to refuse.
+    Words that are none of the options above are left for argparse to refuse.
     """
     moved: list[str] = []
     rest = iter(words)
