@@ -104,6 +104,16 @@ def test_options_of_many_commands_before_the_command(run, path, words):
     assert json.loads(run(*words.replace("PATH", path).split()))["databases"]
 
 
+@pytest.mark.parametrize("command", ["scan", "count", "del", "export csv"])
+@pytest.mark.parametrize("other", ["--start", "--stop"])
+def test_prefix_and_other_bounds(path, capsys, command, other):
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), path, "--prefix", "k", other, "k1"])
+    assert ended.value.code == 2
+    assert "error: give --prefix, or --start and --stop, not both" in capsys.readouterr().err
+    assert len(records(path)) == 4
+
+
 def test_two_minus_signs_are_no_operand(path, capsys):
     """argparse drops them."""
     for words in (["get", path, "--", "--"], ["put", path, "--", "k", "--"]):

@@ -32,8 +32,11 @@ def add_range(command: argparse.ArgumentParser, what: str) -> None:
 
 def bounds(args: argparse.Namespace, keys: Format) -> dict[str, Any]:
     """Return the selected range of keys as keywords of ``Transaction.range``."""
-    given = {name: getattr(args, name) for name in ("start", "stop", "prefix")}
-    return {name: keys.read(text) for name, text in given.items() if text is not None}
+    names = ("prefix", "start", "stop")
+    given = {name: text for name in names if (text := getattr(args, name)) is not None}
+    if "prefix" in given and len(given) > 1:
+        args.refuse("give --prefix, or --start and --stop, not both")
+    return {name: keys.read(text) for name, text in given.items()}
 
 
 def name_text(name: bytes | None) -> str:
