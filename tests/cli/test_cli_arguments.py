@@ -114,6 +114,18 @@ def test_prefix_and_other_bounds(path, capsys, command, other):
     assert len(records(path)) == 4
 
 
+def test_messages_name_the_option_that_creates(run, path, tmp_path):
+    nowhere = str(tmp_path / "nowhere")
+    for words in (["put", nowhere, "k", "v"], ["copy-db", path, "d", "--to", nowhere]):
+        assert run(*words, status=1).endswith(f"{nowhere!r} does not exist; --create creates it\n")
+    missing = run("put", path, "k", "v", "-d", "x", status=1)
+    assert missing.endswith("lists the databases; --create creates it\n")
+    for command in "scan", "del":
+        assert "--create" not in run(command, nowhere, "--prefix", "k", status=1)
+        assert "--create" not in run(command, path, "--prefix", "k", "-d", "x", status=1)
+    assert not os.path.exists(nowhere)
+
+
 def test_two_minus_signs_are_no_operand(path, capsys):
     """argparse drops them."""
     for words in (["get", path, "--", "--"], ["put", path, "--", "k", "--"]):

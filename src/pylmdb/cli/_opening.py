@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # the flags of databases, as the keywords of open_db
 FLAGS = tuple(DATABASE_FLAGS)
 
+_CREATES = "; --create creates it"
+
 
 def reading(args: argparse.Namespace, whole: bool = False, path: str | None = None) -> Environment:
     """Open the environment of a command that only reads.
@@ -46,7 +48,7 @@ def writing(args: argparse.Namespace, whole: bool = False) -> Environment:
     refuse_to_write(args)
     create = getattr(args, "create", False)
     if not create:
-        require(args.path)
+        require(args.path, creatable=hasattr(args, "create"))
     opens = partial(
         Environment, args.path, create=create, lock=not args.no_lock,
         subdir=False if args.single else None,
@@ -60,12 +62,16 @@ def refuse_to_write(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.command} writes to the environment; leave out --read")
 
 
-def require(path: str) -> None:
-    """Raise FileNotFoundError if the environment does not exist."""
+def require(path: str, creatable: bool = False) -> None:
+    """Raise FileNotFoundError if the environment does not exist.
+
+    :param creatable: True if the command has ``--create``.
+    """
+    hint = _CREATES if creatable else ""
     if os.path.isdir(path) and is_new(path):
-        raise FileNotFoundError(f"the directory {path!r} has no data.mdb")
+        raise FileNotFoundError(f"the directory {path!r} has no data.mdb{hint}")
     if is_new(path):
-        raise FileNotFoundError(f"{path!r} does not exist")
+        raise FileNotFoundError(f"{path!r} does not exist{hint}")
 
 
 def name_of(text: str | None) -> bytes | None:
@@ -78,19 +84,24 @@ def database(
 ) -> Database:
     """Open the database that ``--db`` names; ``--create`` creates it, with its ``--flags``."""
     create = getattr(args, "create", False)
-    return open_database(env, args.db, txn, create, getattr(args, "flags", None) or {})
+    flags = getattr(args, "flags", None) or {}
+    return open_database(env, args.db, txn, create, flags, creatable=hasattr(args, "create"))
 
 
 def open_database(
     env: Environment, name: str | None, txn: Transaction[Any] | None = None, create: bool = False,
-    flags: Mapping[str, bool] = MappingProxyType({}),
+    flags: Mapping[str, bool] = MappingProxyType({}), creatable: bool = False,
 ) -> Database:  # fmt: skip
-    """Open a database by its name as it is shown and typed."""
+    """Open a database by its name as it is shown and typed.
+
+    :param creatable: True if the command has ``--create``.
+    """
     try:
         return env.open_db(name_of(name), txn, create=create, **flags)
     except NotFoundError:
         raise NotFoundError(
             f"the database {name!r} does not exist; 'pylmdb ls' lists the databases"
+            f"{_CREATES if creatable else ''}"
         ) from None
 
 

@@ -73,7 +73,7 @@ def copy_database(args: argparse.Namespace) -> None:
     else:
         refuse_to_write(args)
         if not args.create:
-            require(args.to)
+            require(args.to, creatable=True)
         with reading(args) as env:
             open_database(env, args.name)  # before another environment is created
             with Environment(args.to, create=args.create) as dest:
