@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _FAILURES = (Error, OSError, ValueError, ImportError, OverflowError, RecursionError, MemoryError)
 
+# parts of messages that name a parameter, and the option that sets it
+_OPTIONS = {
+    "on_conflict='first' or 'last'": "--on-conflict first or last",
+    "subdir=False means a file; leave subdir out": "--use-single-file means a file; leave it out",
+}
+
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Run one command and return the exit status."""
@@ -33,7 +39,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     except _FAILURES as failure:
-        text = " ".join(str(failure).split()) or type(failure).__name__
+        text = _as_options(" ".join(str(failure).split())) or type(failure).__name__
         with suppress(OSError):
             print_error(args, text)
         try:
@@ -41,6 +47,13 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         except OSError:
             _drop_output()
     return int(args.failure)
+
+
+def _as_options(text: str) -> str:
+    """Name options instead of parameters."""
+    for parameter, option in _OPTIONS.items():
+        text = text.replace(parameter, option)
+    return text
 
 
 def _prepare_streams() -> None:
