@@ -162,6 +162,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
             from ._environment.reader_watch import ReaderWatch
 
             watch = ReaderWatch(on_slow_reader, slow_reader, options.lock)
+        elif slow_reader != (None, 60.0):  # the default
+            raise ValueError("slow_reader needs on_slow_reader=, the function to call")
         # bound here, because it can be called when the interpreter exits
         self._after_close = _registry.after_close
         try:

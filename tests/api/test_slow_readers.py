@@ -192,4 +192,6 @@ def test_wrong_options(open_env, env_path):
     ):
         with pytest.raises(cls, match=text):
             open_env(**{"on_slow_reader": print, **options})
+    with pytest.raises(ValueError, match="slow_reader needs on_slow_reader="):
+        open_env(slow_reader=(None, 5))
     assert not os.path.exists(env_path)
