@@ -219,13 +219,28 @@ def test_arrays_that_do_not_fit(tmp_path):
     [
         ((b"k", "v"), r"record 3: value must be bytes, not str; use value.encode\(\)"),
         ((1, b"v"), "record 3: key must be bytes or another buffer, not int"),
-        ((b"k",), "record 3 must be a pair of key and value, not tuple"),
+        ((b"k",), "record 3 must be a pair of key and value, not a tuple of 1"),
+        ([b"k", b"v", b"w"], "record 3 must be a pair of key and value, not a list of 3"),
         (None, "record 3 must be a pair of key and value, not NoneType"),
     ],
 )
 def test_a_record_that_is_not_a_pair_of_bytes(tmp_path, record, message):
     with pytest.raises(TypeError, match=message):
         pylmdb.bulk_load(tmp_path / "e", [(b"k", b"v")] * 3 + [record])
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ({b"k": b"v"}, r"an iterable of pairs of key and value, not dict; use its items\(\)"),
+        (None, "an iterable of pairs of key and value, not NoneType"),
+        (5, "an iterable of pairs of key and value, not int"),
+    ],
+)
+def test_records_that_are_not_pairs(tmp_path, records, message):
+    with pytest.raises(TypeError, match=f"bulk_load: records must be {message}"):
+        pylmdb.bulk_load(tmp_path / "e", records)
     assert os.listdir(tmp_path) == []
 
 

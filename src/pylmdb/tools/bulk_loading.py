@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from struct import calcsize, pack, unpack
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
@@ -22,7 +23,7 @@ from .progress import Reporter
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -90,6 +91,12 @@ def bulk_load(
     check_conflict(on_conflict)
     room = parse_memory(memory) - BATCH_MEMORY
     name, wanted = _database(dest, db, flags)
+    if isinstance(records, Mapping) or not isinstance(records, Iterable):
+        hint = "; use its items()" if isinstance(records, Mapping) else ""
+        raise TypeError(
+            "bulk_load: records must be an iterable of pairs of key and value, not"
+            f" {type(records).__name__}{hint}"
+        )
     arrays = _pair_of_arrays(records)
     with ExitStack() as stack:
         target = enter(stack, Destination(dest, subdir, lib_version, name is not None))
@@ -298,9 +305,11 @@ def _pair_of(number: int, record: Iterable[BytesLike]) -> tuple[bytes, bytes]:
     try:
         key, value = record
     except (TypeError, ValueError) as problem:
+        found = type(record).__name__
+        if isinstance(record, (tuple, list)):
+            found = f"a {found} of {len(record)}"
         raise TypeError(
-            f"bulk_load: record {number} must be a pair of key and value, not"
-            f" {type(record).__name__}"
+            f"bulk_load: record {number} must be a pair of key and value, not {found}"
         ) from problem
     try:
         return freeze_bytes("key", key), freeze_bytes("value", value)
