@@ -288,9 +288,12 @@ def from_image_list(
                 try:
                     name, label = split(line.rstrip("\r\n"))
                 except ValueError:
+                    what = "a label"
+                    if split is _caffe_line:
+                        what += ", which is an integer (layout='ocr' stores text)"
                     raise InvalidParameterError(
                         f"{os.fspath(list_file)!r}, line {number}: {line!r:.80} must be a path, a"
-                        " space and a label"
+                        f" space and {what}"
                     ) from None
                 if images:
                     label = _below(folder, str(label))
