@@ -118,6 +118,9 @@ def test_has_many(m, inside):
     assert m.has_many([]) == []
     with pytest.raises(TypeError, match="key must be str"):
         m.has_many([b"000"])
+    for key in "000", b"000":
+        with pytest.raises(TypeError, match=f"keys, not {type(key).__name__}; for one key use"):
+            m.has_many(key)
 
 
 def test_or_is_that_of_a_dict(m, inside):

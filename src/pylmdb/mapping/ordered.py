@@ -282,6 +282,11 @@ class Ordered(MutableMapping[K, V]):
 
         ``mdb_cursor_get`` with ``MDB_SET_KEY``.
         """
+        if isinstance(keys, (str, bytes, bytearray, memoryview)):
+            raise TypeError(
+                f"has_many: keys must be an iterable of keys, not {type(keys).__name__};"
+                " for one key use 'key in map'"
+            )
         raw = [self._encode_key(key) for key in keys]
         with self._reading() as txn:
             found = iter(txn.has_many([*filter(None, raw)], self._db))
