@@ -44,7 +44,7 @@ _LONGEST_KEY = 1 << 16
 _MAX_SEARCHED, _MAX_SHOWN = 1000, 10
 
 
-def checked_name(key: object, major: int, operation: str = "open_db", what: str = "key") -> bytes:
+def checked_name(key: object, major: int, operation: str = "open_db", what: str = "name") -> bytes:
     """A database name as liblmdb takes it.
 
     :param major: of the engine's version.
