@@ -503,10 +503,31 @@ def test_increment_with_other_codecs(env):
     )
     assert dec.increment(b"k", decimal.Decimal("0.1")) == decimal.Decimal("0.1")
     assert dec.increment(b"k", decimal.Decimal("0.2")) == decimal.Decimal("0.3")
-    with pytest.raises(TypeError, match="value must be bytes, not int"):
+    with pytest.raises(
+        TypeError, match="value must be bytes, not int; for this Map, use value='js"
+    ):
         pylmdb.Map(env, "b").increment(b"k")
     with pytest.raises(pylmdb.ReadonlyError):
         pylmdb.Map(env, "d", flag="r").increment(b"k")
+
+
+@pytest.mark.parametrize(
+    ("role", "other", "hint"),
+    [
+        ("key", "k", "use key='str'"),
+        ("key", 1, "use key='int'"),
+        ("key", (1, "k"), "use key='tuple'"),
+        ("key", 1.5, "key= chooses another type"),
+        ("value", "v", "use value='str'"),
+        ("value", {"v": 1}, "use value='json'"),
+        ("value", {1}, "value= chooses another type"),
+    ],
+)
+def test_a_map_of_bytes_names_the_codec(env, role, other, hint):
+    key, value = (other, b"v") if role == "key" else (b"k", other)
+    text = f"{role} must be bytes, not {type(other).__name__}; for this Map, {hint}"
+    with pytest.raises(TypeError, match=f"^{text}$"):
+        pylmdb.Map(env, "b")[key] = value
 
 
 def test_increment_in_threads(m):

@@ -64,6 +64,13 @@ def _with_prefixes(encode: Callable[[Any], bytes], decode: Callable[[bytes], Any
     return Codec(encode, decode, encode)
 
 
+# the codecs that take values of other types
+_TAKES: dict[str, tuple[tuple[type, str], ...]] = {
+    "key": ((str, "str"), (int, "int"), (tuple, "tuple")),
+    "value": ((str, "str"), *((kind, "json") for kind in (int, float, dict, list, tuple))),
+}
+
+
 # -- bytes and text --------------------------------------------------------------------
 
 
@@ -73,7 +80,9 @@ def _encoder_of_bytes(role: str) -> Callable[[Any], bytes]:
             return value
         if isinstance(value, (bytes, bytearray, memoryview)):
             return bytes(value)
-        raise TypeError(f"{role} must be bytes, not {type(value).__name__}; see {role}=")
+        name = next((name for kind, name in _TAKES[role] if isinstance(value, kind)), None)
+        hint = f"{role}= chooses another type" if name is None else f"use {role}={name!r}"
+        raise TypeError(f"{role} must be bytes, not {type(value).__name__}; for this Map, {hint}")
 
     return encode
 
