@@ -400,6 +400,8 @@ OWN_CALLS = {
     "Map, limit=-1": lambda w: Map(w.env, db=w.plain).range(limit=-1),
     "Map | int": lambda w: Map(w.env, db=w.plain) | 3,
     "Map, key as int": lambda w: Map(w.env, db=w.plain)[3],
+    "Map of a read-only environment": lambda w: Map(w.readonly).update({b"k": b"v"}),
+    "Map, flag r": lambda w: Map(w.env, "plain", flag="r").update({b"k": b"v"}),
     "aio, with": lambda w: aio.wrap(w.env).begin().__enter__(),
     "aio, forgotten await": lambda w: aio.wrap(w.env).begin().get,
     "aio, in": aio_in,

@@ -430,7 +430,10 @@ class Map(Ordered[K, V]):
 
     def _check_writable(self) -> None:
         if self._readonly and not self.closed:
-            raise ReadonlyError("the Map is read-only", hint="open it with flag='w'")
+            hint = "open it with flag='w'"
+            if self._env.readonly and not self._owns:
+                hint = "open its environment with readonly=False"
+            raise ReadonlyError("the Map is read-only", hint=hint)
 
     # -- one record -------------------------------------------------------------------
 
