@@ -402,6 +402,7 @@ OWN_CALLS = {
     "Map, key as int": lambda w: Map(w.env, db=w.plain)[3],
     "Map of a read-only environment": lambda w: Map(w.readonly).update({b"k": b"v"}),
     "Map, flag r": lambda w: Map(w.env, "plain", flag="r").update({b"k": b"v"}),
+    "copy to a file": lambda w: (Path("file").touch(), w.env.copy("file")),
     "aio, with": lambda w: aio.wrap(w.env).begin().__enter__(),
     "aio, forgotten await": lambda w: aio.wrap(w.env).begin().get,
     "aio, in": aio_in,

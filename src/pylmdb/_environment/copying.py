@@ -49,7 +49,7 @@ def copy_to_path(
         failure = unwritable.args[0]
         what = f"copy: {os.fsdecode(path)!r}"
         code, problem = failure.errno or errno.EIO, f"{what} cannot be written"
-        raise error(what, code, _hint(failure), problem) from failure
+        raise error(what, code, _hint(failure, os.path.isfile(name)), problem) from failure
 
 
 class _UnwritableError(Exception):
@@ -130,7 +130,9 @@ class _NewFile(Owner):
         self._fd.end()
 
 
-def _hint(failure: OSError) -> str | None:
+def _hint(failure: OSError, is_file: bool) -> str | None:
+    if is_file and failure.errno == errno.ENOTDIR:
+        return "it is a file, and a copy of this environment is a directory; give another path"
     if failure.errno in (errno.ENOENT, errno.ENOTDIR):
         return "its parent must be a directory; copy() creates the last directory of a path only"
     if failure.errno in (errno.EEXIST, errno.ENOTEMPTY):
