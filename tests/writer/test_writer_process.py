@@ -154,6 +154,14 @@ def test_records_together_are_all_written_or_none(writer, env_path):
     assert contents(env_path) == {b"c": b"4"}
 
 
+def test_records_that_are_not_pairs(writer):
+    for records in ({b"k": b"v"}, [(b"k",)], [(b"k", b"v", b"w")], [b"kv"], [1]):
+        with pytest.raises(TypeError, match="put_many: record 0 must be a pair of key and value"):
+            writer.put_many(records)
+    writer.put_many([[b"k", b"v"]])
+    writer.flush()
+
+
 def test_what_no_process_was_told_is_told_at_the_end(env_path, lib_version):
     writer = pylmdb.writer_process(env_path, lib_version=lib_version)
     assert in_child(writer.put, b"k" * 3000, b"") == 0

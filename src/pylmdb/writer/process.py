@@ -167,9 +167,7 @@ class WriterProcess:
 
         ``mdb_cursor_put``.
         """
-        frozen = [
-            (freeze_bytes("key", key), freeze_bytes("value", value)) for key, value in records
-        ]
+        frozen = [_frozen_pair(number, record) for number, record in enumerate(records)]
         self._send("put_many", _name(db), frozen, bool(overwrite))
 
     def delete(self, key: BytesLike, db: bytes | str | None = None) -> None:
@@ -283,6 +281,12 @@ def _attached(address: str, path: str) -> WriterProcess:
     writer = object.__new__(WriterProcess)
     writer._address, writer._path, writer._owner = address, path, -1
     return writer
+
+
+def _frozen_pair(number: int, record: tuple[BytesLike, BytesLike]) -> tuple[bytes, bytes]:
+    if not isinstance(record, (tuple, list)) or len(record) != 2:
+        raise TypeError(f"put_many: record {number} must be a pair of key and value")
+    return freeze_bytes("key", record[0]), freeze_bytes("value", record[1])
 
 
 def _name(db: bytes | str | None) -> bytes | None:
