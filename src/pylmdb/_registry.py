@@ -89,6 +89,16 @@ def is_open(options: Options) -> bool:
         return _find(options) is not None
 
 
+def writes_here(path: bytes) -> bool:
+    """Whether this thread has a write transaction open on the environment at a path."""
+    with lock():
+        if _pid != os.getpid():
+            forget_in_child()
+        keys = map(_file_key, (path, os.path.join(path, b"data.mdb"))) if _open else ()
+        found = (_open.get(key) for key in keys if key is not None)
+        return any(shared is not None and shared.own_writer() is not None for shared in found)
+
+
 def _find(options: Options) -> SharedEnv | None:
     """The environment of these files that this process has open; None if there is none."""
     if not _open:

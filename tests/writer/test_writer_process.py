@@ -162,6 +162,25 @@ def test_records_that_are_not_pairs(writer):
     writer.flush()
 
 
+def test_a_thread_that_writes_does_not_wait_for_itself(writer, env_path, lib_version):
+    with pylmdb.open(env_path) as env:
+        with env.begin(write=True):
+            writer.put(b"k", b"v")
+            for call in writer.flush, writer.close:
+                with pytest.raises(pylmdb.BusyError, match=r"write transaction open.*end it first"):
+                    call()
+            assert not writer.closed
+        writer.flush()
+        with (
+            env.begin(write=True),
+            pytest.raises(pylmdb.BusyError, match="close: this thread"),
+            pylmdb.writer_process(env_path, lib_version=lib_version) as another,
+        ):
+            another.put(b"l", b"v")
+        another.close()
+    assert contents(env_path) == {b"k": b"v", b"l": b"v"}
+
+
 def test_what_no_process_was_told_is_told_at_the_end(env_path, lib_version):
     writer = pylmdb.writer_process(env_path, lib_version=lib_version)
     assert in_child(writer.put, b"k" * 3000, b"") == 0

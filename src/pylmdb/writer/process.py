@@ -26,9 +26,10 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from operator import index
 
+from .. import _registry
 from .._base.buffers import freeze_bytes
 from .._typing import TYPE_CHECKING
-from ..errors import Error, closed
+from ..errors import BusyError, Error, closed
 from . import links
 
 if TYPE_CHECKING:
@@ -188,13 +189,23 @@ class WriterProcess:
             ``flush()``.
         :raises ClosedError: the writer process has ended; operations since the last ``flush()``
             may be missing.
+        :raises BusyError: this thread has a write transaction open on the environment.
         """
         self._check()
+        self._refuse_to_wait_for_itself("flush")
         links.flush(self._address)
 
     def _send(self, *message: object) -> None:
         self._check()
         links.send(self._address, message)
+
+    def _refuse_to_wait_for_itself(self, operation: str) -> None:
+        if _registry.writes_here(os.fsencode(self._path)):
+            raise BusyError(
+                f"{operation}: this thread has a write transaction open, and the writer process"
+                " waits for its end",
+                hint="end it first",
+            )
 
     def _check(self) -> None:
         if self.closed:
@@ -215,13 +226,16 @@ class WriterProcess:
 
         :raises Error: an operation was refused, and no ``flush()`` has raised its error; or the
             writer process was killed.
+        :raises BusyError: this thread has a write transaction open on the environment.
         """
         if self._owner != os.getpid():
+            self._refuse_to_wait_for_itself("close")
             links.close(self._address)
             return
         with self._lock:
             if self._process is None:
                 return
+            self._refuse_to_wait_for_itself("close")
             with suppress(OSError):  # the process was killed
                 self._control.send(None)
             failure = self._receive()
