@@ -313,6 +313,8 @@ OWN_CALLS = {
     "rename_db, missing": lambda w: w.env.rename_db(b"nowhere", b"new"),
     "rename_db, taken": lambda w: w.env.rename_db(b"plain", b"dups"),
     "rename_db to a record": lambda w: w.env.rename_db(b"plain", b"apple"),
+    "rename_db of a record": lambda w: w.env.rename_db(b"apple", b"new"),
+    "copy_db of a record": lambda w: w.env.copy_db(b"apple", b"new"),
     "rename_db, long name": lambda w: w.env.rename_db(b"plain", LONG),
     "rename_db, empty name": lambda w: w.env.rename_db(b"plain", b""),
     "rename_db, name with NUL": lambda w: w.env.rename_db(b"plain", b"a\0b"),

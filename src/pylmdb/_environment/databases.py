@@ -131,6 +131,7 @@ def _source(env: Environment, name: bytes, txn: Transaction[Any], operation: str
     """Return the database to rename or copy.
 
     :raises NotFoundError: it does not exist.
+    :raises IncompatibleError: it is the key of a record.
     """
     if not name:
         raise ValueError(f"{operation}: the name of a database must not be empty")
