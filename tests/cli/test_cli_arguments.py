@@ -114,6 +114,25 @@ def test_prefix_and_other_bounds(path, capsys, command, other):
     assert len(records(path)) == 4
 
 
+@pytest.mark.parametrize(
+    ("words", "command", "unknown"),
+    [
+        ("count PATH nope", "count", "nope"),
+        ("info PATH -d d", "info", "-d d"),
+        ("readers PATH --clear", "readers", "--clear"),
+        ("-e PATH -c copy d", "copy", "--clean"),
+        ("export csv PATH d --nope", "export csv", "--nope"),
+    ],
+)
+def test_unknown_words_are_refused_by_the_command(path, capsys, words, command, unknown):
+    with pytest.raises(SystemExit) as ended:
+        main(words.replace("PATH", path).split())
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"usage: pylmdb {command} [-h]")
+    assert err.endswith(f"pylmdb {command}: error: unrecognized arguments: {unknown}\n")
+
+
 def test_messages_name_the_option_that_creates(run, path, tmp_path):
     nowhere = str(tmp_path / "nowhere")
     for words in (["put", nowhere, "k", "v"], ["copy-db", path, "d", "--to", nowhere]):

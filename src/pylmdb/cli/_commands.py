@@ -55,14 +55,20 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse words, after ``arrange`` has put them in order."""
+        """Parse words, after ``arrange`` has put them in order.
+
+        Unknown words are refused here, so that the message and the usage are those of the command.
+        """
         words = [*(sys.argv[1:] if args is None else args)]
         if self.arrange is not None:
             try:
                 words = self.arrange(words)
             except ValueError as problem:
                 self.error(str(problem))
-        return super().parse_known_args(words, namespace or argparse.Namespace())
+        found, unknown = super().parse_known_args(words, namespace or argparse.Namespace())
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         super().error(visible(message))
