@@ -65,3 +65,20 @@ def test_a_delete_after_duplicates(env, kind, count, direction):
             assert shown("GET_CURRENT") == (b"c", many[len(records) == 2 * count - 1])
         lib.mdb_cursor_close(opened[0])
         assert list(txn.cursor(db)) == records
+
+
+@pytest.mark.parametrize("move", ["next", "next_dup", "next_nodup"])
+def test_next_after_a_search_beyond_the_last_record(env, move):
+    """The cursor is behind the last record, where the page has the rest of an older one."""
+    db = env.open_db(b"db", dupsort=True, integerkey=True, integerdup=True)
+    with env.begin(write=True) as txn:
+        for value in (1, 2):
+            for number in range(100):
+                txn.put(struct.pack("=Q", number), struct.pack("=Q", value), db=db)
+        txn.delete_range(stop=struct.pack("=Q", 100), db=db)
+        txn.put(struct.pack("=Q", 31), struct.pack("=Q", 3), db=db)
+        cursor = txn.cursor(db)
+        assert cursor.set_range(struct.pack("=Q", 28))
+        assert not cursor.set_range(struct.pack("=Q", 86))
+        assert getattr(cursor, move)() is False
+        assert txn.stat(db)["entries"] == 1
