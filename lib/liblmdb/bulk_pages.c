@@ -176,6 +176,19 @@ static int has_no_lists(const MDB_env *env)
     return MDB_VERSION_MAJOR > 0 && (env->me_flags & MDB_WRITEMAP);
 }
 
+/* Where a page is in the list of dirty pages. liblmdb sorts the list only without a writable map. */
+static unsigned int find_dirty(const MDB_txn *txn, const MDB_page *mp)
+{
+    MDB_ID2L list = txn->mt_u.dirty_list;
+    unsigned int x = (unsigned int)list[0].mid;
+
+    if (!(txn->mt_env->me_flags & MDB_WRITEMAP))
+        return mdb_mid2l_search(list, mp->mp_pgno);
+    while (x > 1 && list[x].mptr != mp)
+        x--;
+    return x;
+}
+
 /* liblmdb has put a run of pages that it allocated into its list of dirty pages. */
 static void remove_dirty(MDB_txn *txn, MDB_page *mp, unsigned int count)
 {
@@ -184,7 +197,7 @@ static void remove_dirty(MDB_txn *txn, MDB_page *mp, unsigned int count)
 
     if (has_no_lists(txn->mt_env))
         return;
-    x = mdb_mid2l_search(list, mp->mp_pgno);
+    x = find_dirty(txn, mp);
     for (list[0].mid--; x <= list[0].mid; x++)
         list[x] = list[x + 1];
     txn->mt_dirty_room++;

@@ -506,3 +506,21 @@ def test_a_large_key_with_a_large_value_is_appended(env, env_path, append):
         assert list(txn.cursor(db)) == items
     env.close()
     assert verify(env_path) == []
+
+
+def test_free_pages_are_taken_beside_changes_in_a_writable_map(open_env, env_path, lib_version):
+    """The list of dirty pages is not sorted there, and each page must stay in it."""
+    rng = random.Random(1)
+    env = open_env(sync=False, writemap=True)
+    for number in range(1, 7):
+        with env.begin(write=True) as txn:
+            for _ in range(300):
+                txn.put(b"%08d" % rng.randrange(2000), bytes(rng.choice([9, 900, 9000])))
+            for _ in range(300):
+                txn.delete(b"%08d" % rng.randrange(2000))
+            items = [(b"%08d" % (number * 1000 + 2000 + i), bytes(400)) for i in range(900)]
+            assert txn.cursor().putmulti(items, append=True) == (900, 900)
+            start = rng.randrange(2000, 2000 + number * 1000)
+            txn.delete_range(b"%08d" % start, b"%08d" % (start + 500))
+    env.close()
+    assert verify(env_path) == []
