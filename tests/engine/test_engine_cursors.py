@@ -82,3 +82,28 @@ def test_next_after_a_search_beyond_the_last_record(env, move):
         assert not cursor.set_range(struct.pack("=Q", 86))
         assert getattr(cursor, move)() is False
         assert txn.stat(db)["entries"] == 1
+
+
+@pytest.mark.parametrize("flags", [{}, {"dupsort": True}], ids=["plain", "dupsort"])
+def test_next_after_records_behind_the_last_one(env, flags):
+    """A cursor that was moved to the last record finds those that are stored behind it."""
+    db = env.open_db(b"db", **flags)
+    for seed in range(100):
+        rng = random.Random(seed)
+        with env.begin(write=True) as txn:
+            count = rng.randrange(1, 100)
+            for number in range(count):
+                txn.put(b"%04d" % number, bytes(rng.randrange(1, 500)), db=db)
+            cursor = txn.cursor(db)
+            assert cursor.last()
+            record = cursor.item()
+            for _ in range(rng.randrange(1, 60)):
+                number = rng.choice([*range(count - 1), *range(count, count + 20)])
+                txn.put(b"%04d" % number, bytes(rng.randrange(1, 500)), db=db)
+            assert cursor.item() == record
+            records = list(txn.cursor(db))
+            for following in records[records.index(record) + 1 :]:
+                assert cursor.next(), seed
+                assert cursor.item() == following
+            assert not cursor.next()
+            txn.abort()
