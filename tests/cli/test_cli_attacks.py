@@ -249,3 +249,9 @@ def test_a_value_on_a_terminal(path):
     os.close(terminal)
     assert os.read(reader, 1000) == b"0x1b5d303b7469746c6507\r\n"
     os.close(reader)
+
+
+def test_a_limit_may_be_any_number(run, tmp_path):
+    path = str(tmp_path / "env")
+    run("put", "--create", path, "key", "value")
+    assert "key" in run("scan", path, "--limit", str(10**30))

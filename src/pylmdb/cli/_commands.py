@@ -20,11 +20,11 @@ _MAX_SECONDS = 1e6
 
 
 def number(text: str) -> int:
-    """Parse an argument that is an integer of at least 0."""
+    """Parse an argument that is an integer of at least 0; no count is greater than sys.maxsize."""
     value = int(text)
     if value < 0:
         raise ValueError
-    return value
+    return min(value, sys.maxsize)
 
 
 def seconds(text: str) -> float:
