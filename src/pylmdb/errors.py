@@ -8,8 +8,8 @@ which value, if that is known; ``hint``, what to do.
 
 A class is a subclass of a builtin exception only where a handler of the builtin one is right for
 it, too.  :class:`DiskError`, :class:`ReadonlyError` and :class:`FileSystemError` are an
-:class:`OSError` whose ``errno`` is set, and :class:`PathNotFoundError` is a FileNotFoundError.
-:class:`LockTimeoutError` is a :class:`TimeoutError`,
+:class:`OSError` whose ``errno`` is set.  :class:`PathNotFoundError` is a FileNotFoundError, and
+:class:`PathExistsError` a FileExistsError.  :class:`LockTimeoutError` is a :class:`TimeoutError`,
 :class:`MemoryError` the builtin one, and :class:`InvalidParameterError` a :class:`ValueError`.
 A missing database is not a KeyError, and an ended object not a ValueError, because handlers for a
 program's own data must not hide them.
@@ -164,6 +164,12 @@ class PathNotFoundError(Error, builtins.FileNotFoundError):
     ``filename``."""
 
     MDB_NAME = "ENOENT"
+
+
+class PathExistsError(Error, builtins.FileExistsError):
+    """There is a file or directory at the path of a copy or another new environment."""
+
+    MDB_NAME = "EEXIST"
 
 
 class MapFullError(Error):
@@ -435,6 +441,7 @@ _BY_CODE: dict[int, type[Error]] = {
     -30770: ReadonlyError,
     -30769: AddrBusyError,
     errno.ENOENT: PathNotFoundError,
+    errno.EEXIST: PathExistsError,
     errno.EACCES: ReadonlyError,
     errno.EROFS: ReadonlyError,
     errno.EINVAL: InvalidParameterError,

@@ -132,6 +132,7 @@ BUILTIN_BASES = {
     "ReadonlyError": OSError,
     "FileSystemError": OSError,
     "LockFileError": OSError,
+    "PathExistsError": FileExistsError,
     "PathNotFoundError": FileNotFoundError,
     "InvalidParameterError": ValueError,
     "LockTimeoutError": TimeoutError,

@@ -88,7 +88,8 @@ class EnvironmentFiles:
             default the newest one.
         :raises BusyError: without ``compact``, the thread has a write transaction open.
         :raises DiskError: the disk is full or has failed; the new file is removed.
-        :raises Error: the file exists already, or cannot be created.
+        :raises PathExistsError: the file exists already.
+        :raises Error: it cannot be created.
 
         ``mdb_env_copyfd3``.
         """

@@ -38,7 +38,7 @@ def convert(
     :param progress: as for :func:`pylmdb.merge`.
     :param subdir: True to make a directory, False for a single file; by default as the source.
     :return: the number of records.
-    :raises Error: ``dest`` exists.
+    :raises PathExistsError: ``dest`` exists.
     :raises BadValsizeError: a key is longer than 511 bytes, the limit of 0.9.
     """
     if not is_new(dest):

@@ -187,7 +187,7 @@ def salvage(
     :raises InvalidError: the file is not an LMDB file, or of a kind that cannot be read here.
     :raises CorruptedError: neither meta page can be used (with ``previous``, one of them cannot),
         so nothing leads to a record; or another process wrote to the file meanwhile.
-    :raises Error: ``dest`` exists.
+    :raises PathExistsError: ``dest`` exists.
     """
     absolute, given_path, is_directory = locate(path, subdir)
     source = data_path(absolute, is_directory)
