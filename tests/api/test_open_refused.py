@@ -373,6 +373,8 @@ def test_locks_of_open_files_are_refused(refusing, env_path, lib_version, number
     """Then locks of processes are used, which conflict with those of open files."""
     refusing(
         """
+from pylmdb._shared import exclusive
+exclusive.WAIT = 0.05  # the seconds that compact() waits for others
 env = pylmdb.open(path, lib_version=lib_version)
 with env.begin(write=True) as txn:
     txn.put(b"k", b"v")

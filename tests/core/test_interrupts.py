@@ -273,7 +273,7 @@ def end(scene, neighbour):
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_exception_at_some_points(scene, operation, neighbour):
-    storm(scene, operation, 20)
+    storm(scene, operation, 10)
     end(scene, neighbour)
 
 

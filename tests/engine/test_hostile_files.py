@@ -91,7 +91,7 @@ def check(path, version, mode, count):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_some_mutants(healthy, version, mode):
-    check(healthy[version], version, mode, 50)
+    check(healthy[version], version, mode, 30)
 
 
 @pytest.mark.slow

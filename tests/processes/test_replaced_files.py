@@ -315,10 +315,18 @@ def fill(open_env, path, count):
 
 
 # how many records, each with a transaction, the old and the new file have
-NUMBERS = [(9, 4), (4, 9), (3, 40), (3, 4), (4, 3), (5, 3), (3, 5), (1, 2), (7, 1)]
+NUMBERS = [(9, 4), (4, 9), (3, 40), (3, 4)]
+MORE_NUMBERS = [(4, 3), (5, 3), (3, 5), (1, 2), (7, 1)]
 
 
-@pytest.mark.parametrize(("old", "new"), [*NUMBERS, (5, 5)])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        *NUMBERS,
+        (5, 5),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in MORE_NUMBERS),
+    ],
+)
 @pytest.mark.parametrize(("kind", "options"), KINDS)
 def test_all_records_of_the_new_file_are_read(
     open_env, env_path, lib_version, kind, options, old, new
