@@ -7,9 +7,7 @@ from itertools import islice
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
-from .._base.buffers import freeze_bytes
-from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
-from .._core_rules.ranges import record_count, successor
+from .._core_rules.ranges import freeze_bounds, record_count, resolve_prefix
 from .._core_rules.refusals import refusal
 
 if TYPE_CHECKING:
@@ -109,18 +107,14 @@ def iterate_range(
     include_start, include_stop = map(bool, bounds[3:])
     limit = maxsize if limit is None else record_count("limit", limit)
     offset = record_count("offset", offset)
-    start, stop, prefix = (
-        None if key is None else freeze_bytes(name, key)
-        for name, key in zip(("start", "stop", "prefix"), bounds, strict=False)
-    )
     ffi, lib = cursor._ffi, cursor._lib
-    if prefix is not None:
-        has_bounds = not (start is stop is None and include_start and not include_stop)
-        other_order = cursor._slot.flags & (MDB_INTEGERKEY | MDB_REVERSEKEY)
-        refused = lib.pylmdb_prefix_refusal(has_bounds, other_order)
-        if refused:
-            raise refusal(ffi.string(refused).decode(), "range")
-        start, stop = prefix, successor(prefix)
+    start, stop = resolve_prefix(
+        "range",
+        cursor._engine,
+        cursor._slot.flags,
+        freeze_bounds(*bounds[:3]),
+        are_changed=not include_start or include_stop,
+    )
     first, end = (
         (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key)) for key in (start, stop)
     )

@@ -60,16 +60,17 @@ def freeze_bounds(
 
 
 def resolve_prefix(
-    operation: str, engine: Engine, flags: int, bounds: Bounds
+    operation: str, engine: Engine, flags: int, bounds: Bounds, are_changed: bool = False
 ) -> tuple[bytes | None, bytes | None]:
     """Return the first key of the range and the key to stop before.
 
     :param flags: of the database.
+    :param are_changed: whether ``include_start`` or ``include_stop`` is not its default.
     """
     start, stop, prefix = bounds
     if prefix is None:
         return start, stop
-    has_bounds = start is not None or stop is not None
+    has_bounds = are_changed or start is not None or stop is not None
     refused = engine.lib.pylmdb_prefix_refusal(
         has_bounds, flags & (MDB_INTEGERKEY | MDB_REVERSEKEY)
     )
