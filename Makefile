@@ -10,6 +10,10 @@
 #
 #   make test-all        run every test with both cores: also fuzzing, packaging, and the other
 #                        Pythons of this machine
+#   make test-python V=3.14  build with another Python and run the short tests: 3.10 to 3.15, pypy3.
+#                        What this machine does not have comes from Debian unstable, in a chroot
+#                        below CHROOTS; that needs root
+#   make test-pythons    the same for all of them
 #
 #   make dev             make an editable environment; compile in place what has changed
 #   make t FILE=...      make dev, then run the tests of FILE
@@ -37,6 +41,8 @@ BENCH_VENV ?= .venv-bench
 DOCS_VENV ?= .venv-docs
 DEV_VENV ?= .venv-dev
 COVERAGE_VENV ?= .venv-coverage
+export CHROOTS ?= build/chroots
+PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15 pypy3
 PYTEST_ARGS ?=
 # As many processes as there are processors run the test files.
 SHARED_OUT := -n auto --dist loadfile
@@ -49,6 +55,8 @@ API := $(wildcard tests/api/test_api_*.py) $(addprefix tests/,api/test_closed_ob
 	api/test_lowlevel.py api/test_newer_handles.py api/test_public_classes.py api/test_range.py api/test_views.py \
 	aio/test_aio.py arrays/test_reserve.py arrays/test_snapshot.py arrays/test_take.py core/test_core_reentrancy.py \
 	mapping/test_map.py processes/test_fork.py processes/test_threads.py writer/test_writer.py)
+
+RUN_API = PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(API)
 
 # test-short runs these.  They show that another Python compiles, imports and works.
 SHORT ?= $(wildcard tests/api/test_api_*.py tests/api/test_views*.py tests/aio/test_aio.py) $(addprefix tests/, \
@@ -77,7 +85,7 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-all test-short dev t sanitize debug-malloc coverage \
+.PHONY: demo test test-all test-api test-python test-pythons test-short dev t sanitize debug-malloc coverage \
 	bench bench-baseline bench-compare docs lint place clean
 .DELETE_ON_ERROR:
 
@@ -90,12 +98,12 @@ test: $(VENV)/ready-for-tests
 	@echo "Running all tests that are not slow, with the C core."
 	@$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS)
 	@echo "Running the tests of the API, with the cffi core."
-	@PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(API)
+	@$(RUN_API)
 
 test-all: $(VENV)/ready-for-tests
 	$(THOROUGH) $(VENV)/bin/pytest $(SHARED_OUT) $(PYTEST_ARGS)
 	PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(addprefix --ignore=,$(BUILDING))
-	.ci/other-pythons
+	.ci/test-python --installed $(PYTHONS)
 
 dev: $(DEV_VENV)/installed-dev
 	$(DEV_VENV)/bin/python setup.py --quiet build_ext --inplace
@@ -103,8 +111,17 @@ dev: $(DEV_VENV)/installed-dev
 t: dev
 	$(DEV_VENV)/bin/pytest $(FILE) $(PYTEST_ARGS)
 
-test-short: $(VENV)/installed-test
+test-short: $(VENV)/installed-test-short
 	$(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(SHORT)
+
+test-api: $(VENV)/installed-test-short
+	$(RUN_API)
+
+test-python:
+	.ci/test-python $(V)
+
+test-pythons:
+	.ci/test-python $(PYTHONS)
 
 # A few tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not
 # stay flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork
@@ -185,6 +202,10 @@ endef
 
 %/installed-test: %/created $(INPUTS)
 	$(call install,test)
+	@touch $@
+
+%/installed-test-short: %/created $(INPUTS)
+	$(call install,test-short)
 	@touch $@
 
 %/installed-sanitize: %/created $(INPUTS)

@@ -6,7 +6,6 @@ import threading
 import time
 import warnings
 
-import pyarrow
 import pytest
 
 import pylmdb
@@ -135,6 +134,7 @@ def test_view_of_another_database(open_env):
 
 
 def test_arrow_buffers_hold_the_snapshot(env):
+    pyarrow = pytest.importorskip("pyarrow")
     with env.begin() as txn:
         buffers = {key: pyarrow.py_buffer(txn.view(key)) for key in RECORDS}
     env.close()

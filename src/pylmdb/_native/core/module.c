@@ -209,18 +209,44 @@ static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **out)
     return *out ? PyModule_AddType(module, *out) : -1;
 }
 
+/* A free-threaded Python switches the GIL on when it imports a module without Py_mod_gil, unless
+ * PYTHON_GIL=0 or -X gil=0 forbids that. */
+static int refuse_without_gil(void)
+{
+#ifdef Py_GIL_DISABLED
+    PyObject *ask = PySys_GetObject("_is_gil_enabled");
+    PyObject *answer = ask ? PyObject_CallNoArgs(ask) : NULL;
+    int enabled = answer == Py_True;
+
+    Py_XDECREF(answer);
+    if (!enabled) {
+        PyErr_SetString(PyExc_ImportError, "pylmdb needs the GIL, and PYTHON_GIL=0 or -X gil=0 "
+                                           "forbids to switch it on; leave that out");
+        return -1;
+    }
+#endif
+    return 0;
+}
+
+/* Each interpreter would have its own table of open environments, and a process must not open a
+ * file twice. */
+static int refuse_in_subinterpreter(void)
+{
+    if (PyInterpreterState_Get() == PyInterpreterState_Main())
+        return 0;
+    PyErr_SetString(PyExc_ImportError, "pylmdb cannot be imported in a subinterpreter; use it in "
+                                       "the main interpreter, or in another process");
+    return -1;
+}
+
 static int core_exec(PyObject *module)
 {
     CoreState *state = PyModule_GetState(module);
     int i;
 
     state->module = module;
-    /* Each interpreter would have its own table of open environments, and a process must not open
-     * a file twice. */
-    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_ImportError, "pylmdb works in the main interpreter only");
+    if (refuse_in_subinterpreter() || refuse_without_gil())
         return -1;
-    }
     for (i = 0; i < ARG_COUNT; i++)
         if (!(state->names[i] = PyUnicode_InternFromString(argument_names[i])))
             return -1;
@@ -313,7 +339,8 @@ static PyMethodDef core_methods[] = {
 static PyModuleDef_Slot core_slots[] = {
     {Py_mod_exec, core_exec},
 #if PY_VERSION_HEX >= 0x030C0000
-    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+    /* core_exec() refuses them all, in words. */
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
     /* Py_mod_gil is left out: the core relies on the GIL. */
     {0, NULL},
