@@ -122,8 +122,11 @@ class CursorCore:
 class HandleLock:
     """A lock for a with statement; a thread may take it several times."""
 
-    def __enter__(self) -> object: ...
-    def __exit__(self, *exc: object) -> None: ...
+    def __enter__(self) -> object:
+        """Take the lock; wait while another thread has it."""
+
+    def __exit__(self, *exc: object) -> None:
+        """Release the lock."""
 
 @disjoint_base
 class SharedCore:
@@ -201,9 +204,7 @@ class EnvironmentCore:
         timeout: float | None = None,
         sync: bool | None = None,
         metasync: bool | None = None,
-    ) -> Transaction[Any]:
-        """Begin a transaction, to read by default."""
-
+    ) -> Transaction[Any]: ...
     def open_db(
         self,
         key: bytes | None = None,

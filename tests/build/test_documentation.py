@@ -406,6 +406,16 @@ def test_the_core_has_the_functions_of_its_contract(core, name):
     check_parameters(getattr(module, name), CORE_FUNCTIONS[name].args)
 
 
+@pytest.mark.parametrize("stub", CONTRACT if NATIVE_TYPES else [])
+def test_the_c_core_has_the_words_of_its_contract(stub):
+    """They are written once, in _core.pyi."""
+    for node in CONTRACT[stub].body:
+        text = isinstance(node, ast.FunctionDef) and ast.get_docstring(node)
+        if text and node.name not in ("__init__", "closed"):
+            assert inspect.getdoc(vars(NATIVE_TYPES[stub])[node.name]) == text
+    assert inspect.getdoc(NATIVE_TYPES[stub]) == ast.get_docstring(CONTRACT[stub])
+
+
 def names_above_the_seam():
     """(attributes that are used, names that are defined) in all modules but the cores'."""
     used, defined = set(), set()

@@ -11,24 +11,17 @@ import itertools
 import operator
 from typing import Any
 
-from .._base.buffers import as_buffer
 from .._base.flags import put_flags
 from .._core_rules.failures import database_error
 from .._core_rules.refusals import refusal
 from . import transaction
+from .calls import Caller, NotReady, take_keys
 from .iterator import CursorIterator, iterate_range
 
 _numbers = itertools.count(1)
 
 
-class _NeverOpened:
-    """Stands for the engine's ``ffi`` and ``lib`` in a cursor that was not opened."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise refusal("cursor never opened")
-
-
-_never_opened = _NeverOpened()
+_never_opened: Any = NotReady("cursor never opened")
 
 
 def _movement(name: str) -> Any:
@@ -57,11 +50,9 @@ def _iteration(name: str, *, with_keys: bool = True, with_values: bool = True) -
     return iterate
 
 
-class CursorCore:
+class CursorCore(Caller):
     """A native cursor and its operations."""
 
-    _lib: Any
-    _ffi: Any
     txn: Any
     db: Any
     _slot: Any
@@ -69,7 +60,7 @@ class CursorCore:
     # a struct pylmdb_position
     _position: Any
 
-    __slots__ = ("__weakref__", "_ffi", "_lib", "_number", "_position", "_slot", "db", "txn")
+    __slots__ = ("__weakref__", "_number", "_position", "_slot", "db", "txn")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
@@ -162,22 +153,17 @@ class CursorCore:
     def _nothing(self, native: Any) -> None:
         """Do nothing.  The guard raises if no operation is allowed."""
 
-    def _raw(self, name: str, value: Any) -> tuple[Any, int]:
-        """Return the address and size of a key or value."""
-        buffer = as_buffer(name, value)
-        return self._ffi.from_buffer(buffer), len(buffer)
-
     # -- codes of C functions --------------------------------------------------------
 
     def _found(self, operation: str, code: int, key: Any = None, size: int = -1) -> bool:
         """Return whether a movement or a read has found a record; raise for other codes.
 
-        :param key: the address and size of the key that it has sought.
+        :param key: the address and size of the key that it has sought; None: it has sought none.
         :param size: that of the value that it has sought.
         """
         if code not in (0, self._lib.MDB_NOTFOUND):
-            key = None if key is None else self._ffi.buffer(*key)[:]
-            raise database_error("mdb_cursor_get", code, self._slot, key, size, operation)
+            sought = None if key is None else self._copied(key)
+            raise database_error("mdb_cursor_get", code, self._slot, sought, size, operation)
         return not code
 
     def _find(self, native: Any, operation: str, function: Any, *args: Any) -> bool:
@@ -438,12 +424,10 @@ class CursorCore:
         dupdata, keyfixed, values = bool(dupdata), bool(keyfixed), bool(values)
         width = 0 if dupfixed_bytes is None else operator.index(dupfixed_bytes)
         refused = self._lib.pylmdb_getmulti_refusal(width, dupdata, keyfixed, values)
-        if refused:
-            raise refusal(self._ffi.string(refused).decode(), width)
+        self._refuse(refused, width)
         result: list[Any] = []
         self._do(self._nothing)
-        transaction.refuse_one_key("getmulti", keys)
-        listed = [as_buffer("key", key) for key in keys]
+        listed = take_keys("getmulti", keys)
         for i, key in enumerate(listed):
             if i % self._lib.PYLMDB_READ_AHEAD_MAX == 0 and not dupdata:
                 self.txn._do(

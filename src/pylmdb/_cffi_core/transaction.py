@@ -29,6 +29,7 @@ from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
+from .calls import Caller, NotReady, take_keys
 from .ending import NativeTxn
 from .environment import DatabaseCore, public_classes
 from .iterator import iterate_range
@@ -37,17 +38,28 @@ if TYPE_CHECKING:
     from .._core import DbSlot
 
 
-def refuse_one_key(operation: str, keys: object) -> None:
-    """Raise if the keys are one key, whose bytes would be taken for keys."""
-    if type(keys) in (bytes, str) and keys:
-        raise refusal("keys are one key", operation, type(keys))
+_never_begun: Any = NotReady("transaction never begun")
+
+# Functions of plain.h that take a database and a key: the function of liblmdb that a message names,
+# and the code that is an answer and not a failure.
+_READS = {
+    "pylmdb_get": ("mdb_get", "MDB_NOTFOUND"),
+    "pylmdb_nearest": ("mdb_cursor_get", "MDB_NOTFOUND"),
+}
+_WRITES = {
+    "pylmdb_put": ("mdb_put", "MDB_KEYEXIST"),
+    "pylmdb_put_if": ("mdb_put", "MDB_KEYEXIST"),
+    "pylmdb_del": ("mdb_del", "MDB_NOTFOUND"),
+}
 
 
-class TransactionCore:
+def _exists(value: Any) -> bool:
+    return True
+
+
+class TransactionCore(Caller):
     """A transaction: its life, and its operations per record."""
 
-    _lib: Any
-    _ffi: Any
     env: Any
     _native: NativeTxn | None
     _shared: Any
@@ -64,8 +76,6 @@ class TransactionCore:
         "_buffers",
         "_db",
         "_ended",
-        "_ffi",
-        "_lib",
         "_native",
         "_parent",
         "_reuses",
@@ -84,6 +94,7 @@ class TransactionCore:
         self._shared = None
         self._begun = self._ended = self._write = self._buffers = False
         self._parent = self._db = self.env = None
+        self._ffi = self._lib = _never_begun
         self._writes = [0]  # until an engine is known
         self._sync_flags = self._reuses = 0
         return self
@@ -170,11 +181,6 @@ class TransactionCore:
         # LMDB 1.0 allows several read-only children at once, and no other operation meanwhile.
         beside = not self._write and parent._has_only_readers()
         parent._guard(beside, self._nest, (parent,))
-
-    def _refuse(self, name: Any) -> None:
-        """Raise the refusal that a function of ``rules.h`` has returned, unless it is NULL."""
-        if name:
-            raise refusal(self._ffi.string(name).decode())
 
     def _has_only_readers(self) -> bool:
         native = self._native
@@ -433,17 +439,24 @@ class TransactionCore:
             raise refusal("map in a write transaction")
         return self._exporter().whole()
 
-    def _get(
-        self, ptr: Any, db: Any, key: Any, default: Any, convert: Any, operation: str = "get"
-    ) -> Any:
-        lib, value, slot = self._lib, self._value, self._slot_in(ptr, db)
-        raw = key if type(key) is bytes else self._ffi.from_buffer(key)
-        code = lib.pylmdb_get(ptr, slot.dbi, slot.flags, raw, len(key), value)
-        if code == lib.MDB_NOTFOUND:
-            return default
-        if code:
-            raise database_error("mdb_get", code, slot, key, operation=operation)
-        return convert(value)
+    def _call(
+        self, ptr: Any, db: Any, operation: str, name: str, size: int, key: Any, *args: Any
+    ) -> bool:
+        """Call a function with a database and a key: False for the code that is an answer.
+
+        :param size: that of the record's value, for messages; -1 if it has none.
+        """
+        lib, slot = self._lib, self._slot_in(ptr, db)
+        self._mutations += self._write and name in _WRITES
+        code = getattr(lib, name)(ptr, slot.dbi, slot.flags, *key, *args)
+        what, answer = _READS.get(name) or _WRITES[name]
+        if code not in (0, getattr(lib, answer)):
+            raise database_error(what, code, slot, self._copied(key), size, operation)
+        return not code
+
+    def _get(self, ptr: Any, db: Any, operation: str, key: Any, default: Any, convert: Any) -> Any:
+        found = self._call(ptr, db, operation, "pylmdb_get", -1, key, self._value)
+        return convert(self._value) if found else default
 
     def id(self) -> int:
         return int(self._do(self._id))
@@ -463,69 +476,43 @@ class TransactionCore:
         return Stat(zip(stat_fields, map(int, out), strict=True))
 
     def get(self, key: Any, default: Any = None, db: Any = None) -> Any:
-        return self._do(self._get, db, as_buffer("key", key), default, self._to_python)
+        return self._do(self._get, db, "get", self._raw("key", key), default, self._to_python)
 
     def view(self, key: Any, default: Any = None, db: Any = None) -> Any:
-        return self._do(self._get, db, as_buffer("key", key), default, self._to_view)
+        return self._do(self._get, db, "get", self._raw("key", key), default, self._to_view)
 
     def __contains__(self, key: Any) -> bool:
-        args = False, lambda value: True, "in"
-        return bool(self._do(self._get, None, as_buffer("key", key), *args))
+        return bool(self._do(self._get, None, "in", self._raw("key", key), False, _exists))
 
     def _nearest(self, ptr: Any, operation: str, key: Any, db: Any, reverse: bool) -> Any:
-        lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)
-        raw, size = (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key))
-        found = ffi.new("MDB_val[2]")
-        code = lib.pylmdb_nearest(
-            ptr, slot.dbi, slot.flags, raw, size, reverse, found, ffi.addressof(found, 1)
-        )
-        if code == lib.MDB_NOTFOUND:
+        found = self._ffi.new("MDB_val[2]")
+        if not self._call(ptr, db, operation, "pylmdb_nearest", -1, key, reverse, found, found + 1):
             return None
-        if code:
-            raise database_error("mdb_cursor_get", code, slot, key, operation=operation)
         return self._to_python(found[0]), self._to_python(found[1])
 
     def first(self, db: Any = None) -> Any:
-        return self._do(self._nearest, "first", None, db, False)
+        return self._do(self._nearest, "first", (self._ffi.NULL, 0), db, False)
 
     def last(self, db: Any = None) -> Any:
-        return self._do(self._nearest, "last", None, db, True)
+        return self._do(self._nearest, "last", (self._ffi.NULL, 0), db, True)
 
     def floor(self, key: Any, db: Any = None) -> Any:
-        return self._do(self._nearest, "floor", as_buffer("key", key), db, True)
+        return self._do(self._nearest, "floor", self._raw("key", key), db, True)
 
     def ceiling(self, key: Any, db: Any = None) -> Any:
-        return self._do(self._nearest, "ceiling", as_buffer("key", key), db, False)
+        return self._do(self._nearest, "ceiling", self._raw("key", key), db, False)
 
-    def _put(self, ptr: Any, db: Any, key: Any, value: Any, flags: int) -> bool:
-        lib, slot = self._lib, self._slot_in(ptr, db)
-        raw_key = key if type(key) is bytes else self._ffi.from_buffer(key)
-        raw_value = value if type(value) is bytes else self._ffi.from_buffer(value)
-        self._mutations += self._write
-        code = lib.pylmdb_put(
-            ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, len(value), flags
-        )
-        if code and code != lib.MDB_KEYEXIST:
-            raise database_error("mdb_put", code, slot, key, len(value))
-        return not code
+    def _put(self, ptr: Any, db: Any, name: str, key: Any, value: Any, *args: Any) -> bool:
+        return self._call(ptr, db, "put", name, value[1], key, *value, *args)
 
     def _put_if(
         self, ptr: Any, db: Any, key: Any, value: Any, expected: Any, overwrite: bool, append: bool
     ) -> bool:
-        lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)
-        self._refuse(lib.pylmdb_put_if_refusal(overwrite, append, slot.flags & lib.MDB_DUPSORT))
+        lib, flags = self._lib, self._slot_in(ptr, db).flags
+        self._refuse(lib.pylmdb_put_if_refusal(overwrite, append, flags & lib.MDB_DUPSORT))
         if not self._write:  # it fails as every put() does
-            return self._put(ptr, db, key, value, 0)
-        raw_key, raw_value = ffi.from_buffer(key), ffi.from_buffer(value)
-        size = 0 if expected is None else len(expected)
-        raw_expected = ffi.NULL if expected is None else bytes(expected)
-        self._mutations += 1
-        code = lib.pylmdb_put_if(
-            ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, len(value), raw_expected, size
-        )
-        if code and code != lib.MDB_KEYEXIST:
-            raise database_error("mdb_put", code, slot, key, len(value))
-        return not code
+            return self._put(ptr, db, "pylmdb_put", key, value, 0)
+        return self._put(ptr, db, "pylmdb_put_if", key, value, *expected)
 
     def put(
         self,
@@ -539,28 +526,17 @@ class TransactionCore:
         if_value: Any = ...,
     ) -> bool:
         flags = put_flags(dupdata, overwrite, append)
-        key, value = as_buffer("key", key), as_buffer("value", value)
-        if if_value is not ...:
-            expected = None if if_value is None else as_buffer("if_value", if_value)
-            args = db, key, value, expected, bool(overwrite), bool(append)
-            return bool(self._do(self._put_if, *args))
-        return bool(self._do(self._put, db, key, value, flags))
-
-    def _delete(self, ptr: Any, db: Any, key: Any, value: Any) -> bool:
-        lib, ffi, slot = self._lib, self._ffi, self._slot_in(ptr, db)
-        raw_key = key if type(key) is bytes else ffi.from_buffer(key)
-        size = 0 if value is None else len(value)
-        raw_value = ffi.NULL if value is None else ffi.from_buffer(value)
-        self._mutations += self._write
-        code = lib.pylmdb_del(ptr, slot.dbi, slot.flags, raw_key, len(key), raw_value, size)
-        if code and code != lib.MDB_NOTFOUND:
-            raise database_error("mdb_del", code, slot, key, -1 if value is None else size)
-        return not code
+        key, value = self._raw("key", key), self._raw("value", value)
+        if if_value is ...:
+            return bool(self._do(self._put, db, "pylmdb_put", key, value, flags))
+        expected = self._raw_or_null("if_value", if_value)
+        args = db, key, value, expected, bool(overwrite), bool(append)
+        return bool(self._do(self._put_if, *args))
 
     def delete(self, key: Any, value: Any = None, db: Any = None) -> bool:
-        key = as_buffer("key", key)
-        value = None if value is None else as_buffer("value", value)
-        return bool(self._do(self._delete, db, key, value))
+        key, raw = self._raw("key", key), self._raw_or_null("value", value)
+        size = -1 if value is None else raw[1]
+        return bool(self._do(self._call, db, "delete", "pylmdb_del", size, key, *raw))
 
     def pop(self, key: Any, db: Any = None) -> bytes | None:
         key = as_buffer("key", key)
@@ -599,17 +575,16 @@ class TransactionCore:
         return self._look_up("get_many", keys, db, default, self._to_python)
 
     def _has_many(self, keys: Any, db: Any) -> list[bool]:
-        return self._look_up("has_many", keys, db, False, lambda value: True)
+        return self._look_up("has_many", keys, db, False, _exists)
 
     def _look_up(self, operation: str, keys: Any, db: Any, default: Any, convert: Any) -> list[Any]:
         self._do(self._slot_in, db)
-        refuse_one_key(operation, keys)
-        listed, found = [as_buffer("key", key) for key in keys], []
-        args = default, convert, operation
+        listed, found = take_keys(operation, keys), []
         for at in range(0, len(listed), self._lib.PYLMDB_READ_AHEAD_MAX):
             some = listed[at : at + self._lib.PYLMDB_READ_AHEAD_MAX]
             self._do(self._read_ahead, some, db)
-            found += [self._do(self._get, db, key, *args) for key in some]
+            raw = [self._raw("key", key) for key in some]
+            found += [self._do(self._get, db, operation, key, default, convert) for key in raw]
         return found
 
     def _read_ahead(self, ptr: Any, keys: list[Any], db: Any) -> None:

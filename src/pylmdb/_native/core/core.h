@@ -32,45 +32,25 @@
 #define COLD
 #endif
 
-/* The names of all keyword arguments. */
+/* clang-format off */
+/* The keyword arguments of all methods. */
+#define EACH_ARGUMENT(each) \
+    each(KEY, key) each(VALUE, value) each(DEFAULT, default) each(DB, db) \
+    each(DUPDATA, dupdata) each(OVERWRITE, overwrite) each(APPEND, append) \
+    each(IF_VALUE, if_value) each(KEYS, keys) each(VALUES, values) each(ITEMS, items) \
+    each(DUPFIXED_BYTES, dupfixed_bytes) each(KEYFIXED, keyfixed) each(ENV, env) \
+    each(PARENT, parent) each(WRITE, write) each(BUFFERS, buffers) each(TIMEOUT, timeout) \
+    each(SYNC, sync) each(METASYNC, metasync) each(TXN, txn) each(COPY, copy) \
+    each(START, start) each(STOP, stop) each(PREFIX, prefix) each(REVERSE, reverse) \
+    each(LIMIT, limit) each(OFFSET, offset) each(INCLUDE_START, include_start) \
+    each(INCLUDE_STOP, include_stop) each(REVERSE_KEY, reverse_key) each(DUPSORT, dupsort) \
+    each(CREATE, create) each(INTEGERKEY, integerkey) each(INTEGERDUP, integerdup) \
+    each(DUPFIXED, dupfixed)
+/* clang-format on */
+
 enum argument {
-    ARG_KEY,
-    ARG_VALUE,
-    ARG_DEFAULT,
-    ARG_DB,
-    ARG_DUPDATA,
-    ARG_OVERWRITE,
-    ARG_APPEND,
-    ARG_IF_VALUE,
-    ARG_KEYS,
-    ARG_VALUES,
-    ARG_ITEMS,
-    ARG_DUPFIXED_BYTES,
-    ARG_KEYFIXED,
-    ARG_ENV,
-    ARG_PARENT,
-    ARG_WRITE,
-    ARG_BUFFERS,
-    ARG_TIMEOUT,
-    ARG_SYNC,
-    ARG_METASYNC,
-    ARG_TXN,
-    ARG_COPY,
-    ARG_START,
-    ARG_STOP,
-    ARG_PREFIX,
-    ARG_REVERSE,
-    ARG_LIMIT,
-    ARG_OFFSET,
-    ARG_INCLUDE_START,
-    ARG_INCLUDE_STOP,
-    ARG_REVERSE_KEY,
-    ARG_DUPSORT,
-    ARG_CREATE,
-    ARG_INTEGERKEY,
-    ARG_INTEGERDUP,
-    ARG_DUPFIXED,
-    ARG_COUNT
+#define ARGUMENT(symbol, name) ARG_##symbol,
+    EACH_ARGUMENT(ARGUMENT) ARG_COUNT
 };
 
 /* What the core shares with the engines (module.c): the count of forks since it was loaded, and
@@ -485,6 +465,17 @@ extern struct PyModuleDef core_module;
 
 /* The state behind a type of this module, or a class made from one. */
 CoreState *state_of(PyTypeObject *type);
+
+/* A field that Python code sets, to an object of one type of this module. */
+typedef struct {
+    size_t offset, type; /* in the object, and in CoreState */
+    const char *name;
+    int or_none; /* which is NULL in the field */
+} TypedField;
+PyObject *get_typed(PyObject *self, void *field);
+int set_typed(PyObject *self, PyObject *value, void *field);
+/* The row in a table of properties. */
+#define TYPED(field, doc) {field.name, get_typed, set_typed, doc, (void *)&field}
 
 /* Calls a finalizer that a program has given the class; -1: it has resurrected the object. */
 static inline int finalize(PyObject *object)

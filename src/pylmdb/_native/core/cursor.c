@@ -411,19 +411,14 @@ static PyMethodDef cursor_methods[] = {
     PLAIN(close, DOC_CURSOR_CLOSE),
     {"__enter__", METHOD(cursor_enter), METH_NOARGS, DOC_CURSOR___ENTER__},
     {"__exit__", METHOD(cursor_exit), METH_FASTCALL, DOC_CURSOR___EXIT__},
-    {"_do", METHOD(cursor_do), METH_FASTCALL,
-     PyDoc_STR("_do($self, operation, /, *args)\n--\n\n"
-               "The guard: run operation(native cursor, *args), or raise.")},
-    {"_peek", METHOD(cursor_peek), METH_NOARGS,
-     PyDoc_STR("_peek($self, /)\n--\n\n"
-               "The key at the position, which does not change, or None.")},
+    {"_do", METHOD(cursor_do), METH_FASTCALL, DOC_CURSORCORE__DO},
+    {"_peek", METHOD(cursor_peek), METH_NOARGS, DOC_CURSORCORE__PEEK},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef cursor_getset[] = {
-    {"closed", (getter)cursor_get_closed, NULL,
-     PyDoc_STR("True once nothing can be done with this cursor any more."), NULL},
-    {"_engine", (getter)cursor_get_engine, NULL, NULL, NULL},
+    {"closed", (getter)cursor_get_closed, NULL, DOC_CURSOR_CLOSED, NULL},
+    {"_engine", (getter)cursor_get_engine, NULL, DOC_CURSORCORE__ENGINE, NULL},
     {"db", (getter)cursor_get_db, NULL, PyDoc_STR("The database handle."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -436,16 +431,11 @@ static PyMemberDef cursor_members[] = {
 };
 
 static PyType_Slot cursor_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("The C half of Cursor.")},
-    {Py_tp_new, cursor_new},
-    {Py_tp_init, cursor_init},
-    {Py_tp_traverse, cursor_traverse},
-    {Py_tp_dealloc, cursor_dealloc},
-    {Py_tp_iter, cursor_iter},
-    {Py_tp_methods, cursor_methods},
-    {Py_tp_getset, cursor_getset},
-    {Py_tp_members, cursor_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)DOC_CURSORCORE}, {Py_tp_new, cursor_new},
+    {Py_tp_init, cursor_init},           {Py_tp_traverse, cursor_traverse},
+    {Py_tp_dealloc, cursor_dealloc},     {Py_tp_iter, cursor_iter},
+    {Py_tp_methods, cursor_methods},     {Py_tp_getset, cursor_getset},
+    {Py_tp_members, cursor_members},     {0, NULL},
 };
 
 TYPE_SPEC(cursor, "CursorCore", Cursor, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

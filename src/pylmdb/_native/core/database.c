@@ -4,6 +4,7 @@
  * Each slot has a list of the handles to it, so that open_db() finds a handle that is alive.  The
  * list owns nothing: a handle leaves it before anything else when it is freed. */
 #include "core.h"
+#include "core_docs.h"
 
 static void leave_slot(Database *self)
 {
@@ -124,12 +125,9 @@ static PyMemberDef database_members[] = {
 };
 
 static PyType_Slot database_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("The base of Database.")},
-    {Py_tp_traverse, database_traverse},
-    {Py_tp_dealloc, database_dealloc},
-    {Py_tp_getset, database_getset},
-    {Py_tp_members, database_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)DOC_DATABASECORE}, {Py_tp_traverse, database_traverse},
+    {Py_tp_dealloc, database_dealloc},     {Py_tp_getset, database_getset},
+    {Py_tp_members, database_members},     {0, NULL},
 };
 
 TYPE_SPEC(database, "DatabaseCore", Database, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

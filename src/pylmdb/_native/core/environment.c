@@ -155,27 +155,6 @@ static PyObject *environment_handle(EnvironmentCore *self, PyObject *const *args
     return handle_of(state, (PyObject *)self, args[0], (Slot *)args[1]);
 }
 
-static PyObject *environment_get_shared(EnvironmentCore *self, void *ignored)
-{
-    return Py_NewRef(self->shared ? self->shared : Py_None);
-}
-
-static int environment_set_shared(EnvironmentCore *self, PyObject *value, void *ignored)
-{
-    CoreState *state = state_of(Py_TYPE(self));
-
-    if (!state)
-        return -1;
-    if (value == Py_None)
-        value = NULL;
-    if (value && !PyObject_TypeCheck(value, state->shared_type)) {
-        PyErr_SetString(PyExc_TypeError, "_shared must be a SharedCore");
-        return -1;
-    }
-    Py_XSETREF(self->shared, Py_XNewRef(value));
-    return 0;
-}
-
 static int environment_traverse(EnvironmentCore *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
@@ -208,14 +187,15 @@ static PyMethodDef environment_methods[] = {
     {"max_key_size", METHOD(environment_max_key_size), METH_NOARGS, DOC_ENVIRONMENT_MAX_KEY_SIZE},
     {"max_readers", METHOD(environment_max_readers), METH_NOARGS, DOC_ENVIRONMENT_MAX_READERS},
     {"open_db", METHOD(environment_open_db), KEYWORDS, DOC_ENVIRONMENT_OPEN_DB},
-    {"_handle", METHOD(environment_handle), METH_FASTCALL,
-     PyDoc_STR("_handle($self, name, slot, /)\n--\n\n"
-               "Return the handle to a database: the one that is alive, or a new one.")},
+    {"_handle", METHOD(environment_handle), METH_FASTCALL, DOC_ENVIRONMENTCORE__HANDLE},
     {NULL, NULL, 0, NULL},
 };
 
+static const TypedField shared_field = {offsetof(EnvironmentCore, shared),
+                                        offsetof(CoreState, shared_type), "_shared", 1};
+
 static PyGetSetDef environment_getset[] = {
-    {"_shared", (getter)environment_get_shared, (setter)environment_set_shared, NULL, NULL},
+    TYPED(shared_field, NULL),
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -228,14 +208,10 @@ static PyMemberDef environment_members[] = {
 };
 
 static PyType_Slot environment_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("The base of Environment.")},
-    {Py_tp_traverse, environment_traverse},
-    {Py_tp_clear, environment_clear},
-    {Py_tp_dealloc, environment_dealloc},
-    {Py_tp_methods, environment_methods},
-    {Py_tp_getset, environment_getset},
-    {Py_tp_members, environment_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)DOC_ENVIRONMENTCORE}, {Py_tp_traverse, environment_traverse},
+    {Py_tp_clear, environment_clear},         {Py_tp_dealloc, environment_dealloc},
+    {Py_tp_methods, environment_methods},     {Py_tp_getset, environment_getset},
+    {Py_tp_members, environment_members},     {0, NULL},
 };
 
 TYPE_SPEC(environment, "EnvironmentCore", EnvironmentCore,

@@ -2,6 +2,7 @@
 /* HandleLock: held while database handles are opened, dropped, or settled at the end of a
  * transaction.  A thread may take it several times.  Its fields change under the GIL only, so
  * taking it costs two comparisons if it is free. */
+#include "core_docs.h"
 #include "guard.h"
 
 /* Whether the thread has the lock now. */
@@ -65,18 +66,13 @@ static void lock_dealloc(HandleLock *self)
 }
 
 static PyMethodDef lock_methods[] = {
-    {"__enter__", METHOD(lock_enter), METH_NOARGS,
-     PyDoc_STR("__enter__($self)\n--\n\nTake the lock; wait while another thread has it.")},
-    {"__exit__", METHOD(lock_exit), METH_FASTCALL,
-     PyDoc_STR("__exit__($self, *exc)\n--\n\nRelease the lock.")},
+    {"__enter__", METHOD(lock_enter), METH_NOARGS, DOC_HANDLELOCK___ENTER__},
+    {"__exit__", METHOD(lock_exit), METH_FASTCALL, DOC_HANDLELOCK___EXIT__},
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(lock_doc, "HandleLock()\n--\n\n"
-                       "The lock of an environment's database handles, for a with statement.");
-
 static PyType_Slot lock_slots[] = {
-    {Py_tp_doc, (void *)lock_doc},
+    {Py_tp_doc, (void *)DOC_HANDLELOCK},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_dealloc, lock_dealloc},
     {Py_tp_methods, lock_methods},

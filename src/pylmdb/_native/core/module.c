@@ -1,48 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The module: its types and state, the engines that join it, and the public classes. */
 #include "core.h"
+#include "core_docs.h"
 
 #include <pthread.h>
 #include <string.h>
 
-static const char *const argument_names[ARG_COUNT] = {
-    [ARG_KEY] = "key",
-    [ARG_VALUE] = "value",
-    [ARG_DEFAULT] = "default",
-    [ARG_DB] = "db",
-    [ARG_DUPDATA] = "dupdata",
-    [ARG_OVERWRITE] = "overwrite",
-    [ARG_APPEND] = "append",
-    [ARG_IF_VALUE] = "if_value",
-    [ARG_KEYS] = "keys",
-    [ARG_VALUES] = "values",
-    [ARG_ITEMS] = "items",
-    [ARG_DUPFIXED_BYTES] = "dupfixed_bytes",
-    [ARG_KEYFIXED] = "keyfixed",
-    [ARG_ENV] = "env",
-    [ARG_PARENT] = "parent",
-    [ARG_WRITE] = "write",
-    [ARG_BUFFERS] = "buffers",
-    [ARG_TIMEOUT] = "timeout",
-    [ARG_SYNC] = "sync",
-    [ARG_METASYNC] = "metasync",
-    [ARG_TXN] = "txn",
-    [ARG_COPY] = "copy",
-    [ARG_START] = "start",
-    [ARG_STOP] = "stop",
-    [ARG_PREFIX] = "prefix",
-    [ARG_REVERSE] = "reverse",
-    [ARG_LIMIT] = "limit",
-    [ARG_OFFSET] = "offset",
-    [ARG_INCLUDE_START] = "include_start",
-    [ARG_INCLUDE_STOP] = "include_stop",
-    [ARG_REVERSE_KEY] = "reverse_key",
-    [ARG_DUPSORT] = "dupsort",
-    [ARG_CREATE] = "create",
-    [ARG_INTEGERKEY] = "integerkey",
-    [ARG_INTEGERDUP] = "integerdup",
-    [ARG_DUPFIXED] = "dupfixed",
-};
+#define ARGUMENT_NAME(symbol, name) #name,
+static const char *const argument_names[ARG_COUNT] = {EACH_ARGUMENT(ARGUMENT_NAME)};
 
 CoreState *state_of(PyTypeObject *type)
 {
@@ -66,6 +31,34 @@ CoreState *state_of(PyTypeObject *type)
     PyErr_SetString(PyExc_TypeError, "not a type of pylmdb's core");
     return NULL;
 #endif
+}
+
+PyObject *get_typed(PyObject *self, void *closure)
+{
+    const TypedField *field = closure;
+    PyObject *value = *(PyObject **)((char *)self + field->offset);
+
+    return Py_NewRef(value ? value : Py_None);
+}
+
+int set_typed(PyObject *self, PyObject *value, void *closure)
+{
+    const TypedField *field = closure;
+    PyObject **const at = (PyObject **)((char *)self + field->offset);
+    CoreState *state = state_of(Py_TYPE(self));
+    PyTypeObject *type;
+
+    if (!state)
+        return -1;
+    type = *(PyTypeObject **)((char *)state + field->type);
+    if (value == Py_None && field->or_none) {
+        value = NULL;
+    } else if (!value || !PyObject_TypeCheck(value, type)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a %s", field->name, type->tp_name);
+        return -1;
+    }
+    Py_XSETREF(*at, Py_XNewRef(value));
+    return 0;
 }
 
 /* -- engines ------------------------------------------------------------------- */
@@ -321,15 +314,9 @@ static void core_free(void *module)
 }
 
 static PyMethodDef core_methods[] = {
-    {"join", METHOD(core_join), METH_O,
-     PyDoc_STR("join($module, table, /)\n--\n\n"
-               "Take an engine, whose table (struct pylmdb_engine) is at this address.")},
-    {"publish", METHOD(core_publish), METH_O,
-     PyDoc_STR("publish($module, cls, /)\n--\n\n"
-               "Make a class the one that objects are made of, and the core's methods its own.")},
-    {"pack_records", METHOD(pack_records), METH_FASTCALL,
-     PyDoc_STR("pack_records($module, iterator, size, /)\n--\n\n"
-               "Take records from an iterator and pack them into blocks.")},
+    {"join", METHOD(core_join), METH_O, DOC_CORE_JOIN},
+    {"publish", METHOD(core_publish), METH_O, DOC_CORE_PUBLISH},
+    {"pack_records", METHOD(pack_records), METH_FASTCALL, DOC_CORE_PACK_RECORDS},
     {"end_thread", METHOD(end_thread), METH_O,
      PyDoc_STR("end_thread($module, number, /)\n--\n\n"
                "End the write transactions that a thread has left open.")},

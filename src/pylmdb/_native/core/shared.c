@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SharedCore: the C half of SharedEnv, for what begins and ends without Python. */
+#include "core_docs.h"
 #include "guard.h"
 
 /* Return the number in an attribute as an address. */
@@ -94,42 +95,6 @@ PyObject *shared_own_writer(Shared *self, PyObject *ignored)
     return Py_NewRef(txn);
 }
 
-static PyObject *shared_get_main(Shared *self, void *ignored)
-{
-    return Py_NewRef(self->main ? (PyObject *)self->main : Py_None);
-}
-
-static int shared_set_main(Shared *self, PyObject *slot, void *ignored)
-{
-    if (!self->state && !(self->state = state_of(Py_TYPE(self))))
-        return -1;
-    if (!slot || !PyObject_TypeCheck(slot, self->state->slot_type)) {
-        PyErr_SetString(PyExc_TypeError, "main must be a DbSlot");
-        return -1;
-    }
-    Py_XSETREF(self->main, (Slot *)Py_NewRef(slot));
-    return 0;
-}
-
-static PyObject *shared_get_dbi_lock(Shared *self, void *ignored)
-{
-    return Py_NewRef(self->dbi_lock ? (PyObject *)self->dbi_lock : Py_None);
-}
-
-static int shared_set_dbi_lock(Shared *self, PyObject *lock, void *ignored)
-{
-    CoreState *state = state_of(Py_TYPE(self));
-
-    if (!state)
-        return -1;
-    if (!lock || !PyObject_TypeCheck(lock, state->lock_type)) {
-        PyErr_SetString(PyExc_TypeError, "dbi_lock must be a HandleLock");
-        return -1;
-    }
-    Py_XSETREF(self->dbi_lock, (HandleLock *)Py_NewRef(lock));
-    return 0;
-}
-
 static PyObject *shared_writer_open(Shared *self, void *ignored)
 {
     return PyBool_FromLong(self->writer != NULL);
@@ -183,23 +148,12 @@ static void shared_dealloc(Shared *self)
 }
 
 static PyMethodDef shared_methods[] = {
-    {"attach", METHOD(shared_attach), METH_FASTCALL,
-     PyDoc_STR("attach($self, engine, pool, /)\n--\n\n"
-               "Take the Engine, and the address of the struct pylmdb_pool.")},
-    {"revoke_children", METHOD(shared_revoke_children), METH_O,
-     PyDoc_STR("revoke_children($self, env, /)\n--\n\n"
-               "End the transactions of an Environment, the newest first.")},
-    {"free_idle", METHOD(shared_free_idle), METH_NOARGS,
-     PyDoc_STR("free_idle($self)\n--\n\nFree the memory of ended transactions.")},
-    {"pinned", METHOD(shared_pinned), METH_NOARGS,
-     PyDoc_STR("pinned($self)\n--\n\n"
-               "Return the pinned snapshots: their numbers, and since when.")},
-    {"open_slot", METHOD(shared_open_slot), METH_FASTCALL,
-     PyDoc_STR("open_slot($self, pointer, txn, name, flags, /)\n--\n\n"
-               "Return the slot of a database as a native transaction sees it.")},
-    {"own_writer", METHOD(shared_own_writer), METH_NOARGS,
-     PyDoc_STR("own_writer($self)\n--\n\n"
-               "The innermost write transaction that the calling thread has open, or None.")},
+    {"attach", METHOD(shared_attach), METH_FASTCALL, DOC_SHAREDCORE_ATTACH},
+    {"revoke_children", METHOD(shared_revoke_children), METH_O, DOC_SHAREDCORE_REVOKE_CHILDREN},
+    {"free_idle", METHOD(shared_free_idle), METH_NOARGS, DOC_SHAREDCORE_FREE_IDLE},
+    {"pinned", METHOD(shared_pinned), METH_NOARGS, DOC_SHAREDCORE_PINNED},
+    {"open_slot", METHOD(shared_open_slot), METH_FASTCALL, DOC_SHAREDCORE_OPEN_SLOT},
+    {"own_writer", METHOD(shared_own_writer), METH_NOARGS, DOC_SHAREDCORE_OWN_WRITER},
     {NULL, NULL, 0, NULL},
 };
 
@@ -208,21 +162,18 @@ static PyObject *shared_left_behind(Shared *self, void *ignored)
     return PyBool_FromLong(is_left_behind(self));
 }
 
+static const TypedField main_field = {offsetof(Shared, main), offsetof(CoreState, slot_type),
+                                      "main", 0};
+
+static const TypedField lock_field = {offsetof(Shared, dbi_lock), offsetof(CoreState, lock_type),
+                                      "dbi_lock", 0};
+
 static PyGetSetDef shared_getset[] = {
-    {"left_behind", (getter)shared_left_behind, NULL,
-     PyDoc_STR("Whether its Environments have another one now: in a forked child, and after\n"
-               "compact()."),
-     NULL},
-    {"writer_open", (getter)shared_writer_open, NULL,
-     PyDoc_STR("Whether a write transaction of this process is open."), NULL},
-    {"last_commit", (getter)shared_last_commit, NULL,
-     PyDoc_STR("The number of the last committed transaction of any process; None where a\n"
-               "transaction could not begin at once either."),
-     NULL},
-    {"dbi_lock", (getter)shared_get_dbi_lock, (setter)shared_set_dbi_lock,
-     PyDoc_STR("Held while handles are opened, dropped, or settled."), NULL},
-    {"main", (getter)shared_get_main, (setter)shared_set_main,
-     PyDoc_STR("The handle of the main database."), NULL},
+    {"left_behind", (getter)shared_left_behind, NULL, DOC_SHAREDCORE_LEFT_BEHIND, NULL},
+    {"writer_open", (getter)shared_writer_open, NULL, DOC_SHAREDCORE_WRITER_OPEN, NULL},
+    {"last_commit", (getter)shared_last_commit, NULL, DOC_SHAREDCORE_LAST_COMMIT, NULL},
+    TYPED(lock_field, PyDoc_STR("Held while handles are opened, dropped, or settled.")),
+    TYPED(main_field, PyDoc_STR("The handle of the main database.")),
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -238,14 +189,10 @@ static PyMemberDef shared_members[] = {
 };
 
 static PyType_Slot shared_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("The C half of SharedEnv.")},
-    {Py_tp_traverse, shared_traverse},
-    {Py_tp_clear, shared_clear},
-    {Py_tp_dealloc, shared_dealloc},
-    {Py_tp_methods, shared_methods},
-    {Py_tp_getset, shared_getset},
-    {Py_tp_members, shared_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)DOC_SHAREDCORE}, {Py_tp_traverse, shared_traverse},
+    {Py_tp_clear, shared_clear},         {Py_tp_dealloc, shared_dealloc},
+    {Py_tp_methods, shared_methods},     {Py_tp_getset, shared_getset},
+    {Py_tp_members, shared_members},     {0, NULL},
 };
 
 TYPE_SPEC(shared, "SharedCore", Shared, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

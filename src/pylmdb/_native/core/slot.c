@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* DbSlot: a native database handle.  It dies once and is never revived. */
 #include "core.h"
+#include "core_docs.h"
 
 /* -- opening -------------------------------------------------------------------- */
 
@@ -370,8 +371,7 @@ static PyObject *slot_kill(Slot *self, PyObject *ignored)
 }
 
 static PyMethodDef slot_methods[] = {
-    {"kill", METHOD(slot_kill), METH_NOARGS,
-     PyDoc_STR("kill($self)\n--\n\nMake all handles of this slot invalid for ever.")},
+    {"kill", METHOD(slot_kill), METH_NOARGS, DOC_DBSLOT_KILL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -388,11 +388,8 @@ static PyMemberDef slot_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(slot_doc, "DbSlot(shared, dbi, flags, name, /)\n--\n\n"
-                       "A native database handle (MDB_dbi).  It dies once and is never revived.");
-
 static PyType_Slot slot_slots[] = {
-    {Py_tp_doc, (void *)slot_doc},   {Py_tp_new, PyType_GenericNew}, {Py_tp_init, slot_init},
+    {Py_tp_doc, (void *)DOC_DBSLOT}, {Py_tp_new, PyType_GenericNew}, {Py_tp_init, slot_init},
     {Py_tp_traverse, slot_traverse}, {Py_tp_clear, slot_clear},      {Py_tp_dealloc, slot_dealloc},
     {Py_tp_methods, slot_methods},   {Py_tp_members, slot_members},  {0, NULL},
 };

@@ -598,35 +598,24 @@ static PyMethodDef transaction_methods[] = {
     {"abort", METHOD(transaction_abort), METH_NOARGS, DOC_TRANSACTION_ABORT},
     {"__enter__", METHOD(transaction_enter), METH_NOARGS, DOC_TRANSACTION___ENTER__},
     {"__exit__", METHOD(transaction_exit), METH_FASTCALL, DOC_TRANSACTION___EXIT__},
-    {"_has_many", METHOD(transaction_has_many), METH_FASTCALL,
-     PyDoc_STR("_has_many($self, keys, db, /)\n--\n\n"
-               "For each key, whether it exists.")},
-    {"_do", METHOD(transaction_do), METH_FASTCALL,
-     PyDoc_STR("_do($self, operation, /, *args)\n--\n\n"
-               "The guard: run operation(native transaction, *args), or raise.")},
-    {"_slot_in", METHOD(transaction_slot_in), METH_FASTCALL,
-     PyDoc_STR("_slot_in($self, pointer, db, /)\n--\n\n"
-               "Inside _do: return the slot of a db argument.")},
-    {"_whole", METHOD(transaction_whole), METH_NOARGS,
-     PyDoc_STR("_whole($self, /)\n--\n\n"
-               "Inside _do: return the view of the whole map; its slices pin the snapshot.")},
+    {"_has_many", METHOD(transaction_has_many), METH_FASTCALL, DOC_TRANSACTIONCORE__HAS_MANY},
+    {"_do", METHOD(transaction_do), METH_FASTCALL, DOC_TRANSACTIONCORE__DO},
+    {"_slot_in", METHOD(transaction_slot_in), METH_FASTCALL, DOC_TRANSACTIONCORE__SLOT_IN},
+    {"_whole", METHOD(transaction_whole), METH_NOARGS, DOC_TRANSACTIONCORE__WHOLE},
     {"_begin_reservation", METHOD(transaction_begin_reservation), METH_NOARGS,
-     PyDoc_STR("_begin_reservation($self, /)\n--\n\n"
-               "Inside _do: refuse everything else, and do not end, until the reservation ends.")},
+     DOC_TRANSACTIONCORE__BEGIN_RESERVATION},
     {"_end_reservation", METHOD(transaction_end_reservation), METH_NOARGS,
      PyDoc_STR("_end_reservation($self, /)\n--\n\nThe program no longer has the memory.")},
     {"_close_cursors_of", METHOD(transaction_close_cursors_of), METH_O,
-     PyDoc_STR("_close_cursors_of($self, slot, /)\n--\n\n"
-               "Inside _do: close the cursors of a database that no longer exists.")},
+     DOC_TRANSACTIONCORE__CLOSE_CURSORS_OF},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef transaction_getset[] = {
-    {"closed", (getter)transaction_get_closed, NULL,
-     PyDoc_STR("True once the transaction has ended."), NULL},
-    {"_engine", (getter)transaction_get_engine, NULL, NULL, NULL},
-    {"_opened", (getter)transaction_get_opened, NULL, NULL, NULL},
-    {"_dropped", (getter)transaction_get_dropped, NULL, NULL, NULL},
+    {"closed", (getter)transaction_get_closed, NULL, DOC_TRANSACTION_CLOSED, NULL},
+    {"_engine", (getter)transaction_get_engine, NULL, DOC_TRANSACTIONCORE__ENGINE, NULL},
+    {"_opened", (getter)transaction_get_opened, NULL, DOC_TRANSACTIONCORE__OPENED, NULL},
+    {"_dropped", (getter)transaction_get_dropped, NULL, DOC_TRANSACTIONCORE__DROPPED, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -642,16 +631,11 @@ static PyMemberDef transaction_members[] = {
 };
 
 static PyType_Slot transaction_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("The C half of Transaction.")},
-    {Py_tp_new, transaction_new},
-    {Py_tp_init, transaction_init},
-    {Py_tp_traverse, transaction_traverse},
-    {Py_tp_dealloc, transaction_dealloc},
-    {Py_tp_methods, transaction_methods},
-    {Py_tp_getset, transaction_getset},
-    {Py_tp_members, transaction_members},
-    {Py_sq_contains, transaction_contains},
-    {0, NULL},
+    {Py_tp_doc, (void *)DOC_TRANSACTIONCORE}, {Py_tp_new, transaction_new},
+    {Py_tp_init, transaction_init},           {Py_tp_traverse, transaction_traverse},
+    {Py_tp_dealloc, transaction_dealloc},     {Py_tp_methods, transaction_methods},
+    {Py_tp_getset, transaction_getset},       {Py_tp_members, transaction_members},
+    {Py_sq_contains, transaction_contains},   {0, NULL},
 };
 
 TYPE_SPEC(transaction, "TransactionCore", Transaction, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Calls of C: what the transactions and cursors of the cffi core share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._base.buffers import as_buffer
+from .._core_rules.refusals import refusal
+
+
+class NotReady:
+    """Stands for the engine's ``ffi`` and ``lib`` in an object that was not begun or opened."""
+
+    def __init__(self, why: str) -> None:
+        """
+        :param why: the name of the refusal that any use of it raises.
+        """
+        self._why = why
+
+    def __getattr__(self, name: str) -> Any:
+        raise refusal(self._why)
+
+
+class Caller:
+    """Calls functions of an engine."""
+
+    _lib: Any
+    _ffi: Any
+
+    __slots__ = ("_ffi", "_lib")
+
+    def _raw(self, name: str, value: Any) -> tuple[Any, int]:
+        """Return the address and size of a key or value."""
+        buffer = as_buffer(name, value)
+        return self._ffi.from_buffer(buffer), len(buffer)
+
+    def _raw_or_null(self, name: str, value: Any) -> tuple[Any, int]:
+        """The same; NULL for None."""
+        return (self._ffi.NULL, 0) if value is None else self._raw(name, value)
+
+    def _copied(self, raw: tuple[Any, int]) -> bytes | None:
+        """Return a copy of a key that was sought, for a message; None for NULL."""
+        address, size = raw
+        return self._ffi.buffer(address, size)[:] if address else None
+
+    def _refuse(self, name: Any, *values: object) -> None:
+        """Raise the refusal that a function of ``rules.h`` has returned, unless it is NULL."""
+        if name:
+            raise refusal(self._ffi.string(name).decode(), *values)
+
+
+def take_keys(operation: str, keys: Any) -> list[bytes | memoryview]:
+    """Return the keys of a batch; refuse one key, whose bytes would be taken for keys."""
+    if type(keys) in (bytes, str) and keys:
+        raise refusal("keys are one key", operation, type(keys))
+    return [as_buffer("key", key) for key in keys]
