@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from .._base.buffers import freeze_bytes
+from .._base.public_names import directory
 from .._environment.waiting import CommitWait, newest
 from ..environment import Environment
 from ..writer.group_commit import put_operation
@@ -46,11 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = ["AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "wrap"]
-
-
-def __dir__() -> list[str]:
-    """Return the public names."""
-    return __all__
+__dir__ = directory(__all__)
 
 
 def wrap(

@@ -28,6 +28,7 @@ from operator import index
 
 from .. import _registry
 from .._base.buffers import freeze_bytes
+from .._base.public_names import directory
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError, Error, closed
 from . import links
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     Path = str | bytes | PathLike[str] | PathLike[bytes]
 
 __all__ = ["WriterProcess", "writer_process"]
+__dir__ = directory(__all__)
 
 _PROGRAM = """\
 import sys
