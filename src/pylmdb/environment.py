@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ._array_methods import EnvironmentArrays
+from ._base.keywords import explains_keywords
 from ._environment.file_methods import EnvironmentFiles
 from ._typing import TYPE_CHECKING
 from ._which_core import EnvironmentCore, publish
@@ -110,6 +111,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     # the queues of its writers; None until the first one is made
     _queues: Any = None
 
+    @explains_keywords
     def __init__(
         self,
         path: str | bytes | PathLike[str] | PathLike[bytes] | None = None,
@@ -457,6 +459,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         _databases.rename(self, old, new)
 
+    @explains_keywords
     def copy_db(self, name: bytes, new: bytes, env: Environment | None = None) -> int:
         """Copy a named database with its flags, in one transaction.
 
@@ -481,6 +484,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     # -- commits ------------------------------------------------------------------
 
+    @explains_keywords
     def wait(self, after: int | None = None, timeout: float | None = None) -> int:
         """Wait until another transaction is committed, by any thread or process.
 
@@ -522,6 +526,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         return _inspection.flags(self)
 
+    @explains_keywords
     def set_flags(
         self,
         *,
@@ -648,6 +653,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     # -- writes that share commits ----------------------------------------------------------
 
+    @explains_keywords
     def writer(
         self,
         *,

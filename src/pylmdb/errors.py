@@ -22,6 +22,7 @@ import errno
 import os
 import sys
 
+from ._base.public_names import directory
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -531,12 +532,12 @@ def checksums(what: str) -> Error:
     )
 
 
+_CLASSES = {
+    name: value
+    for name, value in vars().copy().items()
+    if isinstance(value, type) and issubclass(value, Error)
+}
+__dir__ = directory([*_CLASSES])
 # The package has the exceptions from now on.  A destructor can name one when the interpreter exits,
 # which can import nothing any more.
-vars(sys.modules[__name__.rpartition(".")[0]]).update(
-    {
-        name: value
-        for name, value in vars().copy().items()
-        if isinstance(value, type) and issubclass(value, Error)
-    }
-)
+vars(sys.modules[__name__.rpartition(".")[0]]).update(_CLASSES)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._base.public_names import directory
 from ._engine import Engine, engines
 from .cursor import Cursor
 from .database import Database
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ._aliases import CData
 
 __all__ = ["Engine", "database_number", "engine", "engines", "handle"]
+__dir__ = directory(__all__)
 
 
 def engine(obj: Environment | Transaction[Any] | Cursor[Any]) -> Engine:

@@ -7,7 +7,13 @@ as an attribute: ``env.stat()["entries"]`` and ``env.stat().entries`` are the sa
 
 from __future__ import annotations
 
+from ._base.public_names import directory
 from ._typing import TYPE_CHECKING
+
+__all__ = [
+    "BytesLike", "DbFlags", "EnvFlags", "EnvInfo", "Reader", "Record", "Stat", "ValueT"
+]  # fmt: skip
+__dir__ = directory(__all__)
 
 if TYPE_CHECKING:
     from typing import Literal, TypeVar, overload

@@ -13,6 +13,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from ._base.public_names import directory
 from .errors import InvalidError as VerifyError
 from .tools import verify as __wrapped__
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .tools.verification import Report
 
 __all__ = ["VerifyError", "verify"]
+__dir__ = directory(__all__)
 
 
 def verify(

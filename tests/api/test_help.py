@@ -101,6 +101,24 @@ def test_dir_has_what_is_public_and_no_private_module():
     assert names == dir(pylmdb), "also after everything was imported"
 
 
+@pytest.mark.parametrize(
+    "module",
+    [aio, arrays, datasets, datasets.datum, lowlevel, pylmdb.errors, pylmdb.types, pylmdb.verify,
+     writer],
+    ids=lambda module: module.__name__,
+)  # fmt: skip
+def test_dir_of_a_module_has_what_is_public(module):
+    names = dir(module)
+    assert names
+    assert names == sorted({*names})
+    for name in names:
+        value = getattr(module, name)
+        assert not name.startswith("_")
+        assert not isinstance(value, types.ModuleType) or value is datasets.datum
+        assert getattr(value, "__module__", "pylmdb").startswith(("pylmdb", "typing"))
+    assert names == sorted(getattr(module, "__all__", names))
+
+
 def test_tab_completes_what_is_imported_late():
     complete = rlcompleter.Completer({"pylmdb": pylmdb}).complete
     assert complete("pylmdb.dataset", 0) == "pylmdb.datasets"

@@ -237,6 +237,11 @@ def test_a_waiting_task_can_be_cancelled(env):
     asyncio.run(main())
 
 
+def test_commits_refuses_what_is_not_a_number(env):
+    with pytest.raises(TypeError, match=r"^commits: after must be the number .* not str"):
+        pylmdb.aio.wrap(env).commits("x")
+
+
 def test_async_for_iterates_over_commits(env):
     async def main():
         aenv = aio.wrap(env)

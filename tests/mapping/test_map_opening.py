@@ -83,6 +83,16 @@ def test_the_main_database_keeps_the_named_ones(env):
     assert named[b"k"] == b"v"
 
 
+def test_a_map_of_a_renamed_database_says_so(env):
+    m = pylmdb.Map(env, "old")
+    m[b"k"] = b"v"
+    env.rename_db(b"old", b"new")
+    for use in (lambda: m[b"k"], lambda: m.update({b"k": b"w"}), lambda: len(m)):
+        with pytest.raises(pylmdb.InvalidParameterError, match=r"renamed.*by its name.*a new Map"):
+            use()
+    assert pylmdb.Map(env, "new")[b"k"] == b"v"
+
+
 def test_what_is_refused(env, tmp_path):
     env.open_db(b"dup", dupsort=True)
     with pytest.raises(pylmdb.IncompatibleError, match="dupsort"):

@@ -70,6 +70,56 @@ def test_operations(writer, env_path):
     assert {key: found[key] for key in found if len(key) == 1} == {b"a": b"1", b"d": b"4"}
 
 
+def test_compare_and_set(writer, env_path):
+    writer.put(b"a", b"1", if_value=None)
+    writer.put(b"a", b"lost", if_value=None)
+    writer.put(b"a", b"2", if_value=bytearray(b"1"))
+    writer.put(b"a", b"lost", if_value=b"1")
+    writer.put(b"b", b"3", "name", if_value=None)
+    writer.flush()
+    assert contents(env_path, b"name") == {b"b": b"3"}
+    assert contents(env_path)[b"a"] == b"2"
+    with pytest.raises(TypeError, match="if_value cannot be combined with overwrite=False"):
+        writer.put(b"a", b"4", overwrite=False, if_value=None)
+    with pytest.raises(TypeError, match="if_value must be bytes, not str"):
+        writer.put(b"a", b"4", if_value="2")
+    writer.flush()
+
+
+def test_a_flush_ends_at_its_timeout(writer, env_path, lib_version):
+    """The writer lock is taken; the put is committed later, and no error is lost."""
+    writer.put(b"k" * 3000, b"refused")
+    program = start(
+        "env = pylmdb.open(path)\n"
+        "with env.begin(write=True):\n"
+        "    print('has it', flush=True); sys.stdin.readline()\n",
+        env_path, lib_version,
+    )  # fmt: skip
+    assert program.stdout.readline() == "has it\n"
+    writer.put(b"a", b"1")
+    for timeout in (0, 0.05):
+        with pytest.raises(pylmdb.LockTimeoutError, match=rf"after {timeout} seconds"):
+            writer.flush(timeout)
+    writer.put(b"b", b"2")
+    link = links._links[writer._address]
+    finish(program)
+    with pytest.raises(pylmdb.BadValsizeError, match="3000 bytes"):
+        writer.flush(timeout=60)
+    writer.flush()
+    assert links._links[writer._address] is link
+    assert contents(env_path) == {b"a": b"1", b"b": b"2"}
+
+
+def test_a_flush_beside_one_that_waits_ends_at_its_timeout(writer):
+    link = links._link_to(writer._address)
+    with link.lock, pytest.raises(pylmdb.LockTimeoutError, match="flush: writes are not"):
+        writer.flush(timeout=0.02)
+    writer.flush(timeout=60)
+    for wrong, kind in ((-1, ValueError), ("1", TypeError)):
+        with pytest.raises(kind, match="timeout"):
+            writer.flush(wrong)
+
+
 def test_each_process_keeps_its_order(writer, env_path, lib_version):
     """Forked and spawned children, a pool, threads, an unrelated program, and this process."""
     context = multiprocessing.get_context("spawn")

@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""The names of methods that public classes inherit from private ones."""
+"""The public names of modules, and of methods that public classes inherit from private ones."""
 
 from __future__ import annotations
 
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeVar
 
     Class = TypeVar("Class", bound=type)
 
 _Function = type(lambda: None)
+
+
+def directory(names: list[str]) -> Callable[[], list[str]]:
+    """Return the ``__dir__`` of a module whose public names are ``names``.
+
+    ``dir()``, Tab and ``help()`` then show neither its submodules nor what it imports.
+    """
+    return lambda: sorted(names)
 
 
 def adopt_methods(cls: Class) -> Class:

@@ -9,6 +9,7 @@ from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
+from .._base.keywords import explains_keywords
 from .._core_rules.failures import open_db_error
 from .._core_rules.refusals import refusal
 
@@ -245,6 +246,7 @@ class EnvironmentCore:
         def _open_db(self, *args: Any) -> Any: ...
         def _ask(self, what: str) -> Any: ...
 
+    @explains_keywords
     def begin(
         self,
         db: Any = None,
@@ -261,6 +263,7 @@ class EnvironmentCore:
             self, db, parent, write, buffers, timeout=timeout, sync=sync, metasync=metasync
         )
 
+    @explains_keywords
     def open_db(
         self,
         key: Any = None,

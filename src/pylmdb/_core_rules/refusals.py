@@ -101,6 +101,11 @@ REFUSALS: dict[str, Refusal] = {
     "no commit in time": _of(
         LockTimeoutError, "wait: no transaction was committed within {} seconds (timeout=)"
     ),
+    "writes not committed in time": _of(
+        LockTimeoutError,
+        "flush: writes are not committed after {} seconds (timeout=)",
+        "wait longer, or find out what keeps the writer lock",
+    ),
     "thread has a writer": _of(
         BusyError,
         "begin: this thread has a write transaction open already and would wait for itself",
@@ -137,7 +142,7 @@ REFUSALS: dict[str, Refusal] = {
     "database is dead": _of(
         InvalidParameterError,
         "the database handle is dead: its database was dropped or renamed, or its creation aborted",
-        "open it again with open_db()",
+        "open it again by its name, with open_db() or a new Map",
         errno.EINVAL,
     ),
     "database is missing": _of(

@@ -55,6 +55,10 @@ class Deadline:
             return SLICE
         return min(SLICE, max(0.0, self._until - time.monotonic()))
 
+    def left(self) -> float | None:
+        """How many seconds are left; None for no limit."""
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
+
     def check(self) -> None:
         """Raise LockTimeoutError after the deadline."""
         if not self.slice():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from _operator import index
 
+from .._base.keywords import explains_keywords
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class EnvironmentFiles:
 
     # -- copies -----------------------------------------------------------------------
 
+    @explains_keywords
     def copy(
         self,
         path: str | bytes | PathLike[str] | PathLike[bytes],
@@ -97,6 +99,7 @@ class EnvironmentFiles:
 
         _copying.copy_to_path(self, path, bool(compact), txn)  # type: ignore[arg-type]
 
+    @explains_keywords
     def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
         """Write a copy of the data file to a file descriptor; see :meth:`copy`.
 
@@ -128,6 +131,7 @@ class EnvironmentFiles:
 
         _compaction.compact(self)  # type: ignore[arg-type]
 
+    @explains_keywords
     def warm(
         self,
         keys: Iterable[BytesLike] | None = None,

@@ -33,7 +33,7 @@ class CommitWait:
 
     def __init__(self, env: Environment, after: int | None, timeout: float | None) -> None:
         self._env, self._deadline = env, Deadline(timeout)
-        self._after = newest(env) if after is None else _checked(after)
+        self._after = newest(env) if after is None else checked_number("wait", after)
         self._was_less = False
         self._pause = _SHORTEST
         self._ask_path = time.monotonic() + _ASK_PATH
@@ -64,12 +64,17 @@ class CommitWait:
         return pause
 
 
-def _checked(after: object) -> int:
+def checked_number(operation: str, after: object) -> int:
+    """Return ``after``, the number of a transaction.
+
+    :param operation: the method that was called, for the message.
+    """
     try:
         return index(after)  # type: ignore[arg-type]
     except TypeError:
         kind = type(after).__name__
-        raise TypeError(f"wait: after must be the number of a transaction, not {kind}") from None
+        message = f"{operation}: after must be the number of a transaction, not {kind}"
+        raise TypeError(message) from None
 
 
 def wait(env: Environment, after: int | None, timeout: float | None) -> int:

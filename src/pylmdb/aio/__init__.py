@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from .._base.buffers import freeze_bytes
-from .._environment.waiting import CommitWait, newest
+from .._base.keywords import explains_keywords
+from .._base.public_names import directory
+from .._environment.waiting import CommitWait, checked_number, newest
 from ..environment import Environment
 from ..writer.group_commit import put_operation
 from .cursor import AsyncCursor
@@ -46,13 +48,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = ["AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "wrap"]
+__dir__ = directory(__all__)
 
 
-def __dir__() -> list[str]:
-    """Return the public names."""
-    return __all__
-
-
+@explains_keywords
 def wrap(
     env: Environment,
     executor: Executor | None = None,
@@ -466,7 +465,7 @@ class AsyncEnvironment(Wrapper):
         :param after: the number of the transaction that the program knows; None: the newest one
             at the time of this call.
         """
-        known = newest(self._wrapped) if after is None else after
+        known = newest(self._wrapped) if after is None else checked_number("commits", after)
         return self._commits(known)
 
     async def _commits(self, after: int) -> AsyncIterator[int]:

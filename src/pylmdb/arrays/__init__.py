@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._base.public_names import directory
 from . import npy as _npy
 from .snapshot import Snapshot
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..types import BytesLike
 
 __all__ = ["Snapshot", "dumps", "loads"]
+__dir__ = directory(__all__)
 
 
 def dumps(array: ArrayLike) -> bytes:

@@ -3,24 +3,40 @@
 
 from __future__ import annotations
 
-from ..tools import merge as merge
-from . import datum as datum
-from .building import build as build
-from .dask_collections import to_dask_array as to_dask_array
-from .dask_collections import to_dask_bag as to_dask_bag
-from .dataset import Dataset as Dataset
-from .hdf5 import from_hdf5 as from_hdf5
-from .hdf5 import to_hdf5 as to_hdf5
-from .image_folders import convert as convert
-from .image_folders import to_image_folder as to_image_folder
-from .images import ImageFile as ImageFile
-from .images import Packed as Packed
-from .images import from_image_folder as from_image_folder
-from .images import from_image_list as from_image_list
-from .images import from_images as from_images
-from .loader import Loader as Loader
-from .numpy_files import from_memmap as from_memmap
-from .numpy_files import from_npz as from_npz
-from .numpy_files import to_memmap as to_memmap
-from .numpy_files import to_npz as to_npz
-from .writer import Writer as Writer
+from .._base.public_names import directory
+from ..tools import merge
+from . import datum
+from .building import build
+from .dask_collections import to_dask_array, to_dask_bag
+from .dataset import Dataset
+from .hdf5 import from_hdf5, to_hdf5
+from .image_folders import convert, to_image_folder
+from .images import ImageFile, Packed, from_image_folder, from_image_list, from_images
+from .loader import Loader
+from .numpy_files import from_memmap, from_npz, to_memmap, to_npz
+from .writer import Writer
+
+__all__ = [
+    "Dataset",
+    "ImageFile",
+    "Loader",
+    "Packed",
+    "Writer",
+    "build",
+    "convert",
+    "datum",
+    "from_hdf5",
+    "from_image_folder",
+    "from_image_list",
+    "from_images",
+    "from_memmap",
+    "from_npz",
+    "merge",
+    "to_dask_array",
+    "to_dask_bag",
+    "to_hdf5",
+    "to_image_folder",
+    "to_memmap",
+    "to_npz",
+]
+__dir__ = directory(__all__)

@@ -13,6 +13,8 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
+from .._base.keywords import refuse_unknown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Literal
@@ -83,11 +85,7 @@ def accepts(options: object, *receivers: Callable[..., Any]) -> Callable[[Functi
 
         @functools.wraps(function)
         def call(*args: object, **given: object) -> object:
-            for name in given:
-                if name not in named.parameters:
-                    raise TypeError(
-                        f"{function.__name__}() got an unexpected keyword argument {name!r}"
-                    )
+            refuse_unknown(function.__name__, given, named.parameters)
             return function(*args, **given)
 
         call.__signature__ = named  # type: ignore[attr-defined]

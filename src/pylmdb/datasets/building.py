@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
 from .._base.fsync import fsync_path
+from .._base.keywords import explains_keywords
 from .._base.new_files import Temporary, replacing
 from .._base.owners import Descriptor, Owner
 from ..environment import Environment
@@ -46,6 +47,7 @@ _ATTEMPTS = 3
 _SHARD = "shard-%05d.lmdb"
 
 
+@explains_keywords
 def build(
     items: Iterable[Any],
     func: Callable[[Any], Any],

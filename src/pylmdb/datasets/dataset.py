@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
+from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._typing import Generic, SampleT
 from ..arrays.gather import row_form
@@ -130,6 +131,7 @@ class Dataset(Generic[SampleT]):
         max_open: int = 128,
         pairs: Pair | None = None,
     ) -> None: ...
+    @explains_keywords
     def __init__(
         self,
         path: Path | Sequence[Path],

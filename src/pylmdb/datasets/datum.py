@@ -17,6 +17,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.buffers import as_buffer
+from .._base.public_names import directory
 from ..errors import InvalidParameterError
 from ._protobuf_wire import Fields, MalformedError, varint
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..types import BytesLike
 
 __all__ = ["Datum", "decode", "encode", "parse"]
+__dir__ = directory(__all__)
 
 _CHANNELS, _HEIGHT, _WIDTH, _DATA, _LABEL, _FLOATS, _ENCODED = range(1, 8)
 # wire types

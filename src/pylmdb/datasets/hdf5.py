@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._base.keywords import explains_keywords
 from .._base.new_files import replacing
 from .._base.numpy import np
 from ..arrays.npy import check_extent
@@ -239,6 +240,7 @@ def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
     )
 
 
+@explains_keywords
 def to_hdf5(
     source: Source,
     dest: Path,

@@ -8,6 +8,7 @@ import re
 from operator import index
 from typing import TYPE_CHECKING
 
+from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from ..errors import InvalidParameterError
 from ._exporting import Exported
@@ -35,6 +36,7 @@ _LONGEST_NAME = 255
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{2,5}")
 
 
+@explains_keywords
 def to_image_folder(
     source: Source,
     root: Path,

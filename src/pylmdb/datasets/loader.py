@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._typing import BatchT, Generic, overload
 from ..errors import ForkedError, InvalidParameterError
@@ -124,6 +125,7 @@ class Loader(Generic[BatchT]):
         repeat: bool = False,
         skip: int | Literal["random"] = 0,
     ) -> None: ...
+    @explains_keywords
     def __init__(
         self,
         dataset: Dataset[Any],

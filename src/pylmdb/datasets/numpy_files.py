@@ -8,6 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._base.keywords import explains_keywords
 from .._base.new_files import publish_file, replacing
 from .._base.numpy import np
 from .._base.owners import Owner
@@ -124,6 +125,7 @@ def _label(label: ArrayLike) -> int | str:
     return value.decode() if isinstance(value, bytes) else value
 
 
+@explains_keywords
 def to_npz(
     source: Source,
     dest: Path,
@@ -253,6 +255,7 @@ def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None
         raise InvalidParameterError(f"{name!r} cannot be mapped: {problem}") from problem
 
 
+@explains_keywords
 def to_memmap(
     source: Source, dest: Path, *, labels: Path | None = None, progress: Progress = None
 ) -> int:

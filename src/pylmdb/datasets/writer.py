@@ -17,6 +17,7 @@ from operator import index
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from .._base.keywords import explains_keywords
 from .._shared.options import Options, locate
 from ..environment import Environment
 from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
@@ -97,6 +98,7 @@ class Writer:
     _env: Environment | None = None
     _new: Replacement | None = None
 
+    @explains_keywords
     def __init__(
         self,
         path: str | bytes | os.PathLike[str] | os.PathLike[bytes],

@@ -12,6 +12,7 @@ from __future__ import annotations
 from _collections_abc import Mapping
 from _operator import add
 
+from .._base.keywords import explains_keywords, parameters, refuse_unknown
 from .._base.public_names import adopt_methods
 from .._core_rules.database_flags import words_of
 from .._typing import TYPE_CHECKING
@@ -210,6 +211,7 @@ class Map(Ordered[K, V]):
                  key: Codec = ..., value: Codec = ..., *, flag: str = "c",
                  **options: Unpack[EnvironmentOptions]) -> None: ...
     # fmt: on
+    @explains_keywords
     def __init__(
         self,
         path_or_env: PathOrEnv,
@@ -225,6 +227,8 @@ class Map(Ordered[K, V]):
         self._codec_names = key, value
         self._use_codecs()
         self._owns = not isinstance(path_or_env, Environment)
+        known = parameters(Map.__init__, Environment.__init__)
+        refuse_unknown(type(self).__name__, options, known)
         if not isinstance(path_or_env, Environment):
             path_or_env = open_environment(path_or_env, flag, options)
         elif options:
@@ -239,6 +243,7 @@ class Map(Ordered[K, V]):
             raise
 
     @classmethod
+    @explains_keywords
     def open(
         cls: type[Own],
         file: Path,
@@ -268,6 +273,7 @@ class Map(Ordered[K, V]):
 
         ``mdb_env_open``, ``mdb_dbi_open``.
         """
+        refuse_unknown("Map.open", options, parameters(Map.open, Environment.__init__))
         fixed = None if autogrow else 2**20 if map_size is None else map_size
         return cls(file, db, key, value, flag=flag, mode=mode, map_size=fixed, **options)
 

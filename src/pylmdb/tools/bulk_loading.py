@@ -9,7 +9,8 @@ from struct import calcsize, pack, unpack
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from .._base.buffers import freeze_bytes
-from .._base.flags import MDB_INTEGERKEY
+from .._base.flags import DATABASE_FLAGS, MDB_INTEGERKEY
+from .._base.keywords import explains_keywords, parameters, refuse_unknown
 from .._base.owners import enter
 from .._core_rules.database_flags import flags_from
 from .._core_rules.failures import database_error
@@ -43,6 +44,7 @@ _BATCH_SIZE, _WIDTH = BATCH_MEMORY // 4, calcsize("N")
 _MAX_DATABASES = 1 << 16
 
 
+@explains_keywords
 def bulk_load(
     dest: Source,
     records: Records,
@@ -181,11 +183,8 @@ def _database(
         name = db.name
     else:
         name = db
-    known = ("reverse_key", "dupsort", "integerkey", "integerdup", "dupfixed")
-    for word in flags:
-        if word not in known:
-            raise TypeError(f"bulk_load() got an unexpected keyword argument {word!r}")
-    return name, flags_from(**dict.fromkeys(known, False) | flags) if flags else None
+    refuse_unknown("bulk_load", flags, [*parameters(bulk_load), *DATABASE_FLAGS])
+    return name, flags_from(**dict.fromkeys(DATABASE_FLAGS, False) | flags) if flags else None
 
 
 def _pair_of_arrays(records: Records) -> tuple[Keys, NDArray[Any]] | None:

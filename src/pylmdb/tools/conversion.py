@@ -7,6 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from .._base.keywords import explains_keywords
 from ..environment import Environment
 from ..errors import error
 from .destination import is_new
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .sources import Source
 
 
+@explains_keywords
 def convert(
     source: Source,
     dest: str | bytes | PathLike[str] | PathLike[bytes],

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from .._base.flags import MDB_DUPSORT
+from .._base.keywords import explains_keywords
 from .._environment import catalog as _catalog
 from ..errors import InvalidParameterError
 from .dump_text import ENCODINGS, FLAGS
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _BATCH, _BATCH_SIZE = 1000, 1 << 20
 
 
+@explains_keywords
 def dump(
     source: Source,
     file: str | PathLike[str] | BinaryIO,

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .._base.flags import put_flags
+from .._base.keywords import explains_keywords
 from .._base.owners import enter
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
@@ -30,6 +31,7 @@ _BATCH_SIZE = 1 << 20
 _MAX_DATABASES = 1 << 16
 
 
+@explains_keywords
 def load(
     file: str | PathLike[str] | BinaryIO,
     dest: Source,

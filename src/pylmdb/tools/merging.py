@@ -7,6 +7,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from .._base.keywords import explains_keywords
 from .._base.owners import enter
 from .._core_rules.failures import database_error
 from .._environment.record_source import DatabaseSource
@@ -31,6 +32,7 @@ CONFLICTS = ("error", "first", "last")
 _STEP = 8 << 20
 
 
+@explains_keywords
 def merge(
     sources: Iterable[Source],
     dest: Source,

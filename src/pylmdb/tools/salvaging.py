@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _engine
 from .._base.flags import DATABASE_FLAGS, MDB_DUPSORT, put_flags
+from .._base.keywords import explains_keywords
 from .._base.owners import enter
 from .._core_rules.failures import database_error, shown
 from .._environment import catalog as _catalog
@@ -154,6 +155,7 @@ class SalvageReport:
         return found
 
 
+@explains_keywords
 def salvage(
     path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     dest: str | bytes | os.PathLike[str] | os.PathLike[bytes],

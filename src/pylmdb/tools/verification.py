@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from .._base.keywords import explains_keywords
 from .._environment.report import CheckedDatabase, Finding, Report
 from .._environment.verification import verify_file
 from .._shared.options import data_path, locate
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CheckedDatabase", "Finding", "Report", "verify"]
 
 
+@explains_keywords
 def verify(
     path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     *,

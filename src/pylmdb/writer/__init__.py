@@ -15,6 +15,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import freeze_bytes
+from .._base.public_names import directory
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from ..errors import ForkedError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ..types import BytesLike
 
 __all__ = ["WriteFuture", "Writer"]
+__dir__ = directory(__all__)
 
 T = TypeVar("T")
 

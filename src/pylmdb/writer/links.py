@@ -13,7 +13,10 @@ import os
 import socket
 import threading
 from contextlib import suppress
+from itertools import starmap
 
+from .._core_rules.refusals import refusal
+from .._core_rules.writer_gate import Deadline
 from .._typing import TYPE_CHECKING
 from ..errors import ClosedError
 from .frames import FrameReader, frame
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     T = TypeVar("T")
+
+
+# a socket with a timeout of 0 would not wait, and raise another error
+_SHORTEST = 0.001
+_ENDLESS = Deadline(None)
 
 
 class _Link:
@@ -36,6 +44,10 @@ class _Link:
         self.lock = threading.Lock()
         self.broken = False
         self._socket = socket.socket(socket.AF_UNIX)
+        # replies to flushes that are still to come, and the first failure in those that have come
+        self._replies = FrameReader(self._socket)
+        self._awaited = 0
+        self._failure: BaseException | None = None
         try:
             self._socket.connect(address)
         except BaseException:
@@ -49,14 +61,43 @@ class _Link:
         self._socket.sendall(sent)
         self.broken = False
 
-    def flush(self) -> BaseException | None:
-        """Wait until all operations are committed.  Return the error of the first refused one."""
+    def flush(self, deadline: Deadline) -> BaseException | None:
+        """Wait until all operations are committed.  Return the error of the first refused one.
+
+        The reply to a flush that was too late is read by the next one.
+
+        :raises LockTimeoutError: they are not committed before the deadline.
+        """
         self.broken = True
-        self._socket.sendall(frame(("flush",)))
-        (failure,) = FrameReader(self._socket).read()
+        try:
+            self._limit(deadline)
+            self._socket.sendall(frame(("flush",)))
+            self._awaited += 1
+            while self._awaited:
+                self._read_replies(deadline)
+        except TimeoutError:
+            raise refusal("writes not committed in time", deadline.timeout) from None
+        finally:
+            self._socket.settimeout(None)
         self.broken = False
-        found: BaseException | None = failure
-        return found
+        failure, self._failure = self._failure, None
+        return failure
+
+    def _limit(self, deadline: Deadline) -> None:
+        """Let calls of the socket raise TimeoutError after the deadline."""
+        left = deadline.left()
+        self._socket.settimeout(None if left is None else max(_SHORTEST, left))
+
+    def _read_replies(self, deadline: Deadline) -> None:
+        self._limit(deadline)
+        try:
+            replies = self._replies.read()
+        except TimeoutError:
+            self.broken = False  # nothing is half sent, and what was received is kept
+            raise
+        for failure in replies:
+            self._failure = self._failure or failure
+        self._awaited -= len(replies)
 
     def end(self) -> None:
         """Close the connection, when the writer process has read all that was sent."""
@@ -87,6 +128,30 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
 
 
+class _Held:
+    """A ``with`` block that holds a lock.
+
+    :raises LockTimeoutError: the lock is not free before the deadline.
+    """
+
+    def __init__(self, lock: threading.Lock, deadline: Deadline) -> None:
+        self._lock, self._deadline = lock, deadline
+        self._held: list[bool] = []
+
+    def __enter__(self) -> None:
+        left = self._deadline.left()
+        # one call of C takes the lock and notes it
+        self._held.extend(starmap(self._lock.acquire, [(True, -1 if left is None else left)]))
+        if not self._held[0]:
+            raise refusal("writes not committed in time", self._deadline.timeout)
+
+    def __exit__(self, *exc: object) -> None:
+        while self._held and self._held.pop():
+            self._lock.release()
+
+    __del__ = __exit__
+
+
 def _link_to(address: str) -> _Link:
     with _lock:
         link = _links.get(address)
@@ -111,22 +176,23 @@ def send(address: str, message: tuple[object, ...]) -> None:
     _call(address, lambda link: link.send(message))
 
 
-def flush(address: str) -> None:
+def flush(address: str, deadline: Deadline) -> None:
     """Wait until all operations that were sent are committed.
 
     :raises Error: one was refused.
+    :raises LockTimeoutError: they are not committed before the deadline.
     :raises ClosedError: the writer process has ended.
     """
-    failure = _call(address, _Link.flush)
+    failure = _call(address, lambda link: link.flush(deadline), deadline)
     if failure is not None:
         raise failure
 
 
-def _call(address: str, function: Callable[[_Link], T]) -> T:
+def _call(address: str, function: Callable[[_Link], T], deadline: Deadline = _ENDLESS) -> T:
     while True:
         try:
             link = _link_to(address)
-            with link.lock:
+            with _Held(link.lock, deadline):
                 if not link.broken:
                     return function(link)
             _end_broken(address, link)
@@ -138,7 +204,7 @@ def close(address: str) -> None:
     """Wait as flush() does, and end the connection of this process, if it has one."""
     if address in _links:
         try:
-            flush(address)
+            flush(address, _ENDLESS)
         finally:
             forget(address)
 

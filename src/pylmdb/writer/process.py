@@ -28,6 +28,10 @@ from operator import index
 
 from .. import _registry
 from .._base.buffers import freeze_bytes
+from .._base.keywords import explains_keywords
+from .._base.public_names import directory
+from .._core_rules.refusals import refusal
+from .._core_rules.writer_gate import Deadline
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError, Error, closed
 from . import links
@@ -35,6 +39,7 @@ from . import links
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
+    from types import EllipsisType
 
     from typing_extensions import Self, Unpack
 
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     Path = str | bytes | PathLike[str] | PathLike[bytes]
 
 __all__ = ["WriterProcess", "writer_process"]
+__dir__ = directory(__all__)
 
 _PROGRAM = """\
 import sys
@@ -56,6 +62,7 @@ main(pylmdb.open, int(sys.argv[1]))
 _LONGEST_ADDRESS = 100
 
 
+@explains_keywords
 def writer_process(
     path: Path, *, max_pending: int = 1024, **options: Unpack[EnvironmentOptions]
 ) -> WriterProcess:
@@ -135,19 +142,30 @@ class WriterProcess:
         db: bytes | str | None = None,
         *,
         overwrite: bool = True,
+        if_value: BytesLike | EllipsisType | None = ...,
     ) -> None:
         """Store a record.
 
         :param db: the name of a database, which is created if it does not exist; None for the main
             one.
         :param overwrite: False to write nothing if the key exists.
-        :raises TypeError: key or value is not bytes-like.
+        :param if_value: bytes to write only if the key has this value, None to write only if the
+            key does not exist; compared with the value that the key has when the write is made.
+            Read the key after :meth:`flush` to know whether it was written.
+        :raises TypeError: key, value or ``if_value`` is not bytes-like; or ``if_value`` together
+            with ``overwrite=False``.
         :raises ClosedError: the writer process has ended.
 
         ``mdb_put``.
         """
         record = freeze_bytes("key", key), freeze_bytes("value", value)
-        self._send("put", _name(db), record, bool(overwrite))
+        if if_value is ...:
+            self._send("put", _name(db), record, bool(overwrite))
+            return
+        if not overwrite:
+            raise refusal("if_value with another condition")
+        expected = None if if_value is None else freeze_bytes("if_value", if_value)
+        self._send("put", _name(db), record, True, expected)
 
     def put_many(
         self,
@@ -181,19 +199,22 @@ class WriterProcess:
         """
         self._send("delete", _name(db), freeze_bytes("key", key))
 
-    def flush(self) -> None:
+    def flush(self, timeout: float | None = None) -> None:
         """Wait until all operations of this process are committed, and on disk unless ``sync`` is
         False.
 
+        :param timeout: how many seconds to wait; None for no limit.
+        :raises LockTimeoutError: the timeout is over.  The operations are committed later; another
+            ``flush()`` waits for them.
         :raises Error: an operation of this process was refused: the first one since the last
-            ``flush()``.
+            ``flush()`` that has ended without LockTimeoutError.
         :raises ClosedError: the writer process has ended; operations since the last ``flush()``
             may be missing.
         :raises BusyError: this thread has a write transaction open on the environment.
         """
         self._check()
         self._refuse_to_wait_for_itself("flush")
-        links.flush(self._address)
+        links.flush(self._address, Deadline(timeout))
 
     def _send(self, *message: object) -> None:
         self._check()

@@ -18,10 +18,11 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
 
+from .._base.keywords import parameters, refuse_unknown
 from .._typing import TYPE_CHECKING
 from ..errors import Error
 from .frames import FrameReader, frame
-from .group_commit import Operation
+from .group_commit import Operation, put_operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ def main(open_environment: Callable[..., Environment], control_fd: int) -> None:
     failure: BaseException | None = None
     try:
         address, path, max_pending, options = control.recv()
+        known = parameters(open_environment.__init__)
+        refuse_unknown("writer_process", options, [*known, "max_pending"])
         with open_environment(path, **options) as env, socket.socket(socket.AF_UNIX) as listener:
             with env.writer(max_pending=max_pending) as writer:
                 listener.bind(address)
@@ -162,12 +165,13 @@ class _Producer(threading.Thread):
             queue.add(operations[begin : begin + most])
 
     def _method(
-        self, kind: str, name: bytes | None, what: Any, overwrite: bool = True
+        self, kind: str, name: bytes | None, what: Any, overwrite: bool = True, if_value: Any = ...
     ) -> tuple[str | None, tuple[object, ...]]:
         """Return the method of Transaction and its arguments; or None and a function."""
         db = self._producers.database(name)
         if kind == "put":
-            return "put", (*what, True, overwrite, False, db)
+            key, value = what
+            return put_operation(key, value, True, overwrite, False, db, if_value)
         if kind == "delete":
             return "delete", (what, None, db)
         return None, (partial(_put_many, db, what, overwrite),)

@@ -39,6 +39,24 @@ static int find_keyword(CoreState *state, const Signature *signature, PyObject *
     return -1;
 }
 
+/* The message says which argument was probably meant. */
+static int refuse_keyword(CoreState *state, const Signature *signature, PyObject *name)
+{
+    PyObject *known = PyTuple_New(signature->count), *module, *made = NULL;
+    int i;
+
+    if (!known)
+        return -1;
+    for (i = 0; i < signature->count; i++)
+        PyTuple_SET_ITEM(known, i, Py_NewRef(state->names[signature->names[i]]));
+    module = PyImport_ImportModule("pylmdb._base.keywords");
+    if (module)
+        made = PyObject_CallMethod(module, "unexpected", "sOO", signature->function, name, known);
+    Py_DECREF(known);
+    Py_XDECREF(module);
+    return raise_refusal(made);
+}
+
 static int set_keyword(CoreState *state, const Signature *signature, PyObject *name,
                        PyObject *value, PyObject **out)
 {
@@ -46,11 +64,8 @@ static int set_keyword(CoreState *state, const Signature *signature, PyObject *n
 
     if (i < -1)
         return -1;
-    if (i < 0) {
-        PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R",
-                     signature->function, name);
-        return -1;
-    }
+    if (i < 0)
+        return refuse_keyword(state, signature, name);
     if (out[i]) {
         PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
                      signature->function, name);

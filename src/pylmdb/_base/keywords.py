@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""What calls say about keywords that a function does not have.
+
+Python names the keyword only, and for a class its ``__init__``.  Here the message also has the
+parameter that was probably meant, or all of them.  Nothing is looked up before a call has failed.
+"""
+
+from __future__ import annotations
+
+from .._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+_COPIED = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
+
+
+def unexpected(function: str, keyword: str, known: Iterable[str]) -> TypeError:
+    """Return the exception for a keyword that a function does not have.
+
+    :param function: its name, for the message.
+    :param known: its parameters.
+    """
+    from difflib import get_close_matches  # imported late: only failures need it
+
+    names = [name for name in known if name not in ("self", "cls")]
+    by_letters = {name.replace("_", ""): name for name in names}
+    close = get_close_matches(keyword.replace("_", "").lower(), by_letters, 1, 0.7)
+    text = f"{function}() got an unexpected keyword argument {keyword!r}"
+    if close:
+        return TypeError(f"{text}; did you mean {by_letters[close[0]]}?")
+    return TypeError(f"{text}; it has {', '.join(names) or 'no parameters'}")
+
+
+def parameters(*functions: Callable[..., Any]) -> list[str]:
+    """Return the names of the parameters of functions, each name once."""
+    names: dict[str, None] = {}
+    for function in functions:
+        code = getattr(function, "__wrapped__", function).__code__
+        names.update(dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]))
+    return [*names]
+
+
+def refuse_unknown(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise TypeError if one of the keywords ``given`` is not among those that are known."""
+    for keyword in given:
+        if keyword not in known:
+            raise unexpected(function, keyword, known)
+
+
+def explains_keywords(function: Function) -> Function:
+    """Decorate a function: a call with a keyword that it lacks raises what :func:`unexpected` says.
+
+    A class is named instead of its ``__init__``.
+    """
+
+    def call(*args: Any, **given: Any) -> Any:
+        try:
+            return function(*args, **given)
+        except TypeError as failure:
+            # A call that does not reach the function leaves no frame of it.
+            if failure.__traceback__ is None or failure.__traceback__.tb_next is None:
+                name = call.__qualname__.removesuffix(".__init__")
+                refuse_unknown(name, given, parameters(function))
+            raise
+
+    for name in _COPIED:
+        setattr(call, name, getattr(function, name))
+    call.__wrapped__ = function  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
