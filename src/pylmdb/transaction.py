@@ -366,47 +366,6 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """
         raise NotImplementedError
 
-    # -- the same for both cores ------------------------------------------------------
-
-    @property
-    def write(self) -> bool:
-        """True for a write transaction."""
-        return self._write
-
-    def drop(self, db: Database, delete: bool = True) -> None:
-        """Delete all records of a database, and the database itself.
-
-        :param db: the database.  The main database can only be emptied, which deletes
-            the named databases, too.
-        :param delete: False to keep the empty database.  Its handle and cursors stay
-            usable then; otherwise they are dead.
-        :raises ReadonlyError: in a read transaction.
-
-        ``mdb_drop``.
-        """
-        self._do(self._drop, db, bool(delete))
-
-    def _drop(self, ptr: CData, db: Database, delete: bool) -> None:
-        from ._core_rules.failures import database_error
-        from ._core_rules.refusals import refusal
-
-        if db is None:
-            raise refusal("not a database", type(db))
-        shared, slot = self._shared, self._slot_in(ptr, db)
-        lib = shared.engine.lib
-        with shared.dbi_lock:
-            self._mutations += self._write
-            code = lib.pylmdb_drop(ptr, slot.dbi, delete)
-            if code:
-                raise database_error("mdb_drop", code, slot)
-            gone = [slot] if delete and slot is not shared.main else []
-            if slot is shared.main:
-                gone = list(shared.slots.values())
-            for each in gone:
-                self._close_cursors_of(each)
-                self._dropped.append(each.dbi)
-                shared.forget_slot(each)
-
     @overload
     def range(
         self,
@@ -535,10 +494,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         ``mdb_cursor_get`` with ``MDB_SET_RANGE``; without bounds ``mdb_stat``.
         """
-        from ._core_rules.ranges import count_range, freeze_bounds
-
-        bounds = freeze_bounds(start, stop, prefix)
-        return self._do(count_range, self, db, bounds)
+        raise NotImplementedError
 
     def delete_range(
         self,
@@ -571,14 +527,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         ``mdb_cursor_del``.
         """
-        from ._core_rules.ranges import delete_range, freeze_bounds
-
-        if start is None and stop is None and prefix is None:
-            from ._core_rules.refusals import refusal
-
-            raise refusal("no bounds", "delete_range", "txn.drop(db, delete=False)")
-        bounds = freeze_bounds(start, stop, prefix)
-        return self._do(delete_range, self, db, bounds)
+        raise NotImplementedError
 
     def next_id(self, db: Database | None = None) -> int:
         """Return the number for a new key: the greatest key's plus one, or 1 in an empty database.
@@ -600,14 +549,48 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         ``mdb_cursor_get`` with ``MDB_LAST``.
         """
-        from ._core_rules.numbers import next_number  # few programs need it
+        raise NotImplementedError
 
-        if not self._write and not self.closed:
-            from ._core_rules.refusals import refusal
+    # -- the same for both cores ------------------------------------------------------
 
-            raise refusal("number in a read transaction")
-        with self.cursor(db) as cursor:
-            return next_number(bytes(cursor.key()), cursor.db.flags()) if cursor.last() else 1
+    @property
+    def write(self) -> bool:
+        """True for a write transaction."""
+        return self._write
+
+    def drop(self, db: Database, delete: bool = True) -> None:
+        """Delete all records of a database, and the database itself.
+
+        :param db: the database.  The main database can only be emptied, which deletes
+            the named databases, too.
+        :param delete: False to keep the empty database.  Its handle and cursors stay
+            usable then; otherwise they are dead.
+        :raises ReadonlyError: in a read transaction.
+
+        ``mdb_drop``.
+        """
+        self._do(self._drop, db, bool(delete))
+
+    def _drop(self, ptr: CData, db: Database, delete: bool) -> None:
+        from ._core_rules.failures import database_error
+        from ._core_rules.refusals import refusal
+
+        if db is None:
+            raise refusal("not a database", type(db))
+        shared, slot = self._shared, self._slot_in(ptr, db)
+        lib = shared.engine.lib
+        with shared.dbi_lock:
+            self._mutations += self._write
+            code = lib.pylmdb_drop(ptr, slot.dbi, delete)
+            if code:
+                raise database_error("mdb_drop", code, slot)
+            gone = [slot] if delete and slot is not shared.main else []
+            if slot is shared.main:
+                gone = list(shared.slots.values())
+            for each in gone:
+                self._close_cursors_of(each)
+                self._dropped.append(each.dbi)
+                shared.forget_slot(each)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")

@@ -2,6 +2,7 @@
 """Transaction: begin and end, and the operations per record."""
 
 import array
+import builtins
 import contextlib
 import copy
 import gc
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import pylmdb
+from pylmdb._which_core import NAME
 
 
 @pytest.fixture
@@ -507,3 +509,38 @@ def test_what_is_put_and_deleted_in_a_writable_map(open_env):
     with env.begin() as txn:
         assert txn.get(b"kept") == b"1"
         assert list(txn.cursor(db)) == []
+
+
+# -- speed ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(NAME != "c", reason="the core in cffi is not about speed")
+def test_small_calls_execute_no_import_statement(env, txn, dup, monkeypatch):
+    """An import statement takes longer than most of these calls."""
+    put_all(txn, [(b"1", b"a"), (b"2", b"b")])
+    put_all(txn, [(b"1", b"a"), (b"1", b"b")], dup)
+    cursor = txn.cursor(dup)
+
+    def call_all():
+        txn.get(b"1"), txn.view(b"1"), b"1" in txn, txn.get_many([b"1"]), txn.has_many([b"1"])
+        txn.first(), txn.last(), txn.floor(b"1"), txn.ceiling(b"1"), txn.id(), txn.stat()
+        txn.count(b"1", b"2"), txn.count(prefix=b"1"), txn.next_id(dup), [*txn.range(prefix=b"1")]
+        txn.put(b"3", b"c"), txn.put(b"3", b"d", if_value=b"c"), txn.replace(b"3", b"e")
+        txn.pop(b"3"), txn.delete(b"3"), txn.delete_range(b"3", b"4"), txn.delete_range(prefix=b"3")
+        cursor.set_key(b"1"), cursor.item(), cursor.count(), [*cursor.iternext_dup()]
+        cursor.getmulti([b"1"], dupdata=True), cursor.putmulti([(b"1", b"c")]), cursor.delete()
+        env.begin(write=True, parent=txn).cursor().txn.commit()
+        env.begin().abort()
+        env.open_db(b"dup", txn), env.stat(), env.max_key_size(), env.path()
+
+    call_all()
+    imported, original = [], builtins.__import__
+
+    def note(name, *args, **kwargs):
+        imported.append(name)
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", note)
+    call_all()
+    monkeypatch.undo()
+    assert not imported

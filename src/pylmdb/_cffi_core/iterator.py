@@ -7,8 +7,9 @@ from itertools import islice
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
-from .._core_rules.ranges import freeze_bounds, record_count, resolve_prefix
+from .._core_rules.ranges import record_count
 from .._core_rules.refusals import refusal
+from .ranges import freeze_bounds, resolve_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,6 +24,7 @@ from .._base.buffers import as_buffer, pack_keys
 from .._base.flags import put_flags
 from .._core_rules.failures import database_error
 from .._core_rules.inherited import resume, successor
+from .._core_rules.numbers import next_number
 from .._core_rules.refusals import refusal
 from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
@@ -33,6 +34,7 @@ from .calls import Caller, NotReady, take_keys
 from .ending import NativeTxn
 from .environment import DatabaseCore, public_classes
 from .iterator import iterate_range
+from .ranges import count_range, delete_range, freeze_bounds
 
 if TYPE_CHECKING:
     from .._core import DbSlot
@@ -502,6 +504,16 @@ class TransactionCore(Caller):
     def ceiling(self, key: Any, db: Any = None) -> Any:
         return self._do(self._nearest, "ceiling", self._raw("key", key), db, False)
 
+    def next_id(self, db: Any = None) -> int:
+        if not self._write and not self.closed:
+            raise refusal("number in a read transaction")
+        return int(self._do(self._next_id, db))
+
+    def _next_id(self, ptr: Any, db: Any) -> int:
+        flags = self._slot_in(ptr, db).flags
+        record = self._nearest(ptr, "next_id", (self._ffi.NULL, 0), db, True)
+        return 1 if record is None else next_number(bytes(record[0]), flags)
+
     def _put(self, ptr: Any, db: Any, name: str, key: Any, value: Any, *args: Any) -> bool:
         return self._call(ptr, db, "put", name, value[1], key, *value, *args)
 
@@ -570,6 +582,20 @@ class TransactionCore(Caller):
     ) -> Any:
         bounds = start, stop, prefix, include_start, include_stop
         return iterate_range(self.cursor(db), bounds, reverse, keys, values, limit, offset)
+
+    def count(
+        self, start: Any = None, stop: Any = None, *, prefix: Any = None, db: Any = None
+    ) -> int:
+        bounds = freeze_bounds(start, stop, prefix)
+        return int(self._do(count_range, self, db, bounds))
+
+    def delete_range(
+        self, start: Any = None, stop: Any = None, *, prefix: Any = None, db: Any = None
+    ) -> int:
+        if start is None and stop is None and prefix is None:
+            raise refusal("no bounds")
+        bounds = freeze_bounds(start, stop, prefix)
+        return int(self._do(delete_range, self, db, bounds))
 
     def get_many(self, keys: Any, default: Any = None, db: Any = None) -> list[Any]:
         return self._look_up("get_many", keys, db, default, self._to_python)

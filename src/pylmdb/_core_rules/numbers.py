@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 
+from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
 from .._typing import TYPE_CHECKING
 from ..errors import InvalidParameterError
 from .failures import shown
@@ -12,16 +13,16 @@ from .failures import shown
 if TYPE_CHECKING:
     from typing import Literal
 
-    from ..types import DbFlags
 
-
-def next_number(key: bytes, flags: DbFlags) -> int:
+def next_number(key: bytes, flags: int) -> int:
     """Return the number after that of ``key``, the greatest key of a database.
+
+    :param flags: of the database (``MDB_*``).
 
     A key that could not be the greatest any more, because the number has more digits or bytes,
     would be found before its predecessors, so it is refused.
     """
-    if not flags["integerkey"] and not flags["reverse_key"] and key.isdigit():
+    if not flags & (MDB_INTEGERKEY | MDB_REVERSEKEY) and key.isdigit():
         number, end = int(key), int(10 ** len(key))
     elif len(key) in (4, 8):
         number, end = int.from_bytes(key, _byte_order(flags)), 1 << 8 * len(key)
@@ -38,8 +39,8 @@ def next_number(key: bytes, flags: DbFlags) -> int:
     return number + 1
 
 
-def _byte_order(flags: DbFlags) -> Literal["big", "little"]:
+def _byte_order(flags: int) -> Literal["big", "little"]:
     """Return the order of bytes in which numbers sort as numbers."""
-    if flags["integerkey"]:
+    if flags & MDB_INTEGERKEY:
         return sys.byteorder
-    return "little" if flags["reverse_key"] else "big"
+    return "little" if flags & MDB_REVERSEKEY else "big"

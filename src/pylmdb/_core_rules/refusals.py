@@ -212,7 +212,13 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "no bounds": _of(
         TypeError,
-        "{}: no bound is given; give start, stop or prefix, or delete all records with {}",
+        "delete_range: no bound is given; give start, stop or prefix, or delete all records with"
+        " txn.drop(db, delete=False)",
+    ),
+    "no bounds in a Map": _of(
+        TypeError,
+        "delete_range: no bound is given; give start, stop or prefix, or delete all records with"
+        " clear()",
     ),
     "bound of another width": _of(
         InvalidParameterError, "{}: start or stop has {} bytes; the keys have {}"

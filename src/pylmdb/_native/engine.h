@@ -187,6 +187,12 @@ struct pylmdb_host {
     SLOT(int, pylmdb_, nearest, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
                                  const void *key, size_t key_size, int reverse, \
                                  MDB_val *found_key, MDB_val *found_value)) \
+    SLOT(int, pylmdb_, count, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
+                               const void *start, size_t start_size, const void *stop, \
+                               size_t stop_size, size_t *count)) \
+    SLOT(int, pylmdb_, del_range, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
+                                   const void *start, size_t start_size, const void *stop, \
+                                   size_t stop_size, size_t *count, MDB_val *name)) \
     SLOT(int, pylmdb_, exchange, (MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, \
                                   MDB_val *value, pylmdb_on_old_value *on_old_value, \
                                   void *context)) \

@@ -234,7 +234,7 @@ class Ordered(MutableMapping[K, V]):
         :meth:`pylmdb.Transaction.delete_range`.
         """
         if start is None and stop is None and prefix is None:
-            raise refusal("no bounds", "delete_range", "clear()")
+            raise refusal("no bounds in a Map")
         bounds = self._bounds(start, stop, prefix)
         with self._writing() as txn:
             return int(txn.delete_range(**bounds))

@@ -28,6 +28,11 @@ int parse_call(CoreState *state, const Signature *signature, PyObject *args, PyO
 int get_bytes_slow(const char *name, PyObject *object, Bytes *out);
 int refuse_bytes(const char *name, PyObject *object);
 void drop_bytes_slow(Bytes *bytes);
+static inline int is_given(PyObject *argument)
+{
+    return argument && argument != Py_None;
+}
+
 /* The value of a flag; NULL means the default. */
 static inline int get_flag(PyObject *object, int otherwise)
 {

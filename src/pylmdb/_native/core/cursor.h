@@ -114,6 +114,12 @@ PyObject *transaction_first(Transaction *, PyObject *const *, Py_ssize_t, PyObje
 PyObject *transaction_last(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *transaction_floor(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
 PyObject *transaction_ceiling(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *transaction_next_id(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+
+/* -- ranges.c -- */
+
+PyObject *transaction_count(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+PyObject *transaction_delete_range(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* -- putmulti.c -- */
 

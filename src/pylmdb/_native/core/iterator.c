@@ -5,6 +5,7 @@
  * the next step; a key or a value, to which a loop's variable still refers then, in the one after.
  */
 #include "cursor.h"
+#include "ranges.h"
 #include "values.h"
 
 #include <string.h>
@@ -301,12 +302,9 @@ static PyType_Slot range_slots[] = {
 
 TYPE_SPEC(range, "RangeIterator", Iterator, Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION);
 
-/* The arguments of range(), in this order. */
+/* The other arguments of range(), in this order. */
 enum {
-    START,
-    STOP,
-    PREFIX,
-    REVERSE,
+    REVERSE = BOUNDS,
     KEYS,
     VALUES,
     LIMIT,
@@ -320,41 +318,11 @@ enum {
     ARG_START, ARG_STOP, ARG_PREFIX, ARG_REVERSE, ARG_KEYS, ARG_VALUES, ARG_LIMIT, ARG_OFFSET, \
         ARG_INCLUDE_START, ARG_INCLUDE_STOP
 
-/* data is NULL for bounds that are not given.  after_prefix is the stop of a prefix, or None. */
 typedef struct {
-    Bytes start, stop, prefix;
-    PyObject *after_prefix;
+    Bounds bounds;
     int reverse, include_start, include_stop;
     Py_ssize_t limit, offset;
 } Range;
-
-static int take_bound(const char *name, PyObject *object, Bytes *out)
-{
-    out->owner = NULL;
-    out->data = NULL;
-    out->size = 0;
-    return object && object != Py_None ? get_bytes(name, object, out) : 0;
-}
-
-static int take_prefix(Cursor *cursor, PyObject *object, Range *range)
-{
-    const char *const refused = pylmdb_prefix_refusal(
-        range->start.data || range->stop.data || !range->include_start || range->include_stop,
-        cursor->slot->flags & (MDB_INTEGERKEY | MDB_REVERSEKEY));
-    const Bytes *const prefix = &range->prefix;
-    PyObject *copy;
-
-    if (refused)
-        return refuse_with(cursor->state, refused, "s", "range");
-    copy = PyBytes_CheckExact(object)
-               ? Py_NewRef(object)
-               : PyBytes_FromStringAndSize(prefix->data, (Py_ssize_t)prefix->size);
-    if (!copy)
-        return -1;
-    range->after_prefix = PyObject_CallOneArg(cursor->state->successor, copy);
-    Py_DECREF(copy);
-    return range->after_prefix ? take_bound("stop", range->after_prefix, &range->stop) : -1;
-}
 
 /* The value of limit or offset; Python refuses what is none, and cuts what is too large. */
 static int take_count(CoreState *state, enum argument name, PyObject *object, Py_ssize_t *out)
@@ -378,31 +346,21 @@ static int take_counts(CoreState *state, PyObject *const *given, Range *range)
 {
     range->limit = PY_SSIZE_T_MAX;
     range->offset = 0;
-    if (given[LIMIT] && given[LIMIT] != Py_None &&
-        take_count(state, ARG_LIMIT, given[LIMIT], &range->limit))
+    if (is_given(given[LIMIT]) && take_count(state, ARG_LIMIT, given[LIMIT], &range->limit))
         return -1;
     return given[OFFSET] ? take_count(state, ARG_OFFSET, given[OFFSET], &range->offset) : 0;
 }
 
 static int take_range(Cursor *cursor, PyObject *const *given, Range *range)
 {
-    if (take_bound("start", given[START], &range->start) ||
-        take_bound("stop", given[STOP], &range->stop) ||
-        take_bound("prefix", given[PREFIX], &range->prefix) ||
+    if (take_bounds(cursor->state, given, &range->bounds) ||
         (range->reverse = get_flag(given[REVERSE], 0)) < 0 ||
         (range->include_start = get_flag(given[INCLUDE_START], 1)) < 0 ||
         (range->include_stop = get_flag(given[INCLUDE_STOP], 0)) < 0 ||
         take_counts(cursor->state, given, range))
         return -1;
-    return range->prefix.data ? take_prefix(cursor, given[PREFIX], range) : 0;
-}
-
-static void drop_range(Range *range)
-{
-    drop_bytes(&range->start);
-    drop_bytes(&range->stop);
-    drop_bytes(&range->prefix);
-    Py_XDECREF(range->after_prefix);
+    return check_prefix(cursor->state, "range", &range->bounds, cursor->slot->flags,
+                        !range->include_start || range->include_stop);
 }
 
 /* Other threads run from time to time, and signal handlers; they cannot end the transaction. */
@@ -422,8 +380,7 @@ static int skip_records(Iterator *self, size_t count)
 
 static PyObject *start_range(Cursor *cursor, const Range *range, int keys, int values)
 {
-    const Bytes *const first = range->prefix.data ? &range->prefix : &range->start;
-    const Bytes *const stop = &range->stop;
+    const Bytes *const first = first_key(&range->bounds), *const stop = end_key(&range->bounds);
     const struct pylmdb_range bounds = {{first->size, (void *)first->data},
                                         {stop->size, (void *)stop->data},
                                         !range->include_start,
@@ -447,8 +404,8 @@ static PyObject *start_range(Cursor *cursor, const Range *range, int keys, int v
 static PyObject *iterate_range(Cursor *cursor, PyObject *const *given)
 {
     const int keys = get_flag(given[KEYS], 1), values = keys < 0 ? -1 : get_flag(given[VALUES], 1);
-    Range range = {.after_prefix = NULL};
     PyObject *result = NULL;
+    Range range;
 
     if (values < 0)
         return NULL;
@@ -458,7 +415,7 @@ static PyObject *iterate_range(Cursor *cursor, PyObject *const *given)
         return NULL;
     if (!take_range(cursor, given, &range))
         result = start_range(cursor, &range, keys, values);
-    drop_range(&range);
+    drop_bounds(&range.bounds);
     return result;
 }
 

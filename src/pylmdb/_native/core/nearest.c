@@ -1,27 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* first(), last(), floor() and ceiling(): the record at an end of a database, or next to a key. */
+/* first(), last(), floor() and ceiling(): the record at an end of a database, or next to a key;
+ * next_id(), the number after the greatest key. */
 #include "cursor.h"
 #include "values.h"
 
-/* The first record from the key on, or the last one up to it; NULL: of all records. */
+/* Find the first record from the key on, or the last one up to it; NULL: of all records.  Return
+ * its slot, or NULL: *code is 0 if there is no such record, else an exception is set. */
+static Slot *find_nearest(Transaction *txn, const char *operation, const Bytes *key, PyObject *db,
+                          int reverse, MDB_val *found_key, MDB_val *found_value, int *code)
+{
+    Slot *slot;
+
+    *code = RAISED;
+    if (guard(txn) || !(slot = slot_for(txn, db)))
+        return NULL;
+    *code = txn->engine->nearest(txn->native.ptr, slot->dbi, slot->flags, key ? key->data : NULL,
+                                 key ? key->size : 0, reverse, found_key, found_value);
+    if (!*code)
+        return slot;
+    if (*code == MDB_NOTFOUND)
+        *code = 0;
+    else if (key)
+        fail_record(txn->state, operation, "mdb_cursor_get", *code, slot, key->data, key->size,
+                    NO_VALUE);
+    else
+        fail_database(txn->state, operation, "mdb_cursor_get", *code, slot);
+    return NULL;
+}
+
 static PyObject *nearest(Transaction *txn, const char *operation, const Bytes *key, PyObject *db,
                          int reverse)
 {
     PyObject *found_key = NULL, *found_value = NULL;
     MDB_val k, v;
-    Slot *slot;
     int code;
 
-    if (guard(txn) || !(slot = slot_for(txn, db)))
-        return NULL;
-    code = txn->engine->nearest(txn->native.ptr, slot->dbi, slot->flags, key ? key->data : NULL,
-                                key ? key->size : 0, reverse, &k, &v);
-    if (code == MDB_NOTFOUND)
-        return Py_NewRef(Py_None);
-    if (code)
-        return key ? fail_record(txn->state, operation, "mdb_cursor_get", code, slot, key->data,
-                                 key->size, NO_VALUE)
-                   : fail_database(txn->state, operation, "mdb_cursor_get", code, slot);
+    if (!find_nearest(txn, operation, key, db, reverse, &k, &v, &code))
+        return code ? NULL : Py_NewRef(Py_None);
     if (record_to_python(txn, &k, &v, &found_key, &found_value))
         return NULL;
     return make_pair(found_key, found_value);
@@ -81,4 +96,28 @@ PyObject *transaction_ceiling(Transaction *self, PyObject *const *args, Py_ssize
     static const Signature signature = {"ceiling", 1, 2, 2, {ARG_KEY, ARG_DB}};
 
     return at_key(self, &signature, args, nargs, kwnames, 0);
+}
+
+PyObject *transaction_next_id(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *kwnames)
+{
+    static const Signature signature = {"next_id", 0, 1, 1, {ARG_DB}};
+    PyObject *db, *key, *number;
+    unsigned int flags;
+    MDB_val k, v;
+    Slot *slot;
+    int code;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, &db) || guard(self))
+        return NULL;
+    if (!self->write)
+        return refused(self->state, "number in a read transaction");
+    if (!(slot = find_nearest(self, "next_id", NULL, db, 1, &k, &v, &code)))
+        return code ? NULL : PyLong_FromLong(1);
+    flags = slot->flags;
+    if (!(key = to_bytes(self, &k)))
+        return NULL;
+    number = PyObject_CallFunction(self->state->next_number, "OI", key, flags);
+    Py_DECREF(key);
+    return number;
 }

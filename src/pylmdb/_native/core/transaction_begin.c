@@ -182,11 +182,6 @@ static int get_sync_flags(const EnvironmentCore *env, PyObject *sync, PyObject *
     return 0;
 }
 
-static int is_given(PyObject *argument)
-{
-    return argument && argument != Py_None;
-}
-
 /* The environment may have been closed while its transaction began. */
 static int join_environment(Transaction *txn)
 {
