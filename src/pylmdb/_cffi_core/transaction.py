@@ -35,6 +35,8 @@ from .environment import DatabaseCore, public_classes
 from .iterator import iterate_range
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .._core import DbSlot
 
 
@@ -579,13 +581,16 @@ class TransactionCore(Caller):
 
     def _look_up(self, operation: str, keys: Any, db: Any, default: Any, convert: Any) -> list[Any]:
         self._do(self._slot_in, db)
-        listed, found = take_keys(operation, keys), []
-        for at in range(0, len(listed), self._lib.PYLMDB_READ_AHEAD_MAX):
-            some = listed[at : at + self._lib.PYLMDB_READ_AHEAD_MAX]
+        args = default, convert
+        raw = self._ahead(take_keys(operation, keys), db)
+        return [self._do(self._get, db, operation, key, *args) for key in raw]
+
+    def _ahead(self, keys: list[Any], db: Any) -> Iterator[tuple[Any, int]]:
+        """Yield the address and size of each key; before some of them, read ahead for these."""
+        for at in range(0, len(keys), self._lib.PYLMDB_READ_AHEAD_MAX):
+            some = keys[at : at + self._lib.PYLMDB_READ_AHEAD_MAX]
             self._do(self._read_ahead, some, db)
-            raw = [self._raw("key", key) for key in some]
-            found += [self._do(self._get, db, operation, key, default, convert) for key in raw]
-        return found
+            yield from (self._raw("key", key) for key in some)
 
     def _read_ahead(self, ptr: Any, keys: list[Any], db: Any) -> None:
         """Read ahead what the lookups of some keys need."""
