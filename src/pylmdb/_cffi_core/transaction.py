@@ -25,7 +25,6 @@ from .._base.flags import put_flags
 from .._core_rules.failures import database_error
 from .._core_rules.inherited import resume, successor
 from .._core_rules.refusals import refusal
-from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
@@ -33,6 +32,7 @@ from .calls import Caller, NotReady, take_keys
 from .ending import NativeTxn
 from .environment import DatabaseCore, public_classes
 from .iterator import iterate_range
+from .views import Exporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
