@@ -57,24 +57,56 @@ def long_ones(sentences, paths):
     return {each for each in found if len(each) >= 20}
 
 
-def names_in_c():
+def names_in(c_files):
+    """The names that C asks for."""
     asked = re.compile(
-        r'(?:refuse_(?:named|with)\([^";]*?|make_refusal\([^";]*?"[^"]*"), "([a-z][^"]+)"'
+        r'(?:refuse(?:d|_named|d_with|_with)\([^";]*?|make_refusal\([^";]*?"[^"]*"), "([a-z][^"]+)"'
     )
-    sources = [path.read_text() for path in C_CORE if path.suffix == ".c"]
-    return {name for text in sources for name in asked.findall(text)} | {
-        *re.findall(r'^ +return (?:.* \? )?"([^"]+)"', PLAIN_C.read_text(), re.MULTILINE)
-    }
+    return {name for path in c_files for name in asked.findall(path.read_text())}
 
 
-def names_in_python():
+def names_in_c():
+    rules = re.findall(r'^ +return (?:.* \? )?"([^"]+)"', PLAIN_C.read_text(), re.MULTILINE)
+    return names_in(path for path in C_CORE if path.suffix == ".c") | {*rules}
+
+
+def names_in_python(paths=None):
     return {
         node.args[0].value
-        for path in SOURCES.rglob("*.py")
+        for path in paths or SOURCES.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("refusal", "refused")
         if isinstance(node.args[0], ast.Constant)
     }
+
+
+# What each core decides by itself, because it looks at its own objects for that.
+DECIDED_TWICE = {
+    # the type of an argument, or of the items of an iterable
+    "keys are one key", "not a database", "not a transaction", "not an environment",
+    "putmulti without pairs",
+    # what an object of the core is or was
+    "cursor never opened", "cursor opened already", "transaction begun already",
+    "transaction never begun", "transaction in use",
+    # that something has ended, and when and in which process that is noticed
+    "changes lost", "cursor ended", "cursor of another process", "transaction ended",
+    "transaction ended from outside", "transaction ended while it began",
+    "transaction of another process",
+    # which database a handle means in a transaction
+    "database is dead", "database is missing",
+    # one condition
+    "environment is read-only", "map in a write transaction", "nested too deep",
+    "range of nothing",
+    # what plain C has found out, with sizes for the message
+    "bound of another width", "keys of several widths", "values of another width",
+}  # fmt: skip
+
+
+def test_few_refusals_are_decided_in_both_cores():
+    """A reason that comes to this set is a rule that stands twice: can ``rules.c`` or Python code
+    that both cores call decide it?"""
+    in_cffi_core = names_in_python(SOURCES.glob("_cffi_core/*.py"))
+    assert names_in(C_CORE) & in_cffi_core == DECIDED_TWICE
 
 
 def test_the_readers_of_sources():

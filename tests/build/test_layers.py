@@ -325,9 +325,17 @@ def called(path, files):
 
 
 def defined(path):
-    """The functions that a file of C defines for other files."""
-    definition = r"^(?!static\b)\w[\w *]*?(\w+)\([^;{}]*\)\n\{"
-    return set(re.findall(definition, path.read_text(), re.MULTILINE))
+    """The functions that a file of C defines for other files; macros define methods of the core."""
+    text = path.read_text()
+    function = r"^(?!static\b)\w[\w *]*?(\w+)\([^;{}]*\)\n\{"
+    found = {*re.findall(function, text, re.MULTILINE)}
+    kind = r"(CURSOR|TRANSACTION)_METHOD"
+    methods = re.findall(rf"^{kind}\((\w+)\)\n\{{", text, re.MULTILINE)
+    for macro, of in re.findall(
+        rf"^#define (\w+)\(name,.*\\\n +{kind}\(name\)", text, re.MULTILINE
+    ):
+        methods += [(of, name) for name in re.findall(rf"^{macro}\((\w+)", text, re.MULTILINE)]
+    return found | {f"{of.lower()}_{name}" for of, name in methods}
 
 
 @pytest.mark.parametrize("folder", ["core", "plain", "arrays", "merge", "text", "verify"])

@@ -428,15 +428,11 @@ class CursorCore(Caller):
         result: list[Any] = []
         self._do(self._nothing)
         listed = take_keys("getmulti", keys)
-        for i, key in enumerate(listed):
-            if i % self._lib.PYLMDB_READ_AHEAD_MAX == 0 and not dupdata:
-                self.txn._do(
-                    self.txn._read_ahead, listed[i : i + self._lib.PYLMDB_READ_AHEAD_MAX], self.db
-                )
-            raw = self._raw("key", key)
-            if dupdata:
-                self._do(self._collect_all, raw, width, result)
-            else:
+        if dupdata:
+            for key in listed:
+                self._do(self._collect_all, self._raw("key", key), width, result)
+        else:
+            for raw in self.txn._ahead(listed, self.db):
                 self._do(self._collect_first, raw, values, result)
         return _joined(result) if keyfixed else result
 

@@ -21,9 +21,9 @@ from _warnings import warn  # that of warnings, without its import
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .._core_rules import views as _views
 from .._core_rules.failures import database_error
 from .._core_rules.refusals import refusal
+from . import views as _views
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,6 @@ from .._core_rules.failures import database_error
 from .._core_rules.inherited import resume, successor
 from .._core_rules.numbers import next_number
 from .._core_rules.refusals import refusal
-from .._core_rules.views import Exporter
 from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
@@ -35,8 +34,11 @@ from .ending import NativeTxn
 from .environment import DatabaseCore, public_classes
 from .iterator import iterate_range
 from .ranges import count_range, delete_range, freeze_bounds
+from .views import Exporter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .._core import DbSlot
 
 
@@ -605,13 +607,16 @@ class TransactionCore(Caller):
 
     def _look_up(self, operation: str, keys: Any, db: Any, default: Any, convert: Any) -> list[Any]:
         self._do(self._slot_in, db)
-        listed, found = take_keys(operation, keys), []
-        for at in range(0, len(listed), self._lib.PYLMDB_READ_AHEAD_MAX):
-            some = listed[at : at + self._lib.PYLMDB_READ_AHEAD_MAX]
+        args = default, convert
+        raw = self._ahead(take_keys(operation, keys), db)
+        return [self._do(self._get, db, operation, key, *args) for key in raw]
+
+    def _ahead(self, keys: list[Any], db: Any) -> Iterator[tuple[Any, int]]:
+        """Yield the address and size of each key; before some of them, read ahead for these."""
+        for at in range(0, len(keys), self._lib.PYLMDB_READ_AHEAD_MAX):
+            some = keys[at : at + self._lib.PYLMDB_READ_AHEAD_MAX]
             self._do(self._read_ahead, some, db)
-            raw = [self._raw("key", key) for key in some]
-            found += [self._do(self._get, db, operation, key, default, convert) for key in raw]
-        return found
+            yield from (self._raw("key", key) for key in some)
 
     def _read_ahead(self, ptr: Any, keys: list[Any], db: Any) -> None:
         """Read ahead what the lookups of some keys need."""

@@ -60,6 +60,44 @@ static inline void drop_bytes(Bytes *bytes)
         drop_bytes_slow(bytes);
 }
 
+/* The arguments of a method of one record: a key, perhaps a value after it, and others.  The bytes
+ * are taken before the guard is passed, because that can run Python code. */
+typedef struct {
+    PyObject *objects[7];
+    Bytes key, value; /* data is NULL without a value */
+} Given;
+
+/* A value that is not required may be None. */
+static inline int take_given(CoreState *state, const Signature *signature, PyObject *const *args,
+                             Py_ssize_t nargs, PyObject *kwnames, Given *given)
+{
+    PyObject **const objects = given->objects;
+
+    given->value.data = NULL;
+    given->value.size = 0;
+    given->value.owner = NULL;
+    if (parse_arguments(state, signature, args, nargs, kwnames, objects) ||
+        get_bytes("key", objects[0], &given->key))
+        return -1;
+    if (signature->names[1] != ARG_VALUE ||
+        (signature->required < 2 && (!objects[1] || objects[1] == Py_None)) ||
+        !get_bytes("value", objects[1], &given->value))
+        return 0;
+    drop_bytes(&given->key);
+    return -1;
+}
+
+static inline void drop_given(Given *given)
+{
+    drop_bytes(&given->value);
+    drop_bytes(&given->key);
+}
+
+/* Methods of TransactionCore with keywords; the table of methods is in transaction.c. */
+#define TRANSACTION_METHOD(name) \
+    PyObject *transaction_##name(Transaction *self, PyObject *const *args, Py_ssize_t nargs, \
+                                 PyObject *kwnames)
+
 /* Like get_bytes_slow(), but data is NULL for a buffer that is not contiguous.  Such a buffer
  * can be joined, or copied if it has no suboffsets.  join_strided() releases the buffer, which
  * can run Python code; joined_strided() and copy_strided() do not. */

@@ -246,8 +246,7 @@ static PyObject *look_up_keys(Transaction *txn, const char *operation, PyObject 
     return result;
 }
 
-PyObject *transaction_get_many(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                               PyObject *kwnames)
+TRANSACTION_METHOD(get_many)
 {
     static const Signature signature = {"get_many", 1, 3, 3, {ARG_KEYS, ARG_DEFAULT, ARG_DB}};
     PyObject *given[3];

@@ -257,7 +257,7 @@ static PyObject *cursor_set_range(Cursor *self, PyObject *key)
         Given given; \
         int found = -1; \
 \
-        if (take_given(self, &signature, args, nargs, kwnames, &given)) \
+        if (take_given(self->state, &signature, args, nargs, kwnames, &given)) \
             return NULL; \
         if (!guard_cursor(self)) \
             found = sought_record(self, #name, given.key.data, given.key.size, given.value.size, \

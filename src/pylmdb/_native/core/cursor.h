@@ -58,33 +58,6 @@ static inline PyObject *answer(int found)
     PyObject *cursor_##name(Cursor *self, PyObject *const *args, Py_ssize_t nargs, \
                             PyObject *kwnames)
 
-/* The arguments of such a method: a key, perhaps a value after it, and others.  The bytes are
- * taken before the guard is passed, because that can run Python code. */
-typedef struct {
-    PyObject *objects[5];
-    Bytes key, value;
-} Given;
-
-static inline int take_given(Cursor *self, const Signature *signature, PyObject *const *args,
-                             Py_ssize_t nargs, PyObject *kwnames, Given *given)
-{
-    given->value.owner = NULL;
-    if (parse_arguments(self->state, signature, args, nargs, kwnames, given->objects) ||
-        get_bytes("key", given->objects[0], &given->key))
-        return -1;
-    if (signature->names[1] == ARG_VALUE && get_bytes("value", given->objects[1], &given->value)) {
-        drop_bytes(&given->key);
-        return -1;
-    }
-    return 0;
-}
-
-static inline void drop_given(Given *given)
-{
-    drop_bytes(&given->value);
-    drop_bytes(&given->key);
-}
-
 /* -- cursor_write.c -- */
 
 int put_flags(PyObject *dupdata, PyObject *overwrite, PyObject *append);
@@ -105,21 +78,21 @@ PyObject *replace_record(Cursor *cursor, const Bytes *key, const Bytes *value);
 /* -- batches.c -- */
 
 CURSOR_METHOD(getmulti);
-PyObject *transaction_get_many(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+TRANSACTION_METHOD(get_many);
 PyObject *transaction_has_many(Transaction *, PyObject *const *, Py_ssize_t);
 
 /* -- nearest.c -- */
 
-PyObject *transaction_first(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *transaction_last(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *transaction_floor(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *transaction_ceiling(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *transaction_next_id(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+TRANSACTION_METHOD(first);
+TRANSACTION_METHOD(last);
+TRANSACTION_METHOD(floor);
+TRANSACTION_METHOD(ceiling);
+TRANSACTION_METHOD(next_id);
 
 /* -- ranges.c -- */
 
-PyObject *transaction_count(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
-PyObject *transaction_delete_range(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+TRANSACTION_METHOD(count);
+TRANSACTION_METHOD(delete_range);
 
 /* -- putmulti.c -- */
 
@@ -135,6 +108,6 @@ CURSOR_METHOD(iterprev);
 CURSOR_METHOD(iterprev_dup);
 CURSOR_METHOD(iterprev_nodup);
 CURSOR_METHOD(range);
-PyObject *transaction_range(Transaction *, PyObject *const *, Py_ssize_t, PyObject *);
+TRANSACTION_METHOD(range);
 
 #endif

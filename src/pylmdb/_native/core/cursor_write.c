@@ -74,7 +74,7 @@ CURSOR_METHOD(put)
     int flags, written = -1;
     Given given;
 
-    if (take_given(self, &signature, args, nargs, kwnames, &given))
+    if (take_given(self->state, &signature, args, nargs, kwnames, &given))
         return NULL;
     flags = put_flags(given.objects[2], given.objects[3], given.objects[4]);
     if (flags >= 0 && !guard_cursor(self))
@@ -136,7 +136,7 @@ static PyObject *take_old(Cursor *self, const Signature *signature, PyObject *co
     PyObject *result = NULL;
     Given given;
 
-    if (take_given(self, signature, args, nargs, kwnames, &given))
+    if (take_given(self->state, signature, args, nargs, kwnames, &given))
         return NULL;
     if (!guard_cursor(self)) {
         hold(self->txn);

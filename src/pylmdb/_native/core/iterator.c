@@ -429,8 +429,7 @@ CURSOR_METHOD(range)
     return iterate_range(self, given);
 }
 
-PyObject *transaction_range(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                            PyObject *kwnames)
+TRANSACTION_METHOD(range)
 {
     static const Signature signature = {"range", 0, 2, RANGE_ARGUMENTS, {RANGE_NAMES, ARG_DB}};
     PyObject *given[RANGE_ARGUMENTS], *cursor, *result;

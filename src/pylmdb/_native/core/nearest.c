@@ -42,64 +42,37 @@ static PyObject *nearest(Transaction *txn, const char *operation, const Bytes *k
     return make_pair(found_key, found_value);
 }
 
-static PyObject *at_end(Transaction *txn, const Signature *signature, PyObject *const *args,
-                        Py_ssize_t nargs, PyObject *kwnames, int reverse)
+/* Without or with a key, as the signature says. */
+static PyObject *nearest_given(Transaction *txn, const Signature *signature, PyObject *const *args,
+                               Py_ssize_t nargs, PyObject *kwnames, int reverse)
 {
-    PyObject *db;
-
-    if (parse_arguments(txn->state, signature, args, nargs, kwnames, &db))
-        return NULL;
-    return nearest(txn, signature->function, NULL, db, reverse);
-}
-
-static PyObject *at_key(Transaction *txn, const Signature *signature, PyObject *const *args,
-                        Py_ssize_t nargs, PyObject *kwnames, int reverse)
-{
+    const int has_key = signature->names[0] == ARG_KEY;
     PyObject *given[2], *result;
     Bytes key;
 
     if (parse_arguments(txn->state, signature, args, nargs, kwnames, given) ||
-        get_bytes("key", given[0], &key))
+        (has_key && get_bytes("key", given[0], &key)))
         return NULL;
-    result = nearest(txn, signature->function, &key, given[1], reverse);
-    drop_bytes(&key);
+    result = nearest(txn, signature->function, has_key ? &key : NULL, given[has_key], reverse);
+    if (has_key)
+        drop_bytes(&key);
     return result;
 }
 
-PyObject *transaction_first(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                            PyObject *kwnames)
-{
-    static const Signature signature = {"first", 0, 1, 1, {ARG_DB}};
+#define NEAREST(name, required, count, reverse, ...) \
+    TRANSACTION_METHOD(name) \
+    { \
+        static const Signature signature = {#name, required, count, count, {__VA_ARGS__}}; \
+\
+        return nearest_given(self, &signature, args, nargs, kwnames, reverse); \
+    }
 
-    return at_end(self, &signature, args, nargs, kwnames, 0);
-}
+NEAREST(first, 0, 1, 0, ARG_DB)
+NEAREST(last, 0, 1, 1, ARG_DB)
+NEAREST(floor, 1, 2, 1, ARG_KEY, ARG_DB)
+NEAREST(ceiling, 1, 2, 0, ARG_KEY, ARG_DB)
 
-PyObject *transaction_last(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                           PyObject *kwnames)
-{
-    static const Signature signature = {"last", 0, 1, 1, {ARG_DB}};
-
-    return at_end(self, &signature, args, nargs, kwnames, 1);
-}
-
-PyObject *transaction_floor(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                            PyObject *kwnames)
-{
-    static const Signature signature = {"floor", 1, 2, 2, {ARG_KEY, ARG_DB}};
-
-    return at_key(self, &signature, args, nargs, kwnames, 1);
-}
-
-PyObject *transaction_ceiling(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                              PyObject *kwnames)
-{
-    static const Signature signature = {"ceiling", 1, 2, 2, {ARG_KEY, ARG_DB}};
-
-    return at_key(self, &signature, args, nargs, kwnames, 0);
-}
-
-PyObject *transaction_next_id(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                              PyObject *kwnames)
+TRANSACTION_METHOD(next_id)
 {
     static const Signature signature = {"next_id", 0, 1, 1, {ARG_DB}};
     PyObject *db, *key, *number;

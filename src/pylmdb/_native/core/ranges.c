@@ -134,8 +134,7 @@ static PyObject *use_range(Transaction *txn, PyObject *const *given, int deletes
     return result;
 }
 
-PyObject *transaction_count(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                            PyObject *kwnames)
+TRANSACTION_METHOD(count)
 {
     static const Signature signature = {
         "count", 0, 2, 4, {ARG_START, ARG_STOP, ARG_PREFIX, ARG_DB}};
@@ -146,8 +145,7 @@ PyObject *transaction_count(Transaction *self, PyObject *const *args, Py_ssize_t
     return use_range(self, given, 0);
 }
 
-PyObject *transaction_delete_range(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                   PyObject *kwnames)
+TRANSACTION_METHOD(delete_range)
 {
     static const Signature signature = {
         "delete_range", 0, 2, 4, {ARG_START, ARG_STOP, ARG_PREFIX, ARG_DB}};

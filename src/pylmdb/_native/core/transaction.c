@@ -11,13 +11,13 @@ static inline int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val
     return txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value);
 }
 
+/* Raise for a code of an operation on a record; value_size is NO_VALUE if it has no value. */
 static PyObject *fail_unless_raised(Transaction *txn, const char *operation, const char *what,
-                                    int code, const Slot *slot, const Bytes *key,
-                                    const Bytes *value)
+                                    int code, const Slot *slot, const Bytes *key, size_t value_size)
 {
     return code == RAISED ? NULL
                           : fail_record(txn->state, operation, what, code, slot, key->data,
-                                        key->size, value ? value->size : NO_VALUE);
+                                        key->size, value_size);
 }
 
 typedef PyObject *Converter(Transaction *txn, const MDB_val *value);
@@ -40,14 +40,13 @@ static inline PyObject *get_as(Transaction *self, PyObject *object, PyObject *ot
         else if (LIKELY(code == MDB_NOTFOUND))
             result = Py_NewRef(otherwise ? otherwise : Py_None);
         else
-            fail_unless_raised(self, "get", "mdb_get", code, slot, &key, NULL);
+            fail_unless_raised(self, "get", "mdb_get", code, slot, &key, NO_VALUE);
     }
     drop_bytes(&key);
     return result;
 }
 
-static PyObject *transaction_get(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                 PyObject *kwnames)
+static TRANSACTION_METHOD(get)
 {
     static const Signature signature = {"get", 1, 3, 3, {ARG_KEY, ARG_DEFAULT, ARG_DB}};
     PyObject *given[3];
@@ -73,14 +72,13 @@ static int transaction_contains(Transaction *self, PyObject *object)
         if (!code || code == MDB_NOTFOUND)
             found = !code;
         else
-            fail_unless_raised(self, "in", "mdb_get", code, slot, &key, NULL);
+            fail_unless_raised(self, "in", "mdb_get", code, slot, &key, NO_VALUE);
     }
     drop_bytes(&key);
     return found;
 }
 
-static PyObject *transaction_view(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                  PyObject *kwnames)
+static TRANSACTION_METHOD(view)
 {
     static const Signature signature = {"view", 1, 3, 3, {ARG_KEY, ARG_DEFAULT, ARG_DB}};
     PyObject *given[3];
@@ -90,8 +88,7 @@ static PyObject *transaction_view(Transaction *self, PyObject *const *args, Py_s
     return get_as(self, given[0], given[1], given[2], to_view);
 }
 
-static PyObject *transaction_get_array(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                       PyObject *kwnames)
+static TRANSACTION_METHOD(get_array)
 {
     static const Signature signature = {
         "get_array", 1, 4, 4, {ARG_KEY, ARG_DEFAULT, ARG_COPY, ARG_DB}};
@@ -138,56 +135,54 @@ static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, const Byt
     return code;
 }
 
-/* In a read transaction it fails as every put() does. */
-static PyObject *put_if_in(Transaction *txn, PyObject *db, const Bytes *key, const Bytes *value,
-                           const Bytes *expected, int flags)
+/* What put() returns: True, False: there was a record, or NULL. */
+static inline PyObject *answer_put(Transaction *txn, int code, const Slot *slot, const Bytes *key,
+                                   const Bytes *value)
 {
-    const char *refusal;
-    Slot *slot;
-    int code;
-
-    if (guard(txn) || !(slot = slot_for(txn, db)))
-        return NULL;
-    refusal = pylmdb_put_if_refusal(!(flags & MDB_NOOVERWRITE), flags & MDB_APPEND,
-                                    slot->flags & MDB_DUPSORT);
-    if (refusal)
-        return refused(txn->state, refusal);
-    if (!txn->write) {
-        code = put_in(txn, slot, key, value, 0, NULL);
-    } else {
-        txn->mutations++;
-        code = txn->engine->put_if(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                                   value->data, value->size, expected ? expected->data : NULL,
-                                   expected ? expected->size : 0);
-    }
-    if (!code || code == MDB_KEYEXIST)
+    if (LIKELY(!code || code == MDB_KEYEXIST))
         return PyBool_FromLong(!code);
-    return fail_unless_raised(txn, "put", "mdb_put", code, slot, key, value);
+    return fail_unless_raised(txn, "put", "mdb_put", code, slot, key, value->size);
 }
 
-/* put() with if_value, which is the last of the arguments. */
-static PyObject *put_if(Transaction *txn, PyObject *const *given, int flags)
+/* In a read transaction it fails as every put() does. */
+static PyObject *put_if_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value,
+                           const Bytes *expected, int flags)
 {
-    const int is_absent = given[6] == Py_None;
-    PyObject *result = NULL;
-    Bytes key, value, expected;
+    const char *refusal = pylmdb_put_if_refusal(!(flags & MDB_NOOVERWRITE), flags & MDB_APPEND,
+                                                slot->flags & MDB_DUPSORT);
 
-    if (get_bytes("key", given[0], &key))
+    if (refusal)
+        return refused(txn->state, refusal);
+    if (!txn->write)
+        return answer_put(txn, put_in(txn, slot, key, value, 0, NULL), slot, key, value);
+    txn->mutations++;
+    return answer_put(txn,
+                      txn->engine->put_if(txn->native.ptr, slot->dbi, slot->flags, key->data,
+                                          key->size, value->data, value->size, expected->data,
+                                          expected->size),
+                      slot, key, value);
+}
+
+/* put() with if_value; None: if the key does not exist. */
+static PyObject *put_if(Transaction *txn, PyObject *db, const Bytes *key, const Bytes *value,
+                        PyObject *if_value, int flags)
+{
+    PyObject *result = NULL;
+    Bytes expected;
+    Slot *slot;
+
+    expected.data = NULL;
+    expected.size = 0;
+    expected.owner = NULL;
+    if (if_value != Py_None && get_bytes("if_value", if_value, &expected))
         return NULL;
-    if (!get_bytes("value", given[1], &value)) {
-        if (is_absent || !get_bytes("if_value", given[6], &expected)) {
-            result = put_if_in(txn, given[5], &key, &value, is_absent ? NULL : &expected, flags);
-            if (!is_absent)
-                drop_bytes(&expected);
-        }
-        drop_bytes(&value);
-    }
-    drop_bytes(&key);
+    if (!guard(txn) && (slot = slot_for(txn, db)))
+        result = put_if_in(txn, slot, key, value, &expected, flags);
+    drop_bytes(&expected);
     return result;
 }
 
-static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                 PyObject *kwnames)
+static TRANSACTION_METHOD(put)
 {
     static const Signature signature = {
         "put",
@@ -198,98 +193,54 @@ static PyObject *transaction_put(Transaction *self, PyObject *const *args, Py_ss
     PyObject *given[7], *result = NULL;
     Bytes key, value;
     Slot *slot;
-    int flags, code;
+    int flags, conditional;
 
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
-        (flags = put_flags(given[2], given[3], given[4])) < 0)
+        (flags = put_flags(given[2], given[3], given[4])) < 0 || get_bytes("key", given[0], &key))
         return NULL;
-    if (given[6] && given[6] != Py_Ellipsis)
-        return put_if(self, given, flags);
-    if (get_bytes("key", given[0], &key))
-        return NULL;
-    if (PyBytes_CheckExact(given[1]) ? !get_bytes("value", given[1], &value)
-                                     : !get_strided("value", given[1], &value)) {
-        if (!guard(self) && (slot = slot_for(self, given[5]))) {
-            code = value.data ? put_in(self, slot, &key, &value, flags, NULL)
-                              : put_strided(self, slot, &key, &value, flags);
-            if (!code || code == MDB_KEYEXIST)
-                result = PyBool_FromLong(!code);
-            else
-                fail_unless_raised(self, "put", "mdb_put", code, slot, &key, &value);
-        }
+    conditional = given[6] && given[6] != Py_Ellipsis;
+    if (PyBytes_CheckExact(given[1]) || conditional ? !get_bytes("value", given[1], &value)
+                                                    : !get_strided("value", given[1], &value)) {
+        if (conditional)
+            result = put_if(self, given[5], &key, &value, given[6], flags);
+        else if (!guard(self) && (slot = slot_for(self, given[5])))
+            result = answer_put(self,
+                                value.data ? put_in(self, slot, &key, &value, flags, NULL)
+                                           : put_strided(self, slot, &key, &value, flags),
+                                slot, &key, &value);
         drop_bytes(&value);
     }
     drop_bytes(&key);
     return result;
 }
 
-static int delete_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
+/* True, False: there was no such record, or NULL. */
+static PyObject *delete_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
 {
+    int code;
+
     txn->mutations += txn->write;
-    return txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                            value ? value->data : NULL, value ? value->size : 0);
+    code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
+                            value->data, value->size);
+    if (LIKELY(!code || code == MDB_NOTFOUND))
+        return PyBool_FromLong(!code);
+    return fail_unless_raised(txn, "delete", "mdb_del", code, slot, key,
+                              value->data ? value->size : NO_VALUE);
 }
 
-static PyObject *transaction_delete(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                    PyObject *kwnames)
+static TRANSACTION_METHOD(delete)
 {
     static const Signature signature = {"delete", 1, 3, 3, {ARG_KEY, ARG_VALUE, ARG_DB}};
-    PyObject *given[3], *result = NULL;
-    Bytes key, value;
+    PyObject *result = NULL;
+    Given given;
     Slot *slot;
-    int code, one;
 
-    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
-        get_bytes("key", given[0], &key))
+    if (take_given(self->state, &signature, args, nargs, kwnames, &given))
         return NULL;
-    one = given[1] && given[1] != Py_None;
-    value.owner = NULL;
-    if (!one || !get_bytes("value", given[1], &value)) {
-        if (!guard(self) && (slot = slot_for(self, given[2]))) {
-            code = delete_in(self, slot, &key, one ? &value : NULL);
-            if (!code || code == MDB_NOTFOUND)
-                result = PyBool_FromLong(!code);
-            else
-                fail_unless_raised(self, "delete", "mdb_del", code, slot, &key,
-                                   one ? &value : NULL);
-        }
-        drop_bytes(&value);
-    }
-    drop_bytes(&key);
+    if (!guard(self) && (slot = slot_for(self, given.objects[2])))
+        result = delete_in(self, slot, &given.key, &given.value);
+    drop_given(&given);
     return result;
-}
-
-/* For pop(), and for replace() if there is a value. */
-static PyObject *fail_taking(Transaction *txn, int code, const Slot *slot, const Bytes *key,
-                             const Bytes *value)
-{
-    return value ? fail_unless_raised(txn, "replace", "mdb_cursor_put", code, slot, key, value)
-                 : fail_unless_raised(txn, "pop", "mdb_cursor_del", code, slot, key, NULL);
-}
-
-/* pop() and replace() with two searches. */
-static PyObject *take_slowly(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
-{
-    PyObject *old = NULL;
-    MDB_val found;
-    int code = get_in(txn, slot, key, &found);
-
-    if (code && code != MDB_NOTFOUND)
-        return fail_unless_raised(txn, value ? "replace" : "pop", "mdb_cursor_get", code, slot, key,
-                                  NULL);
-    if (!code && !(old = to_bytes(txn, &found)))
-        return NULL;
-    if (value)
-        code = put_in(txn, slot, key, value, 0, NULL);
-    else if (old)
-        code = delete_in(txn, slot, key, NULL);
-    else
-        code = 0;
-    if (code) {
-        Py_XDECREF(old);
-        return fail_taking(txn, code, slot, key, value);
-    }
-    return old ? old : Py_NewRef(Py_None);
 }
 
 /* The old value, which pop() and replace() return. */
@@ -305,27 +256,32 @@ static int take_old(void *context, const MDB_val *old)
     return (taken->old = to_bytes(taken->txn, old)) ? 0 : RAISED;
 }
 
-/* pop() and replace() in a database without duplicates; the caller holds txn. */
-static PyObject *take_value(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
+/* pop(), or replace() if there is a value, with one search: 0: *out is the old value or None, or
+ * RAISED, or PYLMDB_NOT_QUICK: it takes a cursor. */
+static int take_quickly(Transaction *txn, Slot *slot, const Given *given, PyObject **out)
 {
-    const MDB_val wanted = {key->size, (void *)key->data};
-    MDB_val wanted_value = {value ? value->size : 0, value ? (void *)value->data : NULL};
+    const MDB_val key = {given->key.size, (void *)given->key.data};
+    MDB_val value = {given->value.size, (void *)given->value.data};
+    MDB_val *const stored = value.mv_data ? &value : NULL;
     Taken taken = {txn, NULL};
-    int code = txn->engine->exchange(txn->native.ptr, slot->dbi, &wanted,
-                                     value ? &wanted_value : NULL, take_old, &taken);
+    const int code =
+        txn->engine->exchange(txn->native.ptr, slot->dbi, &key, stored, take_old, &taken);
 
     if (code == PYLMDB_NOT_QUICK)
-        return take_slowly(txn, slot, key, value);
+        return code;
     txn->mutations += txn->write;
-    if (code && (code != MDB_NOTFOUND || value)) {
+    if (code && (code != MDB_NOTFOUND || stored)) {
         Py_XDECREF(taken.old);
-        return fail_taking(txn, code, slot, key, value);
+        fail_unless_raised(txn, stored ? "replace" : "pop",
+                           stored ? "mdb_cursor_put" : "mdb_cursor_del", code, slot, &given->key,
+                           stored ? value.mv_size : NO_VALUE);
+        return RAISED;
     }
-    return taken.old ? taken.old : Py_NewRef(Py_None);
+    *out = taken.old ? taken.old : Py_NewRef(Py_None);
+    return 0;
 }
 
-static PyObject *take_with_cursor(Transaction *txn, PyObject *db, const Bytes *key,
-                                  const Bytes *value)
+static PyObject *take_with_cursor(Transaction *txn, PyObject *db, const Given *given)
 {
     Cursor *cursor = (Cursor *)open_cursor(txn, db);
     PyObject *result;
@@ -333,64 +289,56 @@ static PyObject *take_with_cursor(Transaction *txn, PyObject *db, const Bytes *k
     if (!cursor)
         return NULL;
     hold(txn);
-    result = value ? replace_record(cursor, key, value) : pop_record(cursor, key);
+    result = given->value.data ? replace_record(cursor, &given->key, &given->value)
+                               : pop_record(cursor, &given->key);
     release(txn);
     Py_DECREF(cursor);
     return result;
 }
 
-static PyObject *take_record(Transaction *txn, PyObject *db, const Bytes *key, const Bytes *value)
+static PyObject *take_record(Transaction *txn, PyObject *db, const Given *given)
 {
-    PyObject *result;
+    PyObject *result = NULL;
     Slot *slot;
+    int rc;
 
     if (guard(txn) || !(slot = slot_for(txn, db)))
         return NULL;
-    if (slot->flags & MDB_DUPSORT)
-        return take_with_cursor(txn, db, key, value);
     hold(txn);
     Py_INCREF(slot);
-    result = take_value(txn, slot, key, value);
+    rc = take_quickly(txn, slot, given, &result);
     Py_DECREF(slot);
     release(txn);
-    return result;
+    return rc == PYLMDB_NOT_QUICK ? take_with_cursor(txn, db, given) : result;
 }
 
-static PyObject *transaction_pop(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                 PyObject *kwnames)
+static TRANSACTION_METHOD(pop)
 {
     static const Signature signature = {"pop", 1, 2, 2, {ARG_KEY, ARG_DB}};
-    PyObject *given[2], *result;
-    Bytes key;
+    PyObject *result;
+    Given given;
 
-    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
-        get_bytes("key", given[0], &key))
+    if (take_given(self->state, &signature, args, nargs, kwnames, &given))
         return NULL;
-    result = take_record(self, given[1], &key, NULL);
-    drop_bytes(&key);
+    result = take_record(self, given.objects[1], &given);
+    drop_given(&given);
     return result;
 }
 
-static PyObject *transaction_replace(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                     PyObject *kwnames)
+static TRANSACTION_METHOD(replace)
 {
     static const Signature signature = {"replace", 2, 3, 3, {ARG_KEY, ARG_VALUE, ARG_DB}};
-    PyObject *given[3], *result = NULL;
-    Bytes key, value;
+    PyObject *result;
+    Given given;
 
-    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
-        get_bytes("key", given[0], &key))
+    if (take_given(self->state, &signature, args, nargs, kwnames, &given))
         return NULL;
-    if (!get_bytes("value", given[1], &value)) {
-        result = take_record(self, given[2], &key, &value);
-        drop_bytes(&value);
-    }
-    drop_bytes(&key);
+    result = take_record(self, given.objects[2], &given);
+    drop_given(&given);
     return result;
 }
 
-static PyObject *transaction_cursor(Transaction *self, PyObject *const *args, Py_ssize_t nargs,
-                                    PyObject *kwnames)
+static TRANSACTION_METHOD(cursor)
 {
     static const Signature signature = {"cursor", 0, 1, 1, {ARG_DB}};
     PyObject *given[1];

@@ -15,8 +15,8 @@ from __future__ import annotations
 import sys
 import weakref
 
+from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
-from .refusals import refusal
 
 if TYPE_CHECKING:
     from typing import Any
