@@ -38,8 +38,10 @@ DOCS_VENV ?= .venv-docs
 DEV_VENV ?= .venv-dev
 COVERAGE_VENV ?= .venv-coverage
 PYTEST_ARGS ?=
-# As many processes as there are processors run the test files.
-SHARED_OUT := -n auto --dist loadfile
+# Several processes run the test files; tests/conftest.py says how many, and which files come first.
+SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
+# The tests start thousands of Pythons, and each would compile the modules of tests/support again.
+unexport PYTHONDONTWRITEBYTECODE
 BENCH_ARGS ?=
 # How many random programs test-all runs.
 THOROUGH := PYLMDB_MODEL=4 PYLMDB_KNOWN_PROGRAMS=2500
