@@ -312,18 +312,21 @@ def refusing(library, env_path, lib_version, monkeypatch):
     """Run a program to which the system refuses something; see refusals.py."""
     before = os.environ.get("LD_PRELOAD")
 
-    def call(source, **numbers):
+    def call(source):
         monkeypatch.setenv("LD_PRELOAD", f"{before} {library}" if before else library)
-        for name, number in numbers.items():
-            monkeypatch.setenv(f"REFUSE_{name}", str(number))
         try:
-            return run(source, env_path, lib_version)
+            return run(REFUSE + source, env_path, lib_version)
         finally:
             monkeypatch.undo()
 
     return call
 
 
+REFUSE = """
+import shutil
+def refuse(what, number):
+    os.environ["REFUSE_" + what] = str(number)
+"""
 REFUSED = """
 def refused(cls, code, *words, **options):
     try:
@@ -341,62 +344,63 @@ REFUSALS = [
     errno.ENOLCK, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP,
     errno.ENODEV,
 ]  # fmt: skip
-each_number = pytest.mark.parametrize("number", REFUSALS, ids=lambda each: errno.errorcode[each])
 
 
 @linux
-@each_number
-def test_locks_are_refused(refusing, env_path, number):
+def test_locks_are_refused(refusing):
     refusing(
         REFUSED
         + f"""
 said = repr(path + "/lock.mdb"), "refuses locks", "lock=False"
-refused(pylmdb.FileSystemError, {number}, *said)
-assert not os.path.exists(path)
-env = pylmdb.open(path, lib_version=lib_version, lock=False)
-with env.begin(write=True) as txn:
-    txn.put(b"k", b"v")
-env.close()
-assert os.listdir(path) == ["data.mdb"]
-refused(pylmdb.FileSystemError, {number}, *said, readonly=True)
-refused(pylmdb.FileSystemError, {number}, *said)
-assert os.listdir(path) == ["data.mdb"]
-assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
-""",
-        LOCKS=number,
+for number in {REFUSALS}:
+    refuse("LOCKS", number)
+    refused(pylmdb.FileSystemError, number, *said)
+    assert not os.path.exists(path)
+    env = pylmdb.open(path, lib_version=lib_version, lock=False)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v")
+    env.close()
+    assert os.listdir(path) == ["data.mdb"]
+    refused(pylmdb.FileSystemError, number, *said, readonly=True)
+    refused(pylmdb.FileSystemError, number, *said)
+    assert os.listdir(path) == ["data.mdb"]
+    assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
+    shutil.rmtree(path)
+"""
     )
 
 
 @linux
-@each_number
-def test_locks_of_open_files_are_refused(refusing, env_path, lib_version, number):
+def test_locks_of_open_files_are_refused(refusing):
     """Then locks of processes are used, which conflict with those of open files."""
     refusing(
-        """
+        f"""
 from pylmdb._shared import exclusive
 exclusive.WAIT = 0.05  # the seconds that compact() waits for others
-env = pylmdb.open(path, lib_version=lib_version)
-with env.begin(write=True) as txn:
-    txn.put(b"k", b"v")
 libraries = os.environ["LD_PRELOAD"].split()
 os.environ["LD_PRELOAD"] = " ".join(each for each in libraries if "refusals" not in each)
-with Rival(path, lib_version) as rival, env.begin() as txn:
-    assert os.getpid() in rival.reader_pids() and rival.ask("check") == "0"
-    assert rival.ask("put", "k", "new") == "put"
-    assert env.reader_check() == 0
-    try:
-        env.compact()
-    except pylmdb.Error:
-        pass
-    else:
-        raise AssertionError("the other process has the environment open")
-assert env.begin().get(b"k") == b"new"
-env.compact()
-env.close()
-with pylmdb.open(path) as env, env.begin(write=True) as txn:
-    assert txn.get(b"k") == b"new"
-""",
-        OFD=number,
+for number in {REFUSALS}:
+    refuse("OFD", number)
+    env = pylmdb.open(path, lib_version=lib_version)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v")
+    with Rival(path, lib_version) as rival, env.begin() as txn:
+        assert os.getpid() in rival.reader_pids() and rival.ask("check") == "0"
+        assert rival.ask("put", "k", "new") == "put"
+        assert env.reader_check() == 0
+        try:
+            env.compact()
+        except pylmdb.Error:
+            pass
+        else:
+            raise AssertionError("the other process has the environment open")
+    assert env.begin().get(b"k") == b"new"
+    env.compact()
+    env.close()
+    with pylmdb.open(path) as env, env.begin(write=True) as txn:
+        assert txn.get(b"k") == b"new"
+    shutil.rmtree(path)
+"""
     )
 
 
@@ -404,8 +408,9 @@ with pylmdb.open(path) as env, env.begin(write=True) as txn:
 def test_locks_of_another_binding_are_not_replaced(refusing, env_path):
     """Where there are only locks of processes, the system would give us those of the other one."""
     refusing(
-        """
+        f"""
 import lmdb
+refuse("OFD", {errno.EINVAL})
 pylmdb.open(path, lib_version=lib_version).close()
 libraries = os.environ["LD_PRELOAD"].split()
 os.environ["LD_PRELOAD"] = " ".join(each for each in libraries if "refusals" not in each)
@@ -421,27 +426,29 @@ with lmdb.open(path) as other, other.begin() as reader:
         rival.ask("check")
         assert rival.reader_pids() == [os.getpid()]
 pylmdb.open(path).close()
-""",
-        OFD=errno.EINVAL,
+"""
     )
 
 
 @linux
-@pytest.mark.parametrize("number", [errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM])
-@pytest.mark.parametrize(("what", "file"), [("DATA", "data.mdb"), ("LOCK_MAP", "lock.mdb")])
 @pytest.mark.parametrize("options", ["", "writemap=True", "map_size=1 << 20"])
-def test_maps_are_refused(refusing, env_path, number, what, file, options):
+def test_maps_are_refused(refusing, options):
+    numbers = [errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM]
     refusing(
         REFUSED
         + f"""
-said = repr(path + "/{file}"), "mmap failed", "file system"
-refused(pylmdb.FileSystemError, {number}, *said, {options})
-assert not os.path.exists(path)
-os.mkdir(path)
-refused(pylmdb.FileSystemError, {number}, *said, {options})
-assert os.listdir(path) == []
-""",
-        **{what: number},
+for what, file in (("DATA", "data.mdb"), ("LOCK_MAP", "lock.mdb")):
+    said = f"{{path + '/' + file!r}}", "mmap failed", "file system"
+    for number in {numbers}:
+        refuse(what, number)
+        refused(pylmdb.FileSystemError, number, *said, {options})
+        assert not os.path.exists(path)
+        os.mkdir(path)
+        refused(pylmdb.FileSystemError, number, *said, {options})
+        assert os.listdir(path) == []
+        os.rmdir(path)
+    del os.environ["REFUSE_" + what]
+"""
     )
 
 
@@ -452,11 +459,11 @@ def test_the_lock_file_of_a_read_only_file_system(refusing, open_env, env_path):
         txn.put(b"k", b"v")
     refusing(
         REFUSED
-        + """
+        + f"""
+refuse("OPEN", {errno.EROFS})
 assert pylmdb.open(path, readonly=True).begin().get(b"k") == b"v"
 refused(pylmdb.LockFileError, 30, repr(path + "/lock.mdb"))
-""",
-        OPEN=errno.EROFS,
+"""
     )
 
 
