@@ -157,8 +157,8 @@ def shared(open_env, lib_version):
     shutil.rmtree(place)
 
 
-# Root is refused nothing, so a program of root's becomes that of another user; all that it
-# needs is imported before.
+# Root is refused nothing, so children of a program of root's become another user; the program
+# imports before all that they need.
 AS_OTHER = """
 import contextlib, errno, io, shutil, tempfile, warnings
 import pylmdb.datasets as datasets
@@ -175,8 +175,20 @@ with tempfile.TemporaryDirectory() as folder:
     for words in ("info", "dump -A"):
         assert command(*words.split(), folder + "/e") == (0, "")
     assert datasets.Dataset(folder + "/e")[0] == b"v"
-if os.getuid() == 0:
-    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+def protect(data=0o444, lock=0o444, directory=0o555):
+    os.chmod(path, 0o755)
+    os.chmod(path + "/data.mdb", data)
+    if lock is not None:
+        os.chmod(path + "/lock.mdb", lock)
+    elif os.path.exists(path + "/lock.mdb"):
+        os.unlink(path + "/lock.mdb")
+    os.chmod(path, directory)
+def as_other(check, *args):
+    def call():
+        if os.getuid() == 0:
+            os.setgroups([]), os.setgid(65534), os.setuid(65534)
+        check(*args)
+    assert in_child(call) == 0, args
 def refused(cls, *words, **options):
     before = sorted(os.listdir(path)) if os.access(path, os.R_OK) else None
     try:
@@ -192,73 +204,57 @@ def refused(cls, *words, **options):
 """
 
 
-def protect(path, data=0o444, lock=0o444, directory=0o555):
-    os.chmod(os.path.join(path, "data.mdb"), data)
-    if lock is None:
-        os.unlink(os.path.join(path, "lock.mdb"))
-    else:
-        os.chmod(os.path.join(path, "lock.mdb"), lock)
-    os.chmod(path, directory)
-
-
-READERS = """
-place = tempfile.TemporaryDirectory()
-for argv in (["info", path], ["stat", path], ["ls", path], ["ls", "-l", path], ["scan", path],
-             ["get", path, "k"], ["dump", path], ["dump", "-A", path],
-             ["copy", path, place.name + "/copy"]):
-    status, said = command(*argv)
-    assert status == 0, said
-    assert said.startswith(f"pylmdb {argv[0]}: {path!r} is read without a lock"), said
-    assert "other processes must not write to it" in said and said.count("\\n") == 1, said
-place.cleanup()
-assert command("verify", path) == (0, "")
-status, said = command("readers", path)
-assert status == 1 and "lock.mdb" in said, said
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    assert datasets.Dataset(path)[0] == b"v"
-assert [each.category for each in caught] == [RuntimeWarning], caught
-assert "without a lock" in str(caught[0].message)
-assert "pylmdb" not in caught[0].filename, "the warning names the line of the caller"
-"""
-
-
-@pytest.mark.parametrize("lock", [0o444, 0o400, None])
-def test_the_data_of_another_user(shared, lib_version, lock):
-    protect(shared, lock=lock)
-    does = "create" if lock is None else "write"
+def test_the_data_of_another_user(shared, lib_version):
     run(
         AS_OTHER
-        + f"""
-refused(pylmdb.LockFileError, repr(path + "/lock.mdb"), "permission to {does} it", "lock=False",
-        readonly=True)
-assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
-"""
-        + READERS,
+        + """
+def check(does):
+    refused(pylmdb.LockFileError, repr(path + "/lock.mdb"), f"permission to {does} it",
+            "lock=False", readonly=True)
+    assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
+    place = tempfile.TemporaryDirectory()
+    for argv in (["info", path], ["stat", path], ["ls", path], ["ls", "-l", path], ["scan", path],
+                 ["get", path, "k"], ["dump", path], ["dump", "-A", path],
+                 ["copy", path, place.name + "/copy"]):
+        status, said = command(*argv)
+        assert status == 0, said
+        assert said.startswith(f"pylmdb {argv[0]}: {path!r} is read without a lock"), said
+        assert "other processes must not write to it" in said and said.count("\\n") == 1, said
+    place.cleanup()
+    assert command("verify", path) == (0, "")
+    status, said = command("readers", path)
+    assert status == 1 and "lock.mdb" in said, said
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert datasets.Dataset(path)[0] == b"v"
+    assert [each.category for each in caught] == [RuntimeWarning], caught
+    assert "without a lock" in str(caught[0].message)
+    assert "pylmdb" not in caught[0].filename, "the warning names the line of the caller"
+for lock, does in ((0o444, "write"), (0o400, "write"), (None, "create")):
+    protect(lock=lock)
+    as_other(check, does)
+""",
         shared,
         lib_version,
     )
 
 
-@pytest.mark.parametrize("modes", [{"directory": 0o777}, {"data": 0o666}])
-def test_locks_are_needed_where_this_process_may_write(shared, lib_version, modes):
+def test_locks_are_needed_where_this_process_may_write(shared, lib_version):
     """Then so may another process of the same user, which would not notice the reader."""
-    protect(shared, **modes)
     if os.getuid():
         pytest.skip("the lock file can be replaced by its owner only")
     run(
         AS_OTHER
         + """
-refused(pylmdb.LockFileError, "lock.mdb", "lock=False", readonly=True)
-for argv in (["info", path], ["get", path, "k"], ["dump", path]):
-    status, said = command(*argv)
-    assert status == 1 and "lock.mdb" in said and "lock=False" in said, said
-try:
-    datasets.Dataset(path)
-except pylmdb.LockFileError:
-    pass
-else:
-    raise AssertionError("it is read without a lock")
+def check(modes):
+    refused(pylmdb.LockFileError, "lock.mdb", "lock=False", readonly=True)
+    for argv in (["info", path], ["get", path, "k"], ["dump", path]):
+        status, said = command(*argv)
+        assert status == 1 and "lock.mdb" in said and "lock=False" in said, said
+    assert raised_by(datasets.Dataset, path) is pylmdb.LockFileError
+for modes in ({"directory": 0o777}, {"data": 0o666}):
+    protect(**modes)
+    as_other(check, modes)
 """,
         shared,
         lib_version,
@@ -266,29 +262,20 @@ else:
 
 
 def test_data_that_may_not_be_written_or_read(shared, lib_version):
-    protect(shared, directory=0o777)
     run(
         AS_OTHER
         + """
-refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "permission to write it", "readonly=True")
-""",
-        shared,
-        lib_version,
-    )
-    protect(shared, data=0o000, directory=0o777)
-    run(
-        AS_OTHER
-        + """
-refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "no permission to read it", readonly=True)
-""",
-        shared,
-        lib_version,
-    )
-    os.chmod(shared, 0o000)
-    run(
-        AS_OTHER
-        + """
-refused(pylmdb.ReadonlyError, repr(path), "no permission to search a directory", readonly=True)
+def write():
+    refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "permission to write it",
+            "readonly=True")
+def read(file, *words):
+    refused(pylmdb.ReadonlyError, repr(path + file), *words, readonly=True)
+protect(directory=0o777)
+as_other(write)
+protect(data=0o000, directory=0o777)
+as_other(read, "/data.mdb", "no permission to read it")
+os.chmod(path, 0o000)
+as_other(read, "", "no permission to search a directory")
 """,
         shared,
         lib_version,
