@@ -44,8 +44,10 @@ COVERAGE_VENV ?= .venv-coverage
 export CHROOTS ?= build/chroots
 PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15 pypy3
 PYTEST_ARGS ?=
-# As many processes as there are processors run the test files.
-SHARED_OUT := -n auto --dist loadfile
+# Several processes run the test files; tests/conftest.py says how many, and which files come first.
+SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
+# The tests start thousands of Pythons, and each would compile the modules of tests/support again.
+unexport PYTHONDONTWRITEBYTECODE
 BENCH_ARGS ?=
 # How many random programs test-all runs.
 THOROUGH := PYLMDB_MODEL=4 PYLMDB_KNOWN_PROGRAMS=2500

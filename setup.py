@@ -101,6 +101,19 @@ def enabled(name):
     return os.environ.get(name, "") not in ("", "0")
 
 
+def lock_build_folder():
+    """Wait until no other process builds in this folder, and lock it until this process ends.
+
+    pip and ``make`` run this file for several environments, and all of them compile in ``build``.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    os.makedirs("build", exist_ok=True)
+    fcntl.flock(os.open("build", os.O_RDONLY), fcntl.LOCK_EX)
+
+
 def place_sources():
     sys.path.insert(0, "lib/liblmdb")
     try:
@@ -113,6 +126,7 @@ def place_sources():
         sys.path.remove("lib/liblmdb")
 
 
+lock_build_folder()
 if enabled("PYLMDB_SYSTEM_LIBLMDB"):
     functions = ["ffi_system"]
 else:

@@ -24,6 +24,28 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 CORES = [os.environ.get("PYLMDB_CORE") or ("c" if sys.implementation.name == "cpython" else "cffi")]
 
 
+# The files that take the longest, for their number of tests.
+LONG = (
+    "test_open_refused.py", "test_writer_lock.py", "test_exit.py", "test_interrupts.py",
+    "test_power_failure.py", "test_process_numbers.py", "test_aio_writes.py", "test_threads.py",
+    "test_hostile_files.py", "test_growth.py", "test_replaced_files.py", "test_cli_attacks.py",
+)  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Iterator[None]:
+    """Start half as many processes again as there are processors.
+
+    Tests wait for nearly half of their time: for the disk, for locks and for other processes.
+    """
+    return (yield) * 3 // 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run long files first, or at the end one process would be left alone with one of them."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def pytest_collection_finish() -> None:
     """Take the objects of all collected tests out of garbage collections.
 

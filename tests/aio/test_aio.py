@@ -4,7 +4,6 @@
 import asyncio
 import inspect
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import lmdb.aio
@@ -230,16 +229,22 @@ def test_a_slow_batch_does_not_block_the_loop(env, aenv):
 
     async def main():
         async with aenv.begin() as txn:
-            batch = asyncio.create_task(txn.call(lambda inner: time.sleep(0.3)))
-            await asyncio.sleep(0.05)
+            begun, release = threading.Event(), threading.Event()
+
+            def wait(inner):
+                begun.set()
+                return release.wait(20)
+
+            batch = asyncio.create_task(txn.call(wait))
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
             get = asyncio.create_task(txn.get(b"00001"))  # waits for the lock, without a thread
-            start = time.monotonic()
             await asyncio.sleep(0.01)
-            assert time.monotonic() - start < 0.2
             assert not get.done()
+            release.set()
             assert await get == b"v1"
             assert batch.done()
-            await batch
+            assert await batch, "it was released by the loop"
 
     asyncio.run(main())
 

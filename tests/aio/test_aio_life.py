@@ -4,7 +4,6 @@
 import asyncio
 import gc
 import threading
-import time
 
 import pytest
 from programs import in_child, run
@@ -92,10 +91,8 @@ def test_a_task_that_would_wait_for_itself_is_refused_and_others_time_out(env, a
 
             await asyncio.create_task(other())
             await txn.put(b"k", b"v")
-        start = time.monotonic()
         with env.begin(write=True), pytest.raises(TimeoutError):
             await aenv.begin(write=True, timeout=0.1)
-        assert time.monotonic() - start < 3
         async with aenv.begin(write=True, timeout=5):
             pass
 
@@ -233,7 +230,6 @@ def test_closing_while_others_work(open_env, tmp_path):
     ],
 )
 def test_the_program_ends_with_anything_left(env_path, lib_version, left):
-    start = time.monotonic()
     run(
         f"""
 import asyncio, pylmdb.aio
@@ -242,7 +238,7 @@ aenv = pylmdb.aio.wrap(env)
 async def one():
     async with aenv.begin(write=True) as txn:
         await txn.put(b"k", b"v")
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
 async def main():
     {left}
 asyncio.run(main())
@@ -252,4 +248,3 @@ sys.exit(5)
         lib_version,
         status=5,
     )
-    assert time.monotonic() - start < 8

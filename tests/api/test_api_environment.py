@@ -480,7 +480,7 @@ def test_begin_with_a_timeout(env):
         begun = time.monotonic()
         with pytest.raises(pylmdb.LockTimeoutError) as caught:
             env.begin(write=True, timeout=timeout)
-        assert timeout <= time.monotonic() - begun < timeout + 1
+        assert timeout <= time.monotonic() - begun
         assert isinstance(caught.value, TimeoutError)
     release.set()
     with env.begin(write=True, timeout=10) as txn:

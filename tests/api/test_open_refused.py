@@ -157,8 +157,8 @@ def shared(open_env, lib_version):
     shutil.rmtree(place)
 
 
-# Root is refused nothing, so a program of root's becomes that of another user; all that it
-# needs is imported before.
+# Root is refused nothing, so children of a program of root's become another user; the program
+# imports before all that they need.
 AS_OTHER = """
 import contextlib, errno, io, shutil, tempfile, warnings
 import pylmdb.datasets as datasets
@@ -175,8 +175,20 @@ with tempfile.TemporaryDirectory() as folder:
     for words in ("info", "dump -A"):
         assert command(*words.split(), folder + "/e") == (0, "")
     assert datasets.Dataset(folder + "/e")[0] == b"v"
-if os.getuid() == 0:
-    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+def protect(data=0o444, lock=0o444, directory=0o555):
+    os.chmod(path, 0o755)
+    os.chmod(path + "/data.mdb", data)
+    if lock is not None:
+        os.chmod(path + "/lock.mdb", lock)
+    elif os.path.exists(path + "/lock.mdb"):
+        os.unlink(path + "/lock.mdb")
+    os.chmod(path, directory)
+def as_other(check, *args):
+    def call():
+        if os.getuid() == 0:
+            os.setgroups([]), os.setgid(65534), os.setuid(65534)
+        check(*args)
+    assert in_child(call) == 0, args
 def refused(cls, *words, **options):
     before = sorted(os.listdir(path)) if os.access(path, os.R_OK) else None
     try:
@@ -192,73 +204,57 @@ def refused(cls, *words, **options):
 """
 
 
-def protect(path, data=0o444, lock=0o444, directory=0o555):
-    os.chmod(os.path.join(path, "data.mdb"), data)
-    if lock is None:
-        os.unlink(os.path.join(path, "lock.mdb"))
-    else:
-        os.chmod(os.path.join(path, "lock.mdb"), lock)
-    os.chmod(path, directory)
-
-
-READERS = """
-place = tempfile.TemporaryDirectory()
-for argv in (["info", path], ["stat", path], ["ls", path], ["ls", "-l", path], ["scan", path],
-             ["get", path, "k"], ["dump", path], ["dump", "-A", path],
-             ["copy", path, place.name + "/copy"]):
-    status, said = command(*argv)
-    assert status == 0, said
-    assert said.startswith(f"pylmdb {argv[0]}: {path!r} is read without a lock"), said
-    assert "other processes must not write to it" in said and said.count("\\n") == 1, said
-place.cleanup()
-assert command("verify", path) == (0, "")
-status, said = command("readers", path)
-assert status == 1 and "lock.mdb" in said, said
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    assert datasets.Dataset(path)[0] == b"v"
-assert [each.category for each in caught] == [RuntimeWarning], caught
-assert "without a lock" in str(caught[0].message)
-assert "pylmdb" not in caught[0].filename, "the warning names the line of the caller"
-"""
-
-
-@pytest.mark.parametrize("lock", [0o444, 0o400, None])
-def test_the_data_of_another_user(shared, lib_version, lock):
-    protect(shared, lock=lock)
-    does = "create" if lock is None else "write"
+def test_the_data_of_another_user(shared, lib_version):
     run(
         AS_OTHER
-        + f"""
-refused(pylmdb.LockFileError, repr(path + "/lock.mdb"), "permission to {does} it", "lock=False",
-        readonly=True)
-assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
-"""
-        + READERS,
+        + """
+def check(does):
+    refused(pylmdb.LockFileError, repr(path + "/lock.mdb"), f"permission to {does} it",
+            "lock=False", readonly=True)
+    assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
+    place = tempfile.TemporaryDirectory()
+    for argv in (["info", path], ["stat", path], ["ls", path], ["ls", "-l", path], ["scan", path],
+                 ["get", path, "k"], ["dump", path], ["dump", "-A", path],
+                 ["copy", path, place.name + "/copy"]):
+        status, said = command(*argv)
+        assert status == 0, said
+        assert said.startswith(f"pylmdb {argv[0]}: {path!r} is read without a lock"), said
+        assert "other processes must not write to it" in said and said.count("\\n") == 1, said
+    place.cleanup()
+    assert command("verify", path) == (0, "")
+    status, said = command("readers", path)
+    assert status == 1 and "lock.mdb" in said, said
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert datasets.Dataset(path)[0] == b"v"
+    assert [each.category for each in caught] == [RuntimeWarning], caught
+    assert "without a lock" in str(caught[0].message)
+    assert "pylmdb" not in caught[0].filename, "the warning names the line of the caller"
+for lock, does in ((0o444, "write"), (0o400, "write"), (None, "create")):
+    protect(lock=lock)
+    as_other(check, does)
+""",
         shared,
         lib_version,
     )
 
 
-@pytest.mark.parametrize("modes", [{"directory": 0o777}, {"data": 0o666}])
-def test_locks_are_needed_where_this_process_may_write(shared, lib_version, modes):
+def test_locks_are_needed_where_this_process_may_write(shared, lib_version):
     """Then so may another process of the same user, which would not notice the reader."""
-    protect(shared, **modes)
     if os.getuid():
         pytest.skip("the lock file can be replaced by its owner only")
     run(
         AS_OTHER
         + """
-refused(pylmdb.LockFileError, "lock.mdb", "lock=False", readonly=True)
-for argv in (["info", path], ["get", path, "k"], ["dump", path]):
-    status, said = command(*argv)
-    assert status == 1 and "lock.mdb" in said and "lock=False" in said, said
-try:
-    datasets.Dataset(path)
-except pylmdb.LockFileError:
-    pass
-else:
-    raise AssertionError("it is read without a lock")
+def check(modes):
+    refused(pylmdb.LockFileError, "lock.mdb", "lock=False", readonly=True)
+    for argv in (["info", path], ["get", path, "k"], ["dump", path]):
+        status, said = command(*argv)
+        assert status == 1 and "lock.mdb" in said and "lock=False" in said, said
+    assert raised_by(datasets.Dataset, path) is pylmdb.LockFileError
+for modes in ({"directory": 0o777}, {"data": 0o666}):
+    protect(**modes)
+    as_other(check, modes)
 """,
         shared,
         lib_version,
@@ -266,29 +262,20 @@ else:
 
 
 def test_data_that_may_not_be_written_or_read(shared, lib_version):
-    protect(shared, directory=0o777)
     run(
         AS_OTHER
         + """
-refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "permission to write it", "readonly=True")
-""",
-        shared,
-        lib_version,
-    )
-    protect(shared, data=0o000, directory=0o777)
-    run(
-        AS_OTHER
-        + """
-refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "no permission to read it", readonly=True)
-""",
-        shared,
-        lib_version,
-    )
-    os.chmod(shared, 0o000)
-    run(
-        AS_OTHER
-        + """
-refused(pylmdb.ReadonlyError, repr(path), "no permission to search a directory", readonly=True)
+def write():
+    refused(pylmdb.ReadonlyError, repr(path + "/data.mdb"), "permission to write it",
+            "readonly=True")
+def read(file, *words):
+    refused(pylmdb.ReadonlyError, repr(path + file), *words, readonly=True)
+protect(directory=0o777)
+as_other(write)
+protect(data=0o000, directory=0o777)
+as_other(read, "/data.mdb", "no permission to read it")
+os.chmod(path, 0o000)
+as_other(read, "", "no permission to search a directory")
 """,
         shared,
         lib_version,
@@ -312,18 +299,21 @@ def refusing(library, env_path, lib_version, monkeypatch):
     """Run a program to which the system refuses something; see refusals.py."""
     before = os.environ.get("LD_PRELOAD")
 
-    def call(source, **numbers):
+    def call(source):
         monkeypatch.setenv("LD_PRELOAD", f"{before} {library}" if before else library)
-        for name, number in numbers.items():
-            monkeypatch.setenv(f"REFUSE_{name}", str(number))
         try:
-            return run(source, env_path, lib_version)
+            return run(REFUSE + source, env_path, lib_version)
         finally:
             monkeypatch.undo()
 
     return call
 
 
+REFUSE = """
+import shutil
+def refuse(what, number):
+    os.environ["REFUSE_" + what] = str(number)
+"""
 REFUSED = """
 def refused(cls, code, *words, **options):
     try:
@@ -341,62 +331,63 @@ REFUSALS = [
     errno.ENOLCK, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP,
     errno.ENODEV,
 ]  # fmt: skip
-each_number = pytest.mark.parametrize("number", REFUSALS, ids=lambda each: errno.errorcode[each])
 
 
 @linux
-@each_number
-def test_locks_are_refused(refusing, env_path, number):
+def test_locks_are_refused(refusing):
     refusing(
         REFUSED
         + f"""
 said = repr(path + "/lock.mdb"), "refuses locks", "lock=False"
-refused(pylmdb.FileSystemError, {number}, *said)
-assert not os.path.exists(path)
-env = pylmdb.open(path, lib_version=lib_version, lock=False)
-with env.begin(write=True) as txn:
-    txn.put(b"k", b"v")
-env.close()
-assert os.listdir(path) == ["data.mdb"]
-refused(pylmdb.FileSystemError, {number}, *said, readonly=True)
-refused(pylmdb.FileSystemError, {number}, *said)
-assert os.listdir(path) == ["data.mdb"]
-assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
-""",
-        LOCKS=number,
+for number in {REFUSALS}:
+    refuse("LOCKS", number)
+    refused(pylmdb.FileSystemError, number, *said)
+    assert not os.path.exists(path)
+    env = pylmdb.open(path, lib_version=lib_version, lock=False)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v")
+    env.close()
+    assert os.listdir(path) == ["data.mdb"]
+    refused(pylmdb.FileSystemError, number, *said, readonly=True)
+    refused(pylmdb.FileSystemError, number, *said)
+    assert os.listdir(path) == ["data.mdb"]
+    assert pylmdb.open(path, readonly=True, lock=False).begin().get(b"k") == b"v"
+    shutil.rmtree(path)
+"""
     )
 
 
 @linux
-@each_number
-def test_locks_of_open_files_are_refused(refusing, env_path, lib_version, number):
+def test_locks_of_open_files_are_refused(refusing):
     """Then locks of processes are used, which conflict with those of open files."""
     refusing(
-        """
+        f"""
 from pylmdb._shared import exclusive
 exclusive.WAIT = 0.05  # the seconds that compact() waits for others
-env = pylmdb.open(path, lib_version=lib_version)
-with env.begin(write=True) as txn:
-    txn.put(b"k", b"v")
 libraries = os.environ["LD_PRELOAD"].split()
 os.environ["LD_PRELOAD"] = " ".join(each for each in libraries if "refusals" not in each)
-with Rival(path, lib_version) as rival, env.begin() as txn:
-    assert os.getpid() in rival.reader_pids() and rival.ask("check") == "0"
-    assert rival.ask("put", "k", "new") == "put"
-    assert env.reader_check() == 0
-    try:
-        env.compact()
-    except pylmdb.Error:
-        pass
-    else:
-        raise AssertionError("the other process has the environment open")
-assert env.begin().get(b"k") == b"new"
-env.compact()
-env.close()
-with pylmdb.open(path) as env, env.begin(write=True) as txn:
-    assert txn.get(b"k") == b"new"
-""",
-        OFD=number,
+for number in {REFUSALS}:
+    refuse("OFD", number)
+    env = pylmdb.open(path, lib_version=lib_version)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v")
+    with Rival(path, lib_version) as rival, env.begin() as txn:
+        assert os.getpid() in rival.reader_pids() and rival.ask("check") == "0"
+        assert rival.ask("put", "k", "new") == "put"
+        assert env.reader_check() == 0
+        try:
+            env.compact()
+        except pylmdb.Error:
+            pass
+        else:
+            raise AssertionError("the other process has the environment open")
+    assert env.begin().get(b"k") == b"new"
+    env.compact()
+    env.close()
+    with pylmdb.open(path) as env, env.begin(write=True) as txn:
+        assert txn.get(b"k") == b"new"
+    shutil.rmtree(path)
+"""
     )
 
 
@@ -404,8 +395,9 @@ with pylmdb.open(path) as env, env.begin(write=True) as txn:
 def test_locks_of_another_binding_are_not_replaced(refusing, env_path):
     """Where there are only locks of processes, the system would give us those of the other one."""
     refusing(
-        """
+        f"""
 import lmdb
+refuse("OFD", {errno.EINVAL})
 pylmdb.open(path, lib_version=lib_version).close()
 libraries = os.environ["LD_PRELOAD"].split()
 os.environ["LD_PRELOAD"] = " ".join(each for each in libraries if "refusals" not in each)
@@ -421,27 +413,29 @@ with lmdb.open(path) as other, other.begin() as reader:
         rival.ask("check")
         assert rival.reader_pids() == [os.getpid()]
 pylmdb.open(path).close()
-""",
-        OFD=errno.EINVAL,
+"""
     )
 
 
 @linux
-@pytest.mark.parametrize("number", [errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM])
-@pytest.mark.parametrize(("what", "file"), [("DATA", "data.mdb"), ("LOCK_MAP", "lock.mdb")])
 @pytest.mark.parametrize("options", ["", "writemap=True", "map_size=1 << 20"])
-def test_maps_are_refused(refusing, env_path, number, what, file, options):
+def test_maps_are_refused(refusing, options):
+    numbers = [errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EPERM]
     refusing(
         REFUSED
         + f"""
-said = repr(path + "/{file}"), "mmap failed", "file system"
-refused(pylmdb.FileSystemError, {number}, *said, {options})
-assert not os.path.exists(path)
-os.mkdir(path)
-refused(pylmdb.FileSystemError, {number}, *said, {options})
-assert os.listdir(path) == []
-""",
-        **{what: number},
+for what, file in (("DATA", "data.mdb"), ("LOCK_MAP", "lock.mdb")):
+    said = f"{{path + '/' + file!r}}", "mmap failed", "file system"
+    for number in {numbers}:
+        refuse(what, number)
+        refused(pylmdb.FileSystemError, number, *said, {options})
+        assert not os.path.exists(path)
+        os.mkdir(path)
+        refused(pylmdb.FileSystemError, number, *said, {options})
+        assert os.listdir(path) == []
+        os.rmdir(path)
+    del os.environ["REFUSE_" + what]
+"""
     )
 
 
@@ -452,11 +446,11 @@ def test_the_lock_file_of_a_read_only_file_system(refusing, open_env, env_path):
         txn.put(b"k", b"v")
     refusing(
         REFUSED
-        + """
+        + f"""
+refuse("OPEN", {errno.EROFS})
 assert pylmdb.open(path, readonly=True).begin().get(b"k") == b"v"
 refused(pylmdb.LockFileError, 30, repr(path + "/lock.mdb"))
-""",
-        OPEN=errno.EROFS,
+"""
     )
 
 

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What the build says if there is no compiler or no network: one sentence, with what to do."""
+"""What the build says if there is no compiler or no network: one sentence, with what to do.  Builds
+in one folder wait for each other.
+"""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from project import ROOT
 import pytest
@@ -57,6 +61,24 @@ def test_the_build_needs_a_compiler(tmp_path):
     assert err.splitlines()[-1].startswith(
         f"{NO_COMPILER}'no-such-compiler' was not found; install"
     )
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="needs /proc/locks")
+def test_a_build_waits_for_another_one_in_the_same_folder():
+    """As ``make lint`` and ``make docs``, which use one build folder for two environments."""
+    pytest.importorskip("setuptools")
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    folder = os.open(build, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    command = [sys.executable, "setup.py", "--version"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
+        waits = f"-> FLOCK ADVISORY WRITE {other.pid} "
+        while waits not in " ".join(Path("/proc/locks").read_text().split()) + " ":
+            assert other.poll() is None, "it did not wait"
+        os.close(folder)
+        assert other.communicate()[0].count("\n") == 1
+    assert other.returncode == 0
 
 
 @pytest.fixture

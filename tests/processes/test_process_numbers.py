@@ -16,7 +16,6 @@ import time
 import lmdb
 import pytest
 from answering import Program
-from programs import run
 
 import pylmdb
 
@@ -50,15 +49,22 @@ REPLACE(fcntl64)
 """
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Return the path of a library that refuses locks of open files."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "there is no C compiler"
+    folder = tmp_path_factory.mktemp("no_ofd")
+    source, library = folder / "no_ofd.c", folder / "no_ofd.so"
+    source.write_text(NO_OPEN_FILE_LOCKS)
+    subprocess.check_call([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"])
+    return library
+
+
 @pytest.fixture(params=["locks of the open file", "locks of the process"])
-def locks(request, tmp_path, monkeypatch):
+def locks(request, library, monkeypatch):
     """Let the programs of a test use one of the two kinds of locks that Linux has."""
     if request.param == "locks of the process":
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        assert compiler, "there is no C compiler"
-        source, library = tmp_path / "no_ofd.c", tmp_path / "no_ofd.so"
-        source.write_text(NO_OPEN_FILE_LOCKS)
-        subprocess.check_call([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"])
         loaded = os.environ.get("LD_PRELOAD", "").split()  # as sanitizers do
         monkeypatch.setenv("LD_PRELOAD", " ".join([*loaded, str(library)]))
 
@@ -85,14 +91,21 @@ def lock(number):
 """
 
 
+NUMBERS = """
 def numbers(path, lib_version):
-    """Return the numbers in the reader table, as another build of LMDB shows them."""
-    source = """
-import lmdb
-with lmdb.open(path, lib_version=lib_version) as env:
-    print(*[line.split()[0] for line in env.readers().splitlines() if line.split()[0].isdigit()])
+    with lmdb.open(path, lib_version=lib_version) as env:
+        first = [line.split()[0] for line in env.readers().splitlines()]
+    return [int(word) for word in first if word.isdigit()]
 """
-    return [int(number) for number in run(source, path, lib_version).split()]
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """Return a function that tells the numbers in a reader table, as another build of LMDB shows
+    them.  It opens the environment in one other process, and closes it."""
+    program = Program("", 0, NUMBERS, module=lmdb)
+    yield lambda path, lib_version: program.ask(f"numbers({path!r}, {lib_version})")
+    program.end()
 
 
 def places(path, number):
@@ -137,7 +150,7 @@ def crowded(programs, open_env, locks):
     return program
 
 
-def test_two_of_one_number_have_the_file_open(crowded, open_env, env_path, lib_version):
+def test_two_of_one_number_have_the_file_open(crowded, open_env, env_path, lib_version, numbers):
     assert crowded.ask("put(b'new')") is True
     assert numbers(env_path, lib_version) == [FIRST]
     wanted = [(crowded.pid, 1)]
@@ -149,7 +162,7 @@ def test_two_of_one_number_have_the_file_open(crowded, open_env, env_path, lib_v
 
 @pytest.mark.parametrize("checker", [lmdb, pylmdb], ids=["py-lmdb", "pylmdb"])
 def test_both_bindings_know_whether_a_process_is_alive(
-    crowded, programs, env_path, lib_version, checker
+    crowded, programs, env_path, lib_version, checker, numbers
 ):
     check = programs(module=checker)
     check.ask("start()")
@@ -161,7 +174,7 @@ def test_both_bindings_know_whether_a_process_is_alive(
     assert numbers(env_path, lib_version) == []
 
 
-def test_its_end_leaves_nothing(crowded, programs, env_path, lib_version):
+def test_its_end_leaves_nothing(crowded, programs, env_path, lib_version, numbers):
     assert crowded.ask("env.close()") is None
     assert numbers(env_path, lib_version) == []
     assert crowded.ask("start()") is None
@@ -170,7 +183,7 @@ def test_its_end_leaves_nothing(crowded, programs, env_path, lib_version):
     assert numbers(env_path, lib_version) == [FIRST]
 
 
-def test_a_child_has_a_number_of_its_own(crowded, env_path, lib_version):
+def test_a_child_has_a_number_of_its_own(crowded, env_path, lib_version, numbers):
     rows = "sorted((row.pid == os.getpid(), row.own) for row in env.reader_list())"
     assert crowded.ask(f"in_child('read() and {rows}')") == [(False, False), (True, True)]
     assert crowded.ask("env.reader_check()") == 1  # it ended without closing anything
@@ -178,13 +191,13 @@ def test_a_child_has_a_number_of_its_own(crowded, env_path, lib_version):
     assert numbers(env_path, lib_version) == [FIRST]
 
 
-def test_all_threads_have_the_number(crowded, env_path, lib_version):
+def test_all_threads_have_the_number(crowded, env_path, lib_version, numbers):
     assert crowded.ask("len(txns := in_threads(env.begin, 20))") == 20
     assert numbers(env_path, lib_version) == 21 * [FIRST]
     assert crowded.ask("{(row.pid, row.own) for row in env.reader_list()}") == {(crowded.pid, True)}
 
 
-def test_the_number_belongs_to_one_lock_file(crowded, env_path, lib_version):
+def test_the_number_belongs_to_one_lock_file(crowded, env_path, lib_version, numbers):
     other = env_path + "-other"
     opened = f"another := lmdb.open({other!r}, lib_version=lib_version)"
     assert crowded.ask(f"({opened}) and (txn := another.begin()).id()") == 0
@@ -192,7 +205,9 @@ def test_the_number_belongs_to_one_lock_file(crowded, env_path, lib_version):
     assert numbers(env_path, lib_version) == [FIRST]
 
 
-def test_many_that_need_another_number_at_once(programs, open_env, env_path, lib_version, locks):
+def test_many_that_need_another_number_at_once(
+    programs, open_env, env_path, lib_version, locks, numbers
+):
     make(open_env)
     many, other = [programs() for _ in range(6)], programs(LOCKER)
     for program in many:
@@ -211,7 +226,7 @@ def test_many_that_need_another_number_at_once(programs, open_env, env_path, lib
 
 
 def test_slots_of_a_dead_process_with_the_same_number_are_cleared(
-    programs, open_env, env_path, lib_version, locks
+    programs, open_env, env_path, lib_version, locks, numbers
 ):
     make(open_env)
     dead, program = programs(), programs()
@@ -227,7 +242,7 @@ def test_slots_of_a_dead_process_with_the_same_number_are_cleared(
     assert numbers(env_path, lib_version) == [program.pid]
 
 
-def test_a_number_above_all_others_is_used_again(crowded, programs, env_path, lib_version):
+def test_a_number_above_all_others_is_used_again(crowded, programs, env_path, lib_version, numbers):
     crowded.kill()
     program, other = programs(), programs(LOCKER)
     other.ask(f"lock({program.pid})")
@@ -280,7 +295,7 @@ def container(programs):
     return start_one
 
 
-def test_containers_share_a_file(container, open_env, env_path, lib_version, locks):
+def test_containers_share_a_file(container, open_env, env_path, lib_version, locks, numbers):
     make(open_env)
     first, second, third = container(), container(), container()
     for program in (first, second, third):
@@ -302,7 +317,7 @@ def test_containers_share_a_file(container, open_env, env_path, lib_version, loc
 
 @pytest.mark.parametrize("module", [lmdb, pylmdb], ids=["py-lmdb", "pylmdb"])
 def test_two_containers_of_which_one_has_another_build(
-    container, open_env, env_path, lib_version, module, locks
+    container, open_env, env_path, lib_version, module, locks, numbers
 ):
     make(open_env)
     theirs, ours = container(module=module), container()
@@ -424,7 +439,7 @@ def test_a_container_that_dies_waiting_does_not_free_the_lock(container, open_en
 # -- liblmdb's own calls ------------------------------------------------------------------------
 
 
-def test_slots_of_threads_end_with_them(programs, open_env, env_path, lib_version, locks):
+def test_slots_of_threads_end_with_them(programs, open_env, env_path, lib_version, locks, numbers):
     """Without MDB_NOTLS, which libraries that embed pylmdb may leave out."""
     make(open_env).close()
     program = programs("""

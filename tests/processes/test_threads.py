@@ -15,12 +15,11 @@ with env.begin(write=True) as txn:
         txn.put(b"%03d" % i, b"%03d" % i * 5)
 pool = ThreadPoolExecutor(1)
 def elsewhere(function, *args, **kwargs):
-    return pool.submit(function, *args, **kwargs).result(10)
-def lock_is_free(seconds=1.0):
-    "The writer lock is had within a second, in this process and in another one."
-    start = time.monotonic()
-    env.begin(write=True, timeout=seconds).abort()
-    elsewhere(lambda: env.begin(write=True, timeout=seconds).abort())
+    return pool.submit(function, *args, **kwargs).result(PATIENCE)
+def lock_is_free():
+    "Return True if this and another thread get the writer lock."
+    env.begin(write=True, timeout=PATIENCE).abort()
+    elsewhere(lambda: env.begin(write=True, timeout=PATIENCE).abort())
     return True
 """
 
@@ -109,14 +108,14 @@ with env.begin(write=True) as txn:
         assert raised_by(wrong.begin, write=True, timeout=5) is pylmdb.BusyError
     start = time.monotonic()
     assert elsewhere(raised_by, env.begin, write=True, timeout=0.2) is pylmdb.LockTimeoutError
-    assert 0.19 <= time.monotonic() - start < 2
+    assert 0.19 <= time.monotonic() - start
     assert elsewhere(raised_by, env.begin, write=True, timeout=0) is pylmdb.LockTimeoutError
     db = env.open_db(b"mine")
     txn.put(b"k", b"k", db=db)
     waiting = pool.submit(env.begin, write=True)
     time.sleep(0.05)
     assert not waiting.done()
-late = waiting.result(1)
+late = waiting.result(PATIENCE)
 assert elsewhere(late.get, b"k", db=db) == b"k"
 elsewhere(late.commit)
 assert lock_is_free()
@@ -179,12 +178,7 @@ os.mkdir(path + "-copy")
 with Rival(path, lib_version) as rival:
     assert rival.ask("hold") == "holds"
     signal.setitimer(signal.ITIMER_REAL, 0.1)
-    start = time.monotonic()
-    try:
-        env.copy(path + "-copy")
-    except Stop:
-        pass
-    assert time.monotonic() - start < 2
+    assert raised_by(env.copy, path + "-copy") is Stop
     assert rival.ask("drop") == "dropped"
 assert lock_is_free()
 """,
@@ -279,7 +273,7 @@ def writer():
     write_cursor[0] = write_txn[0].cursor()
     write()
     write_txn[0].abort()
-in_threads(writer, read, read, meddle, meddle, timeout=18)
+in_threads(writer, read, read, meddle, meddle)
 reader.abort()
 assert lock_is_free()
 with env.begin() as txn:
@@ -402,7 +396,7 @@ waiting = pool.submit(raised_by, env.begin, write=True)
 time.sleep(0.1)
 assert not waiting.done()
 env.close()
-assert waiting.result(0.5) is pylmdb.ClosedError
+assert waiting.result(PATIENCE) is pylmdb.ClosedError
 txn.put(b"k", b"k")
 txn.commit()
 env = pylmdb.open(path)
@@ -411,7 +405,7 @@ with Rival(path, lib_version) as rival:
     waiting = pool.submit(raised_by, env.begin, write=True)
     time.sleep(0.1)
     env.close()
-    assert waiting.result(0.5) is pylmdb.ClosedError
+    assert waiting.result(PATIENCE) is pylmdb.ClosedError
 again.close()
 assert not descriptors(path)
 """,

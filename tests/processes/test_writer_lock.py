@@ -17,7 +17,7 @@ def waits(*signals_after, timeout=None):
     except BaseException as error:
         found = type(error)
     return time.monotonic() - start, found
-def lock_is_free(seconds=1.0):
+def lock_is_free(seconds=PATIENCE):
     env.begin(write=True, timeout=seconds).abort()
     in_threads(lambda: env.begin(write=True, timeout=seconds).abort())
     return True
@@ -40,7 +40,7 @@ def hold_in_thread():
 
 @pytest.mark.parametrize("holder", ["thread", "process"])
 def test_a_wait_ends_on_signals(env_path, lib_version, holder):
-    """Ctrl-C works within 0.2 s, if a thread or another process has the lock."""
+    """Ctrl-C works, if a thread or another process has the lock."""
     run(
         SETUP
         + f"HOLDER = {holder!r}\n"
@@ -52,13 +52,13 @@ with Rival(path, lib_version) as rival:
         killer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
         killer.start()
         seconds, found = waits(timeout=timeout)
-        assert found is KeyboardInterrupt and 0.09 < seconds < 1.0, (seconds, found)
+        assert found is KeyboardInterrupt and 0.09 < seconds, (seconds, found)
         killer.join()
     signal.signal(signal.SIGALRM, lambda *_: None)  # a handler that does not raise
     signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     seconds, found = waits(timeout=0.3)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    assert found is pylmdb.LockTimeoutError and 0.29 < seconds < 1.5, (seconds, found)
+    assert found is pylmdb.LockTimeoutError and 0.29 < seconds, (seconds, found)
     end()
     assert rival.can_write() and lock_is_free()
 """,
@@ -76,7 +76,7 @@ with Rival(path, lib_version) as rival:
         for timeout in (0, 0.01, 0.12, 0.3):
             seconds, found = waits(timeout=timeout)
             assert found is pylmdb.LockTimeoutError, found
-            assert timeout - 0.002 <= seconds < timeout + 0.8, (timeout, seconds)
+            assert timeout - 0.002 <= seconds, (timeout, seconds)
         end()
         if env is not None:
             assert waits(timeout=0)[1] is None and waits(timeout=float("inf"))[1] is None
@@ -88,7 +88,7 @@ with Rival(path, lib_version) as rival:
         assert waits(timeout=wrong)[1] is TypeError, wrong
     rival.ask("hold")
     rival.tell("drop")
-    assert waits(timeout=5)[1] is None
+    assert waits(timeout=PATIENCE)[1] is None
     assert rival.answer() == "dropped"
 """,
         env_path,
@@ -234,8 +234,7 @@ for round in range(ROUNDS):
         seconds, found = waits(timeout=0.05)
         assert found is pylmdb.LockTimeoutError
         threading.Timer(0.1 if round % 2 else 0, rival.process.kill).start()
-        seconds, found = waits(timeout=3)
-        assert found is None and seconds < 2, (seconds, found)
+        assert waits(timeout=PATIENCE)[1] is None
         assert lock_is_free()
     with env.begin(write=True) as txn:
         txn.put(b"%d" % round, b"x")
@@ -287,7 +286,7 @@ with env.begin(write=True) as txn:
 held = []
 in_threads(lambda: held.append(env.begin(write=True)))
 held.clear()
-again.begin(write=True, timeout=5).abort()
+again.begin(write=True, timeout=PATIENCE).abort()
 """,
         tmp_path / "env",
         lib_version,
@@ -332,20 +331,18 @@ with Rival(path, lib_version) as rival:
             idle(done)
         thread = threading.Thread(target=own, daemon=True)
         thread.start()
-        assert ready.wait(5)
+        assert ready.wait(PATIENCE)
         assert not rival.can_write(0.02)
-        start = time.monotonic()
         if round % 2:
             del held, own
             gc.collect()
         else:
             held.clear()
-        assert rival.can_write(1.0), "another process cannot write"
+        assert rival.can_write(), "another process cannot write"
         assert lock_is_free()
-        assert time.monotonic() - start < 4
         done.set()
         os.write(w, b"x")
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
         if OWNER not in ("read", "block_in_c"):
             os.read(r, 1)
@@ -369,12 +366,12 @@ def orphan(in_owner=lambda: None, on_the_way=lambda: None, before=lambda: None):
         done.wait()
     thread = threading.Thread(target=own, daemon=True)
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(PATIENCE)
     on_the_way()
     held.clear()
     def end():
         done.set()
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     return end
 real_time = range(signal.SIGRTMIN, signal.SIGRTMAX + 1)
@@ -400,7 +397,7 @@ install()
 with Rival(path, lib_version) as rival:
     for _ in range(3):
         end = orphan()
-        assert rival.can_write(1.0) and lock_is_free()
+        assert rival.can_write() and lock_is_free()
         end()
 assert calls == [], calls
 for number in real_time:
@@ -424,7 +421,7 @@ def test_real_time_signals_that_the_program_resets(env_path, lib_version, dispos
 with Rival(path, lib_version) as rival:
     for _ in range(2):
         end = orphan()
-        assert rival.can_write(1.0) and lock_is_free()
+        assert rival.can_write() and lock_is_free()
         end()
         for number in real_time:
             signal.signal(number, DISPOSITION)
@@ -443,15 +440,14 @@ def block():
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 with Rival(path, lib_version) as rival:
     end = orphan(before=block)
-    assert rival.can_write(1.0) and lock_is_free()
+    assert rival.can_write() and lock_is_free()
     end()
     # Blocked after begin: the owner cannot get the signal.  A wait with a timeout raises
     # its exception, and the lock is free when the thread ends or uses LMDB again.
     end = orphan(in_owner=block)
-    seconds, found = waits(timeout=0.3)
-    assert found in (None, pylmdb.LockTimeoutError) and seconds < 2
+    assert waits(timeout=0.3)[1] in (None, pylmdb.LockTimeoutError)
     end()
-    assert rival.can_write(1.0) and lock_is_free()
+    assert rival.can_write() and lock_is_free()
 """,
         env_path,
         lib_version,
@@ -488,9 +484,9 @@ for round in range(ROUNDS):
     ready.wait()
     time.sleep(0.002)
     held.clear()
-    env.begin(write=True, timeout=5).abort()
+    env.begin(write=True, timeout=PATIENCE).abort()
     os.write(w, b"x"), b.send(b"x")
-    thread.join(5)
+    thread.join(PATIENCE)
     assert not thread.is_alive() and not errors, errors
 """,
         env_path,

@@ -16,9 +16,12 @@ import sys
 import threading
 import time
 
+import pylmdb
 from pylmdb import lowlevel
 
 ROUNDS = int(os.environ.get("PYLMDB_ROUNDS", "1"))
+# Seconds after which something hangs, also on a machine that does much else.
+PATIENCE = 120
 
 PRELUDE = """\
 import gc, os, signal, sys, threading, time, weakref
@@ -48,7 +51,7 @@ def start(source, path, lib_version, prelude=PRELUDE, **options):
     )
 
 
-def finish(process, status=0, timeout=20, errors=False):
+def finish(process, status=0, timeout=PATIENCE, errors=False):
     """Wait for a program, check how it ended, and return what it printed."""
     import subprocess
 
@@ -65,7 +68,7 @@ def finish(process, status=0, timeout=20, errors=False):
     return out
 
 
-def run(source, path, lib_version, status=0, timeout=20, errors=False, prelude=PRELUDE):
+def run(source, path, lib_version, status=0, timeout=PATIENCE, errors=False, prelude=PRELUDE):
     """Run a program to its end and return what it printed."""
     __tracebackhide__ = True
     return finish(start(source, path, lib_version, prelude), status, timeout, errors)
@@ -110,13 +113,13 @@ for line in sys.stdin:
         except pylmdb.LockTimeoutError:
             answer = "held"
     elif word == "hold":
-        txn = env.begin(write=True, timeout=10)
+        txn = env.begin(write=True, timeout=100)
         answer = "holds"
     elif word == "drop":
         txn = txn.abort()
         answer = "dropped"
     elif word == "put":
-        with env.begin(write=True, timeout=10) as txn:
+        with env.begin(write=True, timeout=100) as txn:
             txn.put(rest[0].encode(), rest[1].encode())
         answer = "put"
     elif word == "check":
@@ -149,7 +152,7 @@ for line in sys.stdin:
         self.tell(*words)
         return self.answer()
 
-    def can_write(self, timeout=1.0):
+    def can_write(self, timeout=PATIENCE):
         """Return True if that process gets the writer lock within ``timeout`` seconds."""
         return self.ask("try", timeout) == "free"
 
@@ -174,6 +177,12 @@ for line in sys.stdin:
         self.process.stdout.close()
 
 
+def can_write(path, lib_version):
+    """Return True if this process gets the writer lock."""
+    with pylmdb.open(path, lib_version=lib_version) as env:
+        return raised_by(lambda: env.begin(write=True, timeout=PATIENCE).abort()) is None
+
+
 def in_child(function, *args):
     """Run ``function`` in a forked child; its exit status (-n: killed by signal n)."""
     return wait_for(start_child(function, *args))
@@ -196,8 +205,8 @@ def start_child(function, *args):
 
 
 def wait_for(pid):
-    """Return the exit status of a child process; end it if it hangs for 10 seconds."""
-    until = time.monotonic() + 10
+    """Return the exit status of a child process; end it if it hangs."""
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
@@ -226,7 +235,7 @@ def in_thread(function):
     return results[0]
 
 
-def in_threads(*functions, timeout=15):
+def in_threads(*functions, timeout=PATIENCE):
     """Run functions at the same time, each in a thread; re-raise what one of them raised."""
     errors = []
 

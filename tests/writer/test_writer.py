@@ -211,7 +211,7 @@ def test_the_queue_is_bounded(env, release_writer_lock):
         start = time.monotonic()
         with pytest.raises(TimeoutError, match="5 writes"):
             writer.put(b"late", b"v", timeout=0.15)
-        assert 0.1 < time.monotonic() - start < 3
+        assert time.monotonic() - start > 0.1
         threading.Timer(0.2, release_writer_lock.set).start()
         futures.append(writer.put(b"waits", b"v"))  # until there is room
         assert all(future.result() for future in futures)

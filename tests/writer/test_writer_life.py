@@ -184,7 +184,6 @@ def test_a_forked_child_needs_its_own_writer(env, release_writer_lock):
     future = writer.put(b"parent", b"v")
 
     def child():
-        start = time.monotonic()
         for use in (
             lambda: writer.put(b"k", b"v"),
             lambda: writer.call(print),
@@ -197,7 +196,6 @@ def test_a_forked_child_needs_its_own_writer(env, release_writer_lock):
                 use()
         writer.close()
         writer.__del__()
-        assert time.monotonic() - start < 5
 
     assert in_child(child) == 0
     release_writer_lock.set()
@@ -224,7 +222,6 @@ EXIT = {
 @pytest.mark.parametrize("how", EXIT)
 def test_writes_that_wait_at_the_end_of_the_program_are_made(env_path, lib_version, how):
     source, count, words = EXIT[how]
-    start = time.monotonic()
     run(
         f"""
 env = pylmdb.open(path, lib_version=lib_version)
@@ -238,7 +235,6 @@ sys.exit(5)
         lib_version,
         status=5,
     )
-    assert time.monotonic() - start < 8
     with pylmdb.open(env_path) as env:
         assert env.stat().entries == count
     if words:
