@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The sdist builds without a network, and its wheel holds the right files and no others."""
+"""The sdist builds without a network, and its wheel holds the right files and no others.  A build
+compiles in parallel, and only what has changed."""
 
 import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -156,6 +158,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert {name.rpartition("/")[0] for name in extensions} == {"pylmdb"}
     modules = {Path(name).name.partition(".")[0] for name in extensions}
     assert modules == {"_core", *ENGINES.values()}
+    # an engine serves every version of Python
+    assert extensions >= {f"pylmdb/{engine}.abi3.so" for engine in ENGINES.values()}
     sources = {
         str(path.relative_to(ROOT / "src"))
         for path in (ROOT / "src/pylmdb").rglob("*.py*")
@@ -209,12 +213,16 @@ def test_the_installed_wheel_imports(wheel, tmp_path):
 
 
 def test_a_changed_input_is_compiled_again(unpacked, tmp_path):
-    """A second build in the same tree uses neither old objects nor deleted modules."""
+    """A second build in the same tree uses neither old objects nor deleted modules, nor engines for
+    one version of Python."""
     stale = unpacked / "src" / "pylmdb" / "stale.py"
     stale.write_text("")
+    for built in (unpacked / "build").rglob("_lmdb09.abi3.so"):
+        built.with_name(f"_lmdb09{sysconfig.get_config_var('EXT_SUFFIX')}").write_bytes(b"old")
     try:
         first = build("wheel", unpacked, tmp_path)
         assert "pylmdb/stale.py" in members(first)
+        assert [name for name in members(first) if "_lmdb09" in name] == ["pylmdb/_lmdb09.abi3.so"]
     finally:
         stale.unlink()
     objects = sorted((unpacked / "build").rglob("shim.o"))
@@ -228,3 +236,34 @@ def test_a_changed_input_is_compiled_again(unpacked, tmp_path):
     os.utime(header)
     build("wheel", unpacked, tmp_path)
     assert all(path.stat().st_mtime_ns > old for path, old in zip(objects, before, strict=True))
+
+
+COMPILER = """#!/usr/bin/env bash
+# Stand in for a compiler: log each object, and wait for the others of a group of four.
+while [ "$1" != -o ]; do source=$1; shift; done
+mkdir -p "$(dirname "$2")" && : >"$2"
+[[ $2 == *.o ]] || exit 0
+echo "$2: $source" >"${2%.o}.d"
+echo "$2" >>"$LOG/compiled"
+for _ in {1..600}; do [ "$(wc -l <"$LOG/compiled")" -ge 4 ] && exit 0; sleep 0.1; done
+echo "$2" >>"$LOG/alone"
+"""
+
+
+def test_objects_are_compiled_in_parallel_and_once(unpacked, tmp_path):
+    """Four at a time, though there are three extensions."""
+    compiler, log = tmp_path / "my-cc", tmp_path / "compiled"
+    compiler.write_text(COMPILER)
+    compiler.chmod(0o755)
+    command = [sys.executable, "setup.py", "-q", "build_ext", "-j4", "-b", tmp_path, "-t", tmp_path]
+
+    def compiled(flags):
+        log.write_text("")
+        run(*command, cwd=unpacked, CC=str(compiler), CFLAGS=flags, LOG=str(tmp_path))
+        return len(log.read_text().splitlines())
+
+    every = compiled("-DONE")
+    assert every > 80
+    assert not (tmp_path / "alone").exists()
+    assert compiled("-DONE") == 0
+    assert compiled("-DTWO") == every
