@@ -2,8 +2,8 @@
 """Do the part of the build that pyproject.toml cannot describe.
 
 Fetch liblmdb's sources if they are missing, compile the extensions of
-``src/pylmdb/_native/build.py``, and keep files of earlier builds out of new ones.  Everything else
-is in pyproject.toml.
+``src/pylmdb/_native/build.py``, keep files of earlier builds out of new ones, and write which
+liblmdb a wheel contains.  Everything else is in pyproject.toml.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
@@ -109,6 +110,20 @@ class BuildModules(build_py):
         super().run()
 
 
+class BuildWheel(bdist_wheel):
+    """Add a bill of materials to the metadata: which liblmdb is compiled into the package."""
+
+    def egg2dist(self, egginfo_path, distinfo_path):
+        super().egg2dist(egginfo_path, distinfo_path)
+        if enabled("PYLMDB_SYSTEM_LIBLMDB"):
+            return
+        with liblmdb_on_path():
+            from sbom import NAME, bill_of_materials
+        folder = Path(distinfo_path, "sboms")
+        folder.mkdir(exist_ok=True)
+        (folder / NAME).write_text(bill_of_materials(self.distribution.get_version()), "utf-8")
+
+
 def processors():
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -178,6 +193,7 @@ setup(
     ext_modules=[core_extension()] if sys.implementation.name == "cpython" else [],
     cffi_modules=[f"{BUILDER}:{function}" for function in functions],
     cmdclass={
+        "bdist_wheel": BuildWheel,
         "build_ext": BuildExtensions,
         "build_py": BuildModules,
     },

@@ -2,6 +2,7 @@
 """The sdist builds without a network, and its wheel holds the right files and no others.  A build
 compiles in parallel, and only what has changed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -181,6 +182,12 @@ def test_the_wheel_carries_the_openldap_licence(wheel):
         for engine in ENGINES:
             text = archive.read(f"{INFO}/licenses/lib/liblmdb/{engine}/LICENSE")
             assert text.startswith(b"The OpenLDAP Public License\n  Version 2.8")
+
+
+def test_the_wheel_has_a_bill_of_materials(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        bill = json.loads(archive.read(f"{INFO}/sboms/pylmdb.cdx.json"))
+    assert bill["metadata"]["component"]["version"] == pylmdb.__version__
 
 
 def test_the_installed_wheel_imports(wheel, tmp_path):
