@@ -121,6 +121,9 @@ def wheel(unpacked, tmp_path_factory):
 def test_the_sdist_carries_what_it_needs(unpacked):
     names = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
     assert names >= PLACED
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, check=True)
+        assert not set(listed.stdout.decode().splitlines()) - names
     assert names >= {
         "LICENSE",
         "pyproject.toml",
