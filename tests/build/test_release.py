@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The programs that build wheels: what they find, and what they say if something is missing."""
 
+import io
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from pathlib import Path
 
 from project import ROOT
@@ -86,3 +89,32 @@ def test_the_mirror_of_this_system_is_used(monkeypatch, tmp_path):
         "deb [arch=amd64] https://one.example.org/debian/ sid main\n"
     )
     assert debian.mirror() == "https://one.example.org/debian"
+
+
+def test_unpacking_again_touches_only_what_has_changed(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RELEASE))
+    from sources import unpack
+
+    sdist, folder = tmp_path / "sdist.tar.gz", tmp_path / "source"
+
+    def pack(**files):
+        with tarfile.open(sdist, "w:gz") as tar:
+            for name, text in files.items():
+                member = tarfile.TarInfo(f"pylmdb-1.0/{name.replace('__', '/')}")
+                member.size = len(text)
+                tar.addfile(member, io.BytesIO(text))
+
+    pack(same=b"1", src__changed=b"2", src__removed__file=b"3")
+    unpack(sdist, folder)
+    (folder / "build").mkdir()
+    (folder / "build" / "made").touch()
+    for path in (folder / "same", folder / "src/changed"):
+        os.utime(path, (1, 1))
+    pack(same=b"1", src__changed=b"4", src__new=b"5")
+    unpack(sdist, folder)
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {"same", "src/changed", "src/new", "build/made"}
+    assert (folder / "src/changed").read_bytes() == b"4"
+    assert (folder / "same").stat().st_mtime == 1
+    assert (folder / "src/changed").stat().st_mtime > 1
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["source"]
