@@ -26,6 +26,10 @@
 #                        that does nothing else
 #   make bench-compare   measure again, and print ratios below 0.95 of the stored ones
 #
+#   make wheels          build the sdist, and from it the wheels for Linux in dist; install and run
+#                        each that this machine can run.  ONLY="cp313 musllinux" selects wheels
+#   make release-check   check that a release can be made, build its files and check them
+#
 # PYTHON chooses the interpreter, VENV the test environment.  PYTEST_ARGS is passed to pytest.
 
 # Find the first Python that is new enough and can make virtual environments.
@@ -41,6 +45,7 @@ BENCH_VENV ?= .venv-bench
 DOCS_VENV ?= .venv-docs
 DEV_VENV ?= .venv-dev
 COVERAGE_VENV ?= .venv-coverage
+RELEASE_VENV ?= .venv-release
 export CHROOTS ?= build/chroots
 PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15 pypy3
 PYTEST_ARGS ?=
@@ -88,7 +93,7 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
 .PHONY: demo test test-all test-api test-python test-pythons test-short dev t sanitize debug-malloc coverage \
-	bench bench-baseline bench-compare docs lint place clean
+	bench bench-baseline bench-compare docs lint place wheels release-check clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
@@ -177,13 +182,26 @@ lint: $(VENV)/installed-test
 	PYLMDB_CORE=c $(VENV)/bin/python -m mypy.stubtest --allowlist .ci/stubtest-allowlist.txt pylmdb._core
 	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
 
+# What was compiled before is used again from build/wheels.
+wheels: $(RELEASE_VENV)/installed-release
+	rm -f dist/pylmdb-*
+	$(RELEASE_VENV)/bin/python -m build --sdist --no-isolation --outdir dist . >/dev/null
+	$(RELEASE_VENV)/bin/python release/wheels.py --sdist dist/pylmdb-*.tar.gz --cache build/wheels \
+		--out dist --only $(ONLY)
+	$(RELEASE_VENV)/bin/python release/try_wheels.py --cache build/wheels dist/*.whl
+
+release-check: $(RELEASE_VENV)/installed-release
+	$(RELEASE_VENV)/bin/python release/check.py sources
+	$(MAKE) wheels ONLY=
+	$(RELEASE_VENV)/bin/python release/check.py files
+
 place: $(VENV)/created
 	@.ci/pip-install $(VENV)/bin/python 'patch-ng>=1.17'
 	$(VENV)/bin/python lib/liblmdb/place.py
 
 clean:
 	rm -rf build dist docs/_build .venv-* src/pylmdb.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find src tests examples benchmarks lib -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests examples benchmarks lib release -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Make a virtual environment, and install pylmdb in it as a user does (not editable), with the extra
 # that the target is named after.  $(@D) is the environment.
@@ -239,6 +257,12 @@ endef
 
 %/installed-docs: %/created $(INPUTS)
 	$(call install,docs)
+	@touch $@
+
+%/installed-release: %/created release/requirements.txt
+	@echo "Installing what builds and checks wheels in $(@D)."
+	@.ci/pip-install $(@D)/bin/python -r release/requirements.txt
+	@.ci/system-packages $(@D)/bin/python qemu-user
 	@touch $@
 
 # For an editable install pip needs the packages that compile pylmdb in the environment itself.

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The sdist builds without a network, and its wheel holds the right files and no others."""
+"""The sdist builds without a network, and its wheel holds the right files and no others.  A build
+compiles in parallel, and only what has changed."""
 
+import json
 import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -118,6 +121,9 @@ def wheel(unpacked, tmp_path_factory):
 def test_the_sdist_carries_what_it_needs(unpacked):
     names = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
     assert names >= PLACED
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, check=True)
+        assert not set(listed.stdout.decode().splitlines()) - names
     assert names >= {
         "LICENSE",
         "pyproject.toml",
@@ -156,6 +162,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert {name.rpartition("/")[0] for name in extensions} == {"pylmdb"}
     modules = {Path(name).name.partition(".")[0] for name in extensions}
     assert modules == {"_core", *ENGINES.values()}
+    # an engine serves every version of Python
+    assert extensions >= {f"pylmdb/{engine}.abi3.so" for engine in ENGINES.values()}
     sources = {
         str(path.relative_to(ROOT / "src"))
         for path in (ROOT / "src/pylmdb").rglob("*.py*")
@@ -177,6 +185,12 @@ def test_the_wheel_carries_the_openldap_licence(wheel):
         for engine in ENGINES:
             text = archive.read(f"{INFO}/licenses/lib/liblmdb/{engine}/LICENSE")
             assert text.startswith(b"The OpenLDAP Public License\n  Version 2.8")
+
+
+def test_the_wheel_has_a_bill_of_materials(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        bill = json.loads(archive.read(f"{INFO}/sboms/pylmdb.cdx.json"))
+    assert bill["metadata"]["component"]["version"] == pylmdb.__version__
 
 
 def test_the_installed_wheel_imports(wheel, tmp_path):
@@ -209,12 +223,16 @@ def test_the_installed_wheel_imports(wheel, tmp_path):
 
 
 def test_a_changed_input_is_compiled_again(unpacked, tmp_path):
-    """A second build in the same tree uses neither old objects nor deleted modules."""
+    """A second build in the same tree uses neither old objects nor deleted modules, nor engines for
+    one version of Python."""
     stale = unpacked / "src" / "pylmdb" / "stale.py"
     stale.write_text("")
+    for built in (unpacked / "build").rglob("_lmdb09.abi3.so"):
+        built.with_name(f"_lmdb09{sysconfig.get_config_var('EXT_SUFFIX')}").write_bytes(b"old")
     try:
         first = build("wheel", unpacked, tmp_path)
         assert "pylmdb/stale.py" in members(first)
+        assert [name for name in members(first) if "_lmdb09" in name] == ["pylmdb/_lmdb09.abi3.so"]
     finally:
         stale.unlink()
     objects = sorted((unpacked / "build").rglob("shim.o"))
@@ -228,3 +246,34 @@ def test_a_changed_input_is_compiled_again(unpacked, tmp_path):
     os.utime(header)
     build("wheel", unpacked, tmp_path)
     assert all(path.stat().st_mtime_ns > old for path, old in zip(objects, before, strict=True))
+
+
+COMPILER = """#!/usr/bin/env bash
+# Stand in for a compiler: log each object, and wait for the others of a group of four.
+while [ "$1" != -o ]; do source=$1; shift; done
+mkdir -p "$(dirname "$2")" && : >"$2"
+[[ $2 == *.o ]] || exit 0
+echo "$2: $source" >"${2%.o}.d"
+echo "$2" >>"$LOG/compiled"
+for _ in {1..600}; do [ "$(wc -l <"$LOG/compiled")" -ge 4 ] && exit 0; sleep 0.1; done
+echo "$2" >>"$LOG/alone"
+"""
+
+
+def test_objects_are_compiled_in_parallel_and_once(unpacked, tmp_path):
+    """Four at a time, though there are three extensions."""
+    compiler, log = tmp_path / "my-cc", tmp_path / "compiled"
+    compiler.write_text(COMPILER)
+    compiler.chmod(0o755)
+    command = [sys.executable, "setup.py", "-q", "build_ext", "-j4", "-b", tmp_path, "-t", tmp_path]
+
+    def compiled(flags):
+        log.write_text("")
+        run(*command, cwd=unpacked, CC=str(compiler), CFLAGS=flags, LOG=str(tmp_path))
+        return len(log.read_text().splitlines())
+
+    every = compiled("-DONE")
+    assert every > 80
+    assert not (tmp_path / "alone").exists()
+    assert compiled("-DONE") == 0
+    assert compiled("-DTWO") == every

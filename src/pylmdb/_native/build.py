@@ -116,35 +116,6 @@ def libraries() -> list[str]:
     return ["dl"] if sys.platform.startswith("linux") else []
 
 
-def inputs(liblmdb: Path | None) -> list[str]:
-    """Return every file on which a compiled module depends."""
-    folders = [LIBLMDB, NATIVE, *([liblmdb] if liblmdb else [])]
-    files = {path for folder in folders for path in (ROOT / folder).rglob("*.[ch]")}
-    other = {path for path in files if path.relative_to(ROOT).parts[2] in ("0.9", "1.0")}
-    own = {path for path in other if liblmdb and path.is_relative_to(ROOT / liblmdb)}
-    files = files - other | own
-    files |= {ROOT / NATIVE / name for name in ("build.py", "declarations.py")}
-    files |= {ROOT / "src/pylmdb/_version.py", settings_file()}
-    files.add(ROOT / core_docs() / "core_docs.h")
-    return sorted(str(path.relative_to(ROOT)) for path in files)
-
-
-def settings_file() -> Path:
-    """Write a file that changes when the compiler's flags or our version do, and return its path.
-
-    Each object depends on it.  Each kind of build has its own file, as it has its own objects.
-    """
-    kinds = [kind for kind in ("sanitize", "coverage") if option(f"PYLMDB_{kind.upper()}")]
-    kind = "-".join(kinds) or "plain"
-    path = ROOT / "build" / f"compiler-settings-{kind}.txt"
-    variables = os.environ.get("CC"), os.environ.get("CFLAGS")
-    text = repr((compiler_flags(), glue_flags(), linker_flags(), *variables, version()))
-    if not path.is_file() or path.read_text("utf-8") != text:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, "utf-8")
-    return path
-
-
 def sources_in(folder: str) -> list[str]:
     return sorted(str(NATIVE / folder / path.name) for path in (ROOT / NATIVE / folder).glob("*.c"))
 
@@ -169,7 +140,6 @@ def core_extension() -> Extension:
         define_macros=[version_macro()],
         extra_compile_args=compiler_flags(),
         extra_link_args=linker_flags(),
-        depends=inputs(None),
     )
 
 
@@ -199,8 +169,6 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         extra_compile_args=compiler_flags(),
         extra_link_args=linker_flags(),
         libraries=[*libraries(), *(["lmdb"] if liblmdb is None else [])],
-        depends=inputs(liblmdb),
-        py_limited_api=False,
     )
     return ffi
 

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""Check that a release can be made: the tree, the version, the changelog, the files in dist.
+
+    python release/check.py sources         before anything is built
+    python release/check.py files           the sdist and the wheels in dist
+
+Each check prints one line.  The exit status is 1 if one of them fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.utils import parse_wheel_filename
+from pythons import VERSIONS
+from readme_renderer import markdown
+from wheels import TARGETS, interpreter_tag
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+# Yields what is wrong: nothing if all is well.
+Check = Callable[[], Iterator[str]]
+
+
+def version() -> str:
+    text = (ROOT / "src/pylmdb/_version.py").read_text("utf-8")
+    found = re.search(r'^__version__ = "(\d+\.\d+\.\d+)"$', text, re.M)
+    if not found:
+        raise SystemExit('release: src/pylmdb/_version.py needs a line __version__ = "X.Y.Z"')
+    return found[1]
+
+
+def git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+# ---- the sources ----
+
+
+def clean_tree() -> Iterator[str]:
+    """the tree has no changes"""
+    if changed := git("status", "--porcelain"):
+        yield f"commit or remove {', '.join(line[3:] for line in changed.splitlines())}"
+
+
+def new_version() -> Iterator[str]:
+    """the version has no tag yet"""
+    if git("tag", "--list", f"v{version()}"):
+        yield f"v{version()} is tagged; raise the version in src/pylmdb/_version.py"
+
+
+def changelog() -> Iterator[str]:
+    """the changelog begins with the version and a date"""
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    newest = re.search(r"^## (.*)$", text, re.M)
+    if not (newest and re.fullmatch(rf"{re.escape(version())} \(\d{{4}}-\d\d-\d\d\)", newest[1])):
+        found = newest[1] if newest else "nothing"
+        yield f"CHANGELOG.md begins with {found!r}; write '{version()} (YYYY-MM-DD)'"
+
+
+def readme() -> Iterator[str]:
+    """the README renders, and its links lead to files"""
+    text = (ROOT / "README.md").read_text("utf-8")
+    if not markdown.render(text):
+        yield "README.md does not render as Markdown"
+    for link in re.findall(r"\]\(([^)#\s]+)", text):
+        if "://" not in link and not (ROOT / link).exists():
+            yield f"README.md links to {link}, which does not exist"
+
+
+# ---- the files ----
+
+
+def sdist() -> Path:
+    return DIST / f"pylmdb-{version()}.tar.gz"
+
+
+def complete_sdist() -> Iterator[str]:
+    """the sdist has every file of the repository, and liblmdb's sources"""
+    if not sdist().is_file():
+        yield f"{sdist().name} is missing; run: make sdist"
+        return
+    with tarfile.open(sdist()) as tar:
+        packed = {name.partition("/")[2] for name in tar.getnames()}
+    placed = {
+        str(path.relative_to(ROOT))
+        for engine in ("0.9", "1.0")
+        for path in (ROOT / "lib/liblmdb" / engine).iterdir()
+    }
+    for name in sorted((set(git("ls-files").splitlines()) | placed) - packed):
+        yield f"{name} is missing in the sdist; see MANIFEST.in"
+
+
+def offline_build() -> Iterator[str]:
+    """a wheel builds from the sdist without a network"""
+    nowhere = {"PIP_NO_INDEX": "1", "http_proxy": "http://127.0.0.1:9"}
+    nowhere["https_proxy"] = nowhere["http_proxy"]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+        command += ["--no-build-isolation", "--wheel-dir", folder, str(sdist())]
+        done = subprocess.run(
+            command, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False
+        )
+    if done.returncode != 0:
+        yield f"pip wheel {sdist().name} fails: {done.stderr.strip().splitlines()[-1]}"
+
+
+def every_wheel() -> Iterator[str]:
+    """there is a wheel for every Python and platform, and no other"""
+    expected = {
+        (interpreter_tag(python), target.platform) for python in VERSIONS for target in TARGETS
+    }
+    for path in sorted(DIST.glob("*.whl")):
+        _, of, _, tags = parse_wheel_filename(path.name)
+        names = {(tag.interpreter, tag.platform) for tag in tags}
+        if str(of) != version() or not names & expected:
+            yield f"{path.name} is not of this release; remove it"
+        elif path.stat().st_mtime < sdist().stat().st_mtime:
+            yield f"{path.name} is older than the sdist; run: make wheels"
+        expected -= names
+    for python, platform in sorted(expected):
+        yield f"the wheel for {python} on {platform} is missing; make wheels says why"
+
+
+def bills_of_materials() -> Iterator[str]:
+    """each wheel has a valid bill of materials"""
+    validator = JsonStrictValidator(SchemaVersion.V1_6)
+    for path in sorted(DIST.glob("*.whl")):
+        with zipfile.ZipFile(path) as archive:
+            bills = [name for name in archive.namelist() if name.endswith("sboms/pylmdb.cdx.json")]
+            problems = [validator.validate_str(archive.read(name).decode()) for name in bills]
+        if not bills or any(problems):
+            yield f"{path.name}: {problems or 'it has none'}"
+
+
+def twine() -> Iterator[str]:
+    """twine finds no fault"""
+    command = [sys.executable, "-m", "twine", "check", "--strict"]
+    files = map(str, [sdist(), *sorted(DIST.glob("*.whl"))])
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        yield done.stdout.strip()
+
+
+STAGES: dict[str, list[Check]] = {
+    "sources": [clean_tree, new_version, changelog, readme],
+    "files": [complete_sdist, offline_build, every_wheel, bills_of_materials, twine],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Check that a release can be made.")
+    parser.add_argument("stage", choices=STAGES)
+    failed = 0
+    for check in STAGES[parser.parse_args().stage]:
+        problems = list(check())
+        print(f"{'FAILED' if problems else 'ok':<7}{check.__doc__}")
+        for problem in problems:
+            print(f"       {problem}")
+        failed += bool(problems)
+    if failed:
+        raise SystemExit(f"release: {failed} checks failed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Find the headers and interpreters of each version of CPython, on this machine and in Debian."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from debian import DebianError, Suite
+
+VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+# The suites of Debian that have one of them.
+SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid", "3.15": "sid"}
+DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class MissingError(Exception):
+    """A Python or a program cannot be had; the message says why."""
+
+
+def installed(version: str) -> Path | None:
+    """Return the interpreter of this version that is on this machine, with its headers."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [path / "bin" / f"python{version}" for path in pyenv.glob(f"versions/{version}.*")]
+    found += [Path(path) for path in [shutil.which(f"python{version}")] if path]
+    for python in found:
+        if (python.resolve().parents[1] / f"include/python{version}/Python.h").is_file():
+            return python
+    return None
+
+
+def headers(version: str, cache: Path) -> Path:
+    """Return the folder of a version's headers.
+
+    All targets are 64-bit little-endian Linux, on which pyconfig.h has the same sizes.
+    ``pyconfig_check.c`` is compiled for each target to show that.
+    :raises MissingError: neither this machine nor Debian has them.
+    """
+    python = installed(version)
+    if python:
+        return python.resolve().parents[1] / f"include/python{version}"
+    folder = cache / "headers" / version
+    if folder.is_dir():
+        return folder
+    usr = _from_debian(version, "x86_64", cache, f"libpython{version}-dev") / "usr/include"
+    partial = folder.with_name(f"{version}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(usr / f"python{version}", partial)
+    # Debian's own pyconfig.h chooses one by the machine.
+    shutil.copy(usr / f"x86_64-linux-gnu/python{version}/pyconfig.h", partial / "pyconfig.h")
+    partial.rename(folder)
+    return folder
+
+
+def interpreter(version: str, machine: str, cache: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the command that runs a Python of a machine, and variables for its environment.
+
+    One that is not installed is unpacked from Debian and run by its own loader, for another machine
+    under qemu.
+    :raises MissingError: neither this machine nor Debian has it.
+    """
+    native = machine == platform.machine()
+    python = installed(version) if native else None
+    if python:
+        return [str(python)], {}
+    packages = [f"python{version}-minimal", f"libpython{version}-stdlib"]
+    root = _from_debian(version, machine, cache, *packages)
+    home = {"PYTHONHOME": str(root / "usr")}
+    binary = str(root / f"usr/bin/python{version}")
+    if native:
+        loader = next(root.glob("usr/lib64/ld-linux-*.so.*"))
+        libraries = f"{root}/usr/lib/{machine}-linux-gnu"
+        return [str(loader), "--library-path", libraries, binary], home
+    qemu = shutil.which(f"qemu-{machine}-static") or shutil.which(f"qemu-{machine}")
+    if not qemu:
+        raise MissingError(f"qemu-{machine} is missing (apt-get install qemu-user-static)")
+    return [qemu, "-L", str(root), binary], home
+
+
+def _from_debian(version: str, machine: str, cache: Path, *packages: str) -> Path:
+    suite = SUITES.get(version)
+    if suite is None:
+        raise MissingError("not on this machine, and no suite of Debian has it")
+    try:
+        return Suite(suite, DEBIAN_NAMES[machine], cache / "debian").unpack(*packages)
+    except DebianError as error:
+        raise MissingError(f"not on this machine, and not from Debian {suite}: {error}") from None

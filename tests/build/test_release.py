@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""The programs that build wheels: what they find, and what they say if something is missing."""
+
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from pathlib import Path
+
+from project import ROOT
+import pytest
+
+RELEASE = ROOT / "release"
+
+
+@pytest.fixture
+def pythons(monkeypatch):
+    monkeypatch.syspath_prepend(str(RELEASE))
+    import pythons
+
+    return pythons
+
+
+def test_the_smoke_program_runs_with_this_build():
+    done = subprocess.run(
+        [sys.executable, RELEASE / "smoke.py"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"pylmdb \S+ works on CPython .*numpy .*\n", done.stdout)
+
+
+def test_headers_of_this_machine_are_found(pythons, monkeypatch, tmp_path):
+    python = tmp_path / "versions/3.12.1/bin/python3.12"
+    header = tmp_path / "versions/3.12.1/include/python3.12/Python.h"
+    for path in (python, header):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert pythons.installed("3.12") == python
+    assert pythons.headers("3.12", tmp_path) == header.parent
+    assert pythons.installed("3.13") is None
+
+
+def test_a_python_that_cannot_be_had(pythons, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(pythons.MissingError, match="no suite of Debian has it"):
+        pythons.headers("3.10", tmp_path)
+    with pytest.raises(pythons.MissingError, match="not from Debian sid: .* no apt-get"):
+        pythons.headers("3.15", tmp_path)
+
+
+def compile_check(include, tmp_path):
+    """Compile the check of the pyconfig.h in ``include``; return what the compiler says."""
+    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
+    command = [*compiler, "-std=c11", "-c", RELEASE / "pyconfig_check.c", f"-I{include}"]
+    command += ["-o", tmp_path / "check.o"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+
+def test_a_pyconfig_of_another_machine_does_not_compile(tmp_path):
+    include = sysconfig.get_path("platinclude")
+    assert compile_check(include, tmp_path) == ""
+    own = Path(include, "pyconfig.h").read_text()
+    for name, wrong in ("SIZEOF_LONG", 2), ("ALIGNOF_SIZE_T", 2), ("SIZEOF_WCHAR_T", 2):
+        (tmp_path / "pyconfig.h").write_text(f"{own}\n#undef {name}\n#define {name} {wrong}\n")
+        assert f"{name} is wrong for this machine" in compile_check(tmp_path, tmp_path)
+
+
+def test_the_mirror_of_this_system_is_used(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RELEASE))
+    import debian
+
+    folder = tmp_path / "sources.list.d"
+    folder.mkdir()
+    monkeypatch.setattr(debian, "APT", tmp_path)
+    assert debian.mirror() == "http://deb.debian.org/debian"
+    (folder / "other.list").write_text("deb https://packages.example.org/apt bookworm main\n")
+    (folder / "debian.sources").write_text("Types: deb\nURIs: http://mirror.example.org/debian\n")
+    assert debian.mirror() == "http://mirror.example.org/debian"
+    shutil.rmtree(folder)
+    (tmp_path / "sources.list").write_text(
+        "deb [arch=amd64] https://one.example.org/debian/ sid main\n"
+    )
+    assert debian.mirror() == "https://one.example.org/debian"
+
+
+def test_unpacking_again_touches_only_what_has_changed(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RELEASE))
+    from sources import unpack
+
+    sdist, folder = tmp_path / "sdist.tar.gz", tmp_path / "source"
+
+    def pack(**files):
+        with tarfile.open(sdist, "w:gz") as tar:
+            for name, text in files.items():
+                member = tarfile.TarInfo(f"pylmdb-1.0/{name.replace('__', '/')}")
+                member.size = len(text)
+                tar.addfile(member, io.BytesIO(text))
+
+    pack(same=b"1", src__changed=b"2", src__removed__file=b"3")
+    unpack(sdist, folder)
+    (folder / "build").mkdir()
+    (folder / "build" / "made").touch()
+    for path in (folder / "same", folder / "src/changed"):
+        os.utime(path, (1, 1))
+    pack(same=b"1", src__changed=b"4", src__new=b"5")
+    unpack(sdist, folder)
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {"same", "src/changed", "src/new", "build/made"}
+    assert (folder / "src/changed").read_bytes() == b"4"
+    assert (folder / "same").stat().st_mtime == 1
+    assert (folder / "src/changed").stat().st_mtime > 1
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["source"]
