@@ -61,7 +61,7 @@ THOROUGH := PYLMDB_MODEL=4 PYLMDB_KNOWN_PROGRAMS=2500
 API := $(wildcard tests/api/test_api_*.py) $(addprefix tests/,api/test_closed_objects.py api/test_handles.py \
 	api/test_lowlevel.py api/test_newer_handles.py api/test_public_classes.py api/test_range.py api/test_views.py \
 	aio/test_aio.py arrays/test_reserve.py arrays/test_snapshot.py arrays/test_take.py core/test_core_reentrancy.py \
-	mapping/test_map.py processes/test_fork.py processes/test_threads.py writer/test_writer.py)
+	core/test_dropped_objects.py mapping/test_map.py processes/test_fork.py processes/test_threads.py writer/test_writer.py)
 
 RUN_API = PYLMDB_CORE=cffi $(VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(API)
 

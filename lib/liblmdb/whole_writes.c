@@ -9,7 +9,7 @@
 static ssize_t write_whole(int fd, const void *data, size_t size, off_t at)
 {
     size_t done = 0;
-    ssize_t written;
+    ssize_t written = 0;
 
     while (done < size) {
         written = pwrite(fd, (const char *)data + done, size - done, at + (off_t)done);

@@ -18,6 +18,7 @@ import time
 from _thread import RLock
 
 from . import _engine
+from ._base.collecting import free_dropped
 from ._base.owners import Owner
 from ._shared.environment import SharedEnv
 from ._shared.environment import tokens as tokens
@@ -66,11 +67,10 @@ def open_shared(options: Options, token: int, user: object) -> SharedEnv:
             opening = _NewEnvironment(options)
             try:
                 with opening, opening:
-                    shared = _find(options)
+                    shared = _find_shareable(options)
                     if shared is None:
                         shared = opening.open()
                     else:
-                        _check_shareable(shared, options)
                         shared.raise_limits(options)
                     shared.enter(token, user)
                     return shared
@@ -129,25 +129,36 @@ def _file_key(path: bytes) -> FileKey | None:
     return found.st_dev, found.st_ino
 
 
-def _check_shareable(shared: SharedEnv, wanted: Options) -> None:
-    """Raise if the options of an open environment do not allow to share it."""
-    has = shared.options
-    conflict = None
-    if has.readonly and not wanted.readonly:
-        conflict = "readonly=True; it cannot be written to"
-    elif has.writemap != wanted.writemap and not wanted.readonly:
-        conflict = f"writemap={has.writemap}"
-    elif has.lock != wanted.lock and not wanted.readonly:
-        conflict = f"lock={has.lock}"
-    elif wanted.max_dbs is not None and wanted.max_dbs > shared.max_dbs:
-        conflict = f"max_dbs={shared.max_dbs}, which is less than {wanted.max_dbs}"
-    elif wanted.lib_version is not None and wanted.lib_version != shared.engine.version[0]:
-        conflict = f"lib_version={shared.engine.version[0]}"
+def _find_shareable(options: Options) -> SharedEnv | None:
+    """The same; raise if its options do not allow to share it."""
+    shared = _find(options)
+    if shared is not None and _conflict(shared, options):
+        dropped = shared
+        free_dropped(lambda: dropped.closed)
+        shared = _find(options)
+    conflict = None if shared is None else _conflict(shared, options)
     if conflict is not None:
         raise Error(
-            f"open: {wanted.given_path!r} is open in this process with {conflict}",
+            f"open: {options.given_path!r} is open in this process with {conflict}",
             hint="close it first, or open it with the same options",
         )
+    return shared
+
+
+def _conflict(shared: SharedEnv, wanted: Options) -> str | None:
+    """What of an open environment's options does not allow to share it."""
+    has = shared.options
+    if has.readonly and not wanted.readonly:
+        return "readonly=True; it cannot be written to"
+    if has.writemap != wanted.writemap and not wanted.readonly:
+        return f"writemap={has.writemap}"
+    if has.lock != wanted.lock and not wanted.readonly:
+        return f"lock={has.lock}"
+    if wanted.max_dbs is not None and wanted.max_dbs > shared.max_dbs:
+        return f"max_dbs={shared.max_dbs}, which is less than {wanted.max_dbs}"
+    if wanted.lib_version is not None and wanted.lib_version != shared.engine.version[0]:
+        return f"lib_version={shared.engine.version[0]}"
+    return None
 
 
 class _NewEnvironment(Owner):

@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import lmdb.aio
-import numpy as np
 import pytest
+from numpy_if_any import np
 
 import pylmdb
 import pylmdb.aio

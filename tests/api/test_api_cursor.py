@@ -5,8 +5,8 @@ import copy
 import pickle
 import struct
 
-import numpy as np
 import pytest
+from numpy_if_any import np
 
 import pylmdb
 

@@ -7,8 +7,8 @@ import io
 import struct
 
 import lmdb
-import numpy as np
 import pytest
+from numpy_if_any import np
 
 import pylmdb
 from pylmdb import tools

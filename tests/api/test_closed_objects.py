@@ -9,8 +9,8 @@ import copy
 import pickle
 import types
 
-import numpy as np
 import pytest
+from numpy_if_any import np
 
 import pylmdb
 

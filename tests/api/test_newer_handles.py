@@ -3,8 +3,8 @@
 
 import sys
 
-import numpy as np
 import pytest
+from numpy_if_any import np
 from programs import in_thread, run
 
 import pylmdb

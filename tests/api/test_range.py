@@ -10,8 +10,8 @@ import struct
 import threading
 import weakref
 
-import numpy as np
 import pytest
+from numpy_if_any import np
 
 import pylmdb
 

@@ -12,8 +12,8 @@ import textwrap
 import threading
 import weakref
 
-import numpy as np
 import pytest
+from numpy_if_any import np
 
 import pylmdb
 

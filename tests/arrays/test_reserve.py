@@ -4,10 +4,11 @@
 import contextlib
 import gc
 import io
+import random
 import threading
 
-import numpy as np
 import pytest
+from numpy_if_any import np
 from programs import in_threads, join, raised_by, run
 
 import pylmdb
@@ -31,7 +32,7 @@ def txn(env):
 
 
 def pattern(size, seed=0):
-    return np.random.default_rng(seed + size).bytes(size)
+    return random.Random(seed + size).randbytes(size)
 
 
 def can_write(env):

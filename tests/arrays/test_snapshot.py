@@ -7,12 +7,13 @@ import pickle
 import shutil
 import time
 
-import numpy as np
 import pytest
 from programs import in_threads
 
 import pylmdb
 from pylmdb.arrays import Snapshot
+
+np = pytest.importorskip("numpy")
 
 RNG = np.random.default_rng(1)
 COUNT = 200

@@ -4,11 +4,10 @@
 import struct
 import tempfile
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numbered import RNG, fill, numbered, rows
+from numbered import RNG, fill, np, numbered, rows
 from programs import ROUNDS, in_threads
 
 import pylmdb

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Records of fixed size with numbered keys, for the tests of take()."""
 
-import numpy as np
+import pytest
+
+np = pytest.importorskip("numpy")
 
 RNG = np.random.default_rng(1)
 

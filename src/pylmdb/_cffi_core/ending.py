@@ -114,6 +114,7 @@ class NativeTxn:
         "dropped",
         "exporter",
         "finished",
+        "in_block",
         "inherited_cursors",
         "opened",
         "owner",
@@ -160,6 +161,8 @@ class NativeTxn:
         # the sync flags to commit with; None means abort
         self.commit_flags: int | None = None
         self.revoked = self.finished = False
+        # a with block refers to its owner, so that was not dropped
+        self.in_block = False
         self.tree.members.append(self)
         if parent is not None:
             parent.children.append(self)
@@ -168,6 +171,11 @@ class NativeTxn:
     def abandoned(self) -> bool:
         """The program cannot use it any more, but it may not be finished."""
         return self.revoked or self.owner() is None
+
+    @property
+    def has_open_child(self) -> bool:
+        """A transaction that is nested in it has not ended for the program."""
+        return any(not child.revoked for child in self.children)
 
     @property
     def is_open(self) -> bool:

@@ -9,6 +9,7 @@ from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
+from .._base.collecting import free_dropped
 from .._base.keywords import explains_keywords
 from .._core_rules.failures import open_db_error
 from .._core_rules.refusals import refusal
@@ -211,13 +212,21 @@ class SharedCore:
 
     def own_writer(self) -> Any:
         """The innermost write transaction that the calling thread has open, or None."""
+        native = self._own_native()
+        if native is not None and not native.in_block:
+            dropped = native
+            free_dropped(lambda: dropped.abandoned)
+            native = self._own_native()
+        return None if native is None else native.owner()
+
+    def _own_native(self) -> Any:
         native, inner = None, self.gate.holder
         if inner is not None and inner.thread != _threads.current().number:
             return None
         while inner is not None and inner.is_open:
             native, writers = inner, [each for each in inner.children if each.write]
             inner = next((each for each in writers if each.is_open), None)
-        return None if native is None else native.owner()
+        return native
 
 
 class DatabaseCore:

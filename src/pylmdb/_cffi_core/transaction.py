@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base import threads as _threads
 from .._base.buffers import as_buffer, pack_keys
+from .._base.collecting import free_dropped
 from .._base.flags import put_flags
 from .._core_rules.failures import database_error
 from .._core_rules.inherited import resume, successor
@@ -239,6 +240,8 @@ class TransactionCore(Caller):
                     raise refusal("transaction in use")
                 try:
                     tree.busy, tree.slot = True, None
+                    if native.children and not ending:
+                        free_dropped(lambda: not native.has_open_child)
                     if tree.dirty and not tree.reserved:
                         tree.finish_revoked()
                     self._check(native, ending)
@@ -277,7 +280,7 @@ class TransactionCore(Caller):
         ended = native.revoked or not native.txn.ptr
         foreign = bool(self._thread) and self._thread != _threads.current().number
         reserved = native.tree.reserved
-        nesting = not ending and any(not child.revoked for child in native.children)
+        nesting = not ending and native.has_open_child
         if ended or foreign or reserved or nesting:
             self._refuse(self._lib.pylmdb_use_refusal(ended, foreign, reserved, nesting))
 
@@ -381,11 +384,16 @@ class TransactionCore(Caller):
 
     def __enter__(self) -> Any:
         self._refuse_lost()
-        if self._ptr is None:
+        native = self._native
+        if native is None or self._ptr is None:
             raise refusal("transaction ended")
+        native.in_block = True
         return self
 
     def __exit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
+        native = self._native
+        if native is not None:
+            native.in_block = False
         if exc_type is not None:
             self._revoke()
         elif self._ptr is not None:

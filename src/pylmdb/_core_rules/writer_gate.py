@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
+from .._base.collecting import free_dropped, free_dropped_in_wait
 from .._typing import TYPE_CHECKING
 from .refusals import refusal
 
@@ -89,6 +90,8 @@ class WriterGate:
         :raises BusyError: another transaction of the same thread holds it.
         """
         holder = self._held.setdefault("holder", native)
+        if holder is not native and holder.thread == native.thread:
+            free_dropped(lambda: holder.abandoned)
         if holder is not native and holder.abandoned:
             # Its end was interrupted, or its last operation is ending: finish its end here.
             holder.revoke()
@@ -105,6 +108,7 @@ class WriterGate:
         :raises LockTimeoutError: the deadline has passed.
         """
         deadline.check()
+        free_dropped_in_wait()
         self._slept = True
         self._wake.acquire(timeout=deadline.slice())
 

@@ -30,6 +30,7 @@ import time
 from _thread import get_ident
 from _weakref import ref
 
+from .._base.collecting import free_dropped
 from .._core_rules.failures import database_error
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import WriterGate
@@ -302,6 +303,8 @@ class SharedEnv(SharedCore):
         lib, ffi = self.engine.lib, self.engine.ffi
         code = function(handle, self.pool, *args, wait_ms)
         if code == lib.MDB_READERS_FULL:
+            live = self._live()
+            free_dropped(lambda: self._live() < live)
             self.end_idle()
             lib.mdb_reader_check(env, ffi.NULL)
             code = function(handle, self.pool, *args, wait_ms)
@@ -355,6 +358,7 @@ class SharedEnv(SharedCore):
         with request, request:
             if not request.make():
                 return
+            free_dropped(lambda: not self._live())
             is_unused = not self._live() and len(self._alive(self.calls)) <= 1
             if is_unused:
                 self.end_idle()

@@ -7,6 +7,7 @@ import time
 from _thread import get_ident
 from _weakref import ref
 
+from .._base.collecting import free_dropped
 from .._base.owners import Owner
 from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
@@ -58,7 +59,8 @@ class ExclusiveAccess(MapRequest):
 
         :raises BusyError: a transaction or a view is alive, which does not end by itself.
         """
-        first = self.make()
+        first, shared = self.make(), self.shared
+        free_dropped(lambda: not (shared.writer_open or shared.pinned() or shared.in_use))
         self._check(first)
         self._wait()
         self.shared.end_idle()

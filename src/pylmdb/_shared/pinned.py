@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from _warnings import warn  # that of warnings, without its import
 
+from .._base.collecting import free_dropped_in_wait
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError
 
@@ -42,6 +43,7 @@ def after_close(
                 f" of {path!r}; it is closed, but its map stays until they are freed",
                 hint="drop the memoryviews and arrays, or copy their content",
             )
+        free_dropped_in_wait()
         time.sleep(_PAUSE)
     ages = [now() - since for _, since in shared.pinned()]
     if ages and max(ages) > long:
