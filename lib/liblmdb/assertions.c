@@ -43,18 +43,20 @@ static int panic(MDB_env *env)
     return MDB_PANIC;
 }
 
-/* The body of a function that makes one call into liblmdb. */
+/* The body of a function that makes one call into liblmdb.  The thread's variable is found once,
+ * because that is a call in a shared library. */
 #define GUARDED(environment, call) \
     exit_point here; \
+    exit_point **volatile const exit_at = &assertion_exit; \
     MDB_env *volatile env = (environment); \
     volatile int rc; \
-    if (assertion_exit) \
+    if (*exit_at) \
         return (call); \
     if (is_truncated(env)) \
         return MDB_CORRUPTED; \
-    assertion_exit = &here; \
+    *exit_at = &here; \
     rc = MARK_EXIT(here) ? panic(env) : (call); \
-    assertion_exit = NULL; \
+    *exit_at = NULL; \
     return is_truncated(env) ? MDB_CORRUPTED : rc
 
 int pylmdb_safe_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)

@@ -239,9 +239,9 @@ static int clear_dead_readers(MDB_txn *txn, size_t pages)
     if (!env->me_txns || mdb_find_oldest(txn) + 1 >= txn->mt_txnid)
         return 0; /* no reader has a snapshot older than the last commit */
 #ifdef PYLMDB_ROBUST_LOCKS
-    only_try = !full;
+    lock_thread.only_try = !full;
     (void)mdb_reader_check(env, &dead);
-    only_try = 0;
+    lock_thread.only_try = 0;
 #else
     (void)mdb_reader_check(env, &dead);
 #endif

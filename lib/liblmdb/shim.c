@@ -275,9 +275,9 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait
      * changed nothing by then. */
 #ifdef PYLMDB_ROBUST_LOCKS
     if (flags & MDB_RDONLY) {
-        only_try = !wait_ms;
+        lock_thread.only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
-        only_try = 0;
+        lock_thread.only_try = 0;
         return end_if_refused(rc, txn);
     }
     if (has_checksums(env))
@@ -310,11 +310,12 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
 {
     int rc;
-
 #ifdef PYLMDB_ROBUST_LOCKS
-    only_try = !wait_ms;
+    struct lock_thread *const self = find_lock_thread();
+
+    self->only_try = !wait_ms;
     rc = mdb_txn_renew(txn);
-    only_try = 0;
+    self->only_try = 0;
 #else
     (void)wait_ms;
     rc = mdb_txn_renew(txn);

@@ -43,20 +43,29 @@ static struct held_lock *held_locks;
 static struct held_lock *unused_notes; /* kept for reuse: a signal handler must not call free() */
 static int release_signal;
 
-static __thread pid_t this_thread;
-static __thread volatile sig_atomic_t inside;
-static __thread volatile sig_atomic_t release_wanted;
-static __thread int waiting_for_writer;
-static __thread struct held_lock *reserved_note;
-static __thread int writer_wait_ms;
-static __thread int only_try;
-static __thread int unblocked_signal;
+/* The variables of a thread. */
+static __thread struct lock_thread {
+    pid_t number;
+    volatile sig_atomic_t inside, release_wanted;
+    int waiting_for_writer, writer_wait_ms, only_try, unblocked_signal;
+    struct held_lock *reserved_note;
+} lock_thread;
 
-static pid_t thread_id(void)
+/* In a shared library, finding a thread's variables is a call, which the compiler repeats for each
+ * use of them unless the address comes from where it cannot look. */
+static inline struct lock_thread *find_lock_thread(void)
 {
-    if (!this_thread)
-        this_thread = (pid_t)syscall(SYS_gettid);
-    return this_thread;
+    struct lock_thread *self = &lock_thread;
+
+    __asm__("" : "+r"(self));
+    return self;
+}
+
+static pid_t thread_id(struct lock_thread *self)
+{
+    if (!self->number)
+        self->number = (pid_t)syscall(SYS_gettid);
+    return self->number;
 }
 
 /* Called with held_guard held, as all that uses the two lists. */
@@ -71,17 +80,17 @@ static void drop_note(struct held_lock **link)
 
 /* Called with `inside` set. Remove the orphaned notes of the calling thread from the table,
  * one by one, and unlock their mutexes. */
-static void release_orphans(void)
+static void release_orphans(struct lock_thread *self)
 {
     struct held_lock **link, *held;
     pthread_mutex_t *mutex;
 
     do {
         mutex = NULL;
-        release_wanted = 0;
+        self->release_wanted = 0;
         pthread_mutex_lock(&held_guard);
         for (link = &held_locks; (held = *link) != NULL; link = &held->next) {
-            if (held->orphaned && held->thread == thread_id()) {
+            if (held->orphaned && held->thread == thread_id(self)) {
                 mutex = held->mutex;
                 drop_note(link);
                 break;
@@ -90,26 +99,26 @@ static void release_orphans(void)
         pthread_mutex_unlock(&held_guard);
         if (mutex)
             pthread_mutex_unlock(mutex);
-    } while (mutex || release_wanted);
+    } while (mutex || self->release_wanted);
 }
 
-static void enter(void)
+static void enter(struct lock_thread *self)
 {
-    inside = 1;
+    self->inside = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static void leave(void)
+static void leave(struct lock_thread *self)
 {
     for (;;) {
-        if (release_wanted)
-            release_orphans();
+        if (self->release_wanted)
+            release_orphans(self);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        inside = 0;
+        self->inside = 0;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        if (!release_wanted)
+        if (!self->release_wanted)
             return;
-        enter();
+        enter(self);
     }
 }
 
@@ -118,13 +127,14 @@ static struct sigaction previous_actions[_NSIG];
 
 static void on_release_signal(int number, siginfo_t *info, void *context)
 {
+    struct lock_thread *const self = find_lock_thread();
     const struct sigaction *previous = &previous_actions[number];
     const int saved = errno;
 
-    release_wanted = 1;
-    if (!inside) {
-        enter();
-        leave();
+    self->release_wanted = 1;
+    if (!self->inside) {
+        enter(self);
+        leave(self);
     }
     if (!info || info->si_code != SI_TKILL || info->si_pid != getpid()) {
         if (previous->sa_flags & SA_SIGINFO)
@@ -169,13 +179,13 @@ static int have_release_signal(void)
 
 /* A thread that blocks the signal would not react to it. Called by each thread before it
  * takes the writer lock, which it may do many times. */
-static void unblock_release_signal(int number)
+static void unblock_release_signal(struct lock_thread *self, int number)
 {
     sigset_t set;
 
-    if (unblocked_signal == number)
+    if (self->unblocked_signal == number)
         return;
-    unblocked_signal = number;
+    self->unblocked_signal = number;
     sigemptyset(&set);
     sigaddset(&set, number);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -315,33 +325,34 @@ static int lock_robust(pthread_mutex_t *mutex, int wait_ms)
 
 int pylmdb_mutex_lock(pthread_mutex_t *mutex)
 {
+    struct lock_thread *const self = find_lock_thread();
     struct held_lock *held;
     int rc;
 
-    enter();
-    if (!waiting_for_writer || !reserved_note) {
-        rc = lock_robust(mutex, only_try ? 0 : -1);
-        leave();
+    enter(self);
+    if (!self->waiting_for_writer || !self->reserved_note) {
+        rc = lock_robust(mutex, self->only_try ? 0 : -1);
+        leave(self);
         return rc;
     }
     /* What this thread has to unlock was noted by it, so it sees that there is a note. */
     if (__atomic_load_n(&held_locks, __ATOMIC_RELAXED))
-        release_orphans();
-    rc = lock_robust(mutex, writer_wait_ms);
+        release_orphans(self);
+    rc = lock_robust(mutex, self->writer_wait_ms);
     if (rc == EBUSY)
         rc = ETIMEDOUT;
     if (!rc || rc == EOWNERDEAD) {
-        held = reserved_note;
-        reserved_note = NULL;
+        held = self->reserved_note;
+        self->reserved_note = NULL;
         pthread_mutex_lock(&held_guard);
         held->mutex = mutex;
-        held->thread = thread_id();
+        held->thread = thread_id(self);
         held->orphaned = 0;
         held->next = held_locks;
         __atomic_store_n(&held_locks, held, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&held_guard);
     }
-    leave();
+    leave(self);
     return rc;
 }
 
@@ -359,24 +370,25 @@ static struct held_lock **find_held(pthread_mutex_t *mutex)
 
 int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
 {
+    struct lock_thread *const self = find_lock_thread();
     struct held_lock **link, *held;
     int mine = 1, rc = 0;
 
-    enter();
+    enter(self);
     /* The thread that noted this mutex did so before this call could begin. */
     if (__atomic_load_n(&held_locks, __ATOMIC_RELAXED)) {
         pthread_mutex_lock(&held_guard);
         link = find_held(mutex);
         held = *link;
-        if (held && held->thread != thread_id()) {
+        if (held && held->thread != thread_id(self)) {
             mine = 0;
             held->orphaned = 1;
             ask_owner(link);
         } else if (held) {
             drop_note(link);
-            if (waiting_for_writer && !reserved_note) {
+            if (self->waiting_for_writer && !self->reserved_note) {
                 /* This was the lock of the reader table, taken and released on the way. */
-                reserved_note = unused_notes;
+                self->reserved_note = unused_notes;
                 unused_notes = unused_notes->next;
             }
         }
@@ -384,22 +396,23 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
     }
     if (mine)
         rc = pthread_mutex_unlock(mutex);
-    leave();
+    leave(self);
     return rc;
 }
 
 /* Whether the calling thread has the writer lock, in a transaction that is open. */
 static int holds_writer_lock(pthread_mutex_t *mutex)
 {
+    struct lock_thread *const self = find_lock_thread();
     struct held_lock *held;
     int mine;
 
-    enter();
+    enter(self);
     pthread_mutex_lock(&held_guard);
     held = *find_held(mutex);
-    mine = held && held->thread == thread_id();
+    mine = held && held->thread == thread_id(self);
     pthread_mutex_unlock(&held_guard);
-    leave();
+    leave(self);
     return mine;
 }
 
@@ -407,12 +420,13 @@ static int holds_writer_lock(pthread_mutex_t *mutex)
  * and waits for it for a second. */
 static int writer_lock_settled(pthread_mutex_t *mutex)
 {
+    struct lock_thread *const self = find_lock_thread();
     const struct timespec pause = {0, 1000000};
     struct held_lock **link;
     int tries, found = 1;
 
     for (tries = 0; found && tries < 1000; tries++) {
-        enter();
+        enter(self);
         found = 0;
         pthread_mutex_lock(&held_guard);
         for (link = &held_locks; *link; link = &(*link)->next) {
@@ -424,8 +438,8 @@ static int writer_lock_settled(pthread_mutex_t *mutex)
             }
         }
         pthread_mutex_unlock(&held_guard);
-        release_wanted = 1;
-        leave();
+        self->release_wanted = 1;
+        leave(self);
         if (found)
             nanosleep(&pause, NULL);
     }
@@ -435,40 +449,42 @@ static int writer_lock_settled(pthread_mutex_t *mutex)
 /* The note is allocated before the lock is taken, so a lock can always be noted. */
 static int writer_lock_wait_begin(int wait_ms)
 {
+    struct lock_thread *const self = find_lock_thread();
     struct held_lock *note;
     int number;
 
-    enter();
+    enter(self);
     pthread_mutex_lock(&held_guard);
     if ((note = unused_notes))
         unused_notes = note->next;
     if (!(number = release_signal))
         number = have_release_signal();
     pthread_mutex_unlock(&held_guard);
-    unblock_release_signal(number);
-    leave();
+    unblock_release_signal(self, number);
+    leave(self);
     if (!note && !(note = malloc(sizeof(*note))))
         return ENOMEM;
-    reserved_note = note;
-    writer_wait_ms = wait_ms;
-    waiting_for_writer = 1;
+    self->reserved_note = note;
+    self->writer_wait_ms = wait_ms;
+    self->waiting_for_writer = 1;
     return 0;
 }
 
 static void writer_lock_wait_end(void)
 {
-    struct held_lock *note = reserved_note;
+    struct lock_thread *const self = find_lock_thread();
+    struct held_lock *note = self->reserved_note;
 
-    waiting_for_writer = 0;
+    self->waiting_for_writer = 0;
     if (!note)
         return;
-    reserved_note = NULL;
-    enter();
+    self->reserved_note = NULL;
+    enter(self);
     pthread_mutex_lock(&held_guard);
     note->next = unused_notes;
     unused_notes = note;
     pthread_mutex_unlock(&held_guard);
-    leave();
+    leave(self);
 }
 
 /* The child of a fork has one thread and none of its parent's locks. It may have inherited
@@ -476,11 +492,11 @@ static void writer_lock_wait_end(void)
 static void forget_locks_in_child(void)
 {
     held_locks = NULL;
-    this_thread = 0;
-    inside = 0;
-    release_wanted = 0;
-    waiting_for_writer = 0;
-    reserved_note = NULL;
+    lock_thread.number = 0;
+    lock_thread.inside = 0;
+    lock_thread.release_wanted = 0;
+    lock_thread.waiting_for_writer = 0;
+    lock_thread.reserved_note = NULL;
     pthread_mutex_init(&held_guard, NULL);
 }
 

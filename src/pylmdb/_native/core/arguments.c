@@ -88,9 +88,8 @@ static int check_required(CoreState *state, const Signature *signature, PyObject
     return 0;
 }
 
-/* Write borrowed references to out; NULL for an argument that is not given. */
-int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,
-                    Py_ssize_t nargs, PyObject *kwnames, PyObject **out)
+int parse_arguments_slow(CoreState *state, const Signature *signature, PyObject *const *args,
+                         Py_ssize_t nargs, PyObject *kwnames, PyObject **out)
 {
     Py_ssize_t i, keywords = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
 

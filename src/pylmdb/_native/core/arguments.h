@@ -21,8 +21,21 @@ typedef struct {
     enum argument names[11];
 } Signature;
 
-int parse_arguments(CoreState *state, const Signature *signature, PyObject *const *args,
-                    Py_ssize_t nargs, PyObject *kwnames, PyObject **out);
+int parse_arguments_slow(CoreState *state, const Signature *signature, PyObject *const *args,
+                         Py_ssize_t nargs, PyObject *kwnames, PyObject **out);
+/* Write borrowed references to out; NULL for an argument that is not given. */
+static inline int parse_arguments(CoreState *state, const Signature *signature,
+                                  PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                                  PyObject **out)
+{
+    int i;
+
+    if (!LIKELY(!kwnames && nargs >= signature->required && nargs <= signature->positional))
+        return parse_arguments_slow(state, signature, args, nargs, kwnames, out);
+    for (i = 0; i < signature->count; i++)
+        out[i] = i < nargs ? args[i] : NULL;
+    return 0;
+}
 int parse_call(CoreState *state, const Signature *signature, PyObject *args, PyObject *kwargs,
                PyObject **out);
 int get_bytes_slow(const char *name, PyObject *object, Bytes *out);

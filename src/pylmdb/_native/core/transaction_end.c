@@ -278,7 +278,7 @@ static int finish_quickly(Transaction *txn)
     txn->revoked = txn->finished = 1;
     txn->ready = 0;
     end_native_reader(txn->shared, &txn->native);
-    unlink_transaction(txn);
+    unlink_from_environment(txn);
     return 1;
 }
 
