@@ -108,7 +108,7 @@ def compare_texts(given: argparse.Namespace) -> None:
         pylmdb.bulk_load(folder / "source", records)
         for printable in (False, True):
             text = folder / "text"
-            pylmdb.dump(folder / "source", text, printable=printable)
+            pylmdb.dump(folder / "source", text, printable=printable, overwrite=True)
             # mdb_load takes the size of its map from the header
             header, _, rest = text.read_bytes().partition(b"HEADER=END")
             header = re.sub(rb"mapsize=\d+", b"mapsize=%d" % MAP_SIZE, header)

@@ -235,7 +235,8 @@ def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode:
     found = ffi.new("struct pylmdb_open_result *")
     lock_path = options.lock_path if options.lock else ffi.NULL
     any_size = options.map_size == 0
-    code = lib.pylmdb_finish_open(shared.pool, options.data_path, lock_path, any_size, found)
+    room = shared.max_dbs
+    code = lib.pylmdb_finish_open(shared.pool, options.data_path, lock_path, any_size, room, found)
     if code == lib.PYLMDB_OTHER_FILE:
         raise _of_another_file(shared, options)
     if code:
@@ -245,6 +246,8 @@ def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode:
         _load_main(shared)
     else:
         shared.main.flags = found.main_flags
+    if options.max_dbs is None:
+        shared.make_room_for(found.databases)
     data, lock = found.data, found.lock
     shared.key = data.device, data.inode
     shared.keys = (shared.key, (lock.device, lock.inode)) if lock.inode else (shared.key,)

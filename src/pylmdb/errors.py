@@ -515,6 +515,31 @@ def error(
     return by_code.get(code, otherwise)(what, code, hint, problem)
 
 
+def path_error(
+    operation: str, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], code: int,
+    problem: str, hint: str = "",
+) -> Error:  # fmt: skip
+    """The exception for a path that an operation cannot use.
+
+    :param code: an error number of the system.
+    :param problem: what is wrong; it follows the path.
+    """
+    name = os.fsdecode(path)
+    what = f"{operation}: {name!r}"
+    failure = error(what, code, hint, f"{what} {problem}")
+    if isinstance(failure, OSError):
+        failure.filename = name
+    return failure
+
+
+def require_path(operation: str, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> None:
+    """Raise PathNotFoundError if there is nothing at a path that an operation reads."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise path_error(operation, path, errno.ENOENT, "does not exist") from None
+
+
 def closed(
     subject: str, advice: str, cls: type[ClosedError] = ClosedError, text: str = CLOSED
 ) -> ClosedError:

@@ -40,7 +40,8 @@ def verify(
         file; by default the path decides.
     :raises InvalidError: the file is not an LMDB data file of a known kind, so it cannot be
         checked.  ``VerifyError`` is another name of this class.
-    :raises OSError: the file cannot be opened.
+    :raises PathNotFoundError: the file does not exist.
+    :raises OSError: it cannot be opened.
     """
     report = __wrapped__(path, subdir=subdir)
     problems = [str(finding) for finding in report.findings if finding.severity == "error"]

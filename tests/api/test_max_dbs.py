@@ -63,6 +63,45 @@ def test_existing_databases_of_a_reader(env, open_env):
         reader.open_db(b"none", create=False)
 
 
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize("spare", [0, 2])
+def test_one_transaction_opens_all_databases_of_the_file(env, open_env, readonly, spare):
+    put_all(env, opened(env, 300))
+    env.close()
+    env = open_env(readonly=readonly, max_spare_txns=spare)
+    with env.begin() as txn:
+        dbs = opened(env, 300, txn=txn)
+        assert [txn.get(b"k", db=db) for db in dbs] == [b"%dv" % i for i in range(300)]
+    if not readonly:
+        put_all(env, dbs, b"w")
+        assert got_all(env, dbs)[298] == b"298w"
+        with env.begin(write=True) as txn:
+            more = env.open_db(b"more", txn)
+            txn.put(b"k", b"v", db=more)
+        assert pylmdb.verify(env.path()).ok
+
+
+def test_databases_are_counted_among_records(env, open_env):
+    """Few other records in a row do not end the search, and many do."""
+    with env.begin(write=True) as txn:
+        for i in range(200):
+            env.open_db(b"d%03d" % i, txn) if i < 100 else txn.put(b"d%03d" % i, b"v" * 48)
+    opened(env, 300)
+    env.close()
+    env = open_env()
+    with env.begin() as txn:
+        assert len({db.name for db in opened(env, 300, txn=txn)}) == 300
+    with env.begin(write=True) as txn:
+        for i in range(200):
+            txn.put(b"!%03d" % i, b"v")
+    env.close()
+    env = open_env()
+    with env.begin() as txn, pytest.raises(pylmdb.DbsFullError) as full:
+        opened(env, 300, txn=txn)
+    assert "max_dbs=256" in full.value.hint
+    assert len(opened(env, 300)) == 300
+
+
 def test_open_transactions_are_in_the_way(env):
     dbs = opened(env, 128)
     put_all(env, dbs)

@@ -9,6 +9,7 @@ import pytest
 
 import pylmdb
 from pylmdb import aio
+from pylmdb._core_rules import failures
 
 FLAGS = [
     {},
@@ -43,6 +44,16 @@ def records(env, name, txn=None):
 def run(program, *arguments):
     command = [sys.executable, "-c", "import sys, pylmdb\n" + program, *arguments]
     subprocess.run(command, check=True, timeout=60)
+
+
+def test_the_message_when_handles_of_old_names_fill_the_table(env):
+    """Many renames beside readers that overlap do that now and then; it ends with the readers."""
+    db = env.open_db(b"a")
+    failure = failures.open_db_error(-30791, b"b", env._use())
+    assert isinstance(failure, pylmdb.DbsFullError)
+    assert "1 are open, and transactions that are open keep the handles" in str(failure)
+    assert "end these transactions, and try again" in failure.hint
+    assert not db.closed
 
 
 # -- rename ------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def test_copies(run, path, tmp_path):
     assert records(tmp_path / "some", b"d") == [(b"k", b"in d")]
     assert run("scan", tmp_path / "some") == "d\t(database)\n"
     assert run("scan", tmp_path / "main", "-k") == "k0\nk1\nk2\n"
-    assert "no source has the database b'no'" in run(
+    assert "no source has the database 'no'" in run(
         "rewrite", path, tmp_path / "none", "no", status=1
     )
     assert not (tmp_path / "none").exists()

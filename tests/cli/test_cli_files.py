@@ -236,7 +236,7 @@ def test_shell(path):
     assert out == "[b'd']\n10\n1\nd\nb'vvv'\n"
     assert err == ""
     out, err = in_shell(path, ".frobnicate\n.get 'open\n.help\n1 + 1\nenv.begin(write=True)\n")
-    assert "invalid choice: 'frobnicate'" in err
+    assert "there is no command 'frobnicate'; the commands are info, ls" in err
     assert "No closing quotation" in err
     assert "ReadonlyError" in err
     assert "commands:" in out

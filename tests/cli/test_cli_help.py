@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: MIT
 """The command line: the examples of --help run, and options mean the same in every command."""
 
+import gzip
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 
+import h5py
+import numpy as np
 import pytest
 from PIL import Image
 
 import pylmdb
-from pylmdb.cli import main
+from pylmdb.cli import exchange, main
 from pylmdb.cli._parser import parser
+from pylmdb.datasets import from_npz
 
 COMMANDS = next(each.choices for each in parser()._actions if each.dest == "command")
 # commands that do not end by themselves, or take long
@@ -49,8 +54,12 @@ def made(tmp_path_factory):
 
 
 def run_examples(command, folder, monkeypatch):
+    run_all(examples(command), folder, monkeypatch)
+
+
+def run_all(lines, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    for example in examples(command):
+    for example in lines:
         if example in RUN_FOR_LONG:
             parser().parse_args(shlex.split(example)[1:])
         elif {*"|><"} & {*example}:
@@ -71,6 +80,44 @@ def test_the_examples_of_a_command_run(name, made, tmp_path, monkeypatch, capfd)
     assert capfd.readouterr().err == ""
 
 
+@pytest.fixture(scope="module")
+def made_samples(made, tmp_path_factory):
+    """A folder with what the examples of formats use, besides data sets that exports read."""
+    folder = tmp_path_factory.mktemp("samples") / "c"
+    shutil.copytree(made, folder)
+    for name in ("photos/a", "photos/b", "masks"):
+        (folder / name).mkdir(parents=True)
+        Image.new("L" if name == "masks" else "RGB", (4, 4)).save(folder / name / "1.png")
+    (folder / "train.txt").write_text("a/1.png 0\nb/1.png 1\n")
+    (folder / "masks.txt").write_text("photos/a/1.png masks/1.png\n")
+    (folder / "table.tsv").write_text("1\tapple\n2\tbanana\n")
+    with gzip.open(folder / "records.jsonl.gz", "wt") as file:
+        file.write('{"key": "a", "value": "b"}\n')
+    x, y = np.zeros((2, 3, 4, 4), np.uint8), np.arange(2)
+    np.savez(folder / "arrays.npz", x=x, y=y)
+    np.save(folder / "rows.npy", x)
+    x.astype(np.float32).tofile(folder / "rows.bin")
+    with h5py.File(folder / "arrays.h5", "w") as file:
+        file["x"], file["y"] = x, y
+    return folder
+
+
+@pytest.mark.parametrize("form", exchange.EXAMPLES, ids="-".join)
+def test_the_examples_of_a_format_run(form, made_samples, tmp_path, monkeypatch, capfd):
+    command, name = form
+    folder = tmp_path / "c"
+    shutil.copytree(made_samples, folder)
+    if command == "export" or name == "lmdb":
+        from_npz(folder / "arrays.npz", folder / "samples", data="x", labels="y", layout="datum")
+        for left in ("photos", "arrays.npz", "arrays.h5", "rows.npy"):
+            shutil.rmtree(folder / left) if left == "photos" else (folder / left).unlink()
+    run_all(exchange.EXAMPLES[form].splitlines(), folder, monkeypatch)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(SystemExit):
+        main([command, name, "--help"])
+    assert f"\nexamples:\n  pylmdb {command} {name} " in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_mean_the_same_everywhere(name):
     options = COMMANDS[name]._option_string_actions
@@ -88,3 +135,49 @@ def test_help_says_that_there_are_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "\nexamples:\n  pylmdb put fruit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["delete", "fruit"], "del"), (["list"], "ls"), (["exprt"], "export"), (["help"], "--help"),
+     (["export", "json", "fruit"], "jsonl"), (["import", "image", "a", "b"], "images")],
+)  # fmt: skip
+def test_an_unknown_command_names_the_one_that_was_meant(words, meant, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert f"'; did you mean {meant}?\n" in capsys.readouterr().err
+
+
+def test_keys_and_names_in_messages_are_as_they_are_typed(made, tmp_path, monkeypatch, capsys):
+    shutil.copytree(made, tmp_path / "c")
+    monkeypatch.chdir(tmp_path / "c")
+    assert main(["rename", "fruit", "prices", "tags"]) == 1
+    assert capsys.readouterr().err == (
+        "pylmdb rename: rename_db: there is a database 'tags' already;"
+        " drop() it first, or choose another name\n"
+    )
+    assert main(["verify", "fruit"]) == 0
+    assert "\n  database 'prices': 1 entries" in capsys.readouterr().out
+    assert main(["salvage", "fruit", "saved"]) == 0
+    assert "\n  database 'prices': 1 of 1 records" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["export csv fruit OUT", "export jsonl fruit OUT", "dump fruit -f OUT", "dump fruit prices=OUT",
+     "dump fruit --json -f OUT"],
+)  # fmt: skip
+def test_no_command_overwrites_a_file(command, made, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(made)
+    out = tmp_path / "out"
+    words = shlex.split(command.replace("OUT", str(out)))
+    assert main(words) == 0
+    whole = out.read_bytes()
+    out.write_bytes(b"old")
+    assert main(words) == 1
+    name = command.split()[0]
+    assert capsys.readouterr().err.startswith(f"pylmdb {name}: '{out}' exists; --overwrite replac")
+    assert out.read_bytes() == b"old"
+    assert main([*words, "--overwrite"]) == 0
+    assert out.read_bytes() == whole
+    assert os.listdir(tmp_path) == ["out"]

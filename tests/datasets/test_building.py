@@ -93,12 +93,12 @@ def test_a_failure_leaves_nothing(tmp_path, pool, func, error):
 
 def test_where_something_is(tmp_path, pool):
     (tmp_path / "set").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(pylmdb.PathExistsError):
         build([], makers.one, tmp_path / "set", executor=pool)
     for wrong in ({"workers": 0}, {"shards": 0}):
         with pytest.raises(pylmdb.InvalidParameterError, match="at least one"):
             build([], makers.one, tmp_path / "other", executor=pool, **wrong)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         build([], makers.one, tmp_path / "no" / "where", executor=pool)
 
 

@@ -278,11 +278,11 @@ def test_a_relative_path_is_kept_whole(shards, monkeypatch, tmp_path):
 def test_where_there_is_nothing(tmp_path):
     (tmp_path / "file").write_text("no data base")
     for path in (tmp_path / "no", tmp_path, str(tmp_path / "*"), str(tmp_path / "x*")):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(pylmdb.PathNotFoundError):
             Dataset(path)
     with pytest.raises(pylmdb.InvalidParameterError, match="is not an LMDB"):
         Dataset(tmp_path / "file")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         Dataset([tmp_path / "no"])
     assert len(Dataset([])) == 0
     assert [*tmp_path.iterdir()] == [tmp_path / "file"]

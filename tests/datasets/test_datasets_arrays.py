@@ -60,10 +60,32 @@ def test_an_archive_and_back(tmp_path, path, save):
     assert [*found] == [name.encode() for name in ARRAYS]
     assert all(same(found[name.encode()], array) for name, array in ARRAYS.items())
     for compress in (False, True):
-        assert datasets.to_npz(path, tmp_path / "b.npz", compress=compress) == len(ARRAYS)
+        options = {"compress": compress, "overwrite": compress}
+        assert datasets.to_npz(path, tmp_path / "b.npz", **options) == len(ARRAYS)
         with np.load(tmp_path / "b.npz") as again:
             assert again.files == [*ARRAYS]
             assert all(same(again[name], array) for name, array in ARRAYS.items())
+
+
+def test_sources_without_samples(tmp_path, path):
+    np.savez(tmp_path / "none.npz")
+    np.savez(tmp_path / "a.npz", x=np.zeros((0, 3)))
+    np.save(tmp_path / "a.npy", np.zeros((0, 3)))
+    h5py.File(tmp_path / "a.h5", "w").close()
+    for read, name, options, what in (
+        (datasets.from_npz, "none.npz", {}, "arrays"),
+        (datasets.from_npz, "a.npz", {"data": "x"}, "rows"),
+        (datasets.from_memmap, "a.npy", {}, "rows"),
+        (datasets.from_memmap, "a.npy", {"headers": False}, "rows"),
+        (datasets.from_hdf5, "a.h5", {}, "HDF5 data sets"),
+    ):
+        with pytest.raises(pylmdb.InvalidParameterError, match=f"{name}' has no {what}$"):
+            read(tmp_path / name, path, **options)
+        missing = tmp_path / f"missing-{name}"
+        with pytest.raises(pylmdb.PathNotFoundError, match="does not exist") as found:
+            read(missing, path, **options)
+        assert found.value.filename == str(missing)
+    assert not os.path.exists(path)
 
 
 @pytest.mark.parametrize("layout", ["datum", "folder2lmdb"])
@@ -137,14 +159,18 @@ def test_a_failed_export_leaves_what_was_there(tmp_path, path):
         writer.append(np.zeros(3))
         writer.append(np.zeros(4))
     for name, export in (
-        ("a.npz", lambda dest: datasets.to_npz(path, dest, data="x")),
-        ("a.npy", lambda dest: datasets.to_memmap(path, dest)),
-        ("a.h5", lambda dest: datasets.to_hdf5(path, dest, data="x")),
+        ("a.npz", lambda dest, **options: datasets.to_npz(path, dest, data="x", **options)),
+        ("a.npy", lambda dest, **options: datasets.to_memmap(path, dest, **options)),
+        ("a.h5", lambda dest, **options: datasets.to_hdf5(path, dest, data="x", **options)),
     ):
         dest = tmp_path / name
-        dest.write_bytes(b"old")
         with pytest.raises(pylmdb.InvalidParameterError, match="sample 1"):
             export(dest)
+        dest.write_bytes(b"old")
+        with pytest.raises(pylmdb.PathExistsError, match="exists; overwrite=True replaces it"):
+            export(dest)
+        with pytest.raises(pylmdb.InvalidParameterError, match="sample 1"):
+            export(dest, overwrite=True)
         assert dest.read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == ["a.h5", "a.npy", "a.npz", "packed"]
 
@@ -210,7 +236,7 @@ def test_what_cannot_be_mapped(tmp_path, path):
     for name in ("a.npz", "o.npy", "b.npy", "e.npy", "p.npy"):
         with pytest.raises(pylmdb.InvalidParameterError):
             datasets.from_memmap(tmp_path / name, path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         datasets.from_memmap(tmp_path / "none.npy", path)
     np.save(tmp_path / "x.npy", np.zeros((3, 2)))
     with pytest.raises(pylmdb.InvalidParameterError, match="headers=False"):
@@ -329,7 +355,7 @@ def test_what_is_no_hdf5_file(tmp_path, path):
     for name in ("a.h5", "b.h5"):
         with pytest.raises(pylmdb.InvalidParameterError, match="is not an HDF5 file"):
             datasets.from_hdf5(tmp_path / name, path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         datasets.from_hdf5(tmp_path / "none.h5", path)
     write_hdf5(tmp_path / "c.h5")
     with h5py.File(tmp_path / "c.h5", "a") as file:

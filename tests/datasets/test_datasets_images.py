@@ -219,7 +219,7 @@ def test_other_files_are_left_out(root, names, path):
 def test_list_files(tmp_path, root, names, path):
     text = tmp_path / "list.txt"
     text.write_text(f"{names[0]} 7\n\n  {names[1]}\t-3 \r\n")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         datasets.from_image_list(text, path, layout="datum")
     text.write_text(f"{names[0]} 7\n\n{names[1]}\t-3 \r\n")
     done = datasets.from_image_list(text, path, root=root, layout="datum", exist="replace")
@@ -314,14 +314,21 @@ def test_options_that_do_not_fit(root, names, path, options, words):
 
 
 def test_no_folder(path):
-    with pytest.raises(FileNotFoundError, match="no folder"):
+    with pytest.raises(pylmdb.PathNotFoundError, match="'/no/such/folder' does not exist"):
         datasets.from_image_folder("/no/such/folder", path)
 
 
 def test_an_empty_folder(root, path):
     os.makedirs(root)
-    assert datasets.from_image_folder(root, path).samples == 0
-    assert samples(path) == ([], [])
+    with pytest.raises(pylmdb.InvalidParameterError, match=r"has no images; extensions= .*\.png"):
+        datasets.from_image_folder(root, path)
+    with pytest.raises(pylmdb.InvalidParameterError, match="items has no images"):
+        datasets.from_images([], path)
+    with open(root + ".txt", "w") as names:
+        names.write("\n")
+    with pytest.raises(pylmdb.InvalidParameterError, match=r"txt' has no lines"):
+        datasets.from_image_list(root + ".txt", path)
+    assert not os.path.exists(path)
 
 
 def test_large_files_are_read_whole(root, path):
@@ -386,7 +393,7 @@ def test_nothing_is_overwritten(tmp_path, path):
     with Writer(path) as writer:
         writer.write(b"a.png", b"x")
     datasets.to_image_folder(path, tmp_path / "out")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(pylmdb.PathExistsError):
         datasets.to_image_folder(path, tmp_path / "out")
 
 

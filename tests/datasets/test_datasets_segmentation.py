@@ -137,7 +137,7 @@ def test_a_label_image_must_fit(root, tmp_path):
 def test_both_files_are_checked_before_one_is_made(root, tmp_path):
     pack(root, tmp_path)
     os.rename(tmp_path / "data", tmp_path / "elsewhere")
-    with pytest.raises(FileExistsError, match="labels"):
+    with pytest.raises(pylmdb.PathExistsError, match="labels"):
         pack(root, tmp_path)
     assert not os.path.exists(tmp_path / "data")
     with pytest.raises(pylmdb.InvalidParameterError, match="resume=True"):

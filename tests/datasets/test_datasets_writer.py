@@ -145,7 +145,7 @@ def test_values_are_taken_as_they_are_now(write, env_path):
 def test_what_exists(write, env_path):
     with write() as writer:
         writer.append(b"old")
-    with pytest.raises(FileExistsError, match="extend"):
+    with pytest.raises(pylmdb.PathExistsError, match="extend"):
         write()
     with pytest.raises(pylmdb.InvalidParameterError, match="exist"):
         write(exist="overwrite")
@@ -364,7 +364,7 @@ def test_permissions_stay_when_a_file_is_replaced(write, env_path, modes):
 
 @pytest.mark.parametrize("exist", ["error", "extend", "replace"])
 def test_missing_parents_are_not_made(write, tmp_path, exist):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         write(tmp_path / "no" / "such", exist=exist)
     assert os.listdir(tmp_path) == []
 

@@ -18,7 +18,7 @@ import pylmdb
 def test_flags(tmp_path, lib_version, subdir):
     path, options = tmp_path / "m", {"subdir": subdir, "lib_version": lib_version}
     for flag in "rw":
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(pylmdb.PathNotFoundError):
             pylmdb.Map(path, flag=flag, **options)
     assert not path.exists()
     with pylmdb.Map(path, **options) as m:
@@ -45,7 +45,7 @@ def test_flags(tmp_path, lib_version, subdir):
 
 
 def test_an_empty_directory_holds_nothing(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         pylmdb.Map(tmp_path, flag="w")
     assert not [*tmp_path.iterdir()]
 

@@ -52,7 +52,7 @@ def run(path: Path, rng: Random) -> None:
         attempt(folder, folder / "to1", lambda to: pylmdb.convert(path, to, 1))
         attempt(folder, other, lambda to: pylmdb.merge([path], to, choice))
         with refused():
-            pylmdb.dump(path, text, printable=rng.random() < 0.5)
+            pylmdb.dump(path, text, overwrite=True, printable=rng.random() < 0.5)
         if text.exists():
             attempt(folder, folder / "loaded", lambda to: pylmdb.load(text, to, subdir=False))
         with refused():

@@ -418,3 +418,47 @@ pylmdb.bulk_load(path + "-out", records(), memory="4 MiB")
     assert len([name for name in os.listdir(tmp_path) if ".tmp-" in name]) >= 2
     assert pylmdb.bulk_load(tmp_path / "a-out", [(b"k", b"v")]) == 1
     assert not [name for name in os.listdir(tmp_path) if ".tmp-" in name]
+
+
+@pytest.mark.parametrize("flags", [{}, {"integerkey": True}, {"dupsort": True}], ids=str)
+@pytest.mark.parametrize("where", [1, 2, "last"])
+def test_a_signal_ends_the_sort(tmp_path, lib_version, monkeypatch, flags, where):
+    """C asks now and then during the sort.  Here the signal arrives at one of these moments."""
+    asked, at = [], where
+
+    def ask(context):
+        asked.append(context)
+        if len(asked) == at:
+            signal.raise_signal(signal.SIGINT)
+        return 0
+
+    rng = random.Random(1)
+    records = [(rng.randbytes(8), rng.randbytes(4)) for _ in range(100_000)]
+    if "dupsort" in flags:
+        records = [(key[:1], key + value) for key, value in records]
+
+    def load(name):
+        return pylmdb.bulk_load(tmp_path / name, records, b"x", lib_version=lib_version, **flags)
+
+    monkeypatch.setattr(sorting, "_on_sorting", ask)
+    monkeypatch.setattr(sorting, "_prepared", set())
+    if where == "last":
+        at = None
+        assert load("whole") == len(records)
+        at, asked[:] = len(asked), []
+    with pytest.raises(KeyboardInterrupt):
+        load("new")
+    assert len(asked) == at
+    assert [name for name in os.listdir(tmp_path) if name != "whole"] == []
+
+
+def test_how_often_the_sort_asks(tmp_path, monkeypatch):
+    """At least once for each 2**18 entries in each of its passes over them."""
+    asked = []
+    monkeypatch.setattr(sorting, "_on_sorting", lambda context: asked.append(1) or 0)
+    monkeypatch.setattr(sorting, "_prepared", set())
+    rng = random.Random(1)
+    records = [(rng.randbytes(8), b"") for _ in range(300_000)]
+    pylmdb.bulk_load(tmp_path / "new", records)
+    # their bytes are read and counted, and they are sorted by each of 8 bytes
+    assert len(asked) >= 300_000 * 10 // 2**18

@@ -62,7 +62,7 @@ def test_links_are_followed(tmp_path, source, subdir):
 
 
 def test_without_a_parent(tmp_path, source):
-    with pytest.raises(FileNotFoundError, match=r"the directory does not exist: '.*missing'"):
+    with pytest.raises(pylmdb.PathNotFoundError, match="its parent directory does not exist"):
         pylmdb.merge([source], tmp_path / "missing" / "dest")
 
 
@@ -173,7 +173,7 @@ def test_a_main_database_with_flags(tmp_path, lib_version, flag):
         assert pylmdb.merge([tmp_path / "a"], new, lib_version=version) == 1
         assert pylmdb.merge([tmp_path / "a"], new) == 0
         assert pylmdb.verify(new).ok
-        pylmdb.dump(new, tmp_path / "again")
+        pylmdb.dump(new, tmp_path / "again", overwrite=True)
         assert f"\n{flag}=1\n".encode() in (tmp_path / "again").read_bytes()
     for databases in ([], [b"named"]):
         other = make(tmp_path / f"other{len(databases)}", lib_version, databases)

@@ -3,6 +3,7 @@
 
 import io
 import os
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -325,3 +326,58 @@ def test_progress(tmp_path, lib_version):
     pylmdb.load(tmp_path / "text", tmp_path / "f", progress=lambda *step: calls.append(step))
     size = os.stat(tmp_path / "text").st_size
     assert calls[-1] == (size, size)
+
+
+def test_a_file_that_exists_is_kept(open_env, tmp_path):
+    env = open_env()
+    env.open_db(b"x")
+    text = tmp_path / "text"
+    pylmdb.dump(env, text)
+    whole = text.read_bytes()
+    text.write_bytes(b"old")
+    with pytest.raises(pylmdb.PathExistsError, match=r"'.*text' exists; overwrite=True") as found:
+        pylmdb.dump(env, text)
+    assert found.value.filename == str(text)
+    with pytest.raises(pylmdb.NotFoundError):
+        pylmdb.dump(env, text, [b"missing"], overwrite=True)
+    assert text.read_bytes() == b"old"
+    text.chmod(0o640)
+    link = tmp_path / "link"
+    link.symlink_to("text")
+    pylmdb.dump(env, link, overwrite=True)
+    assert link.is_symlink()
+    assert (text.read_bytes(), text.stat().st_mode & 0o777) == (whole, 0o640)
+    pylmdb.dump(env, os.devnull)
+    with pytest.raises(pylmdb.PathNotFoundError, match="its directory does not exist"):
+        pylmdb.dump(env, tmp_path / "none" / "text")
+    with pytest.raises(pylmdb.Error, match="is a directory"):
+        pylmdb.dump(env, tmp_path, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["env", "link", "text"]
+
+
+def test_a_file_that_appears_meanwhile_is_kept(open_env, tmp_path):
+    env, text = open_env(), tmp_path / "text"
+    with pytest.raises(pylmdb.PathExistsError):
+        pylmdb.dump(env, text, progress=lambda *_: text.write_bytes(b"other"))
+    assert text.read_bytes() == b"other"
+
+
+def test_a_pipe_is_written_to(open_env, tmp_path):
+    env, pipe = open_env(), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    pylmdb.dump(env, pipe)
+    reader.join()
+    assert found[0].startswith(b"VERSION=3")
+
+
+@pytest.mark.parametrize("missing", ["missing", "missing/text", "a file/text"])
+def test_a_text_that_does_not_exist(tmp_path, missing):
+    (tmp_path / "a file").write_bytes(b"")
+    with pytest.raises(pylmdb.PathNotFoundError, match=f"load: '.*{missing}' does not exist"):
+        pylmdb.load(tmp_path / missing, tmp_path / "new")
+    with pytest.raises(pylmdb.PathNotFoundError, match="its parent directory does not exist"):
+        pylmdb.load(tmp_path / "a file", tmp_path / "none" / "new")
+    assert os.listdir(tmp_path) == ["a file"]

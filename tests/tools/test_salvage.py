@@ -294,9 +294,9 @@ def test_a_file_that_is_none(tmp_path, dest, data, text):
 
 
 def test_paths(file, tmp_path, dest):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         pylmdb.salvage(tmp_path / "nowhere", dest)
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(pylmdb.PathNotFoundError, match="does not exist"):
         pylmdb.salvage(file.path, tmp_path / "nowhere" / "saved")
     with pytest.raises(pylmdb.Error, match="name a path that does not exist"):
         pylmdb.salvage(file.path, file.path)

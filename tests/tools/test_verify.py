@@ -134,9 +134,9 @@ def test_paths(path, tmp_path, monkeypatch):
 
 
 def test_what_is_no_file(path, tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         pylmdb.verify(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         pylmdb.verify("")
     with pytest.raises(pylmdb.InvalidError, match="not a regular file"):
         pylmdb.verify(path, subdir=False)
@@ -332,7 +332,7 @@ def test_py_lmdb_s_form_gives_the_problems(path, tmp_path):
     (tmp_path / "other").write_bytes(b"text" * 4096)
     with pytest.raises(verify.VerifyError, match="other"):
         verify.verify(tmp_path / "other", subdir=False)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(pylmdb.PathNotFoundError):
         verify.verify(tmp_path / "missing")
 
 

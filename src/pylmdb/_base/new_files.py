@@ -14,6 +14,7 @@ numbers.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -28,10 +29,14 @@ from .owners import Descriptor, Owner
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
 _INFIX, _RANDOM_BYTES = b".tmp-", 8
 # bytes of the final name that are kept, so that the temporary one is not too long on any system
 _LONGEST = 200
 _DATA = b"/data.mdb"
+# errors of the system if a file system has no hard links
+_NO_LINK_ERRORS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def temporary_name(place: bytes) -> bytes:
@@ -118,17 +123,32 @@ def _make(file: Descriptor, name: bytes, mode: int) -> int:
         file.end()  # it was removed before it was locked
 
 
-def put_in_place(fd: int, name: bytes, place: bytes, mode: int | None = None) -> None:
+def put_in_place(
+    fd: int, name: bytes, place: bytes, mode: int | None = None, replace: bool = True
+) -> None:
     """Rename a temporary file to its final name, and flush both to disk.  At every moment the name
     leads to the whole old file or to the whole new one.
 
     :param mode: the permissions of the file; None to keep those that it was created with.
+    :param replace: False to raise FileExistsError if there is an old file.
     """
     if mode is not None:
         set_mode(fd, mode)
     os.fsync(fd)
-    os.replace(name, place)
+    (os.replace if replace else rename_no_replace)(name, place)
     fsync_path(os.path.dirname(os.path.abspath(place)))
+
+
+def rename_no_replace(old: bytes, new: bytes) -> None:
+    """Rename a file by a hard link, which never replaces an existing file."""
+    try:
+        os.link(old, new)
+    except OSError as failure:
+        if failure.errno not in _NO_LINK_ERRORS:
+            raise
+        if os.path.lexists(new):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
+        os.rename(old, new)
 
 
 def remove(name: bytes) -> None:
@@ -141,23 +161,29 @@ def remove(name: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iterator[BinaryIO]:
+def replacing(path: Path, refusal: Exception | None = None) -> Iterator[BinaryIO]:
     """A ``with`` block that writes a file.
 
     At the end of the block the file gets the name ``path``, and the permissions of the file that it
     replaces.  If the block raises, the new file is removed.
+
+    :param refusal: the exception to raise if the file exists by then; None to replace it.
     """
     place = os.fsencode(path)
     mode = None
-    with suppress(FileNotFoundError):
-        mode = os.stat(place).st_mode & 0o7777
+    if refusal is None:
+        with suppress(FileNotFoundError):
+            mode = os.stat(place).st_mode & 0o7777
     new = Temporary(place)
     with new, new:
         fd = new.make(0o666 if mode is None else 0o600)
         with open(fd, "w+b", closefd=False) as file:
             yield file
             file.flush()
-            put_in_place(fd, new.name, place, mode)
+            try:
+                put_in_place(fd, new.name, place, mode, refusal is None)
+            except FileExistsError:
+                raise refusal or AssertionError from None
 
 
 def publish_file(path: str | os.PathLike[str], content: bytes) -> None:

@@ -148,7 +148,7 @@ REFUSALS: dict[str, Refusal] = {
     "database is missing": _of(
         InvalidParameterError,
         "this transaction does not have the database {!r}",
-        "it was created later, or dropped; begin a new transaction",
+        "it was created later, dropped or renamed; begin a new transaction",
         errno.EINVAL,
     ),
     "number in a read transaction": _of(

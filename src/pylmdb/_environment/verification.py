@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _engine, _registry
 from .._base.owners import Descriptor
 from .._shared.opening import EMPTY
-from ..errors import CorruptedError, InvalidError, error
+from ..errors import CorruptedError, InvalidError, error, require_path
 from .report import CheckedDatabase, Finding, Report
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def check_file(
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = Descriptor()
     with file, file:
+        require_path(operation, name if os.path.isdir(given_path) else given_path)
         fd = file.open(name, flags)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise InvalidError(

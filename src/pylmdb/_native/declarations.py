@@ -31,6 +31,7 @@ OTHERS = """
 static char *const PYLMDB_VERSION_STRING;
 
 extern "Python" int pylmdb_on_reader_line(const char *line, void *ctx);
+extern "Python" int pylmdb_on_sorting(void *context);
 extern "Python" int pylmdb_on_verified(void *context, uint64_t done, uint64_t total);
 extern "Python" int pylmdb_on_salvaged(void *context, int tree, const struct pylmdb_bytes *records,
                                        size_t count);

@@ -10,10 +10,29 @@
 /* How many bytes of a string are sorted at once. */
 #define STEP sizeof(unsigned long long)
 
+/* How many entries are looked at between two questions whether to stop. An entry takes from 1 to
+ * 100 nanoseconds, and a question about a microsecond. */
+#define INTERVAL ((size_t)1 << 18)
+#define CHUNK ((size_t)1 << 16)
+/* In a loop over entries: whether to stop. */
+#define STOPS_AT(stop, i) ((i) % CHUNK == CHUNK - 1 && pylmdb_sort_stops(stop, CHUNK))
+
+int pylmdb_sort_stops(struct pylmdb_stop *stop, size_t work)
+{
+    if (!stop || stop->stops)
+        return stop && stop->stops;
+    if (stop->left > work) {
+        stop->left -= work;
+        return 0;
+    }
+    stop->left = INTERVAL;
+    return stop->stops = stop->asked(stop->context) != 0;
+}
+
 /* One pass of a radix sort: sort by the byte at shift; keys with equal bytes keep their
  * order. */
-static void sort_by_byte(const struct pylmdb_sort_entry *from, struct pylmdb_sort_entry *to,
-                         size_t count, int shift, const size_t *sizes)
+static int sort_by_byte(const struct pylmdb_sort_entry *from, struct pylmdb_sort_entry *to,
+                        size_t count, int shift, const size_t *sizes, struct pylmdb_stop *stop)
 {
     size_t starts[256], i, at = 0;
 
@@ -21,26 +40,35 @@ static void sort_by_byte(const struct pylmdb_sort_entry *from, struct pylmdb_sor
         starts[i] = at;
         at += sizes[i];
     }
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
         to[starts[from[i].order >> shift & 0xff]++] = from[i];
+        if (STOPS_AT(stop, i))
+            return 1;
+    }
+    return 0;
 }
 
-/* Sort by order; the result is in one of the two. */
+/* Sort by order; the result is in one of the two. NULL: it was stopped. */
 static struct pylmdb_sort_entry *sort_entries(struct pylmdb_sort_entry *entries,
-                                              struct pylmdb_sort_entry *other, size_t count)
+                                              struct pylmdb_sort_entry *other, size_t count,
+                                              struct pylmdb_stop *stop)
 {
     struct pylmdb_sort_entry *swap;
     size_t sizes[8][256], i;
     int byte;
 
     memset(sizes, 0, sizeof(sizes));
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
         for (byte = 0; byte < 8; byte++)
             sizes[byte][entries[i].order >> 8 * byte & 0xff]++;
+        if (STOPS_AT(stop, i))
+            return NULL;
+    }
     for (byte = 0; byte < 8; byte++) {
         if (sizes[byte][entries[0].order >> 8 * byte & 0xff] == count)
             continue; /* all keys have the same byte */
-        sort_by_byte(entries, other, count, 8 * byte, sizes[byte]);
+        if (sort_by_byte(entries, other, count, 8 * byte, sizes[byte], stop))
+            return NULL;
         swap = entries;
         entries = other;
         other = swap;
@@ -128,7 +156,7 @@ struct pylmdb_sort_entry *pylmdb_order_keys(const MDB_val *keys, size_t count, u
         entries[i].index = i;
         sorted = sorted && (!i || entries[i - 1].order <= entries[i].order);
     }
-    return sorted ? entries : sort_entries(entries, entries + count, count);
+    return sorted ? entries : sort_entries(entries, entries + count, count, NULL);
 }
 
 /* -- exactly -----------------------------------------------------------------------
@@ -152,14 +180,15 @@ static int compare_strings(const MDB_val *a, const MDB_val *b, unsigned int orde
     return cmp ? cmp : (a->mv_size > b->mv_size) - (a->mv_size < b->mv_size);
 }
 
-/* How many bytes after the first skip, which are equal, all strings have in common. */
+/* How many bytes after the first skip, which are equal, all strings have in common; anything if
+ * it is stopped. */
 static size_t common_bytes(const struct pylmdb_strings *strings,
                            const struct pylmdb_sort_entry *entries, size_t count, size_t skip)
 {
     const MDB_val first = strings->at(strings, entries[0].index);
     size_t i, j, length = first.mv_size - skip;
 
-    for (i = 1; i < count && length; i++) {
+    for (i = 1; i < count && length && !STOPS_AT(strings->stop, i); i++) {
         const MDB_val string = strings->at(strings, entries[i].index);
 
         if (string.mv_size - skip < length)
@@ -193,11 +222,14 @@ static void sort_few(const struct pylmdb_strings *strings, struct pylmdb_sort_en
     memcpy(entries + n, other + i, (half - i) * sizeof(*entries));
 }
 
-static void sort_by_order(struct pylmdb_sort_entry *entries, struct pylmdb_sort_entry *other,
-                          size_t count)
+static int sort_by_order(struct pylmdb_sort_entry *entries, struct pylmdb_sort_entry *other,
+                         size_t count, struct pylmdb_stop *stop)
 {
-    if (sort_entries(entries, other, count) != entries)
+    const struct pylmdb_sort_entry *sorted = sort_entries(entries, other, count, stop);
+
+    if (sorted && sorted != entries)
         memcpy(entries, other, count * sizeof(*entries));
+    return !sorted;
 }
 
 /* How many entries from the first on have the same order. */
@@ -210,57 +242,69 @@ static size_t count_equal(const struct pylmdb_sort_entry *entries, size_t count)
     return n;
 }
 
-static void sort_after(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
-                       struct pylmdb_sort_entry *other, size_t count, size_t skip);
+static int sort_after(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
+                      struct pylmdb_sort_entry *other, size_t count, size_t skip);
 
 /* Sort strings whose bytes before end are equal, where zeros follow the end of a string: those
  * that end there come first, the shortest of them at the beginning. */
-static void sort_rest(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
-                      struct pylmdb_sort_entry *other, size_t count, size_t end)
+static int sort_rest(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
+                     struct pylmdb_sort_entry *other, size_t count, size_t end)
 {
     size_t i, n = 0;
 
+    if (pylmdb_sort_stops(strings->stop, count % CHUNK))
+        return 1;
     if (count < FEW) {
         sort_few(strings, entries, other, count);
-        return;
+        return 0;
     }
     for (i = 0; i < count; i++) {
         const size_t size = strings->at(strings, entries[i].index).mv_size;
 
         entries[i].order = size <= end ? STEP - (end - size) : STEP + 1;
         n += size <= end;
+        if (STOPS_AT(strings->stop, i))
+            return 1;
     }
-    sort_by_order(entries, other, count);
-    if (n < count)
-        sort_after(strings, entries + n, other, count - n, end);
+    if (sort_by_order(entries, other, count, strings->stop))
+        return 1;
+    return n < count && sort_after(strings, entries + n, other, count - n, end);
 }
 
 /* Sort strings that have the first skip bytes in common. */
-static void sort_after(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
-                       struct pylmdb_sort_entry *other, size_t count, size_t skip)
+static int sort_after(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
+                      struct pylmdb_sort_entry *other, size_t count, size_t skip)
 {
     size_t i, equal;
 
+    if (pylmdb_sort_stops(strings->stop, count % CHUNK))
+        return 1;
     if (count < FEW) {
         sort_few(strings, entries, other, count);
-        return;
+        return 0;
     }
     skip += common_bytes(strings, entries, count, skip);
+    if (strings->stop && strings->stop->stops)
+        return 1;
     for (i = 0; i < count; i++) {
         const MDB_val string = strings->at(strings, entries[i].index);
 
         entries[i].order = bytes_after(&string, skip, strings->order);
+        if (STOPS_AT(strings->stop, i))
+            return 1;
     }
-    sort_by_order(entries, other, count);
+    if (sort_by_order(entries, other, count, strings->stop))
+        return 1;
     for (i = 0; i < count; i += equal) {
         equal = count_equal(entries + i, count - i);
-        if (equal > 1)
-            sort_rest(strings, entries + i, other, equal, skip + STEP);
+        if (equal > 1 && sort_rest(strings, entries + i, other, equal, skip + STEP))
+            return 1;
     }
+    return 0;
 }
 
-static void sort_integers(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
-                          struct pylmdb_sort_entry *other, size_t count)
+static int sort_integers(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
+                         struct pylmdb_sort_entry *other, size_t count)
 {
     size_t i;
 
@@ -268,15 +312,16 @@ static void sort_integers(const struct pylmdb_strings *strings, struct pylmdb_so
         const MDB_val string = strings->at(strings, entries[i].index);
 
         entries[i].order = order_of(&string, 0, 1);
+        if (STOPS_AT(strings->stop, i))
+            return 1;
     }
-    sort_by_order(entries, other, count);
+    return sort_by_order(entries, other, count, strings->stop);
 }
 
-void pylmdb_sort_strings(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
-                         struct pylmdb_sort_entry *other, size_t count)
+int pylmdb_sort_strings(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
+                        struct pylmdb_sort_entry *other, size_t count)
 {
     if (count && strings->order & MDB_INTEGERKEY)
-        sort_integers(strings, entries, other, count);
-    else
-        sort_after(strings, entries, other, count, 0);
+        return sort_integers(strings, entries, other, count);
+    return sort_after(strings, entries, other, count, 0);
 }

@@ -10,6 +10,16 @@
 struct pylmdb_sort_entry *pylmdb_order_keys(const MDB_val *keys, size_t count, unsigned int dbflags,
                                             struct pylmdb_sort_entry *entries);
 
+/* How a long sort asks, at intervals, whether it must stop. */
+struct pylmdb_stop {
+    /* return 1 to stop */
+    int (*asked)(void *context);
+    void *context;
+    /* how many entries are looked at before it asks again, and whether it must stop */
+    size_t left;
+    int stops;
+};
+
 /* Strings that are sorted: keys, or values of one key. */
 struct pylmdb_strings {
     /* the string with an index */
@@ -18,11 +28,17 @@ struct pylmdb_strings {
     /* MDB_REVERSEKEY, MDB_INTEGERKEY, or 0: how they are compared, as keys are. Integers have
      * 4 or 8 bytes, all the same size. */
     unsigned int order;
+    /* NULL: it does not ask */
+    struct pylmdb_stop *stop;
 };
 
+/* Return whether to stop, after work entries were looked at. */
+int pylmdb_sort_stops(struct pylmdb_stop *stop, size_t work);
+
 /* Sort entries by the strings with their indexes, as the database does. Equal strings keep
- * their order. other has room for as many entries. */
-void pylmdb_sort_strings(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
-                         struct pylmdb_sort_entry *other, size_t count);
+ * their order. other has room for as many entries. Return 1 if it was stopped; then the entries
+ * have any order, or are not set. */
+int pylmdb_sort_strings(const struct pylmdb_strings *strings, struct pylmdb_sort_entry *entries,
+                        struct pylmdb_sort_entry *other, size_t count);
 
 #endif

@@ -388,6 +388,16 @@ class SharedEnv(SharedCore):
 
     # -- database handles ---------------------------------------------------------
 
+    def make_room_for(self, databases: int) -> None:
+        """Make room for the named databases that the file has, before anything uses them."""
+        room = self.max_dbs
+        while room < databases:
+            room *= 2
+        if room > self.max_dbs:
+            self.end_idle()
+            if not self.engine.lib.pylmdb_env_grow_dbs(self.ptr, room + SPARE_SLOTS):
+                self.max_dbs = room
+
     def grow_dbs(self, needed: int) -> bool:
         """Make room for twice as many named databases, unless another thread has just done so.
 

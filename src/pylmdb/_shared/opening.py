@@ -20,6 +20,7 @@ from ..errors import (
     InvalidError,
     LockFileError,
     error,
+    path_error,
 )
 
 if TYPE_CHECKING:
@@ -85,10 +86,7 @@ class Look:
 
 def _refused(name: str, code: int, problem: str, hint: str = "") -> Error:
     """The exception for a path that cannot be opened; ``problem`` follows its name."""
-    failure = error(f"open: {name!r}", code, hint, f"open: {name!r} {problem}")
-    if isinstance(failure, OSError):
-        failure.filename = name
-    return failure
+    return path_error("open", name, code, problem, hint)
 
 
 def no_files(name: str, problem: str, hint: str = "") -> Error:
@@ -131,7 +129,7 @@ def _check_missing(options: Options, code: int) -> None:
     elif os.path.lexists(path):
         raise no_files(given, "is a symbolic link to a path that does not exist")
     elif not os.path.isdir(os.path.dirname(path)):
-        raise _no_parent(options)
+        raise no_parent(given, path)
     elif options.readonly:
         raise no_files(given, "does not exist, and readonly=True creates no directory")
     elif not options.create:
@@ -140,9 +138,13 @@ def _check_missing(options: Options, code: int) -> None:
         raise RetryError(no_files(given, "is being removed by another process"))
 
 
-def _no_parent(options: Options) -> Error:
-    """The exception for a path whose parent directory does not exist, or is a file."""
-    given, parent = options.given_path, os.path.dirname(options.path)
+def no_parent(given: str, path: bytes) -> Error:
+    """The exception for a path whose parent directory does not exist, or is a file.
+
+    :param given: the path for the message.
+    :param path: the same, absolute.
+    """
+    parent = os.path.dirname(path)
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)
     if not os.path.isdir(parent):
@@ -203,7 +205,7 @@ class OpenAttempt:
             return
         except OSError as failure:
             if isinstance(failure, FileNotFoundError):
-                raise _no_parent(options) from None
+                raise no_parent(options.given_path, options.path) from None
             raise OSError(
                 failure.errno, os.strerror(failure.errno or 0), options.given_path
             ) from None

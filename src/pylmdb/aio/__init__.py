@@ -28,6 +28,7 @@ from .executors import YIELD_INTERVAL, InlineExecutor, TransactionExecutor
 from .loop_state import CommitBatcher, LoopState
 from .methods import AwaitableContext, Wrapper
 from .transaction import AsyncTransaction
+from .whole_files import bulk_load, convert, dump, load, merge, salvage, verify
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -47,7 +48,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "wrap"]
+__all__ = [
+    "AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "bulk_load", "convert", "dump", "load",
+    "merge", "salvage", "verify", "wrap",
+]  # fmt: skip
 __dir__ = directory(__all__)
 
 

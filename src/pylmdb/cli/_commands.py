@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from ._output import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 # the longest time in seconds that an option accepts
 _MAX_SECONDS = 1e6
@@ -33,6 +34,15 @@ def seconds(text: str) -> float:
     if not 0 <= value <= _MAX_SECONDS:
         raise ValueError
     return value
+
+
+# what other programs call commands and formats
+_USUAL = {
+    "add": "put", "backup": "copy", "cat": "scan", "check": "verify", "clear": "drop", "cp": "copy",
+    "delete": "del", "help": "--help", "insert": "put", "json": "jsonl", "keys": "scan",
+    "list": "ls", "mv": "rename", "remove": "del", "repair": "salvage", "rm": "del",
+    "search": "find", "set": "put", "show": "scan", "size": "stat", "tables": "ls",
+}  # fmt: skip
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -70,6 +80,20 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse an unknown command or format, and name the one that was probably meant."""
+        known = action.choices
+        if not isinstance(action, argparse._SubParsersAction) or known is None or value in known:
+            super()._check_value(action, value)
+            return
+        what = str(action.metavar or "command").lower()
+        advice = f"the {what}s are {', '.join(known)}"
+        for meant in [_USUAL.get(value, ""), *get_close_matches(value, known, 1)]:
+            if meant in known or meant.startswith("-"):
+                advice = f"did you mean {meant}?"
+                break
+        raise argparse.ArgumentError(None, f"there is no {what} {value!r}; {advice}")
+
     def error(self, message: str) -> NoReturn:
         super().error(visible(message))
 
@@ -95,7 +119,7 @@ class Commands:
         """
         made = self._subparsers.add_parser(
             name, help=text[0].lower() + text[1:].split(".")[0], description=text,
-            formatter_class=HelpFormatter, epilog=_shown(examples), conflict_handler="resolve",
+            formatter_class=HelpFormatter, epilog=shown(examples), conflict_handler="resolve",
         )  # fmt: skip
         made.set_defaults(
             run=run, failure=1, refuse=made.error, json=False, no_lock=False, read=False,
@@ -122,7 +146,8 @@ class Commands:
         return made
 
 
-def _shown(examples: str) -> str | None:
+def shown(examples: str) -> str | None:
+    """Return lines of examples as a help text shows them."""
     return "\n  ".join(["examples:", *examples.splitlines()]) if examples else None
 
 

@@ -10,6 +10,7 @@ In JSON text is a string, and other bytes are ``{"hex": "..."}``.
 from __future__ import annotations
 
 import argparse
+import ast
 import base64
 import json
 import math
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 # the first bytes of an array in the .npy format
 _NPY = b"\x93NUMPY"
+# bytes in a message, as repr() writes them
+_LITERAL = re.compile(r"""\bb(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 # how bytes are written that are not readable text
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})+")
 # characters that are not printable, but readable in a value
@@ -310,6 +313,11 @@ class Format:
 
 # the form in which names of databases, and keys in messages, are shown and typed
 NAME = Format("auto", 0, b"")
+
+
+def literals_as_text(text: str) -> str:
+    """Return a message of pylmdb with keys and names as they are typed, instead of b'...'."""
+    return _LITERAL.sub(lambda found: repr(NAME.text(ast.literal_eval(found[0]))), text)
 
 
 def name_json(name: bytes | None) -> object:

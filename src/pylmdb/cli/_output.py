@@ -14,6 +14,9 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from .._shared.output_files import output
+from ..errors import require_path
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
@@ -98,12 +101,22 @@ class VisibleText:
         return len(text)
 
 
+def add_overwrite(command: argparse._ActionsContainer) -> None:
+    """Add the option without which a command overwrites no file."""
+    command.add_argument("--overwrite", action="store_true",
+                         help="replace a file that exists")  # fmt: skip
+
+
 @contextmanager
-def text_output(path: str | None) -> Iterator[TextIO | VisibleText]:
+def text_output(args: argparse.Namespace, path: str | None) -> Iterator[TextIO | VisibleText]:
     """Open a file to write text to in UTF-8; None and "-" are standard output."""
     if path is not None and path != "-":
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            yield file
+        with output(args.command, path, args.overwrite) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="")
+            try:
+                yield text
+            finally:
+                text.detach()  # it flushes
     elif sys.stdout.isatty():
         yield VisibleText()
     else:
@@ -116,11 +129,12 @@ def text_output(path: str | None) -> Iterator[TextIO | VisibleText]:
 
 
 @contextmanager
-def binary_input(path: str | None) -> Iterator[BinaryIO]:
+def binary_input(args: argparse.Namespace, path: str | None) -> Iterator[BinaryIO]:
     """Open a file to read; None and "-" are standard input."""
     if path is None or path == "-":
         yield sys.stdin.buffer
     else:
+        require_path(args.command, path)
         with open(path, "rb") as file:
             yield file
 

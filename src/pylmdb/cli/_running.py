@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import Error
+from ._data import literals_as_text
 from ._output import print_error
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _FAILURES = (Error, OSError, ValueError, ImportError, OverflowError, RecursionEr
 
 # parts of messages that name a parameter, and the option that sets it
 _OPTIONS = {
+    "extensions= chooses the files, by default": "the extensions of images are",
+    "overwrite=True replaces it": "--overwrite replaces it",
     "on_conflict='first' or 'last'": "--on-conflict first or last",
     "subdir=False means a file; leave subdir out": "--use-single-file means a file; leave it out",
 }
@@ -39,9 +42,9 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     except _FAILURES as failure:
-        text = _as_options(" ".join(str(failure).split())) or type(failure).__name__
+        text = _as_typed(" ".join(str(failure).split())) or type(failure).__name__
         with suppress(OSError):
-            print_error(args, text)
+            print_error(args, text.removeprefix(f"{args.command}: "))
         try:
             sys.stdout.flush()
         except OSError:
@@ -49,11 +52,11 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     return int(args.failure)
 
 
-def _as_options(text: str) -> str:
-    """Name options instead of parameters."""
+def _as_typed(text: str) -> str:
+    """Name options instead of parameters, and keys and databases as they are typed."""
     for parameter, option in _OPTIONS.items():
         text = text.replace(parameter, option)
-    return text
+    return literals_as_text(text)
 
 
 def _prepare_streams() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..tools import salvage, verify
+from ._data import literals_as_text
 from ._opening import require
 from ._output import print_json, progress, visible
 
@@ -79,4 +80,4 @@ def salvage_file(args: argparse.Namespace) -> None:
 
 
 def _print_lines(report: object) -> None:
-    print("\n".join(map(visible, str(report).splitlines())))
+    print("\n".join(map(visible, literals_as_text(str(report)).splitlines())))

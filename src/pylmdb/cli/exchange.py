@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..tools.dumping import refuse_own_file
 from ._arguments import command_first
-from ._commands import HelpFormatter, Parser, accept_known, add_database
+from ._commands import HelpFormatter, Parser, accept_known, add_database, shown
 from ._data import Failures, add_formats, formats
 from ._opening import add_flags, database, name_of, reading
-from ._output import binary_input, counted, print_result, progress, text_output
+from ._output import add_overwrite, binary_input, counted, print_result, progress, text_output
 from ._records import add_range, bounds, own_records
 from ._storing import chosen_flags, store
 from .csv_tables import CsvTable, delimiter
@@ -33,6 +33,54 @@ if TYPE_CHECKING:
 
 # formats of records; those of data sets are in pylmdb.datasets.formats
 _RECORDS = {"csv": "rows of a CSV file", "jsonl": "lines of JSON"}
+# for each format, the examples of its help
+EXAMPLES = {
+    ("import", "csv"): """\
+pylmdb import csv table.csv new
+pylmdb import csv table.csv new --key id -d rows
+pylmdb import csv table.tsv new --delimiter tab --no-header""",
+    ("import", "jsonl"): """\
+pylmdb import jsonl records.jsonl new
+pylmdb import jsonl records.jsonl new -d rows --on-conflict error
+gunzip -c records.jsonl.gz | pylmdb import jsonl - new""",
+    ("import", "images"): """\
+pylmdb import images photos samples
+pylmdb import images photos small --layout datum --resize 256x256 --shuffle""",
+    ("import", "imagelist"): """\
+pylmdb import imagelist train.txt samples --root photos --layout datum
+pylmdb import imagelist masks.txt images --labels images --labels-path labels""",
+    ("import", "hdf5"): """\
+pylmdb import hdf5 arrays.h5 samples
+pylmdb import hdf5 arrays.h5 rows --data x --labels y --layout datum""",
+    ("import", "npz"): """\
+pylmdb import npz arrays.npz samples
+pylmdb import npz arrays.npz rows --data x --labels y --layout datum""",
+    ("import", "memmap"): """\
+pylmdb import memmap rows.npy samples
+pylmdb import memmap rows.bin floats --dtype float32""",
+    ("import", "lmdb"): """\
+pylmdb import lmdb samples other-layout --layout caffe""",
+    ("export", "csv"): """\
+pylmdb export csv fruit fruit.csv
+pylmdb export csv fruit fruit.csv --overwrite
+pylmdb export csv fruit -d prices --prefix a""",
+    ("export", "jsonl"): """\
+pylmdb export jsonl fruit fruit.jsonl
+pylmdb export jsonl fruit - | gzip > fruit.jsonl.gz""",
+    ("export", "images"): """\
+pylmdb export images samples pictures
+pylmdb export images samples files --names number""",
+    ("export", "hdf5"): """\
+pylmdb export hdf5 samples arrays.h5
+pylmdb export hdf5 samples arrays.h5 --data x --labels y --overwrite""",
+    ("export", "npz"): """\
+pylmdb export npz samples arrays.npz
+pylmdb export npz samples arrays.npz --data x --compress --overwrite""",
+    ("export", "memmap"): """\
+pylmdb export memmap samples rows.npy --labels labels.npy""",
+    ("export", "lmdb"): """\
+pylmdb export lmdb samples other-layout --layout caffe""",
+}
 _IMPORTS = """\
 pylmdb import csv table.csv new
 pylmdb import csv table.csv new --key id -d rows
@@ -80,6 +128,11 @@ def export_samples(args: argparse.Namespace) -> int | None:
     return None
 
 
+def _explained(command: str, form: str) -> dict[str, Any]:
+    """Return the options of a parser that show the examples of a format."""
+    return {"formatter_class": HelpFormatter, "epilog": shown(EXAMPLES[command, form])}
+
+
 def _parse(
     command: str, words: list[str], environment: int, add_options: Callable[[Parser, str], None]
 ) -> argparse.Namespace:
@@ -88,7 +141,7 @@ def _parse(
     :param environment: index of the operand that is the environment.
     """
     form = words[0]
-    parser = Parser(f"pylmdb {command} {form}", formatter_class=HelpFormatter)
+    parser = Parser(f"pylmdb {command} {form}", **_explained(command, form))
     parser.set_defaults(command=command, form=form, refuse=parser.error, no_lock=False)
     accept_known(parser, env=environment)
     add_options(parser, form)
@@ -135,13 +188,14 @@ def _add_export(parser: Parser, form: str) -> None:
     parser.add_argument("path", metavar="PATH", help="path of the environment")
     parser.add_argument("dest", metavar="DEST", nargs="?", default="-",
                         help="path to write; '-', the default, is standard output")  # fmt: skip
+    add_overwrite(parser)
     add_range(parser, "write")
     add_database(parser, "write a named database instead of the main one")
 
 
 def import_records(args: argparse.Namespace) -> int:
     """``pylmdb import csv`` and ``pylmdb import jsonl``."""
-    with binary_input(args.source) as file:
+    with binary_input(args, args.source) as file:
         table = CsvTable(args, file) if args.form == "csv" else JsonLines(args, file)
         sections = table.sections(name_of(args.db), chosen_flags(args))
         written = store(args, sections, args.on_conflict)
@@ -158,7 +212,7 @@ def export_records(args: argparse.Namespace) -> int:
         if args.dest != "-":
             refuse_own_file("export", env, args.dest)
         records = own_records(txn, db, **bounds(args, pair[0]))
-        with text_output(args.dest) as out:
+        with text_output(args, args.dest) as out:
             if args.form == "csv":
                 write_csv(out, records, pair, failures, args)
             else:
@@ -176,7 +230,10 @@ def _run(
     for name, (each, function, options) in directions.items():
         if function is None:
             continue
-        made = choices.add_parser(name, help=each.description, description=each.description)
+        made = choices.add_parser(
+            name, help=each.description, description=each.description,
+            **_explained(args.command, name),
+        )  # fmt: skip
         made.add_argument("source", metavar="SOURCE", help="path to read")
         made.add_argument("dest", metavar="DEST", help="path to write")
         made.add_argument("--json", action="store_true", help="print the result as JSON")

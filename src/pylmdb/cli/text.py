@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .._shared.output_files import output
 from ..tools import dump, load
 from ..tools.bulk_loading import Section
 from ..tools.dumping import refuse_own_file
@@ -15,6 +16,7 @@ from ._data import NAME, Failures, add_formats, formats_of
 from ._opening import add_flags, name_of, open_database, reading, refuse_to_write, require
 from ._output import (
     VisibleOutput,
+    add_overwrite,
     binary_input,
     counted,
     print_error,
@@ -98,6 +100,7 @@ pylmdb dump -A fruit --json | gzip > fruit.jsonl.gz""",
     command.add_argument(
         "-f", dest="file", metavar="FILE", help="write to FILE instead of standard output"
     )
+    add_overwrite(command)
     command.add_argument(
         "files", metavar="NAME=FILE", nargs="*",
         help="write the database NAME to FILE as 'python -m lmdb dump' does",
@@ -173,14 +176,14 @@ def dump_text(args: argparse.Namespace) -> None:
         if out is None:
             out = VisibleOutput() if sys.stdout.isatty() else sys.stdout.buffer
         dump(env, out, databases, None if args.file is None else progress(),
-             printable=args.printable)  # fmt: skip
+             printable=args.printable, overwrite=args.overwrite)  # fmt: skip
 
 
 def _dump_json(args: argparse.Namespace, env: Environment, databases: str | list[Any]) -> None:
     """Write databases as lines of JSON, with a line for each database before its records."""
     if args.file is not None:
         refuse_own_file("dump", env, args.file)
-    with env.begin() as txn, text_output(args.file) as out:
+    with env.begin() as txn, text_output(args, args.file) as out:
         names = databases if isinstance(databases, list) else env.dbs(txn)
         if not isinstance(databases, list) and databases != "named":
             names = [None, *names] if databases == "all" else [None]
@@ -198,7 +201,7 @@ def _dump_to_files(args: argparse.Namespace) -> None:
         for name, path in _named_files(args):
             refuse_own_file("dump", env, path)
             db = open_database(env, name, txn)
-            with open(path, "wb") as out:
+            with output("dump", path, args.overwrite) as out:
                 write_cdb(out, own_records(txn, db))
 
 
@@ -222,7 +225,7 @@ def restore_text(args: argparse.Namespace) -> None:
 def _restored(args: argparse.Namespace) -> Iterator[Section]:
     flags = chosen_flags(args)
     for name, path in _named_files(args):
-        with open(path, "rb") as file:
+        with binary_input(args, path) as file:
             records = partial(read_records, file, path)
             yield Section(name_of(name), flags if name else None, lambda *_, read=records: read())
 
@@ -232,7 +235,7 @@ def load_text(args: argparse.Namespace) -> None:
     if args.json:
         if args.append or args.plain:
             args.refuse("-a and -T cannot be used together with --json")
-        with binary_input(args.file) as file:
+        with binary_input(args, args.file) as file:
             sections = JsonLines(args, file).sections(name_of(args.db), chosen_flags(args))
             written = store(args, sections, "first" if args.keep else "last")
     else:

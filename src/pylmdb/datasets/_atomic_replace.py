@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary, leads_to, put_in_place, set_mode
 from .._base.owners import Owner
+from .._shared.opening import no_parent
 
 if TYPE_CHECKING:
     from .._shared.options import Options
@@ -35,6 +36,8 @@ class Replacement(Owner):
 
     def __init__(self, target: Options, mode: int) -> None:
         self._target = target
+        if not os.path.isdir(os.path.dirname(target.path)):
+            raise no_parent(target.given_path, target.path)
         if target.subdir:
             with suppress(FileExistsError):
                 os.mkdir(target.path, mode)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
@@ -11,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from .._base.owners import Descriptor
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, path_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -30,11 +31,15 @@ _FLAGS = sum(getattr(os, name, 0) for name in _NAMES)
 def read_file(path: str) -> bytes:
     """Read a regular file.
 
+    :raises PathNotFoundError: it does not exist.
     :raises InvalidParameterError: it is another kind of file, such as a pipe, which could block.
     """
     file = Descriptor()
     with file, file:
-        fd = file.open(path, _FLAGS)
+        try:
+            fd = file.open(path, _FLAGS)
+        except FileNotFoundError:
+            raise path_error("read", path, errno.ENOENT, "does not exist") from None
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise InvalidParameterError(

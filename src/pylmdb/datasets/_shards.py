@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.numpy import np
 from ..environment import Environment
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, path_error
 from ..tools.sources import open_unlocked_if_safe
 from . import layouts
 
@@ -41,7 +41,7 @@ _MAGIC = 0xBEEFC0DE.to_bytes(4, "little"), 0xBEEFC0DE.to_bytes(4, "big")
 def find_environments(path: Path | Sequence[Path]) -> list[str]:
     """Return the paths of the environments that a path, a pattern, a directory or a list means.
 
-    :raises FileNotFoundError: there is no environment.
+    :raises PathNotFoundError: there is no environment.
     :raises InvalidParameterError: a path is neither an environment nor a directory.
     """
     if not isinstance(path, (str, bytes, os.PathLike)):
@@ -58,10 +58,10 @@ def find_environments(path: Path | Sequence[Path]) -> list[str]:
             f"{name!r} is not an LMDB environment: it is a file of another format"
         )
     else:
-        raise FileNotFoundError(errno.ENOENT, "there is no data set", name)
+        raise path_error("Dataset", name, errno.ENOENT, "does not exist")
     found = sorted(each for each in inside if is_environment(each))
     if not found:
-        raise FileNotFoundError(errno.ENOENT, "there is no LMDB environment", name)
+        raise path_error("Dataset", name, errno.ENOENT, "has no LMDB environment in it")
     return found
 
 

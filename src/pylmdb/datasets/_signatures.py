@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from .._base.keywords import refuse_unknown
+from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from os import PathLike
     from typing import Literal
 
     from ..tools.progress import Progress
@@ -95,6 +98,14 @@ def accepts(options: object, *receivers: Callable[..., Any]) -> Callable[[Functi
         return cast("Function", call)
 
     return decorate
+
+
+def nothing_in(
+    function: str, source: str | PathLike[str], what: str, hint: str = ""
+) -> InvalidParameterError:
+    """Return the exception for a source of which an empty data set would be made."""
+    name = os.fspath(source)
+    return InvalidParameterError(f"{function}: {name!r} has no {what}", hint=hint)
 
 
 def _explained(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ from .._base.keywords import explains_keywords
 from .._base.new_files import Temporary, replacing
 from .._base.owners import Descriptor, Owner
 from ..environment import Environment
-from ..errors import InvalidParameterError, KeyExistsError
+from ..errors import InvalidParameterError, KeyExistsError, path_error
 from ..tools.merging import merge as merge_shards
 from ..tools.progress import Reporter
 
@@ -84,7 +84,8 @@ def build(
         are moved to ``path``.  Use it if ``path`` is on a network file system, where LMDB does not
         work.
     :return: the number of records.
-    :raises FileExistsError: ``path`` exists.
+    :raises PathExistsError: ``path`` exists.
+    :raises PathNotFoundError: its parent directory does not exist.
     :raises InvalidParameterError: ``workers`` or ``shards`` is less than 1.
     :raises KeyExistsError: a key has two values.
     :raises TypeError: a result of ``func`` is not a record and not an iterable.
@@ -94,7 +95,10 @@ def build(
     """
     path = os.path.abspath(path)
     if os.path.lexists(path):
-        raise FileExistsError(f"{path!r} exists already; build() writes new data sets only")
+        raise path_error("build", path, errno.EEXIST, "exists", "give the path of a new data set")
+    if not os.path.isdir(os.path.dirname(path)):
+        problem = "cannot be written: its parent directory does not exist"
+        raise path_error("build", path, errno.ENOENT, problem, "create it first")
     items = items if isinstance(items, Sequence) else list(items)
     count = workers if workers is not None else os.cpu_count() or 1
     if count < 1 or (shards is not None and shards < 1):

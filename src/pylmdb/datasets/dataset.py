@@ -77,7 +77,7 @@ class Dataset(Generic[SampleT]):
         cannot be used, and this process can write neither the data file nor its directory, the
         file is read without a lock, with a RuntimeWarning.
     :param max_open: how many shards are open at once in each process, at least 1.
-    :raises FileNotFoundError: there is no environment at ``path``.
+    :raises PathNotFoundError: there is no environment at ``path``.
     :raises InvalidParameterError: a file does not have that layout, or is not an LMDB file; shards
         have different layouts; with ``pairs``, a number has only one of the keys; an argument is
         not accepted.

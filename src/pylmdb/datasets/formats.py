@@ -64,6 +64,7 @@ _IMAGES = (
     Option("resume", bool, "continue a data set that a killed run has left"),
     Option("threads", int, "how many threads prefetch files"),
 )
+_OVERWRITE = Option("overwrite", bool, "replace a file that exists")
 _MAX_SAMPLE = Option("max_sample", int, "the most bytes that a sample may have")
 _ROWS = (
     Option("data", str, "the name of an array whose rows are the samples"),
@@ -99,14 +100,14 @@ FORMATS: dict[str, Format] = {
         hdf5.from_hdf5,
         (*_ROWS, _MAX_SAMPLE, *_WRITER),
         hdf5.to_hdf5,
-        _ROWS,
+        (*_ROWS, _OVERWRITE),
     ),
     "npz": Format(
         "an .npz archive",
         numpy_files.from_npz,
         (*_ROWS, _MAX_SAMPLE, *_WRITER),
         numpy_files.to_npz,
-        (*_ROWS, Option("compress", bool, "compress the archive")),
+        (*_ROWS, Option("compress", bool, "compress the archive"), _OVERWRITE),
     ),
     "memmap": Format(
         "the rows of an array in a .npy file",
@@ -117,7 +118,7 @@ FORMATS: dict[str, Format] = {
             *_WRITER,
         ),
         numpy_files.to_memmap,
-        (Option("labels", str, "a .npy file for the labels"),),
+        (Option("labels", str, "a .npy file for the labels"), _OVERWRITE),
     ),
     "lmdb": Format(
         "an LMDB data set in any of the layouts in use",

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from .. import arrays
 from .._base.keywords import explains_keywords
-from .._base.new_files import replacing
 from .._base.numpy import np
+from .._shared.output_files import output
 from ..arrays.npy import check_extent
 from ..environment import Environment
-from ..errors import InvalidParameterError, NotFoundError
+from ..errors import InvalidParameterError, NotFoundError, require_path
 from ._exporting import Exported, as_array, check_like, key_text, label_array
 from ._npz import MAX_SAMPLE, check_plausible, check_size
-from ._signatures import WriterOptions, accepts
+from ._signatures import WriterOptions, accepts, nothing_in
 from .numpy_files import append_rows
 from .writer import Writer
 
@@ -79,6 +79,7 @@ def from_hdf5(
     :raises ImportError: h5py is not installed.
     """
     h5py = _h5py()
+    require_path("from_hdf5", source)
     try:
         file = h5py.File(source, "r")
     except OSError as problem:
@@ -89,6 +90,8 @@ def from_hdf5(
     with file:
         if data is None:
             names, attributes = _tree(h5py, file, max_sample)
+            if not names:
+                raise nothing_in("from_hdf5", source, "HDF5 data sets")
             with Writer(path, total=len(names), layout=layout, **options) as writer:
                 for name in names:
                     writer.append(_array_of(h5py, file[name], max_sample), name=name)
@@ -98,7 +101,7 @@ def from_hdf5(
         if labels is not None:
             found = _array_of(h5py, _find(file, labels), max_sample)
         rows = _Rows(h5py, _find(file, data), max_sample)
-        return append_rows(path, rows, found, layout, options)
+        return append_rows("from_hdf5", source, path, rows, found, layout, options)
 
 
 class _Rows:
@@ -247,6 +250,7 @@ def to_hdf5(
     *,
     data: str | None = None,
     labels: str | None = None,
+    overwrite: bool = False,
     progress: Progress = None,
 ) -> int:
     """Export samples to an HDF5 file.
@@ -256,11 +260,13 @@ def to_hdf5(
     stored are restored.
 
     :param source: the path of a data set, or a :class:`Dataset`.
-    :param dest: the file to write.  It is replaced atomically, when the new file is complete.
+    :param dest: the file to write.  It appears when it is complete.
     :param data: the path of one data set for all samples, shape ``(n, *shape)``.
     :param labels: with ``data``, the path of a data set for the labels, shape ``(n,)``.
+    :param overwrite: True to replace a file that exists.
     :param progress: as for :class:`Writer`.
     :return: the number of samples that were written.
+    :raises PathExistsError: the file exists, and ``overwrite`` is False.
     :raises InvalidParameterError: a key is not a path of HDF5; with ``data``, a sample is not an
         array, or its dtype or shape is not that of the first sample; with ``labels``, a sample
         has no label.
@@ -271,7 +277,7 @@ def to_hdf5(
     h5py = _h5py()
     with (
         Exported(source, progress) as exported,
-        replacing(dest) as new,
+        output("to_hdf5", dest, bool(overwrite)) as new,
         h5py.File(new, "w") as file,
     ):
         if data is None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from operator import index
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, path_error
 from ._exporting import Exported
 from ._images import encode_png, extension_of
 from ._signatures import WriterOptions, accepts
@@ -63,7 +64,7 @@ def to_image_folder(
         ``"RGB"`` and ``"HWC"``.
     :param progress: as for :class:`Writer`.
     :return: the number of files that were written.
-    :raises FileExistsError: a file of that name exists.
+    :raises PathExistsError: a file of that name exists.
     :raises InvalidParameterError: a key leads out of the folder; a sample is not an image; a label
         has a line break, or is neither a number nor text.
     """
@@ -143,8 +144,12 @@ def _write_new(folder: str, name: str, content: bytes | memoryview) -> None:
         )
     path = os.path.join(folder, *parts)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "xb") as file:
-        file.write(content)
+    try:
+        with open(path, "xb") as file:
+            file.write(content)
+    except FileExistsError:
+        hint = "no file is overwritten; give another folder"
+        raise path_error("to_image_folder", path, errno.EEXIST, "exists", hint) from None
 
 
 @accepts(WriterOptions, Writer)

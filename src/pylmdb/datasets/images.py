@@ -8,10 +8,10 @@ import random
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, require_path
 from ._image_reader import ImageReader
 from ._prefetch import map_in_order
-from ._signatures import PackOptions, WriterOptions, accepts
+from ._signatures import PackOptions, WriterOptions, accepts, nothing_in
 from .layouts import layout_of
 from .writer import Writer, locate_data
 
@@ -117,12 +117,14 @@ def from_images(
         ``commit_every``.
     :raises InvalidParameterError: an argument is not accepted; a file is not an image; an image has
         another size; two items make the same key; a label image has several channels.
-    :raises FileNotFoundError: a file does not exist.
+    :raises PathNotFoundError: a file does not exist.
     """
     if errors not in ("raise", "skip"):
         raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
     kind = layout_of(layout)
     files = [*items]
+    if not files:
+        raise InvalidParameterError("from_images: items has no images")
     if shuffle:
         random.Random(seed).shuffle(files)
     if resume and (errors == "skip" or options.get("exist", "extend") != "extend"):
@@ -169,7 +171,7 @@ def _open_writers(
 ) -> list[Writer]:
     """Open a Writer for each file.  The first one reports the progress.
 
-    :raises FileExistsError: one of the files exists, and may not; then none is made.
+    :raises PathExistsError: one of the files exists, and may not; then none is made.
     :raises InvalidParameterError: two paths are one file; the files have other numbers of samples.
     """
     exist, subdir = options.get("exist", "error"), options.get("subdir")
@@ -214,12 +216,15 @@ def from_image_folder(
     :param extensions: the extensions of the files to pack, in lower case.
     :param layout: how samples are stored; see :class:`Writer`.
     :param options: further options of :func:`from_images`.
-    :raises FileNotFoundError: the folder does not exist.
+    :raises PathNotFoundError: the folder does not exist.
     :raises InvalidParameterError: as for :func:`from_images`.
     """
     kind = layout_of(layout)
     folder, accepted = os.fspath(root), {*extensions}
     names = [n for n in _walk(folder) if os.path.splitext(n)[1].lower() in accepted]
+    if not names:
+        hint = f"extensions= chooses the files, by default {' '.join(EXTENSIONS)}"
+        raise nothing_in("from_image_folder", folder, "images", hint)
     classes = sorted({name.partition("/")[0] for name in names if "/" in name})
     if labels == "auto":
         labels = "folders" if classes and kind.labels != "none" else None
@@ -267,7 +272,7 @@ def from_image_list(
     :param layout: how samples are stored; see :class:`Writer`.
     :param options: further options of :func:`from_images`.
     :raises InvalidParameterError: a line has no label; or as for :func:`from_images`.
-    :raises FileNotFoundError: a file does not exist.
+    :raises PathNotFoundError: a file does not exist.
     """
     if labels not in ("auto", "images"):
         raise InvalidParameterError(f"labels must be 'auto' or 'images', not {labels!r}")
@@ -282,6 +287,7 @@ def from_image_list(
         split = _two_paths if images else _ocr_line
     folder = os.fspath(root)
     items = []
+    require_path("from_image_list", list_file)
     with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -298,6 +304,8 @@ def from_image_list(
                 if images:
                     label = _below(folder, str(label))
                 items.append(ImageFile(_below(folder, name), name, label))
+    if not items:
+        raise nothing_in("from_image_list", list_file, "lines")
     return from_images(items, path, layout=layout, labels_path=labels_path, **options)
 
 
@@ -333,8 +341,7 @@ def _pack(
 
 def _walk(folder: str) -> Iterator[str]:
     """Yield the names of all files below a folder, with ``/`` between folders."""
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"there is no folder {folder!r}")
+    require_path("from_image_folder", folder)
     for directory, _, names in os.walk(folder):
         relative = os.path.relpath(directory, folder).replace(os.sep, "/")
         for name in names:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from .. import arrays
 from .._base.keywords import explains_keywords
-from .._base.new_files import publish_file, replacing
 from .._base.numpy import np
 from .._base.owners import Owner
+from .._shared.output_files import check_output, output
 from ..arrays import npy as _npy
 from ..arrays.npy import check_extent
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, require_path
 from ._exporting import Exported, as_array, key_text, label_array
 from ._npz import MALFORMED, MAX_SAMPLE, Member, array_names
-from ._signatures import WriterOptions, accepts
+from ._signatures import WriterOptions, accepts, nothing_in
 from .layouts import layout_of
 from .writer import Writer
 
@@ -72,13 +72,16 @@ def from_npz(
     :raises InvalidParameterError: it is not such an archive; it has no array of that name; the
         numbers of rows and labels differ; a sample is larger than ``max_sample``.
     """
+    require_path("from_npz", source)
     try:
         with zipfile.ZipFile(source) as archive:
             if data is not None:
                 found = None if labels is None else Member(archive, labels, max_sample)
                 rows = Member(archive, data, max_sample)
-                return append_rows(path, rows, found, layout, options)
+                return append_rows("from_npz", source, path, rows, found, layout, options)
             names = array_names(archive)
+            if not names:
+                raise nothing_in("from_npz", source, "arrays")
             with Writer(path, total=len(names), layout=layout, **options) as writer:
                 for name in names:
                     writer.append(Member(archive, name, max_sample).whole(), name=name)
@@ -90,6 +93,8 @@ def from_npz(
 
 
 def append_rows(
+    operation: str,
+    source: Path,
     path: Path,
     data: RowSource,
     labels: RowSource | None,
@@ -99,6 +104,8 @@ def append_rows(
     """Write the rows of an array as samples, with labels from another array.
 
     Each is iterated over once.
+
+    :param operation: the function that was called, for messages, and so is ``source``.
     """
     if not data.shape or (labels is not None and labels.shape[:1] != data.shape[:1]):
         raise InvalidParameterError(
@@ -107,6 +114,8 @@ def append_rows(
         )
     check_extent("the array", data.dtype, data.shape)
     total = data.shape[0]
+    if not total:
+        raise nothing_in(operation, source, "rows")
     with Writer(path, total=total, layout=layout, **options) as writer:
         if labels is None:
             for row in data:
@@ -133,6 +142,7 @@ def to_npz(
     data: str | None = None,
     labels: str | None = None,
     compress: bool = False,
+    overwrite: bool = False,
     progress: Progress = None,
 ) -> int:
     """Export samples, which are arrays, to an ``.npz`` archive; ``numpy.load`` reads it.
@@ -141,12 +151,14 @@ def to_npz(
     at a time is in memory.
 
     :param source: the path of a data set, or a :class:`Dataset`.
-    :param dest: the file to write.  It is replaced atomically, when the new file is complete.
+    :param dest: the file to write.  It appears when it is complete.
     :param data: the name of one array for all samples, shape ``(n, *shape)``.
     :param labels: with ``data``, the name of an array for the labels, shape ``(n,)``.
     :param compress: True to compress the archive, which takes time.
+    :param overwrite: True to replace a file that exists.
     :param progress: as for :class:`Writer`.
     :return: the number of samples that were written.
+    :raises PathExistsError: the file exists, and ``overwrite`` is False.
     :raises InvalidParameterError: a sample is not an array; with ``data``, its dtype or shape is
         not that of the first sample; with ``labels``, a sample has no label.
     """
@@ -155,7 +167,7 @@ def to_npz(
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with (
         Exported(source, progress) as exported,
-        replacing(dest) as new,
+        output("to_npz", dest, bool(overwrite)) as new,
         _Archive(new, method) as target,
     ):
         archive = target.archive
@@ -221,13 +233,15 @@ def from_memmap(
     found = None if labels is None else _mapped(labels, None, None)
     data = _mapped(source, dtype, shape)
     if headers:
-        return append_rows(path, data, found, layout, options)
+        return append_rows("from_memmap", source, path, data, found, layout, options)
     if labels is not None or layout_of(layout).stores != "any":
         raise InvalidParameterError(
             f"headers=False needs labels=None and the layout 'plain' or 'numbered', got"
             f" labels={labels!r} and layout={layout!r}"
         )
     check_extent("the array", data.dtype, data.shape)
+    if not len(data):
+        raise nothing_in("from_memmap", source, "rows")
     with Writer(path, total=len(data), layout=layout, **options) as writer:
         for row in data:
             writer.append(row.tobytes())
@@ -236,6 +250,7 @@ def from_memmap(
 
 def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None) -> NDArray[Any]:
     name = os.fspath(source)
+    require_path("from_memmap", name)
     try:
         if dtype is not None:
             return np.memmap(name, dtype, "r", 0, shape)
@@ -257,24 +272,34 @@ def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None
 
 @explains_keywords
 def to_memmap(
-    source: Source, dest: Path, *, labels: Path | None = None, progress: Progress = None
+    source: Source,
+    dest: Path,
+    *,
+    labels: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = None,
 ) -> int:
     """Export samples, which are arrays of one dtype and shape, to the rows of a ``.npy`` file.
 
     ``numpy.load(dest, mmap_mode="r")`` maps it.
 
     :param source: the path of a data set, or a :class:`Dataset`.
-    :param dest: the file to write, of shape ``(n, *shape)``.  It is replaced atomically, when the
-        new file is complete.
+    :param dest: the file to write, of shape ``(n, *shape)``.  It appears when it is
+        complete.
     :param labels: a ``.npy`` file to write the labels to, shape ``(n,)``.
+    :param overwrite: True to replace a file that exists.
     :param progress: as for :class:`Writer`.
     :return: the number of samples that were written.
+    :raises PathExistsError: the file exists, and ``overwrite`` is False.
     :raises InvalidParameterError: a sample is not an array, or its dtype or shape is not that of
         the first sample; with ``labels``, a sample has no label.
     """
+    if labels is not None:
+        check_output("to_memmap", labels, bool(overwrite))
     with Exported(source, progress) as exported:
-        with replacing(dest) as file:
+        with output("to_memmap", dest, bool(overwrite)) as file:
             found = exported.rows(file.write)
         if labels is not None:
-            publish_file(labels, arrays.dumps(label_array(found)))
+            with output("to_memmap", labels, bool(overwrite)) as file:
+                file.write(arrays.dumps(label_array(found)))
         return len(exported)

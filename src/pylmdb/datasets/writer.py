@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import warnings
@@ -20,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 from .._base.keywords import explains_keywords
 from .._shared.options import Options, locate
 from ..environment import Environment
-from ..errors import BadValsizeError, ClosedError, ForkedError, InvalidParameterError, closed
+from ..errors import (
+    BadValsizeError,
+    ClosedError,
+    ForkedError,
+    InvalidParameterError,
+    closed,
+    path_error,
+)
 from ..tools.progress import Reporter
 from ._atomic_replace import Replacement
 from ._batch_writer import BatchWriter
@@ -64,7 +72,7 @@ class Writer:
     :param path: a file or directory as for :class:`pylmdb.Environment`.
     :param commit_every: samples per commit, at least 1; ``"auto"`` for 32 MiB, 100,000 records or 5
         seconds, whichever comes first.
-    :param exist: what to do if the data file exists: ``"error"`` to raise FileExistsError;
+    :param exist: what to do if the data file exists: ``"error"`` to raise PathExistsError;
         ``"extend"`` to add samples; ``"replace"`` to replace it atomically when the writer is
         closed.  The new file is written under a temporary name, and programs that have the old
         file open keep it.
@@ -88,7 +96,7 @@ class Writer:
     :param max_dbs: how many named databases the file may have; 128 by default.
     :param lock: False to use no lock file.
     :param lib_version: the format of a new file: 0 for LMDB 0.9, 1 for 1.0.
-    :raises FileExistsError: there is a data file, and ``exist`` is ``"error"``.
+    :raises PathExistsError: there is a data file, and ``exist`` is ``"error"``.
     :raises InvalidParameterError: an argument is not accepted, or the file has another layout.
     :raises IncompatibleError: the database has flags such as ``dupsort``.
 
@@ -421,7 +429,7 @@ def locate_data(
 ) -> Options:
     """Return the files of the environment, by the rules of Environment.
 
-    :raises FileExistsError: the data file exists, and ``exist`` is ``"error"``.
+    :raises PathExistsError: the data file exists, and ``exist`` is ``"error"``.
     :raises InvalidParameterError: ``exist`` is not accepted.
     """
     if exist not in ("error", "extend", "replace"):
@@ -429,8 +437,6 @@ def locate_data(
     absolute, given_path, subdir = locate(path, subdir)
     location = Options({"path": absolute, "given_path": given_path, "subdir": subdir})
     if exist == "error" and os.path.exists(location.data_path):
-        raise FileExistsError(
-            f"{location.given_path!r} exists; exist='extend' adds samples to it, exist='replace'"
-            " replaces it"
-        )
+        hint = "exist='extend' adds samples to it, exist='replace' replaces it"
+        raise path_error("Writer", location.given_path, errno.EEXIST, "exists", hint)
     return location

@@ -94,7 +94,7 @@ class Map(Ordered[K, V]):
         create the environment and the database if they do not exist; ``"n"`` like ``"c"``, but
         to delete all records first.
     :param options: the options of :class:`Environment`, if a path is given.
-    :raises FileNotFoundError: the file does not exist, and ``flag`` is ``"r"`` or ``"w"``.
+    :raises PathNotFoundError: the file does not exist, and ``flag`` is ``"r"`` or ``"w"``.
     :raises NotFoundError: the database does not exist, and ``flag`` is ``"r"`` or ``"w"``.
     :raises IncompatibleError: the database has flags, such as ``dupsort``.
     :raises ValueError: ``flag`` or the name of a codec is unknown.

@@ -7,7 +7,7 @@ import os
 
 from .._typing import TYPE_CHECKING
 from ..environment import Environment
-from ..errors import closed
+from ..errors import closed, require_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ def open_environment(
 ) -> Environment:
     """Open an environment by one of dbm's flags: ``r``, ``w``, ``c`` or ``n``."""
     if flag in "rw":
-        os.stat(_data_path(os.fspath(path), options.get("subdir")))
+        require_path("Map", _data_path(os.fspath(path), options.get("subdir")))
         options = {**options, "create": False}
     if flag == "r":
         options = {**options, "readonly": True}
@@ -61,7 +61,7 @@ def open_environment(
 
 
 def _data_path(path: str | bytes, subdir: bool | None) -> str | bytes:
-    if subdir or (subdir is None and os.path.isdir(path)):
+    if os.path.isdir(path) and subdir is not False:
         return os.path.join(os.fsencode(path), b"data.mdb")
     return path
 

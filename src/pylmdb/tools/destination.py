@@ -16,10 +16,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .._base.fsync import fsync_path
-from .._base.new_files import Temporary, modes_of_copy
+from .._base.new_files import Temporary, modes_of_copy, rename_no_replace
 from .._base.owners import Owner
 from .._core_rules.database_flags import flag_words, words_of
 from .._environment import catalog as _catalog
+from .._shared.opening import no_parent
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
 from .sources import data_path, room_for
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
 
 # bytes in each commit of a new environment: few enough to fit in a processor's cache
 COMMIT_BYTES = 32 << 20
-# errors of the system if a file exists, and if a file system has no hard links
+# errors of the system if a file exists
 _EXISTS_ERRORS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
-_NO_LINK_ERRORS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class Destination(Owner):
@@ -84,11 +84,8 @@ class Destination(Owner):
         self.txn = self.env.begin(write=True)
 
     def _create(self, new: Temporary) -> Environment:
-        parent = os.path.dirname(self._path)
-        if not os.path.isdir(parent):
-            raise FileNotFoundError(
-                errno.ENOENT, "the directory does not exist", os.fsdecode(parent)
-            )
+        if not os.path.isdir(os.path.dirname(self._path)):
+            raise no_parent(os.fsdecode(self._dest), self._path)
         new.make_environment(self._subdir, self._modes())
         # each page is written once and not read again, so readahead would be useless
         return Environment(
@@ -183,7 +180,7 @@ class Destination(Owner):
                 fsync_path(name)
                 os.rename(name, self._path)
             else:
-                _rename_no_replace(name, self._path)
+                rename_no_replace(name, self._path)
         except OSError as failure:
             if failure.errno not in _EXISTS_ERRORS:
                 raise
@@ -215,18 +212,6 @@ class Scratch(Destination):
     def finish(self) -> None:
         """Commit; the environment stays open until ``end()``."""
         self.txn.commit()
-
-
-def _rename_no_replace(old: bytes, new: bytes) -> None:
-    """Rename a file by a hard link, which never replaces an existing file."""
-    try:
-        os.link(old, new)
-    except OSError as failure:
-        if failure.errno not in _NO_LINK_ERRORS:
-            raise
-        if os.path.lexists(new):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
-        os.rename(old, new)
 
 
 def _flag_names(flags: int) -> str:

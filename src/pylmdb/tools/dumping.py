@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from .._base.flags import MDB_DUPSORT
 from .._base.keywords import explains_keywords
 from .._environment import catalog as _catalog
+from .._shared.output_files import output
 from ..errors import InvalidParameterError
 from .dump_text import ENCODINGS, FLAGS
 from .progress import Reporter
@@ -39,11 +40,13 @@ def dump(
     *,
     printable: bool = False,
     subdir: bool | None = None,
+    overwrite: bool = False,
 ) -> int:
     """Write an environment as text in the format of mdb_dump, which mdb_load reads.
 
     :param source: a path or an open Environment; it is read in one snapshot.
-    :param file: a path, which is overwritten, or a file opened for binary writing.
+    :param file: the path of a new file, which appears when it is complete; or a file opened for
+        binary writing.
     :param databases: ``"all"``: the main database's own records and every named database;
         ``"named"``: the named databases (``mdb_dump -a``); ``"main"``: the main database with
         all its records, among them those of the named databases (``mdb_dump`` without an
@@ -52,8 +55,10 @@ def dump(
     :param printable: True for the readable encoding (``mdb_dump -p``); else hexadecimal.
     :param subdir: True if ``source`` is a directory, False if it is a single file; by default
         the path decides.
+    :param overwrite: True to replace a file at the path ``file``.
     :return: the number of records.
     :raises NotFoundError: a database does not exist.
+    :raises PathExistsError: ``file`` is a path that exists, and ``overwrite`` is False.
     :raises InvalidParameterError: the name of a database has a line break.
     :raises ValueError: ``file`` is the source's own data file, or ``databases`` is another str.
     """
@@ -66,7 +71,7 @@ def dump(
         out: Any = file
         if not hasattr(out, "write"):
             refuse_own_file("dump", env, out)
-            out = stack.enter_context(open(os.fspath(out), "wb"))
+            out = stack.enter_context(output("dump", out, bool(overwrite)))
         elif isinstance(out, io.RawIOBase):  # its write() may write less than it is given
             out = io.BufferedWriter(out)
             stack.callback(out.detach)

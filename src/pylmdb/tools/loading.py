@@ -12,6 +12,7 @@ from .._base.keywords import explains_keywords
 from .._base.owners import enter
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
+from ..errors import require_path
 from .destination import Destination
 from .dump_text import Lines, Section, TextRecords
 from .progress import Reporter
@@ -68,6 +69,7 @@ def load(
     :param subdir: False to make a new environment as a single file.
     :param lib_version: the data format of a new environment, as for ``open``.
     :return: the number of records written.
+    :raises PathNotFoundError: ``file``, or the parent directory of ``dest``, does not exist.
     :raises InvalidParameterError: the text is not in the format; the message has the line.
     :raises IncompatibleError: a database exists with other flags, or the text has flags for the
         main database of an environment that is not new and empty.
@@ -78,6 +80,7 @@ def load(
     with ExitStack() as stack:
         source: Any = file
         if not hasattr(source, "read"):
+            require_path("load", source)
             source = stack.enter_context(open(os.fspath(source), "rb"))
         lines = Lines(source, _BATCH_SIZE)
         target = enter(stack, Destination(dest, subdir, lib_version, _MAX_DATABASES))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CONFLICTS = ("error", "first", "last")
 # bytes that are written between two checks for signals
-_STEP = 8 << 20
+_STEP = 4 << 20
 
 
 @explains_keywords

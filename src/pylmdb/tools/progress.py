@@ -3,12 +3,37 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     # True: a bar of tqdm; a function: called with the steps that are done and their total
     Progress = bool | Callable[[int, int], object] | None
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def stoppable(check: Callable[[], object]) -> Iterator[None]:
+    """A ``with`` block in which operations of this thread call ``check()`` at intervals; its
+    exception ends them."""
+    _thread.check = check
+    try:
+        yield
+    finally:
+        del _thread.check
+
+
+def check_stop() -> None:
+    """Call the function of :func:`stoppable`."""
+    check = getattr(_thread, "check", None)
+    if check is not None:
+        check()
 
 
 class Reporter:
@@ -43,6 +68,7 @@ class Reporter:
             self._bar.update(steps)
         if self._call is not None:
             self._call(self._done, self._total)
+        check_stop()
 
     def expect(self, steps: int) -> None:
         """Note that ``steps`` more steps are left."""

@@ -185,7 +185,8 @@ def salvage(
         pages that are done and their total number; an exception of it ends the call.  True shows
         a bar (tqdm).
     :return: a :class:`SalvageReport`, with what was saved and lost of each database.
-    :raises OSError: the file cannot be opened; FileNotFoundError if it does not exist.
+    :raises PathNotFoundError: the file does not exist.
+    :raises OSError: it cannot be opened.
     :raises InvalidError: the file is not an LMDB file, or of a kind that cannot be read here.
     :raises CorruptedError: neither meta page can be used (with ``previous``, one of them cannot),
         so nothing leads to a record; or another process wrote to the file meanwhile.
@@ -199,8 +200,7 @@ def salvage(
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(progress, 0, " pages"))
         saving = _Saving(stack, dest, is_directory, source)
-        reach = reporter.reach if progress else None
-        watcher = Watcher(reach, saving.on_records, bool(previous))
+        watcher = Watcher(reporter.reach, saving.on_records, bool(previous))
         report = check_file("salvage", source, given_path, watcher)
         _refuse_unreadable(report, given_path)
         saving.finish(watcher.check)

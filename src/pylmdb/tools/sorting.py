@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
+from functools import partial
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._base.owners import enter
 from .._environment.record_source import DatabaseSource
 from ..errors import InvalidParameterError
 from .destination import Scratch
 from .merging import Merging
-from .progress import Reporter
+from .progress import Reporter, check_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from .._aliases import CData
     from .._engine import Engine
@@ -57,15 +59,37 @@ def parse_memory(memory: int | str) -> int:
     return size
 
 
+# the ffi objects for which pylmdb_on_sorting is defined
+_prepared: set[Any] = set()
+
+
+def _on_sorting(context: CData) -> int:
+    """Let the sort be stopped.  C calls this now and then, so that signal handlers run, too."""
+    check_stop()
+    return 0
+
+
+def _on_exception(
+    ffi: Any, _type: object, exception: BaseException, traceback: TracebackType
+) -> None:
+    """Keep an exception of a signal handler, which ends the sort and is raised after it."""
+    ffi.from_handle(traceback.tb_frame.f_locals["context"]).exception = exception
+
+
 class Sorter:
-    """Sorts records in memory; then it is a source of a merge."""
+    """Sorts records in memory; then it is a source of a merge.
+
+    :ivar exception: what a signal handler has raised during the sort.
+    """
 
     path = ""
+    exception: BaseException | None = None
 
     def __init__(
         self, engine: Engine, flags: int, max_key: int, on_conflict: str, memory: int
     ) -> None:
-        self._lib = lib = engine.lib
+        self._ffi, self._lib = engine.ffi, engine.lib
+        lib = engine.lib
         last_first = on_conflict == "last"
         native = lib.pylmdb_sorter_new(flags, max_key, last_first, memory)
         if not native:
@@ -76,8 +100,18 @@ class Sorter:
         return int(self._lib.pylmdb_sorter_count(self.native))
 
     def sort(self) -> None:
-        """Sort the records."""
-        if self._lib.pylmdb_sorter_sort(self.native):
+        """Sort the records.  An exception of a signal handler ends it."""
+        ffi, lib = self._ffi, self._lib
+        if ffi not in _prepared:
+            on_exception = partial(_on_exception, ffi)
+            ffi.def_extern("pylmdb_on_sorting", error=1, onerror=on_exception)(_on_sorting)
+            _prepared.add(ffi)
+        context = ffi.new_handle(self)
+        code = lib.pylmdb_sorter_sort(self.native, lib.pylmdb_on_sorting, context)
+        exception, self.exception = self.exception, None
+        if exception is not None:
+            raise exception
+        if code:
             raise MemoryError
 
     def clear(self) -> None:

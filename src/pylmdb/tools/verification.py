@@ -46,12 +46,12 @@ def verify(
         pages that are done and their total number; an exception of it ends the check.  True
         shows a bar (tqdm).
     :return: a :class:`Report`, whose ``ok`` is True if nothing is damaged.
-    :raises OSError: the file cannot be opened; FileNotFoundError if it does not exist.
+    :raises PathNotFoundError: the file does not exist.
+    :raises OSError: it cannot be opened.
     :raises InvalidError: the file is not a regular file.
 
     The formats are those of ``MDB_DATA_VERSION`` 1 (LMDB 0.9) and 3 (LMDB 1.0).
     """
     absolute, given_path, is_directory = locate(path, subdir)
     with Reporter(progress, 0, " pages") as reporter:
-        tell = reporter.reach if progress else None
-        return verify_file(data_path(absolute, is_directory), given_path, tell)
+        return verify_file(data_path(absolute, is_directory), given_path, reporter.reach)

@@ -186,7 +186,7 @@ static int append_load(Cursor *cursor, Load *load, int flags, size_t *added)
 
     for (i = 0; i < count; i++)
         load->entries[i].index = (size_t)i;
-    pylmdb_sort_strings(&keys, load->entries, load->entries + count, (size_t)count);
+    (void)pylmdb_sort_strings(&keys, load->entries, load->entries + count, (size_t)count);
     for (i = 0; i < count && written >= 0; i++) {
         if (i + AHEAD < count)
             PYLMDB_FETCH(load->items[load->entries[i + AHEAD].index]);

@@ -211,13 +211,16 @@ static MDB_val value_at(const struct pylmdb_strings *strings, size_t index)
 }
 
 /* Fill the entries with the records in the order in which they were added, or from the last to
- * the first. */
-static void fill_entries(struct pylmdb_sorter *sorter)
+ * the first. Return 1 if it was stopped. */
+static int fill_entries(struct pylmdb_sorter *sorter, struct pylmdb_stop *stop)
 {
     const struct block *block;
-    size_t at, i = 0;
+    size_t at, i = 0, before = 0;
 
     for (block = sorter->first; block; block = block->next) {
+        if (pylmdb_sort_stops(stop, i - before))
+            return 1;
+        before = i;
         for (at = 0; at < block->used; i++) {
             const struct header *header = (const void *)((const char *)block->bytes + at);
             const size_t size = sizeof(*header) + header->key_size + header->value_size;
@@ -227,6 +230,7 @@ static void fill_entries(struct pylmdb_sorter *sorter)
             at += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         }
     }
+    return 0;
 }
 
 static int has_key_of(const struct pylmdb_sort_entry *a, const struct pylmdb_sort_entry *b)
@@ -236,28 +240,33 @@ static int has_key_of(const struct pylmdb_sort_entry *a, const struct pylmdb_sor
     return one.mv_size == two.mv_size && !memcmp(one.mv_data, two.mv_data, one.mv_size);
 }
 
-/* Sort the values of each key. */
-static void sort_values(struct pylmdb_sorter *sorter)
+/* Sort the values of each key. Return 1 if it was stopped. */
+static int sort_values(struct pylmdb_sorter *sorter, struct pylmdb_stop *stop)
 {
     const unsigned int flags = sorter->dbflags;
     const struct pylmdb_strings values = {value_at, NULL,
                                           (flags & MDB_REVERSEDUP ? MDB_REVERSEKEY : 0) |
-                                              (flags & MDB_INTEGERDUP ? MDB_INTEGERKEY : 0)};
+                                              (flags & MDB_INTEGERDUP ? MDB_INTEGERKEY : 0),
+                                          stop};
     struct pylmdb_sort_entry *entries = sorter->entries;
     size_t i, n;
 
     for (i = 0; i < sorter->count; i += n) {
         for (n = 1; i + n < sorter->count && has_key_of(&entries[i], &entries[i + n]);)
             n++;
-        if (n > 1)
-            pylmdb_sort_strings(&values, entries + i, entries + sorter->count, n);
+        if (n > 1 && pylmdb_sort_strings(&values, entries + i, entries + sorter->count, n))
+            return 1;
+        if (pylmdb_sort_stops(stop, n))
+            return 1;
     }
+    return 0;
 }
 
-int pylmdb_sorter_sort(struct pylmdb_sorter *sorter)
+int pylmdb_sorter_sort(struct pylmdb_sorter *sorter, int (*asked)(void *context), void *context)
 {
+    struct pylmdb_stop stop = {asked, context, 0, 0};
     const struct pylmdb_strings keys = {key_at, NULL,
-                                        sorter->dbflags & (MDB_REVERSEKEY | MDB_INTEGERKEY)};
+                                        sorter->dbflags & (MDB_REVERSEKEY | MDB_INTEGERKEY), &stop};
 
     sorter->next = 0;
     if (!sorter->count || sorter->entries)
@@ -265,10 +274,14 @@ int pylmdb_sorter_sort(struct pylmdb_sorter *sorter)
     sorter->entries = malloc(2 * sorter->count * sizeof(*sorter->entries));
     if (!sorter->entries)
         return ENOMEM;
-    fill_entries(sorter);
-    pylmdb_sort_strings(&keys, sorter->entries, sorter->entries + sorter->count, sorter->count);
-    if (sorter->dbflags & MDB_DUPSORT)
-        sort_values(sorter);
+    if (fill_entries(sorter, &stop) ||
+        pylmdb_sort_strings(&keys, sorter->entries, sorter->entries + sorter->count,
+                            sorter->count) ||
+        (sorter->dbflags & MDB_DUPSORT && sort_values(sorter, &stop))) {
+        free(sorter->entries);
+        sorter->entries = NULL;
+        return ECANCELED;
+    }
     return 0;
 }
 

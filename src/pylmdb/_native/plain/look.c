@@ -79,7 +79,34 @@ int pylmdb_set_up(MDB_env *env, int guard, size_t start, size_t most, size_t res
     return rc ? rc : mdb_env_set_maxdbs(env, max_dbs);
 }
 
-static int load_main(struct pylmdb_pool *pool, unsigned int *flags)
+/* The search for named databases ends after so many, and after so many other records in a row: a
+ * main database with many records of its own seldom has many databases, and an open must not read
+ * all of its pages. */
+enum { MAIN_DBI = 1, MOST_DATABASES = 1 << 16, MOST_RECORDS = 128 };
+
+/* Count the named databases; 0 if there are not more than room. */
+static unsigned int count_databases(MDB_txn *txn, unsigned int room)
+{
+    unsigned int count = 0, records = 0;
+    MDB_cursor *cursor;
+    MDB_stat stat;
+    MDB_val key;
+
+    if (mdb_stat(txn, MAIN_DBI, &stat) || stat.ms_entries <= room ||
+        pylmdb_cursor_open(txn, MAIN_DBI, &cursor))
+        return 0;
+    while (count < MOST_DATABASES && records < MOST_RECORDS &&
+           !pylmdb_cursor_step(cursor, &key, NULL, MDB_NEXT)) {
+        const int is_database = pylmdb_cursor_is_db(cursor) != 0;
+
+        count += is_database;
+        records = is_database ? 0 : records + 1;
+    }
+    mdb_cursor_close(cursor);
+    return count;
+}
+
+static int load_main(struct pylmdb_pool *pool, unsigned int room, struct pylmdb_open_result *out)
 {
     struct pylmdb_txn txn = {0};
     struct pylmdb_opened opened;
@@ -88,13 +115,15 @@ static int load_main(struct pylmdb_pool *pool, unsigned int *flags)
     if (rc)
         return rc;
     rc = pylmdb_open_db(pool, txn.ptr, NULL, 0, 1, 0, &opened);
-    *flags = opened.flags;
+    out->main_flags = opened.flags;
+    if (!rc)
+        out->databases = count_databases(txn.ptr, room);
     pylmdb_abort(&txn);
     return rc;
 }
 
 int pylmdb_finish_open(struct pylmdb_pool *pool, const char *data_path, const char *lock_path,
-                       int any_size, struct pylmdb_open_result *out)
+                       int any_size, unsigned int room, struct pylmdb_open_result *out)
 {
     MDB_env *env = pool->env;
     int rc;
@@ -106,7 +135,7 @@ int pylmdb_finish_open(struct pylmdb_pool *pool, const char *data_path, const ch
     (void)mdb_reader_check(env, NULL); /* readers that have died keep pages and reader slots */
     if (any_size)
         (void)pylmdb_env_limit(env, 0);
-    out->main_code = load_main(pool, &out->main_flags);
+    out->main_code = load_main(pool, room, out);
     out->has_name = look_at_names(env, data_path, lock_path, out);
     return 0;
 }

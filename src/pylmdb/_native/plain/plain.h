@@ -180,13 +180,16 @@ struct pylmdb_open_result {
     /* the flags of the main database, and 0 or why no transaction could begin to read them */
     unsigned int main_flags;
     int main_code;
+    /* how many named databases the main database has, if those may be more than asked for */
+    unsigned int databases;
 };
 /* What must be done after pylmdb_env_open(): check that the lock file and the data file belong
  * together (PYLMDB_OTHER_FILE) and that the data file has all its pages, clear dead readers, have
- * liblmdb set the key order of the main database, and look at the names. any_size: the map may
- * have the size that the file says. */
+ * liblmdb set the key order of the main database, count the named databases if the main database
+ * has more than room records, and look at the names. any_size: the map may have the size that the
+ * file says. */
 int pylmdb_finish_open(struct pylmdb_pool *pool, const char *data_path, const char *lock_path,
-                       int any_size, struct pylmdb_open_result *out);
+                       int any_size, unsigned int room, struct pylmdb_open_result *out);
 
 /* -- pool.c -- */
 

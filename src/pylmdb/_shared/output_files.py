@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Files that the user of an operation names to be written: dumps and exports."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from .._base.new_files import replacing
+from ..errors import path_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .._base.new_files import Path
+    from ..errors import Error
+
+
+@contextmanager
+def output(operation: str, path: Path, overwrite: bool) -> Iterator[BinaryIO]:
+    """A ``with`` block that writes the file that the user of an operation named.
+
+    The file appears when it is complete.  A pipe, a terminal or the like is written to directly.
+
+    :param overwrite: True to replace a file that exists.
+    :raises PathExistsError: it exists, and may not.
+    :raises PathNotFoundError: its directory does not exist.
+    """
+    if _is_stream(os.fsencode(path)):
+        with open(path, "wb") as stream:
+            yield stream
+        return
+    check_output(operation, path, overwrite)
+    # a symbolic link stays, and leads to the new file
+    place = os.path.realpath(path)
+    with replacing(place, None if overwrite else _exists(operation, path)) as file:
+        yield file
+
+
+def check_output(operation: str, path: Path, overwrite: bool) -> None:
+    """Raise what :func:`output` raises if the file cannot be written."""
+    if os.path.isdir(path):
+        raise path_error(operation, path, errno.EISDIR, "is a directory", "name a file")
+    if not overwrite and os.path.lexists(path):
+        raise _exists(operation, path)
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        problem = "cannot be written: its directory does not exist"
+        raise path_error(operation, path, errno.ENOENT, problem, "create it first")
+
+
+def _exists(operation: str, path: Path) -> Error:
+    hint = "overwrite=True replaces it"
+    return path_error(operation, path, errno.EEXIST, "exists", hint)
+
+
+def _is_stream(path: bytes) -> bool:
+    """Whether a path leads to something that is written to, and cannot be replaced."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    # /dev/stdout may be a regular file
+    return path.startswith((b"/dev/", b"/proc/")) or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
