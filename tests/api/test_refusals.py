@@ -95,8 +95,8 @@ DECIDED_TWICE = {
     # which database a handle means in a transaction
     "database is dead", "database is missing",
     # one condition
-    "environment is read-only", "map in a write transaction", "nested too deep",
-    "range of nothing",
+    "environment is read-only", "map in a write transaction", "nested too deep", "no bounds",
+    "number in a read transaction", "range of nothing",
     # what plain C has found out, with sizes for the message
     "bound of another width", "keys of several widths", "values of another width",
 }  # fmt: skip

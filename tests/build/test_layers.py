@@ -327,9 +327,9 @@ def called(path, files):
 def defined(path):
     """The functions that a file of C defines for other files; macros define methods of the core."""
     text = path.read_text()
-    function = r"^(?!static\b)\w[\w *]*?(\w+)\([^;{}]*\)\n\{"
-    found = {*re.findall(function, text, re.MULTILINE)}
+    function = r"^(?!static\b)\w[\w *]*?(\w+)\([^;{}()]*\)\n\{"
     kind = r"(CURSOR|TRANSACTION)_METHOD"
+    found = {*re.findall(function, text, re.MULTILINE)}
     methods = re.findall(rf"^{kind}\((\w+)\)\n\{{", text, re.MULTILINE)
     for macro, of in re.findall(
         rf"^#define (\w+)\(name,.*\\\n +{kind}\(name\)", text, re.MULTILINE

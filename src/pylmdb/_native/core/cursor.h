@@ -108,6 +108,5 @@ CURSOR_METHOD(iterprev);
 CURSOR_METHOD(iterprev_dup);
 CURSOR_METHOD(iterprev_nodup);
 CURSOR_METHOD(range);
-TRANSACTION_METHOD(range);
 
 #endif

@@ -302,22 +302,6 @@ static PyType_Slot range_slots[] = {
 
 TYPE_SPEC(range, "RangeIterator", Iterator, Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION);
 
-/* The other arguments of range(), in this order. */
-enum {
-    REVERSE = BOUNDS,
-    KEYS,
-    VALUES,
-    LIMIT,
-    OFFSET,
-    INCLUDE_START,
-    INCLUDE_STOP,
-    RANGE_DB,
-    RANGE_ARGUMENTS
-};
-#define RANGE_NAMES \
-    ARG_START, ARG_STOP, ARG_PREFIX, ARG_REVERSE, ARG_KEYS, ARG_VALUES, ARG_LIMIT, ARG_OFFSET, \
-        ARG_INCLUDE_START, ARG_INCLUDE_STOP
-
 typedef struct {
     Bounds bounds;
     int reverse, include_start, include_stop;
@@ -401,7 +385,7 @@ static PyObject *start_range(Cursor *cursor, const Range *range, int keys, int v
     return (PyObject *)self;
 }
 
-static PyObject *iterate_range(Cursor *cursor, PyObject *const *given)
+PyObject *iterate_range(Cursor *cursor, PyObject *const *given)
 {
     const int keys = get_flag(given[KEYS], 1), values = keys < 0 ? -1 : get_flag(given[VALUES], 1);
     PyObject *result = NULL;
@@ -427,17 +411,4 @@ CURSOR_METHOD(range)
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
         return NULL;
     return iterate_range(self, given);
-}
-
-TRANSACTION_METHOD(range)
-{
-    static const Signature signature = {"range", 0, 2, RANGE_ARGUMENTS, {RANGE_NAMES, ARG_DB}};
-    PyObject *given[RANGE_ARGUMENTS], *cursor, *result;
-
-    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
-        !(cursor = open_cursor(self, given[RANGE_DB])))
-        return NULL;
-    result = iterate_range((Cursor *)cursor, given);
-    Py_DECREF(cursor);
-    return result;
 }

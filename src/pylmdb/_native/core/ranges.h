@@ -36,4 +36,24 @@ static inline const Bytes *end_key(const Bounds *bounds)
     return bounds->prefix.data ? &bounds->after_prefix : &bounds->stop;
 }
 
+/* -- iterator.c -- */
+
+/* The other arguments of range(), in this order. */
+enum {
+    REVERSE = BOUNDS,
+    KEYS,
+    VALUES,
+    LIMIT,
+    OFFSET,
+    INCLUDE_START,
+    INCLUDE_STOP,
+    RANGE_DB,
+    RANGE_ARGUMENTS
+};
+#define RANGE_NAMES \
+    ARG_START, ARG_STOP, ARG_PREFIX, ARG_REVERSE, ARG_KEYS, ARG_VALUES, ARG_LIMIT, ARG_OFFSET, \
+        ARG_INCLUDE_START, ARG_INCLUDE_STOP
+/* Iterate over the range that the arguments give. */
+PyObject *iterate_range(Cursor *cursor, PyObject *const *given);
+
 #endif

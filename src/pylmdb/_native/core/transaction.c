@@ -2,6 +2,7 @@
 /* TransactionCore: the operations per record, the methods that begin and end it, and the type. */
 #include "core_docs.h"
 #include "cursor.h"
+#include "ranges.h"
 #include "values.h"
 
 /* -- records -------------------------------------------------------------------- */
@@ -346,6 +347,19 @@ static TRANSACTION_METHOD(cursor)
     if (parse_arguments(self->state, &signature, args, nargs, kwnames, given))
         return NULL;
     return open_cursor(self, given[0]);
+}
+
+static TRANSACTION_METHOD(range)
+{
+    static const Signature signature = {"range", 0, 2, RANGE_ARGUMENTS, {RANGE_NAMES, ARG_DB}};
+    PyObject *given[RANGE_ARGUMENTS], *cursor, *result;
+
+    if (parse_arguments(self->state, &signature, args, nargs, kwnames, given) ||
+        !(cursor = open_cursor(self, given[RANGE_DB])))
+        return NULL;
+    result = iterate_range((Cursor *)cursor, given);
+    Py_DECREF(cursor);
+    return result;
 }
 
 /* -- life ----------------------------------------------------------------------- */
