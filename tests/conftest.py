@@ -36,7 +36,7 @@ LONG = (
 def pytest_xdist_auto_num_workers() -> Iterator[None]:
     """Start half as many processes again as there are processors.
 
-    Tests wait for nearly half of their time: for the disk, for locks and for other processes.
+    Tests wait for the disk, for locks and for other processes.
     """
     return (yield) * 3 // 2
 

@@ -15,7 +15,7 @@ import pylmdb
 import pylmdb.aio
 
 SEED = int(os.environ.get("PYLMDB_SEED", random.getrandbits(32)))
-SECONDS = 3 * ROUNDS
+CANCELLATIONS = 600 * ROUNDS
 
 
 @pytest.fixture
@@ -391,8 +391,8 @@ def test_cancelled_at_random(env, aenv, env_path, lib_version):
 
     async def main():
         nonlocal cancellations
-        until, number, tasks = time.monotonic() + SECONDS, 0, set()
-        while time.monotonic() < until:
+        number, tasks = 0, set()
+        while cancellations < CANCELLATIONS or len(told) < 10:
             while len(tasks) < 12:
                 number += 1
                 kind = rng.choice([in_transaction, shared, reads])
@@ -412,7 +412,6 @@ def test_cancelled_at_random(env, aenv, env_path, lib_version):
     asyncio.run(main())
     there = contents(env)
     print(f"PYLMDB_SEED={SEED}: {len(told)} told, {len(there)} there, {cancellations} cancelled")
-    assert cancellations > 20
     for key in told:
         assert {key, key + b"+"} <= set(there)
     for key in there:

@@ -34,7 +34,7 @@ def fill(env):
             txn.put(b"%08d" % i, b"%08d" % i * 10)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def neighbour():
     neighbour = strikes.Neighbour()
     yield neighbour

@@ -90,6 +90,7 @@ def test_without_metasync_the_last_transaction_may_be_lost(fail, mode):
     assert not wrong, (SEED, wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ANY)
 def test_without_sync_anything_may_be_lost(fail, mode):
     """Nothing is guaranteed here: this only measures, and asserts that images were made."""

@@ -21,6 +21,7 @@ import time
 import weakref
 from collections import Counter
 
+from programs import PATIENCE
 from project import ROOT
 
 # the instructions after or in which the interpreter looks for signals
@@ -174,22 +175,32 @@ class Neighbour:
 import sys, pylmdb
 for line in sys.stdin:
     with pylmdb.open(line.rstrip("\\n"), subdir=None) as env:
-        with env.begin(write=True, timeout=5) as txn:
+        with env.begin(write=True, timeout=20) as txn:
             txn.put(b"neighbour", b"")
     print("done", flush=True)
 """
 
     def __init__(self):
+        self.process = None
+
+    def _start(self):
         pipe = subprocess.PIPE
         command = [sys.executable, "-c", self.SOURCE]
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
-    def writes(self, path, patience=10.0):
-        """Return True if it can do so at once."""
+    def writes(self, path):
+        """Return True if it gets the writer lock; otherwise it is ended."""
+        if self.process is None:
+            self._start()
         print(path, file=self.process.stdin, flush=True)
-        ready, _, _ = select.select([self.process.stdout], [], [], patience)
-        return bool(ready) and self.process.stdout.readline() == "done\n"
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        if ready and self.process.stdout.readline() == "done\n":
+            return True
+        self.close()
+        return False
 
     def close(self):
-        self.process.kill()
-        self.process.communicate()
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
