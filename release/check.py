@@ -20,15 +20,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import parse_wheel_filename
-from pythons import VERSIONS
-from readme_renderer import markdown
-from wheels import TARGETS, interpreter_tag
+from targets import TARGETS, VERSIONS, interpreter_tag
 
 ROOT = Path(__file__).resolve().parents[1]
-DIST = ROOT / "dist"
 # Yields what is wrong: nothing if all is well.
 Check = Callable[[], Iterator[str]]
 
@@ -43,7 +38,7 @@ def version() -> str:
 
 def git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return done.stdout.rstrip()
 
 
 # ---- the sources ----
@@ -72,6 +67,8 @@ def changelog() -> Iterator[str]:
 
 def readme() -> Iterator[str]:
     """the README renders, and its links lead to files"""
+    from readme_renderer import markdown  # the tests do not have it
+
     text = (ROOT / "README.md").read_text("utf-8")
     if not markdown.render(text):
         yield "README.md does not render as Markdown"
@@ -84,7 +81,7 @@ def readme() -> Iterator[str]:
 
 
 def sdist() -> Path:
-    return DIST / f"pylmdb-{version()}.tar.gz"
+    return ROOT / "dist" / f"pylmdb-{version()}.tar.gz"
 
 
 def complete_sdist() -> Iterator[str]:
@@ -122,12 +119,13 @@ def every_wheel() -> Iterator[str]:
     expected = {
         (interpreter_tag(python), target.platform) for python in VERSIONS for target in TARGETS
     }
-    for path in sorted(DIST.glob("*.whl")):
+    for path in sorted((ROOT / "dist").glob("*.whl")):
         _, of, _, tags = parse_wheel_filename(path.name)
         names = {(tag.interpreter, tag.platform) for tag in tags}
         if str(of) != version() or not names & expected:
             yield f"{path.name} is not of this release; remove it"
-        elif path.stat().st_mtime < sdist().stat().st_mtime:
+            continue
+        if path.stat().st_mtime < sdist().stat().st_mtime:
             yield f"{path.name} is older than the sdist; run: make wheels"
         expected -= names
     for python, platform in sorted(expected):
@@ -136,8 +134,11 @@ def every_wheel() -> Iterator[str]:
 
 def bills_of_materials() -> Iterator[str]:
     """each wheel has a valid bill of materials"""
+    from cyclonedx.schema import SchemaVersion  # the tests do not have it
+    from cyclonedx.validation.json import JsonStrictValidator
+
     validator = JsonStrictValidator(SchemaVersion.V1_6)
-    for path in sorted(DIST.glob("*.whl")):
+    for path in sorted((ROOT / "dist").glob("*.whl")):
         with zipfile.ZipFile(path) as archive:
             bills = [name for name in archive.namelist() if name.endswith("sboms/pylmdb.cdx.json")]
             problems = [validator.validate_str(archive.read(name).decode()) for name in bills]
@@ -148,7 +149,7 @@ def bills_of_materials() -> Iterator[str]:
 def twine() -> Iterator[str]:
     """twine finds no fault"""
     command = [sys.executable, "-m", "twine", "check", "--strict"]
-    files = map(str, [sdist(), *sorted(DIST.glob("*.whl"))])
+    files = map(str, [sdist(), *sorted((ROOT / "dist").glob("*.whl"))])
     done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         yield done.stdout.strip()

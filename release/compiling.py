@@ -7,33 +7,16 @@ import os
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from ninja.ninja_syntax import Writer
 from setuptools import Extension
+from targets import Target
 
 # What Python's own flags and Debian's give: no assumption about overflow, a guard on the stack.
 # zig would trap undefined behaviour, unlike gcc.
 FLAGS = ["-fPIC", "-fwrapv", "-g0", "-fno-sanitize=undefined", "-fstack-protector-strong"]
-
-
-@dataclass(frozen=True)
-class Target:
-    """A machine with a C library: the tag that wheels have for it, and zig's name for it."""
-
-    platform: str
-    triple: str
-
-    @property
-    def machine(self) -> str:
-        return self.triple.partition("-")[0]
-
-    @property
-    def library(self) -> str:
-        """The C library: gnu or musl."""
-        return self.triple.split("-")[2].partition(".")[0]
 
 
 class CompileError(Exception):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from debian import DebianError, Suite
 
-VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 # The suites of Debian that have one of them.
 SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid", "3.15": "sid"}
 DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}

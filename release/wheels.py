@@ -22,17 +22,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiling import CompileError, Plan, Target
-from pythons import VERSIONS, MissingError, headers
+from compiling import CompileError, Plan
+from pythons import MissingError, headers
 from sources import unpack
+from targets import TARGETS, VERSIONS, Target, interpreter_tag
 
 RELEASE = Path(__file__).resolve().parent
-TARGETS = (
-    Target("manylinux_2_17_x86_64", "x86_64-linux-gnu.2.17"),
-    Target("manylinux_2_17_aarch64", "aarch64-linux-gnu.2.17"),
-    Target("musllinux_1_2_x86_64", "x86_64-linux-musl"),
-    Target("musllinux_1_2_aarch64", "aarch64-linux-musl"),
-)
 # Bytes that a wheel may have.  More means that something is not stripped, or does not belong in it.
 # Of 0.9 MB, 0.4 are Python files, and 0.2 is each engine, half of which is cffi's generated code.
 LARGEST = 1_000_000
@@ -54,10 +49,6 @@ class Wheel:
     def tag(self) -> str:
         python = interpreter_tag(self.version)
         return f"{python}-{python}-{self.target.platform}"
-
-
-def interpreter_tag(version: str) -> str:
-    return "cp" + version.replace(".", "")
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:

@@ -118,3 +118,64 @@ def test_unpacking_again_touches_only_what_has_changed(monkeypatch, tmp_path):
     assert (folder / "same").stat().st_mtime == 1
     assert (folder / "src/changed").stat().st_mtime > 1
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["source"]
+
+
+@pytest.fixture
+def checks(monkeypatch, tmp_path):
+    """The checks of a release, on a repository with version 1.2.3."""
+    monkeypatch.syspath_prepend(str(RELEASE))
+    import check
+
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    (tmp_path / "src/pylmdb").mkdir(parents=True)
+    (tmp_path / "src/pylmdb/_version.py").write_text('__version__ = "1.2.3"\n')
+    (tmp_path / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## 1.2.3 (unreleased)\n\n## 1.2.2 (2026-01-01)\n"
+    )
+    check.git("init", "--quiet")
+    check.git("add", ".")
+    check.git("-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "--message=m")
+    return check
+
+
+def test_a_tree_with_changes(checks, tmp_path):
+    assert list(checks.clean_tree()) == []
+    (tmp_path / "new file").touch()
+    (tmp_path / "CHANGELOG.md").write_text("")
+    (problem,) = checks.clean_tree()
+    assert "CHANGELOG.md" in problem
+    assert "new file" in problem
+
+
+def test_a_version_that_was_released(checks):
+    assert list(checks.new_version()) == []
+    checks.git("tag", "v1.2.3")
+    (problem,) = checks.new_version()
+    assert "v1.2.3 is tagged" in problem
+
+
+def test_a_changelog_without_the_date(checks, tmp_path):
+    (problem,) = checks.changelog()
+    assert problem == ("CHANGELOG.md begins with '1.2.3 (unreleased)'; write '1.2.3 (YYYY-MM-DD)'")
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 1.2.3 (2026-12-01)\n")
+    assert list(checks.changelog()) == []
+
+
+def test_wheels_that_are_missing_old_or_of_another_version(checks, tmp_path):
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    (dist / "pylmdb-1.2.3.tar.gz").touch()
+    for tag in ("cp310-cp310", "cp315-cp315"):
+        (dist / f"pylmdb-1.2.3-{tag}-manylinux_2_17_x86_64.manylinux2014_x86_64.whl").touch()
+    assert len(list(checks.every_wheel())) == 6 * 4 - 2
+    (dist / "pylmdb-1.2.2-cp310-cp310-musllinux_1_2_x86_64.whl").touch()
+    os.utime(
+        dist / "pylmdb-1.2.3-cp315-cp315-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", (1, 1)
+    )
+    problems = list(checks.every_wheel())
+    assert sum("is missing" in problem for problem in problems) == 22
+    assert sum("1.2.2" in problem and "not of this release" in problem for problem in problems) == 1
+    assert (
+        sum("cp315" in problem and "older than the sdist" in problem for problem in problems) == 1
+    )
