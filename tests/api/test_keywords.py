@@ -7,6 +7,7 @@ import pytest
 
 import pylmdb
 from pylmdb import aio, datasets
+from pylmdb._base.keywords import unexpected
 
 CLOSE = {
     "mapsize": lambda env, path: pylmdb.open(path, mapsize=5),
@@ -48,6 +49,10 @@ def test_the_message_says_what_was_meant(keyword, open_env, tmp_path):
 def test_what_is_like_nothing_lists_the_parameters(open_env):
     with pytest.raises(TypeError, match=r"argument 'name'; it has key, txn, reverse_key, dupsort"):
         open_env().open_db(name=b"x")
+
+
+def test_a_keyword_of_a_caller_in_c_need_not_be_text():
+    assert "argument 1; it has key, value" in str(unexpected("put", 1, ("key", "value")))
 
 
 def test_other_wrong_calls_are_as_before(open_env, tmp_path):

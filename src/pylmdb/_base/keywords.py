@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 
 
-def unexpected(function: str, keyword: str, known: Iterable[str]) -> TypeError:
+def unexpected(function: str, keyword: object, known: Iterable[str]) -> TypeError:
     """Return the exception for a keyword that a function does not have.
 
     :param function: its name, for the message.
@@ -28,7 +28,7 @@ def unexpected(function: str, keyword: str, known: Iterable[str]) -> TypeError:
 
     names = [name for name in known if name not in ("self", "cls")]
     by_letters = {name.replace("_", ""): name for name in names}
-    close = get_close_matches(keyword.replace("_", "").lower(), by_letters, 1, 0.7)
+    close = get_close_matches(str(keyword).replace("_", "").lower(), by_letters, 1, 0.7)
     text = f"{function}() got an unexpected keyword argument {keyword!r}"
     if close:
         return TypeError(f"{text}; did you mean {by_letters[close[0]]}?")
