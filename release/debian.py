@@ -61,6 +61,10 @@ class Suite:
         shutil.rmtree(partial, ignore_errors=True)
         for archive in sorted(archives.glob("*.deb")):
             run("dpkg-deb", "--extract", str(archive), str(partial))
+        # as a package of an installed system makes them
+        for name in ("lib", "lib64"):
+            if not (partial / name).exists() and (partial / "usr" / name).exists():
+                (partial / name).symlink_to(f"usr/{name}")
         partial.rename(root)
         return root
 

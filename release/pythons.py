@@ -56,8 +56,7 @@ def headers(version: str, cache: Path) -> Path:
 def interpreter(version: str, machine: str, cache: Path) -> tuple[list[str], dict[str, str]]:
     """Return the command that runs a Python of a machine, and variables for its environment.
 
-    One that is not installed is unpacked from Debian and run by its own loader, for another machine
-    under qemu.
+    One that is not installed is unpacked from Debian, and for another machine runs under qemu.
     :raises MissingError: neither this machine nor Debian has it.
     """
     native = machine == platform.machine()
@@ -66,16 +65,17 @@ def interpreter(version: str, machine: str, cache: Path) -> tuple[list[str], dic
         return [str(python)], {}
     packages = [f"python{version}-minimal", f"libpython{version}-stdlib"]
     root = _from_debian(version, machine, cache, *packages)
-    home = {"PYTHONHOME": str(root / "usr")}
-    binary = str(root / f"usr/bin/python{version}")
-    if native:
-        loader = next(root.glob("usr/lib64/ld-linux-*.so.*"))
-        libraries = f"{root}/usr/lib/{machine}-linux-gnu"
-        return [str(loader), "--library-path", libraries, binary], home
-    qemu = shutil.which(f"qemu-{machine}-static") or shutil.which(f"qemu-{machine}")
-    if not qemu:
-        raise MissingError(f"qemu-{machine} is missing (apt-get install qemu-user-static)")
-    return [qemu, "-L", str(root), binary], home
+    # The loader is named, because /lib would be that of this system.
+    folders = [root / "lib" / f"{machine}-linux-gnu", root / "usr/lib" / f"{machine}-linux-gnu"]
+    loader = next(folders[0].glob("ld-linux-*.so.*"))
+    command = [str(loader), "--library-path", ":".join(map(str, folders))]
+    if not native:
+        qemu = shutil.which(f"qemu-{machine}-static") or shutil.which(f"qemu-{machine}")
+        if not qemu:
+            raise MissingError(f"qemu-{machine} is missing (apt-get install qemu-user-static)")
+        command = [qemu, *command]
+    python = root / f"usr/bin/python{version}"
+    return [*command, str(python)], {"PYTHONHOME": str(root / "usr")}
 
 
 def _from_debian(version: str, machine: str, cache: Path, *packages: str) -> Path:

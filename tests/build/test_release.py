@@ -56,6 +56,27 @@ def test_a_python_that_cannot_be_had(pythons, monkeypatch, tmp_path):
         pythons.headers("3.15", tmp_path)
 
 
+def test_an_unpacked_python_is_run_by_its_own_loader(pythons, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    for debian, machine in ("amd64", "x86_64"), ("arm64", "aarch64"):
+        root = tmp_path / f"debian/sid-{debian}/python3.15-minimal-libpython3.15-stdlib"
+        loader = root / f"lib/{machine}-linux-gnu/ld-linux-{machine}.so.2"
+        loader.parent.mkdir(parents=True)
+        loader.touch()
+        if machine == "aarch64":
+            with pytest.raises(pythons.MissingError, match="apt-get install qemu-user-static"):
+                pythons.interpreter("3.15", machine, tmp_path)
+            qemu = tmp_path / "qemu-aarch64"
+            qemu.touch(0o755)
+        command, variables = pythons.interpreter("3.15", machine, tmp_path)
+        assert command[-4:-2] == [str(loader), "--library-path"]
+        assert command[-1] == str(root / "usr/bin/python3.15")
+        assert variables == {"PYTHONHOME": str(root / "usr")}
+    assert command[0] == str(qemu)
+
+
 def compile_check(include, tmp_path):
     """Compile the check of the pyconfig.h in ``include``; return what the compiler says."""
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
