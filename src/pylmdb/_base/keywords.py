@@ -11,9 +11,10 @@ from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, TypeVar
+    from typing import Any, ParamSpec, TypeVar
 
-    Function = TypeVar("Function", bound=Callable[..., Any])
+    Parameters = ParamSpec("Parameters")
+    Result = TypeVar("Result")
 
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 
@@ -51,13 +52,13 @@ def refuse_unknown(function: str, given: Iterable[str], known: Iterable[str]) ->
             raise unexpected(function, keyword, known)
 
 
-def explains_keywords(function: Function) -> Function:
+def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Decorate a function: a call with a keyword that it lacks raises what :func:`unexpected` says.
 
     A class is named instead of its ``__init__``.
     """
 
-    def call(*args: Any, **given: Any) -> Any:
+    def call(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
         try:
             return function(*args, **given)
         except TypeError as failure:
@@ -70,4 +71,4 @@ def explains_keywords(function: Function) -> Function:
     for name in _COPIED:
         setattr(call, name, getattr(function, name))
     call.__wrapped__ = function  # type: ignore[attr-defined]
-    return call  # type: ignore[return-value]
+    return call

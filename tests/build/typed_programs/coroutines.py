@@ -36,9 +36,7 @@ async def tasks(aenv: AsyncEnvironment) -> None:
     assert_type(asyncio.create_task(aenv.get(b"k")), asyncio.Task[bytes | None])
     assert_type(asyncio.create_task(aenv.put(b"k", b"v")), asyncio.Task[bool])
     assert_type(asyncio.create_task(aenv.begin()), asyncio.Task[AsyncTransaction[bytes]])
-    assert_type(
-        await asyncio.gather(aenv.get(b"a"), aenv.get(b"b", 0)), tuple[bytes | None, bytes | int]
-    )
+    assert_type(await asyncio.gather(aenv.get(b"a"), aenv.get(b"b", 0)), tuple[bytes | None, bytes | int])
     async with aenv.begin() as txn:
         pairs = asyncio.create_task(txn.range())
         assert_type(await pairs, list[tuple[bytes, bytes]])

@@ -59,9 +59,7 @@ for only_key in cursor.iternext(values=False):
 narrowed: pylmdb.Transaction = env.begin(buffers=True)  # error: Incompatible types in assignment
 
 pylmdb.Transaction(env, wriet=True)  # error: No overload variant
-views: pylmdb.Transaction[memoryview] = pylmdb.Transaction(
-    env
-)  # error: Incompatible types in assignment
+views: pylmdb.Transaction[memoryview] = pylmdb.Transaction(env)  # error: Incompatible types in assignment
 env.writer().call(lambda txn: txn.get("a"))  # error: No overload variant of "get"
 env.writer().put(b"a", 1)  # error: incompatible type "int"
 
