@@ -218,7 +218,7 @@ static int allocate_blocks(int fd, off_t from, off_t to)
     room.fst_length = to - found.st_size; /* counted from the end of what is allocated */
     while (fcntl(fd, F_PREALLOCATE, &room))
         if (errno != EINTR)
-            return errno == EINVAL ? EOPNOTSUPP : errno;
+            return errno == EINVAL || errno == ENOTSUP ? EOPNOTSUPP : errno;
     return (ftruncate)(fd, to) ? errno : 0;
 #elif PYLMDB_HAS_FALLOCATE
     while (fallocate(fd, 0, from, to - from))

@@ -27,6 +27,14 @@
 #define PYLMDB_GUARDS_READS 0
 #endif
 
+/* How many bits an address has at least (addresses.c), where the stack is not near the highest
+ * address. */
+#if defined(__APPLE__) && defined(__aarch64__)
+#define PYLMDB_ADDRESS_BITS 47
+#else
+#define PYLMDB_ADDRESS_BITS 0
+#endif
+
 /* Whether the system tells which pages are in memory, and reads those that it is asked for
  * (read_ahead.c). */
 #define PYLMDB_READS_AHEAD PYLMDB_LINUX
