@@ -154,10 +154,8 @@ tsan: place
 
 test-platforms: test-c compile-macos test-posix
 
-compile-macos: $(VENV)/created
-	@echo "Installing a compiler for macOS."
-	@.ci/pip-install $(VENV)/bin/python ziglang 'setuptools>=77' 'cffi>=1.16' 'patch-ng>=1.17'
-	$(VENV)/bin/python .ci/compile-for aarch64-macos x86_64-macos
+compile-macos: $(RELEASE_VENV)/installed-release
+	$(RELEASE_VENV)/bin/python release/compile_macos.py --cache build/macos
 
 # Other builds of LMDB that this machine has use other locks, so tests with py-lmdb are left out.
 test-posix: $(POSIX_VENV)/installed-posix
