@@ -18,7 +18,11 @@
 #                        them, in qemu if need be: aarch64, s390x (big-endian), i386, musl, clang;
 #                        NAMES=... selects some of .ci/test-c.  In a chroot, too
 #   make tsan            run the C tests with ThreadSanitizer
-#   make test-platforms  all of these machines
+#   make compile-macos   compile and link for macOS; nothing is run
+#   make test-platforms  everything about other systems and machines
+#   make test-posix      build without what only Linux has, as on macOS, and run tests of locks,
+#                        forks, growth and writers
+#   make test-platforms  test-c, compile-macos and test-posix
 #
 #   make dev             make an editable environment; compile in place what has changed
 #   make t FILE=...      make dev, then run the tests of FILE
@@ -45,6 +49,7 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 endif
 VENV ?= .venv-test
 SANITIZE_VENV ?= .venv-sanitize
+POSIX_VENV ?= .venv-posix
 DEMO_VENV ?= .venv-demo
 BENCH_VENV ?= .venv-bench
 DOCS_VENV ?= .venv-docs
@@ -75,6 +80,11 @@ SHORT ?= $(wildcard tests/api/test_api_*.py tests/api/test_views*.py tests/aio/t
 	api/test_errors.py api/test_lowlevel.py arrays/test_npy.py arrays/test_reserve.py arrays/test_snapshot.py \
 	arrays/test_take.py build/test_lowlevel_declarations.py mapping/test_map.py writer/test_writer.py)
 
+# test-posix runs these.
+POSIX := $(addprefix tests/,api/test_api_open.py api/test_api_transaction.py engine/test_bulk.py engine/test_growth.py \
+	processes/test_begin_beside_commits.py processes/test_fork_reads.py processes/test_growth_processes.py \
+	processes/test_threads.py processes/test_writer_lock.py writer/test_writer.py writer/test_writer_process.py)
+
 # These tests compile and install pylmdb themselves, so they do not test the build at hand.
 BUILDING := $(addprefix tests/build/,test_packaging.py test_placing.py test_system_liblmdb.py)
 
@@ -97,7 +107,7 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-all test-api test-python test-pythons test-short test-c tsan test-platforms \
+.PHONY: demo test test-all test-api test-python test-pythons test-short test-posix compile-macos test-c tsan test-platforms \
 	dev t sanitize debug-malloc coverage bench bench-baseline bench-compare docs lint place \
 	wheels release-check clean
 .DELETE_ON_ERROR:
@@ -142,7 +152,14 @@ test-c: place
 tsan: place
 	.ci/test-c tsan
 
-test-platforms: test-c
+test-platforms: test-c compile-macos test-posix
+
+compile-macos: $(RELEASE_VENV)/installed-release
+	$(RELEASE_VENV)/bin/python release/compile_macos.py --cache build/macos
+
+# Other builds of LMDB that this machine has use other locks, so tests with py-lmdb are left out.
+test-posix: $(POSIX_VENV)/installed-posix
+	$(POSIX_VENV)/bin/pytest -m "not slow" -k "not lmdb-" $(SHARED_OUT) $(PYTEST_ARGS) $(POSIX)
 
 # A few tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not
 # stay flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork
@@ -244,6 +261,10 @@ endef
 
 %/installed-sanitize: %/created $(INPUTS)
 	$(call install,test,PYLMDB_SANITIZE=1)
+	@touch $@
+
+%/installed-posix: %/created $(INPUTS)
+	$(call install,test,PYLMDB_POSIX_ONLY=1)
 	@touch $@
 
 %/installed-coverage: %/created $(INPUTS)

@@ -14,6 +14,7 @@ import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from sysconfig import get_platform
 
 from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -26,8 +27,13 @@ sys.path.insert(0, "src/pylmdb/_native")
 
 from build import core_extension, glue_flags  # noqa: E402
 
+if get_platform().startswith("win"):
+    raise SystemExit(
+        "pylmdb: Windows is not supported; use py-lmdb (pip install lmdb), or pylmdb in WSL"
+    )
+
 BUILDER = "src/pylmdb/_native/build.py"
-MODES = ("PYLMDB_SYSTEM_LIBLMDB", "PYLMDB_SANITIZE", "PYLMDB_COVERAGE")
+MODES = ("PYLMDB_SYSTEM_LIBLMDB", "PYLMDB_SANITIZE", "PYLMDB_COVERAGE", "PYLMDB_POSIX_ONLY")
 
 
 class BuildExtensions(build_ext):
@@ -200,7 +206,7 @@ else:
     functions = ["ffi_0_9", "ffi_1_0"]
 
 # Each kind of build has its own directory, so it never uses objects or extensions of another kind.
-mode = "-".join(["lib", *(name.split("_")[1].lower() for name in MODES if enabled(name))])
+mode = "-".join(["lib", *(name.removeprefix("PYLMDB_").lower() for name in MODES if enabled(name))])
 
 setup(
     # PyPy has only the cffi core.

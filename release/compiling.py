@@ -47,6 +47,9 @@ class Plan:
         self.ninja.rule("compile", compile_one, depfile="$out.d", deps="gcc", description="$out")
         link = "$zig cc -target $triple -shared -s $in -o $out $flags"
         self.ninja.rule("link-gnu", link, description="$out")
+        # Python's own functions are found when the module is loaded.
+        lookup = "-Wl,-undefined,dynamic_lookup"
+        self.ninja.rule("link-none", f"{link} {lookup}", description="$out")
         # zig calls musl libc.so, as glibc calls a text file.  Alpine's name tells auditwheel which
         # library it is; musl's loader takes both names for itself.
         rename = f"{program('patchelf')} --replace-needed libc.so libc.musl-$machine.so.1 $out"

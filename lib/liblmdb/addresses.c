@@ -28,13 +28,13 @@ static pthread_mutex_t addresses_guard = PTHREAD_MUTEX_INITIALIZER;
 /* held by a thread that extends a map */
 static pthread_mutex_t growth_guard = PTHREAD_MUTEX_INITIALIZER;
 
-/* Return how many bits an address has. All addresses are below a power of two, and the stack
- * is near the highest. */
+/* Return how many bits an address has. All addresses are below a power of two, and on most systems
+ * the stack is near the highest. */
 static unsigned int address_bits(void)
 {
     const char here = 0;
     const uintptr_t address = (uintptr_t)&here;
-    unsigned int bits = 0;
+    unsigned int bits = PYLMDB_ADDRESS_BITS;
 
     while (bits < sizeof(address) * CHAR_BIT && address >> bits)
         bits++;

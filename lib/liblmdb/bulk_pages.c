@@ -65,12 +65,7 @@ struct pylmdb_bulk {
  * flushes the file's pages however they were changed. */
 static int stores_into_map(const MDB_env *env)
 {
-#ifdef __linux__
-    (void)env;
-    return 0;
-#else
-    return (env->me_flags & MDB_WRITEMAP) != 0;
-#endif
+    return !PYLMDB_MSYNC_FLUSHES_WRITES && (env->me_flags & MDB_WRITEMAP);
 }
 
 static int write_pages(struct pylmdb_bulk *bulk)

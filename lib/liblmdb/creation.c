@@ -69,6 +69,19 @@ static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
  * had locked it exclusively, as on a full disk, or another binding has it open; 0: it may. */
 static __thread int lock_refused;
 
+/* A new semaphore has no writer; see semaphores.c. */
+static ssize_t clear_writer_mark(int fd)
+{
+#if PYLMDB_ROBUST_LOCKS
+    (void)fd;
+    return 0;
+#else
+    const uint32_t mark = 0;
+
+    return write_whole(fd, &mark, sizeof(mark), WRITER_MARK_AT);
+#endif
+}
+
 /* The process that locks the lock file exclusively initialises it; all others wait, and then
  * use it. The file has no magic number from the moment at which it is locked until mdb.c
  * writes one, when the mutexes exist. So if the process dies before that, the others notice
@@ -83,7 +96,7 @@ static int take_lock_file(int fd, int *kind)
     lock_refused = 0;
     for (tries = 0; tries < 1000; tries++) {
         if (!lock_first_bytes(fd, kind, F_WRLCK, 1, 0)) {
-            if (write_whole(fd, &magic, sizeof(magic), at) < 0)
+            if (write_whole(fd, &magic, sizeof(magic), at) < 0 || clear_writer_mark(fd) < 0)
                 lock_refused = errno;
             return lock_refused ? -1 : 0;
         }
@@ -140,16 +153,16 @@ static int lock_to_open(int fd, int *kind, int command, struct flock *lock)
 
 /* Called by mdb.c in place of fcntl() for every lock; see set_lock() in files.c. When mdb.c
  * does not get the exclusive lock, it asks for the shared one next. */
-static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock)
+static int lock_of_file(const int *me_lfd, int command, struct flock *lock)
 {
-    int undecided = UNDECIDED;
-    int *kind = env ? &extension_of(env)->lock_kind : &undecided;
-    int rc;
+    MDB_env *env = (MDB_env *)((uintptr_t)me_lfd - offsetof(MDB_env, me_lfd));
+    const int fd = *me_lfd;
+    int *kind = &extension_of(env)->lock_kind, rc;
 
     if (lock->l_start)
         return set_lock(fd, kind, command, lock);
     rc = lock_to_open(fd, kind, command, lock);
-    if (rc && env && fd >= 0 && opening && opening->other_binding == PYLMDB_HAS_IT) {
+    if (rc && fd >= 0 && opening && opening->other_binding == PYLMDB_HAS_IT) {
         const int code = errno;
 
         keep_lock_file(fd);

@@ -71,6 +71,12 @@ struct env_extension {
     int warming;
     /* files.c: which kind of locks the lock file has */
     int lock_kind;
+#if !PYLMDB_ROBUST_LOCKS
+    /* semaphores.c: the thread that has the writer lock, and the next environment in the list of
+     * those that are written to */
+    pthread_t writer;
+    MDB_env *next_writing;
+#endif
 };
 
 static struct env_extension *extension_of(MDB_env *env)

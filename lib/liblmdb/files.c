@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Open an environment's files, and lock them. Included by shim.c, before mdb.c. */
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <time.h>
 
 /* Open a regular file and nothing else, so opening a FIFO does not wait. The descriptor is
  * closed by exec(). A symbolic link is followed only if follow is set. */
@@ -24,15 +21,11 @@ static int open_regular(const char *path, int flags, mode_t mode, int follow)
  * asked again after this many milliseconds at the earliest. */
 enum { PAUSE_MS = 10 };
 
-#ifndef CLOCK_MONOTONIC_COARSE
-#define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
-#endif
-
 static long long clock_ms(void)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    clock_gettime(PYLMDB_QUICK_CLOCK, &now);
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 

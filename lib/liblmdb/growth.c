@@ -202,23 +202,44 @@ static size_t max_limit_in_place(const struct env_extension *ext)
     return ext->max_limit < ext->mapped ? ext->max_limit : ext->mapped;
 }
 
+/* Allocate blocks for a part of a file, and make the file at least as long as its end. EOPNOTSUPP
+ * or ENOSYS: the system or the file system cannot. */
+static int allocate_blocks(int fd, off_t from, off_t to)
+{
+#if defined(F_PREALLOCATE)
+    fstore_t room = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE};
+    struct stat found;
+
+    (void)from;
+    if (fstat(fd, &found))
+        return errno;
+    if (found.st_size >= to)
+        return 0;
+    room.fst_length = to - found.st_size; /* counted from the end of what is allocated */
+    while (fcntl(fd, F_PREALLOCATE, &room))
+        if (errno != EINTR)
+            return errno == EINVAL || errno == ENOTSUP ? EOPNOTSUPP : errno;
+    return (ftruncate)(fd, to) ? errno : 0;
+#elif PYLMDB_HAS_FALLOCATE
+    while (fallocate(fd, 0, from, to - from))
+        if (errno != EINTR)
+            return errno;
+    return 0;
+#else
+    (void)fd, (void)from, (void)to;
+    return ENOSYS;
+#endif
+}
+
 /* Make the file at least this long, with blocks for all of it where the system can allocate
  * them. Never makes it shorter. */
 static int extend_file(int fd, size_t from, size_t to)
 {
+    const int rc = allocate_blocks(fd, (off_t)from, (off_t)to);
     struct stat found;
 
-#ifdef __linux__
-    int rc;
-
-    while ((rc = fallocate(fd, 0, (off_t)from, (off_t)(to - from))) && errno == EINTR)
-        ;
-    if (!rc)
-        return 0;
-    if (errno != EOPNOTSUPP && errno != ENOSYS)
-        return errno;
-#endif
-    (void)from;
+    if (rc != EOPNOTSUPP && rc != ENOSYS)
+        return rc;
     if (fstat(fd, &found))
         return errno;
     return (size_t)found.st_size < to && (ftruncate)(fd, (off_t)to) ? errno : 0;

@@ -63,18 +63,14 @@ static int numbers_agree(MDB_env *env)
     for (tries = 0; tries < 100; tries++)
         if (*said == mdb_env_pick_meta(env)->mm_txnid)
             return 1;
-#ifdef PYLMDB_ROBUST_LOCKS
-    if (writer_lock_wait_begin(WRITER_MS))
+    if (writer_lock_wait_begin(env, WRITER_MS))
         return 1;
-#endif
     (void)LOCK_MUTEX(rc, env, env->me_wmutex);
     before = *said;
     newest = mdb_env_pick_meta(env)->mm_txnid;
     if (!rc)
         UNLOCK_MUTEX(env->me_wmutex);
-#ifdef PYLMDB_ROBUST_LOCKS
     writer_lock_wait_end();
-#endif
     /* Without the writer lock this is undecided; each transaction looks again. */
     return newest == before || (rc && newest == before + 1);
 }
@@ -207,15 +203,17 @@ static int is_settled(MDB_env *env, const struct stat *folder)
     struct stat data;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    return is_long_ago(&now, &folder->st_ctim) && is_long_ago(&now, &folder->st_mtim) &&
-           !full_name(env, full, sizeof(full), 0) && !lstat(full, &data) && S_ISREG(data.st_mode);
+    return is_long_ago(&now, &PYLMDB_CHANGED(folder)) &&
+           is_long_ago(&now, &PYLMDB_WRITTEN(folder)) && !full_name(env, full, sizeof(full), 0) &&
+           !lstat(full, &data) && S_ISREG(data.st_mode);
 }
 
 static int is_unchanged(const struct settled_folder *known, const struct stat *found)
 {
     return known->is_settled && !is_due(&known->looked) && known->folder.inode == found->st_ino &&
-           known->folder.device == found->st_dev && same_time(&known->changed, &found->st_ctim) &&
-           same_time(&known->written, &found->st_mtim);
+           known->folder.device == found->st_dev &&
+           same_time(&known->changed, &PYLMDB_CHANGED(found)) &&
+           same_time(&known->written, &PYLMDB_WRITTEN(found));
 }
 
 /* Called by the one thread that begins to write. */
@@ -234,8 +232,8 @@ static int files_are_replaced(MDB_env *env)
     if (found && is_settled(env, &folder)) {
         known->folder.device = folder.st_dev;
         known->folder.inode = folder.st_ino;
-        known->changed = folder.st_ctim;
-        known->written = folder.st_mtim;
+        known->changed = PYLMDB_CHANGED(&folder);
+        known->written = PYLMDB_WRITTEN(&folder);
         known->is_settled = 1;
         note_look(&known->looked);
     }

@@ -16,20 +16,13 @@ static int await_writer(MDB_env *env)
 {
     int rc;
 
-#ifdef PYLMDB_ROBUST_LOCKS
-    if (holds_writer_lock(env->me_wmutex))
+    if (holds_writer_lock(env))
         return MDB_SUCCESS;
-    if ((rc = writer_lock_wait_begin(WRITER_MS)) != 0)
+    if ((rc = writer_lock_wait_begin(env, WRITER_MS)) != 0)
         return rc;
-#else
-    if (env->me_txn)
-        return ETIMEDOUT;
-#endif
     if (!LOCK_MUTEX(rc, env, env->me_wmutex))
         UNLOCK_MUTEX(env->me_wmutex);
-#ifdef PYLMDB_ROBUST_LOCKS
     writer_lock_wait_end();
-#endif
     return rc;
 }
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifdef __linux__
+#if PYLMDB_LISTS_MAPS
 static int is_file(const char *path, const struct pylmdb_made *file)
 {
     struct stat found;
@@ -78,8 +78,8 @@ static int is_made(const struct pylmdb_made *made, const char *path)
 {
     struct stat found;
 
-    return made->inode && !lstat(path, &found) && found.st_dev == made->device &&
-           found.st_ino == made->inode;
+    return made->inode && !lstat(path, &found) &&
+           (unsigned long long)found.st_dev == made->device && found.st_ino == made->inode;
 }
 
 /* -- the lock file --------------------------------------------------------------- */
@@ -149,7 +149,7 @@ static int is_opened_elsewhere(void)
  * only, over all processes. */
 static int has_first_page_alone(MDB_env *env)
 {
-#ifdef __linux__
+#if PYLMDB_LISTS_MAPS
     const uint64_t there = (uint64_t)1 << 63, exclusive = (uint64_t)1 << 56;
     const int pages = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     const off_t at = (off_t)((uintptr_t)env->me_map / env->me_os_psize * sizeof(uint64_t));

@@ -20,11 +20,9 @@
  *
  * pylmdb_warm_*() ask for all pages that they are told of, and read them.
  *
- * Only Linux is asked. Elsewhere all pages count as being in memory. */
+ * Only Linux is asked (PYLMDB_READS_AHEAD). Elsewhere all pages count as being in memory. */
 
-#if defined(__linux__)
-#include <sys/uio.h>
-
+#if PYLMDB_READS_AHEAD
 /* Some kernels read no more than a read-ahead window, of 128 KiB by default, for one request. */
 #define REQUEST_SIZE ((size_t)128 * 1024)
 

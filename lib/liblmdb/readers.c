@@ -237,12 +237,8 @@ static int clear_dead_readers(MDB_txn *txn, size_t pages)
     note_look(&ext->readers_checked);
     if (!env->me_txns || mdb_find_oldest(txn) + 1 >= txn->mt_txnid)
         return 0; /* no reader has a snapshot older than the last commit */
-#ifdef PYLMDB_ROBUST_LOCKS
     lock_thread.only_try = !full;
     (void)mdb_reader_check(env, &dead);
     lock_thread.only_try = 0;
-#else
-    (void)mdb_reader_check(env, &dead);
-#endif
     return dead > 0;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform.h"
 #include "shim.h"
 
 #ifndef PYLMDB_SYSTEM
@@ -25,10 +26,17 @@
 #pragma GCC optimize("O2")
 #endif
 
+/* All headers that declare what the macros below replace come before these macros. */
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
 
-#if defined(__linux__)
-#define PYLMDB_ROBUST_LOCKS 1
+#if PYLMDB_ROBUST_LOCKS
 int pylmdb_mutex_lock(pthread_mutex_t *mutex);
 int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #include "writer_lock.c"
@@ -38,6 +46,12 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 #define pthread_mutex_lock(mutex) \
     (#mutex[0] == '&' ? (pthread_mutex_lock)(mutex) : pylmdb_mutex_lock(mutex))
 #define pthread_mutex_unlock(mutex) pylmdb_mutex_unlock(mutex)
+#else
+#include <semaphore.h>
+static int wait_for_semaphore(sem_t *semaphore);
+static int release_semaphore(sem_t *semaphore);
+#define sem_wait(semaphore) wait_for_semaphore(semaphore)
+#define sem_post(semaphore) release_semaphore(semaphore)
 #endif
 
 /* How files are opened and locked. A data file may be a symbolic link if the user named the
@@ -47,17 +61,12 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex);
 static int open_file(const char *path, int flags, mode_t mode, int is_lock_file, int follow);
 #define open(path, flags, mode) open_file(path, flags, mode, which == MDB_O_LOCKS, MAY_FOLLOW)
 static void note_failure(int step);
-/* The variable env is in scope wherever mdb.c calls fcntl(), except for a call on macOS. It
- * is needed only where there are two kinds of locks. */
-#if defined(F_OFD_SETLK)
-#define LOCKED_ENV ((MDB_env *)(size_t)env)
-#else
-#define LOCKED_ENV NULL
-#endif
-static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
+/* mdb.c locks no other descriptor than me_lfd of an environment, so where that is leads to the
+ * environment. */
+static int lock_of_file(const int *me_lfd, int command, struct flock *lock);
 #define fcntl(fd, command, ...) \
     (!__builtin_strcmp(#__VA_ARGS__, "&lock_info") \
-         ? lock_of_file(LOCKED_ENV, fd, command, (struct flock *)(size_t)(__VA_ARGS__ + 0)) \
+         ? lock_of_file(&(fd), command, (struct flock *)(size_t)(__VA_ARGS__ + 0)) \
          : (fcntl)(fd, command, ##__VA_ARGS__))
 
 /* One call in place of lseek() and writev(), which mdb_page_flush() calls one after the other
@@ -72,11 +81,9 @@ static int lock_of_file(MDB_env *env, int fd, int command, struct flock *lock);
 static ssize_t write_new_file(int fd, const void *data, size_t size, off_t at);
 static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
 #define pread(fd, data, size, at) read_header(env, data, size, at)
-#if defined(__linux__)
 #define lseek(fd, offset, whence) \
     (__builtin_strcmp(#offset, "wpos") ? (lseek)(fd, offset, whence) : 0)
 #define writev(fd, iov, n) write_whole_list(fd, iov, n, wpos)
-#endif
 
 /* mdb_env_open() allocates its list of dirty pages, two megabytes, with calloc(). Only the
  * first element, the list's length, needs to be zero: elements past that length are not
@@ -110,7 +117,6 @@ static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
 /* Mapping and unmapping the data file and the lock file; see growth.c and lock_file.c. */
 #define PYLMDB_GROWTH /* edits/growth.edit */
-#include <sys/mman.h>
 static void *map_data(MDB_env *env, void *addr, int prot, int flags);
 static void *map_locks(MDB_env *env, size_t size);
 static int unmap_locks(MDB_env *env);
@@ -177,6 +183,15 @@ static int file_size(MDB_env *env, size_t *size);
 
 #include "env_extension.c"
 
+#if PYLMDB_ROBUST_LOCKS
+static pthread_mutex_t *writer_mutex(const MDB_env *env)
+{
+    return env->me_wmutex;
+}
+#else
+#include "semaphores.c"
+#endif
+
 /* LMDB 1.0 keeps the size of checksums at the end of page 0. A page that is written without
  * its checksum is damaged for programs that check it. */
 static int has_checksums(const MDB_env *env)
@@ -232,10 +247,10 @@ static void unguard_map(int slot);
 #include "identity.c"
 #include "compaction.c"
 #include "inherited.c"
-#ifdef PYLMDB_ROBUST_LOCKS
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock
-#endif
+#undef sem_wait
+#undef sem_post
 #include "truncation.c"
 #include "bulk_pages.c"
 #include "bulk_leaf.c"
@@ -271,10 +286,9 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait
 {
     int rc = 0;
 
-    /* mdb_txn_begin() waits for one mutex that may be held for long: the writer lock, in a
+    /* mdb_txn_begin() waits for one lock that may be held for long: the writer lock, in a
      * top-level write transaction. It returns the error of a failed lock unchanged, and has
      * changed nothing by then. */
-#ifdef PYLMDB_ROBUST_LOCKS
     if (flags & MDB_RDONLY) {
         lock_thread.only_try = !wait_ms;
         rc = mdb_txn_begin(env, parent, flags, txn);
@@ -286,17 +300,11 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait
     if (!parent && should_move(env))
         return MDB_MAP_RESIZED;
     if (!parent)
-        rc = writer_lock_wait_begin(wait_ms);
+        rc = writer_lock_wait_begin(env, wait_ms);
     if (!rc)
         rc = mdb_txn_begin(env, parent, flags, txn);
     if (!parent)
         writer_lock_wait_end();
-#else
-    (void)wait_ms;
-    if (!(flags & MDB_RDONLY) && has_checksums(env))
-        return PYLMDB_CHECKSUMS;
-    rc = mdb_txn_begin(env, parent, flags, txn);
-#endif
     rc = end_if_refused(rc, txn);
     /* Checked with the writer lock: files may have been replaced while it was waited for. */
     if (!(flags & MDB_RDONLY) && !parent &&
@@ -311,16 +319,11 @@ int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait
 int pylmdb_txn_renew(MDB_txn *txn, int wait_ms)
 {
     int rc;
-#ifdef PYLMDB_ROBUST_LOCKS
     struct lock_thread *const self = find_lock_thread();
 
     self->only_try = !wait_ms;
     rc = mdb_txn_renew(txn);
     self->only_try = 0;
-#else
-    (void)wait_ms;
-    rc = mdb_txn_renew(txn);
-#endif
     return rc ? rc : check_begun(txn);
 }
 
@@ -342,17 +345,11 @@ int pylmdb_txn_release_slot(MDB_txn *txn)
  * writes the first byte. */
 int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int wait_ms)
 {
-    int rc = 0;
+    int rc = writer_lock_wait_begin(env, wait_ms);
 
-#ifdef PYLMDB_ROBUST_LOCKS
-    rc = writer_lock_wait_begin(wait_ms);
     if (!rc)
         rc = mdb_env_copyfd2(env, fd, flags);
     writer_lock_wait_end();
-#else
-    (void)wait_ms;
-    rc = mdb_env_copyfd2(env, fd, flags);
-#endif
     return rc;
 }
 
@@ -362,8 +359,7 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
  * me_txns is to free our reader slots. */
 void pylmdb_env_close(MDB_env *env)
 {
-#ifdef PYLMDB_ROBUST_LOCKS
-    if (env->me_txns && !writer_lock_settled(env->me_wmutex)) {
+    if (env->me_txns && !writer_lock_settled(env)) {
         int i;
 
         for (i = env->me_close_readers; --i >= 0;)
@@ -372,7 +368,6 @@ void pylmdb_env_close(MDB_env *env)
         release_locks(env);
         env->me_txns = NULL;
     }
-#endif
     free_retired_names(env);
     free_names(env);
     mdb_env_close(env);

@@ -4,7 +4,6 @@
  * When a disk becomes full, the system writes the first part of the data, and reports the
  * error only at the next write. mdb.c reports such a short write as EIO. Here the rest is
  * written again, which reports the true error. An interrupted write is repeated too. */
-#include <sys/uio.h>
 
 static ssize_t write_whole(int fd, const void *data, size_t size, off_t at)
 {
@@ -23,10 +22,20 @@ static ssize_t write_whole(int fd, const void *data, size_t size, off_t at)
     return done < size ? -1 : (ssize_t)done;
 }
 
-#ifdef __linux__
+/* Write some of a list of pieces, or nothing. */
+static ssize_t write_list(int fd, const struct iovec *list, int count, off_t at)
+{
+#if PYLMDB_HAS_PWRITEV
+    return pwritev(fd, list, count, at);
+#else
+    (void)fd, (void)list, (void)count, (void)at;
+    return 0; /* each piece is written by itself */
+#endif
+}
+
 static ssize_t write_whole_list(int fd, struct iovec *list, int count, off_t at)
 {
-    ssize_t written = pwritev(fd, list, count, at), all = 0;
+    ssize_t written = write_list(fd, list, count, at), all = 0;
     size_t done = written > 0 ? (size_t)written : 0;
     int i;
 
@@ -42,4 +51,3 @@ static ssize_t write_whole_list(int fd, struct iovec *list, int count, off_t at)
     }
     return all;
 }
-#endif

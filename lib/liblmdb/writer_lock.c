@@ -20,7 +20,7 @@
  * The table has a mutex, which is held for a few instructions and only while `inside` is set.
  * So the handler never waits for its own thread.
  *
- * Included by shim.c, once per engine. */
+ * Included by shim.c, once per engine, where PYLMDB_ROBUST_LOCKS is 1; otherwise semaphores.c is. */
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -51,6 +51,8 @@ static __thread struct lock_thread {
     int waiting_for_writer, writer_wait_ms, only_try, unblocked_signal;
     struct held_lock *reserved_note;
 } lock_thread;
+
+static pthread_mutex_t *writer_mutex(const MDB_env *env);
 
 /* In a shared library, finding a thread's variables is a call, which the compiler repeats for each
  * use of them unless the address comes from where it cannot look. */
@@ -412,9 +414,10 @@ int pylmdb_mutex_unlock(pthread_mutex_t *mutex)
 }
 
 /* Whether the calling thread has the writer lock, in a transaction that is open. */
-static int holds_writer_lock(pthread_mutex_t *mutex)
+static int holds_writer_lock(const MDB_env *env)
 {
     struct lock_thread *const self = find_lock_thread();
+    pthread_mutex_t *mutex = writer_mutex(env);
     struct held_lock *held;
     int mine;
 
@@ -429,9 +432,10 @@ static int holds_writer_lock(pthread_mutex_t *mutex)
 
 /* Return 1 if no thread of this process has to unlock this mutex any more. Asks the thread,
  * and waits for it for a second. */
-static int writer_lock_settled(pthread_mutex_t *mutex)
+static int writer_lock_settled(const MDB_env *env)
 {
     struct lock_thread *const self = find_lock_thread();
+    pthread_mutex_t *mutex = writer_mutex(env);
     const struct timespec pause = {0, 1000000};
     struct held_lock **link;
     int tries, found = 1;
@@ -458,12 +462,13 @@ static int writer_lock_settled(pthread_mutex_t *mutex)
 }
 
 /* The note is allocated before the lock is taken, so a lock can always be noted. */
-static int writer_lock_wait_begin(int wait_ms)
+static int writer_lock_wait_begin(MDB_env *env, int wait_ms)
 {
     struct lock_thread *const self = find_lock_thread();
     struct held_lock *note;
     int number;
 
+    (void)env;
     enter(self);
     pthread_mutex_lock(&held_guard);
     if ((note = unused_notes))

@@ -53,6 +53,15 @@ def test_something_else_is_missing(path):
     assert "liblmdb-dev is missing" in err
 
 
+def test_windows_is_refused():
+    pytest.importorskip("setuptools")
+    command = [sys.executable, "setup.py", "--name"]
+    status, out, err = run(*command, _PYTHON_HOST_PLATFORM="win-amd64")
+    assert (status, out) == (1, "")
+    assert err.startswith("pylmdb: Windows is not supported; use ")
+    assert err.count("\n") == 1
+
+
 def test_the_build_needs_a_compiler(tmp_path):
     pytest.importorskip("setuptools")
     command = [sys.executable, "setup.py", "-q", "build_ext", "-b", tmp_path, "-t", tmp_path]

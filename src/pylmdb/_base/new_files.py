@@ -23,7 +23,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from .fsync import fsync_path
+from .fsync import flush, fsync_path
 from .owners import Descriptor, Owner
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def put_in_place(
     """
     if mode is not None:
         set_mode(fd, mode)
-    os.fsync(fd)
+    flush(fd)
     (os.replace if replace else rename_no_replace)(name, place)
     fsync_path(os.path.dirname(os.path.abspath(place)))
 

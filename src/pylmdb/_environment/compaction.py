@@ -14,7 +14,7 @@ import os
 
 from .. import _registry
 from .._base.flags import MDB_CP_COMPACT
-from .._base.fsync import fsync_path
+from .._base.fsync import flush, fsync_path
 from .._base.new_files import Temporary
 from .._base.owners import Owner
 from .._core_rules.refusals import refusal
@@ -148,7 +148,7 @@ def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
     if hasattr(os, "fchown") and (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
         os.fchown(fd, like.st_uid, like.st_gid)
     os.chmod(fd, like.st_mode & 0o7777)
-    os.fsync(fd)
+    flush(fd)
 
 
 def _processes(shared: SharedEnv) -> set[int]:

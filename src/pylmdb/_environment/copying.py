@@ -13,7 +13,7 @@ import errno
 import os
 
 from .._base.flags import MDB_CP_COMPACT
-from .._base.fsync import fsync_path
+from .._base.fsync import flush, fsync_path
 from .._base.owners import Descriptor, Owner
 from .._core_rules.writer_gate import SLICE
 from .._typing import TYPE_CHECKING
@@ -73,7 +73,7 @@ def _copy_to_new_directory(
         except OSError as failure:
             raise _UnwritableError(failure) from None
         copy_to_descriptor(env, fd, compact, txn)
-        os.fsync(fd)
+        flush(fd)
         fsync_path(copy.name)
         try:
             os.rename(copy.name, path)
@@ -118,7 +118,7 @@ class _NewFile(Owner):
     def finish(self) -> None:
         """Flush the whole file to disk, and keep it."""
         if self._fd.number is not None:
-            os.fsync(self._fd.number)
+            flush(self._fd.number)
         fsync_path(os.path.dirname(self._name))
         self._is_finished = True
 

@@ -11,6 +11,7 @@ The environment chooses what is built:
 PYLMDB_SYSTEM_LIBLMDB=1   the system's liblmdb as the only engine, ``pylmdb._lmdbsys``
 PYLMDB_SANITIZE=1         AddressSanitizer and UndefinedBehaviorSanitizer
 PYLMDB_COVERAGE=1         gcov counts which lines run
+PYLMDB_POSIX_ONLY=1       Linux without what only Linux has, as on macOS: see platform.h
 PYLMDB_WERROR=1           a warning in our own C stops the build
 """
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
-import sys
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
@@ -53,6 +54,12 @@ def option(name: str) -> bool:
     return os.environ.get(name, "") not in ("", "0")
 
 
+def is_for_linux() -> bool:
+    """Return whether the extensions are for Linux.  A cross build says for which system it is, in
+    the environment variable _PYTHON_HOST_PLATFORM."""
+    return sysconfig.get_platform().startswith("linux")
+
+
 def version() -> str:
     text = (ROOT / "src/pylmdb/_version.py").read_text("utf-8")
     found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
@@ -61,8 +68,12 @@ def version() -> str:
     return found[1]
 
 
-def version_macro() -> tuple[str, str | None]:
-    return "PYLMDB_VERSION_STRING", f'"{version()}"'
+def macros() -> list[tuple[str, str | None]]:
+    """Return the macros for all of our C."""
+    found: list[tuple[str, str | None]] = [("PYLMDB_VERSION_STRING", f'"{version()}"')]
+    if option("PYLMDB_POSIX_ONLY"):
+        found.append(("PYLMDB_POSIX_ONLY", "1"))
+    return found
 
 
 def declarations() -> str:
@@ -74,7 +85,6 @@ def declarations() -> str:
 def compiler_flags() -> list[str]:
     flags = [
         "-O3",
-        "-fno-plt",
         "-std=c11",
         "-D_GNU_SOURCE",
         "-UNDEBUG",
@@ -83,6 +93,8 @@ def compiler_flags() -> list[str]:
         "-Wall",
         "-Wextra",
     ]
+    if is_for_linux():
+        flags.append("-fno-plt")  # a flag for ELF
     # Warnings about cffi's generated code, whatever we write.
     flags += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type"]
     # A function without a declaration would be called with arguments converted to int.
@@ -113,7 +125,7 @@ def linker_flags() -> list[str]:
 
 
 def libraries() -> list[str]:
-    return ["dl"] if sys.platform.startswith("linux") else []
+    return ["dl"] if is_for_linux() else []
 
 
 def sources_in(folder: str) -> list[str]:
@@ -137,7 +149,7 @@ def core_extension() -> Extension:
         "pylmdb._core",
         [*sources_in("core"), *WITHOUT_ENGINE],
         include_dirs=[str(NATIVE), core_docs()],
-        define_macros=[version_macro()],
+        define_macros=macros(),
         extra_compile_args=compiler_flags(),
         extra_link_args=linker_flags(),
     )
@@ -147,11 +159,11 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
     """Describe the extension ``module`` with the liblmdb in the directory ``liblmdb``; None: the
     system's.
     """
-    macros = [version_macro()]
+    defined = macros()
     if liblmdb is None:
-        macros.append(("PYLMDB_SYSTEM", "1"))
+        defined.append(("PYLMDB_SYSTEM", "1"))
     else:
-        macros += [("PYLMDB_ENGINE_FORMAT", str(file_format)), ("PYLMDB_HAVE_SHIM", "1")]
+        defined += [("PYLMDB_ENGINE_FORMAT", str(file_format)), ("PYLMDB_HAVE_SHIM", "1")]
     ffi = FFI()
     ffi.cdef(declarations())
     ffi.set_source(
@@ -165,7 +177,7 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
             *(source for folder in FOLDERS for source in sources_in(folder)),
         ],
         include_dirs=[str(folder) for folder in (liblmdb, LIBLMDB, NATIVE) if folder],
-        define_macros=macros,
+        define_macros=defined,
         extra_compile_args=compiler_flags(),
         extra_link_args=linker_flags(),
         libraries=[*libraries(), *(["lmdb"] if liblmdb is None else [])],

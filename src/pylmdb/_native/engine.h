@@ -11,6 +11,8 @@
 
 #include <stddef.h>
 
+#include "platform.h"
+
 /* -- the names of lmdb.h that the core uses ---------------------------------------- */
 
 /* clang-format off */
@@ -133,13 +135,6 @@ typedef int pylmdb_on_old_value(void *context, const MDB_val *old);
 struct pylmdb_position;
 struct pylmdb_iteration;
 struct pylmdb_range;
-
-/* Whether a read past the end of a truncated data file can continue (truncation.c). */
-#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
-#define PYLMDB_GUARDS_READS 1
-#else
-#define PYLMDB_GUARDS_READS 0
-#endif
 
 /* -- the two structs -------------------------------------------------------------- */
 
