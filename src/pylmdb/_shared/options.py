@@ -92,9 +92,7 @@ def make_options(
             continue
         if type(value) is not int or not 0 <= value <= limit:
             given[field] = _checked_integer(field, given[field], limit)
-    for field in _SWITCHES:
-        if given[field] is not True and given[field] is not False:
-            given[field] = bool(given[field])
+    given.update(zip(_SWITCHES, map(bool, map(given.__getitem__, _SWITCHES)), strict=True))
     size, most = given["map_size"], given["max_map_size"]
     if most is not None and most < (size or 1):
         least = f"map_size={size}" if size else 1
