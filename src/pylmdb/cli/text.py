@@ -69,7 +69,7 @@ def _add_dump(commands: Commands) -> None:
     command = commands.on_path(
         "dump", dump_text, "Write databases as text, as mdb_dump does, or as lines of JSON.", False,
         examples="""\
-pylmdb dump -A fruit -f fruit.txt
+pylmdb dump -A fruit -f all.txt
 pylmdb dump fruit -d prices -p
 pylmdb dump -A fruit --json | gzip > fruit.jsonl.gz""",
     )  # fmt: skip
