@@ -158,9 +158,13 @@ def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
     """
     wanted = None if lib_version is None else of_major(lib_version)
     data_format = _format_in(head)
-    if data_format is None and head.strip(b"\0"):
-        problem = f"open: {given_path!r} is not an LMDB file"
-        raise error(f"open: {given_path!r}", _INVALID, "check the path", problem)
+    foreign = _why_foreign(head)
+    if foreign or (data_format is None and head.strip(b"\0")):
+        hint = (
+            "dump it there with `pylmdb dump`, and load that here" if foreign else "check the path"
+        )
+        problem = f"open: {given_path!r} {foreign or 'is not an LMDB file'}"
+        raise error(f"open: {given_path!r}", _INVALID, hint, problem)
     if data_format is None:
         return wanted or default()
     if wanted is not None and wanted.data_format != data_format:
@@ -177,6 +181,24 @@ def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
         f"open: {given_path!r} has LMDB data format v{data_format}; this build reads {known}",
         hint="no released LMDB writes format v2" if data_format == 2 else "",
     )
+
+
+def _why_foreign(head: bytes) -> str:
+    """Why a file of another kind of machine cannot be read here; "" for all other files.
+
+    The magic number follows the header of the first page.  That has 16 bytes in format 1 and 24 in
+    format 3; 12 and 16 if a 32-bit program has written the file.
+    """
+    if any(head.startswith(_MAGIC[::-1], at) for at in (12, 16, 24)):
+        other = "big" if sys.byteorder == "little" else "little"
+        return (
+            f"was written on a {other}-endian machine, and this one is {sys.byteorder}-endian;"
+            " LMDB files have the byte order of their machine"
+        )
+    narrow = head.startswith(_MAGIC, 12) or (head.startswith(_MAGIC, 16) and _format_in(head) == 3)
+    if narrow and sys.maxsize > 1 << 32:
+        return "was written by a 32-bit program, and this one has 64 bits; their files differ"
+    return ""
 
 
 def _format_in(head: bytes) -> int | None:

@@ -117,6 +117,34 @@ def test_a_refused_file_is_as_it_was(folder, open_env):
     assert Path("notes.txt").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("offset", "version", "other_order", "words"),
+    [
+        (16, 1, True, "-endian machine"),
+        (24, 3, True, "-endian machine"),
+        (12, 1, True, "-endian machine"),
+        (12, 1, False, "32-bit program"),
+        (16, 3, False, "32-bit program"),
+    ],
+)
+def test_files_of_other_machines_are_refused_in_words(
+    tmp_path, offset, version, other_order, words
+):
+    order = {"little": "big", "big": "little"}[sys.byteorder] if other_order else sys.byteorder
+    data = bytearray(40000)
+    data[offset : offset + 4] = (0xBEEFC0DE).to_bytes(4, order)
+    data[offset + 4 : offset + 8] = version.to_bytes(4, order)
+    path = tmp_path / "foreign.mdb"
+    path.write_bytes(data)
+    for options in ({}, READ, {"lib_version": 0}, {"lib_version": 1}):
+        with pytest.raises(pylmdb.InvalidError, match=words) as caught:
+            pylmdb.open(path, **options)
+        assert "foreign.mdb" in str(caught.value)
+        assert "pylmdb dump" in str(caught.value)
+    assert path.read_bytes() == data
+    assert os.listdir(tmp_path) == ["foreign.mdb"]
+
+
 @pytest.mark.parametrize("command", ["info", "ls", "stat", "scan", "dump", "warm", "compact"])
 def test_commands_create_no_file_next_to_a_file_of_another_kind(folder, capsys, command):
     before = contents(folder)
