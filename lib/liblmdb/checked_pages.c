@@ -36,6 +36,10 @@ struct pylmdb_checked_pages {
     uint64_t first[FIRST_PAGES];
 };
 
+/* A page that a transaction reads has not changed since before the transaction began, so its note
+ * and its content may be loaded in any order. But a transaction that sees its own snapshot as the
+ * settled one must also see the epoch that began before that: each store of settled comes after
+ * that of epoch, and each load before. */
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
 #define STORE(place, value) __atomic_store_n(&(place), value, __ATOMIC_RELAXED)
 
@@ -449,7 +453,7 @@ static void note_begin(MDB_txn *txn)
 
     if (!checked)
         return;
-    settled = LOAD(checked->settled);
+    settled = __atomic_load_n(&checked->settled, __ATOMIC_ACQUIRE);
     if (settled == snapshot)
         return;
     __atomic_fetch_add(&checked->epoch, 1, __ATOMIC_SEQ_CST);

@@ -170,7 +170,6 @@ void pylmdb_env_opened(MDB_env *env)
     txnid_t none = 0;
 
     if (env->me_txns && !env->me_txns->mti_txnid)
-        __atomic_compare_exchange_n(&env->me_txns->mti_txnid, &none,
-                                    mdb_env_pick_meta(env)->mm_txnid, 0, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED);
+        (void)atomic_compare_exchange_strong(&env->me_txns->mti_txnid, &none,
+                                             mdb_env_pick_meta(env)->mm_txnid);
 }

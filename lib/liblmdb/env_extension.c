@@ -24,9 +24,10 @@ struct disk_watch {
 };
 
 struct env_extension {
-    /* growth.c: how far the limit of the map may rise, how much to map at first, how much is
-     * mapped, and the limit at which a move of the map was last asked for */
-    size_t max_limit, planned_size, mapped, move_asked_at;
+    /* growth.c: how far the limit of the map may rise, how much is mapped, the limit at which a
+     * move of the map was last asked for, and how much to map at first */
+    _Atomic size_t max_limit, mapped, move_asked_at;
+    size_t planned_size;
     /* growth.c: whether the user has fixed the size of the map; info() reports that size */
     int fixed;
     /* addresses.c: the address slot of the map, counted from 1; 0: none */

@@ -127,7 +127,7 @@ static int extend_mapping(MDB_env *env, size_t size)
         (void)madvise(more, missing, MADV_RANDOM);
 #endif
     count_mapped(missing, 0);
-    __atomic_store_n(&ext->mapped, size, __ATOMIC_RELEASE);
+    ext->mapped = size;
     extend_guard(env);
     return 1;
 }
@@ -181,12 +181,11 @@ static int move_map(MDB_env *env, size_t size)
 
 /* -- the limit ---------------------------------------------------------------------- */
 
-static void raise_to(size_t *field, size_t value)
+static void raise_to(_Atomic size_t *field, size_t value)
 {
-    size_t now = __atomic_load_n(field, __ATOMIC_RELAXED);
+    size_t now = *field;
 
-    while (now < value &&
-           !__atomic_compare_exchange_n(field, &now, value, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+    while (now < value && !atomic_compare_exchange_weak(field, &now, value))
         ;
 }
 
@@ -344,8 +343,8 @@ int pylmdb_env_limit(MDB_env *env, size_t size)
         raise_limit(env, size);
         return MDB_SUCCESS;
     }
-    __atomic_store_n(&env->me_mapsize, size, __ATOMIC_RELEASE);
-    __atomic_store_n(&env->me_maxpg, size / env->me_psize, __ATOMIC_RELEASE);
+    env->me_mapsize = size;
+    env->me_maxpg = size / env->me_psize;
     return MDB_SUCCESS;
 }
 

@@ -56,7 +56,7 @@ static int other_data_file_is_open(MDB_env *env, ino_t inode)
  * this thread has the writer lock. */
 static int numbers_agree(MDB_env *env)
 {
-    volatile txnid_t *said = &env->me_txns->mti_txnid;
+    _Atomic txnid_t *said = &env->me_txns->mti_txnid;
     txnid_t before, newest;
     int rc, tries;
 

@@ -60,8 +60,7 @@ static int lock_number(int fd, int *kind, MDB_PID_T number)
 static void clear_slot(MDB_reader *slot, MDB_PID_T number)
 {
     if (slot->mr_pid == number)
-        __atomic_compare_exchange_n(&slot->mr_pid, &number, 0, 0, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED);
+        (void)atomic_compare_exchange_strong((_Atomic MDB_PID_T *)&slot->mr_pid, &number, 0);
 }
 
 /* Called when a lock file of size bytes was mapped, before other threads have the

@@ -166,6 +166,8 @@ static void note_commit(MDB_txn *txn);
 static void free_checked_pages(MDB_env *env);
 static int file_size(MDB_env *env, size_t *size);
 
+#include "ordering.h"
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wparentheses"
@@ -193,8 +195,7 @@ static int has_checksums(const MDB_env *env)
 /* Whether something that was read may be zeros that the file did not have. */
 static inline int is_truncated(MDB_env *env)
 {
-    return __builtin_expect(__atomic_load_n(&pylmdb_any_truncated, __ATOMIC_ACQUIRE), 0) &&
-           pylmdb_env_is_truncated(env);
+    return any_file_is_truncated() && pylmdb_env_is_truncated(env);
 }
 
 #include "checked_pages.c"

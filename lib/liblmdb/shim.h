@@ -210,16 +210,12 @@ size_t pylmdb_grown_size(size_t now, size_t needed, size_t most, unsigned int pa
  * while it is mapped fail with MDB_CORRUPTED, instead of ending the process. */
 void pylmdb_env_guard_reads(MDB_env *env, int guard);
 
-/* Whether that has happened to any environment, and to this one. Code that copies a value
- * touches it before, and asks this afterwards. */
-#if defined(__GNUC__)
-extern int pylmdb_any_truncated __attribute__((visibility("hidden")));
-#else
-extern int pylmdb_any_truncated;
-#endif
-/* The core's note of the same; NULL before the engine has joined the core. */
+/* The core's note that this has happened to any environment (any_file_is_truncated()); NULL before
+ * the engine has joined the core. */
 extern int *pylmdb_host_truncated;
 /* cdef: begin */
+/* Whether it has happened to this environment. Code that copies a value touches it before, and
+ * asks this afterwards. */
 int pylmdb_env_is_truncated(MDB_env *env);
 /* Allow guarded reads to code outside this engine: that of the core, or of another engine,
  * which pylmdb_own_code() of that engine returns. */

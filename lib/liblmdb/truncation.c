@@ -12,16 +12,23 @@
  * code, or a function of the C library that it has called, according to the return address on
  * the stack. Other code that copies values calls pylmdb_touch() first, which reads a byte of
  * each page here. A view that other code reads is not protected. */
+
+/* Whether the file of any map of this process was found truncated. */
+int pylmdb_any_truncated;
+int *pylmdb_host_truncated;
+
+#if PYLMDB_GUARDS_READS
 #include <signal.h>
 #include <ucontext.h>
 
 enum { MAX_GUARDED = 16384 };
 
-/* The maps that are guarded; a free slot has the size 0. */
+/* The maps that are guarded; a free slot has the size 0. The handler reads them without a lock:
+ * guard_map() stores the size after the address, and the handler loads it before. */
 static struct guarded {
-    char *map;
-    size_t size;
-    int truncated;
+    char *_Atomic map;
+    _Atomic size_t size;
+    _Atomic int truncated;
 } guarded[MAX_GUARDED];
 /* the first slot that may be free */
 static int next_guarded;
@@ -32,11 +39,6 @@ static struct sigaction action_first, action_before;
 static int is_installed;
 static __thread int is_passing_on;
 
-/* Whether the file of any map of this process was found truncated. */
-int pylmdb_any_truncated;
-int *pylmdb_host_truncated;
-
-#if PYLMDB_GUARDS_READS
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
@@ -99,17 +101,20 @@ static int fill_page(char *address, const ucontext_t *context)
     int i;
 
     for (i = 0; i < MAX_GUARDED; i++) {
-        const size_t mapped = __atomic_load_n(&guarded[i].size, __ATOMIC_ACQUIRE);
+        const size_t mapped = guarded[i].size;
+        const char *map = guarded[i].map;
 
-        if (!mapped || address < guarded[i].map || address >= guarded[i].map + mapped)
+        if (!mapped || address < map || address >= map + mapped)
             continue;
         if (!we_are_reading(context))
             return 0;
-        /* The note comes first: other threads may read the zeros at once. */
-        __atomic_store_n(&guarded[i].truncated, 1, __ATOMIC_RELAXED);
+        /* The note comes first: other threads may read the zeros at once. It pairs with
+         * any_file_is_truncated() and pylmdb_env_is_truncated(), which are asked after reads. */
+        guarded[i].truncated = 1;
         __atomic_store_n(&pylmdb_any_truncated, 1, __ATOMIC_RELEASE);
         if (pylmdb_host_truncated)
             __atomic_store_n(pylmdb_host_truncated, 1, __ATOMIC_RELEASE);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
         return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
                     0) != MAP_FAILED;
     }
@@ -170,7 +175,7 @@ static void guard_map(MDB_env *env, char *map)
         ext->guard_slot = i + 1;
         guarded[i].map = map;
         guarded[i].truncated = 0;
-        __atomic_store_n(&guarded[i].size, ext->mapped, __ATOMIC_RELEASE);
+        guarded[i].size = ext->mapped;
     }
     pthread_mutex_unlock(&guarded_guard);
 }
@@ -185,7 +190,7 @@ static struct guarded *guard_of(MDB_env *env)
 static void extend_guard(MDB_env *env)
 {
     if (guard_of(env))
-        __atomic_store_n(&guard_of(env)->size, extension_of(env)->mapped, __ATOMIC_RELEASE);
+        guard_of(env)->size = extension_of(env)->mapped;
 }
 
 static void unguard_map(int slot)
@@ -193,7 +198,7 @@ static void unguard_map(int slot)
     if (!slot)
         return;
     pthread_mutex_lock(&guarded_guard);
-    __atomic_store_n(&guarded[slot - 1].size, 0, __ATOMIC_RELEASE);
+    guarded[slot - 1].size = 0;
     if (next_guarded > slot - 1)
         next_guarded = slot - 1;
     pthread_mutex_unlock(&guarded_guard);
@@ -201,7 +206,10 @@ static void unguard_map(int slot)
 
 int pylmdb_env_is_truncated(MDB_env *env)
 {
-    return guard_of(env) && __atomic_load_n(&guard_of(env)->truncated, __ATOMIC_RELAXED);
+    const struct guarded *guard = guard_of(env);
+
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* as in any_file_is_truncated() */
+    return guard && guard->truncated;
 }
 #else
 static void guard_map(MDB_env *env, char *map)

@@ -13,8 +13,25 @@
 #define PYLMDB_FETCH(address) ((void)(address))
 #endif
 
+/* Whether any data file of this process was found truncated (truncation.c). The core has a note
+ * of its own. */
+#if defined(__GNUC__)
+extern int pylmdb_any_truncated __attribute__((visibility("hidden")));
+#else
+extern int pylmdb_any_truncated;
+#endif
+
+/* Called before and after a read. The fence orders the reads before it: if they read zeros in
+ * place of a missing page, which the handler of another thread has mapped, the note of that
+ * thread is seen. It pairs with fill_page() in truncation.c. */
+static inline int any_file_is_truncated(void)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __builtin_expect(__atomic_load_n(&pylmdb_any_truncated, __ATOMIC_RELAXED), 0);
+}
+
 /* Read a byte of each page. Called before a value is copied: if the file lacks a page, that
- * is noted (pylmdb_any_truncated). */
+ * is noted (any_file_is_truncated()). */
 static inline void touch_pages(const void *data, size_t size)
 {
     const volatile char *bytes = data;

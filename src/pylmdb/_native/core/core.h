@@ -53,10 +53,9 @@ enum argument {
     EACH_ARGUMENT(ARGUMENT) ARG_COUNT
 };
 
-/* What the core shares with the engines (module.c): the count of forks since it was loaded, and
- * whether any data file was found truncated. */
+/* What the core shares with the engines (module.c), besides pylmdb_any_truncated: the count of
+ * forks since it was loaded. */
 extern int pylmdb_generation __attribute__((visibility("hidden")));
-extern int pylmdb_any_truncated __attribute__((visibility("hidden")));
 
 struct Transaction;
 

@@ -143,7 +143,7 @@ PyObject *to_own_array(Transaction *txn, const MDB_val *value)
     PyObject *array, *copy;
 
     touch_pages(value->mv_data, value->mv_size);
-    if (pylmdb_any_truncated && txn->engine->env_is_truncated(txn->shared->pool->env))
+    if (any_file_is_truncated() && txn->engine->env_is_truncated(txn->shared->pool->env))
         return fail(txn->state, "read", MDB_CORRUPTED);
     array = to_array(txn, value);
     copy = array ? PyObject_CallMethod(array, "copy", "s", "K") : NULL;

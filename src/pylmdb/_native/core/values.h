@@ -20,7 +20,7 @@ int record_to_python(Transaction *txn, const MDB_val *key, const MDB_val *value,
 PyObject *unless_truncated_slowly(Transaction *txn, PyObject *copy);
 static inline PyObject *unless_truncated(Transaction *txn, PyObject *copy)
 {
-    return LIKELY(!pylmdb_any_truncated) ? copy : unless_truncated_slowly(txn, copy);
+    return LIKELY(!any_file_is_truncated()) ? copy : unless_truncated_slowly(txn, copy);
 }
 /* Most keys and values are small: they are copied with no other call than Python's. */
 enum { WORD = 8, VECTOR = 16, SMALL = 4096 };

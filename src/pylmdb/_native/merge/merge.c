@@ -13,7 +13,7 @@
 /* Whether what was read may be zeros that the file did not have. */
 static int is_truncated(const struct pylmdb_source *source)
 {
-    return pylmdb_any_truncated &&
+    return any_file_is_truncated() &&
            pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(source->cursor)));
 }
 

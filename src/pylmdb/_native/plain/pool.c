@@ -10,6 +10,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* The thread that takes a transaction out of a slot sees all that the one that put it there has
+ * stored. */
+#define LOOK_AT(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 #define ADD(number, by) __atomic_add_fetch(number, by, __ATOMIC_SEQ_CST)
 #define EXCHANGE(slot, value) __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL)
 
@@ -87,7 +90,7 @@ int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, uns
 
 int pylmdb_pool_live(const struct pylmdb_pool *pool)
 {
-    return pool->count / 2;
+    return LOOK_AT(pool->count) / 2;
 }
 
 void pylmdb_pool_drain(struct pylmdb_pool *pool)
@@ -96,10 +99,10 @@ void pylmdb_pool_drain(struct pylmdb_pool *pool)
     int i;
 
     for (i = 0; i < PYLMDB_MAX_IDLE; i++)
-        if (pool->idle[i] && (txn = EXCHANGE(&pool->idle[i], NULL)))
+        if (LOOK_AT(pool->idle[i]) && (txn = EXCHANGE(&pool->idle[i], NULL)))
             mdb_txn_abort(txn);
     for (i = 0; i < PYLMDB_MAX_SLOTLESS; i++)
-        if (pool->slotless[i] && (txn = EXCHANGE(&pool->slotless[i], NULL)))
+        if (LOOK_AT(pool->slotless[i]) && (txn = EXCHANGE(&pool->slotless[i], NULL)))
             mdb_txn_abort(txn);
 }
 
@@ -109,7 +112,7 @@ static MDB_txn *take_idle(MDB_txn **slots, int count)
     int i;
 
     for (i = 0; i < count; i++)
-        if (slots[i] && (txn = EXCHANGE(&slots[i], NULL)))
+        if (LOOK_AT(slots[i]) && (txn = EXCHANGE(&slots[i], NULL)))
             return txn;
     return NULL;
 }
@@ -119,7 +122,7 @@ static int keep_idle(MDB_txn **slots, int count, MDB_txn *txn)
     int i;
 
     for (i = 0; i < count; i++)
-        if (!slots[i] && store_if_empty(&slots[i], txn))
+        if (!LOOK_AT(slots[i]) && store_if_empty(&slots[i], txn))
             return 1;
     return 0;
 }
@@ -188,7 +191,7 @@ void pylmdb_end_reader(struct pylmdb_txn *txn)
 
     if (!ptr)
         return;
-    if (pool->keep && pool->count & 1) {
+    if (pool->keep && LOOK_AT(pool->count) & 1) {
         mdb_txn_reset(ptr);
         if (keep_idle(pool->idle, pool->keep, ptr))
             ptr = NULL;

@@ -562,7 +562,7 @@ static int step(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
  * longer has. */
 static int end_range(struct pylmdb_position *p)
 {
-    if (pylmdb_any_truncated && pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(p->cursor))))
+    if (any_file_is_truncated() && pylmdb_env_is_truncated(mdb_txn_env(mdb_cursor_txn(p->cursor))))
         return MDB_CORRUPTED;
     return MDB_NOTFOUND;
 }
