@@ -8,16 +8,18 @@
  * reached the meta page, so the file still holds the last commit.
  *
  * Included by shim.c, after mdb.c. */
-#if defined(__GNUC__)
-/* The compiler's own functions, which save fewer registers and call nothing. */
+#if defined(__GNUC__) && (!defined(__clang__) || defined(__x86_64__) || defined(__i386__))
+/* The compiler's own functions, which save fewer registers and call nothing. clang has them for few
+ * processors. */
 typedef void *exit_point[5];
 #define MARK_EXIT(point) __builtin_setjmp(point)
 #define LEAVE_TO(point) __builtin_longjmp(point, 1)
 #else
+/* Those of the C library that leave the mask of signals alone, which takes a system call. */
 #include <setjmp.h>
 typedef jmp_buf exit_point;
-#define MARK_EXIT(point) setjmp(point)
-#define LEAVE_TO(point) longjmp(point, 1)
+#define MARK_EXIT(point) _setjmp(point)
+#define LEAVE_TO(point) _longjmp(point, 1)
 #endif
 
 static __thread exit_point *assertion_exit;

@@ -28,6 +28,7 @@
 /* Some kernels read no more than a read-ahead window, of 128 KiB by default, for one request. */
 #define REQUEST_SIZE ((size_t)128 * 1024)
 
+#if defined(RWF_NOWAIT)
 /* Whether mincore() tells the truth: for a file that the process neither owns nor may write, all
  * pages seem to be in memory. */
 static int mincore_is_true(MDB_env *env)
@@ -42,6 +43,7 @@ static int mincore_is_true(MDB_env *env)
                                         : -1);
     return LOAD(ext->mincore_is_true) > 0;
 }
+#endif
 
 /* A page behind the last committed one is new, and in memory. */
 static int is_on_disk(MDB_env *env, const char *address)

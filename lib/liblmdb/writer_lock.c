@@ -42,6 +42,7 @@ static pthread_mutex_t held_guard = PTHREAD_MUTEX_INITIALIZER;
 static struct held_lock *held_locks;
 static struct held_lock *unused_notes; /* kept for reuse: a signal handler must not call free() */
 static int release_signal;
+static int unsendable_signals; /* how many of the highest ones cannot be sent */
 
 static __thread pid_t this_thread;
 static __thread volatile sig_atomic_t inside;
@@ -154,17 +155,18 @@ static int install(int number)
  * previous handler. Called with held_guard held. */
 static int have_release_signal(void)
 {
+    const int highest = SIGRTMAX - unsendable_signals;
     struct sigaction now;
     int number;
 
     if (release_signal && !sigaction(release_signal, NULL, &now) && (now.sa_flags & SA_SIGINFO) &&
         now.sa_sigaction == on_release_signal)
         return release_signal;
-    for (number = SIGRTMAX; number >= SIGRTMIN; number--)
+    for (number = highest; number >= SIGRTMIN; number--)
         if (!sigaction(number, NULL, &now) && !(now.sa_flags & SA_SIGINFO) &&
             now.sa_handler == SIG_DFL)
             break;
-    return release_signal = install(number < SIGRTMIN ? SIGRTMAX : number);
+    return release_signal = install(number < SIGRTMIN ? highest : number);
 }
 
 /* A thread that blocks the signal would not react to it. Called by each thread before it
@@ -183,12 +185,21 @@ static void unblock_release_signal(int number)
 
 /* Ask the owner of an orphaned mutex to unlock it. If the signal cannot be sent, the owner
  * unlocks the mutex at its next lock operation, or the kernel releases it when the owner
- * ends. Called with held_guard held; drops the note of a thread that has ended. */
+ * ends. Called with held_guard held; drops the note of a thread that has ended.
+ *
+ * An emulator such as qemu-user uses some signals itself: the program can set a handler for the
+ * highest ones, but they cannot be sent. Then a lower one is chosen. */
 static void ask_owner(struct held_lock **link)
 {
-    const int number = have_release_signal();
+    int number, code;
 
-    if (syscall(SYS_tgkill, getpid(), (*link)->thread, number) && errno == ESRCH)
+    do {
+        number = have_release_signal();
+        code = syscall(SYS_tgkill, getpid(), (*link)->thread, number) ? errno : 0;
+        if (code == EINVAL)
+            release_signal = 0;
+    } while (code == EINVAL && SIGRTMAX - ++unsendable_signals > SIGRTMIN);
+    if (code == ESRCH)
         drop_note(link);
 }
 
