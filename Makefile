@@ -14,6 +14,11 @@
 #                        What this machine does not have comes from Debian unstable, in a chroot
 #                        below CHROOTS; that needs root
 #   make test-pythons    the same for all of them
+#   make test-c          compile the C tests for other machines and with other compilers, and run
+#                        them, in qemu if need be: aarch64, s390x (big-endian), i386, musl, clang;
+#                        NAMES=... selects some of .ci/test-c.  In a chroot, too
+#   make tsan            run the C tests with ThreadSanitizer
+#   make test-platforms  all of these machines
 #
 #   make dev             make an editable environment; compile in place what has changed
 #   make t FILE=...      make dev, then run the tests of FILE
@@ -85,15 +90,15 @@ SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$(CURDIR)/.ci/ubsan-suppressions.txt
 
 # Without liblmdb's own sources, which are placed in folders by release.
-OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks -name '*.[ch]' -not -path 'lib/liblmdb/[01].*')
+OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks tests/c -name '*.[ch]' -not -path 'lib/liblmdb/[01].*')
 
 # The installed package is made from these files.  pin.json decides what liblmdb's sources are.
 INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-all test-api test-python test-pythons test-short dev t sanitize debug-malloc coverage \
-	bench bench-baseline bench-compare docs lint place wheels release-check clean
+.PHONY: demo test test-all test-api test-python test-pythons test-short test-c tsan test-platforms dev t sanitize \
+	debug-malloc coverage bench bench-baseline bench-compare docs lint place wheels release-check clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
@@ -129,6 +134,14 @@ test-python:
 
 test-pythons:
 	.ci/test-python $(PYTHONS)
+
+test-c: place
+	.ci/test-c $(NAMES)
+
+tsan: place
+	.ci/test-c tsan
+
+test-platforms: test-c
 
 # A few tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not
 # stay flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork
