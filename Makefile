@@ -19,7 +19,6 @@
 #                        NAMES=... selects some of .ci/test-c.  In a chroot, too
 #   make tsan            run the C tests with ThreadSanitizer
 #   make compile-macos   compile and link for macOS; nothing is run
-#   make test-platforms  everything about other systems and machines
 #   make test-posix      build without what only Linux has, as on macOS, and run tests of locks,
 #                        forks, growth and writers
 #   make test-platforms  test-c, compile-macos and test-posix
@@ -107,9 +106,9 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
-.PHONY: demo test test-all test-api test-python test-pythons test-short test-posix compile-macos test-c tsan test-platforms \
-	dev t sanitize debug-malloc coverage bench bench-baseline bench-compare docs lint place \
-	wheels release-check clean
+.PHONY: demo test test-all test-api test-python test-pythons test-short test-posix test-c tsan \
+	test-platforms compile-macos dev t sanitize debug-malloc coverage bench bench-baseline \
+	bench-compare docs lint place wheels release-check clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO_VENV)/installed-demo
