@@ -9,6 +9,7 @@ bounded number of files is open.
 
 from __future__ import annotations
 
+import errno
 import re
 from contextlib import ExitStack
 from functools import partial
@@ -111,6 +112,8 @@ class Sorter:
         exception, self.exception = self.exception, None
         if exception is not None:
             raise exception
+        if code == errno.ECANCELED:  # a second signal has struck while the first was noted
+            raise KeyboardInterrupt
         if code:
             raise MemoryError
 
