@@ -186,14 +186,17 @@ def test_a_write_that_is_acknowledged_survives_a_kill(env_path, lib_version):
         """
 import asyncio, pylmdb.aio
 aenv = pylmdb.aio.wrap(pylmdb.open(path, lib_version=lib_version))
+enough = threading.Event()
 async def work(name):
     for i in range(10 ** 9):
         await aenv.put(b"%d.%d" % (name, i), b"v")
         os.write(1, b"%d.%d\\n" % (name, i))
+        if i == 20:
+            enough.set()
 async def main():
     await asyncio.gather(*map(work, range(20)))
 def kill():
-    time.sleep(0.4)
+    enough.wait()
     os.kill(os.getpid(), signal.SIGKILL)
 threading.Thread(target=kill, daemon=True).start()
 asyncio.run(main())

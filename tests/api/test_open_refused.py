@@ -623,7 +623,7 @@ for i in range(60):
         failers = [start(failing, env_path, lib_version) for _ in range(2)]
     writers = [start(writing, env_path, lib_version) for _ in range(2)]
     for each in (*failers, *writers):
-        finish(each, timeout=60)
+        finish(each)
     with pylmdb.open(env_path) as env:
         assert env.stat().entries == 80
 

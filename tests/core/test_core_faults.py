@@ -139,7 +139,7 @@ def hunt(program, path, lib_version, source):
     prelude = PRELUDE_WITH_FAULTS.replace(
         "sys.argv[2])", f"sys.argv[2]); sys.argv.append({source!r})"
     )
-    return run(HUNT + program, path, lib_version, errors=True, prelude=prelude, timeout=60)
+    return run(HUNT + program, path, lib_version, errors=True, prelude=prelude)
 
 
 READS = """\

@@ -533,4 +533,4 @@ held.clear()
 
 def test_lives(env_path, lib_version):
     """All ways in which a transaction or an environment can end."""
-    run(MEASURE + LIVES, env_path, lib_version, timeout=60)
+    run(MEASURE + LIVES, env_path, lib_version)

@@ -45,6 +45,7 @@ deeds = {
 
 TRAPS = """\
 import numpy as np
+gc.freeze()  # or each collection examines the objects of all modules
 class Trap:
     "Does its deed when Python asks it for anything."
     def __init__(self, deed): self.deed, self.left = deed, 1
@@ -209,7 +210,6 @@ assert not descriptors(path), "a native environment was lost"
 """,
         env_path,
         lib_version,
-        timeout=40,
     )
 
 

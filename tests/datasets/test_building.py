@@ -219,4 +219,4 @@ STORIES = {
 
 @pytest.mark.parametrize("story", STORIES)
 def test_in_processes(story, tmp_path):
-    run(PROCESSES + STORIES[story], tmp_path / "env", 0, timeout=60, errors=story == "Dask")
+    run(PROCESSES + STORIES[story], tmp_path / "env", 0, errors=story == "Dask")

@@ -100,7 +100,7 @@ CASES = [
 @pytest.mark.parametrize(("method", "story"), CASES)
 def test_workers(method, story, lib_version, env_path):
     program = WORKERS + f"    method = {method!r}\n" + STORIES[story]
-    run(program, env_path, lib_version, timeout=60)
+    run(program, env_path, lib_version)
 
 
 @pytest.fixture

@@ -168,7 +168,6 @@ assert env.stat().entries == 30
 """,
         env_path,
         lib_version,
-        timeout=60,
     )
 
 

@@ -144,7 +144,7 @@ def run(request, disk, env_path, lib_version, monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", f"{before} {disk}" if before else disk)
     monkeypatch.setenv("DISK", disk)
     head = f"sys.argv.append({str(request.param)!r})\n"
-    return lambda source: programs.run(head + SETUP + source, env_path, lib_version, timeout=60)
+    return lambda source: programs.run(head + SETUP + source, env_path, lib_version)
 
 
 pytestmark = pytest.mark.skipif(

@@ -96,7 +96,6 @@ for name, read in READS.items():
 """,
         env_path,
         lib_version,
-        timeout=60,
     )
 
 
@@ -127,7 +126,6 @@ for name, copy in COPIES.items():
 """,
         env_path,
         lib_version,
-        timeout=60,
     )
 
 

@@ -150,7 +150,7 @@ for first in all_moves:
 @pytest.mark.parametrize("commits", ["pass", "churn()"])
 def test_cursors_and_iterators_go_on_where_they_were(env_path, lib_version, commits):
     """The parent continues from the same positions; its records are the right ones."""
-    run(POSITIONS.replace("COMMITS", commits), env_path, lib_version, timeout=60)
+    run(POSITIONS.replace("COMMITS", commits), env_path, lib_version)
 
 
 STORIES = {

@@ -47,14 +47,14 @@ def fail(tmp_path, lib_version, monkeypatch):
                     patch.setenv(name, text)
                 program = f"crashes.write_recorded(recorder, {arguments})"
                 program = start(recorder.RECORDER + "import crashes\n" + program, path, lib_version)
-            finish(program, timeout=60)
+            finish(program)
             program = f"""
 import crashes, faulthandler, json
 faulthandler.disable()  # opening what is damaged may end a process
 for each in crashes.fail_power(path, lib_version, {seed}, {IMAGES}):
     print(json.dumps(each))
 """
-            lines = run(program, path, lib_version, timeout=60 + IMAGES)
+            lines = run(program, path, lib_version)
             found += [json.loads(line) for line in lines.splitlines()]
             os.unlink(f"{path}.log")
         report(mode, found)

@@ -14,7 +14,7 @@ import sys
 import crashes
 import pytest
 from lmdb import verify
-from programs import ROUNDS, finish, run, start
+from programs import PATIENCE, ROUNDS, finish, run, start
 
 import pylmdb
 
@@ -36,7 +36,7 @@ print(crashes.kill_writers(path, lib_version, {crashes.MODES[mode]}, {KILLS}, {S
 """,
         env_path,
         lib_version,
-        timeout=60 + KILLS,
+        timeout=PATIENCE + KILLS,
     )
     print(f"PYLMDB_SEED={SEED} {mode}: {found}")
 
@@ -53,7 +53,7 @@ print(crashes.kill_writers(path, lib_version, {crashes.MODES[mode]}, {KILLS}, {S
 """,
         env_path,
         lib_version,
-        timeout=60 + KILLS,
+        timeout=PATIENCE + KILLS,
     )
     print(f"PYLMDB_SEED={SEED} {kinds}, {mode}: {found}")
 

@@ -19,7 +19,7 @@ import time
 
 import recorder
 from lmdb import verify
-from programs import in_child, wait_for
+from programs import PATIENCE, in_child, wait_for
 
 import pylmdb
 
@@ -85,7 +85,7 @@ def state(seed, writer, number):
 
 def write(env, handles, seed, writer, number):
     """Make transaction ``number``."""
-    with env.begin(write=True, timeout=20) as txn:
+    with env.begin(write=True, timeout=PATIENCE) as txn:
         for name, key, size in changes(seed, writer, number):
             if size is None:
                 txn.delete(key, db=handles[name])
@@ -234,7 +234,7 @@ def look(path, lib_version, options, seed, quiet, compacts):
     env = open_env(path, lib_version, options)
     there = compare(contents(env), seed)
     if quiet or options.get("lock", True):
-        with env.begin(write=True, timeout=20) as txn:
+        with env.begin(write=True, timeout=PATIENCE) as txn:
             txn.put(b"another", b"writer")
     if quiet and compacts:
         env.compact()
@@ -272,7 +272,7 @@ def kill_writers(path, lib_version, options, kills, seed, kinds=(Writer,)):
             }
             while writers:
                 if chance.random() < 0.9:  # else it may still be opening
-                    assert all(each.hear(20) for each in writers.values()), "no one commits"
+                    assert all(each.hear(PATIENCE) for each in writers.values()), "no one commits"
                 time.sleep(chance.choice([0.001, 0.01, 0.05]) * chance.random())
                 number = chance.choice(list(writers))
                 dead = writers.pop(number)

@@ -77,7 +77,7 @@ def test_threads_share_commits(env, writer):
             with env.begin() as txn:
                 assert txn.get(b"%d.%d" % (name, i)) == b"v", "it is there when the future says so"
 
-    in_threads(*(lambda name=name: work(name) for name in range(8)), timeout=60)
+    in_threads(*(lambda name=name: work(name) for name in range(8)))
     assert len(contents(env)) == 8 * count
     assert commits(env) - before < 8 * count
 
