@@ -116,7 +116,9 @@ def iterate_range(
         freeze_bounds(*bounds[:3]),
         are_changed=not include_start or include_stop,
     )
-    first, end = cursor._raw_or_null("start", start), cursor._raw_or_null("stop", stop)
+    first, end = (
+        (ffi.NULL, 0) if key is None else (ffi.from_buffer(key), len(key)) for key in (start, stop)
+    )
     fields = (first[1], first[0]), (end[1], end[0]), not include_start, include_stop
     sought = end if reverse else first
     records = CursorIterator(

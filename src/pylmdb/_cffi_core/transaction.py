@@ -458,13 +458,16 @@ class TransactionCore(Caller):
 
         :param size: that of the record's value, for messages; -1 if it has none.
         """
-        lib, slot = self._lib, self._slot_in(ptr, db)
-        self._mutations += self._write and name in _WRITES
-        code = getattr(lib, name)(ptr, slot.dbi, slot.flags, *key, *args)
+        slot = self._slot_in(ptr, db)
+        if name in _WRITES:
+            self._mutations += self._write
+        code = getattr(self._lib, name)(ptr, slot.dbi, slot.flags, *key, *args)
+        if not code:
+            return True
         what, answer = _READS.get(name) or _WRITES[name]
-        if code not in (0, getattr(lib, answer)):
+        if code != getattr(self._lib, answer):
             raise database_error(what, code, slot, self._copied(key), size, operation)
-        return not code
+        return False
 
     def _get(self, ptr: Any, db: Any, operation: str, key: Any, default: Any, convert: Any) -> Any:
         found = self._call(ptr, db, operation, "pylmdb_get", -1, key, self._value)
@@ -524,17 +527,14 @@ class TransactionCore(Caller):
         record = self._nearest(ptr, "next_id", (self._ffi.NULL, 0), db, True)
         return 1 if record is None else next_number(bytes(record[0]), flags)
 
-    def _put(self, ptr: Any, db: Any, name: str, key: Any, value: Any, *args: Any) -> bool:
-        return self._call(ptr, db, "put", name, value[1], key, *value, *args)
-
     def _put_if(
         self, ptr: Any, db: Any, key: Any, value: Any, expected: Any, overwrite: bool, append: bool
     ) -> bool:
         lib, flags = self._lib, self._slot_in(ptr, db).flags
         self._refuse(lib.pylmdb_put_if_refusal(overwrite, append, flags & lib.MDB_DUPSORT))
         if not self._write:  # it fails as every put() does
-            return self._put(ptr, db, "pylmdb_put", key, value, 0)
-        return self._put(ptr, db, "pylmdb_put_if", key, value, *expected)
+            return self._call(ptr, db, "put", "pylmdb_put", value[1], key, *value, 0)
+        return self._call(ptr, db, "put", "pylmdb_put_if", value[1], key, *value, *expected)
 
     def put(
         self,
@@ -550,10 +550,10 @@ class TransactionCore(Caller):
         flags = put_flags(dupdata, overwrite, append)
         key, value = self._raw("key", key), self._raw("value", value)
         if if_value is ...:
-            return bool(self._do(self._put, db, "pylmdb_put", key, value, flags))
+            args = "pylmdb_put", value[1], key, *value, flags
+            return bool(self._do(self._call, db, "put", *args))
         expected = self._raw_or_null("if_value", if_value)
-        args = db, key, value, expected, bool(overwrite), bool(append)
-        return bool(self._do(self._put_if, *args))
+        return bool(self._do(self._put_if, db, key, value, expected, bool(overwrite), bool(append)))
 
     def delete(self, key: Any, value: Any = None, db: Any = None) -> bool:
         key, raw = self._raw("key", key), self._raw_or_null("value", value)
