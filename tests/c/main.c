@@ -20,7 +20,7 @@ static void open_files(struct opened *opened)
     OK(pylmdb_env_open(opened->env, opened->path, MDB_NOTLS, 0600, &noted));
     opened->pool = pylmdb_pool_new(opened->env, 1);
     CHECK(opened->pool);
-    OK(pylmdb_finish_open(opened->pool, opened->data, opened->lock, 1, &result));
+    OK(pylmdb_finish_open(opened->pool, opened->data, opened->lock, 1, 64, &result));
     OK(result.main_code);
     CHECK(result.has_name);
 }
