@@ -20,7 +20,7 @@ static void open_files(struct opened *opened)
     OK(pylmdb_env_open(opened->env, opened->path, MDB_NOTLS, 0600, &noted));
     opened->pool = pylmdb_pool_new(opened->env, 1);
     CHECK(opened->pool);
-    OK(pylmdb_finish_open(opened->pool, opened->data, opened->lock, 1, &result));
+    OK(pylmdb_finish_open(opened->pool, opened->data, opened->lock, 1, 64, &result));
     OK(result.main_code);
     CHECK(result.has_name);
 }
@@ -94,6 +94,10 @@ void check_file(const struct opened *opened)
 
     CHECK(fd >= 0);
     OK(pylmdb_verify(fd, &check, NULL, NULL, NULL));
+    if (sizeof(size_t) < 8) { /* it knows files of 64-bit programs only, and says so */
+        CHECK(check.damages == 1 && strstr(check.findings[0].text, "32-bit program"));
+        check.damages = 0;
+    }
     if (check.damages)
         fprintf(stderr, "%s: %s\n", opened->data, check.findings[0].text);
     CHECK(!check.damages);

@@ -318,7 +318,7 @@ void test_sorting(void)
     static struct pylmdb_sort_entry entries[COUNT], other[COUNT];
     static char keys[COUNT][40];
     static MDB_val strings[COUNT];
-    const struct pylmdb_strings all = {string_at, strings, 0};
+    const struct pylmdb_strings all = {.at = string_at, .context = strings};
     unsigned int i;
 
     for (i = 0; i < COUNT; i++) {
@@ -327,7 +327,7 @@ void test_sorting(void)
         keys[i][5] = (char)(i * 37); /* also bytes above 127 */
         entries[i].index = i;
     }
-    pylmdb_sort_strings(&all, entries, other, COUNT);
+    CHECK(!pylmdb_sort_strings(&all, entries, other, COUNT));
     for (i = 1; i < COUNT; i++)
         CHECK(compare(&strings[entries[i - 1].index], &strings[entries[i].index]) <= 0);
 }
