@@ -19,7 +19,6 @@
 #                        NAMES=... selects some of .ci/test-c.  In a chroot, too
 #   make tsan            run the C tests with ThreadSanitizer
 #   make compile-macos   compile and link for macOS; nothing is run
-#   make test-platforms  everything about other systems and machines
 #   make test-posix      build without what only Linux has, as on macOS, and run tests of locks,
 #                        forks, growth and writers
 #   make test-platforms  test-c, compile-macos and test-posix
