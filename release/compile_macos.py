@@ -22,8 +22,9 @@ os.environ["_PYTHON_HOST_PLATFORM"] = "macosx"  # build.py describes a build for
 os.environ["PYLMDB_WERROR"] = "1"
 sys.path[:0] = ["src/pylmdb/_native", "lib/liblmdb"]
 
-from compiling import CompileError, Plan, Target  # noqa: E402
+from compiling import CompileError, Plan  # noqa: E402
 from place import place  # noqa: E402
+from targets import Target  # noqa: E402
 
 from build import core_extension, ffi_0_9, ffi_1_0, glue_flags  # noqa: E402
 
