@@ -42,6 +42,8 @@ class Caller:
     def _copied(self, raw: tuple[Any, int]) -> bytes | None:
         """Return a copy of a key that was sought, for a message; None for NULL."""
         address, size = raw
+        if type(address) is bytes:
+            return address
         return self._ffi.buffer(address, size)[:] if address else None
 
     def _refuse(self, name: Any, *values: object) -> None:
