@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fork: the child gets its own environment, and the parent is not disturbed."""
 
+import ctypes
 import subprocess
 import sys
 
@@ -347,6 +348,7 @@ assert reader.get(b"000") == b"old"
     )
 
 
+@pytest.mark.skipif(not hasattr(ctypes, "PyDLL"), reason="PyPy cannot fork and keep its GIL")
 def test_a_fork_that_python_did_not_make(env_path, lib_version):
     """C code that forks runs no Python hook."""
     run(
