@@ -451,6 +451,7 @@ with Rival(path, lib_version) as rival:
     rival.ask("check")
     assert rival.reader_pids().count(os.getpid()) == 1
     del view
+    dropped.free([])
     assert os.getpid() not in rival.reader_pids()
 """,
         env_path,
