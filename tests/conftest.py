@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dropped  # noqa: F401  (PyPy: gc.collect() as on CPython)
 import pytest
+from numpy_if_any import lacks_numpy
 
 import pylmdb
 
@@ -62,8 +64,7 @@ def pytest_runtest_call() -> Iterator[None]:
     try:
         return (yield)
     except ImportError as error:
-        names = error.name, getattr(error.__cause__, "name", None)
-        if "numpy" in names and sys.implementation.name == "pypy":
+        if lacks_numpy(error):
             pytest.skip("numpy is not installed")
         raise
 

@@ -12,7 +12,6 @@ import os
 import sys
 from _thread import RLock
 
-from ._slow_paths import SlowPaths
 from ._typing import TYPE_CHECKING
 from ._which_core import NAME, check_version, compiled, join
 from .errors import Error, InvalidError, VersionMismatchError, error
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from ._aliases import CData
     from ._shared.environment import SharedEnv
+    from ._slow_paths import SlowPaths
 
 _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 _FORMATS = {0: 1, 1: 3}
@@ -50,7 +50,7 @@ class Engine:
         self.hardened = bool(self.lib.pylmdb_has_shim())
         # The C core calls the functions in this table, and methods of ``slow`` when it must wait.
         self.table = int(self.ffi.cast("uintptr_t", self.lib.pylmdb_engine_table()))
-        self.slow = SlowPaths(self.ffi, compiled.end_thread) if NAME == "c" else None
+        self.slow = _slow_paths(self.ffi) if NAME == "c" else None
         join(self.table)
         self.ffi.def_extern(name="pylmdb_on_reader_line")(self._on_reader_line)
 
@@ -66,6 +66,12 @@ class Engine:
             "mdb_reader_list", self.lib.mdb_reader_list, self.lib.pylmdb_on_reader_line, context
         )
         return "".join(lines)
+
+
+def _slow_paths(ffi: CData) -> SlowPaths:
+    from ._slow_paths import SlowPaths  # what it imports is not on PyPy, which has no C core
+
+    return SlowPaths(ffi, compiled.end_thread)
 
 
 def _compiled(name: str) -> CData:

@@ -9,6 +9,7 @@ import weakref
 from pathlib import Path
 
 import pytest
+from dropped import free
 from programs import Rival
 
 import pylmdb
@@ -62,6 +63,7 @@ def test_weak_references_and_collection(open_env):
     references = weakref.ref(env), weakref.ref(txn)
     txn.abort()
     del txn
+    free([])
     assert references[1]() is None
     env.close()
 

@@ -8,6 +8,7 @@ import textwrap
 import threading
 
 import pytest
+from dropped import free
 
 import pylmdb
 
@@ -137,10 +138,10 @@ def test_leaving_a_child_s_block_after_its_parent_ended_says_that_writes_are_los
 
 
 def test_a_dropped_child_is_aborted(env, parent):
-    child = env.begin(parent=parent, write=True)
-    child.put(b"child", b"1")
+    child = [env.begin(parent=parent, write=True)]
+    child[0].put(b"child", b"1")
     with pytest.warns(ResourceWarning):
-        del child
+        free(child)
     gc.collect()
     assert keys(parent) == [b"parent"]
 
@@ -342,13 +343,13 @@ def test_depth_is_bounded_and_1500_deep_does_not_crash(lib_version, env_path):
 
 
 def test_a_child_keeps_its_parent_alive(env):
-    child = env.begin(parent=env.begin(write=True), write=True)
+    child = [env.begin(parent=env.begin(write=True), write=True)]
     gc.collect()
-    assert child.put(b"k", b"v")
-    assert child.get(b"k") == b"v"
-    child.commit()
+    assert child[0].put(b"k", b"v")
+    assert child[0].get(b"k") == b"v"
+    child[0].commit()
     with pytest.warns(ResourceWarning):
-        del child
+        free(child)
     gc.collect()
     with env.begin(write=True, timeout=1) as txn:  # the parent was not committed
         assert txn.get(b"k") is None

@@ -12,6 +12,7 @@ import threading
 import weakref
 
 import pytest
+from dropped import free
 from numpy_if_any import np
 
 import pylmdb
@@ -85,10 +86,10 @@ def test_a_second_commit_raises(env, write):
 
 
 def test_dropping_an_unfinished_write_transaction_aborts_it(env):
-    txn = env.begin(write=True)
-    txn.put(b"k", b"v")
+    txn = [env.begin(write=True)]
+    txn[0].put(b"k", b"v")
     with pytest.warns(ResourceWarning):
-        del txn
+        free(txn)
     gc.collect()
     with env.begin(write=True) as txn:
         assert txn.get(b"k") is None
@@ -97,10 +98,9 @@ def test_dropping_an_unfinished_write_transaction_aborts_it(env):
 def test_dropping_a_reader_frees_its_slot_at_once(env):
     gc.disable()
     try:
-        txn = env.begin()
-        cursor = txn.cursor()
+        cursor = [env.begin().cursor()]
         assert len(env.reader_list()) == 1
-        del txn, cursor
+        free(cursor)
         assert env.reader_list() == []
     finally:
         gc.enable()

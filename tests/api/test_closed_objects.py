@@ -10,7 +10,8 @@ import pickle
 import types
 
 import pytest
-from numpy_if_any import np
+from dropped import free
+from numpy_if_any import lacks_numpy, np
 
 import pylmdb
 
@@ -278,7 +279,8 @@ def test_every_operation_on_every_dead_object(live, open_env, tmp_path, cls, sta
             if "closed/deleted/dropped" not in str(error):
                 wrong[name] = str(error)
         except Exception as error:
-            wrong[name] = repr(error)
+            if not lacks_numpy(error):
+                wrong[name] = repr(error)
     assert wrong == {}
     with live.env.begin() as reader:
         assert list(reader.range(db=live.db)) == [(b"k", b"1"), (b"k", b"2")]
@@ -494,5 +496,6 @@ def test_objects_whose_init_never_ran_are_freed_without_an_error(live):
     ):
         for _ in range(100):
             make()
+    free([])
     assert live.env.reader_list() == []
     live.env.begin(write=True).abort()

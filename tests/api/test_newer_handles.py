@@ -8,7 +8,6 @@ from numpy_if_any import np
 from programs import in_thread, run
 
 import pylmdb
-from pylmdb.arrays import gather
 
 NOT_HERE = "this transaction does not have the database b'{}'"
 
@@ -145,7 +144,7 @@ def test_a_number_is_not_used_again_under_an_operation(tmp_path, lib_version, mo
         in_thread(drop_and_open_others)
         return rows.address(ffi)
 
-    monkeypatch.setattr(gather.Rows, "address", address)
+    monkeypatch.setattr("pylmdb.arrays.gather.Rows.address", address)
     with pytest.raises(pylmdb.InvalidParameterError, match=NOT_HERE.format("00")):
         reader.take([b"key"], "S2", (), db=db)
     assert len(opened) > 5

@@ -11,6 +11,7 @@ import threading
 import weakref
 
 import pytest
+from dropped import free
 from numpy_if_any import np
 
 import pylmdb
@@ -359,6 +360,7 @@ def test_the_bound_is_copied(env):
         start, stop = bytearray(b"a"), bytearray(b"c")
         for reverse in (False, True):
             found = txn.range(start, stop, reverse=reverse, values=False)
+            free([])
             start[:], stop[:] = b"zz", b"zz"  # also: nothing holds their buffers
             assert list(found) == [b"a", b"b"][:: -1 if reverse else 1]
             start[:], stop[:] = b"a", b"c"

@@ -13,9 +13,11 @@ import threading
 import weakref
 
 import pytest
+from dropped import free
 from numpy_if_any import np
 
 import pylmdb
+from pylmdb import _which_core
 
 SMALL, LARGE = b"small value", bytes(range(256)) * 400
 RECORDS = {b"large": LARGE, b"small": SMALL, b"k": b"abcdefgh" * 8}
@@ -223,6 +225,7 @@ def test_spares_do_not_lose_a_pinned_snapshot(open_env, env):
         with env.begin() as txn:
             assert txn.get(b"k") == RECORDS[b"k"]
     while held:
+        free([])
         assert env.info()["pinned"] == len(held)
         assert_right(held.pop())
     gc.collect()
@@ -235,10 +238,11 @@ def read_only_consumers(view):
         view[0] = 0
     with pytest.raises(TypeError):
         view[0:2] = b"xx"
-    with pytest.raises(TypeError):
-        ctypes.c_char.from_buffer(view)
-    with pytest.raises((BufferError, TypeError)):
-        (ctypes.c_char * len(view)).from_buffer(view)
+    if sys.implementation.name != "pypy":  # whose ctypes takes any read-only memory
+        with pytest.raises(TypeError):
+            ctypes.c_char.from_buffer(view)
+        with pytest.raises((BufferError, TypeError)):
+            (ctypes.c_char * len(view)).from_buffer(view)
     array = np.frombuffer(view, np.uint8)
     assert not array.flags.writeable
     with pytest.raises(ValueError, match=r"writ|WRITE"):
@@ -286,6 +290,9 @@ def test_views_are_hashable_and_equal_to_bytes(env, write):
         assert set(txn.range(values=False)) == set(RECORDS)
 
 
+@pytest.mark.skipif(
+    _which_core.compiled is None, reason="cffi has no exporter that is read-only; see platforms.md"
+)
 @pytest.mark.parametrize("write", [False, True])
 def test_the_exporter_of_a_view_is_read_only(env, write):
     with env.begin(buffers=True, write=write) as txn:

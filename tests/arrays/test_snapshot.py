@@ -11,7 +11,6 @@ import pytest
 from programs import in_threads
 
 import pylmdb
-from pylmdb.arrays import Snapshot
 
 np = pytest.importorskip("numpy")
 
@@ -71,7 +70,7 @@ def assert_right(snapshot, table):
 
 def test_records_by_number(snapshot, table):
     assert_right(snapshot, table)
-    assert isinstance(snapshot, Snapshot)
+    assert isinstance(snapshot, pylmdb.arrays.Snapshot)
     for i in (0, 1, COUNT - 1, -1, -COUNT, np.int64(5), np.uint8(3)):
         view = snapshot[i]
         assert (type(view), view.readonly, view.format, view.ndim) == (memoryview, True, "B", 1)

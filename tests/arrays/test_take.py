@@ -5,12 +5,13 @@ import struct
 import tempfile
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numbered import RNG, fill, np, numbered, rows
 from programs import ROUNDS, in_threads
 
 import pylmdb
+
+hypothesis = pytest.importorskip("hypothesis")
+given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
 
 @pytest.fixture

@@ -52,11 +52,13 @@ cursor = elsewhere(txn.cursor)
 assert txn.get(b"001") == b"001" * 5 and cursor.first()
 assert elsewhere(lambda: [bytes(key) for key, _ in cursor]) == [b"%03d" % i for i in range(200)]
 elsewhere(txn.abort)
+dropped.free([])
 assert not env.reader_list()
 held = [elsewhere(env.begin) for _ in range(10)]
 def drop():
     held.clear()
 elsewhere(drop)
+dropped.free([])
 assert not env.reader_list()
 """,
         env_path,

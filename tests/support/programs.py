@@ -16,6 +16,8 @@ import sys
 import threading
 import time
 
+import dropped  # noqa: F401  (PyPy: gc.collect() as on CPython)
+
 import pylmdb
 from pylmdb import lowlevel
 

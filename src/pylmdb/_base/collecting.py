@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
-# Each collection calls the finalizer of one object of a chain.  The longest one has an iterator,
-# its cursor, a child transaction, its parent and the native transaction.
-_COLLECTIONS = 5
+# Each collection calls one finalizer of a chain: of a cursor, its transaction, the parent.
+_COLLECTIONS = 3
 # A wait runs the collector after this many seconds again.
 _PAUSE = 1.0
 

@@ -31,9 +31,7 @@ class Caller:
     __slots__ = ("_ffi", "_lib")
 
     def _raw(self, name: str, value: Any) -> tuple[Any, int]:
-        """Return a key or value as C takes it: bytes or an address, and the size."""
-        if type(value) is bytes:
-            return value, len(value)
+        """Return the address and size of a key or value."""
         buffer = as_buffer(name, value)
         return self._ffi.from_buffer(buffer), len(buffer)
 
@@ -43,10 +41,10 @@ class Caller:
 
     def _copied(self, raw: tuple[Any, int]) -> bytes | None:
         """Return a copy of a key that was sought, for a message; None for NULL."""
-        data, size = raw
-        if isinstance(data, bytes):
-            return data
-        return self._ffi.buffer(data, size)[:] if data else None
+        address, size = raw
+        if type(address) is bytes:
+            return address
+        return self._ffi.buffer(address, size)[:] if address else None
 
     def _refuse(self, name: Any, *values: object) -> None:
         """Raise the refusal that a function of ``rules.h`` has returned, unless it is NULL."""

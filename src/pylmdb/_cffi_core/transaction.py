@@ -451,6 +451,10 @@ class TransactionCore(Caller):
             raise refusal("map in a write transaction")
         return self._exporter().whole()
 
+    def _raw(self, name: str, value: Any) -> tuple[Any, int]:
+        """Return bytes as they are: PyPy passes them to C in half the time of their address."""
+        return (value, len(value)) if type(value) is bytes else super()._raw(name, value)
+
     def _call(
         self, ptr: Any, db: Any, operation: str, name: str, size: int, key: Any, *args: Any
     ) -> bool:
