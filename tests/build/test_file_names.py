@@ -18,7 +18,7 @@ PAGES = [
     ROOT / "lib" / "liblmdb" / "README.md",
     ROOT / "CONTRIBUTING.md",
 ]
-FOLDERS = ("src", "lib", "tests", "docs", "benchmarks", "examples")
+FOLDERS = ("src", "lib", "tests", "docs", "benchmarks", "examples", "release")
 
 NAME = re.compile(r"(?<![\w./*-])[\w*][\w/*.-]*\.(?:pyi|py|[ch]|edit|json|md)\b(?![\w(/])")
 PYTHON = re.compile(r"/.*\.py$")
