@@ -24,6 +24,7 @@ SOURCE = "try: import pylmdb\\nexcept ImportError as error: print(error, flush=T
 def run(number):
     run = getattr(interpreters, "exec", None) or interpreters.run_string
     print(run(number, SOURCE))
+    interpreters.destroy(number)
 
 
 # the second one has what mod_wsgi uses: the GIL and the memory of the first one
