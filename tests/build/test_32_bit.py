@@ -5,10 +5,9 @@ import platform
 import shlex
 import subprocess
 import sysconfig
-from pathlib import Path
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 LIBLMDB, NATIVE = ROOT / "lib" / "liblmdb", ROOT / "src" / "pylmdb" / "_native"
 FLAGS = "-m32 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror -fsyntax-only"

@@ -5,12 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
-from project import ROOT
 import pytest
 from PIL import Image
+from project import ROOT
 
 EXAMPLES = ROOT / "examples"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from project import ROOT
 import pytest
+from project import ROOT
 
 import pylmdb
 

@@ -5,10 +5,9 @@ of the package.
 
 import re
 from fnmatch import fnmatchcase
-from pathlib import Path
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 PACKAGE = ROOT / "src" / "pylmdb"
 MAP = ROOT / "docs" / "where-does-it-live.md"

@@ -9,10 +9,9 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 PACKAGE = ROOT / "src" / "pylmdb"
 

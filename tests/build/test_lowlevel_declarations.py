@@ -13,10 +13,9 @@ import re
 import runpy
 import shutil
 import subprocess
-from pathlib import Path
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 from pylmdb._base import flags
 

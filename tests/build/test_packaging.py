@@ -13,8 +13,8 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 import pylmdb
 

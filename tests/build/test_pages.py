@@ -10,11 +10,10 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pages
-from project import ROOT
 import pytest
+from project import ROOT
 
 import pylmdb
 from pylmdb import datasets

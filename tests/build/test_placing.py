@@ -15,8 +15,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 LIBLMDB = ROOT / "lib" / "liblmdb"
 TOP = "fake-1.0"

@@ -8,8 +8,8 @@ import shlex
 import subprocess
 import sysconfig
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 from pylmdb._base.fsync import flush
 

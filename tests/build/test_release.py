@@ -12,8 +12,8 @@ import sysconfig
 import tarfile
 from pathlib import Path
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 RELEASE = ROOT / "release"
 
@@ -52,7 +52,7 @@ def test_a_python_that_cannot_be_had(pythons, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(pythons.MissingError, match="no suite of Debian has it"):
         pythons.headers("3.10", tmp_path)
-    with pytest.raises(pythons.MissingError, match="not from Debian sid: .* no apt-get"):
+    with pytest.raises(pythons.MissingError, match=r"not from Debian sid: .* no apt-get"):
         pythons.headers("3.15", tmp_path)
 
 

@@ -6,8 +6,8 @@ import json
 import re
 import sys
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 LIBLMDB = ROOT / "lib" / "liblmdb"
 

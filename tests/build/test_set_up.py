@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from project import ROOT
 import pytest
+from project import ROOT
 
 NO_COMPILER = "pylmdb: there is no C compiler: "
 

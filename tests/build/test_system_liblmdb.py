@@ -8,9 +8,8 @@ import sys
 import venv
 from pathlib import Path
 
-from project import ROOT
 import pytest
-
+from project import ROOT
 
 pytestmark = pytest.mark.slow
 
