@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from programs import PRELUDE, ROUNDS, run
+from programs import PATIENCE, PRELUDE, ROUNDS, run
 
 SETUP = """\
 env = pylmdb.open(path, lib_version=lib_version, max_spare_txns=1)
@@ -422,7 +422,7 @@ def test_process_pools(tmp_path, env_path, lib_version, method):
     program.write_text(POOLS)
     done = subprocess.run(
         [sys.executable, str(program), env_path, str(lib_version), method],
-        capture_output=True, text=True, timeout=30,
+        capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
 
