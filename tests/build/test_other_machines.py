@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The C tests of the engines run on this machine; .ci/test-c says what is missing for others."""
+"""The C tests of the engines compile and run on this machine; .ci/test-c says what is missing for
+others.
+"""
 
 import os
 import shutil
@@ -11,14 +13,23 @@ from project import ROOT
 TEST_C = ROOT / ".ci" / "test-c"
 
 
-def run(*arguments, **environment):
-    command = [TEST_C, "--run", *arguments]
+def run(name, mode="--run", **environment):
+    command = [TEST_C, mode, name]
     environment = {**os.environ, **environment}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
+needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc")
+
+
+@needs_gcc
+def test_the_c_tests_compile():
+    done = run("gcc", "--syntax")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc")
+@needs_gcc
 def test_the_c_tests_pass_here():
     done = run("gcc")
     assert done.returncode == 0, done.stderr
