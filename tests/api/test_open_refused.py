@@ -163,8 +163,14 @@ def test_verify_says_that_a_file_is_empty(folder):
 
 
 def test_verify_names_paths_as_text(folder):
-    for path in ("no", "empty", b"empty", "notes.txt/e"):
-        with pytest.raises(OSError, match=r" '.*/data\.mdb'$"):
+    missing = {
+        "no": "no",
+        "empty": ".*/data.mdb",
+        b"empty": ".*/data.mdb",
+        "notes.txt/e": "notes.txt/e",
+    }
+    for path, named in missing.items():
+        with pytest.raises(pylmdb.PathNotFoundError, match=f"^verify: '{named}' does not exist "):
             pylmdb.verify(path)
 
 

@@ -106,7 +106,7 @@ def test_names_that_ls_prints_can_be_given_back(run, path):
     assert run("dump", "-l", path).splitlines() == names
     for name in names:
         assert run("stat", path, "-d", name, "--json")
-        run("dump", "-d", name, "-f", f"{path}.text", path)
+        run("dump", "-d", name, "--overwrite", "-f", f"{path}.text", path)
     assert json.loads(run("ls", path, "--json")) == ["empty", "numbers", {"hex": "ff74616773"}]
 
 
@@ -228,7 +228,7 @@ def test_keep_and_flags(run, tmp_path):
         ('{"key": null, "value": "b"}', "null is not text"),
         ('{"key": "a", "value": {"hex": "0"}}', "'0' is not hexadecimal"),
         ('{"key": "a", "value": "\\udc80"}', "half of a surrogate pair"),
-        ('{"key": "", "value": "b"}', "record 0, key b''"),
+        ('{"key": "", "value": "b"}', "record 0, key ''"),
         ('{"database": "d", "flags": ["dup"]}', "flags must be a list of"),
         ("[" * 99999, "line 1: not JSON"),
     ],
