@@ -114,6 +114,13 @@ def test_rows_of_any_shape(tmp_path, monkeypatch, shape, order):
     assert all(np.array_equal(*pair) for pair in zip(found, rows, strict=True))
 
 
+def test_no_rows(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((0, 3)))
+    with pytest.raises(pylmdb.InvalidParameterError, match=r"a\.npz' has no rows$"):
+        datasets.from_npz(tmp_path / "a.npz", tmp_path / "dest", data="x")
+    assert not (tmp_path / "dest").exists()
+
+
 def test_a_sample_has_a_limit(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((4, 1 << 18), "f8"))
     with h5py.File(tmp_path / "a.h5", "w") as file:
