@@ -61,7 +61,7 @@ def test_an_unpacked_python_is_run_by_its_own_loader(pythons, monkeypatch, tmp_p
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     for debian, machine in ("amd64", "x86_64"), ("arm64", "aarch64"):
-        root = tmp_path / f"debian/sid-{debian}/python3.15-minimal-libpython3.15-stdlib"
+        root = tmp_path / f"debian/sid-{debian}/python3.15-minimal-libpython3.15-stdlib-libstdc++6"
         loader = root / f"lib/{machine}-linux-gnu/ld-linux-{machine}.so.2"
         loader.parent.mkdir(parents=True)
         loader.touch()
