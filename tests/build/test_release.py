@@ -183,6 +183,25 @@ def test_a_changelog_without_the_date(checks, tmp_path):
     assert list(checks.changelog()) == []
 
 
+def test_without_a_public_address_a_release_can_be_made(checks, tmp_path, monkeypatch, capsys):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "pylmdb"\n')
+    monkeypatch.setitem(checks.STAGES, "sources", [checks.addresses])
+    monkeypatch.setattr(sys, "argv", ["check.py", "sources"])
+    checks.main()
+    assert capsys.readouterr().out == (
+        "note   the package index shows where the project is\n"
+        "       pyproject.toml has no [project.urls], because pylmdb has no public address yet\n"
+    )
+    (tmp_path / "pyproject.toml").write_text("[project.urls]\nSource = 'https://example.org'\n")
+    assert list(checks.addresses()) == []
+
+
+def test_files_cannot_be_checked_without_an_sdist(checks, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["check.py", "files"])
+    with pytest.raises(SystemExit, match="gz is missing; run: make wheels"):
+        checks.main()
+
+
 def test_wheels_that_are_missing_old_or_of_another_version(checks, tmp_path):
     dist = tmp_path / "dist"
     dist.mkdir()
