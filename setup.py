@@ -2,14 +2,15 @@
 """Do the part of the build that pyproject.toml cannot describe.
 
 Fetch liblmdb's sources if they are missing, compile the extensions of
-``src/pylmdb/_native/build.py``, keep files of earlier builds out of new ones, and write which
-liblmdb a wheel contains.  Everything else is in pyproject.toml.
+``src/pylmdb/_native/build.py``, keep files of earlier builds out of new ones, write which liblmdb a
+wheel contains, and describe pylmdb to the package index.  Everything else is in pyproject.toml.
 """
 
 import contextlib
 import copy
 import importlib.machinery
 import os
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,19 @@ class BuildWheel(bdist_wheel):
         (folder / NAME).write_text(bill_of_materials(self.distribution.get_version()), "utf-8")
 
 
+def description():
+    """Return the README for the package index, where links to files of the repository would lead
+    nowhere: they become the names of the files, which the sdist has.
+    """
+
+    def name_file(link):
+        text, path = link[1], link[2]
+        return text if text == path else f"{text} (`{path}`)"
+
+    readme = Path("README.md").read_text("utf-8")
+    return re.sub(r"\[([^]]+)\]\((?!https?://)([^)#]+)[^)]*\)", name_file, readme)
+
+
 def processors():
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -217,6 +231,8 @@ setup(
         "build_ext": BuildExtensions,
         "build_py": BuildModules,
     },
+    long_description=description(),
+    long_description_content_type="text/markdown",
     options={"build": {"build_base": f"build/{mode}"}},
     zip_safe=False,
 )

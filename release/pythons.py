@@ -63,7 +63,8 @@ def interpreter(version: str, machine: str, cache: Path) -> tuple[list[str], dic
     python = installed(version) if native else None
     if python:
         return [str(python)], {}
-    packages = [f"python{version}-minimal", f"libpython{version}-stdlib"]
+    # numpy needs libstdc++6.
+    packages = [f"python{version}-minimal", f"libpython{version}-stdlib", "libstdc++6"]
     root = _from_debian(version, machine, cache, *packages)
     # The loader is named, because /lib would be that of this system.
     folders = [root / "lib" / f"{machine}-linux-gnu", root / "usr/lib" / f"{machine}-linux-gnu"]

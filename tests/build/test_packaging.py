@@ -4,6 +4,7 @@ compiles in parallel, and only what has changed."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -178,6 +179,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert required == ["cffi>=1.16"]
     assert set(metadata.get_all("Provides-Extra")) >= {"numpy", "test", "demo", "bench", "docs"}
+
+    # the page of the package index, which has no files of the repository
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    links = re.findall(r"\]\(([^)]*)\)", metadata.get_payload())
+    assert "https://pypi.org/project/lmdb/" in links
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert "Platforms (`docs/platforms.md`)" in metadata.get_payload()
 
 
 def test_the_wheel_carries_the_openldap_licence(wheel):

@@ -61,7 +61,7 @@ def test_an_unpacked_python_is_run_by_its_own_loader(pythons, monkeypatch, tmp_p
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     for debian, machine in ("amd64", "x86_64"), ("arm64", "aarch64"):
-        root = tmp_path / f"debian/sid-{debian}/python3.15-minimal-libpython3.15-stdlib"
+        root = tmp_path / f"debian/sid-{debian}/python3.15-minimal-libpython3.15-stdlib-libstdc++6"
         loader = root / f"lib/{machine}-linux-gnu/ld-linux-{machine}.so.2"
         loader.parent.mkdir(parents=True)
         loader.touch()
@@ -181,6 +181,25 @@ def test_a_changelog_without_the_date(checks, tmp_path):
     assert problem == ("CHANGELOG.md begins with '1.2.3 (unreleased)'; write '1.2.3 (YYYY-MM-DD)'")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 1.2.3 (2026-12-01)\n")
     assert list(checks.changelog()) == []
+
+
+def test_without_a_public_address_a_release_can_be_made(checks, tmp_path, monkeypatch, capsys):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "pylmdb"\n')
+    monkeypatch.setitem(checks.STAGES, "sources", [checks.addresses])
+    monkeypatch.setattr(sys, "argv", ["check.py", "sources"])
+    checks.main()
+    assert capsys.readouterr().out == (
+        "note   the package index shows where the project is\n"
+        "       pyproject.toml has no [project.urls], because pylmdb has no public address yet\n"
+    )
+    (tmp_path / "pyproject.toml").write_text("[project.urls]\nSource = 'https://example.org'\n")
+    assert list(checks.addresses()) == []
+
+
+def test_files_cannot_be_checked_without_an_sdist(checks, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["check.py", "files"])
+    with pytest.raises(SystemExit, match="gz is missing; run: make wheels"):
+        checks.main()
 
 
 def test_wheels_that_are_missing_old_or_of_another_version(checks, tmp_path):
