@@ -5,6 +5,7 @@ import asyncio
 import inspect
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -88,6 +89,21 @@ def test_an_asynchronous_iterable_runs_in_the_loop(tmp_path):
     assert threads == {threading.get_ident()}
     assert contents(tmp_path / "new") == dict(records())
     assert os.listdir(tmp_path) == ["new"]
+
+
+def test_records_may_need_the_default_executor(tmp_path):
+    """Loads that wait for records do not have all its threads."""
+
+    async def slow(name):
+        yield name, await asyncio.to_thread(bytes, 3)
+
+    async def main():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        loads = [aio.bulk_load(tmp_path / str(i), slow(b"%d" % i)) for i in range(4)]
+        assert await asyncio.wait_for(asyncio.gather(*loads), 60) == [1] * 4
+
+    asyncio.run(main())
+    assert contents(tmp_path / "3") == {b"3": bytes(3)}
 
 
 def test_cancellation_while_records_are_awaited(tmp_path):

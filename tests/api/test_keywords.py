@@ -61,6 +61,10 @@ def test_other_wrong_calls_are_as_before(open_env, tmp_path):
         pylmdb.Environment(tmp_path, path=tmp_path)
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'dest'"):
         pylmdb.merge([env])
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'records'"):
+        pylmdb.bulk_load(tmp_path, dupsort=True)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'path'"):
+        pylmdb.writer_process(map_size=1 << 20)
     with pytest.raises(TypeError, match="map_size must be an integer"):
         pylmdb.open(tmp_path, map_size="5")
     with pytest.raises(TypeError) as caught:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Parameters = ParamSpec("Parameters")
     Result = TypeVar("Result")
 
+_TAKES_ALL_KEYWORDS = 0x08  # CO_VARKEYWORDS: the function has **options, and checks them itself
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 
 
@@ -63,7 +64,8 @@ def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parame
             return function(*args, **given)
         except TypeError as failure:
             # A call that does not reach the function leaves no frame of it.
-            if failure.__traceback__ is None or failure.__traceback__.tb_next is None:
+            is_refused = failure.__traceback__ is None or failure.__traceback__.tb_next is None
+            if is_refused and not function.__code__.co_flags & _TAKES_ALL_KEYWORDS:
                 name = call.__qualname__.removesuffix(".__init__")
                 refuse_unknown(name, given, parameters(function))
             raise

@@ -7,6 +7,7 @@ A task that is cancelled ends its function, which undoes what it has done, and w
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,6 +50,8 @@ class _Call:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._is_cancelled = False
+        # None: the default executor of the loop
+        self._executor: ThreadPoolExecutor | None = None
         # the next records of an asynchronous iterable, which the thread waits for
         self._fetching: Future[Any] | None = None
 
@@ -57,8 +60,18 @@ class _Call:
         if self._is_cancelled:
             raise _Cancelled
 
+    def use_own_thread(self) -> None:
+        """Run the function outside the loop's default executor.
+
+        The function waits for coroutines, and these may need that executor, as ``to_thread()``
+        and ``getaddrinfo()`` do.  If such functions had all its threads, all would wait for ever.
+        """
+        self._executor = ThreadPoolExecutor(1, "pylmdb-bulk-load")
+
     async def run(self, function: Callable[[], T]) -> T:
-        running = self.loop.run_in_executor(None, partial(self._run, function))
+        running = self.loop.run_in_executor(self._executor, partial(self._run, function))
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -179,6 +192,7 @@ async def bulk_load(
     call = _Call()
     given: Any = records
     if hasattr(type(given), "__aiter__"):
+        call.use_own_thread()
         given = call.iterate(given)
     target: Any = _synchronous(dest)
     return await call.run(
