@@ -65,7 +65,7 @@ _prepared: set[Any] = set()
 
 
 def _on_sorting(context: CData) -> int:
-    """Let the sort be stopped.  C calls this now and then, so that signal handlers run, too."""
+    """Let the sort be stopped.  C calls this at intervals, so that signal handlers run, too."""
     check_stop()
     return 0
 
@@ -73,7 +73,10 @@ def _on_sorting(context: CData) -> int:
 def _on_exception(
     ffi: Any, _type: object, exception: BaseException, traceback: TracebackType
 ) -> None:
-    """Keep an exception of a signal handler, which ends the sort and is raised after it."""
+    """Keep an exception of a signal handler, which ends the sort and is raised after it.
+
+    cffi passes no argument of the callback, so ``context`` is taken from its frame.
+    """
     ffi.from_handle(traceback.tb_frame.f_locals["context"]).exception = exception
 
 
