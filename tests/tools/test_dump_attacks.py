@@ -24,6 +24,12 @@ def test_a_dump_does_not_overwrite_its_source(env, env_path):
     assert pylmdb.verify(env_path).ok
 
 
+def test_a_dump_does_not_overwrite_the_lock_file_of_its_source(env, env_path):
+    with pytest.raises(ValueError, match=r"lock\.mdb' is the lock file of the source$"):
+        pylmdb.dump(env, f"{env_path}/lock.mdb", overwrite=True)
+    fill(env, [(b"k", b"v")])
+
+
 def test_a_dump_that_cannot_begin_leaves_the_file(env, tmp_path):
     text = tmp_path / "text"
     text.write_text("precious")

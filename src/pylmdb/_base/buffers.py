@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from .._typing import TYPE_CHECKING
+from .causes import raised_in_python
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,9 @@ def as_buffer(name: str, value: Any) -> bytes | memoryview:
         raise TypeError(f"{name} must be bytes, not str; use {name}.encode()")
     try:
         view = memoryview(value)
-    except TypeError:
+    except TypeError as failure:
+        if raised_in_python(failure):
+            raise
         raise TypeError(
             f"{name} must be bytes or another buffer, not {type(value).__name__}"
         ) from None

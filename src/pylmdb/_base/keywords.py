@@ -9,6 +9,7 @@ has failed.
 from __future__ import annotations
 
 from .._typing import TYPE_CHECKING
+from .causes import raised_in_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,8 +66,10 @@ def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parame
             return function(*args, **given)
         except TypeError as failure:
             # A call that does not reach the function leaves no frame of it.
-            is_refused = failure.__traceback__ is None or failure.__traceback__.tb_next is None
-            if is_refused and not function.__code__.co_flags & _TAKES_ALL_KEYWORDS:
+            if (
+                not raised_in_python(failure)
+                and not function.__code__.co_flags & _TAKES_ALL_KEYWORDS
+            ):
                 name = call.__qualname__.removesuffix(".__init__")
                 refuse_unknown(name, given, parameters(function))
             raise

@@ -6,6 +6,7 @@ from __future__ import annotations
 from _operator import index
 from sys import maxsize
 
+from .._base.causes import raised_in_python
 from .refusals import refusal
 
 
@@ -27,7 +28,9 @@ def record_count(name: str, count: object) -> int:
     """
     try:
         number = index(count)  # type: ignore[arg-type]
-    except TypeError:
+    except TypeError as failure:
+        if raised_in_python(failure):
+            raise
         raise refusal("record count of another type", name, type(count)) from None
     if number < 0:
         raise refusal("negative record count", name, number)

@@ -8,6 +8,7 @@ import os
 import stat
 from _operator import index
 
+from .._base.causes import raised_in_python
 from .._typing import TYPE_CHECKING
 from ..errors import error
 
@@ -140,7 +141,9 @@ def _is_file(path: bytes) -> bool:
 def _checked_integer(field: str, value: SupportsIndex, limit: int) -> int | None:
     try:
         number = index(value)
-    except TypeError:
+    except TypeError as failure:
+        if raised_in_python(failure):
+            raise
         raise TypeError(f"{field} must be an integer, not {type(value).__name__}") from None
     if field == "lib_version" and number == -1:
         return None

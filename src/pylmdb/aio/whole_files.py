@@ -34,7 +34,8 @@ _BATCH = 1000
 _NOTE = """
 
     It runs in a thread.  When the task is cancelled, the function ends, undoes what it has done,
-    and then CancelledError is raised.  A function given as ``progress`` is called in the thread.
+    and then CancelledError is raised.  A file that was complete by then stays.  A function given
+    as ``progress`` is called in the thread.
     """
 
 

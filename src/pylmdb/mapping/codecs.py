@@ -14,6 +14,7 @@ from operator import index
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._base.causes import raised_in_python
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ def _encoder_of_bytes_or_text(role: str) -> Callable[[Any], bytes]:
 def _integer(value: Any) -> int:
     try:
         return index(value)
-    except TypeError:
+    except TypeError as failure:
+        if raised_in_python(failure):
+            raise
         raise TypeError(f"key must be an integer, not {type(value).__name__}") from None
 
 

@@ -15,7 +15,7 @@ from .._shared.output_files import output
 from ..errors import InvalidParameterError
 from .dump_text import ENCODINGS, FLAGS
 from .progress import Reporter
-from .sources import data_path, open_source, open_whole, room_for
+from .sources import data_path, lock_path, open_source, open_whole, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,9 +106,13 @@ def _open(source: Source, subdir: bool | None, chosen: str | list[bytes | None])
 def refuse_own_file(
     what: str, env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]
 ) -> None:
-    """Raise ValueError if a file that is to be written is the data file of ``env``."""
-    if os.path.exists(file) and os.path.samefile(data_path(env), file):
+    """Raise ValueError if a file that is to be written is a file of ``env``."""
+    if not os.path.exists(file):
+        return
+    if os.path.samefile(data_path(env), file):
         raise ValueError(f"{what}: {os.fsdecode(file)!r} is both the source and the destination")
+    if os.path.exists(lock_path(env)) and os.path.samefile(lock_path(env), file):
+        raise ValueError(f"{what}: {os.fsdecode(file)!r} is the lock file of the source")
 
 
 def _sections(
