@@ -61,7 +61,7 @@ free_threaded = pytest.mark.skipif(
 @free_threaded
 def test_a_free_threaded_python_switches_the_gil_on():
     done = run("import sys, pylmdb; print(sys._is_gil_enabled())", PYTHON_GIL="")
-    assert done.stdout == "True\\n"
+    assert done.stdout == "True\n"
     assert "has been enabled to load module 'pylmdb._core'" in done.stderr
 
 
@@ -70,6 +70,6 @@ def test_a_free_threaded_python_that_must_not_switch_the_gil_on():
     done = run("import pylmdb", PYTHON_GIL="0")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "ImportError: pylmdb needs the GIL, and PYTHON_GIL=0 or -X gil=0 forbids to switch it on;"
-        " leave that out"
+        "ImportError: pylmdb needs the GIL, and PYTHON_GIL=0 or -X gil=0 keeps it off;"
+        " run Python without that option"
     )

@@ -214,7 +214,7 @@ static int refuse_without_gil(void)
     Py_XDECREF(answer);
     if (!enabled) {
         PyErr_SetString(PyExc_ImportError, "pylmdb needs the GIL, and PYTHON_GIL=0 or -X gil=0 "
-                                           "forbids to switch it on; leave that out");
+                                           "keeps it off; run Python without that option");
         return -1;
     }
 #endif
@@ -326,7 +326,7 @@ static PyMethodDef core_methods[] = {
 static PyModuleDef_Slot core_slots[] = {
     {Py_mod_exec, core_exec},
 #if PY_VERSION_HEX >= 0x030C0000
-    /* core_exec() refuses them all, in words. */
+    /* core_exec() refuses all subinterpreters, with a message that says why. */
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
     /* Py_mod_gil is left out: the core relies on the GIL. */
