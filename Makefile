@@ -8,16 +8,21 @@
 #   make lint            run ruff, clang-format, mypy, stubtest and basedpyright
 #   make place           fetch and patch liblmdb's sources only
 #
-#   make test-all        run every test with both cores: also fuzzing, packaging, and the other
-#                        Pythons of this machine
-#   make test-python V=3.14  build with another Python and run the short tests: 3.10 to 3.15, pypy3.
-#                        What this machine does not have comes from Debian unstable, in a chroot
-#                        below CHROOTS; that needs root
+#   make test-all        run every test with the C core, also fuzzing and packaging; those that are
+#                        not slow with the cffi core; and the short tests with the other Pythons
+#                        of this machine
+#   make test-python V=3.14  build with another Python and run make test-short there, or make
+#                        test-api for pypy3.  V is 3.10 to 3.15, or pypy3.  What this machine does
+#                        not have comes from Debian unstable, in a chroot below CHROOTS; that
+#                        needs root
 #   make test-pythons    the same for all of them
+#   make test-short      run the tests that show that a Python compiles, imports and works
+#   make test-api        run the tests of the public API with the cffi core
 #   make test-c          compile the C tests for other machines and with other compilers, and run
 #                        them, in qemu if need be: aarch64, s390x (big-endian), i386, musl, clang;
-#                        NAMES=... selects some of .ci/test-c.  In a chroot, too
-#   make tsan            run the C tests with ThreadSanitizer
+#                        NAMES="musl i386" selects platforms of .ci/test-c.  The compilers are in
+#                        a chroot below CHROOTS; that needs root
+#   make tsan            run the C tests with ThreadSanitizer, in the same chroot
 #   make compile-macos   compile and link for macOS; nothing is run
 #   make test-posix      build without what only Linux has, as on macOS, and run tests of locks,
 #                        forks, growth and writers
@@ -34,9 +39,12 @@
 #                        that does nothing else
 #   make bench-compare   measure again, and print ratios below 0.95 of the stored ones
 #
-#   make wheels          build the sdist, and from it the wheels for Linux in dist; install and run
-#                        each that this machine can run.  ONLY="cp313 musllinux" selects wheels
-#   make release-check   check that a release can be made, build its files and check them
+#   make wheels          build the sdist, and from it the wheels for Linux in dist, where older ones
+#                        are removed; install and run each that this machine can run.
+#                        ONLY="cp313 musllinux" selects wheels
+#   make release-check   check that a release can be made, make its wheels and check them
+#
+#   make clean           remove all that these targets have made, also chroots in build
 #
 # PYTHON chooses the interpreter, VENV the test environment.  PYTEST_ARGS is passed to pytest.
 
@@ -212,8 +220,9 @@ lint: $(VENV)/installed-test
 	PYLMDB_CORE=c $(VENV)/bin/python -m mypy.stubtest --allowlist .ci/stubtest-allowlist.txt pylmdb._core
 	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
 
-# What was compiled before is used again from build/wheels.
+# What was compiled before is used again from build/wheels.  Wheels for aarch64 run in qemu.
 wheels: $(RELEASE_VENV)/installed-release
+	@.ci/system-packages $(RELEASE_VENV)/bin/python qemu-user
 	rm -f dist/pylmdb-*
 	$(RELEASE_VENV)/bin/python -m build --sdist --no-isolation --outdir dist . >/dev/null
 	$(RELEASE_VENV)/bin/python release/wheels.py --sdist dist/pylmdb-*.tar.gz --cache build/wheels \
@@ -296,7 +305,6 @@ endef
 %/installed-release: %/created release/requirements.txt
 	@echo "Installing what builds and checks wheels in $(@D)."
 	@.ci/pip-install $(@D)/bin/python -r release/requirements.txt
-	@.ci/system-packages $(@D)/bin/python qemu-user
 	@touch $@
 
 # For an editable install pip needs the packages that compile pylmdb in the environment itself.

@@ -87,7 +87,7 @@ def sdist() -> Path:
 def complete_sdist() -> Iterator[str]:
     """the sdist has every file of the repository, and liblmdb's sources"""
     if not sdist().is_file():
-        yield f"{sdist().name} is missing; run: make sdist"
+        yield f"{sdist().name} is missing; run: make wheels"
         return
     with tarfile.open(sdist()) as tar:
         packed = {name.partition("/")[2] for name in tar.getnames()}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Files named in documentation and comments exist, and docs/where-does-it-live.md has every part
-of the package.
+"""Files and targets of make that documentation and messages name exist, and
+docs/where-does-it-live.md has every part of the package.
 """
 
 import re
@@ -69,6 +69,24 @@ def test_modules_that_sources_name_exist():
         if SOURCE.fullmatch(path)
     }
     assert not {path: names for path, names in wrong.items() if names}
+
+
+def targets_in(text):
+    """The targets of make in a text: in backticks, in a message, or as an indented command."""
+    return {*re.findall(r"(?:`|run: |^    )make ([a-z][a-z-]*)", text, re.MULTILINE)}
+
+
+def test_targets_of_make_that_are_named_exist():
+    assert targets_in("`make a-b V=1`, run: make c\n    make d\nmake e sure") == {"a-b", "c", "d"}
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    known = {*re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE)}
+    pages = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    programs = [*(ROOT / "release").glob("*.py"), *(ROOT / ".ci").glob("*")]
+    named = {path.name: targets_in(path.read_text("utf-8")) for path in [*pages, *programs]}
+    assert len(set().union(*named.values())) > 10
+    assert not {name: found - known for name, found in named.items() if found - known}
+    described = {*re.findall(r"^#   make ([a-z][a-z-]*)", makefile, re.MULTILINE)}
+    assert described == known
 
 
 def places():
