@@ -77,6 +77,19 @@ def test_an_unpacked_python_is_run_by_its_own_loader(pythons, monkeypatch, tmp_p
     assert command[0] == str(qemu)
 
 
+def test_all_lists_of_pythons_are_the_same(monkeypatch):
+    monkeypatch.syspath_prepend(str(RELEASE))
+    from targets import VERSIONS
+
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    classifiers = re.findall(r"Programming Language :: Python :: (3\.\d+)", project)
+    cibuildwheel = re.findall(r'"cp3(\d+)-\*"', project)
+    makefile = re.search(r"^PYTHONS := (.*) pypy3$", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    assert tuple(classifiers) == VERSIONS
+    assert tuple(f"3.{minor}" for minor in cibuildwheel) == VERSIONS
+    assert tuple(makefile[1].split()) == VERSIONS
+
+
 def compile_check(include, tmp_path):
     """Compile the check of the pyconfig.h in ``include``; return what the compiler says."""
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
