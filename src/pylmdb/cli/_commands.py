@@ -119,7 +119,7 @@ class Commands:
         """
         made = self._subparsers.add_parser(
             name, help=text[0].lower() + text[1:].split(".")[0], description=text,
-            formatter_class=HelpFormatter, epilog=shown(examples), conflict_handler="resolve",
+            formatter_class=HelpFormatter, epilog=as_epilog(examples), conflict_handler="resolve",
         )  # fmt: skip
         made.set_defaults(
             run=run, failure=1, refuse=made.error, json=False, no_lock=False, read=False,
@@ -146,7 +146,7 @@ class Commands:
         return made
 
 
-def shown(examples: str) -> str | None:
+def as_epilog(examples: str) -> str | None:
     """Return lines of examples as a help text shows them."""
     return "\n  ".join(["examples:", *examples.splitlines()]) if examples else None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tools.dumping import refuse_own_file
 from ._arguments import command_first
-from ._commands import HelpFormatter, Parser, accept_known, add_database, shown
+from ._commands import HelpFormatter, Parser, accept_known, add_database, as_epilog
 from ._data import Failures, add_formats, formats
 from ._opening import add_flags, database, name_of, reading
 from ._output import add_overwrite, binary_input, counted, print_result, progress, text_output
@@ -130,7 +130,7 @@ def export_samples(args: argparse.Namespace) -> int | None:
 
 def _explained(command: str, form: str) -> dict[str, Any]:
     """Return the options of a parser that show the examples of a format."""
-    return {"formatter_class": HelpFormatter, "epilog": shown(EXAMPLES[command, form])}
+    return {"formatter_class": HelpFormatter, "epilog": as_epilog(EXAMPLES[command, form])}
 
 
 def _parse(
