@@ -21,7 +21,7 @@ class Target:
 
     @property
     def library(self) -> str:
-        """The C library: gnu or musl; none, where the system has only one, as macOS."""
+        """The C library: gnu or musl; none where the system has only one, as on macOS."""
         return self.triple.split("-")[2].partition(".")[0]
 
 

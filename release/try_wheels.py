@@ -21,7 +21,7 @@ from packaging.utils import parse_wheel_filename
 from pythons import MissingError, interpreter
 
 RELEASE = Path(__file__).resolve().parent
-# Also newer platforms, because the wheels of numpy need them.
+# Platforms that pip accepts: also newer ones, which the wheels of numpy need.
 NEWER = {"manylinux": ("2_17", "2_27", "2_28"), "musllinux": ("1_2",)}
 
 
@@ -73,7 +73,7 @@ def attempt(wheel: Path, cache: Path) -> str | None:
             command, variables = interpreter(version, machine, cache)
         except MissingError as error:
             reason = str(error)
-    # No numpy: it has wheels for a new Python later than cffi.
+    # A new Python has wheels of cffi earlier than of numpy: then try without numpy.
     if not (command and install(wheel, folder, "numpy")) and not install(wheel, folder):
         raise TrialError("pip does not install it")
     if kind == "musllinux" and (foreign := foreign_symbols(folder)):

@@ -146,7 +146,7 @@ def pack(wheel: Wheel, files: Path, cache: Path, out: Path) -> Path:
     (info / "WHEEL").write_text("\n".join(lines) + "\n\n", "utf-8")
     run(sys.executable, "-m", "wheel", "pack", folder / "wheel", "--dest-dir", folder)
     (packed,) = folder.glob("*.whl")
-    # It knows the names of platforms of this machine alone, but finds those of a wheel.
+    # auditwheel's --plat accepts only platforms of this machine; auto finds that of the wheel.
     run("auditwheel", "repair", "--plat", "auto", "-w", folder / "checked", packed)
     (checked,) = (folder / "checked").glob("*.whl")
     if wheel.target.platform not in checked.name:

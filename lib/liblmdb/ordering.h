@@ -12,8 +12,8 @@
  *
  * These belong together:
  *
- * - mti_txnid, and mm_txnid of a meta page: a commit stores them last, so who loads the number sees
- *   the pages of that transaction, and its meta page (mdb_env_write_meta; mdb_txn_renew0,
+ * - mti_txnid, and mm_txnid of a meta page: a commit stores them last, so a reader of the number
+ *   sees the pages of that transaction, and its meta page (mdb_env_write_meta; mdb_txn_renew0,
  *   mdb_env_pick_meta, copy_meta() in readers.c).
  * - A reader's slot: a reader stores mr_txnid, and then loads mti_txnid (mdb_txn_renew0,
  *   copy_meta()). A writer stores mti_txnid, and a later writer loads the slots
@@ -23,8 +23,8 @@
  *   (mdb_txn_end, pylmdb_txn_release_slot()). A writer that finds that overwrites these pages.
  * - mti_numreaders is stored before mr_pid of a new slot.
  * - me_numdbs and me_dbflags: a handle is published after its name and its functions for comparing
- *   are stored (mdb_dbis_update, reserve_slot() in handles.c). Who loads MDB_VALID sees these
- *   (mdb_txn_renew0, adopt_slot()).
+ *   are stored (mdb_dbis_update, reserve_slot() in handles.c). A thread that loads MDB_VALID
+ *   sees these (mdb_txn_renew0, adopt_slot()).
  * - me_mapsize and me_maxpg: me_maxpg is raised last (raise_limit() in growth.c), so a writer that
  *   sees it stores a sufficient me_mapsize into the meta page.
  *

@@ -8,9 +8,9 @@
  *
  * Any thread can release a semaphore. But the system does not release it when a process dies. So a
  * thread that has the writer lock also locks a byte of the lock file, which the system does
- * release, and then sets a mark in the lock file. It clears the mark first when it ends. Whoever
- * finds the mark while it has the byte locked knows that the writer is dead, and takes its place:
- * the semaphore stays as it is. Other builds of LMDB neither set nor clear the mark, and cannot
+ * release, and then sets a mark in the lock file. At its end it clears the mark first. A
+ * thread that finds the mark while it has the byte locked knows that the writer is dead, and takes
+ * its place: the semaphore stays as it is. Other builds of LMDB neither set nor clear the mark, and cannot
  * get the semaphore while it is set. If one of them is killed while it writes, or one of us in the
  * few instructions without the mark, the others cannot write until none of them has the environment
  * open; the next process to open it makes new semaphores.

@@ -190,7 +190,7 @@ def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
 
 
 def _why_foreign(head: bytes) -> str:
-    """Why a file of another kind of machine cannot be read here; "" for all other files.
+    """Return why a file of another kind of machine cannot be read here; "" for all other files.
 
     The magic number follows the header of the first page.  That has 16 bytes in format 1 and 24 in
     format 3; 12 and 16 if a 32-bit program has written the file.

@@ -130,7 +130,7 @@ def _file_key(path: bytes) -> FileKey | None:
 
 
 def _find_shareable(options: Options) -> SharedEnv | None:
-    """The same; raise if its options do not allow to share it."""
+    """Return the open environment of these files, or None; raise if it cannot be shared."""
     shared = _find(options)
     if shared is not None and _conflict(shared, options):
         dropped = shared
@@ -146,7 +146,7 @@ def _find_shareable(options: Options) -> SharedEnv | None:
 
 
 def _conflict(shared: SharedEnv, wanted: Options) -> str | None:
-    """What of an open environment's options does not allow to share it."""
+    """Return the option of an open environment that prevents sharing it, as text; None: nothing."""
     has = shared.options
     if has.readonly and not wanted.readonly:
         return "readonly=True; it cannot be written to"

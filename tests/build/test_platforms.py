@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What systems differ in: one header knows it, and our C compiles without what only Linux has."""
+"""Only one header names systems, and our C compiles without what only Linux has."""
 
 import fcntl
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Dropped objects that are not freed yet, as on PyPy, are in the way of nothing.
+"""Dropped objects that are not freed yet, as on PyPy, block nothing.
 
 CPython frees what is in a cycle as late as PyPy frees everything.
 """

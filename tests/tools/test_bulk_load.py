@@ -423,7 +423,7 @@ pylmdb.bulk_load(path + "-out", records(), memory="4 MiB")
 @pytest.mark.parametrize("flags", [{}, {"integerkey": True}, {"dupsort": True}], ids=str)
 @pytest.mark.parametrize("where", [1, 2, "last"])
 def test_a_signal_ends_the_sort(tmp_path, lib_version, monkeypatch, flags, where):
-    """C asks now and then during the sort.  Here the signal arrives at one of these moments."""
+    """C asks at intervals during the sort.  Here the signal arrives at one of these moments."""
     asked, at = [], where
 
     def ask(context):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Dropped objects that are not freed yet.
+"""Free objects that the program has dropped, where the interpreter frees them late.
 
 CPython frees an object when the last reference to it goes.  PyPy frees it when its garbage
 collector finds it.  Until then a transaction that the program has dropped is open: it has the
@@ -22,10 +22,11 @@ COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
 # Each collection calls one finalizer of a chain: of a cursor, its transaction, the parent.
 _COLLECTIONS = 3
-# A wait runs the collector after this many seconds again.
+# During a wait the collector runs at most once in this many seconds.
 _PAUSE = 1.0
 
-_waited_until = 0.0
+# when a wait may run the collector again
+_next_collection = 0.0
 
 
 def free_dropped(is_freed: Callable[[], object]) -> None:
@@ -42,8 +43,8 @@ def free_dropped(is_freed: Callable[[], object]) -> None:
 
 
 def free_dropped_in_wait() -> None:
-    """The same for a wait, which calls it again and again.  It runs the collector sometimes."""
-    global _waited_until
-    if not COUNTS_REFERENCES and time.monotonic() >= _waited_until:
+    """Do the same during a wait, which calls this repeatedly: run the collector once a second."""
+    global _next_collection
+    if not COUNTS_REFERENCES and time.monotonic() >= _next_collection:
         gc.collect()
-        _waited_until = time.monotonic() + _PAUSE
+        _next_collection = time.monotonic() + _PAUSE

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What calls say about keywords that a function does not have.
+"""Messages for keywords that a function does not have.
 
-Python names the keyword only, and for a class its ``__init__``.  Here the message also has the
-parameter that was probably meant, or all of them.  Nothing is looked up before a call has failed.
+Python's own message names only the keyword, and for a class its ``__init__``.  Here the message
+also has the parameter that was probably meant, or all of them.  Nothing is looked up before a call
+has failed.
 """
 
 from __future__ import annotations

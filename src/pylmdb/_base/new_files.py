@@ -140,7 +140,10 @@ def put_in_place(
 
 
 def rename_no_replace(old: bytes, new: bytes) -> None:
-    """Rename a file by a hard link, which never replaces an existing file."""
+    """Give a file a new name by a hard link, which never replaces an existing file.
+
+    The old name stays, and the caller removes it; without hard links the file is renamed.
+    """
     try:
         os.link(old, new)
     except OSError as failure:

@@ -16,9 +16,7 @@ from ..tools.progress import stoppable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
     from concurrent.futures import Future
-    from typing import Literal
-
-    from typing_extensions import ParamSpec
+    from typing import Literal, ParamSpec
 
     from ..database import Database
     from ..tools.bulk_loading import Records

@@ -65,7 +65,7 @@ _prepared: set[Any] = set()
 
 
 def _on_sorting(context: CData) -> int:
-    """Let the sort be stopped.  C calls this now and then, so that signal handlers run, too."""
+    """Let the sort be stopped.  C calls this at intervals, so that signal handlers run, too."""
     check_stop()
     return 0
 

@@ -136,7 +136,7 @@ static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, const Byt
     return code;
 }
 
-/* What put() returns: True, False: there was a record, or NULL. */
+/* What put() returns: True; False if there was a record; NULL for an exception. */
 static inline PyObject *answer_put(Transaction *txn, int code, const Slot *slot, const Bytes *key,
                                    const Bytes *value)
 {
@@ -215,7 +215,7 @@ static TRANSACTION_METHOD(put)
     return result;
 }
 
-/* True, False: there was no such record, or NULL. */
+/* Return True; False if there was no such record; NULL for an exception. */
 static PyObject *delete_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *value)
 {
     int code;
@@ -257,8 +257,8 @@ static int take_old(void *context, const MDB_val *old)
     return (taken->old = to_bytes(taken->txn, old)) ? 0 : RAISED;
 }
 
-/* pop(), or replace() if there is a value, with one search: 0: *out is the old value or None, or
- * RAISED, or PYLMDB_NOT_QUICK: it takes a cursor. */
+/* pop(), or replace() if there is a value, with one search.  Return 0 and the old value or None in
+ * *out; RAISED; or PYLMDB_NOT_QUICK, if a cursor is needed. */
 static int take_quickly(Transaction *txn, Slot *slot, const Given *given, PyObject **out)
 {
     const MDB_val key = {given->key.size, (void *)given->key.data};
