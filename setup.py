@@ -42,7 +42,7 @@ class BuildExtensions(build_ext):
     ``-j N`` compiles N objects at a time; without it, one for each processor that this process may
     use.  Each extension has its own directory, because both engines compile shim.c.  setuptools
     compiles all objects of an extension if one input has changed.  Here the compiler lists the
-    inputs of each object in a file beside it (``-MMD``), and another has the command.
+    inputs of each object in a file beside it (``-MMD``), and a second file has its command.
     """
 
     def finalize_options(self):
@@ -69,7 +69,7 @@ class BuildExtensions(build_ext):
     def build_extension(self, ext):
         own = copy.copy(self)
         own.build_temp = str(Path(self.build_temp, ext.name))
-        own.force = True  # look at each object
+        own.force = True  # is_fresh() decides for each object
         own.compiler = copy.copy(self.compiler)
         compile_one = own.compiler._compile
         link = [*ext.extra_link_args, *ext.libraries]

@@ -12,9 +12,9 @@
  *
  * These belong together:
  *
- * - mti_txnid, and mm_txnid of a meta page: a commit stores them last, so a reader of the number
- *   sees the pages of that transaction, and its meta page (mdb_env_write_meta; mdb_txn_renew0,
- *   mdb_env_pick_meta, copy_meta() in readers.c).
+ * - mti_txnid, and mm_txnid of a meta page: a commit stores them last, so a thread that loads
+ *   the number sees the pages of that transaction, and its meta page (mdb_env_write_meta;
+ *   mdb_txn_renew0, mdb_env_pick_meta, copy_meta() in readers.c).
  * - A reader's slot: a reader stores mr_txnid, and then loads mti_txnid (mdb_txn_renew0,
  *   copy_meta()). A writer stores mti_txnid, and a later writer loads the slots
  *   (mdb_find_oldest). In the one order of all, either the reader sees the new number, or the

@@ -6,14 +6,16 @@
  * with a timeout. Any other lock is waited for without a timeout, or, with only_try set, only
  * tried. macOS has no sem_timedwait(), so a wait with a timeout tries, and sleeps in between.
  *
- * Any thread can release a semaphore. But the system does not release it when a process dies. So a
+ * Any thread can release a semaphore, but the system does not release it when a process dies. So a
  * thread that has the writer lock also locks a byte of the lock file, which the system does
- * release, and then sets a mark in the lock file. At its end it clears the mark first. A
- * thread that finds the mark while it has the byte locked knows that the writer is dead, and takes
- * its place: the semaphore stays as it is. Other builds of LMDB neither set nor clear the mark, and cannot
- * get the semaphore while it is set. If one of them is killed while it writes, or one of us in the
- * few instructions without the mark, the others cannot write until none of them has the environment
- * open; the next process to open it makes new semaphores.
+ * release, and then sets a mark in the lock file. At its end it clears the mark first. A thread that
+ * finds the mark while it has the byte locked knows that the writer is dead, and takes its place:
+ * the semaphore stays as it is.
+ *
+ * Other builds of LMDB neither set nor clear the mark, and cannot get the semaphore while it is set.
+ * If one of them is killed while it writes, or a process of pylmdb in the few instructions without
+ * the mark, the others cannot write until no process has the environment open. The next process to
+ * open it makes new semaphores.
  *
  * The locks of a file do not tell threads of a process apart, so writing_guard is held from the
  * lock of the byte to the mark. Included by shim.c, after env_extension.c, where

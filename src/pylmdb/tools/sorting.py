@@ -73,7 +73,10 @@ def _on_sorting(context: CData) -> int:
 def _on_exception(
     ffi: Any, _type: object, exception: BaseException, traceback: TracebackType
 ) -> None:
-    """Keep an exception of a signal handler, which ends the sort and is raised after it."""
+    """Keep an exception of a signal handler, which ends the sort and is raised after it.
+
+    cffi passes no argument of the callback, so ``context`` is taken from its frame.
+    """
     ffi.from_handle(traceback.tb_frame.f_locals["context"]).exception = exception
 
 

@@ -128,7 +128,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
 
 
-class _Held:
+class _TimedLock:
     """A ``with`` block that holds a lock.
 
     :raises LockTimeoutError: the lock is not free before the deadline.
@@ -136,17 +136,17 @@ class _Held:
 
     def __init__(self, lock: threading.Lock, deadline: Deadline) -> None:
         self._lock, self._deadline = lock, deadline
-        self._held: list[bool] = []
+        self._acquired: list[bool] = []
 
     def __enter__(self) -> None:
         left = self._deadline.left()
         # one call of C takes the lock and notes it
-        self._held.extend(starmap(self._lock.acquire, [(True, -1 if left is None else left)]))
-        if not self._held[0]:
+        self._acquired.extend(starmap(self._lock.acquire, [(True, -1 if left is None else left)]))
+        if not self._acquired[0]:
             raise refusal("writes not committed in time", self._deadline.timeout)
 
     def __exit__(self, *exc: object) -> None:
-        while self._held and self._held.pop():
+        while self._acquired and self._acquired.pop():
             self._lock.release()
 
     __del__ = __exit__
@@ -192,7 +192,7 @@ def _call(address: str, function: Callable[[_Link], T], deadline: Deadline = _EN
     while True:
         try:
             link = _link_to(address)
-            with _Held(link.lock, deadline):
+            with _TimedLock(link.lock, deadline):
                 if not link.broken:
                     return function(link)
             _end_broken(address, link)
