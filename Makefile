@@ -164,9 +164,8 @@ test-platforms: test-c compile-macos test-posix
 compile-macos: $(RELEASE_VENV)/installed-release
 	$(RELEASE_VENV)/bin/python release/compile_macos.py --cache build/macos
 
-# Other builds of LMDB that this machine has use other locks, so tests with py-lmdb are left out.
 test-posix: $(POSIX_VENV)/installed-posix
-	$(POSIX_VENV)/bin/pytest -m "not slow" -k "not lmdb-" $(SHARED_OUT) $(PYTEST_ARGS) $(POSIX)
+	$(POSIX_VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(POSIX)
 
 # A few tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not
 # stay flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork
