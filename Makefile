@@ -107,7 +107,7 @@ SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$(CURDIR)/.ci/ubsan-suppressions.txt
 
 # Without liblmdb's own sources, which are placed in folders by release.
-OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks tests/c -name '*.[ch]' -not -path 'lib/liblmdb/[01].*')
+OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks release tests/c -name '*.[ch]' -not -path 'lib/liblmdb/[01].*')
 
 # The installed package is made from these files.  pin.json decides what liblmdb's sources are.
 INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
