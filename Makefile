@@ -107,7 +107,7 @@ SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$(CURDIR)/.ci/ubsan-suppressions.txt
 
 # Without liblmdb's own sources, which are placed in folders by release.
-OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks tests/c -name '*.[ch]' -not -path 'lib/liblmdb/[01].*')
+OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks release tests/c -name '*.[ch]' -not -path 'lib/liblmdb/[01].*')
 
 # The installed package is made from these files.  pin.json decides what liblmdb's sources are.
 INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
@@ -164,9 +164,8 @@ test-platforms: test-c compile-macos test-posix
 compile-macos: $(RELEASE_VENV)/installed-release
 	$(RELEASE_VENV)/bin/python release/compile_macos.py --cache build/macos
 
-# Other builds of LMDB that this machine has use other locks, so tests with py-lmdb are left out.
 test-posix: $(POSIX_VENV)/installed-posix
-	$(POSIX_VENV)/bin/pytest -m "not slow" -k "not lmdb-" $(SHARED_OUT) $(PYTEST_ARGS) $(POSIX)
+	$(POSIX_VENV)/bin/pytest -m "not slow" $(SHARED_OUT) $(PYTEST_ARGS) $(POSIX)
 
 # A few tests are left out.  AddressSanitizer keeps freed blocks for a while, so memory does not
 # stay flat.  It uses most addresses itself, so a limit of addresses cannot be tested.  A fork

@@ -8,7 +8,8 @@
 #include <sys/types.h>
 #include <time.h>
 
-#define CHECK(macro, type) _Static_assert((macro) == sizeof(type), #macro " is wrong for this machine")
+#define CHECK(macro, type) \
+    _Static_assert((macro) == sizeof(type), #macro " is wrong for this machine")
 
 CHECK(SIZEOF_DOUBLE, double);
 CHECK(SIZEOF_FLOAT, float);
