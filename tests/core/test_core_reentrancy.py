@@ -7,15 +7,9 @@ noticed.
 """
 
 import os
-import sys
 
 import programs
 import pytest
-
-pytestmark = pytest.mark.skipif(
-    sys.implementation.name == "pypy",
-    reason="the programs need the collector of CPython, which frees at once or after N objects",
-)
 
 SETUP = """\
 import itertools
@@ -46,8 +40,24 @@ def at(name, deed):
 class Cycle:
     def __init__(self, deed): self.me, self.deed = self, deed
     def __del__(self): self.deed()
+def at_call(count, deed, call):
+    "call(), in which a profile function does a deed when so many functions were called."
+    counter = itertools.count(1)
+    def profile(*_):
+        if next(counter) == count:
+            sys.setprofile(None)
+            deed()
+    sys.setprofile(profile)
+    try:
+        return call()
+    except pylmdb.ClosedError:
+        return None
+    finally:
+        sys.setprofile(None)
 def collecting(count, deed, call):
     "call(), in which a finalizer does its deed when so many objects were made."
+    if not hasattr(gc, "set_threshold"):  # PyPy collects when so much memory was taken
+        return at_call(count, deed, call)
     gc.collect()
     Cycle(deed)
     gc.set_threshold(count)
@@ -81,7 +91,8 @@ def during(prepare):
             return
     assert os.environ["PYLMDB_CORE"] == "cffi", "no thread got the GIL"  # that core keeps it
 gc.collect()
-gc.freeze()
+if hasattr(gc, "freeze"):
+    gc.freeze()
 """
 
 END = """
@@ -243,10 +254,12 @@ for end in ("abort", "close", "drop", "commit"):
     elif end == "drop":
         parents.clear()
         family.clear()
+        dropped.free([])
     else:
         getattr(parents[0], end)()
     sys.setprofile(None)
-    assert called == [1] * (os.environ["PYLMDB_CORE"] == "cffi")
+    is_seen = end != "drop" or sys.implementation.name == "cpython"  # PyPy profiles no finalizer
+    assert called == [1] * (os.environ["PYLMDB_CORE"] == "cffi" and is_seen), (end, called)
     family.clear()
     gc.collect()
     assert reference() is None and db.closed
@@ -275,6 +288,8 @@ def drop_last(txn, deed):
     db = pylmdb.Database(env, b"db0", dbs[0]._slot)  # the only handle of its kind
     reference = weakref.ref(db, lambda _: found.append(raised_by(deed, txn)))
     assert txn.get(b"k", db=db) == b"0"
+    del db
+    dropped.free([])
     return reference
 for write in (False, True):
     found, txn = [], env.begin(write=write)
@@ -368,7 +383,7 @@ def copy():
                 assert len(value) in sizes and value[:1] * len(value) == value
 sys.setswitchinterval(1e-6)
 in_threads(move, move, copy)
-del cur, txn
+txn.abort()  # on PyPy, compiled code may keep what was a global variable
 """,
         env_path,
         lib_version,
@@ -540,29 +555,38 @@ check()
 
 def test_what_a_call_from_a_native_thread_leaves_open_ends_with_the_call(env_path, lib_version):
     """One native thread calls Python three times; the last two calls come from the destructor of a
-    thread-specific value.  For Python each call is another thread."""
+    thread-specific value.  For Python each call is another thread.  PyPy does not tell that it
+    ends, so there a transaction stays open until it is aborted or dropped."""
     run(
         """
 import ctypes
 libc, number, key = ctypes.CDLL(None), ctypes.c_ulong(), ctypes.c_uint()
 kept, errors = [], []
+def end_last():
+    if kept and sys.implementation.name == "pypy":
+        assert raised_by(env.begin, write=True, timeout=0) is pylmdb.LockTimeoutError
+        assert raised_by(kept[-1].commit) is pylmdb.WrongThreadError
+        kept[-1].abort()
+    assert all(txn.closed for txn in kept), "the last call's is open"
 @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
 def call(argument):
     try:
-        assert all(txn.closed for txn in kept), "the last call's is open"
+        end_last()
         kept.append(env.begin(write=True, timeout=1))
         kept[-1].put(b"lost", b"x")
     except BaseException as error:
         errors.append(repr(error))
     if len(kept) < 3 and not errors:
         libc.pthread_setspecific(key, ctypes.c_void_p(1))
+    return 0
 assert not libc.pthread_key_create(ctypes.byref(key), call)
 for _ in range(2):
     kept.clear()
     assert not libc.pthread_create(ctypes.byref(number), None, call, None)
     assert not libc.pthread_join(number, None)
     assert not errors, errors
-    assert len(kept) == 3 and all(txn.closed for txn in kept)
+    end_last()
+    assert len(kept) == 3
     check()
 """,
         env_path,
