@@ -19,9 +19,9 @@
 #   make test-short      run the tests that show that a Python compiles, imports and works
 #   make test-api        run the tests of the public API with the cffi core
 #   make test-c          compile the C tests for other machines and with other compilers, and run
-#                        them, in qemu if need be: aarch64, s390x (big-endian), i386, musl, clang;
-#                        NAMES="musl i386" selects platforms of .ci/test-c.  The compilers are in
-#                        a chroot below CHROOTS; that needs root
+#                        them, in qemu if need be: aarch64, s390x (big-endian), i386, musl, clang,
+#                        and gcc without what only Linux has; NAMES="musl i386" selects platforms
+#                        of .ci/test-c.  The compilers are in a chroot below CHROOTS; that needs root
 #   make tsan            run the C tests with ThreadSanitizer, in the same chroot
 #   make compile-macos   compile and link for macOS; nothing is run
 #   make test-posix      build without what only Linux has, as on macOS, and run tests of locks,

@@ -222,8 +222,9 @@ static void ask_owner(struct held_lock **link)
  * containers may have the same number. Then the death of the one that waits would release the
  * lock of the one that writes, and a third thread would write too.
  *
- * So the code only tries the mutex, which takes a few instructions, and waits for its lock word. The kernel's interface for robust mutexes defines that word, and that an unlock wakes a
- * waiter if FUTEX_WAITERS is set in it. Where the word is in the mutex depends on the C library;
+ * So the code only tries the mutex, which takes a few instructions, and waits for its lock word.
+ * The kernel's interface for robust mutexes defines that word, and that an unlock wakes a waiter
+ * if FUTEX_WAITERS is set in it. Where the word is in the mutex depends on the C library;
  * find_word() finds it. */
 #ifndef SYS_futex
 #define SYS_futex SYS_futex_time64

@@ -30,8 +30,9 @@ def test_the_c_tests_compile():
 
 @pytest.mark.slow
 @needs_gcc
-def test_the_c_tests_pass_here():
-    done = run("gcc")
+@pytest.mark.parametrize("name", ["gcc", "posix"])
+def test_the_c_tests_pass_here(name):
+    done = run(name)
     assert done.returncode == 0, done.stderr
     assert [line.rpartition(" 0 failed")[1] for line in done.stdout.splitlines()] == [
         " 0 failed",
