@@ -23,10 +23,12 @@
 #                        and gcc without what only Linux has; NAMES="musl i386" selects platforms
 #                        of .ci/test-c.  The compilers are in a chroot below CHROOTS; that needs root
 #   make tsan            run the C tests with ThreadSanitizer, in the same chroot
+#   make test-arm64      build the wheel for aarch64, and run 200 tests with it in qemu: growth,
+#                        views, threads, lookups; that needs root
 #   make compile-macos   compile and link for macOS; nothing is run
 #   make test-posix      build without what only Linux has, as on macOS, and run tests of locks,
 #                        forks, growth and writers
-#   make test-platforms  test-c, compile-macos and test-posix
+#   make test-platforms  test-c, test-arm64, compile-macos and test-posix
 #
 #   make dev             make an editable environment; compile in place what has changed
 #   make t FILE=...      make dev, then run the tests of FILE
@@ -115,7 +117,7 @@ INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
 
 .PHONY: demo test test-all test-api test-python test-pythons test-short test-posix test-c tsan \
-	test-platforms compile-macos dev t sanitize debug-malloc coverage bench bench-baseline \
+	test-arm64 test-platforms compile-macos dev t sanitize debug-malloc coverage bench bench-baseline \
 	bench-compare docs lint place wheels release-check clean
 .DELETE_ON_ERROR:
 
@@ -159,7 +161,10 @@ test-c: place
 tsan: place
 	.ci/test-c tsan
 
-test-platforms: test-c compile-macos test-posix
+test-arm64: $(RELEASE_VENV)/installed-release
+	.ci/test-arm64 $(RELEASE_VENV)/bin/python $(PYTEST_ARGS)
+
+test-platforms: test-c test-arm64 compile-macos test-posix
 
 compile-macos: $(RELEASE_VENV)/installed-release
 	$(RELEASE_VENV)/bin/python release/compile_macos.py --cache build/macos

@@ -3,6 +3,10 @@
 
 apt resolves the dependencies with lists, a cache and a status of its own, so nothing of this system
 is read or changed, except for its keys and the address of its mirror.
+
+    python release/debian.py bookworm arm64 build/wheels/debian python3 lmdb-utils
+
+prints the folder in which these packages are, with all that they depend on.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 APT = Path("/etc/apt")
@@ -103,3 +108,15 @@ def run(*command: str) -> None:
     if done.returncode != 0:
         problem = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise DebianError(problem[-1] if problem else f"{command[0]} failed")
+
+
+def main() -> None:
+    name, machine, cache, *packages = sys.argv[1:]
+    try:
+        print(Suite(name, machine, Path(cache).resolve()).unpack(*packages))
+    except DebianError as error:
+        raise SystemExit(f"debian: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

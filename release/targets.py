@@ -35,3 +35,18 @@ TARGETS = (
 
 def interpreter_tag(version: str) -> str:
     return "cp" + version.replace(".", "")
+
+
+def chosen(only: list[str]) -> dict[Target, list[str]]:
+    """Return the versions of Python by target, of the wheels whose names contain all words of
+    ``only``.
+    """
+    names = {
+        target: [
+            version
+            for version in VERSIONS
+            if all(word in f"{interpreter_tag(version)}-{target.platform}" for word in only)
+        ]
+        for target in TARGETS
+    }
+    return {target: versions for target, versions in names.items() if versions}

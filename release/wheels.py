@@ -25,7 +25,7 @@ from pathlib import Path
 from compiling import CompileError, Plan
 from pythons import MissingError, headers
 from sources import unpack
-from targets import TARGETS, VERSIONS, Target, interpreter_tag
+from targets import VERSIONS, Target, chosen, interpreter_tag
 
 RELEASE = Path(__file__).resolve().parent
 # Bytes that a wheel may have.  More means that something is not stripped, or does not belong in it.
@@ -71,51 +71,50 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def find_headers(cache: Path) -> dict[str, Path]:
-    """Return the folders of headers by version, and say which versions have none."""
+def find_headers(versions: set[str], cache: Path) -> dict[str, Path]:
+    """Return the folders of headers by version, the oldest first, and say which versions have none.
+
+    :raises WheelError: none of them has headers.
+    """
     found = {}
     for version in VERSIONS:
+        if version not in versions:
+            continue
         try:
             found[version] = headers(version, cache)
         except MissingError as error:
             print(f"CPython {version}: no wheels, because its headers are missing: {error}")
     if not found:
-        raise WheelError("there are no headers of any version of CPython")
+        raise WheelError("there are no headers of any of these versions of CPython")
     return found
 
 
 def compile_modules(cache: Path, only: list[str], jobs: int | None) -> list[Wheel]:
     """Compile what the wheels need; the current folder is that of the sources."""
-    include = find_headers(cache)
+    wanted = chosen(only)
+    if not wanted:
+        raise WheelError(f"--only {' '.join(only)}: no wheel matches")
+    include = find_headers({each for versions in wanted.values() for each in versions}, cache)
+    # An engine uses the limited API, which the oldest headers have.
+    oldest = include[next(iter(include))]
     build = runpy.run_path("src/pylmdb/_native/build.py")
     engines = [build[each]().distutils_extension("build/glue") for each in ("ffi_0_9", "ffi_1_0")]
     core = build["core_extension"]()
     plan = Plan(cache)
     wheels = []
-    for target in TARGETS:
-        versions = [
-            version
-            for version in include
-            if all(word in f"{interpreter_tag(version)}-{target.platform}" for word in only)
-        ]
-        if not versions:
-            continue
-        # An engine uses the limited API, which the oldest headers have.
-        oldest = include[next(iter(include))]
+    for target, versions in wanted.items():
         shared = {
             f"{engine.name.rpartition('.')[2]}.abi3.so": plan.module(
                 engine, target, oldest, "abi3", build["glue_flags"]()
             )
             for engine in engines
         }
-        for version in versions:
+        for version in filter(include.__contains__, versions):
             kind = interpreter_tag(version)
             plan.check(RELEASE / "pyconfig_check.c", target, include[version], kind)
             # Every CPython accepts this name; the tags of the wheel say for which one it is.
             own = {"_core.so": plan.module(core, target, include[version], kind, [])}
             wheels.append(Wheel(version, target, {**shared, **own}))
-    if not wheels:
-        raise WheelError(f"--only {' '.join(only)}: no wheel matches")
     plan.make(jobs)
     return wheels
 

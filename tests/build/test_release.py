@@ -154,6 +154,19 @@ def test_unpacking_again_touches_only_what_has_changed(monkeypatch, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["source"]
 
 
+def test_words_select_wheels(monkeypatch):
+    monkeypatch.syspath_prepend(str(RELEASE))
+    from targets import TARGETS, VERSIONS, chosen
+
+    assert chosen([]) == {target: list(VERSIONS) for target in TARGETS}
+    found = chosen(["cp313", "musllinux"])
+    assert {target.platform: versions for target, versions in found.items()} == {
+        "musllinux_1_2_x86_64": ["3.13"],
+        "musllinux_1_2_aarch64": ["3.13"],
+    }
+    assert chosen(["windows"]) == {}
+
+
 @pytest.fixture
 def checks(monkeypatch, tmp_path):
     """The checks of a release, on a repository with version 1.2.3."""
