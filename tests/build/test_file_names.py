@@ -73,19 +73,19 @@ def test_modules_that_sources_name_exist():
 
 def targets_in(text):
     """The targets of make in a text: in backticks, in a message, or as an indented command."""
-    return {*re.findall(r"(?:`|run: |^    )make ([a-z][a-z-]*)", text, re.MULTILINE)}
+    return {*re.findall(r"(?:`|run: |^    )make ([a-z][a-z0-9-]*)", text, re.MULTILINE)}
 
 
 def test_targets_of_make_that_are_named_exist():
     assert targets_in("`make a-b V=1`, run: make c\n    make d\nmake e sure") == {"a-b", "c", "d"}
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    known = {*re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE)}
+    known = {*re.findall(r"^([a-z][a-z0-9-]*):", makefile, re.MULTILINE)}
     pages = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     programs = [*(ROOT / "release").glob("*.py"), *(ROOT / ".ci").glob("*")]
     named = {path.name: targets_in(path.read_text("utf-8")) for path in [*pages, *programs]}
     assert len(set().union(*named.values())) > 10
     assert not {name: found - known for name, found in named.items() if found - known}
-    described = {*re.findall(r"^#   make ([a-z][a-z-]*)", makefile, re.MULTILINE)}
+    described = {*re.findall(r"^#   make ([a-z][a-z0-9-]*)", makefile, re.MULTILINE)}
     assert described == known
 
 
