@@ -15,6 +15,7 @@ from typing import Any
 import dropped  # noqa: F401  (PyPy: gc.collect() as on CPython)
 import pytest
 from numpy_if_any import lacks_numpy
+from programs import PATIENCE
 
 import pylmdb
 
@@ -127,12 +128,12 @@ def release_writer_lock(env: pylmdb.Environment) -> Iterator[threading.Event]:
     def hold() -> None:
         with env.begin(write=True) as txn:
             has_taken.set()
-            release.wait(20)
+            release.wait(PATIENCE)
             txn.abort()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    has_taken.wait(20)
+    has_taken.wait(PATIENCE)
     yield release
     release.set()
     thread.join()

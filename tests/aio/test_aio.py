@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import lmdb.aio
 import pytest
 from numpy_if_any import np
+from programs import PATIENCE
 
 import pylmdb
 import pylmdb.aio
@@ -233,7 +234,7 @@ def test_a_slow_batch_does_not_block_the_loop(env, aenv):
 
             def wait(inner):
                 begun.set()
-                return release.wait(20)
+                return release.wait(PATIENCE)
 
             batch = asyncio.create_task(txn.call(wait))
             while not begun.is_set():
@@ -424,7 +425,7 @@ def test_everything_awaitable_is_a_coroutine(aenv, env):
         assert await asyncio.gather(txn.range(), txn.range(b"00005")) == [found, found[5:]]
         loop = asyncio.get_running_loop()
         threadsafe = await asyncio.to_thread(
-            lambda: asyncio.run_coroutine_threadsafe(txn.range(), loop).result(20)
+            lambda: asyncio.run_coroutine_threadsafe(txn.range(), loop).result(PATIENCE)
         )
         assert threadsafe == found
         await txn.abort()

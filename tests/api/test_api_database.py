@@ -7,6 +7,7 @@ import threading
 import weakref
 
 import pytest
+from programs import PATIENCE
 
 import pylmdb
 
@@ -243,7 +244,7 @@ def test_an_existing_database_opened_in_the_middle_of_other_transactions(env, op
     with env.begin(write=True) as txn:
         thread = threading.Thread(target=env.open_db, args=(b"db",))
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE)
         db = env.open_db(b"db")
         assert reader.get(b"k", db=db) is None
         assert txn.put(b"k", b"v", db=db)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from dropped import free
-from programs import Rival
+from programs import PATIENCE, Rival
 
 import pylmdb
 
@@ -473,11 +473,11 @@ def test_begin_with_a_timeout(env):
     def hold():
         with env.begin(write=True):
             started.set()
-            release.wait(10)
+            release.wait(PATIENCE)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    started.wait(10)
+    started.wait(PATIENCE)
     for timeout in (0, 0.1):
         begun = time.monotonic()
         with pytest.raises(pylmdb.LockTimeoutError) as caught:
@@ -485,7 +485,7 @@ def test_begin_with_a_timeout(env):
         assert timeout <= time.monotonic() - begun
         assert isinstance(caught.value, TimeoutError)
     release.set()
-    with env.begin(write=True, timeout=10) as txn:
+    with env.begin(write=True, timeout=PATIENCE) as txn:
         assert txn.put(b"k", b"v")
     thread.join()
 

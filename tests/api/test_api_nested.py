@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from dropped import free
+from programs import PATIENCE
 
 import pylmdb
 
@@ -161,7 +162,7 @@ def test_the_end_of_a_child_keeps_the_writer_lock(env, parent):
 
     thread = threading.Thread(target=other)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert len(caught) == 1
 
 
@@ -203,7 +204,7 @@ def test_a_child_on_another_thread(env, parent):
 
     thread = threading.Thread(target=other)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert len(caught) == 1
     assert parent.get(b"parent") == b"1"
 

@@ -14,6 +14,7 @@ import weakref
 import pytest
 from dropped import free
 from numpy_if_any import np
+from programs import PATIENCE
 
 import pylmdb
 from pylmdb._which_core import NAME
@@ -171,7 +172,7 @@ def test_a_writer_on_another_thread_waits(env):
         thread.join(0.15)
         assert thread.is_alive()
         txn.put(b"k", b"v")
-    thread.join(10)
+    thread.join(PATIENCE)
     assert order == [b"v"]
 
 

@@ -15,6 +15,7 @@ import weakref
 import pytest
 from dropped import free
 from numpy_if_any import np
+from programs import PATIENCE
 
 import pylmdb
 from pylmdb import _which_core
@@ -346,7 +347,7 @@ def test_views_in_another_thread(env):
     go = threading.Event()
 
     def read():
-        go.wait(10)
+        go.wait(PATIENCE)
         views = box.pop()
         try:
             for _ in range(50):
@@ -359,7 +360,7 @@ def test_views_in_another_thread(env):
     del txn
     go.set()
     overwrite(env)
-    thread.join(30)
+    thread.join(PATIENCE)
     assert wrong == []
     gc.collect()
     assert env.info()["pinned"] == 0

@@ -11,6 +11,7 @@ import sys
 import threading
 
 import pytest
+from programs import PATIENCE
 
 import pylmdb
 
@@ -415,7 +416,7 @@ def test_other_threads_read_the_last_commit_and_wait_to_write(m):
         m["k"] = 2
         m["l"] = 3
         thread.start()
-        assert written.wait(10)
+        assert written.wait(PATIENCE)
         with pytest.raises(pylmdb.BusyError):
             m.env.begin(write=True)
         thread.join(0.05)

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from programs import in_threads
+from programs import PATIENCE, in_threads
 
 import pylmdb
 from pylmdb.writer import WriteFuture
@@ -231,8 +231,8 @@ def test_a_callback_may_put_though_the_queue_is_full(env):
             done.set()
 
         writer.put(b"k", b"v").add_done_callback(again)
-        assert done.wait(10)
-        assert all(future.result(10) for future in last)
+        assert done.wait(PATIENCE)
+        assert all(future.result(PATIENCE) for future in last)
 
 
 def test_a_callback_that_raises_systemexit_harms_no_other(env, writer, release_writer_lock):
@@ -242,8 +242,8 @@ def test_a_callback_that_raises_systemexit_harms_no_other(env, writer, release_w
     futures = [writer.put(b"%d" % i, b"v") for i in range(10)]
     futures[0].add_done_callback(leave)
     release_writer_lock.set()
-    assert all(future.result(10) for future in futures)
-    assert writer.put(b"k", b"v").result(10)
+    assert all(future.result(PATIENCE) for future in futures)
+    assert writer.put(b"k", b"v").result(PATIENCE)
 
 
 def test_a_callback_that_leaves_a_transaction_open_causes_an_error(env, writer):
@@ -252,7 +252,7 @@ def test_a_callback_that_leaves_a_transaction_open_causes_an_error(env, writer):
     writer.flush()
     assert type(writer.put(b"k", b"v").exception(10)) is pylmdb.BusyError
     left.pop().abort()
-    assert writer.put(b"k", b"v").result(10)
+    assert writer.put(b"k", b"v").result(PATIENCE)
 
 
 def test_a_write_can_be_cancelled(env, writer, release_writer_lock):
@@ -272,6 +272,6 @@ def test_flush_waits_and_has_a_timeout(env, writer, release_writer_lock):
     with pytest.raises(TimeoutError):
         writer.flush(timeout=0.1)
     release_writer_lock.set()
-    writer.flush(timeout=10)
+    writer.flush(timeout=PATIENCE)
     assert all(future.done() for future in futures)
     writer.flush()
