@@ -157,7 +157,7 @@ def index_page() -> Iterator[str]:
         page = markdown.render(str(message_from_bytes(info.read()).get_payload()))
     if not page:
         yield "README.md does not render as Markdown"
-    for link in re.findall(r'href="(?!https?://)([^"]+)"', page or ""):
+    for link in re.findall(r'href="(?!https?://|#)([^"]+)"', page or ""):
         yield f"the page links to {link}, which the package index does not have; see setup.py"
 
 
