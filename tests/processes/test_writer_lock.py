@@ -52,7 +52,7 @@ with Rival(path, lib_version) as rival:
         killer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
         killer.start()
         seconds, found = waits(timeout=timeout)
-        assert found is KeyboardInterrupt and 0.09 < seconds, (seconds, found)
+        assert found is KeyboardInterrupt, (seconds, found)
         killer.join()
     signal.signal(signal.SIGALRM, lambda *_: None)  # a handler that does not raise
     signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
