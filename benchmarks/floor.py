@@ -23,6 +23,9 @@ LIBLMDB = HERE.parent / "lib" / "liblmdb" / "0.9"
 BUILD = HERE.parent / "build" / "floor"
 # pylmdb compiles the engine with these, too: assertions on, and nothing exported.
 FLAGS = ["-O3", "-fno-plt", "-UNDEBUG", "-fvisibility=hidden", "-pthread", "-w"]
+# It says how the fields are shared that the edited sources mark.
+ORDERING = LIBLMDB.parent / "ordering.h"
+FLAGS += ["-include", str(ORDERING)]
 MDB_RDONLY, MDB_NOSYNC = 0x20000, 0x10000
 
 LOOPS = (
@@ -114,7 +117,14 @@ def load() -> Any:
     missing = [path for path in sources if not path.is_file()]
     if missing:
         raise FloorMissingError("liblmdb's sources are not there; python lib/liblmdb/place.py")
-    inputs = [*sources, LIBLMDB / "lmdb.h", LIBLMDB / "midl.h", HERE / "floor.c", Path(__file__)]
+    inputs = [
+        *sources,
+        LIBLMDB / "lmdb.h",
+        LIBLMDB / "midl.h",
+        ORDERING,
+        HERE / "floor.c",
+        Path(__file__),
+    ]
     digest = hashlib.sha256(sys.version.encode())
     for path in inputs:
         digest.update(path.read_bytes())
