@@ -21,11 +21,13 @@ from data import VALUE, Sizes, Stage
 HERE = Path(__file__).resolve().parent
 LIBLMDB = HERE.parent / "lib" / "liblmdb" / "0.9"
 BUILD = HERE.parent / "build" / "floor"
-# pylmdb compiles the engine with these, too: assertions on, and nothing exported.
-FLAGS = ["-O3", "-fno-plt", "-UNDEBUG", "-fvisibility=hidden", "-pthread", "-w"]
 # It says how the fields are shared that the edited sources mark.
 ORDERING = LIBLMDB.parent / "ordering.h"
-FLAGS += ["-include", str(ORDERING)]
+# pylmdb compiles the engine with these, too: assertions on, and nothing exported.
+FLAGS = [
+    "-O3", "-fno-plt", "-UNDEBUG", "-fvisibility=hidden", "-pthread", "-w",
+    "-include", str(ORDERING),
+]  # fmt: skip
 MDB_RDONLY, MDB_NOSYNC = 0x20000, 0x10000
 
 LOOPS = (
