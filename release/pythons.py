@@ -79,6 +79,18 @@ def interpreter(version: str, machine: str, cache: Path) -> tuple[list[str], dic
     return [*command, str(python)], {"PYTHONHOME": str(root / "usr")}
 
 
+def oldest_musl(machine: str, cache: Path) -> Path:
+    """Return the C library of musl 1.2.2, the oldest of 1.2 that Debian has.
+
+    :raises MissingError: it cannot be had.
+    """
+    try:
+        root = Suite("bullseye", DEBIAN_NAMES[machine], cache / "debian").unpack("musl")
+    except DebianError as error:
+        raise MissingError(f"no musl from Debian bullseye: {error}") from None
+    return root / f"lib/{machine}-linux-musl/libc.so"
+
+
 def _from_debian(version: str, machine: str, cache: Path, *packages: str) -> Path:
     suite = SUITES.get(version)
     if suite is None:

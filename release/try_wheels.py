@@ -2,7 +2,8 @@
 """Install each wheel of a folder in a fresh environment, and run ``smoke.py`` there.
 
 A Python that is not on this machine comes from Debian; one for aarch64 runs under qemu.  A wheel
-that no Python here can run is named, with the reason.
+that no Python here can run is named, with the reason.  Those for musl may need only symbols that
+the oldest musl 1.2 of Debian has.
 
     python release/try_wheels.py --cache build/wheels dist/*.whl
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 from installing import install, python_of
-from pythons import MissingError, interpreter
+from pythons import MissingError, interpreter, oldest_musl
 
 RELEASE = Path(__file__).resolve().parent
 
@@ -25,15 +26,30 @@ class TrialError(Exception):
     """A wheel does not work; the message says why."""
 
 
-def foreign_symbols(folder: Path) -> list[str]:
-    """Return the versioned symbols of glibc that the modules of a wheel for musl need."""
-    found = []
-    for path in sorted((folder / "pylmdb").glob("*.so")):
-        with path.open("rb") as file:
-            needed = ELFFile(file).get_section_by_name(".gnu.version_r")
-            for library, versions in needed.iter_versions() if needed else ():
-                found += [f"{path.name}: {library.name} {each.name}" for each in versions]
-    return found
+def symbols(module: Path, *, defined: bool) -> set[str]:
+    """Return the dynamic symbols that a module defines, or those that it must find elsewhere."""
+    with module.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".dynsym")
+        return {
+            symbol.name
+            for symbol in table.iter_symbols()
+            if (symbol["st_shndx"] != "SHN_UNDEF") == defined
+            and (defined or symbol["st_info"]["bind"] != "STB_WEAK")
+        } - {""}
+
+
+def missing_symbols(folder: Path, library: Path) -> list[str]:
+    """Return the symbols that the modules of a wheel need and neither Python nor a C library has.
+
+    musl's symbols have no versions, so auditwheel cannot tell whether they are too new.
+    """
+    found = symbols(library, defined=True)
+    return [
+        f"{path.name}: {name}"
+        for path in sorted((folder / "pylmdb").glob("*.so"))
+        for name in sorted(symbols(path, defined=False) - found)
+        if not name.startswith(("Py", "_Py"))
+    ]
 
 
 def attempt(wheel: Path, cache: Path) -> str | None:
@@ -52,8 +68,13 @@ def attempt(wheel: Path, cache: Path) -> str | None:
     # A new Python has wheels of cffi earlier than of numpy: then try without numpy.
     if not (command and install(wheel, folder, "numpy")) and not install(wheel, folder):
         raise TrialError("pip does not install it")
-    if kind == "musllinux" and (foreign := foreign_symbols(folder)):
-        raise TrialError(f"it needs glibc: {', '.join(foreign)}")
+    if kind == "musllinux":
+        try:
+            missing = missing_symbols(folder, oldest_musl(machine, cache))
+        except MissingError as error:
+            raise TrialError(f"it cannot be checked: {error}") from None
+        if missing:
+            raise TrialError(f"musl 1.2.2 does not have {', '.join(missing)}")
     if not command:
         return reason
     # -S: without packages of that Python

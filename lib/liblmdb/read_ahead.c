@@ -26,7 +26,6 @@
 /* Some kernels read no more than a read-ahead window, of 128 KiB by default, for one request. */
 #define REQUEST_SIZE ((size_t)128 * 1024)
 
-#if defined(RWF_NOWAIT)
 /* Whether mincore() tells the truth: for a file that the process neither owns nor may write, all
  * pages seem to be in memory. */
 static int mincore_is_true(MDB_env *env)
@@ -41,7 +40,26 @@ static int mincore_is_true(MDB_env *env)
                                         : -1);
     return LOAD(ext->mincore_is_true) > 0;
 }
+
+/* Whether reading a byte of the file would wait for the disk. Kernels before 4.14 do not tell, and
+ * then it does not seem to. The C library's own preadv2() is too new: musl has it since 1.2.5. */
+static int read_would_wait(MDB_env *env, size_t at)
+{
+#if defined(SYS_preadv2)
+    const int no_wait = 8; /* RWF_NOWAIT, which only newer headers have */
+    unsigned char byte;
+    const struct iovec one = {&byte, 1};
+    const uint64_t offset = at;
+
+    /* The offset is two arguments: its lower and its upper half where a long has 32 bits. */
+    return syscall(SYS_preadv2, env->me_fd, &one, 1L, (long)offset, (long)(offset >> 32), no_wait) <
+               0 &&
+           errno == EAGAIN;
+#else
+    (void)env, (void)at;
+    return 0;
 #endif
+}
 
 /* A page behind the last committed one is new, and in memory. */
 static int is_on_disk(MDB_env *env, const char *address)
@@ -51,13 +69,8 @@ static int is_on_disk(MDB_env *env, const char *address)
 
     if (at / env->me_psize > mdb_env_pick_meta(env)->mm_last_pg)
         return 0;
-#if defined(RWF_NOWAIT)
-    if (!mincore_is_true(env)) {
-        const struct iovec one = {&byte, 1};
-
-        return preadv2(env->me_fd, &one, 1, (off_t)at, RWF_NOWAIT) < 0 && errno == EAGAIN;
-    }
-#endif
+    if (!mincore_is_true(env))
+        return read_would_wait(env, at);
     return !mincore((void *)(address - at % env->me_os_psize), 1, &byte) && !(byte & 1);
 }
 

@@ -167,6 +167,31 @@ def test_words_select_wheels(monkeypatch):
     assert chosen(["windows"]) == {}
 
 
+def test_symbols_that_a_c_library_lacks_are_found(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(RELEASE))
+    from try_wheels import missing_symbols
+
+    def compile_module(name, code):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".c").write_text(code)
+        compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
+        command = [*compiler, "-shared", "-fPIC", "-nostdlib", "-o", path, path.with_suffix(".c")]
+        subprocess.run(command, check=True)
+        return path
+
+    library = compile_module("libc.so", "int old(void) { return 1; }")
+    compile_module(
+        "pylmdb/_core.so",
+        """
+        extern int old(void), recent(void), PyErr_Occurred(void);
+        __attribute__((weak)) extern int optional(void);
+        int call(void) { return old() + recent() + PyErr_Occurred() + (optional ? optional() : 0); }
+        """,
+    )
+    assert missing_symbols(tmp_path, library) == ["_core.so: recent"]
+
+
 @pytest.fixture
 def checks(monkeypatch, tmp_path):
     """The checks of a release, on a repository with version 1.2.3."""
