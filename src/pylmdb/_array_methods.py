@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The array methods, which Transaction, Cursor and Environment inherit.
+"""The array methods and ``reserve``, which Transaction, Cursor and Environment inherit.
 
-The modules that implement them need numpy.  Each is imported at the first call.
+The modules that implement them are imported at the first call, and need numpy; ``reserve`` does
+not.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class TransactionArrays(TransactionCore):
 
         ``mdb_put`` with ``MDB_RESERVE``.
         """
-        from .arrays import reserve as _reserve
+        from ._core_rules import reserve as _reserve
 
         return _reserve.reservation(self, key, nbytes, overwrite, append, db)
 

@@ -307,13 +307,12 @@ def test_iteration_streams(env, how):
 
 @pytest.mark.parametrize("write", [False, True])
 def test_iteration_does_not_take_everything_at_once(env, aenv, write):
+    tracemalloc = pytest.importorskip("tracemalloc")  # PyPy does not have it
     with env.begin(write=True) as txn:
         for i in range(400):
             txn.put(b"%05d" % i, bytes(100_000))
 
     async def main():
-        import tracemalloc
-
         async with aenv.begin(write=write) as txn:
             tracemalloc.start()
             count = 0

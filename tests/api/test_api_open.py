@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from dropped import free
 
 import pylmdb
 
@@ -289,7 +290,7 @@ def test_max_spare_txns_keeps_exactly_one(open_env):
         held = [env.begin(), env.begin()]
         with pytest.raises(pylmdb.ReadersFullError):
             env.begin()
-        del held
+        free(held)
     assert len(env.reader_list()) == 1
 
 

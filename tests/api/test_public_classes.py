@@ -9,6 +9,7 @@ import gc
 import inspect
 import pickle
 import pydoc
+import sys
 import weakref
 from unittest import mock
 
@@ -320,6 +321,9 @@ def test_finalizers_of_subclasses_run_once(env):
     assert ended == [(False, None), False]
 
 
+@pytest.mark.skipif(
+    sys.implementation.name == "pypy", reason="PyPy calls no __del__ that a class gets later"
+)
 def test_finalizers_that_a_program_gives_the_class_itself(env, monkeypatch):
     ended = []
     monkeypatch.setattr(

@@ -456,6 +456,17 @@ def test_the_plain_path(env, monkeypatch):
         assert dict(txn.range()) == {**right, b"k": b"abc"}
 
 
+def test_numpy_is_not_needed(env_path, lib_version):
+    program = """
+sys.modules["numpy"] = None
+with pylmdb.open(path, lib_version=lib_version) as env, env.begin(write=True) as txn:
+    with txn.reserve(b"k", 3) as view:
+        view[:] = b"abc"
+    assert txn.get(b"k") == b"abc"
+"""
+    run(program, env_path, lib_version)
+
+
 # -- other processes, and the end of this one ------------------------------------------------
 
 

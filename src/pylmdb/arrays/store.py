@@ -9,10 +9,10 @@ from .._base.buffers import as_buffer
 from .._base.flags import MDB_DUPSORT, put_flags
 from .._base.numpy import np
 from .._core_rules.failures import database_error, shown
+from .._core_rules.reserve import reserve, stored
 from ..errors import InvalidParameterError, error
 from . import keys as _array_keys
 from . import npy as _npy
-from .reserve import reserve, stored
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -13,9 +13,9 @@ from contextlib import suppress
 
 from .._base.buffers import as_buffer
 from .._base.flags import put_flags
-from .._core_rules.failures import database_error
 from .._typing import TYPE_CHECKING
 from ..errors import Error, KeyExistsError, error
+from .failures import database_error
 
 if TYPE_CHECKING:
     from .._aliases import CData
