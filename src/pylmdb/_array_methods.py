@@ -151,9 +151,9 @@ class TransactionArrays(TransactionCore):
 
         ``mdb_put`` with ``MDB_RESERVE``.
         """
-        from ._core_rules import reserve as _reserve
+        from ._core_rules.reserve import Reservation
 
-        return _reserve.reservation(self, key, nbytes, overwrite, append, db)
+        return Reservation(self, key, nbytes, overwrite, append, db)
 
     # -- many ------------------------------------------------------------------------
 

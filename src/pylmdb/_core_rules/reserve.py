@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from _operator import index
 from contextlib import suppress
+from os import getpid
 
 from .._base.buffers import as_buffer
 from .._base.flags import put_flags
@@ -18,6 +19,8 @@ from ..errors import Error, KeyExistsError, error
 from .failures import database_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._aliases import CData
     from .._array_methods import TransactionArrays
     from .._core import DbSlot, TransactionCore
@@ -63,6 +66,34 @@ def reserve(
     return out[0] if stored(txn, operation, slot, key, size, code) else None
 
 
+class CopiedLease:
+    """Memory that is copied into the page at the end of the block, for a Python in which no C type
+    can count views.
+
+    :param address: where the value is in the page, until ``end`` is called.
+    :param end: tells the transaction that the program no longer has the memory.
+    """
+
+    def __init__(self, ffi: CData, address: int, size: int, end: Callable[[], None]) -> None:
+        self.memory = bytearray(size)
+        self._ffi, self._address, self._pid = ffi, address, getpid()
+        self._end: Callable[[], None] | None = end
+
+    def close(self) -> bool:
+        """Copy the memory into the page.  A forked child copies nothing."""
+        if self._end is not None:
+            if self._pid == getpid():
+                target = self._ffi.cast("char *", self._address)
+                self._ffi.memmove(target, self.memory, len(self.memory))
+            self.__del__()
+        return True
+
+    def __del__(self) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+
+
 class Reservation:
     """The context manager that ``Transaction.reserve`` returns.  It can be entered once."""
 
@@ -79,7 +110,8 @@ class Reservation:
         self._key, self._size = bytes(as_buffer("key", key)), index(nbytes)
         if self._size < 0:
             raise ValueError(f"reserve: nbytes must be at least 0, not {self._size}")
-        self._overwrite, self._append = bool(overwrite), bool(append)
+        self._flags = put_flags(True, bool(overwrite), bool(append))
+        self._other = ", or a greater one," if append else ""
         self._view: memoryview | None = None
         self._lease: CData = None
 
@@ -88,25 +120,23 @@ class Reservation:
             raise Error("this reservation was entered before", hint="make another one")
         self._txn._do(self._begin)
         lease: CData = self._lease
-        view = self._view = memoryview(lease)
+        memory: CData = getattr(lease, "memory", lease)
+        view = self._view = memoryview(memory)
         return view
 
     def _begin(self, ptr: CData) -> None:
         txn = self._txn
         slot, engine = txn._slot_in(ptr, self._db), txn._engine
-        flags = put_flags(True, self._overwrite, self._append)
-        pointer = reserve(ptr, txn, "reserve", slot, self._key, self._size, flags)
+        pointer = reserve(ptr, txn, "reserve", slot, self._key, self._size, self._flags)
         if pointer is None:
-            raise self._already_exists()
+            raise KeyExistsError(f"reserve: the key {self._key[:64]!r}{self._other} exists already")
         address = int(engine.ffi.cast("uintptr_t", pointer))
-        lease_class: CData = engine.lease_class  # not None: that is for CopiedReservation
         # ending a reservation that has not begun does nothing
-        self._lease = lease_class(address, self._size, txn._end_reservation)
+        if engine.lease_class is None:
+            self._lease = CopiedLease(engine.ffi, address, self._size, txn._end_reservation)
+        else:
+            self._lease = engine.lease_class(address, self._size, txn._end_reservation)
         txn._begin_reservation()
-
-    def _already_exists(self) -> KeyExistsError:
-        other = ", or a greater one," if self._append else ""
-        return KeyExistsError(f"reserve: the key {self._key[:64]!r}{other} exists already")
 
     def __exit__(self, kind: object, *exc: object) -> None:
         view, self._view = self._view, None
@@ -119,41 +149,3 @@ class Reservation:
                 "reserve: slices, arrays or other views of the buffer are still alive; the"
                 " transaction can be used again when they are gone"
             )
-
-
-class CopiedReservation(Reservation):
-    """A reservation where no C type can count views: the value is copied at the end."""
-
-    def __enter__(self) -> memoryview:
-        if self._lease is not None:
-            raise Error("this reservation was entered before", hint="make another one")
-        self._lease = bytearray(self._size)
-        view = self._view = memoryview(self._lease)
-        return view
-
-    def __exit__(self, kind: object, *exc: object) -> None:
-        view, self._view = self._view, None
-        if view is None:
-            return
-        with suppress(BufferError):
-            view.release()
-        if kind is not None:
-            return
-        stored = self._txn.put(
-            self._key, self._lease, overwrite=self._overwrite, append=self._append, db=self._db
-        )
-        if not stored:
-            raise self._already_exists()
-
-
-def reservation(
-    txn: TransactionArrays,
-    key: BytesLike,
-    nbytes: int,
-    overwrite: bool,
-    append: bool,
-    db: Database | None,
-) -> Reservation:
-    """Implement ``Transaction.reserve``."""
-    kind = CopiedReservation if txn._engine.lease_class is None else Reservation
-    return kind(txn, key, nbytes, overwrite, append, db)
