@@ -49,7 +49,7 @@ def begin_abort(stage: Stage) -> Iterator[Timed]:
 ONE_PUT = Floor("write_transaction", "nosync", data.hot_keys, data.commits, flags=MDB_NOSYNC)
 
 
-@CASES.case("write transaction of one put, sync=False", 1.1, ONE_PUT)
+@CASES.case("write transaction of one put, sync=False", 1.02, ONE_PUT)
 def write_transaction(stage: Stage) -> Iterator[Timed]:
     env, keys = stage.nosync, data.hot_keys(stage.sizes)[: stage.sizes.commits]
 

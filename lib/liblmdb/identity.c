@@ -173,11 +173,12 @@ static int names_lead_elsewhere(MDB_env *env)
            find_folder(env, &folder);
 }
 
-/* Checking both names takes as long as a small transaction.  If the times of a folder have not
- * changed, its names still belong to the same files.  That is certain only if the last change
- * is so long ago that another change would have another time.  Linux takes times from a clock
- * that ticks at least every 10 ms; some file systems count in steps of two seconds, and have no
- * parts of a second.  A name that is a symbolic link leads out of the folder.
+/* Checking both names takes twice as long as checking their folder.  If the times of a folder have
+ * not changed, its names still belong to the same files.  That is certain only if the last change
+ * is so long ago that another change would have another time.  So the present is read from the
+ * clock that gives files their times, and before the folder's times are: it may stop for a while if
+ * a virtual machine does.  Some file systems count in steps of two seconds, and have no parts of a
+ * second.  A name that is a symbolic link leads out of the folder.
  *
  * A file that is mounted over another does not change the folder.  So both names are checked
  * every PAUSE_MS, too. */
@@ -196,24 +197,43 @@ static int same_time(const struct timespec *a, const struct timespec *b)
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static int is_settled(MDB_env *env, const struct stat *folder)
+static int is_settled(MDB_env *env, const struct stat *folder, const struct timespec *now)
 {
     char full[PATH_MAX];
-    struct timespec now;
     struct stat data;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    return is_long_ago(&now, &PYLMDB_CHANGED(folder)) &&
-           is_long_ago(&now, &PYLMDB_WRITTEN(folder)) && !full_name(env, full, sizeof(full), 0) &&
-           !lstat(full, &data) && S_ISREG(data.st_mode);
+    return is_long_ago(now, &PYLMDB_CHANGED(folder)) && is_long_ago(now, &PYLMDB_WRITTEN(folder)) &&
+           !full_name(env, full, sizeof(full), 0) && !lstat(full, &data) && S_ISREG(data.st_mode);
 }
 
 static int is_unchanged(const struct settled_folder *known, const struct stat *found)
 {
-    return known->is_settled && !is_due(&known->looked) && known->folder.inode == found->st_ino &&
-           known->folder.device == found->st_dev &&
+    return known->folder.inode == found->st_ino && known->folder.device == found->st_dev &&
            same_time(&known->changed, &PYLMDB_CHANGED(found)) &&
            same_time(&known->written, &PYLMDB_WRITTEN(found));
+}
+
+/* Check both names, and note whether checking the folder is enough from now on. */
+static int names_are_replaced(MDB_env *env, struct settled_folder *known)
+{
+    struct timespec now;
+    struct stat folder;
+    int found;
+
+    clock_gettime(PYLMDB_FILE_CLOCK, &now);
+    found = find_folder(env, &folder); /* before the names: a change of one comes after it */
+    known->is_settled = 0;
+    note_look(&known->looked);
+    if (names_lead_elsewhere(env))
+        return 1;
+    if (found && is_settled(env, &folder, &now)) {
+        known->folder.device = folder.st_dev;
+        known->folder.inode = folder.st_ino;
+        known->changed = PYLMDB_CHANGED(&folder);
+        known->written = PYLMDB_WRITTEN(&folder);
+        known->is_settled = 1;
+    }
+    return 0;
 }
 
 /* Called by the one thread that begins to write. */
@@ -221,23 +241,13 @@ static int files_are_replaced(MDB_env *env)
 {
     struct settled_folder *known = &extension_of(env)->known;
     struct stat folder;
-    /* before the names: a change of one comes after it */
-    const int found = find_folder(env, &folder);
 
-    if (found && is_unchanged(known, &folder))
+    if (is_due(&known->looked))
+        return names_are_replaced(env, known);
+    if (known->is_settled && find_folder(env, &folder) && is_unchanged(known, &folder))
         return 0;
     known->is_settled = 0;
-    if (names_lead_elsewhere(env))
-        return 1;
-    if (found && is_settled(env, &folder)) {
-        known->folder.device = folder.st_dev;
-        known->folder.inode = folder.st_ino;
-        known->changed = PYLMDB_CHANGED(&folder);
-        known->written = PYLMDB_WRITTEN(&folder);
-        known->is_settled = 1;
-        note_look(&known->looked);
-    }
-    return 0;
+    return names_lead_elsewhere(env);
 }
 
 /* A writer reads the numbers with the writer lock; a reader may find a later commit. */

@@ -6,10 +6,12 @@ raises, and a process that opens the new file sees all of it.
 import errno
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
 
+import folder_clock
 import pytest
 from programs import Rival, finish, run, start
 
@@ -130,6 +132,36 @@ def test_a_change_above_a_settled_folder_is_noticed(open_env, tmp_path):
         for _ in range(2):
             with pytest.raises(pylmdb.ReplacedError):
                 env.begin(write=True)
+
+
+COUNTED = """
+import ctypes
+library = ctypes.CDLL(os.environ["FOLDER_CLOCK"])
+lookups = ctypes.c_int.in_dll(library, "lookups")
+env = pylmdb.open(path, lib_version=lib_version, sync=False)
+for _ in range(12):
+    lookups.value = 0
+    with env.begin(write=True) as txn:
+        txn.put(b"k", b"v")
+    print(lookups.value)
+print(ctypes.c_int.in_dll(library, "coarse_clock_is_read").value)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no such clock has a name")
+@pytest.mark.parametrize("ahead", [-1000, 1000])
+def test_how_many_names_a_write_looks_up(env_path, lib_version, tmp_path, monkeypatch, ahead):
+    """The folder and both names at first, and then the folder alone if the clock of the files says
+    that its last change is long ago, whatever other clocks say; else both names alone."""
+    library = folder_clock.compile_into(tmp_path)
+    monkeypatch.setenv("FOLDER_CLOCK", library)
+    monkeypatch.setenv("COARSE_AHEAD", str(ahead))
+    preload = " ".join(filter(None, [os.environ.get("LD_PRELOAD"), library]))
+    monkeypatch.setenv("LD_PRELOAD", preload)
+    *found, reads_coarse_clock = map(int, run(COUNTED, env_path, lib_version).split())
+    if not reads_coarse_clock:
+        pytest.skip("built without the clock of the files, as for macOS")
+    assert found == [3] + [1 if ahead > 0 else 2] * 11
 
 
 def test_no_write_is_lost_however_soon_it_follows(open_env, env_path):

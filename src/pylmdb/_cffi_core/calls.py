@@ -22,6 +22,30 @@ class NotReady:
         raise refusal(self._why)
 
 
+# Functions of plain.h that take a database and a key: the function of liblmdb that a message
+# names, the code that is an answer and not a failure, and whether it writes.
+_KEYED = {
+    "get": ("mdb_get", "MDB_NOTFOUND", False),
+    "nearest": ("mdb_cursor_get", "MDB_NOTFOUND", False),
+    "put": ("mdb_put", "MDB_KEYEXIST", True),
+    "put_if": ("mdb_put", "MDB_KEYEXIST", True),
+    "del": ("mdb_del", "MDB_NOTFOUND", True),
+}
+_keyed_functions: dict[Any, dict[str, tuple[Any, str, int, bool]]] = {}
+
+
+def keyed_functions(lib: Any) -> dict[str, tuple[Any, str, int, bool]]:
+    """Return the functions of an engine that take a database and a key, by their names without
+    ``pylmdb_``.  Each is looked up in ``lib`` once, because that takes a thousand instructions."""
+    found = _keyed_functions.get(lib)
+    if found is None:
+        found = _keyed_functions[lib] = {
+            name: (getattr(lib, f"pylmdb_{name}"), what, getattr(lib, answer), writes)
+            for name, (what, answer, writes) in _KEYED.items()
+        }
+    return found
+
+
 class Caller:
     """Calls functions of an engine."""
 

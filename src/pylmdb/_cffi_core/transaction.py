@@ -30,7 +30,7 @@ from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
-from .calls import Caller, NotReady, take_keys
+from .calls import Caller, NotReady, keyed_functions, take_keys
 from .ending import NativeTxn
 from .environment import DatabaseCore, public_classes
 from .iterator import iterate_range
@@ -44,18 +44,6 @@ if TYPE_CHECKING:
 
 
 _never_begun: Any = NotReady("transaction never begun")
-
-# Functions of plain.h that take a database and a key: the function of liblmdb that a message names,
-# and the code that is an answer and not a failure.
-_READS = {
-    "pylmdb_get": ("mdb_get", "MDB_NOTFOUND"),
-    "pylmdb_nearest": ("mdb_cursor_get", "MDB_NOTFOUND"),
-}
-_WRITES = {
-    "pylmdb_put": ("mdb_put", "MDB_KEYEXIST"),
-    "pylmdb_put_if": ("mdb_put", "MDB_KEYEXIST"),
-    "pylmdb_del": ("mdb_del", "MDB_NOTFOUND"),
-}
 
 
 def _exists(value: Any) -> bool:
@@ -72,6 +60,7 @@ class TransactionCore(Caller):
     _parent: Any
     _db: Any
     _begun: bool
+    _functions: dict[str, tuple[Any, str, int, bool]]
     # a size_t *: the number of writes; C counts there, too
     _writes: Any
 
@@ -81,6 +70,7 @@ class TransactionCore(Caller):
         "_buffers",
         "_db",
         "_ended",
+        "_functions",
         "_native",
         "_parent",
         "_reuses",
@@ -129,6 +119,7 @@ class TransactionCore(Caller):
         self._sync_flags, self._slot = sync_flags, shared.main
         self._reuses = shared.reuses
         self._ffi, self._lib = shared.engine.ffi, shared.engine.lib
+        self._functions = keyed_functions(self._lib)
         self._value, self._writes = self._ffi.new("MDB_val *"), self._ffi.new("size_t *")
         try:
             if parent is not None:
@@ -462,19 +453,18 @@ class TransactionCore(Caller):
 
         :param size: that of the record's value, for messages; -1 if it has none.
         """
-        slot = self._slot_in(ptr, db)
-        if name in _WRITES:
-            self._mutations += self._write
-        code = getattr(self._lib, name)(ptr, slot.dbi, slot.flags, *key, *args)
+        slot, (function, what, answer, writes) = self._slot_in(ptr, db), self._functions[name]
+        if writes:
+            self._writes[0] += self._write
+        code = function(ptr, slot.dbi, slot.flags, *key, *args)
         if not code:
             return True
-        what, answer = _READS.get(name) or _WRITES[name]
-        if code != getattr(self._lib, answer):
+        if code != answer:
             raise database_error(what, code, slot, self._copied(key), size, operation)
         return False
 
     def _get(self, ptr: Any, db: Any, operation: str, key: Any, default: Any, convert: Any) -> Any:
-        found = self._call(ptr, db, operation, "pylmdb_get", -1, key, self._value)
+        found = self._call(ptr, db, operation, "get", -1, key, self._value)
         return convert(self._value) if found else default
 
     def id(self) -> int:
@@ -505,7 +495,7 @@ class TransactionCore(Caller):
 
     def _nearest(self, ptr: Any, operation: str, key: Any, db: Any, reverse: bool) -> Any:
         found = self._ffi.new("MDB_val[2]")
-        if not self._call(ptr, db, operation, "pylmdb_nearest", -1, key, reverse, found, found + 1):
+        if not self._call(ptr, db, operation, "nearest", -1, key, reverse, found, found + 1):
             return None
         return self._to_python(found[0]), self._to_python(found[1])
 
@@ -537,8 +527,8 @@ class TransactionCore(Caller):
         lib, flags = self._lib, self._slot_in(ptr, db).flags
         self._refuse(lib.pylmdb_put_if_refusal(overwrite, append, flags & lib.MDB_DUPSORT))
         if not self._write:  # it fails as every put() does
-            return self._call(ptr, db, "put", "pylmdb_put", value[1], key, *value, 0)
-        return self._call(ptr, db, "put", "pylmdb_put_if", value[1], key, *value, *expected)
+            return self._call(ptr, db, "put", "put", value[1], key, *value, 0)
+        return self._call(ptr, db, "put", "put_if", value[1], key, *value, *expected)
 
     def put(
         self,
@@ -554,7 +544,7 @@ class TransactionCore(Caller):
         flags = put_flags(dupdata, overwrite, append)
         key, value = self._raw("key", key), self._raw("value", value)
         if if_value is ...:
-            args = "pylmdb_put", value[1], key, *value, flags
+            args = "put", value[1], key, *value, flags
             return bool(self._do(self._call, db, "put", *args))
         expected = self._raw_or_null("if_value", if_value)
         return bool(self._do(self._put_if, db, key, value, expected, bool(overwrite), bool(append)))
@@ -562,7 +552,7 @@ class TransactionCore(Caller):
     def delete(self, key: Any, value: Any = None, db: Any = None) -> bool:
         key, raw = self._raw("key", key), self._raw_or_null("value", value)
         size = -1 if value is None else raw[1]
-        return bool(self._do(self._call, db, "delete", "pylmdb_del", size, key, *raw))
+        return bool(self._do(self._call, db, "delete", "del", size, key, *raw))
 
     def pop(self, key: Any, db: Any = None) -> bytes | None:
         key = as_buffer("key", key)

@@ -58,11 +58,14 @@
 #define PYLMDB_WRITTEN(found) ((found)->st_mtim)
 #endif
 
-/* A clock that is quick to read (files.c). */
+/* A clock that is quick to read (files.c), and the one that gives files their times, where it has
+ * a name (identity.c). */
 #if PYLMDB_LINUX
 #define PYLMDB_QUICK_CLOCK CLOCK_MONOTONIC_COARSE
+#define PYLMDB_FILE_CLOCK CLOCK_REALTIME_COARSE
 #else
 #define PYLMDB_QUICK_CLOCK CLOCK_MONOTONIC
+#define PYLMDB_FILE_CLOCK CLOCK_REALTIME
 #endif
 
 #endif
