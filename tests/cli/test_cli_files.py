@@ -222,13 +222,19 @@ def test_bench(run, path):
     assert "no records" in run("bench", path, "-d", "d", status=1)
 
 
-def in_shell(path, source, *flags):
-    command = [sys.executable, "-m", "pylmdb", "shell", path, *flags]
-    done = subprocess.run(command, input=source, capture_output=True, text=True, check=True)
-    return done.stdout, done.stderr
+@pytest.fixture
+def in_shell(run_alone):
+    """Runs statements in the shell; returns what it printed to stdout and to stderr."""
+
+    def call(path, source, *flags):
+        done = run_alone("shell", path, *flags, input=source.encode())
+        assert done.returncode == 0
+        return done.stdout.decode(), done.stderr.decode()
+
+    return call
 
 
-def test_shell(path):
+def test_shell(in_shell, path):
     source = (
         "env.dbs()\n.get k -d d\nfor i in range(2):\n    print(i)\n\n.ls\ntxn.get(b'00001')[:3]\n"
     )
@@ -246,7 +252,7 @@ def test_shell(path):
     assert in_shell(path, source, "-w")[0] == "True\nb'1'\n"
 
 
-def test_a_shell_has_the_databases_by_name(path):
+def test_a_shell_has_the_databases_by_name(in_shell, path):
     with pylmdb.open(path) as env:
         for name in (b"env", b"print", b"no name", b"\xff"):
             env.open_db(name)
