@@ -134,13 +134,16 @@ def test_merge_and_convert(run, path, tmp_path, lib_version):
 
 
 def test_drop(run, path):
-    assert run("drop", path, "-d", "d") == b"2 records dropped\n"
-    assert run("ls", path) == b"d\n"
-    run("drop", path, "-d", "d", "--delete")
-    assert run("ls", path) == b""
+    with pylmdb.open(path) as env:
+        env.copy_db(b"d", b"e")
+    for words in (["-d", "d"], ["e"]):
+        assert run("drop", path, *words, "--empty") == b"2 records dropped\n"
+        assert run("ls", path) == b"d\ne\n"
+    for words, left in ((["-d", "d"], b"e\n"), (["e"], b"")):
+        run("drop", path, *words)
+        assert run("ls", path) == left
     run("drop", path, "--main")
     assert run("scan", path) == b""
-    assert "cannot be deleted" in run("drop", path, "--main", "--delete", status=1)
     assert "the database 'missing' does not exist" in run("drop", path, "-d", "missing", status=1)
 
 
@@ -218,7 +221,7 @@ def test_bench(run, path):
     assert {row["case"] for row in rows} == {"get", "get_many", "scan keys", "scan"}
     assert all(row["records"] >= 11 and row["ns"] > 0 for row in rows)
     assert b"per second" in run("bench", path, "-d", "d", "--seconds", 0.001)
-    run("drop", path, "-d", "d")
+    run("drop", path, "-d", "d", "--empty")
     assert "no records" in run("bench", path, "-d", "d", status=1)
 
 
