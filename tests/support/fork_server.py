@@ -23,6 +23,8 @@ import dropped
 
 # -- in the server ---------------------------------------------------------------------------
 
+# True in a program.
+IN_PROGRAM = False
 # Nothing stays in the namespace of ``__main__``, where the program runs.
 MAIN = "import fork_server; exec(fork_server.next_program())"
 
@@ -91,6 +93,8 @@ def _receive(requests):
 
 def _become(request, streams):
     """Make this process what a new Python is for the program, and return the program."""
+    global IN_PROGRAM
+    IN_PROGRAM = True
     os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -119,6 +123,7 @@ class ForkServer:
         import subprocess
 
         self.variables_of_python = variables_of_python()
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair()
         support = os.path.dirname(os.path.abspath(__file__))
@@ -159,9 +164,11 @@ class ForkServer:
 
     def close(self):
         """End the server; programs that are running go on."""
+        atexit.unregister(self.close)
+        if os.getpid() != self._owner:  # a child ends
+            return
         self._requests.close()
         self._process.communicate()
-        atexit.unregister(self.close)
 
 
 class Process:

@@ -18,6 +18,7 @@ import threading
 import time
 
 import dropped  # noqa: F401  (PyPy: gc.collect() as on CPython)
+import fork_server
 from fork_server import ForkServer, variables_of_python
 
 import pylmdb
@@ -48,10 +49,14 @@ def _server():
 def start(source, path, lib_version, prelude=PRELUDE):
     """Start a program; the caller waits for it.
 
-    It gets a new Python if it has a prelude of its own, because nothing is imported before that, or
-    if variables have changed that matter when Python starts.
+    It gets a new Python if it has a prelude of its own, because nothing is imported before that, if
+    variables have changed that matter when Python starts, or if a program starts it.
     """
-    if prelude is PRELUDE and variables_of_python() == _server().variables_of_python:
+    if (
+        prelude is PRELUDE
+        and not fork_server.IN_PROGRAM
+        and variables_of_python() == _server().variables_of_python
+    ):
         return _server().start(PRELUDE + source, path, str(lib_version))
     return start_python(prelude + source, path, lib_version)
 
