@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Every test that opens an environment runs over both engines and every core."""
 
-import gc
+import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dropped  # noqa: F401  (PyPy: gc.collect() as on CPython)
+import dropped  # on PyPy, gc.collect() then works as on CPython
 import pytest
 from numpy_if_any import lacks_numpy
 from programs import PATIENCE
@@ -44,6 +45,23 @@ def pytest_xdist_auto_num_workers() -> Iterator[None]:
     return (yield) * 3 // 2
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Import the test files from another place in each process.
+
+    pytest rewrites a file when it is first imported, and stores that.  Processes that all begin
+    with the same file rewrite all files, each for itself.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        sys.path.insert(0, str(file.parent))
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # the collection reports it
+            importlib.import_module(file.stem)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run long files first, or at the end one process would be left alone with one of them."""
     items.sort(key=lambda item: item.path.name not in LONG)
@@ -54,9 +72,7 @@ def pytest_collection_finish() -> None:
 
     With them each of the many ``gc.collect()`` of the tests takes a sixth of a second.
     """
-    if hasattr(gc, "freeze"):  # not on PyPy
-        gc.collect()
-        gc.freeze()
+    dropped.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

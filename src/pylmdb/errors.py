@@ -22,10 +22,12 @@ import errno
 import os
 import sys
 
+from ._base.keywords import closest
 from ._base.public_names import directory
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import ClassVar
 
 
@@ -533,11 +535,31 @@ def path_error(
 
 
 def require_path(operation: str, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> None:
-    """Raise PathNotFoundError if there is nothing at a path that an operation reads."""
+    """Raise PathNotFoundError if there is nothing at a path that an operation reads.
+
+    If the system cannot tell, the operation finds out why.
+    """
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         raise path_error(operation, path, errno.ENOENT, "does not exist") from None
+    except OSError:
+        pass
+
+
+def unknown_word(
+    argument: str, word: str | bytes, known: Iterable[str], other: str = ""
+) -> InvalidParameterError:
+    """The exception for a word that an argument cannot be.
+
+    :param argument: its name, for the message.
+    :param known: the words that it can be.
+    :param other: what else it can be.
+    """
+    names = [*known]
+    text = f"{argument} must be one of {', '.join(map(repr, names))}{other}, not {word!r}"
+    meant = closest(word, names) if isinstance(word, str) else None
+    return InvalidParameterError(text if meant is None else f"{text}; did you mean {meant!r}?")
 
 
 def closed(

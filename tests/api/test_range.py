@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """range() against sorted lists, in all orders, with writes between the steps; and how it ends."""
 
+import bisect
 import gc
 import itertools
 import os
@@ -49,8 +50,7 @@ class Database:
         record = self.key(), b"%d" % self.rng.randrange(5)
         txn.put(*record, db=self.db)
         self.records = [r for r in self.records if r != record and (self.dup or r[0] != record[0])]
-        self.records.append(record)
-        self.records.sort(key=lambda r: (self.order(r[0]), r[1]))
+        bisect.insort(self.records, record, key=lambda r: (self.order(r[0]), r[1]))
 
     def delete(self, txn):
         key = self.key()
@@ -58,20 +58,20 @@ class Database:
         self.records = [record for record in self.records if record[0] != key]
 
     def within(self, start, stop, include_start=True, include_stop=False):
-        def is_after_start(key):
-            return self.order(key) > self.order(start) or (include_start and key == start)
-
-        def is_before_stop(key):
-            return self.order(key) < self.order(stop) or (include_stop and key == stop)
-
-        return [
-            (key, value)
-            for key, value in self.records
-            if (start is None or is_after_start(key)) and (stop is None or is_before_stop(key))
-        ]
+        first, end = 0, len(self.records)
+        if start is not None:
+            side = bisect.bisect_left if include_start else bisect.bisect_right
+            first = side(self.records, self.order(start), key=self.order_of)
+        if stop is not None:
+            side = bisect.bisect_right if include_stop else bisect.bisect_left
+            end = side(self.records, self.order(stop), key=self.order_of)
+        return self.records[first:end]
 
     def bounds(self):
         return self.rng.choice([None, self.key()]), self.rng.choice([None, self.key()])
+
+    def order_of(self, record):
+        return self.order(record[0])
 
     def rank(self, record):
         return self.order(record[0]), record[1] if self.dup else b""
@@ -273,15 +273,11 @@ def test_each_step_yields_the_next_record_of_that_moment(env, database, reverse)
                 if last is None:
                     assert item[0] == records[0][0]
                 else:
-                    ahead = [
-                        record
-                        for record in database.within(start, stop)
-                        if (
-                            database.rank(record) < last
-                            if reverse
-                            else database.rank(record) > last
-                        )
-                    ]
+                    there = database.within(start, stop)
+                    if reverse:
+                        ahead = there[: bisect.bisect_left(there, last, key=database.rank)]
+                    else:
+                        ahead = there[bisect.bisect_right(there, last, key=database.rank) :]
                     assert item == ahead[-1 if reverse else 0]
                 last = database.rank(item)
                 for _ in range(rng.choice([0, 0, 1, 3])):

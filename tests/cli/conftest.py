@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A fixture of the tests of the command line."""
+"""Fixtures of the tests of the command line."""
 
 import pytest
+from command_server import CommandServer
 
 from pylmdb.cli import main
 
@@ -17,3 +18,11 @@ def run(capfdbinary):
         return (err if status else out).decode()
 
     return call
+
+
+@pytest.fixture(scope="session")
+def run_alone():
+    """Runs a command in a process of its own; returns what ``subprocess.run`` returns."""
+    server = CommandServer()
+    yield server.run
+    server.close()

@@ -179,9 +179,8 @@ def test_del_of_one_value(run, path):
     assert records(path, b"d") == [(b"k", b"2")]
 
 
-def test_standard_input(path):
-    command = [sys.executable, "-m", "pylmdb", "put", path, "k", "-f", "-"]
-    subprocess.run(command, input=b"piped\n", check=True)
+def test_standard_input(run_alone, path):
+    assert run_alone("put", path, "k", "-f", "-", input=b"piped\n").returncode == 0
     assert dict(records(path))[b"k"] == b"piped\n"
 
 

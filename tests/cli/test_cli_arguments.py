@@ -233,13 +233,18 @@ def test_copies(run, path, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_drop_of_names(run, path):
+def test_drop_of_names(run, path, capfdbinary):
     with pylmdb.open(path) as env:
         for name in (b"e", b"\xff"):
             env.open_db(name)
     assert "'no' does not exist" in run("drop", "-e", path, "d", "no", status=1)
     assert run("ls", path) == "d\ne\n0xff\n", "all or none"
     assert run("drop", "-e", path, "d", "0xff") == "1 record dropped\n"
+    assert run("ls", path) == "e\n"
+    for words in ([], ["e", "--main"], ["-d", "e", "--main"]):
+        with pytest.raises(SystemExit):
+            main(["drop", str(path), *words])
+    capfdbinary.readouterr()
     assert run("ls", path) == "e\n"
 
 

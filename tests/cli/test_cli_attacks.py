@@ -64,11 +64,8 @@ OPTIONS = ["-X", "dev", "-W", "error"]
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    servers = {
-        name: CommandServer(tmp_path_factory.mktemp(name), *OPTIONS, **variables)
-        for name, variables in LOCALES.items()
-    }
+def servers():
+    servers = {name: CommandServer(*OPTIONS, **variables) for name, variables in LOCALES.items()}
     yield servers
     for server in servers.values():
         server.close()

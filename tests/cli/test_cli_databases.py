@@ -3,7 +3,6 @@
 that do not list the databases."""
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -106,12 +105,10 @@ def test_every_database_is_merged_and_converted(run, path, tmp_path, lib_version
         assert run("ls", tmp_path / copy).split() == NAMES
 
 
-def test_a_shell_has_room_for_all_and_one_more(path):
+def test_a_shell_has_room_for_all_and_one_more(run_alone, path):
     source = "len([env.open_db(name) for name in [*env.dbs(), b'new']])\n.ls -l\n"
-    command = [sys.executable, "-m", "pylmdb", "shell", "-w", path]
-    done = subprocess.run(command, input=source, capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    assert done.stdout.startswith("201\ndatabase")
-    assert (
-        done.stdout.count("\n") == 204
-    )  # the result, the headings, the main database, and 201 lines
+    done = run_alone("shell", "-w", path, input=source.encode())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"201\ndatabase")
+    # the result, the headings, the main database, and 201 lines
+    assert done.stdout.count(b"\n") == 204

@@ -134,13 +134,16 @@ def test_merge_and_convert(run, path, tmp_path, lib_version):
 
 
 def test_drop(run, path):
-    assert run("drop", path, "-d", "d") == b"2 records dropped\n"
-    assert run("ls", path) == b"d\n"
-    run("drop", path, "-d", "d", "--delete")
-    assert run("ls", path) == b""
+    with pylmdb.open(path) as env:
+        env.copy_db(b"d", b"e")
+    for words in (["-d", "d"], ["e"]):
+        assert run("drop", path, *words, "--empty") == b"2 records dropped\n"
+        assert run("ls", path) == b"d\ne\n"
+    for words, left in ((["-d", "d"], b"e\n"), (["e"], b"")):
+        run("drop", path, *words)
+        assert run("ls", path) == left
     run("drop", path, "--main")
     assert run("scan", path) == b""
-    assert "cannot be deleted" in run("drop", path, "--main", "--delete", status=1)
     assert "the database 'missing' does not exist" in run("drop", path, "-d", "missing", status=1)
 
 
@@ -218,17 +221,23 @@ def test_bench(run, path):
     assert {row["case"] for row in rows} == {"get", "get_many", "scan keys", "scan"}
     assert all(row["records"] >= 11 and row["ns"] > 0 for row in rows)
     assert b"per second" in run("bench", path, "-d", "d", "--seconds", 0.001)
-    run("drop", path, "-d", "d")
+    run("drop", path, "-d", "d", "--empty")
     assert "no records" in run("bench", path, "-d", "d", status=1)
 
 
-def in_shell(path, source, *flags):
-    command = [sys.executable, "-m", "pylmdb", "shell", path, *flags]
-    done = subprocess.run(command, input=source, capture_output=True, text=True, check=True)
-    return done.stdout, done.stderr
+@pytest.fixture
+def in_shell(run_alone):
+    """Runs statements in the shell; returns what it printed to stdout and to stderr."""
+
+    def call(path, source, *flags):
+        done = run_alone("shell", path, *flags, input=source.encode())
+        assert done.returncode == 0
+        return done.stdout.decode(), done.stderr.decode()
+
+    return call
 
 
-def test_shell(path):
+def test_shell(in_shell, path):
     source = (
         "env.dbs()\n.get k -d d\nfor i in range(2):\n    print(i)\n\n.ls\ntxn.get(b'00001')[:3]\n"
     )
@@ -246,7 +255,7 @@ def test_shell(path):
     assert in_shell(path, source, "-w")[0] == "True\nb'1'\n"
 
 
-def test_a_shell_has_the_databases_by_name(path):
+def test_a_shell_has_the_databases_by_name(in_shell, path):
     with pylmdb.open(path) as env:
         for name in (b"env", b"print", b"no name", b"\xff"):
             env.open_db(name)

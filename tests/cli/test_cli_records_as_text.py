@@ -4,7 +4,6 @@
 import csv
 import io
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -56,12 +55,6 @@ def records(path, name=None):
 def flags(path, name):
     with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
         return dict(env.open_db(name, txn, create=False).flags())
-
-
-def stored(path, texts, **options):
-    """Run commands that read standard input."""
-    command = [sys.executable, "-m", "pylmdb", *map(str, texts)]
-    return subprocess.run(command, capture_output=True, check=False, **options)
 
 
 # -- arguments --
@@ -233,14 +226,14 @@ def test_keep_and_flags(run, tmp_path):
         ("[" * 99999, "line 1: not JSON"),
     ],
 )  # fmt: skip
-def test_lines_that_are_wrong(run, tmp_path, text, message):
+def test_lines_that_are_wrong(run, run_alone, tmp_path, text, message):
     good = '{"key": "good", "value": "v"}\n'
     run("put", tmp_path / "e", "k", "v", "--create")
     for dest in ("e", "new"):
         file = _file(tmp_path, text)
         assert message in run("load", "--json", "-f", file, tmp_path / dest, status=1)
         words = ["import", "jsonl", "-", tmp_path / dest]
-        done = stored(tmp_path, words, input=(good + text).encode())
+        done = run_alone(*words, input=(good + text).encode())
         assert done.returncode == 1
         assert done.stderr.count(b"\n") == 1
     assert records(tmp_path / "e") == [(b"k", b"v")], "all or none"
@@ -260,7 +253,7 @@ def test_other_fields(run, tmp_path):
 # -- CSV --
 
 
-def test_records_as_csv(run, path, tmp_path):
+def test_records_as_csv(run, run_alone, path, tmp_path):
     run("export", "csv", path, tmp_path / "csv")
     csv.field_size_limit(1 << 20)
     rows = [*csv.reader(io.StringIO(Path(tmp_path / "csv").read_bytes().decode(), newline=""))]
@@ -269,9 +262,9 @@ def test_records_as_csv(run, path, tmp_path):
     run("import", "csv", tmp_path / "csv", tmp_path / "copy")
     assert records(tmp_path / "copy") == records(path)
     out = run("export", "csv", path, "-d", "0xff74616773", "--no-header", "--delimiter", "tab")
-    done = stored(
-        tmp_path, ["import", "csv", "-", tmp_path / "copy", "-d", "t", "--flags", "dupsort",
-                   "--no-header", "--delimiter", "tab"], input=out.encode(),
+    done = run_alone(
+        "import", "csv", "-", tmp_path / "copy", "-d", "t", "--flags", "dupsort",
+        "--no-header", "--delimiter", "tab", input=out.encode(),
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     assert records(tmp_path / "copy", b"t") == records(path, b"\xfftags")

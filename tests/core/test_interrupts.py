@@ -15,6 +15,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
+import dropped
 import numpy as np
 import pytest
 import strikes
@@ -75,6 +76,7 @@ def scene(tmp_path, lib_version, monkeypatch):
     gc.unfreeze()
     if scene.env is not None:
         scene.env.close()
+    dropped.freeze()  # or it takes a tenth of a second in each of the tests that follow
 
 
 def storm(scene, operation, most):
@@ -83,8 +85,7 @@ def storm(scene, operation, most):
     scene.check()
     total = strikes.points(lambda: operation(scene))
     scene.check()  # the first write opens a descriptor of the folder
-    gc.collect()
-    gc.freeze()  # or each collection examines the objects of all modules
+    dropped.freeze()
     before = strikes.left(scene.folder)
     step = max(1, total // most)
     numbers = range(1 + total % step, total, step)

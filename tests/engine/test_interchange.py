@@ -7,12 +7,11 @@ import random
 import re
 import select
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import lmdb
 import pytest
+from programs import run, start
 
 import pylmdb
 
@@ -95,8 +94,7 @@ def read(module, path, **options):
 def copy(module, path, target, compact):
     """Run in a process of its own, so that a crash fails one test only."""
     name = module.__name__
-    program = f"import {name}; {name}.open({path!r}).copy({str(target)!r}, compact={compact})"
-    subprocess.run([sys.executable, "-c", program], check=True)
+    run(f"import {name}; {name}.open(path).copy({str(target)!r}, compact={compact})", path, 0)
 
 
 # ---- the engine follows from the file ----
@@ -243,9 +241,9 @@ def test_copies_of_files_of_the_other_binding(lib_version, env_path, tmp_path, w
 # ---- both at once, in two processes ----
 
 PEER = """
-import importlib, os, sys
-module, path, lib_version = importlib.import_module(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-env = module.open(path, map_size=int(sys.argv[4]), max_dbs=8, lib_version=lib_version)
+import importlib
+module = importlib.import_module(NAME)
+env = module.open(path, map_size=MAP_SIZE, max_dbs=8, lib_version=lib_version)
 print("ready", flush=True)
 for line in sys.stdin:
     try:
@@ -261,15 +259,12 @@ class Peer:
     """Another process that has the file open and evaluates expressions."""
 
     def __init__(self, module, path, lib_version, map_size):
-        arguments = [module.__name__, path, str(lib_version), str(map_size)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PEER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert self.process.stdout.readline() == b"ready\n"
+        settings = f"NAME, MAP_SIZE = {module.__name__!r}, {map_size}\n"
+        self.process = start(settings + PEER, path, lib_version)
+        assert self.process.stdout.readline() == "ready\n"
 
     def send(self, expression):
-        self.process.stdin.write(expression.encode() + b"\n")
-        self.process.stdin.flush()
+        print(expression, file=self.process.stdin, flush=True)
 
     def has_answer(self, seconds):
         return bool(select.select([self.process.stdout], [], [], seconds)[0])
@@ -280,13 +275,11 @@ class Peer:
 
     def answer(self):
         assert self.has_answer(60), "no answer"
-        return ast.literal_eval(self.process.stdout.readline().decode())
+        return ast.literal_eval(self.process.stdout.readline())
 
     def end(self):
         self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.process.communicate()
 
 
 @pytest.fixture(params=[lmdb, pylmdb], ids=["beside py-lmdb", "beside pylmdb"])

@@ -133,7 +133,9 @@ def test_a_thread_that_writes_again_and_again_lets_others_write(env_path, lib_ve
         """
 env = pylmdb.open(path, lib_version=lib_version, map_size=1 << 20)
 written = dict.fromkeys(range(3), 0)
+together = threading.Barrier(3)
 def write(number):
+    together.wait()
     while max(written.values()) < 100:
         with env.begin(write=True) as txn:
             txn.put(b"%d" % number, b"v")

@@ -3,8 +3,8 @@
 
 import os
 import signal
-import subprocess
-import sys
+
+from programs import PRELUDE, start, start_python
 
 import pylmdb
 
@@ -13,9 +13,8 @@ class Program:
     """Run a process that evaluates expressions; ``env`` is the environment once it is opened."""
 
     SOURCE = """
-import importlib, os, sys, threading
-lmdb = importlib.import_module(sys.argv[1])
-path, lib_version = sys.argv[2], int(sys.argv[3])
+import importlib
+lmdb = importlib.import_module(NAME)
 def start():
     global env
     env = lmdb.open(path, sync=False, lib_version=lib_version)
@@ -53,13 +52,11 @@ for line in sys.stdin:
 """
 
     def __init__(self, path, lib_version, source="", command=(), module=pylmdb):
-        arguments = [module.__name__, str(path), str(lib_version)]
-        self.process = subprocess.Popen(
-            [*command, sys.executable, "-c", self.SOURCE % source, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        source = f"NAME = {module.__name__!r}" + self.SOURCE % source
+        if command:
+            self.process = start_python(PRELUDE + source, path, lib_version, command)
+        else:
+            self.process = start(source, path, lib_version)
         self.pid = self.process.pid
         assert self.process.stdout.readline() == "ready\n"
         if command:  # it is the child of the command, which ends with it
@@ -79,5 +76,4 @@ for line in sys.stdin:
 
     def end(self):
         self.kill()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.process.communicate()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Objects that a test drops."""
+"""Objects that a test drops, and the garbage collector."""
 
 import gc
 import sys
@@ -24,3 +24,10 @@ def free(objects):
     """Drop what is in a list.  CPython frees it then; on PyPy the collector is run."""
     objects.clear()
     collecting.free_dropped(lambda: False)
+
+
+def freeze():
+    """Take all objects out of garbage collections, or each one examines those of all modules."""
+    gc.collect()
+    if hasattr(gc, "freeze"):  # not on PyPy
+        gc.freeze()

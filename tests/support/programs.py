@@ -10,6 +10,7 @@ Programs import this module.  So it imports in functions what only their parent 
 ``subprocess`` it takes a quarter less time.
 """
 
+import functools
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ import threading
 import time
 
 import dropped  # noqa: F401  (PyPy: gc.collect() as on CPython)
+import fork_server
+from fork_server import ForkServer, variables_of_python
 
 import pylmdb
 from pylmdb import lowlevel
@@ -25,6 +28,7 @@ ROUNDS = int(os.environ.get("PYLMDB_ROUNDS", "1"))
 # Seconds after which something hangs, also on a machine that does much else.
 PATIENCE = 120
 
+OPTIONS = ("-X", "faulthandler", "-W", "ignore::DeprecationWarning")
 PRELUDE = """\
 import gc, os, signal, sys, threading, time, weakref
 import pylmdb
@@ -33,23 +37,45 @@ path, lib_version = sys.argv[1], int(sys.argv[2])
 """
 
 
-def start(source, path, lib_version, prelude=PRELUDE, **options):
-    """Start a program; the caller waits for it."""
+@functools.cache
+def _server():
+    """The Python whose children run programs: it has loaded the engines, and opened nothing."""
+    return ForkServer(
+        "import programs, pylmdb._registry, pylmdb._engine; pylmdb._engine.engines()",
+        *OPTIONS,
+    )
+
+
+def start(source, path, lib_version, prelude=PRELUDE):
+    """Start a program; the caller waits for it.
+
+    It gets a new Python if it has a prelude of its own, because nothing is imported before that, if
+    variables have changed that matter when Python starts, or if a program starts it.
+    """
+    if (
+        prelude is PRELUDE
+        and not fork_server.IN_PROGRAM
+        and variables_of_python() == _server().variables_of_python
+    ):
+        return _server().start(PRELUDE + source, path, str(lib_version))
+    return start_python(prelude + source, path, lib_version)
+
+
+def start_python(source, path, lib_version, command=()):
+    """Start Python for a program, by a command such as ``unshare``."""
     import subprocess
 
     environment = dict(os.environ)
     folders = [os.path.dirname(os.path.abspath(__file__)), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
-    command = [sys.executable, "-X", "faulthandler", "-W", "ignore::DeprecationWarning"]
     return subprocess.Popen(
-        [*command, "-c", prelude + source, str(path), str(lib_version)],
+        [*command, sys.executable, *OPTIONS, "-c", source, str(path), str(lib_version)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
         start_new_session=True,
-        **options,
     )
 
 
@@ -100,8 +126,6 @@ class Rival:
     """Another process that has the same environment open and executes commands."""
 
     SOURCE = """\
-import os, signal, sys, pylmdb
-path, lib_version = sys.argv[1], int(sys.argv[2])
 env = txn = reader = None
 print("ready", flush=True)
 for line in sys.stdin:
@@ -134,11 +158,7 @@ for line in sys.stdin:
 """
 
     def __init__(self, path, lib_version):
-        import subprocess
-
-        command = [sys.executable, "-c", self.SOURCE, str(path), str(lib_version)]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.process = start(self.SOURCE, path, lib_version)
         assert self.process.stdout.readline() == "ready\n"
 
     def tell(self, *words):
@@ -172,11 +192,9 @@ for line in sys.stdin:
         return self
 
     def __exit__(self, *exc):
-        self.process.stdin.close()
         if exc[0] is not None:
             self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
+        self.process.communicate()
 
 
 def can_write(path, lib_version):

@@ -272,8 +272,12 @@ def test_integers_and_values_of_one_width(tmp_path, lib_version):
 
 
 def test_arguments(tmp_path, env):
-    with pytest.raises(ValueError, match="on_conflict must be one of"):
+    with pytest.raises(
+        pylmdb.InvalidParameterError, match=r"on_conflict must be one of .*'newest'$"
+    ):
         pylmdb.bulk_load(tmp_path / "e", [], on_conflict="newest")
+    with pytest.raises(ValueError, match=r"bulk_load: .* not 'lst'; did you mean 'last'\?"):
+        pylmdb.bulk_load(tmp_path / "e", [], on_conflict="lst")
     with pytest.raises(TypeError, match="unexpected keyword argument 'dupsrot'"):
         pylmdb.bulk_load(tmp_path / "e", [], dupsrot=True)
     with pytest.raises(pylmdb.InvalidParameterError, match="belongs to another environment"):

@@ -373,6 +373,33 @@ def test_a_pipe_is_written_to(open_env, tmp_path):
     assert found[0].startswith(b"VERSION=3")
 
 
+@pytest.mark.parametrize("missing", ["missing", "missing/env", "a file/env", "empty"])
+def test_a_source_that_does_not_exist(tmp_path, missing):
+    """The operation is named, and no advice to create what is to be read."""
+    (tmp_path / "a file").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    source, new = tmp_path / missing, tmp_path / "new"
+    for name, call in {
+        "dump": lambda: pylmdb.dump(source, new),
+        "merge": lambda: pylmdb.merge([source], new),
+        "convert": lambda: pylmdb.convert(source, new, 1),
+    }.items():
+        with pytest.raises(pylmdb.PathNotFoundError) as found:
+            call()
+        path = source / "data.mdb" if missing == "empty" else source
+        assert str(found.value).startswith(f"{name}: '{path}' does not exist [")
+        assert found.value.filename == str(path)
+    assert sorted(os.listdir(tmp_path)) == ["a file", "empty"]
+
+
+@pytest.mark.parametrize("databases", ["al", b"main"])
+def test_databases_that_are_not_known(open_env, tmp_path, databases):
+    words = r"dump: databases must be one of 'all', 'main', 'named' or a list of names, not b?'"
+    with pytest.raises(pylmdb.InvalidParameterError, match=words) as found:
+        pylmdb.dump(open_env(), tmp_path / "text", databases)
+    assert str(found.value).endswith("did you mean 'all'?") == (databases == "al")
+
+
 @pytest.mark.parametrize("missing", ["missing", "missing/text", "a file/text"])
 def test_a_text_that_does_not_exist(tmp_path, missing):
     (tmp_path / "a file").write_bytes(b"")

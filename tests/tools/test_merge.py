@@ -213,8 +213,8 @@ def test_what_is_refused(tmp_path, lib_version):
         pylmdb.merge([], tmp_path / "new")
     with pytest.raises(ValueError, match="on_conflict"):
         pylmdb.merge([a], tmp_path / "new", "newest")
-    with pytest.raises(pylmdb.Error):
-        pylmdb.merge([tmp_path / "missing"], tmp_path / "new")
+    with pytest.raises(ValueError, match=r"merge: on_conflict .*; did you mean 'first'\?"):
+        pylmdb.merge([a], tmp_path / "new", "fist")
     assert sorted(os.listdir(tmp_path)) == ["a", "b", "c", "d"]
 
 

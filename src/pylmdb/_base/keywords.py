@@ -28,15 +28,21 @@ def unexpected(function: str, keyword: object, known: Iterable[str]) -> TypeErro
     :param function: its name, for the message.
     :param known: its parameters.
     """
+    names = [name for name in known if name not in ("self", "cls")]
+    text = f"{function}() got an unexpected keyword argument {keyword!r}"
+    meant = closest(str(keyword), names)
+    if meant is not None:
+        return TypeError(f"{text}; did you mean {meant}?")
+    return TypeError(f"{text}; it has {', '.join(names) or 'no parameters'}")
+
+
+def closest(word: str, known: list[str]) -> str | None:
+    """Return the name that was probably meant; None if there is none."""
     from difflib import get_close_matches  # imported late: only failures need it
 
-    names = [name for name in known if name not in ("self", "cls")]
-    by_letters = {name.replace("_", ""): name for name in names}
-    close = get_close_matches(str(keyword).replace("_", "").lower(), by_letters, 1, 0.7)
-    text = f"{function}() got an unexpected keyword argument {keyword!r}"
-    if close:
-        return TypeError(f"{text}; did you mean {by_letters[close[0]]}?")
-    return TypeError(f"{text}; it has {', '.join(names) or 'no parameters'}")
+    by_letters = {name.replace("_", ""): name for name in known}
+    close = get_close_matches(word.replace("_", "").lower(), by_letters, 1, 0.7)
+    return by_letters[close[0]] if close else None
 
 
 def parameters(*functions: Callable[..., Any]) -> list[str]:

@@ -10,7 +10,7 @@ from _operator import index
 
 from .._base.causes import raised_in_python
 from .._typing import TYPE_CHECKING
-from ..errors import error
+from ..errors import error, require_path
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -105,6 +105,15 @@ def make_options(
 def data_path(path: bytes, subdir: bool) -> bytes:
     """The path of the data file."""
     return path + b"/data.mdb" if subdir else path
+
+
+def require_data_file(
+    operation: str, path: str | bytes | PathLike[str] | PathLike[bytes], subdir: bool | None = None
+) -> None:
+    """Raise PathNotFoundError if the environment that an operation reads does not exist."""
+    absolute, given, is_directory = locate(path, subdir)
+    name = os.fsdecode(data_path(absolute, is_directory))
+    require_path(operation, name if os.path.isdir(absolute) else given)
 
 
 def locate(

@@ -38,18 +38,20 @@ pylmdb copy-db fruit prices dear --to new --create""",
     copying.add_argument("--to", metavar="DEST", help="copy into this environment")
     copying.add_argument("--create", action="store_true", help="create DEST if it does not exist")
     drop = commands.on_path(
-        "drop", drop_databases, "Delete named databases, or all records of one.",
+        "drop", drop_databases, "Delete named databases; with --empty, only their records.",
         examples="""\
-pylmdb drop fruit -d prices
+pylmdb drop fruit prices --empty
 pylmdb drop fruit prices tags
 pylmdb drop fruit --main""",
     )  # fmt: skip
-    drop.add_argument("names", metavar="NAME", nargs="*", help="delete these databases")
-    add_database(drop, "empty a named database; with --delete, delete it")
+    drop.add_argument("names", metavar="NAME", nargs="*", help="names of the databases")
+    add_database(drop, "the same as NAME")
+    drop.add_argument(
+        "--empty", action="store_true", help="delete all records, and keep the databases"
+    )
     drop.add_argument(
         "--main", action="store_true", help="empty the main database, which deletes all named ones"
     )
-    drop.add_argument("--delete", action="store_true", help="delete the named database itself, too")
 
 
 def rename_database(args: argparse.Namespace) -> None:
@@ -83,15 +85,13 @@ def copy_database(args: argparse.Namespace) -> None:
 
 def drop_databases(args: argparse.Namespace) -> None:
     """``pylmdb drop``: all databases in one transaction."""
-    chosen = bool(args.names) + (args.db is not None) + args.main
-    if chosen != 1 or (args.names and args.delete):
-        args.refuse("give either NAME, or --db with or without --delete, or --main")
-    if args.main and args.delete:
-        raise ValueError("the main database cannot be deleted; --main without --delete empties it")
+    names = [*args.names, *([] if args.db is None else [args.db])]
+    if bool(names) == args.main:
+        args.refuse("give either names of databases or --main")
     entries = 0
-    with writing(args, whole=len(args.names) > 1) as env, env.begin(write=True) as txn:
-        for name in args.names or [args.db]:
+    with writing(args, whole=len(names) > 1) as env, env.begin(write=True) as txn:
+        for name in names or [None]:
             db = open_database(env, name, txn)
             entries += txn.stat(db).entries
-            txn.drop(db, delete=args.delete or bool(args.names))
+            txn.drop(db, delete=not (args.empty or args.main))
     print_result(args, f"{counted(entries)} dropped", records=entries)

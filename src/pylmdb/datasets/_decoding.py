@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
 from ..arrays import npy as _npy
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, unknown_word
 from . import _plain_pickle, datum
 from ._images import Pixels
 
@@ -151,9 +151,7 @@ def resolve_decode(
 
 def _resolve_one(decode: DecodeOne, sample: str, first: memoryview | None) -> DecodeOne:
     if isinstance(decode, str) and decode not in NAMES:
-        raise InvalidParameterError(
-            f"decode must be one of {', '.join(NAMES)}, None or a function, not {decode!r}"
-        )
+        raise unknown_word("decode", decode, NAMES, ", None or a function")
     if decode is not None and not isinstance(decode, str) and not callable(decode):
         raise TypeError(
             f"decode must be one of {', '.join(NAMES)}, None or a function, not"

@@ -15,7 +15,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.causes import raised_in_python
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, unknown_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +49,7 @@ def _find(role: str, codec: Any, known: dict[str, Callable[[], Codec]]) -> Codec
     if isinstance(codec, str):
         if codec in known:
             return known[codec]()
-        names = ", ".join(map(repr, known))
-        raise ValueError(f"{role} must be one of {names}, or a pair of functions, not {codec!r}")
+        raise unknown_word(f"Map: {role}", codec, known, ", or a pair of functions")
     try:
         encode, decode = codec
     except (TypeError, ValueError):

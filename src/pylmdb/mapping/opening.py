@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import os
-
+from .._shared.options import require_data_file
 from .._typing import TYPE_CHECKING
 from ..environment import Environment
-from ..errors import closed, require_path
+from ..errors import closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,17 +52,11 @@ def open_environment(
 ) -> Environment:
     """Open an environment by one of dbm's flags: ``r``, ``w``, ``c`` or ``n``."""
     if flag in "rw":
-        require_path("Map", _data_path(os.fspath(path), options.get("subdir")))
+        require_data_file("Map", path, options.get("subdir"))
         options = {**options, "create": False}
     if flag == "r":
         options = {**options, "readonly": True}
     return Environment(path, **options)
-
-
-def _data_path(path: str | bytes, subdir: bool | None) -> str | bytes:
-    if os.path.isdir(path) and subdir is not False:
-        return os.path.join(os.fsencode(path), b"data.mdb")
-    return path
 
 
 class ExistingTransaction:

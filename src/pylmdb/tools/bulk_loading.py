@@ -90,7 +90,7 @@ def bulk_load(
     :raises KeyExistsError: a key has different values, and ``on_conflict`` is ``"error"``.
     :raises IncompatibleError: the database exists with other flags.
     """
-    check_conflict(on_conflict)
+    check_conflict("bulk_load", on_conflict)
     room = parse_memory(memory) - BATCH_MEMORY
     name, wanted = _database(dest, db, flags)
     if isinstance(records, Mapping) or not isinstance(records, Iterable):

@@ -12,6 +12,7 @@ from ..environment import Environment
 from ..errors import error
 from .destination import is_new
 from .merging import merge
+from .sources import require_source
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -40,9 +41,11 @@ def convert(
     :param progress: as for :func:`pylmdb.merge`.
     :param subdir: True to make a directory, False for a single file; by default as the source.
     :return: the number of records.
+    :raises PathNotFoundError: ``source`` does not exist.
     :raises PathExistsError: ``dest`` exists.
     :raises BadValsizeError: a key is longer than 511 bytes, the limit of 0.9.
     """
+    require_source("convert", source)
     if not is_new(dest):
         path = dest.path() if isinstance(dest, Environment) else os.fsdecode(dest)
         raise error(f"convert: {path!r}", errno.EEXIST, "name a path that does not exist")

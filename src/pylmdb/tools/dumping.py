@@ -12,10 +12,10 @@ from .._base.flags import MDB_DUPSORT
 from .._base.keywords import explains_keywords
 from .._environment import catalog as _catalog
 from .._shared.output_files import output
-from ..errors import InvalidParameterError
+from ..errors import InvalidParameterError, unknown_word
 from .dump_text import ENCODINGS, FLAGS
 from .progress import Reporter
-from .sources import data_path, lock_path, open_source, open_whole, room_for
+from .sources import data_path, lock_path, open_source, open_whole, require_source, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,10 +60,13 @@ def dump(
     :raises NotFoundError: a database does not exist.
     :raises PathExistsError: ``file`` is a path that exists, and ``overwrite`` is False.
     :raises InvalidParameterError: the name of a database has a line break.
-    :raises ValueError: ``file`` is the source's own data file, or ``databases`` is another str.
+    :raises ValueError: ``file`` is the source's own data file, or ``databases`` is another str
+        (:exc:`InvalidParameterError`).
+    :raises PathNotFoundError: ``source`` does not exist.
     """
     chosen = _chosen(databases)
     with ExitStack() as stack:
+        require_source("dump", source, subdir)
         env = stack.enter_context(_open(source, subdir, chosen))
         txn = stack.enter_context(env.begin())
         sections = _sections(env, txn, chosen)
@@ -90,8 +93,8 @@ def _chosen(databases: str | Iterable[bytes | None]) -> str | list[bytes | None]
     if not isinstance(databases, (str, bytes)):
         return [*databases]
     if databases not in ("all", "named"):
-        raise ValueError(
-            f"databases must be 'all', 'main', 'named' or a list of names, not {databases!r}"
+        raise unknown_word(
+            "dump: databases", databases, ("all", "main", "named"), " or a list of names"
         )
     return databases
 

@@ -11,10 +11,10 @@ from .._base.keywords import explains_keywords
 from .._base.owners import enter
 from .._core_rules.failures import database_error
 from .._environment.record_source import DatabaseSource
-from ..errors import IncompatibleError, KeyExistsError, NotFoundError, error
+from ..errors import IncompatibleError, KeyExistsError, NotFoundError, error, unknown_word
 from .destination import Destination, describe_database, is_new
 from .progress import Reporter
-from .sources import data_path, open_whole
+from .sources import data_path, open_whole, require_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -70,12 +70,16 @@ def merge(
     :raises IncompatibleError: a database has different flags in two environments.
     :raises NotFoundError: no source has a database of ``databases``.
     :raises InvalidParameterError: a key is not valid in the destination's data format.
-    :raises ValueError: ``on_conflict`` is unknown, there are no sources, or one of them is the
+    :raises PathNotFoundError: a source does not exist.
+    :raises ValueError: ``on_conflict`` is unknown (:exc:`InvalidParameterError`), there are no sources, or one of them is the
         destination.
 
     ``mdb_cursor_put`` with ``MDB_APPEND`` where possible.
     """
-    check_conflict(on_conflict)
+    check_conflict("merge", on_conflict)
+    sources = [*sources]
+    for source in sources:
+        require_source("merge", source)
     with ExitStack() as stack:
         envs = [stack.enter_context(open_whole(source)) for source in sources]
         if not envs:
@@ -103,10 +107,10 @@ def merge(
         return written
 
 
-def check_conflict(on_conflict: str) -> None:
-    """Raise ValueError if ``on_conflict`` is unknown."""
+def check_conflict(operation: str, on_conflict: str) -> None:
+    """Raise InvalidParameterError if ``on_conflict`` is unknown."""
     if on_conflict not in CONFLICTS:
-        raise ValueError(f"on_conflict must be one of {[*CONFLICTS]}, not {on_conflict!r}")
+        raise unknown_word(f"{operation}: on_conflict", on_conflict, CONFLICTS)
 
 
 # a database in one source: the read transaction, and the handle

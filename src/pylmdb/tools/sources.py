@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .._shared.options import DEFAULT_MAX_DBS, locate
+from .._shared.options import DEFAULT_MAX_DBS, locate, require_data_file
 from .._shared.options import data_path as data_path_of
 from ..environment import Environment
 from ..errors import FileSystemError, LockFileError
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from os import PathLike
 
     Source = Environment | str | bytes | PathLike[str] | PathLike[bytes]
+
+
+def require_source(operation: str, source: Source, subdir: bool | None = None) -> None:
+    """Raise PathNotFoundError if a source is a path where there is no environment."""
+    if not isinstance(source, Environment):
+        require_data_file(operation, source, subdir)
 
 
 def open_source(
