@@ -410,7 +410,7 @@ FIXED = Floor(
 )
 
 
-@CASES.case("getmulti, fixed size, one buffer", 4.0, FIXED)
+@CASES.case("getmulti, fixed size, one buffer", 1.7, FIXED)
 def getmulti_fixed(stage: Stage) -> Iterator[Timed]:
     env, keys = stage.named, data.dup_keys(stage.sizes)
     dups = env.open_db(b"dupfixed")

@@ -178,7 +178,7 @@ static unsigned int find_dirty(const MDB_txn *txn, const MDB_page *mp)
     unsigned int x = (unsigned int)list[0].mid;
 
     if (!(txn->mt_env->me_flags & MDB_WRITEMAP))
-        return mdb_mid2l_search(list, mp->mp_pgno);
+        return search_dirty(list, mp->mp_pgno);
     while (x > 1 && list[x].mptr != mp)
         x--;
     return x;

@@ -80,6 +80,30 @@ static size_t leaf_node_size(MDB_node *node, size_t room)
     return head + data;
 }
 
+/* Whether each node of a page is directly or further before the one of the key before it, and after
+ * the upper bound of the page, as where all keys were appended. Then they do not overlap. */
+static int nodes_descend(MDB_page *mp, size_t size, int is_leaf, int is_sub)
+{
+    const size_t first = (size_t)MP_UPPER(mp) + PAGEBASE;
+    const unsigned int count = NUMKEYS(mp);
+    size_t end = size;
+    unsigned int i;
+
+    for (i = 0; i < count; i++) {
+        const size_t at = (size_t)MP_PTRS(mp)[i] + PAGEBASE;
+        MDB_node *node = (MDB_node *)((char *)mp + at);
+        size_t length;
+
+        if (at < first || at + NODESIZE > end || at % CELL != 0 || (is_sub && node->mn_flags))
+            return 0;
+        length = is_leaf ? leaf_node_size(node, end - at) : NODESIZE + NODEKSZ(node);
+        if (!length || at + EVEN(length) > end)
+            return 0;
+        end = at;
+    }
+    return 1;
+}
+
 /* Whether the nodes of a page are between its upper bound and its end, and do not overlap.
  * Then moving them within the page, as liblmdb does, stays within the page. */
 static int nodes_are_sound(MDB_page *mp, size_t size, int is_leaf, int is_sub)
@@ -91,6 +115,8 @@ static int nodes_are_sound(MDB_page *mp, size_t size, int is_leaf, int is_sub)
     size_t word, end = first;
     unsigned int i;
 
+    if (nodes_descend(mp, size, is_leaf, is_sub))
+        return 1;
     memset(starts, 0, words * sizeof(*starts));
     for (i = 0; i < count; i++) {
         const size_t at = (size_t)MP_PTRS(mp)[i] + PAGEBASE, cell = at / CELL;

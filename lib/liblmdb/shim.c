@@ -174,10 +174,17 @@ static int file_size(MDB_env *env, size_t *size);
 
 #include "ordering.h"
 
+/* midl.h comes before the macro, because it declares the function. */
+#define PYLMDB_PAGE_LISTS /* edits/page-lists.edit */
+#include "midl.h"
+#include "page_lists.c"
+#define mdb_mid2l_search(pages, pgno) search_dirty(pages, pgno)
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wparentheses"
 #include "mdb.c"
+#undef mdb_mid2l_search
 #include "midl.c"
 #pragma GCC diagnostic pop
 

@@ -66,6 +66,7 @@ void check_file(const struct opened *opened);
     TEST(truncation) \
     TEST(fork_in_read) \
     TEST(assertions) \
+    TEST(page_lists) \
     TEST(writer_lock) \
     TEST(readers_beside_a_writer) \
     TEST(growth_beside_readers) \
