@@ -219,4 +219,6 @@ STORIES = {
 
 @pytest.mark.parametrize("story", STORIES)
 def test_in_processes(story, tmp_path):
-    run(PROCESSES + STORIES[story], tmp_path / "env", 0, errors=story == "Dask")
+    program = PROCESSES + STORIES[story]
+    imported = "pylmdb.datasets"
+    run(program, tmp_path / "env", 0, errors=story == "Dask", imported=imported)

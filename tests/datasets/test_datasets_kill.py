@@ -3,25 +3,19 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 
-import killed_writer
 import pytest
 from killed_writer import COUNT, EVERY, add, value_of
+from programs import start
 
 from pylmdb.datasets import Dataset, Writer
 
 ROUNDS = int(os.environ.get("PYLMDB_KILL_ROUNDS", "4"))
 
 PROGRAM = """
-import sys
-sys.path.insert(0, {here!r})
 from pylmdb.datasets import Writer
 from killed_writer import COUNT, EVERY, add
-path, layout, exist = sys.argv[1:]
 with Writer(path, layout=layout, exist=exist, commit_every=EVERY) as writer:
     print(len(writer), flush=True)
     for number in range(len(writer), COUNT):
@@ -39,14 +33,12 @@ def expected(layout, number):
 
 def run(path, layout, exist, seconds):
     """Start a writer and kill it; returns how many samples it found."""
-    source = PROGRAM.format(here=os.path.dirname(killed_writer.__file__))
-    child = subprocess.Popen(
-        [sys.executable, "-c", source, path, layout, exist], stdout=subprocess.PIPE
-    )
-    with child:
-        line = child.stdout.readline()
-        time.sleep(seconds)
-        child.send_signal(signal.SIGKILL)
+    settings = f"layout, exist = {layout!r}, {exist!r}"
+    child = start(settings + PROGRAM, path, 0, imported="pylmdb.datasets, killed_writer")
+    line = child.stdout.readline()
+    time.sleep(seconds)
+    child.kill()
+    child.communicate()
     return int(line)
 
 

@@ -38,16 +38,16 @@ path, lib_version = sys.argv[1], int(sys.argv[2])
 
 
 @functools.cache
-def _server():
+def _server(imported):
     """The Python whose children run programs: it has loaded the engines, and opened nothing."""
-    return ForkServer(
-        "import programs, pylmdb._registry, pylmdb._engine; pylmdb._engine.engines()",
-        *OPTIONS,
-    )
+    modules = filter(None, ["programs, pylmdb._registry, pylmdb._engine", imported])
+    return ForkServer(f"import {', '.join(modules)}; pylmdb._engine.engines()", *OPTIONS)
 
 
-def start(source, path, lib_version, prelude=PRELUDE):
+def start(source, path, lib_version, prelude=PRELUDE, imported=""):
     """Start a program; the caller waits for it.
+
+    ``imported`` are modules that take long to import; they are there when it starts.
 
     It gets a new Python if it has a prelude of its own, because nothing is imported before that, if
     variables have changed that matter when Python starts, or if a program starts it.
@@ -55,9 +55,9 @@ def start(source, path, lib_version, prelude=PRELUDE):
     if (
         prelude is PRELUDE
         and not fork_server.IN_PROGRAM
-        and variables_of_python() == _server().variables_of_python
+        and variables_of_python() == _server(imported).variables_of_python
     ):
-        return _server().start(PRELUDE + source, path, str(lib_version))
+        return _server(imported).start(PRELUDE + source, path, str(lib_version))
     return start_python(prelude + source, path, lib_version)
 
 
@@ -96,10 +96,19 @@ def finish(process, status=0, timeout=PATIENCE, errors=False):
     return out
 
 
-def run(source, path, lib_version, status=0, timeout=PATIENCE, errors=False, prelude=PRELUDE):
+def run(
+    source,
+    path,
+    lib_version,
+    status=0,
+    timeout=PATIENCE,
+    errors=False,
+    prelude=PRELUDE,
+    imported="",
+):
     """Run a program to its end and return what it printed."""
     __tracebackhide__ = True
-    return finish(start(source, path, lib_version, prelude), status, timeout, errors)
+    return finish(start(source, path, lib_version, prelude, imported), status, timeout, errors)
 
 
 def occupy(env):

@@ -71,8 +71,8 @@ def merge(
     :raises NotFoundError: no source has a database of ``databases``.
     :raises InvalidParameterError: a key is not valid in the destination's data format.
     :raises PathNotFoundError: a source does not exist.
-    :raises ValueError: ``on_conflict`` is unknown (:exc:`InvalidParameterError`), there are no sources, or one of them is the
-        destination.
+    :raises ValueError: ``on_conflict`` is unknown (:exc:`InvalidParameterError`), there are no
+        sources, or one of them is the destination.
 
     ``mdb_cursor_put`` with ``MDB_APPEND`` where possible.
     """
