@@ -670,6 +670,7 @@ static int snapshot_is_sound(MDB_txn *txn)
     long long *asked = &extension_of(txn->mt_env)->writer_checked_size;
     size_t size;
 
+    note_damage(0, PYLMDB_NO_DAMAGE); /* what is noted from here on belongs to this transaction */
     if (!whole || !meta_is_right(txn))
         return 0;
     note_begin(txn);
